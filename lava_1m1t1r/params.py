@@ -1,0 +1,168 @@
+"""Parameters of one device (or of an array of devices) in SI units, checked where they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from .errors import require
+
+_POSITIVE = "be > 0 and finite"
+_NOT_NEGATIVE = "be >= 0 and finite"
+
+
+def _value(default: float, rule: str = _POSITIVE, unit: str = "1") -> Any:
+    return field(default=default, metadata={"rule": rule, "unit": unit})
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceParams:
+    """One 1M1T1R neuron: diffusive memristor, transistor, control resistor.
+
+    Every field takes a number, or an array of shape (N,) for N different devices. Defaults are Table 1 of Zhao et al. 2025
+    (doi:10.1038/s41928-025-01488-x) with the linear field law of the paper.
+
+    Raises
+    ------
+    InputError
+        If a field is not a number, not finite, or outside its range. The text names the field.
+    """
+
+    mu: Any = _value(150.0, unit="1/(V s)")
+    """Growth of the filament per volt of drive [1/(V s)] (mu). Larger: earlier turn-on."""
+    alpha: Any = _value(0.01)
+    """Shortest tunnelling gap, as a share of the whole [1] (alpha). Larger: a softer final run."""
+    beta: Any = _value(20.0, _NOT_NEGATIVE, "1/s")
+    """Rate at which filament turns into residue [1/s] (beta). Larger: stronger intrinsic plasticity."""
+    gamma1: Any = _value(600.0, unit="1/s")
+    """Rate at which the filament dissolves [1/s] (gamma1). Larger: shorter memory between pulses."""
+    gamma2: Any = _value(5.0, unit="1/s")
+    """Rate at which the residue disperses [1/s] (gamma2). Larger: plasticity forgets sooner."""
+    lam: Any = _value(0.2)
+    """Tunnelling length, as a share of the gap [1] (lambda)."""
+    r_on: Any = _value(1e6, unit="ohm")
+    """Resistance with the filament closed [ohm] (R_on)."""
+    r_off: Any = _value(1e12, unit="ohm")
+    """Resistance with the gap empty [ohm] (R_off)."""
+    c_gate: Any = _value(10e-12, unit="F")
+    """Capacitance of the gate [F] (C_g)."""
+    r_control: Any = _value(250e6, unit="ohm")
+    """Resistor that drains the gate [ohm] (R_c). Larger: longer refractory period."""
+    v_th: Any = _value(0.2, unit="V")
+    """Gate voltage above which the output counts as on [V] (V_th)."""
+    v0: Any = field(default=inf, metadata={"rule": "be > 0 (inf: the linear law of the paper)", "unit": "V"})
+    """Voltage scale of the hyperbolic field law v0 sinh(v / v0) [V]; inf is the paper's linear law. Smaller: steeper."""
+    v_ref: Any = _value(0.8, unit="V")
+    """Voltage at which hyperbolic and linear law agree [V]."""
+    x_max: Any = field(default=inf, metadata={"rule": "be >= 1 (inf: unlimited, as published)", "unit": "1"})
+    """Largest total length filament + residue [1]; the filament yields. 1 for the calibrated devices."""
+    k_transistor: Any = _value(3.75e-4, unit="A/V^2")
+    """Transconductance of the transistor [A/V^2] (K)."""
+    v_t: Any = _value(0.22, unit="V")
+    """Threshold of the transistor [V] (V_T)."""
+    r_load: Any = _value(47e3, unit="ohm")
+    """Load resistor [ohm] (R_l)."""
+    c_load: Any = _value(0.0, _NOT_NEGATIVE, "F")
+    """Load capacitance [F] (C_l)."""
+    v_dd: Any = _value(0.5, unit="V")
+    """Supply of the output branch [V] (V_dd)."""
+    sigma1: Any = _value(0.0, _NOT_NEGATIVE)
+    """Noise of the filament: variance of an increment per |increment| [1] (sigma1). 0: none."""
+    sigma2: Any = _value(0.0, _NOT_NEGATIVE)
+    """Noise of the residue: variance of an increment per |increment| [1] (sigma2). 0: none."""
+
+    def __post_init__(self) -> None:
+        sizes = {}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            array = _as_number(f"DeviceParams.{f.name}", value)
+            require(_keeps(array, f.metadata["rule"]), f"DeviceParams.{f.name} [{f.metadata['unit']}]", f.metadata["rule"], value)
+            if array.ndim:
+                array = array.copy()
+                array.flags.writeable = False
+                object.__setattr__(self, f.name, array)
+                sizes[f.name] = array.shape
+            else:
+                object.__setattr__(self, f.name, float(array))
+        require(len(set(sizes.values())) <= 1, "DeviceParams", "hold arrays of one shape (N,)", sizes, "Broadcast them to the same N.")
+        require(
+            np.all(np.asarray(self.r_off) > np.asarray(self.r_on)),
+            "DeviceParams.r_off",
+            "exceed r_on",
+            (self.r_on, self.r_off),
+            "Exchange them if they were swapped.",
+        )
+
+    @property
+    def size(self) -> int | None:
+        """Number of devices N, or None where all fields are plain numbers."""
+        shapes = [getattr(self, f.name).shape for f in dataclasses.fields(self) if isinstance(getattr(self, f.name), np.ndarray)]
+        return int(np.prod(shapes[0])) if shapes else None
+
+    def scaled(self, time: float) -> DeviceParams:
+        """Return a device that is ``time`` times slower in everything it does.
+
+        All rates are divided by ``time``, and both RC constants (filament to gate, gate to ground) are multiplied by it through
+        the gate capacitance: the trajectory is the same, stretched. A network on bins of 10 ms assumes a device made for them.
+        """
+        require(np.isscalar(time) and np.isfinite(time) and time > 0, "scaled.time", _POSITIVE, time)
+        return dataclasses.replace(
+            self,
+            mu=self.mu / time,
+            beta=self.beta / time,
+            gamma1=self.gamma1 / time,
+            gamma2=self.gamma2 / time,
+            c_gate=self.c_gate * time,
+            c_load=self.c_load * time,
+        )
+
+    def take(self, n: int) -> DeviceParams:
+        """Return device ``n`` alone: every array field reduced to its n-th value."""
+        changes = {}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                changes[f.name] = float(value.reshape(-1)[n])
+        return dataclasses.replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for files and reports."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DeviceParams):
+            return NotImplemented
+        return all(np.array_equal(a, b) for a, b in zip(self.as_dict().values(), other.as_dict().values(), strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # fields may be arrays
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if not np.array_equal(getattr(self, f.name), f.default)
+        ]
+        return f"DeviceParams({', '.join(changed)})"
+
+
+def _as_number(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = None
+    wrong = array is None or isinstance(value, (str, bytes, bool))
+    require(not wrong, name, "be a number or an array of numbers", value)
+    require(array.size > 0, name, "hold at least one value", value)
+    return array
+
+
+def _keeps(array: np.ndarray, rule: str) -> bool:
+    if rule == _POSITIVE:
+        return bool(np.all(np.isfinite(array) & (array > 0)))
+    if rule == _NOT_NEGATIVE:
+        return bool(np.all(np.isfinite(array) & (array >= 0)))
+    if rule.startswith("be >= 1"):
+        return bool(np.all(array >= 1))
+    return bool(np.all(array > 0))

@@ -1,0 +1,33 @@
+"""Parameter sets with their sources: R. Zhao et al., Nature Electronics 8, 1211 (2025), doi:10.1038/s41928-025-01488-x.
+
+``_TABLE...`` are the paper's own; ``_FIG...`` are ours, fitted to the named figure (different devices were measured in different
+figures, so there is one set a figure, all on one set of equations).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .params import DeviceParams
+
+ZHAO2025_TABLE1 = DeviceParams()
+"""Table 1: matched by the authors to Fig. 2e. Latches under that stimulus (see the docs of :mod:`lava_1m1t1r.device`)."""
+
+ZHAO2025_TABLE7 = DeviceParams(mu=300.0, r_control=1e9, r_load=1e9, c_load=1e-12)
+"""SI Table 7: the 65 nm energy estimate (1.39 pJ per spike)."""
+
+ZHAO2025_TABLE8 = DeviceParams(
+    mu=3e7, beta=2e6, gamma1=6e7, gamma2=5e5, r_on=1e8, r_off=4e18, c_gate=4.14e-18, r_control=242e9, r_load=242e3, c_load=1e-18
+)
+"""SI Table 8: the 3 nm FinFET projection (about 1 aJ per spike)."""
+
+_HYPERBOLIC = replace(ZHAO2025_TABLE1, v0=0.08, x_max=1.0)
+
+ZHAO2025_FIG2 = replace(_HYPERBOLIC, v_ref=0.8, mu=150.0, beta=40.0, gamma1=600.0, gamma2=5.0)
+"""The device of Figs. 2e and 4d: first spike and inter-spike intervals over R_c."""
+
+ZHAO2025_FIG3 = replace(_HYPERBOLIC, v_ref=0.9, mu=179.6, beta=96.2, gamma1=3194.0, gamma2=7.85)
+"""The device of Fig. 3b: pulses before the first spike over the gap between pulses."""
+
+ZHAO2025_FIG4 = replace(_HYPERBOLIC, v_ref=2.0, mu=35.5, beta=13.1, gamma1=157.0, gamma2=4.0)
+"""The device of Figs. 4a and 4b: intrinsic plasticity over the gap between two long pulses."""
