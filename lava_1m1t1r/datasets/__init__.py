@@ -1,0 +1,23 @@
+"""Spikes of spoken digits: SHD's files, the inner ear that makes such spikes from sound, and the frames of a network.
+
+>>> from lava_1m1t1r import datasets
+>>> events = datasets.read_shd("shd_test.h5")  # doctest: +SKIP
+>>> x = datasets.frames(events, dt=10e-3, n_steps=100)  # (B, T, C) uint8  # doctest: +SKIP
+"""
+
+from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet, Utterance
+from lava_1m1t1r.datasets.frames import BinnedEvents, binned_events, cropped_share, frames
+from lava_1m1t1r.datasets.shd import read_shd, write_shd
+
+__all__ = [
+    "N_CHANNELS",
+    "SHD_KEYS",
+    "BinnedEvents",
+    "EventSet",
+    "Utterance",
+    "binned_events",
+    "cropped_share",
+    "frames",
+    "read_shd",
+    "write_shd",
+]

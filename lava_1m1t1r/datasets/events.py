@@ -1,0 +1,209 @@
+"""Spike events of many utterances in three flat arrays: what every reader returns and every consumer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lava_1m1t1r.errors import require
+
+N_CHANNELS = 700
+"""Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
+
+SHD_KEYS = (
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    + ("null", "eins", "zwei", "drei", "vier", "fuenf", "sechs", "sieben", "acht", "neun")
+)  # fmt: skip
+"""The 20 classes in label order: 0-9 English, 10-19 German."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """The spikes of one utterance."""
+
+    times: np.ndarray
+    """(E,) float32: spike times [s] from the start of the utterance."""
+    units: np.ndarray
+    """(E,) uint16: channel of each spike."""
+    label: int
+    """Class index into the keys of the set."""
+    speaker: int
+    """Speaker number; -1 where the file names none."""
+    key: str
+    """Name of the class; empty where the file names none."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def duration(self) -> float:
+        """Time of the last spike [s]; 0 without spikes."""
+        return float(self.times.max()) if len(self.times) else 0.0
+
+
+@dataclass(frozen=True, repr=False)
+class EventSet:
+    """A whole data set: utterance ``i`` owns ``times[offsets[i]:offsets[i + 1]]`` and the same of ``units``.
+
+    Indexing with an integer gives an :class:`Utterance` (a view); with a slice, an index array or a Boolean mask
+    another ``EventSet``.
+    """
+
+    times: np.ndarray
+    """(E,) float32: spike times [s], each from the start of its utterance."""
+    units: np.ndarray
+    """(E,) uint16: channel of each spike, below ``n_channels``."""
+    offsets: np.ndarray
+    """(B + 1,) int64: where each utterance starts; the last entry is E."""
+    labels: np.ndarray
+    """(B,) int64: class of each utterance."""
+    speakers: np.ndarray
+    """(B,) int64: speaker of each utterance, -1 where unknown."""
+    keys: tuple[str, ...] = ()
+    """Names of the classes in label order; empty where unknown."""
+    n_channels: int = N_CHANNELS
+    """Number of input channels."""
+    speaker_names: tuple[str, ...] = ()
+    """Name of speaker 0, 1, ...; empty where unknown."""
+    dropped: int = field(default=0, compare=False)
+    """Spikes that the reader dropped because their time was not finite."""
+
+    def __post_init__(self) -> None:
+        for name, dtype in (
+            ("times", np.float32),
+            ("units", np.uint16),
+            ("offsets", np.int64),
+            ("labels", np.int64),
+            ("speakers", np.int64),
+        ):
+            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            require(array.ndim == 1, f"EventSet.{name}", "be one-dimensional", array.shape)
+            object.__setattr__(self, name, array)
+        offsets = self.offsets
+        require(
+            len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(self.times) and np.all(np.diff(offsets) >= 0),
+            "EventSet.offsets",
+            f"rise from 0 to the number of spikes ({len(self.times)})",
+            offsets,
+        )
+        require(len(self.units) == len(self.times), "EventSet.units", f"hold {len(self.times)} spikes", len(self.units))
+        for name in ("labels", "speakers"):
+            size = len(getattr(self, name))
+            require(size == len(self), f"EventSet.{name}", f"hold one entry an utterance ({len(self)})", size)
+
+    @classmethod
+    def from_utterances(
+        cls,
+        spikes: Sequence[tuple[np.ndarray, np.ndarray]],
+        labels: Sequence[int],
+        speakers: Sequence[int] | None = None,
+        **more,
+    ) -> EventSet:
+        """Join ``(times, units)`` pairs, one an utterance; ``more`` are further fields (``keys``, ``n_channels``)."""
+        sizes = [len(times) for times, _ in spikes]
+        return cls(
+            times=np.concatenate([t for t, _ in spikes]) if spikes else np.zeros(0, np.float32),
+            units=np.concatenate([u for _, u in spikes]) if spikes else np.zeros(0, np.uint16),
+            offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+            labels=np.asarray(labels, np.int64),
+            speakers=np.full(len(labels), -1) if speakers is None else np.asarray(speakers, np.int64),
+            **more,
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        speakers = len(np.unique(self.speakers))
+        return (
+            f"EventSet({len(self)} utterances, {len(self.times)} spikes, {self.n_classes} classes, "
+            f"{speakers} speakers, {self.n_channels} channels)"
+        )
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes: of the keys where there are any, of the labels otherwise."""
+        return len(self.keys) or (int(self.labels.max()) + 1 if len(self) else 0)
+
+    @property
+    def durations(self) -> np.ndarray:
+        """(B,) float32: time of the last spike of each utterance [s], 0 without spikes."""
+        filled = np.diff(self.offsets) > 0
+        last = np.zeros(len(self), np.float32)
+        if filled.any():
+            last[filled] = np.maximum.reduceat(self.times, self.offsets[:-1][filled])
+        return last
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> Utterance | EventSet:
+        if not isinstance(index, (int, np.integer)):
+            return self.subset(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"utterance {index} of {len(self)}")
+        index = int(index) % len(self)
+        start, stop = self.offsets[index : index + 2]
+        label = int(self.labels[index])
+        return Utterance(
+            times=self.times[start:stop],
+            units=self.units[start:stop],
+            label=label,
+            speaker=int(self.speakers[index]),
+            key=self.keys[label] if 0 <= label < len(self.keys) else "",
+        )
+
+    def subset(self, index: slice | Sequence[int] | np.ndarray) -> EventSet:
+        """Return the utterances of a slice, an index array or a Boolean mask, in that order."""
+        chosen = np.arange(len(self))[index if isinstance(index, slice) else _as_index(index, len(self))]
+        starts, sizes = self.offsets[chosen], np.diff(self.offsets)[chosen]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        # position of every kept spike in the old arrays: its utterance's old start plus its rank there
+        where = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return replace(
+            self,
+            times=self.times[where],
+            units=self.units[where],
+            offsets=offsets,
+            labels=self.labels[chosen],
+            speakers=self.speakers[chosen],
+            dropped=0,
+        )
+
+    def of_speakers(self, *speakers: int | str) -> EventSet:
+        """Return the utterances of these speakers (numbers, or names where the set has them)."""
+        return self.subset(np.isin(self.speakers, [self._speaker(s) for s in speakers]))
+
+    def without_speakers(self, *speakers: int | str) -> EventSet:
+        """Return the utterances of everyone else."""
+        return self.subset(~np.isin(self.speakers, [self._speaker(s) for s in speakers]))
+
+    def _speaker(self, speaker: int | str) -> int:
+        known = sorted(set(self.speakers.tolist()))
+        if isinstance(speaker, str):
+            require(
+                speaker in self.speaker_names,
+                "speaker",
+                "be one of the set's names",
+                speaker,
+                f"The set has: {', '.join(self.speaker_names) or 'numbers only: ' + str(known)}.",
+            )
+            return self.speaker_names.index(speaker)
+        require(speaker in known, "speaker", f"be one of the set's speakers {known}", speaker)
+        return int(speaker)
+
+
+def _as_index(index: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+    index = np.asarray(index)
+    if index.size == 0 and index.dtype != bool:
+        index = index.astype(np.int64)
+    if index.dtype == bool:
+        require(index.shape == (size,), "mask", f"have one entry an utterance ({size})", index.shape)
+        return index
+    whole = index.ndim == 1 and index.dtype.kind in "iu"
+    require(whole, "index", "be integers, a mask or a slice", (index.dtype, index.shape))
+    inside = index.size == 0 or (index.min() >= -size and index.max() < size)
+    require(inside, "index", f"lie within {size} utterances", index)
+    return index

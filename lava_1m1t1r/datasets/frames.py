@@ -1,0 +1,134 @@
+"""From spike times to network steps: dense frames (B, T, C), or the events of each step without a dense array."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from lava_1m1t1r.datasets.events import EventSet
+from lava_1m1t1r.errors import require
+
+_EDGE = 1e-4
+"""Share of a bin by which a spike before a bin's edge counts as on it, or times k * dt stored in float32 would fall one
+bin early about every second time."""
+_BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
+_CROP_WARNING = 0.05  # share of cropped spikes from which a warning is worth its noise
+
+
+class BinnedEvents(NamedTuple):
+    """Events of each (utterance, step), in compressed rows: what an event-driven kernel reads."""
+
+    indptr: np.ndarray
+    """(B * T + 1,) int64: row ``b * T + t`` owns ``channel[indptr[row]:indptr[row + 1]]``."""
+    channel: np.ndarray
+    """(E,) uint16: input channel, rising within a row, each at most once a row."""
+    count: np.ndarray
+    """(E,) uint8: spikes of that channel in that step, after clipping."""
+    shape: tuple[int, int, int]
+    """(B, T, C) of the dense array that this stands for."""
+
+    def dense(self) -> np.ndarray:
+        """Return the same as :func:`frames`: (B, T, C) uint8."""
+        out = np.zeros(self.shape, np.uint8)
+        rows = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+        out.reshape(-1, self.shape[2])[rows, self.channel] = self.count
+        return out
+
+
+def frames(
+    events: EventSet, dt: float, n_steps: int | None = None, channels: int | None = None, clip: int | None = 1
+) -> np.ndarray:
+    """Count spikes in time bins of width ``dt`` and groups of neighbouring channels.
+
+    Spikes at or after ``n_steps * dt`` are cropped: :func:`cropped_share` tells how many, and more than 5 % give a
+    warning.
+
+    Parameters
+    ----------
+    events : EventSet
+    dt : float
+        Bin width, which is the network step [s].
+    n_steps : int, optional
+        Number of bins T. Default: enough for the longest utterance.
+    channels : int, optional
+        Number of channels C after grouping, at most ``events.n_channels``; unit u goes to
+        ``u * channels // events.n_channels``. Default: no grouping.
+    clip : int, optional
+        Largest value of a cell: 1 (default) gives binary frames, None counts (up to 255).
+
+    Returns
+    -------
+    numpy.ndarray of uint8, (B, T, C)
+    """
+    n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
+    out = np.empty((len(events), n_steps, channels), np.uint8)
+    block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
+    for start in range(0, len(events), block):
+        _fill(events, start, dt, limit, out[start : start + block])
+    return out
+
+
+def binned_events(
+    events: EventSet, dt: float, n_steps: int | None = None, channels: int | None = None, clip: int | None = 1
+) -> BinnedEvents:
+    """Bin as :func:`frames` does, but return only the non-zero cells, in compressed rows of (utterance, step)."""
+    n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
+    block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
+    scratch = np.empty((min(block, max(1, len(events))), n_steps, channels), np.uint8)
+    channel, count, sizes = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint8)], [np.zeros(1, np.int64)]
+    for start in range(0, len(events), block):
+        part = scratch[: len(events) - start]
+        _fill(events, start, dt, limit, part)
+        flat = part.reshape(-1)
+        cells = np.flatnonzero(flat)
+        channel.append((cells % channels).astype(np.uint16))
+        count.append(flat[cells])
+        sizes.append(np.bincount(cells // channels, minlength=len(part) * n_steps))
+    indptr = np.cumsum(np.concatenate(sizes))
+    return BinnedEvents(indptr, np.concatenate(channel), np.concatenate(count), (len(events), n_steps, channels))
+
+
+def cropped_share(events: EventSet, duration: float) -> float:
+    """Share of all spikes at or after ``duration`` seconds: what frames of that length leave out."""
+    return float(np.mean(events.times >= duration)) if len(events.times) else 0.0
+
+
+def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) -> None:
+    """Bin utterances ``start .. start + len(out)`` into ``out`` (b, T, C)."""
+    b, n_steps, channels = out.shape
+    spikes = slice(events.offsets[start], events.offsets[start + b])
+    step = np.floor(events.times[spikes].astype(np.float64) / dt + _EDGE).astype(np.int64)
+    group = events.units[spikes].astype(np.int64) * channels // events.n_channels
+    row = np.repeat(np.arange(b), np.diff(events.offsets[start : start + b + 1]))
+    inside = step < n_steps
+    cell = ((row * n_steps + step) * channels + group)[inside]
+    if limit == 1:
+        out[...] = 0
+        out.reshape(-1)[cell] = 1
+    else:
+        counts = np.bincount(cell, minlength=out.size)
+        out.reshape(-1)[...] = np.minimum(counts, limit, out=counts)
+
+
+def _checked(
+    events: EventSet, dt: float, n_steps: int | None, channels: int | None, clip: int | None
+) -> tuple[int, int, int]:
+    require(np.isfinite(dt) and dt > 0, "dt", "be > 0 s", dt, "Usual bin widths are 1e-3 to 1e-2 s.")
+    if n_steps is None:
+        n_steps = int(np.floor(float(events.durations.max(initial=0.0)) / dt + _EDGE)) + 1
+    require(int(n_steps) == n_steps and n_steps > 0, "n_steps", "be a whole number > 0", n_steps)
+    channels = events.n_channels if channels is None else channels
+    require(
+        int(channels) == channels and 0 < channels <= events.n_channels,
+        "channels",
+        f"lie in 1..{events.n_channels}, the channels of the data",
+        channels,
+    )
+    require(clip is None or 1 <= clip <= 255, "clip", "lie in 1..255, or be None for counts", clip)
+    share = cropped_share(events, n_steps * dt)
+    if share > _CROP_WARNING:
+        text = f"{share:.1%} of the spikes lie beyond n_steps * dt = {n_steps * dt:g} s and are cropped."
+        warnings.warn(text, stacklevel=3)
+    return int(n_steps), int(channels), 255 if clip is None else int(clip)

@@ -1,0 +1,195 @@
+"""Spiking Heidelberg Digits on disk: own reader and writer of its HDF5 layout, and the way to the user's copy.
+
+Data set: Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364 (CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet
+from lava_1m1t1r.errors import FormatError, require
+
+TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
+META = "extra/meta_info"
+SPEAKER_NAMES = f"{META}/speaker_names"
+_BLOCK = 512  # utterances a read: some tens of MB of variable-length rows at a time
+
+
+def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: int | None = None) -> EventSet:
+    """Read an HDF5 file in SHD's layout.
+
+    Times are stored as float16; they are widened to float32 before anything else happens to them. Spikes whose time
+    is not finite are dropped with a warning that counts them.
+
+    Parameters
+    ----------
+    path : path
+        The ``.h5`` file.
+    n_channels : int
+        Number of channels; a unit at or above it is an error.
+    n_classes : int, optional
+        Number of classes; a label at or above it is an error. Default: the number of ``extra/keys``, else 20.
+
+    Returns
+    -------
+    EventSet
+
+    Raises
+    ------
+    FormatError
+        When the file is absent, is not HDF5, is cut short, or breaks the layout; the text names file and key.
+    """
+    import h5py
+
+    path = Path(path)
+    require(path.is_file(), "file", "exist", str(path), "Check the path.", FormatError)
+    with _damage_named(path):
+        readable = h5py.is_hdf5(path)
+    require(
+        readable, str(path), "be an HDF5 file", _first_bytes(path), "Unpack it first if it is an archive.", FormatError
+    )
+    with _damage_named(path), h5py.File(path, "r") as file:
+        for name in (TIMES, UNITS, LABELS):
+            found = isinstance(file.get(name), h5py.Dataset)
+            cure = "The layout is that of Spiking Heidelberg Digits."
+            require(found, str(path), f"hold the dataset '{name}'", sorted(file), cure, FormatError)
+            shape = file[name].shape
+            require(len(shape) == 1, f"{path}: {name}", "be one-dimensional", shape, "", FormatError)
+        for name, kinds in ((TIMES, "f"), (UNITS, "iu")):
+            base = h5py.check_vlen_dtype(file[name].dtype)
+            numeric = isinstance(base, np.dtype) and base.kind in kinds
+            cure = "Each row is one utterance."
+            rule = f"hold variable-length rows of {'floats' if kinds == 'f' else 'integers'}"
+            require(numeric, f"{path}: {name}", rule, str(file[name].dtype), cure, FormatError)
+        keys = _texts(file, KEYS)
+        n_classes = n_classes or len(keys) or len(SHD_KEYS)
+        labels = _column(file, LABELS, path)
+        speakers = _column(file, SPEAKERS, path) if SPEAKERS in file else np.full(len(labels), -1)
+        for name, size in ((TIMES, len(file[TIMES])), (UNITS, len(file[UNITS])), (SPEAKERS, len(speakers))):
+            rule = f"have as many rows as there are labels ({len(labels)})"
+            require(size == len(labels), f"{path}: {name}", rule, size, "", FormatError)
+        bad = (labels < 0) | (labels >= n_classes)
+        if bad.any():
+            raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", labels[bad][0])
+        names = _texts(file, SPEAKER_NAMES)
+        times, units, sizes = _read_spikes(file, path, n_channels)
+    finite = np.isfinite(times)
+    dropped = int(len(times) - np.count_nonzero(finite))
+    if dropped:
+        warnings.warn(f"{path}: dropped {dropped} of {len(times)} spikes whose time is not finite.", stacklevel=2)
+        row = np.repeat(np.arange(len(sizes)), sizes)
+        sizes = np.bincount(row[finite], minlength=len(sizes))
+        times, units = times[finite], units[finite]
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    if len(times) and times.min() < 0:
+        first = int(np.argmax(times < 0))
+        row = int(np.searchsorted(offsets, first, side="right")) - 1
+        raise _row_error(path, TIMES, row, "be >= 0 s", float(times[first]))
+    return EventSet(times, units, offsets, labels, speakers, keys, n_channels, names, dropped)
+
+
+def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | None = None) -> Path:
+    """Write ``events`` in SHD's layout: variable-length float16 times [s] and uint16 units, labels, speakers, keys.
+
+    Parameters
+    ----------
+    path : path
+        The file; it appears complete or not at all.
+    events : EventSet
+        What to write. float16 resolves times to 0.5 ms up to 1 s and to 1 ms up to 2 s, as in SHD itself.
+    meta : dict of str, optional
+        Texts for ``extra/meta_info``, for example how the data were made.
+    """
+    import h5py
+
+    path = Path(path)
+    require(path.parent.is_dir(), "folder", "exist", str(path.parent), "Create it first.")
+    # float16 ends at 65504: anything above would come back as inf and be dropped by every reader
+    limit = float(np.finfo(np.float16).max)
+    good = len(events.times) == 0 or (np.all(events.times >= 0) and float(events.times.max()) <= limit)
+    require(good, "EventSet.times", f"be finite and lie in 0..{limit:.0f} s to be stored as float16", events.times)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            for name, values, dtype in ((TIMES, events.times, np.float16), (UNITS, events.units, np.uint16)):
+                rows = np.empty(len(events), dtype=object)
+                for i in range(len(events)):
+                    rows[i] = values[events.offsets[i] : events.offsets[i + 1]].astype(dtype)
+                file.create_dataset(name, data=rows, dtype=h5py.vlen_dtype(dtype))
+            file[LABELS] = events.labels.astype(np.uint16)
+            known = len(events) == 0 or events.speakers.min() >= 0
+            file[SPEAKERS] = events.speakers.astype(np.uint16 if known else np.int32)
+            file[KEYS] = np.array([k.encode() for k in events.keys], dtype="S") if events.keys else np.array([], "S1")
+            file.create_group(META)
+            if events.speaker_names:
+                file[SPEAKER_NAMES] = np.array([n.encode() for n in events.speaker_names], dtype="S")
+            for name, text in (meta or {}).items():
+                file[f"{META}/{name}"] = text
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _read_spikes(file, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read times (float32), units (uint16) and row sizes, block by block, checking each block."""
+    times, units, sizes = [], [], []
+    for start in range(0, len(file[TIMES]), _BLOCK):
+        time_rows, unit_rows = file[TIMES][start : start + _BLOCK], file[UNITS][start : start + _BLOCK]
+        n_times, n_units = np.array([len(r) for r in time_rows]), np.array([len(r) for r in unit_rows])
+        if np.any(n_times != n_units):
+            row = int(np.argmax(n_times != n_units))
+            rule = f"be as long as its '{UNITS}' ({n_units[row]})"
+            raise _row_error(path, TIMES, start + row, rule, n_times[row])
+        block = np.concatenate(unit_rows)
+        wrong = (block < 0) | (block >= n_channels)
+        if wrong.any():
+            row = int(np.searchsorted(np.cumsum(n_units), np.argmax(wrong), side="right"))
+            cure = "Give n_channels if the file has another number of channels."
+            raise _row_error(path, UNITS, start + row, f"lie in 0..{n_channels - 1}", block[wrong][0], cure)
+        times.append(np.concatenate(time_rows).astype(np.float32))
+        units.append(block.astype(np.uint16))
+        sizes.append(n_times)
+    if not times:
+        return np.zeros(0, np.float32), np.zeros(0, np.uint16), np.zeros(0, np.int64)
+    return np.concatenate(times), np.concatenate(units), np.concatenate(sizes).astype(np.int64)
+
+
+def _column(file, name: str, path: Path) -> np.ndarray:
+    data = file[name]
+    good = len(data.shape) == 1 and data.dtype.kind in "iu"
+    require(good, f"{path}: {name}", "be a column of integers", (data.shape, str(data.dtype)), "", FormatError)
+    return data[:].astype(np.int64)
+
+
+def _texts(file, name: str) -> tuple[str, ...]:
+    if name not in file:
+        return ()
+    return tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in file[name][:])
+
+
+def _row_error(path: Path, name: str, row: int, rule: str, value, cure: str = "") -> FormatError:
+    return FormatError(f"{path}: '{name}' of utterance {row} must {rule}; got {value}." + (f" {cure}" if cure else ""))
+
+
+def _first_bytes(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(8)
+
+
+@contextmanager
+def _damage_named(path: Path):
+    """Turn the HDF5 library's own errors on damaged files into a FormatError that names the file."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        text = f"{path} must be a complete HDF5 file; reading it failed with: {error}. Copy or download it again."
+        raise FormatError(text) from error
