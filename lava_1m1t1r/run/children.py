@@ -1,0 +1,201 @@
+"""Lava's operating-system processes, each with a file in which it leaves its traceback and its stack."""
+
+from __future__ import annotations
+
+import faulthandler
+import linecache
+import os
+import re
+import signal
+import sysconfig
+import tempfile
+import threading
+import time
+import traceback
+from contextlib import suppress
+from multiprocessing import Process as OsProcess
+from multiprocessing import shared_memory
+from pathlib import Path
+
+from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
+from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
+
+STACK_SIGNAL = signal.SIGUSR2
+_FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
+# Methods of Lava's model.py that hand over to the user's code: a main thread without one of them is between phases.
+_PHASES = {"_spike", "_pre_mgmt", "_lrn", "_post_mgmt", "_run_async"}
+
+
+class Child:
+    """One operating-system process of a graph: a ProcessModel or a RuntimeService.
+
+    Parameters
+    ----------
+    name : str
+        How errors call it.
+    is_model : bool
+        False for a RuntimeService.
+    """
+
+    def __init__(self, name: str, is_model: bool):
+        self.name = name
+        self.is_model = is_model
+        # Without a name in the file system, so that nothing stays behind however this ends.
+        self._report = tempfile.TemporaryFile(buffering=0)
+        self.process: OsProcess | None = None
+
+    def wrap(self, target):
+        """Return ``target`` with a prologue for the child, and an epilogue that keeps its traceback."""
+        parent = os.getpid()
+
+        def main(*args, **kwargs):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business: it stops us in order
+            faulthandler.enable(self._report)
+            faulthandler.register(STACK_SIGNAL, self._report, all_threads=True)
+            follow(parent)
+            try:
+                target(*args, **kwargs)
+            except BaseException:
+                # As text: an exception that cannot be pickled would not reach the parent through Lava's pipe.
+                self._report.write(traceback.format_exc().encode())
+                raise
+
+        return main
+
+    def report(self) -> str:
+        """What the child wrote so far (its traceback, if it raised)."""
+        # pread: the file offset is shared with the child.
+        return os.pread(self._report.fileno(), os.fstat(self._report.fileno()).st_size, 0).decode(errors="replace")
+
+    def failure(self) -> str | None:
+        """Why the child is of no use any more, or None while it is well."""
+        text = self.report().strip()
+        if text:
+            return text
+        code = self.process.exitcode
+        if code is None:
+            return None
+        if code < 0:
+            return f"its operating-system process was killed by signal {-code} ({signal.strsignal(-code)})"
+        return f"its operating-system process ended by itself with exit code {code}"
+
+    def activity(self) -> tuple[str, ...] | None:
+        """State and context switches of the main thread: equal twice, and asleep, means that it did nothing."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return None
+        lines = re.findall(r"^(?:State:\s+(\w)|(?:non)?voluntary_ctxt_switches:\s+(\d+))", status, re.MULTILINE)
+        return tuple(a or b for a, b in lines) if len(lines) == 3 else None
+
+    def stack(self, patience: float = 0.5) -> str:
+        """Ask the child where its main thread stands.
+
+        Returns
+        -------
+        str
+            One line: what it waits for, with file, line and source. Empty when it is between two phases.
+        """
+        before = len(self.report())
+        with suppress(OSError, ValueError):
+            os.kill(self.process.pid, STACK_SIGNAL)
+        end, text = time.monotonic() + patience, ""
+        while "in wrap" not in text and "in main" not in text and time.monotonic() < end:
+            time.sleep(0.005)
+            text = self.report()[before:]
+        main_thread = next((part for part in text.split("\n\n") if "in _bootstrap" in part and "in main" in part), "")
+        frames = [(m["path"], int(m["line"]), m["function"]) for m in _FRAME.finditer(main_thread)]
+        return _where(frames)
+
+    def end(self, patience: float) -> None:
+        """Wait for the child to leave, then make it leave."""
+        process = self.process
+        OsProcess.join(process, patience)  # Lava overrides join() with one that takes no time limit
+        if process.is_alive():
+            process.terminate()
+            OsProcess.join(process, 0.5)
+        if process.is_alive():
+            process.kill()
+            OsProcess.join(process)
+        process.close()
+        process._is_done = True  # so that a later join() of Lava returns at once
+        self._report.close()
+
+
+def _where(frames: list[tuple[str, int, str]]) -> str:
+    """Say in one line where a model's main thread stands; frames come most recent first."""
+    phase = next((i for i, (_, _, function) in enumerate(frames) if function in _PHASES), None)
+    if not phase:
+        return ""
+    frames = frames[:phase]
+    ports = {function for path, _, function in frames if path.endswith(("/py/ports.py", "/pypychannel.py"))}
+    doing = next((words for verb, words in _VERBS.items() if verb in ports), "is")
+    # The user's line: below Lava's and Python's own machinery.
+    path, line, function = next((f for f in frames if "/lava/magma/" not in f[0] and not _is_python(f[0])), frames[-1])
+    return f"{doing} at {path}:{line} in {function}: {linecache.getline(path, line).strip()}"
+
+
+def _is_python(path: str) -> bool:
+    return path.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in path
+
+
+_VERBS = {
+    "recv": "waits to receive",
+    "read": "waits to read a Var",
+    "peek": "waits to receive",
+    "send": "waits to send",
+}
+
+
+def follow(parent: int) -> None:
+    """Leave soon after the parent has gone (killed, or crashed), so that no orphan stays."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="follow-parent").start()
+
+
+class Children(MultiProcessing):
+    """Lava's message infrastructure whose processes can be watched, questioned and ended.
+
+    Parameters
+    ----------
+    names : dict
+        What to call the child that each builder builds.
+    """
+
+    def __init__(self, names: dict):
+        super().__init__()
+        self._names = names
+        self.children: list[Child] = []
+
+    def start(self) -> None:
+        self._smm = SharedMemoryManager()
+        self._smm._manager.start(follow, (os.getpid(),))
+
+    def build_actor(self, target_fn, builder, exception_q=None):
+        is_model = builder in self._names
+        child = Child(self._names[builder] if is_model else builder.rs_class.__name__, is_model)
+        actor = super().build_actor(child.wrap(target_fn), builder, exception_q)
+        child.process = actor
+        self.children.append(child)
+        return actor
+
+    def stop(self, patience: float = 0.0) -> None:
+        """End every child, and give the shared memory back."""
+        end = time.monotonic() + patience
+        for child in self.children:
+            child.end(max(0.0, end - time.monotonic()))
+        self.children.clear()
+        if self._smm is not None:
+            segments = [handle.name for handle in self._smm._shared_memory_handles]
+            self._smm.shutdown()
+            for name in segments:  # left only when the memory's manager was killed as well
+                with suppress(FileNotFoundError):
+                    leftover = shared_memory.SharedMemory(name)
+                    leftover.close()
+                    leftover.unlink()
+            self._smm = None

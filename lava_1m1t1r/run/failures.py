@@ -1,0 +1,38 @@
+"""What can go wrong while a Lava graph runs, as errors that name the Process."""
+
+from __future__ import annotations
+
+
+class RunError(RuntimeError):
+    """A run ended early. The graph has been torn down before this is raised.
+
+    Attributes
+    ----------
+    processes : tuple of str
+        The Processes at fault, as ``"LIF 'Process_3'"``; empty when none can be singled out.
+    """
+
+    def __init__(self, message: str, processes: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.processes = processes
+
+
+class ProcessFailed(RunError):
+    """A ProcessModel raised, or its operating-system process died. The text holds the model's own traceback."""
+
+
+class Deadlock(RunError):
+    """Every Process waits for a message that nobody will send. The text says which port each one waits at."""
+
+
+class RunTimeout(RunError, TimeoutError):
+    """The run took longer than the time allowed. The text says where each Process stood."""
+
+
+class Stopped(RunError):
+    """The graph was used after it had been stopped."""
+
+
+def title(process) -> str:
+    """Name a Process the way every error here does: class, then its name."""
+    return f"{type(process).__name__} {process.name!r}"

@@ -1,0 +1,267 @@
+"""Lava's own Runtime, bounded: every wait looks after the children, and has an end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from queue import Empty
+
+from lava.magma.core.process.message_interface_enum import ActorType
+from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
+from lava.magma.runtime.runtime import Runtime
+
+from lava_1m1t1r.run.children import Children
+from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
+
+TICK = 0.05
+"""Longest wait [s] between two looks at the children; an answer that arrives wakes us earlier."""
+
+
+class _Port:
+    """A port of the Runtime towards a RuntimeService whose blocking calls are bounded."""
+
+    def __init__(self, port, runtime: GuardedRuntime):
+        self._port = port
+        self._runtime = runtime
+
+    def __getattr__(self, name):
+        return getattr(self._port, name)
+
+    def recv(self):
+        while True:
+            if self._runtime.stopped:
+                raise Stopped(_STOPPED)
+            try:
+                self._port._queue.get(peek=True, timeout=TICK)
+                return self._port.recv()
+            except Empty:
+                self._runtime.look_after()
+
+    def send(self, data):
+        while not self._port.probe():
+            time.sleep(0.001)
+            self._runtime.look_after()
+        self._port.send(data)
+
+
+_STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
+
+
+class GuardedRuntime(Runtime):
+    """Lava's multi-process Runtime that reports failures, and never waits for ever.
+
+    Parameters
+    ----------
+    executable : Executable
+        What Lava's compiler returned.
+    timeout : float
+        Longest wall time of one run, get or set [s].
+    stall : float or None
+        Report a deadlock when no child did anything for this long [s]; None: only the timeout counts.
+    """
+
+    def __init__(self, executable, timeout: float, stall: float | None):
+        super().__init__(executable, ActorType.MultiProcessing)
+        self.timeout = timeout
+        self.stall = stall
+        self.stopped = False
+        self._deadline = float("inf")
+        self._last_activity: list | None = None
+        self._idle_since = 0.0
+        self._looked = 0.0
+
+    # -- start ---------------------------------------------------------------------------------------------------------
+
+    def _build_message_infrastructure(self):
+        names = {builder: title(process) for process, builder in self._executable.proc_builders.items()}
+        self._messaging_infrastructure = Children(names)
+        self._messaging_infrastructure.start()
+
+    @property
+    def children(self):
+        """The operating-system processes: one a Process, one a RuntimeService."""
+        return self._messaging_infrastructure.children
+
+    def initialize(self, node_cfg_idx: int = 0):
+        """Start the children, and wait until each has built its model."""
+        try:
+            self._build_watchdog_manager()
+            self._build_message_infrastructure()
+            self._build_channels()
+            self._build_sync_channels()
+            self._build_processes()
+            self._build_runtime_services()
+            self._start_ports()
+            self.service_to_runtime = [_Port(port, self) for port in self.service_to_runtime]
+            self.runtime_to_service = [_Port(port, self) for port in self.runtime_to_service]
+            with self._bounded(self.timeout):
+                for queue in self.exception_q:
+                    self._await_build(queue)
+        except BaseException:
+            self.stop(patience=0.0)
+            raise
+        self._is_initialized = True
+
+    def _await_build(self, queue):
+        while True:
+            try:
+                outcome = queue.get(timeout=TICK)
+            except Empty:
+                self.look_after(stall=False)  # a model may load a large file while it is built
+                continue
+            except Exception as error:  # the model's exception could not be unpickled: its traceback is in the report
+                outcome = error
+            if outcome is None:
+                return
+            self._fail_soon()
+
+    # -- run -----------------------------------------------------------------------------------------------------------
+
+    def start(self, run_condition):
+        """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
+        if self.stopped:
+            raise Stopped(_STOPPED)
+        with self._bounded(self.timeout):
+            super().start(run_condition)
+
+    def wait(self):
+        with self._bounded(self.timeout):
+            super().wait()
+
+    def pause(self):
+        with self._bounded(self.timeout):
+            super().pause()
+
+    def get_var(self, var_id, idx=None):
+        if self.stopped:
+            raise Stopped(_STOPPED)
+        with self._bounded(self.timeout):
+            return super().get_var(var_id, idx)
+
+    def set_var(self, var_id, value, idx=None):
+        if self.stopped:
+            raise Stopped(_STOPPED)
+        with self._bounded(self.timeout):
+            super().set_var(var_id, value, idx)
+
+    def _get_resp_for_run(self):
+        if not self._is_running:
+            return
+        for port in self.service_to_runtime:
+            answer = port.recv()
+            if enum_equal(answer, MGMT_RESPONSE.REQ_PAUSE):
+                return self.pause()
+            if enum_equal(answer, MGMT_RESPONSE.REQ_STOP):
+                return self.stop()
+            if not enum_equal(answer, MGMT_RESPONSE.DONE):
+                self._fail_soon()
+        self._is_running = False
+
+    @contextmanager
+    def _bounded(self, seconds: float):
+        before, self._deadline = self._deadline, min(self._deadline, time.monotonic() + seconds)
+        self._last_activity, self._looked = None, time.monotonic()
+        try:
+            yield
+        finally:
+            self._deadline = before
+
+    # -- look after the children ---------------------------------------------------------------------------------------
+
+    def look_after(self, stall: bool = True) -> None:
+        """Raise if a child failed, if all of them wait, or if the time is over. Tears down first."""
+        if any(child.failure() for child in self.children):
+            self._fail_soon()
+        now = time.monotonic()
+        if now > self._deadline:
+            self._fail(RunTimeout, "the run took longer than the time allowed", with_stacks=True)
+        if stall and self.stall is not None and now - self._looked > self.stall / 4:
+            self._looked = now
+            if self._asleep(now):
+                self._fail(
+                    Deadlock,
+                    f"no Process did anything for {self.stall:g} s: they wait for each other",
+                    with_stacks=True,
+                )
+
+    def _asleep(self, now: float) -> bool:
+        activity = [child.activity() for child in self.children]
+        if activity != self._last_activity or any(a is None or a[0] != "S" for a in activity):
+            self._last_activity, self._idle_since = activity, now
+            return False
+        return now - self._idle_since >= self.stall
+
+    def _fail_soon(self):
+        """A child has failed: give its traceback a moment to arrive, then raise."""
+        end = time.monotonic() + 1.0
+        while not any(child.failure() for child in self._models_first()) and time.monotonic() < end:
+            time.sleep(0.005)
+        time.sleep(0.02)  # neighbours that fail for the same reason
+        self._fail(ProcessFailed, "", with_stacks=False)
+
+    def _models_first(self):
+        return sorted(self.children, key=lambda child: not child.is_model)
+
+    def _fail(self, kind: type[RunError], why: str, with_stacks: bool):
+        culprits, lines = [], []
+        if with_stacks:
+            for child in self._models_first():
+                where = child.stack() if child.is_model else ""
+                if where:
+                    culprits.append(child.name)
+                    lines.append(f"  {child.name} {where}")
+            message = "\n".join([why + ".", *lines])
+        else:
+            broken = [(child.name, child.failure()) for child in self._models_first() if child.failure()]
+            if any("Traceback" in text for _, text in broken):  # the others only followed
+                broken = [(name, text) for name, text in broken if "Traceback" in text]
+            culprits = [name for name, _ in broken]
+            message = "\n".join(f"{name} failed: {text}" for name, text in broken) or "a Process reported an error."
+        self.stop(patience=0.0)
+        raise kind(message, tuple(culprits))
+
+    # -- stop ----------------------------------------------------------------------------------------------------------
+
+    def stop(self, patience: float = 2.0):
+        """End the run and every child. Never waits longer than ``patience`` seconds for them, never raises for one.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds that the children get to leave by themselves; then they are killed.
+        """
+        if self.stopped:
+            return
+        if patience and self._is_initialized:
+            with suppress(RunError), self._bounded(patience):
+                for port in self.runtime_to_service:
+                    port.send(MGMT_COMMAND.STOP)
+                for port in self.service_to_runtime:
+                    while not enum_equal(port.recv(), MGMT_RESPONSE.TERMINATED):
+                        pass
+        if self.stopped:  # a child failed while it was asked to leave: that tore everything down
+            return
+        self.stopped = True
+        self._is_running = self._is_started = False
+        if self._messaging_infrastructure is not None:
+            self._messaging_infrastructure.stop(patience)
+        ports = [port for port in self._open_ports if port.thread is not None] + self._external_ports()
+        self.join()
+        for port in ports:
+            port.join()
+            port.thread.join(1.0)
+            port._array = []  # its memory is gone: a late call must raise, not crash
+        for queue in getattr(self, "exception_q", []):
+            queue.close()
+        if self._watchdog_manager is not None:
+            self._watchdog_manager.stop()
+
+    def _external_ports(self):
+        found = []
+        for process, builder in self._executable.proc_builders.items():
+            for name in builder.py_ports:
+                port = getattr(process, name)
+                for end in ("external_pipe_csp_send_port", "external_pipe_csp_recv_port"):
+                    if getattr(port, end, None) is not None:
+                        found.append(getattr(port, end))
+        return [port for port in found if port.thread is not None]

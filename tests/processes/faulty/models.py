@@ -1,0 +1,63 @@
+"""The relay's only ProcessModel."""
+
+import os
+import signal
+import time
+
+import numpy as np
+from faulty.process import Faulty
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class Unpicklable(Exception):
+    def __init__(self):
+        super().__init__("cannot cross a pipe")
+        self.hold = lambda: None
+
+
+@implements(proc=Faulty, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt", "fixed_pt")
+class PyFaultyModel(PyLoihiProcessModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    total: np.ndarray = LavaPyType(np.ndarray, float)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.fault, self.at = proc_params["fault"], proc_params["at"]
+        if self.fault == "build":
+            raise ValueError("cannot be built")
+
+    def run_spk(self):
+        data = self.a_in.recv()
+        self.total += data
+        if self.time_step == self.at:
+            data = self.break_now(data)
+        if data is not None:
+            self.s_out.send(data)
+
+    def break_now(self, data):
+        if self.fault == "raise":
+            raise ValueError("the model gave up")
+        if self.fault == "unpicklable":
+            raise Unpicklable
+        if self.fault == "shape":
+            return np.zeros(data.size + 1)
+        if self.fault == "exit":
+            os._exit(7)
+        if self.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault == "silent":
+            return None
+        if self.fault == "sleep":
+            time.sleep(1.5)
+        if self.fault == "spin":
+            while True:
+                pass
+        return data

@@ -1,0 +1,245 @@
+"""The guarded runner: what hangs plain Lava ends here with an error that names the Process, and leaves nothing."""
+
+import multiprocessing
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from faulty.process import Faulty  # noqa: E402
+from lava.magma.core.run_conditions import RunSteps  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
+from lava.proc.io.source import RingBuffer as Source  # noqa: E402
+from lava.proc.lif.process import LIF  # noqa: E402
+
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.run import (  # noqa: E402
+    Deadlock,
+    ProcessFailed,
+    RunError,
+    RunTimeout,
+    Stopped,
+    guarded,
+    run_guarded,
+)
+
+pytestmark = pytest.mark.timeout(30)
+FLOAT = Loihi2SimCfg(select_tag="floating_pt")
+T = 6
+
+
+def shared_memory():
+    return {p.name for p in Path("/dev/shm").iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """No child process, no helper thread of a port, no shared memory after the test."""
+    memory, threads = shared_memory(), set(threading.enumerate())
+    yield
+    end = time.monotonic() + 3
+    while time.monotonic() < end and (multiprocessing.active_children() or set(threading.enumerate()) - threads):
+        time.sleep(0.01)
+    assert multiprocessing.active_children() == []
+    assert {t.name for t in threading.enumerate()} - {t.name for t in threads} == set()
+    assert shared_memory() - memory == set()
+
+
+def chain(fault="none", at=3):
+    """Source, the breaking relay, sink."""
+    data = np.arange(3 * T, dtype=float).reshape(3, T)
+    source, relay = Source(data=data), Faulty(fault=fault, at=at, name="relay")
+    sink = Sink(shape=(3,), buffer=T)
+    source.s_out.connect(relay.a_in)
+    relay.s_out.connect(sink.a_in)
+    return relay, sink, data
+
+
+def test_a_healthy_graph_runs_and_is_read():
+    relay, sink, data = chain()
+    with guarded(relay, FLOAT, timeout=20) as session:
+        session.run(4)
+        session.run(2)
+        np.testing.assert_array_equal(session.get(sink.data), data)
+        session.set(relay.total, np.array([1.0, 2.0, 3.0]))
+        np.testing.assert_array_equal(relay.total.get(), [1.0, 2.0, 3.0])
+
+
+def test_one_call_returns_what_was_asked_for():
+    relay, sink, data = chain()
+    values = run_guarded(relay, T, FLOAT, timeout=20, read=[relay.total, sink.data])
+    np.testing.assert_array_equal(values[relay.total], data.sum(axis=1))
+    assert values[sink.data].shape == (3, T)
+
+
+def test_lavas_own_calls_work_inside():
+    relay, sink, data = chain()
+    with guarded(relay, FLOAT, timeout=20):
+        relay.run(RunSteps(num_steps=T))
+        np.testing.assert_array_equal(sink.data.get(), data)
+        relay.stop()
+
+
+@pytest.mark.parametrize(
+    "fault, text",
+    [
+        ("raise", "ValueError: the model gave up"),
+        ("unpicklable", "Unpicklable: cannot cross a pipe"),
+        ("shape", "Mismatch"),
+        ("exit", "exit code 7"),
+        ("kill", "signal 9"),
+    ],
+)
+def test_a_broken_model_is_named_with_its_traceback(fault, text):
+    relay, _, _ = chain(fault)
+    start = time.monotonic()
+    with pytest.raises(ProcessFailed, match=text) as caught, guarded(relay, FLOAT, timeout=20) as session:
+        session.run(T)
+    assert time.monotonic() - start < 10
+    assert caught.value.processes == ("Faulty 'relay'",)
+    if fault in ("raise", "shape", "unpicklable"):
+        assert "in run_spk" in str(caught.value)
+
+
+def test_a_model_that_cannot_be_built_is_named():
+    relay, _, _ = chain("build")
+    with pytest.raises(ProcessFailed, match="Faulty 'relay' failed(.|\n)*cannot be built"):
+        run_guarded(relay, T, FLOAT, timeout=20)
+
+
+def test_a_lone_process_that_raises():
+    relay = Faulty(fault="raise", name="alone")
+    with pytest.raises(ProcessFailed, match="'alone' failed(.|\n)*the model gave up"):
+        run_guarded(relay, T, FLOAT, timeout=20)
+
+
+def test_a_source_that_never_sends_is_a_deadlock():
+    relay, sink, _ = chain("silent")
+    sink.name = "sink"
+    with pytest.raises(Deadlock, match="'sink' waits to receive") as caught:
+        run_guarded(relay, T, FLOAT, timeout=20, stall=1.0)
+    assert caught.value.processes == ("RingBuffer 'sink'",)
+
+
+def test_a_loop_without_a_buffer_is_a_deadlock():
+    lif = LIF(shape=(3,), name="loop")
+    lif.s_out.connect(lif.a_in)
+    with pytest.raises(Deadlock, match="LIF 'loop' waits to receive at .*a_in.recv"):
+        run_guarded(lif, T, FLOAT, timeout=20, stall=1.0)
+
+
+def test_a_model_that_computes_for_ever_ends_with_the_time_allowed():
+    relay, _, _ = chain("spin")
+    with pytest.raises(RunTimeout, match="'relay' is at .*models.py") as caught, guarded(relay, FLOAT) as session:
+        session.run(T, timeout=1.0)
+    assert "Faulty 'relay'" in caught.value.processes
+
+
+def test_a_model_that_only_pauses_is_no_deadlock_when_the_user_says_so():
+    relay, sink, data = chain("sleep")
+    assert run_guarded(relay, T, FLOAT, timeout=20, stall=None, read=[sink.data])[sink.data].shape == data.shape
+
+
+def test_nothing_runs_or_is_read_after_stop():
+    relay, _, _ = chain()
+    with guarded(relay, FLOAT, timeout=20) as session:
+        session.run(2)
+        session.stop()
+        session.stop()
+        for late in (
+            lambda: session.run(1),
+            lambda: session.get(relay.total),
+            lambda: relay.run(RunSteps(num_steps=1)),
+            relay.total.get,
+            lambda: relay.total.set(np.zeros(3)),
+        ):
+            with pytest.raises(Stopped, match="Build its Processes anew"):
+                late()
+
+
+def test_stop_before_any_run_does_not_hang():
+    relay, _, _ = chain()
+    with guarded(relay, FLOAT, timeout=20):
+        pass
+
+
+def test_an_error_of_the_caller_passes_through():
+    relay, _, _ = chain()
+    with pytest.raises(ZeroDivisionError), guarded(relay, FLOAT, timeout=20) as session:
+        session.run(2)
+        _ = 1 / 0
+
+
+def test_stop_ends_a_run_that_is_still_going():
+    relay, _, _ = chain("spin")
+    with guarded(relay, FLOAT, timeout=20):
+        relay.run(RunSteps(num_steps=T, blocking=False))
+        start = time.monotonic()
+    assert time.monotonic() - start < 8
+
+
+@pytest.mark.parametrize(
+    "arguments, field",
+    [
+        (dict(steps=0), "steps"),
+        (dict(steps=2.5), "steps"),
+        (dict(timeout=0), "timeout"),
+        (dict(timeout=float("nan")), "timeout"),
+        (dict(stall=-1), "stall"),
+        (dict(run_cfg=None), "run_cfg"),
+        (dict(proc="relay"), "proc"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(arguments, field):
+    relay, _, _ = chain()
+    with pytest.raises(InputError, match=f"^{field} must"):
+        run_guarded(**(dict(proc=relay, steps=2, run_cfg=FLOAT) | arguments))
+
+
+def test_a_graph_runs_once():
+    relay, _, _ = chain()
+    run_guarded(relay, 2, FLOAT, timeout=20)
+    with pytest.raises(InputError, match="Build its Processes anew"):
+        run_guarded(relay, 2, FLOAT, timeout=20)
+
+
+SCRIPT = """
+import os, signal, sys
+sys.path.insert(0, {processes!r})
+from faulty.process import Faulty
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava_1m1t1r.run import guarded
+session = guarded(Faulty(), Loihi2SimCfg(select_tag="floating_pt")).__enter__()
+session.run(2)
+print("ran", *[c.process.pid for c in session._runtime.children], flush=True)
+{ending}
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
+    root = Path(__file__).parent.parent
+    code = SCRIPT.format(processes=str(root / "tests" / "processes"), ending=ending)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, timeout=25,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("ran"), done.stderr
+    assert done.returncode == (-9 if ending.startswith("os.kill") else 0)
+    pids = done.stdout.split()[1:]
+    end = time.monotonic() + 6
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_errors_are_one_family():
+    assert all(issubclass(kind, RunError) for kind in (ProcessFailed, Deadlock, RunTimeout, Stopped))
