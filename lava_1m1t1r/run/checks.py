@@ -33,10 +33,15 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
     )
 
 
+def check_whole(field: str, value) -> None:
+    """``value`` is a whole number, at least one."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    require(whole and value >= 1, field, "be a whole number >= 1", value)
+
+
 def check_steps(steps) -> None:
-    """``steps`` is a whole number of time steps, at least one."""
-    whole = isinstance(steps, Integral) and not isinstance(steps, bool)
-    require(whole and steps >= 1, "steps", "be a whole number >= 1", steps)
+    """``steps`` is a number of time steps."""
+    check_whole("steps", steps)
 
 
 def check_timeout(timeout) -> None:

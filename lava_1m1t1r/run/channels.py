@@ -1,0 +1,252 @@
+"""Lava's channels as queues in memory, for ProcessModels that share one thread.
+
+They stand in for lava.magma.compiler.channels.pypychannel and keep what a model can observe of it: first in, first out,
+a fixed shape and type, a limited size, ``send`` that copies and blocks when full, ``recv`` that blocks when empty.
+Blocking hands the thread to another model (:mod:`.executor`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+import numpy as np
+from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
+from lava.utils.sparse import find
+from scipy.sparse import csr_matrix
+
+from lava_1m1t1r.run.failures import Deadlock
+
+
+class Channel:
+    """One connection: a queue with a sending and a receiving port.
+
+    Parameters
+    ----------
+    hub : Executor
+        Who runs something else while a port blocks.
+    source, sink : str
+        The two ends, for errors: ``"LIF 'hidden'.s_out"``.
+    names : tuple of str
+        Names of the sending and of the receiving port.
+    shape : tuple of int
+    dtype : type
+    size : int
+        Messages that fit in.
+    """
+
+    def __init__(self, hub, source: str, sink: str, names: tuple[str, str], shape, dtype, size: int):
+        self.hub = hub
+        self.source = source
+        self.sink = sink
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.size = size
+        self.items: deque[np.ndarray] = deque()
+        self.receiver = None  # the task that waits for an item, if any
+        self.sender = None  # the task that waits for room, if any
+        self.src_port = SendPort(self, names[0])
+        self.dst_port = RecvPort(self, names[1])
+
+    def qsize(self) -> int:
+        """Messages that wait; some models of Lava look at it."""
+        return len(self.items)
+
+    def clear(self) -> None:
+        """Forget all messages, and who waited."""
+        self.items.clear()
+        self.receiver = self.sender = None
+
+    def waiting(self, task) -> str:
+        """Say what ``task`` waits for here."""
+        if task is self.sender:
+            return f"waits to send from {self.source}: {self.sink} has not taken the last {self.size} messages"
+        return f"waits to receive at {self.sink} from {self.source}"
+
+    def copied(self, data) -> np.ndarray:
+        """The message as the receiver will see it. Lava's own steps, so that shapes and casts fail or pass alike."""
+        if data.shape != self.shape:
+            raise AssertionError(f"{self.source} sent shape {data.shape}, the channel takes {self.shape}")
+        if isinstance(data, csr_matrix):
+            data = find(data, explicit_zeros=True)[2]
+        item = np.empty(self.shape, self.dtype)
+        item[:] = data[:]
+        return item
+
+
+class _Port:
+    """What both ends share; the base classes of Lava are only there for its isinstance checks."""
+
+    observer = None
+    thread = None
+
+    def __init__(self, channel: Channel, name: str):
+        self.channel = channel
+        self._name = name
+
+    @property
+    def name(self):
+        return self._name
+
+    @property
+    def shape(self):
+        return self.channel.shape
+
+    @property
+    def d_type(self):
+        return self.channel.dtype
+
+    @property
+    def size(self):
+        return self.channel.size
+
+    def start(self):
+        """Nothing to start: no thread, no shared memory."""
+
+    def join(self):
+        """Nothing to end."""
+
+
+class SendPort(_Port, CspSendPort):
+    """Sending end."""
+
+    def send(self, data):
+        channel = self.channel
+        item = channel.copied(data)
+        while len(channel.items) >= channel.size:
+            channel.sender = channel.hub.current
+            channel.hub.block(channel)
+        channel.items.append(item)
+        if channel.receiver is not None:
+            channel.hub.wake(channel.receiver)
+            channel.receiver = None
+
+    def probe(self):
+        channel = self.channel
+        if len(channel.items) >= channel.size:
+            channel.hub.give_way()
+        return len(channel.items) < channel.size
+
+
+class RecvPort(_Port, CspRecvPort):
+    """Receiving end."""
+
+    @property
+    def _queue(self):
+        return self.channel
+
+    def peek(self):
+        channel = self.channel
+        while not channel.items:
+            channel.receiver = channel.hub.current
+            channel.hub.block(channel)
+        return channel.items[0].copy()
+
+    def recv(self):
+        channel = self.channel
+        items = channel.items
+        while not items:
+            channel.receiver = channel.hub.current
+            channel.hub.block(channel)
+        item = items.popleft()
+        if channel.sender is not None:
+            channel.hub.wake(channel.sender)
+            channel.sender = None
+        return item
+
+    def probe(self):
+        if not self.channel.items:
+            self.channel.hub.give_way()
+        return bool(self.channel.items)
+
+
+class ExternalChannel(Channel):
+    """A channel between a model and the user's own code (Lava's Injector and Extractor).
+
+    The user's end may be used before, between or, from another thread, during runs.
+    """
+
+    def __init__(self, *args, patience: float):
+        super().__init__(*args)
+        self.patience = patience
+        self.changed = threading.Condition()
+
+    def user_end(self, sends: bool):
+        """The port that the user's code holds."""
+        return _UserSend(self, "src") if sends else _UserRecv(self, "dst")
+
+    def wait(self, ready, what: str) -> None:
+        """Wait for the other side, at most ``patience`` seconds."""
+        end = time.monotonic() + self.patience
+        with self.changed:
+            while not ready():
+                if not self.changed.wait(end - time.monotonic()) and not ready():
+                    raise Deadlock(f"{what} within {self.patience:g} s.")
+
+    def notify(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+        self.hub.changed.set()
+
+
+class _UserSend(_Port, CspSendPort):
+    def send(self, data):
+        channel = self.channel
+        item = channel.copied(data)
+        channel.wait(self.probe, f"{channel.sink} is full ({channel.size} messages), and no run took one")
+        channel.items.append(item)
+        channel.notify()
+
+    def probe(self):
+        return len(self.channel.items) < self.channel.size
+
+
+class _UserRecv(_Port, CspRecvPort):
+    @property
+    def _queue(self):
+        return self.channel
+
+    def peek(self):
+        channel = self.channel
+        channel.wait(self.probe, f"{channel.source} sent nothing")
+        return channel.items[0].copy()
+
+    def recv(self):
+        channel = self.channel
+        channel.wait(self.probe, f"{channel.source} sent nothing")
+        item = channel.items.popleft()
+        channel.notify()
+        return item
+
+    def probe(self):
+        return bool(self.channel.items)
+
+
+class Replies(_Port, CspSendPort):
+    """A model's port to its RuntimeService: keeps the last reply."""
+
+    def __init__(self):
+        self.last = 0
+
+    def send(self, data):
+        self.last = int(data[0])
+
+
+class Commands(_Port, CspRecvPort):
+    """A model's port from its RuntimeService: the step count of an asynchronous run, and the wish that it ends."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.pending: deque[np.ndarray] = deque()
+
+    def probe(self):
+        if not self.pending:
+            self.hub.poll_for_stop(self)
+        return bool(self.pending)
+
+    def peek(self):
+        return self.pending[0]
+
+    def recv(self):
+        return self.pending.popleft()

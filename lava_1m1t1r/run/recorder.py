@@ -1,0 +1,179 @@
+"""Records Vars and OutPorts while a graph runs in process: any number of them, of any Processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from lava.magma.core.model.py.ports import PyOutPortVectorDense
+from lava.magma.core.process.ports.ports import OutPort
+from lava.magma.core.process.variable import Var
+from scipy.sparse import spmatrix
+
+from lava_1m1t1r.errors import require
+from lava_1m1t1r.run.checks import check_whole
+from lava_1m1t1r.run.executor import Executor, LoihiDomain, Task
+from lava_1m1t1r.run.failures import title
+
+
+class Recorder:
+    """Keeps the values of Vars and OutPorts at the end of each step: what Lava's Monitor records, for many at once.
+
+    A Var is read after all phases of the step; an OutPort gives what it sent in the step (zeros if nothing). Give the
+    recorder to :meth:`InProcess.run`; runs append to what is there.
+
+    Parameters
+    ----------
+    *targets : Var or OutPort
+        Of any Process of the graph; an aliased Var or the port of a hierarchical Process leads to the inner one.
+    every : int
+        Record steps ``every``, ``2 * every``, ... of the graph.
+
+    Examples
+    --------
+    >>> recorder = Recorder(lif.u, lif.v, lif.s_out)  # doctest: +SKIP
+    >>> session.run(100, record=recorder)  # doctest: +SKIP
+    >>> recorder[lif.v].shape  # (T, *shape)  # doctest: +SKIP
+    (100, 256)
+    """
+
+    def __init__(self, *targets: Var | OutPort, every: int = 1):
+        for target in targets:
+            require(isinstance(target, (Var, OutPort)), "record", "hold Vars and OutPorts of Lava Processes", target)
+        check_whole("every", every)
+        self.targets = targets
+        self.every = int(every)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was recorded."""
+        self._chunks: dict[Var | OutPort, list[np.ndarray]] = {target: [] for target in self.targets}
+        self._steps: list[np.ndarray] = []
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(T,) time steps of the recorded values, from 1."""
+        return np.concatenate([np.empty(0, int), *self._steps])
+
+    def __getitem__(self, target: Var | OutPort) -> np.ndarray:
+        """(T, *shape) recorded values, in the type that the ProcessModel uses."""
+        chunks = self._chunks[target]
+        return np.concatenate(chunks) if chunks else np.empty((0, *target.shape))
+
+    def as_dict(self) -> dict[Var | OutPort, np.ndarray]:
+        """All recordings."""
+        return {target: self[target] for target in self.targets}
+
+
+class Recording:
+    """One run of a :class:`Recorder`: the arrays are made before the first step, and filled by ``sample``."""
+
+    def __init__(self, recorder: Recorder, executor: Executor, find, steps: int, before: int):
+        self._recorder = recorder
+        self._before = before
+        self._taken = 0
+        count = (before + steps) // recorder.every - before // recorder.every
+        self._tracks = [_track(target, executor, find, count) for target in recorder.targets]
+        self._domains = {track.task.domain for track in self._tracks} or {executor.domains[0]}
+        for domain in self._domains:
+            own = [track for track in self._tracks if track.task.domain is domain]
+            domain.samplers.append(_Sampler(own, recorder.every, before))
+
+    def finish(self, done: int) -> None:
+        """Hand the ``done`` steps that were run to the recorder."""
+        every, before = self._recorder.every, self._before
+        count = (before + done) // every - before // every
+        self._recorder._steps.append((before // every + 1 + np.arange(count)) * every)
+        for target, track in zip(self._recorder.targets, self._tracks, strict=True):
+            self._recorder._chunks[target].append(track.values[:count])
+            track.close()
+        for domain in self._domains:
+            domain.samplers.clear()
+
+
+class _Sampler:
+    """Takes the values of one domain's targets at the end of its steps."""
+
+    def __init__(self, tracks, every: int, before: int):
+        self._tracks = tracks
+        self._every = every
+        self._before = before
+        self._row = 0
+
+    def sample(self, step: int) -> None:
+        kept = (self._before + step) % self._every == 0
+        for track in self._tracks:
+            track.take(self._row if kept else None)
+        self._row += kept
+
+
+class _VarTrack:
+    def __init__(self, target: Var, task: Task, name: str, count: int):
+        self.task = task
+        self._name = name
+        value = getattr(task.model, name)
+        _dense(target, value)
+        self.values = np.empty((count, *target.shape), np.asarray(value).dtype)
+
+    def take(self, row: int | None) -> None:
+        if row is not None:
+            self.values[row] = getattr(self.task.model, self._name)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class _PortTrack:
+    """Listens at an OutPort, as one more receiver."""
+
+    def __init__(self, target: OutPort, task: Task, count: int):
+        self.task = task
+        self._port = getattr(task.model, target.name)
+        require(
+            isinstance(self._port, PyOutPortVectorDense),
+            f"record: {task.name}.{target.name}",
+            "send dense vectors (PyOutPort.VEC_DENSE) to be recorded",
+            type(self._port).__name__,
+        )
+        self.values = np.zeros((count, *target.shape), np.dtype(self._port._d_type))
+        self._sent = None
+        self._port.csp_ports.append(self)
+
+    def send(self, data) -> None:
+        self._sent = np.array(data)
+
+    def take(self, row: int | None) -> None:
+        if row is not None and self._sent is not None:
+            self.values[row] = self._sent
+        self._sent = None
+
+    def close(self) -> None:
+        self._port.csp_ports.remove(self)
+
+
+def _dense(target: Var, value) -> None:
+    require(
+        not isinstance(value, (str, spmatrix)),
+        f"record: {title(target.process)}.{target.name}",
+        "be a dense array or a number",
+        type(value).__name__,
+        "Read it with get(var) after the run.",
+    )
+
+
+def _track(target: Var | OutPort, executor: Executor, find, count: int):
+    if isinstance(target, Var):
+        task, name = find(target)
+        track = _VarTrack(target, task, name, count)
+    else:
+        sources: Sequence[OutPort] = [target] if target.process in executor.tasks else target.get_src_ports()
+        known = len(sources) == 1 and sources[0].process in executor.tasks
+        require(known, "record", "hold OutPorts of Processes of this graph", f"{target.name} of {target.process}")
+        track = _PortTrack(sources[0], executor.tasks[sources[0].process], count)
+    require(
+        isinstance(track.task.domain, LoihiDomain),
+        f"record: {track.task.name}",
+        "follow the LoihiProtocol (asynchronous models have no time steps)",
+        type(track.task.model).__name__,
+    )
+    return track
