@@ -1,0 +1,159 @@
+"""The inner ear that turned speech into Spiking Heidelberg Digits, written from its published equations.
+
+Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364: level and ramps, basilar membrane
+(:mod:`.membrane`), hair cells, nerve fibres and bushy cells (:mod:`.nerve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from lava_1m1t1r.datasets.events import N_CHANNELS
+from lava_1m1t1r.errors import require
+
+RATE = 48_000
+"""Sampling rate of the model [Hz]; audio at any other rate is resampled to it."""
+MIN_DURATION, MAX_DURATION = 0.06, 20.0
+"""Bounds of an utterance [s]: two ramps must fit; memory grows with the length."""
+MIN_RATE, MAX_RATE = 4_000, 768_000
+"""Bounds of the sampling rate of given audio [Hz]."""
+
+
+class Spikes(NamedTuple):
+    """Spikes of one utterance, in order of time."""
+
+    times: np.ndarray
+    """(E,) float32 [s]."""
+    units: np.ndarray
+    """(E,) uint16: channel, 0 = highest frequency."""
+
+
+@dataclass(frozen=True)
+class InnerEar:
+    """Sound in, spikes of 700 bushy cells out.
+
+    ``InnerEar(seed=0)(audio, rate)`` gives the same spikes each time; ``index`` picks another draw for another utterance,
+    so that the order in which utterances are processed, or the number of workers, changes nothing.
+
+    >>> ear = InnerEar(seed=1)
+    >>> times, units = ear(np.sin(2 * np.pi * 1000 * np.arange(8000) / 16000), rate=16000)
+    >>> bool(380 < np.median(units) < 420)  # 1 kHz is channel 400
+    True
+    """
+
+    seed: int = 0
+    """Start of all random streams, >= 0."""
+    n_channels: int = N_CHANNELS
+    """Places on the membrane."""
+    level: float = 0.3
+    """Root mean square to which each utterance is scaled."""
+    ramp: float = 30e-3
+    """Raised-cosine ramp at both ends [s]."""
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.seed, (int, np.integer)) and self.seed >= 0
+        require(whole, "InnerEar.seed", "be an integer >= 0", self.seed)
+        require(2 <= self.n_channels <= 4096, "InnerEar.n_channels", "lie in 2..4096", self.n_channels)
+        require(0 < self.level < np.inf, "InnerEar.level", "be > 0", self.level)
+        fits = 0 <= self.ramp <= MIN_DURATION / 2
+        require(fits, "InnerEar.ramp", f"lie in 0..{MIN_DURATION / 2} s", self.ramp)
+
+    def __call__(self, audio: np.ndarray, rate: int, index: int = 0) -> Spikes:
+        """Encode one utterance.
+
+        Parameters
+        ----------
+        audio : (N,) array
+            Mono sound, integers or floats of any scale.
+        rate : int
+            Its sampling rate [Hz].
+        index : int
+            Number of the utterance: another number, another draw of the spikes.
+        """
+        from lava_1m1t1r.datasets.membrane import membrane_motion
+        from lava_1m1t1r.datasets.nerve import nerve_spikes
+
+        signal = self.prepare(audio, rate)
+        streams = np.random.SeedSequence([self.seed, index]).generate_state(self.n_channels, np.uint64)
+        samples, channels, start = [], [], 0
+        for motion in membrane_motion(signal, RATE, self.n_channels, block=64):
+            sample, channel = nerve_spikes(motion, RATE / 2, streams[start : start + len(motion)])
+            samples.append(sample)
+            channels.append(channel + start)
+            start += len(motion)
+        sample, channel = np.concatenate(samples), np.concatenate(channels)
+        order = np.argsort(sample, kind="stable")  # channels rise within a sample
+        return Spikes((sample[order] / (RATE / 2)).astype(np.float32), channel[order].astype(np.uint16))
+
+    def prepare(self, audio: np.ndarray, rate: int) -> np.ndarray:
+        """Check and resample the audio, set its level and ramp its ends: (N,) float64 at :data:`RATE`."""
+        signal = _resampled(_checked(audio, rate), int(rate))
+        signal = signal * (self.level / np.sqrt(np.mean(signal**2)))
+        n = round(self.ramp * RATE)
+        if n:
+            ramp = 0.5 * (1 - np.cos(2 * np.pi * np.arange(n) / (2 * n - 1)))
+            signal[:n] *= ramp
+            signal[-n:] *= ramp[::-1]
+        return signal
+
+    def encode(
+        self,
+        utterances: Iterable[tuple[np.ndarray, int]],
+        n_jobs: int = 1,
+        progress: str | None = None,
+        total: int | None = None,
+        first_index: int = 0,
+    ) -> list[Spikes]:
+        """Encode many ``(audio, rate)``; utterance i is drawn with index ``first_index + i``.
+
+        Parameters
+        ----------
+        utterances : iterable of (audio, rate)
+        n_jobs : int
+            Threads (the kernels release the interpreter lock); -1 for all cores. Does not change the spikes.
+        progress : str, optional
+            Title of a progress bar on standard error.
+        total : int, optional
+            Length of the bar where ``utterances`` has no length.
+        """
+        from joblib import Parallel, delayed
+        from tqdm import tqdm
+
+        if total is None and isinstance(utterances, Sequence):
+            total = len(utterances)
+        work = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+            delayed(self)(audio, rate, first_index + i) for i, (audio, rate) in enumerate(utterances)
+        )
+        return list(tqdm(work, desc=progress, total=total, disable=progress is None, unit="utt"))
+
+
+def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
+    whole = isinstance(rate, (int, np.integer)) or (isinstance(rate, float) and rate.is_integer())
+    require(whole and MIN_RATE <= rate <= MAX_RATE, "rate", f"be an integer in {MIN_RATE}..{MAX_RATE} Hz", rate)
+    audio = np.asarray(audio)
+    mono = "Average the channels, or choose one."
+    require(audio.ndim == 1, "audio", "be mono, of shape (N,)", audio.shape, mono)
+    require(audio.dtype.kind in "iuf", "audio", "hold integers or floats", str(audio.dtype))
+    duration = len(audio) / rate
+    cure = "Cut it into utterances, or leave out the file."
+    bounds = f"last {MIN_DURATION} to {MAX_DURATION} s"
+    require(MIN_DURATION <= duration <= MAX_DURATION, "audio", bounds, f"{duration:.3f} s", cure)
+    audio = audio.astype(np.float64)
+    require(np.all(np.isfinite(audio)), "audio", "be finite", f"{np.sum(~np.isfinite(audio))} samples that are not")
+    peak = np.max(np.abs(audio))
+    require(peak > 0 and np.ptp(audio) > 0, "audio", "not be silent", f"constant {audio[0]}", cure)
+    return audio / peak
+
+
+def _resampled(audio: np.ndarray, rate: int) -> np.ndarray:
+    if rate == RATE:
+        return audio
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(RATE, rate)
+    return resample_poly(audio, ratio.numerator, ratio.denominator)

@@ -1,0 +1,162 @@
+"""Hair cells, auditory-nerve fibres and bushy cells: from the motion of the membrane to the spikes of SHD.
+
+Hair cell after Meddis 1986 and 1988, the chain and its parameters after Cramer et al. 2020,
+doi:10.1109/TNNLS.2020.3044364. One hair cell, 40 fibres and one bushy cell a channel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
+"""Permeability of the cell membrane: g (v + A) / (v + A + B) [1/s]."""
+REPLENISH, LOSS, RETURN, REPROCESS = 5.05, 2500.0, 6580.0, 66.3
+"""Rates y, l, r, x of the transmitter's way [1/s]."""
+RELEASE = 50_000.0
+"""Spike rate of a fibre per unit of transmitter in the cleft, h [1/s]."""
+POOL = 1.0
+"""Largest free transmitter pool, M."""
+
+N_FIBRES = 40
+"""Fibres a channel."""
+REFRACTORY = 1e-3
+"""Absolute refractory time of fibres and bushy cells [s]."""
+TAU_MEM, TAU_SYN = 1e-3, 0.5e-3
+"""Time constants of the bushy cell [s]."""
+WEIGHT = 13_000.0
+"""Drive of the bushy cell by all fibres [1/s]; its threshold is 1."""
+
+_LANES = 64  # channels a call, and samples a tile: both small enough for the first-level cache
+_GOLDEN = 0x9E3779B97F4A7C15  # step of the splitmix64 generator
+
+
+def rest() -> tuple[float, float, float]:
+    """Steady state of the hair cell in silence: free pool q, cleft c, reprocessing store w."""
+    k = HAIR_G * HAIR_A / (HAIR_A + HAIR_B)
+    c = POOL * REPLENISH * k / (LOSS * k + REPLENISH * (LOSS + RETURN))
+    return c * (LOSS + RETURN) / k, c, c * RETURN / REPROCESS
+
+
+def spontaneous_rate() -> float:
+    """Rate of one fibre in silence, before its refractoriness [1/s]."""
+    return RELEASE * rest()[1]
+
+
+def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes of the bushy cells.
+
+    The hair cell is integrated by forward Euler at the rate of the motion, as in the model of the data set. The 40 fibres
+    of a channel are exchangeable, so that their spikes are drawn together: binomial of those that are not refractory.
+
+    Parameters
+    ----------
+    motion : (channels, T) float32
+        Motion of the membrane.
+    rate : float
+        Its sampling rate [Hz]; Euler needs it well above 9080 Hz.
+    streams : (channels,) uint64
+        Start of each channel's random stream.
+
+    Returns
+    -------
+    sample, channel : (E,) int32
+        Where each spike lies, channel by channel.
+    """
+    dt = 1.0 / rate
+    blocked = max(1, round(REFRACTORY * rate))
+    # a bushy cell is held for ``blocked`` samples after each spike, which bounds their number
+    most = motion.shape[1] // (blocked + 1) + 2
+    spikes = np.empty((len(motion), most), np.int32)
+    counts = np.zeros(len(motion), np.int64)
+    _bushy_cells(motion, dt, blocked, np.asarray(rest(), np.float64), streams, spikes, counts)
+    channel = np.repeat(np.arange(len(motion), dtype=np.int32), counts)
+    sample = spikes[np.arange(most) < counts[:, None]]
+    return sample, channel
+
+
+@njit(cache=True, nogil=True)
+def _binomial(u, n, p):
+    """Number of successes of ``n`` trials whose cumulative distribution first exceeds ``u``."""
+    miss = 1.0 - p
+    odds = p / miss
+    term, base, power = 1.0, miss, n
+    while power > 0:  # miss ** n
+        if power & 1:
+            term *= base
+        base *= base
+        power >>= 1
+    k = 0
+    while u >= term and k < n:
+        u -= term
+        term *= odds * (n - k) / (k + 1)
+        k += 1
+    return k
+
+
+@njit(cache=True, nogil=True)
+def _bushy_cells(motion, dt, blocked, rest_state, streams, spikes, counts):
+    n_channels, n_samples = motion.shape
+    tile = np.zeros((_LANES, _LANES), np.float32)
+    q, c, w = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
+    probability = np.empty(_LANES, np.float32)
+    current, voltage = np.zeros(_LANES), np.zeros(_LANES)
+    held, busy = np.zeros(_LANES, np.int64), np.zeros(_LANES, np.int64)
+    recent = np.zeros((blocked - 1, _LANES), np.int64)
+    state = np.zeros(_LANES, np.uint64)
+    keep_current, keep_voltage = np.exp(-dt / TAU_SYN), np.exp(-dt / TAU_MEM)
+    drive = WEIGHT / N_FIBRES * dt
+    a, b, one, zero = np.float32(HAIR_A), np.float32(HAIR_B), np.float32(1), np.float32(0)
+    pool, g_dt = np.float32(POOL), np.float32(HAIR_G * dt)
+    y_dt, l_dt, r_dt, x_dt = (np.float32(REPLENISH * dt), np.float32(LOSS * dt), np.float32(RETURN * dt),
+                              np.float32(REPROCESS * dt))  # fmt: skip
+    h_dt = np.float32(RELEASE * dt)
+
+    for first in range(0, n_channels, _LANES):
+        lanes = min(_LANES, n_channels - first)
+        q[:], c[:], w[:] = rest_state[0], rest_state[1], rest_state[2]
+        current[:], voltage[:], held[:], busy[:], recent[:] = 0, 0, 0, 0, 0
+        for j in range(lanes):
+            state[j] = streams[first + j]
+        slot = 0
+        for n in range(n_samples):
+            in_tile = n % _LANES
+            if in_tile == 0:  # transpose a tile, so that the loop over channels reads neighbours
+                for j in range(lanes):
+                    for i in range(min(_LANES, n_samples - n)):
+                        tile[i, j] = motion[first + j, n + i]
+            v = tile[in_tile]
+            for j in range(_LANES):  # hair cells: every right-hand side from the old values
+                open_ = max(v[j] + a, zero)
+                released = g_dt * open_ / (open_ + b) * q[j]
+                refilled = y_dt * max(pool - q[j], zero)
+                back = x_dt * w[j]
+                taken = r_dt * c[j]
+                probability[j] = min(h_dt * c[j], one)
+                q[j] = max(q[j] + refilled - released + back, zero)
+                w[j] = max(w[j] + taken - back, zero)
+                c[j] = max(c[j] + released - l_dt * c[j] - taken, zero)
+            for j in range(lanes):
+                state[j] += np.uint64(_GOLDEN)
+                z = state[j]
+                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                u = np.float64((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * (1.0 / (1 << 53))
+                free = N_FIBRES - busy[j]
+                k = 0
+                # P(k >= 1) <= free * p: the one comparison settles most samples. u is used from the top down
+                if u < free * np.float64(probability[j]):
+                    k = _binomial(1.0 - u, free, np.float64(probability[j]))
+                busy[j] += k - recent[slot, j]
+                recent[slot, j] = k
+                current[j] = current[j] * keep_current + k
+                if held[j] > 0:
+                    held[j] -= 1
+                    voltage[j] = 0.0
+                else:
+                    voltage[j] = voltage[j] * keep_voltage + drive * current[j]
+                    if voltage[j] >= 1.0 and n + 1 < n_samples:
+                        spikes[first + j, counts[first + j]] = n
+                        counts[first + j] += 1
+                        held[j] = blocked
+            slot = slot + 1 if slot + 2 < blocked else 0
