@@ -74,6 +74,26 @@ class DeviceParams:
     """Noise of the filament: variance of an increment per |increment| [1] (sigma1). 0: none."""
     sigma2: Any = _value(0.0, _NOT_NEGATIVE)
     """Noise of the residue: variance of an increment per |increment| [1] (sigma2). 0: none."""
+    mu_ctoc: Any = _value(0.0, _NOT_NEGATIVE)
+    """Cycle to cycle: standard deviation of ln(mu) from one filament to the next [1]. 0: none."""
+    v0_ctoc: Any = _value(0.0, _NOT_NEGATIVE)
+    """Cycle to cycle: standard deviation of ln(v0), the field sensitivity of a filament, about ``v_ref`` [1]. 0: none."""
+    mu_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(mu) [1]; drawn by :meth:`spread`, as are all ``_dtod``."""
+    beta_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(beta) [1]."""
+    gamma1_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(gamma1) [1]."""
+    gamma2_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(gamma2) [1]."""
+    v0_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(v0) [1]; nothing under the linear law."""
+    r_control_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(r_control) [1]."""
+    c_gate_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(c_gate) [1]."""
+    v_th_dtod: Any = _value(0.0, _NOT_NEGATIVE)
+    """Device to device: standard deviation of ln(v_th) [1]."""
 
     def __post_init__(self) -> None:
         sizes = {}
@@ -119,6 +139,35 @@ class DeviceParams:
             c_gate=self.c_gate * time,
             c_load=self.c_load * time,
         )
+
+    def spread(self, n: int, seed: int) -> DeviceParams:
+        """Return ``n`` different devices, drawn from this one's ``_dtod`` fields (which are 0 in the result).
+
+        Log-normal about the nominal values, so the median device is this one. Device i depends on (seed, i) alone: the first 100 of
+        1000 are the 100 of 100.
+
+        Parameters
+        ----------
+        n : int
+            Number of devices.
+        seed : int
+            Of the draw.
+
+        Returns
+        -------
+        DeviceParams
+            Arrays of shape (n,) in the fields that vary, and in ``mu`` always.
+        """
+        require(int(n) == n and n > 0, "spread.n", "be a whole number > 0", n)
+        names = [f.name.removesuffix("_dtod") for f in dataclasses.fields(self) if f.name.endswith("_dtod")]
+        draws = np.array([np.random.default_rng([int(seed), i]).standard_normal(len(names)) for i in range(int(n))])
+        changes = {}
+        for name, draw in zip(names, draws.T, strict=True):
+            width = getattr(self, f"{name}_dtod")
+            changes[f"{name}_dtod"] = 0.0
+            if name == "mu" or np.any(np.asarray(width) > 0):
+                changes[name] = getattr(self, name) * np.exp(width * draw)
+        return dataclasses.replace(self, **changes)
 
     def take(self, n: int) -> DeviceParams:
         """Return device ``n`` alone: every array field reduced to its n-th value."""

@@ -1,0 +1,131 @@
+"""What the integrator remembers of one device between steps, and where it writes what it finds."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from .circuit import node_step
+from .constants import resistance
+
+PHASES = ("integration", "spike", "refractory")
+"""Phases of a spike: gate not yet above ``v_th``; above it; below it again and still above a tenth of it."""
+ELEMENTS = ("memristor", "control resistor", "transistor", "load resistor", "gate capacitor", "load capacitor")
+"""Where the energy of the two sources goes. Resistive parts dissipate; the entries of the capacitors are stored energy gained."""
+
+CELL = np.dtype(
+    [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
+    + [("random", np.uint64), ("steps", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]
+    + [("closed", np.bool_), ("ruptured", np.bool_), ("rested", np.bool_), ("energy", np.float64, (len(PHASES), len(ELEMENTS)))]
+)
+
+SPIKE, TURN_ON = 0, 1
+QUANTITIES = ("filament", "residue", "gate_voltage", "resistance", "current", "output_voltage", "input_current")
+"""What can be recorded at every sample."""
+
+
+class Sink(NamedTuple):
+    """Where one device's samples and events go."""
+
+    dt: float  # s between samples
+    wanted: np.ndarray  # (R,) indices into QUANTITIES
+    samples: np.ndarray  # (R, T, N)
+    times: np.ndarray  # (capacity,) s; what does not fit is counted, not written
+    kinds: np.ndarray  # (capacity,) SPIKE or TURN_ON
+
+
+@numba.njit
+def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
+    """Write down an event."""
+    if cell.events < sink.times.size:
+        sink.times[cell.events] = time
+        sink.kinds[cell.events] = kind
+    cell.events += 1
+
+
+@numba.njit
+def between(a: float, da: float, b: float, db: float, h: float, u: float) -> float:
+    """Cubic with values and slopes of both ends, at share ``u`` of the step ``h``."""
+    w = 1.0 - u
+    return w * w * ((1.0 + 2.0 * u) * a + u * h * da) + u * u * ((3.0 - 2.0 * u) * b - w * h * db)
+
+
+@numba.njit
+def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -> float:
+    """Share of the step at which the cubic of :func:`between` passes ``level``, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        u = 0.5 * (low + high)
+        if (between(a, da, b, db, h, u) > level) == (b > level):
+            high = u
+        else:
+            low = u
+    return 0.5 * (low + high)
+
+
+@numba.njit
+def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: float, node: float, v_in: float, p: Any) -> None:
+    """Write sample ``k`` of device ``n``."""
+    for i in range(sink.wanted.size):
+        what = sink.wanted[i]
+        if what == 0:
+            value = filament
+        elif what == 1:
+            value = residue
+        elif what == 2:
+            value = gate
+        elif what == 3:
+            value = resistance(filament + residue, p)
+        elif what == 4:
+            value = (p.v_dd - node) / p.r_load
+        elif what == 5:
+            value = node
+        else:
+            value = (v_in - gate) / resistance(filament + residue, p)
+        sink.samples[i, k, n] = value
+
+
+@numba.njit
+def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float, v_in: float, p: Any) -> None:
+    """Book the energies of one step that has just been taken; advance the output node.
+
+    The charge through R_c and its heat are integrals of the step's cubic in V_gs; what the memristor turns into heat follows from
+    the balance of the gate node, so that nothing is lost between the elements.
+    """
+    new = cell.gate
+    if new > p.v_th:
+        cell.phase = 1
+    elif cell.phase == 1:
+        cell.phase = 2
+    elif cell.phase == 2 and new < 0.1 * p.v_th:
+        cell.phase = 0
+    middle = between(old_gate, old_slope, new, slope, h, 0.5)
+    charge = h / 6.0 * (old_gate + 4.0 * middle + new) / p.r_control
+    heat = h / 6.0 * (old_gate * old_gate + 4.0 * middle * middle + new * new) / p.r_control
+    stored = 0.5 * p.c_gate * (new * new - old_gate * old_gate)
+    energy = cell.energy[cell.phase]
+    energy[0] += v_in * (p.c_gate * (new - old_gate) + charge) - heat - stored
+    energy[1] += heat
+    energy[4] += stored
+    if new > p.v_t or old_gate > p.v_t or cell.node != p.v_dd:
+        old_node = cell.node
+        cell.node = node_step(old_node, new, h, p)
+        if p.c_load == 0.0:
+            drop = p.v_dd - node_step(old_node, middle, h, p)
+            start, end = p.v_dd - old_node, p.v_dd - cell.node
+            supplied = h / 6.0 * (start + 4.0 * drop + end) / p.r_load
+            load = h / 6.0 * (start * start + 4.0 * drop * drop + end * end) / p.r_load
+            kept = 0.0
+        elif new <= p.v_t:
+            supplied = p.c_load * (cell.node - old_node)
+            kept = 0.5 * p.c_load * (cell.node * cell.node - old_node * old_node)
+            load = p.v_dd * supplied - kept
+        else:
+            supplied = h * (p.v_dd - cell.node) / p.r_load
+            load = supplied * (p.v_dd - cell.node)
+            kept = 0.5 * p.c_load * (cell.node * cell.node - old_node * old_node)
+        energy[2] += p.v_dd * supplied - load - kept
+        energy[3] += load
+        energy[5] += kept

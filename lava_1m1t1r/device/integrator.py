@@ -1,0 +1,286 @@
+"""The integrator: adaptive steps of third order, exact where the gate is stiff, with the turn-on as an event.
+
+Two regimes alternate.
+
+*Free*: x differs from its limit. Steps of Bogacki and Shampine's pair 3(2) (doi:10.1016/0893-9659(89)90079-7) with error control.
+A step that would carry x across 1 is shortened until it ends there: that is a turn-on.
+
+*Closed*: x is held at ``x_max`` and the filament yields to the residue. The gate equation then has constant coefficients: an
+exponential, exact. The regime ends when growth no longer covers the losses; that instant is found by bisection.
+
+Noise is added after a free step with the variance that the step's drift accumulates, ``sigma |dx|``, so its law does not depend on
+the steps.
+"""
+
+from __future__ import annotations
+
+from math import exp, inf, sqrt
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from ..dynamics import State
+from .cell import SPIKE, TURN_ON, Sink, account, between, crossing, note, sample
+from .constants import COMPILED, field, flow, prepare
+from .noise import normal
+
+RESTED = 0.01  # total length below which nothing is left of an old filament
+NOISE_STEP = 0.02  # largest standard deviation of a noise increment in one step
+
+
+class Control(NamedTuple):
+    """How finely to step."""
+
+    rtol: float
+    atol: float  # of lengths [1] and of the gate voltage [V]
+    max_step: float  # s
+
+
+@numba.njit
+def _slopes(s: State, v_in: float, p: Any) -> State:
+    f = flow(s, field(s, v_in, p, COMPILED), v_in, p, COMPILED)
+    return State(
+        f.filament.gain - f.filament.loss * s.filament,
+        f.residue.gain - f.residue.loss * s.residue,
+        f.gate.gain - f.gate.loss * s.gate,
+    )
+
+
+@numba.njit
+def _moved(s: State, a: float, k: State) -> State:
+    return State(s.filament + a * k.filament, s.residue + a * k.residue, s.gate + a * k.gate)
+
+
+@numba.njit
+def _share(e: float, a: float, b: float, c: Control) -> float:
+    return abs(e) / (c.atol + c.rtol * max(abs(a), abs(b)))
+
+
+@numba.njit
+def _attempt(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tuple:
+    """One step of the pair 3(2): new state, its slopes, and the error as a share of what is allowed."""
+    k2 = _slopes(_moved(s, 0.5 * h, k1), v_in, p)
+    k3 = _slopes(_moved(s, 0.75 * h, k2), v_in, p)
+    a, b, d = 2.0 / 9.0 * h, 1.0 / 3.0 * h, 4.0 / 9.0 * h
+    new = State(
+        s.filament + a * k1.filament + b * k2.filament + d * k3.filament,
+        s.residue + a * k1.residue + b * k2.residue + d * k3.residue,
+        s.gate + a * k1.gate + b * k2.gate + d * k3.gate,
+    )
+    k4 = _slopes(new, v_in, p)
+    e1, e2, e3, e4 = -5.0 / 72.0 * h, h / 12.0, h / 9.0, -h / 8.0
+    error = max(
+        _share(e1 * k1.filament + e2 * k2.filament + e3 * k3.filament + e4 * k4.filament, s.filament, new.filament, c),
+        _share(e1 * k1.residue + e2 * k2.residue + e3 * k3.residue + e4 * k4.residue, s.residue, new.residue, c),
+        _share(e1 * k1.gate + e2 * k2.gate + e3 * k3.gate + e4 * k4.gate, s.gate, new.gate, c),
+    )
+    return new, k4, error
+
+
+@numba.njit
+def _land(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tuple:
+    """Shorten the step until it ends with x = 1 (regula falsi, Illinois): step, state, slopes."""
+    low, high = 0.0, h
+    below = s.filament + s.residue - 1.0
+    new, k4, _ = _attempt(s, k1, h, v_in, p, c)
+    above = new.filament + new.residue - 1.0
+    for _ in range(60):
+        middle = high - above * (high - low) / (above - below)
+        new, k4, _ = _attempt(s, k1, middle, v_in, p, c)
+        off = new.filament + new.residue - 1.0
+        if abs(off) < 1e-12 or high - low < 1e-15 * h:
+            break
+        if off > 0.0:
+            high, above, below = middle, off, 0.5 * below
+        else:
+            low, below, above = middle, off, 0.5 * above
+    return middle, new, k4
+
+
+@numba.njit
+def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
+    """State after ``h`` seconds with x held at its limit."""
+    f = flow(s, 0.0, v_in, p, COMPILED)
+    end = f.gate.gain / f.gate.loss
+    gate = end + (s.gate - end) * exp(-f.gate.loss * h)
+    half = s.residue + 0.5 * h * (f.residue.gain - f.residue.loss * s.residue)
+    f = flow(State(p.x_max - half, half, gate), 0.0, v_in, p, COMPILED)
+    residue = s.residue + h * (f.residue.gain - f.residue.loss * half)
+    return State(p.x_max - residue, residue, gate)
+
+
+@numba.njit
+def _surplus(s: State, v_in: float, p: Any) -> float:
+    """How fast x would grow beyond its limit [1/s]; negative: the filament lets go."""
+    k = _slopes(s, v_in, p)
+    return k.filament + k.residue
+
+
+@numba.njit
+def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
+    """One step of the closed regime: its length, state, whether the filament let go at its end."""
+    f = flow(s, 0.0, v_in, p, COMPILED)
+    settled = abs(f.gate.gain / f.gate.loss - s.gate) < 1e-9
+    h = min(h, 0.05 / (f.residue.loss + p.beta) if settled else 0.25 / f.gate.loss)
+    new = _closed_state(s, h, v_in, p)
+    if _surplus(new, v_in, p) >= 0.0:
+        return h, new, False
+    low, high = 0.0, h
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        if _surplus(_closed_state(s, middle, v_in, p), v_in, p) >= 0.0:
+            low = middle
+        else:
+            high = middle
+    return high, _closed_state(s, high, v_in, p), True
+
+
+@numba.njit
+def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
+    """Draw the next filament: its growth rate and its field sensitivity."""
+    cell.ruptured = False
+    cell.rested = True
+    if nominal.mu_ctoc > 0.0 or nominal.v0_ctoc > 0.0:
+        p.mu = nominal.mu * exp(nominal.mu_ctoc * normal(cell))
+        p.v0 = nominal.v0 * exp(nominal.v0_ctoc * normal(cell))
+        prepare(p)
+
+
+@numba.njit
+def _first_step(k: State, loss: float) -> float:
+    return 0.01 / (loss + abs(k.filament) + abs(k.residue))
+
+
+@numba.njit
+def _shaken(new: State, s: State, cell: Any, p: Any) -> State:
+    """Add the noise N1, N2 of eqs. (S12), (S13): Gaussian with variance ``sigma |dx|`` of this step's drift."""
+    filament = new.filament + sqrt(p.sigma1 * abs(new.filament - s.filament)) * normal(cell)
+    residue = new.residue + sqrt(p.sigma2 * abs(new.residue - s.residue)) * normal(cell)
+    residue = min(max(residue, 0.0), p.x_max)
+    return State(min(max(filament, 0.0), p.x_max - residue), residue, new.gate)
+
+
+@numba.njit
+def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
+    """Integrate one device over one piece of constant input."""
+    s = State(cell.filament, cell.residue, cell.gate)
+    if cell.ruptured or (v_in > 0.0 and not cell.rested and s.filament + s.residue < RESTED):
+        _new_cycle(cell, p, nominal)
+    noisy = p.sigma1 > 0.0 or p.sigma2 > 0.0
+    k1 = _slopes(s, v_in, p)
+    if cell.closed and _surplus(s, v_in, p) < 0.0:
+        cell.closed = False
+        cell.ruptured = True
+    loss = flow(s, 0.0, v_in, p, COMPILED).gate.loss
+    step = min(_first_step(k1, max(loss, p.gamma1)), cell.step) if cell.step > 0.0 else _first_step(k1, max(loss, p.gamma1))
+    shortest = 1e-15 * t_end
+    while t_end - t > shortest:
+        left = t_end - t
+        was = s.filament + s.residue
+        let_go = False
+        if cell.closed:
+            h, new, let_go = _closed_step(s, left, v_in, p)
+            k4 = _slopes(new, v_in, p)
+        else:
+            h = min(step, c.max_step, left)
+            if noisy:
+                # Half the allowed deviation's variance per step: the drift may speed up within it.
+                fast = max(p.sigma1 * abs(k1.filament), p.sigma2 * abs(k1.residue))
+                h = min(h, 0.5 * NOISE_STEP * NOISE_STEP / fast) if fast > 0.0 else h
+            new, k4, error = _attempt(s, k1, h, v_in, p, c)
+            if error > 1.0:
+                step = h * max(0.2, 0.9 * error ** (-1.0 / 3.0))
+                continue
+            step = h * min(5.0, 0.9 * max(error, 1e-6) ** (-1.0 / 3.0)) if h == step or error > 0.1 else step
+            is_now = new.filament + new.residue
+            if was < 1.0 <= is_now and not noisy:
+                h, new, k4 = _land(s, k1, h, v_in, p, c)
+                new = State(1.0 - new.residue, new.residue, new.gate)
+                k4 = _slopes(new, v_in, p)
+                step = _first_step(k4, flow(new, 0.0, v_in, p, COMPILED).gate.loss)
+            elif noisy:
+                new = _shaken(new, s, cell, p)
+                k4 = _slopes(new, v_in, p)
+            is_now = new.filament + new.residue
+            if was < 1.0 <= is_now:
+                note(cell, sink, t + h, TURN_ON)
+            if is_now >= p.x_max and k4.filament + k4.residue >= 0.0:
+                cell.closed = True
+                new = State(p.x_max - new.residue, new.residue, new.gate)
+        is_now = new.filament + new.residue
+        if let_go:
+            cell.closed = False
+            step = _first_step(k4, flow(new, 0.0, v_in, p, COMPILED).gate.loss)
+        cell.ruptured = cell.ruptured or let_go or (p.x_max == inf and was >= 1.0 > is_now)
+        cell.rested = cell.rested and is_now < RESTED
+        cell.gate = new.gate
+        if s.gate <= p.v_th < new.gate:
+            note(cell, sink, t + h * crossing(s.gate, k1.gate, new.gate, k4.gate, h, p.v_th), SPIKE)
+        old_node = cell.node
+        account(cell, s.gate, k1.gate, k4.gate, h, v_in, p)
+        while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= t + h * (1.0 + 1e-9):
+            u = min(((cell.sample + 1) * sink.dt - t) / h, 1.0)
+            filament = between(s.filament, k1.filament, new.filament, k4.filament, h, u)
+            residue = between(s.residue, k1.residue, new.residue, k4.residue, h, u)
+            gate = between(s.gate, k1.gate, new.gate, k4.gate, h, u)
+            if cell.closed and was >= p.x_max or noisy:
+                filament = s.filament + u * (new.filament - s.filament)
+                residue = s.residue + u * (new.residue - s.residue)
+            sample(sink, cell.sample, n, filament, residue, gate, old_node + u * (cell.node - old_node), v_in, p)
+            cell.sample += 1
+        if cell.ruptured and s.gate > p.v_th >= new.gate:
+            _new_cycle(cell, p, nominal)
+            k4 = _slopes(new, v_in, p)
+        t += h
+        s, k1 = new, k4
+        cell.steps += 1
+    cell.filament, cell.residue, cell.gate, cell.step = s.filament, s.residue, s.gate, step
+
+
+@numba.njit
+def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarray, c: Control, sink: Sink, n: int) -> None:
+    column = n if volts.shape[1] > 1 else 0
+    cell.ruptured = True  # the first filament is a new one
+    i = 0
+    while i < volts.shape[0]:
+        j = i + 1
+        while j < volts.shape[0] and volts[j, column] == volts[i, column]:
+            j += 1
+        _advance(cell, p, nominal, volts[i, column], edges[i], edges[j], c, sink, n)
+        i = j
+
+
+@numba.njit(nogil=True)
+def integrate(
+    table: np.ndarray, cells: np.ndarray, edges: np.ndarray, volts: np.ndarray, c: Control, dt: float, wanted: np.ndarray, samples: np.ndarray
+) -> tuple:
+    """Integrate every device of ``table`` over the stimulus; return the events' times, kinds and devices.
+
+    ``cells`` (N,) are the starting states and become the final ones; ``samples`` (R, T, N) is filled.
+    """
+    times, kinds, owners = np.empty(64), np.empty(64, np.int8), np.empty(64, np.int32)
+    found = 0
+    mine, my_kinds = np.empty(256), np.empty(256, np.int8)
+    work = table[:1].copy()
+    start = cells[:1].copy()
+    for n in range(table.size):
+        start[0] = cells[n]
+        while True:
+            work[0] = table[n]
+            cells[n] = start[0]
+            _device(cells[n], work[0], table[n], edges, volts, c, Sink(dt, wanted, samples, mine, my_kinds), n)
+            if cells[n].events <= mine.size:
+                break
+            mine, my_kinds = np.empty(2 * cells[n].events), np.empty(2 * cells[n].events, np.int8)
+        events = cells[n].events
+        if found + events > times.size:
+            grown = 2 * (found + events)
+            times_, kinds_, owners_ = np.empty(grown), np.empty(grown, np.int8), np.empty(grown, np.int32)
+            times_[:found], kinds_[:found], owners_[:found] = times[:found], kinds[:found], owners[:found]
+            times, kinds, owners = times_, kinds_, owners_
+        times[found : found + events] = mine[:events]
+        kinds[found : found + events] = my_kinds[:events]
+        owners[found : found + events] = n
+        found += events
+    return times[:found].copy(), kinds[:found].copy(), owners[:found].copy()

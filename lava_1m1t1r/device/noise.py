@@ -1,0 +1,32 @@
+"""Random numbers of one device: a counter-based generator, so that a device's noise depends on its seed and on nothing else."""
+
+from __future__ import annotations
+
+from math import cos, log, pi, sqrt
+from typing import Any
+
+import numba
+import numpy as np
+
+
+@numba.njit
+def uniform(cell: Any) -> float:
+    """Draw from (0, 1): SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
+    cell.random += np.uint64(0x9E3779B97F4A7C15)
+    z = cell.random
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (np.float64(z >> np.uint64(11)) + 0.5) * 2.0**-53
+
+
+@numba.njit
+def normal(cell: Any) -> float:
+    """Draw from the standard normal distribution (Box and Muller)."""
+    return sqrt(-2.0 * log(uniform(cell))) * cos(2.0 * pi * uniform(cell))
+
+
+def streams(seed: int, first: int, n: int) -> np.ndarray:
+    """Return the generators' starting points (n,) uint64 of devices ``first`` to ``first + n - 1`` of an array seeded with ``seed``."""
+    draw = [np.random.SeedSequence(seed, spawn_key=(i,)).generate_state(1, np.uint64)[0] for i in range(first, first + n)]
+    return np.array(draw, np.uint64)

@@ -1,0 +1,95 @@
+"""What a simulation leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..params import DeviceParams
+from .cell import ELEMENTS, PHASES, SPIKE, TURN_ON
+from .stimulus import Stimulus
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Samples, events and energies of one simulation."""
+
+    params: DeviceParams
+    stimulus: Stimulus
+    dt: float
+    """Interval of the samples [s]."""
+    length: int
+    """Number of samples T."""
+    seed: int
+    """Seed of the noise."""
+    samples: dict[str, np.ndarray]
+    """Recorded quantities by name, (T,) or (T, N)."""
+    event_times: np.ndarray
+    event_kinds: np.ndarray
+    event_devices: np.ndarray
+    cells: np.ndarray
+    """Final state of every device, (N,) records."""
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        if name.startswith("_") or "samples" not in self.__dict__:
+            raise AttributeError(name)
+        if name in self.samples:
+            return self.samples[name]
+        raise AttributeError(f"Trace.{name} was not recorded; recorded are {sorted(self.samples)}. Name it in simulate(record=...).")
+
+    @property
+    def time(self) -> np.ndarray:
+        """Times of the samples [s], (T,): the end of each interval of the input."""
+        return np.arange(1, self.length + 1) * self.dt
+
+    @property
+    def duration(self) -> float:
+        """Simulated time [s]."""
+        return self.stimulus.duration
+
+    @property
+    def v_in(self) -> np.ndarray:
+        """Input voltage over each interval [V], (T,) or (T, N)."""
+        return self.stimulus.sampled(self.dt)
+
+    @property
+    def size(self) -> int:
+        """Number of devices."""
+        return len(self.cells)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Steps that the integrator took, (N,)."""
+        return self.cells["steps"]
+
+    def spike_times(self, n: int = 0) -> np.ndarray:
+        """Return the times [s] at which the gate of device ``n`` rose above ``v_th``."""
+        return self._events(n, SPIKE)
+
+    def turn_on_times(self, n: int = 0) -> np.ndarray:
+        """Return the times [s] at which the filament of device ``n`` closed: x reached 1 from below."""
+        return self._events(n, TURN_ON)
+
+    def spike_counts(self) -> np.ndarray:
+        """Return the number of spikes of every device, (N,)."""
+        return np.bincount(self.event_devices[self.event_kinds == SPIKE], minlength=self.size)
+
+    def energy(self) -> Any:
+        """Return the energy [J] drawn from input source and supply, a number or (N,): integrated from the circuit's currents."""
+        total = self.cells["energy"].sum(axis=(1, 2))
+        return float(total[0]) if self.size == 1 else total
+
+    def energy_split(self, n: int = 0) -> dict[str, dict[str, float]]:
+        """Return where device ``n``'s energy went [J], by phase and element.
+
+        Entries of resistive elements are heat; entries of capacitors are stored energy gained (negative: given back).
+        """
+        table = self.cells["energy"][n]
+        return {phase: dict(zip(ELEMENTS, map(float, row), strict=True)) for phase, row in zip(PHASES, table, strict=True)}
+
+    def _events(self, n: int, kind: int) -> np.ndarray:
+        require(0 <= n < self.size, "Trace device", f"be >= 0 and < {self.size}", n)
+        return self.event_times[(self.event_devices == n) & (self.event_kinds == kind)]
