@@ -1,23 +1,33 @@
 """Spikes of spoken digits: SHD's files, the inner ear that makes such spikes from sound, and the frames of a network.
 
 >>> from lava_1m1t1r import datasets
->>> events = datasets.read_shd("shd_test.h5")  # doctest: +SKIP
+>>> events = datasets.SpokenDigits(train=False)  # or datasets.read_shd("shd_test.h5")  # doctest: +SKIP
 >>> x = datasets.frames(events, dt=10e-3, n_steps=100)  # (B, T, C) uint8  # doctest: +SKIP
 """
 
+from lava_1m1t1r.datasets.binning import BinnedEvents, binned_events, cropped_share, frames
 from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet, Utterance
-from lava_1m1t1r.datasets.frames import BinnedEvents, binned_events, cropped_share, frames
-from lava_1m1t1r.datasets.shd import read_shd, write_shd
+from lava_1m1t1r.datasets.inner_ear import InnerEar, Spikes
+from lava_1m1t1r.datasets.shd_file import read_shd, write_shd
+from lava_1m1t1r.datasets.shd_folder import shd
+from lava_1m1t1r.datasets.spoken_digits import SpokenDigits
+from lava_1m1t1r.datasets.wav import read_wav, wav_folder
 
 __all__ = [
     "N_CHANNELS",
     "SHD_KEYS",
     "BinnedEvents",
     "EventSet",
+    "InnerEar",
+    "Spikes",
+    "SpokenDigits",
     "Utterance",
     "binned_events",
     "cropped_share",
     "frames",
     "read_shd",
+    "read_wav",
+    "shd",
+    "wav_folder",
     "write_shd",
 ]

@@ -37,8 +37,8 @@ class Spikes(NamedTuple):
 class InnerEar:
     """Sound in, spikes of 700 bushy cells out.
 
-    ``InnerEar(seed=0)(audio, rate)`` gives the same spikes each time; ``index`` picks another draw for another utterance,
-    so that the order in which utterances are processed, or the number of workers, changes nothing.
+    ``InnerEar(seed=0)(audio, rate)`` gives the same spikes each time. ``index`` picks another draw for another
+    utterance, so that the order in which utterances are processed, or the number of workers, changes nothing.
 
     >>> ear = InnerEar(seed=1)
     >>> times, units = ear(np.sin(2 * np.pi * 1000 * np.arange(8000) / 16000), rate=16000)

@@ -33,8 +33,8 @@ R0 = DELTA * np.sqrt(C0 * M)
 """Friction at the base."""
 
 _GRID = 1024
-"""Table points per unit of f / resonance(x). The filters are nearly alike on that axis, so that one table serves audio of
-every length; tests compare it with the closed form."""
+"""Table points per unit of f / resonance(x). The filters are nearly alike on that axis, so that one table serves audio
+of every length; tests compare it with the closed form."""
 _REACH = 2.3
 """End of the table, in resonances: beyond it the wave is cut off, |V| < 1e-5 of the peak."""
 _PEAK_SHARE_CUT = 1e-5  # share of a filter's peak below which its upper end counts as zero
@@ -157,7 +157,8 @@ def membrane_motion(signal: np.ndarray, rate: float, n_channels: int, block: int
     """Yield the motion of the membrane, some channels at a time.
 
     The model takes the non-negative frequencies alone and an inverse FFT of their number, so that the motion comes at
-    half the rate of the audio. The signal is padded with zeros up to a length that the FFT likes; the motion is cut back.
+    half the rate of the audio. The signal is padded with zeros up to a length that the FFT likes and the motion is cut
+    back, which shifts it by less than 0.02 samples.
 
     Parameters
     ----------

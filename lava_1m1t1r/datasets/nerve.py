@@ -46,8 +46,9 @@ def spontaneous_rate() -> float:
 def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Spikes of the bushy cells.
 
-    The hair cell is integrated by forward Euler at the rate of the motion, as in the model of the data set. The 40 fibres
-    of a channel are exchangeable, so that their spikes are drawn together: binomial of those that are not refractory.
+    The hair cell is integrated by forward Euler at the rate of the motion, as in the model of the data set. The 40
+    fibres of a channel are exchangeable, so that their spikes are drawn together: binomial of those that are not
+    refractory.
 
     Parameters
     ----------

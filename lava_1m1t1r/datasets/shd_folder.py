@@ -1,0 +1,89 @@
+"""Spiking Heidelberg Digits from the user's folder, or downloaded through the optional package ``tonic``."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from lava_1m1t1r.datasets.events import EventSet
+from lava_1m1t1r.datasets.shd_file import read_shd
+from lava_1m1t1r.errors import FormatError, InputError, missing, require
+
+
+def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -> EventSet:
+    """Return the training or the test set of SHD.
+
+    Looks for ``shd_train.h5`` or ``shd_test.h5`` in ``folder`` and in ``folder/SHD`` (where tonic keeps it), then for
+    the same with ``.zip`` or ``.gz``, which it unpacks beside the archive.
+
+    Parameters
+    ----------
+    folder : path
+        Where the user's copy lies, or where a download goes.
+    train : bool
+        Training (8156 utterances) or test set (2264; two of its speakers are in no other).
+    download : bool
+        Whether to fetch an absent file through tonic. tonic itself takes any zip file of the right name, even an
+        empty or half-downloaded one, for a complete data set; here it works in a fresh folder, and only a file that
+        can be read is moved to its place.
+    """
+    folder, name = Path(folder), f"shd_{'train' if train else 'test'}.h5"
+    places = (folder, folder / "SHD")
+    for place in places:
+        if (place / name).is_file():
+            return read_shd(place / name)
+    for place in places:
+        for archive in (place / f"{name}.zip", place / f"{name}.gz"):
+            if archive.is_file() and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
+                _unpack(archive, place / name)
+                return read_shd(place / name)
+    cure = f"Put {name} there, or call with download=True (needs the package tonic and a network)."
+    require(download, str(folder), f"hold {name}", "no such file", cure, FormatError)
+    return _downloaded(folder, train, name)
+
+
+def _downloaded(folder: Path, train: bool, name: str) -> EventSet:
+    try:
+        from tonic.datasets import SHD
+    except ImportError as error:
+        raise missing("tonic", "data", "Downloading SHD") from error
+    (folder / "SHD").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as fresh:
+        try:
+            SHD(save_to=fresh, train=train)
+        except Exception as error:  # tonic passes on whatever urllib, zipfile and h5py raise
+            text = f"Downloading {name} through tonic failed: {error}. Fetch it by hand and put it into {folder}."
+            raise InputError(text) from error
+        found = next(Path(fresh).rglob(name), None)
+        require(found is not None, "tonic", f"deliver {name}", sorted(os.listdir(fresh)), "", FormatError)
+        events = read_shd(found)
+        for path in (found, found.with_name(f"{name}.zip")):  # the zip too: tonic wants to see it
+            if path.is_file():
+                os.replace(path, folder / "SHD" / path.name)
+    return events
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack to a temporary name first, so that a damaged archive leaves nothing behind."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as file:
+                member = next((n for n in file.namelist() if Path(n).name == target.name), None)
+                require(member, str(archive), f"hold {target.name}", file.namelist(), "", FormatError)
+                with file.open(member) as source, open(temporary, "wb") as out:
+                    shutil.copyfileobj(source, out)
+        else:
+            with gzip.open(archive) as source, open(temporary, "wb") as out:
+                shutil.copyfileobj(source, out)
+        os.replace(temporary, target)
+    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        text = f"{archive} must be a complete archive: {error}. Delete it and fetch it again."
+        raise FormatError(text) from error
+    finally:
+        temporary.unlink(missing_ok=True)

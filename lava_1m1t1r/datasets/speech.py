@@ -1,0 +1,152 @@
+"""Speech from the optional synthesiser eSpeak NG, through the package ``espeakng-loader``.
+
+The library is GPL-3-or-later: it is loaded where the user has installed it and is never part of this package. It is
+reproducible only in a fresh process that speaks in a fixed order, so :func:`synthesize` starts one for each call
+(``python -m lava_1m1t1r.datasets.speech``), which also keeps a crash in it away from the caller.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from lava_1m1t1r.errors import InputError, missing, require
+
+RATE = 22_050
+"""Sampling rate of the synthesiser [Hz]."""
+
+# constants of speak_lib.h
+_SYNCHRONOUS, _UTF8, _EE_OK = 2, 1, 0
+_SPEED, _PITCH, _PITCH_RANGE = 1, 3, 4
+_LONGEST_PATH = 150  # the library keeps its data path in 160 bytes
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to say."""
+
+    text: str
+    """Text in the language of the voice."""
+    voice: str
+    """Language and variant: ``"en-us+m3"``, ``"de+f2"``."""
+    speed: int = 170
+    """Words a minute, 80 to 450."""
+    pitch: int = 50
+    """Base pitch, 0 to 100."""
+    pitch_range: int = 50
+    """Movement of the pitch, 0 (monotone) to 100."""
+    seed: int = 1
+    """Seed of the synthesiser's own noise (breath, flutter)."""
+
+    def __post_init__(self) -> None:
+        require(self.text, "Request.text", "not be empty", self.text)
+        require(80 <= self.speed <= 450, "Request.speed", "lie in 80..450 words a minute", self.speed)
+        for name in ("pitch", "pitch_range"):
+            value = getattr(self, name)
+            require(0 <= value <= 100, f"Request.{name}", "lie in 0..100", value)
+
+
+def require_synthesiser() -> None:
+    """Raise the error that names the cure unless the synthesiser is installed."""
+    if find_spec("espeakng_loader") is None:
+        raise missing("espeakng-loader", "speech", "Speech synthesis")
+
+
+def synthesize(requests: Sequence[Request]) -> list[np.ndarray]:
+    """Speak the requests in order, in a fresh process.
+
+    Returns
+    -------
+    list of (N,) int16
+        Audio at :data:`RATE`, one a request, with the synthesiser's own silence at the ends.
+    """
+    require_synthesiser()
+    if not requests:
+        return []
+    import lava_1m1t1r
+
+    root = str(Path(lava_1m1t1r.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory(prefix="speech-") as folder:
+        inbox, outbox = Path(folder, "requests.json"), Path(folder, "audio.npz")
+        inbox.write_text(json.dumps([asdict(r) for r in requests]), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0 or not outbox.exists():
+            text = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+            raise InputError(f"The speech synthesiser failed: {text[0]}")
+        with np.load(outbox) as file:
+            return np.split(file["audio"], np.cumsum(file["sizes"])[:-1])
+
+
+def trimmed(audio: np.ndarray, rate: int, floor_db: float = -40.0, margin: float = 15e-3) -> np.ndarray:
+    """Cut leading and trailing silence: what stays ``floor_db`` below the loudest 10 ms, save a margin [s]."""
+    n = max(1, round(10e-3 * rate))
+    power = np.convolve(np.asarray(audio, np.float64) ** 2, np.ones(n) / n, mode="same")
+    loud = np.flatnonzero(power > power.max(initial=0.0) * 10 ** (floor_db / 10))
+    if not len(loud):
+        return audio
+    pad = round(margin * rate)
+    return audio[max(0, loud[0] - pad) : loud[-1] + pad + 1]
+
+
+def _speak_all(requests: list[Request]) -> list[np.ndarray]:
+    """Load the library into this process and speak."""
+    import espeakng_loader
+
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
+        data = Path(espeakng_loader.get_data_path())
+        if len(str(data)) > _LONGEST_PATH:
+            data = Path(folder, data.name)
+            data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(data.parent), 0)
+        require(rate == RATE, "eSpeak NG", f"start and speak at {RATE} Hz", rate, "Reinstall espeakng-loader.")
+        parts: list[np.ndarray] = []
+        callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+        @callback_type
+        def keep(samples, n, _events):
+            if samples and n > 0:
+                parts.append(np.ctypeslib.as_array(samples, (n,)).copy())  # the buffer is used again
+            return 0
+
+        library.espeak_SetSynthCallback(keep)
+        spoken = []
+        for r in requests:
+            parts.clear()
+            known = library.espeak_SetVoiceByName(r.voice.encode()) == _EE_OK
+            require(known, "Request.voice", "be a voice of eSpeak NG", r.voice, "Examples: en-us+m3, de+f2.")
+            for parameter, value in ((_SPEED, r.speed), (_PITCH, r.pitch), (_PITCH_RANGE, r.pitch_range)):
+                library.espeak_SetParameter(parameter, value, 0)
+            library.espeak_ng_SetRandSeed(ctypes.c_long(r.seed))
+            text = r.text.encode()
+            status = library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None)
+            require(status == _EE_OK and parts, "Request", "be spoken", r)
+            spoken.append(np.concatenate(parts))
+        return spoken
+
+
+def _main(inbox: str, outbox: str) -> None:
+    requests = [Request(**r) for r in json.loads(Path(inbox).read_text(encoding="utf-8"))]
+    audio = _speak_all(requests)
+    np.savez(outbox, audio=np.concatenate(audio), sizes=[len(a) for a in audio])
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,170 @@
+"""Labelled WAV files through the inner ear: any folder of recordings becomes a data set in SHD's form."""
+
+from __future__ import annotations
+
+import csv
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lava_1m1t1r.datasets.events import EventSet
+from lava_1m1t1r.datasets.inner_ear import InnerEar
+from lava_1m1t1r.errors import FormatError, InputError, require
+
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_LARGEST = 1 << 28  # bytes: far above any utterance that the inner ear takes
+
+
+def read_wav(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+    """Read one WAV file: PCM of 8 to 32 bits or floats.
+
+    The header is checked against the file before anything is read by it, so that a damaged or cut file is an error
+    rather than noise or a huge allocation.
+
+    Returns
+    -------
+    audio : (N,) float64
+        Full scale is 1; several channels are averaged.
+    rate : int
+        Sampling rate [Hz].
+    """
+    path = Path(path)
+    require(path.is_file(), "file", "exist", str(path), "Check the path.", FormatError)
+    size = path.stat().st_size
+    require(size <= _LARGEST, str(path), f"be at most {_LARGEST} bytes", size, "Cut it into utterances.", FormatError)
+    chunks = dict(_chunks(path, path.read_bytes()))
+    for name in (b"fmt ", b"data"):
+        require(name in chunks, str(path), f"hold a '{name.decode()}' chunk", sorted(chunks), "", FormatError)
+    header = chunks[b"fmt "]
+    require(len(header) >= 16, f"{path}: 'fmt '", "hold 16 bytes or more", len(header), "", FormatError)
+    code, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", header[:16])
+    if code == _EXTENSIBLE and len(header) >= 26:
+        code = struct.unpack("<H", header[24:26])[0]
+    known = (code == _PCM and bits in (8, 16, 24, 32)) or (code == _FLOAT and bits in (32, 64))
+    cure = "Convert it to 16-bit PCM."
+    require(known, str(path), "be PCM of 8, 16, 24 or 32 bits or floats", (code, bits), cure, FormatError)
+    whole = channels > 0 and rate > 0 and frame_bytes == channels * bits // 8
+    require(whole, f"{path}: 'fmt '", "be consistent", (channels, rate, frame_bytes, bits), "", FormatError)
+    data = chunks[b"data"]
+    data = data[: len(data) // frame_bytes * frame_bytes]
+    require(len(data) > 0, str(path), "hold samples", "none", "", FormatError)
+    audio = _samples(data, code, bits).reshape(-1, channels).mean(axis=1)
+    return audio, rate
+
+
+def wav_folder(
+    path: str | os.PathLike,
+    speaker_of: Callable[[Path], str] | None = None,
+    ear: InnerEar | None = None,
+    n_jobs: int = -1,
+    progress: bool = True,
+) -> EventSet:
+    """Encode labelled recordings.
+
+    Parameters
+    ----------
+    path : path
+        A folder ``<label>/*.wav``, whose labels are sorted by name (as numbers where all are numbers); or a CSV file
+        with the columns ``file``, ``label`` and, optionally, ``speaker``, where files are relative to it.
+    speaker_of : callable, optional
+        Gives the speaker's name for a file of a folder. Without it the speakers are unknown (-1).
+    ear : InnerEar, optional
+        The model; default ``InnerEar(seed=0)``.
+    n_jobs : int
+        Threads; -1 for all cores. Does not change the spikes.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    EventSet
+        ``keys`` are the labels, ``speaker_names`` the speakers.
+
+    Raises
+    ------
+    FormatError
+        When a file is damaged or the list names none; every file is read and checked before the first is encoded.
+    """
+    path = Path(path)
+    require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
+    rows = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
+    ear = InnerEar() if ear is None else ear
+    for file, _, _ in rows:
+        audio, rate = read_wav(file)
+        try:
+            ear.prepare(audio, rate)
+        except InputError as error:
+            raise FormatError(f"{file}: {error}") from error
+    keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
+    spikes = ear.encode((read_wav(file) for file, _, _ in rows), n_jobs, "recordings" if progress else None, len(rows))
+    return EventSet.from_utterances(
+        spikes,
+        labels=[keys.index(label) for _, label, _ in rows],
+        speakers=[-1 if speaker is None else speaker_names.index(speaker) for _, _, speaker in rows],
+        keys=keys,
+        n_channels=ear.n_channels,
+        speaker_names=speaker_names,
+    )
+
+
+_Row = tuple[Path, str, "str | None"]  # file, label, speaker
+
+
+def _folder_rows(folder: Path, speaker_of: Callable[[Path], str] | None) -> Sequence[_Row]:
+    files = sorted(f for f in folder.glob("*/*") if f.suffix.lower() == ".wav" and f.is_file())
+    rows = [(f, f.parent.name, str(speaker_of(f)) if speaker_of else None) for f in files]
+    require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
+    return rows
+
+
+def _csv_rows(path: Path) -> Sequence[_Row]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            table = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
+    require(table, str(path), "list files under a head line 'file,label,speaker'", "no rows", "", FormatError)
+    rows = []
+    for number, row in enumerate(table, start=2):
+        for name in ("file", "label"):
+            cure = "The head line is 'file,label,speaker'."
+            require(row.get(name), f"{path}, line {number}", f"have a '{name}'", row, cure, FormatError)
+        rows.append((path.parent / row["file"], row["label"], row.get("speaker") or None))
+    return rows
+
+
+def _names(values: Iterator[str]) -> tuple[str, ...]:
+    """Distinct names in order, as numbers where all are numbers: 2 before 10."""
+    names = set(values)
+    return tuple(sorted(names, key=int if all(n.isdecimal() for n in names) else str))
+
+
+def _chunks(path: Path, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (name, content) of each RIFF chunk, up to and including the samples."""
+    is_wave = len(data) >= 12 and data[:4] == b"RIFF" and data[8:12] == b"WAVE"
+    require(is_wave, str(path), "be a RIFF WAVE file", data[:12], "Convert it to WAV.", FormatError)
+    at = 12
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], struct.unpack("<I", data[at + 4 : at + 8])[0]
+        left = len(data) - at - 8
+        rule = f"hold the {size} bytes that the header of its '{name.decode('latin-1')}' chunk declares"
+        require(size <= left, str(path), rule, f"{left} bytes", "The file is cut short or damaged.", FormatError)
+        yield name, data[at + 8 : at + 8 + size]
+        if name == b"data":
+            return
+        at += 8 + size + size % 2  # chunks start at even places
+
+
+def _samples(data: bytes, code: int, bits: int) -> np.ndarray:
+    if code == _FLOAT:
+        return np.frombuffer(data, f"<f{bits // 8}").astype(np.float64)
+    if bits == 8:  # the only unsigned one
+        return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) / 128
+    if bits == 24:
+        wide = np.zeros((len(data) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        return wide.view("<i4")[:, 0] / 2.0**31
+    return np.frombuffer(data, f"<i{bits // 8}") / 2.0 ** (bits - 1)
