@@ -171,6 +171,8 @@ class ExternalChannel(Channel):
         super().__init__(*args)
         self.patience = patience
         self.changed = threading.Condition()
+        self.src_port = _InnerSend(self, self.src_port.name)
+        self.dst_port = _InnerRecv(self, self.dst_port.name)
 
     def user_end(self, sends: bool):
         """The port that the user's code holds."""
@@ -185,9 +187,23 @@ class ExternalChannel(Channel):
                     raise Deadlock(f"{what} within {self.patience:g} s.")
 
     def notify(self) -> None:
+        """Tell whoever waits, on either side, that a message came or went."""
         with self.changed:
             self.changed.notify_all()
         self.hub.changed.set()
+
+
+class _InnerSend(SendPort):
+    def send(self, data):
+        super().send(data)
+        self.channel.notify()
+
+
+class _InnerRecv(RecvPort):
+    def recv(self):
+        item = super().recv()
+        self.channel.notify()
+        return item
 
 
 class _UserSend(_Port, CspSendPort):

@@ -16,6 +16,7 @@ from contextlib import suppress
 from lava.magma.compiler.builders.channel_builder import ChannelBuilderMp
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.compiler.channels.interfaces import ChannelType
+from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
 from lava.magma.core.process.ports.ports import InPort, create_port_id
@@ -239,6 +240,12 @@ class Executor:
                 raise InputError(
                     f"{title(process)} has the ProcessModel {builder.proc_model.__name__}, which does not run on a CPU "
                     "in Python. Choose a run configuration that selects a PyProcessModel for it."
+                )
+            given = vars(builder.proc_params).get("_parameters", {}).values()
+            if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in given):
+                raise InputError(
+                    f"{title(process)} was given a channel between operating-system processes for its ProcessModel "
+                    f"{builder.proc_model.__name__}, which does not run in one process. Record the Var instead."
                 )
             self.tasks[process] = Task(self, process, builder)
         self._connect(executable)

@@ -253,6 +253,12 @@ class _Runtime:
             for var_id, name in task.model.var_id_to_var_map.items()
         }
 
+    @property
+    def _is_started(self) -> bool:
+        return self._session._open
+
+    _is_running = False  # whenever the user's code has the thread, no run is on
+
     def start(self, condition) -> None:
         require(
             isinstance(condition, RunSteps), "condition", "be RunSteps (a run in process has an end)", type(condition)
