@@ -68,3 +68,79 @@ def flow(s: State, drive: Any, v_in: Any, p: Any, ops: Any) -> State:
         residue=Flow(p.beta * s.filament, p.gamma2),
         gate=Flow(charging * v_in, charging + ops.draining(p)),
     )
+
+
+def grow(s: State, v_in: Any, p: Any, ops: Any) -> State:
+    """First half of a substep: filament and residue by the exponential-Euler form of :func:`flow`, not yet saturated.
+
+    The filament grows by the mean of the growth at the start and at the predicted end (Heun), because growth runs away as the gap
+    closes; both states relax exactly. The gate is handed on as it is.
+    """
+    drive = ops.field(ops.positive(ops.difference(v_in, s.gate)), p)
+    kept = ops.filament_kept(s.filament, p)
+    residue_kept = ops.residue_kept(s.residue, p)
+    early = ops.growth(drive, s.filament + s.residue, p)
+    predicted = kept + early + residue_kept + ops.transferred(s.filament, p)
+    late = ops.growth(drive, ops.at_most_one(predicted), p)
+    filament = kept + ops.half(early + late)
+    mean_filament = ops.half(s.filament + ops.at_most_one(filament))
+    return State(filament, residue_kept + ops.transferred(mean_filament, p), s.gate)
+
+
+def jitter(s: State, grown: State, draws: tuple[Any, Any], p: Any, ops: Any) -> State:
+    """Noise of a substep: each increment of filament and residue gets a random part of variance sigma |increment| (S12, S13).
+
+    ``draws`` are two 32-bit numbers of the neuron's generator (:mod:`.noise`), whose four bytes add up to a nearly Gaussian variate.
+    """
+    filament, residue = draws
+    return State(
+        ops.positive(grown.filament + ops.noise(grown.filament - s.filament, filament, p.noise_filament, p)),
+        ops.positive(grown.residue + ops.noise(grown.residue - s.residue, residue, p.noise_residue, p)),
+        grown.gate,
+    )
+
+
+def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, Any, Any]:
+    """Second half of a substep: saturation, gate, spike and turn-on.
+
+    The total length saturates at 1, and it is the filament that yields. The gate drains for half a substep, charges, and drains for
+    the other half (Strang splitting). It charges through the memristor towards ``v_in - drop(residue)``, not ``v_in``: once the
+    field has fallen to ``drop``, found at the device level (:mod:`.release`), the filament lets go, within R_on C_g (10 us), far below a
+    substep. Discharge back through the memristor is left out: it changes firing rates by less than 4 %.
+
+    Returns
+    -------
+    State, fired, closed
+        The state after the substep; whether the gate rose above the threshold; whether x reached 1 from below.
+    """
+    residue = ops.at_most_one(grown.residue)
+    filament = ops.smaller(grown.filament, ops.one - residue)
+    x = filament + residue
+    drained = ops.gate_kept(s.gate, p)
+    target = ops.raised(v_in) - ops.drop(residue, p)
+    charged = drained + ops.charge(x, ops.positive(target - drained), p)
+    fired = (charged > p.v_th) & (s.gate <= p.v_th)
+    closed = (x >= ops.one) & (s.filament + s.residue < ops.one)
+    return State(filament, residue, ops.gate_kept(charged, p)), fired, closed
+
+
+def substep(s: State, v_in: Any, p: Any, ops: Any) -> tuple[State, Any, Any]:
+    """One substep of the network step: :func:`grow`, then :func:`settle`.
+
+    Parameters
+    ----------
+    s : State
+        In the units of ``ops``: volt and shares of the gap, or register counts.
+    v_in : (N,)
+        Input voltage, constant over the step, in [0, v_in_max].
+    p : FloatProgram or FixedProgram
+        Constants of one substep; see :mod:`.program`.
+    ops : StepArithmetic
+        Number system; see :mod:`.arithmetic`.
+
+    Returns
+    -------
+    State, fired, closed
+        As :func:`settle`. A step fires if any of its substeps does: one spike, one step.
+    """
+    return settle(s, grow(s, v_in, p, ops), v_in, p, ops)

@@ -1,0 +1,407 @@
+"""The number systems in which the equations of :mod:`.dynamics` run.
+
+``DEVICE``
+    Continuous time, SI units, float: what ``flow`` and ``field`` need.
+``FLOAT``, ``FLOAT_ARRAY``
+    One network substep in floating point; for compiled loops and for numpy arrays.
+``FIXED``, ``FIXED_ARRAY``
+    One network substep in integers; for compiled loops and for numpy arrays. Uses add, subtract, multiply, arithmetic shift,
+    compare, select and table read only: the contract is in ``FIXED_POINT.md`` beside this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, expm1, inf, sinh, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .compiled import compiled as _compiled
+from .compiled import read
+
+# Registers of the fixed-point step (FIXED_POINT.md, section 1).
+STATE_BITS = 22  # filament and residue: 2^22 counts are the whole gap
+INPUT_BITS = 12  # v_in: 2^12 counts are one v_unit
+ACT_SHIFT = 6  # a_in counts 1/64 of a v_unit, as lava-dl's weights do
+GATE_EXTRA = 6  # the gate has 6 bits below v_in's last
+ONE = 1 << STATE_BITS
+GROWTH_MAX = 2 * ONE  # growth in a substep saturates at two gaps
+GROWTH_MAX_FLOAT = 2.0
+DECAY_BITS = 12  # a decay is a 12-bit mantissa times 2^-(12 + e)
+MANTISSA = 16  # table mantissas lie in [2^16, 2^17)
+GAIN_BITS = 15  # a neuron's growth gain: mantissa in [2^15, 2^16)
+STRETCH_BITS = 16  # a neuron's field sensitivity: 2^16 is that of the table
+CHARGE_BITS = 20  # share of the gate's way to go: 2^20 is all of it
+KNOTS = 6  # 64 knots an octave
+FINEST = 10  # the gap's octaves begin at 2^-12 of it, i.e. at count 2^10
+FRACTION = STATE_BITS - KNOTS  # bits between knots
+MIN_SHIFT, MAX_SHIFT = 8, 47  # of the growth product; at 8 and below the growth saturates anyway
+NOISE_SHIFT = 10
+ROOT_BITS = 6  # roots count 2^-6 of the root of a count
+BYTES_MEAN = 510  # of the sum of four random bytes
+BYTES_DEVIATION = (4 * (256**2 - 1) / 12) ** 0.5
+
+
+class DeviceArithmetic(NamedTuple):
+    """What :func:`.dynamics.flow` and :func:`.dynamics.field` call, in continuous time."""
+
+    field: Callable
+    positive: Callable
+    growth: Callable
+    charging: Callable
+    draining: Callable
+
+
+class StepArithmetic(NamedTuple):
+    """What :func:`.dynamics.substep` and :func:`.dynamics.settle` call."""
+
+    one: Any
+    field: Callable
+    difference: Callable
+    positive: Callable
+    growth: Callable
+    half: Callable
+    at_most_one: Callable
+    smaller: Callable
+    filament_kept: Callable
+    residue_kept: Callable
+    gate_kept: Callable
+    transferred: Callable
+    raised: Callable
+    drop: Callable
+    charge: Callable
+    noise: Callable
+
+
+@_compiled
+def _sinh_law(d: float, v0: float, v_ref: float) -> float:
+    """``v_ref sinh(d/v0) / sinh(v_ref/v0)`` without overflow; the paper's linear law for v0 = inf."""
+    if v0 == inf:
+        return d
+    a = v_ref / v0
+    if a < 30.0:
+        return v_ref * sinh(d / v0) / sinh(a)
+    return v_ref * (exp(d / v0 - a) - exp(-d / v0 - a))
+
+
+def field_law(d: Any, v0: Any, v_ref: Any) -> np.ndarray:
+    """The field law h(d) [V] for arrays of voltages d [V]: eq. (S3)'s drive, linear (v0 = inf) or hyperbolic."""
+    return _FIELD_LAW(np.asarray(d, np.float64), v0, v_ref)
+
+
+_FIELD_LAW = np.vectorize(_sinh_law, otypes=[np.float64])
+
+
+@_compiled
+def resistance(x: float, p: Any) -> float:
+    """Memristor resistance R_d [ohm] at total length x, eq. (S4)."""
+    x = min(max(x, 0.0), 1.0)
+    return p.r_on * x + p.r_off * expm1((1.0 - x) / p.lam) / expm1(1.0 / p.lam)
+
+
+@_compiled
+def _positive(x: float) -> float:
+    return max(x, 0.0)
+
+
+@_compiled
+def _device_field(d: float, p: Any) -> float:
+    return _sinh_law(d, p.v0, p.v_ref)
+
+
+@_compiled
+def _device_growth(drive: float, x: float, p: Any) -> float:
+    return p.mu * drive / (p.alpha + abs(1.0 - x))
+
+
+@_compiled
+def _charging(x: float, p: Any) -> float:
+    return 1.0 / (resistance(x, p) * p.c_gate)
+
+
+@_compiled
+def _draining(p: Any) -> float:
+    return 1.0 / (p.r_control * p.c_gate)
+
+
+DEVICE = DeviceArithmetic(_device_field, _positive, _device_growth, _charging, _draining)
+
+
+def _float_arithmetic(compiled: Callable, law: Callable, smaller: Callable, exp_minus_1: Callable, root_of: Callable) -> StepArithmetic:
+    """Floating-point substep: volt and shares of the gap. ``compiled`` is the compiler, or the identity for numpy arrays."""
+
+    @compiled
+    def field(d, p):
+        return p.growth * law(d, p.v0, p.v_ref)
+
+    @compiled
+    def difference(v_in, gate):
+        return v_in - gate
+
+    @compiled
+    def positive(x):
+        return smaller_pair(x)
+
+    @compiled
+    def growth(drive, x, p):
+        return smaller(drive / (p.alpha + 1.0 - x), GROWTH_MAX_FLOAT)
+
+    @compiled
+    def half(x):
+        return 0.5 * x
+
+    @compiled
+    def at_most_one(x):
+        return smaller(x, 1.0)
+
+    @compiled
+    def filament_kept(x, p):
+        return p.filament_kept * x
+
+    @compiled
+    def residue_kept(x, p):
+        return p.residue_kept * x
+
+    @compiled
+    def gate_kept(x, p):
+        return p.gate_kept * x
+
+    @compiled
+    def transferred(filament, p):
+        return p.transfer * filament
+
+    @compiled
+    def raised(v_in):
+        return v_in
+
+    @compiled
+    def drop(residue, p):
+        return interpolate(residue, p.drop)
+
+    @compiled
+    def charge(x, way, p):
+        gap = 1.0 - x
+        r_d = p.r_on * x + p.r_off * exp_minus_1(gap / p.lam) / exp_minus_1(1.0 / p.lam)
+        return -exp_minus_1(-p.substep_per_c / r_d) * way
+
+    @compiled
+    def noise(change, draw, gain, p):
+        total = (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24)
+        return gain * root_of(abs(change)) * (total - BYTES_MEAN) / BYTES_DEVIATION
+
+    if compiled is _compiled:
+
+        @compiled
+        def interpolate(u, table):
+            n = table.size - 1
+            i = min(int(u * n), n - 1)
+            return read(table, i) + (read(table, i + 1) - read(table, i)) * (u * n - i)
+
+        smaller_pair = _positive
+    else:
+
+        def interpolate(u, table):
+            return np.interp(u, np.linspace(0.0, 1.0, table.size), table)
+
+        def smaller_pair(x):
+            return np.maximum(x, 0.0)
+
+    return StepArithmetic(
+        1.0,
+        field,
+        difference,
+        positive,
+        growth,
+        half,
+        at_most_one,
+        smaller,
+        filament_kept,
+        residue_kept,
+        gate_kept,
+        transferred,
+        raised,
+        drop,
+        charge,
+        noise,
+    )
+
+
+@_compiled
+def _smaller(a, b):
+    return a if a < b else b
+
+
+@_compiled
+def _expm1(x):
+    return expm1(x)
+
+
+@_compiled
+def _sqrt(x):
+    return sqrt(x)
+
+
+FLOAT = _float_arithmetic(_compiled, _sinh_law, _smaller, _expm1, _sqrt)
+FLOAT_ARRAY = _float_arithmetic(lambda f: f, field_law, np.minimum, np.expm1, np.sqrt)
+
+
+class Primitives(NamedTuple):
+    """What the fixed-point substep is made of, besides ``+ - << >> & | <``."""
+
+    select: Callable  # select(condition, a, b)
+    read: Callable  # read(table, index)
+    times: Callable  # product of two numbers in [0, 2^32)
+    compiled: Callable  # decorator
+
+
+def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
+    """Fixed-point substep from its primitives.
+
+    The same lines run on numpy arrays, in compiled loops, and on the counting numbers of :mod:`.budget`.
+    """
+    select, read, times, compiled = primitives
+
+    @compiled
+    def smaller(a, b):
+        return select(a < b, a, b)
+
+    @compiled
+    def positive(x):
+        return select(x < 0, 0, x)
+
+    @compiled
+    def at_most_one(x):
+        return smaller(x, ONE)
+
+    @compiled
+    def half(x):
+        return x >> 1
+
+    @compiled
+    def decayed(x, mantissa, shift):
+        # What is kept is rounded down (Lava's and Loihi's rule), so that every state returns to exactly zero.
+        return x - ((times(x, mantissa) + ((1 << shift) - 1)) >> shift)
+
+    @compiled
+    def difference(v_in, gate):
+        return ((v_in << GATE_EXTRA) - gate) >> GATE_EXTRA
+
+    @compiled
+    def raised(v_in):
+        return v_in << GATE_EXTRA
+
+    @compiled
+    def entry(packed):
+        # A table entry holds exponent (8 bits, signed), base (24 bits) and step (32 bits, signed) in one word.
+        return (packed >> 32) & 0xFFFFFF, (packed << 32) >> 32, packed >> 56
+
+    @compiled
+    def field(d, p):
+        u = smaller(times(d, p.stretch) >> STRETCH_BITS, p.field_top)
+        base, step, exponent = entry(read(p.field, u >> p.field_shift))
+        mantissa = base + (times(step, u & ((1 << p.field_shift) - 1)) >> p.field_shift)
+        # A floating pair: mantissa times the neuron's gain, and by how much the growth product is to be shifted.
+        return times(mantissa, p.gain) >> GAIN_BITS, p.growth_shift - exponent
+
+    @compiled
+    def place(gap):
+        # Position of a gap on the logarithmic scale of the curves: knot, and 16 bits between knots.
+        w = gap + (1 << FINEST)
+        far = w < (1 << (STATE_BITS - 7))
+        w, up = select(far, w << 8, w), select(far, 8, 0)
+        far = w < (1 << (STATE_BITS - 3))
+        w, up = select(far, w << 4, w), select(far, up + 4, up)
+        far = w < (1 << (STATE_BITS - 1))
+        w, up = select(far, w << 2, w), select(far, up + 2, up)
+        far = w < (1 << STATE_BITS)
+        w, up = select(far, w << 1, w), select(far, up + 1, up)
+        octave = STATE_BITS - FINEST - up
+        knot = (octave << KNOTS) + ((w >> FRACTION) & ((1 << KNOTS) - 1))
+        return knot, w & ((1 << FRACTION) - 1)
+
+    @compiled
+    def on_curve(curve, knot, fraction):
+        base, step, exponent = entry(read(curve, knot))
+        return base + ((step * fraction) >> FRACTION), exponent
+
+    @compiled
+    def growth(drive, x, p):
+        mantissa, shift = drive
+        knot, fraction = place(ONE - x)
+        inverse, exponent = on_curve(p.inverse, knot, fraction)
+        shift = shift - exponent
+        shift = smaller(select(shift < MIN_SHIFT, MIN_SHIFT, shift), MAX_SHIFT)
+        return smaller(times(mantissa, inverse) >> shift, GROWTH_MAX)
+
+    @compiled
+    def filament_kept(x, p):
+        return decayed(x, p.filament_decay, p.filament_shift)
+
+    @compiled
+    def residue_kept(x, p):
+        return decayed(x, p.residue_decay, p.residue_shift)
+
+    @compiled
+    def gate_kept(x, p):
+        return decayed(x, p.gate_decay, p.gate_shift)
+
+    @compiled
+    def transferred(filament, p):
+        return times(filament, p.transfer) >> p.transfer_shift
+
+    @compiled
+    def drop(residue, p):
+        return on_curve(p.drop, residue >> FRACTION, residue & ((1 << FRACTION) - 1))[0]
+
+    @compiled
+    def charge(x, way, p):
+        knot, fraction = place(ONE - x)
+        return times(way, on_curve(p.charge, knot, fraction)[0]) >> CHARGE_BITS
+
+    @compiled
+    def noise(change, draw, gain, p):
+        # Standard deviation sqrt(sigma |change|): root on the curves' scale, then the sum of the draw's four bytes.
+        amount = smaller(select(change < 0, 0 - change, change), ONE)
+        knot, fraction = place(amount)
+        root = on_curve(p.root, knot, fraction)[0]
+        spread = times(root, gain) >> NOISE_SHIFT
+        return (spread * byte_sum(draw)) >> NOISE_SHIFT
+
+    @compiled
+    def byte_sum(draw):
+        return (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24) - BYTES_MEAN
+
+    return StepArithmetic(
+        ONE,
+        field,
+        difference,
+        positive,
+        growth,
+        half,
+        at_most_one,
+        smaller,
+        filament_kept,
+        residue_kept,
+        gate_kept,
+        transferred,
+        raised,
+        drop,
+        charge,
+        noise,
+    )
+
+
+@_compiled
+def _select(condition, a, b):
+    return a if condition else b
+
+
+@_compiled
+def _times(a, b):
+    # Saying that both fit 32 bits lets LLVM use the short multiplier.
+    return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF)
+
+
+FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled))
+FIXED_ARRAY = fixed_arithmetic(Primitives(np.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))

@@ -1,0 +1,132 @@
+"""Compiled loops over neurons: one network step of a layer, in floating and in fixed point.
+
+They hold no equations: each runs :mod:`.dynamics` in its number system. Serial, so that they may run inside Lava's processes and in
+one thread per sample.
+"""
+
+from __future__ import annotations
+
+from . import dynamics
+from .arithmetic import ACT_SHIFT, FIXED, FLOAT
+from .compiled import compiled, load, read, store
+from .dynamics import State
+from .noise import compiled_draw
+from .program import FixedProgram, FloatProgram
+
+_grow, _jitter, _settle = (compiled(f) for f in (dynamics.grow, dynamics.jitter, dynamics.settle))
+
+
+@compiled
+def fixed_neuron(p, n):
+    """Constants of neuron n with the layer's tables, as scalars."""
+    return FixedProgram(
+        read(p.stretch, n),
+        read(p.gain, n),
+        read(p.growth_shift, n),
+        read(p.filament_decay, n),
+        read(p.filament_shift, n),
+        read(p.residue_decay, n),
+        read(p.residue_shift, n),
+        read(p.transfer, n),
+        read(p.transfer_shift, n),
+        read(p.gate_decay, n),
+        read(p.gate_shift, n),
+        read(p.v_th, n),
+        read(p.noise_filament, n),
+        read(p.noise_residue, n),
+        p.field_shift,
+        p.field_top,
+        p.field,
+        p.inverse,
+        p.charge,
+        p.drop,
+        p.root,
+    )
+
+
+@compiled
+def float_neuron(p, n):
+    """Constants of neuron n, as scalars."""
+    return FloatProgram(
+        read(p.growth, n),
+        read(p.v0, n),
+        read(p.v_ref, n),
+        read(p.alpha, n),
+        read(p.filament_kept, n),
+        read(p.residue_kept, n),
+        read(p.transfer, n),
+        read(p.gate_kept, n),
+        read(p.v_th, n),
+        read(p.lam, n),
+        read(p.r_on, n),
+        read(p.r_off, n),
+        read(p.substep_per_c, n),
+        p.drop,
+        read(p.noise_filament, n),
+        read(p.noise_residue, n),
+    )
+
+
+@compiled
+def input_count(a_in, v_max):
+    """Synaptic input (1/64 units) to counts of v_in in [0, v_max]."""
+    a_in = max(min(a_in, (v_max >> ACT_SHIFT) + 1), 0)
+    return min(a_in << ACT_SHIFT, v_max)
+
+
+@compiled
+def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
+    """Advance N deterministic neurons by one network step, in place. All (N,) int32; v_in in counts, spike 0 or 1."""
+    for n in range(filament.size):
+        store(spike, n, 0)
+    for _ in range(substeps):
+        for n in range(filament.size):
+            q = fixed_neuron(p, n)
+            v = read(v_in, n)
+            s = State(load(filament, n), load(residue, n), load(gate, n))
+            new, fired, _closed = _settle(s, _grow(s, v, q, FIXED), v, q, FIXED)
+            store(filament, n, new.filament)
+            store(residue, n, new.residue)
+            store(gate, n, new.gate)
+            store(spike, n, load(spike, n) | (1 if fired else 0))
+
+
+@compiled
+def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spike):
+    """As :func:`fixed_step`, with noise. generator: (N,) int64, see :mod:`.noise`."""
+    for n in range(filament.size):
+        store(spike, n, 0)
+    for _ in range(substeps):
+        for n in range(filament.size):
+            q = fixed_neuron(p, n)
+            v = read(v_in, n)
+            s = State(load(filament, n), load(residue, n), load(gate, n))
+            first = compiled_draw(load(generator, n))
+            second = compiled_draw(first)
+            grown = _jitter(s, _grow(s, v, q, FIXED), (first, second), q, FIXED)
+            new, fired, _closed = _settle(s, grown, v, q, FIXED)
+            store(generator, n, second)
+            store(filament, n, new.filament)
+            store(residue, n, new.residue)
+            store(gate, n, new.gate)
+            store(spike, n, load(spike, n) | (1 if fired else 0))
+
+
+@compiled
+def float_step(filament, residue, gate, generator, noisy, v_in, p, substeps, spike):
+    """Advance N neurons by one network step in floating point, in place. (N,) float64; generator int64; spike int32."""
+    for n in range(filament.size):
+        q = float_neuron(p, n)
+        v = v_in[n]
+        s = State(filament[n], residue[n], gate[n])
+        spike[n] = 0
+        for _ in range(substeps):
+            grown = _grow(s, v, q, FLOAT)
+            if noisy:
+                first = compiled_draw(generator[n])
+                generator[n] = compiled_draw(first)
+                grown = _jitter(s, grown, (first, generator[n]), q, FLOAT)
+            s, fired, _closed = _settle(s, grown, v, q, FLOAT)
+            if fired:
+                spike[n] = 1
+        filament[n], residue[n], gate[n] = s

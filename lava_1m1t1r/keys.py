@@ -1,0 +1,88 @@
+"""The neuron's part of a ``.net`` file: ``neuron/*`` of an HDF5 layer group, to and from :class:`.program.StepParams`.
+
+The layout is that of lava-dl's netx (every value a dataset, names in camelCase); ``neuron/type`` is ``1M1T1R``, and
+``neuron/version`` counts the changes of this table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import FormatError, require
+from .params import DeviceParams
+from .program import StepParams
+
+NEURON_TYPE = "1M1T1R"
+VERSION = 1
+_STEP_KEYS = {"dt": "dt", "substeps": "substeps", "vUnit": "v_unit", "vInMax": "v_in_max"}
+_DEVICE = "device/"
+
+
+def to_keys(params: StepParams, seed: int = 0) -> dict[str, Any]:
+    """Keys below ``neuron/`` that describe these neurons; also lava-dl's ``device_params``.
+
+    ``seed`` is that of the network's stochastic neurons; the layer's index in the file completes it.
+    """
+    keys: dict[str, Any] = {"type": NEURON_TYPE, "version": VERSION, "gradedSpike": False, "seed": int(seed)}
+    keys.update({key: getattr(params, name) for key, name in _STEP_KEYS.items()})
+    keys.update({_DEVICE + name: value for name, value in params.device.as_dict().items()})
+    return keys
+
+
+def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
+    """Parameters and seed from the keys below ``neuron/``.
+
+    Parameters
+    ----------
+    keys : mapping
+        Key (with ``device/`` for the device's fields) to value.
+    where : str
+        File and layer, for the error's text.
+
+    Raises
+    ------
+    FormatError
+        For another type, a newer version, a missing or unknown key, or a value out of range. Names file, layer and key.
+    """
+    kind = keys.get("type")
+    kind = kind.decode() if isinstance(kind, bytes) else kind
+    require(kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
+    require("version" in keys, f"{where}/neuron/version", "be present", None, error=FormatError)
+    require(
+        _whole(keys["version"]) and 1 <= int(keys["version"]) <= VERSION,
+        f"{where}/neuron/version",
+        f"be 1 to {VERSION}",
+        keys["version"],
+        "Update lava-1m1t1r to read a newer file.",
+        error=FormatError,
+    )
+    fields = [f.name for f in dataclasses.fields(DeviceParams)]
+    known = {"type", "version", "gradedSpike", "seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)}
+    for key in keys:
+        require(key in known, f"{where}/neuron/{key}", "be a key of this format", key, error=FormatError)
+    for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)):
+        require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
+    require(_whole(keys["seed"]) and int(keys["seed"]) >= 0, f"{where}/neuron/seed", "be a whole number >= 0", keys["seed"], error=FormatError)
+    try:
+        device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in fields})
+        step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}
+        require(_whole(step["substeps"]), "StepParams.substeps", "be a whole number", step["substeps"])
+        return StepParams(device, **{**step, "substeps": int(step["substeps"])}), int(keys["seed"])
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise FormatError(f"{where}/neuron: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    array = np.asarray(value)
+    return array.reshape(-1)[0].item() if array.ndim == 0 or array.size == 1 else array
+
+
+def _whole(value: Any) -> bool:
+    array = np.asarray(value)
+    return bool(array.size == 1 and array.dtype.kind in "iuf" and float(array.reshape(-1)[0]).is_integer())

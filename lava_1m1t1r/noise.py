@@ -1,0 +1,49 @@
+"""The random numbers of stochastic neurons: one 32-bit linear-feedback generator a neuron, the same in every realisation.
+
+The generator is Marsaglia's xorshift with shifts 13, 17, 5 (J. Stat. Softw. 8(14), 2003): linear over GF(2), full period 2^32 - 1; in
+hardware it is 32 flip-flops and some xor gates. Neuron n of layer l starts from (seed, l, n), so that networks of any size and any
+realisation draw the same numbers, and a reset rewinds them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiled import compiled
+
+MASK = 0xFFFFFFFF
+
+
+def draw(state):
+    """Next state of the generator, which is also the number drawn. int64 in [1, 2^32), scalars or arrays."""
+    state = state ^ ((state << 13) & MASK)
+    state = state ^ (state >> 17)
+    return state ^ ((state << 5) & MASK)
+
+
+compiled_draw = compiled(draw)
+
+
+def start(seed: int, layer: int, neurons: int) -> np.ndarray:
+    """First state of each neuron's generator.
+
+    Parameters
+    ----------
+    seed, layer : int
+        The network's seed and the layer's place in it, >= 0.
+    neurons : int
+        Size of the layer.
+
+    Returns
+    -------
+    (neurons,) int64
+        In [1, 2^32): the SplitMix64 finaliser (Steele et al. 2014) of (seed, layer, neuron), never 0.
+    """
+    z = (np.uint64(seed & MASK) << np.uint64(32)) ^ (np.uint64(layer & 0xFFFF) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        z = z + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    state = (z & np.uint64(MASK)).astype(np.int64)
+    return np.where(state == 0, 1, state)

@@ -1,0 +1,390 @@
+"""From a device and a network step to the constants and tables that one substep reads, in floating and in fixed point."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arithmetic import (
+    ACT_SHIFT,
+    BYTES_DEVIATION,
+    CHARGE_BITS,
+    DECAY_BITS,
+    FINEST,
+    GAIN_BITS,
+    GATE_EXTRA,
+    INPUT_BITS,
+    KNOTS,
+    MANTISSA,
+    NOISE_SHIFT,
+    ONE,
+    ROOT_BITS,
+    STATE_BITS,
+    STRETCH_BITS,
+    field_law,
+)
+from .errors import InputError, require
+from .params import DeviceParams
+from .release import drop_curve
+
+V_UNIT = 0.125
+"""Default input voltage of one lava-dl unit [V]."""
+V_IN_MAX = 1.2
+"""Default largest input voltage [V]; the paper limits RSNN inputs to 0 to 1.2 V."""
+SUBSTEPS = 4
+"""Default substeps of a network step: at 1 ms, firing rates of the Fig. 2 device within 4 % for R_c of 100 MOhm and more."""
+
+RATE_ERROR = 0.01  # a decay may be off by this much before it is an error
+FIELD_ERROR = 1e-4  # relative error of the field table
+_MAX_DECAY_SHIFT = 26  # slower decays round away in 22 bits
+_SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref", "x_max")  # what the tables of a layer hold
+
+
+class FloatProgram(NamedTuple):
+    """Constants of one floating-point substep. (N,) float64 unless said otherwise."""
+
+    growth: Any  # growth in a substep per volt of drive at a gap of 1 [1/V]
+    v0: Any  # [V]
+    v_ref: Any  # [V]
+    alpha: Any
+    filament_kept: Any
+    residue_kept: Any
+    transfer: Any
+    gate_kept: Any  # over half a substep
+    v_th: Any  # [V]
+    lam: Any
+    r_on: Any  # [ohm]
+    r_off: Any  # [ohm]
+    substep_per_c: Any  # substep / C_g [ohm]
+    drop: Any  # (65,) field at which the filament lets go, over the residue [V]
+    noise_filament: Any  # sqrt(sigma1)
+    noise_residue: Any  # sqrt(sigma2)
+
+
+class FixedProgram(NamedTuple):
+    """Constants (N,) int32 and packed tables int64 of one fixed-point substep; FIXED_POINT.md gives scales and widths."""
+
+    stretch: Any
+    gain: Any
+    growth_shift: Any
+    filament_decay: Any
+    filament_shift: Any
+    residue_decay: Any
+    residue_shift: Any
+    transfer: Any
+    transfer_shift: Any
+    gate_decay: Any
+    gate_shift: Any
+    v_th: Any
+    noise_filament: Any
+    noise_residue: Any
+    field_shift: Any  # scalar: log2 counts of v_in between knots of the field table
+    field_top: Any  # scalar: largest count the field table covers
+    field: Any  # h(d) times 2^exponent, over the field
+    inverse: Any  # 1 / (alpha + gap), over the gap
+    charge: Any  # share of the gate's way, over the gap
+    drop: Any  # gate counts, over the residue
+    root: Any  # square root, for the noise
+
+
+PER_NEURON = FixedProgram._fields[:14]
+SCALARS = FixedProgram._fields[14:16]
+TABLES = FixedProgram._fields[16:]
+
+
+@dataclass(frozen=True, eq=False)
+class StepParams:
+    """A device run in network steps: ``StepParams(presets.ZHAO2025_FIG2, dt=1e-3)``.
+
+    Raises
+    ------
+    InputError
+        For a step or unit that is not positive, or fields that a layer's neurons must share but do not.
+    """
+
+    device: DeviceParams
+    """The neuron's device(s)."""
+    dt: float = 1e-3
+    """Network step [s], > 0; equal to the bin width of the frames."""
+    substeps: int = SUBSTEPS
+    """Substeps of a step, 1 to 64. More: closer to the device, slower."""
+    v_unit: float = V_UNIT
+    """Input voltage of one unit of ``a_in`` (what lava-dl calls 1.0) [V]."""
+    v_in_max: float = V_IN_MAX
+    """Input voltages are clipped to [0, v_in_max] [V]."""
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.device, DeviceParams), "StepParams.device", "be a DeviceParams", self.device)
+        for name, unit in (("dt", "s"), ("v_unit", "V"), ("v_in_max", "V")):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            require(number and np.isfinite(value) and value > 0, f"StepParams.{name} [{unit}]", "be a number > 0", value)
+            object.__setattr__(self, name, float(value))
+        whole = isinstance(self.substeps, (int, np.integer)) and not isinstance(self.substeps, bool)
+        require(whole and 1 <= self.substeps <= 64, "StepParams.substeps", "be a whole number from 1 to 64", self.substeps)
+        object.__setattr__(self, "substeps", int(self.substeps))
+        require(
+            self.v_max_count << GATE_EXTRA < 1 << 23,
+            "StepParams.v_in_max",
+            f"stay below {(1 << 23) / (1 << (INPUT_BITS + GATE_EXTRA)) * self.v_unit:g} V, or the gate needs more than 24 bits",
+            self.v_in_max,
+            "Use a larger v_unit.",
+        )
+        for name in _SHARED:
+            value = np.asarray(getattr(self.device, name))
+            require(
+                np.all(value == value.reshape(-1)[0]),
+                f"DeviceParams.{name}",
+                "be equal for all neurons of a layer, whose tables it makes",
+                getattr(self.device, name),
+                "Vary mu, beta, gamma1, gamma2, r_control, v_th or v0, or use one layer per value.",
+            )
+        v0 = np.asarray(self.device.v0)
+        require(
+            np.all(np.isinf(v0)) or np.all(np.isfinite(v0)),
+            "DeviceParams.v0",
+            "follow one law for all neurons of a layer: all inf (linear), or all finite (hyperbolic)",
+            self.device.v0,
+        )
+
+    @property
+    def h(self) -> float:
+        """Length of a substep [s]."""
+        return self.dt / self.substeps
+
+    @property
+    def v_max_count(self) -> int:
+        """``v_in_max`` in counts of v_in (39322 for 1.2 V at v_unit = 1/8 V)."""
+        return int(round(self.v_in_max / self.v_unit * (1 << INPUT_BITS)))
+
+    def replace(self, **changes: Any) -> StepParams:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def scaled(self, time: float) -> StepParams:
+        """Return the step of a ``time`` times slower device (see DeviceParams.scaled); dt stays."""
+        return self.replace(device=self.device.scaled(time))
+
+    @cached_property
+    def drop(self) -> np.ndarray:
+        """Field at which the filament lets go [V] over the residue (65,)."""
+        return drop_curve(self.device, min(self.v_in_max, max(1.0, float(np.max(self.device.v_ref)))))
+
+    def _rates(self) -> dict[str, np.ndarray]:
+        """Per-substep growth, shares kept and transfer, the one place where rates per second become rates per substep."""
+        d, h = self.device, self.h
+        loss = np.asarray(d.gamma1 + np.asarray(d.beta), np.float64)
+        kept1, kept2 = np.exp(-loss * h), np.exp(-np.asarray(d.gamma2) * h)
+        return {
+            "growth": d.mu * -np.expm1(-loss * h) / loss,
+            "filament_lost": -np.expm1(-loss * h),
+            "residue_lost": -np.expm1(-np.asarray(d.gamma2) * h),
+            "gate_lost": -np.expm1(-0.5 * h / (np.asarray(d.r_control) * d.c_gate)),
+            "transfer": d.beta * -np.expm1(-np.asarray(d.gamma2) * h) / d.gamma2,
+            "kept": kept1 * kept2,
+        }
+
+    def floating(self, size: int = 1) -> FloatProgram:
+        """Constants of the floating-point substep for ``size`` neurons."""
+        d, r = self.device, self._rates()
+        n = self._neurons(size)
+        return FloatProgram(
+            growth=n(r["growth"]),
+            v0=n(d.v0),
+            v_ref=n(d.v_ref),
+            alpha=n(d.alpha),
+            filament_kept=n(1.0 - r["filament_lost"]),
+            residue_kept=n(1.0 - r["residue_lost"]),
+            transfer=n(r["transfer"]),
+            gate_kept=n(1.0 - r["gate_lost"]),
+            v_th=n(d.v_th),
+            lam=n(d.lam),
+            r_on=n(d.r_on),
+            r_off=n(d.r_off),
+            substep_per_c=n(self.h / np.asarray(d.c_gate)),
+            drop=self.drop,
+            noise_filament=n(np.sqrt(d.sigma1)),
+            noise_residue=n(np.sqrt(d.sigma2)),
+        )
+
+    def fixed(self, size: int = 1) -> FixedProgram:
+        """Constants and tables of the fixed-point substep for ``size`` neurons.
+
+        Raises
+        ------
+        InputError
+            Where a rate would round away (wrong by more than 1 %) or a table cannot be accurate to 1e-4. Names field and cure.
+        """
+        d, r = self.device, self._rates()
+        n = self._neurons(size)
+        v0 = float(np.median(d.v0))
+        stretch, gain = self._per_neuron_field(n, v0, r["growth"])
+        mantissa, exponent = np.frexp(gain)  # gain = mantissa 2^exponent, mantissa in [0.5, 1)
+        gain_count = np.rint(mantissa * (1 << (GAIN_BITS + 1))).astype(np.int64)
+        carry = gain_count >> (GAIN_BITS + 1)  # rounded up to the next octave
+        filament, filament_shift = decay(n(r["filament_lost"]), "DeviceParams.gamma1 + beta")
+        residue, residue_shift = decay(n(r["residue_lost"]), "DeviceParams.gamma2")
+        gate, gate_shift = decay(n(r["gate_lost"]), "1 / (DeviceParams.r_control * c_gate)")
+        transfer, transfer_shift = decay(n(r["transfer"]), "DeviceParams.beta", zero=True)
+        unit = 1 << (INPUT_BITS + GATE_EXTRA)  # gate counts of one v_unit
+        tables = self._tables(v0, int(stretch.max()))
+        noise = {f"noise_{s}": noise_gain(n(v)) for s, v in (("filament", d.sigma1), ("residue", d.sigma2))}
+        program = FixedProgram(
+            stretch=stretch,
+            gain=gain_count >> carry,
+            # mantissas: field 2^16, gain 2^15 taken off, inverse 2^16; result in counts of 2^-22
+            growth_shift=2 * MANTISSA - STATE_BITS - (exponent.astype(np.int64) - 1 + carry),
+            filament_decay=filament,
+            filament_shift=filament_shift,
+            residue_decay=residue,
+            residue_shift=residue_shift,
+            transfer=transfer,
+            transfer_shift=transfer_shift,
+            gate_decay=gate,
+            gate_shift=gate_shift,
+            v_th=np.rint(n(d.v_th) / self.v_unit * unit).astype(np.int64),
+            **noise,
+            **tables,
+        )
+        return program._replace(**{name: getattr(program, name).astype(np.int32) for name in PER_NEURON})
+
+    def _neurons(self, size: int) -> Any:
+        own = self.device.size
+        require(
+            own is None or own == size,
+            "DeviceParams",
+            f"hold numbers, or arrays of one value a neuron ({size})",
+            own,
+            "Give arrays of the layer's size.",
+        )
+        return lambda value: np.ascontiguousarray(np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size,)))
+
+    def _per_neuron_field(self, n: Any, v0: float, growth: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Sensitivity and gain of each neuron against the layer's field table, which is made for the median v0."""
+        own = n(self.device.v0)
+        v_ref = float(np.asarray(self.device.v_ref).reshape(-1)[0])
+        if np.isinf(v0):
+            return np.full(own.size, 1 << STRETCH_BITS, np.int64), n(growth)
+        stretch = np.rint(v0 / own * (1 << STRETCH_BITS)).astype(np.int64)
+        require(
+            stretch.max() < 2 << STRETCH_BITS and stretch.min() > 1 << (STRETCH_BITS - 1),
+            "DeviceParams.v0",
+            "lie within half and twice the layer's median",
+            (own.min(), own.max()),
+        )
+        # sinh(d / v0_n) / sinh(v_ref / v0_n), read from the table of sinh(d' / v0) / sinh(v_ref / v0) at d' = d v0 / v0_n
+        reach = v_ref * v0 / own
+        return stretch, n(growth) * v_ref / field_law(reach, v0, v_ref)
+
+    def _tables(self, v0: float, stretch: int) -> dict[str, Any]:
+        d = self.device
+        one = {name: float(np.asarray(getattr(d, name)).reshape(-1)[0]) for name in _SHARED}
+        lsb = self.v_unit / (1 << INPUT_BITS)
+        top = (self.v_max_count * stretch) >> STRETCH_BITS
+        # linear interpolation of an exponential is off by (segment / v0)^2 / 8
+        widest = np.sqrt(8 * FIELD_ERROR) * min(v0, 1e3) / lsb
+        shift = int(np.clip(np.floor(np.log2(widest)), 0, 6))
+        require(
+            widest >= 1 and (top >> shift) < 1 << 13,
+            "DeviceParams.v0 [V]",
+            f"be large enough for the field table (at least {self.v_in_max / 8000 / np.sqrt(8 * FIELD_ERROR):.2g} V here)",
+            v0,
+        )
+        knots = np.arange((top >> shift) + 2) << shift
+        field = floating_table(field_law(knots * lsb, v0, one["v_ref"]))
+        octaves = STATE_BITS - FINEST + 1
+        k = np.arange(octaves * (1 << KNOTS) + 1)
+        w = np.exp2(FINEST + (k >> KNOTS)) * (1 + (k & ((1 << KNOTS) - 1)) / (1 << KNOTS))
+        gap = np.maximum(w - (1 << FINEST), 0) / ONE
+        x = np.clip(1 - gap, 0, 1)
+        r_d = one["r_on"] * x + one["r_off"] * np.expm1((1 - x) / one["lam"]) / np.expm1(1 / one["lam"])
+        gate_unit = 1 << (INPUT_BITS + GATE_EXTRA)
+        return {
+            "field_shift": shift,
+            "field_top": int(top),
+            "field": field,
+            "inverse": floating_table(1.0 / (one["alpha"] + gap)),
+            "charge": plain_table(-np.expm1(-self.h / (r_d * one["c_gate"])) * (1 << CHARGE_BITS)),
+            "drop": plain_table(np.append(self.drop, self.drop[-1]) / self.v_unit * gate_unit),
+            "root": plain_table(np.sqrt(gap * ONE) * (1 << ROOT_BITS)),
+        }
+
+
+def pack(base: np.ndarray, step: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """Table entries as one word each: exponent (8 bits, signed), base (24 bits), step (32 bits, signed)."""
+    return (exponent.astype(np.int64) << 56) | (base.astype(np.int64) << 32) | (step.astype(np.int64) & 0xFFFFFFFF)
+
+
+def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns (base, step, exponent) of a packed table, int64 each."""
+    return (table >> 32) & 0xFFFFFF, (table << 32) >> 32, table >> 56
+
+
+def plain_table(values: np.ndarray) -> np.ndarray:
+    """Packed table of a curve in counts, given at K + 1 knots, without exponent."""
+    counts = np.rint(values).astype(np.int64)
+    return pack(counts[:-1], np.diff(counts), np.zeros(counts.size - 1, np.int64))
+
+
+def floating_table(values: np.ndarray) -> np.ndarray:
+    """Packed table of a curve >= 0 of wide range: value = (base + step * fraction) 2^(exponent - 16).
+
+    Parameters
+    ----------
+    values : (K + 1,) float64
+        The curve at the knots, >= 0.
+
+    Returns
+    -------
+    (K,) int64
+        Packed. The larger of a segment's two ends has its mantissa in [2^16, 2^17).
+    """
+    larger = np.maximum(np.maximum(values[:-1], values[1:]), 1e-30)
+    exponent = np.floor(np.log2(larger)).astype(np.int64)
+    scale = np.exp2(MANTISSA - exponent)
+    over = np.rint(larger * scale) >= 2 << MANTISSA
+    exponent, scale = exponent + over, scale * np.where(over, 0.5, 1.0)
+    base, end = np.rint(values[:-1] * scale), np.rint(values[1:] * scale)
+    return pack(base, end - base, exponent)
+
+
+def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Share lost in a substep as 12-bit mantissa and shift: lost = mantissa 2^-shift, shift = 12 + e.
+
+    Raises
+    ------
+    InputError
+        If a share is so small that it would round away in 22-bit states, or more than 1 % off.
+    """
+    lost = np.asarray(lost, np.float64)
+    e = np.floor(-np.log2(np.where(lost > 0, lost, 1.0))).astype(np.int64)
+    e = np.where(np.rint(lost * np.exp2(DECAY_BITS + e)) >= 1 << DECAY_BITS, e - 1, e)
+    e = np.maximum(e, 0)
+    shift = DECAY_BITS + e
+    mantissa = np.rint(lost * np.exp2(shift)).astype(np.int64)
+    mantissa = np.minimum(mantissa, (1 << DECAY_BITS) - 1)
+    wrong = np.where(lost > 0, np.abs(mantissa * np.exp2(-shift.astype(float)) / np.where(lost > 0, lost, 1) - 1), 0.0)
+    too_slow = (shift > _MAX_DECAY_SHIFT) & (lost > 0)
+    if np.any(too_slow | (wrong > RATE_ERROR)) or (not zero and np.any(lost <= 0)):
+        worst = float(lost[np.argmax(too_slow | (wrong > RATE_ERROR) | (lost <= 0))])
+        raise InputError(
+            f"{name} must lie between {2.0**-(_MAX_DECAY_SHIFT - DECAY_BITS + 1):.1e} and 1 per substep, or it rounds away in "
+            f"{STATE_BITS} bits; got {worst:.3g}. Use a larger dt or fewer substeps."
+        )
+    return mantissa, shift
+
+
+def noise_gain(sigma: np.ndarray) -> np.ndarray:
+    """sqrt(sigma) as the factor of the noise: per root of a count and standard deviation of the byte sum."""
+    scale = (1 << (2 * NOISE_SHIFT - ROOT_BITS)) / BYTES_DEVIATION
+    require(np.all(sigma <= 1), "DeviceParams.sigma1, sigma2", "be <= 1", float(np.max(sigma)))
+    return np.rint(np.sqrt(sigma * ONE) * scale).astype(np.int64)
+
+
+def input_counts(a_in: np.ndarray, v_max: int) -> np.ndarray:
+    """Integer synaptic input (1/64 units) to v_in counts in [0, v_max]."""
+    return np.minimum(np.clip(a_in, 0, (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
