@@ -1,0 +1,360 @@
+"""Event sets, SHD's file layout and frames."""
+
+import gzip
+import sys
+import types
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, write_shd
+from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
+
+HUMANS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
+
+
+@pytest.fixture
+def events():
+    """Four utterances, the third of them silent, with times that float16 holds exactly."""
+    rng = np.random.default_rng(7)
+    sizes = (50, 300, 0, 120)
+    spikes = [(np.sort(rng.integers(0, 1024, n)) / 1024, rng.integers(0, 700, n)) for n in sizes]
+    return EventSet.from_utterances(spikes, [0, 19, 3, 10], [4, 1, 4, 0], keys=SHD_KEYS, speaker_names=tuple("abcde"))
+
+
+@pytest.fixture
+def path(tmp_path, events):
+    return write_shd(tmp_path / "digits.h5", events)
+
+
+# --- event sets ---------------------------------------------------------------------------------------------------
+
+
+def test_an_utterance_owns_its_slice_of_the_flat_arrays(events):
+    assert len(events) == 4 and events.n_classes == 20
+    assert [len(u) for u in events] == [50, 300, 0, 120]
+    assert (events[1].label, events[1].speaker, events[1].key) == (19, 1, "neun")
+    assert events[-1].key == "null"
+    np.testing.assert_array_equal(events[3].times, events.times[350:])
+    np.testing.assert_allclose(events.durations, [u.duration for u in events])
+    assert events.durations[2] == 0
+
+
+@pytest.mark.parametrize("index", [[3, 1], slice(1, None, 2), np.array([False, True, True, False]), []])
+def test_a_subset_holds_the_chosen_utterances(events, index):
+    chosen = np.arange(4)[np.asarray(index, int) if isinstance(index, list) else index]
+    part = events.subset(index)
+    assert len(part) == len(chosen)
+    for i, j in enumerate(chosen):
+        np.testing.assert_array_equal(part[i].times, events[j].times)
+        np.testing.assert_array_equal(part[i].units, events[j].units)
+        assert (part[i].label, part[i].speaker) == (events[j].label, events[j].speaker)
+
+
+def test_speakers_are_chosen_and_left_out_by_number_or_name(events):
+    assert list(events.of_speakers(4).labels) == [0, 3]
+    assert list(events.of_speakers("e").labels) == [0, 3]
+    assert list(events.without_speakers(4, "a").labels) == [19]
+    with pytest.raises(InputError, match="speaker must be one of the set's speakers"):
+        events.of_speakers(9)
+    with pytest.raises(InputError, match="names"):
+        events.of_speakers("nobody")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("offsets", [0, 5, 2, 6], "rise from 0"),
+        ("units", [1, 2], "hold 6 spikes"),
+        ("labels", [1], "one entry an utterance"),
+        ("speakers", [[1, 2, 3]], "one-dimensional"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(field, value, text):
+    good = dict(times=np.zeros(6), units=np.zeros(6), offsets=[0, 2, 2, 6], labels=[0, 1, 2], speakers=[0, 0, 0])
+    EventSet(**good)
+    with pytest.raises(InputError, match=text):
+        EventSet(**{**good, field: value})
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+def test_a_written_file_has_the_layout_of_shd(path):
+    with h5py.File(path) as file:
+        assert h5py.check_vlen_dtype(file["spikes/times"].dtype) == np.float16
+        assert h5py.check_vlen_dtype(file["spikes/units"].dtype) == np.uint16
+        assert file["labels"].dtype == np.uint16 and file["extra/speaker"].dtype == np.uint16
+        assert file["extra/keys"][1] == b"one" and "extra/meta_info" in file
+
+
+def test_what_is_written_comes_back(path, events):
+    back = read_shd(path)
+    for name in ("times", "units", "offsets", "labels", "speakers"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(events, name))
+        assert getattr(back, name).dtype == getattr(events, name).dtype
+    assert back.keys == SHD_KEYS and back.speaker_names == tuple("abcde") and back.dropped == 0
+
+
+def test_an_empty_set_and_rows_of_equal_length_come_back(tmp_path, events):
+    assert len(read_shd(write_shd(tmp_path / "none.h5", events.subset([])))) == 0
+    even = EventSet.from_utterances([([0.5, 0.75], [1, 2]), ([0.25, 1.0], [3, 4])], [0, 1])
+    back = read_shd(write_shd(tmp_path / "even.h5", even))
+    np.testing.assert_array_equal(back.units, [1, 2, 3, 4])
+    assert list(back.speakers) == [-1, -1]
+
+
+def test_float16_times_are_widened_before_use(path, events):
+    # 1e6 is beyond float16: microseconds computed there would be inf
+    assert np.all(np.isfinite(read_shd(path).times * 1e6))
+
+
+def test_times_that_are_not_finite_are_dropped_and_counted(path, events):
+    with h5py.File(path, "a") as file:
+        row = file["spikes/times"][1]
+        row[[3, 7]] = np.nan, np.inf
+        file["spikes/times"][1] = row
+    with pytest.warns(UserWarning, match=r"digits.h5: dropped 2 of 470 spikes"):
+        back = read_shd(path)
+    assert back.dropped == 2
+    assert [len(u) for u in back] == [50, 298, 0, 120]
+    np.testing.assert_array_equal(back[1].units, np.delete(events[1].units, [3, 7]))
+    np.testing.assert_array_equal(back[3].times, events[3].times)
+
+
+def change(path, name, row, value):
+    with h5py.File(path, "a") as file:
+        file[name][row] = value
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda p: p.unlink(), "file must exist"),
+        (lambda p: p.write_bytes(b"spikes,times\n1,2\n"), "be an HDF5 file"),
+        (lambda p: p.write_bytes(b""), "be an HDF5 file"),
+        (lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]), "complete HDF5 file.*truncated"),
+        (lambda p: change(p, "labels", 1, 20), r"'labels' of utterance 1 must lie in 0..19; got 20"),
+        (
+            lambda p: change(p, "spikes/units", 1, np.full(300, 700, np.uint16)),
+            r"'spikes/units' of utterance 1 .*0..699",
+        ),
+        (
+            lambda p: change(p, "spikes/times", 3, np.zeros(7, np.float16)),
+            r"utterance 3 must be as long.*\(120\); got 7",
+        ),
+        (
+            lambda p: change(p, "spikes/times", 3, np.full(120, -0.5, np.float16)),
+            r"utterance 3 must be >= 0 s; got -0.5",
+        ),
+    ],
+)
+def test_a_bad_file_is_one_clear_error(path, damage, text):
+    damage(path)
+    with pytest.raises(FormatError, match=text):
+        read_shd(path)
+
+
+@pytest.mark.parametrize("name", ["spikes/times", "spikes/units", "labels"])
+def test_a_missing_or_misshapen_dataset_is_named(path, name):
+    with h5py.File(path, "a") as file:
+        del file[name]
+    with pytest.raises(FormatError, match=f"hold the dataset '{name}'"):
+        read_shd(path)
+    with h5py.File(path, "a") as file:
+        file[name] = np.zeros((2, 3))
+    with pytest.raises(FormatError, match=f"{name} must be one-dimensional"):
+        read_shd(path)
+
+
+def test_columns_of_other_lengths_or_types_are_named(path):
+    with h5py.File(path, "a") as file:
+        del file["extra/speaker"]
+        file["extra/speaker"] = np.arange(3)
+    with pytest.raises(FormatError, match="extra/speaker must have as many rows as there are labels"):
+        read_shd(path)
+    with h5py.File(path, "a") as file:
+        del file["spikes/units"]
+        file["spikes/units"] = np.arange(4)
+    with pytest.raises(FormatError, match="variable-length rows of integers"):
+        read_shd(path)
+
+
+def test_other_numbers_of_channels_and_classes_can_be_given(path):
+    with pytest.raises(FormatError, match="n_channels"):
+        read_shd(path, n_channels=70)
+    with pytest.raises(FormatError, match=r"lie in 0..9"):
+        read_shd(path, n_classes=10)
+    assert read_shd(path, n_channels=1024).n_channels == 1024
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, events):
+    bad = EventSet.from_utterances([([np.nan], [1])], [0])
+    with pytest.raises(InputError, match="finite"):
+        write_shd(tmp_path / "bad.h5", bad)
+    with pytest.raises(AttributeError):
+        write_shd(tmp_path / "bad.h5", events, meta=["not a mapping"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not HUMANS.is_file(), reason="the recordings of people lie beside the project, not in it")
+def test_real_speakers_read_and_fill_frames():
+    people = read_shd(HUMANS)
+    assert len(people) == 2000 and people.n_classes == 10 and people.dropped == 0
+    assert len(people.without_speakers(0)) == 1500
+    x = frames(people.subset(slice(0, 20)), dt=10e-3, n_steps=140)
+    assert x.shape == (20, 140, 700) and x.any(axis=(1, 2)).all()
+
+
+# --- the user's copy and the download -----------------------------------------------------------------------------
+
+
+def test_the_users_copy_is_found_beside_or_below(tmp_path, events):
+    (tmp_path / "SHD").mkdir()
+    write_shd(tmp_path / "SHD" / "shd_train.h5", events)
+    write_shd(tmp_path / "shd_test.h5", events.subset([0]))
+    assert len(shd(tmp_path)) == 4 and len(shd(tmp_path, train=False)) == 1
+
+
+def test_archives_are_unpacked(tmp_path, path):
+    with zipfile.ZipFile(tmp_path / "shd_train.h5.zip", "w") as file:
+        file.write(path, "shd_train.h5")
+    (tmp_path / "shd_test.h5.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert len(shd(tmp_path)) == len(shd(tmp_path, train=False)) == 4
+    assert (tmp_path / "shd_train.h5").is_file()
+
+
+@pytest.mark.parametrize("archive", ["shd_train.h5.zip", "shd_train.h5.gz"])
+def test_a_damaged_archive_is_named_and_leaves_nothing(tmp_path, archive):
+    content = gzip.compress(bytes(100_000))[:60] if archive.endswith("gz") else b"PK broken"
+    (tmp_path / archive).write_bytes(content)
+    with pytest.raises(FormatError, match=f"{archive} must be a complete archive"):
+        shd(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [archive]
+
+
+def test_an_empty_zip_is_not_taken_for_the_data(tmp_path):
+    (tmp_path / "shd_train.h5.zip").touch()
+    with pytest.raises(FormatError, match="hold shd_train.h5.*download=True"):
+        shd(tmp_path)
+
+
+def fake_tonic(monkeypatch, download):
+    module = types.ModuleType("tonic.datasets")
+    module.SHD = download
+    monkeypatch.setitem(sys.modules, "tonic", types.ModuleType("tonic"))
+    monkeypatch.setitem(sys.modules, "tonic.datasets", module)
+
+
+def test_a_download_lands_where_tonic_looks_for_it(tmp_path, path, monkeypatch):
+    def download(save_to, train):
+        assert not list(Path(save_to).iterdir()), "the zip of an earlier try would stop tonic from downloading"
+        folder = Path(save_to, "SHD")
+        folder.mkdir()
+        (folder / "shd_train.h5.zip").write_bytes(b"zip")
+        (folder / "shd_train.h5").write_bytes(path.read_bytes())
+
+    fake_tonic(monkeypatch, download)
+    target = tmp_path / "data"
+    (target / "SHD").mkdir(parents=True)
+    (target / "SHD" / "shd_train.h5.zip").touch()
+    assert len(shd(target, download=True)) == 4
+    assert sorted(p.name for p in (target / "SHD").iterdir()) == ["shd_train.h5", "shd_train.h5.zip"]
+    assert [p.name for p in target.iterdir()] == ["SHD"]
+
+
+def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
+    def download(save_to, train):
+        Path(save_to, "half").touch()
+        raise OSError("no route to host")
+
+    fake_tonic(monkeypatch, download)
+    with pytest.raises(InputError, match="no route to host.*by hand"):
+        shd(tmp_path, download=True)
+    assert not list((tmp_path / "SHD").iterdir()) and [p.name for p in tmp_path.iterdir()] == ["SHD"]
+
+
+def test_without_tonic_the_cure_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tonic.datasets", None)
+    with pytest.raises(MissingDependencyError, match=r"lava-1m1t1r\[data\]"):
+        shd(tmp_path, download=True)
+
+
+# --- frames -------------------------------------------------------------------------------------------------------
+
+
+def counted(events, dt, n_steps, channels):
+    """Counts by a plain loop: the definition."""
+    out = np.zeros((len(events), n_steps, channels), int)
+    for b, utterance in enumerate(events):
+        for t, u in zip(utterance.times, utterance.units, strict=True):
+            step = int(np.floor(float(t) / dt + 1e-4))
+            if step < n_steps:
+                out[b, step, int(u) * channels // 700] += 1
+    return out
+
+
+@pytest.mark.filterwarnings("ignore:.*are cropped")
+@pytest.mark.parametrize("clip", [1, 3, None])
+@pytest.mark.parametrize(
+    ("dt", "n_steps", "channels"), [(1e-3, 1100, 700), (10e-3, 60, 70), (0.3, 4, 3), (2.0, 1, 128)]
+)
+def test_frames_and_binned_events_count_as_defined(events, dt, n_steps, channels, clip):
+    want = counted(events, dt, n_steps, channels)
+    want = np.minimum(want, 255 if clip is None else clip)
+    x = frames(events, dt, n_steps, channels, clip)
+    assert x.dtype == np.uint8
+    np.testing.assert_array_equal(x, want)
+    binned = binned_events(events, dt, n_steps, channels, clip)
+    np.testing.assert_array_equal(binned.dense(), want)
+    row = binned.channel[binned.indptr[n_steps] : binned.indptr[n_steps + 1]]  # first step of the second utterance
+    np.testing.assert_array_equal(row, np.flatnonzero(want[1, 0]))
+
+
+def test_blocks_do_not_show_in_the_result(events, monkeypatch):
+    whole, whole_binned = frames(events, 5e-3), binned_events(events, 5e-3)
+    monkeypatch.setattr("lava_1m1t1r.datasets.binning._BLOCK_CELLS", 1)
+    np.testing.assert_array_equal(frames(events, 5e-3), whole)
+    np.testing.assert_array_equal(binned_events(events, 5e-3).channel, whole_binned.channel)
+    np.testing.assert_array_equal(binned_events(events, 5e-3).indptr, whole_binned.indptr)
+
+
+def test_a_spike_on_the_edge_of_a_bin_belongs_to_the_bin_it_opens():
+    steps = np.arange(1000)
+    events = EventSet.from_utterances([((steps * 10e-3).astype(np.float32), np.zeros(1000, int))], [0])
+    np.testing.assert_array_equal(frames(events, 10e-3, 1000)[0, :, 0], 1)
+
+
+def test_counts_saturate_at_255():
+    events = EventSet.from_utterances([(np.zeros(300), np.zeros(300, int))], [0])
+    assert frames(events, 1e-3, 1, clip=None).max() == 255
+
+
+def test_the_default_length_holds_every_spike(events):
+    x = frames(events, 7e-3, clip=None)
+    assert x.sum() == len(events.times) and x[:, -1].any()
+
+
+def test_cropped_spikes_are_reported(events):
+    share = cropped_share(events, 0.5)
+    assert share == np.mean(events.times >= 0.5)
+    with pytest.warns(UserWarning, match=f"{share:.1%} of the spikes"):
+        frames(events, 10e-3, 50)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (dict(dt=0.0), "dt must be > 0 s"),
+        (dict(dt=np.nan), "dt must be > 0 s"),
+        (dict(dt=1e-3, n_steps=0), "n_steps must be"),
+        (dict(dt=1e-3, channels=701), r"channels must lie in 1..700"),
+        (dict(dt=1e-3, clip=0), "clip must"),
+    ],
+)
+def test_wrong_arguments_are_refused(events, arguments, text):
+    with pytest.raises(InputError, match=text):
+        frames(events, **arguments)
