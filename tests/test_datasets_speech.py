@@ -1,0 +1,258 @@
+"""Synthesised speech, SpokenDigits and WAV folders."""
+
+import os
+import struct
+import subprocess
+import sys
+import wave
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, speech, spoken_digits, wav_folder
+from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
+
+ROOT = Path(__file__).resolve().parents[1]
+speaks = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="the optional synthesiser is not installed")
+
+
+# --- speech -------------------------------------------------------------------------------------------------------
+
+
+@speaks
+def test_the_same_requests_give_the_same_audio():
+    requests = [speech.Request(w, v, seed=s) for w, v, s in (("seven", "en-us+m3", 4), ("fünf", "de+f2", 9))]
+    first, again = speech.synthesize(requests), speech.synthesize(requests)
+    for a, b in zip(first, again, strict=True):
+        assert a.dtype == np.int16 and 0.15 < len(a) / speech.RATE < 1.5 and np.abs(a).max() > 1000
+        np.testing.assert_array_equal(a, b)
+
+
+@speaks
+def test_an_unknown_voice_is_named():
+    with pytest.raises(InputError, match="voice must be a voice of eSpeak NG; got 'xx"):
+        speech.synthesize([speech.Request("seven", "xx-nowhere")])
+
+
+def test_requests_out_of_range_are_refused():
+    for wrong, text in ((dict(speed=20), "80..450"), (dict(pitch=101), "0..100"), (dict(text=""), "not be empty")):
+        with pytest.raises(InputError, match=text):
+            speech.Request(**{"text": "one", "voice": "en", **wrong})
+
+
+def test_trimming_keeps_the_sound_and_a_margin():
+    sound = np.concatenate([np.zeros(5000), np.sin(np.arange(8000) / 5), np.zeros(7000)])
+    cut = speech.trimmed(sound, 22_050)
+    assert len(cut) == pytest.approx(8000 + 2 * (0.015 + 0.005) * 22_050, abs=40)
+    assert np.sum(cut**2) == pytest.approx(np.sum(sound**2))
+    assert len(speech.trimmed(np.zeros(100), 22_050)) == 100
+
+
+def test_without_the_synthesiser_the_cure_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(speech, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"espeakng-loader.*lava-1m1t1r\[speech\]"):
+        SpokenDigits(tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+# --- SpokenDigits -------------------------------------------------------------------------------------------------
+
+
+def test_test_voices_and_their_siblings_are_not_in_the_training_set():
+    # siblings share a name up to its number; m and f are kinds, not families
+    def family(voice):
+        return voice if voice[0] in "mf" and voice[1:].isdigit() else voice.rstrip("0123456789")
+
+    assert not {family(v) for v in spoken_digits.TRAIN_VOICES} & {family(v) for v in spoken_digits.TEST_VOICES}
+    assert len(set(spoken_digits.VOICES)) == len(spoken_digits.VOICES)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_the_plan_is_balanced_and_grows_at_its_end(train):
+    plan, longer = (spoken_digits.utterances(train, n, seed=3) for n in (4, 6))
+    assert longer[: len(plan)] == plan
+    assert [p[0] for p in plan] == list(range(20)) * 4
+    names = spoken_digits.TRAIN_VOICES if train else spoken_digits.TEST_VOICES
+    for label, speaker, request, tract in plan:
+        language, variant = request.voice.split("+")
+        assert variant == spoken_digits.VOICES[speaker] and variant in names
+        assert language == "de" if label > 9 else language.startswith("en")
+        assert 0.92 <= tract <= 1.08
+    assert plan != spoken_digits.utterances(train, 4, seed=4)
+
+
+@speaks
+def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
+    first = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, n_jobs=1, progress=False)
+    assert len(first) == 20 and list(first.labels) == list(range(20)) and first.keys == SHD_KEYS
+    assert {first.speaker_names[s] for s in first.speakers} <= set(spoken_digits.TEST_VOICES)
+    counts = np.diff(first.offsets)
+    assert np.all(counts > 1000) and np.all(counts < 30_000)
+    assert np.all((first.durations > 0.15) & (first.durations < 1.5))
+
+    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "b"))
+    again = SpokenDigits(train=False, n_per_class=1, n_jobs=2, progress=False)
+    np.testing.assert_array_equal(first.times, again.times)
+    np.testing.assert_array_equal(first.units, again.units)
+    (file,) = (tmp_path / "b").iterdir()
+    assert file.read_bytes() == next((tmp_path / "a").iterdir()).read_bytes()
+
+    def never(*_):
+        raise AssertionError("the cache was not read")
+
+    monkeypatch.setattr(spoken_digits, "synthesize", never)
+    cached = SpokenDigits(train=False, n_per_class=1)
+    np.testing.assert_array_equal(cached.times, first.times)
+    with pytest.raises(AssertionError, match="cache"):
+        SpokenDigits(train=False, n_per_class=1, seed=1)  # other arguments, other file
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(AssertionError, match="cache"):
+        SpokenDigits(train=False, n_per_class=1)
+
+
+def test_wrong_sizes_and_seeds_are_refused(tmp_path):
+    for wrong in (dict(n_per_class=0), dict(seed=-1)):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            SpokenDigits(tmp_path, **wrong)
+
+
+# --- WAV files ----------------------------------------------------------------------------------------------------
+
+
+def chunk(name, data):
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def riff(code, bits, data, channels=1, rate=16_000, extra=b""):
+    frame = channels * bits // 8
+    header = struct.pack("<HHIIHH", code, channels, rate, rate * frame, frame, bits)
+    content = b"WAVE" + extra + chunk(b"fmt ", header) + chunk(b"data", data)
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+WAVE = np.round(20_000 * np.sin(np.arange(4000) / 8)) / 32_768
+
+
+def encoded(code, bits, x):
+    if code == 3:
+        return x.astype(f"<f{bits // 8}").tobytes()
+    if bits == 8:
+        return np.round(x * 128 + 128).astype(np.uint8).tobytes()
+    wide = np.round(x * 2.0 ** (bits - 1)).astype("<i4")
+    return wide.view(np.uint8).reshape(-1, 4)[:, : bits // 8].tobytes()
+
+
+@pytest.mark.parametrize(("code", "bits"), [(1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64)])
+def test_every_sample_format_reads_alike(tmp_path, code, bits):
+    path = tmp_path / "x.wav"
+    path.write_bytes(riff(code, bits, encoded(code, bits, WAVE), extra=chunk(b"LIST", b"odd")))
+    audio, rate = read_wav(path)
+    assert rate == 16_000
+    np.testing.assert_allclose(audio, WAVE, atol=0.5 / 128 if bits == 8 else 1e-7)
+
+
+def test_files_of_the_standard_library_and_stereo_read(tmp_path):
+    path = tmp_path / "x.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(np.stack([WAVE, 0 * WAVE], 1).__mul__(32_768).astype("<i2").tobytes())
+    audio, rate = read_wav(path)
+    assert rate == 8000
+    np.testing.assert_allclose(audio, WAVE / 2, atol=1e-4)
+
+
+GOOD = riff(1, 16, encoded(1, 16, WAVE))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "RIFF WAVE"),
+        (b"ID3 not a wave file at all", "RIFF WAVE"),
+        (GOOD[:5000], "hold the 8000 bytes that the header of its 'data' chunk declares.*cut short"),
+        (GOOD[:40] + b"\xff\xff\xff\xff" + GOOD[44:], "4294967295 bytes"),
+        (GOOD[:12] + GOOD[36:], "'fmt ' chunk"),
+        (GOOD[:36], "'data' chunk"),
+        (riff(1, 16, b""), "hold samples"),
+        (riff(1, 12, bytes(800)), "be PCM of 8, 16, 24 or 32 bits or floats"),
+        (riff(6, 8, bytes(800)), "be PCM of 8, 16, 24 or 32 bits or floats"),
+        (riff(1, 16, bytes(800), channels=0), "be consistent"),
+        (riff(1, 16, bytes(800), rate=0), "be consistent"),
+    ],
+)
+def test_a_damaged_wav_file_is_one_clear_error(tmp_path, content, text):
+    path = tmp_path / "bad.wav"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=text) as error:
+        read_wav(path)
+    assert "bad.wav" in str(error.value)
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Labels 2 and 10, two speakers."""
+    for label, name, frequency in (("10", "ann_1.wav", 5), ("2", "ann_1.wav", 9), ("2", "bob_1.WAV", 20)):
+        (tmp_path / label).mkdir(exist_ok=True)
+        data = encoded(1, 16, np.sin(np.arange(2000) / frequency) / 2)
+        (tmp_path / label / name).write_bytes(riff(1, 16, data))
+    return tmp_path
+
+
+def test_a_folder_becomes_an_event_set(recordings):
+    events = wav_folder(recordings, speaker_of=lambda p: p.stem.split("_")[0], n_jobs=1, progress=False)
+    assert events.keys == ("2", "10") and events.speaker_names == ("ann", "bob")
+    assert list(events.labels) == [1, 0, 0] and list(events.speakers) == [0, 0, 1]
+    audio, rate = read_wav(recordings / "2" / "ann_1.wav")
+    times, units = InnerEar()(audio, rate, index=1)
+    np.testing.assert_array_equal(events[1].times, times)
+    np.testing.assert_array_equal(events[1].units, units)
+
+
+def test_a_csv_list_becomes_the_same(recordings):
+    table = recordings / "list.csv"
+    table.write_text("file,label,speaker\n10/ann_1.wav,ten,ann\n2/ann_1.wav,two,ann\n2/bob_1.WAV,two,bob\n")
+    events, folder = (wav_folder(p, n_jobs=2, progress=False) for p in (table, recordings))
+    np.testing.assert_array_equal(events.times, folder.times)
+    assert events.keys == ("ten", "two") and events.speaker_names == ("ann", "bob")
+    assert list(folder.speakers) == [-1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ("file,label\n", "no rows"),
+        ("path,label\n2/ann_1.wav,two\n", "line 2 must have a 'file'"),
+        ("file,label\n2/ann_1.wav,\n", "line 2 must have a 'label'"),
+        ("file,label\n2/nobody.wav,two\n", "nobody.wav"),
+    ],
+)
+def test_a_bad_list_is_one_clear_error(recordings, table, text):
+    (recordings / "list.csv").write_text(table)
+    with pytest.raises(FormatError, match=text):
+        wav_folder(recordings / "list.csv", progress=False)
+
+
+def test_one_bad_recording_is_named_before_the_work_begins(recordings, monkeypatch):
+    (recordings / "2" / "short.wav").write_bytes(riff(1, 16, bytes(100)))
+    monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(FormatError, match="short.wav: audio must last"):
+        wav_folder(recordings, progress=False)
+    with pytest.raises(FormatError, match="label"):
+        wav_folder(recordings / "2", progress=False)
+
+
+# --- what importing costs -----------------------------------------------------------------------------------------
+
+
+def test_importing_the_data_layer_loads_nothing_heavy():
+    heavy = "('torch', 'lava', 'h5py', 'numba', 'scipy')"
+    code = f"import sys, lava_1m1t1r.datasets; print([m for m in {heavy} if m in sys.modules])"
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
