@@ -250,7 +250,7 @@ class Replies(_Port, CspSendPort):
 
 
 class Commands(_Port, CspRecvPort):
-    """A model's port from its RuntimeService: the step count of an asynchronous run, and the wish that it ends."""
+    """A model's port from its RuntimeService; all it ever brings is the step count of an asynchronous run."""
 
     def __init__(self, hub):
         self.hub = hub
@@ -258,7 +258,7 @@ class Commands(_Port, CspRecvPort):
 
     def probe(self):
         if not self.pending:
-            self.hub.poll_for_stop(self)
+            self.hub.give_way()
         return bool(self.pending)
 
     def peek(self):

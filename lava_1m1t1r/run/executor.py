@@ -231,7 +231,6 @@ class Executor:
         self.greenlet = None
         self.ending = False
         self.changed = threading.Event()  # the user's code sent or took a message
-        self._polls = 0
         self.channels: list[Channel] = []
         self._shared = members(executable.process_list)
         self.tasks = {}
@@ -363,7 +362,6 @@ class Executor:
             finally:
                 random.leave()
             if task.idle:
-                self._polls = 0
                 task.domain.done(task)
         self.current = None
 
@@ -377,25 +375,12 @@ class Executor:
 
     def wake(self, task: Task) -> None:
         """A port that ``task`` waits at is free."""
-        self._polls = 0
         self.ready.append(task)
 
     def give_way(self) -> None:
         """Called by a port that was asked whether it is free, and is not: let the others go on first."""
         task = self.current
         if task is not None and self.ready:
-            self.ready.append(task)
-            self.greenlet.switch()
-
-    def poll_for_stop(self, commands: Commands) -> None:
-        """An asynchronous model asks whether it shall stop: yes, when all that still happens is such asking."""
-        task = self.current
-        self._polls += 1
-        if self._polls > 2 * len(self.tasks) and all(
-            domain.finished or isinstance(domain, AsyncDomain) for domain in self.domains
-        ):
-            commands.pending.append(MGMT_COMMAND.STOP)
-        elif task is not None:
             self.ready.append(task)
             self.greenlet.switch()
 

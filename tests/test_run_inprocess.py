@@ -1,0 +1,520 @@
+"""The in-process runner: Lava's own results to the bit, failures at once, nothing left running."""
+
+import multiprocessing
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+pytest.importorskip("greenlet", reason="needs greenlet")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from faulty.process import Faulty  # noqa: E402
+from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.atrlif.process import ATRLIF  # noqa: E402
+from lava.proc.conv.process import Conv  # noqa: E402
+from lava.proc.dense.process import DelayDense, Dense, LearningDense  # noqa: E402
+from lava.proc.io.extractor import Extractor, VarWire  # noqa: E402
+from lava.proc.io.injector import Injector  # noqa: E402
+from lava.proc.io.sink import Read  # noqa: E402
+from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
+from lava.proc.io.source import RingBuffer as Source  # noqa: E402
+from lava.proc.learning_rules.stdp_learning_rule import STDPLoihi  # noqa: E402
+from lava.proc.lif.process import LIF, LearningLIF, LIFRefractory, LIFReset, TernaryLIF  # noqa: E402
+from lava.proc.monitor.process import Monitor  # noqa: E402
+from lava.proc.sdn.process import SigmaDelta  # noqa: E402
+from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
+from nested.process import Layer  # noqa: E402
+from noisy.process import Noisy, Ticking  # noqa: E402
+
+import lava_1m1t1r.run  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.run import (  # noqa: E402
+    Deadlock,
+    InProcess,
+    ProcessFailed,
+    Recorder,
+    RunTimeout,
+    Stopped,
+    guarded,
+    run,
+)
+
+pytestmark = pytest.mark.timeout(60)
+T = 40
+FLOAT, FIXED = "floating_pt", "fixed_pt"
+BOTH = pytest.mark.parametrize("tag", [FLOAT, FIXED])
+
+
+def config(tag=FLOAT):
+    return Loihi2SimCfg(select_tag=tag)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    before = set(threading.enumerate())
+    memory = set(Path("/dev/shm").iterdir())
+    yield
+    assert multiprocessing.active_children() == []
+    assert {t.name for t in threading.enumerate() if t not in before} == set()
+    assert set(Path("/dev/shm").iterdir()) <= memory
+
+
+# -- graphs: each returns a Process and the Vars to compare ------------------------------------------------------------
+
+
+def spikes(n, seed=1, rate=0.2, tag=FLOAT):
+    return (np.random.default_rng(seed).random((n, T)) < rate).astype(int if tag == FIXED else float)
+
+
+def weights(n, m, seed, tag):
+    rng = np.random.default_rng(seed)
+    return rng.integers(-60, 90, (n, m)) if tag == FIXED else rng.normal(0.3, 1.0, (n, m))
+
+
+def neurons(n, tag, kind=LIF, **more):
+    decays = dict(du=1024, dv=410, vth=40) if tag == FIXED else dict(du=0.25, dv=0.1, vth=2.0)
+    return kind(shape=(n,), **decays, **more)
+
+
+def recurrent(tag, n_in=30, n=12, n_out=5):
+    """The 7 Processes of a recurrent network: source, 3 synapses, 2 layers of LIF, sink."""
+    source, sink = Source(data=spikes(n_in, tag=tag)), Sink(shape=(n_out,), buffer=T)
+    into, hidden = Dense(weights=weights(n, n_in, 2, tag)), neurons(n, tag)
+    loop, out, last = (
+        Dense(weights=weights(n, n, 3, tag)),
+        Dense(weights=weights(n_out, n, 4, tag)),
+        neurons(n_out, tag),
+    )
+    source.s_out.connect(into.s_in)
+    into.a_out.connect(hidden.a_in)
+    hidden.s_out.connect(loop.s_in)
+    loop.a_out.connect(hidden.a_in)
+    hidden.s_out.connect(out.s_in)
+    out.a_out.connect(last.a_in)
+    last.s_out.connect(sink.a_in)
+    return hidden, [hidden.u, hidden.v, last.v, sink.data]
+
+
+def through(synapse, tag, n_in=6, neuron=None, data=None):
+    """Source, the synapse, neurons of its output's shape, sink."""
+    source = Source(data=spikes(n_in, tag=tag) if data is None else data)
+    neuron = neuron or neurons(synapse.a_out.shape[0], tag)
+    sink = Sink(shape=neuron.s_out.shape, buffer=T)
+    source.s_out.connect(synapse.s_in)
+    synapse.a_out.connect(neuron.a_in)
+    neuron.s_out.connect(sink.a_in)
+    return neuron, [*(v for v in neuron.vars.members if v.name in ("u", "v")), sink.data]
+
+
+def delayed(tag):
+    delays = np.random.default_rng(9).integers(0, 5, (4, 6))
+    return through(DelayDense(weights=weights(4, 6, 5, tag), delays=delays), tag)
+
+
+def sparse(tag):
+    w = weights(4, 6, 5, tag) * (np.random.default_rng(6).random((4, 6)) < 0.5)
+    return through(Sparse(weights=csr_matrix(w)), tag)
+
+
+def sparse_delayed(tag):
+    w = weights(4, 6, 5, tag) * (np.random.default_rng(6).random((4, 6)) < 0.5)
+    return through(DelaySparse(weights=csr_matrix(w), delays=2), tag)
+
+
+def convolved(tag):
+    w = weights(3 * 3 * 3, 2, 7, tag).reshape(3, 3, 3, 2)
+    synapse = Conv(weight=w, input_shape=(6, 5, 2), padding=1)
+    neuron = neurons(1, tag)
+    data = spikes(60, tag=tag).reshape(6, 5, 2, T)
+    decays = {name: getattr(neuron, name).init for name in ("du", "dv", "vth")}
+    return through(synapse, tag, neuron=LIF(shape=synapse.a_out.shape, **decays), data=data)
+
+
+def nested(tag):
+    layer, source = Layer(weights=weights(4, 6, 5, FIXED)), Source(data=spikes(6, tag=tag))
+    sink = Sink(shape=(4,), buffer=T)
+    source.s_out.connect(layer.s_in)
+    layer.s_out.connect(sink.a_in)
+    return layer, [layer.v, sink.data]
+
+
+def of_kind(kind, **more):
+    def build(tag):
+        return through(Dense(weights=weights(4, 6, 5, tag)), tag, neuron=neurons(4, tag, kind, **more))
+
+    build.__name__ = kind.__name__
+    return build
+
+
+def ternary(tag):
+    bounds = dict(vth_hi=40, vth_lo=-40, du=1024, dv=410) if tag == FIXED else dict(vth_hi=2.0, vth_lo=-1.0, du=0.2)
+    return through(Dense(weights=weights(4, 6, 5, tag)), tag, neuron=TernaryLIF(shape=(4,), **bounds))
+
+
+def adaptive(tag):
+    steps = dict(theta_0=20, theta_step=8) if tag == FIXED else dict(theta_0=2.0, theta_step=0.5)
+    neuron = ATRLIF(shape=(4,), **steps)
+    return through(Dense(weights=weights(4, 6, 5, tag)), tag, neuron=neuron)
+
+
+def sigma_delta(tag):
+    neuron = SigmaDelta(shape=(4,), vth=10, spike_exp=0, state_exp=0)
+    return through(Dense(weights=weights(4, 6, 5, FIXED), num_message_bits=16), tag, neuron=neuron)
+
+
+def learning(tag):
+    rule = STDPLoihi(learning_rate=1, A_plus=1, A_minus=-1, tau_plus=10, tau_minus=10, t_epoch=4)
+    source, into = Source(data=spikes(6, tag=tag)), Dense(weights=weights(6, 6, 2, tag))
+    pre, post, sink = neurons(6, tag), neurons(4, tag, LearningLIF, learning_rule=rule), Sink(shape=(4,), buffer=T)
+    synapse = LearningDense(weights=np.abs(weights(4, 6, 5, tag)), learning_rule=rule, name="plastic")
+    source.s_out.connect(into.s_in)
+    into.a_out.connect(pre.a_in)
+    pre.s_out.connect(synapse.s_in)
+    synapse.a_out.connect(post.a_in)
+    post.s_out.connect(sink.a_in)
+    post.s_out.connect(synapse.s_in_bap)
+    return post, [post.v, synapse.weights, synapse.x1, synapse.y1, sink.data]
+
+
+def read_probe(tag):
+    process, variables = recurrent(tag)
+    probe = Read(buffer=T, interval=2, offset=1)
+    probe.connect_var(process.v)
+    return process, [*variables, probe.data]
+
+
+def noisy(tag):
+    source, sink, twin = Noisy(scale=np.ones(3)), Sink(shape=(3,), buffer=T), Noisy(scale=np.full(3, 0.5))
+    source.s_out.connect(sink.a_in)
+    twin.s_out.connect(sink.a_in)
+    return source, [source.sent, twin.sent]
+
+
+GRAPHS = [
+    recurrent,
+    delayed,
+    sparse,
+    sparse_delayed,
+    convolved,
+    nested,
+    learning,
+    read_probe,
+    ternary,
+    adaptive,
+    sigma_delta,
+    of_kind(LIFReset, reset_interval=7, reset_offset=3),
+]
+CASES = [(graph, tag) for graph in GRAPHS for tag in (FLOAT, FIXED)]
+CASES += [(noisy, FLOAT), (of_kind(LIFRefractory, refractory_period=3), FLOAT)]
+
+
+@pytest.mark.parametrize("graph, tag", CASES, ids=[f"{graph.__name__}-{tag}" for graph, tag in CASES])
+def test_equal_to_lavas_own_runtime(graph, tag):
+    np.random.seed(5)
+    process, variables = graph(tag)
+    with guarded(process, config(tag), timeout=30) as session:
+        session.run(T // 2)
+        session.run(T - T // 2)
+        expected = [session.get(var) for var in variables]
+    np.random.seed(5)
+    process, variables = graph(tag)
+    with InProcess(process, config(tag)) as session:
+        session.run(T // 2)
+        session.run(T - T // 2)
+        got = [var.get() for var in variables]
+    assert any(np.any(value) for value in expected), "a silent graph proves nothing"
+    for var, a, b in zip(variables, expected, got, strict=True):
+        assert type(a) is type(b) and a.shape == b.shape
+        np.testing.assert_array_equal(a, b, err_msg=f"{var.process.name}.{var.name}")
+
+
+# -- recordings --------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_recorder_equals_lavas_monitor(tag):
+    process, _ = recurrent(tag)
+    on_var, on_port = Monitor(), Monitor()
+    on_var.probe(process.v, T)
+    on_port.probe(process.s_out, T)
+    recorder = Recorder(process.u, process.v, process.s_out)
+    with InProcess(process, config(tag)) as session:
+        session.run(15, record=recorder)
+        session.run(T - 15, record=recorder)
+        monitored = [on_var.get_data()[process.name]["v"], on_port.get_data()[process.name]["s_out"]]
+    np.testing.assert_array_equal(recorder[process.v], monitored[0])
+    np.testing.assert_array_equal(recorder[process.s_out], monitored[1])
+    assert recorder[process.s_out].any() and recorder[process.u].shape == (T, 12)
+    np.testing.assert_array_equal(recorder.steps, np.arange(1, T + 1))
+
+
+def test_monitor_equals_lavas_own_runtime():
+    def build():
+        process, _ = recurrent(FIXED)
+        monitors = [Monitor(), Monitor()]
+        monitors[0].probe(process.v, T)
+        monitors[1].probe(process.s_out, T)
+        return process, monitors
+
+    process, monitors = build()
+    with guarded(process, config(FIXED), timeout=30) as session:
+        session.run(T)
+        expected = [m.get_data()[process.name] for m in monitors]
+    process, monitors = build()
+    run(process, T, config(FIXED))
+    for a, monitor in zip(expected, monitors, strict=True):
+        b = monitor.get_data()[process.name]
+        np.testing.assert_array_equal(*(next(iter(d.values())) for d in (a, b)))
+
+
+def test_every_and_ports_of_nested_processes():
+    layer, _ = nested(FIXED)
+    all_steps = run(layer, T, config(FIXED), record=[layer.v, layer.s_out])
+    layer_2, _ = nested(FIXED)
+    thinned = Recorder(layer_2.v, layer_2.s_out, every=4)
+    with InProcess(layer_2, config(FIXED)) as session:
+        session.run(6, record=thinned)
+        session.run(T - 6, record=thinned)
+    np.testing.assert_array_equal(thinned.steps, np.arange(4, T + 1, 4))
+    np.testing.assert_array_equal(thinned[layer_2.v], all_steps[layer.v][3::4])
+    np.testing.assert_array_equal(thinned[layer_2.s_out], all_steps[layer.s_out][3::4])
+    assert thinned[layer_2.v].dtype == np.int32
+
+
+# -- values, reset, the user's own state -------------------------------------------------------------------------------
+
+
+def test_values_are_read_and_set_as_whole_arrays():
+    process, _ = recurrent(FIXED)
+    with InProcess(process, config(FIXED)) as session:
+        session.run(3)
+        session.set(process.v, np.arange(12))
+        session.set(process.u, 7)
+        assert session.get(process.v).dtype == np.int32
+        np.testing.assert_array_equal(session.get(process.v), np.arange(12))
+        process.v.set(np.arange(12, 24))
+        np.testing.assert_array_equal(process.v.get(), np.arange(12, 24))
+        np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))
+        session.set(process.du, 512)
+        assert session.get(process.du) == 512
+        for value, text in ((np.zeros(5), "fit shape"), (np.full(12, 0.5), "hold values of type int32")):
+            with pytest.raises(InputError, match=text):
+                session.set(process.v, value)
+    np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))  # still there to be read
+
+
+def test_sparse_weights_keep_their_places():
+    process, _ = sparse(FLOAT)
+    synapse = next(p for p in _graph(process) if isinstance(p, Sparse))
+    kept = synapse.weights.init.copy()
+    with InProcess(process, config()) as session:
+        session.set(synapse.weights, kept * 2)
+        np.testing.assert_array_equal(session.get(synapse.weights).toarray(), kept.toarray() * 2)
+        np.testing.assert_array_equal(synapse.weights.get().toarray(), kept.toarray() * 2)
+        with pytest.raises(InputError, match="non-zero places"):
+            session.set(synapse.weights, csr_matrix(np.ones((4, 6))))
+    np.testing.assert_array_equal(synapse.weights.init.toarray(), kept.toarray())
+
+
+def _graph(process):
+    from lava.magma.compiler.compiler_graphs import find_processes
+
+    return find_processes(process)
+
+
+@BOTH
+def test_reset_gives_the_first_run_again(tag):
+    process, _ = recurrent(tag)
+    with InProcess(process, config(tag)) as session:
+        first = session.run(T, record=[process.v, process.s_out])
+        session.reset()
+        again = session.run(T, record=[process.v, process.s_out])
+    for target in first:
+        np.testing.assert_array_equal(first[target], again[target])
+
+
+def test_models_have_their_own_parameters_and_the_users_random_numbers_stay():
+    scale = np.ones(3)
+    np.random.seed(3)
+    np.random.normal()  # leaves a spare normal number, kept beside the generator
+    expected = np.random.RandomState(3)
+    expected.normal()
+    noise = Noisy(scale=scale)
+    run(noise, 5, config())
+    np.testing.assert_array_equal(np.random.normal(size=3), expected.normal(size=3))
+    np.testing.assert_array_equal(scale, 1.0)
+
+
+def test_lavas_own_calls_work_inside():
+    process, variables = recurrent(FLOAT)
+    with InProcess(process, config()):
+        process.run(RunSteps(num_steps=T))
+        assert variables[-1].get().any()
+        with pytest.raises(InputError, match="RunSteps"):
+            process.run(RunContinuous())
+        process.stop()
+        with pytest.raises(Stopped, match="Build the graph's Processes anew"):
+            process.run(RunSteps(num_steps=T))
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+
+
+def chain(fault, at=3):
+    source, relay = Source(data=np.ones((3, T))), Faulty(fault=fault, at=at, name="relay")
+    sink = Sink(shape=(3,), buffer=T)
+    sink.name = "sink"
+    source.s_out.connect(relay.a_in)
+    relay.s_out.connect(sink.a_in)
+    return relay, sink
+
+
+@pytest.mark.parametrize(
+    "fault, text, cause",
+    [("raise", "the model gave up", ValueError), ("shape", r"sent shape \(4,\), the channel takes", AssertionError)],
+)
+def test_an_exception_surfaces_at_once_with_the_process_named(fault, text, cause):
+    relay, sink = chain(fault)
+    recorder = Recorder(relay.total)
+    with (
+        pytest.raises(ProcessFailed, match=f"Faulty 'relay' failed in step 3(.|\n)*{text}") as caught,
+        InProcess(relay, config()) as session,
+    ):
+        session.run(T, record=recorder)
+    assert isinstance(caught.value.__cause__, cause)
+    assert caught.value.processes == ("Faulty 'relay'",)
+    np.testing.assert_array_equal(recorder[relay.total][:, 0], [1, 2])  # what had been done
+    with pytest.raises(Stopped):
+        session.run(1)
+
+
+def test_a_model_that_cannot_be_built_is_named():
+    relay, _ = chain("build")
+    with pytest.raises(ProcessFailed, match="Faulty 'relay' could not be built(.|\n)*cannot be built"):
+        run(relay, T, config())
+
+
+def test_a_source_that_never_sends_is_reported():
+    relay, _ = chain("silent")
+    with pytest.raises(
+        Deadlock, match="waits to receive at RingBuffer 'sink'.a_in from Faulty 'relay'.s_out"
+    ) as caught:
+        run(relay, T, config())
+    assert caught.value.processes == ("RingBuffer 'sink'",)
+
+
+def test_a_loop_without_a_buffer_is_reported():
+    lif = LIF(shape=(3,), name="loop")
+    lif.s_out.connect(lif.a_in)
+    with pytest.raises(Deadlock, match="LIF 'loop' waits to receive at LIF 'loop'.a_in from LIF 'loop'.s_out"):
+        run(lif, T, config())
+
+
+@pytest.mark.parametrize("thread", [False, True])
+def test_a_model_that_computes_for_ever_ends_with_the_time_allowed(thread):
+    relay, _ = chain("spin")
+    caught = []
+
+    def attempt():
+        try:
+            run(relay, T, config(), timeout=0.5)
+        except RunTimeout as error:
+            caught.append(error)
+
+    if thread:
+        worker = threading.Thread(target=attempt)
+        worker.start()
+        worker.join()
+    else:
+        attempt()
+    assert caught[0].processes == ("Faulty 'relay'",)
+    assert "in step 3" in str(caught[0])
+
+
+def test_what_does_not_run_in_process_is_refused_by_name():
+    lif, wire = LIF(shape=(3,)), VarWire()
+    wire.connect_var(lif.v)
+    try:
+        with pytest.raises(InputError, match="VarWire 'Process_.*PyLoihiVarWireModel.*does not run in one process"):
+            run(lif, T, config())
+    finally:
+        wire._multi_processing.stop()
+        wire._pm_to_p_dst_port.join()
+        wire._pm_to_p_dst_port.thread.join()
+
+
+@pytest.mark.parametrize(
+    "arguments, field",
+    [
+        (dict(steps=0), "steps"),
+        (dict(timeout=-1), "timeout"),
+        (dict(every=0), "every"),
+        (dict(record=["v"]), "record"),
+        (dict(proc=3), "proc"),
+        (dict(run_cfg="fixed_pt"), "run_cfg"),
+        (dict(record=[LIF(shape=(2,)).v]), "var"),
+        (dict(record=[LIF(shape=(2,)).s_out]), "record"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, field):
+    lif = LIF(shape=(3,))
+    with pytest.raises(InputError, match=f"^{field} must"):
+        run(**(dict(proc=lif, steps=2, run_cfg=config()) | arguments))
+
+
+# -- input and output, asynchronous Processes --------------------------------------------------------------------------
+
+
+def test_injector_and_extractor_before_and_during_a_run():
+    injector, extractor = Injector(shape=(2,), buffer_size=3), Extractor(shape=(2,), buffer_size=3)
+    injector.out_port.connect(extractor.in_port)
+    cfg = Loihi2SimCfg()
+    with InProcess(injector, cfg, patience=5) as session:
+        for k in range(2):
+            injector.send(np.full(2, k))
+        session.run(2)
+        np.testing.assert_array_equal([extractor.receive() for _ in range(2)], [[0, 0], [1, 1]])
+        received = []
+        feeder = threading.Thread(target=lambda: [injector.send(np.full(2, k)) for k in range(20)])
+        reader = threading.Thread(target=lambda: [received.append(extractor.receive()[0]) for _ in range(20)])
+        feeder.start()
+        reader.start()
+        session.run(20)
+        feeder.join()
+        reader.join()
+    assert received == list(range(20))
+
+
+def test_an_injector_that_nobody_feeds_is_reported():
+    injector, sink = Injector(shape=(2,)), Sink(shape=(2,), buffer=T)
+    injector.out_port.connect(sink.a_in)
+    with (
+        pytest.raises(Deadlock, match=r"Injector 'Process_\d+' waits to receive at .*in_port from the user's code"),
+        InProcess(injector, Loihi2SimCfg(), patience=0.2) as session,
+    ):
+        session.run(2)
+
+
+def test_asynchronous_processes_run_and_end():
+    ticking = Ticking()
+    with InProcess(ticking, config()) as session:
+        session.run(25)
+        assert session.get(ticking.count) == 25
+        with pytest.raises(InputError, match="LoihiProtocol"):
+            session.run(3, record=[ticking.count])
+
+
+def test_an_asynchronous_process_without_an_end_is_ended():
+    with pytest.raises(RunTimeout, match="Ticking 'clock' was at work"):
+        run(Ticking(endless=True, name="clock"), 3, config(), timeout=0.3)
+
+
+def test_the_module_runs_graphs_as_well():
+    process, variables = recurrent(FLOAT)
+    assert lava_1m1t1r.run.run(process, T, config(), record=[process.s_out])[process.s_out].shape == (T, 12)
