@@ -114,22 +114,38 @@ def plain_cells(motion, rng):
 
 def test_joint_draws_have_the_statistics_of_forty_separate_fibres():
     rng = np.random.default_rng(11)
-    n_channels, t = 600, np.arange(3 * 2400) / RATE
-    # silence, a tone and a burst: the three differ in rate, adaptation and phase locking
-    wave = np.where(t < 0.1, 0, np.where(t < 0.2, 8 * np.sin(2 * np.pi * 300 * t), 60 * np.sin(2 * np.pi * 1200 * t)))
+    n_channels, t = 600, np.arange(8400) / RATE
+    # silence, a push that drives cells to their refractory limit, two tones: rate, adaptation and phase locking differ
+    tones = np.where(t < 0.25, 8 * np.sin(2 * np.pi * 300 * t), 60 * np.sin(2 * np.pi * 1200 * t))
+    wave = np.select([t < 0.1, t < 0.15], [0, 1000.0], tones)
     motion = np.broadcast_to(wave.astype(np.float32), (n_channels, len(t)))
     want = plain_cells(motion, rng)
     sample, channel = nerve.nerve_spikes(np.ascontiguousarray(motion), RATE, streams(n_channels))
     got = np.zeros_like(want)
     got[channel, sample] = True
     assert got.sum() == len(sample)
-    for part in (slice(0, 2400), slice(2400, 2640), slice(2640, 4800), slice(4800, 5040), slice(5040, 7200)):
+    edges = (0, 2400, 2500, 3600, 3800, 6000, 6200, 8400)
+    for part in map(slice, edges[:-1], edges[1:]):
         a, b = want[:, part].sum(axis=1), got[:, part].sum(axis=1)
         error = np.hypot(a.std(), b.std()) / np.sqrt(n_channels) + 1e-3
         assert abs(a.mean() - b.mean()) < 4 * error, part
-    # the gaps between spikes: both cells are held for 1 ms
-    gap = np.diff(sample)[np.diff(channel) == 0]
-    assert gap.min() >= 25
+
+
+def test_refractory_times_are_exact(monkeypatch):
+    # a flooded cleft makes every free fibre fire at once: 40 spikes each 24 samples, and nothing is left to chance
+    monkeypatch.setattr(nerve, "rest", lambda: (0.0, 1e30, 0.0))
+    n_samples, dt = 2000, 1 / RATE
+    want, current, voltage, free_from = [], 0.0, 0.0, 0
+    for n in range(n_samples - 1):
+        current = current * np.exp(-dt / 0.5e-3) + (40 if n % 24 == 0 else 0)
+        voltage = voltage * np.exp(-dt / 1e-3) + 13_000 / 40 * current * dt if n >= free_from else 0.0
+        if voltage >= 1:
+            want.append(n)
+            free_from = n + 25
+    sample, channel = nerve.nerve_spikes(np.zeros((3, n_samples), np.float32), RATE, streams(3))
+    assert len(want) > 40
+    for c in range(3):
+        np.testing.assert_array_equal(sample[channel == c], want)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -124,33 +124,37 @@ def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @njit(cache=True, nogil=True)
+def _interpolated(row, position):
+    """Value of a tabulated filter between its points, by the Lagrange polynomial through the four neighbours."""
+    i = int(position)
+    t = np.float32(position - i)
+    up, down, down2 = t + np.float32(1), t - np.float32(1), t - np.float32(2)
+    value = (up * down * down2 * np.float32(0.5)) * row[i + 1]  # entry i + 1 belongs to position i
+    value -= (t * down * down2 * np.float32(1 / 6)) * row[i]
+    value -= (up * t * down2 * np.float32(0.5)) * row[i + 2]
+    return value + (up * t * down * np.float32(1 / 6)) * row[i + 3]
+
+
+@njit(cache=True, nogil=True)
 def _filtered(spectrum, f_step, table, centre, reach, n_points, out):
     """Fill ``out`` (channels, n_points // 2 + 1) so that its inverse real FFT is ``Re IFFT(response * spectrum)``.
 
-    Entry k of ``spectrum`` belongs to the frequency ``1 + k * f_step`` [Hz].
+    Entry k of ``spectrum`` belongs to the frequency ``1 + k * f_step`` [Hz]. The real part of an inverse FFT of X is
+    the inverse real FFT of ``(X[k] + conj X[n - k]) / 2``.
     """
-    out[:] = 0
     half = n_points // 2
+    weight = np.float32(0.5)
     for j in range(out.shape[0]):
         row = table[j]
+        origin, step = _GRID / centre[j], f_step * _GRID / centre[j]
         last = min(len(spectrum) - 1, int((reach[j] - 1.0) / f_step))
-        for k in range(last + 1):
-            position = (1.0 + k * f_step) / centre[j] * _GRID
-            i = int(position)
-            t = np.float32(position - i)
-            # Lagrange polynomial through the four neighbours; entry i + 1 of the table belongs to ratio i / _GRID
-            up, down, down2 = t + np.float32(1), t - np.float32(1), t - np.float32(2)
-            value = (up * down * down2 * np.float32(0.5)) * row[i + 1]
-            value -= (t * down * down2 * np.float32(1 / 6)) * row[i]
-            value -= (up * t * down2 * np.float32(0.5)) * row[i + 2]
-            value += (up * t * down * np.float32(1 / 6)) * row[i + 3]
-            value *= spectrum[k] * np.float32(0.5)
-            # the real part of an inverse FFT of X is the inverse real FFT of (X[k] + conj X[n - k]) / 2
-            if k <= half:
-                out[j, k] += value
-            mirror = n_points - k if k > 0 else 0
-            if mirror <= half:
-                out[j, mirror] += np.conj(value)
+        direct = min(last, half)
+        for k in range(direct + 1):
+            out[j, k] = _interpolated(row, origin + k * step) * (weight * spectrum[k])
+        out[j, direct + 1 :] = 0
+        out[j, 0] = 2 * out[j, 0].real  # its own mirror image
+        for k in range(n_points - half, last + 1):
+            out[j, n_points - k] += np.conj(_interpolated(row, origin + k * step) * (weight * spectrum[k]))
 
 
 def membrane_motion(signal: np.ndarray, rate: float, n_channels: int, block: int) -> Iterator[np.ndarray]:

@@ -101,9 +101,9 @@ def _bushy_cells(motion, dt, blocked, rest_state, streams, spikes, counts):
     tile = np.zeros((_LANES, _LANES), np.float32)
     q, c, w = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
     probability = np.empty(_LANES, np.float32)
-    current, voltage = np.zeros(_LANES), np.zeros(_LANES)
-    held, busy = np.zeros(_LANES, np.int64), np.zeros(_LANES, np.int64)
-    recent = np.zeros((blocked - 1, _LANES), np.int64)
+    draw, current, voltage = np.empty(_LANES), np.zeros(_LANES), np.zeros(_LANES)
+    fired, busy, held = np.zeros(_LANES, np.int32), np.zeros(_LANES, np.int32), np.zeros(_LANES, np.int32)
+    recent = np.zeros((blocked - 1, _LANES), np.int32)
     state = np.zeros(_LANES, np.uint64)
     keep_current, keep_voltage = np.exp(-dt / TAU_SYN), np.exp(-dt / TAU_MEM)
     drive = WEIGHT / N_FIBRES * dt
@@ -137,26 +137,28 @@ def _bushy_cells(motion, dt, blocked, rest_state, streams, spikes, counts):
                 q[j] = max(q[j] + refilled - released + back, zero)
                 w[j] = max(w[j] + taken - back, zero)
                 c[j] = max(c[j] + released - l_dt * c[j] - taken, zero)
-            for j in range(lanes):
+            for j in range(_LANES):
                 state[j] += np.uint64(_GOLDEN)
                 z = state[j]
                 z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
                 z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                u = np.float64((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * (1.0 / (1 << 53))
-                free = N_FIBRES - busy[j]
-                k = 0
-                # P(k >= 1) <= free * p: the one comparison settles most samples. u is used from the top down
-                if u < free * np.float64(probability[j]):
-                    k = _binomial(1.0 - u, free, np.float64(probability[j]))
-                busy[j] += k - recent[slot, j]
-                recent[slot, j] = k
-                current[j] = current[j] * keep_current + k
-                if held[j] > 0:
-                    held[j] -= 1
-                    voltage[j] = 0.0
-                else:
-                    voltage[j] = voltage[j] * keep_voltage + drive * current[j]
-                    if voltage[j] >= 1.0 and n + 1 < n_samples:
+                draw[j] = np.float64(np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(11))) * (1.0 / (1 << 53))
+            for j in range(lanes):
+                p, free = np.float64(probability[j]), N_FIBRES - busy[j]
+                # P(k >= 1) <= free * p: the one comparison settles most samples. The draw is used from the top down
+                fired[j] = _binomial(1.0 - draw[j], free, p) if draw[j] < free * p else 0
+            reached = 0
+            for j in range(_LANES):
+                busy[j] += fired[j] - recent[slot, j]
+                recent[slot, j] = fired[j]
+                current[j] = current[j] * keep_current + fired[j]
+                charged = voltage[j] * keep_voltage + drive * current[j]
+                voltage[j] = charged if held[j] == 0 else 0.0
+                held[j] = max(held[j] - 1, 0)
+                reached += voltage[j] >= 1.0
+            if reached > 0 and n + 1 < n_samples:  # the model sees a crossing one sample later
+                for j in range(lanes):
+                    if voltage[j] >= 1.0:
                         spikes[first + j, counts[first + j]] = n
                         counts[first + j] += 1
                         held[j] = blocked
