@@ -1,0 +1,21 @@
+# The two commands of the README: `make demo` and `make test`. Each sets up .venv first, once.
+PYTHON = .venv/bin/python
+ARGS =
+
+.PHONY: demo test lint venv clean
+
+venv:
+	@./make_venv.sh
+
+demo: venv
+	$(PYTHON) -m lava_1m1t1r demo $(ARGS)
+
+test: venv
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: venv
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+clean:
+	rm -rf .venv build dist *.egg-info

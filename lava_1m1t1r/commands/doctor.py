@@ -1,0 +1,77 @@
+"""``lava-1m1t1r doctor``: what is installed, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+# what it is for, package, extra
+PACKAGES = (
+    ("core", "numpy", ""),
+    ("core", "scipy", ""),
+    ("core", "numba", ""),
+    ("core", "h5py", ""),
+    ("Lava processes", "lava-nc", "lava"),
+    ("training", "lava-dl", "lava"),
+    ("training", "torch", "lava"),
+    ("training", "lightning", "lava"),
+    ("figures and reports", "matplotlib", "report"),
+    ("SpokenDigits", "espeakng-loader", "speech"),
+    ("download of SHD", "tonic", "data"),
+    ("NIR export", "nir", "nir"),
+)
+TOOLS = (
+    ("circuit simulation", "ngspice"),
+    ("C target", "gcc"),
+    ("RTL target", "verilator"),
+    ("RTL target", "iverilog"),
+    ("RTL cell counts", "yosys"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="print the same as JSON")
+
+
+def findings() -> dict:
+    """Return what was found: versions (None where absent) and the cure for what is absent."""
+    packages = []
+    for purpose, name, extra in PACKAGES:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = None
+        needs_310 = extra == "lava" and name != "torch" and sys.version_info >= (3, 11)
+        cure = "needs Python 3.10" if needs_310 else f"pip install 'lava-1m1t1r[{extra}]'" if extra else "pip install lava-1m1t1r"
+        packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})
+    tools = [
+        {"name": name, "for": purpose, "path": shutil.which(name), "cure": None if shutil.which(name) else f"apt-get install {name}"}
+        for purpose, name in TOOLS
+    ]
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "packages": packages,
+        "tools": tools,
+    }
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 0 if the core is complete."""
+    found = findings()
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        print(f"Python {found['python']} on {found['system']}, {found['cores']} cores")
+        for item in found["packages"]:
+            print(f"  {item['name']:<16} {item['version'] or 'absent':<12} {item['for']:<22} {item['cure'] or ''}")
+        for item in found["tools"]:
+            print(f"  {item['name']:<16} {'found' if item['path'] else 'absent':<12} {item['for']:<22} {item['cure'] or ''}")
+    return 0 if all(item["version"] for item in found["packages"] if item["for"] == "core") else 1

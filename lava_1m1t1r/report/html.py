@@ -1,0 +1,119 @@
+"""A report as one HTML file: text, tables and figures, light and dark, readable on a phone, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --back: #ffffff; --panel: #f5f7fa; --mark: #0b6e99; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e7ecf2; --soft: #a3afbd; --line: #39434f; --back: #12161b; --panel: #1b2129; --mark: #5cc3ee; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.2rem; max-width: 62rem; font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--back); }
+h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+figure { margin: 1.2rem 0; padding: .8rem; background: var(--panel); border-radius: .5rem; }
+figure img { display: block; width: 100%; height: auto; }
+figcaption, .note { color: var(--soft); font-size: .9rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+.numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
+.number { background: var(--panel); border-radius: .5rem; padding: .7rem 1rem; min-width: 9rem; }
+.number b { display: block; font-size: 1.5rem; color: var(--mark); }
+pre { overflow-x: auto; background: var(--panel); padding: .8rem; border-radius: .5rem; font-size: .85rem; }
+"""
+
+
+class Report:
+    """Collects sections, then writes ``report.html`` and ``results.json`` into a folder.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    lead : str
+        One or two sentences below it.
+    """
+
+    def __init__(self, title: str, lead: str = "") -> None:
+        self.title = title
+        self.results: dict[str, Any] = {}
+        self._parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>" if lead else ""]
+
+    def section(self, heading: str, text: str = "") -> None:
+        """Start a section; ``text`` may hold several paragraphs, parted by empty lines."""
+        self._parts.append(f"<h2>{html.escape(heading)}</h2>")
+        self.text(text)
+
+    def text(self, text: str) -> None:
+        """Add paragraphs."""
+        self._parts += [f"<p>{html.escape(p.strip())}</p>" for p in text.split("\n\n") if p.strip()]
+
+    def note(self, text: str) -> None:
+        """Add a paragraph in small print: an assumption or a source."""
+        self._parts.append(f'<p class="note">{html.escape(text)}</p>')
+
+    def pre(self, text: str) -> None:
+        """Add text as a terminal would show it."""
+        self._parts.append(f"<pre>{html.escape(text)}</pre>")
+
+    def numbers(self, values: Mapping[str, str]) -> None:
+        """Add large numbers with their names below them."""
+        cells = (f'<div class="number"><b>{html.escape(value)}</b>{html.escape(name)}</div>' for name, value in values.items())
+        self._parts.append(f'<div class="numbers">{"".join(cells)}</div>')
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add a table."""
+        head = "".join(f"<th>{html.escape(str(c))}</th>" for c in header)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>" for row in rows)
+        self._parts.append(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+    def figure(self, figure: Any, caption: str) -> None:
+        """Add a matplotlib figure (embedded as PNG, transparent) and close it."""
+        import matplotlib.pyplot as plt
+
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, transparent=True, bbox_inches="tight")
+        plt.close(figure)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        text = html.escape(caption)
+        self._parts.append(f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>')
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write both files into ``folder`` (made if absent) and return the path of the page."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        page = (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}</body></html>"
+        )
+        write_text(folder / "results.json", json.dumps(self.results, indent=1, default=_plain))
+        write_text(folder / "report.html", page)
+        return folder / "report.html"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
