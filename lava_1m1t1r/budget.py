@@ -1,0 +1,356 @@
+"""What one neuron costs in fixed point: counted by running the equations of :mod:`.dynamics` on numbers that count.
+
+:class:`Number` behaves like a signed integer of unlimited width that reports each operation done on it to a :class:`Tally`; it refuses
+any operation outside the contract of ``FIXED_POINT.md`` (division, power, conversion to float, a branch on its value). Nothing here
+knows the program: a change of the equations changes the count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import dynamics
+from .arithmetic import ACT_SHIFT, ONE, Primitives, fixed_arithmetic
+from .dynamics import State
+from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams, unpack
+
+KINDS = ("add", "subtract", "multiply", "shift", "compare", "select", "table read", "bits", "lfsr")
+"""All that the fixed-point neuron does. ``bits`` cuts a word (its low bits, its bytes); ``lfsr`` is one draw of the generator."""
+
+WIDTHS = {
+    "stretch": 17,
+    "gain": 16,
+    "growth_shift": 8,
+    "filament_decay": 12,
+    "filament_shift": 5,
+    "residue_decay": 12,
+    "residue_shift": 5,
+    "transfer": 12,
+    "transfer_shift": 5,
+    "gate_decay": 12,
+    "gate_shift": 5,
+    "v_th": 23,
+    "noise_filament": 18,
+    "noise_residue": 18,
+}
+"""Bits that hold any valid value of a neuron's constant (``growth_shift`` signed, the others unsigned)."""
+
+STATE_WIDTH = 24
+GENERATOR_WIDTH = 32
+_NOISE_ONLY = ("noise_filament", "noise_residue", "root")
+
+
+class Tally:
+    """Operations by kind, the widest result in bits (signed), and what it was."""
+
+    def __init__(self) -> None:
+        self.operations = dict.fromkeys(KINDS, 0)
+        self.widest = 0
+        self.widest_kind = ""
+
+    def count(self, kind: str, value: int) -> Number:
+        """Book one operation and wrap its result."""
+        self.operations[kind] += 1
+        width = value.bit_length() + 1 if value >= 0 else (-value - 1).bit_length() + 1
+        if width > self.widest:
+            self.widest, self.widest_kind = width, kind
+        return Number(value, self)
+
+
+def _plain(value: Any) -> int:
+    return value.value if isinstance(value, Number) else int(value)
+
+
+class Number:
+    """A signed integer that counts what is done to it."""
+
+    __slots__ = ("tally", "value")
+    __hash__ = None
+
+    def __init__(self, value: int, tally: Tally) -> None:
+        self.value = int(value)
+        self.tally = tally
+
+    def _do(self, kind: str, value: int) -> Number:
+        return self.tally.count(kind, value)
+
+    def __add__(self, other: Any) -> Number:
+        return self._do("add", self.value + _plain(other))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Number:
+        return self._do("subtract", self.value - _plain(other))
+
+    def __rsub__(self, other: Any) -> Number:
+        return self._do("subtract", _plain(other) - self.value)
+
+    def __mul__(self, other: Any) -> Number:
+        return self._do("multiply", self.value * _plain(other))
+
+    __rmul__ = __mul__
+
+    def __lshift__(self, other: Any) -> Number:
+        return self._do("shift", self.value << _plain(other))
+
+    def __rlshift__(self, other: Any) -> Number:
+        return self._do("shift", _plain(other) << self.value)
+
+    def __rshift__(self, other: Any) -> Number:
+        return self._do("shift", self.value >> _plain(other))
+
+    def __and__(self, other: Any) -> Number:
+        return self._do("bits", self.value & _plain(other))
+
+    __rand__ = __and__
+
+    def __lt__(self, other: Any) -> Condition:
+        return self._compared(self.value < _plain(other))
+
+    def __le__(self, other: Any) -> Condition:
+        return self._compared(self.value <= _plain(other))
+
+    def __gt__(self, other: Any) -> Condition:
+        return self._compared(self.value > _plain(other))
+
+    def __ge__(self, other: Any) -> Condition:
+        return self._compared(self.value >= _plain(other))
+
+    def _compared(self, holds: bool) -> Condition:
+        self.tally.operations["compare"] += 1
+        return Condition(holds, self.tally)
+
+    def __bool__(self) -> bool:
+        raise TypeError("the fixed-point neuron must not branch on a value; use select")
+
+
+class Condition:
+    """The outcome of a comparison: good for a select and for joining with another."""
+
+    __slots__ = ("holds", "tally")
+
+    def __init__(self, holds: bool, tally: Tally) -> None:
+        self.holds = bool(holds)
+        self.tally = tally
+
+    def __and__(self, other: Condition) -> Condition:
+        self.tally.operations["select"] += 1
+        return Condition(self.holds and other.holds, self.tally)
+
+    def __or__(self, other: Condition) -> Condition:
+        self.tally.operations["select"] += 1
+        return Condition(self.holds or other.holds, self.tally)
+
+    def __bool__(self) -> bool:
+        raise TypeError("the fixed-point neuron must not branch on a condition; use select")
+
+
+class _Word:
+    """A packed table entry: cutting its columns out is part of the read, not an operation."""
+
+    def __init__(self, word: int, tally: Tally) -> None:
+        self.columns = tuple(int(c) for c in unpack(np.int64(word)))
+        self.tally = tally
+
+    def __rshift__(self, bits: int) -> Any:
+        base, _step, exponent = self.columns
+        return Number(exponent, self.tally) if bits == 56 else _Base(base, self.tally)
+
+    def __lshift__(self, bits: int) -> _Step:
+        return _Step(self.columns[1], self.tally)
+
+
+class _Base(Number):
+    __slots__ = ()
+
+    def __and__(self, mask: int) -> Number:
+        return Number(self.value & mask, self.tally)
+
+
+class _Step(Number):
+    __slots__ = ()
+
+    def __rshift__(self, bits: int) -> Number:
+        return Number(self.value, self.tally)
+
+
+def counting_arithmetic(tally: Tally) -> Any:
+    """The fixed-point substep on counting numbers; the ``ops`` of :func:`.dynamics.grow` and its sisters."""
+
+    def select(condition: Condition, a: Any, b: Any) -> Number:
+        return tally.count("select", _plain(a) if condition.holds else _plain(b))
+
+    def read(table: np.ndarray, index: Number) -> _Word:
+        place = _plain(index)
+        if not 0 <= place < table.size:
+            raise IndexError(f"table of {table.size} entries read at {place}")
+        tally.operations["table read"] += 1
+        return _Word(int(table[place]), tally)
+
+    def times(a: Any, b: Any) -> Number:
+        for factor in (_plain(a), _plain(b)):
+            if not 0 <= factor < 1 << 32:
+                raise OverflowError(f"factor {factor} is not in [0, 2^32)")
+        return tally.count("multiply", _plain(a) * _plain(b))
+
+    return fixed_arithmetic(Primitives(select, read, times, lambda f: f))
+
+
+def counting_program(program: FixedProgram, n: int, tally: Tally) -> FixedProgram:
+    """Constants of neuron n as counting numbers, tables as they are."""
+    own = {name: Number(int(getattr(program, name)[n]), tally) for name in PER_NEURON}
+    return program._replace(**own, **{name: Number(getattr(program, name), tally) for name in SCALARS})
+
+
+def step(state: State, a_in: int, program: FixedProgram, params: StepParams, n: int, draws: Any, tally: Tally) -> tuple[State, bool]:
+    """One network step of neuron n on counting numbers.
+
+    Parameters
+    ----------
+    state : State of int
+        Register counts.
+    a_in : int
+        Synaptic input in 1/64 unit.
+    program, params
+        The layer's, of ``params.fixed(N)``.
+    n : int
+        Which neuron.
+    draws : iterable of (int, int), or None
+        The generator's two draws for each substep; None for a deterministic neuron.
+    tally : Tally
+        Where to book.
+
+    Returns
+    -------
+    State of int, bool
+        The state afterwards, and whether it spiked.
+    """
+    ops, p = counting_arithmetic(tally), counting_program(program, n, tally)
+    draws = iter(draws) if draws is not None else None
+    s = State(*(Number(x, tally) for x in state))
+    v_in = _input(Number(a_in, tally), params.v_max_count, ops)
+    spiked = Condition(False, tally)
+    for k in range(params.substeps):
+        grown = dynamics.grow(s, v_in, p, ops)
+        if draws is not None:
+            pair = tuple(tally.count("lfsr", draw) for draw in next(draws))
+            grown = dynamics.jitter(s, grown, pair, p, ops)
+        s, fired, _closed = dynamics.settle(s, grown, v_in, p, ops)
+        spiked = fired if k == 0 else spiked | fired
+    return State(*(x.value for x in s)), spiked.holds
+
+
+def _input(a_in: Number, v_max: int, ops: Any) -> Number:
+    return ops.smaller(ops.smaller(ops.positive(a_in), (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
+
+
+def table_widths(table: np.ndarray) -> tuple[int, int, int]:
+    """Bits that the columns base, step and exponent of a packed table need (0: the column is all zero)."""
+    widths = []
+    for column, signed in zip(unpack(table), (False, True, True), strict=True):
+        low, high = int(column.min()), int(column.max())
+        width = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+        widths.append(width + 1 if signed and width else width)
+    return tuple(widths)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Cost of the fixed-point neuron. Print it, or take :meth:`as_dict`."""
+
+    substeps: int
+    noisy: bool
+    neurons: int
+    operations: dict[str, int]
+    """Per neuron and network step, by kind."""
+    state_bits: dict[str, int]
+    """Per neuron."""
+    constant_bits: dict[str, int]
+    """Per neuron."""
+    tables: dict[str, tuple[int, int, int, int]]
+    """Per layer: entries, and bits of the columns base, step, exponent."""
+    widest_bits: int
+    """Widest intermediate seen at the corners of the state space, signed [bit]."""
+    widest_kind: str
+    """The operation that made it."""
+
+    @property
+    def table_bits(self) -> dict[str, int]:
+        """Per layer, by table."""
+        return {name: entries * sum(columns) for name, (entries, *columns) in self.tables.items()}
+
+    @property
+    def layer_bits(self) -> int:
+        """States and constants of all neurons, and the layer's tables."""
+        return self.neurons * (sum(self.state_bits.values()) + sum(self.constant_bits.values())) + sum(self.table_bits.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers by name, for JSON."""
+        return {**dataclasses.asdict(self), "table_bits": self.table_bits, "layer_bits": self.layer_bits}
+
+    def __str__(self) -> str:
+        kind = "stochastic" if self.noisy else "deterministic"
+        operations = ", ".join(f"{n} {kind}" for kind, n in self.operations.items() if n)
+        tables = "; ".join(f"{name} {entries} x {'+'.join(str(c) for c in columns if c)}" for name, (entries, *columns) in self.tables.items())
+        return "\n".join(
+            [
+                f"one {kind} neuron and network step of {self.substeps} substeps: {sum(self.operations.values())} operations",
+                f"  {operations}",
+                f"  widest intermediate {self.widest_bits} bits ({self.widest_kind})",
+                f"state {sum(self.state_bits.values())} bits a neuron: " + _listed(self.state_bits),
+                f"constants {sum(self.constant_bits.values())} bits a neuron: " + _listed(self.constant_bits),
+                f"tables {sum(self.table_bits.values())} bits a layer, entries x (base + step + exponent): {tables}",
+                f"layer of {self.neurons}: {self.layer_bits} bits",
+            ]
+        )
+
+
+def _listed(bits: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in bits.items())
+
+
+def budget(params: StepParams, neurons: int = 1) -> Budget:
+    """Count operations, bits and the widest intermediate of the fixed-point neuron.
+
+    Parameters
+    ----------
+    params : StepParams
+        Device and step.
+    neurons : int
+        Size of the layer.
+
+    Returns
+    -------
+    Budget
+    """
+    program = params.fixed(neurons)
+    noisy = bool(np.any(program.noise_filament) or np.any(program.noise_residue))
+    top = params.v_max_count
+    lengths = ((0, 0), (ONE, 0), (0, ONE), (ONE // 2, ONE // 2), (ONE - 1, 0))
+    corners = itertools.product(lengths, (0, top << ACT_SHIFT), (0, top >> ACT_SHIFT, 1 << 24))
+    tally = Tally()
+    for (filament, residue), gate, a_in in corners:
+        tally.operations = dict.fromkeys(KINDS, 0)
+        draws = [(0, 0xFFFFFFFF)] * params.substeps if noisy else None
+        step(State(filament, residue, gate), a_in, program, params, 0, draws, tally)
+    states = {"filament": STATE_WIDTH, "residue": STATE_WIDTH, "gate": STATE_WIDTH}
+    return Budget(
+        substeps=params.substeps,
+        noisy=noisy,
+        neurons=neurons,
+        operations=tally.operations,
+        state_bits={**states, "generator": GENERATOR_WIDTH} if noisy else states,
+        constant_bits={name: width for name, width in WIDTHS.items() if noisy or name not in _NOISE_ONLY},
+        tables={
+            name: (getattr(program, name).size, *table_widths(getattr(program, name)))
+            for name in TABLES
+            if noisy or name not in _NOISE_ONLY
+        },
+        widest_bits=tally.widest,
+        widest_kind=tally.widest_kind,
+    )

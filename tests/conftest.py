@@ -1,0 +1,86 @@
+"""Shared by all tests: a generator seeded from the test's name, golden files, and the markers."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # pytest's importlib mode leaves the tests' own helper modules out
+
+MARKERS = {
+    "slow": "takes minutes; runs with --slow",
+    "lava": "needs lava-nc",
+    "train": "needs torch and lava-dl",
+    "spice": "needs ngspice",
+    "hdl": "needs a Verilog simulator",
+}
+TOOLS = {"spice": ("ngspice",), "hdl": ("iverilog", "verilator")}
+PACKAGES = {"lava": "lava.magma", "train": "lava.lib.dl.slayer"}
+TIME_LIMIT = 120  # s, unless a test sets its own
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_configure(config):
+    for name, text in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {text}")
+    try:
+        from hypothesis import HealthCheck, settings
+    except ImportError:
+        return
+    # Compiled functions make first examples slow, and results must not depend on the clock.
+    settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        reason = _missing(item, config)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+        limits = 1800 if item.get_closest_marker("slow") else TIME_LIMIT
+        if config.pluginmanager.hasplugin("timeout") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(limits))
+
+
+def _missing(item, config):
+    if item.get_closest_marker("slow") and not config.getoption("--slow"):
+        return "slow: run with --slow"
+    for marker, tools in TOOLS.items():
+        if item.get_closest_marker(marker) and not any(shutil.which(tool) for tool in tools):
+            return f"needs {' or '.join(tools)} on PATH"
+    for marker, package in PACKAGES.items():
+        if item.get_closest_marker(marker) and not _importable(package):
+            return f"needs the package of {package}"
+    return None
+
+
+def _importable(package):
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@pytest.fixture
+def rng(request):
+    """Generator whose seed comes from the test's node id: the same in every run, another in every test."""
+    seed = zlib.crc32(request.node.nodeid.split("/")[-1].encode())
+    print(f"rng seed {seed}")  # shown when the test fails
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def golden():
+    """Path of a file in tests/golden."""
+    return lambda name: HERE / "golden" / name
