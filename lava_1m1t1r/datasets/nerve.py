@@ -79,6 +79,8 @@ def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[
 @njit(cache=True, nogil=True)
 def _binomial(u, n, p):
     """Number of successes of ``n`` trials whose cumulative distribution first exceeds ``u``."""
+    if p >= 1.0:
+        return n
     miss = 1.0 - p
     odds = p / miss
     term, base, power = 1.0, miss, n
