@@ -224,7 +224,38 @@ print("ran", *[c.process.pid for c in session._runtime.children], flush=True)
 """
 
 
-@pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_two_graphs_at_once_and_from_another_thread():
+    totals = []
+
+    def one():
+        relay, _, data = chain()
+        with guarded(relay, FLOAT, timeout=20) as session:
+            session.run(T)
+            totals.append((session.get(relay.total), data.sum(axis=1)))
+
+    workers = [threading.Thread(target=one) for _ in range(2)]
+    relay, _, _ = chain()
+    with guarded(relay, FLOAT, timeout=20) as session:
+        for worker in workers:
+            worker.start()
+        session.run(T)
+        for worker in workers:
+            worker.join()
+    assert len(totals) == 2
+    for got, expected in totals:
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_session_outside_a_with_statement_says_so():
+    relay, _, _ = chain()
+    with pytest.raises(Stopped, match="use it in a with statement"):
+        guarded(relay, FLOAT).run(1)
+
+
+INTERRUPT = "import threading; threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start(); session.run(10**7)"
+
+
+@pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", INTERRUPT])
 def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
     root = Path(__file__).parent.parent
     code = SCRIPT.format(processes=str(root / "tests" / "processes"), ending=ending)
@@ -233,7 +264,8 @@ def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.startswith("ran"), done.stderr
-    assert done.returncode == (-9 if ending.startswith("os.kill") else 0)
+    assert done.returncode == {"os": -9, "im": -2}.get(ending[:2], 0)
+    assert done.stderr.count("Traceback") == (ending == INTERRUPT)  # the parent's own; the children leave in silence
     pids = done.stdout.split()[1:]
     end = time.monotonic() + 6
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:

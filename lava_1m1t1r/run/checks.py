@@ -44,7 +44,7 @@ def check_steps(steps) -> None:
     check_whole("steps", steps)
 
 
-def check_timeout(timeout) -> None:
+def check_timeout(timeout, field: str = "timeout") -> None:
     """``timeout`` is a finite time in seconds."""
     ok = isinstance(timeout, Real) and math.isfinite(timeout) and timeout > 0
-    require(ok, "timeout", "be a finite time > 0 s", timeout)
+    require(ok, field, "be a finite time > 0 s", timeout)

@@ -99,10 +99,10 @@ class Child:
         before = len(self.report())
         with suppress(OSError, ValueError):
             os.kill(self.process.pid, STACK_SIGNAL)
-        end, text = time.monotonic() + patience, ""
-        while "in wrap" not in text and "in main" not in text and time.monotonic() < end:
-            time.sleep(0.005)
-            text = self.report()[before:]
+        end, text, last = time.monotonic() + patience, "", None
+        while (not text or text != last) and time.monotonic() < end:
+            time.sleep(0.01)
+            last, text = text, self.report()[before:]
         main_thread = next((part for part in text.split("\n\n") if "in _bootstrap" in part and "in main" in part), "")
         frames = [(m["path"], int(m["line"]), m["function"]) for m in _FRAME.finditer(main_thread)]
         return _where(frames)

@@ -29,11 +29,6 @@ from lava_1m1t1r.run.channels import Channel, Commands, ExternalChannel, Replies
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
 from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, members, own_copies
 
-try:
-    from greenlet import GreenletExit, getcurrent, greenlet
-except ImportError as error:
-    raise missing("greenlet", "lava", "Running Lava graphs in one process") from error
-
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response
 SPK, PRE_MGMT, LRN, POST_MGMT, HOST = (
@@ -225,6 +220,11 @@ class Executor:
     """
 
     def __init__(self, executable: Executable, patience: float):
+        try:
+            import greenlet
+        except ImportError as error:
+            raise missing("greenlet", "lava", "Running Lava graphs in one process") from error
+        self._greenlets = greenlet
         self._patience = patience
         self.ready: deque[Task] = deque()
         self.current: Task | None = None
@@ -322,11 +322,11 @@ class Executor:
         str or None
             "pause" or "stop" when a model asked for it before the end.
         """
-        self.greenlet = getcurrent()
+        self.greenlet = self._greenlets.getcurrent()
         self.ending = False
         self.ready.clear()
         for task in self.tasks.values():
-            task.greenlet = greenlet(task.loop, self.greenlet)
+            task.greenlet = self._greenlets.greenlet(task.loop, self.greenlet)
         try:
             with UsersRandom(), alarm.set(seconds):
                 for domain in self.domains:
@@ -427,7 +427,7 @@ class Executor:
         self.current = None
         for task in self.tasks.values():
             with suppress(Exception):  # a model's own clean-up must not hide why the run ended
-                task.greenlet.throw(GreenletExit)
+                task.greenlet.throw(self._greenlets.GreenletExit)
             task.greenlet = None
             task.idle, task.waits_at = True, None
 

@@ -12,10 +12,9 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.errors import require
 from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
 from lava_1m1t1r.run.failures import Stopped
-from lava_1m1t1r.run.runtime import _STOPPED, GuardedRuntime
+from lava_1m1t1r.run.runtime import STOPPED, GuardedRuntime
 
 
 class Guarded:
@@ -24,7 +23,8 @@ class Guarded:
     def __init__(self, proc, run_cfg, timeout=60.0, stall=3.0, compile_config=None):
         check_graph(proc, run_cfg)
         check_timeout(timeout)
-        require(stall is None or stall > 0, "stall", "be > 0 s or None", stall)
+        if stall is not None:
+            check_timeout(stall, "stall")
         self._proc = proc
         self._run_cfg = run_cfg
         self._compile_config = compile_config
@@ -38,9 +38,7 @@ class Guarded:
         self._proc._runtime = runtime
         executable.assign_runtime_to_all_processes(runtime)
         runtime.initialize()
-        # A script that ends without leaving the block would wait for its children for ever.
-        self._at_exit = weakref.WeakMethod(runtime.stop)
-        atexit.register(_stop, self._at_exit)
+        _running.add(runtime)
         return self
 
     def __exit__(self, *exc_info) -> None:
@@ -80,18 +78,23 @@ class Guarded:
         """End the run and every child process; may be called again. Takes a few seconds at worst."""
         if self._runtime is not None and not self._runtime.stopped:
             self._runtime.stop()
-            atexit.unregister(_stop)
 
     def _running(self) -> GuardedRuntime:
-        if self._runtime is None or self._runtime.stopped:
-            raise Stopped(_STOPPED)
+        if self._runtime is None:
+            raise Stopped("this session has not been started: use it in a with statement.")
+        if self._runtime.stopped:
+            raise Stopped(STOPPED)
         return self._runtime
 
 
-def _stop(method) -> None:
-    stop = method()
-    if stop is not None:
-        stop()
+_running: weakref.WeakSet[GuardedRuntime] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A script that ends inside a block would wait for its children for ever."""
+    for runtime in list(_running):
+        runtime.stop()
 
 
 def guarded(

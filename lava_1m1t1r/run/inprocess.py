@@ -72,6 +72,7 @@ class InProcess:
     ):
         check_graph(proc, run_cfg)
         check_timeout(timeout)
+        check_timeout(patience, "patience")
         self._proc = proc
         self._run_cfg = run_cfg
         self._timeout = timeout
@@ -195,6 +196,8 @@ class InProcess:
             self._alarm.close()
 
     def _check_open(self) -> None:
+        if self._executor is None:
+            raise Stopped("this session has not been started: use it in a with statement.")
         if not self._open:
             raise Stopped("this session has been stopped. Build the graph's Processes anew and run those.")
 

@@ -30,7 +30,7 @@ class _Port:
     def recv(self):
         while True:
             if self._runtime.stopped:
-                raise Stopped(_STOPPED)
+                raise Stopped(STOPPED)
             try:
                 self._port._queue.get(peek=True, timeout=TICK)
                 return self._port.recv()
@@ -38,13 +38,14 @@ class _Port:
                 self._runtime.look_after()
 
     def send(self, data):
-        while not self._port.probe():
-            time.sleep(0.001)
+        room = self._port._semaphore
+        while not room.acquire(timeout=TICK):
             self._runtime.look_after()
+        room.release()
         self._port.send(data)
 
 
-_STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
+STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
 
 
 class GuardedRuntime(Runtime):
@@ -120,7 +121,7 @@ class GuardedRuntime(Runtime):
     def start(self, run_condition):
         """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
         if self.stopped:
-            raise Stopped(_STOPPED)
+            raise Stopped(STOPPED)
         with self._bounded(self.timeout):
             super().start(run_condition)
 
@@ -134,13 +135,13 @@ class GuardedRuntime(Runtime):
 
     def get_var(self, var_id, idx=None):
         if self.stopped:
-            raise Stopped(_STOPPED)
+            raise Stopped(STOPPED)
         with self._bounded(self.timeout):
             return super().get_var(var_id, idx)
 
     def set_var(self, var_id, value, idx=None):
         if self.stopped:
-            raise Stopped(_STOPPED)
+            raise Stopped(STOPPED)
         with self._bounded(self.timeout):
             super().set_var(var_id, value, idx)
 
