@@ -296,7 +296,9 @@ class Budget:
     def __str__(self) -> str:
         kind = "stochastic" if self.noisy else "deterministic"
         operations = ", ".join(f"{n} {kind}" for kind, n in self.operations.items() if n)
-        tables = "; ".join(f"{name} {entries} x {'+'.join(str(c) for c in columns if c)}" for name, (entries, *columns) in self.tables.items())
+        tables = "; ".join(
+            f"{name} {entries} x {'+'.join(str(c) for c in columns if c)}" for name, (entries, *columns) in self.tables.items()
+        )
         return "\n".join(
             [
                 f"one {kind} neuron and network step of {self.substeps} substeps: {sum(self.operations.values())} operations",

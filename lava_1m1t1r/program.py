@@ -232,6 +232,14 @@ class StepParams:
         transfer, transfer_shift = decay(n(r["transfer"]), "DeviceParams.beta", zero=True)
         unit = 1 << (INPUT_BITS + GATE_EXTRA)  # gate counts of one v_unit
         tables = self._tables(v0, int(stretch.max()))
+        v_th = np.rint(n(d.v_th) / self.v_unit * unit)
+        require(
+            np.all(v_th < 1 << 23),
+            "DeviceParams.v_th",
+            f"stay below {(1 << 23) / unit * self.v_unit:g} V, or it needs more than the gate's 24 bits",
+            d.v_th,
+            "Use a larger v_unit.",
+        )
         noise = {f"noise_{s}": noise_gain(n(v)) for s, v in (("filament", d.sigma1), ("residue", d.sigma2))}
         program = FixedProgram(
             stretch=stretch,
@@ -246,7 +254,7 @@ class StepParams:
             transfer_shift=transfer_shift,
             gate_decay=gate,
             gate_shift=gate_shift,
-            v_th=np.rint(n(d.v_th) / self.v_unit * unit).astype(np.int64),
+            v_th=v_th.astype(np.int64),
             **noise,
             **tables,
         )
@@ -371,9 +379,10 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
     too_slow = (shift > _MAX_DECAY_SHIFT) & (lost > 0)
     if np.any(too_slow | (wrong > RATE_ERROR)) or (not zero and np.any(lost <= 0)):
         worst = float(lost[np.argmax(too_slow | (wrong > RATE_ERROR) | (lost <= 0))])
+        cure = "Use a smaller dt or more substeps" if worst > 1 else "Use a larger dt or fewer substeps"
         raise InputError(
-            f"{name} must lie between {2.0**-(_MAX_DECAY_SHIFT - DECAY_BITS + 1):.1e} and 1 per substep, or it rounds away in "
-            f"{STATE_BITS} bits; got {worst:.3g}. Use a larger dt or fewer substeps."
+            f"{name} must lie between {2.0 ** -(_MAX_DECAY_SHIFT - DECAY_BITS + 1):.1e} and 1 per substep, or it does not fit a decay of "
+            f"{STATE_BITS}-bit states (slower ones round away); got {worst:.3g}. {cure}."
         )
     return mantissa, shift
 

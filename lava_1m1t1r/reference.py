@@ -28,6 +28,51 @@ def widened(program: FixedProgram) -> FixedProgram:
     return program._replace(**{name: np.asarray(getattr(program, name), np.int64) for name in PER_NEURON})
 
 
+class Neurons:
+    """N neurons of a layer, advanced one network step at a time.
+
+    Parameters
+    ----------
+    params : StepParams
+        Device and step; arrays in the device must have N values.
+    size : int
+        N.
+    fixed : bool
+        Integers (states in register counts) or floating point (states in shares of the gap and volt).
+    seed, layer : int
+        Of the neurons' generators; only stochastic devices draw from them.
+    """
+
+    def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
+        self.params, self.fixed = params, fixed
+        self.program = widened(params.fixed(size)) if fixed else params.floating(size)
+        self.noisy = bool(np.any(params.device.sigma1) or np.any(params.device.sigma2))
+        self._first = noise.start(seed, layer, size)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to rest, the generators to their start."""
+        zero = np.zeros(self._first.size, np.int64 if self.fixed else np.float64)
+        self.state, self.generator = State(zero, zero, zero), self._first
+
+    def step(self, a_in: np.ndarray) -> Traces:
+        """Advance by one network step under (N,) synaptic inputs; a Traces of (N,) arrays."""
+        if self.fixed:
+            ops, v_in = FIXED_ARRAY, input_counts(np.asarray(a_in, np.int64), self.params.v_max_count)
+        else:
+            ops, v_in = FLOAT_ARRAY, np.clip(a_in / (1 << ACT_SHIFT) * self.params.v_unit, 0.0, self.params.v_in_max)
+        spike = turn_on = np.zeros(self._first.size, bool)
+        for _ in range(self.params.substeps):
+            grown = dynamics.grow(self.state, v_in, self.program, ops)
+            if self.noisy:
+                first = noise.draw(self.generator)
+                self.generator = noise.draw(first)
+                grown = dynamics.jitter(self.state, grown, (first, self.generator), self.program, ops)
+            self.state, fired, closed = dynamics.settle(self.state, grown, v_in, self.program, ops)
+            spike, turn_on = spike | fired, turn_on | closed
+        return Traces(spike, turn_on, *self.state)
+
+
 def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> Traces:
     """Run N neurons from rest through T network steps.
 
@@ -47,27 +92,7 @@ def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, lay
     Traces of (T, N)
     """
     a_in = np.asarray(a_in)
-    require(a_in.ndim == 2 and a_in.dtype.kind in "iu", "a_in", "be an integer array (T, N)", (a_in.dtype, a_in.shape))
-    steps, size = a_in.shape
-    noisy = bool(np.any(params.device.sigma1) or np.any(params.device.sigma2))
-    generator = noise.start(seed, layer, size)
-    if fixed:
-        p, ops, zero = widened(params.fixed(size)), FIXED_ARRAY, np.zeros(size, np.int64)
-        v_in = input_counts(a_in.astype(np.int64), params.v_max_count)
-    else:
-        p, ops, zero = params.floating(size), FLOAT_ARRAY, np.zeros(size)
-        v_in = np.clip(a_in / (1 << ACT_SHIFT) * params.v_unit, 0.0, params.v_in_max)
-    s = State(zero, zero, zero)
-    out = Traces(*(np.zeros((steps, size), bool) for _ in range(2)), *(np.zeros((steps, size), zero.dtype) for _ in range(3)))
-    for t in range(steps):
-        for _ in range(params.substeps):
-            grown = dynamics.grow(s, v_in[t], p, ops)
-            if noisy:
-                first = noise.draw(generator)
-                generator = noise.draw(first)
-                grown = dynamics.jitter(s, grown, (first, generator), p, ops)
-            s, fired, closed = dynamics.settle(s, grown, v_in[t], p, ops)
-            out.spike[t] |= fired
-            out.turn_on[t] |= closed
-        out.filament[t], out.residue[t], out.gate[t] = s
-    return out
+    require(a_in.ndim == 2 and a_in.size and a_in.dtype.kind in "iu", "a_in", "be an integer array (T, N)", (a_in.dtype, a_in.shape))
+    neurons = Neurons(params, a_in.shape[1], fixed=fixed, seed=seed, layer=layer)
+    steps = [neurons.step(a) for a in a_in]
+    return Traces(*(np.stack(parts) for parts in zip(*steps, strict=True)))
