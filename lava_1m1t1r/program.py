@@ -174,23 +174,21 @@ class StepParams:
         """Field at which the filament lets go [V] over the residue (65,)."""
         return drop_curve(self.device, min(self.v_in_max, max(1.0, float(np.max(self.device.v_ref)))))
 
-    def _rates(self) -> dict[str, np.ndarray]:
-        """Per-substep growth, shares kept and transfer, the one place where rates per second become rates per substep."""
+    def shares(self) -> dict[str, np.ndarray]:
+        """Per-substep growth [1/V], shares lost and transfer [1]: the one place where rates per second become rates per substep."""
         d, h = self.device, self.h
         loss = np.asarray(d.gamma1 + np.asarray(d.beta), np.float64)
-        kept1, kept2 = np.exp(-loss * h), np.exp(-np.asarray(d.gamma2) * h)
         return {
             "growth": d.mu * -np.expm1(-loss * h) / loss,
             "filament_lost": -np.expm1(-loss * h),
             "residue_lost": -np.expm1(-np.asarray(d.gamma2) * h),
             "gate_lost": -np.expm1(-0.5 * h / (np.asarray(d.r_control) * d.c_gate)),
             "transfer": d.beta * -np.expm1(-np.asarray(d.gamma2) * h) / d.gamma2,
-            "kept": kept1 * kept2,
         }
 
     def floating(self, size: int = 1) -> FloatProgram:
         """Constants of the floating-point substep for ``size`` neurons."""
-        d, r = self.device, self._rates()
+        d, r = self.device, self.shares()
         n = self._neurons(size)
         return FloatProgram(
             growth=n(r["growth"]),
@@ -219,7 +217,7 @@ class StepParams:
         InputError
             Where a rate would round away (wrong by more than 1 %) or a table cannot be accurate to 1e-4. Names field and cure.
         """
-        d, r = self.device, self._rates()
+        d, r = self.device, self.shares()
         n = self._neurons(size)
         v0 = float(np.median(d.v0))
         stretch, gain = self._per_neuron_field(n, v0, r["growth"])

@@ -1,0 +1,161 @@
+"""A network of 1M1T1R layers as plain loops: the arbiter of every faster realisation, and what the reports run.
+
+The recursion is that of ``FIXED_POINT.md``, section 6: layer l at step t gets ``W y[t] + b + V s[t - 1 - d]``, where y are the spikes of
+the layer before, delayed by its axons and shifted by one step as lava-dl's blocks do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import kernels, noise, reference
+from .errors import require
+from .program import StepParams, input_counts
+from .reference import Traces
+
+MAX_DELAY = 62
+
+
+class Layer(NamedTuple):
+    """A layer of N neurons with C inputs. Weights are integers in 1/64 unit (lava-dl's weight 1.0 is 64)."""
+
+    params: StepParams
+    weight: Any  # (N, C) int
+    weight_rec: Any = None  # (N, N) int
+    bias: Any = None  # (N,) int
+    delay: Any = None  # (N,) int, of the outgoing spikes, 0..62 steps
+    delay_rec: Any = None  # (N,) int, of the recurrent spikes, 0..62 steps
+
+
+class LayerRun(NamedTuple):
+    """What a layer received and did."""
+
+    a_in: np.ndarray  # (T, N) int
+    traces: Traces
+
+
+class CompiledNeurons:
+    """As :class:`.reference.Neurons`, by the compiled kernels; it does not see turn-ons."""
+
+    def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
+        self.params, self.fixed = params, fixed
+        self.program = params.fixed(size) if fixed else params.floating(size)
+        self.noisy = bool(np.any(params.device.sigma1) or np.any(params.device.sigma2))
+        self._first = noise.start(seed, layer, size)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to rest, the generators to their start."""
+        self.state = tuple(np.zeros(self._first.size, np.int32 if self.fixed else np.float64) for _ in range(3))
+        self.generator = self._first.copy()
+        self._spike = np.zeros(self._first.size, np.int32)
+
+    def step(self, a_in: np.ndarray) -> Traces:
+        """Advance by one network step under (N,) synaptic inputs; a Traces of (N,) arrays, turn_on None."""
+        rest = (self.program, self.params.substeps, self._spike)
+        if not self.fixed:
+            v_in = np.clip(a_in / 64 * self.params.v_unit, 0.0, self.params.v_in_max)
+            kernels.float_step(*self.state, self.generator, self.noisy, v_in, *rest)
+        else:
+            v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
+            if self.noisy:
+                kernels.fixed_noisy_step(*self.state, self.generator, v_in, *rest)
+            else:
+                kernels.fixed_step(*self.state, v_in, *rest)
+        return Traces(self._spike != 0, None, *(x.copy() for x in self.state))
+
+
+def run(
+    layers: Sequence[Layer],
+    frames: Any,
+    *,
+    fixed: bool = True,
+    seed: int = 0,
+    forced: Sequence[np.ndarray] | None = None,
+    neurons: Callable[..., Any] = CompiledNeurons,
+    first: int = 0,
+) -> list[LayerRun]:
+    """Run one sample from rest through a chain of layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        From the input's side.
+    frames : (T, C) int
+        Input spikes, one frame a network step.
+    fixed : bool
+        Integers or floating point.
+    seed : int
+        Of the stochastic neurons.
+    forced : sequence of (T, N) int, optional
+        Synaptic inputs to use instead of the computed ones (teacher forcing), one array a layer.
+    neurons : callable
+        ``CompiledNeurons``, or ``reference.Neurons``: the arbiter.
+    first : int
+        Index of the first of ``layers`` in its file; it numbers the generators.
+
+    Returns
+    -------
+    list of LayerRun
+    """
+    y = np.asarray(frames)
+    require(y.ndim == 2 and y.size and y.dtype.kind in "iub", "frames", "be whole numbers (T, C)", (y.dtype, y.shape))
+    y = y.astype(np.int64)
+    out = []
+    for i, layer in enumerate(layers):
+        where = f"layers[{i}]"
+        _check(layer, y.shape[1], where)
+        size = len(layer.weight)
+        group = neurons(layer.params, size, fixed=fixed, seed=seed, layer=first + i)
+        a_in = y @ np.asarray(layer.weight, np.int64).T + (0 if layer.bias is None else np.asarray(layer.bias, np.int64))
+        if forced is not None:
+            require(np.shape(forced[i]) == a_in.shape, f"forced[{i}]", f"have shape {a_in.shape}", np.shape(forced[i]))
+            a_in = np.asarray(forced[i], np.int64)
+        spikes = np.zeros((len(y), size), np.int64)
+        recurrent = layer.weight_rec is not None and forced is None
+        late = _delays(layer.delay_rec, size)
+        steps = []
+        for t in range(len(y)):
+            if recurrent:
+                before = t - 1 - late
+                a_in[t] += np.asarray(layer.weight_rec, np.int64) @ np.where(before >= 0, spikes[np.maximum(before, 0), np.arange(size)], 0)
+            steps.append(group.step(a_in[t]))
+            spikes[t] = steps[-1].spike
+        traces = Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
+        out.append(LayerRun(a_in, traces))
+        y = outgoing(spikes, layer.delay)
+    return out
+
+
+def outgoing(spikes: np.ndarray, delay: Any = None) -> np.ndarray:
+    """What the next layer sees of (T, N) spikes: y[t] = s[t - 1 - delay]."""
+    late = _delays(delay, spikes.shape[1])
+    before = np.arange(len(spikes))[:, None] - 1 - late
+    return np.where(before >= 0, spikes[np.maximum(before, 0), np.arange(spikes.shape[1])], 0)
+
+
+def _delays(delay: Any, size: int) -> np.ndarray:
+    return np.zeros(size, np.int64) if delay is None else np.asarray(delay, np.int64)
+
+
+def _check(layer: Layer, inputs: int, where: str) -> None:
+    weight = np.asarray(layer.weight)
+    require(weight.ndim == 2 and weight.shape[1] == inputs, f"{where}.weight", f"have shape (N, {inputs})", weight.shape)
+    n = len(weight)
+    shapes = {"weight": weight.shape, "weight_rec": (n, n), "bias": (n,), "delay": (n,), "delay_rec": (n,)}
+    for name, shape in shapes.items():
+        value = getattr(layer, name)
+        if value is None:
+            continue
+        value = np.asarray(value)
+        require(value.shape == shape, f"{where}.{name}", f"have shape {shape}", value.shape)
+        require(np.all(np.rint(value) == value), f"{where}.{name}", "be whole numbers", value)
+        if name.startswith("delay"):
+            require(value.min() >= 0 and value.max() <= MAX_DELAY, f"{where}.{name}", f"lie in 0 to {MAX_DELAY}", value)
+
+
+REFERENCE = reference.Neurons
+"""The arbiter, for ``run(..., neurons=REFERENCE)``."""

@@ -1,0 +1,321 @@
+"""From floating to fixed point: what was chosen, what was rounded, and what it did to the spikes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import network
+from .arithmetic import ACT_SHIFT, GAIN_BITS, GATE_EXTRA, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, field_law
+from .errors import InputError, require
+from .program import PER_NEURON, FixedProgram, StepParams, decay
+from .reference import Traces
+
+DRAIN_TIMES = 10.0
+"""A neuron counts as latched once its gate stays above threshold for so many times longer than it takes to drain from the largest input."""
+
+
+class Rate(NamedTuple):
+    """One rate of a layer before and after rounding."""
+
+    name: str
+    per_substep: tuple[float, float]
+    """Smallest and largest share lost, transferred or grown in a substep [1]."""
+    error: float
+    """Largest relative error of the rounded rate [1]; of those that fit."""
+    bias: float
+    """Largest shift of a state held up against this rate alone, because what is kept is rounded down [share of the gap, or V]."""
+    rounds_away: int
+    """Neurons whose rate does not fit a decay."""
+    cure: str
+    """What mends it; empty if nothing needs to."""
+
+
+@dataclass(frozen=True)
+class LayerQuantisation:
+    """Report of one layer. Print it, or take :meth:`as_dict`."""
+
+    name: str
+    neurons: int
+    scales: dict[str, float]
+    """One count of each register, in SI units or shares of the gap."""
+    rates: tuple[Rate, ...]
+    duplicates: dict[str, int]
+    """Neurons that differ in floating point and no longer do in fixed, by constant; ``all``: in every constant."""
+    activity: Activity | None = None
+    agreement: dict[str, Agreement] = dataclasses.field(default_factory=dict)
+    """Fixed against floating point: ``teacher-forced`` (both get the fixed run's input) and ``free-running``."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether every rate of every neuron has a fixed-point form."""
+        return all(rate.rounds_away == 0 for rate in self.rates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain numbers, for JSON."""
+        return {
+            "name": self.name,
+            "neurons": self.neurons,
+            "fits": self.fits,
+            "scales": self.scales,
+            "rates": [rate._asdict() for rate in self.rates],
+            "duplicates": self.duplicates,
+            "activity": self.activity and self.activity._asdict(),
+            "agreement": {name: a.as_dict() for name, a in self.agreement.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.neurons} neurons"]
+        lines.append("  one count is " + ", ".join(f"{value:.3g} ({name})" for name, value in self.scales.items()))
+        for rate in self.rates:
+            low, high = rate.per_substep
+            span = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+            lines.append(f"  {rate.name}: {span} a substep, off by at most {rate.error:.1e}, bias at most {rate.bias:.1e}")
+            if rate.rounds_away:
+                lines.append(f"    does not fit in {rate.rounds_away} neurons: {rate.cure}")
+        if any(self.duplicates.values()):
+            lines.append("  no longer different: " + ", ".join(f"{name} {n}" for name, n in self.duplicates.items() if n))
+        if self.activity:
+            a = self.activity
+            lines.append(f"  {a.spikes} spikes, {len(a.silent)} silent and {len(a.latched)} latched neurons")
+        lines.extend(f"  {name}: {agreement}" for name, agreement in self.agreement.items())
+        return "\n".join(lines)
+
+
+class Activity(NamedTuple):
+    """What the neurons of a layer did over all samples."""
+
+    spikes: int
+    silent: list[int]
+    """Neurons without any spike."""
+    latched: list[int]
+    """Neurons whose gate stayed above threshold longer than draining explains, in at least one sample."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Spikes of two runs, paired one to one per neuron."""
+
+    same: int
+    """Pairs in the same step."""
+    within_one: int
+    """Further pairs one step apart."""
+    unmatched: tuple[int, int]
+    """Spikes without a partner in the first and in the second run."""
+
+    @property
+    def share(self) -> float:
+        """Pairs at the same step +- 1, as a share of the larger number of spikes; 1 where there are none [1]."""
+        pairs = self.same + self.within_one
+        most = pairs + max(self.unmatched)
+        return pairs / most if most else 1.0
+
+    def __add__(self, other: Agreement) -> Agreement:
+        unmatched = tuple(a + b for a, b in zip(self.unmatched, other.unmatched, strict=True))
+        return Agreement(self.same + other.same, self.within_one + other.within_one, unmatched)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return counts and share, for JSON."""
+        return {**dataclasses.asdict(self), "share": self.share}
+
+    def __str__(self) -> str:
+        a, b = self.unmatched
+        return f"{self.share:.2%} of spikes within one step ({self.same} same step, {self.within_one} one off, {a} and {b} unmatched)"
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
+    """Pair the spikes of two runs, (T, N) bool each: same step before one step off, early before late."""
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    require(first.ndim == 2 and first.shape == second.shape, "agreement", "get two (T, N) arrays of one shape", (first.shape, second.shape))
+    same = first & second
+    a, b = first & ~same, second & ~same
+    close = 0
+    for t in range(1, len(a)):
+        for earlier, later in ((a, b), (b, a)):
+            pair = earlier[t - 1] & later[t]
+            close += int(pair.sum())
+            earlier[t - 1] &= ~pair
+            later[t] &= ~pair
+    return Agreement(int(same.sum()), close, (int(a.sum()), int(b.sum())))
+
+
+def drain_steps(params: StepParams) -> np.ndarray:
+    """Network steps a gate needs from ``v_in_max`` down to the threshold, (1,) or (N,)."""
+    d = params.device
+    ratio = np.maximum(params.v_in_max / np.atleast_1d(np.asarray(d.v_th)), 1.0)
+    return np.asarray(d.r_control) * d.c_gate * np.log(ratio) / params.dt
+
+
+def longest_true(on: np.ndarray) -> np.ndarray:
+    """Longest run of True along the first axis: (T, N) to (N,)."""
+    longest = run = np.zeros(on.shape[1], np.int64)
+    for row in on:
+        run = np.where(row, run + 1, 0)
+        longest = np.maximum(longest, run)
+    return longest
+
+
+def activity(params: StepParams, runs: Sequence[Traces], fixed: bool = True) -> Activity:
+    """Find silent and latched neurons of a layer.
+
+    Parameters
+    ----------
+    params : StepParams
+        The layer's.
+    runs : sequence of Traces of (T, N)
+        One a sample.
+    fixed : bool
+        Whether the gate is in counts (else volt).
+    """
+    size = runs[0].spike.shape[1]
+    v_th = np.broadcast_to(params.fixed(size).v_th if fixed else np.asarray(params.device.v_th), (size,))
+    limit = np.broadcast_to(DRAIN_TIMES * drain_steps(params) + 1, (size,))
+    spikes = np.sum([r.spike.sum(0) for r in runs], 0)
+    latched = np.any([longest_true(r.gate > v_th) > limit for r in runs], 0)
+    return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(latched).tolist())
+
+
+def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuantisation:
+    """Report the scales and rounding errors of one layer, also where :meth:`StepParams.fixed` would refuse it.
+
+    Parameters
+    ----------
+    params : StepParams
+        Device and step; arrays in the device must have ``neurons`` values.
+    neurons : int
+        Size of the layer.
+    name : str
+        For the report.
+    """
+    size = params.device.size
+    require(size in (None, neurons), "quantise.neurons", f"be the device's size ({size})", neurons)
+    shares = params.shares()
+    d = params.device
+    gate_lsb = params.v_unit / (1 << (INPUT_BITS + GATE_EXTRA))
+    wanted = {
+        "filament loss (gamma1 + beta)": (shares["filament_lost"], 1 / ONE, False),
+        "residue loss (gamma2)": (shares["residue_lost"], 1 / ONE, False),
+        "transfer (beta)": (shares["transfer"], None, True),
+        "gate loss (1 / (r_control c_gate)), half a substep": (shares["gate_lost"], gate_lsb, False),
+    }
+    rates = [_rate(label, np.atleast_1d(lost), lsb, zero) for label, (lost, lsb, zero) in wanted.items()]
+    program = None
+    if all(rate.rounds_away == 0 for rate in rates):
+        program = params.fixed(neurons)
+        rates.append(_growth(params, program, neurons))
+    return LayerQuantisation(
+        name=name,
+        neurons=neurons,
+        scales={
+            "filament and residue [gap]": 1 / ONE,
+            "gate [V]": gate_lsb,
+            "v_in [V]": params.v_unit / (1 << INPUT_BITS),
+            "weight [V]": params.v_unit / (1 << ACT_SHIFT),
+            "v_th off by [V]": float(np.max(np.abs(program.v_th * gate_lsb - d.v_th))) if program else 0.0,
+        },
+        rates=tuple(rates),
+        duplicates=_duplicates(params, program, neurons) if program else {},
+    )
+
+
+def _rate(name: str, lost: np.ndarray, lsb: float | None, zero: bool) -> Rate:
+    error, away, cure = 0.0, 0, ""
+    for share, count in zip(*np.unique(lost, return_counts=True), strict=True):
+        try:
+            mantissa, shift = decay(np.array([share]), name, zero)
+        except InputError as refusal:
+            away += int(count)
+            cure = str(refusal).rsplit(". ", 1)[-1]
+            continue
+        if share > 0:
+            error = max(error, abs(float(mantissa[0]) * 2.0 ** -int(shift[0]) / share - 1))
+    # Each substep loses up to one count too many: at equilibrium that is a shift by one count per share lost.
+    bias = lsb / float(lost.min()) if lsb else 0.0
+    return Rate(name, (float(lost.min()), float(lost.max())), error, bias, away, cure)
+
+
+def _growth(params: StepParams, program: FixedProgram, neurons: int) -> Rate:
+    """The neuron's own part of the growth, at v_ref: gain and stretch against the device's."""
+    growth = np.broadcast_to(params.shares()["growth"], (neurons,))
+    d = params.device
+    v_ref, own = float(np.max(d.v_ref)), np.broadcast_to(d.v0, (neurons,))
+    gain = program.gain * np.exp2(-program.growth_shift.astype(float) + 2 * MANTISSA - STATE_BITS - GAIN_BITS)
+    law = field_law(v_ref * program.stretch / (1 << STRETCH_BITS), float(np.median(own)), v_ref)
+    ratio = gain * law / (growth * v_ref)
+    return Rate("growth (mu, v0) at v_ref", (float(growth.min()), float(growth.max())), float(np.max(np.abs(ratio - 1))), 0.0, 0, "")
+
+
+def _duplicates(params: StepParams, program: FixedProgram, neurons: int) -> dict[str, int]:
+    """Neurons lost to rounding: distinct values (or rows) in floating point less those in fixed, by constant."""
+    real = params.floating(neurons)
+    sources = {
+        "stretch": (real.v0,),
+        "gain": (real.growth, real.v0),
+        "filament_decay": (real.filament_kept,),
+        "residue_decay": (real.residue_kept,),
+        "transfer": (real.transfer,),
+        "gate_decay": (real.gate_kept,),
+        "v_th": (real.v_th,),
+    }
+    shifts = {
+        "gain": "growth_shift",
+        **{n: f"{n.removesuffix('_decay')}_shift" for n in PER_NEURON if n.endswith("_decay")},
+        "transfer": "transfer_shift",
+    }
+    lost = {}
+    for name, columns in sources.items():
+        constants = [getattr(program, name)] + ([getattr(program, shifts[name])] if name in shifts else [])
+        lost[name] = max(_distinct(columns) - _distinct(constants), 0)
+    everything = [getattr(program, name) for name in PER_NEURON]
+    lost["all"] = max(_distinct([c for columns in sources.values() for c in columns]) - _distinct(everything), 0)
+    return lost
+
+
+def _distinct(columns: Sequence[np.ndarray]) -> int:
+    return len(np.unique(np.stack([np.asarray(c, np.float64) for c in columns]), axis=1).T)
+
+
+def quantise_network(
+    layers: Sequence[network.Layer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None
+) -> list[LayerQuantisation]:
+    """Report every layer of a network; with samples, also what its neurons do in fixed and floating point.
+
+    Parameters
+    ----------
+    layers : sequence of :class:`.network.Layer`
+        From the input's side.
+    samples : (B, T, C) int, optional
+        Input spikes.
+    seed : int
+        Of stochastic neurons. Float and fixed then draw the same numbers.
+    names : sequence of str, optional
+        Of the layers.
+
+    Returns
+    -------
+    list of LayerQuantisation
+    """
+    names = names or [f"layer {i}" for i in range(len(layers))]
+    reports = [quantise(layer.params, len(layer.weight), name) for layer, name in zip(layers, names, strict=True)]
+    if samples is None:
+        return reports
+    for report in reports:
+        require(report.fits, f"quantise_network: {report.name}", "have rates that fit", [r.name for r in report.rates if r.rounds_away])
+    fixed_runs: list[list[Traces]] = [[] for _ in layers]
+    pairs = [{"teacher-forced": Agreement(0, 0, (0, 0)), "free-running": Agreement(0, 0, (0, 0))} for _ in layers]
+    for frames in samples:
+        fixed = network.run(layers, frames, seed=seed)
+        free = network.run(layers, frames, seed=seed, fixed=False)
+        forced = network.run(layers, frames, seed=seed, fixed=False, forced=[r.a_in for r in fixed])
+        for i in range(len(layers)):
+            fixed_runs[i].append(fixed[i].traces)
+            for kind, other in (("teacher-forced", forced), ("free-running", free)):
+                pairs[i][kind] += agreement(fixed[i].traces.spike, other[i].traces.spike)
+    return [
+        dataclasses.replace(report, activity=activity(layer.params, runs), agreement=pair)
+        for report, layer, runs, pair in zip(reports, layers, fixed_runs, pairs, strict=True)
+    ]
