@@ -1,0 +1,5 @@
+"""A sample's way: events -> frames -> network -> spikes -> answer, as the command line and the tutorials walk it.
+
+``task``: what is learnt and by which device; ``data``: events to frames; ``network``: the trainable network; ``fit``: training;
+``evaluate``: the exported file, run three ways and compared.
+"""

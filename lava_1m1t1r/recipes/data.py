@@ -1,0 +1,85 @@
+"""From a source the user names to frames of a training and a test set."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
+from ..datasets.binning import BinnedEvents, cropped_share
+from ..errors import require
+from .task import Task
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test events that share no speaker, and where they come from."""
+
+    train: EventSet
+    test: EventSet
+    name: str
+    held_out: str
+    """Who speaks in the test set, in words."""
+    synthetic: bool
+
+
+def load(source: str | os.PathLike | None = None, leave_out: str | None = None, test: str | os.PathLike | None = None, **digits: Any) -> Split:
+    """Load a data set by what the user gave.
+
+    Parameters
+    ----------
+    source : path, optional
+        None: SpokenDigits, made on the spot. A folder: the user's copy of SHD. A file: any file in SHD's format.
+    leave_out : str, optional
+        Speaker (name or number) of the file that makes the test set; default the last one.
+    test : path, optional
+        A second file that is the test set, instead of leaving a speaker out.
+    **digits
+        Arguments of :func:`.datasets.SpokenDigits`.
+    """
+    if source is None:
+        require(leave_out is None and test is None, "leave_out and test", "go with a data file", leave_out or test, "Give --data FILE.")
+        sizes = {key: digits.pop(key) for key in ("train_per_class", "test_per_class") if key in digits}
+        train = SpokenDigits(train=True, n_per_class=sizes.get("train_per_class"), **digits)
+        held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
+        return Split(train, held, "SpokenDigits", f"{len(np.unique(held.speakers))} voices that never occur in training", True)
+    path = Path(source)
+    if path.is_dir():
+        return Split(shd(path, train=True), shd(path, train=False), "SHD", "SHD's own test set", False)
+    events = read_shd(path)
+    if test is not None:
+        return Split(events, read_shd(test), path.stem, f"the file {Path(test).name}", False)
+    speakers = sorted(set(events.speakers.tolist()))
+    require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, "Or give a test file.")
+    who: int | str = speakers[-1] if leave_out is None else int(leave_out) if leave_out.lstrip("-").isdigit() else leave_out
+    number = events.speaker_names.index(who) if isinstance(who, str) and who in events.speaker_names else who
+    name = events.speaker_names[number] if isinstance(number, int) and 0 <= number < len(events.speaker_names) else f"speaker {who}"
+    return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A labelled set of binned utterances, kept as events."""
+
+    binned: BinnedEvents
+    labels: np.ndarray
+    """(B,) int64."""
+    cropped: float
+    """Share of the spikes beyond the last bin."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def dense(self) -> np.ndarray:
+        """(B, T, C) uint8."""
+        return self.binned.dense()
+
+
+def frames_of(events: EventSet, task: Task) -> Frames:
+    """Bin events as a task asks."""
+    binned = binned_events(events, task.dt, task.n_steps, task.channels)
+    return Frames(binned, events.labels, cropped_share(events, task.dt * task.n_steps))

@@ -1,0 +1,148 @@
+"""Training with Lightning: its loop, bars, checkpoints and distribution; what is ours is the batch and the loss."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import missing, require
+from .augment import Augmentation
+from .data import Frames
+from .task import Task
+
+try:
+    import lightning as L
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+except ImportError as error:
+    raise missing("lava-dl and lightning", "lava", "Training") from error
+
+
+class FrameSet(Dataset):
+    """Frames by utterance; a batch is (B, T, C) uint8 and labels."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.x = frames.dense()
+        self.y = torch.from_numpy(np.asarray(frames.labels))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, torch.Tensor]:
+        return self.x[index], self.y[index]
+
+
+def _collate(batch: list) -> tuple[np.ndarray, torch.Tensor]:
+    return np.stack([x for x, _ in batch]), torch.stack([y for _, y in batch])
+
+
+def scores(output: torch.Tensor) -> torch.Tensor:
+    """Score of each class: mean of the output layer over time. (B, K, T) -> (B, K)."""
+    return output.mean(-1)
+
+
+class Learner(L.LightningModule):
+    """A network of lava-dl blocks learning to tell classes apart by their output neurons' rates."""
+
+    def __init__(self, network: torch.nn.Module, task: Task, steps: int, augmentation: Augmentation | None, sharpness: float) -> None:
+        super().__init__()
+        self.network, self.task, self.steps, self.augmentation = network, task, steps, augmentation
+        self.sharpness = sharpness
+        self.rng = np.random.default_rng(task.seed)
+
+    def on_fit_start(self) -> None:
+        # each process of a distributed run draws its own augmentation
+        self.rng = np.random.default_rng([self.task.seed, self.global_rank, self.current_epoch])
+
+    def transfer_batch_to_device(self, batch: tuple, device: torch.device, dataloader_idx: int) -> tuple:
+        x, y = batch
+        if self.training and self.augmentation is not None:
+            x = self.augmentation(x, self.rng)
+        return torch.from_numpy(x).to(device).float().transpose(1, 2).contiguous(), y.to(device)
+
+    def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
+        x, y = batch
+        logits = self.sharpness * scores(self.network(x))
+        loss = torch.nn.functional.cross_entropy(logits, y)
+        self.log("loss", loss, prog_bar=True)
+        self.log("train_accuracy", (logits.argmax(1) == y).float().mean(), prog_bar=True, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: tuple, _index: int) -> None:
+        x, y = batch
+        right = (scores(self.network(x)).argmax(1) == y).float()
+        self.log("accuracy", right.mean(), prog_bar=True, batch_size=len(y))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimiser = torch.optim.Adam(self.network.parameters(), lr=self.task.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.task.learning_rate, total_steps=max(self.steps, 2), pct_start=0.2)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def fit(
+    network: torch.nn.Module,
+    task: Task,
+    train: Frames,
+    folder: str | os.PathLike,
+    *,
+    validation: Frames | None = None,
+    augmentation: Augmentation | None = None,
+    sharpness: float = 20.0,
+    resume: bool = False,
+    patience: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train in place; return the path of the last checkpoint.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        (B, C, T) spikes in, (B, K, T) out.
+    folder : path
+        Where ``last.ckpt`` is kept, written after every epoch; a run that was stopped goes on from it with ``resume``.
+    validation : Frames, optional
+        Watched after each epoch. Never pass the test set here and then choose by it.
+    sharpness : float
+        Factor from mean output to logit.
+    patience : int, optional
+        Epochs without improvement of the validation accuracy after which training stops.
+    """
+    require(len(train) > 0, "train", "hold at least one utterance", len(train))
+    require(int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels)
+    require(patience is None or validation is not None, "patience", "come with a validation set", patience)
+    folder = Path(folder)
+    L.seed_everything(task.seed, verbose=False)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    batches = -(-len(train) // (task.batch * world))
+    loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_collate)
+    watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_collate)
+    callbacks: list[Any] = [L.pytorch.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_last=True, save_top_k=0)]
+    if patience is not None:
+        callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
+    if progress:
+        callbacks.append(L.pytorch.callbacks.TQDMProgressBar(refresh_rate=max(1, batches // 10)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        trainer = L.Trainer(
+            max_epochs=task.epochs,
+            accelerator="auto",
+            devices=world if world > 1 else 1,
+            strategy="ddp" if world > 1 else "auto",
+            logger=False,
+            callbacks=callbacks,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+        last = folder / "last.ckpt"
+        learner = Learner(network, task, batches * task.epochs, augmentation, sharpness)
+        trainer.fit(learner, loader, watched, ckpt_path=str(last) if resume and last.is_file() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return last

@@ -1,0 +1,63 @@
+"""What a network is asked to learn, and which device it is made of: all choices of a recipe in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import presets
+from ..errors import require
+from ..program import StepParams
+
+
+@dataclass(frozen=True)
+class Task:
+    """Frames, device, network and training of one recipe."""
+
+    name: str
+    dt: float = 10e-3
+    """Bin width = network step [s]."""
+    n_steps: int = 100
+    """Bins an utterance; later spikes are cropped."""
+    channels: int = 700
+    """Input channels after grouping."""
+    classes: int = 20
+    preset: str = "ZHAO2025_FIG2"
+    """Measured device the neurons are modelled on."""
+    slower: float = 10.0
+    """By how much the device is slowed down to suit ``dt`` (DeviceParams.scaled)."""
+    substeps: int = 4
+    v_unit: float = 0.125
+    """Input voltage of one unit of weight [V]."""
+    hidden: int = 128
+    epochs: int = 30
+    batch: int = 64
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+    @property
+    def step(self) -> StepParams:
+        """The neuron in network steps."""
+        device = getattr(presets, self.preset).scaled(self.slower)
+        return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
+
+    def replace(self, **changes: Any) -> Task:
+        """Return a copy with some choices changed (None leaves them)."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    @property
+    def device_text(self) -> str:
+        """One sentence naming the device that the network assumes."""
+        return (
+            f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together), in steps of "
+            f"{self.dt * 1e3:g} ms with {self.substeps} substeps; one unit of weight is {self.v_unit:g} V."
+        )
+
+
+RECIPES = {task.name: task for task in (Task("spoken-digits"), Task("shd", n_steps=100, epochs=100))}
+
+
+def recipe(name: str) -> Task:
+    """Return the named recipe."""
+    require(name in RECIPES, "recipe", f"be one of {', '.join(RECIPES)}", name)
+    return RECIPES[name]

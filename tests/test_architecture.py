@@ -1,0 +1,77 @@
+"""The import arrows of CONTRIBUTING.md, checked on the sources and in a fresh interpreter."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
+HEAVY = {"lava", "torch", "lightning"}
+MAY_IMPORT = {"lava": {"proc", "run", "netx", "slayer"}, "torch": {"slayer", "recipes"}, "lightning": {"recipes"}}
+PARTS = {"device", "proc", "run", "netx", "slayer", "export", "datasets"}
+ALLOWED = {
+    "netx": {"proc", "run"},
+    "export": {"netx"},
+}
+EXEMPT = {"commands", "recipes", "report", "benchmarks", "cli", "__main__", "__init__"}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of everything a file imports, at any depth."""
+    found = set()
+    package = ["lava_1m1t1r", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_their_shells_import_lava_torch_and_lightning(path):
+    part = part_of(path)
+    for heavy in HEAVY:
+        if any(name == heavy or name.startswith(heavy + ".") for name in imports(path)):
+            assert part in MAY_IMPORT[heavy] | {"benchmarks"}, f"{path.name} imports {heavy}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_parts_import_the_core_and_not_each_other(path):
+    part = part_of(path)
+    if part in EXEMPT:
+        return
+    others = PARTS - {part} - ALLOWED.get(part, set())
+    wrong = {name for name in imports(path) for other in others if name.startswith(f"lava_1m1t1r.{other}")}
+    assert not wrong, f"{path.name} imports {wrong}"
+
+
+def test_dynamics_imports_nothing_but_typing():
+    assert imports(PACKAGE / "dynamics.py") <= {"__future__", "__future__.annotations", "typing", "typing.Any", "typing.NamedTuple"}
+
+
+def test_process_folder_holds_only_the_process_and_its_models():
+    files = {p.name for p in (PACKAGE / "proc" / "m1t1r").glob("*.py")}
+    assert files <= {"__init__.py", "process.py", "models.py"} and {"process.py", "models.py"} <= files
+
+
+@pytest.mark.timeout(120)
+def test_the_core_loads_neither_torch_nor_lava():
+    code = (
+        "import sys, lava_1m1t1r, lava_1m1t1r.device, lava_1m1t1r.datasets, lava_1m1t1r.export, lava_1m1t1r.reference, lava_1m1t1r.cli\n"
+        "from lava_1m1t1r.netx import hdf5\n"
+        "print(sorted({'torch', 'lava', 'lightning', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
