@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
-import numpy as np
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
-from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
-from lava.utils.sparse import find as find_entries
-from scipy.sparse import csr_matrix, issparse
 
 from lava_1m1t1r.errors import require
+from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm
 from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
 from lava_1m1t1r.run.executor import Executor, Task
 from lava_1m1t1r.run.failures import Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
+from lava_1m1t1r.run.standin import StandIn
 
 
 class InProcess:
@@ -90,7 +89,7 @@ class InProcess:
         self._executor = executor
         self._alarm = Alarm()
         self._open = True
-        runtime = _Runtime(self)
+        runtime = StandIn(self)
         self._proc.runtime = runtime
         executable.assign_runtime_to_all_processes(runtime)
         return self
@@ -147,8 +146,7 @@ class InProcess:
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
         task, name = self._find(var)
-        value = getattr(task.model, name)
-        return value.copy() if isinstance(value, (np.ndarray, csr_matrix)) else value
+        return copy.copy(getattr(task.model, name))
 
     def set(self, var: Var, value) -> None:
         """Set a Var; the model's ``on_var_update`` is told.
@@ -161,27 +159,7 @@ class InProcess:
         """
         task, name = self._find(var)
         self._check_open()
-        field = f"set: {title(var.process)}.{var.name}"
-        old = getattr(task.model, name)
-        if issparse(old):
-            setattr(task.model, name, _same_places(field, old, value))
-        elif isinstance(old, np.ndarray):
-            new = np.asarray(value)
-            fits = new.ndim <= old.ndim and all(
-                n in (1, m) for n, m in zip(new.shape[::-1], old.shape[::-1], strict=False)
-            )
-            require(fits, field, f"fit shape {old.shape}", new.shape)
-            require(
-                np.can_cast(new.dtype, old.dtype, "same_kind") or np.array_equal(new.astype(old.dtype), new),
-                field,
-                f"hold values of type {old.dtype}",
-                value,
-            )
-            old[...] = new
-        else:
-            require(isinstance(value, str) == isinstance(old, str), field, f"be a {type(old).__name__}", value)
-            setattr(task.model, name, value if isinstance(old, str) else type(old)(np.asarray(value).item()))
-        task.model.on_var_update()
+        values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
 
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
@@ -243,73 +221,3 @@ def run(
     check_steps(steps)
     with InProcess(proc, run_cfg, timeout) as session:
         return session.run(steps, record, every)
-
-
-class _Runtime:
-    """What Processes and Vars of Lava talk to in place of Lava's Runtime."""
-
-    def __init__(self, session: InProcess):
-        self._session = session
-        self._owners = {
-            var_id: (task, name)
-            for task in session._executor.tasks.values()
-            for var_id, name in task.model.var_id_to_var_map.items()
-        }
-
-    @property
-    def _is_started(self) -> bool:
-        return self._session._open
-
-    _is_running = False  # whenever the user's code has the thread, no run is on
-
-    def start(self, condition) -> None:
-        require(
-            isinstance(condition, RunSteps), "condition", "be RunSteps (a run in process has an end)", type(condition)
-        )
-        self._session.run(condition.num_steps)
-
-    def wait(self) -> None:
-        """Runs have ended when they return."""
-
-    pause = wait
-
-    def stop(self) -> None:
-        self._session.stop()
-
-    def get_var(self, var_id: int, idx=None):
-        task, name = self._owners[var_id]
-        value = getattr(task.model, name)
-        if isinstance(value, str):
-            value = np.frombuffer(value.encode("ascii"), np.uint8)
-        elif issparse(value):
-            value = find_entries(value, explicit_zeros=True)[2]
-        value = np.array(value, np.float64)  # Lava sends Vars as float64
-        if value.ndim == 0:
-            value = value.reshape(1)
-        return value[idx] if idx else value
-
-    def set_var(self, var_id: int, value: np.ndarray, idx=None) -> None:
-        self._session._check_open()
-        task, name = self._owners[var_id]
-        old = getattr(task.model, name)
-        value = np.asarray(value)
-        flat = (value[idx] if idx else value).astype(np.float64).ravel()
-        if issparse(old):
-            rows, columns, _ = find_entries(old)
-            setattr(task.model, name, csr_matrix((flat, (rows, columns)), old.shape))
-        elif isinstance(old, str):
-            setattr(task.model, name, bytes(flat.astype(np.uint8)).decode("ascii"))
-        elif isinstance(old, np.ndarray):
-            old.flat[: flat.size] = flat
-        else:
-            setattr(task.model, name, flat[0].item() if isinstance(old, int) else old.dtype.type(flat[0]))
-        task.model.on_var_update()
-
-
-def _same_places(field: str, old: csr_matrix, value) -> csr_matrix:
-    require(issparse(value) and value.shape == old.shape, field, f"be a sparse matrix of shape {old.shape}", value)
-    new = value.tocsr()
-    before, after = find_entries(old, explicit_zeros=True), find_entries(new, explicit_zeros=True)
-    same = all(np.array_equal(a, b) for a, b in zip(before[:2], after[:2], strict=True))
-    require(same, field, "keep its non-zero places", f"{new.nnz} entries")
-    return new.astype(old.dtype)

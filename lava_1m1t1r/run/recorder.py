@@ -12,7 +12,8 @@ from scipy.sparse import spmatrix
 
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run.checks import check_whole
-from lava_1m1t1r.run.executor import Executor, LoihiDomain, Task
+from lava_1m1t1r.run.domains import LoihiDomain, Task
+from lava_1m1t1r.run.executor import Executor
 from lava_1m1t1r.run.failures import title
 
 

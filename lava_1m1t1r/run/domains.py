@@ -1,0 +1,191 @@
+"""Models, and the order in which they go through the phases of a time step: what Lava's RuntimeServices decide."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from lava.magma.compiler.builders.py_builder import PyProcessBuilder
+from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
+from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
+
+from lava_1m1t1r.run.channels import Channel, Commands, Replies
+from lava_1m1t1r.run.failures import ProcessFailed, title
+from lava_1m1t1r.run.isolation import OwnRandom, own_copies
+
+Phase = PyLoihiProcessModel.Phase
+Reply = PyLoihiProcessModel.Response
+SPK, PRE_MGMT, LRN, POST_MGMT, HOST = (
+    int(p[0]) for p in (Phase.SPK, Phase.PRE_MGMT, Phase.LRN, Phase.POST_MGMT, Phase.HOST)
+)
+_SERVED_IN = (PRE_MGMT, POST_MGMT, HOST)  # the phases in which a model answers to RefPorts of others
+_STOP = int(Reply.REQ_STOP[0])
+_PHASE_FOR = tuple(
+    (int(reply[0]), phase)
+    for reply, phase in (
+        (Reply.REQ_PRE_LRN_MGMT, PRE_MGMT),
+        (Reply.REQ_LEARNING, LRN),
+        (Reply.REQ_POST_LRN_MGMT, POST_MGMT),
+    )
+)
+
+
+class Task:
+    """A ProcessModel and what it is doing.
+
+    Attributes
+    ----------
+    model : AbstractPyProcessModel
+    work : callable
+        What it has to do, or is in the middle of.
+    idle : bool
+        Whether it has finished ``work``.
+    waits_at : Channel or None
+    """
+
+    def __init__(self, hub, process, builder: PyProcessBuilder):
+        self.hub = hub
+        self.name = title(process)
+        self.builder = builder
+        self.replies = Replies()
+        self.commands = Commands(hub)
+        self.random = OwnRandom()
+        self.greenlet = None
+        self.idle = True
+        self.waits_at: Channel | None = None
+        self.work: Callable[[], None] | None = None
+
+    def build(self, shared: dict[int, object]) -> None:
+        """Make the model, in its own random stream, as Lava's builder does."""
+        self.random = OwnRandom()
+        self.random.enter()
+        try:
+            self.model = own_copies(self.builder, shared).build()
+        except Exception as error:
+            raise ProcessFailed(f"{self.name} could not be built: {traceback.format_exc()}", (self.name,)) from error
+        finally:
+            self.random.leave()
+        self.model.process_to_service = self.replies
+        self.model.service_to_process = self.commands
+        self.handlers = self.model._cmd_handlers
+        self.commands.pending.clear()
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Queue ``work``."""
+        self.work = work
+        self.idle = False
+        self.hub.ready.append(self)
+
+    def loop(self) -> None:
+        """Body of the greenlet."""
+        while True:
+            self.work()
+            self.idle = True
+            self.hub.greenlet.switch()
+
+    def requests(self):
+        """Var ports of this model at which another model's RefPort waits for an answer."""
+        if int(self.model.phase[0]) not in _SERVED_IN:
+            return []
+        return [p for p in self.model.var_ports if any(c.channel.items for c in p.csp_ports if hasattr(c, "recv"))]
+
+
+class LoihiDomain:
+    """Steps a group of models through the phases of Lava's LoihiProtocol."""
+
+    def __init__(self, hub, tasks: list[Task]):
+        self.hub = hub
+        self.tasks = tasks
+        self.var_tasks: list[Task] = []
+        self.samplers: list = []
+        self.completed = 0
+        self.finished = True
+        self.wish: str | None = None  # "pause" or "stop": what a model asked for
+
+    def begin(self, steps: int) -> None:
+        """Start a run of ``steps`` time steps."""
+        self.var_tasks = [task for task in self.tasks if task.model.var_ports]
+        self.steps, self.step, self.completed = steps, 0, 0
+        self.requests: set[int] = set()
+        self.finished, self.phase = False, HOST
+        self._advance()
+
+    def done(self, task: Task) -> None:
+        """A model has done what it was asked to."""
+        reply = task.replies.last
+        if reply:
+            self.requests.add(reply)
+            task.replies.last = 0
+        self.pending -= 1
+        if not self.pending:
+            for waiting in self.var_tasks:
+                for port in waiting.requests():
+                    self.pending += 1
+                    waiting.start(port.service)
+                    break
+            if not self.pending:
+                self._advance()
+
+    def _advance(self) -> None:
+        """The next phase, by the rules of Lava's LoihiPyRuntimeService."""
+        asked = self.requests
+        for reply, phase in _PHASE_FOR:
+            if reply in asked:
+                asked.discard(reply)
+                return self._send(phase)
+        if asked or self.hub.ending:
+            # a model asks for a pause or an end: no HOST phase then, as in Lava
+            self.wish = "stop" if _STOP in asked else "pause"
+            self.hub.ending = True
+            self._end_step()
+            self.finished = True
+        elif self.phase == HOST and self.step:
+            self.finished = True
+        else:
+            if self.step:
+                self._end_step()
+            if self.step == self.steps:
+                self._send(HOST)
+            else:
+                self.step += 1
+                self._send(SPK)
+
+    def _send(self, phase: int) -> None:
+        self.phase = phase
+        self.pending = len(self.tasks)
+        for task in self.tasks:
+            task.start(task.handlers[phase])
+
+    def _end_step(self) -> None:
+        self.completed = self.step
+        for sampler in self.samplers:
+            sampler.sample(self.step)
+
+
+class AsyncDomain:
+    """Runs a group of models of Lava's AsyncProtocol: each once a run, for as long as it likes."""
+
+    def __init__(self, hub, tasks: list[Task]):
+        self.hub = hub
+        self.tasks = tasks
+        self.completed = 0
+        self.finished = True
+        self.wish: str | None = None
+
+    def begin(self, steps: int) -> None:
+        """Start a run; the models learn ``steps`` as ``num_steps``."""
+        self.finished, self.steps, self.completed = False, steps, 0
+        self.pending = len(self.tasks)
+        for task in self.tasks:
+            task.commands.pending.clear()
+            task.commands.pending.append(enum_to_np(steps))
+            task.start(task.handlers[MGMT_COMMAND.RUN[0]])
+
+    def done(self, task: Task) -> None:
+        """A model has returned."""
+        if task.replies.last == int(PyAsyncProcessModel.Response.REQ_STOP[0]):
+            self.wish = "stop"
+        task.replies.last = 0
+        self.pending -= 1
+        if not self.pending:
+            self.finished, self.completed = True, self.steps
