@@ -1,0 +1,125 @@
+"""Compiled loops of the network: spikes to events and back, one layer over many steps. Serial; they run without the GIL.
+
+Events of a layer's input are a list per step: those of step t are ``source[offset[t]:offset[t + 1]]`` (channel) and ``count`` (how
+many spikes, 1 unless the input is graded). Only they touch the weights.
+"""
+
+from __future__ import annotations
+
+from ..compiled import load, read, store
+from .cached import cached
+from .neurons import advance
+
+RING = 64
+"""Steps that recurrent spikes wait in: more than the largest delay."""
+
+
+@cached
+def fill_events(frames, offset, source, count):
+    """Events of frames (T, C): offset (T + 1,), source and count as long as the non-zero frames."""
+    place = 0
+    for t in range(frames.shape[0]):
+        offset[t] = place
+        for c in range(frames.shape[1]):
+            value = frames[t, c]
+            if value != 0:
+                source[place] = c
+                count[place] = value
+                place += 1
+    offset[frames.shape[0]] = place
+
+
+@cached
+def send(spikes, delay, out):
+    """Output of a layer (T, N) from its neurons' spikes (T, N): one step later, and ``delay`` (N,) more. out starts at 0."""
+    steps = spikes.shape[0]
+    for t in range(steps):
+        for n in range(spikes.shape[1]):
+            if spikes[t, n] != 0:
+                later = t + 1 + delay[n]
+                if later < steps:
+                    out[later, n] = 1
+
+
+@cached
+def weigh(offset, source, count, weight, out):
+    """Weighted sums out (T, N) int32 of the events; weight (C, N) int16, out starts at 0."""
+    for t in range(out.shape[0]):
+        row = out[t]
+        for e in range(offset[t], offset[t + 1]):
+            column, times = weight[source[e]], count[e]
+            for n in range(row.size):
+                store(row, n, load(row, n) + times * read(column, n))
+
+
+@cached
+def run_layer(
+    neuron, offset, source, count, weight, single, weight_rec, delay_rec, bias, ring, filled, current, spike, clock, spikes, trace
+):
+    """Run a layer of N neurons over T steps.
+
+    Parameters
+    ----------
+    neuron : FixedM1T1R, FloatM1T1R or Cuba
+        States, advanced in place.
+    offset, source, count
+        Events of T steps.
+    weight : (C, N) int16, or (1, 1)
+        A row per input channel. (1, 1) with ``single``: channel n reaches neuron n alone, all with this weight.
+    weight_rec : (N, N) int16, or (0, N)
+        A row per sending neuron; none.
+    delay_rec : (N,) int32
+        Further delay of each neuron's recurrent spikes, below RING - 1.
+    bias : (N,) int32
+        Added to the current every step.
+    ring, filled : (RING, N) int32, (RING,) int64
+        Recurrent spikes on their way: senders due at step t are ``ring[t % RING, :filled[t % RING]]``.
+    current, spike : (N,) int32
+        Scratch.
+    clock : int
+        Steps run before these, for the ring.
+    spikes : (T, N) uint8
+        Receives the neurons' spikes, not yet shifted.
+    trace : tuple of (T or 0, N)
+        Receive the states after each step, in the order of ``neuron.state``.
+    """
+    size = spike.size
+    for t in range(spikes.shape[0]):
+        for n in range(size):
+            store(current, n, load(bias, n))
+        for e in range(offset[t], offset[t + 1]):
+            times = count[e]
+            if single:
+                current[source[e]] += times * weight[0, 0]
+            else:
+                column = weight[source[e]]
+                for n in range(size):
+                    store(current, n, load(current, n) + times * read(column, n))
+        slot = (clock + t) % RING
+        if weight_rec.shape[0] > 0:
+            for e in range(filled[slot]):
+                column = weight_rec[ring[slot, e]]
+                for n in range(size):
+                    store(current, n, load(current, n) + read(column, n))
+            filled[slot] = 0
+        advance(neuron, current, spike)
+        row = spikes[t]
+        for n in range(size):
+            store(row, n, load(spike, n))
+        if weight_rec.shape[0] > 0:
+            for n in range(size):
+                if spike[n] != 0:
+                    due = (clock + t + 1 + delay_rec[n]) % RING
+                    ring[due, filled[due]] = n
+                    filled[due] += 1
+        for k in range(len(trace)):
+            if trace[k].shape[0] > 0:
+                kept, now = trace[k][t], neuron.state[k]
+                for n in range(size):
+                    kept[n] = now[n]
+
+
+@cached
+def step_layer(neuron, current, spike):
+    """One network step of a layer's neurons, in place: what the Lava ProcessModels call."""
+    advance(neuron, current, spike)

@@ -1,0 +1,226 @@
+"""A whole network as compiled loops over events: one sample after the other, or one per thread.
+
+It needs neither Lava nor torch. A network is :class:`lava_1m1t1r.netx.description.NetDescription`, or anything with its attributes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import require
+from . import kernels
+from .neurons import Cuba, cuba, fresh, m1t1r
+
+MAX_COUNT = (1 << 15) - 1
+"""Largest number of spikes in a channel and step of the input."""
+
+
+class LayerRecord(NamedTuple):
+    """What one layer did. Arrays (B, T, N)."""
+
+    out: np.ndarray  # what leaves the layer: spikes as lava-dl's block gives them, or sums
+    spikes: np.ndarray | None  # of the neurons, in the step in which they fire
+    states: dict[str, np.ndarray]  # at the end of each step, by name
+
+
+class Result(NamedTuple):
+    """Output of a run."""
+
+    out: np.ndarray  # (B, T, C_out)
+    layers: tuple[LayerRecord, ...]  # of the layers that compute something; empty unless recorded
+
+
+class Events(NamedTuple):
+    """Input of a layer: see :mod:`.kernels`."""
+
+    offset: np.ndarray
+    source: np.ndarray
+    count: np.ndarray
+
+
+class FastNetwork:
+    """A network ready to run.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    floating : bool
+        Floating-point 1M1T1R neurons in place of fixed-point ones. CUBA neurons have no floating form.
+    """
+
+    def __init__(self, net: Any, floating: bool = False):
+        self.net = net
+        self.floating = bool(floating)
+        self.layers = tuple(FastLayer(layer, self.floating) for layer in net.active)
+        self.inputs, self.outputs = net.inputs, net.outputs
+
+    def run(self, frames: Any, record: str | None = None, threads: int | None = None) -> Result:
+        """Run samples from rest.
+
+        Parameters
+        ----------
+        frames : (B, T, C) int
+            Spike counts of each channel and step.
+        record : None or "all"
+            Whether to keep every layer's spikes and states.
+        threads : int, optional
+            Samples at a time; all cores when not given. Results do not depend on it.
+
+        Returns
+        -------
+        Result
+            ``out`` (B, T, C_out): uint8 spikes, or int32 sums (float states of a readout are not used).
+        """
+        require(record in (None, "all"), "record", "be None or 'all'", record)
+        frames = check_frames(frames, self.inputs)
+        batch, steps = frames.shape[:2]
+        threads = threads or os.cpu_count() or 1
+        records = [layer.empty(batch, steps, record == "all" or layer is self.layers[-1], record == "all") for layer in self.layers]
+        work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
+        if threads == 1 or batch == 1:
+            for b in range(batch):
+                work(b)
+        else:
+            work(0)  # compile once, not once per thread
+            with ThreadPoolExecutor(min(threads, batch - 1)) as pool:
+                list(pool.map(work, range(1, batch)))
+        return Result(records[-1].out, tuple(records) if record == "all" else ())
+
+    def _run_sample(self, frames: np.ndarray, records: Sequence[LayerRecord], b: int) -> None:
+        events = events_of(frames)
+        for layer, record in zip(self.layers, records, strict=True):
+            out = layer.start().run(events, frames.shape[0], record, b)
+            if layer is not self.layers[-1]:
+                events = events_of(out)
+
+
+class FastLayer:
+    """Constants of one layer, laid out for the kernels; :meth:`start` gives it memory."""
+
+    def __init__(self, layer: Any, floating: bool):
+        self.layer = layer
+        self.size, self.spiking = layer.size, layer.spiking
+        self.single = layer.kind == "input"
+        zeros = np.zeros(self.size, np.int32)
+        if layer.kind == "average":
+            group = layer.inputs // self.size
+            self.weight = np.repeat(np.eye(self.size, dtype=np.int16), group, axis=0)
+        elif self.single:
+            self.weight = np.asarray(layer.weight, np.int16).reshape(1, 1)
+        else:
+            self.weight = np.ascontiguousarray(layer.weight.T, np.int16)
+        self.weight_rec = np.zeros((0, self.size), np.int16)
+        if layer.weight_rec is not None:
+            self.weight_rec = np.ascontiguousarray(layer.weight_rec.T, np.int16)
+        self.delay = zeros if layer.delay is None else layer.delay
+        self.delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
+        self.bias = zeros if layer.bias is None else layer.bias
+        self.neuron, self.state_names = None, ()
+        if hasattr(layer.neuron, "step"):
+            self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating)
+            self.state_names = ("filament", "residue", "v_gate")
+        elif layer.neuron is not None:
+            require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")
+            to_voltage = None if self.single else layer.bias
+            n = layer.neuron
+            self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, to_voltage, self.size)
+            self.bias = self.bias if self.single else zeros
+            self.state_names = ("u", "v")
+
+    def start(self) -> LayerRun:
+        """A copy with memory of its own, at rest."""
+        return LayerRun(self)
+
+    def empty(self, batch: int, steps: int, out: bool, record: bool) -> LayerRecord:
+        """Arrays for what the layer will do."""
+        shape, nothing = (batch, steps, self.size), (batch, 0, self.size)
+        voltage = self.neuron is not None and not self.spiking
+        kind = np.uint8 if self.spiking else np.int32
+        states = {}
+        for name, state in zip(self.state_names, self.neuron.state if self.neuron is not None else (), strict=True):
+            states[name] = np.empty(shape if record or voltage else nothing, state.dtype)
+        spikes = None if self.neuron is None else np.empty(shape if record else nothing, np.uint8)
+        return LayerRecord(np.zeros(shape if out else nothing, kind), spikes, states)
+
+
+class LayerRun:
+    """A layer in use: its states, the recurrent spikes on their way, and the time."""
+
+    def __init__(self, fast: FastLayer):
+        self.fast = fast
+        self.clock = 0
+        if fast.neuron is None:
+            return
+        self.neuron = fresh(fast.neuron)
+        size = fast.size if fast.weight_rec.shape[0] else 0
+        self.ring = np.zeros((kernels.RING, size), np.int32)
+        self.filled = np.zeros(kernels.RING, np.int64)
+        self.current, self.spike = np.zeros(fast.size, np.int32), np.zeros(fast.size, np.int32)
+
+    def neurons(self, events: Events, steps: int, spikes: np.ndarray, trace: tuple[np.ndarray, ...]) -> None:
+        """Advance the neurons by ``steps`` into ``spikes`` (T, N) and ``trace``."""
+        f = self.fast
+        kernels.run_layer(
+            self.neuron,
+            *events,
+            f.weight,
+            f.single,
+            f.weight_rec,
+            f.delay_rec,
+            f.bias,
+            self.ring,
+            self.filled,
+            self.current,
+            self.spike,
+            self.clock,
+            spikes,
+            trace,
+        )
+        self.clock += steps
+
+    def run(self, events: Events, steps: int, record: LayerRecord, b: int) -> np.ndarray:
+        """Run sample ``b`` from the beginning into ``record``; returns its output (T, N)."""
+        f = self.fast
+        kept = record.out.shape[1] > 0
+        out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)
+        if f.neuron is None:
+            kernels.weigh(*events, f.weight, out)
+            return out
+        spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)
+        self.neurons(events, steps, spikes, tuple(states[b] for states in record.states.values()))
+        if f.spiking:
+            kernels.send(spikes, f.delay, out)
+        else:
+            out[:] = record.states["v"][b]
+        return out
+
+
+def events_of(frames: np.ndarray) -> Events:
+    """Events of one sample's frames (T, C)."""
+    total = int(np.count_nonzero(frames))
+    events = Events(np.empty(frames.shape[0] + 1, np.int64), np.empty(total, np.int32), np.empty(total, np.int32))
+    kernels.fill_events(frames, *events)
+    return events
+
+
+def check_frames(frames: Any, channels: int) -> np.ndarray:
+    """Frames as (B, T, C) uint8 or int16, contiguous; an error names what does not fit."""
+    frames = np.asarray(frames)
+    require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape)
+    require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape)
+    require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
+    require(frames.dtype.kind in "biuf", "frames", "hold numbers", frames.dtype)
+    if frames.dtype == np.bool_ or frames.dtype == np.uint8:
+        return np.ascontiguousarray(frames).view(np.uint8)
+    good = np.all(np.isfinite(frames)) and frames.min() >= 0 and frames.max() <= MAX_COUNT
+    require(good and np.all(frames == np.rint(frames)), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames)
+    return np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
+
+
+__all__ = ["Cuba", "Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]

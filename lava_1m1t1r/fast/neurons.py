@@ -1,0 +1,145 @@
+"""What a layer's neurons remember and read, as NamedTuples of arrays, and how each kind takes one network step.
+
+``advance(neuron, current, spike)`` steps all neurons of a layer in place: ``current`` (N,) int32 is the synaptic input in weight counts
+(1/64), ``spike`` (N,) int32 becomes 0 or 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from .. import noise
+from ..arithmetic import ACT_SHIFT
+from ..compiled import compiled, load, read, store
+from ..kernels import fixed_noisy_step, fixed_step, float_step, input_count
+from ..program import StepParams
+
+
+class FixedM1T1R(NamedTuple):
+    """1M1T1R neurons in register counts."""
+
+    state: Any  # filament, residue, gate: (N,) int32
+    generator: Any  # (N,) int64
+    v_in: Any  # (N,) int32, scratch
+    program: Any  # FixedProgram
+    v_max: int
+    substeps: int
+    noisy: bool
+
+
+class FloatM1T1R(NamedTuple):
+    """1M1T1R neurons in volt and shares of the gap."""
+
+    state: Any  # filament, residue, gate: (N,) float64
+    generator: Any
+    v_in: Any  # (N,) float64, scratch
+    program: Any  # FloatProgram
+    v_unit: float
+    v_in_max: float
+    substeps: int
+    noisy: bool
+
+
+class Cuba(NamedTuple):
+    """Lava's LIF in fixed point."""
+
+    state: Any  # u, v: (N,) int32
+    current_kept: Any  # (N,) int32, of 4096
+    voltage_kept: Any
+    bias: Any  # (N,) int32, to the voltage, aligned with it
+    threshold: int  # aligned with the voltage
+
+
+def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool) -> FixedM1T1R | FloatM1T1R:
+    """``size`` neurons at rest, with fresh generators."""
+    noisy = bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
+    generator = noise.start(seed, layer, size)
+    if floating:
+        state = tuple(np.zeros(size) for _ in range(3))
+        return FloatM1T1R(state, generator, np.zeros(size), step.floating(size), step.v_unit, step.v_in_max, step.substeps, noisy)
+    state = tuple(np.zeros(size, np.int32) for _ in range(3))
+    return FixedM1T1R(state, generator, np.zeros(size, np.int32), step.fixed(size), step.v_max_count, step.substeps, noisy)
+
+
+def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
+    """``size`` neurons at rest. Decays of 4096, threshold and bias in weight counts."""
+    per_neuron = [np.broadcast_to(np.asarray(4096 - np.asarray(d), np.int32), (size,)).copy() for d in (current_decay, voltage_decay)]
+    shifted = np.zeros(size, np.int32) if bias is None else np.asarray(bias, np.int32) << ACT_SHIFT
+    return Cuba(tuple(np.zeros(size, np.int32) for _ in range(2)), *per_neuron, shifted, int(threshold) << ACT_SHIFT)
+
+
+def fresh(neuron: Any) -> Any:
+    """The same neurons with memory of their own, as it is now: for one more sample at the same time."""
+    changes = {"state": tuple(s.copy() for s in neuron.state)}
+    if not isinstance(neuron, Cuba):
+        changes |= {"generator": neuron.generator.copy(), "v_in": neuron.v_in.copy()}
+    return neuron._replace(**changes)
+
+
+@compiled
+def _advance_fixed(neuron, current, spike):
+    for n in range(spike.size):
+        store(neuron.v_in, n, input_count(load(current, n), neuron.v_max))
+    filament, residue, gate = neuron.state
+    if neuron.noisy:
+        fixed_noisy_step(filament, residue, gate, neuron.generator, neuron.v_in, neuron.program, neuron.substeps, spike)
+    else:
+        fixed_step(filament, residue, gate, neuron.v_in, neuron.program, neuron.substeps, spike)
+
+
+@compiled
+def _advance_float(neuron, current, spike):
+    for n in range(spike.size):
+        neuron.v_in[n] = min(max(current[n] / (1 << ACT_SHIFT) * neuron.v_unit, 0.0), neuron.v_in_max)
+    filament, residue, gate = neuron.state
+    float_step(filament, residue, gate, neuron.generator, neuron.noisy, neuron.v_in, neuron.program, neuron.substeps, spike)
+
+
+_HALF = 1 << 23  # Loihi's states have 24 bits
+
+
+@compiled
+def _toward_zero(product):
+    # Lava shifts magnitudes: decays round toward zero.
+    return (abs(product) >> 12) * (1 if product > 0 else -1)
+
+
+@compiled
+def _advance_cuba(neuron, current, spike):
+    u, v = neuron.state
+    for n in range(spike.size):
+        new = _toward_zero(load(u, n) * read(neuron.current_kept, n)) + (load(current, n) << ACT_SHIFT)
+        # Lava wraps what leaves 24 bits, with its own edges: 2^23 stays, -2^23 wraps.
+        if new > _HALF:
+            new -= 2 * _HALF
+        elif new <= -_HALF:
+            new += 2 * _HALF
+        store(u, n, new)
+        volt = _toward_zero(load(v, n) * read(neuron.voltage_kept, n)) + new + read(neuron.bias, n)
+        volt = min(max(volt, 1 - _HALF), _HALF - 1)
+        fired = volt > neuron.threshold
+        store(v, n, 0 if fired else volt)
+        store(spike, n, 1 if fired else 0)
+
+
+def advance(neuron, current, spike):
+    """One network step of a layer, in place; see the module. Called from compiled code only."""
+    raise NotImplementedError("advance is compiled")
+
+
+@overload(advance)
+def _choose_advance(neuron, current, spike):
+    if not isinstance(neuron, types.NamedTuple):
+        return None
+    kind = neuron.instance_class
+    if kind is FixedM1T1R:
+        return lambda neuron, current, spike: _advance_fixed(neuron, current, spike)
+    if kind is FloatM1T1R:
+        return lambda neuron, current, spike: _advance_float(neuron, current, spike)
+    if kind is Cuba:
+        return lambda neuron, current, spike: _advance_cuba(neuron, current, spike)
+    return None

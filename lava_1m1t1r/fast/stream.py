@@ -1,0 +1,73 @@
+"""One step at a time, for live input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from . import kernels
+from .network import Events, FastNetwork, LayerRun, check_frames, events_of
+
+
+class Stream:
+    """A network that runs step by step, with the same outputs as :meth:`.FastNetwork.run`.
+
+    Parameters
+    ----------
+    network : FastNetwork or NetDescription
+        The network; it may be shared by any number of streams.
+    """
+
+    def __init__(self, network: Any):
+        self.network = network if isinstance(network, FastNetwork) else FastNetwork(network)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to rest, generators rewound."""
+        self.steps = 0
+        self._layers = [_StepLayer(layer.start()) for layer in self.network.layers]
+
+    def step(self, frame: Any) -> np.ndarray:
+        """Take the spike counts (C,) of one step; returns the output (C_out,) of that step."""
+        frame = np.asarray(frame)
+        require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
+        out = check_frames(frame[None, None], self.network.inputs)[0]
+        for layer in self._layers:
+            out = layer.step(events_of(out), self.steps)
+        self.steps += 1
+        return out[0].copy()
+
+    def states(self) -> list[dict[str, np.ndarray]]:
+        """States of each layer now, by name: views, to be read only."""
+        found = []
+        for layer in self._layers:
+            names = layer.run.fast.state_names
+            found.append(dict(zip(names, layer.run.neuron.state, strict=True)) if names else {})
+        return found
+
+
+class _StepLayer:
+    """A layer and the spikes that have not left it yet."""
+
+    def __init__(self, run: LayerRun):
+        self.run = run
+        size = run.fast.size
+        self.past = np.zeros((kernels.RING, size), np.uint8)
+        self.columns = np.arange(size)
+        self.spikes = np.zeros((1, size), np.uint8)
+        self.nothing = tuple(np.zeros((0, size), s.dtype) for s in run.neuron.state) if run.fast.neuron is not None else ()
+
+    def step(self, events: Events, now: int) -> np.ndarray:
+        fast = self.run.fast
+        if fast.neuron is None:
+            out = np.zeros((1, fast.size), np.int32)
+            kernels.weigh(*events, fast.weight, out)
+            return out
+        self.run.neurons(events, 1, self.spikes, self.nothing)
+        if not fast.spiking:
+            return self.run.neuron.state[1][None].copy()
+        sent = self.past[(now - 1 - fast.delay) % kernels.RING, self.columns][None]
+        self.past[now % kernels.RING] = self.spikes[0]
+        return sent

@@ -1,0 +1,129 @@
+"""A trained network as plain data: what a ``.net`` file says, in frozen dataclasses. Free of Lava and torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import ACT_SHIFT
+from ..program import StepParams
+
+WEIGHT_ONE = 1 << ACT_SHIFT
+"""Integer weight that lava-dl calls 1.0."""
+THRESHOLD_BITS = 17
+"""A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
+
+
+@dataclass(frozen=True, eq=False)
+class M1T1RNeuron:
+    """A layer of 1M1T1R neurons."""
+
+    step: StepParams
+    """Device and network step."""
+    seed: int = 0
+    """Of the stochastic neurons; (seed, layer index, neuron) starts a generator."""
+
+
+@dataclass(frozen=True, eq=False)
+class CubaNeuron:
+    """A layer of current-based leaky integrate-and-fire neurons, with Loihi's integers as lava-dl trains them."""
+
+    current_decay: Any
+    """Share of the current lost a step, in 1/4096: an int or (N,) int, 0 to 4096 (``iDecay``)."""
+    voltage_decay: Any
+    """Share of the voltage lost a step, in 1/4096: an int or (N,) int, 0 to 4096 (``vDecay``)."""
+    threshold: int
+    """Threshold, in weight counts (``vThMant``)."""
+
+    @property
+    def spikes(self) -> bool:
+        """False for lava-dl's readouts: the layer's output is then its voltage."""
+        return self.threshold < 1 << THRESHOLD_BITS
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer. N neurons (outputs), C inputs; weights and biases count 1/64."""
+
+    index: int
+    """Place in the file; numbers the noise."""
+    kind: str
+    """``input``, ``flatten``, ``dense``, ``dense_rec``, ``affine`` or ``average``."""
+    shape: tuple[int, ...]
+    """Shape of the output as in the file; N is its product."""
+    inputs: int
+    """C."""
+    weight: np.ndarray | None = None
+    """(N, C) int32; (1,) for an input layer: one weight for all channels."""
+    weight_rec: np.ndarray | None = None
+    """(N, N) int32, from the layer's own spikes."""
+    bias: np.ndarray | None = None
+    """(N,) int32, added every step: to the current of 1M1T1R and input neurons, to the voltage of dense CUBA neurons (as lava-dl)."""
+    delay: np.ndarray | None = None
+    """(N,) int32, 0 to 62: further steps that each neuron's spikes take to leave the layer."""
+    delay_rec: np.ndarray | None = None
+    """(N,) int32, 0 to 62: the recurrent input at step t is ``weight_rec @ s[t - 1 - delay_rec]``."""
+    neuron: M1T1RNeuron | CubaNeuron | None = None
+    """None: the output is the weighted sum itself."""
+
+    @property
+    def size(self) -> int:
+        """Number of neurons, or outputs, N."""
+        return int(np.prod(self.shape))
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the layer's output is spikes, one step after their cause."""
+        return isinstance(self.neuron, M1T1RNeuron) or (isinstance(self.neuron, CubaNeuron) and self.neuron.spikes)
+
+    @property
+    def computes(self) -> bool:
+        """False for layers that only name a shape."""
+        return self.weight is not None or self.kind == "average"
+
+
+@dataclass(frozen=True, eq=False)
+class NetDescription:
+    """A network: layers in the order of the signal."""
+
+    layers: tuple[Layer, ...]
+    version: int = 1
+    """Of the file's format; 1 also for files without one (lava-dl's)."""
+    source: str = ""
+    """Where it was read from, for messages."""
+
+    @cached_property
+    def active(self) -> tuple[Layer, ...]:
+        """The layers that compute something."""
+        return tuple(layer for layer in self.layers if layer.computes)
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels."""
+        return self.active[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels."""
+        return self.active[-1].size
+
+    @property
+    def dt(self) -> float | None:
+        """Network step [s]; None where no layer states one (lava-dl's files)."""
+        steps = [layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
+        return steps[0] if steps else None
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the output is spikes; otherwise weighted sums, group sums or voltages, as integers."""
+        return self.active[-1].spiking
+
+    def head(self, layers: int | None) -> NetDescription:
+        """The network of the first ``layers`` layers that compute something, or of all of them for None."""
+        if layers is None or layers >= len(self.active):
+            return self
+        last = self.active[layers - 1].index
+        return NetDescription(tuple(layer for layer in self.layers if layer.index <= last), self.version, self.source)

@@ -1,0 +1,341 @@
+"""The ``.net`` layout as data, with a reader that checks everything and a writer that leaves nothing half-written.
+
+The layout is that of lava-dl 0.6's netx: groups ``layer/0``, ``layer/1``, ...; every value is a dataset. :data:`KEYS` lists the keys.
+What netx does not know is added under new names: neurons of type ``1M1T1R`` (keys in :mod:`lava_1m1t1r.keys`), ``delayRec``, the
+layer types ``affine`` (a readout without neurons) and a working ``average``, and the format's ``version`` at the root.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import FormatError, InputError, require
+from ..keys import NEURON_TYPE, from_keys, to_keys
+from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+
+VERSION = 1
+"""Of the layout; files without ``version`` (lava-dl's) count as 1."""
+MAX_DELAY = 62
+"""Largest delay [steps]: lava-dl's, 6 bits."""
+ROOT_KEYS = {"layer", "version", "simulation"}
+
+
+class Key(NamedTuple):
+    """One dataset below ``layer/<i>/``."""
+
+    name: str
+    dtype: str  # "text", "int": whole numbers of any type, "neuron": a group
+    shape: str  # letters of Layer: N outputs, C inputs; "*" any, "" scalar
+    required: tuple[str, ...]  # kinds of layer that must have it
+    allowed: tuple[str, ...]  # kinds of layer that may have it
+    since: int  # version of the layout
+
+
+_SPIKING = ("dense", "dense_rec")
+_WEIGHTED = (*_SPIKING, "affine")
+KINDS = ("input", "flatten", *_WEIGHTED, "average")
+"""Layer types that are read; conv, pool, convT, unpool, concat and dense_comp of netx are refused."""
+KEYS = (
+    Key("type", "text", "", KINDS, KINDS, 1),
+    Key("shape", "int", "*", KINDS, KINDS, 1),
+    Key("inFeatures", "int", "", (), KINDS, 1),
+    Key("outFeatures", "int", "", (), KINDS, 1),
+    Key("weight", "int", "N C", _WEIGHTED, ("input", *_WEIGHTED), 1),
+    Key("weight_rec", "int", "N N", ("dense_rec",), ("dense_rec",), 1),
+    Key("bias", "int", "N", (), ("input", *_SPIKING), 1),
+    Key("delay", "int", "N", (), _SPIKING, 1),
+    Key("delayRec", "int", "N", (), ("dense_rec",), 1),
+    Key("neuron", "neuron", "", ("dense_rec",), ("input", *_SPIKING), 1),
+)
+_CUBA_TYPES = ("CUBA", "LOIHI")
+_CUBA_REQUIRED = ("iDecay", "vDecay", "vThMant")
+_CUBA_FIXED = {"refDelay": 1, "gradedSpike": 0, "weight_exp": 0, "messageBits": 0}  # other values mean another neuron
+
+
+def read(path: str | os.PathLike) -> NetDescription:
+    """Read and check a ``.net`` file, of this library or of lava-dl 0.6.
+
+    Raises
+    ------
+    FormatError
+        For anything that is not exactly understood. The text names file, layer and key.
+    """
+    import h5py
+
+    path = Path(path)
+    require(path.is_file(), f"net file {path}", "exist", "no such file", "Check the path.", error=FormatError)
+    try:
+        with h5py.File(path, "r") as file:
+            return _read_file(file, str(path))
+    except FormatError:
+        raise
+    except (OSError, RuntimeError, KeyError) as error:
+        raise FormatError(f"{path} must be an undamaged HDF5 file; reading it failed: {error}.") from error
+
+
+def _read_file(file: Any, path: str) -> NetDescription:
+    unknown = sorted(set(file) - ROOT_KEYS)
+    require(not unknown, f"{path}: {'/'.join(unknown[:1])}", "be a key of this format", unknown[:1], error=FormatError)
+    version = 1
+    if "version" in file:
+        version = int(_whole(file["version"], f"{path}: version", (1,)).item())
+    require(
+        1 <= version <= VERSION,
+        f"{path}: version",
+        f"be 1 to {VERSION}",
+        version,
+        "Update lava-1m1t1r to read a newer file.",
+        error=FormatError,
+    )
+    require("layer" in file, f"{path}: layer", "be present: it holds the network", sorted(file), error=FormatError)
+    groups = file["layer"]
+    names = sorted(groups, key=lambda name: (not name.isdigit(), len(name), name))
+    require(names, f"{path}: layer", "hold layers '0', '1', ...", names, error=FormatError)
+    for i, name in enumerate(names):
+        require(name == str(i), f"{path}: layer/{name}", f"be layer/{i}: layers are numbered without gaps", name, error=FormatError)
+    layers: list[Layer] = []
+    before: int | None = None
+    for i in range(len(names)):
+        layer = _read_layer(groups[str(i)], i, f"{path}: layer/{i}", before)
+        layers.append(layer)
+        before = layer.size
+    net = NetDescription(tuple(layers), version, path)
+    _check_network(net, path, FormatError)
+    return net
+
+
+def _check_network(net: NetDescription, where: str, error: type[Exception]) -> None:
+    require(net.active, where, "hold a layer that computes something", [layer.kind for layer in net.layers], error=error)
+    for layer in net.active[:-1]:
+        require(
+            layer.spiking,
+            f"{where}: layer/{layer.index}",
+            "be the last layer, because its output is not spikes",
+            layer.kind,
+            error=error,
+        )
+    steps = {layer.neuron.step.dt for layer in net.layers if isinstance(layer.neuron, M1T1RNeuron)}
+    require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
+
+
+def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer:
+    require(hasattr(group, "keys") and "type" in group, f"{where}/type", "be present", None, error=FormatError)
+    kind = _text(group["type"], f"{where}/type")
+    require(kind in KINDS, f"{where}/type", f"be one of {', '.join(KINDS)}", kind, error=FormatError)
+    known = {key.name: key for key in KEYS if kind in key.allowed}
+    for name in group:
+        require(name in known, f"{where}/{name}", f"be a key of a layer of type {kind!r}", name, error=FormatError)
+    for key in known.values():
+        if kind in key.required:
+            require(key.name in group, f"{where}/{key.name}", "be present", None, error=FormatError)
+    shape = tuple(int(n) for n in _whole(group["shape"], f"{where}/shape", None).reshape(-1))
+    require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
+    size = int(np.prod(shape))
+    if kind in _WEIGHTED:
+        weight = _weights(group["weight"], f"{where}/weight", (size, None))
+        inputs = weight.shape[1]
+    else:
+        weight, inputs = None, before if before is not None else size
+    require(
+        before is None or inputs == before,
+        f"{where}/weight" if kind in _WEIGHTED else f"{where}/shape",
+        f"fit the layer before it, which has {before} outputs",
+        inputs,
+        error=FormatError,
+    )
+    if kind in ("input", "flatten"):
+        require(size == inputs, f"{where}/shape", f"hold {inputs} values, as many as the layer before it has", shape, error=FormatError)
+    if kind == "average":
+        require(inputs % size == 0, f"{where}/shape", f"divide the {inputs} outputs of the layer before it", shape, error=FormatError)
+    for name, expected in (("inFeatures", inputs), ("outFeatures", size)):
+        if name in group:
+            given = _whole(group[name], f"{where}/{name}", (1,)).item()
+            require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
+    fields: dict[str, Any] = {"weight": weight}
+    if "neuron" in group:
+        fields["neuron"] = _read_neuron(group["neuron"], where, size)
+    elif kind == "dense":
+        kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
+    if kind == "input" and fields.get("neuron") is not None:
+        weight = _weights(group["weight"], f"{where}/weight", (1,)) if "weight" in group else np.array([64], np.int32)
+        fields["weight"] = weight
+    if kind in ("input", "affine"):
+        for name in ("weight", "bias", "delay"):
+            lonely = name in group and fields.get("neuron") is None and not (kind == "affine" and name == "weight")
+            require(not lonely, f"{where}/{name}", "come with a neuron", name, error=FormatError)
+    if "weight_rec" in group:
+        fields["weight_rec"] = _weights(group["weight_rec"], f"{where}/weight_rec", (size, size))
+    if "bias" in group:
+        fields["bias"] = _bias(group["bias"], f"{where}/bias", size)
+    for name, field in (("delay", "delay"), ("delayRec", "delay_rec")):
+        if name in group:
+            fields[field] = _delays(group[name], f"{where}/{name}", size)
+    return Layer(index, kind, shape, inputs, **fields)
+
+
+def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
+    keys = _flat(group, f"{where}/neuron")
+    require("type" in keys, f"{where}/neuron/type", "be present", None, error=FormatError)
+    kind = keys["type"]
+    if kind == NEURON_TYPE:
+        step, seed = from_keys(keys, where)
+        own = step.device.size
+        require(own in (None, size), f"{where}/neuron/device", f"hold numbers or {size} values", own, error=FormatError)
+        try:
+            step.fixed(size)
+        except InputError as error:
+            raise FormatError(f"{where}/neuron: {error}") from error
+        return M1T1RNeuron(step, seed)
+    require(kind in _CUBA_TYPES, f"{where}/neuron/type", f"be {NEURON_TYPE!r}, 'CUBA' or 'LOIHI'", kind, error=FormatError)
+    for key in keys:
+        known = key == "type" or key in _CUBA_REQUIRED or key in _CUBA_FIXED
+        require(known, f"{where}/neuron/{key}", "be a key of a CUBA neuron", key, error=FormatError)
+    for key in _CUBA_REQUIRED:
+        require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
+    for key, only in _CUBA_FIXED.items():
+        if key in keys:
+            value = np.asarray(keys[key])
+            good = value.dtype.kind in "biuf" and np.all(value == only)
+            require(good, f"{where}/neuron/{key}", f"be {only}: other values are not supported", keys[key], error=FormatError)
+    decays = []
+    for key in ("iDecay", "vDecay"):
+        value = _whole(keys[key], f"{where}/neuron/{key}", None).reshape(-1)
+        require(value.size in (1, size), f"{where}/neuron/{key}", f"hold 1 or {size} values", value.shape, error=FormatError)
+        require(value.min() >= 0 and value.max() <= 4096, f"{where}/neuron/{key}", "be 0 to 4096", value, error=FormatError)
+        decays.append(int(value[0]) if value.size == 1 else value.astype(np.int32))
+    threshold = int(_whole(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
+    require(0 <= threshold < 1 << 18, f"{where}/neuron/vThMant", "have at most 18 bits", threshold, error=FormatError)
+    return CubaNeuron(*decays, threshold)
+
+
+def _flat(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
+    """Datasets of a group and its groups as one dict of ``group/name``."""
+    require(hasattr(group, "keys"), where, "be a group", group, error=FormatError)
+    flat: dict[str, Any] = {}
+    for name, value in group.items():
+        if hasattr(value, "keys"):
+            flat.update(_flat(value, f"{where}/{name}", f"{prefix}{name}/"))
+        else:
+            raw = value[()]
+            kind = getattr(raw, "dtype", None)
+            text = isinstance(raw, (bytes, str)) or (kind is not None and kind.kind in "SO")
+            flat[prefix + name] = _text(value, f"{where}/{name}") if text else raw
+    return flat
+
+
+def _text(dataset: Any, where: str) -> str:
+    """A scalar string, or an array of one: lava-dl writes S10, (1,)."""
+    raw = np.asarray(dataset[()]).reshape(-1)
+    require(raw.size == 1 and isinstance(raw[0], (bytes, str)), where, "be one string", raw, error=FormatError)
+    return raw[0].decode("ascii", "replace") if isinstance(raw[0], bytes) else str(raw[0])
+
+
+def _whole(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
+    """Whole numbers as int64; shape (1,) takes scalars too, None in a shape takes any size."""
+    raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
+    require(raw.dtype.kind in "biuf" and raw.size > 0, where, "hold numbers", raw, error=FormatError)
+    require(np.all(np.isfinite(raw)), where, "be finite", raw, error=FormatError)
+    require(np.all(raw == np.rint(raw)) and np.all(np.abs(raw) < 2**31), where, "hold whole numbers", raw, error=FormatError)
+    if shape is not None:
+        if raw.ndim == 0:
+            raw = raw.reshape(1)
+        fits = raw.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, raw.shape, strict=True))
+        require(fits, where, f"have shape {tuple('any' if n is None else n for n in shape)}", raw.shape, error=FormatError)
+    return raw.astype(np.int64)
+
+
+def _weights(dataset: Any, where: str, shape: tuple) -> np.ndarray:
+    raw = np.asarray(dataset[()]) if not hasattr(dataset, "keys") else None
+    require(raw is not None, where, "be a dataset of real weights", "a group", error=FormatError)
+    if raw.ndim == 1 and len(shape) == 2:  # netx takes flattened weights too
+        require(raw.size % shape[0] == 0, where, f"hold a multiple of {shape[0]} values", raw.shape, error=FormatError)
+        raw = raw.reshape(shape[0], -1)
+    elif raw.size == 1 and shape == (1,):
+        raw = raw.reshape(1)
+    weight = _whole(raw, where, shape)
+    even = np.all(weight % 2 == 0)
+    low, high = (-256, 254) if even else (-128, 127)
+    require(
+        weight.min() >= low and weight.max() <= high,
+        where,
+        "fit 8 signed bits: even numbers from -256 to 254, or any from -128 to 127",
+        (int(weight.min()), int(weight.max())),
+        "Quantise the weights as lava-dl does.",
+        error=FormatError,
+    )
+    return _frozen(weight)
+
+
+def _bias(dataset: Any, where: str, size: int) -> np.ndarray:
+    bias = _whole(dataset, where, None).reshape(-1)
+    require(bias.size in (1, size), where, f"hold 1 or {size} values", bias.shape, error=FormatError)
+    require(np.all(np.abs(bias) < 1 << 12), where, "have at most 13 signed bits", bias, error=FormatError)
+    return _frozen(np.broadcast_to(bias, (size,)))
+
+
+def _delays(dataset: Any, where: str, size: int) -> np.ndarray:
+    delay = _whole(dataset, where, None).reshape(-1)
+    require(delay.size in (1, size), where, f"hold 1 or {size} values, one a neuron", delay.shape, error=FormatError)
+    require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
+    return _frozen(np.broadcast_to(delay, (size,)))
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    values = np.ascontiguousarray(values, np.int32)
+    values.flags.writeable = False
+    return values
+
+
+def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> None:
+    """Write a network as a ``.net`` file that :func:`read` reads back; the file appears complete or not at all.
+
+    Raises
+    ------
+    FormatError
+        If the description breaks a rule of the format: what is written is read back before it appears.
+    """
+    import h5py
+
+    path = Path(path)
+    layers = net.layers if isinstance(net, NetDescription) else tuple(net)
+    require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        with h5py.File(temporary, "w") as file:
+            file["version"] = VERSION
+            for i, layer in enumerate(layers):
+                _write_layer(file.create_group(f"layer/{i}"), layer)
+        read(temporary)
+        os.replace(temporary, path)
+    except FormatError as error:
+        raise FormatError(str(error).replace(temporary, str(path))) from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _write_layer(group: Any, layer: Layer) -> None:
+    group.create_dataset("type", (1,), "S10", [layer.kind.encode("ascii")])
+    group["shape"] = np.array(layer.shape)
+    if layer.kind in _WEIGHTED:
+        group["inFeatures"], group["outFeatures"] = layer.inputs, layer.size
+    for name, value in (("weight", layer.weight), ("weight_rec", layer.weight_rec)):
+        if value is not None:
+            group[name] = np.asarray(value, np.float32)  # lava-dl's type
+    for name, value in (("bias", layer.bias), ("delay", layer.delay), ("delayRec", layer.delay_rec)):
+        if value is not None:
+            group[name] = np.asarray(value)
+    if isinstance(layer.neuron, M1T1RNeuron):
+        for key, value in to_keys(layer.neuron.step, layer.neuron.seed).items():
+            group[f"neuron/{key}"] = value
+    elif isinstance(layer.neuron, CubaNeuron):
+        neuron = layer.neuron
+        keys = {"iDecay": neuron.current_decay, "vDecay": neuron.voltage_decay, "vThMant": neuron.threshold}
+        for key, value in {"type": "CUBA", **keys, "refDelay": 1, "gradedSpike": False}.items():
+            group[f"neuron/{key}"] = value

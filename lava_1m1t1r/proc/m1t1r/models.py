@@ -1,0 +1,98 @@
+"""ProcessModels of the 1M1T1R neuron: the library's compiled network step, in floating and in fixed point.
+
+Lava runs this file as a top-level module, so its imports are absolute, and a model class must stand in it.
+"""
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from lava_1m1t1r.arithmetic import ACT_SHIFT
+from lava_1m1t1r.fast.kernels import step_layer
+from lava_1m1t1r.fast.neurons import m1t1r
+from lava_1m1t1r.proc.m1t1r.process import M1T1R
+
+
+class AbstractPyM1T1RModel(PyLoihiProcessModel):
+    """What both number systems share: input, reset, output."""
+
+    floating = False
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.interval = proc_params["reset_interval"]
+        self.offset = proc_params["reset_offset"]
+        self.rewind = proc_params["rewind"]
+        self.drop_last = proc_params["drop_last"]
+        self.neuron = None
+
+    def _start(self):
+        """Join the Vars, which exist by now, to the compiled step: it works on their memory."""
+        size = self.filament.size
+        neuron = m1t1r(self.proc_params["step"], size, 0, 0, self.floating)
+        states = tuple(var.reshape(-1) for var in (self.filament, self.residue, self.v_gate))
+        self.neuron = neuron._replace(state=states, generator=self.generator.reshape(-1))
+        self.spike = np.zeros(size, np.int32)
+        self.first_generator = self.generator.copy()
+
+    def _is_at(self, offset):
+        return self.interval is not None and self.time_step % self.interval == offset % self.interval
+
+    def run_spk(self):
+        """One network step."""
+        if self.neuron is None:
+            self._start()
+        a_in = self.a_in.recv()
+        if self._is_at(self.offset):
+            for var in (self.filament, self.residue, self.v_gate):
+                var[...] = 0
+            if self.rewind:
+                self.generator[...] = self.first_generator
+        step_layer(self.neuron, self.current(a_in).reshape(-1), self.spike)
+        if self.drop_last and self._is_at(self.offset - 1):
+            self.spike[:] = 0
+        self.s_out.send(self.spike.reshape(self.filament.shape))
+
+
+@implements(proc=M1T1R, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyM1T1RModelFloat(AbstractPyM1T1RModel):
+    """Floating point: states in shares of the gap and volt."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    filament: np.ndarray = LavaPyType(np.ndarray, float)
+    residue: np.ndarray = LavaPyType(np.ndarray, float)
+    v_gate: np.ndarray = LavaPyType(np.ndarray, float)
+    generator: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=32)
+    bias: np.ndarray = LavaPyType(np.ndarray, float)
+
+    floating = True
+
+    def current(self, a_in):
+        """Synaptic input with the bias, in 1/64 units."""
+        return (a_in / self.proc_params["a_in_scale"] + self.bias) * (1 << ACT_SHIFT)
+
+
+@implements(proc=M1T1R, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyM1T1RModelFixed(AbstractPyM1T1RModel):
+    """Fixed point: states in register counts, bit for bit as every other realisation (FIXED_POINT.md)."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+    filament: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    residue: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    v_gate: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    generator: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=32)
+    bias: np.ndarray = LavaPyType(np.ndarray, float)
+
+    def current(self, a_in):
+        """Synaptic input with the bias, in 1/64 units."""
+        return (a_in + np.rint(self.bias * (1 << ACT_SHIFT))).astype(np.int32)

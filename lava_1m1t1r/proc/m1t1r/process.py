@@ -1,0 +1,174 @@
+"""The 1M1T1R neuron as a Lava Process."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess, LogConfig
+from lava.magma.core.process.variable import Var
+
+from lava_1m1t1r import noise
+from lava_1m1t1r.errors import require
+from lava_1m1t1r.fast.warm import warm
+from lava_1m1t1r.params import DeviceParams
+from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
+
+LARGEST_BIAS = 1 << 12
+"""Biases are 13-bit signed numbers of 1/64 unit."""
+
+
+class M1T1R(AbstractProcess):
+    """A layer of 1M1T1R neurons: diffusive memristor, transistor, control resistor.
+
+    The equations are those of :mod:`lava_1m1t1r.dynamics`; all parameters are physical, and the ProcessModel converts them. Spikes
+    (``s_out``) are 0 or 1: the gate voltage rose above ``v_th`` in this step.
+
+    ``a_in`` under the tag ``fixed_pt`` counts 1/64 of ``v_unit``: integer weights as lava-dl trains them (64 is its 1.0). Under
+    ``floating_pt`` it counts ``v_unit / a_in_scale``: whole units by default, as lava-dl's real-valued weights do; with
+    ``a_in_scale=64`` a graph with integer weights runs unchanged under both tags (so do networks from files).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the layer; N neurons in all.
+    params : DeviceParams, optional
+        The device, Table 1 of the paper when not given. Fields may be arrays of ``shape`` or of (N,).
+    dt : float
+        Network step [s].
+    substeps : int
+        Substeps of a step. More: closer to the device, slower.
+    v_unit : float
+        Input voltage of one unit [V].
+    v_in_max : float
+        Input voltages are clipped to [0, v_in_max] [V].
+    seed : int, optional
+        Of stochastic devices. None draws one; it is then in ``self.seed``.
+    layer : int
+        Numbers the layer for the noise: neuron n starts from (seed, layer, n).
+    bias : float or array
+        Constant input [units of v_unit]; the fixed-point model rounds it to 1/64.
+    a_in_scale : float
+        Counts of ``a_in`` in one unit, floating point only.
+    reset_interval : int, optional
+        Every so many steps the states go back to rest; None: never. Equal to a fresh runtime.
+    reset_offset : int
+        Resets happen before the steps with ``time_step % reset_interval == reset_offset % reset_interval``. Lava's first step has
+        number 1, so the default makes samples of steps 1 to interval, interval + 1 to 2 interval, ...; use 2 for neurons behind a
+        Dense, whose input comes one step late.
+    rewind : bool
+        Whether a reset also rewinds the generators of stochastic devices.
+    drop_last : bool
+        Send no spikes in the step before a reset. Behind a Dense those would reach only the next sample.
+
+    Attributes
+    ----------
+    a_in : InPort
+    s_out : OutPort
+    filament, residue, v_gate : Var of shape
+        States. ``floating_pt``: shares of the gap [1] and volt; ``fixed_pt``: register counts (2^22 is the whole gap, 2^18 one
+        ``v_unit``).
+    generator : Var of shape
+        Random-number generators.
+    step : StepParams
+        Device and step.
+
+    Raises
+    ------
+    InputError
+        For a value out of range; the text names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        params: DeviceParams | None = None,
+        dt: float = 1e-3,
+        substeps: int = SUBSTEPS,
+        v_unit: float = V_UNIT,
+        v_in_max: float = V_IN_MAX,
+        seed: int | None = None,
+        layer: int = 0,
+        bias: Any = 0.0,
+        a_in_scale: float = 1.0,
+        reset_interval: int | None = None,
+        reset_offset: int = 1,
+        rewind: bool = True,
+        drop_last: bool = False,
+        name: str | None = None,
+        log_config: LogConfig | None = None,
+    ) -> None:
+        shape = _checked_shape(shape)
+        params = DeviceParams() if params is None else params
+        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
+        size = int(np.prod(shape))
+        _check_arrays(params, shape, size)
+        step.fixed(size)  # rates that do not fit the registers are an error here, not in the middle of a run
+        require(seed is None or _is_whole(seed, 0), "M1T1R.seed", "be a whole number >= 0, or None", seed)
+        require(_is_whole(layer, 0) and layer < 1 << 16, "M1T1R.layer", "be a whole number from 0 to 65535", layer)
+        require(_is_number(a_in_scale) and a_in_scale > 0, "M1T1R.a_in_scale", "be a number > 0", a_in_scale)
+        require(
+            reset_interval is None or _is_whole(reset_interval, 1),
+            "M1T1R.reset_interval",
+            "be a whole number >= 1, or None",
+            reset_interval,
+        )
+        require(_is_whole(reset_offset, 0), "M1T1R.reset_offset", "be a whole number >= 0", reset_offset)
+        bias = _checked_bias(bias, shape, size)
+        seed = secrets.randbits(31) if seed is None else int(seed)
+        super().__init__(
+            shape=shape,
+            step=step,
+            a_in_scale=float(a_in_scale),
+            reset_interval=None if reset_interval is None else int(reset_interval),
+            reset_offset=int(reset_offset),
+            rewind=bool(rewind),
+            drop_last=bool(drop_last),
+            name=name,
+            log_config=log_config,
+        )
+        self.step = step
+        self.seed = seed
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+        self.filament = Var(shape=shape, init=0)
+        self.residue = Var(shape=shape, init=0)
+        self.v_gate = Var(shape=shape, init=0)
+        self.generator = Var(shape=shape, init=noise.start(seed, int(layer), size).reshape(shape))
+        self.bias = Var(shape=shape, init=bias)
+        # Lava's processes are forked from this one and then share the compiled code.
+        warm()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    good = isinstance(shape, (tuple, list)) and len(shape) > 0 and all(_is_whole(n, 1) for n in shape)
+    require(good, "M1T1R.shape", "be a tuple of sizes >= 1", shape, "One layer of 256 neurons has shape (256,).")
+    return tuple(int(n) for n in shape)
+
+
+def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
+    require(isinstance(params, DeviceParams), "M1T1R.params", "be a DeviceParams", params)
+    for name, value in params.as_dict().items():
+        fits = not isinstance(value, np.ndarray) or value.shape in ((size,), shape)
+        require(fits, f"DeviceParams.{name}", f"be a number or have the layer's shape {shape} or ({size},)", np.shape(value))
+
+
+def _checked_bias(bias: Any, shape: tuple[int, ...], size: int) -> np.ndarray:
+    try:
+        values = np.asarray(bias, np.float64)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    good = values.shape in ((), (size,), shape) and np.all(np.abs(values * 64) < LARGEST_BIAS)
+    require(good, "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {LARGEST_BIAS // 64}", bias)
+    return np.broadcast_to(values.reshape(shape) if values.ndim else values, shape).copy()
