@@ -63,8 +63,9 @@ def _growth(drive: float, x: float, p: Any) -> float:
 @numba.njit
 def resistance(x: float, p: Any) -> float:
     """Memristor resistance R_d [ohm] at total length x, eq. (S4)."""
+    # exp - 1 and not expm1, which is slow: rounding leaves r_off * 1e-18, far below r_on.
     u = min(max(x, 0.0), 1.0)
-    return p.r_on * u + p.off_scale * expm1((1.0 - u) * p.per_lam)
+    return p.r_on * u + p.off_scale * (exp((1.0 - u) * p.per_lam) - 1.0)
 
 
 @numba.njit

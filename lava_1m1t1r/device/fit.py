@@ -1,0 +1,164 @@
+"""Fit the parameters of a device to measurements, and say which of them the data cannot tell apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import require
+from ..params import DeviceParams
+from .measurement import Measurement, predicted
+
+FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
+"""What is usually fitted: growth, the three rates of loss, and the steepness of the field law."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Result of :func:`fit`."""
+
+    params: DeviceParams
+    free: tuple[str, ...]
+    """Names of the fitted parameters, (P,)."""
+    measurements: tuple[Measurement, ...]
+    predictions: np.ndarray
+    """What the fitted device gives, (M,), in the units of the measurements."""
+    residuals: np.ndarray
+    """(prediction - measurement) / tolerance, (M,)."""
+    jacobian: np.ndarray
+    """Change of the residuals per relative change of a parameter, (M, P)."""
+    evaluations: int
+
+    @property
+    def cost(self) -> float:
+        """Half the sum of the squared residuals."""
+        return float(0.5 * np.sum(self.residuals**2))
+
+    @property
+    def singular_values(self) -> np.ndarray:
+        """Of the Jacobian, largest first, (min(M, P),). A direction with a value s is known to a relative 1 / s."""
+        return np.linalg.svd(self.jacobian, compute_uv=False)
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Correlation of the fitted parameters, (P, P): near +-1, the data tell only a combination of the two."""
+        covariance = np.linalg.pinv(self.jacobian.T @ self.jacobian)
+        width = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+        return covariance / np.outer(width, width)
+
+    def undetermined(self, relative: float = 0.3) -> list[dict[str, float]]:
+        """Return the combinations of parameters known to less than ``relative``, as exponents by name, the vaguest first.
+
+        Multiplying each parameter by ``k ** exponent`` leaves every measurement nearly as it is.
+        """
+        _, values, directions = np.linalg.svd(self.jacobian, full_matrices=True)
+        values = np.concatenate((values, np.zeros(len(directions) - len(values))))
+        vague = [i for i in np.argsort(values) if values[i] * relative < 1.0]
+        return [dict(zip(self.free, np.round(directions[i], 3).tolist(), strict=True)) for i in vague]
+
+    def report(self) -> str:
+        """Return the fit as a table of text."""
+        lines = [f"{'quantity':<18}{'R_c [ohm]':>11}{'gap [s]':>9}{'measured':>12}{'fitted':>12}{'residual':>9}"]
+        for m, value, r in zip(self.measurements, self.predictions, self.residuals, strict=True):
+            lines.append(f"{m.quantity:<18}{m.r_control:>11.3g}{m.gap:>9.3g}{m.value:>12.5g}{value:>12.5g}{r:>9.2f}")
+        lines.append("parameters: " + ", ".join(f"{n} = {getattr(self.params, n):.5g}" for n in self.free))
+        lines.append("singular values: " + ", ".join(f"{s:.3g}" for s in self.singular_values))
+        for combination in self.undetermined():
+            lines.append("not told apart by these data: " + ", ".join(f"{n}^{e:+.2f}" for n, e in combination.items()))
+        return "\n".join(lines)
+
+
+def fit(
+    p: DeviceParams,
+    measurements: Sequence[Measurement],
+    free: Sequence[str] = FREE,
+    span: float = 3.0,
+    search: int = 0,
+    seed: int = 0,
+    rtol: float = 1e-4,
+    progress: bool = False,
+) -> Fit:
+    """Fit ``free`` parameters of ``p`` to measurements, in their logarithms.
+
+    A global search (differential evolution) where ``search`` asks for it, then least squares from the best point (trust region).
+    Trains lock to the stimulus, so their mean intervals move in small jumps; finite differences therefore step by 2 %.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        Starting point; fields not named in ``free`` stay.
+    measurements : sequence of Measurement
+        At least one.
+    free : sequence of str
+        Fields to fit.
+    span : float
+        Each may change by this factor, up or down.
+    search : int
+        Generations of the global search, of 8 members per parameter each; 0: none.
+    seed : int
+        Of the search.
+    rtol : float
+        Of the integrator: converge before fitting.
+    progress : bool
+        Show a bar over the evaluations.
+
+    Returns
+    -------
+    Fit
+    """
+    from scipy.optimize import differential_evolution, least_squares
+
+    measurements, free = tuple(measurements), tuple(free)
+    require(measurements, "fit.measurements", "hold at least one", measurements)
+    require(span > 1, "fit.span", "be > 1", span)
+    names = [f.name for f in dataclasses.fields(p)]
+    for name in free:
+        require(name in names, "fit.free", "name fields of DeviceParams", name)
+        value = getattr(p, name)
+        require(np.isscalar(value) and 0 < value < np.inf, f"fit: start of {name}", "be a number > 0", value)
+    start = np.log([getattr(p, name) for name in free])
+    bounds = (start - np.log(span), start + np.log(span))
+    bar = tqdm(desc="fit", unit=" evaluations", disable=not progress)
+
+    def device(u: np.ndarray) -> DeviceParams:
+        return dataclasses.replace(p, **dict(zip(free, np.exp(u).tolist(), strict=True)))
+
+    def values(u: np.ndarray) -> np.ndarray:
+        bar.update()
+        q = device(u)
+        return np.array([predicted(q, m, rtol) for m in measurements])
+
+    measured = np.array([m.value for m in measurements])
+    tolerance = np.array([m.tolerance for m in measurements])
+
+    def residuals(u: np.ndarray) -> np.ndarray:
+        return (values(u) - measured) / tolerance
+
+    u = start
+    if search:
+        found = differential_evolution(
+            lambda v: float(np.sum(np.minimum(residuals(v) ** 2, 100.0))),
+            list(zip(*bounds, strict=True)),
+            maxiter=search,
+            popsize=8,
+            seed=seed,
+            x0=start,
+            polish=False,
+            tol=0.0,
+        )
+        u = found.x
+    solution = least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=0.02 / np.maximum(np.abs(u), 1e-3))
+    # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
+    best = solution.x if solution.cost <= 0.5 * np.sum(residuals(u) ** 2) else u
+    jacobian = np.empty((len(measurements), len(free)))
+    for i in range(len(free)):
+        step = np.zeros(len(free))
+        step[i] = 0.02
+        jacobian[:, i] = (residuals(best + step) - residuals(best - step)) / 0.04
+    predictions = values(best)
+    bar.close()
+    return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, bar.n)

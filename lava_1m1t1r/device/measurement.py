@@ -1,0 +1,161 @@
+"""What was measured on a device, as rows: a protocol, the quantity read off, its value. And the same read off a simulation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import floor, nan
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FormatError, require
+from ..params import DeviceParams
+from . import stimulus
+from .simulate import simulate
+from .trace import Trace
+
+COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row: a train of ``count`` pulses and a number read off the device's response."""
+
+    quantity: str
+    """A key of :data:`QUANTITIES`."""
+    volt: float
+    """Height of the pulses [V]."""
+    width: float
+    """Length of a pulse [s]."""
+    gap: float
+    """Rest after a pulse [s]."""
+    count: int
+    """Number of pulses."""
+    value: float
+    """What was measured, in the unit of the quantity."""
+    tolerance: float
+    """How well it is known, same unit: residuals are counted in it."""
+    r_control: float = nan
+    """R_c of this row [ohm], where it differs from the device's; else nan."""
+
+    def __post_init__(self) -> None:
+        require(self.quantity in QUANTITIES, "Measurement.quantity", f"be among {', '.join(QUANTITIES)}", self.quantity)
+        for name in ("volt", "width", "gap", "tolerance"):
+            value = getattr(self, name)
+            require(np.isfinite(value) and value > 0, f"Measurement.{name}", "be > 0 and finite", value)
+        require(self.count >= 1, "Measurement.count", "be >= 1", self.count)
+
+    def stimulus(self) -> stimulus.Stimulus:
+        """Return the train."""
+        return stimulus.train(self.volt, self.width, self.gap, int(self.count))
+
+    def device(self, p: DeviceParams) -> DeviceParams:
+        """Return ``p`` with the R_c of this row."""
+        return p if np.isnan(self.r_control) else replace(p, r_control=self.r_control)
+
+
+def _first(times: np.ndarray, otherwise: float) -> float:
+    return float(times[0]) if times.size else otherwise
+
+
+def _first_spike(m: Measurement, t: Trace) -> float:
+    return _first(t.spike_times(), 2.0 * t.duration)
+
+
+def _first_turn_on(m: Measurement, t: Trace) -> float:
+    return _first(t.turn_on_times(), 2.0 * t.duration)
+
+
+def _pulses(m: Measurement, t: Trace) -> float:
+    # Counts the pulse that fires as the share of it that was needed, so that the number is continuous in the parameters.
+    on = _first_turn_on(m, t)
+    period = m.width + m.gap
+    return floor(on / period) + min((on % period) / m.width, 1.0)
+
+
+def _mean_interval(m: Measurement, t: Trace) -> float:
+    spikes = t.spike_times()
+    return float(np.mean(np.diff(spikes))) if spikes.size > 2 else t.duration
+
+
+def _shortening(m: Measurement, t: Trace) -> float:
+    on, second = t.turn_on_times(), m.width + m.gap
+    before = _first(on[on < m.width], m.width)
+    return before - (_first(on[on >= second * (1 - 1e-12)], second + m.width) - second)
+
+
+QUANTITIES = {
+    "first_spike": _first_spike,
+    "first_turn_on": _first_turn_on,
+    "pulses_to_turn_on": _pulses,
+    "mean_interval": _mean_interval,
+    "shortening": _shortening,
+}
+"""What can be read off: times [s] of the first output spike and of the first turn-on; pulses needed to the first turn-on [1];
+mean inter-spike interval [s]; how much earlier in its pulse the second pulse's turn-on comes than the first one's [s]."""
+
+
+def predicted(p: DeviceParams, m: Measurement, rtol: float = 1e-4) -> float:
+    """Return what the device ``p`` gives for the row ``m``, without noise."""
+    quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+    trace = simulate(m.device(quiet), m.stimulus(), record="events", seed=0, rtol=rtol)
+    return QUANTITIES[m.quantity](m, trace)
+
+
+def read_csv(path: str | Path) -> list[Measurement]:
+    """Read measurements from a CSV file with the columns of :data:`COLUMNS`, SI units; ``r_control`` may be empty.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing or a row does not parse. The text names file, line and column.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
+        require(not absent, str(path), f"have the columns {', '.join(COLUMNS)}", f"without {absent}", error=FormatError)
+        rows = []
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            try:
+                numbers = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
+                rows.append(Measurement(row["quantity"], **{**numbers, "count": int(numbers["count"])}))
+            except (TypeError, ValueError) as error:
+                raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}") from error
+    require(rows, str(path), "hold at least one row", "none", error=FormatError)
+    return rows
+
+
+def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:
+    """Write measurements so that :func:`read_csv` reads them."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for m in rows:
+            values = [getattr(m, c) for c in COLUMNS]
+            writer.writerow(["" if isinstance(v, float) and np.isnan(v) else v for v in values])
+
+
+def figure_2e_4d() -> list[Measurement]:
+    """First spike of Fig. 2e and mean intervals of Fig. 4d of Zhao et al. 2025 over R_c; 4.0 and 8.0 ms were read off the figure."""
+    rows = [Measurement("first_spike", 0.8, 1e-3, 1e-3, 200, 88e-3, 4.4e-3, 250e6)]
+    for r, interval, share in ((50e6, 2.25e-3, 0.15), (100e6, 2.3e-3, 0.15), (250e6, 4e-3, 0.1), (500e6, 8e-3, 0.1), (1e9, 23.8e-3, 0.1)):
+        rows.append(Measurement("mean_interval", 0.8, 1e-3, 1e-3, 500, interval, share * interval, r))
+    return rows
+
+
+def figure_3b() -> list[Measurement]:
+    """Pulses before the first spike of Fig. 3b of Zhao et al. 2025 over the gap; read off the figure."""
+    counts = ((0.4e-3, 140), (0.6e-3, 160), (0.8e-3, 180), (1.0e-3, 215), (1.2e-3, 260))
+    # The continuous count of a pulse lies on average half a pulse below the whole number that is read.
+    return [Measurement("pulses_to_turn_on", 0.9, 1e-3, gap, 500, n - 0.5, 0.03 * n) for gap, n in counts]
+
+
+def figure_4ab() -> list[Measurement]:
+    """First integration and the second one's shortening of Figs. 4a and 4b of Zhao et al. 2025 over the gap."""
+    rows = [Measurement("first_turn_on", 2.0, 20e-3, 1.0, 1, 13e-3, 0.39e-3)]
+    for gap, shorter in ((3e-3, 5.7e-3), (30e-3, 4.5e-3), (80e-3, 3.2e-3), (0.2, 2.4e-3), (1.0, 0.2e-3)):
+        rows.append(Measurement("shortening", 2.0, 20e-3, gap, 2, shorter, 0.4e-3))
+    return rows
