@@ -1,0 +1,328 @@
+"""How far a network step is from the device it stands for, and which neurons of a layer would stay silent or latch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arithmetic import ACT_SHIFT
+from .errors import InputError, require
+from .network import CompiledNeurons
+from .params import DeviceParams
+from .program import StepParams
+from .quantisation import DRAIN_TIMES, activity, drain_steps, longest_true
+from .reference import Traces
+
+STEPS = 1000
+TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
+LEVELS = 96  # constant voltages tried for where firing and latching begin
+COMPARED = 16  # neurons of a recorded layer that are also run at the device level
+TOLERANCE = 0.05  # of first spike and rate, for a recommended number of substeps
+SUBSTEPS = (1, 2, 4, 8, 16)
+
+
+class Response(NamedTuple):
+    """What a neuron did under a probe; means over its trains. None: no such spike."""
+
+    first_spike: float | None  # s
+    isi: float | None  # s, mean
+    rate: float  # Hz
+    latched: bool
+
+
+class Probe(NamedTuple):
+    """One stimulus at the device level and in network steps."""
+
+    name: str
+    device: Response
+    step: Response
+
+    @property
+    def first_spike_error(self) -> float | None:
+        """Step against device, relative [1]."""
+        return _relative(self.step.first_spike, self.device.first_spike)
+
+    @property
+    def isi_error(self) -> float | None:
+        """Step against device, relative [1]."""
+        return _relative(self.step.isi, self.device.isi)
+
+    @property
+    def rate_error(self) -> float | None:
+        """Step against device, relative [1]."""
+        return _relative(self.step.rate, self.device.rate)
+
+
+def _relative(value: float | None, wanted: float | None) -> float | None:
+    return value / wanted - 1 if value is not None and wanted else None
+
+
+class Recorded(NamedTuple):
+    """The layer under its own recorded input."""
+
+    spikes: int
+    silent: list[int]
+    latched: list[int]
+    compared: list[int]
+    """Neurons that were also integrated at the device level."""
+    device_spikes: list[int]
+    step_spikes: list[int]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What :func:`advise` found. Print it, or take :meth:`as_dict`."""
+
+    dt: float
+    substeps: int
+    probes: tuple[Probe, ...]
+    by_substeps: dict[int, float]
+    """Largest error of first spike and rate over the pulsed probes under which the device does not latch, by number of substeps [1]."""
+    fires_from: float | None
+    """Lowest constant input that makes the (median) neuron fire within the probe [V]; None: none up to v_in_max."""
+    latches_from: float | None
+    """Lowest constant input that holds its gate above threshold for good [V]."""
+    unreachable: list[int] | None
+    """Neurons whose positive weights all together stay below ``fires_from``."""
+    recorded: Recorded | None
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        out = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        out["probes"] = [
+            {
+                "name": p.name,
+                "device": p.device._asdict(),
+                "step": p.step._asdict(),
+                **{error: getattr(p, error) for error in ("first_spike_error", "isi_error", "rate_error")},
+            }
+            for p in self.probes
+        ]
+        out["by_substeps"] = {str(n): error for n, error in self.by_substeps.items()}
+        out["recorded"] = self.recorded and self.recorded._asdict()
+        out["notes"] = list(self.notes)
+        return out
+
+    def __str__(self) -> str:
+        lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substeps against the device:"]
+        for p in self.probes:
+            parts = [
+                f"{label} {_shown(getattr(p.step, name), scale)} (device {_shown(getattr(p.device, name), scale)}) {unit}{_percent(error)}"
+                for label, name, scale, unit, error in (
+                    ("first spike", "first_spike", 1e3, "ms", p.first_spike_error),
+                    ("interval", "isi", 1e3, "ms", p.isi_error),
+                    ("rate", "rate", 1, "Hz", p.rate_error),
+                )
+            ]
+            latched = {(True, True): "; both latch", (True, False): "; the device latches", (False, True): "; the step latches"}
+            lines.append(f"  {p.name}: " + ", ".join(parts) + latched.get((p.device.latched, p.step.latched), ""))
+        if self.by_substeps:
+            lines.append("  largest error by substeps: " + ", ".join(f"{n}: {error:.1%}" for n, error in self.by_substeps.items()))
+        lines.append(f"  constant input: fires from {_shown(self.fires_from, 1)} V, latches from {_shown(self.latches_from, 1)} V")
+        if self.unreachable is not None:
+            lines.append(f"  {len(self.unreachable)} neurons cannot fire with these weights{_some(self.unreachable)}")
+        if self.recorded:
+            r = self.recorded
+            lines.append(
+                f"  under the recorded input: {r.spikes} spikes, {len(r.silent)} silent{_some(r.silent)}, {len(r.latched)} latched"
+                f"{_some(r.latched)}; in {len(r.compared)} neurons {sum(r.step_spikes)} spikes (device {sum(r.device_spikes)})"
+            )
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+
+def _shown(value: float | None, scale: float) -> str:
+    return "none" if value is None else f"{value * scale:.3g}"
+
+
+def _percent(error: float | None) -> str:
+    return "" if error is None else f" {error:+.1%}"
+
+
+def _some(indices: list[int]) -> str:
+    return f" ({', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''})" if indices else ""
+
+
+def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: int = STEPS) -> Advice:
+    """Compare the fixed-point network step with the device, and look for neurons that stay silent or latch.
+
+    Parameters
+    ----------
+    params : StepParams
+        Device and step. Where the device holds arrays, the probes use the median of every field.
+    weights : (N, C) int, optional
+        Integer weights of the layer (1/64 unit): which neurons they can make fire at all.
+    a_in : (T, N) or (B, T, N) int, optional
+        Recorded synaptic input of the layer (1/64 unit), bias and recurrence included.
+    steps : int
+        Length of the probes in network steps.
+
+    Returns
+    -------
+    Advice
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or the fixed-point step refuses the device.
+    """
+    require(isinstance(params, StepParams), "advise.params", "be StepParams", params)
+    require(isinstance(steps, (int, np.integer)) and steps >= 20, "advise.steps", "be a whole number >= 20", steps)
+    probe_params = params.replace(device=_quiet(_median(params.device)))
+    stimuli = _stimuli(probe_params, steps)
+    answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
+    probes = tuple(Probe(name, answers[name], _step(probe_params, a)) for name, a in stimuli.items())
+    by_substeps = {}
+    compared = [name for name in list(stimuli)[:2] if not answers[name].latched]  # a latched device has no rate to compare
+    for n in sorted({*SUBSTEPS, params.substeps}):
+        try:
+            tried = [Probe(name, answers[name], _step(probe_params.replace(substeps=n), stimuli[name])) for name in compared]
+        except InputError:  # the fixed-point form refuses these substeps
+            continue
+        errors = [abs(e) for p in tried for e in (p.first_spike_error, p.rate_error) if e is not None]
+        if errors:
+            by_substeps[n] = max(errors)
+    fires_from, latches_from = _constant_levels(probe_params, steps)
+    return Advice(
+        dt=params.dt,
+        substeps=params.substeps,
+        probes=probes,
+        by_substeps=by_substeps,
+        fires_from=fires_from,
+        latches_from=latches_from,
+        unreachable=None if weights is None else _unreachable(params, weights, fires_from),
+        recorded=None if a_in is None else _recorded(params, a_in),
+        notes=tuple(_notes(probe_params, probes, by_substeps)),
+    )
+
+
+def _median(device: DeviceParams) -> DeviceParams:
+    return replace(device, **{name: float(np.median(value)) for name, value in device.as_dict().items()})
+
+
+def _quiet(device: DeviceParams) -> DeviceParams:
+    """Without noise: step and device draw different numbers, and the comparison is about the scheme."""
+    return replace(device, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+
+
+def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
+    """Synaptic inputs (T, trains) of the probes, in 1/64 unit."""
+    volt = min(float(params.device.v_ref), params.v_in_max)
+    count = int(np.rint(volt / params.v_unit * (1 << ACT_SHIFT)))
+    regular = (np.arange(steps) % 2 == 0)[:, None]
+    poisson = np.random.default_rng(0).random((steps, TRAINS)) < 0.5
+    constant = np.ones((steps, 1), bool)
+    named = {f"pulses of {volt:g} V, every other step": regular, "Poisson pulses, half the steps": poisson, "constant": constant}
+    return {name: on * count for name, on in named.items()}
+
+
+def _response(times: list[np.ndarray], latched: np.ndarray, duration: float) -> Response:
+    first = [t[0] for t in times if t.size]
+    intervals = np.concatenate([np.diff(t) for t in times])
+    rate = sum(t.size for t in times) / len(times) / duration
+    return Response(
+        float(np.mean(first)) if first else None, float(intervals.mean()) if intervals.size else None, float(rate), bool(latched.any())
+    )
+
+
+def _latched(params: StepParams, gate: np.ndarray) -> np.ndarray:
+    return longest_true(gate > params.device.v_th) > DRAIN_TIMES * drain_steps(params) + 1
+
+
+def _device(params: StepParams, a_in: np.ndarray) -> Response:
+    trace = _simulated(params, a_in, ("gate_voltage",))
+    gate = trace.gate_voltage.reshape(len(a_in), -1)
+    times = [trace.spike_times(n) for n in range(a_in.shape[1])]
+    return _response(times, _latched(params, gate), len(a_in) * params.dt)
+
+
+def _simulated(params: StepParams, a_in: np.ndarray, record: Any) -> Any:
+    from .device import simulate  # above the core, and slow to compile: only who asks pays
+
+    volts = np.clip(a_in / (1 << ACT_SHIFT) * params.v_unit, 0.0, params.v_in_max)
+    return simulate(params.device, volts, dt=params.dt, seed=0, record=record)
+
+
+def _run(params: StepParams, a_in: np.ndarray) -> Traces:
+    neurons = CompiledNeurons(params, a_in.shape[1])
+    steps = [neurons.step(a) for a in a_in]
+    return Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
+
+
+def _step(params: StepParams, a_in: np.ndarray) -> Response:
+    traces = _run(params, a_in)
+    # A spike of step t happened somewhere within it: at its middle on average.
+    times = [(np.flatnonzero(column) + 0.5) * params.dt for column in traces.spike.T]
+    counts = params.fixed(1).v_th[0] / params.device.v_th
+    return _response(times, _latched(params, traces.gate / counts), len(a_in) * params.dt)
+
+
+def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, float | None]:
+    volts = np.arange(1, LEVELS + 1) / LEVELS * params.v_in_max
+    counts = np.rint(volts / params.v_unit * (1 << ACT_SHIFT)).astype(np.int64)
+    traces = _run(params, np.broadcast_to(counts, (steps, LEVELS)))
+    fires = traces.spike.any(0)
+    latches = _latched(params, traces.gate * (params.device.v_th / params.fixed(1).v_th[0]))
+    return tuple(float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
+
+
+def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> list[int]:
+    weights = np.asarray(weights)
+    size = params.device.size
+    require(weights.ndim == 2 and size in (None, len(weights)), "advise.weights", f"have shape (N, C), N = {size or 'any'}", weights.shape)
+    volts = np.maximum(weights, 0).sum(1) / (1 << ACT_SHIFT) * params.v_unit
+    return np.flatnonzero(volts < (np.inf if fires_from is None else fires_from)).tolist()
+
+
+def _recorded(params: StepParams, a_in: Any) -> Recorded:
+    a_in = np.asarray(a_in)
+    require(
+        a_in.ndim in (2, 3) and a_in.size and a_in.dtype.kind in "iu",
+        "advise.a_in",
+        "be whole numbers (T, N) or (B, T, N)",
+        (a_in.dtype, a_in.shape),
+    )
+    samples = a_in.reshape(-1, *a_in.shape[-2:])
+    runs = [_run(params, a) for a in samples]
+    found = activity(params, runs)
+    size = samples.shape[-1]
+    chosen = np.unique(np.linspace(0, size - 1, min(COMPARED, size)).astype(int))
+    quiet = _quiet(params.device)
+    device = quiet if quiet.size is None else replace(quiet, **{k: v[chosen] for k, v in quiet.as_dict().items() if np.ndim(v)})
+    own = params.replace(device=device)
+    trace = _simulated(own, samples[0][:, chosen], "events")
+    return Recorded(
+        found.spikes,
+        found.silent,
+        found.latched,
+        chosen.tolist(),
+        [int(trace.spike_times(n).size) for n in range(len(chosen))],
+        [int(n) for n in runs[0].spike[:, chosen].sum(0)],
+    )
+
+
+def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int, float]) -> list[str]:
+    notes = []
+    drained = float(drain_steps(params)[0])
+    if drained < 1:
+        notes.append(
+            f"the gate drains within {drained:.2g} steps: no refractoriness is left at this dt. "
+            f"Use device.scaled(time={max(2, round(4 / drained))}), or a smaller dt."
+        )
+    good = [n for n, error in by_substeps.items() if error <= TOLERANCE]
+    if not by_substeps:
+        notes.append("under the pulsed probes the device never fires, or it latches: its rate could not be compared.")
+    elif not good:
+        notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: use a smaller dt, or scale the device.")
+    elif by_substeps.get(params.substeps, np.inf) > TOLERANCE:
+        notes.append(f"{good[0]} substeps come within {TOLERANCE:.0%} of the device.")
+    if any(p.device.latched != p.step.latched for p in probes):
+        notes.append(
+            "device and step do not agree on latching under: "
+            + ", ".join(p.name for p in probes if p.device.latched != p.step.latched)
+            + "."
+        )
+    return notes
