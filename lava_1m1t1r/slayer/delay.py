@@ -1,0 +1,58 @@
+"""lava-dl's learnable axonal delay, computed for all neurons at once (lava-dl loops over them in Python)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lava.lib.dl.slayer import axon
+
+MAX_DELAY = 62
+"""Largest axonal delay in steps: 6 bits, as lava-dl and Lava have it."""
+
+
+class Delay(axon.Delay):
+    """As ``lava.lib.dl.slayer.axon.Delay``: same values, same gradient; delays of 0 to 62 steps, one a neuron."""
+
+    def __init__(self, max_delay: int = MAX_DELAY, grad_scale: float = 1.0) -> None:
+        super().__init__(max_delay=max_delay, grad_scale=grad_scale)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (the base class's name)
+        """Delay spikes (B, N, T)."""
+        if not self.init:
+            self.delay.data = torch.rand(input.shape[1], dtype=torch.float, device=input.device)
+            self.init = True
+        self.clamp()
+        return _Shift.apply(input.transpose(1, 2), self.delay, self.grad_scale).transpose(1, 2)
+
+    @property
+    def steps(self) -> torch.Tensor:
+        """Whole steps of delay (N,), int64."""
+        self.clamp()
+        return torch.floor(self.delay.detach()).to(torch.int64).flatten()
+
+
+class _Shift(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, delay: torch.Tensor, grad_scale: float) -> torch.Tensor:
+        steps = torch.floor(delay.detach()).to(torch.int64)
+        y = _moved(x, steps)
+        ctx.save_for_backward(y, steps)
+        ctx.grad_scale = grad_scale
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor):
+        y, steps = ctx.saved_tensors
+        fall = -y  # lava-dl: the delay's gradient is that of the backward difference
+        fall[:, 1:] += y[:, :-1]
+        return _moved(grad, -steps), (grad * fall).sum((0, 1)) * ctx.grad_scale, None
+
+
+def _moved(x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """x (B, T, N) later by steps (N,), zeros moved in."""
+    length = x.shape[1]
+    source = torch.arange(length, device=x.device)[:, None] - steps[None, :]
+    inside = (source >= 0) & (source < length)
+    taken = torch.gather(x, 1, source.clamp(0, length - 1).expand(x.shape[0], -1, -1))
+    return taken * inside

@@ -1,0 +1,225 @@
+"""A layer of 1M1T1R neurons as one differentiable function: integers forward, real numbers backward."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from .. import training_kernels as kernels
+from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE
+from ..errors import require
+from ..program import FixedProgram, StepParams
+from .compiled_reverse import BLOCK, SCRATCH, layer_kernel
+from .surrogate import Surrogate, gradient_program, is_linear
+from .threads import ranges, share
+
+WEIGHT_UNIT = 1 << ACT_SHIFT  # counts of weight 1
+
+
+class Events(NamedTuple):
+    """Non-zero cells of (B, T, C) by (sample, step), in compressed rows."""
+
+    start: np.ndarray  # (B * T + 1,) int64
+    channel: np.ndarray  # int32
+    value: np.ndarray  # int32
+
+
+class LayerRun(NamedTuple):
+    """What one call of a layer needs besides its tensors."""
+
+    params: StepParams
+    program: FixedProgram
+    surrogate: Surrogate
+    noisy: bool
+    generator: np.ndarray  # (B, N) int64 where noisy, else (0, 0)
+    delay_rec: np.ndarray  # (N,) int64
+    past: np.ndarray  # (B, PAST, N) uint8, or (0, 0, 0): spikes before the start
+    states: np.ndarray  # (B, 3, N) int32 at the start
+    last: list  # receives (states (B, 3, N), spikes (B, T, N)) at the end
+
+
+def events_of(x: np.ndarray, name: str = "input") -> Events:
+    """List the non-zero cells of x (B, T, C), which must hold whole numbers: spikes, or counts of them.
+
+    Raises
+    ------
+    InputError
+        If a value is not a whole number.
+    """
+    batch, steps, _ = x.shape
+    by_channel = abs(x.strides[1]) < abs(x.strides[2])  # loop along memory
+    counts = np.empty((batch, steps), np.int64)
+    parts = ranges(batch, 8)
+    wrong = sum(share(lambda a, b: kernels.count_events(x, by_channel, counts, a, b), parts))
+    if wrong:
+        bad = x[(x != np.rint(x)) | ~(np.abs(x) < 32768)]
+        require(False, name, "hold whole numbers (spikes or counts of them)", float(bad[0]), "Use spikes; dropout without rescaling.")
+    start = np.zeros(batch * steps + 1, np.int64)
+    np.cumsum(counts.reshape(-1), out=start[1:])
+    channel, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.int32)
+    share(lambda a, b: kernels.fill_events(x, by_channel, start, channel, value, np.empty(steps, np.int64), a, b), parts)
+    return Events(start, channel, value)
+
+
+def weight_counts(w: torch.Tensor) -> np.ndarray:
+    """Quantised weights (out, in) as contiguous int32 counts (in * out,)."""
+    return np.ascontiguousarray(torch.round(w.detach() * WEIGHT_UNIT).to(torch.int32).t().numpy()).reshape(-1)
+
+
+class _Project(torch.autograd.Function):
+    """Integer weighted sums of spikes, in counts: (B, C, T), (N, C), (N,) -> (B, T, N) float of whole numbers / 64."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        events = events_of(x.detach().transpose(1, 2).numpy())
+        counts = project(events, w, bias, x.shape[0], x.shape[2])
+        ctx.events, ctx.real = events, _real(w, x)
+        ctx.save_for_backward(w)
+        ctx.channels = x.shape[1]
+        return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_UNIT)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor):
+        (w,) = ctx.saved_tensors
+        grad = grad.to(ctx.real).contiguous()
+        need_x, need_w, need_bias = ctx.needs_input_grad
+        return (
+            _over_input(grad, w) if need_x else None,
+            weight_gradient(ctx.events, grad, ctx.channels).to(w.dtype) if need_w else None,
+            grad.sum((0, 1)) if need_bias else None,
+        )
+
+
+def readout(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """Weighted sum of spikes without neurons: (B, C, T) and quantised (N, C) -> (B, N, T), exact multiples of 1/64."""
+    return _Project.apply(x, w, bias).transpose(1, 2)
+
+
+def project(events: Events, w: torch.Tensor, bias: torch.Tensor | None, batch: int, steps: int) -> np.ndarray:
+    """Synaptic input (B, T, N) int32 in counts."""
+    size = w.shape[0]
+    start = np.zeros(size, np.int32) if bias is None else np.rint(bias.detach().numpy() * WEIGHT_UNIT).astype(np.int32)
+    counts = np.empty((batch, steps, size), np.int32)
+    table = weight_counts(w)
+    share(lambda a, b: kernels.project(*events, table, start, counts, a, b), ranges(batch, 4))
+    return counts
+
+
+def weight_gradient(events: Events, grad: torch.Tensor, channels: int) -> torch.Tensor:
+    """dL/dw (N, C) from dL/dinput (B, T, N)."""
+    g = grad.numpy()
+    out = np.zeros((channels, g.shape[2]), g.dtype)
+    share(lambda a, b: kernels.input_gradient(*events, g, out, a, b), _columns(g.shape[2]))
+    return torch.from_numpy(out).t()
+
+
+def _columns(size: int) -> list[tuple[int, int]]:
+    return ranges(size, max(16, -(-size // (2 * 16)) * 16))
+
+
+def _over_input(grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    batch, steps, size = grad.shape
+    return (grad.reshape(-1, size) @ w.to(grad.dtype)).reshape(batch, steps, -1).transpose(1, 2)
+
+
+def _real(*tensors: torch.Tensor | None) -> torch.dtype:
+    return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
+
+
+class _Layer(torch.autograd.Function):
+    """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T)."""
+
+    @staticmethod
+    def forward(ctx, x, w, bias, w_rec, run: LayerRun):  # noqa: ANN001
+        ctx.run, ctx.real = run, _real(x, w, w_rec)
+        batch, steps = x.shape[0], x.shape[2]
+        if w is None:
+            ctx.events = None
+            counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_UNIT).to(torch.int32).transpose(1, 2).numpy())
+        else:
+            ctx.events = events_of(x.detach().transpose(1, 2).numpy())
+            counts = project(ctx.events, w, bias, batch, steps)
+        size = counts.shape[2]
+        table = np.zeros(0, np.int32) if w_rec is None else weight_counts(w_rec)
+        history = np.empty((batch, steps + 1, 3, size), np.int32)
+        history[:, 0] = run.states
+        spikes = np.empty((batch, steps, size), np.uint8)
+
+        def part(first, last):
+            v_in, spike = np.empty(size, np.int32), np.empty(size, np.int32)
+            kernels.recurrent_forward(
+                table, run.delay_rec, run.program, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, run.past,
+                history, counts, spikes, first, last, v_in, spike,
+            )  # fmt: skip
+
+        share(part, ranges(batch, 2))
+        run.last[:] = [history[:, -1], spikes]
+        ctx.history, ctx.counts, ctx.spikes, ctx.channels = history, counts, spikes, x.shape[1]
+        ctx.save_for_backward(w, w_rec)
+        return torch.from_numpy(spikes).to(ctx.real)
+
+    @staticmethod
+    def backward(ctx, grad):  # noqa: ANN001
+        w, w_rec = ctx.saved_tensors
+        run, real = ctx.run, ctx.real
+        need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
+        grad = grad.to(real).contiguous().clone()  # the recurrence adds to it
+        over = torch.empty_like(grad)
+        _backwards(ctx, grad.numpy(), over.numpy(), w_rec)
+        over_w = over_rec = over_x = None
+        if need_w:
+            over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
+        if need_rec:
+            g = over.numpy()
+            out = np.zeros((g.shape[2], g.shape[2]), g.dtype)
+            share(
+                lambda a, b: kernels.recurrent_gradient(ctx.spikes, run.past, run.delay_rec, g, out, a, b), _columns(g.shape[2])
+            )
+            over_rec = torch.from_numpy(out).t().to(w_rec.dtype)
+        if need_x:
+            over_x = over.transpose(1, 2) if w is None else _over_input(over, w)
+        return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, None
+
+
+def _backwards(ctx: Any, grad: np.ndarray, over: np.ndarray, w_rec: torch.Tensor | None) -> None:
+    run, dtype = ctx.run, grad.dtype.type
+    batch, _, size = grad.shape
+    params = run.params
+    p = gradient_program(params, size, run.surrogate, dtype)
+    v_count = params.v_unit / (1 << INPUT_BITS)
+    units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
+    table = np.zeros(0, dtype) if w_rec is None else np.ascontiguousarray(w_rec.detach().to(_real(w_rec)).numpy(), dtype).reshape(-1)
+    kernel = layer_kernel(dtype is np.float64, is_linear(params))
+
+    def part(first, last):
+        scratch = np.empty((params.substeps * SCRATCH + BLOCK, size), dtype)
+        adjoint = np.empty((BLOCK, 3, size), dtype)
+        kernel(
+            ctx.history, ctx.counts, grad, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
+            first, last, scratch, adjoint, over,
+        )  # fmt: skip
+
+    share(part, ranges(batch, BLOCK))
+
+
+def layer(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_rec: torch.Tensor | None, run: LayerRun) -> torch.Tensor:
+    """Spikes of a layer.
+
+    Parameters
+    ----------
+    x : (B, C, T)
+        Spikes, or whole numbers of them; with ``w`` None: the synaptic input (B, N, T) in units of weight 1.
+    w, w_rec : (N, C), (N, N), optional
+        Quantised weights, multiples of 1/64.
+    bias : (N,), optional
+        Quantised constant input in units of weight 1.
+    run : LayerRun
+
+    Returns
+    -------
+    (B, T, N)
+        0 or 1, of the weights' type (float32 or float64).
+    """
+    return _Layer.apply(x, w, bias, w_rec, run)

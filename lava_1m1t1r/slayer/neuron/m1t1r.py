@@ -1,0 +1,186 @@
+"""The 1M1T1R neuron as a lava-dl neuron: the network's fixed-point step forward, its three states backward."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lava.lib.dl.slayer.neuron import base
+
+from ... import noise
+from ...errors import require
+from ...keys import from_keys, to_keys
+from ...params import DeviceParams
+from ...presets import ZHAO2025_FIG2
+from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
+from ...training_kernels import PAST
+from ..layer import WEIGHT_UNIT, LayerRun, layer
+from ..surrogate import Surrogate
+
+_WHOLE = "be a whole number >= 0"
+
+
+def neuron_params(device_params: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :class:`Neuron` from ``device_params``, the ``neuron/*`` keys of a file."""
+    params, seed = from_keys(device_params, "device_params")
+    return {
+        "params": params.device,
+        "dt": params.dt,
+        "substeps": params.substeps,
+        "v_unit": params.v_unit,
+        "v_in_max": params.v_in_max,
+        "seed": seed,
+    }
+
+
+class Neuron(base.Neuron):
+    """1M1T1R neuron.
+
+    The forward pass is the network step in integers, bit for bit (:func:`..reference.run` with ``fixed=True``); the backward pass runs through
+    filament, residue and gate with the derivatives stated in :mod:`..reverse`. Every call starts from rest unless
+    ``persistent_state`` is set.
+
+    Parameters
+    ----------
+    params : DeviceParams
+        The device, or N devices. Default: the device of Fig. 2.
+    dt : float
+        Network step = bin width of the frames [s].
+    substeps, v_unit, v_in_max
+        See :class:`..program.StepParams`.
+    seed : int
+        Of stochastic devices. In evaluation every sample draws the same numbers, as in deployment; in training each its own.
+    tau_grad, scale_grad, reset_grad, grow_floor, grow_cap, clip_grad : float, optional
+        See :class:`..surrogate.Surrogate`.
+    persistent_state : bool
+        Whether a call goes on where the last one of the same batch size ended; gradients stop there.
+    norm, dropout
+        Not offered: both would make the synaptic input other than whole counts. Refused.
+    shared_param, requires_grad
+        Accepted as lava-dl's; devices are shared or not as ``params`` says.
+    """
+
+    def __init__(
+        self,
+        params: DeviceParams = ZHAO2025_FIG2,
+        dt: float = 1e-3,
+        substeps: int = SUBSTEPS,
+        v_unit: float = V_UNIT,
+        v_in_max: float = V_IN_MAX,
+        seed: int = 0,
+        tau_grad: float | None = None,
+        scale_grad: float | None = None,
+        reset_grad: float | None = None,
+        grow_floor: float | None = None,
+        grow_cap: float | None = None,
+        clip_grad: float | None = None,
+        norm: Any = None,
+        dropout: Any = None,
+        persistent_state: bool = False,
+        shared_param: bool = True,
+        requires_grad: bool = True,
+    ) -> None:
+        require(norm is None, "neuron_params['norm']", "be None", norm, "Use bias=True of the block, or weight_norm.")
+        require(dropout is None, "neuron_params['dropout']", "be None", dropout, "Drop input events instead, without rescaling.")
+        require(isinstance(seed, (int, np.integer)) and seed >= 0, "neuron_params['seed']", _WHOLE, seed)
+        given = {"tau_grad": tau_grad, "scale_grad": scale_grad, "reset_grad": reset_grad}
+        given |= {"grow_floor": grow_floor, "grow_cap": grow_cap, "clip_grad": clip_grad}
+        surrogate = Surrogate(**{name: value for name, value in given.items() if value is not None})
+        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
+        super().__init__(
+            threshold=float(np.mean(params.v_th)) / v_unit,
+            tau_grad=surrogate.tau_grad,
+            scale_grad=surrogate.scale_grad,
+            p_scale=1 << 12,
+            w_scale=WEIGHT_UNIT,
+            s_scale=WEIGHT_UNIT << 6,
+            persistent_state=persistent_state,
+            shared_param=shared_param,
+            requires_grad=requires_grad,
+        )
+        self.params = step
+        self.surrogate = surrogate
+        self.seed = int(seed)
+        self.layer = 0
+        """The layer's index in the file, from which its generators start; networks of stochastic devices set it."""
+        self._program: Any = None
+        self.reset()
+
+    @property
+    def device_params(self) -> dict[str, Any]:
+        """Keys below ``neuron/`` of a file."""
+        return to_keys(self.params, self.seed)
+
+    def set_params(self, **changes: Any) -> None:
+        """Change the device or the step: any of the fields of DeviceParams (SI units) and StepParams."""
+        step = {name: changes.pop(name) for name in ("dt", "substeps", "v_unit", "v_in_max") if name in changes}
+        device = changes.pop("params", self.params.device)
+        self.params = self.params.replace(device=dataclasses.replace(device, **changes), **step)
+        self._program = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Put the neurons to rest: only of consequence with ``persistent_state``."""
+        self._states = self._past = self._generator = None
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Spikes from synaptic input.
+
+        Parameters
+        ----------
+        z : (B, N, T) or (B, C, H, W, T)
+            In units of weight 1, rounded to 1/64: what a synapse of 8-bit weights gives.
+
+        Returns
+        -------
+        Spikes of the same shape.
+        """
+        flat = z.reshape(z.shape[0], -1, z.shape[-1])
+        spikes = self.run(flat, None, None, None, None, flat.shape[1])
+        self.shape = z.shape[1:-1]
+        return spikes.transpose(1, 2).reshape(z.shape)
+
+    def run(
+        self,
+        x: torch.Tensor,
+        w: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        w_rec: torch.Tensor | None,
+        delay_rec: np.ndarray | None,
+        size: int,
+    ) -> torch.Tensor:
+        """Spikes (B, T, N) of ``size`` neurons behind a synapse; arguments as :func:`..layer.layer` has them."""
+        batch = x.shape[0]
+        if self._program is None or self._program[0] != size:
+            self._program = (size, self.params.fixed(size))
+        device = self.params.device
+        noisy = bool(np.any(device.sigma1) or np.any(device.sigma2))
+        keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
+        run = LayerRun(
+            self.params,
+            self._program[1],
+            self.surrogate,
+            noisy,
+            (self._generator if keeps else self._generators(batch, size)) if noisy else np.zeros((batch, 0), np.int64),
+            np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
+            self._past if keeps else np.zeros((0, 0, 0), np.uint8),
+            self._states if keeps else np.zeros((batch, 3, size), np.int32),
+            [],
+        )
+        spikes = layer(x, w, bias, w_rec, run)
+        self.shape, self.num_neurons = torch.Size([size]), size
+        if self.persistent_state:
+            self._states, fired = run.last[0].copy(), run.last[1]
+            before = run.past if run.past.size else np.zeros((batch, PAST, size), np.uint8)
+            self._past = np.concatenate([before, fired], axis=1)[:, -PAST:].copy()
+            self._generator = run.generator
+        return spikes
+
+    def _generators(self, batch: int, size: int) -> np.ndarray:
+        if not self.training:
+            return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
+        seeds = torch.randint(0, 1 << 31, (batch,)).tolist()
+        return np.stack([noise.start(seed, self.layer, size) for seed in seeds])

@@ -1,0 +1,202 @@
+"""The neuron's backward step, written by hand and stated once: compiled loops and torch tensors both run these lines.
+
+The forward pass is integer (:mod:`..kernels`). The backward pass is real-valued: each step is computed again in floating point from the
+integer states stored at its start, and differentiated through all three states. Rounding and tables count as the identity
+(straight-through). Noise counts as added between steps. Four derivatives are not those of the equations:
+
+spike
+    The gate jumps when the total length ``x`` reaches 1, so a spike counts as ``H(x_hat - 1)``, where ``x_hat = filament + residue`` is
+    the length before saturation, the largest of the step's substeps in which the gate was not above the threshold. The
+    derivative of the step function ``H`` is ``scale_grad / (1 + |x_hat - 1| / tau_grad)^2``.
+charge
+    The gate's share ``c(x)`` of its way counts as ``reset_grad * H(x_hat - 1)``, with the same derivative.
+growth over voltage
+    The true slope falls by ``e`` every ``v0`` below the turn-on and explodes above it. It is bounded to ``[grow_floor * slope of
+    a growth that just closes the gap under lasting drive, grow_cap * slope of a growth that closes it within one step]``.
+growth over length
+    Bounded by the share the filament loses in a substep, so that backwards in time a filament is at most a perfect
+    integrator: the run-away before a turn-on does not make gradients explode.
+
+The input's clip to ``[0, v_in_max]`` counts as the identity inside and as ``clip_grad`` times the identity outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..dynamics import State
+
+
+class GradientProgram(NamedTuple):
+    """Constants of one substep of the backward pass. (N,) real unless said otherwise; made by :func:`.surrogate.gradient_program`."""
+
+    growth: Any  # gain of the field law [1]
+    rate: Any  # 1 / v0 [1/V]; 0 for the linear law
+    shift: Any  # v_ref / v0
+    mirror: Any  # exp(-2 v_ref / v0)
+    filament_kept: Any
+    filament_lost: Any
+    residue_kept: Any
+    transfer: Any
+    gate_kept: Any
+    v_th: Any  # [V]
+    slope_floor: Any  # bounds of the growth's slope over the voltage [1/V]
+    slope_cap: Any
+    alpha: Any  # from here on scalars
+    lam_inverse: Any
+    r_on: Any
+    r_off: Any  # r_off / expm1(1 / lam) [ohm]
+    substep_per_c: Any  # [ohm]
+    drop: Any  # (64,) field at which the filament lets go, at the knots over the residue [V]
+    drop_slope: Any  # (64,) change to the next knot [V]
+    segments: Any  # 64
+    width: Any  # 1 / tau_grad
+    scale: Any  # scale_grad
+    reset: Any  # reset_grad
+    zero: Any
+    half: Any
+    one: Any
+    most: Any  # growth saturates here
+
+
+PER_NEURON = GradientProgram._fields[:12]
+
+
+class Ops(NamedTuple):
+    """What the lines below are made of, besides arithmetic and comparison."""
+
+    select: Callable  # select(condition, a, b)
+    law: Callable  # law(d, q): growth at a gap of 1, and its slope over the voltage
+    exp: Callable
+    knot: Callable  # knot(u, q): segment of the drop curve, and the share of it below u
+    read: Callable  # read(table, index)
+
+
+class Local(NamedTuple):
+    """A substep's local derivatives: everything its reverse needs."""
+
+    early_v: Any  # growth at the start, over the voltage [1/V]
+    early_x: Any  # and over the length
+    late_v: Any  # growth at the predicted end
+    late_x: Any
+    step: Any  # derivative of H(x_hat - 1)
+    length: Any  # x_hat where the gate may fire, else -1
+    open: Any  # 1 where the drive is not blocked by the gate
+    yields: Any  # 1 where the filament yields to the residue (saturated)
+    below: Any  # 1 where the filament alone is below 1
+    charge: Any  # share of the gate's way, 0 where there is no way to go
+    way: Any  # gate's way to go [V]
+    drop_slope: Any  # [V]
+
+
+def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Local]:
+    """One substep in floating point (:func:`..dynamics.substep`), with its local derivatives.
+
+    Parameters
+    ----------
+    s : State
+        Shares of the gap and volt.
+    v : real
+        Input voltage [V].
+    q : GradientProgram
+        Of this neuron.
+    ops : Ops
+        Scalars or tensors.
+    """
+    select = ops.select
+    blocked = v <= s.gate
+    drive, slope = ops.law(select(blocked, q.zero, v - s.gate), q)
+    kept = q.filament_kept * s.filament
+    residue_kept = q.residue_kept * s.residue
+    early, early_v, early_x = _growth(drive, slope, s.filament + s.residue, q, select)
+    predicted = kept + early + residue_kept + q.transfer * s.filament
+    over = predicted >= q.one
+    late, late_v, late_x = _growth(drive, slope, select(over, q.one, predicted), q, select)
+    grown = kept + q.half * (early + late)
+    below = grown < q.one
+    grown_residue = residue_kept + q.transfer * (q.half * (s.filament + select(below, grown, q.one)))
+    residue = select(grown_residue < q.one, grown_residue, q.one)
+    yields = grown > q.one - residue
+    filament = select(yields, q.one - residue, grown)
+    length = grown + grown_residue
+    far = select(length < q.one, q.one - length, length - q.one) * q.width + q.one
+    place = residue * q.segments
+    knot, above = ops.knot(place, q)
+    drop_slope = ops.read(q.drop_slope, knot)
+    drained = q.gate_kept * s.gate
+    way = v - (ops.read(q.drop, knot) + drop_slope * above) - drained
+    stays = way <= q.zero
+    way = select(stays, q.zero, way)
+    x = filament + residue
+    r_d = q.r_on * x + q.r_off * (ops.exp((q.one - x) * q.lam_inverse) - q.one)
+    share = q.one - ops.exp(q.zero - q.substep_per_c / r_d)
+    charged = drained + share * way
+    local = Local(
+        early_v,
+        early_x,
+        late_v,
+        select(over, q.zero, late_x),
+        q.scale / (far * far),
+        select(s.gate <= q.v_th, length, q.zero - q.one),
+        select(blocked, q.zero, q.one),
+        select(yields, q.one, q.zero),
+        select(below, q.one, q.zero),
+        select(stays, q.zero, share),
+        way,
+        drop_slope * q.segments,
+    )
+    return State(filament, residue, q.gate_kept * charged), local
+
+
+def _growth(drive, slope, x, q, select):
+    inverse = q.one / (q.alpha + q.one - x)
+    growth = drive * inverse
+    over_v = slope * inverse
+    over_v = select(over_v < q.slope_floor, q.slope_floor, over_v)
+    over_x = growth * inverse
+    return (
+        select(growth < q.most, growth, q.most),
+        select(over_v < q.slope_cap, over_v, q.slope_cap),
+        select(over_x < q.filament_lost, over_x, q.filament_lost),
+    )
+
+
+def reverse(adjoint: State, spike: Any, m: Local, q: GradientProgram) -> tuple[State, Any]:
+    """From the derivatives of the loss over a substep's results to those over its start and its input.
+
+    Parameters
+    ----------
+    adjoint : State
+        dL/d(state after the substep).
+    spike : real
+        dL/d(spike) where this substep has the step's largest length, else 0.
+    m : Local
+        Of this substep.
+    q : GradientProgram
+        Of this neuron.
+
+    Returns
+    -------
+    State, real
+        dL/d(state before), dL/dv [1/V].
+    """
+    charged = q.gate_kept * adjoint.gate
+    on_way = charged * m.charge
+    length = m.step * (spike + q.reset * (charged * m.way))
+    # saturation: the filament yields to the residue
+    yielded = adjoint.filament * m.yields
+    residue = adjoint.residue - yielded - on_way * m.drop_slope
+    grown_residue = residue + length
+    by_transfer = q.half * q.transfer * grown_residue
+    grown = (adjoint.filament - yielded) + length + by_transfer * m.below
+    # Heun's growth
+    late = q.half * grown
+    predicted = late * m.late_x
+    early = late + predicted
+    start = early * m.early_x
+    driven = early * m.early_v + late * m.late_v
+    filament = q.filament_kept * grown + (q.filament_kept + q.transfer) * predicted + start + by_transfer
+    before = q.residue_kept * (grown_residue + predicted) + start
+    gate = q.gate_kept * (charged - on_way) - driven * m.open
+    return State(filament, before, gate), driven + on_way

@@ -1,0 +1,114 @@
+"""Settings of the surrogate derivatives, and the constants of the backward step made from them and the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..program import StepParams
+from .reverse import PER_NEURON, GradientProgram
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """How the derivatives that the equations do not have, or have in excess, are replaced; see :mod:`.reverse`."""
+
+    tau_grad: float = 0.3
+    """Width of the spike's derivative around total length 1 [1]. Larger: silent neurons learn sooner."""
+    scale_grad: float = 1.0
+    """Height of the spike's derivative [1]."""
+    reset_grad: float = 1.0
+    """Weight of the gate's jump in the gradient [1]; 0 detaches it, as many spiking libraries do with their reset."""
+    grow_floor: float = 0.3
+    """Smallest slope of the growth, in slopes at the growth that just closes the gap under lasting drive [1]."""
+    grow_cap: float = 1.0
+    """Largest slope of the growth, in slopes at the growth that closes the gap within one step [1]."""
+    clip_grad: float = 1.0
+    """Slope of the input's clip outside [0, v_in_max]; inside it is 1 [1]. 0: neurons below 0 V do not learn."""
+
+    def __post_init__(self) -> None:
+        for name in ("tau_grad", "scale_grad", "grow_cap"):
+            value = getattr(self, name)
+            require(_number(value) and value > 0, name, "be a number > 0", value)
+        for name in ("reset_grad", "grow_floor", "clip_grad"):
+            value = getattr(self, name)
+            require(_number(value) and value >= 0, name, "be a number >= 0", value)
+
+
+def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype: Any) -> GradientProgram:
+    """Constants of the backward step of ``size`` neurons.
+
+    Parameters
+    ----------
+    params : StepParams
+    size : int
+        Number of neurons N.
+    surrogate : Surrogate
+    dtype : numpy.float32 or numpy.float64
+        Of everything in the result.
+
+    Returns
+    -------
+    GradientProgram
+        (N,) arrays, (64,) tables, and scalars.
+    """
+    f = params.floating(size)
+    linear = bool(np.all(np.isinf(f.v0)))
+    v_ref = f.v_ref
+    if linear:
+        growth, rate, shift, mirror = f.growth, np.zeros(size), np.zeros(size), np.zeros(size)
+        scale = 1.0 / v_ref
+    else:
+        rate = 1.0 / f.v0
+        shift = v_ref * rate
+        mirror = np.exp(-2.0 * shift)
+        growth = f.growth * v_ref / -np.expm1(-2.0 * shift)
+        scale = rate
+    lost = 1.0 - f.filament_kept
+    lasting = 0.25 * lost * (1.0 + f.alpha) ** 2  # the least growth with which gain exceeds loss at every length
+    alpha, lam, r_on, r_off, per_c = (float(x[0]) for x in (f.alpha, f.lam, f.r_on, f.r_off, f.substep_per_c))
+    values = {
+        "growth": growth,
+        "rate": rate,
+        "shift": shift,
+        "mirror": mirror,
+        "filament_kept": f.filament_kept,
+        "filament_lost": lost,
+        "residue_kept": f.residue_kept,
+        "transfer": f.transfer,
+        "gate_kept": f.gate_kept,
+        "v_th": f.v_th,
+        "slope_floor": surrogate.grow_floor * lasting * scale,
+        "slope_cap": np.maximum(surrogate.grow_cap / params.substeps, surrogate.grow_floor * lasting) * scale,
+    }
+    number = np.dtype(dtype).type
+    return GradientProgram(
+        *(np.ascontiguousarray(values[name], dtype) for name in PER_NEURON),
+        number(alpha),
+        number(1.0 / lam),
+        number(r_on),
+        number(r_off / np.expm1(1.0 / lam)),
+        number(per_c),
+        f.drop[:-1].astype(dtype),
+        np.diff(f.drop).astype(dtype),
+        number(f.drop.size - 1),
+        number(1.0 / surrogate.tau_grad),
+        number(surrogate.scale_grad),
+        number(surrogate.reset_grad),
+        number(0.0),
+        number(0.5),
+        number(1.0),
+        number(2.0),
+    )
+
+
+def is_linear(params: StepParams) -> bool:
+    """Whether the field law is the paper's linear one."""
+    return bool(np.all(np.isinf(np.asarray(params.device.v0))))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -1,0 +1,49 @@
+"""Compiled work on threads: the kernels release the interpreter lock, so plain Python threads suffice.
+
+No OpenMP: Lava forks its processes, and a fork after an OpenMP region aborts the child.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numba
+import torch
+
+
+def thread_count() -> int:
+    """Threads to use: the least of torch's setting, numba's setting and the cores this process may run on."""
+    return max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, len(os.sched_getaffinity(0))))
+
+
+@lru_cache(maxsize=4)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="lava_1m1t1r")  # a forked child has another id, and makes its own
+
+
+def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
+    """Return ``[work(*part) for part in parts]``, computed on :func:`thread_count` threads in any order."""
+    threads = min(thread_count(), len(parts))
+    if threads <= 1:
+        return [work(*part) for part in parts]
+    rest = iter(range(len(parts)))  # next() on a range iterator is atomic under the interpreter lock
+    results: list[Any] = [None] * len(parts)
+
+    def until_done() -> None:
+        for i in rest:
+            results[i] = work(*parts[i])
+
+    others = [_pool(os.getpid(), thread_count()).submit(until_done) for _ in range(threads - 1)]
+    until_done()
+    for other in others:
+        other.result()
+    return results
+
+
+def ranges(size: int, step: int) -> list[tuple[int, int]]:
+    """Cut ``range(size)`` into pieces of ``step``: (first, last) of each."""
+    return [(i, min(i + step, size)) for i in range(0, size, step)]
