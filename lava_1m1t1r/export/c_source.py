@@ -1,0 +1,200 @@
+"""Target C: one header and one source of freestanding C99, integers only, equal to the fixed-point step bit for bit."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..fast.network import MAX_COUNT
+from ..program import FixedProgram, unpack
+from .plan import Plan, PlanLayer
+
+_CONSTANTS = (
+    "stretch",
+    "v_th",
+    "noise_filament",
+    "noise_residue",
+    "gain",
+    "filament_decay",
+    "residue_decay",
+    "transfer",
+    "gate_decay",
+    "growth_shift",
+    "filament_shift",
+    "residue_shift",
+    "transfer_shift",
+    "gate_shift",
+)  # in the order of the struct in templates/net.c
+
+_NOISE = """
+/* Next state of a xorshift generator, which is also the number drawn. */
+static uint32_t draw(uint32_t state)
+{
+    state ^= state << 13;
+    state ^= state >> 17;
+    return state ^ state << 5;
+}
+
+/* Random part of a state's change, standard deviation sqrt(sigma |change|), added to the state. */
+static uint32_t jittered(const layer *l, uint32_t before, uint32_t after, uint32_t drawn, uint32_t gain)
+{
+    uint32_t fraction;
+    const uint32_t change = smaller(after < before ? before - after : after - before, ONE);
+    const entry *e = place(l->root, change, &fraction);
+    const int64_t spread = (int64_t)(((uint64_t)between(e, fraction, FRACTION) * gain) >> NOISE_SHIFT);
+    const int32_t bytes = (int32_t)((drawn & 255u) + (drawn >> 8 & 255u) + (drawn >> 16 & 255u) + (drawn >> 24)) - BYTES_MEAN;
+    const int64_t moved = (int64_t)after + floored(spread * bytes, NOISE_SHIFT);
+    return moved < 0 ? 0u : (uint32_t)moved;
+}
+"""
+_JITTER = """    if (generator) {
+        const uint32_t first = draw(*generator);
+        *generator = draw(first);
+        filament = jittered(l, s->filament, filament, first, p->noise_filament);
+        residue = jittered(l, s->residue, residue, *generator, p->noise_residue);
+    }
+"""
+_REWIND = """
+        for (n = 0; l->generator && n < l->outputs; n++) {
+            /* SplitMix64's finaliser of (seed, layer, neuron), never 0. */
+            uint64_t z = ((uint64_t)l->noise_high << 32 | l->noise_low) ^ n;
+            z += UINT64_C(0x9E3779B97F4A7C15);
+            z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+            z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+            z ^= z >> 31;
+            l->generator[n] = (uint32_t)z ? (uint32_t)z : 1u;
+        }"""
+
+
+def input_limit(plan: Plan) -> int:
+    """Largest input value for which no sum of the first layer can leave 32 bits, at most that of the fast path."""
+    rest = plan.layers[0].largest_sum(0)
+    return int(min(MAX_COUNT, (2**31 - 1 - rest) // max(1, plan.layers[0].largest_sum(1) - rest)))
+
+
+def history_bits(plan: Plan) -> int:
+    """Width of the word that holds a neuron's last spikes."""
+    return next(b for b in (8, 16, 32, 64) if b >= max(layer.history for layer in plan.layers))
+
+
+def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
+    """Text of ``NAME.h``, ``NAME.c`` and of a small host program that runs them on files.
+
+    Parameters
+    ----------
+    plan : Plan
+        A network that keeps the rules of this target.
+    title : str
+        First line of both files.
+    name : str
+        Prefix of everything the header declares, and of the files.
+
+    Returns
+    -------
+    dict of str
+        File name to text.
+    """
+    noisy = any(layer.generator is not None for layer in plan.layers)
+    text = {
+        "TITLE": title,
+        "VERSION": __version__,
+        "SOURCE": plan.source,
+        "DT": f"{plan.dt:g}",
+        "FILE": name,
+        "GUARD": f"{name.upper()}_H",
+        "PREFIX": name.upper(),
+        "prefix": name,
+        "LAYERS": str(len(plan.layers)),
+        "INPUTS": str(plan.inputs),
+        "OUTPUTS": str(plan.outputs),
+        "INPUT_LIMIT": str(input_limit(plan)),
+        "OUTPUT_TYPE": "uint8_t" if plan.spiking else "int32_t",
+        "OUTPUT_WORDS": "spikes (0 or 1)" if plan.spiking else "weighted sums",
+        "OUTPUT_EXPRESSION": "(uint8_t)arrived(l, l->delay, n)" if plan.spiking else "sums[n]",
+        "HISTORY": f"uint{history_bits(plan)}_t",
+        "WIDEST": str(max(layer.outputs for layer in plan.layers)),
+        "DATA": _data(plan, name),
+        "NOISE": _NOISE if noisy else "",
+        "JITTER": _JITTER if noisy else "",
+        "REWIND": _REWIND if noisy else "",
+        "GENERATOR_ARG": ", uint32_t *generator" if noisy else "",
+        "GENERATOR_USE": ", l->generator ? l->generator + n : 0" if noisy else "",
+    }
+    return {f"{name}.h": _filled("net.h", text), f"{name}.c": _filled("net.c", text), "host/main.c": _filled("host.c", text)}
+
+
+def _filled(template: str, text: dict[str, str]) -> str:
+    source = (resources.files(__package__) / "templates" / template).read_text()
+    return re.sub(r"@(\w+)@", lambda match: text[match[1]], source)
+
+
+def _data(plan: Plan, name: str) -> str:
+    lines: list[str] = []
+    tables: dict[bytes, str] = {}
+    rows = []
+    for k, layer in enumerate(plan.layers):
+        lines.append(f"/* {layer.name} */")
+        fields: dict[str, Any] = {"inputs": f"{layer.inputs}u", "outputs": f"{layer.outputs}u", "single": f"{int(layer.single)}u"}
+        fields["weight"] = _array(lines, "int8_t", f"weight_{k}", layer.weight.T)
+        if layer.weight_rec is not None:
+            fields["weight_rec"] = _array(lines, "int8_t", f"weight_rec_{k}", layer.weight_rec.T)
+        fields |= {"weight_shift": f"{layer.weight_shift}u", "rec_shift": f"{layer.rec_shift}u"}
+        if layer.bias is not None:
+            fields["bias"] = _array(lines, "int32_t", f"bias_{k}", layer.bias)
+        for field in ("delay", "delay_rec"):
+            if np.any(getattr(layer, field)):
+                fields[field] = _array(lines, "uint8_t", f"{field}_{k}", getattr(layer, field))
+        if layer.program is not None:
+            fields |= _neurons(lines, tables, layer, k, name)
+        rows.append("    {" + ", ".join(f".{key} = {value}" for key, value in fields.items()) + "},")
+    return "\n".join([*lines, f"static const layer layers[{len(rows)}] = {{", *rows, "};"])
+
+
+def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: int, name: str) -> dict[str, Any]:
+    p: FixedProgram = layer.program
+    n = layer.outputs
+    columns = np.stack([np.asarray(getattr(p, field)) for field in _CONSTANTS], axis=1)
+    columns = columns[:1] if layer.uniform else columns
+    lines.append(f"static const constants neuron_{k}[{len(columns)}] = {{")
+    lines += ["    {" + ", ".join(str(int(v)) for v in row) + "}," for row in columns] + ["};"]
+    lines += [f"static {name}_state state_{k}[{n}];", f"static history past_{k}[{n}];"]
+    fields = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.uniform else "1u", "v_max": f"{layer.v_max}u", "substeps": f"{layer.substeps}u"}
+    fields |= {"field_shift": f"{int(p.field_shift)}u", "field_top": f"{int(p.field_top)}u"}
+    curves = ["field", "inverse", "charge", "drop"] + (["root"] if layer.generator is not None else [])
+    for curve in curves:
+        packed = np.ascontiguousarray(getattr(p, curve))
+        key = packed.tobytes()
+        if key not in tables:
+            tables[key] = f"{curve}_{k}"
+            base, step, exponent = unpack(packed)
+            first = (base | ((exponent & 255) << 24)).astype(np.int64)
+            entries = [f"{{{b}u, {s}}}" for b, s in zip(first.tolist(), step.tolist(), strict=True)]
+            lines.append(f"static const entry {tables[key]}[{packed.size}] = {{\n{_wrapped(entries)}\n}};")
+        fields[curve] = tables[key]
+    fields |= {"state": f"state_{k}", "past": f"past_{k}"}
+    if layer.generator is not None:
+        lines.append(f"static uint32_t generator_{k}[{n}];")
+        low = (layer.index & 0xFFF) << 20
+        high = (layer.seed ^ (layer.index >> 12 & 0xF)) & 0xFFFFFFFF
+        fields |= {"generator": f"generator_{k}", "noise_high": f"{high}u", "noise_low": f"{low}u"}
+    return fields
+
+
+def _array(lines: list[str], kind: str, name: str, values: np.ndarray) -> str:
+    flat = np.asarray(values).reshape(-1)
+    lines.append(f"static const {kind} {name}[{flat.size}] = {{\n{_wrapped([str(v) for v in flat.tolist()])}\n}};")
+    return name
+
+
+def _wrapped(items: list[str], width: int = 118) -> str:
+    lines, line = [], "   "
+    for item in items:
+        if len(line) + len(item) + 2 > width:
+            lines.append(line)
+            line = "   "
+        line += f" {item},"
+    return "\n".join([*lines, line])

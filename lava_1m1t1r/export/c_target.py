@@ -1,0 +1,194 @@
+"""Deployment to C: rules, sources, sizes, and the proof by compiling and running them on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..fast import FastNetwork
+from ..netx.description import NetDescription
+from . import c_source, rules
+from .output import check_folder, write_folder
+from .plan import Plan, PlanLayer, description, plan, shape_of
+from .report import Report, VerificationError
+
+FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+_ENTRY, _CONSTANTS, _STATE = 8, 32, 12  # bytes of the structs in templates/net.c
+
+
+def deploy_c(
+    net: str | os.PathLike | NetDescription,
+    out_dir: str | os.PathLike,
+    *,
+    name: str = "net",
+    flash_limit: int | None = None,
+    ram_limit: int | None = None,
+    frames: Any = None,
+    compiler: str = "gcc",
+) -> Report:
+    """Write ``NAME.h`` and ``NAME.c``: freestanding C99 of the fixed-point network.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        The network.
+    out_dir : path
+        New, empty, or a former export.
+    name : str
+        Prefix of all that the header declares: ``NAME_reset``, ``NAME_step``, ``NAME_states``.
+    flash_limit, ram_limit : int, optional
+        Bytes of the controller that its constants and its states may take; more is refused before anything is written.
+    frames : (B, T, C) int, optional
+        If given, the sources are compiled and run on these samples first, and must equal the fixed-point network in every spike and state.
+    compiler : str
+        Host compiler for the size of the code and for the proof; sizes are left out where it is absent.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InputError
+        If a rule of the target is broken.
+    VerificationError
+        If the compiled sources differ from the network, or give a warning.
+    """
+    check_folder(out_dir)
+    net = description(net)
+    rules.check(net, rules.INTEGERS)
+    good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name)
+    require(good, "name", "be a lower-case C identifier", name, "Use letters, digits and _.")
+    lowered = plan(net)
+    flash, ram = flash_bytes(lowered), ram_bytes(lowered)
+    for what, bytes_, limit in (("flash", flash, flash_limit), ("ram", ram, ram_limit)):
+        cure = "Use a smaller layer, equal neurons in a layer, or shorter delays."
+        require(limit is None or sum(bytes_.values()) <= limit, f"{what}_limit", f"be at least {sum(bytes_.values())} bytes", limit, cure)
+    sources = c_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name)
+    facts: dict[str, Any] = {
+        "constants [bytes]": flash,
+        "states [bytes]": ram,
+        "largest spike count of an input": c_source.input_limit(lowered),
+        "network step [s]": lowered.dt,
+    }
+    notes = []
+    if shutil.which(compiler) is None:
+        require(frames is None, "compiler", "be installed for the proof", compiler, "Install it, or leave frames away.")
+        notes.append(f"Not compiled: {compiler} is not installed here.")
+    else:
+        facts[f"{compiler} -Os object [bytes]"] = object_size(sources, name, compiler)
+    if frames is not None:
+        facts |= verify(net, sources, frames, name, compiler)
+    else:
+        notes.append("Not run: give frames to compile it and compare all spikes and states.")
+    files = write_folder(out_dir, sources)
+    return Report("c", shape_of(net), Path(out_dir), files, facts, tuple(notes))
+
+
+def flash_bytes(lowered: Plan) -> dict[str, int]:
+    """Bytes of the constant data by what they are."""
+    tables: dict[bytes, int] = {}
+    weights = neurons = 0
+    for layer in lowered.layers:
+        weights += layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
+        neurons += 0 if layer.bias is None else 4 * layer.outputs
+        neurons += sum(layer.outputs for delay in (layer.delay, layer.delay_rec) if np.any(delay))
+        if layer.program is not None:
+            neurons += _CONSTANTS * (1 if layer.uniform else layer.outputs)
+            tables |= {np.asarray(t).tobytes(): _ENTRY * t.size for t in _tables(layer)}
+    return {"weights": weights, "neurons": neurons, "tables": sum(tables.values())}
+
+
+def _tables(layer: PlanLayer) -> Sequence[np.ndarray]:
+    p = layer.program
+    return [p.field, p.inverse, p.charge, p.drop, *([p.root] if layer.generator is not None else [])]
+
+
+def ram_bytes(lowered: Plan) -> dict[str, int]:
+    """Bytes of what changes: states, delay lines, generators, and one layer's sums."""
+    word = c_source.history_bits(lowered) // 8
+    own = [x for x in lowered.layers if x.program is not None]
+    return {
+        "states": sum(_STATE * x.outputs for x in own),
+        "delay lines": sum(word * x.outputs for x in own),
+        "generators": sum(4 * x.outputs for x in own if x.generator is not None),
+        "sums": 4 * max(x.outputs for x in lowered.layers),
+    }
+
+
+def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[str, int]:
+    """Sections of the object file for this machine's processor, compiled for size."""
+    with tempfile.TemporaryDirectory() as folder:
+        _unpack(sources, folder)
+        target = Path(folder) / f"{name}.o"
+        _call([compiler, *FLAGS, "-Os", "-ffreestanding", "-fno-pie", "-c", f"{name}.c", "-o", str(target)], folder)
+        if shutil.which("size") is None:
+            return {"file": target.stat().st_size}
+        line = _call(["size", str(target)], folder).stdout.decode().splitlines()[1].split()
+        return {"text": int(line[0]), "data": int(line[1]), "bss": int(line[2])}
+
+
+def verify(
+    net: NetDescription, sources: Mapping[str, str], frames: Any, name: str, compiler: str = "gcc", flags: Sequence[str] = ("-O2",)
+) -> dict[str, Any]:
+    """Compile and run on samples (B, T, C); all outputs and states must equal the fast fixed-point network's.
+
+    Returns
+    -------
+    dict
+        Steps compared, and instructions a step of this machine's processor where valgrind is installed.
+    """
+    frames = np.asarray(frames)
+    frames = frames[None] if frames.ndim == 2 else frames
+    expected = FastNetwork(net).run(frames, record="all", threads=1)
+    batch, steps = frames.shape[:2]
+    states = [np.stack(list(x.states.values()), axis=3).reshape(batch, steps, -1) for x in expected.layers if x.states]
+    words = np.concatenate([np.full((batch, 1), steps), frames.reshape(batch, -1).astype(np.int64)], axis=1).astype("<i4").tobytes()
+    with tempfile.TemporaryDirectory() as folder:
+        _unpack(sources, folder)
+        _call([compiler, *FLAGS, *flags, f"{name}.c", "host/main.c", "-o", "main"], folder)
+        got = np.frombuffer(_call([f"{folder}/main", "states.bin"], folder, words).stdout, "<i4").reshape(expected.out.shape)
+        got_states = np.fromfile(f"{folder}/states.bin", "<i4").reshape(batch, steps, -1)
+        watched = any(flag.startswith("-fsanitize") for flag in flags)  # sanitizers and valgrind exclude each other
+        instructions = None if watched else _instructions(folder, name, words, batch * steps)
+    for what, ours, theirs in (("outputs", got, expected.out), ("states", got_states, np.concatenate(states, axis=2))):
+        if not np.array_equal(ours, theirs):
+            b, t, n = np.argwhere(ours != theirs)[0]
+            raise VerificationError(f"The C {what} differ from the network's, first in sample {b}, step {t}, value {n}.")
+    spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
+    facts: dict[str, Any] = {"compared with the fixed-point network": f"{batch * steps} steps, {spikes} spikes, {got_states.size} states: all equal"}
+    if instructions is not None:
+        facts["instructions a step (callgrind, this machine's processor)"] = instructions
+    return facts
+
+
+def _instructions(folder: str, name: str, words: bytes, steps: int) -> int | None:
+    if shutil.which("valgrind") is None:
+        return None
+    tool = ["valgrind", "--tool=callgrind", f"--toggle-collect={name}_step", "--callgrind-out-file=/dev/null"]
+    done = _call([*tool, f"{folder}/main"], folder, words)
+    found = re.search(r"Collected : (\d+)", done.stderr.decode())
+    return int(found[1]) // steps if found else None
+
+
+def _unpack(sources: Mapping[str, str], folder: str) -> None:
+    for file, text in sources.items():
+        path = Path(folder) / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def _call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, check=False)
+    if done.returncode:
+        raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
+    return done

@@ -1,0 +1,158 @@
+"""A network lowered to the integers that C and RTL are made of: int8 weights, tables, first states of the generators."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import noise
+from ..netx import schema
+from ..netx.description import Layer, NetDescription
+from ..program import PER_NEURON, FixedProgram
+
+
+@dataclass(frozen=True, eq=False)
+class PlanLayer:
+    """One layer in integers. C inputs, N outputs."""
+
+    index: int
+    """Place in the file; starts the generators."""
+    kind: str
+    """Type in the file."""
+    inputs: int
+    """C."""
+    outputs: int
+    """N."""
+    weight: np.ndarray
+    """(N, C) int8 in steps of ``2**weight_shift`` counts; (1,) for an input layer, one weight for all its channels."""
+    weight_shift: int
+    """0 or 1: quantised weights of mixed sign are even, and their last bit need not be stored."""
+    weight_rec: np.ndarray | None
+    """(N, N) int8 in steps of ``2**rec_shift``; None without recurrence."""
+    rec_shift: int
+    """0 or 1."""
+    bias: np.ndarray | None
+    """(N,) int32 counts; None: none."""
+    delay: np.ndarray
+    """(N,) uint8 steps of the outgoing spikes, beyond the block's own one."""
+    delay_rec: np.ndarray
+    """(N,) uint8 steps of the recurrent spikes, beyond the one that every recurrence has."""
+    program: FixedProgram | None
+    """Constants and tables; None: a readout, whose output is the weighted sum."""
+    substeps: int
+    """Substeps of a network step."""
+    v_max: int
+    """Largest input in counts of v_in."""
+    generator: np.ndarray | None
+    """(N,) int64 first states of the noise generators; None: a deterministic layer."""
+    seed: int
+    """Of the generators."""
+
+    @property
+    def name(self) -> str:
+        """For reports: ``layer 1 (dense_rec, 700 -> 128)``."""
+        return f"layer {self.index} ({self.kind}, {self.inputs} -> {self.outputs})"
+
+    @property
+    def single(self) -> bool:
+        """Whether channel n alone feeds neuron n, with one weight for all."""
+        return self.weight.ndim == 1
+
+    @property
+    def history(self) -> int:
+        """Steps for which a neuron's spikes are remembered: its longest delay and the step that every spike takes."""
+        return int(max(self.delay.max(initial=0), self.delay_rec.max(initial=0))) + 1
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all neurons have the same constants."""
+        return all(np.all(getattr(self.program, name) == getattr(self.program, name)[0]) for name in PER_NEURON)
+
+    def largest_sum(self, value: int = 1) -> int:
+        """Bound of ``|a_in|`` with inputs of at most ``value`` [counts]."""
+        rows = np.abs(self.weight.astype(np.int64)).reshape(-1, 1 if self.single else self.inputs).sum(axis=1) << self.weight_shift
+        rows = rows * value
+        if self.weight_rec is not None:
+            rows = rows + (np.abs(self.weight_rec.astype(np.int64)).sum(axis=1) << self.rec_shift)
+        return int((rows + (0 if self.bias is None else np.abs(self.bias.astype(np.int64)))).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A chain of layers in integers."""
+
+    layers: tuple[PlanLayer, ...]
+    dt: float
+    """Network step [s]."""
+    source: str
+    """Name of the file, for headings."""
+
+    @property
+    def inputs(self) -> int:
+        """Values of an input frame."""
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        """Values of an output frame."""
+        return self.layers[-1].outputs
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the output is spikes; otherwise weighted sums."""
+        return self.layers[-1].program is not None
+
+
+def description(net: str | os.PathLike | NetDescription) -> NetDescription:
+    """The network in a ``.net`` file, or the description as it is."""
+    return net if isinstance(net, NetDescription) else schema.read(net)
+
+
+def shape_of(net: NetDescription) -> str:
+    """``700-128R-20``: sizes of the layers that compute, R for recurrence."""
+    return "-".join([str(net.inputs), *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in net.active)])
+
+
+def plan(net: NetDescription) -> Plan:
+    """Lower a network that keeps the rules of an integer target."""
+    return Plan(tuple(_lower(layer) for layer in net.active), net.dt, Path(net.source).name or "a network in memory")
+
+
+def _lower(layer: Layer) -> PlanLayer:
+    n = layer.size
+    weight = layer.weight
+    if layer.kind == "average":
+        weight = np.repeat(np.eye(n, dtype=np.int64), layer.inputs // n, axis=1)
+    weight, weight_shift = narrow(weight)
+    weight_rec, rec_shift = (None, 0) if layer.weight_rec is None else narrow(layer.weight_rec)
+    step = None if layer.neuron is None else layer.neuron.step
+    noisy = step is not None and bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
+    zeros = np.zeros(n, np.uint8)
+    return PlanLayer(
+        index=layer.index,
+        kind=layer.kind,
+        inputs=layer.inputs,
+        outputs=n,
+        weight=weight,
+        weight_shift=weight_shift,
+        weight_rec=weight_rec,
+        rec_shift=rec_shift,
+        bias=None if layer.bias is None else np.asarray(layer.bias, np.int32),
+        delay=zeros if layer.delay is None else np.asarray(layer.delay, np.uint8),
+        delay_rec=zeros if layer.delay_rec is None else np.asarray(layer.delay_rec, np.uint8),
+        program=None if step is None else step.fixed(n),
+        substeps=1 if step is None else step.substeps,
+        v_max=0 if step is None else step.v_max_count,
+        generator=noise.start(layer.neuron.seed, layer.index, n) if noisy else None,
+        seed=layer.neuron.seed if noisy else 0,
+    )
+
+
+def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
+    """Weights [counts] as int8 and the shift that brings them back; that they fit is a rule."""
+    weight = np.asarray(weight, np.int64)
+    shift = int(np.all(weight % 2 == 0))
+    return np.ascontiguousarray((weight >> shift).astype(np.int8)), shift

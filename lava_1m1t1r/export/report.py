@@ -1,0 +1,69 @@
+"""What an exporter hands back: what was written and what it costs, as text and as a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class VerificationError(RuntimeError):
+    """What was generated does not do what the network does: a fault of the exporter or of a tool, not of the user."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Result of a deployment."""
+
+    target: str
+    """Name of the target."""
+    network: str
+    """``700-128R-20``."""
+    folder: Path
+    """Where the files are."""
+    files: tuple[str, ...]
+    """Names of the files, relative to the folder."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers, with their unit in the name or the value."""
+    notes: tuple[str, ...] = ()
+    """Sentences a user has to know: what was assumed, what was lost, what was not run."""
+
+    @property
+    def text(self) -> str:
+        """For a terminal."""
+        width = max((len(name) for name in self.facts), default=0)
+        lines = [f"{self.target}: {self.network} -> {self.folder}", *(f"  {name:<{width}}  {shown(v)}" for name, v in self.facts.items())]
+        return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes), "  Files: " + ", ".join(self.files)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "target": self.target,
+            "network": self.network,
+            "folder": str(self.folder),
+            "files": list(self.files),
+            "facts": {name: plain(value) for name, value in self.facts.items()},
+            "notes": list(self.notes),
+        }
+
+
+def plain(value: Any) -> Any:
+    """Numpy's numbers and arrays as Python's, for JSON."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def shown(value: Any) -> str:
+    """A fact for people: thousands separated, fractions to four digits."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "not known"}[value]
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}: {shown(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(shown(v) for v in value)
+    value = plain(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)

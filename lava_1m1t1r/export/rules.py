@@ -1,0 +1,147 @@
+"""What a target needs of a network: small functions, each named as the sentence it checks, and one list a target.
+
+A rule raises :class:`.InputError` naming layer, rule, value and cure. All rules of a target run before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..netx.schema import MAX_DELAY
+
+Rule = Callable[[NetDescription], None]
+MAX_LAYER = 1 << 16
+"""Largest layer of the integer targets: neuron numbers of 16 bits."""
+
+
+def check(net: NetDescription, rules: Iterable[Rule]) -> None:
+    """Run all rules; the first broken one raises."""
+    for rule in rules:
+        rule(net)
+
+
+def _at(net: NetDescription, layer: Layer, key: str = "") -> str:
+    return f"{net.source or 'network'}: layer/{layer.index} ({layer.kind})" + (f" {key}" if key else "")
+
+
+def the_network_computes_something(net: NetDescription) -> None:
+    """A network of shapes only has nothing to deploy."""
+    require(net.active, net.source or "network", "hold a layer that computes something", [layer.kind for layer in net.layers])
+
+
+def neurons_are_1m1t1r(net: NetDescription) -> None:
+    """The target holds one neuron model."""
+    for layer in net.active:
+        own = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
+        require(own, _at(net, layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, "Deploy CUBA layers with target loihi.")
+
+
+def a_layer_of_neurons_states_the_step(net: NetDescription) -> None:
+    """Nothing is exported whose time step is unknown."""
+    kinds = [layer.kind for layer in net.active]
+    require(net.dt is not None, net.source or "network", "have a layer of 1M1T1R neurons, which states the network step", kinds)
+
+
+def all_layers_have_the_same_step(net: NetDescription) -> None:
+    """One frame bin is one step of every layer."""
+    for layer in net.active:
+        dt = net.dt if layer.neuron is None else layer.neuron.step.dt
+        require(dt == net.dt, _at(net, layer, "neuron/dt [s]"), f"be {net.dt}, as in the first layer", dt, "Train all layers with one step.")
+
+
+def sizes_fit_sixteen_bits(net: NetDescription) -> None:
+    """Neuron numbers are 16-bit."""
+    for layer in net.active:
+        largest = max(layer.inputs, layer.size)
+        require(largest <= MAX_LAYER, _at(net, layer, "shape"), f"have at most {MAX_LAYER} inputs and outputs", largest, "Split the layer.")
+
+
+def weights_have_the_shape_of_their_layer(net: NetDescription) -> None:
+    """(N, C) forward, (N, N) recurrent, one number for an input layer."""
+    for layer in net.active:
+        expected: list[tuple[str, Any, tuple[int, ...]]] = []
+        if layer.kind == "input":
+            expected.append(("weight", layer.weight, (1,)))
+        elif layer.kind != "average":
+            expected.append(("weight", layer.weight, (layer.size, layer.inputs)))
+        if layer.weight_rec is not None:
+            expected.append(("weight_rec", layer.weight_rec, (layer.size, layer.size)))
+        for key, value, shape in expected:
+            require(np.shape(value) == shape, _at(net, layer, key), f"have shape {shape}", np.shape(value))
+
+
+def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
+    """Even numbers from -256 to 254, or any from -128 to 127: what lava-dl's quantisation gives."""
+    for layer in net.active:
+        for key in ("weight", "weight_rec"):
+            weight = getattr(layer, key)
+            if weight is None:
+                continue
+            weight = np.asarray(weight)
+            require(np.all(weight == np.rint(weight)), _at(net, layer, key), "hold whole numbers", weight, "Quantise the weights.")
+            low, high = (-256, 254) if np.all(weight % 2 == 0) else (-128, 127)
+            worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
+            fits = weight.min() >= low and weight.max() <= high
+            rule = "hold even numbers from -256 to 254, or any from -128 to 127"
+            require(fits, _at(net, layer, key), rule, worst, "Quantise the weights as lava-dl does.")
+
+
+def delays_are_at_most_62_steps(net: NetDescription) -> None:
+    """Delay lines remember 63 steps."""
+    for layer in net.active:
+        for key, value in (("delay", layer.delay), ("delayRec", layer.delay_rec)):
+            if value is not None:
+                fits = np.size(value) == layer.size and np.min(value) >= 0 and np.max(value) <= MAX_DELAY
+                require(fits, _at(net, layer, key), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", np.asarray(value))
+
+
+def biases_fit_sixteen_bits(net: NetDescription) -> None:
+    """A larger one is a mistake: 2^15 counts are 512 units."""
+    for layer in net.active:
+        if layer.bias is not None:
+            fits = np.size(layer.bias) == layer.size and np.max(np.abs(layer.bias)) < 1 << 15
+            require(fits, _at(net, layer, "bias"), f"hold {layer.size} whole numbers below 2^15 in magnitude", np.asarray(layer.bias))
+
+
+def only_the_last_layer_sends_sums(net: NetDescription) -> None:
+    """All other layers send spikes."""
+    for layer in net.active[:-1]:
+        require(layer.spiking, _at(net, layer), "be the last layer, because its output is not spikes", layer.kind)
+
+
+def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> None:
+    """Rates, tables and registers fit; the error is that of :meth:`.StepParams.fixed`."""
+    for layer in net.active:
+        if isinstance(layer.neuron, M1T1RNeuron):
+            layer.neuron.step.fixed(layer.size)
+
+
+def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
+    """The Loihi-style target holds both neuron models."""
+    for layer in net.active:
+        known = layer.neuron is None or isinstance(layer.neuron, (M1T1RNeuron, CubaNeuron))
+        require(known, _at(net, layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
+
+
+SHAPES: tuple[Rule, ...] = (
+    the_network_computes_something,
+    only_the_last_layer_sends_sums,
+    sizes_fit_sixteen_bits,
+    weights_have_the_shape_of_their_layer,
+    weights_are_whole_numbers_of_eight_bits,
+    delays_are_at_most_62_steps,
+    biases_fit_sixteen_bits,
+)
+INTEGERS: tuple[Rule, ...] = (
+    *SHAPES,
+    neurons_are_1m1t1r,
+    a_layer_of_neurons_states_the_step,
+    all_layers_have_the_same_step,
+    neurons_have_devices_the_fixed_point_step_can_hold,
+)
+LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description)
