@@ -36,9 +36,14 @@ def constants(p: DeviceParams, n: int) -> np.ndarray:
     table = np.zeros(n, CONSTANTS)
     for name in _FIELDS:
         table[name] = np.asarray(getattr(p, name)).reshape(-1)
-    for record in table:
-        prepare(record)
+    _prepare_all(table)
     return table
+
+
+@numba.njit
+def _prepare_all(table: np.ndarray) -> None:
+    for n in range(table.size):
+        prepare(table[n])
 
 
 @numba.njit

@@ -1,0 +1,193 @@
+"""The neuron as a SPICE subcircuit, and its simulation by ngspice.
+
+One voltage node a state: ``filament`` and ``residue`` are integrators (1 F, fed with rates in amperes), ``gate`` is the real node.
+Where the device's total length is limited, the filament yields through a steep but continuous leak, so that the netlist has no events.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, sinh
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MissingDependencyError, require
+from ..params import DeviceParams
+
+EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
+OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
+
+
+def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r") -> str:
+    """Return the subcircuit of one neuron: ``.subckt <name> in out vdd``, ground 0.
+
+    ``in`` is the memristor's electrode, ``out`` the transistor's drain, which the load resistor pulls up to ``vdd``. Inner nodes:
+    filament, residue, gate. Runs in ngspice 36 and later.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device (no arrays). Its noise is left out.
+    name : str
+        Of the subcircuit.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If ``p`` holds an array of devices.
+    """
+    require(p.size is None, "neuron_subcircuit.p", "be one device", f"{p.size} devices", "Write one subcircuit for each p.take(n).")
+    d = "max(V(in)-V(gate),0)"
+    if p.v0 == inf:
+        drive = d
+    else:
+        require(p.v_ref / p.v0 < 300, "neuron_subcircuit: v_ref / v0", "be < 300", p.v_ref / p.v0)
+        # Beyond 3 V the exponential would overflow in Newton's excursions; the neuron's input ends at 1.2 V, that of Fig. 4 at 2 V.
+        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({d},3)/{p.v0:.10e})"
+    if p.x_max == inf:
+        gap, leak = "abs(1-V(x))", ""
+    else:
+        steep = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT)
+        gap, leak = "max(1-V(x),0)", f"-{steep:.6e}*max(V(x)-{p.x_max:.10e},0)"
+    scale = p.r_off / np.expm1(1.0 / p.lam)
+    return f"""* 1M1T1R neuron (doi:10.1038/s41928-025-01488-x, SI Notes 4 and 6); V(filament), V(residue) are shares of the gap
+.subckt {name} in out vdd
+Bx x 0 V = V(filament)+V(residue)
+Cfilament filament 0 1 IC=0
+Bfilament 0 filament I = {p.mu:.10e}*{drive}/({p.alpha:.10e}+{gap})-{p.gamma1 + p.beta:.10e}*V(filament){leak}
+Cresidue residue 0 1 IC=0
+Bresidue 0 residue I = {p.beta:.10e}*V(filament)-{p.gamma2:.10e}*V(residue)
+Bu u 0 V = min(max(V(x),0),1)
+Bmemristor in gate I = (V(in)-V(gate))/({p.r_on:.10e}*V(u)+{scale:.10e}*(exp((1-V(u))*{1.0 / p.lam:.10e})-1))
+Cgate gate 0 {p.c_gate:.10e} IC=0
+Rcontrol gate 0 {p.r_control:.10e}
+Bover over 0 V = max(V(gate)-{p.v_t:.10e},0)
+Btransistor out 0 I = {p.k_transistor:.10e}*min(V(out),V(over))*(2*V(over)-min(V(out),V(over)))
+Rload vdd out {p.r_load:.10e}
+{f"Cload out 0 {p.c_load:.10e} IC={p.v_dd:.10e}" if p.c_load > 0 else "* no load capacitance"}
+.ends {name}
+"""
+
+
+def _piecewise(durations: Sequence[float], volts: Sequence[float]) -> str:
+    """Return the points of a PWL source: a short ramp begins at each edge."""
+    points, t, before = ["0 0"], 0.0, 0.0
+    for i, (duration, volt) in enumerate(zip(durations, volts, strict=True)):
+        if volt != before:
+            ramp = EDGE * min(duration, durations[i - 1] if i else duration)
+            points += [f"{t:.12e} {before:.10e}"] if i else []
+            points.append(f"{t + ramp:.12e} {volt:.10e}")
+        t, before = t + duration, volt
+    points.append(f"{t:.12e} {before:.10e}")
+    return "\n+ ".join(points)
+
+
+def testbench(
+    p: DeviceParams, durations: Sequence[float], volts: Sequence[float], output: str = "trace.txt", max_step: float | None = None
+) -> str:
+    """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input; writes its states to ``output``.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device.
+    durations, volts : (S,)
+        Pieces of the input [s], [V].
+    output : str
+        File that the deck writes: time, filament, residue, gate [V], drain [V], time column repeated before each.
+    max_step : float, optional
+        Longest step [s]; default: a fiftieth of the shortest piece.
+    """
+    total = float(np.sum(durations))
+    longest = max_step or min(float(np.min(durations)) / 50.0, 0.02 / p.gamma1)
+    return f"""1M1T1R neuron
+{neuron_subcircuit(p)}
+Vdd vdd 0 {p.v_dd:.10e}
+Vin in 0 PWL({_piecewise(durations, volts)})
+Xneuron in out vdd m1t1r
+.options reltol=1e-5 abstol=1e-16 vntol=1e-8 chgtol=1e-20 trtol=1 method=gear
+.control
+save v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
+tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic
+wrdata {output} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
+quit
+.endc
+.end
+"""
+
+
+@dataclass(frozen=True)
+class SpiceTrace:
+    """What ngspice computed, at its own time points (K,)."""
+
+    time: np.ndarray
+    filament: np.ndarray
+    residue: np.ndarray
+    gate_voltage: np.ndarray
+    output_voltage: np.ndarray
+    params: DeviceParams
+
+    @property
+    def current(self) -> np.ndarray:
+        """Current of the load resistor [A], (K,)."""
+        return (self.params.v_dd - self.output_voltage) / self.params.r_load
+
+    def spike_times(self) -> np.ndarray:
+        """Return the times [s] at which the gate rises above ``v_th``."""
+        return _rises(self.time, self.gate_voltage, self.params.v_th)
+
+    def turn_on_times(self) -> np.ndarray:
+        """Return the times [s] at which filament and residue together reach 1 from below."""
+        return _rises(self.time, self.filament + self.residue, 1.0)
+
+
+def _rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
+    i = np.flatnonzero((values[1:] > level) & (values[:-1] <= level))
+    return time[i] + (time[i + 1] - time[i]) * (level - values[i]) / (values[i + 1] - values[i])
+
+
+def run_ngspice(
+    p: DeviceParams, durations: Sequence[float], volts: Sequence[float], max_step: float | None = None, timeout: float = 600.0
+) -> SpiceTrace:
+    """Simulate one neuron with ngspice.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device.
+    durations, volts : (S,)
+        Pieces of the input [s], [V].
+    max_step : float, optional
+        Longest step [s].
+    timeout : float
+        Give up after this many seconds.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ngspice is not installed.
+    RuntimeError
+        If ngspice fails; the text holds its last lines.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        deck = Path(folder, "neuron.cir")
+        deck.write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
+        try:
+            done = subprocess.run(["ngspice", "-b", deck.name], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+        except FileNotFoundError as error:
+            raise MissingDependencyError(
+                "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."
+            ) from error
+        output = Path(folder, "trace.txt")
+        if done.returncode or not output.exists():
+            raise RuntimeError(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")
+        table = np.loadtxt(output)
+    return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)
