@@ -162,7 +162,8 @@ def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: in
     lines.append(f"static const constants neuron_{k}[{len(columns)}] = {{")
     lines += ["    {" + ", ".join(str(int(v)) for v in row) + "}," for row in columns] + ["};"]
     lines += [f"static {name}_state state_{k}[{n}];", f"static history past_{k}[{n}];"]
-    fields = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.uniform else "1u", "v_max": f"{layer.v_max}u", "substeps": f"{layer.substeps}u"}
+    fields: dict[str, Any] = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.uniform else "1u"}
+    fields |= {"v_max": f"{layer.v_max}u", "substeps": f"{layer.substeps}u"}
     fields |= {"field_shift": f"{int(p.field_shift)}u", "field_top": f"{int(p.field_top)}u"}
     curves = ["field", "inverse", "charge", "drop"] + (["root"] if layer.generator is not None else [])
     for curve in curves:

@@ -165,7 +165,8 @@ def verify(
             b, t, n = np.argwhere(ours != theirs)[0]
             raise VerificationError(f"The C {what} differ from the network's, first in sample {b}, step {t}, value {n}.")
     spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
-    facts: dict[str, Any] = {"compared with the fixed-point network": f"{batch * steps} steps, {spikes} spikes, {got_states.size} states: all equal"}
+    text = f"{batch * steps} steps, {spikes} spikes, {got_states.size} states: all equal"
+    facts: dict[str, Any] = {"compared with the fixed-point network": text}
     if instructions is not None:
         facts["instructions a step (callgrind, this machine's processor)"] = instructions
     return facts

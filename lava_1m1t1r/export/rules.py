@@ -38,7 +38,8 @@ def neurons_are_1m1t1r(net: NetDescription) -> None:
     """The target holds one neuron model."""
     for layer in net.active:
         own = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
-        require(own, _at(net, layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, "Deploy CUBA layers with target loihi.")
+        cure = "Deploy CUBA layers with target loihi."
+        require(own, _at(net, layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, cure)
 
 
 def a_layer_of_neurons_states_the_step(net: NetDescription) -> None:
@@ -51,7 +52,8 @@ def all_layers_have_the_same_step(net: NetDescription) -> None:
     """One frame bin is one step of every layer."""
     for layer in net.active:
         dt = net.dt if layer.neuron is None else layer.neuron.step.dt
-        require(dt == net.dt, _at(net, layer, "neuron/dt [s]"), f"be {net.dt}, as in the first layer", dt, "Train all layers with one step.")
+        where = _at(net, layer, "neuron/dt [s]")
+        require(dt == net.dt, where, f"be {net.dt}, as in the first layer", dt, "Train all layers with one step.")
 
 
 def sizes_fit_sixteen_bits(net: NetDescription) -> None:
