@@ -15,7 +15,6 @@ from numba.core.caching import FunctionCache
 
 from ..compiled import compiled
 
-
 _SOURCES = ("arithmetic", "compiled", "dynamics", "kernels", "noise", "program", "fast/cached", "fast/kernels", "fast/neurons")
 
 

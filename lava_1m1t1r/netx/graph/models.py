@@ -1,0 +1,93 @@
+"""ProcessModels of the networks' Processes: compositions, and the delays."""
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
+
+
+class AbstractComposition(AbstractSubProcessModel):
+    """Stands for Processes that the block has made and connected itself; Lava finds them through its ports."""
+
+    def __init__(self, proc):
+        pass
+
+
+@implements(proc=Block, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt", "floating_pt")
+class PyBlockModel(AbstractComposition):
+    """A layer in either number system."""
+
+
+@implements(proc=CubaBlock, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyCubaBlockModel(AbstractComposition):
+    """A layer of LIF neurons."""
+
+
+@implements(proc=Network, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt", "floating_pt")
+class PyNetworkModel(AbstractSubProcessModel):
+    """A Process for every synapse, neuron and delay. The blocks are named so that Lava checks their tags."""
+
+    def __init__(self, proc):
+        for i, block in enumerate(proc.layers):
+            setattr(self, f"layer_{i}", block)
+
+
+class AbstractPyAxonModel(PyLoihiProcessModel):
+    """Ring of the last spikes, read at each neuron's delay."""
+
+    s_in = None
+    s_out = None
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.delay = proc_params["delay"]
+        self.interval = proc_params["reset_interval"]
+        self.offset = proc_params["reset_offset"]
+        self.columns = np.arange(self.delay.size)
+        self.past = np.zeros((int(self.delay.max()) + 1, self.delay.size), np.int32)
+
+    def _is_at(self, offset):
+        return self.interval is not None and self.time_step % self.interval == offset % self.interval
+
+    def run_spk(self):
+        """Take this step's spikes, pass on those that are due."""
+        if self._is_at(self.offset):
+            self.past[:] = 0
+        now, length = self.time_step, self.past.shape[0]
+        self.past[now % length] = self.s_in.recv()
+        due = self.past[(now - self.delay) % length, self.columns]
+        if self._is_at(self.offset - 1):
+            due = np.zeros_like(due)
+        self.s_out.send(due)
+
+
+@implements(proc=Axon, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyAxonModelFixed(AbstractPyAxonModel):
+    """Spikes as integers."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+
+
+@implements(proc=Axon, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyAxonModelFloat(AbstractPyAxonModel):
+    """Spikes as floats."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)

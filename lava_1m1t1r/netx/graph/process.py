@@ -1,0 +1,256 @@
+"""Networks from ``.net`` files as Lava Processes. Lava runs the files of this folder itself, so imports are absolute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.proc.dense.process import Dense
+from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sparse.process import Sparse
+from lava.utils.weightutils import SignMode
+from scipy.sparse import csr_matrix, eye, kron
+
+from lava_1m1t1r.errors import require
+from lava_1m1t1r.netx.description import WEIGHT_ONE, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.proc.m1t1r.process import M1T1R
+
+NEVER = 1 << 30
+"""Reset interval of networks that are reset once only, where their first input arrives."""
+FIRST_INPUT = 2
+"""Lava's first step has number 1, and a synapse hands its input on one step later."""
+
+
+class Axon(AbstractProcess):
+    """Delays each neuron's spikes by its own number of steps, and forgets them at a reset.
+
+    Parameters
+    ----------
+    delay : (N,) int
+        Steps, >= 0; 0 passes a spike on in the same step.
+    reset_interval, reset_offset : int or None, int
+        As of :class:`M1T1R`; nothing passes in the step before a reset.
+    """
+
+    def __init__(self, *, delay: np.ndarray, reset_interval: int | None = None, reset_offset: int = FIRST_INPUT) -> None:
+        delay = np.asarray(delay, int)
+        super().__init__(delay=delay, reset_interval=reset_interval, reset_offset=reset_offset)
+        self.s_in = InPort(shape=delay.shape)
+        self.s_out = OutPort(shape=delay.shape)
+
+
+class AbstractBlock(AbstractProcess):
+    """One layer: synapse, neuron, and what they need.
+
+    Attributes
+    ----------
+    inp, out : InPort, OutPort
+        Spikes in; spikes (or, of a readout, weighted sums) out.
+    synapse, synapse_rec : Dense or Sparse
+        ``synapse_rec`` is None where there is no recurrence.
+    neuron : M1T1R, LIF, LIFReset or None
+        None for a readout.
+    axon, axon_rec : Axon or None
+        Delays of the outgoing and of the recurrent spikes.
+    """
+
+    def __init__(self, *, layer: Layer, message_bits: int, reset_interval: int | None, reset_offset: int) -> None:
+        super().__init__(layer=layer)
+        self.layer = layer
+        self.shape = (layer.size,)
+        self.synapse = _synapse(layer, message_bits)
+        self.synapse_rec = None if layer.weight_rec is None else _dense(layer.weight_rec, 0)
+        self.neuron = _neuron(layer, reset_interval, reset_offset)
+        self.axon, self.axon_rec = _axons(layer, reset_interval, reset_offset)
+        self.inp = InPort(shape=self.synapse.s_in.shape)
+        self.out = OutPort(shape=self.shape)
+        self._wire()
+
+    def source(self) -> OutPort:
+        """The port, of a Process inside, whose values ``out`` gives. (Lava takes every port it finds in an attribute for this Process's own.)"""
+        if self.neuron is None:
+            return self.synapse.a_out
+        return self.neuron.s_out if self.axon is None else self.axon.s_out
+
+    def _wire(self) -> None:
+        self.inp.connect(self.synapse.s_in)
+        if self.neuron is not None:
+            self.synapse.a_out.connect(self.neuron.a_in)
+            if self.axon is not None:
+                self.neuron.s_out.connect(self.axon.s_in)
+        if self.synapse_rec is not None:
+            cut = self.axon is not None and isinstance(self.layer.neuron, CubaNeuron) and self.layer.delay is None
+            sender = self.axon.s_out if cut and self.axon_rec is None else self.neuron.s_out
+            if self.axon_rec is not None:
+                self.neuron.s_out.connect(self.axon_rec.s_in)
+                sender = self.axon_rec.s_out
+            sender.connect(self.synapse_rec.s_in)
+            self.synapse_rec.a_out.connect(self.neuron.a_in)
+        self.source().connect(self.out)
+
+
+class Block(AbstractBlock):
+    """A layer of 1M1T1R neurons, or a readout: runs under the tags ``fixed_pt`` and ``floating_pt``."""
+
+
+class CubaBlock(AbstractBlock):
+    """A layer of Lava's LIF neurons with lava-dl's integers: runs under the tag ``fixed_pt``."""
+
+
+class Network(AbstractProcess):
+    """The network of a ``.net`` file as a Lava Process, of this library's layers and of those that lava-dl wrote.
+
+    Each layer is a block with Lava's own Dense (or Sparse) synapses, and M1T1R neurons or Lava's LIF. Spikes line up with
+    training: ``out`` in the n-th step is the n-th frame of the output. A readout without neurons comes one step later.
+
+    Parameters
+    ----------
+    net_config : str, path or NetDescription
+        The file, or what was read from it.
+    num_layers : int, optional
+        Build the first so many layers only.
+    input_message_bits : int
+        0 for spikes; more for graded input (counts).
+    reset_interval : int, optional
+        All layers go back to rest every so many steps, without a trace of the sample before: samples of this length can be sent
+        one after the other. None: no reset.
+    reset_offset : int
+        The first sample begins so many steps late.
+
+    Attributes
+    ----------
+    inp, out : InPort, OutPort
+        (C,) and (C_out,).
+    layers : list of AbstractBlock
+        Blocks with ``neuron`` and ``synapse``; readouts have no neuron.
+    net : NetDescription
+    """
+
+    def __init__(
+        self,
+        net_config: Any,
+        num_layers: int | None = None,
+        input_message_bits: int = 0,
+        reset_interval: int | None = None,
+        reset_offset: int = 0,
+        name: str | None = None,
+    ) -> None:
+        net = net_config if isinstance(net_config, NetDescription) else read(net_config)
+        for field, value, least in (
+            ("num_layers", num_layers, 1),
+            ("input_message_bits", input_message_bits, 0),
+            ("reset_interval", reset_interval, 1),
+            ("reset_offset", reset_offset, 0),
+        ):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+            optional = value is None and field in ("num_layers", "reset_interval")
+            require(whole or optional, f"Network.{field}", f"be a whole number >= {least}", value)
+        net = net.head(num_layers)
+        super().__init__(net=net, reset_interval=reset_interval, reset_offset=reset_offset, name=name)
+        self.net = net
+        self.reset_interval = reset_interval
+        self.layers: list[AbstractBlock] = []
+        for i, layer in enumerate(net.active):
+            kind = CubaBlock if isinstance(layer.neuron, CubaNeuron) else Block
+            bits = input_message_bits if i == 0 else 0
+            block = kind(layer=layer, message_bits=bits, reset_interval=reset_interval, reset_offset=FIRST_INPUT + reset_offset)
+            self.layers.append(block)
+        self.in_layer, self.out_layer = self.layers[0], self.layers[-1]
+        self.inp = InPort(shape=self.in_layer.inp.shape)
+        self.out = OutPort(shape=self.out_layer.out.shape)
+        self.inp.connect(self.in_layer.inp)
+        for before, after in zip(self.layers, self.layers[1:], strict=False):
+            before.out.connect(after.inp)
+        self.out_layer.out.connect(self.out)
+
+    def __len__(self) -> int:
+        """Number of layers that compute something."""
+        return len(self.layers)
+
+    def fuse(self) -> None:
+        """Take the layers out of the graph: for a ProcessModel that runs the whole network itself."""
+        for outer, inner in ((self.inp, self.in_layer.inp), (self.out_layer.out, self.out)):
+            outer.out_connections.remove(inner)
+            inner.in_connections.remove(outer)
+
+
+def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
+    if layer.kind == "input":
+        return _sparse(int(layer.weight[0]) * eye(layer.size, dtype=int), message_bits)
+    if layer.kind == "average":
+        group = np.ones((1, layer.inputs // layer.size), int)
+        return _sparse(kron(eye(layer.size, dtype=int), group), message_bits)
+    return _dense(layer.weight, message_bits)
+
+
+def _bits(weights: Any) -> dict[str, Any]:
+    # MIXED keeps weights of one sign as they are, -256 included; it cuts the last bit, unless told of one more bit than Loihi has.
+    # (Loihi would hold odd weights with an exponent of -1, which Lava's floating-point models do not know.)
+    odd = bool(np.any(np.asarray(weights) % 2))
+    return {"sign_mode": SignMode.MIXED, "num_weight_bits": 9 if odd else 8, "weight_exp": 0}
+
+
+def _dense(weights: np.ndarray, message_bits: int) -> Dense:
+    return Dense(weights=weights, num_message_bits=message_bits, **_bits(weights))
+
+
+def _sparse(weights: Any, message_bits: int) -> Sparse:
+    weights = csr_matrix(weights)
+    return Sparse(weights=weights, num_message_bits=message_bits, **_bits(weights.data))
+
+
+def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess | None:
+    neuron = layer.neuron
+    if isinstance(neuron, M1T1RNeuron):
+        device, step = neuron.step.device, neuron.step
+        # Bias and noise act without input too: they must begin where the first input arrives.
+        early = layer.bias is not None or np.any(device.sigma1) or np.any(device.sigma2)
+        return M1T1R(
+            shape=(layer.size,),
+            params=device,
+            dt=step.dt,
+            substeps=step.substeps,
+            v_unit=step.v_unit,
+            v_in_max=step.v_in_max,
+            seed=neuron.seed,
+            layer=layer.index,
+            bias=0.0 if layer.bias is None else layer.bias / WEIGHT_ONE,
+            a_in_scale=WEIGHT_ONE,
+            reset_interval=NEVER if interval is None and early else interval,
+            reset_offset=offset,
+            drop_last=True,
+        )
+    if neuron is None:
+        return None
+    where = f"layer/{layer.index}"
+    single = layer.kind != "input" or layer.bias is None
+    require(single, f"{where}/bias", "be absent in a CUBA input layer in Lava, whose LIF adds it to the voltage", layer.bias, "Use fast.")
+    for name, value in (("iDecay", neuron.current_decay), ("vDecay", neuron.voltage_decay)):
+        require(np.size(value) == 1, f"{where}/neuron/{name}", "be one number in Lava, whose LIF has one decay a layer", value, "Use fast.")
+    params = {"du": neuron.current_decay - 1, "dv": neuron.voltage_decay, "vth": neuron.threshold, "bias_exp": 6}  # Loihi adds 1 to du
+    if layer.bias is not None:
+        params["bias_mant"] = layer.bias
+    interval = NEVER if interval is None and layer.bias is not None else interval
+    if interval is None:
+        return LIF(shape=(layer.size,), **params)
+    return LIFReset(shape=(layer.size,), reset_interval=interval, reset_offset=offset, **params)
+
+
+def _axons(layer: Layer, interval: int | None, offset: int) -> tuple[Axon | None, Axon | None]:
+    """Delays; and for CUBA neurons, which cannot withhold spikes, what keeps one sample's spikes from the next."""
+    if layer.neuron is None:
+        return None, None
+    cuba = isinstance(layer.neuron, CubaNeuron)
+    if cuba and interval is None and layer.bias is not None:
+        interval = NEVER
+    cut = cuba and interval is not None and layer.spiking
+    zeros = np.zeros(layer.size, int)
+    out = rec = None
+    if layer.delay is not None or cut:
+        out = Axon(delay=zeros if layer.delay is None else layer.delay, reset_interval=interval, reset_offset=offset)
+    if layer.delay_rec is not None or (cut and layer.weight_rec is not None and layer.delay is not None):
+        rec = Axon(delay=zeros if layer.delay_rec is None else layer.delay_rec, reset_interval=interval, reset_offset=offset)
+    return out, rec

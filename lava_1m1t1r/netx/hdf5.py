@@ -1,0 +1,104 @@
+"""Networks from ``.net`` files: as a Lava Process (:class:`Network`, loaded when asked for), and as a function (:func:`predict`)."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ..errors import missing, require
+from ..fast.network import FastNetwork, Result, check_frames
+from .description import CubaNeuron, NetDescription
+from .schema import read
+
+BACKENDS = ("fast", "inprocess", "lava")
+TAGS = ("fixed_pt", "floating_pt")
+
+
+def __getattr__(name: str) -> Any:
+    # Lava is optional, and slow to import: only who asks for the Process pays.
+    if name == "Network":
+        return _lava("lava_1m1t1r.netx.graph.process", "The Lava Process Network").Network
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _lava(module: str, purpose: str) -> Any:
+    try:
+        import lava.magma.core.process.process  # noqa: F401
+    except ImportError as error:
+        raise missing("lava-nc", "lava", purpose) from error
+    return import_module(module)
+
+
+def predict(
+    net: str | os.PathLike | NetDescription | FastNetwork,
+    frames: Any,
+    backend: str = "fast",
+    *,
+    tag: str = "fixed_pt",
+    record: str | None = None,
+    dt: float | None = None,
+    threads: int | None = None,
+    timeout: float | None = None,
+) -> np.ndarray | Result:
+    """Run samples through a network, each from rest.
+
+    Parameters
+    ----------
+    net : path, NetDescription or FastNetwork
+        The network. A FastNetwork (fast only) saves its making in repeated calls.
+    frames : (B, T, C) int
+        Spike counts of each channel and network step.
+    backend : {"fast", "inprocess", "lava"}
+        Compiled loops (no Lava needed); the Lava Process in this process; or in Lava's own runtime. The spikes are the same.
+    tag : {"fixed_pt", "floating_pt"}
+        Number system.
+    record : None or "all"
+        Also return what every layer did.
+    dt : float, optional
+        Bin width of the frames [s]; an error if it is not the network's step.
+    threads : int, optional
+        fast: samples at a time; all cores when not given.
+    timeout : float, optional
+        inprocess, lava: longest wall time [s]; 60 s and 0.1 s a step when not given.
+
+    Returns
+    -------
+    (B, T, C_out), or Result when recording
+        uint8 spikes as lava-dl's blocks give them (those of step t - 1, at t), or the integers of a readout: weighted sums of
+        step t in weight counts (affine), sums over a group (average), or voltages (lava-dl's readouts with dynamics). A Result holds ``out`` and
+        ``layers``, one :class:`.LayerRecord` a layer; Lava's own runtime gives ``out`` of the layers only.
+
+    Raises
+    ------
+    InputError, FormatError
+        Before the run, for what does not fit.
+    """
+    require(backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
+    require(tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
+    require(record in (None, "all"), "record", "be None or 'all'", record)
+    description = net.net if isinstance(net, FastNetwork) else net if isinstance(net, NetDescription) else read(net)
+    require(
+        dt is None or description.dt is None or np.isclose(dt, description.dt, rtol=1e-9),
+        "dt of the frames [s]",
+        f"be the network's step, {description.dt} s",
+        dt,
+        "Bin the frames anew.",
+    )
+    floating = tag == "floating_pt"
+    cuba = any(isinstance(layer.neuron, CubaNeuron) for layer in description.active)
+    require(not (floating and cuba), "tag", "be 'fixed_pt' for networks with CUBA layers", tag)
+    if backend == "fast":
+        fast = net if isinstance(net, FastNetwork) and net.floating == floating else FastNetwork(description, floating)
+        result = fast.run(frames, record, threads)
+    else:
+        frames = check_frames(frames, description.inputs)
+        runner = _lava("lava_1m1t1r.netx.runner", f"predict with backend={backend!r}")
+        timeout = 60.0 + 0.1 * frames.shape[0] * frames.shape[1] if timeout is None else timeout
+        result = runner.run(description, frames, backend, tag, record == "all", timeout)
+    return result if record == "all" else result.out
+
+
+__all__ = ["BACKENDS", "TAGS", "Network", "predict"]

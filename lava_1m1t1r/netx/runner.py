@@ -1,0 +1,75 @@
+"""Samples through the Lava Process of a network: one graph, one run, a reset between the samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.sink import Read
+
+from ..fast.network import LayerRecord, Result
+from ..run import InProcess, guarded
+from .description import NetDescription
+from .graph.process import AbstractBlock, Network
+from .terminal.process import Frames, Tap
+
+
+def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: bool, timeout: float) -> Result:
+    """Run frames (B, T, C) one sample after the other in ``backend`` ("inprocess" or "lava")."""
+    batch, steps = frames.shape[:2]
+    total = batch * steps + 1  # readouts come a step late
+    network = Network(net, reset_interval=steps, input_message_bits=0 if frames.max() <= 1 else 16)
+    source = Frames(frames=frames.reshape(batch * steps, -1))
+    source.s_out.connect(network.inp)
+    blocks = network.layers if record else network.layers[-1:]
+    config = Loihi2SimCfg(select_tag=tag)
+    if backend == "inprocess":
+        values, states = _in_process(network, blocks, config, total, timeout, record)
+    else:
+        values, states = _in_lava(network, blocks, config, total, timeout)
+    records = []
+    for block, sent, held in zip(blocks, values, states, strict=True):
+        layer = block.layer
+        shifted = sent[:-1] if layer.spiking else sent[1:]
+        if layer.neuron is not None and not layer.spiking:
+            shifted = held["v"]
+        out = shifted.reshape(batch, steps, -1).astype(np.uint8 if layer.spiking else np.int32)
+        by_sample = {name: value.reshape(batch, steps, -1) for name, value in held.items()}
+        records.append(LayerRecord(out, None, by_sample if record else {}))
+    return Result(records[-1].out, tuple(records) if record else ())
+
+
+def _state_names(block: AbstractBlock, record: bool) -> tuple[str, ...]:
+    if block.neuron is None:
+        return ()
+    if hasattr(block.layer.neuron, "step"):
+        return ("filament", "residue", "v_gate") if record else ()
+    return ("u", "v") if record or not block.layer.spiking else ()
+
+
+def _in_process(network, blocks, config, total, timeout, record):
+    names = [_state_names(block, record) for block in blocks]
+    targets = [block.source() for block in blocks]
+    variables = [getattr(block.neuron, name) for block, own in zip(blocks, names, strict=True) for name in own]
+    with InProcess(network, config, timeout) as session:
+        recorded = session.run(total, record=targets + variables)
+    states = [{name: recorded[getattr(block.neuron, name)][1:] for name in own} for block, own in zip(blocks, names, strict=True)]
+    return [recorded[target] for target in targets], states
+
+
+def _in_lava(network, blocks, config, total, timeout):
+    taps = [Tap(shape=block.shape, steps=total) for block in blocks]
+    # Inner layers are tapped at the leaf Process, the last one at the network's own port.
+    for block, tap in zip(blocks[:-1], taps[:-1], strict=True):
+        block.source().connect(tap.a_in)
+    network.out.connect(taps[-1].a_in)
+    readout = blocks[-1]
+    voltage = readout.neuron is not None and not readout.layer.spiking
+    if voltage:
+        reader = Read(buffer=total)
+        reader.connect_var(readout.neuron.v)
+    with guarded(network, config, timeout) as session:
+        session.run(total)
+        states = [{} for _ in blocks]
+        if voltage:
+            states[-1]["v"] = session.get(reader.data).T.astype(np.int32)[1:]
+        return [tap.values() for tap in taps], states
