@@ -10,6 +10,7 @@ import numpy as np
 
 from .arithmetic import ACT_SHIFT
 from .errors import InputError, require
+from .fine import Answer, respond
 from .network import CompiledNeurons
 from .params import DeviceParams
 from .program import StepParams
@@ -233,17 +234,12 @@ def _latched(params: StepParams, gate: np.ndarray) -> np.ndarray:
 
 
 def _device(params: StepParams, a_in: np.ndarray) -> Response:
-    trace = _simulated(params, a_in, ("gate_voltage",))
-    gate = trace.gate_voltage.reshape(len(a_in), -1)
-    times = [trace.spike_times(n) for n in range(a_in.shape[1])]
-    return _response(times, _latched(params, gate), len(a_in) * params.dt)
+    answer = _respond(params, a_in)
+    return _response(answer.spike_times, _latched(params, answer.gate), len(a_in) * params.dt)
 
 
-def _simulated(params: StepParams, a_in: np.ndarray, record: Any) -> Any:
-    from .device import simulate  # above the core, and slow to compile: only who asks pays
-
-    volts = np.clip(a_in / (1 << ACT_SHIFT) * params.v_unit, 0.0, params.v_in_max)
-    return simulate(params.device, volts, dt=params.dt, seed=0, record=record)
+def _respond(params: StepParams, a_in: np.ndarray) -> Answer:
+    return respond(params.device, np.clip(a_in / (1 << ACT_SHIFT) * params.v_unit, 0.0, params.v_in_max), params.dt)
 
 
 def _run(params: StepParams, a_in: np.ndarray) -> Traces:
@@ -293,13 +289,13 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     quiet = _quiet(params.device)
     device = quiet if quiet.size is None else replace(quiet, **{k: v[chosen] for k, v in quiet.as_dict().items() if np.ndim(v)})
     own = params.replace(device=device)
-    trace = _simulated(own, samples[0][:, chosen], "events")
+    answer = _respond(own, samples[0][:, chosen])
     return Recorded(
         found.spikes,
         found.silent,
         found.latched,
         chosen.tolist(),
-        [int(trace.spike_times(n).size) for n in range(len(chosen))],
+        [int(times.size) for times in answer.spike_times],
         [int(n) for n in runs[0].spike[:, chosen].sum(0)],
     )
 
