@@ -1,13 +1,16 @@
 """The mutual proof's two lists: networks that are drawn, and realisations that run them. A new realisation adds one entry below.
 
-A realisation takes a :class:`Drawn` network and its frames and returns what each layer did, as :class:`lava_1m1t1r.reference.Traces` with
+A realisation takes a :class:`Drawn` network and its frames and returns what each layer did, as :class:`Seen` (or the library's Traces) with
 None for what it cannot show. ``without`` names the features it does not have; it is then not asked to run such networks.
 """
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +22,18 @@ from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import Traces
 
 FEATURES = ("recurrent", "delays", "recurrent delays", "bias", "noise", "heterogeneous", "several devices", "2 V")
+
+
+class Seen(NamedTuple):
+    """What a realisation shows of one layer; None for what it cannot. (T, N) each."""
+
+    spike: Any = None
+    turn_on: Any = None
+    filament: Any = None
+    residue: Any = None
+    gate: Any = None
+    out: Any = None  # what leaves the layer: spikes delayed and shifted
+    last: Any = None  # filament, residue, gate (N,) after the last step
 
 
 class Drawn(NamedTuple):
@@ -121,17 +136,167 @@ def by_kernels(drawn: Drawn) -> list[Traces]:
     return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed)]
 
 
+def described(drawn: Drawn) -> Any:
+    """The network as the library's exporters and file readers know it."""
+    from lava_1m1t1r.netx import description as net
+
+    layers = [
+        net.Layer(
+            index=i,
+            kind="dense" if layer.weight_rec is None else "dense_rec",
+            shape=(len(layer.weight),),
+            inputs=layer.weight.shape[1],
+            weight=layer.weight.astype(np.int32),
+            weight_rec=None if layer.weight_rec is None else layer.weight_rec.astype(np.int32),
+            bias=None if layer.bias is None else layer.bias.astype(np.int32),
+            delay=None if layer.delay is None else layer.delay.astype(np.int32),
+            delay_rec=None if layer.delay_rec is None else layer.delay_rec.astype(np.int32),
+            neuron=net.M1T1RNeuron(layer.params, drawn.seed),
+        )
+        for i, layer in enumerate(drawn.layers)
+    ]
+    return net.NetDescription(tuple(layers))
+
+
+def _predicted(net: Any, drawn: Drawn, backend: str) -> list[Seen]:
+    from lava_1m1t1r.netx import hdf5
+
+    # The sample stands twice: the second one proves the reset.
+    result = hdf5.predict(net, np.stack([drawn.frames, drawn.frames]), backend, record="all")
+    seen = []
+    for record in result.layers:
+        states = {("gate" if name == "v_gate" else name): value[1] for name, value in record.states.items()}
+        seen.append(Seen(spike=None if record.spikes is None else record.spikes[1], out=record.out[1], **states))
+    return seen
+
+
+def by_fast(drawn: Drawn) -> list[Seen]:
+    """The event-driven compiled network."""
+    return _predicted(described(drawn), drawn, "fast")
+
+
+def by_file(drawn: Drawn) -> list[Seen]:
+    """The fast path again, from a file written and read back."""
+    from lava_1m1t1r.netx import schema
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "drawn.net"
+        schema.write(path, described(drawn))
+        return _predicted(path, drawn, "fast")
+
+
+def by_lava_in_process(drawn: Drawn) -> list[Seen]:
+    """The Lava graph of the network, its models executed in this process."""
+    return _predicted(described(drawn), drawn, "inprocess")
+
+
+def by_lava(drawn: Drawn) -> list[Seen]:
+    """The Lava graph of the network in Lava's own runtime."""
+    return _predicted(described(drawn), drawn, "lava")
+
+
+def by_lava_alone(drawn: Drawn) -> list[Seen]:
+    """Each layer's Lava Process by itself, fed what the layer receives in the network."""
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.source import RingBuffer
+
+    from lava_1m1t1r.proc.m1t1r.process import M1T1R
+    from lava_1m1t1r.run import InProcess
+
+    seen = []
+    for i, ran in enumerate(network.run(drawn.layers, drawn.frames, seed=drawn.seed)):
+        p = drawn.layers[i].params
+        steps, size = ran.a_in.shape
+        step = {"dt": p.dt, "substeps": p.substeps, "v_unit": p.v_unit, "v_in_max": p.v_in_max}
+        neuron = M1T1R(shape=(size,), params=p.device, seed=drawn.seed, layer=i, **step)
+        RingBuffer(data=ran.a_in.T.astype(np.int32)).s_out.connect(neuron.a_in)
+        with InProcess(neuron, Loihi2SimCfg(select_tag="fixed_pt"), 60.0) as session:
+            found = session.run(steps, record=[neuron.s_out, neuron.filament, neuron.residue, neuron.v_gate])
+        spike, filament, residue, gate = (found[x] for x in (neuron.s_out, neuron.filament, neuron.residue, neuron.v_gate))
+        seen.append(Seen(spike, None, filament, residue, gate))
+    return seen
+
+
+def by_training(drawn: Drawn) -> list[Seen]:
+    """The training blocks' forward pass; shows each block's output and its neurons' last states."""
+    import torch
+
+    from lava_1m1t1r.slayer import block
+
+    x = torch.from_numpy(np.stack([drawn.frames, drawn.frames])).float().transpose(1, 2)
+    seen = []
+    for i, layer in enumerate(drawn.layers):
+        p = layer.params
+        size, inputs = layer.weight.shape
+        neuron = {"params": p.device, "dt": p.dt, "substeps": p.substeps, "v_unit": p.v_unit, "v_in_max": p.v_in_max, "seed": drawn.seed}
+        common = {"delay": layer.delay is not None, "bias": layer.bias is not None}
+        neuron["persistent_state"] = True  # or the block forgets the states that are compared below
+        if layer.weight_rec is None:
+            made = block.m1t1r.Dense(neuron, inputs, size, **common)
+            synapses = {made.synapse: layer.weight}
+        else:
+            made = block.m1t1r.Recurrent(neuron, inputs, size, delay_rec=layer.delay_rec, **common)
+            synapses = {made.input_synapse: layer.weight, made.recurrent_synapse: layer.weight_rec}
+        for synapse, weight in synapses.items():
+            synapse.weight.data = torch.from_numpy(weight / 64).float().reshape(synapse.weight.shape)
+        if layer.bias is not None:
+            made.bias.data = torch.from_numpy(layer.bias / 64).float()
+        if layer.delay is not None:
+            made.delay.delay.data, made.delay.init = torch.from_numpy(layer.delay).float(), True
+        made.neuron.layer = i
+        made.eval()
+        with torch.no_grad():
+            x = made(x)
+        filament, residue, gate = made.neuron._states[1]
+        seen.append(Seen(out=x[1].T.numpy(), last=(filament, residue, gate)))
+    return seen
+
+
+def by_c(drawn: Drawn) -> list[Seen]:
+    """The exported C99, compiled and run."""
+    from lava_1m1t1r.export import c_target
+
+    net = described(drawn)
+    steps = len(drawn.frames)
+    with TemporaryDirectory() as folder:
+        c_target.deploy_c(net, Path(folder) / "c")
+        command = ["gcc", "-std=c99", "-O2", "net.c", "host/main.c", "-o", "main"]
+        subprocess.run(command, cwd=Path(folder) / "c", check=True, capture_output=True, timeout=60)
+        words = np.concatenate([[steps], drawn.frames.reshape(-1)]).astype("<i4").tobytes()
+        done = subprocess.run(["./main", "states.bin"], cwd=Path(folder) / "c", input=words, capture_output=True, check=True, timeout=60)
+        states = np.fromfile(Path(folder) / "c" / "states.bin", "<i4").reshape(steps, -1)
+    out = np.frombuffer(done.stdout, "<i4").reshape(steps, -1)
+    seen, place = [], 0
+    for layer in drawn.layers:
+        size = len(layer.weight)
+        own = states[:, place : place + 3 * size].reshape(steps, size, 3)
+        place += 3 * size
+        seen.append(Seen(filament=own[..., 0], residue=own[..., 1], gate=own[..., 2]))
+    seen[-1] = seen[-1]._replace(out=out)
+    return seen
+
+
 @dataclass(frozen=True)
 class Realisation:
     """How to run a network some way, and what that way cannot do."""
 
-    run: Callable[[Drawn], list[Traces]]
+    run: Callable[[Drawn], list[Any]]
     without: frozenset[str] = frozenset()
+    only: tuple[str, ...] = ()  # kinds of network to run, where a run is slow; empty: all
     marks: tuple[str, ...] = ()
-    packages: tuple[str, ...] = field(default=())
+    modules: tuple[str, ...] = ()  # skipped, with a reason, where one of these is not there
+    tools: tuple[str, ...] = ()  # the same for programs
 
 
+_LAVA = {"marks": ("lava",), "modules": ("lava.magma", "lava_1m1t1r.netx.runner")}
 REALISATIONS: dict[str, Realisation] = {
     "compiled kernels": Realisation(by_kernels),
     "the page": Realisation(by_page),
+    "fast path": Realisation(by_fast, modules=("lava_1m1t1r.netx.hdf5",)),
+    "fast path from a file": Realisation(by_file, modules=("lava_1m1t1r.netx.hdf5",)),
+    "training forward": Realisation(by_training, marks=("train",), modules=("lava.lib.dl.slayer", "lava_1m1t1r.slayer.block")),
+    "Lava Process alone": Realisation(by_lava_alone, marks=("lava",), modules=("lava.magma",)),
+    "Lava graph in process": Realisation(by_lava_in_process, **_LAVA),
+    "Lava graph in its runtime": Realisation(by_lava, only=("stochastic", "everything"), **_LAVA),
+    "C": Realisation(by_c, modules=("lava_1m1t1r.export.c_target",), tools=("gcc",)),
 }

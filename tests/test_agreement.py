@@ -1,15 +1,13 @@
 """Mutual proof: every realisation, on the same drawn networks and stimuli, all states at all steps, equal to the bit."""
 
+import shutil
+
 import numpy as np
 import pytest
 from realisations import NETWORKS, REALISATIONS, by_arbiter, draw
 
 from lava_1m1t1r import network
 from lava_1m1t1r.quantisation import agreement, quantise_network
-
-
-def _marked(name):
-    return pytest.param(name, marks=[getattr(pytest.mark, mark) for mark in REALISATIONS[name].marks])
 
 
 @pytest.fixture(scope="module")
@@ -26,19 +24,39 @@ def arbiters():
     return ask
 
 
-def assert_equal(mine, wanted, who):
-    """All states at all steps; what ``mine`` cannot show is None, but it must show its spikes somewhere."""
+def assert_equal(mine, drawn, wanted, who):
+    """All states at all steps, spikes, outputs: whatever ``mine`` shows. It must show something of every layer."""
     assert len(mine) == len(wanted)
-    for i, (a, b) in enumerate(zip(mine, wanted, strict=True)):
-        assert a is None or a.spike is not None
-        for name in () if a is None else b._fields:
-            if getattr(a, name) is None:
-                continue
-            x, y = np.asarray(getattr(a, name)), getattr(b, name)
+    for i, (a, traces) in enumerate(zip(mine, wanted, strict=True)):
+        full = traces._asdict() | {
+            "out": network.outgoing(traces.spike, drawn.layers[i].delay),
+            "last": np.stack([traces.filament[-1], traces.residue[-1], traces.gate[-1]]),
+        }
+        shown = {name: np.asarray(value) for name, value in a._asdict().items() if value is not None}
+        assert shown.keys() & {"spike", "out", "gate", "last"}
+        for name, x in shown.items():
+            y = full[name]
             assert x.shape == y.shape, f"{who}, layer {i}, {name}: shape {x.shape}, the arbiter's {y.shape}"
             different = np.argwhere(x != y)
-            assert len(different) == 0, f"{who}, layer {i}, {name}: {len(different)} differences, first at (step, neuron) {different[0]}"
-    assert mine[-1] is not None
+            assert len(different) == 0, f"{who}, layer {i}, {name}: {len(different)} differences, first at {different[0]}"
+
+
+def skip_unless_possible(realisation, kind, drawn):
+    for module in realisation.modules:
+        pytest.importorskip(module)
+    for tool in realisation.tools:
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool} on PATH")
+    lacking = realisation.without & drawn.features
+    if lacking:
+        pytest.skip(f"does not do: {', '.join(sorted(lacking))}")
+
+
+PAIRS = [
+    pytest.param(name, kind, marks=[getattr(pytest.mark, mark) for mark in r.marks], id=f"{name}-{kind}")
+    for name, r in REALISATIONS.items()
+    for kind in r.only or NETWORKS
+]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -48,17 +66,12 @@ def test_drawn_networks_are_worth_comparing(kind, arbiters):
         assert traces.spike.sum() >= 10, "a silent layer proves nothing"
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("name", [_marked(name) for name in REALISATIONS])
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_realisation_equals_the_arbiter(name, kind, arbiters):
     realisation = REALISATIONS[name]
-    for package in realisation.packages:
-        pytest.importorskip(package)
     drawn, wanted = arbiters(kind)
-    lacking = realisation.without & drawn.features
-    if lacking:
-        pytest.skip(f"{name} does not do: {', '.join(sorted(lacking))}")
-    assert_equal(realisation.run(drawn), wanted, name)
+    skip_unless_possible(realisation, kind, drawn)
+    assert_equal(realisation.run(drawn), drawn, wanted, name)
 
 
 @pytest.mark.parametrize("kind", ["recurrent", "recurrent delays", "heterogeneous"])
