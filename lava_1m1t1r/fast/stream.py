@@ -39,6 +39,10 @@ class Stream:
         self.steps += 1
         return out[0].copy()
 
+    def due(self) -> np.ndarray:
+        """Spikes (C_out,) that leave in the coming step; they do not depend on its frame. Spiking networks only."""
+        return self._layers[-1].due(self.steps)[0]
+
     def states(self) -> list[dict[str, np.ndarray]]:
         """States of each layer now, by name: views, to be read only."""
         found = []
@@ -68,6 +72,10 @@ class _StepLayer:
         self.run.neurons(events, 1, self.spikes, self.nothing)
         if not fast.spiking:
             return self.run.neuron.state[1][None].copy()
-        sent = self.past[(now - 1 - fast.delay) % kernels.RING, self.columns][None]
+        sent = self.due(now)
         self.past[now % kernels.RING] = self.spikes[0]
         return sent
+
+    def due(self, now: int) -> np.ndarray:
+        """Spikes (1, N) that leave in step ``now``."""
+        return self.past[(now - 1 - self.run.fast.delay) % kernels.RING, self.columns][None]

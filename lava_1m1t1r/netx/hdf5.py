@@ -67,9 +67,10 @@ def predict(
     Returns
     -------
     (B, T, C_out), or Result when recording
-        uint8 spikes as lava-dl's blocks give them (those of step t - 1, at t), or the integers of a readout: weighted sums of
-        step t in weight counts (affine), sums over a group (average), or voltages (lava-dl's readouts with dynamics). A Result holds ``out`` and
-        ``layers``, one :class:`.LayerRecord` a layer; Lava's own runtime gives ``out`` of the layers only.
+        uint8 spikes as lava-dl's blocks give them (those of step t - 1, at t), or the integers of a readout at t: weighted sums
+        in weight counts (affine), sums over a group (average), voltages in 1/64 of a count (lava-dl's readouts with dynamics).
+        A Result holds ``out`` and ``layers``, one :class:`.LayerRecord` a layer; Lava's own runtime gives ``out`` of the
+        layers only.
 
     Raises
     ------
@@ -101,4 +102,4 @@ def predict(
     return result if record == "all" else result.out
 
 
-__all__ = ["BACKENDS", "TAGS", "Network", "predict"]
+__all__ = ["BACKENDS", "TAGS", "Network", "predict"]  # noqa: F822 (Network is lazy)

@@ -9,6 +9,7 @@ from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from lava_1m1t1r.errors import require
 from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
 
 
@@ -40,6 +41,7 @@ class PyNetworkModel(AbstractSubProcessModel):
     """A Process for every synapse, neuron and delay. The blocks are named so that Lava checks their tags."""
 
     def __init__(self, proc):
+        require(proc.sample_steps is None, "Network.sample_steps", "be None", proc.sample_steps, "Or run it under FusedSimCfg.")
         for i, block in enumerate(proc.layers):
             setattr(self, f"layer_{i}", block)
 

@@ -8,6 +8,7 @@ import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.proc.dense.process import Dense
+from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
@@ -55,6 +56,8 @@ class AbstractBlock(AbstractProcess):
         None for a readout.
     axon, axon_rec : Axon or None
         Delays of the outgoing and of the recurrent spikes.
+    offset : RingBuffer or None
+        Constant current of an input layer of CUBA neurons.
     """
 
     def __init__(self, *, layer: Layer, message_bits: int, reset_interval: int | None, reset_offset: int) -> None:
@@ -65,12 +68,16 @@ class AbstractBlock(AbstractProcess):
         self.synapse_rec = None if layer.weight_rec is None else _dense(layer.weight_rec, 0)
         self.neuron = _neuron(layer, reset_interval, reset_offset)
         self.axon, self.axon_rec = _axons(layer, reset_interval, reset_offset)
+        self.offset = None
+        if layer.kind == "input" and layer.bias is not None and isinstance(layer.neuron, CubaNeuron):
+            self.offset = RingBuffer(data=layer.bias[:, None])  # LIF's own bias goes to the voltage
         self.inp = InPort(shape=self.synapse.s_in.shape)
         self.out = OutPort(shape=self.shape)
         self._wire()
 
     def source(self) -> OutPort:
-        """The port, of a Process inside, whose values ``out`` gives. (Lava takes every port it finds in an attribute for this Process's own.)"""
+        """The port, of a Process inside, whose values ``out`` gives."""
+        # A method: Lava takes every port that it finds in an attribute for this Process's own.
         if self.neuron is None:
             return self.synapse.a_out
         return self.neuron.s_out if self.axon is None else self.axon.s_out
@@ -79,6 +86,8 @@ class AbstractBlock(AbstractProcess):
         self.inp.connect(self.synapse.s_in)
         if self.neuron is not None:
             self.synapse.a_out.connect(self.neuron.a_in)
+            if self.offset is not None:
+                self.offset.s_out.connect(self.neuron.a_in)
             if self.axon is not None:
                 self.neuron.s_out.connect(self.axon.s_in)
         if self.synapse_rec is not None:
@@ -119,6 +128,9 @@ class Network(AbstractProcess):
         one after the other. None: no reset.
     reset_offset : int
         The first sample begins so many steps late.
+    sample_steps : int, optional
+        Whole samples as messages: ``inp`` is (T, C) and ``out`` (T, C_out), one sample from rest in each step of Lava. Runs under
+        :class:`lava_1m1t1r.netx.fused.FusedSimCfg` only.
 
     Attributes
     ----------
@@ -136,6 +148,7 @@ class Network(AbstractProcess):
         input_message_bits: int = 0,
         reset_interval: int | None = None,
         reset_offset: int = 0,
+        sample_steps: int | None = None,
         name: str | None = None,
     ) -> None:
         net = net_config if isinstance(net_config, NetDescription) else read(net_config)
@@ -144,13 +157,15 @@ class Network(AbstractProcess):
             ("input_message_bits", input_message_bits, 0),
             ("reset_interval", reset_interval, 1),
             ("reset_offset", reset_offset, 0),
+            ("sample_steps", sample_steps, 1),
         ):
             whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
-            optional = value is None and field in ("num_layers", "reset_interval")
+            optional = value is None and field in ("num_layers", "reset_interval", "sample_steps")
             require(whole or optional, f"Network.{field}", f"be a whole number >= {least}", value)
         net = net.head(num_layers)
-        super().__init__(net=net, reset_interval=reset_interval, reset_offset=reset_offset, name=name)
+        super().__init__(net=net, reset_interval=reset_interval, reset_offset=reset_offset, sample_steps=sample_steps, name=name)
         self.net = net
+        self.sample_steps = sample_steps
         self.reset_interval = reset_interval
         self.layers: list[AbstractBlock] = []
         for i, layer in enumerate(net.active):
@@ -159,12 +174,14 @@ class Network(AbstractProcess):
             block = kind(layer=layer, message_bits=bits, reset_interval=reset_interval, reset_offset=FIRST_INPUT + reset_offset)
             self.layers.append(block)
         self.in_layer, self.out_layer = self.layers[0], self.layers[-1]
-        self.inp = InPort(shape=self.in_layer.inp.shape)
-        self.out = OutPort(shape=self.out_layer.out.shape)
-        self.inp.connect(self.in_layer.inp)
+        rows = () if sample_steps is None else (sample_steps,)
+        self.inp = InPort(shape=(*rows, *self.in_layer.inp.shape))
+        self.out = OutPort(shape=(*rows, *self.out_layer.out.shape))
+        if sample_steps is None:
+            self.inp.connect(self.in_layer.inp)
+            self.out_layer.out.connect(self.out)
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             before.out.connect(after.inp)
-        self.out_layer.out.connect(self.out)
 
     def __len__(self) -> int:
         """Number of layers that compute something."""
@@ -173,8 +190,9 @@ class Network(AbstractProcess):
     def fuse(self) -> None:
         """Take the layers out of the graph: for a ProcessModel that runs the whole network itself."""
         for outer, inner in ((self.inp, self.in_layer.inp), (self.out_layer.out, self.out)):
-            outer.out_connections.remove(inner)
-            inner.in_connections.remove(outer)
+            if inner in outer.out_connections:
+                outer.out_connections.remove(inner)
+                inner.in_connections.remove(outer)
 
 
 def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
@@ -225,13 +243,8 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
         )
     if neuron is None:
         return None
-    where = f"layer/{layer.index}"
-    single = layer.kind != "input" or layer.bias is None
-    require(single, f"{where}/bias", "be absent in a CUBA input layer in Lava, whose LIF adds it to the voltage", layer.bias, "Use fast.")
-    for name, value in (("iDecay", neuron.current_decay), ("vDecay", neuron.voltage_decay)):
-        require(np.size(value) == 1, f"{where}/neuron/{name}", "be one number in Lava, whose LIF has one decay a layer", value, "Use fast.")
     params = {"du": neuron.current_decay - 1, "dv": neuron.voltage_decay, "vth": neuron.threshold, "bias_exp": 6}  # Loihi adds 1 to du
-    if layer.bias is not None:
+    if layer.bias is not None and layer.kind != "input":
         params["bias_mant"] = layer.bias
     interval = NEVER if interval is None and layer.bias is not None else interval
     if interval is None:

@@ -17,7 +17,7 @@ class AbstractPyFramesModel(PyLoihiProcessModel):
     def run_spk(self):
         """Send the step's frame."""
         frames, now = self.proc_params["frames"], self.time_step - 1
-        frame = frames[now] if now < frames.shape[0] else np.zeros(frames.shape[1])
+        frame = frames[now] if now < frames.shape[0] else np.zeros(frames.shape[1:])
         self.s_out.send(frame.astype(self.kind))
 
 

@@ -10,11 +10,11 @@ from lava.magma.core.process.process import AbstractProcess
 
 
 class Frames(AbstractProcess):
-    """Sends one frame a step, then silence. ``frames``: (T, C) uint8 or int16."""
+    """Sends one frame a step, then silence. ``frames``: (T, C), or (B, T, C) for whole samples, uint8 or int16."""
 
     def __init__(self, *, frames: np.ndarray) -> None:
         super().__init__(frames=frames)
-        self.s_out = OutPort(shape=(frames.shape[1],))
+        self.s_out = OutPort(shape=frames.shape[1:])
 
 
 class Tap(AbstractProcess):

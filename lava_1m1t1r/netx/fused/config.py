@@ -1,0 +1,40 @@
+"""The run configuration that fuses networks."""
+
+from __future__ import annotations
+
+import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from lava_1m1t1r.errors import require
+from lava_1m1t1r.fast.network import FastNetwork
+from lava_1m1t1r.netx.fused.models import PyNetworkFusedFixed, PyNetworkFusedFloat
+from lava_1m1t1r.netx.graph.process import Network
+
+
+class FusedSimCfg(Loihi2SimCfg):
+    """``Loihi2SimCfg`` under which networks run as one Process each, with the same spikes.
+
+    Parameters
+    ----------
+    *networks : Network
+        What to fuse. Their layers leave the graph: nothing else may be connected to a layer.
+    select_tag : {"fixed_pt", "floating_pt"}
+        Number system, of all Processes.
+
+    Examples
+    --------
+    >>> with guarded(net, FusedSimCfg(net)) as session:  # doctest: +SKIP
+    ...     session.run(100)
+    """
+
+    def __init__(self, *networks: Network, select_tag: str = "fixed_pt") -> None:
+        models = {"fixed_pt": PyNetworkFusedFixed, "floating_pt": PyNetworkFusedFloat}
+        require(select_tag in models, "FusedSimCfg.select_tag", f"be one of {', '.join(models)}", select_tag)
+        require(len(networks) > 0, "FusedSimCfg", "be given the networks to fuse", networks)
+        for network in networks:
+            require(isinstance(network, Network), "FusedSimCfg", "be given Networks", network)
+            fast = FastNetwork(network.net, floating=select_tag == "floating_pt")
+            fast.run(np.zeros((1, 1, fast.inputs), np.uint8), threads=1)  # compiled before Lava forks
+            network.fuse()
+            network.proc_params["fast"] = fast
+        super().__init__(select_tag=select_tag, exception_proc_model_map={Network: models[select_tag]})

@@ -1,0 +1,62 @@
+"""ProcessModels that run a whole network. Not beside the Network's Process, or Lava would take them for its default."""
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from lava_1m1t1r.fast.stream import Stream
+from lava_1m1t1r.netx.graph.process import NEVER, Network
+
+
+class AbstractPyNetworkFused(PyLoihiProcessModel):
+    """Step by step, with the timing of the composed network; or a sample a message."""
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.fast = proc_params["fast"]
+        self.samples = proc_params["sample_steps"] is not None
+        self.interval = proc_params["reset_interval"] or NEVER
+        self.sample_start = 1 + proc_params["reset_offset"]
+        self.stream = Stream(self.fast)
+        self.readout = np.zeros(self.fast.outputs, np.int32)
+
+    def run_spk(self):
+        """One message in, one out."""
+        if self.samples:
+            frames = self.inp.recv()
+            self.out.send(self.fast.run(frames[None], threads=1).out[0].astype(self.kind))
+            return
+        if self.time_step % self.interval == self.sample_start % self.interval:
+            self.stream.reset()
+        spiking = self.fast.layers[-1].spiking
+        # Sent before anything is received, as the composed network's buffering synapses allow: loops do not lock.
+        self.out.send((self.stream.due() if spiking else self.readout).astype(self.kind))
+        value = self.stream.step(self.inp.recv())
+        if not spiking and self.fast.layers[-1].neuron is None:
+            self.readout = value
+
+
+@implements(proc=Network, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyNetworkFusedFixed(AbstractPyNetworkFused):
+    """Fixed point."""
+
+    inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    kind = np.int32
+
+
+@implements(proc=Network, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyNetworkFusedFloat(AbstractPyNetworkFused):
+    """Floating point."""
+
+    inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    kind = float
