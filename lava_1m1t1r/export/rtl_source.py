@@ -1,0 +1,252 @@
+"""Target RTL: Verilog of the fixed-point network. One core a layer, all layers at once, memories from hexadecimal files."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..program import unpack
+from .plan import Plan, PlanLayer
+
+MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
+SUM_BITS = 24
+STEP_BITS = 25
+INPUT_FIFO = 6  # log2 of the tokens that wait at the input
+CYCLES, NOISE_CYCLES = 34, 18  # of a substep, and what noise adds
+_FIELDS = (
+    ("stretch", 17),
+    ("gain", 16),
+    ("growth_shift", 8),
+    ("filament_decay", 12),
+    ("filament_shift", 5),
+    ("residue_decay", 12),
+    ("residue_shift", 5),
+    ("transfer", 12),
+    ("transfer_shift", 5),
+    ("gate_decay", 12),
+    ("gate_shift", 5),
+    ("v_th", 24),
+    ("noise_filament", 18),
+    ("noise_residue", 18),
+)  # from bit 0 upwards, as m1t1r_neuron.v takes them apart
+
+
+def address_bits(count: int) -> int:
+    """Bits that number ``count`` things, at least 1."""
+    return max(1, (count - 1).bit_length())
+
+
+def input_limit(plan: Plan) -> int:
+    """Largest spike count of a channel and step with which no sum of the first layer leaves its register."""
+    first = plan.layers[0]
+    rest = first.largest_sum(0)
+    return int(((1 << (SUM_BITS - 1)) - 1 - rest) // max(1, first.largest_sum(1) - rest))
+
+
+def words(layer: PlanLayer, lanes: int) -> int:
+    """Memory words of a row of weights."""
+    return -(-layer.outputs // (1 if layer.single else lanes))
+
+
+def spike_cycles(layer: PlanLayer, lanes: int) -> int:
+    """Clock cycles that an arriving spike takes: its row of weights, and 2."""
+    return (1 if layer.single else words(layer, lanes)) + 2
+
+
+def frame_cycles(layer: PlanLayer, lanes: int, spikes: Any, recurrent: Any = 0) -> Any:
+    """Clock cycles that a layer takes for a frame with so many spikes arriving from before it and from itself.
+
+    A spike takes its row of weights and 2; the end of a frame 2; a neuron 5 and its substeps; handing over 2.
+    """
+    row = spike_cycles(layer, lanes)
+    cycles = np.asarray(spikes) * row + 2
+    if layer.weight_rec is not None:
+        cycles = cycles + np.asarray(recurrent) * row + 2
+    if layer.program is None:
+        return cycles + 2 * layer.outputs + 1
+    substep = CYCLES + (0 if layer.generator is None else NOISE_CYCLES)
+    return cycles + layer.outputs * (5 + layer.substeps * substep) + 1
+
+
+def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
+    """Verilog and memory contents: file name to text.
+
+    Parameters
+    ----------
+    plan : Plan
+        A network that keeps the rules of this target.
+    title : str
+        First line of the top module.
+    name : str
+        Of the top module and its file.
+    lanes : int
+        Weights added in a cycle, a power of two.
+    """
+    files: dict[str, str] = {}
+    body: list[str] = []
+    tables: dict[bytes, str] = {}
+    for k, layer in enumerate(plan.layers):
+        body += _layer(files, tables, plan, layer, k, lanes)
+    last = plan.layers[-1]
+    out_bits = address_bits(last.outputs) if plan.spiking else SUM_BITS
+    text = {
+        "VERSION": __version__,
+        "TITLE": title,
+        "SOURCE": plan.source,
+        "NAME": name,
+        "IN_MSB": str(address_bits(plan.inputs) - 1),
+        "OUT_MSB": str(out_bits - 1),
+        "OUT_SIGNED": "out_data" if plan.spiking else "$signed(out_data)",
+        "NEURON_LAYERS": str(sum(x.program is not None for x in plan.layers)),
+        "TRACES": "".join(_trace(k) for k, x in enumerate(plan.layers) if x.program is not None),
+        "BODY": "\n".join(body),
+        "IN_BITS": str(address_bits(plan.inputs)),
+        "INPUT_FIFO": str(INPUT_FIFO),
+        "DATA": "spikes: number of the neuron" if plan.spiking else "weighted sums, one an output, signed",
+        "LAST": str(len(plan.layers)),
+    }
+    folder = resources.files(__package__) / "templates"
+    for template, target in (("net.v", f"{name}.v"), ("bench.v", "bench.v")):
+        files[target] = re.sub(r"@(\w+)@", lambda match: text[match[1]], (folder / template).read_text())
+    return files | {module: (folder / module).read_text() for module in MODULES}
+
+
+def _trace(k: int) -> str:
+    core = f"dut.layer_{k}"
+    values = f"{core}.new_state[22:0], {core}.new_state[45:23], {core}.new_state[69:46]"
+    return f'            if ({core}.written) $fwrite(states, "{k} %0d %0d %0d %0d %0d\\n", {core}.n, {core}.spike, {values});\n'
+
+
+def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: PlanLayer, k: int, lanes: int) -> list[str]:
+    lanes = 1 if layer.single else lanes
+    row, rows = words(layer, lanes), layer.inputs + (0 if layer.weight_rec is None else layer.outputs)
+    in_bits, out_bits, word_bits = address_bits(layer.inputs), address_bits(layer.outputs), address_bits(row)
+    recurrent = int(layer.weight_rec is not None)
+    weigh: dict[str, Any] = {
+        "INPUTS": layer.inputs,
+        "IN_BITS": in_bits,
+        "OUT_BITS": out_bits,
+        "LANES": lanes,
+        "WORDS": row,
+        "WORD_BITS": word_bits,
+        "ROWS": rows,
+        "ADDRESS_BITS": 1 if layer.single else address_bits(rows * row),
+        "RECURRENT": recurrent,
+        "SINGLE": int(layer.single),
+        "SINGLE_WEIGHT": int(layer.weight[0]) if layer.single else 0,
+        "WEIGHT_SHIFT": layer.weight_shift,
+        "REC_SHIFT": layer.rec_shift,
+        "SUM_BITS": SUM_BITS,
+    }
+    if not layer.single:
+        weigh["WEIGHTS"] = f'"weights_{k}.hex"'
+        files[f"weights_{k}.hex"] = _weights(layer, row, lanes)
+    core: dict[str, Any] = {"OUTPUTS": layer.outputs, "OUT_BITS": out_bits, "LANES": lanes, "WORD_BITS": word_bits, "SUM_BITS": SUM_BITS}
+    if layer.program is not None:
+        core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, k)
+    lines = [
+        "",
+        f"    // {layer.name}",
+        f"    wire ready_{k}, clear_{k}, resume_{k}, rec_empty_{k}, rec_pop_{k};",
+        f"    wire [{word_bits - 1}:0] word_{k};",
+        f"    wire [{lanes * SUM_BITS - 1}:0] sums_{k};",
+        f"    wire [{out_bits}:0] rec_data_{k};",
+        f"    m1t1r_weigh #({_parameters(weigh)}) weigh_{k} (",
+        f"        clk, rst, empty_{k}, data_{k}, pop_{k}, rec_empty_{k}, rec_data_{k}, rec_pop_{k},",
+        f"        ready_{k}, word_{k}, sums_{k}, clear_{k}, resume_{k});",
+    ]
+    sent_bits = out_bits if layer.program is not None else SUM_BITS
+    push = f"ready_{k}, word_{k}, sums_{k}, clear_{k}, resume_{k}, push_{k + 1}, sent_{k + 1}, full_{k + 1}"
+    lines += [f"    wire push_{k + 1}, full_{k + 1};", f"    wire [{sent_bits}:0] sent_{k + 1};"]
+    if layer.program is None:
+        lines += [f"    m1t1r_readout #({_parameters(core)}) layer_{k} (clk, rst, {push});"]
+    else:
+        lines += [
+            f"    wire rec_push_{k};",
+            f"    wire [{out_bits}:0] rec_sent_{k};",
+            f"    m1t1r_layer #({_parameters(core)}) layer_{k} (",
+            f"        clk, rst, {push}, rec_push_{k}, rec_sent_{k});",
+        ]
+    if recurrent:
+        fifo = _parameters({"WIDTH": out_bits + 1, "LOG_DEPTH": address_bits(layer.outputs + 2)})
+        lines += [
+            f"    wire rec_full_{k};",
+            f"    m1t1r_fifo #({fifo}) recurrent_{k} (",
+            f"        clk, rst, rec_push_{k}, rec_sent_{k}, rec_full_{k}, rec_pop_{k}, rec_data_{k}, rec_empty_{k});",
+        ]
+    else:
+        lines += [f"    assign rec_empty_{k} = 1'b1;", f"    assign rec_data_{k} = 0;"]
+    if layer is not plan.layers[-1]:
+        fifo = _parameters({"WIDTH": out_bits + 1, "LOG_DEPTH": address_bits(layer.outputs + 2)})
+        lines += [
+            f"    wire empty_{k + 1}, pop_{k + 1};",
+            f"    wire [{out_bits}:0] data_{k + 1};",
+            f"    m1t1r_fifo #({fifo}) spikes_{k + 1} (",
+            f"        clk, rst, push_{k + 1}, sent_{k + 1}, full_{k + 1}, pop_{k + 1}, data_{k + 1}, empty_{k + 1});",
+        ]
+    return lines
+
+
+def _parameters(values: dict[str, Any]) -> str:
+    return ", ".join(f".{key}({value})" for key, value in values.items())
+
+
+def _weights(layer: PlanLayer, row: int, lanes: int) -> str:
+    rows = layer.weight.T if layer.weight_rec is None else np.concatenate([layer.weight.T, layer.weight_rec.T])
+    padded = np.zeros((len(rows), row * lanes), np.int64)
+    padded[:, : layer.outputs] = rows & 0xFF
+    lanes_down = padded.reshape(-1, lanes)[:, ::-1]  # lane 0 in the lowest bits
+    return "\n".join("".join(f"{byte:02x}" for byte in word) for word in lanes_down.tolist()) + "\n"
+
+
+def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, k: int) -> dict[str, Any]:
+    p, n = layer.program, layer.outputs
+    packed = [0] * (1 if layer.uniform else n)
+    at = 0
+    for field, bits in _FIELDS:
+        for i in range(len(packed)):
+            packed[i] |= (int(getattr(p, field)[i]) & ((1 << bits) - 1)) << at
+        at += bits
+    bias = np.zeros(n, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
+    wiring = (bias & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
+    plain = bool(np.all(wiring == wiring[0]))
+    files[f"constants_{k}.hex"] = _hex(packed, at)
+    files[f"wiring_{k}.hex"] = _hex(wiring[:1] if plain else wiring, 28)
+    core: dict[str, Any] = {
+        "HISTORY": layer.history,
+        "EQUAL": int(layer.uniform),
+        "PLAIN": int(plain),
+        "V_MAX": layer.v_max,
+        "NOISE": int(layer.generator is not None),
+        "SUBSTEPS": layer.substeps,
+        "FIELD_SHIFT": int(p.field_shift),
+        "FIELD_TOP": int(p.field_top),
+        "FIELD_ENTRIES": p.field.size,
+        "FIELD_BITS": address_bits(p.field.size),
+        "CURVE_ENTRIES": p.inverse.size,
+        "DROP_ENTRIES": p.drop.size,
+        "CONSTANTS": f'"constants_{k}.hex"',
+        "WIRING": f'"wiring_{k}.hex"',
+    }
+    if layer.generator is not None:
+        files[f"generators_{k}.hex"] = _hex(layer.generator, 32)
+        core["GENERATORS"] = f'"generators_{k}.hex"'
+    for curve in ["field", "inverse", "charge", "drop"] + (["root"] if layer.generator is not None else []):
+        table = np.ascontiguousarray(getattr(p, curve))
+        key = table.tobytes()
+        if key not in tables:
+            tables[key] = f"{curve}_{k}.hex"
+            base, step, exponent = (x.tolist() for x in unpack(table))
+            rows = zip(exponent, base, step, strict=True)
+            files[tables[key]] = _hex([(e & 0xFF) << 49 | b << STEP_BITS | s & ((1 << STEP_BITS) - 1) for e, b, s in rows], 57)
+        core[curve.upper()] = f'"{tables[key]}"'
+    return core
+
+
+def _hex(values: Any, bits: int) -> str:
+    digits = -(-bits // 4)
+    return "\n".join(f"{int(v):0{digits}x}" for v in values) + "\n"

@@ -1,0 +1,242 @@
+"""Deployment to RTL: rules, Verilog, the proof by simulating it here, and what a synthesis tool counts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..fast import FastNetwork
+from ..netx.description import NetDescription
+from . import rtl_source, rules
+from .output import check_folder, write_folder
+from .plan import Plan, description, plan, shape_of
+from .report import Report, VerificationError
+
+SIMULATORS = ("verilator", "icarus")
+LINT = ("verilator", "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME")
+"""Unused bits are left: the modules serve layers with and without recurrence, noise and delays."""
+
+
+def deploy_rtl(
+    net: str | os.PathLike | NetDescription,
+    out_dir: str | os.PathLike,
+    *,
+    name: str = "net",
+    lanes: int = 4,
+    clock_hz: float = 100e6,
+    frames: Any = None,
+    simulator: str = "verilator",
+    synthesise: bool = False,
+) -> Report:
+    """Write synthesizable Verilog-2001 of the fixed-point network, its memory contents and a test bench.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        The network.
+    out_dir : path
+        New, empty, or a former export.
+    name : str
+        Of the top module.
+    lanes : int
+        Weights that a layer adds in a clock cycle, a power of two from 1 to 64.
+    clock_hz : float
+        Clock at which times are stated [Hz]. No timing analysis is made.
+    frames : (B, T, C) int, optional
+        If given, the design is simulated on these samples, and must equal the fixed-point network in every spike and state.
+    simulator : "verilator" or "icarus"
+        For the proof.
+    synthesise : bool
+        Count cells and memory bits with Yosys. Minutes for large weight memories.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InputError
+        If a rule of the target is broken, or a tool is missing.
+    VerificationError
+        If the simulated design differs from the network.
+    """
+    check_folder(out_dir)
+    net = description(net)
+    rules.check(net, rules.INTEGERS)
+    good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and name != "bench" and not name.startswith("m1t1r_")
+    require(good, "name", "be a lower-case Verilog identifier, not 'bench' and not beginning with m1t1r_", name)
+    require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)
+    require(np.isfinite(clock_hz) and clock_hz > 0, "clock_hz", "be > 0", clock_hz)
+    require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
+    lowered = plan(net)
+    sources = rtl_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name, lanes)
+    facts: dict[str, Any] = {
+        "memory [bits]": memory_bits(lowered),
+        "largest spike count of an input": rtl_source.input_limit(lowered),
+        "cycles of a frame without spikes": {x.name: int(rtl_source.frame_cycles(x, lanes, 0)) for x in lowered.layers},
+        "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
+        "network step [s]": lowered.dt,
+    }
+    notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
+    if frames is not None:
+        facts |= simulate(net, sources, frames, name, simulator)
+        cycles = facts["cycles a step, mean"]
+        facts["time a step, mean [s]"] = cycles / clock_hz
+        facts["faster than the network's own time by"] = lowered.dt * clock_hz / cycles
+    else:
+        notes.append("Not simulated: give frames to compare all spikes and states.")
+    if synthesise:
+        facts["Yosys"] = cells(sources, name)
+    files = write_folder(out_dir, sources)
+    return Report("rtl", shape_of(net), Path(out_dir), files, facts, tuple(notes))
+
+
+def memory_bits(lowered: Plan) -> dict[str, int]:
+    """Bits of the memories by what they hold."""
+    bits = dict.fromkeys(("weights", "constants", "tables", "states", "sums", "queues"), 0)
+    tables: dict[bytes, int] = {}
+    queue = (1 << rtl_source.INPUT_FIFO) * (rtl_source.address_bits(lowered.inputs) + 1)
+    for layer in lowered.layers:
+        rec = 0 if layer.weight_rec is None else layer.weight_rec.size
+        bits["weights"] += 8 * ((0 if layer.single else layer.weight.size) + rec)
+        bits["sums"] += rtl_source.SUM_BITS * layer.outputs
+        if layer.program is None:
+            continue
+        noisy = layer.generator is not None
+        bits["constants"] += 169 * (1 if layer.uniform else layer.outputs) + 28 * layer.outputs + 32 * layer.outputs * noisy
+        bits["states"] += (70 + layer.history + 32 * noisy) * layer.outputs
+        p = layer.program
+        tables |= {np.asarray(t).tobytes(): 57 * t.size for t in (p.field, p.inverse, p.charge, p.drop, *((p.root,) if noisy else ()))}
+        depth = 1 << rtl_source.address_bits(layer.outputs + 2)
+        queues = (layer is not lowered.layers[-1]) + (layer.weight_rec is not None)
+        queue += queues * depth * (rtl_source.address_bits(layer.outputs) + 1)
+    return bits | {"tables": sum(tables.values()), "queues": queue}
+
+
+def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, name: str = "net", simulator: str = "verilator") -> dict[str, Any]:
+    """Simulate the design on samples (B, T, C); spikes, states and outputs must equal the fast fixed-point network's.
+
+    Returns
+    -------
+    dict
+        What was compared, and the clock cycles between the output's frames when the input never waits.
+    """
+    tool = "iverilog" if simulator == "icarus" else simulator
+    require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames away.")
+    frames = np.asarray(frames)
+    frames = frames[None] if frames.ndim == 2 else frames
+    limit = rtl_source.input_limit(plan(net))
+    require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
+    expected = FastNetwork(net).run(frames, record="all", threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in {**sources, "frames.txt": _tokens(frames)}.items():
+            (Path(folder) / file).write_text(text)
+        verilog = [file for file in sources if file.endswith(".v")]
+        if simulator == "verilator":
+            flags = ["--binary", "--timing", "-j", "2", "--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O2"]
+            _call(["verilator", *flags, "--Mdir", "build", "-o", "bench", *verilog], folder)
+            _call([f"{folder}/build/bench", "+states"], folder)
+        else:
+            _call(["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *verilog], folder)
+            _call(["vvp", "-n", "bench.vvp", "+states"], folder)
+        outputs, states = ((Path(folder) / file).read_text() for file in ("outputs.txt", "states.txt"))
+    cycles = _compare_outputs(outputs, expected.out, net.spiking)
+    compared = _compare_states(states, expected.layers)
+    spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
+    return {
+        f"simulated by {simulator}": f"{frames.shape[0] * frames.shape[1]} steps, {spikes} spikes, {compared} states: all equal",
+        "cycles a step, mean": float(np.mean(cycles)),
+        "cycles a step, largest": int(np.max(cycles)),
+    }
+
+
+def _tokens(frames: np.ndarray) -> str:
+    lines = []
+    for sample in frames:
+        for frame in sample:
+            where = np.flatnonzero(frame)
+            lines += [str(n) for n in np.repeat(where, frame[where].astype(np.int64))] + ["-1"]
+        lines.append("-2")
+    return "\n".join(lines) + "\n"
+
+
+def _compare_outputs(text: str, expected: np.ndarray, spiking: bool) -> np.ndarray:
+    cycles = []
+    samples = text.split("end\n")[:-1]
+    require(len(samples) == len(expected), "simulated samples", f"be {len(expected)}", len(samples), error=VerificationError)
+    for b, sample in enumerate(samples):
+        times = []
+        for t, line in enumerate(sample.splitlines()[: expected.shape[1]]):
+            *values, cycle = line.split()
+            times.append(int(cycle[1:]))
+            got = np.array(values, np.int64)
+            if spiking:
+                got = np.bincount(got, minlength=expected.shape[2])
+            if not np.array_equal(got, expected[b, t]):
+                raise VerificationError(f"The RTL's output differs from the network's first in sample {b}, step {t}.")
+        if len(times) != expected.shape[1]:
+            raise VerificationError(f"The RTL gave {len(times)} frames in sample {b}, not {expected.shape[1]}.")
+        cycles.append(np.diff(times[2:]) if len(times) > 3 else np.array([0]))  # the first frames come with the reset
+    return np.concatenate(cycles)
+
+
+def _compare_states(text: str, layers: Sequence[Any]) -> int:
+    compared = 0
+    for b, sample in enumerate(text.split("end\n")[:-1]):
+        rows = np.array(sample.split(), np.int64).reshape(-1, 6)
+        for k, layer in enumerate(layers):
+            if layer.spikes is None:
+                continue
+            steps, size = layer.spikes.shape[1:]
+            own = rows[rows[:, 0] == k, 1:][: steps * size].reshape(steps, size, 5)
+            want = np.stack([np.broadcast_to(np.arange(size), (steps, size)), layer.spikes[b], *(s[b] for s in layer.states.values())], axis=2)
+            if not np.array_equal(own, want):
+                t, n, what = np.argwhere(own != want)[0]
+                value = ("order", "spike", "filament", "residue", "gate")[what]
+                raise VerificationError(f"The RTL's {value} differs first in sample {b}, layer {k}, step {t}, neuron {n}.")
+            compared += 3 * steps * size
+    return compared
+
+
+def lint(sources: Mapping[str, str], name: str) -> str:
+    """What Verilator's lint says of the design; empty when clean."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in sources.items():
+            (Path(folder) / file).write_text(text)
+        verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
+        return subprocess.run([*LINT, "--top-module", name, *verilog], cwd=folder, capture_output=True, text=True, check=False).stderr
+
+
+def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Yosys after generic synthesis: memories kept whole, all else as gates and flip-flops."""
+    require(shutil.which("yosys"), "synthesise", "find Yosys installed", "yosys", "Install it, or leave synthesise away.")
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in sources.items():
+            (Path(folder) / file).write_text(text)
+        verilog = " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
+        steps = f"read_verilog {verilog}; synth -flatten -top {name} -run begin:fine; memory_collect; opt; abc -g simple; stat -json"
+        steps = f"read_verilog {verilog}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt; techmap; abc -g simple; opt_clean; stat"
+        text = _call(["yosys", "-q", "-p", f"tee -q -o stat.txt {steps}"], folder).stdout
+        del text
+        stat = (Path(folder) / "stat.txt").read_text()
+    return _stat(stat)
+
+
+def _stat(text: str) -> dict[str, Any]:
+    return {"text": text}
+
+
+def _call(command: Sequence[str], folder: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise VerificationError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
+    return done
