@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +36,6 @@ class Guarded:
         self._proc._runtime = runtime
         executable.assign_runtime_to_all_processes(runtime)
         runtime.initialize()
-        _running.add(runtime)
         return self
 
     def __exit__(self, *exc_info) -> None:
@@ -85,16 +82,6 @@ class Guarded:
         if self._runtime.stopped:
             raise Stopped(STOPPED)
         return self._runtime
-
-
-_running: weakref.WeakSet[GuardedRuntime] = weakref.WeakSet()
-
-
-@atexit.register
-def _stop_all() -> None:
-    """A script that ends inside a block would wait for its children for ever."""
-    for runtime in list(_running):
-        runtime.stop()
 
 
 def guarded(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import time
+import weakref
 from contextlib import contextmanager, suppress
 from queue import Empty
 
@@ -48,6 +50,16 @@ class _Port:
 STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
 
 
+_started: weakref.WeakSet[GuardedRuntime] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A script that ends while a graph is up would wait for the children for ever."""
+    for runtime in list(_started):
+        runtime.stop()
+
+
 class GuardedRuntime(Runtime):
     """Lava's multi-process Runtime that reports failures, and never waits for ever.
 
@@ -85,6 +97,7 @@ class GuardedRuntime(Runtime):
 
     def initialize(self, node_cfg_idx: int = 0):
         """Start the children, and wait until each has built its model."""
+        _started.add(self)
         try:
             self._build_watchdog_manager()
             self._build_message_infrastructure()
