@@ -19,6 +19,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.lif.process import LIF  # noqa: E402
+from leftovers import left, watch_memory  # noqa: E402
 
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.run import (  # noqa: E402
@@ -36,21 +37,17 @@ FLOAT = Loihi2SimCfg(select_tag="floating_pt")
 T = 6
 
 
-def shared_memory():
-    return {p.name for p in Path("/dev/shm").iterdir()}
-
-
 @pytest.fixture(autouse=True)
-def nothing_left_behind():
+def nothing_left_behind(monkeypatch):
     """No child process, no helper thread of a port, no shared memory after the test."""
-    memory, threads = shared_memory(), set(threading.enumerate())
+    memory, threads = watch_memory(monkeypatch), set(threading.enumerate())
     yield
     end = time.monotonic() + 3
     while time.monotonic() < end and (multiprocessing.active_children() or set(threading.enumerate()) - threads):
         time.sleep(0.01)
     assert multiprocessing.active_children() == []
     assert {t.name for t in threading.enumerate()} - {t.name for t in threads} == set()
-    assert shared_memory() - memory == set()
+    assert left(memory) == []
 
 
 def chain(fault="none", at=3):
@@ -220,6 +217,7 @@ from lava_1m1t1r.run import guarded
 session = guarded(Faulty(), Loihi2SimCfg(select_tag="floating_pt")).__enter__()
 session.run(2)
 print("ran", *[c.process.pid for c in session._runtime.children], flush=True)
+print(*[m.name for m in session._runtime._messaging_infrastructure.smm._shared_memory_handles], flush=True)
 {ending}
 """
 
@@ -266,11 +264,16 @@ def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
     assert done.stdout.startswith("ran"), done.stderr
     assert done.returncode == {"os": -9, "im": -2}.get(ending[:2], 0)
     assert done.stderr.count("Traceback") == (ending == INTERRUPT)  # the parent's own; the children leave in silence
-    pids = done.stdout.split()[1:]
+    (_, *pids), memory = (line.split() for line in done.stdout.splitlines())
+    assert pids and memory
+
+    def alive():
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
     end = time.monotonic() + 6
-    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+    while (alive() or left(memory)) and time.monotonic() < end:
         time.sleep(0.05)
-    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert alive() == [] and left(memory) == []
 
 
 def test_errors_are_one_family():

@@ -24,6 +24,7 @@ from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.lif.process import LIF  # noqa: E402
 from lava.proc.monitor.process import Monitor  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
+from leftovers import left, watch_memory  # noqa: E402
 from noisy.process import Noisy, Ticking  # noqa: E402
 
 import lava_1m1t1r.run  # noqa: E402
@@ -48,13 +49,12 @@ def config(tag=FLOAT):
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind():
-    before = set(threading.enumerate())
-    memory = set(Path("/dev/shm").iterdir())
+def nothing_left_behind(monkeypatch):
+    before, memory = set(threading.enumerate()), watch_memory(monkeypatch)
     yield
     assert multiprocessing.active_children() == []
     assert {t.name for t in threading.enumerate() if t not in before} == set()
-    assert set(Path("/dev/shm").iterdir()) <= memory
+    assert left(memory) == []
 
 
 @pytest.mark.parametrize("graph, tag", CASES, ids=[f"{graph.__name__}-{tag}" for graph, tag in CASES])
