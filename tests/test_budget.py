@@ -157,6 +157,7 @@ log_uniform = lambda low, high: st.floats(np.log(low), np.log(high)).map(lambda 
 @settings(max_examples=60)
 def test_constants_of_any_device_fit_their_widths_or_are_refused(dt, substeps, sigma, **fields):
     params = StepParams(replace(FIG2, sigma1=sigma, sigma2=sigma, **fields), dt=dt, substeps=substeps)
+    params.__dict__["drop"] = np.linspace(0.5, 0.1, 65)  # no constant depends on it, and odd devices take seconds to integrate
     try:
         program = params.fixed(1)
     except InputError as error:
