@@ -169,13 +169,13 @@ class DeviceParams:
                 changes[name] = getattr(self, name) * np.exp(width * draw)
         return dataclasses.replace(self, **changes)
 
-    def take(self, n: int) -> DeviceParams:
-        """Return device ``n`` alone: every array field reduced to its n-th value."""
+    def take(self, n: int | slice) -> DeviceParams:
+        """Return device ``n`` alone, or the devices of a slice: every array field reduced to these values."""
         changes = {}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if isinstance(value, np.ndarray):
-                changes[f.name] = float(value.reshape(-1)[n])
+                changes[f.name] = value.reshape(-1)[n]
         return dataclasses.replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:

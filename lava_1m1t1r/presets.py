@@ -36,7 +36,7 @@ ZHAO2025_FIG4 = replace(
 """The device of Figs. 4a and 4b: intrinsic plasticity over the gap between two long pulses. alpha, lambda and R_c fitted as well,
 which these data do not determine (:meth:`.device.fit.Fit.undetermined`)."""
 
-ZHAO2025_FIG3CD = replace(_HYPERBOLIC, v_ref=0.7687, mu=129.7, beta=58.5, gamma1=876.0, v0=0.158, mu_ctoc=0.186, v0_ctoc=0.485)
+ZHAO2025_FIG3CD = replace(_HYPERBOLIC, v_ref=0.8015, mu=90.5, beta=37.55, gamma1=494.0, v0=0.126, mu_ctoc=0.312, v0_ctoc=0.48)
 """The device of Figs. 3c and 3d, with its cycle-to-cycle spread: probability of firing in one 15 ms pulse. What varies most from
 filament to filament is the field sensitivity 1/v0, the jump distance and the field's concentration at the tip: a spread of the
 growth rate alone would give 99.9 % at 1.0 V where 95 % were measured."""

@@ -1,0 +1,57 @@
+"""Speed of the device level: ``python -m lava_1m1t1r.benchmarks.device_speed``. One core; ngspice, where installed, on the same trace."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+
+from ..device import presets, simulate, stimulus
+from ..export.spice_neuron import run_ngspice
+
+FIXED_STEP = 2e-6  # s, the step of an explicit fixed-step simulation of this device
+
+
+def best(job, repeats: int = 3) -> tuple[float, object]:
+    """Return the shortest time of a job [s] and its result."""
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        result = job()
+        times.append(perf_counter() - start)
+    return min(times), result
+
+
+def main() -> None:
+    """Print steps, speeds and the comparison with ngspice."""
+    p = presets.ZHAO2025_FIG2
+    fig_2e = stimulus.pulses(0.8, 2e-3, 0.5, 0.4)
+    simulate(p, stimulus.constant(0.8, 1e-3), seed=0)  # compile
+
+    seconds, trace = best(lambda: simulate(p, fig_2e, seed=0, record="events"))
+    fixed = fig_2e.duration / FIXED_STEP
+    print(
+        f"one device, Fig. 2e stimulus, {fig_2e.duration} s: {trace.steps[0]} steps (2 us steps: {fixed:.0f}, {fixed / trace.steps[0]:.0f}x)"
+    )
+    print(f"  events only {seconds * 1e3:.2f} ms")
+    if shutil.which("ngspice"):
+        spice, result = best(lambda: run_ngspice(p, fig_2e.durations, fig_2e.volts))
+        whole, _ = best(lambda: simulate(p, fig_2e, dt=fig_2e.duration / len(result.time), seed=0))
+        print(
+            f"  ngspice {spice * 1e3:.0f} ms with {len(result.time)} points: {spice / seconds:.0f}x events only, {spice / whole:.0f}x as many samples"
+        )
+
+    many = replace(p, mu_dtod=0.1, v0_dtod=0.02, r_control_dtod=0.1).spread(1000, seed=0)
+    for label, volt in (("below threshold, 0.6 V", 0.6), ("firing, 0.8 V", 0.8)):
+        seconds, trace = best(lambda volt=volt: simulate(many, stimulus.pulses(volt, 2e-3, 0.5, 1.0), seed=0, record="events"))
+        steps = int(np.sum(trace.steps))
+        print(
+            f"1000 devices, 1 s, {label}: {seconds:.2f} s, {steps / seconds / 1e6:.1f} million adaptive steps per second and core, worth "
+            f"{1000 * 1.0 / FIXED_STEP / seconds / 1e6:.0f} million steps of 2 us; {trace.spike_counts().mean():.0f} spikes a device"
+        )
+
+
+if __name__ == "__main__":
+    main()

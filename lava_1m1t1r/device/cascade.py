@@ -1,0 +1,94 @@
+"""Neurons in a row: each one's output circuit drives the next one's memristor.
+
+The input branch of the next neuron (memristor, gate, R_c) lies across the load resistor of the one before it, so that it sees the
+load's voltage drop: nothing at rest, nearly V_dd while the transistor before it conducts. It draws its current from the same node.
+The paper does not say how its neurons were wired; this is the connection that needs no further part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from ..errors import require
+from ..params import DeviceParams
+from .circuit import node_voltage
+from .simulate import RECORDED, simulate
+from .stimulus import Stimulus
+from .trace import Trace
+
+SETTLED = 1e-4  # V, root mean square between rounds: a spike that moves within one interval changes one sample only
+ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Traces of the neurons in their order, and what drives each."""
+
+    traces: list[Trace]
+    drives: list[np.ndarray]
+    """Input voltage of each neuron [V], (T,)."""
+    rounds: list[int]
+    """Rounds after which each coupling had settled."""
+
+    def delays(self) -> np.ndarray:
+        """Return the time from each neuron's first spike to the next one's [s]; nan where one is silent."""
+        first = np.array([t.spike_times()[0] if t.spike_times().size else np.nan for t in self.traces])
+        return np.diff(first)
+
+
+@numba.njit
+def _load_drop(gate: np.ndarray, drawn: np.ndarray, v_dd: float, r: float, k: float, v_t: float, c_load: float, dt: float) -> np.ndarray:
+    # The current drawn by the next neuron enters the node as a source behind the load resistor would.
+    drop = np.empty(gate.size)
+    node = v_dd
+    for i in range(gate.size):
+        conductance = 1.0 / r + c_load / dt
+        source = (v_dd / r + drawn[i] + c_load / dt * node) / conductance
+        node = node_voltage(gate[i], source, 1.0 / conductance, k, v_t)
+        drop[i] = max(v_dd - node, 0.0)
+    return drop
+
+
+def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: int = 0) -> Cascade:
+    """Simulate neurons in a row, circuit and coupling included.
+
+    The loop between a load node and the memristor on it is solved by waveform relaxation: simulate the next neuron, put the current
+    that it drew on the node, repeat until the node's voltage stands still.
+
+    Parameters
+    ----------
+    devices : sequence of DeviceParams
+        Single devices; the first gets ``v_in``.
+    v_in : (T,) or Stimulus
+        Input voltage of the first [V].
+    dt : float
+        Interval [s] over which the coupling voltage is held.
+    seed : int
+        Of the noise; neuron k uses (seed, k).
+    """
+    require(len(devices) >= 2, "cascade.devices", "hold at least two", len(devices))
+    drive = v_in.sampled(dt) if isinstance(v_in, Stimulus) else np.asarray(v_in, np.float64)
+    require(drive.ndim == 1, "cascade.v_in", "be (T,)", drive.shape)
+    record = (*RECORDED, "input_current")
+    traces = [simulate(devices[0], drive, dt, seed, record)]
+    drives, rounds = [drive], []
+    for k, q in enumerate(devices[1:], 1):
+        p = devices[k - 1]
+        drawn = np.zeros(len(drive))
+        before = np.zeros(len(drive))
+        for count in range(1, ROUNDS + 1):
+            drop = _load_drop(traces[-1].gate_voltage, drawn, p.v_dd, p.r_load, p.k_transistor, p.v_t, p.c_load, dt)
+            trace = simulate(q, drop, dt, seed, record, first=k)
+            drawn = trace.input_current
+            if np.sqrt(np.mean((drop - before) ** 2)) < SETTLED:
+                break
+            before = drop
+        traces.append(trace)
+        drives.append(drop)
+        rounds.append(count)
+    return Cascade(traces, drives, rounds)

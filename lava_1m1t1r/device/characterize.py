@@ -1,0 +1,255 @@
+"""The six characteristics of the neuron, as numbers with units and as figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import require
+from ..params import DeviceParams
+from ..presets import ZHAO2025_FIG3CD
+from . import stimulus
+from .cascade import cascade
+from .montecarlo import firing_probability
+from .simulate import simulate
+
+NAMES = (
+    "leaky integration",
+    "threshold firing",
+    "cascaded propagation",
+    "intrinsic plasticity",
+    "refractoriness",
+    "stochasticity",
+)
+FACTORS = np.array([0.2, 0.4, 1.0, 2.0, 4.0])  # R_c of Fig. 4d: 50 MOhm to 1 GOhm, over 250 MOhm
+GAPS = np.array([0.4, 0.6, 0.8, 1.0, 1.2])  # of Fig. 3b, in pulse widths
+PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # of Fig. 4b, in pulse widths
+
+
+@dataclass(frozen=True)
+class Characteristic:
+    """One of the six: its numbers, and the curves of its figure."""
+
+    numbers: dict[str, tuple[Any, str]]
+    """Value and unit by name."""
+    curves: dict[str, np.ndarray] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Characteristics:
+    """Result of :func:`characterize`: the six by name, the device, and the pulse used."""
+
+    params: DeviceParams
+    volt: float
+    """Height of the pulses [V]."""
+    width: float
+    """Their length, and the rest after them unless varied [s]."""
+    six: dict[str, Characteristic]
+    assumed_noise: bool
+    """Whether the device had no noise of its own, so that the spread of ``ZHAO2025_FIG3CD`` was put on it for the stochasticity."""
+
+    def __getitem__(self, name: str) -> Characteristic:
+        return self.six[name]
+
+    def text(self) -> str:
+        """Return the numbers as text, one line each."""
+        lines = [f"pulses of {self.volt:.4g} V, {self.width:.3g} s"]
+        for name, one in self.six.items():
+            lines.append(name)
+            for label, (value, unit) in one.numbers.items():
+                shown = np.array2string(np.asarray(value), precision=4, separator=", ")
+                lines.append(f"  {label}: {shown}{' ' + unit if unit else ''}")
+        if self.assumed_noise:
+            lines.append("  (the device has no cycle-to-cycle spread; that of Figs. 3c and 3d was assumed)")
+        return "\n".join(lines)
+
+    def plot(self, path: str | Path) -> list[Path]:
+        """Write the summary figure, or a folder with one figure a characteristic and the summary, where ``path`` has no suffix."""
+        from .figures import plot
+
+        return plot(self, Path(path))
+
+
+def characterize(
+    p: DeviceParams, volt: float | None = None, width: float | None = None, trials: int = 300, seed: int = 0, progress: bool = False
+) -> Characteristics:
+    """Measure the six characteristics of a device by simulating the protocols of Zhao et al. 2025 on it.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device.
+    volt : float, optional
+        Height of the pulses [V]; by default ``v_ref``, raised by tenths until 1000 pulses make the device fire.
+    width : float, optional
+        Length of the pulses [s]; by default 1 ms, or the power of ten that stands to 1 / gamma2 as 1 ms stands to 0.2 s.
+    trials : int
+        Pulses a voltage for the firing probability.
+    seed : int
+        Of these trials.
+    progress : bool
+        Show a bar.
+    """
+    require(isinstance(p, DeviceParams) and p.size is None, "characterize.p", "be one device", p, "Take one with p.take(n).")
+    quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+    width = width or 10.0 ** round(log10(0.005 / p.gamma2))
+    volt = volt or _firing_voltage(quiet, width)
+    noisy = p.mu_ctoc > 0 or p.v0_ctoc > 0 or p.sigma1 > 0 or p.sigma2 > 0
+    spread = ZHAO2025_FIG3CD
+    trial = p if noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
+    work = {
+        NAMES[0]: lambda: _integration(quiet, volt, width),
+        NAMES[1]: lambda: _threshold(quiet, volt, width),
+        NAMES[2]: lambda: _propagation(quiet, volt, width),
+        NAMES[3]: lambda: _plasticity(quiet, volt, width),
+        NAMES[4]: lambda: _refractoriness(quiet, volt, width),
+        NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed),
+    }
+    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=not progress)}
+    return Characteristics(p, float(volt), float(width), six, not noisy)
+
+
+def _events(p: DeviceParams, s: stimulus.Stimulus, width: float):
+    return simulate(p, s, width, 0, "events")
+
+
+def _firing_voltage(p: DeviceParams, width: float) -> float:
+    volt = p.v_ref
+    while not _events(p, stimulus.train(volt, width, width, 1000), width).spike_times().size:
+        volt *= 1.1
+        require(volt < 10 * p.v_ref, "characterize.p", "fire below ten times v_ref", volt, "Check mu and the rates.")
+    return volt
+
+
+def _integration(p: DeviceParams, volt: float, width: float) -> Characteristic:
+    one = simulate(p, stimulus.constant(volt, width) + stimulus.rest(10 * width), width / 50, 0)
+    x = one.filament[49:]
+    relaxation = float(width / np.log(x[0] / x[50]))
+    counts = []
+    for gap in GAPS:
+        on = _events(p, stimulus.train(volt, width, gap * width, 1000), width).turn_on_times()
+        counts.append(int(on[0] // (width * (1 + gap))) + 1 if on.size else -1)
+    first = max(counts[3], 20)
+    shown = simulate(p, stimulus.train(volt, width, width, int(1.2 * first)), width / 50, 0)
+    return Characteristic(
+        {
+            "filament relaxation time": (relaxation, "s"),
+            "gaps between pulses": (GAPS * width, "s"),
+            "pulses to the first turn-on (-1: none in 1000)": (counts, ""),
+        },
+        {
+            "time": shown.time,
+            "length": shown.filament + shown.residue,
+            "residue": shown.residue,
+            "gap": GAPS * width,
+            "count": np.array(counts),
+        },
+    )
+
+
+def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
+    low, high = 0.0, volt
+    long = 200 * width
+    while not _events(p, stimulus.constant(high, long), width).turn_on_times().size:
+        low, high = high, 1.2 * high
+    for _ in range(12):
+        middle = 0.5 * (low + high)
+        fires = _events(p, stimulus.constant(middle, long), width).turn_on_times().size
+        low, high = (low, middle) if fires else (middle, high)
+    volts = np.linspace(high, 1.5 * volt, 20)
+    first = np.array([_events(p, stimulus.constant(v, long), width).turn_on_times()[0] for v in volts])
+    spikes = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
+    end = min(float(spikes[0]) + 20 * width, 2000 * width)
+    shown = simulate(p, stimulus.train(volt, width, width, round(end / width / 2)), width / 200, 0)
+    return Characteristic(
+        {
+            "lowest constant input that fires within 200 pulse widths": (high, "V"),
+            "first spike under pulses": (float(spikes[0]), "s"),
+            "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
+            "output current of a spike": (float(shown.current.max()), "A"),
+        },
+        {"volt": volts, "first": first, "time": shown.time, "gate": shown.gate_voltage, "current": shown.current},
+    )
+
+
+def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
+    # A supply that lets the load's drop reach the pulse height, plus what the transistor keeps.
+    row = [replace(p, v_dd=max(1.25 * volt, p.v_dd))] * 2
+    first = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()[0]
+    chain = cascade(row, stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), width / 100)
+    spikes = [t.spike_times() for t in chain.traces]
+    return Characteristic(
+        {
+            "supply": (row[0].v_dd, "V"),
+            "spikes of the first and second neuron": ([len(s) for s in spikes], ""),
+            "from the first neuron's first spike to the second one's": (float(chain.delays()[0]), "s"),
+            "largest drive of the second neuron": (float(chain.drives[1].max()), "V"),
+        },
+        {
+            "time": chain.traces[0].time,
+            "drive": chain.drives[1],
+            "gate1": chain.traces[0].gate_voltage,
+            "gate2": chain.traces[1].gate_voltage,
+        },
+    )
+
+
+def _plasticity(p: DeviceParams, volt: float, width: float) -> Characteristic:
+    on = _events(p, stimulus.constant(volt, 500 * width), width).turn_on_times()
+    first = float(on[0]) if on.size else np.nan
+    long = 1.5 * first
+    shorter = []
+    for gap in PAIR_GAPS * width:
+        times = _events(p, stimulus.pair(volt, long, gap), width).turn_on_times()
+        second = times[times >= (long + gap) * (1 - 1e-12)]
+        shorter.append(first - (second[0] - long - gap) if second.size else np.nan)
+    return Characteristic(
+        {
+            "first integration": (first, "s"),
+            "gaps": (PAIR_GAPS * width, "s"),
+            "second integration shorter by (nan: no second turn-on)": (np.array(shorter), "s"),
+        },
+        {"gap": PAIR_GAPS * width, "shorter": np.array(shorter)},
+    )
+
+
+def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristic:
+    means = []
+    for factor in FACTORS:
+        spikes = _events(replace(p, r_control=factor * p.r_control), stimulus.train(volt, width, width, 1000), width).spike_times()
+        means.append(float(np.mean(np.diff(spikes))) if spikes.size > 2 else np.nan)
+    spike = simulate(p, stimulus.train(volt, width, width, 1000), width, 0, "events").spike_times()[0]
+    pulses = int(spike // (2 * width)) + 1
+    after = simulate(p, stimulus.train(volt, width, width, pulses) + stimulus.rest(10 * p.r_control * p.c_gate), width / 100, 0)
+    above = after.time[after.gate_voltage > p.v_th]
+    return Characteristic(
+        {
+            "gate's time constant R_c C_g": (p.r_control * p.c_gate, "s"),
+            "gate above threshold after a single spike": (float(above[-1] - spike), "s"),
+            "control resistors": (FACTORS * p.r_control, "ohm"),
+            "mean inter-spike intervals (nan: fewer than 3 spikes in 1000 pulses)": (np.array(means), "s"),
+        },
+        {"r_control": FACTORS * p.r_control, "interval": np.array(means)},
+    )
+
+
+def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed: int) -> Characteristic:
+    volts = volt * np.linspace(0.8, 1.3, 11)
+    results = [firing_probability(p, v, 15 * width, trials, seed) for v in volts]
+    probability = np.array([r[0] for r in results])
+    half = int(np.argmin(np.abs(probability - 0.5)))
+    times = results[half][1]
+    return Characteristic(
+        {
+            "voltages of a pulse of 15 widths": (volts, "V"),
+            "probability of firing": (probability, ""),
+            "turn-on, median where it is nearest to 1/2": (float(np.median(times)) if times.size else np.nan, "s"),
+            "turn-on, quartiles there": (np.quantile(times, (0.25, 0.75)) if times.size else np.array([np.nan] * 2), "s"),
+        },
+        {"volt": volts, "probability": probability, "times": times, "error": np.sqrt(probability * (1 - probability) / trials)},
+    )

@@ -1,0 +1,96 @@
+"""Energy per spike, for stated definitions; and how it scales.
+
+A neuron draws from two sources: the input (through the memristor, into gate and R_c) and the supply (load and transistor). "Energy
+per spike" then depends on where the count ends and on whether the supply is in it. :class:`SpikeEnergy` keeps the parts apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import require
+from ..params import DeviceParams
+from . import stimulus
+from .simulate import simulate
+
+_INPUT = ("memristor", "control resistor", "gate capacitor")
+
+
+@dataclass(frozen=True)
+class SpikeEnergy:
+    """Energies [J] of the first spike, from rest, of a device under a pulse train."""
+
+    volt: float
+    """Height of the pulses [V]."""
+    pulses: int
+    """Number of pulses up to the spike."""
+    first_spike: float
+    """Time of the spike [s]."""
+    input_to_spike: float
+    """Drawn from the input until the gate passes ``v_th``: integration and the charging of the gate."""
+    input_to_pulse_end: float
+    """Drawn from the input until the pulse that fired ends; in it the closed memristor feeds R_c."""
+    supply: float
+    """Drawn from ``v_dd`` until the gate has drained and the output node has recovered."""
+    recharge: float
+    """C_l V_dd^2: the least that one discharge and recharge of the output node takes from the supply."""
+    split: dict[str, dict[str, float]]
+    """Where the energy of pulse train and recovery went, by phase and element."""
+
+    @property
+    def published(self) -> float:
+        """Input until the spike plus one recharge of the load: the definition under which Table 7 gives 1.39 pJ (at 0.52 V)."""
+        return self.input_to_spike + self.recharge
+
+    @property
+    def total(self) -> float:
+        """All that both sources deliver for the one spike, until everything has recovered."""
+        return self.input_to_pulse_end + self.supply
+
+
+def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float = 1e-3, limit: int = 5000) -> SpikeEnergy:
+    """Integrate the circuit's currents for the first spike under pulses of ``volt`` [V], ``width`` [s] and ``gap`` [s].
+
+    Raises
+    ------
+    InputError
+        If the device does not fire within ``limit`` pulses.
+    """
+    quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+    period = width + gap
+    spikes = simulate(quiet, stimulus.train(volt, width, gap, limit), width, 0, "events").spike_times()
+    require(spikes.size, "spike_energy.volt [V]", f"make the device fire within {limit} pulses", volt, "Raise the voltage or the limit.")
+    first = float(spikes[0])
+    n = int(first // period)
+    before = stimulus.train(volt, width, gap, n) if n else None
+
+    def after(piece: stimulus.Stimulus):
+        whole = before + piece if before else piece
+        return simulate(quiet, whole, width, 0, "events").energy_split()
+
+    # Ten time constants of the gate and of the output node: what is left then is below 1e-4 of the whole.
+    recovery = 10.0 * max(p.r_control * p.c_gate, p.r_load * p.c_load)
+    to_spike = after(stimulus.constant(volt, first - n * period))
+    whole = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
+    drawn = [sum(energies[element] for energies in split.values() for element in _INPUT) for split in (to_spike, whole)]
+    supply = sum(value for energies in whole.values() for element, value in energies.items() if element not in _INPUT)
+    return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd**2, whole)
+
+
+def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, width: float = 1e-3, gap: float = 1e-3) -> list[SpikeEnergy]:
+    """Return the spike energies of devices in which the field ``name`` is multiplied by each of ``factors``."""
+    return [spike_energy(replace(p, **{name: getattr(p, name) * f}), volt, width, gap) for f in factors]
+
+
+def text(rows: Sequence[SpikeEnergy]) -> str:
+    """Return spike energies as a table of text."""
+    head = f"{'V_in [V]':>9}{'pulses':>8}{'spike [s]':>11}{'input to spike':>16}{'input to end':>14}{'supply':>12}{'C_l V_dd^2':>12}{'total':>12}"
+    return "\n".join(
+        [head]
+        + [
+            f"{e.volt:>9.3g}{e.pulses:>8}{e.first_spike:>11.3e}{e.input_to_spike:>16.3e}{e.input_to_pulse_end:>14.3e}"
+            f"{e.supply:>12.3e}{e.recharge:>12.3e}{e.total:>12.3e}"
+            for e in rows
+        ]
+    )

@@ -1,0 +1,98 @@
+"""Figures of the six characteristics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import missing, require
+
+
+def plot(report: Any, path: Path) -> list[Path]:
+    """Write the summary of a :class:`.characterize.Characteristics`; into a folder, each characteristic's figure as well."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing("matplotlib", "report", "Plotting") from error
+    require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))
+    panels = {name: draw for name, draw in zip(report.six, _PANELS, strict=True)}
+    written = []
+    if path.suffix == "":
+        path.mkdir(parents=True, exist_ok=True)
+        for name, draw in panels.items():
+            figure = Figure(figsize=(4.5, 3.3), layout="constrained")
+            draw(figure.add_subplot(), report[name].curves, report)
+            written.append(path / f"{name.replace(' ', '_')}.png")
+            figure.savefig(written[-1], dpi=150)
+        path = path / "summary.png"
+    figure = Figure(figsize=(11.7, 7.2), layout="constrained")
+    for axes, letter, (name, draw) in zip(figure.subplots(2, 3).flat, "abcdef", panels.items(), strict=True):
+        draw(axes, report[name].curves, report)
+        axes.set_title(f"{letter}  {name}", loc="left", fontweight="bold")
+    figure.suptitle(f"1M1T1R neuron, pulses of {report.volt:.3g} V and {_engineering(report.width)}s")
+    figure.savefig(path, dpi=150)
+    return [*written, path]
+
+
+def _engineering(value: float) -> str:
+    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}"
+    return f"{value:.3g} "
+
+
+def _integration(axes: Any, c: dict, report: Any) -> None:
+    unit = report.width
+    axes.plot(c["time"] / unit, c["length"], lw=0.6, label="filament + residue")
+    axes.plot(c["time"] / unit, c["residue"], lw=1.2, label="residue")
+    axes.axhline(1.0, color="0.6", lw=0.8, ls=":")
+    axes.set(xlabel="time [pulse widths]", ylabel="length [gap]")
+    axes.legend(fontsize=8, loc="lower right")
+    inset = axes.inset_axes((0.1, 0.62, 0.35, 0.33))
+    inset.plot(c["gap"] / unit, np.where(c["count"] > 0, c["count"], np.nan), "o-", ms=3)
+    inset.set_xlabel("gap [widths]", fontsize=7)
+    inset.set_ylabel("pulses", fontsize=7)
+    inset.tick_params(labelsize=7)
+
+
+def _threshold(axes: Any, c: dict, report: Any) -> None:
+    axes.plot(c["time"] / report.width, 1e6 * c["current"], lw=0.7, color="C3")
+    axes.set(xlabel="time [pulse widths]", ylabel="output current [uA]")
+    inset = axes.inset_axes((0.14, 0.5, 0.45, 0.42))
+    inset.semilogy(c["volt"], c["first"] / report.width, "o-", ms=3)
+    inset.set_xlabel("constant input [V]", fontsize=7)
+    inset.set_ylabel("first turn-on [widths]", fontsize=7)
+    inset.tick_params(labelsize=7)
+
+
+def _propagation(axes: Any, c: dict, report: Any) -> None:
+    t = c["time"] / report.width
+    axes.plot(t, c["gate1"], lw=0.6, label="gate 1")
+    axes.plot(t, c["gate2"] - 1.0, lw=0.6, label="gate 2 (- 1 V)")
+    axes.plot(t, c["drive"] - 2.5, lw=0.5, color="0.5", label="drive of 2 (- 2.5 V)")
+    axes.set(xlabel="time [pulse widths]", ylabel="voltage [V]")
+    axes.legend(fontsize=8, loc="upper left")
+
+
+def _plasticity(axes: Any, c: dict, report: Any) -> None:
+    axes.semilogx(c["gap"] / report.width, c["shorter"] / report.width, "o-")
+    axes.set(xlabel="gap [pulse widths]", ylabel="second integration shorter by [widths]")
+
+
+def _refractoriness(axes: Any, c: dict, report: Any) -> None:
+    axes.loglog(c["r_control"], c["interval"] / report.width, "o-")
+    axes.set(xlabel="R_c [ohm]", ylabel="mean inter-spike interval [widths]")
+
+
+def _stochasticity(axes: Any, c: dict, report: Any) -> None:
+    axes.errorbar(c["volt"], c["probability"], c["error"], fmt="o-", ms=4)
+    axes.set(xlabel="pulse [V]", ylabel="probability of firing", ylim=(-0.03, 1.03))
+    inset = axes.inset_axes((0.57, 0.14, 0.38, 0.35))
+    inset.hist(c["times"] / report.width, bins=np.linspace(0, 15, 16), color="C1")
+    inset.set_xlabel("turn-on [widths]", fontsize=7)
+    inset.tick_params(labelsize=7)
+
+
+_PANELS = (_integration, _threshold, _propagation, _plasticity, _refractoriness, _stochasticity)

@@ -1,0 +1,94 @@
+"""Many devices, or many trials of one: spread over processes, the same result for any number of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import require
+from ..params import DeviceParams
+from .simulate import simulate
+from .stimulus import Stimulus
+from .trace import Trace
+
+BLOCK = 100  # devices a task: fixed, so that the work is cut the same way for any number of workers
+
+
+def monte_carlo(
+    p: DeviceParams,
+    v_in: Any,
+    n: int,
+    dt: float = 2e-6,
+    seed: int = 0,
+    record: Any = "events",
+    workers: int = 1,
+    progress: bool = True,
+    **options: Any,
+) -> list[Trace]:
+    """Simulate ``n`` devices drawn from the ``_dtod`` spread of ``p``, each with its own noise, in blocks.
+
+    Runs on joblib's current backend. With a Dask cluster, unchanged::
+
+        client = dask.distributed.Client(address)
+        with joblib.parallel_config("dask"):
+            traces = monte_carlo(p, v_in, 10_000, workers=-1)
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device; its ``_dtod`` fields are drawn once a device, its ``_ctoc`` and sigmas are noise.
+    v_in : (T,) or Stimulus
+        Input voltage [V], the same for all.
+    n : int
+        Number of devices. For trials of one device leave its ``_dtod`` fields 0.
+    dt, record, **options
+        As in :func:`.simulate.simulate`.
+    seed : int
+        Device i depends on (seed, i) alone.
+    workers : int
+        Processes; -1: all cores.
+    progress : bool
+        Show a bar over the blocks.
+
+    Returns
+    -------
+    list of Trace
+        One a block of 100 devices, in order.
+    """
+    from joblib import Parallel, delayed
+
+    require(p.size is None, "monte_carlo.p", "be one device", f"{p.size} devices")
+    require(int(n) == n and n > 0, "monte_carlo.n", "be a whole number > 0", n)
+    require(isinstance(v_in, Stimulus) or np.ndim(v_in) == 1, "monte_carlo.v_in", "be (T,) or a Stimulus", np.shape(v_in))
+    devices = p.spread(n, seed)
+    starts = range(0, int(n), BLOCK)
+    tasks = (delayed(_block)(devices, a, min(a + BLOCK, int(n)), v_in, dt, seed, record, options) for a in starts)
+    results = Parallel(n_jobs=workers, return_as="generator")(tasks)
+    return list(tqdm(results, total=len(starts), desc="devices", unit="00", disable=None if progress else True))
+
+
+def _block(devices: DeviceParams, a: int, b: int, v_in: Any, dt: float, seed: int, record: Any, options: dict) -> Trace:
+    return simulate(devices.take(slice(a, b)), v_in, dt, seed, record, first=a, **options)
+
+
+def first_turn_on_times(traces: list[Trace]) -> np.ndarray:
+    """Return the first turn-on of every device [s], (N,); inf where there was none."""
+    times = []
+    for t in traces:
+        on = t.event_kinds == 1
+        first = np.full(t.size, np.inf)
+        np.minimum.at(first, t.event_devices[on], t.event_times[on])
+        times.append(first)
+    return np.concatenate(times)
+
+
+def firing_probability(
+    p: DeviceParams, volt: float, width: float, trials: int = 2000, seed: int = 0, workers: int = 1, progress: bool = False
+) -> tuple[float, np.ndarray]:
+    """Return with which probability one pulse of ``volt`` [V] and ``width`` [s] turns the device on, and the turn-on times [s]."""
+    from .stimulus import constant
+
+    times = first_turn_on_times(monte_carlo(p, constant(volt, width), trials, width, seed, "events", workers, progress))
+    return float(np.mean(np.isfinite(times))), times[np.isfinite(times)]
