@@ -141,6 +141,8 @@ class Network(AbstractProcess):
     net : NetDescription
     """
 
+    _runtime = None  # Lava's __del__ asks for it, also when __init__ refused its arguments
+
     def __init__(
         self,
         net_config: Any,

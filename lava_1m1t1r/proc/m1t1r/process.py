@@ -81,6 +81,8 @@ class M1T1R(AbstractProcess):
         For a value out of range; the text names it.
     """
 
+    _runtime = None  # Lava's __del__ asks for it, also when __init__ refused its arguments
+
     def __init__(
         self,
         *,
@@ -103,9 +105,9 @@ class M1T1R(AbstractProcess):
     ) -> None:
         shape = _checked_shape(shape)
         params = DeviceParams() if params is None else params
-        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
         size = int(np.prod(shape))
         _check_arrays(params, shape, size)
+        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
         step.fixed(size)  # rates that do not fit the registers are an error here, not in the middle of a run
         require(seed is None or _is_whole(seed, 0), "M1T1R.seed", "be a whole number >= 0, or None", seed)
         require(_is_whole(layer, 0) and layer < 1 << 16, "M1T1R.layer", "be a whole number from 0 to 65535", layer)

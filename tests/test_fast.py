@@ -1,0 +1,184 @@
+"""The compiled network: against the library's plain loops, threads, streams, its cache, its cost."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import StepParams, network, presets
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fast import FastNetwork, Stream
+from lava_1m1t1r.fast.cached import sources_digest
+from lava_1m1t1r.fast.network import check_frames
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+
+FIG2 = presets.ZHAO2025_FIG2
+
+
+def weights(rng, low, high, *shape):
+    return (2 * rng.integers(low, high, shape)).astype(np.int32)
+
+
+def made(rng, sizes=(13, 6), channels=17, noise=0.0, readout=True, recurrent=True):
+    """A network of odd sizes with delays, and its neurons."""
+    delay = lambda n: rng.integers(0, 63, n).astype(np.int32)  # noqa: E731
+    layers, inputs = [], channels
+    for i, n in enumerate(sizes):
+        device = replace(FIG2, r_control=rng.uniform(1e8, 1e9, n), sigma1=noise, sigma2=noise)
+        w = weights(rng, 0, 90, n, inputs) if i == 0 else weights(rng, 60, 127, n, inputs)
+        extra = {"weight_rec": weights(rng, -20, 30, n, n), "delay_rec": delay(n)} if recurrent else {}
+        kind = "dense_rec" if recurrent else "dense"
+        bias = np.full(n, 300 * (i > 0), np.int32)  # just below what makes a neuron fire by itself
+        layers.append(Layer(i, kind, (n,), inputs, w, bias=bias, delay=delay(n), neuron=M1T1RNeuron(StepParams(device), 5), **extra))
+        inputs = n
+    if readout:
+        layers.append(Layer(len(sizes), "affine", (5,), inputs, weights(rng, -128, 128, 5, inputs)))
+    return NetDescription(tuple(layers))
+
+
+def frames(rng, batch=3, steps=150, channels=17, rate=0.4):
+    return (rng.random((batch, steps, channels)) < rate).astype(np.uint8)
+
+
+@pytest.mark.parametrize("floating", (False, True))
+def test_equals_the_plain_loops(rng, floating):
+    net, x = made(rng, noise=1e-3), frames(rng)
+    result = FastNetwork(net, floating).run(x, "all")
+    plain = [network.Layer(n.neuron.step, n.weight, n.weight_rec, n.bias, n.delay, n.delay_rec) for n in net.layers if n.neuron is not None]
+    for b in range(len(x)):
+        runs = network.run(plain, x[b].astype(np.int64), seed=5, fixed=not floating)
+        for record, run in zip(result.layers, runs, strict=False):
+            assert record.spikes[b].sum() > 5
+            assert np.array_equal(record.spikes[b], run.traces.spike)
+            for name, field in (("filament", "filament"), ("residue", "residue"), ("v_gate", "gate")):
+                assert np.array_equal(record.states[name][b], getattr(run.traces, field)), name
+        assert np.array_equal(result.out[b], result.layers[1].out[b].astype(int) @ net.layers[2].weight.T)
+
+
+def test_output_is_the_spikes_shifted_and_delayed(rng):
+    net = made(rng, readout=False)
+    record = FastNetwork(net).run(frames(rng), "all").layers[-1]
+    late = np.zeros_like(record.out)
+    for n, d in enumerate(net.layers[-1].delay):
+        late[:, 1 + d :, n] = record.spikes[:, : -1 - d, n]
+    assert late.any()
+    assert np.array_equal(record.out, late)
+
+
+def test_counts_are_spikes_at_once(rng):
+    """Two spikes in a channel weigh as much as one spike in each of two channels with its weights."""
+    net = made(rng, readout=False)
+    first = replace(net.layers[0], inputs=34, weight=np.hstack([net.layers[0].weight] * 2))
+    x, y = frames(rng), frames(rng)
+    double = FastNetwork(NetDescription((first, *net.layers[1:]))).run(np.concatenate([x, y], 2)).out
+    assert np.array_equal(FastNetwork(net).run(x + y).out, double)
+
+
+def test_threads_and_neighbours_change_nothing(rng):
+    net, x = made(rng, noise=1e-3), frames(rng, batch=7)
+    fast = FastNetwork(net)
+    alone = np.concatenate([fast.run(x[b : b + 1]).out for b in range(7)])
+    for threads in (1, 2, 5):
+        assert np.array_equal(fast.run(x, threads=threads).out, alone)
+
+
+def test_networks_run_in_several_threads_at_once(rng):
+    fast, x = FastNetwork(made(rng)), frames(rng)
+    expected, seen = fast.run(x, threads=1).out, []
+    users = [threading.Thread(target=lambda: seen.append(fast.run(x, threads=2).out)) for _ in range(3)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(60)
+    assert len(seen) == 3 and all(np.array_equal(out, expected) for out in seen)
+
+
+@pytest.mark.parametrize("readout", (False, True))
+def test_stream_equals_the_batch(rng, readout):
+    net, x = made(rng, noise=1e-3, readout=readout), frames(rng, batch=2)
+    fast = FastNetwork(net)
+    result = fast.run(x, "all")
+    stream = Stream(fast)
+    for b in range(2):
+        assert np.array_equal([stream.step(frame) for frame in x[b]], result.out[b])
+        for held, record in zip(stream.states(), result.layers, strict=True):
+            for name, state in held.items():
+                assert np.array_equal(state, record.states[name][b, -1])
+        stream.reset()
+
+
+def test_due_spikes_do_not_need_the_frame(rng):
+    net, x = made(rng, readout=False), frames(rng, batch=1)
+    stream = Stream(net)
+    for frame in x[0]:
+        due = stream.due()
+        assert np.array_equal(due, stream.step(frame))
+
+
+def test_cuba_wraps_and_clips_as_lava_does():
+    """Currents leave 24 bits: Lava's own arithmetic, from its source, on the edges."""
+    size, steps = 9, 60
+    rng = np.random.default_rng(0)
+    neuron = CubaNeuron(0, 4096, (1 << 17) - 1)  # the current adds up for ever; the voltage is the current
+    w = np.array([[254], [-256], [250], [-100], [2], [0], [128], [-128], [64]], np.int32)
+    x = rng.integers(0, 3000, (1, steps, 1))
+    states = FastNetwork(NetDescription((Layer(0, "dense", (size,), 1, w, neuron=neuron),))).run(x, "all").layers[0].states
+    u, half = np.zeros(size, np.int64), 1 << 23
+    for t in range(steps):
+        u = u + (w[:, 0] * x[0, t, 0] << 6)
+        u = np.where(u > half, u - 2 * half, np.where(u <= -half, u + 2 * half, u))
+        assert np.array_equal(states["u"][0, t], u)
+        v = np.clip(u, 1 - half, half - 1)
+        assert np.array_equal(states["v"][0, t], np.where(v > neuron.threshold << 6, 0, v))
+    assert (np.abs(states["u"]) > 1 << 22).any()
+
+
+@pytest.mark.parametrize(
+    "bad, text",
+    [
+        (np.zeros((3, 17)), "shape"),
+        (np.zeros((1, 3, 16)), "17 channels"),
+        (np.zeros((0, 3, 17)), "at least one"),
+        (np.full((1, 3, 17), 0.5), "whole"),
+        (np.full((1, 3, 17), np.nan), "whole"),
+        (np.full((1, 3, 17), -1), "whole"),
+        (np.full((1, 3, 17), 1 << 15), "whole"),
+        (np.full((1, 3, 17), "a"), "numbers"),
+    ],
+)
+def test_frames_are_checked(bad, text):
+    with pytest.raises(InputError, match=text):
+        check_frames(bad, 17)
+
+
+@pytest.mark.parametrize("kind", (bool, np.uint8, np.int64, np.float32))
+def test_frames_of_any_number_type(rng, kind):
+    net, x = made(rng), frames(rng)
+    assert np.array_equal(FastNetwork(net).run(x.astype(kind)).out, FastNetwork(net).run(x).out)
+
+
+def test_cuba_has_no_floating_point(rng):
+    net = NetDescription((Layer(0, "dense", (2,), 3, weights(rng, -9, 9, 2, 3), neuron=CubaNeuron(0, 0, 8)),))
+    with pytest.raises(InputError, match="layer/0"):
+        FastNetwork(net, floating=True)
+
+
+def test_machine_code_is_keyed_by_all_its_sources(tmp_path, monkeypatch):
+    """Another digest misses the cache; the same one hits it, in a new interpreter."""
+    code = (
+        "import numpy as np, lava_1m1t1r.fast.cached as c\n"
+        "{patch}\n"
+        "import lava_1m1t1r.fast.kernels as k\n"
+        "k.send(np.zeros((3, 2), np.uint8), np.zeros(2, np.int32), np.zeros((3, 2), np.uint8))\n"
+        "print(sum(k.send.stats.cache_hits.values()), sum(k.send.stats.cache_misses.values()))"
+    )
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    counts = []
+    for patch in ("", "", "c.sources_digest = lambda: 'other'"):
+        done = subprocess.run([sys.executable, "-c", code.format(patch=patch)], capture_output=True, text=True, timeout=100)
+        counts.append(done.stdout.split())
+    assert counts == [["0", "1"], ["1", "0"], ["0", "1"]]
+    assert len(sources_digest()) == 64

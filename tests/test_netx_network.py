@@ -1,0 +1,212 @@
+"""Networks in Lava against the fast path: composed, fused, both number systems, samples one after the other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.netx import hdf5, schema
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
+from lava.proc.monitor.process import Monitor  # noqa: E402
+
+from lava_1m1t1r.netx.fused import FusedSimCfg  # noqa: E402
+from lava_1m1t1r.netx.graph.process import Network  # noqa: E402
+from lava_1m1t1r.netx.terminal.process import Frames, Tap  # noqa: E402
+from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run_guarded  # noqa: E402
+
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+FIG2 = presets.ZHAO2025_FIG2
+CUBA = CubaNeuron(1024, 128, 80)
+BATCH, STEPS, CHANNELS = 3, 60, 17
+
+
+def weights(rng, low, high, *shape):
+    return (2 * rng.integers(low, high, shape)).astype(np.int32)
+
+
+def network(rng, kind="m1t1r", readout="affine", noise=0.0):
+    """Odd sizes, all delays, bias, different devices; active in every layer."""
+    delay = lambda n: rng.integers(0, 9, n).astype(np.int32)  # noqa: E731
+    if kind == "m1t1r":
+        device = replace(FIG2, r_control=rng.uniform(1e8, 1e9, 13), sigma1=noise, sigma2=noise)
+        hidden, out = M1T1RNeuron(StepParams(device), 5), M1T1RNeuron(StepParams(FIG2), 5)
+    else:
+        hidden = out = CUBA
+    bias = rng.integers(0, 60, 13).astype(np.int32)
+    near = np.full(6, 300, np.int32)  # just below what makes a neuron fire by itself
+    layers = [
+        Layer(0, "input", (CHANNELS,), CHANNELS),
+        Layer(
+            1,
+            "dense_rec",
+            (13,),
+            CHANNELS,
+            weights(rng, 0, 90, 13, CHANNELS),
+            weights(rng, -20, 30, 13, 13),
+            bias,
+            delay(13),
+            delay(13),
+            hidden,
+        ),
+        Layer(2, "dense", (6,), 13, weights(rng, 50, 127, 6, 13), bias=near if kind == "m1t1r" else None, delay=delay(6), neuron=out),
+    ]
+    if readout == "affine":
+        layers.append(Layer(3, "affine", (5,), 6, weights(rng, -128, 128, 5, 6)))
+    if readout == "average":
+        layers.append(Layer(3, "average", (2,), 6))
+    return NetDescription(tuple(layers))
+
+
+def frames(rng, high=2):
+    return (rng.integers(1, high, (BATCH, STEPS, CHANNELS)) * (rng.random((BATCH, STEPS, CHANNELS)) < 0.4)).astype(np.uint8)
+
+
+def agree(net, x, backend, tag):
+    fast = hdf5.predict(net, x, tag=tag, record="all")
+    lava = hdf5.predict(net, x, backend, tag=tag, record="all")
+    for a, b in zip(fast.layers, lava.layers, strict=True):
+        assert a.out.any()
+        assert np.array_equal(a.out, b.out)
+        for name, state in b.states.items():
+            assert np.array_equal(a.states[name], state), name
+    assert np.array_equal(fast.out, hdf5.predict(net, x, backend, tag=tag))
+
+
+@pytest.mark.parametrize("tag", hdf5.TAGS)
+@pytest.mark.parametrize("readout", ("none", "affine", "average"))
+def test_in_process_equals_fast(rng, tag, readout):
+    agree(network(rng, readout=readout, noise=1e-3), frames(rng), "inprocess", tag)
+
+
+@pytest.mark.parametrize("tag", hdf5.TAGS)
+def test_lavas_runtime_equals_fast(rng, tag):
+    agree(network(rng, noise=1e-3), frames(rng), "lava", tag)
+
+
+def test_cuba_equals_fast(rng):
+    agree(network(rng, "cuba"), frames(rng), "inprocess", "fixed_pt")
+    agree(network(rng, "cuba", "average"), frames(rng), "lava", "fixed_pt")
+
+
+def test_graded_input_counts(rng):
+    agree(network(rng), frames(rng, high=5), "inprocess", "fixed_pt")
+
+
+def test_odd_weights(rng):
+    net = network(rng, readout="none")
+    layers = [replace(layer, weight=layer.weight // 4 * 2 + 1) if layer.weight is not None else layer for layer in net.layers]
+    agree(NetDescription(tuple(layers)), frames(rng, high=4), "inprocess", "fixed_pt")
+
+
+def test_weights_of_one_sign_keep_their_extremes(rng):
+    negative = np.full((4, CHANNELS), -256, np.int32)
+    net = NetDescription((Layer(0, "affine", (4,), CHANNELS, negative),))
+    agree(net, frames(rng), "inprocess", "fixed_pt")
+
+
+@pytest.mark.parametrize("tag", hdf5.TAGS)
+@pytest.mark.parametrize("readout", ("none", "affine"))
+def test_fused_equals_composed(rng, tag, readout):
+    net, x = network(rng, readout=readout, noise=1e-3), frames(rng)
+    total = BATCH * STEPS + 5
+    sent = np.concatenate([np.zeros((3, CHANNELS), np.uint8), x.reshape(-1, CHANNELS)])
+    seen = []
+    for fused in (False, True):
+        lava = Network(net, reset_interval=STEPS, reset_offset=3)
+        source, tap = Frames(frames=sent), Tap(shape=(net.outputs,), steps=total)
+        source.s_out.connect(lava.inp)
+        lava.out.connect(tap.a_in)
+        config = FusedSimCfg(lava, select_tag=tag) if fused else Loihi2SimCfg(select_tag=tag)
+        with guarded(lava, config) as session:
+            session.run(total)
+        seen.append(tap.values())
+    assert seen[0].any()
+    assert np.array_equal(*seen)
+    late = 0 if net.spiking else 1
+    assert np.array_equal(seen[1][3 + late : 3 + late + BATCH * STEPS].reshape(BATCH, STEPS, -1), hdf5.predict(net, x, tag=tag))
+
+
+def test_whole_samples_as_messages(rng):
+    net, x = network(rng), frames(rng)
+    lava = Network(net, sample_steps=STEPS)
+    source, tap = Frames(frames=x), Tap(shape=(STEPS, net.outputs), steps=BATCH)
+    source.s_out.connect(lava.inp)
+    lava.out.connect(tap.a_in)
+    with guarded(lava, FusedSimCfg(lava)) as session:
+        session.run(BATCH)
+    assert np.array_equal(tap.values(), hdf5.predict(net, x))
+
+
+def test_a_file_as_a_user_runs_it(rng, tmp_path):
+    """The ten lines of Lava: file, source, sink, a Monitor on an inner state; without resets it is one long sample."""
+    net, x = network(rng, readout="none"), frames(rng)[0]
+    schema.write(tmp_path / "a.net", net)
+    lava = hdf5.Network(net_config=str(tmp_path / "a.net"))
+    source, sink, monitor = Frames(frames=x), Sink(shape=lava.out.shape, buffer=STEPS), Monitor()
+    source.s_out.connect(lava.inp)
+    lava.out.connect(sink.a_in)
+    monitor.probe(lava.layers[0].neuron.residue, STEPS)
+    with guarded(lava, Loihi2SimCfg(select_tag="fixed_pt")) as session:
+        session.run(STEPS)
+        spikes, residue = session.get(sink.data).T, monitor.get_data()[lava.layers[0].neuron.name]["residue"]
+    fast = hdf5.predict(net, x[None], record="all")
+    assert np.array_equal(spikes, fast.out[0])
+    assert np.array_equal(residue[1:], fast.layers[0].states["residue"][0, :-1])
+    assert [type(layer.synapse).__name__ for layer in lava.layers] == ["Dense", "Dense"]
+
+
+def test_output_may_stay_unconnected(rng):
+    net, x = network(rng, readout="none"), frames(rng)[0]
+    lava = Network(net)
+    Frames(frames=x).s_out.connect(lava.inp)
+    neuron = lava.layers[0].neuron
+    with InProcess(lava, Loihi2SimCfg(select_tag="fixed_pt")) as session:
+        spikes = session.run(STEPS, record=[neuron.s_out])[neuron.s_out]
+    assert np.array_equal(spikes[1:], hdf5.predict(net, x[None], record="all").layers[0].spikes[0, :-1])
+
+
+def test_num_layers(rng):
+    net = network(rng)
+    assert len(Network(net, num_layers=1)) == 1
+    assert Network(net, num_layers=1).out.shape == (13,)
+
+
+def test_cuba_layers_do_not_run_in_floating_point(rng):
+    net, x = network(rng, "cuba"), frames(rng)
+    with pytest.raises(InputError, match="fixed_pt"):
+        hdf5.predict(net, x, tag="floating_pt")
+    lava = Network(net)
+    Frames(frames=x[0]).s_out.connect(lava.inp)
+    with pytest.raises(AssertionError, match="CubaBlock"):
+        run_guarded(lava, 5, Loihi2SimCfg(select_tag="floating_pt"))
+
+
+def test_errors(rng):
+    net, x = network(rng), frames(rng)
+    for arguments, text in (
+        ({"backend": "loihi"}, "backend"),
+        ({"tag": "float"}, "tag"),
+        ({"record": "some"}, "record"),
+        ({"dt": 2e-3}, "dt of the frames"),
+    ):
+        with pytest.raises(InputError, match=text):
+            hdf5.predict(net, x, **arguments)
+    for arguments in ({"num_layers": 0}, {"reset_interval": 0}, {"reset_offset": -1}, {"input_message_bits": 1.5}, {"sample_steps": 0}):
+        with pytest.raises(InputError, match=f"Network.{next(iter(arguments))}"):
+            Network(net, **arguments)
+    with pytest.raises(InputError, match="FusedSimCfg"):
+        FusedSimCfg("net")
+
+
+def test_wrong_frames_in_lava_end_the_run(rng):
+    """A message of the wrong width names the Process and does not hang."""
+    lava = Network(network(rng), sample_steps=STEPS)
+    Frames(frames=np.zeros((2, STEPS, CHANNELS), np.uint8)).s_out.connect(lava.inp)
+    with pytest.raises((InputError, ProcessFailed), match="sample_steps"), guarded(lava, Loihi2SimCfg(select_tag="fixed_pt")) as session:
+        session.run(1)

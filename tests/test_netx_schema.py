@@ -1,0 +1,203 @@
+"""The .net format: round trip, every key removed or damaged in turn, foreign and newer files."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.netx import schema
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+
+FIG2 = presets.ZHAO2025_FIG2
+
+
+def weights(rng, *shape):
+    return (2 * rng.integers(-128, 128, shape)).astype(np.int32)
+
+
+@pytest.fixture
+def net(rng):
+    """Every kind of layer and key that can stand before a readout."""
+    device = replace(FIG2, r_control=rng.uniform(1e8, 1e9, 7), sigma1=1e-3)
+    neuron = M1T1RNeuron(StepParams(device, dt=2e-3, substeps=3), seed=11)
+    delays = [rng.integers(0, 63, 7).astype(np.int32) for _ in range(2)]
+    bias = rng.integers(-4000, 4000, 7).astype(np.int32)
+    cuba = CubaNeuron(1024, rng.integers(0, 4097, 5).astype(np.int32), 80)
+    return NetDescription(
+        (
+            Layer(0, "input", (3, 2, 1), 6),
+            Layer(1, "flatten", (6, 1, 1), 6),
+            Layer(2, "dense_rec", (7,), 6, weights(rng, 7, 6), weights(rng, 7, 7), bias, *delays, neuron),
+            Layer(3, "dense", (5,), 7, weights(rng, 5, 7), neuron=cuba),
+            Layer(4, "affine", (4,), 5, weights(rng, 4, 5)),
+        )
+    )
+
+
+@pytest.fixture
+def path(net, tmp_path):
+    schema.write(tmp_path / "a.net", net)
+    return tmp_path / "a.net"
+
+
+def same(a, b):
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return a is not None and b is not None and np.array_equal(a, b)
+    if isinstance(a, StepParams):
+        return a.device == b.device and all(getattr(a, f) == getattr(b, f) for f in ("dt", "substeps", "v_unit", "v_in_max"))
+    if hasattr(a, "__dataclass_fields__"):
+        return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+    return a == b
+
+
+def test_comes_back_as_it_was(net, path):
+    back = schema.read(path)
+    assert len(back.layers) == 5
+    for before, after in zip(net.layers, back.layers, strict=True):
+        assert same(before, after), before.kind
+    assert (back.inputs, back.outputs, back.dt, back.version) == (6, 4, 2e-3, 1)
+    assert not back.spiking and back.head(1).spiking
+
+
+def test_average_comes_back(rng, tmp_path):
+    net = [
+        Layer(0, "dense", (6,), 4, weights(rng, 6, 4), neuron=M1T1RNeuron(StepParams(FIG2))),
+        Layer(1, "average", (3,), 6),
+    ]
+    schema.write(tmp_path / "a.net", net)
+    assert schema.read(tmp_path / "a.net").outputs == 3
+
+
+REQUIRED = [
+    "layer/0/type",
+    "layer/0/shape",
+    "layer/2/weight",
+    "layer/2/weight_rec",
+    "layer/2/neuron",
+    "layer/2/neuron/type",
+    "layer/2/neuron/version",
+    "layer/2/neuron/dt",
+    "layer/2/neuron/seed",
+    "layer/2/neuron/device/r_control",
+    "layer/3/neuron/vThMant",
+    "layer/3/neuron/iDecay",
+    "layer/4/weight",
+]
+
+
+@pytest.mark.parametrize("key", REQUIRED)
+def test_missing_key_is_named(path, key):
+    with h5py.File(path, "r+") as file:
+        del file[key]
+    with pytest.raises(FormatError, match=key) as error:
+        schema.read(path)
+    assert str(path) in str(error.value)
+
+
+def text(value):
+    return np.bytes_(value)
+
+
+DAMAGE = {
+    "unknown layer": ("layer/3/type", text("conv"), "layer/3/type"),
+    "unknown neuron": ("layer/3/neuron/type", text("SDNN"), "layer/3/neuron/type.*SDNN"),
+    "unknown key": ("layer/3/dilation", 1, "layer/3/dilation"),
+    "unknown neuron key": ("layer/2/neuron/colour", 1, "layer/2/neuron/colour"),
+    "unknown cuba key": ("layer/3/neuron/thDecay", 1, "layer/3/neuron/thDecay"),
+    "unknown root key": ("extra", 1, "extra"),
+    "newer format": ("version", 99, "version.*newer"),
+    "newer neuron": ("layer/2/neuron/version", 99, "layer/2/neuron/version"),
+    "NaN weight": ("layer/4/weight", np.full((4, 5), np.nan), "layer/4/weight.*finite"),
+    "fractional weight": ("layer/4/weight", np.full((4, 5), 0.5), "layer/4/weight.*whole"),
+    "large weight": ("layer/4/weight", np.full((4, 5), 256), "layer/4/weight.*8 signed bits"),
+    "large odd weight": ("layer/4/weight", np.full((4, 5), 129), "layer/4/weight.*8 signed bits"),
+    "text weight": ("layer/4/weight", text("heavy"), "layer/4/weight"),
+    "wrong inputs": ("layer/4/weight", np.zeros((4, 6)), "layer/4/weight.*5 outputs"),
+    "wrong outputs": ("layer/4/weight", np.zeros((3, 5)), "layer/4/weight"),
+    "wrong recurrent shape": ("layer/2/weight_rec", np.zeros((7, 6)), "layer/2/weight_rec"),
+    "wrong shape": ("layer/1/shape", [7], "layer/1/shape"),
+    "empty shape": ("layer/3/shape", [0], "layer/3/shape"),
+    "wrong inFeatures": ("layer/4/inFeatures", 3, "layer/4/inFeatures"),
+    "long delay": ("layer/2/delay", np.full(7, 63), "layer/2/delay.*62"),
+    "negative delay": ("layer/2/delayRec", np.full(7, -1), "layer/2/delayRec"),
+    "too few delays": ("layer/2/delay", np.zeros(3), "layer/2/delay"),
+    "large bias": ("layer/2/bias", np.full(7, 4096), "layer/2/bias"),
+    "bias of a readout": ("layer/4/bias", np.zeros(4), "layer/4/bias"),
+    "delay of a readout": ("layer/4/delay", np.zeros(4), "layer/4/delay"),
+    "large decay": ("layer/3/neuron/iDecay", 4097, "layer/3/neuron/iDecay"),
+    "large threshold": ("layer/3/neuron/vThMant", 1 << 18, "layer/3/neuron/vThMant"),
+    "graded spikes": ("layer/3/neuron/gradedSpike", True, "layer/3/neuron/gradedSpike"),
+    "refractory": ("layer/3/neuron/refDelay", 2, "layer/3/neuron/refDelay"),
+    "negative resistance": ("layer/2/neuron/device/r_on", -1.0, "layer/2/neuron.*r_on"),
+    "zero dt": ("layer/2/neuron/dt", 0.0, "layer/2/neuron.*dt"),
+    "tiny dt": ("layer/2/neuron/dt", 1e-12, "layer/2/neuron.*per substep"),
+    "wrong device array": ("layer/2/neuron/device/mu", [1.0, 2.0], "layer/2/neuron"),
+    "layer without number": ("layer/9/type", text("dense"), "layer/9"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named(path, damage):
+    key, value, message = DAMAGE[damage]
+    with h5py.File(path, "r+") as file:
+        if key in file:
+            del file[key]
+        file[key] = value
+    with pytest.raises(FormatError, match=message) as error:
+        schema.read(path)
+    assert str(path) in str(error.value)
+
+
+def test_two_steps_in_one_network(rng, tmp_path):
+    layers = [
+        Layer(i, "dense", (3,), 3, weights(rng, 3, 3), neuron=M1T1RNeuron(StepParams(FIG2, dt=dt))) for i, dt in enumerate((1e-3, 2e-3))
+    ]
+    with pytest.raises(FormatError, match="neuron/dt"):
+        schema.write(tmp_path / "a.net", layers)
+
+
+def test_readout_stands_last(rng, tmp_path):
+    layers = [Layer(0, "affine", (3,), 3, weights(rng, 3, 3)), Layer(1, "affine", (3,), 3, weights(rng, 3, 3))]
+    with pytest.raises(FormatError, match="layer/0.*last"):
+        schema.write(tmp_path / "a.net", layers)
+
+
+@pytest.mark.parametrize("cut", (0, 10, 2000))
+def test_truncated_file(path, cut):
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(FormatError, match="undamaged HDF5"):
+        schema.read(path)
+
+
+def test_other_files(tmp_path):
+    (tmp_path / "a.net").write_text("not HDF5")
+    with pytest.raises(FormatError, match="undamaged HDF5"):
+        schema.read(tmp_path / "a.net")
+    with pytest.raises(FormatError, match="exist"):
+        schema.read(tmp_path / "b.net")
+    with h5py.File(tmp_path / "c.net", "w") as file:
+        file["spikes"] = 1
+    with pytest.raises(FormatError, match="spikes"):
+        schema.read(tmp_path / "c.net")
+
+
+def test_failed_write_leaves_nothing(net, tmp_path, path):
+    before = path.read_bytes()
+    bad = replace(net.layers[4], weight=np.full((4, 5), 1000, np.int32))
+    with pytest.raises(FormatError, match="layer/4/weight"):
+        schema.write(path, net.layers[:4] + (bad,))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.net"]
+    with pytest.raises(InputError, match="folder"):
+        schema.write(tmp_path / "nowhere" / "a.net", net)
+
+
+def test_every_key_of_the_table_is_read(path):
+    """What the table lists for a kind is what the reader knows: no key more in a file than in the table."""
+    listed = {key.name for key in schema.KEYS}
+    with h5py.File(path) as file:
+        for group in file["layer"].values():
+            assert set(group) <= listed

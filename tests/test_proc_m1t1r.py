@@ -1,0 +1,249 @@
+"""The Lava Process M1T1R: both number systems, with Lava's own Processes, resets, parameters, errors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import DeviceParams, StepParams, presets, reference
+from lava_1m1t1r.errors import InputError
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.conv.process import Conv  # noqa: E402
+from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
+from lava.proc.io.source import RingBuffer as Source  # noqa: E402
+from lava.proc.lif.process import LIF  # noqa: E402
+from lava.proc.monitor.process import Monitor  # noqa: E402
+from lava.proc.sparse.process import Sparse  # noqa: E402
+
+from lava_1m1t1r.proc.m1t1r.process import M1T1R  # noqa: E402
+from lava_1m1t1r.run import InProcess, guarded, run, run_guarded  # noqa: E402
+
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(90)]
+FIG2 = presets.ZHAO2025_FIG2
+BOTH = ("fixed_pt", "floating_pt")
+STATES = {"filament": "filament", "residue": "residue", "v_gate": "gate"}
+FLOAT_ROUNDING = 1e-12  # numpy's and the compiler's exp differ in the last bits
+
+
+def config(tag):
+    return Loihi2SimCfg(select_tag=tag)
+
+
+def drive(rng, steps, size):
+    """Inputs of silence to saturation, in 1/64 units."""
+    return rng.integers(0, 700, (steps, size)) * (rng.random((steps, size)) < 0.8)
+
+
+def driven(x, **arguments):
+    """A neuron of the width of x (T, N), fed x."""
+    neuron = M1T1R(shape=(x.shape[1],), a_in_scale=64, **arguments)
+    Source(data=x.T).s_out.connect(neuron.a_in)
+    return neuron
+
+
+@pytest.mark.parametrize("tag", BOTH)
+@pytest.mark.parametrize("noise", (0.0, 2e-3), ids=("quiet", "noisy"))
+def test_equals_the_reference(rng, tag, noise):
+    device = replace(FIG2, sigma1=noise, sigma2=noise, r_control=rng.uniform(1e8, 1e9, 7), mu=FIG2.mu * rng.uniform(0.9, 1.1, 7))
+    x = drive(rng, 120, 7)
+    neuron = driven(x, params=device, seed=5, layer=3, substeps=3)
+    out = run(neuron, len(x), config(tag), record=[neuron.s_out, *(getattr(neuron, name) for name in STATES)])
+    expected = reference.run(StepParams(device, substeps=3), x, fixed=tag == "fixed_pt", seed=5, layer=3)
+    assert expected.spike.sum() > 20
+    assert np.array_equal(out[neuron.s_out], expected.spike)
+    for name, field in STATES.items():
+        difference = np.abs(out[getattr(neuron, name)] - getattr(expected, field)).max()
+        assert difference <= (0 if tag == "fixed_pt" else FLOAT_ROUNDING), name
+
+
+@pytest.mark.parametrize("tag", BOTH)
+def test_runs_in_lavas_own_runtime(rng, tag):
+    x = drive(rng, 60, 5)
+    neuron, sink = driven(x, params=FIG2), Sink(shape=(5,), buffer=60)
+    neuron.s_out.connect(sink.a_in)
+    spikes = run_guarded(neuron, 60, config(tag), read=[sink.data])[sink.data].T
+    assert np.array_equal(spikes, reference.run(StepParams(FIG2), x, fixed=tag == "fixed_pt").spike)
+
+
+def test_units_of_the_input(rng):
+    """One unit is 64 counts under fixed_pt, 1.0 under floating_pt."""
+    x = drive(rng, 60, 4)
+    spikes = []
+    for tag, data in (("fixed_pt", x), ("floating_pt", x / 64)):
+        neuron = M1T1R(shape=(4,), params=FIG2)
+        Source(data=data.T).s_out.connect(neuron.a_in)
+        spikes.append(run(neuron, 60, config(tag), record=[neuron.s_out])[neuron.s_out])
+    assert spikes[0].sum() > 5
+    assert np.array_equal(*spikes)
+
+
+def test_bias_is_input(rng):
+    bias = rng.integers(0, 500, 6)
+    x = drive(rng, 80, 6) // 4
+    neuron = driven(x, params=FIG2, bias=bias / 64)
+    spikes = run(neuron, 80, config("fixed_pt"), record=[neuron.s_out])[neuron.s_out]
+    assert np.array_equal(spikes, reference.run(StepParams(FIG2), x + bias).spike)
+
+
+@pytest.mark.parametrize("tag", BOTH)
+def test_cascade_of_two_neurons(rng, tag):
+    """Spikes of the first drive the second through Lava's Dense, which hands them on one step later."""
+    steps = 200
+    x = np.full((steps, 2), 500)
+    first = driven(x, params=FIG2)
+    dense = Dense(weights=np.array([[254, 250], [254, 254], [240, 254]]))
+    second = M1T1R(shape=(3,), params=FIG2, a_in_scale=64)
+    first.s_out.connect(dense.s_in)
+    dense.a_out.connect(second.a_in)
+    out = run(first, steps, config(tag), record=[first.s_out, second.s_out])
+    fixed = tag == "fixed_pt"
+    one = reference.run(StepParams(FIG2), x, fixed=fixed).spike
+    late = np.vstack([np.zeros((1, 2), int), one[:-1].astype(int)])
+    # Lava cuts weights of one sign, all even, nowhere
+    two = reference.run(StepParams(FIG2), late @ np.array([[254, 250], [254, 254], [240, 254]]).T, fixed=fixed).spike
+    assert one.sum() > 2
+    assert np.array_equal(out[first.s_out], one)
+    assert np.array_equal(out[second.s_out], two)
+
+
+@pytest.mark.parametrize("tag", BOTH)
+def test_drives_a_lif(rng, tag):
+    x = drive(rng, 100, 3)
+    neuron = driven(x, params=FIG2)
+    dense = Dense(weights=np.diag([100, 80, 60]) if tag == "fixed_pt" else np.diag([1.0, 0.8, 0.6]))
+    threshold = {"fixed_pt": {"vth": 120, "du": 4095, "dv": 400}, "floating_pt": {"vth": 1.2, "du": 1, "dv": 0.1}}[tag]
+    lif = LIF(shape=(3,), **threshold)
+    neuron.s_out.connect(dense.s_in)
+    dense.a_out.connect(lif.a_in)
+    out = run(neuron, 100, config(tag), record=[neuron.s_out, lif.s_out])
+    assert out[lif.s_out].sum() > 0
+    assert out[lif.s_out].sum() < out[neuron.s_out].sum()
+
+
+@pytest.mark.parametrize("tag", BOTH)
+@pytest.mark.parametrize("synapse", ("dense", "sparse"))
+def test_is_driven_by_lifs_and_closes_a_loop(rng, tag, synapse):
+    """LIF -> synapse -> M1T1R -> synapse -> LIF, in Lava's own runtime, which would lock a loop without buffers."""
+    lif = LIF(shape=(4,), bias_mant=[40, 50, 60, 70], vth=100, du=4095, dv=0, bias_exp=0 if tag == "floating_pt" else 6)
+    weights = 8 * np.array([[60, 0, 0, 60], [0, 60, 60, 0], [30, 30, 0, 60]])
+    weights = np.minimum(weights, 254)
+    make = Dense if synapse == "dense" else Sparse
+    forth, back = make(weights=weights), make(weights=np.array([[-20, 0, 0], [0, -20, 0], [0, 0, -20], [0, 0, 0]]))
+    neuron = M1T1R(shape=(3,), params=FIG2, a_in_scale=24)
+    sink = Sink(shape=(3,), buffer=120)
+    lif.s_out.connect(forth.s_in)
+    forth.a_out.connect(neuron.a_in)
+    neuron.s_out.connect(back.s_in)
+    back.a_out.connect(lif.a_in)
+    neuron.s_out.connect(sink.a_in)
+    spikes = run_guarded(neuron, 120, config(tag), read=[sink.data])[sink.data]
+    assert set(np.unique(spikes)) <= {0, 1}
+    if tag == "floating_pt":
+        assert spikes.sum() > 0
+
+
+def test_layer_behind_a_convolution(rng):
+    x = (rng.random((6, 6, 1, 40)) < 0.6).astype(int)
+    conv = Conv(weight=2 * rng.integers(30, 60, (2, 3, 3, 1)), input_shape=(6, 6, 1))
+    neuron = M1T1R(shape=conv.a_out.shape, params=FIG2)
+    Source(data=x).s_out.connect(conv.s_in)
+    conv.a_out.connect(neuron.a_in)
+    out = run(neuron, 40, config("fixed_pt"), record=[conv.a_out, neuron.s_out])
+    received = out[conv.a_out].reshape(40, -1).astype(int)
+    assert out[neuron.s_out].shape == (40, 4, 4, 2)
+    assert np.array_equal(out[neuron.s_out].reshape(40, -1), reference.run(StepParams(FIG2), received).spike)
+    assert out[neuron.s_out].sum() > 0
+
+
+@pytest.mark.parametrize("tag", BOTH)
+def test_monitor_sees_a_state(rng, tag):
+    x = drive(rng, 30, 3)
+    neuron, monitor = driven(x, params=FIG2), Monitor()
+    monitor.probe(neuron.v_gate, 30)
+    with guarded(neuron, config(tag)) as session:
+        session.run(30)
+        seen = monitor.get_data()[neuron.name]["v_gate"]
+    expected = reference.run(StepParams(FIG2), x, fixed=tag == "fixed_pt").gate
+    np.testing.assert_allclose(seen, expected, atol=0 if tag == "fixed_pt" else FLOAT_ROUNDING)
+
+
+@pytest.mark.parametrize("tag", BOTH)
+def test_reset_equals_a_fresh_runtime(rng, tag):
+    device = replace(FIG2, sigma1=1e-3, sigma2=1e-3)
+    x = drive(rng, 50, 4)
+    neuron = driven(np.vstack([x, x, x]), params=device, seed=1, reset_interval=50)
+    spikes = run(neuron, 150, config(tag), record=[neuron.s_out])[neuron.s_out].reshape(3, 50, 4)
+    fresh = driven(x, params=device, seed=1)
+    first = run(fresh, 50, config(tag), record=[fresh.s_out])[fresh.s_out]
+    assert first.sum() > 5
+    assert np.array_equal(spikes, np.stack([first] * 3))
+
+
+def test_reset_may_leave_the_generators_running(rng):
+    device = replace(FIG2, sigma1=5e-3, sigma2=1e-3)
+    x = np.full((60, 8), 440)
+    neuron = driven(np.vstack([x, x]), params=device, seed=1, reset_interval=60, rewind=False)
+    spikes = run(neuron, 120, config("fixed_pt"), record=[neuron.s_out])[neuron.s_out].reshape(2, 60, 8)
+    assert np.array_equal(spikes[0], reference.run(StepParams(device), x, seed=1).spike)
+    assert not np.array_equal(*spikes)
+
+
+def test_drop_last_keeps_spikes_of_one_sample_from_the_next(rng):
+    x = np.full((30, 3), 560)
+    neuron = driven(np.vstack([x, x]), params=FIG2, reset_interval=7, drop_last=True)
+    plain = driven(np.vstack([x, x]), params=FIG2, reset_interval=7)
+    spikes, sent = (run(n, 60, config("fixed_pt"), record=[n.s_out])[n.s_out] for n in (neuron, plain))
+    last = np.arange(60) % 7 == 6
+    assert not spikes[last].any()
+    assert np.array_equal(spikes[~last], sent[~last])
+
+
+def test_seed_is_drawn_and_recorded():
+    one, two = M1T1R(shape=(2,)), M1T1R(shape=(2,))
+    assert one.seed != two.seed
+    again = M1T1R(shape=(2,), seed=one.seed)
+    assert np.array_equal(one.generator.init, again.generator.init)
+
+
+def test_states_can_be_set(rng):
+    neuron = driven(np.zeros((4, 3), int), params=FIG2)
+    with InProcess(neuron, config("fixed_pt")) as session:
+        session.run(1)
+        session.set(neuron.residue, np.array([1 << 20, 1 << 19, 0]))
+        session.run(1)
+        left = session.get(neuron.residue)
+    assert 0 < left[0] < 1 << 20 and 0 < left[1] < 1 << 19 and left[2] == 0
+
+
+def test_parameters_may_have_the_layers_shape():
+    r = np.linspace(1e8, 1e9, 6)
+    flat, square = (M1T1R(shape=(2, 3), params=DeviceParams(r_control=value)) for value in (r, r.reshape(2, 3)))
+    assert np.array_equal(flat.step.fixed(6).gate_decay, square.step.fixed(6).gate_decay)
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ({"shape": 5}, "M1T1R.shape"),
+        ({"shape": (0,)}, "M1T1R.shape"),
+        ({"params": {"mu": 1}}, "M1T1R.params"),
+        ({"params": DeviceParams(r_control=[1e8, 2e8])}, "DeviceParams.r_control"),
+        ({"dt": 0}, "dt"),
+        ({"dt": 1e-12}, "per substep"),
+        ({"substeps": 0}, "substeps"),
+        ({"v_unit": float("nan")}, "v_unit"),
+        ({"seed": -1}, "M1T1R.seed"),
+        ({"layer": 1 << 16}, "M1T1R.layer"),
+        ({"bias": 1000.0}, "M1T1R.bias"),
+        ({"bias": [1.0, 2.0]}, "M1T1R.bias"),
+        ({"a_in_scale": 0}, "M1T1R.a_in_scale"),
+        ({"reset_interval": 0}, "M1T1R.reset_interval"),
+        ({"reset_offset": 1.5}, "M1T1R.reset_offset"),
+    ],
+)
+def test_errors_name_the_argument(arguments, text):
+    with pytest.raises(InputError, match=text):
+        M1T1R(**{"shape": (3,), **arguments})
