@@ -5,11 +5,11 @@ R. Zhao et al., Nature Electronics 8, 1211 (2025), doi:10.1038/s41928-025-01488-
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from . import presets
 from .errors import FormatError, InputError, MissingDependencyError
+from .host import load_lava
 from .params import DeviceParams
 from .program import StepParams
 
@@ -20,16 +20,5 @@ __all__ = ["DeviceParams", "FormatError", "InputError", "M1T1R", "MissingDepende
 def __getattr__(name: str) -> Any:
     # Lava is optional and slow to import: only who asks for the Process pays.
     if name == "M1T1R":
-        from .errors import missing
-
-        try:
-            import_module("lava.magma.core.process.process")
-        except ImportError as error:
-            import sys
-
-            cause = missing("lava-nc", "lava", "The Lava Process M1T1R")
-            if sys.version_info >= (3, 11):
-                cause = type(cause)(f"{cause} Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}.")
-            raise cause from error
-        return import_module("lava_1m1t1r.proc.m1t1r.process").M1T1R
+        return load_lava("lava_1m1t1r.proc.m1t1r.process", "The Lava Process M1T1R").M1T1R
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

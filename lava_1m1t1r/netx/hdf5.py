@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from ..errors import missing, require
+from ..errors import require
 from ..fast.network import FastNetwork, Result, check_frames
+from ..host import load_lava
 from .description import CubaNeuron, NetDescription
 from .schema import read
 
@@ -20,16 +20,8 @@ TAGS = ("fixed_pt", "floating_pt")
 def __getattr__(name: str) -> Any:
     # Lava is optional, and slow to import: only who asks for the Process pays.
     if name == "Network":
-        return _lava("lava_1m1t1r.netx.graph.process", "The Lava Process Network").Network
+        return load_lava("lava_1m1t1r.netx.graph.process", "The Lava Process Network").Network
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _lava(module: str, purpose: str) -> Any:
-    try:
-        import lava.magma.core.process.process  # noqa: F401
-    except ImportError as error:
-        raise missing("lava-nc", "lava", purpose) from error
-    return import_module(module)
 
 
 def predict(
@@ -96,7 +88,7 @@ def predict(
         result = fast.run(frames, record, threads)
     else:
         frames = check_frames(frames, description.inputs)
-        runner = _lava("lava_1m1t1r.netx.runner", f"predict with backend={backend!r}")
+        runner = load_lava("lava_1m1t1r.netx.runner", f"predict with backend={backend!r}")
         timeout = 60.0 + 0.1 * frames.shape[0] * frames.shape[1] if timeout is None else timeout
         result = runner.run(description, frames, backend, tag, record == "all", timeout)
     return result if record == "all" else result.out
