@@ -95,7 +95,7 @@ def deploy_rtl(
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
-        facts["Yosys"] = cells(sources, name)
+        facts["Yosys, Lattice ECP5 cells"] = cells(sources, name)
     files = write_folder(out_dir, sources)
     return Report("rtl", shape_of(net), Path(out_dir), files, facts, tuple(notes))
 
@@ -122,7 +122,9 @@ def memory_bits(lowered: Plan) -> dict[str, int]:
     return bits | {"tables": sum(tables.values()), "queues": queue}
 
 
-def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, name: str = "net", simulator: str = "verilator") -> dict[str, Any]:
+def simulate(
+    net: NetDescription, sources: Mapping[str, str], frames: Any, name: str = "net", simulator: str = "verilator"
+) -> dict[str, Any]:
     """Simulate the design on samples (B, T, C); spikes, states and outputs must equal the fast fixed-point network's.
 
     Returns
@@ -198,7 +200,9 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
                 continue
             steps, size = layer.spikes.shape[1:]
             own = rows[rows[:, 0] == k, 1:][: steps * size].reshape(steps, size, 5)
-            want = np.stack([np.broadcast_to(np.arange(size), (steps, size)), layer.spikes[b], *(s[b] for s in layer.states.values())], axis=2)
+            want = np.stack(
+                [np.broadcast_to(np.arange(size), (steps, size)), layer.spikes[b], *(s[b] for s in layer.states.values())], axis=2
+            )
             if not np.array_equal(own, want):
                 t, n, what = np.argwhere(own != want)[0]
                 value = ("order", "spike", "filament", "residue", "gate")[what]
@@ -217,22 +221,30 @@ def lint(sources: Mapping[str, str], name: str) -> str:
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Yosys after generic synthesis: memories kept whole, all else as gates and flip-flops."""
+    """What Yosys makes of the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
     require(shutil.which("yosys"), "synthesise", "find Yosys installed", "yosys", "Install it, or leave synthesise away.")
     with tempfile.TemporaryDirectory() as folder:
         for file, text in sources.items():
             (Path(folder) / file).write_text(text)
-        verilog = " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
-        steps = f"read_verilog {verilog}; synth -flatten -top {name} -run begin:fine; memory_collect; opt; abc -g simple; stat -json"
-        steps = f"read_verilog {verilog}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt; techmap; abc -g simple; opt_clean; stat"
-        text = _call(["yosys", "-q", "-p", f"tee -q -o stat.txt {steps}"], folder).stdout
-        del text
-        stat = (Path(folder) / "stat.txt").read_text()
-    return _stat(stat)
+        read = "read_verilog " + " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
+        whole = f"{read}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt_clean; tee -o memories.txt stat"
+        _call(["yosys", "-q", "-p", whole], folder)
+        _call(["yosys", "-q", "-p", f"{read}; synth_ecp5 -top {name}; tee -o cells.txt stat"], folder)
+        memories, mapped = ((Path(folder) / file).read_text() for file in ("memories.txt", "cells.txt"))
+    kinds = {
+        "4-input LUTs": "LUT4",
+        "flip-flops": "TRELLIS_FF",
+        "carry cells": "CCU2C",
+        "18 x 18 multipliers": "MULT18X18D",
+        "18 kbit memory blocks": "DP16KD",
+        "16 x 4 bit LUT memories": "TRELLIS_DPR16X4",
+    }
+    return {"memories": _count("[$]mem_v2", memories), **{text: _count(kind, mapped) for text, kind in kinds.items()}}
 
 
-def _stat(text: str) -> dict[str, Any]:
-    return {"text": text}
+def _count(kind: str, stat: str) -> int:
+    found = re.search(rf"\s{kind}\s+(\d+)", stat)
+    return int(found[1]) if found else 0
 
 
 def _call(command: Sequence[str], folder: str) -> subprocess.CompletedProcess:

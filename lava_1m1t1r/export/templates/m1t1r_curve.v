@@ -1,7 +1,7 @@
 // Table over the gap: 64 knots an octave. Entry: exponent (8 bits, signed), base (24), step to the next knot (25, signed).
 module m1t1r_curve #(
     parameter ENTRIES = 833,
-    parameter FILE = "curve.hex"
+    parameter FILE = ""
 ) (
     input  wire               clk,
     input  wire [ 9:0]        knot,
@@ -10,6 +10,6 @@ module m1t1r_curve #(
     output reg signed [24:0]  step
 );
     reg [56:0] memory[0:ENTRIES-1];
-    initial $readmemh(FILE, memory);
+    generate if (FILE != "") begin : filled initial $readmemh(FILE, memory); end endgenerate
     always @(posedge clk) {exponent, base, step} <= memory[knot];
 endmodule

@@ -20,14 +20,14 @@ module m1t1r_layer #(
     parameter FIELD_BITS = 10,
     parameter CURVE_ENTRIES = 832,
     parameter DROP_ENTRIES = 65,
-    parameter FIELD = "field.hex",
-    parameter INVERSE = "inverse.hex",
-    parameter CHARGE = "charge.hex",
-    parameter DROP = "drop.hex",
-    parameter ROOT = "root.hex",
-    parameter CONSTANTS = "constants.hex",
-    parameter WIRING = "wiring.hex",
-    parameter GENERATORS = "generators.hex"
+    parameter FIELD = "",
+    parameter INVERSE = "",
+    parameter CHARGE = "",
+    parameter DROP = "",
+    parameter ROOT = "",
+    parameter CONSTANTS = "",
+    parameter WIRING = "",
+    parameter GENERATORS = ""
 ) (
     input  wire                      clk,
     input  wire                      rst,
@@ -58,8 +58,8 @@ module m1t1r_layer #(
     reg [168:0] constants;
     reg [27:0] wiring_memory[0:(PLAIN != 0 ? 1 : OUTPUTS)-1];
     reg [27:0] wiring;
-    initial $readmemh(CONSTANTS, constants_memory);
-    initial $readmemh(WIRING, wiring_memory);
+    generate if (CONSTANTS != "") begin : constant initial $readmemh(CONSTANTS, constants_memory); end endgenerate
+    generate if (WIRING != "") begin : wired initial $readmemh(WIRING, wiring_memory); end endgenerate
     always @(posedge clk) begin
         constants <= constants_memory[EQUAL != 0 ? 0 : n];
         wiring <= wiring_memory[PLAIN != 0 ? 0 : n];
@@ -101,7 +101,7 @@ module m1t1r_layer #(
         if (NOISE != 0) begin : noise
             reg [31:0] generator_memory[0:OUTPUTS-1];
             reg [31:0] first;
-            initial $readmemh(GENERATORS, generator_memory);
+            if (GENERATORS != "") begin : started initial $readmemh(GENERATORS, generator_memory); end
             always @(posedge clk) first <= generator_memory[n];
             assign first_generator = first;
             assign generator = held[STATE_BITS-1-:32];

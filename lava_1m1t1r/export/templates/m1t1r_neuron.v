@@ -9,11 +9,11 @@ module m1t1r_neuron #(
     parameter FIELD_BITS = 10,
     parameter CURVE_ENTRIES = 832,
     parameter DROP_ENTRIES = 65,
-    parameter FIELD = "field.hex",
-    parameter INVERSE = "inverse.hex",
-    parameter CHARGE = "charge.hex",
-    parameter DROP = "drop.hex",
-    parameter ROOT = "root.hex"
+    parameter FIELD = "",
+    parameter INVERSE = "",
+    parameter CHARGE = "",
+    parameter DROP = "",
+    parameter ROOT = ""
 ) (
     input  wire         clk,
     input  wire         rst,
@@ -95,7 +95,7 @@ module m1t1r_neuron #(
     wire signed [24:0] field_step, inverse_step, charge_step, drop_step, root_step;
     reg [56:0] field_table[0:FIELD_ENTRIES-1];
     reg [56:0] field_entry;
-    initial $readmemh(FIELD, field_table);
+    generate if (FIELD != "") begin : fields initial $readmemh(FIELD, field_table); end endgenerate
     always @(posedge clk) field_entry <= field_table[u[FIELD_SHIFT+:FIELD_BITS]];
     assign {field_exponent, field_base, field_step} = field_entry;
 
@@ -119,7 +119,7 @@ module m1t1r_neuron #(
     endgenerate
     reg [56:0] drop_table[0:DROP_ENTRIES-1];
     reg [56:0] drop_entry;
-    initial $readmemh(DROP, drop_table);
+    generate if (DROP != "") begin : drops initial $readmemh(DROP, drop_table); end endgenerate
     always @(posedge clk) drop_entry <= drop_table[settled_residue[22:16]];
     wire [7:0] unused_drop;
     assign {unused_drop, drop_base, drop_step} = drop_entry;

@@ -15,7 +15,7 @@ module m1t1r_weigh #(
     parameter WEIGHT_SHIFT = 1,
     parameter REC_SHIFT = 1,
     parameter SUM_BITS = 24,
-    parameter WEIGHTS = "weights.hex"
+    parameter WEIGHTS = ""
 ) (
     input  wire                      clk,
     input  wire                      rst,
@@ -36,23 +36,31 @@ module m1t1r_weigh #(
     localparam [WORD_BITS-1:0] LAST_WORD = WORDS - 1;
     /* verilator lint_on WIDTHTRUNC */
 
-    localparam DEPTH = SINGLE != 0 ? 1 : ROWS * WORDS;
-
-    reg [LANES*8-1:0] weights[0:DEPTH-1];
-    reg [LANES*SUM_BITS-1:0] memory[0:WORDS-1];
+    reg [LANES*SUM_BITS-1:0] sum_memory[0:WORDS-1];
     reg [2:0] state;
     reg own;  // the recurrent spikes' turn
     reg [WORD_BITS-1:0] at, added;
     reg [ADDRESS_BITS-1:0] address;
     reg adding;
-    reg [LANES*8-1:0] weight;
+    wire [LANES*8-1:0] weight;
     reg [LANES*SUM_BITS-1:0] sum;
     wire [LANES*SUM_BITS-1:0] total;
     wire last = own ? rec_data[OUT_BITS] : in_data[IN_BITS];
     wire [31:0] row = own ? INPUTS + {{(32 - OUT_BITS) {1'b0}}, rec_data[OUT_BITS-1:0]} : {{(32 - IN_BITS) {1'b0}}, in_data[IN_BITS-1:0]};
     wire [31:0] start = row * WORDS;
 
-    initial if (SINGLE == 0) $readmemh(WEIGHTS, weights);
+    generate
+        if (SINGLE != 0) begin : one
+            localparam [7:0] WEIGHT = SINGLE_WEIGHT;
+            assign weight = {LANES{WEIGHT}};
+        end else begin : rows
+            reg [LANES*8-1:0] memory[0:ROWS*WORDS-1];
+            reg [LANES*8-1:0] entry;
+            if (WEIGHTS != "") begin : filled initial $readmemh(WEIGHTS, memory); end
+            always @(posedge clk) entry <= memory[address];
+            assign weight = entry;
+        end
+    endgenerate
 
     assign in_pop  = state == FETCH && !own && !in_empty;
     assign rec_pop = state == FETCH && own && !rec_empty;
@@ -62,17 +70,16 @@ module m1t1r_weigh #(
     genvar l;
     generate
         for (l = 0; l < LANES; l = l + 1) begin : lane
-            wire [SUM_BITS-1:0] w = SINGLE != 0 ? SINGLE_WEIGHT : {{(SUM_BITS - 8) {weight[8*l+7]}}, weight[8*l+:8]};
+            wire [SUM_BITS-1:0] w = {{(SUM_BITS - 8) {weight[8*l+7]}}, weight[8*l+:8]};
             assign total[SUM_BITS*l+:SUM_BITS] = sum[SUM_BITS*l+:SUM_BITS] + (own ? w << REC_SHIFT : w << WEIGHT_SHIFT);
         end
     endgenerate
 
     always @(posedge clk) begin
-        weight <= weights[address];
-        sum <= memory[state == READY ? word : at];
-        if (state == CLEAR) memory[at] <= 0;
-        else if (state == READY && clear) memory[word] <= 0;
-        else if (adding) memory[added] <= total;
+        sum <= sum_memory[state == READY ? word : at];
+        if (state == CLEAR) sum_memory[at] <= 0;
+        else if (state == READY && clear) sum_memory[word] <= 0;
+        else if (adding) sum_memory[added] <= total;
     end
 
     always @(posedge clk)
