@@ -16,47 +16,60 @@ from ..compiled import load, read, store
 from ..dynamics import State
 from . import reverse
 from .reverse import PER_NEURON, GradientProgram, Local, Ops
+from .scoped import load_local, load_state, load_table, store_local, store_state
 
 BLOCK = 4
 """Samples that one thread takes through time together: they share the loads of the recurrent weights."""
-_LOCALS = len(Local._fields)
-SCRATCH = _LOCALS + 4  # rows of N a substep: the local derivatives and the voltage; the rest for a step
+LANES = 64
+"""Neurons that go through a step and back together: their local derivatives stay in the first cache. The scratch is one array in rows
+of this constant length, so that LLVM sees that the rows do not overlap, and runs the loops eight neurons at a time."""
+_ROWS = len(Local._fields) - 1  # rows a substep: the local derivatives but the length
+_STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT = (LANES * row for row in (0, 3, 4, 5, 6))
+
+
+def make_scratch(substeps: int, size: int, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scratch of one thread for a layer of ``size`` neurons: states, local derivatives, products, adjoint."""
+    return (
+        np.empty(7 * LANES, dtype),
+        np.empty(substeps * _ROWS * LANES, dtype),
+        np.empty((BLOCK, size), dtype),
+        np.empty((BLOCK, 3, size), dtype),
+    )
 
 
 def _compiled(function):
-    return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})(function)
+    return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"}, forceinline=True)(function)
 
 
 @intrinsic
-def _power_of_two(typing_context, exponent):
-    """2^exponent as float32, for int32 exponents in [-126, 127]."""
+def _power_of_two(typing_context, shifted):
+    """2^k as float32, from ``shifted = k + _SHIFT``, whose last bits are the whole number k."""
 
     def code(context, builder, signature, arguments):
-        biased = builder.add(arguments[0], ir.Constant(ir.IntType(32), 127))
-        return builder.bitcast(builder.shl(biased, ir.Constant(ir.IntType(32), 23)), ir.FloatType())
+        word = ir.IntType(32)
+        exponent = builder.shl(builder.bitcast(arguments[0], word), ir.Constant(word, 23))
+        return builder.bitcast(builder.add(exponent, ir.Constant(word, 127 << 23)), ir.FloatType())
 
-    return types.float32(types.int32), code
+    return types.float32(types.float32), code
 
 
 _f = np.float32
+_SHIFT = _f(1.5 * 2**23)  # adding it rounds to a whole number
 _LOG2E, _LN2_HIGH, _LN2_LOW = _f(1.4426950408889634), _f(0.693359375), _f(-2.12194440e-4)
-_TERMS = tuple(_f(1.0 / n) for n in (720, 120, 24, 6, 2))
-_ONE, _HALF, _RANGE = _f(1.0), _f(0.5), _f(87.0)
+_A6, _A5, _A4, _A3, _HALF = (_f(1.0 / n) for n in (720, 120, 24, 6, 2))
+_ONE, _TOP, _BOTTOM = _f(1.0), _f(87.0), _f(-87.0)
 
 
 @_compiled
 def _exp32(x):
     """exp in float32 to 2e-7, written out so that LLVM can run it on eight numbers at a time."""
-    x = min(max(x, -_RANGE), _RANGE)
-    k = np.int32(x * _LOG2E + (_HALF if x >= _f(0.0) else -_HALF))
-    whole = _f(k)
-    r = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
-    p = _TERMS[0] * r + _TERMS[1]
-    p = p * r + _TERMS[2]
-    p = p * r + _TERMS[3]
-    p = p * r + _TERMS[4]
-    p = (p * r + _ONE) * r + _ONE
-    return p * _power_of_two(k)
+    x = x if x < _TOP else _TOP
+    x = x if x > _BOTTOM else _BOTTOM
+    shifted = x * _LOG2E + _SHIFT
+    k = shifted - _SHIFT
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    p = (((_A6 * r + _A5) * r + _A4) * r + _A3) * r + _HALF
+    return ((p * r + _ONE) * r + _ONE) * _power_of_two(shifted)
 
 
 @_compiled
@@ -81,7 +94,7 @@ def layer_kernel(double: bool, linear: bool) -> Any:
     Returns
     -------
     function
-        ``(history, counts, grad, grad_in, delay_rec, w_rec, p, units, substeps, first, last, scratch)``; see its docstring.
+        See its docstring.
     """
     real = np.float64 if double else np.float32
     exponential = _exp64 if double else _exp32
@@ -101,124 +114,135 @@ def layer_kernel(double: bool, linear: bool) -> Any:
 
     @_compiled
     def knot(place, q):
-        i = min(np.int64(place), q.drop.size - 1)
+        i = min(np.int32(place), np.int32(q.drop.size - 1))
         return i, place - real(i)
 
     ops = Ops(_select, law, exponential, knot, _read)
     recompute = _bound(reverse.recompute, {"_growth": _compiled(reverse._growth)})
     compiled_reverse = _compiled(reverse.reverse)
-    neuron = _neuron
 
     @_compiled
-    def forwards(row, counts, p, units, substeps, scratch):
-        """Compute one sample's step again; leave local derivatives in scratch (substeps * SCRATCH + 4, N)."""
-        n_neurons = counts.size
-        per_count, v_max, filament_unit, gate_unit = units[0], units[1], units[2], units[3]
-        best = substeps * SCRATCH
+    def forwards(row, counts, p, units, substeps, n0, size, m, rows):
+        """Compute a step of neurons n0 .. n0 + size - 1 again; leave voltages and local derivatives in m."""
+        for i in range(size):
+            v = real(load_state(counts, n0 + i)) * units[0]
+            store_state(m, _V + i, min(max(v, p.zero), units[1]))
+            store_state(m, _STATE + i, real(load_state(row[0], n0 + i)) * units[2])
+            store_state(m, _STATE + LANES + i, real(load_state(row[1], n0 + i)) * units[2])
+            store_state(m, _STATE + 2 * LANES + i, real(load_state(row[2], n0 + i)) * units[3])
+            store_state(m, _LONGEST + i, -p.one - p.one)
+            store_state(m, _LONGEST_AT + i, p.zero)
         for k in range(substeps):
-            base = k * SCRATCH
-            for n in range(n_neurons):
-                q = neuron(p, n)
-                v = real(load(counts, n)) * per_count
-                v = min(max(v, q.zero), v_max)
-                if k == 0:
-                    s = State(real(load(row[0], n)) * filament_unit, real(load(row[1], n)) * filament_unit, real(load(row[2], n)) * gate_unit)
-                else:
-                    s = State(load(scratch[base], n), load(scratch[base + 1], n), load(scratch[base + 2], n))
-                s, m = recompute(s, v, q, ops)
-                store(scratch[base + 4], n, m.early_v)
-                store(scratch[base + 5], n, m.early_x)
-                store(scratch[base + 6], n, m.late_v)
-                store(scratch[base + 7], n, m.late_x)
-                store(scratch[base + 8], n, m.step)
-                store(scratch[base + 9], n, m.open)
-                store(scratch[base + 10], n, m.yields)
-                store(scratch[base + 11], n, m.below)
-                store(scratch[base + 12], n, m.charge)
-                store(scratch[base + 13], n, m.way)
-                store(scratch[base + 14], n, m.drop_slope)
-                if k == 0:
-                    store(scratch[best], n, m.length)
-                    store(scratch[best + 1], n, q.zero if m.length >= q.zero else -q.one)
-                else:
-                    longer = m.length > load(scratch[best], n)
-                    store(scratch[best], n, m.length if longer else load(scratch[best], n))
-                    store(scratch[best + 1], n, real(k) if longer else load(scratch[best + 1], n))
-                if k + 1 < substeps:
-                    store(scratch[base + SCRATCH], n, s.filament)
-                    store(scratch[base + SCRATCH + 1], n, s.residue)
-                    store(scratch[base + SCRATCH + 2], n, s.gate)
+            base = k * _ROWS * LANES
+            number = real(k)
+            for i in range(size):
+                q = _neuron(p, n0 + i)
+                s = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+                s, d = recompute(s, load_state(m, _V + i), q, ops)
+                store_state(m, _STATE + i, s.filament)
+                store_state(m, _STATE + LANES + i, s.residue)
+                store_state(m, _STATE + 2 * LANES + i, s.gate)
+                store_local(rows, base + i, d.early_v)
+                store_local(rows, base + LANES + i, d.early_x)
+                store_local(rows, base + 2 * LANES + i, d.late_v)
+                store_local(rows, base + 3 * LANES + i, d.late_x)
+                store_local(rows, base + 4 * LANES + i, d.step)
+                store_local(rows, base + 5 * LANES + i, d.open)
+                store_local(rows, base + 6 * LANES + i, d.yields)
+                store_local(rows, base + 7 * LANES + i, d.below)
+                store_local(rows, base + 8 * LANES + i, d.charge)
+                store_local(rows, base + 9 * LANES + i, d.way)
+                store_local(rows, base + 10 * LANES + i, d.drop_slope)
+                longest, at = load_state(m, _LONGEST + i), load_state(m, _LONGEST_AT + i)
+                longer = d.length > longest
+                store_state(m, _LONGEST + i, d.length if longer else longest)
+                store_state(m, _LONGEST_AT + i, number if longer else at)
 
     @_compiled
-    def backwards(adjoint, spike, counts, p, units, clip_grad, substeps, scratch, grad_in):
-        """Reverse of one sample's step: adjoint (3, N) of the states in place, grad_in (N,) out."""
-        best = substeps * SCRATCH
-        v_max = units[1]
+    def backwards(adjoint, spike, p, substeps, n0, size, m, rows):
+        """Reverse of the same: adjoint (3, N) of the states in place; dL/dv is left in m."""
+        for i in range(size):
+            store_state(m, _STATE + i, load_state(adjoint[0], n0 + i))
+            store_state(m, _STATE + LANES + i, load_state(adjoint[1], n0 + i))
+            store_state(m, _STATE + 2 * LANES + i, load_state(adjoint[2], n0 + i))
+            # a step whose gate was above the threshold throughout has no spike to move
+            store_state(m, _LONGEST + i, p.zero if load_state(m, _LONGEST + i) < p.zero else load_state(spike, n0 + i))
+            store_state(m, _OVER_V + i, p.zero)
         for k in range(substeps - 1, -1, -1):
-            base = k * SCRATCH
-            for n in range(counts.size):
-                q = neuron(p, n)
-                m = Local(
-                    load(scratch[base + 4], n),
-                    load(scratch[base + 5], n),
-                    load(scratch[base + 6], n),
-                    load(scratch[base + 7], n),
-                    load(scratch[base + 8], n),
+            base = k * _ROWS * LANES
+            number = real(k)
+            for i in range(size):
+                q = _neuron(p, n0 + i)
+                d = Local(
+                    load_local(rows, base + i),
+                    load_local(rows, base + LANES + i),
+                    load_local(rows, base + 2 * LANES + i),
+                    load_local(rows, base + 3 * LANES + i),
+                    load_local(rows, base + 4 * LANES + i),
                     q.zero,
-                    load(scratch[base + 9], n),
-                    load(scratch[base + 10], n),
-                    load(scratch[base + 11], n),
-                    load(scratch[base + 12], n),
-                    load(scratch[base + 13], n),
-                    load(scratch[base + 14], n),
+                    load_local(rows, base + 5 * LANES + i),
+                    load_local(rows, base + 6 * LANES + i),
+                    load_local(rows, base + 7 * LANES + i),
+                    load_local(rows, base + 8 * LANES + i),
+                    load_local(rows, base + 9 * LANES + i),
+                    load_local(rows, base + 10 * LANES + i),
                 )
-                after = State(load(adjoint[0], n), load(adjoint[1], n), load(adjoint[2], n))
-                fires = load(spike, n) if load(scratch[best + 1], n) == real(k) else q.zero
-                before, over_v = compiled_reverse(after, fires, m, q)
-                store(adjoint[0], n, before.filament)
-                store(adjoint[1], n, before.residue)
-                store(adjoint[2], n, before.gate)
-                total = over_v if k == substeps - 1 else load(grad_in, n) + over_v
-                if k == 0:
-                    v = real(load(counts, n)) * units[0]
-                    inside = (v >= q.zero) & (v <= v_max)
-                    total = total * units[4] * (q.one if inside else clip_grad)
-                store(grad_in, n, total)
+                after = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+                fires = load_state(m, _LONGEST + i) if load_state(m, _LONGEST_AT + i) == number else q.zero
+                before, over_v = compiled_reverse(after, fires, d, q)
+                store_state(m, _STATE + i, before.filament)
+                store_state(m, _STATE + LANES + i, before.residue)
+                store_state(m, _STATE + 2 * LANES + i, before.gate)
+                store_state(m, _OVER_V + i, load_state(m, _OVER_V + i) + over_v)
 
     @_compiled
-    def layer(history, counts, grad, delay_rec, w_rec, p, units, clip_grad, substeps, first, last, scratch, adjoint, grad_in):
-        """Samples first .. last - 1 of a layer, backwards in time.
+    def finish(adjoint, counts, p, units, clip_grad, grad_in, n0, size, m, rows):
+        for i in range(size):
+            store_state(adjoint[0], n0 + i, load_state(m, _STATE + i))
+            store_state(adjoint[1], n0 + i, load_state(m, _STATE + LANES + i))
+            store_state(adjoint[2], n0 + i, load_state(m, _STATE + 2 * LANES + i))
+            v = real(load_state(counts, n0 + i)) * units[0]
+            inside = (v >= p.zero) & (v <= units[1])
+            store_state(grad_in, n0 + i, load_state(m, _OVER_V + i) * units[4] * (p.one if inside else clip_grad))
+
+    @_compiled
+    def layer(history, counts, grad, delay_rec, w_rec, p, units, clip_grad, substeps, first, last, scratch, rows, products, adjoint, grad_in):
+        """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike,
         which the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, or (0,);
-        grad_in (B, T, N) out: dL/d(input in units of weight 1).
+        units (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows: see make_scratch; products (BLOCK, N);
+        adjoint (BLOCK, 3, N); grad_in (B, T, N) out: dL/d(input in units of weight 1).
         """
         n_neurons = counts.shape[2]
-        for b in range(first, last):
+        for b in range(last - first):
             for k in range(3):
                 for n in range(n_neurons):
-                    adjoint[b - first, k, n] = p.zero
+                    adjoint[b, k, n] = p.zero
         for t in range(counts.shape[1] - 1, -1, -1):
             for b in range(first, last):
-                forwards(history[b, t], counts[b, t], p, units, substeps, scratch)
-                backwards(adjoint[b - first], grad[b, t], counts[b, t], p, units, clip_grad, substeps, scratch, grad_in[b, t])
+                for n0 in range(0, n_neurons, LANES):
+                    size = min(LANES, n_neurons - n0)
+                    forwards(history[b, t], counts[b, t], p, units, substeps, n0, size, scratch, rows)
+                    backwards(adjoint[b - first], grad[b, t], p, substeps, n0, size, scratch, rows)
+                    finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad_in[b, t], n0, size, scratch, rows)
             if w_rec.size and t > 0:
-                recur(grad, grad_in, delay_rec, w_rec, first, last, t, scratch)
+                recur(grad, grad_in, delay_rec, w_rec, first, last, t, products)
 
     @_compiled
-    def recur(grad, grad_in, delay_rec, w_rec, first, last, t, scratch):
+    def recur(grad, grad_in, delay_rec, w_rec, first, last, t, products):
         """Add W^T dL/dinput(t) to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
         size = grad.shape[2]
         for b in range(first, last):
             for n in range(size):
-                store(scratch[b - first], n, real(0.0))
+                store(products[b - first], n, real(0.0))
         for b in range(last, first + BLOCK):
             for n in range(size):
-                store(scratch[b - first], n, real(0.0))
+                store(products[b - first], n, real(0.0))
         last_row = last - 1
         g0, g1 = grad_in[first, t], grad_in[min(first + 1, last_row), t]
         g2, g3 = grad_in[min(first + 2, last_row), t], grad_in[min(first + 3, last_row), t]
-        o0, o1, o2, o3 = scratch[0], scratch[1], scratch[2], scratch[3]
+        o0, o1, o2, o3 = products[0], products[1], products[2], products[3]
         whole = size - size % 4
         for i in range(0, whole, 4):
             a0, a1, a2, a3 = g0[i], g0[i + 1], g0[i + 2], g0[i + 3]
@@ -243,7 +267,7 @@ def layer_kernel(double: bool, linear: bool) -> Any:
             for j in range(size):
                 back = t - 1 - delay_rec[j]
                 if back >= 0:
-                    grad[b, back, j] += scratch[b - first, j]
+                    grad[b, back, j] += products[b - first, j]
 
     return layer
 

@@ -11,7 +11,7 @@ from .. import training_kernels as kernels
 from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE
 from ..errors import require
 from ..program import FixedProgram, StepParams
-from .compiled_reverse import BLOCK, SCRATCH, layer_kernel
+from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .surrogate import Surrogate, gradient_program, is_linear
 from .threads import ranges, share
 
@@ -194,11 +194,9 @@ def _backwards(ctx: Any, grad: np.ndarray, over: np.ndarray, w_rec: torch.Tensor
     kernel = layer_kernel(dtype is np.float64, is_linear(params))
 
     def part(first, last):
-        scratch = np.empty((params.substeps * SCRATCH + BLOCK, size), dtype)
-        adjoint = np.empty((BLOCK, 3, size), dtype)
         kernel(
             ctx.history, ctx.counts, grad, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
-            first, last, scratch, adjoint, over,
+            first, last, *make_scratch(params.substeps, size, dtype), over,
         )  # fmt: skip
 
     share(part, ranges(batch, BLOCK))

@@ -1,0 +1,64 @@
+"""Array access that tells LLVM which arrays never overlap, for loops with more of them than it would check at run time.
+
+Every array of a compiled function belongs to one scope: tables (``read`` of :mod:`..compiled`), states, or locals; an access to one
+scope is marked as never overlapping the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+_SCOPES = ("tables", "states", "locals")
+
+
+def _mark(module: Any, names: tuple[str, ...]) -> Any:
+    domain = module.add_metadata([ir.MetaDataString(module, "lava_1m1t1r")])
+    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, name), domain]) for name in names])
+
+
+def _marked(instruction: Any, module: Any, scope: str) -> None:
+    instruction.set_metadata("alias.scope", _mark(module, (scope,)))
+    instruction.set_metadata("noalias", _mark(module, tuple(other for other in _SCOPES if other != scope)))
+
+
+def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(make_array(array_type)(context, builder, array).data, [index], inbounds=True)
+
+
+def _loader(scope: str) -> Callable:
+    def load(typing_context, array, index):
+        def code(context, builder, signature, arguments):
+            value = builder.load(_place(context, builder, signature.args[0], *arguments))
+            _marked(value, builder.module, scope)
+            return value
+
+        return array.dtype(array, types.intp), code
+
+    return load
+
+
+def _storer(scope: str) -> Callable:
+    def store(typing_context, array, index, value):
+        def code(context, builder, signature, arguments):
+            array_value, index_value, new = arguments
+            instruction = builder.store(new, _place(context, builder, signature.args[0], array_value, index_value))
+            _marked(instruction, builder.module, scope)
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp, array.dtype), code
+
+    return store
+
+
+load_state, store_state = intrinsic(_loader("states")), intrinsic(_storer("states"))
+"""Element of a state: ``load_state(array, i)``, ``store_state(array, i, value)``. No bounds check, no negative index."""
+load_local, store_local = intrinsic(_loader("locals")), intrinsic(_storer("locals"))
+"""The same for what a substep leaves for its reverse."""
+load_table = intrinsic(_loader("tables"))
+"""Element of an array that the function does not write."""
