@@ -1,0 +1,148 @@
+"""From a device and a step to constants: checks, roundings, and what a layer's neurons may differ in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lava_1m1t1r import presets
+from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.program import PER_NEURON, StepParams, decay, floating_table, input_counts, noise_gain, pack, plain_table, unpack
+
+FIG2 = presets.ZHAO2025_FIG2
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"dt": 0.0}, "dt"),
+        ({"dt": -1e-3}, "dt"),
+        ({"dt": float("nan")}, "dt"),
+        ({"dt": "1 ms"}, "dt"),
+        ({"dt": True}, "dt"),
+        ({"substeps": 0}, "substeps"),
+        ({"substeps": 65}, "substeps"),
+        ({"substeps": 2.5}, "substeps"),
+        ({"v_unit": 0.0}, "v_unit"),
+        ({"v_in_max": float("inf")}, "v_in_max"),
+        ({"v_in_max": 4.1}, "stay below 4 V"),
+        ({"device": None}, "device"),
+    ],
+)
+def test_wrong_steps_are_refused_by_name(change, text):
+    with pytest.raises(InputError, match=text):
+        StepParams(**({"device": FIG2} | change))
+
+
+@pytest.mark.parametrize("name", ["alpha", "lam", "r_on", "r_off", "c_gate", "v_ref"])
+def test_fields_that_make_the_tables_must_be_shared(name):
+    value = getattr(FIG2, name)
+    with pytest.raises(InputError, match=f"{name} must be equal"):
+        StepParams(replace(FIG2, **{name: np.array([value, 1.1 * value])}))
+    assert StepParams(replace(FIG2, **{name: np.array([value, value])})).fixed(2).gain.shape == (2,)
+
+
+def test_one_law_a_layer():
+    with pytest.raises(InputError, match="one law"):
+        StepParams(replace(FIG2, v0=np.array([0.08, np.inf])))
+    with pytest.raises(InputError, match="half and twice"):
+        StepParams(replace(FIG2, v0=np.array([0.08, 0.08, 0.2]))).fixed(3)
+
+
+def test_arrays_must_have_the_layers_size():
+    with pytest.raises(InputError, match="layer's size"):
+        StepParams(replace(FIG2, mu=np.full(3, 150.0))).fixed(4)
+
+
+shares = st.floats(np.log(2.0**-14.9), 0.0).map(lambda x: float(np.exp(x)))
+
+
+@given(shares)
+def test_decay_is_within_a_tenth_of_a_percent(lost):
+    mantissa, shift = (int(x[0]) for x in decay(np.array([lost]), "rate"))
+    assert 1 <= mantissa < 1 << 12 and 12 <= shift <= 26
+    assert mantissa * 2.0**-shift == pytest.approx(lost, rel=3e-4)
+
+
+def test_decay_at_its_borders():
+    assert [int(x[0]) for x in decay(np.array([1.0]), "rate")] == [4095, 12]
+    assert [int(x[0]) for x in decay(np.array([0.5]), "rate")] == [2048, 12]
+    assert [int(x[0]) for x in decay(np.array([0.0]), "rate", zero=True)] == [0, 12]
+    for lost, cure in ((2.0**-16, "larger dt"), (1.2, "smaller dt")):
+        with pytest.raises(InputError, match=cure):
+            decay(np.array([0.1, lost]), "rate")
+    with pytest.raises(InputError, match="rate"):
+        decay(np.array([0.0]), "rate")
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=2, max_size=9))
+def test_floating_tables_hold_their_knots(values):
+    values = np.array(values)
+    base, step, exponent = unpack(floating_table(values))
+    scale = np.exp2(exponent - 16.0)
+    larger = np.maximum(values[:-1], values[1:])
+    # to half a unit of 17-bit mantissas, of the larger end
+    assert np.all(np.abs(base * scale - values[:-1]) <= larger * 2.0**-17 + 1e-29)
+    assert np.all(np.abs((base + step) * scale - values[1:]) <= larger * 2.0**-17 + 1e-29)
+    assert np.all(base < 1 << 17) and np.all(base + step <= 1 << 17)
+
+
+@given(st.integers(0, (1 << 24) - 1), st.integers(-(1 << 31), (1 << 31) - 1), st.integers(-128, 127))
+def test_packed_entries_come_back(base, step, exponent):
+    columns = unpack(pack(*(np.array([x], np.int64) for x in (base, step, exponent))))
+    assert tuple(int(c[0]) for c in columns) == (base, step, exponent)
+
+
+def test_plain_tables_join():
+    base, step, exponent = unpack(plain_table(np.array([0.2, 3.4, 9.9, 9.6])))
+    assert (base + step).tolist() == [3, 10, 10] and base.tolist() == [0, 3, 10] and not exponent.any()
+
+
+@given(st.integers(-(1 << 30), 1 << 30))
+def test_input_is_clipped_to_the_rails(a_in):
+    v_max = StepParams(FIG2).v_max_count
+    assert v_max == 39322  # 1.2 V at 1/8 V a unit
+    assert input_counts(np.array([a_in]), v_max)[0] == min(max(a_in, 0) * 64, v_max)
+
+
+def test_noise_gain_is_the_roots_scale():
+    # gain / 2^10 roots of a count, times the byte sum / 2^10: one standard deviation is sqrt(sigma) roots of the gap.
+    gain = int(noise_gain(np.array([1e-3]))[0])
+    assert gain * 64 / 1024 * BYTES_DEVIATION / 1024 == pytest.approx(np.sqrt(1e-3 * ONE), rel=1e-3)
+    with pytest.raises(InputError, match="sigma"):
+        noise_gain(np.array([2.0]))
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.05, 0.2])
+def test_gain_and_stretch_carry_every_neurons_own_law(spread, rng):
+    v0 = 0.09 * np.exp(spread * np.clip(rng.standard_normal(9), -2.5, 2.5))
+    v0[0] = 0.09
+    params = StepParams(replace(FIG2, v0=v0))
+    p, growth = params.fixed(9), params.shares()["growth"]
+    median = float(np.median(v0))
+    gain = p.gain * np.exp2(-15.0 + 10.0 - p.growth_shift)
+    for v in (0.3, 0.8, 1.2):
+        own = growth * np.array([field_law(v, x, FIG2.v_ref) for x in v0]).ravel()
+        table = gain * np.array([field_law(v * s / 65536, median, FIG2.v_ref) for s in p.stretch]).ravel()
+        assert np.allclose(table, own, rtol=5e-4)
+
+
+def test_heterogeneous_layer_is_each_neuron_alone_but_for_shared_tables(rng):
+    mu = 56.0 * np.exp(0.1 * rng.standard_normal(4))
+    layer = StepParams(replace(FIG2, mu=mu)).fixed(4)
+    for n in range(4):
+        alone = StepParams(replace(FIG2, mu=float(mu[n]))).fixed(1)
+        for name in PER_NEURON:
+            assert getattr(layer, name)[n] == getattr(alone, name)[0], name
+
+
+def test_step_params_print_compare_and_replace():
+    params = StepParams(FIG2, dt=2e-3)
+    assert params.h == 5e-4
+    assert params.replace(substeps=8).substeps == 8 and params.substeps == 4
+    assert params.scaled(3).device == FIG2.scaled(3) and params.scaled(3).dt == 2e-3
+    with pytest.raises(AttributeError):
+        params.dt = 1.0
