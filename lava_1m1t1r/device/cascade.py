@@ -81,14 +81,17 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
         p = devices[k - 1]
         drawn = np.zeros(len(drive))
         before = np.zeros(len(drive))
-        for count in range(1, ROUNDS + 1):
+        rounds.append(0)
+        for _ in range(ROUNDS):
+            rounds[-1] += 1
             drop = _load_drop(traces[-1].gate_voltage, drawn, p.v_dd, p.r_load, p.k_transistor, p.v_t, p.c_load, dt)
             trace = simulate(q, drop, dt, seed, record, first=k)
             drawn = trace.input_current
             if np.sqrt(np.mean((drop - before) ** 2)) < SETTLED:
                 break
             before = drop
+        else:
+            raise RuntimeError(f"cascade: the coupling of neurons {k - 1} and {k} did not settle in {ROUNDS} rounds; use a smaller dt.")
         traces.append(trace)
         drives.append(drop)
-        rounds.append(count)
     return Cascade(traces, drives, rounds)

@@ -85,7 +85,8 @@ def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, w
 
 def text(rows: Sequence[SpikeEnergy]) -> str:
     """Return spike energies as a table of text."""
-    head = f"{'V_in [V]':>9}{'pulses':>8}{'spike [s]':>11}{'input to spike':>16}{'input to end':>14}{'supply':>12}{'C_l V_dd^2':>12}{'total':>12}"
+    names = ("V_in [V]", "pulses", "spike [s]", "input to spike", "input to end", "supply", "C_l V_dd^2", "total")
+    head = "{:>9}{:>8}{:>11}{:>16}{:>14}{:>12}{:>12}{:>12}".format(*names)
     return "\n".join(
         [head]
         + [

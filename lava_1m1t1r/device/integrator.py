@@ -245,6 +245,7 @@ def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: floa
             if cell.closed and was >= p.x_max or noisy:
                 filament = s.filament + u * (new.filament - s.filament)
                 residue = s.residue + u * (new.residue - s.residue)
+            filament = min(filament, p.x_max - residue)  # the cubic may overshoot what the states cannot
             sample(sink, cell.sample, n, filament, residue, gate, old_node + u * (cell.node - old_node), v_in, p)
             cell.sample += 1
         if cell.ruptured and s.gate > p.v_th >= new.gate:

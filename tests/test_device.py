@@ -1,0 +1,124 @@
+"""The device level against the numbers of Zhao et al. 2025 and of its published parameters."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r.device import presets, simulate, stimulus
+from lava_1m1t1r.device.circuit import output_current
+from lava_1m1t1r.device.measurement import figure_2e_4d, figure_3b, figure_4ab, predicted
+from lava_1m1t1r.errors import InputError
+
+FIG_2E = stimulus.pulses(0.8, 2e-3, 0.5, 1.0)
+
+
+def events(p, s, **options):
+    return simulate(p, s, seed=0, record="events", **options)
+
+
+@pytest.mark.parametrize(("volt", "turn_on"), [(0.6, 77.63e-3), (0.8, 34.92e-3), (1.0, 15.43e-3)])
+def test_table_1_turns_on_under_constant_input(volt, turn_on):
+    assert events(presets.ZHAO2025_TABLE1, stimulus.constant(volt, 0.1)).turn_on_times()[0] == pytest.approx(turn_on, rel=2e-3)
+
+
+def test_table_1_turns_on_and_latches_under_the_fig_2e_stimulus():
+    trace = events(presets.ZHAO2025_TABLE1, FIG_2E)
+    assert trace.turn_on_times()[0] == pytest.approx(192.9e-3, rel=2e-3)
+    assert trace.spike_times()[-1] < 0.25  # no output spike in the last 0.75 s: the gate stays above threshold
+    assert trace.cells["gate"][0] > presets.ZHAO2025_TABLE1.v_th
+
+
+def test_table_1_counts_of_fig_3b():
+    counts = [np.ceil(predicted(presets.ZHAO2025_TABLE1, m)) for m in figure_3b()]
+    assert counts == [46, 56, 65, 74, 83]
+
+
+def test_table_1_shortenings_of_fig_4b():
+    first, *shorter = (predicted(presets.ZHAO2025_TABLE1, m) for m in figure_4ab())
+    assert first == pytest.approx(2.68e-3, rel=2e-3)
+    assert shorter == pytest.approx([1.63e-3, 1.55e-3, 1.31e-3, 0.82e-3, 0.02e-3], abs=0.02e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("ZHAO2025_FIG2", figure_2e_4d), ("ZHAO2025_FIG3", figure_3b), ("ZHAO2025_FIG4", figure_4ab)], ids=lambda x: str(x)
+)
+def test_a_fitted_device_meets_its_figure(name, rows):
+    for m in rows():
+        assert predicted(getattr(presets, name), m) == pytest.approx(m.value, abs=m.tolerance), m
+
+
+def test_fitted_device_fires_separate_spikes():
+    trace = simulate(presets.ZHAO2025_FIG2, stimulus.pulses(0.8, 2e-3, 0.5, 0.5), dt=2e-5, seed=0)
+    spikes = trace.spike_times()
+    assert len(spikes) > 50
+    for a, b in zip(spikes[:-1], spikes[1:], strict=True):
+        assert trace.gate_voltage[(trace.time > a) & (trace.time < b)].min() < presets.ZHAO2025_FIG2.v_th
+
+
+def test_lengths_stay_within_the_gap_and_the_filament_yields():
+    trace = simulate(presets.ZHAO2025_FIG2, stimulus.constant(1.2, 0.2), dt=1e-5, seed=0)
+    assert trace.filament.min() >= 0 and trace.residue.min() >= 0
+    assert (trace.filament + trace.residue).max() <= 1 + 1e-9
+    assert trace.resistance.min() >= presets.ZHAO2025_FIG2.r_on * (1 - 1e-9)
+
+
+def test_arrays_and_stimuli_say_the_same():
+    s = stimulus.pulses(0.8, 2e-3, 0.5, 0.2)
+    dense = simulate(presets.ZHAO2025_FIG2, s.sampled(1e-5), dt=1e-5, seed=0)
+    pieces = simulate(presets.ZHAO2025_FIG2, s, dt=1e-5, seed=0)
+    assert dense.time.shape == dense.filament.shape == dense.current.shape == (20000,)
+    np.testing.assert_allclose(dense.spike_times(), pieces.spike_times(), atol=2e-6)
+    two = simulate(replace(presets.ZHAO2025_FIG2, mu=np.array([50.0, 56.3])), s.sampled(1e-5), dt=1e-5, seed=0)
+    assert two.gate_voltage.shape == (20000, 2)
+    np.testing.assert_allclose(two.spike_times(1), pieces.spike_times(), atol=2e-6)
+    assert two.spike_times(0)[0] > two.spike_times(1)[0]
+    columns = simulate(presets.ZHAO2025_FIG2, np.stack([s.sampled(1e-5), 0 * s.sampled(1e-5)], 1), dt=1e-5, seed=0)
+    assert columns.spike_counts().tolist() == [len(pieces.spike_times()), 0]
+
+
+def test_each_device_of_an_array_is_simulated_alone():
+    many = replace(presets.ZHAO2025_FIG2, mu_dtod=0.2, sigma1=1e-4, mu_ctoc=0.1).spread(5, seed=3)
+    together = events(many, FIG_2E)
+    for n in range(5):
+        alone = events(many.take(n), FIG_2E, first=n)
+        np.testing.assert_array_equal(alone.spike_times(), together.spike_times(n))
+
+
+def test_output_current_follows_the_transistor_law():
+    assert output_current(presets.ZHAO2025_TABLE1, [0.8, 0.2]) == pytest.approx([10.13e-6, 0.0], rel=1e-3)
+    p = replace(presets.ZHAO2025_TABLE1, v_dd=10.0)  # saturated
+    assert output_current(p, 0.3) == pytest.approx(3.75e-4 * 0.08**2, rel=1e-9)
+
+
+def test_recorded_names_are_attributes_and_others_say_so():
+    trace = simulate(presets.ZHAO2025_FIG2, stimulus.constant(0.5, 1e-3), record=("residue", "output_voltage"))
+    assert trace.output_voltage[-1] == pytest.approx(0.5)
+    with pytest.raises(AttributeError, match="gate_voltage was not recorded"):
+        trace.gate_voltage  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"dt": 0.0}, r"simulate.dt"),
+        ({"v_in": np.array([np.nan])}, r"v_in \[V\] must be finite"),
+        ({"record": "volts"}, "simulate.record"),
+        ({"v_in": np.zeros((3, 2)), "p": replace(presets.ZHAO2025_FIG2, mu=np.ones(3))}, "as many columns"),
+        ({"p": {"mu": 1}}, "be DeviceParams"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(change, text):
+    with pytest.raises(InputError, match=text):
+        simulate(**{"p": presets.ZHAO2025_FIG2, "v_in": np.zeros(4), **change})
+
+
+def test_stimuli_compose():
+    s = (stimulus.constant(1.0, 1e-3) + stimulus.rest(2e-3)) * 2
+    assert s.duration == pytest.approx(6e-3)
+    np.testing.assert_array_equal(s.sampled(1e-3), [1, 0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(stimulus.sampled(s.sampled(1e-3), 1e-3).volts, [1, 0, 1, 0])
+    with pytest.raises(InputError, match="duty"):
+        stimulus.pulses(1.0, 1e-3, 1.5, 1.0)
+    with pytest.raises(InputError, match="durations"):
+        stimulus.constant(1.0, 0.0)

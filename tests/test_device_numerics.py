@@ -1,0 +1,111 @@
+"""The integrator against SciPy's stiff solver, itself, and the statistics that its noise must have."""
+
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from lava_1m1t1r.arithmetic import DEVICE
+from lava_1m1t1r.device import presets, simulate, stimulus
+from lava_1m1t1r.device.constants import COMPILED, constants
+from lava_1m1t1r.dynamics import State, field, flow
+
+T1, FIG2 = presets.ZHAO2025_TABLE1, presets.ZHAO2025_FIG2
+
+
+def stiff_first_turn_on(p, s):
+    """First time at which x reaches 1, by LSODA on the same flow, piece by piece."""
+    y = np.zeros(3)
+    p = namedtuple("Constants", p.as_dict())(**p.as_dict())
+
+    def slopes(_, y, v):
+        state = State(*y)
+        return [f.gain - f.loss * x for f, x in zip(flow(state, field(state, v, p, DEVICE), v, p, DEVICE), y, strict=True)]
+
+    def closed(_, y, v):
+        return y[0] + y[1] - 1.0
+
+    closed.terminal = True
+    for a, b, v in zip(s.edges[:-1], s.edges[1:], s.volts, strict=True):
+        piece = solve_ivp(slopes, (a, b), y, "LSODA", args=(v,), rtol=1e-9, atol=1e-12, events=closed)
+        if piece.t_events[0].size:
+            return piece.t_events[0][0]
+        y = piece.y[:, -1]
+    return np.nan
+
+
+@pytest.mark.parametrize(
+    ("p", "s"),
+    [(T1, stimulus.constant(0.8, 0.05)), (FIG2, stimulus.constant(0.8, 0.05)), (FIG2, stimulus.pulses(0.8, 2e-3, 0.5, 0.1))],
+    ids=["published", "fitted", "fitted, pulses"],
+)
+def test_first_turn_on_agrees_with_a_stiff_solver_in_few_steps(p, s):
+    exact = stiff_first_turn_on(p, s)
+    trace = simulate(p, s + stimulus.constant(float(s.volts[-1]), 1e-9), seed=0, record="events")
+    assert trace.turn_on_times()[0] == pytest.approx(exact, rel=1e-4)
+    until = simulate(p, stimulus.Stimulus(*_cut(s, exact)), seed=0, record="events")
+    assert until.steps[0] * 20 < exact / 2e-6
+
+
+@pytest.mark.parametrize("p", [T1, FIG2, presets.ZHAO2025_FIG4, presets.ZHAO2025_TABLE8], ids=["T1", "FIG2", "FIG4", "T8"])
+def test_the_integrator_s_constants_change_no_law(p):
+    plain = namedtuple("Constants", p.as_dict())(**p.as_dict())
+    record = constants(p, 1)[0]
+    for x in (0.0, 0.3, 0.97, 1.0, 1.2):
+        for d in (0.0, 0.01, 0.3, 1.2):
+            assert COMPILED.field(d, record) == pytest.approx(DEVICE.field(d, plain), rel=1e-12, abs=1e-18)
+            assert COMPILED.growth(d, x, record) == pytest.approx(DEVICE.growth(d, x, plain), rel=1e-12)
+        assert COMPILED.charging(x, record) == pytest.approx(DEVICE.charging(x, plain), rel=1e-9)
+    assert COMPILED.draining(record) == pytest.approx(DEVICE.draining(plain), rel=1e-12)
+
+
+def _cut(s, end):
+    keep = s.edges[:-1] < end
+    return np.diff(np.minimum(np.append(s.edges[:-1][keep], end), end)), s.volts[keep]
+
+
+def test_free_steps_are_of_third_order():
+    s = stimulus.constant(0.75, 0.01)
+    exact = simulate(FIG2, s, 0.01, 0, ("filament",), rtol=1e-9, max_step=1e-5).filament[-1]
+    steps = np.array([4e-4, 2e-4, 1e-4])
+    errors = [abs(simulate(FIG2, s, 0.01, 0, ("filament",), rtol=0.1, max_step=h).filament[-1] - exact) for h in steps]
+    slope = np.polyfit(np.log(steps), np.log(errors), 1)[0]
+    assert 2.7 < slope < 3.5
+
+
+@pytest.mark.parametrize("r_control", [250e6, 1e9])
+def test_trains_do_not_depend_on_the_tolerance(r_control):
+    p = replace(FIG2, r_control=r_control)
+    s = stimulus.pulses(0.8, 2e-3, 0.5, 1.0)
+    coarse, fine = (simulate(p, s, seed=0, record="events", rtol=r).spike_times() for r in (1e-4, 1e-6))
+    assert coarse[0] == pytest.approx(fine[0], rel=1e-4)
+    assert np.mean(np.diff(coarse)) == pytest.approx(np.mean(np.diff(fine)), rel=0.02)
+
+
+@pytest.mark.parametrize("max_step", [2e-4, 2e-5])
+def test_noise_has_its_variance_for_any_step(max_step):
+    # Undriven decay from x0 with loss L and noise of variance sigma |dx| has the variance sigma x0 e^(-2Lt) (e^(Lt) - 1).
+    n, x0, sigma, t = 4000, 0.5, 1e-4, 2e-3
+    p = replace(FIG2, sigma1=sigma, beta=0.0, mu=np.full(n, FIG2.mu))
+    x = simulate(p, stimulus.rest(t), t, 5, ("filament",), start=(x0, 0.0, 0.0), max_step=max_step).filament[-1]
+    loss = FIG2.gamma1 * t
+    assert np.mean(x) == pytest.approx(x0 * np.exp(-loss), rel=2e-3)
+    assert np.var(x) == pytest.approx(sigma * x0 * np.exp(-2 * loss) * np.expm1(loss), rel=0.1)
+
+
+def test_noise_is_reproducible_and_differs_between_seeds_and_devices():
+    p = replace(FIG2, sigma1=1e-3, sigma2=1e-4, mu=np.full(3, FIG2.mu))
+    s = stimulus.pulses(0.8, 2e-3, 0.5, 0.3)
+    a, b, c = (simulate(p, s, seed=k, record="events") for k in (1, 1, 2))
+    np.testing.assert_array_equal(a.event_times, b.event_times)
+    assert a.spike_times(0)[0] != a.spike_times(1)[0] != c.spike_times(1)[0]
+    drawn = simulate(p, s, record="events")
+    np.testing.assert_array_equal(drawn.event_times, simulate(p, s, seed=drawn.seed, record="events").event_times)
+
+
+def test_slower_devices_do_the_same_later():
+    s = stimulus.pulses(0.8, 2e-3, 0.5, 0.12)
+    slow = simulate(FIG2.scaled(time=10.0), stimulus.pulses(0.8, 2e-2, 0.5, 1.2), seed=0, record="events")
+    np.testing.assert_allclose(slow.spike_times() / 10, simulate(FIG2, s, seed=0, record="events").spike_times(), rtol=1e-6)

@@ -1,0 +1,135 @@
+"""Trials, many devices, rows of neurons, energies, fits and the report of the six characteristics."""
+
+from dataclasses import replace
+
+import joblib
+import numpy as np
+import pytest
+
+from lava_1m1t1r.device import cascade, characterize, firing_probability, fit, monte_carlo, presets, simulate, spike_energy, stimulus
+from lava_1m1t1r.device.energy import scaling
+from lava_1m1t1r.device.measurement import Measurement, figure_3b, figure_4ab, predicted, read_csv, write_csv
+from lava_1m1t1r.device.montecarlo import first_turn_on_times
+from lava_1m1t1r.errors import FormatError, InputError
+
+T7, FIG2 = presets.ZHAO2025_TABLE7, presets.ZHAO2025_FIG2
+VARIED = replace(presets.ZHAO2025_FIG3CD, mu_dtod=0.2, r_control_dtod=0.1)
+PULSE = stimulus.constant(0.9, 15e-3)
+
+
+@pytest.mark.parametrize(("volt", "low", "high"), [(0.8, 0.02, 0.10), (0.9, 0.71, 0.81), (1.0, 0.91, 0.98)])
+def test_firing_probability_of_fig_3cd(volt, low, high):
+    probability, times = firing_probability(presets.ZHAO2025_FIG3CD, volt, 15e-3, trials=4000, seed=11)
+    assert low < probability < high
+    if volt == 0.9:
+        assert 4e-3 < np.median(times) < 6e-3
+
+
+def test_any_number_of_workers_gives_the_same():
+    one, two = (first_turn_on_times(monte_carlo(VARIED, PULSE, 250, seed=4, workers=w, progress=False)) for w in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert 0.3 < np.mean(np.isfinite(one)) < 0.95
+    fewer = first_turn_on_times(monte_carlo(VARIED, PULSE, 30, seed=4, progress=False))
+    np.testing.assert_array_equal(one[:30], fewer)
+
+
+def test_a_dask_cluster_gives_the_same():
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    here = first_turn_on_times(monte_carlo(VARIED, PULSE, 150, seed=4, progress=False))
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        with distributed.Client(cluster), joblib.parallel_config("dask"):
+            there = first_turn_on_times(monte_carlo(VARIED, PULSE, 150, seed=4, workers=-1, progress=False))
+    np.testing.assert_array_equal(here, there)
+
+
+def test_the_next_neuron_fires_later_and_loads_the_one_before():
+    p = replace(FIG2, v_dd=1.0)
+    chain = cascade([p, p], stimulus.pulses(0.8, 2e-3, 0.5, 0.25))
+    first, second = (t.spike_times() for t in chain.traces)
+    assert 0 < len(second) < len(first)
+    assert chain.delays()[0] == pytest.approx(second[0] - first[0]) and chain.delays()[0] > 0
+    # Kirchhoff at the node, in samples where nothing jumps: load, next memristor and transistor carry one current.
+    gate, drop, drawn = chain.traces[0].gate_voltage, chain.drives[1], chain.traces[1].input_current
+    v = p.v_dd - drop
+    over = np.maximum(gate - p.v_t, 0.0)
+    transistor = p.k_transistor * np.minimum(v, over) * (2 * over - np.minimum(v, over))
+    assert np.median(np.abs(drop / p.r_load + drawn - transistor)[over > 0.05]) < 1e-9
+    alone = simulate(p, chain.drives[0], 1e-5, 0, ("current",)).current.max() * p.r_load
+    assert chain.drives[1].max() != pytest.approx(alone, rel=1e-6)
+
+
+def test_energies_balance_and_reach_the_published_number():
+    e = spike_energy(T7, 0.45)
+    assert e.input_to_spike == pytest.approx(1.0e-12, rel=0.05)  # "about 1 pJ per spike at 0.45 V"
+    assert spike_energy(T7, 0.525).published == pytest.approx(1.39e-12, rel=0.01)  # 1.39 pJ, SI Table 7
+    assert 0.5e-18 < spike_energy(presets.ZHAO2025_TABLE8, 0.8, 1e-8, 1e-8).published < 1.5e-18  # "about 1 aJ", SI Table 8
+    assert e.supply == pytest.approx(e.recharge, rel=0.2)
+    assert sum(sum(row.values()) for row in e.split.values()) == pytest.approx(e.total, rel=1e-9)
+    with pytest.raises(InputError, match="make the device fire"):
+        spike_energy(T7, 0.1, limit=20)
+
+
+def test_energy_is_the_integral_of_the_currents():
+    p = replace(T7, r_load=1e6, c_load=0.0)
+    trace = simulate(p, stimulus.constant(0.6, 0.02), 1e-6, 0, ("input_current", "current"))
+    integral = np.trapz(0.6 * trace.input_current + p.v_dd * trace.current, dx=1e-6)
+    assert trace.energy() == pytest.approx(integral, rel=2e-3)
+
+
+def test_energy_scales_with_gate_capacitance_and_not_with_what_does_not_matter():
+    small, large = scaling(T7, "c_gate", (0.5, 1.0), 0.8)
+    assert small.input_to_spike < large.input_to_spike
+    fast, slow = scaling(T7, "r_control", (0.5, 1.0), 0.8)
+    assert slow.input_to_pulse_end < fast.input_to_pulse_end
+
+
+def test_fit_recovers_a_device_from_its_own_measurements(tmp_path):
+    true = replace(presets.ZHAO2025_FIG3, mu=190.0)
+    rows = [replace(m, value=predicted(true, m), tolerance=1.0) for m in figure_3b()]
+    write_csv(tmp_path / "rows.csv", rows)
+    rows = read_csv(tmp_path / "rows.csv")
+    found = fit(presets.ZHAO2025_FIG3, rows, free=("mu",), span=1.5)
+    assert found.params.mu == pytest.approx(190.0, rel=1e-3)
+    assert np.abs(found.residuals).max() < 0.2
+    assert "mu = 190" in found.report() and found.evaluations > 2
+
+
+def test_fit_tells_what_the_data_do_not_determine():
+    found = fit(presets.ZHAO2025_FIG4, figure_4ab(), free=("mu", "gamma2", "alpha"), span=1.05)
+    assert found.jacobian.shape == (6, 3)
+    vaguest = found.undetermined(relative=0.5)[0]
+    assert max(vaguest, key=lambda name: abs(vaguest[name])) == "alpha"
+    np.testing.assert_allclose(np.diag(found.correlation), 1.0)
+
+
+def test_wrong_measurements_say_what_is_wrong(tmp_path):
+    with pytest.raises(InputError, match=r"Measurement.quantity must be among"):
+        Measurement("rate", 0.8, 1e-3, 1e-3, 10, 1.0, 0.1)
+    with pytest.raises(InputError, match="fit.free must name fields"):
+        fit(FIG2, figure_3b(), free=("mew",))
+    path = tmp_path / "bad.csv"
+    path.write_text("quantity,volt\nfirst_spike,0.8\n")
+    with pytest.raises(FormatError, match="have the columns"):
+        read_csv(path)
+    path.write_text("quantity,volt,width,gap,count,r_control,value,tolerance\nfirst_spike,x,1,1,1,,1,1\n")
+    with pytest.raises(FormatError, match="line 2"):
+        read_csv(path)
+
+
+def test_the_six_characteristics_and_their_figures(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    report = characterize(FIG2, trials=100)
+    assert len(report.six) == 6
+    assert report["leaky integration"].numbers["filament relaxation time"][0] == pytest.approx(1 / (165.0 + 39.45), rel=0.01)
+    spikes = report["cascaded propagation"].numbers["spikes of the first and second neuron"][0]
+    assert spikes[0] > spikes[1] > 0
+    shorter = report["intrinsic plasticity"].curves["shorter"]
+    assert np.all(np.diff(shorter) < 0) and shorter[-1] < 0.01 * shorter[0]
+    assert np.all(np.diff(report["refractoriness"].curves["interval"]) > -1e-5)
+    probability = report["stochasticity"].curves["probability"]
+    assert probability[0] < 0.05 and probability[-1] > 0.9
+    assert "ohm" in report.text() and report.assumed_noise
+    written = report.plot(tmp_path / "figures")
+    assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
+    with pytest.raises(InputError, match="be one device"):
+        characterize(FIG2.spread(2, 0))

@@ -1,0 +1,62 @@
+"""DeviceParams: ranges, arrays, scaling, spread."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.params import DeviceParams
+
+FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("value", [-1.0, np.nan, "one", True])
+def test_every_field_refuses_nonsense_by_name(name, value):
+    with pytest.raises(InputError, match=rf"DeviceParams\.{name}"):
+        DeviceParams(**{name: value})
+
+
+def test_fields_are_frozen_numbers_or_arrays_of_one_shape():
+    p = DeviceParams(mu=[1, 2, 3])
+    assert p.size == 3 and DeviceParams().size is None
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        p.mu = 2.0
+    with pytest.raises(ValueError, match="read-only"):
+        p.mu[0] = 5.0
+    with pytest.raises(InputError, match="arrays of one shape"):
+        DeviceParams(mu=np.ones(2), beta=np.ones(3))
+    with pytest.raises(InputError, match="r_off must exceed r_on"):
+        DeviceParams(r_on=1e9, r_off=1e6)
+
+
+def test_equality_and_print_show_what_differs():
+    assert DeviceParams() == DeviceParams(mu=150) != DeviceParams(mu=151)
+    assert repr(DeviceParams(mu=151.0)) == "DeviceParams(mu=151.0)"
+
+
+def test_take_gives_one_device_or_several():
+    p = DeviceParams(mu=[1.0, 2.0, 3.0])
+    assert p.take(1) == DeviceParams(mu=2.0)
+    assert p.take(slice(1, 3)).mu.tolist() == [2.0, 3.0]
+
+
+def test_scaled_stretches_time():
+    p = DeviceParams(c_load=1e-12).scaled(time=10.0)
+    assert (p.mu, p.gamma1, p.c_gate, p.c_load) == pytest.approx((15.0, 60.0, 1e-10, 1e-11))
+    assert p.r_control == DeviceParams().r_control
+    with pytest.raises(InputError, match=r"scaled\.time"):
+        DeviceParams().scaled(time=0.0)
+
+
+def test_spread_is_log_normal_and_each_device_its_own():
+    p = DeviceParams(mu_dtod=0.3, v_th_dtod=0.1)
+    many = p.spread(2000, seed=1)
+    assert np.std(np.log(many.mu)) == pytest.approx(0.3, rel=0.06)
+    assert np.median(many.v_th) == pytest.approx(0.2, rel=0.02)
+    assert many.mu_dtod == 0.0 and np.isscalar(many.beta)
+    np.testing.assert_array_equal(p.spread(10, seed=1).mu, many.mu[:10])
+    assert not np.array_equal(p.spread(10, seed=2).mu, many.mu[:10])
+    with pytest.raises(InputError, match=r"spread\.n"):
+        p.spread(0, seed=1)

@@ -1,0 +1,32 @@
+"""Every preset, found by being defined."""
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import presets
+from lava_1m1t1r.device import simulate, stimulus
+from lava_1m1t1r.params import DeviceParams
+
+ALL = {name: value for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")}
+
+
+def test_the_promised_presets_exist():
+    assert {f"ZHAO2025_{x}" for x in ("TABLE1", "TABLE7", "TABLE8", "FIG2", "FIG3", "FIG4", "FIG3CD")} <= set(ALL)
+    assert "10.1038/s41928-025-01488-x" in presets.__doc__
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_preset_rests_without_input_and_fires_with_enough(name):
+    p = ALL[name]
+    unit = 0.005 / p.gamma2
+    silent = simulate(p, stimulus.rest(10 * unit), unit, 0)
+    assert np.all(silent.filament == 0) and np.all(silent.gate_voltage == 0) and not silent.spike_times().size
+    assert simulate(p, stimulus.train(1.05 * p.v_ref, unit, unit, 1000), unit, 0, "events").spike_times().size
+    assert eval(repr(p), {"DeviceParams": DeviceParams, "inf": np.inf}) == p
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if "FIG" in n])
+def test_fitted_devices_limit_their_length_and_keep_the_published_parts(name):
+    p, table = ALL[name], presets.ZHAO2025_TABLE1
+    assert p.x_max == 1.0 and np.isfinite(p.v0)
+    assert (p.r_on, p.r_off, p.c_gate, p.v_th) == (table.r_on, table.r_off, table.c_gate, table.v_th)
