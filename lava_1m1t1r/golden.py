@@ -1,0 +1,115 @@
+"""Golden traces: small files against which any implementation of ``FIXED_POINT.md`` can be tested, and the script that makes them.
+
+``python -m lava_1m1t1r.golden FOLDER`` writes them; each is JSON with the parameters, the input, and what the neurons did at every step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import network, presets
+from .network import Layer
+from .program import PER_NEURON, SCALARS, TABLES, StepParams
+
+VERSION = 1
+"""Of the files' layout."""
+_FIELDS = "mu alpha beta gamma1 gamma2 lam r_on r_off c_gate r_control v_th v0 v_ref sigma1 sigma2".split()
+
+# The presets may be fitted anew; these must not move.
+_STEEP = replace(presets.ZHAO2025_TABLE1, v0=0.08, beta=40.0, x_max=1.0)
+_QUICK = {"mu": 300.0}
+
+
+def networks() -> dict[str, tuple[list[Layer], int, np.ndarray]]:
+    """Layers, seed and frames (T, C) of every golden trace, by name."""
+    one = np.array([[254]])
+    volley = _frames(200, 1, 1, every=2) * 2  # two spikes of 254 counts: 0.99 V
+    spread = replace(
+        _STEEP,
+        mu=np.array([140.0, 150.0, 170.0, 200.0]),
+        v0=np.array([0.076, 0.08, 0.08, 0.085]),
+        r_control=np.array([1e8, 2.5e8, 5e8, 1e9]),
+        v_th=np.array([0.15, 0.2, 0.2, 0.25]),
+    )
+    noisy = replace(_STEEP, sigma1=2e-3, sigma2=3e-4)
+    rng = np.random.default_rng(2025)
+    dense = lambda n, c, mean: np.clip(2 * np.rint(rng.normal(mean, 40, (n, c)) / 2), -256, 254).astype(int)  # noqa: E731
+    recurrent = Layer(StepParams(noisy), dense(5, 8, 110), dense(5, 5, 20), None, np.array([0, 1, 7, 30, 62]), np.array([62, 0, 3, 11, 1]))
+    readout = Layer(StepParams(replace(presets.ZHAO2025_TABLE1, **_QUICK), substeps=3), dense(3, 5, 200), bias=np.array([150, 80, 0]))
+    four = np.full((4, 1), 254)
+    return {
+        "steep_law": ([Layer(StepParams(_STEEP), one)], 0, volley),
+        "linear_law": ([Layer(StepParams(presets.ZHAO2025_TABLE1), one)], 0, volley),
+        "clipped_2v": ([Layer(StepParams(replace(_STEEP, v_ref=1.0), v_in_max=2.0, substeps=2), one)], 0, 3 * volley),
+        "spread": ([Layer(StepParams(spread), four)], 0, volley),
+        "stochastic": ([Layer(StepParams(noisy), four)], 7, volley),
+        "recurrent_delays": ([recurrent, readout], 123456789, _frames(160, 8, 3)),
+    }
+
+
+def _frames(steps: int, channels: int, seed: int, every: int = 1) -> np.ndarray:
+    """Deterministic spikes: on in every ``every``-th step with a few gaps."""
+    on = np.random.default_rng(seed).random((steps, channels)) < (0.85 if every > 1 else 0.5)
+    return (on & (np.arange(steps) % every == 0)[:, None]).astype(int)
+
+
+def record(layers: list[Layer], seed: int, frames: np.ndarray) -> dict[str, Any]:
+    """Run a network and write down everything about it, as plain values."""
+    out = []
+    for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=network.REFERENCE), strict=True):
+        size = len(layer.weight)
+        program = layer.params.fixed(size)
+        t = ran.traces
+        out.append(
+            {
+                "neurons": size,
+                "step": {name: getattr(layer.params, name) for name in ("dt", "substeps", "v_unit", "v_in_max")},
+                "device": {name: _json(getattr(layer.params.device, name)) for name in _FIELDS},
+                **{name: _json(getattr(layer, name)) for name in Layer._fields[1:]},
+                "constants": {name: getattr(program, name).tolist() for name in PER_NEURON},
+                "field": {name: int(getattr(program, name)) for name in SCALARS},
+                "tables_crc32": {name: zlib.crc32(getattr(program, name).astype("<i8").tobytes()) for name in TABLES},
+                "spikes": [[int(step), int(n)] for step, n in np.argwhere(t.spike)],
+                "turn_ons": [[int(step), int(n)] for step, n in np.argwhere(t.turn_on)],
+                **{name: getattr(t, name).tolist() for name in ("filament", "residue", "gate")},
+            }
+        )
+    return {"version": VERSION, "seed": seed, "frames": frames.tolist(), "layers": out}
+
+
+def _json(value: Any) -> Any:
+    """Arrays as lists, infinity as text: JSON has none."""
+    if value is None:
+        return None
+    value = np.asarray(value).tolist()
+    return "inf" if value == float("inf") else value
+
+
+def write(folder: str | os.PathLike) -> list[Path]:
+    """Write all golden traces into a folder; return their paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, drawn in networks().items():
+        path = folder / f"{name}.json"
+        text = json.dumps(record(*drawn), separators=(",", ":")).replace('],"', '],\n"')
+        temporary = path.with_suffix(".part")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+        paths.append(path)
+    return paths
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", help="where to write")
+    for written in write(parser.parse_args().folder):
+        print(written, written.stat().st_size)

@@ -1,0 +1,108 @@
+"""The advisor, and the small integrator it measures the network step with."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import presets
+from lava_1m1t1r.advisor import advise
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fine import respond
+from lava_1m1t1r.program import StepParams
+
+FIG2 = presets.ZHAO2025_FIG2
+
+
+@pytest.mark.parametrize("r_control", [1e8, 2.5e8, 1e9])
+def test_fine_integration_is_the_device_levels(r_control):
+    # Two integrators that share the equations only. Late spikes of a train are chaotic: first spikes and counts are compared.
+    from lava_1m1t1r.device import simulate
+
+    device = replace(FIG2, r_control=r_control)
+    rng = np.random.default_rng(3)
+    volts = np.zeros((400, 3))
+    volts[::2, 0] = 0.8
+    volts[:, 1:] = 0.8 * (rng.random((400, 2)) < 0.5)
+    mine = respond(device, volts, 1e-3)
+    theirs = simulate(device, volts, dt=1e-3, seed=0, record=("residue",))
+    for n in range(3):
+        a, b = mine.spike_times[n], theirs.spike_times(n)
+        assert a[0] == pytest.approx(b[0], rel=1e-3)
+        assert abs(a.size - b.size) <= max(1, 0.02 * b.size)
+    assert np.max(np.abs(mine.residue[:100] - theirs.residue[:100])) < 2e-3
+
+
+def test_fine_integration_of_different_devices_is_each_alone():
+    volts = np.full((60, 2), 0.85)
+    both = respond(replace(FIG2, mu=np.array([50.0, 60.0])), volts, 1e-3)
+    for n, mu in enumerate((50.0, 60.0)):
+        alone = respond(replace(FIG2, mu=mu), volts[:, :1], 1e-3)
+        assert np.array_equal(both.gate[:, n], alone.gate[:, 0])
+        assert np.array_equal(both.spike_times[n], alone.spike_times[0])
+
+
+def test_advice_on_the_fig_2_device():
+    advice = advise(StepParams(FIG2), steps=400)
+    pulses, poisson, constant = advice.probes
+    assert abs(pulses.first_spike_error) < 0.05 and abs(poisson.first_spike_error) < 0.05 and abs(constant.first_spike_error) < 0.05
+    assert pulses.device.rate > 100 and pulses.device.isi == pytest.approx(4e-3, rel=0.1)  # measured: 4.0 ms at 250 Mohm (Fig. 4d)
+    assert constant.device.latched and constant.step.latched
+    assert 0.5 < advice.fires_from <= advice.latches_from < 0.9
+    assert set(advice.by_substeps) == {1, 2, 4, 8, 16}
+    # errors are signed and relative to the device
+    assert pulses.rate_error == pytest.approx(pulses.step.rate / pulses.device.rate - 1)
+    text = str(advice)
+    assert "first spike" in text and "fires from" in text
+    assert json.loads(json.dumps(advice.as_dict()))["probes"][0]["device"]["latched"] is False
+
+
+def test_advice_scales_with_the_device():
+    a = advise(StepParams(FIG2), steps=200)
+    b = advise(StepParams(FIG2.scaled(10), dt=1e-2), steps=200)
+    for p, q in zip(a.probes, b.probes, strict=True):
+        assert q.step.rate == pytest.approx(p.step.rate / 10)
+        assert q.device.first_spike == pytest.approx(10 * p.device.first_spike, rel=1e-4)
+    assert a.fires_from == b.fires_from
+
+
+def test_a_device_too_fast_for_its_step_gets_the_cure():
+    advice = advise(StepParams(FIG2, dt=1e-2), steps=60)
+    assert any("no refractoriness" in note and "scaled" in note for note in advice.notes)
+
+
+def test_weights_that_cannot_fire_a_neuron_are_found():
+    weights = np.array([[254] * 8, [10] * 8, [-200] * 8, [254, 254] + [0] * 6])
+    advice = advise(StepParams(FIG2), weights=weights, steps=150)
+    # 8 x 254 counts are 4 V; 80 counts 0.16 V; 508 counts 0.99 V
+    assert advice.unreachable == [1, 2]
+
+
+def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():
+    a_in = np.zeros((500, 3), np.int64)
+    a_in[::2, 1] = 410
+    a_in[:, 2] = 460
+    device = replace(FIG2, mu=np.array([56.0, 57.0, 58.0]), sigma1=1e-6)
+    advice = advise(StepParams(device), a_in=a_in, steps=100)
+    r = advice.recorded
+    assert r.silent == [0] and r.latched == [2] and r.compared == [0, 1, 2]
+    assert r.device_spikes[0] == r.step_spikes[0] == 0
+    assert r.device_spikes[1] > 50 and abs(r.step_spikes[1] / r.device_spikes[1] - 1) < 0.3
+    assert advise(StepParams(device), a_in=a_in[None], steps=100).recorded == r
+    assert "1 silent (0)" in str(advice)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"params": FIG2}, "StepParams"),
+        ({"steps": 3}, "steps"),
+        ({"weights": np.ones(3, int)}, "weights"),
+        ({"a_in": np.ones((5, 2))}, "a_in"),
+        ({"params": StepParams(replace(FIG2, gamma2=0.001))}, "gamma2"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(arguments, text):
+    with pytest.raises(InputError, match=text):
+        advise(**({"params": StepParams(FIG2), "steps": 40} | arguments))

@@ -1,0 +1,70 @@
+"""Golden traces: nothing has moved, and the page's neuron reads the files as a stranger would."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+from page_neuron import Layer as PageLayer
+
+from lava_1m1t1r import golden as maker
+from lava_1m1t1r import network
+from lava_1m1t1r.program import PER_NEURON, SCALARS, TABLES
+
+NAMES = sorted(maker.networks())
+
+
+def stored(golden, name):
+    return json.loads(golden(f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_golden_file_has_its_maker(golden):
+    assert sorted(path.stem for path in golden("").glob("*.json")) == NAMES
+    assert all(path.stat().st_size < 100_000 for path in golden("").glob("*.json"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_kernels_reproduce_the_trace(name, golden):
+    data, (layers, seed, frames) = stored(golden, name), maker.networks()[name]
+    assert data["seed"] == seed and data["frames"] == frames.tolist()
+    for wanted, layer, ran in zip(data["layers"], layers, network.run(layers, frames, seed=seed), strict=True):
+        assert np.argwhere(ran.traces.spike).tolist() == wanted["spikes"]
+        for state in ("filament", "residue", "gate"):
+            assert np.array_equal(getattr(ran.traces, state), wanted[state]), state
+        program = layer.params.fixed(wanted["neurons"])
+        for constant in PER_NEURON:
+            assert getattr(program, constant).tolist() == wanted["constants"][constant], constant
+        assert {s: getattr(program, s) for s in SCALARS} == wanted["field"]
+        for table in TABLES:
+            assert zlib.crc32(getattr(program, table).astype("<i8").tobytes()) == wanted["tables_crc32"][table], table
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_neuron_of_the_page_reproduces_the_trace_from_the_file_alone(name, golden):
+    data = stored(golden, name)
+    y = data["frames"]
+    for index, layer in enumerate(data["layers"]):
+        size = layer["neurons"]
+        value = lambda x, n: float(x[n] if isinstance(x, list) else x)  # noqa: E731
+        devices = [{key: value(x, n) for key, x in layer["device"].items()} for n in range(size)]
+        group = PageLayer(devices, **layer["step"], seed=data["seed"], layer=index)
+        zero = [0] * size
+        bias, delay, late = (layer[key] or zero for key in ("bias", "delay", "delay_rec"))
+        spikes = []
+        for t, frame in enumerate(y):
+            a_in = [sum(w * f for w, f in zip(layer["weight"][n], frame, strict=True)) + bias[n] for n in range(size)]
+            for m in range(size if layer["weight_rec"] else 0):
+                if t - 1 - late[m] >= 0 and spikes[t - 1 - late[m]][m]:
+                    a_in = [a + layer["weight_rec"][n][m] for n, a in enumerate(a_in)]
+            row = group.step(a_in)
+            spikes.append([int(r[0]) for r in row])
+            for k, state in enumerate(("filament", "residue", "gate"), start=2):
+                assert [r[k] for r in row] == layer[state][t], (t, state)
+        assert [[t, n] for t, row in enumerate(spikes) for n, s in enumerate(row) if s] == layer["spikes"]
+        y = [[spikes[t - 1 - delay[n]][n] if t - 1 - delay[n] >= 0 else 0 for n in range(size)] for t in range(len(y))]
+
+
+def test_the_script_writes_the_files_that_are_kept(tmp_path, golden):
+    for path in maker.write(tmp_path / "new"):
+        assert json.loads(path.read_text()) == stored(golden, path.stem)
+    assert not list((tmp_path / "new").glob("*.part"))

@@ -1,0 +1,136 @@
+"""The float-to-fixed report and the network loops it runs on."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from realisations import draw
+
+from lava_1m1t1r import network, presets
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.network import Layer
+from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.quantisation import activity, drain_steps, longest_true, quantise, quantise_network
+from lava_1m1t1r.reference import Traces
+
+FIG2 = presets.ZHAO2025_FIG2
+
+
+def rate(report, word):
+    return next(r for r in report.rates if word in r.name)
+
+
+def test_scales_are_what_one_count_means():
+    scales = quantise(StepParams(FIG2), 3).scales
+    assert scales["v_in [V]"] == 0.125 / 4096 and scales["gate [V]"] == 0.125 / 2**18
+    assert scales["filament and residue [gap]"] == 2.0**-22 and scales["weight [V]"] == 0.125 / 64
+    assert abs(scales["v_th off by [V]"]) <= scales["gate [V]"] / 2
+
+
+def test_every_rate_is_within_a_tenth_of_a_percent(rng):
+    device = replace(FIG2, mu=56 * np.exp(0.3 * rng.standard_normal(50)), v0=rng.uniform(0.08, 0.12, 50))
+    report = quantise(StepParams(replace(device, gamma2=np.linspace(1, 20, 50))), 50)
+    assert report.fits
+    assert len(report.rates) == 5 and all(r.error < 1e-3 for r in report.rates)
+    low, high = rate(report, "gamma2").per_substep
+    assert low == pytest.approx(1 * 2.5e-4, rel=1e-3) and high == pytest.approx(20 * 2.5e-4, rel=3e-3)
+
+
+def test_bias_is_what_rounding_down_does_to_a_held_state():
+    # Feed the residue at a constant filament and compare with the floating step: the shift stays below the reported bias.
+    params = StepParams(FIG2)
+    bias = rate(quantise(params, 1), "gamma2").bias
+    a_in = np.full(1, 150)
+    runs = [network.CompiledNeurons(params, 1, fixed=f) for f in (True, False)]
+    for _ in range(3000):
+        fixed, floating = (n.step(a_in) for n in runs)
+    off = floating.residue[0] - fixed.residue[0] / 2**22
+    assert 0 < off < 2 * bias  # one count a substep for the loss, one for the transfer
+    assert bias < 3e-4
+
+
+def test_rates_that_round_away_are_named_with_the_cure():
+    report = quantise(StepParams(replace(FIG2, gamma2=np.array([7.0, 0.01, 0.02]))), 3)
+    assert not report.fits
+    r = rate(report, "gamma2")
+    assert r.rounds_away == 2 and "larger dt" in r.cure
+    assert "does not fit in 2 neurons" in str(report)
+    with pytest.raises(InputError, match="gamma2"):
+        quantise_network([Layer(StepParams(replace(FIG2, gamma2=0.01)), np.full((2, 2), 200))], np.ones((1, 5, 2), int))
+
+
+def test_duplicates_are_neurons_that_rounding_made_equal():
+    r_control = np.array([2.5e8, 2.5e8 * (1 + 1e-6), 5e8, 5e8])
+    report = quantise(StepParams(replace(FIG2, r_control=r_control)), 4)
+    assert report.duplicates["gate_decay"] == 1 and report.duplicates["all"] == 1
+    assert report.duplicates["gain"] == 0 and "gate_decay 1" in str(report)
+    assert not any(quantise(StepParams(FIG2), 4).duplicates.values())
+
+
+def test_silent_and_latched_neurons_are_found():
+    params = StepParams(FIG2)
+    a_in = np.zeros((600, 3), np.int64)
+    a_in[::2, 1] = 410  # 0.8 V, pulsed: fires
+    a_in[:, 2] = 460  # 0.9 V for good: fires, then latches
+    neurons = network.CompiledNeurons(params, 3)
+    steps = [neurons.step(a) for a in a_in]
+    run = Traces(*(None if x[0] is None else np.stack(x) for x in zip(*steps, strict=True)))
+    found = activity(params, [run])
+    assert found.silent == [0] and found.latched == [2] and found.spikes == run.spike.sum() > 100
+    # 250 Mohm times 10 pF times ln(1.2 / 0.2)
+    assert drain_steps(params)[0] == pytest.approx(2.5 * np.log(6))
+
+
+def test_longest_true():
+    on = np.array([[1, 0], [1, 1], [0, 1], [1, 1]], bool)
+    assert longest_true(on).tolist() == [2, 3]
+
+
+def test_network_report_prints_and_is_json(rng):
+    drawn = draw("recurrent", rng, size=10, steps=150)
+    reports = quantise_network(drawn.layers, drawn.frames[None], names=["hidden", "out"])
+    for report in reports:
+        data = json.loads(json.dumps(report.as_dict()))
+        assert data["fits"] and data["agreement"]["free-running"]["share"] <= 1
+        assert report.name in str(report) and "teacher-forced" in str(report) and "silent" in str(report)
+    assert quantise_network(drawn.layers)[0].activity is None
+
+
+def test_delays_of_the_network_by_hand():
+    # One neuron that fires by itself; its spike reaches the second layer after 1 + delay steps.
+    first = Layer(StepParams(FIG2), np.full((1, 1), 254), bias=np.array([200]), delay=np.array([7]))
+    second = Layer(StepParams(FIG2), np.full((1, 1), 254))
+    a, b = network.run([first, second], np.ones((60, 1), int))
+    spikes = np.flatnonzero(a.traces.spike)
+    assert spikes.size > 1
+    assert np.flatnonzero(b.a_in).tolist() == [t + 8 for t in spikes if t + 8 < 60]
+    late = first._replace(weight_rec=np.full((1, 1), -100), delay_rec=np.array([3]))
+    c = network.run([late], np.ones((60, 1), int))[0]
+    came = np.flatnonzero(c.a_in[:, 0] < 454)
+    assert came.tolist() == [t + 4 for t in np.flatnonzero(c.traces.spike) if t + 4 < 60] and came.size
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"weight": np.ones((2, 3))}, "weight"),
+        ({"weight": np.full((2, 2), 0.5)}, "whole"),
+        ({"weight_rec": np.ones((2, 3))}, "weight_rec"),
+        ({"delay": np.array([0, 63])}, "0 to 62"),
+        ({"delay_rec": np.array([-1, 0])}, "0 to 62"),
+        ({"bias": np.ones(3)}, "bias"),
+    ],
+)
+def test_wrong_layers_are_refused_by_name(change, text):
+    layer = Layer(StepParams(FIG2), np.ones((2, 2)))._replace(**change)
+    with pytest.raises(InputError, match=text):
+        network.run([layer], np.ones((3, 2), int))
+
+
+def test_wrong_frames_and_forcing_are_refused():
+    layer = Layer(StepParams(FIG2), np.ones((2, 2)))
+    with pytest.raises(InputError, match="frames"):
+        network.run([layer], np.ones((3, 2)))
+    with pytest.raises(InputError, match="forced"):
+        network.run([layer], np.ones((3, 2), int), forced=[np.ones((3, 1), int)])
