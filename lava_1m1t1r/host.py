@@ -25,7 +25,9 @@ def load_lava(module: str, purpose: str) -> Any:
     """
     if "lava" not in sys.modules or "lava.magma.runtime.message_infrastructure.multiprocessing" not in sys.modules:
         chosen = multiprocessing.get_start_method(allow_none=True)
-        require(chosen in (None, "fork"), "multiprocessing's start method", "be 'fork' for Lava", chosen, "Import lava first, or choose none.")
+        require(
+            chosen in (None, "fork"), "multiprocessing's start method", "be 'fork' for Lava", chosen, "Import lava first, or choose none."
+        )
         if chosen == "fork":
             multiprocessing.set_start_method(None, force=True)
     try:

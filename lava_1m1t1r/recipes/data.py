@@ -27,7 +27,9 @@ class Split:
     synthetic: bool
 
 
-def load(source: str | os.PathLike | None = None, leave_out: str | None = None, test: str | os.PathLike | None = None, **digits: Any) -> Split:
+def load(
+    source: str | os.PathLike | None = None, leave_out: str | None = None, test: str | os.PathLike | None = None, **digits: Any
+) -> Split:
     """Load a data set by what the user gave.
 
     Parameters
@@ -83,3 +85,20 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     """Bin events as a task asks."""
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
     return Frames(binned, events.labels, cropped_share(events, task.dt * task.n_steps))
+
+
+def fitted(task: Task, split: Split) -> Task:
+    """Fit a task's classes and channels to the data.
+
+    Raises
+    ------
+    InputError
+        If the sets differ in channels, or a set is empty.
+    """
+    for name, events in (("training", split.train), ("test", split.test)):
+        require(len(events) > 0, f"{split.name}: the {name} set", "hold at least one utterance", len(events))
+    channels = (split.train.n_channels, split.test.n_channels)
+    require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
+    classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
+    require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
+    return task.replace(channels=min(task.channels, channels[0]), classes=classes)

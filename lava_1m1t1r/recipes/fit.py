@@ -41,17 +41,16 @@ def _collate(batch: list) -> tuple[np.ndarray, torch.Tensor]:
 
 
 def scores(output: torch.Tensor) -> torch.Tensor:
-    """Score of each class: mean of the output layer over time. (B, K, T) -> (B, K)."""
-    return output.mean(-1)
+    """Score of each class: sum of the output layer over time. (B, K, T) -> (B, K)."""
+    return output.sum(-1)
 
 
 class Learner(L.LightningModule):
     """A network of lava-dl blocks learning to tell classes apart by their output neurons' rates."""
 
-    def __init__(self, network: torch.nn.Module, task: Task, steps: int, augmentation: Augmentation | None, sharpness: float) -> None:
+    def __init__(self, network: torch.nn.Module, task: Task, steps: int, augmentation: Augmentation | None) -> None:
         super().__init__()
         self.network, self.task, self.steps, self.augmentation = network, task, steps, augmentation
-        self.sharpness = sharpness
         self.rng = np.random.default_rng(task.seed)
 
     def on_fit_start(self) -> None:
@@ -66,7 +65,7 @@ class Learner(L.LightningModule):
 
     def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
         x, y = batch
-        logits = self.sharpness * scores(self.network(x))
+        logits = scores(self.network(x))
         loss = torch.nn.functional.cross_entropy(logits, y)
         self.log("loss", loss, prog_bar=True)
         self.log("train_accuracy", (logits.argmax(1) == y).float().mean(), prog_bar=True, on_step=False, on_epoch=True)
@@ -78,8 +77,8 @@ class Learner(L.LightningModule):
         self.log("accuracy", right.mean(), prog_bar=True, batch_size=len(y))
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimiser = torch.optim.Adam(self.network.parameters(), lr=self.task.learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.task.learning_rate, total_steps=max(self.steps, 2), pct_start=0.2)
+        optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.task.learning_rate, total_steps=max(self.steps, 2), pct_start=0.1)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -91,7 +90,6 @@ def fit(
     *,
     validation: Frames | None = None,
     augmentation: Augmentation | None = None,
-    sharpness: float = 20.0,
     resume: bool = False,
     patience: int | None = None,
     progress: bool = True,
@@ -106,13 +104,13 @@ def fit(
         Where ``last.ckpt`` is kept, written after every epoch; a run that was stopped goes on from it with ``resume``.
     validation : Frames, optional
         Watched after each epoch. Never pass the test set here and then choose by it.
-    sharpness : float
-        Factor from mean output to logit.
     patience : int, optional
         Epochs without improvement of the validation accuracy after which training stops.
     """
     require(len(train) > 0, "train", "hold at least one utterance", len(train))
-    require(int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels)
+    require(
+        int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
+    )
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     folder = Path(folder)
     L.seed_everything(task.seed, verbose=False)
@@ -138,10 +136,11 @@ def fit(
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            gradient_clip_val=1.0,
             log_every_n_steps=1,
         )
         last = folder / "last.ckpt"
-        learner = Learner(network, task, batches * task.epochs, augmentation, sharpness)
+        learner = Learner(network, task, batches * task.epochs, augmentation)
         trainer.fit(learner, loader, watched, ckpt_path=str(last) if resume and last.is_file() else None)
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -17,22 +17,24 @@ class Task:
     name: str
     dt: float = 10e-3
     """Bin width = network step [s]."""
-    n_steps: int = 100
+    n_steps: int = 90
     """Bins an utterance; later spikes are cropped."""
     channels: int = 700
     """Input channels after grouping."""
     classes: int = 20
     preset: str = "ZHAO2025_FIG2"
     """Measured device the neurons are modelled on."""
-    slower: float = 10.0
-    """By how much the device is slowed down to suit ``dt`` (DeviceParams.scaled)."""
-    substeps: int = 4
+    slower: float = 40.0
+    """By how much the device is slowed down to suit ``dt`` (DeviceParams.scaled): a step is then 0.25 ms of the measured device's time."""
+    substeps: int = 1
     v_unit: float = 0.125
     """Input voltage of one unit of weight [V]."""
     hidden: int = 128
-    epochs: int = 30
+    delay_rec: int = 20
+    """Recurrent delays are drawn from 0 to this many steps, once, from the seed."""
+    epochs: int = 24
     batch: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 0.02
     seed: int = 0
 
     @property
@@ -50,11 +52,11 @@ class Task:
         """One sentence naming the device that the network assumes."""
         return (
             f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together), in steps of "
-            f"{self.dt * 1e3:g} ms with {self.substeps} substeps; one unit of weight is {self.v_unit:g} V."
+            f"{self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; one unit of weight is {self.v_unit:g} V."
         )
 
 
-RECIPES = {task.name: task for task in (Task("spoken-digits"), Task("shd", n_steps=100, epochs=100))}
+RECIPES = {task.name: task for task in (Task("spoken-digits"), Task("shd", n_steps=120, epochs=60))}
 
 
 def recipe(name: str) -> Task:

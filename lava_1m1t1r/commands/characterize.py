@@ -1,0 +1,71 @@
+"""``lava-1m1t1r characterize``: the six characteristics of a device, or a fit of a device to measurements."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields, replace
+from pathlib import Path
+
+from .. import presets
+from ..errors import InputError, require
+from ..params import DeviceParams
+
+PRESETS = tuple(sorted(name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--preset", choices=PRESETS, default="ZHAO2025_FIG2", help="device to start from")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
+    parser.add_argument("-o", "--out", default="characteristics", help="folder for the figures and the table")
+    parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
+    parser.add_argument("--seed", type=int, default=0, help="of these trials")
+    parser.add_argument(
+        "--fit", metavar="CSV", help="fit the device to your measurements instead: quantity,volt,width,gap,count,value,tolerance,r_control"
+    )
+    parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2")
+
+
+def device(preset: str, changes: list[str]) -> DeviceParams:
+    """Device of a preset with the user's changes."""
+    names = {f.name for f in fields(DeviceParams)}
+    values = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        require(
+            equals and name in names, "--set", "be FIELD=VALUE with a field of DeviceParams", change, f"Fields: {', '.join(sorted(names))}."
+        )
+        try:
+            values[name] = float(text)
+        except ValueError:
+            raise InputError(f"--set {name} must be a number in SI units; got {text!r}.") from None
+    return replace(getattr(presets, preset), **values)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Characterise or fit, and print the table."""
+    p = device(args.preset, args.set)
+    out = Path(args.out)
+    require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
+    from ..report.html import write_text
+
+    if args.fit:
+        from ..device.fit import fit
+        from ..device.measurement import read_csv
+
+        rows = read_csv(args.fit)
+        result = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / "fit.txt", result.report())
+        print(result.report())
+        return 0
+    require(args.trials > 0, "--trials", "be > 0", args.trials)
+    from ..device import characterize
+
+    result = characterize(p, trials=args.trials, seed=args.seed, progress=True)
+    out.mkdir(parents=True, exist_ok=True)
+    result.plot(out)
+    write_text(out / "characteristics.txt", result.text())
+    print(result.text())
+    print(f"figures: {out}")
+    return 0

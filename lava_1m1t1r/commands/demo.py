@@ -1,0 +1,53 @@
+"""``lava-1m1t1r demo``: the main job in one command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--data", help="a file in SHD's format, or a folder with shd_train.h5 and shd_test.h5; default: spoken digits made on the spot"
+    )
+    parser.add_argument("--leave-out", help="speaker (name or number) of the file that makes the test set; default: the last one")
+    parser.add_argument("--test-data", help="a second file in SHD's format that makes the test set")
+    parser.add_argument("-o", "--out", default="report", help="folder for report, network and checkpoint")
+    parser.add_argument("--epochs", type=int, help="passes over the training set")
+    parser.add_argument("--seed", type=int, help="start of everything random")
+    parser.add_argument("--lava-utterances", type=int, default=50, help="test utterances that also run in Lava's own runtime")
+    parser.add_argument("--no-cuba", action="store_true", help="do not train the CUBA network for comparison")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    parser.add_argument("--train-per-class", type=int, help="spoken digits: training utterances of each class (default 80)")
+    parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; 0 if all realisations agreed."""
+    from ..recipes import data
+    from ..recipes.demo import demo
+    from ..recipes.task import recipe
+
+    for name in ("epochs", "train_per_class", "test_per_class"):
+        value = getattr(args, name)
+        require(value is None or value > 0, f"--{name.replace('_', '-')}", "be > 0", value)
+    for name in ("seed", "lava_utterances"):
+        value = getattr(args, name)
+        require(value is None or value >= 0, f"--{name.replace('_', '-')}", "be >= 0", value)
+    out = Path(args.out)
+    require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
+    sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name)}
+    task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)
+    split = data.load(args.data, args.leave_out, args.test_data, **sizes)
+    task = data.fitted(task, split)
+    results = demo(task, split, out, lava_utterances=args.lava_utterances, with_cuba=not args.no_cuba, resume=args.resume)
+    print(
+        f"accuracy {results['accuracy']:.1%} (chance {results['chance']:.0%})"
+        + (f", CUBA {results['cuba_accuracy']:.1%}" if results["cuba_accuracy"] is not None else "")
+        + f"; values that differ: {results['mismatches']}; {results['seconds']:.0f} s"
+    )
+    print(f"report: {results['report']}")
+    return 1 if any(results["mismatches"].values()) else 0

@@ -1,0 +1,48 @@
+"""``lava-1m1t1r evaluate``: accuracy of a network, fixed and floating, and in Lava if asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ._common import data_arguments, network_argument, network_path, test_frames
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    network_argument(parser)
+    data_arguments(parser)
+    parser.add_argument("--lava", type=int, default=0, metavar="N", help="also run the first N utterances in Lava's runtime, both tags")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print accuracies and agreement; 1 if a realisation disagrees."""
+    from ..netx.schema import read
+    from ..recipes.evaluate import compare, evaluate
+
+    net = read(network_path(args.net))
+    test = test_frames(args, net)
+    result, fixed = evaluate(net, test)
+    if args.lava:
+        compare(net, test, fixed, result, utterances=min(args.lava, len(test)))
+    numbers = {
+        "utterances": len(test),
+        "accuracy": result.accuracy,
+        "floating_accuracy": result.floating_accuracy,
+        "same_answer": result.same_answer,
+        "spikes_per_utterance": result.spikes,
+        "float_spikes": None if result.float_spikes is None else result.float_spikes.as_dict(),
+        "mismatches": result.mismatches,
+        "compared": result.compared,
+        "confusion": result.confusion.tolist(),
+    }
+    if args.json:
+        print(json.dumps(numbers, indent=1))
+    else:
+        print(f"{len(test)} utterances: {result.accuracy:.2%} right in fixed point, {result.spikes:.0f} spikes each")
+        if result.same_answer is not None:
+            print(f"  {result.floating_accuracy:.2%} in floating point; the same class on {result.same_answer:.2%}; {result.float_spikes}")
+        for name, wrong in result.mismatches.items():
+            print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
+    return 1 if any(result.mismatches.values()) else 0

@@ -1,0 +1,45 @@
+"""``lava-1m1t1r simulate``: run a network on utterances and write what every layer did."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import require
+from ._common import data_arguments, network_argument, network_path, test_frames
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    network_argument(parser)
+    data_arguments(parser)
+    parser.add_argument(
+        "--backend", choices=("fast", "inprocess", "lava"), default="fast", help="compiled loops, Lava in this process, or Lava's runtime"
+    )
+    parser.add_argument("--tag", choices=("fixed_pt", "floating_pt"), default="fixed_pt", help="number system")
+    parser.add_argument("-o", "--out", default="spikes.npz", help="file for the spikes (numpy .npz)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the outputs of all layers, the answers and the labels."""
+    from ..netx.hdf5 import predict
+    from ..netx.schema import read
+    from ..recipes.evaluate import answers
+
+    out = Path(args.out)
+    require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)
+    net = read(network_path(args.net))
+    test = test_frames(args, net)
+    result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
+    given = answers(result.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    with open(part, "wb") as file:
+        layers = {f"layer{i}": layer.out for i, layer in enumerate(result.layers)}
+        np.savez_compressed(file, answers=given, labels=test.labels, dt=net.dt or 0.0, **layers)
+    os.replace(part, out)
+    print(f"{len(test)} utterances on {args.backend} ({args.tag}): {np.mean(given == test.labels):.2%} right; wrote {out}")
+    return 0

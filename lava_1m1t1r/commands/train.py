@@ -1,0 +1,88 @@
+"""``lava-1m1t1r train``: train on SHD, SpokenDigits or any file in SHD's format; checkpoints after every epoch."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from ..errors import require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--recipe", choices=("spoken-digits", "shd"), default="spoken-digits", help="choices of frames, device and training"
+    )
+    parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot")
+    parser.add_argument("--leave-out", help="speaker of the file that makes the test set; default: the last one")
+    parser.add_argument("--test-data", help="a second file that makes the test set")
+    parser.add_argument("-o", "--out", default="runs/train", help="folder for network, checkpoint and results")
+    parser.add_argument("--epochs", type=int, help="passes over the training set")
+    parser.add_argument("--hidden", type=int, help="recurrent neurons")
+    parser.add_argument("--batch", type=int, help="utterances a step")
+    parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
+    parser.add_argument("--seed", type=int, help="start of everything random")
+    parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to watch; with --patience, to stop by")
+    parser.add_argument("--patience", type=int, help="stop after so many epochs without improvement (needs --validate)")
+    parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, export ``network.net``, evaluate, write ``results.json``."""
+    from ..recipes import data
+    from ..recipes.task import recipe
+    from ..report.html import write_text
+
+    for name in ("epochs", "hidden", "batch", "patience", "learning_rate"):
+        value = getattr(args, name)
+        require(value is None or value > 0, f"--{name.replace('_', '-')}", "be > 0", value)
+    require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
+    out = Path(args.out)
+    require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
+    task = recipe(args.recipe).replace(
+        epochs=args.epochs, hidden=args.hidden, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed
+    )
+    split = data.load(args.data, args.leave_out, args.test_data)
+    task = data.fitted(task, split)
+    train, validation = split.train, None
+    if args.validate is not None:
+        who = int(args.validate) if args.validate.lstrip("-").isdigit() else args.validate
+        validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
+    from ..recipes import fit, network
+    from ..recipes.augment import Augmentation
+    from ..recipes.evaluate import evaluate
+
+    net = network.m1t1r(task)
+    augmentation = None if args.no_augmentation else Augmentation()
+    fit.fit(
+        net,
+        task,
+        data.frames_of(train, task),
+        out,
+        validation=validation,
+        augmentation=augmentation,
+        resume=args.resume,
+        patience=args.patience,
+    )
+    net.eval()
+    net.export(out / "network.net")
+    result, _ = evaluate(out / "network.net", data.frames_of(split.test, task))
+    results = {
+        "data": split.name,
+        "held_out": split.held_out,
+        "accuracy": result.accuracy,
+        "floating_accuracy": result.floating_accuracy,
+        "same_answer": result.same_answer,
+        "spikes_per_utterance": result.spikes,
+        "task": dataclasses.asdict(task),
+    }
+    write_text(out / "results.json", json.dumps(results, indent=1))
+    beside = " (the paper: 91.35 %)" if split.name == "SHD" else ""
+    print(
+        f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, {result.floating_accuracy:.2%} in floating point"
+    )
+    print(f"network: {out / 'network.net'}")
+    return 0

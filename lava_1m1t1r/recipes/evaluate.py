@@ -1,0 +1,97 @@
+"""What an exported network answers, run in every way there is, and how far the ways agree."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..fast import FastNetwork
+from ..netx import hdf5
+from ..netx.description import NetDescription
+from ..netx.schema import read
+from ..quantisation import Agreement, agreement
+from .data import Frames
+
+
+@dataclass
+class Evaluation:
+    """Answers on a test set, and agreement between realisations."""
+
+    accuracy: float
+    """Share of right answers of the fixed-point network."""
+    floating_accuracy: float | None
+    """The same in floating point; None for networks with CUBA layers, which have no floating form."""
+    same_answer: float | None
+    """Share of utterances on which floating and fixed point give the same class."""
+    confusion: np.ndarray
+    """(K, K): utterances of true class (row) answered as class (column)."""
+    spikes: float
+    """Spikes of all layers in an utterance, mean."""
+    float_spikes: Agreement | None = None
+    """Spikes of the layers in floating against fixed point, each free-running."""
+    mismatches: dict[str, int] = field(default_factory=dict)
+    """Values that differ from the fast path's, over all layers, by realisation."""
+    compared: dict[str, int] = field(default_factory=dict)
+    """Utterances compared, by realisation."""
+
+
+def answers(out: np.ndarray) -> np.ndarray:
+    """Class of each sample: the output with the largest sum over time; of equals, the first. (B, T, K) -> (B,)."""
+    return out.sum(1, dtype=np.int64).argmax(1)
+
+
+def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Evaluation, Any]:
+    """Run the fast path in fixed and floating point over a test set.
+
+    Returns
+    -------
+    Evaluation, Result
+        The result holds all layers' spikes and states of the fixed-point run.
+    """
+    net = net if isinstance(net, NetDescription) else read(net)
+    frames = test.dense()
+    fixed = FastNetwork(net).run(frames, record="all")
+    given = answers(fixed.out)
+    classes = fixed.out.shape[2]
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (test.labels, given), 1)
+    result = Evaluation(
+        accuracy=float(np.mean(given == test.labels)),
+        floating_accuracy=None,
+        same_answer=None,
+        confusion=confusion,
+        spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
+    )
+    if all(layer.neuron is None or hasattr(layer.neuron, "step") for layer in net.active):
+        floating = FastNetwork(net, floating=True).run(frames, record="all")
+        free = answers(floating.out)
+        result.floating_accuracy = float(np.mean(free == test.labels))
+        result.same_answer = float(np.mean(free == given))
+        pairs = [(a.spikes, b.spikes) for a, b in zip(fixed.layers, floating.layers, strict=True) if a.spikes is not None]
+        for a, b in pairs:
+            for one, other in zip(a, b, strict=True):
+                found = agreement(one, other)
+                result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
+    return result, fixed
+
+
+def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int, backend: str = "lava") -> np.ndarray:
+    """Run the first utterances in Lava, fixed point and floating point; note every value that differs. Returns the floating answers."""
+    frames = test.dense()[:utterances]
+    lava = hdf5.predict(net, frames, backend=backend, record="all")
+    name = "Lava fixed_pt"
+    result.mismatches[name] = differences([layer.out for layer in lava.layers], fixed, utterances)
+    result.compared[name] = len(frames)
+    floating = hdf5.predict(net, frames, backend=backend, tag="floating_pt")
+    own = FastNetwork(net, floating=True).run(frames).out
+    result.mismatches["Lava floating_pt against the fast floating path"] = int(np.sum(floating != own))
+    result.compared["Lava floating_pt against the fast floating path"] = len(frames)
+    return answers(floating)
+
+
+def differences(outputs: list[np.ndarray], fixed: Any, utterances: int) -> int:
+    """Number of values in which some layers' outputs (B, T, N) differ from the fast path's."""
+    return sum(int(np.sum(out != layer.out[:utterances])) for out, layer in zip(outputs, fixed.layers, strict=True))

@@ -1,0 +1,67 @@
+"""Figures of a trained network for its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import plot
+from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
+from ..program import StepParams
+
+
+def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
+    """Input, hidden spikes and the sums of the classes of one utterance."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(3, 1, figsize=(9, 8), sharex=True, constrained_layout=True, height_ratios=[3, 2, 1.3])
+    plot.raster(frames[utterance], dt, axes[0]).set_ylabel("inner-ear channel")
+    plot.raster(result.layers[0].spikes[utterance], dt, axes[1], plot.COLOURS[1]).set_ylabel("1M1T1R neuron")
+    out = plot.axes(axes[2])
+    sums = np.cumsum(result.out[utterance].astype(np.int64), 0) / 64
+    best = int(sums[-1].argmax())
+    for k in range(sums.shape[1]):
+        out.plot(
+            np.arange(len(sums)) * dt * 1e3, sums[:, k], lw=1.8 if k == best else 0.7, color=plot.COLOURS[2] if k == best else plot.GREY
+        )
+    out.set_ylabel("sum of each class")
+    out.set_xlabel("time (ms)")
+    for ax in axes[:2]:
+        ax.set_xlabel("")
+    return figure
+
+
+def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3) -> Any:
+    """The three states of the busiest hidden neurons over one utterance."""
+    import matplotlib.pyplot as plt
+
+    hidden = result.layers[0]
+    busiest = np.argsort(-hidden.spikes[utterance].sum(0), kind="stable")[:count]
+    volt = step.v_unit / (1 << (INPUT_BITS + GATE_EXTRA))
+    time = np.arange(hidden.spikes.shape[1]) * step.dt
+    figure, axes = plt.subplots(count, 1, figsize=(9, 2.2 * count), sharex=True, constrained_layout=True, squeeze=False)
+    for ax, n in zip(axes[:, 0], busiest, strict=True):
+        states = {name: hidden.states[name][utterance][:, n] for name in ("filament", "residue", "v_gate")}
+        shown = {
+            "filament": states["filament"] / ONE,
+            "residue": states["residue"] / ONE,
+            "gate (V)": states["v_gate"] * volt,
+        }
+        plot.states(time, shown, ax)
+        for t in np.flatnonzero(hidden.spikes[utterance][:, n]):
+            ax.axvline(time[t] * 1e3, color=plot.GREY, lw=0.6, ls=":")
+        ax.set_ylabel(f"neuron {n}")
+        ax.set_ylim(-0.05, 1.1)
+    for ax in axes[:-1, 0]:
+        ax.set_xlabel("")
+    return figure
+
+
+def confusion(counts: np.ndarray, keys: tuple[str, ...]) -> Any:
+    """Confusion matrix of the test set."""
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(7, 6.5), constrained_layout=True)
+    plot.confusion(counts, keys[: len(counts)], ax)
+    return figure

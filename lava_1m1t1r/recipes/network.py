@@ -1,0 +1,99 @@
+"""The trainable networks of the recipes: recurrent 1M1T1R, and the CUBA network they are compared with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..host import load_lava
+from .task import Task
+
+dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before torch, see host
+import torch  # noqa: E402
+
+from .. import slayer  # noqa: E402
+
+
+class Network(torch.nn.Module):
+    """Blocks in a row: frames (B, C, T) to output spikes (B, K, T)."""
+
+    def __init__(self, blocks: list[torch.nn.Module]) -> None:
+        super().__init__()
+        self.blocks = torch.nn.ModuleList(blocks)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Output of every block, (B, N, T) each."""
+        outputs = []
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        return outputs
+
+    def export(self, path: str | os.PathLike) -> None:
+        """Write the ``.net`` file, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        try:
+            with h5py.File(part, "w") as file:
+                file.create_dataset("version", data=1)
+                layers = file.create_group("layer")
+                for index, block in enumerate(self.blocks):
+                    block.export_hdf5(layers.create_group(str(index)))
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+SURROGATE = {"grow_cap": 0.3, "grow_floor": 0.1}
+"""Bounds of the growth's derivative that trained best on SpokenDigits (see slayer.surrogate)."""
+
+
+def m1t1r(task: Task, **neuron: Any) -> Network:
+    """The recurrent 1M1T1R network of a task: channels - hidden (recurrent, delayed) - weighted sums of the classes.
+
+    ``neuron`` overrides arguments of :class:`..slayer.neuron.Neuron`.
+    """
+    step = task.step
+    params = {
+        "params": step.device,
+        "dt": step.dt,
+        "substeps": step.substeps,
+        "v_unit": step.v_unit,
+        "seed": task.seed,
+        **SURROGATE,
+        **neuron,
+    }
+    torch.manual_seed(task.seed)
+    delays = np.random.default_rng(task.seed).integers(0, task.delay_rec + 1, task.hidden)
+    block = slayer.block.m1t1r
+    hidden = block.Recurrent(params, task.channels, task.hidden, bias=True, delay_rec=delays)
+    return Network([hidden, block.Affine(None, task.hidden, task.classes)])
+
+
+class Cuba(Network):
+    """lava-dl's own recurrent CUBA layer before the same readout; its states are reset by hand, since lava-dl keeps them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.blocks[0]
+        hidden.neuron.current_state = torch.zeros(1, device=x.device)
+        hidden.neuron.voltage_state = torch.zeros(1, device=x.device)
+        hidden.spike_state = torch.zeros(1, device=x.device)
+        return super().forward(x)
+
+
+def cuba(task: Task) -> Cuba:
+    """CUBA network with the shape, weights' precision and training of :func:`m1t1r`."""
+    torch.manual_seed(task.seed)
+    params = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "tau_grad": 0.03, "scale_grad": 3, "requires_grad": True}
+    hidden = dl.block.cuba.Recurrent(params, task.channels, task.hidden, weight_scale=3)
+    return Cuba([hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
