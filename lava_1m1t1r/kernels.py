@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import dynamics
 from .arithmetic import ACT_SHIFT, FIXED, FLOAT
-from .compiled import compiled, load, read, store
+from .compiled import compiled, load, read, store, widest_vectors
 from .dynamics import State
 from .noise import compiled_draw
 from .program import FixedProgram, FloatProgram
@@ -77,6 +77,7 @@ def input_count(a_in, v_max):
 @compiled
 def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
     """Advance N deterministic neurons by one network step, in place. All (N,) int32; v_in in counts, spike 0 or 1."""
+    widest_vectors()
     for n in range(filament.size):
         store(spike, n, 0)
     for _ in range(substeps):
@@ -94,6 +95,7 @@ def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
 @compiled
 def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spike):
     """As :func:`fixed_step`, with noise. generator: (N,) int64, see :mod:`.noise`."""
+    widest_vectors()
     for n in range(filament.size):
         store(spike, n, 0)
     for _ in range(substeps):

@@ -56,7 +56,7 @@ def weigh(offset, source, count, weight, out):
 def run_layer(
     neuron, offset, source, count, weight, single, weight_rec, delay_rec, bias, ring, filled, current, spike, clock, spikes, trace
 ):
-    """Run a layer of N neurons over T steps.
+    """Run a layer of N neurons, filled up to M, over T steps.
 
     Parameters
     ----------
@@ -64,17 +64,17 @@ def run_layer(
         States, advanced in place.
     offset, source, count
         Events of T steps.
-    weight : (C, N) int16, or (1, 1)
+    weight : (C, M) int16, or (1, 1)
         A row per input channel. (1, 1) with ``single``: channel n reaches neuron n alone, all with this weight.
-    weight_rec : (N, N) int16, or (0, N)
+    weight_rec : (N, M) int16, or (0, M)
         A row per sending neuron; none.
     delay_rec : (N,) int32
         Further delay of each neuron's recurrent spikes, below RING - 1.
-    bias : (N,) int32
+    bias : (M,) int32
         Added to the current every step.
     ring, filled : (RING, N) int32, (RING,) int64
         Recurrent spikes on their way: senders due at step t are ``ring[t % RING, :filled[t % RING]]``.
-    current, spike : (N,) int32
+    current, spike : (M,) int32
         Scratch.
     clock : int
         Steps run before these, for the ring.
@@ -104,10 +104,10 @@ def run_layer(
             filled[slot] = 0
         advance(neuron, current, spike)
         row = spikes[t]
-        for n in range(size):
+        for n in range(row.size):
             store(row, n, load(spike, n))
         if weight_rec.shape[0] > 0:
-            for n in range(size):
+            for n in range(row.size):
                 if spike[n] != 0:
                     due = (clock + t + 1 + delay_rec[n]) % RING
                     ring[due, filled[due]] = n
@@ -115,7 +115,7 @@ def run_layer(
         for k in range(len(trace)):
             if trace[k].shape[0] > 0:
                 kept, now = trace[k][t], neuron.state[k]
-                for n in range(size):
+                for n in range(kept.size):
                     kept[n] = now[n]
 
 

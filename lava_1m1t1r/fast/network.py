@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import require
 from . import kernels
-from .neurons import Cuba, cuba, fresh, m1t1r
+from .neurons import cuba, filled, fresh, m1t1r
 
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
@@ -108,30 +108,38 @@ class FastLayer:
         self.size, self.spiking = layer.size, layer.spiking
         self.single = layer.kind == "input"
         zeros = np.zeros(self.size, np.int32)
+        self.width = self.size if layer.neuron is None or floating else filled(self.size)
         if layer.kind == "average":
             group = layer.inputs // self.size
             self.weight = np.repeat(np.eye(self.size, dtype=np.int16), group, axis=0)
         elif self.single:
             self.weight = np.asarray(layer.weight, np.int16).reshape(1, 1)
         else:
-            self.weight = np.ascontiguousarray(layer.weight.T, np.int16)
-        self.weight_rec = np.zeros((0, self.size), np.int16)
+            self.weight = self._widened(layer.weight.T)
+        self.weight_rec = np.zeros((0, self.width), np.int16)
         if layer.weight_rec is not None:
-            self.weight_rec = np.ascontiguousarray(layer.weight_rec.T, np.int16)
+            self.weight_rec = self._widened(layer.weight_rec.T)
         self.delay = zeros if layer.delay is None else layer.delay
         self.delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
-        self.bias = zeros if layer.bias is None else layer.bias
+        bias = zeros if layer.bias is None else layer.bias
         self.neuron, self.state_names = None, ()
         if hasattr(layer.neuron, "step"):
-            self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating)
+            self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
             self.state_names = ("filament", "residue", "v_gate")
         elif layer.neuron is not None:
             require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")
             to_voltage = None if self.single else layer.bias
             n = layer.neuron
             self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, to_voltage, self.size)
-            self.bias = self.bias if self.single else zeros
+            bias = bias if self.single else zeros
             self.state_names = ("u", "v")
+        self.bias = self._widened(bias[None], np.int32)[0]
+
+    def _widened(self, rows: np.ndarray, kind: type = np.int16) -> np.ndarray:
+        """Rows (R, N) as (R, M): zeros for the neurons that fill up the layer."""
+        wide = np.zeros((rows.shape[0], self.width), kind)
+        wide[:, : self.size] = rows
+        return wide
 
     def start(self) -> LayerRun:
         """A copy with memory of its own, at rest."""
@@ -161,7 +169,7 @@ class LayerRun:
         size = fast.size if fast.weight_rec.shape[0] else 0
         self.ring = np.zeros((kernels.RING, size), np.int32)
         self.filled = np.zeros(kernels.RING, np.int64)
-        self.current, self.spike = np.zeros(fast.size, np.int32), np.zeros(fast.size, np.int32)
+        self.current, self.spike = np.zeros(fast.width, np.int32), np.zeros(fast.width, np.int32)
 
     def neurons(self, events: Events, steps: int, spikes: np.ndarray, trace: tuple[np.ndarray, ...]) -> None:
         """Advance the neurons by ``steps`` into ``spikes`` (T, N) and ``trace``."""
@@ -223,4 +231,4 @@ def check_frames(frames: Any, channels: int) -> np.ndarray:
     return np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
 
 
-__all__ = ["Cuba", "Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]
+__all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]

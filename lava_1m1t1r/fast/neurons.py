@@ -16,7 +16,7 @@ from .. import noise
 from ..arithmetic import ACT_SHIFT
 from ..compiled import compiled, load, read, store
 from ..kernels import fixed_noisy_step, fixed_step, float_step, input_count
-from ..program import StepParams
+from ..program import PER_NEURON, StepParams
 
 
 class FixedM1T1R(NamedTuple):
@@ -54,21 +54,43 @@ class Cuba(NamedTuple):
     threshold: int  # aligned with the voltage
 
 
-def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool) -> FixedM1T1R | FloatM1T1R:
-    """``size`` neurons at rest, with fresh generators."""
+LANES = 8
+"""Neurons that the compiled loops step at a time; layers are filled up to a multiple with neurons that get no input."""
+
+
+def filled(size: int) -> int:
+    """Number of neurons with those that fill the last lanes."""
+    return -(-size // LANES) * LANES
+
+
+def _repeated(values: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
+
+
+def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fill: bool = False) -> FixedM1T1R | FloatM1T1R:
+    """``size`` neurons at rest, with fresh generators; with ``fill``, fixed-point layers are filled up."""
     noisy = bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
     generator = noise.start(seed, layer, size)
     if floating:
         state = tuple(np.zeros(size) for _ in range(3))
         return FloatM1T1R(state, generator, np.zeros(size), step.floating(size), step.v_unit, step.v_in_max, step.substeps, noisy)
+    program = step.fixed(size)
+    if fill:
+        size = filled(size)
+        program = program._replace(**{name: _repeated(getattr(program, name), size) for name in PER_NEURON})
+        generator = _repeated(generator, size)
     state = tuple(np.zeros(size, np.int32) for _ in range(3))
-    return FixedM1T1R(state, generator, np.zeros(size, np.int32), step.fixed(size), step.v_max_count, step.substeps, noisy)
+    return FixedM1T1R(state, generator, np.zeros(size, np.int32), program, step.v_max_count, step.substeps, noisy)
 
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
-    """``size`` neurons at rest. Decays of 4096, threshold and bias in weight counts."""
-    per_neuron = [np.broadcast_to(np.asarray(4096 - np.asarray(d), np.int32), (size,)).copy() for d in (current_decay, voltage_decay)]
-    shifted = np.zeros(size, np.int32) if bias is None else np.asarray(bias, np.int32) << ACT_SHIFT
+    """``size`` neurons at rest, filled up. Decays of 4096, threshold and bias in weight counts."""
+    per_neuron = [np.broadcast_to(np.asarray(4096 - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
+    shifted = np.zeros(filled(size), np.int32)
+    if bias is not None:
+        shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
+    size = filled(size)
+    per_neuron = [_repeated(values, size) for values in per_neuron]
     return Cuba(tuple(np.zeros(size, np.int32) for _ in range(2)), *per_neuron, shifted, int(threshold) << ACT_SHIFT)
 
 

@@ -47,8 +47,9 @@ class Stream:
         """States of each layer now, by name: views, to be read only."""
         found = []
         for layer in self._layers:
-            names = layer.run.fast.state_names
-            found.append(dict(zip(names, layer.run.neuron.state, strict=True)) if names else {})
+            fast = layer.run.fast
+            states = layer.run.neuron.state if fast.state_names else ()
+            found.append({name: state[: fast.size] for name, state in zip(fast.state_names, states, strict=True)})
         return found
 
 
@@ -71,7 +72,7 @@ class _StepLayer:
             return out
         self.run.neurons(events, 1, self.spikes, self.nothing)
         if not fast.spiking:
-            return self.run.neuron.state[1][None].copy()
+            return self.run.neuron.state[1][None, : fast.size].copy()
         sent = self.due(now)
         self.past[now % kernels.RING] = self.spikes[0]
         return sent
