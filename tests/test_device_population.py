@@ -54,8 +54,8 @@ def test_the_next_neuron_fires_later_and_loads_the_one_before():
     over = np.maximum(gate - p.v_t, 0.0)
     transistor = p.k_transistor * np.minimum(v, over) * (2 * over - np.minimum(v, over))
     assert np.median(np.abs(drop / p.r_load + drawn - transistor)[over > 0.05]) < 1e-9
-    alone = simulate(p, chain.drives[0], 1e-5, 0, ("current",)).current.max() * p.r_load
-    assert chain.drives[1].max() != pytest.approx(alone, rel=1e-6)
+    unloaded = simulate(p, chain.drives[0], 1e-5, 0, ("current",)).current * p.r_load
+    assert np.abs(chain.drives[1] - unloaded).max() > 1e-3
 
 
 def test_energies_balance_and_reach_the_published_number():

@@ -49,7 +49,7 @@ def _prepare_all(table: np.ndarray) -> None:
 @numba.njit
 def _field(d: float, p: Any) -> float:
     # v_ref sinh(d/v0) / sinh(v_ref/v0) with one exponential. Beyond v_ref/v0 = 350 the second term has underflowed: leave it out.
-    if p.per_v0 == 0.0:
+    if p.per_v0 == 0.0 or d == 0.0:
         return d
     rise = exp(d * p.per_v0 - p.field_shift)
     return p.field_scale * (rise - p.field_tail / rise if p.field_tail > 0.0 else rise)

@@ -123,11 +123,14 @@ def fit(
     start = np.log([getattr(p, name) for name in free])
     bounds = (start - np.log(span), start + np.log(span))
     bar = tqdm(desc="fit", unit=" evaluations", disable=not progress)
+    evaluations = 0
 
     def device(u: np.ndarray) -> DeviceParams:
         return dataclasses.replace(p, **dict(zip(free, np.exp(u).tolist(), strict=True)))
 
     def values(u: np.ndarray) -> np.ndarray:
+        nonlocal evaluations
+        evaluations += 1
         bar.update()
         q = device(u)
         return np.array([predicted(q, m, rtol) for m in measurements])
@@ -161,4 +164,4 @@ def fit(
         jacobian[:, i] = (residuals(best + step) - residuals(best - step)) / 0.04
     predictions = values(best)
     bar.close()
-    return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, bar.n)
+    return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, evaluations)

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..dynamics import State
 from .cell import SPIKE, TURN_ON, Sink, account, between, crossing, note, sample
+from .circuit import node_step
 from .constants import COMPILED, field, flow, prepare
 from .noise import normal
 
@@ -246,7 +247,8 @@ def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: floa
                 filament = s.filament + u * (new.filament - s.filament)
                 residue = s.residue + u * (new.residue - s.residue)
             filament = min(filament, p.x_max - residue)  # the cubic may overshoot what the states cannot
-            sample(sink, cell.sample, n, filament, residue, gate, old_node + u * (cell.node - old_node), v_in, p)
+            node = node_step(old_node, gate, h, p) if p.c_load == 0.0 else old_node + u * (cell.node - old_node)
+            sample(sink, cell.sample, n, filament, residue, gate, node, v_in, p)
             cell.sample += 1
         if cell.ruptured and s.gate > p.v_th >= new.gate:
             _new_cycle(cell, p, nominal)
