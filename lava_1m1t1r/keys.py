@@ -66,7 +66,8 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
         require(key in known, f"{where}/neuron/{key}", "be a key of this format", key, error=FormatError)
     for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)):
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
-    require(_whole(keys["seed"]) and int(keys["seed"]) >= 0, f"{where}/neuron/seed", "be a whole number >= 0", keys["seed"], error=FormatError)
+    seed = keys["seed"]
+    require(_whole(seed) and int(seed) >= 0, f"{where}/neuron/seed", "be a whole number >= 0", seed, error=FormatError)
     try:
         device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in fields})
         step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}

@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     write_text(out / "results.json", json.dumps(results, indent=1))
     beside = " (the paper: 91.35 %)" if split.name == "SHD" else ""
     print(
-        f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, {result.floating_accuracy:.2%} in floating point"
+        f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
+        f"{result.floating_accuracy:.2%} in floating point"
     )
     print(f"network: {out / 'network.net'}")
     return 0
