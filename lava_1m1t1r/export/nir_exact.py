@@ -1,0 +1,155 @@
+"""The exact network as a NIR graph, and back: same parameters, same spikes.
+
+Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
+recurrence is a cycle neuron - (Delay -) Linear - neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every
+neuron. Each layer's spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+
+from ..errors import FormatError, require
+from ..netx.description import WEIGHT_ONE, Layer, M1T1RNeuron, NetDescription
+from .nir_node import M1T1RNode
+
+EXACT = "lava_1m1t1r exact"
+
+
+def to_nir(net: NetDescription) -> nir.NIRGraph:
+    """The exact graph of a network of 1M1T1R neurons."""
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
+    edges: list[tuple[str, str]] = []
+    before = "input"
+    for layer in net.active:
+        weight = f"weight_{layer.index}"
+        nodes[weight] = synapse(layer)
+        edges.append((before, weight))
+        before = weight
+        if layer.neuron is None:
+            continue
+        neuron = f"neuron_{layer.index}"
+        about = {"shape": np.array(layer.shape)}
+        nodes[neuron] = M1T1RNode.of(layer.neuron.step, layer.size, layer.neuron.seed, layer.index, **about)
+        edges.append((weight, neuron))
+        add_recurrence(nodes, edges, layer, neuron, net.dt)
+        before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)
+    nodes["output"] = nir.Output(np.array([net.outputs]))
+    edges.append((before, "output"))
+    about = {"format": EXACT, "dt": net.dt, "steps_a_layer": 1}
+    return nir.NIRGraph(nodes, edges, metadata=about)
+
+
+def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
+    """A layer's weights in units: Linear, Affine with a bias, Scale for an input layer. ``bias`` (N,) [units] is added to its own."""
+    own = None if layer.bias is None else np.asarray(layer.bias) / WEIGHT_ONE
+    bias = own if bias is None else bias if own is None else own + bias
+    about: dict[str, Any] = {"layer_index": layer.index, "kind": layer.kind, "shape": np.array(layer.shape)}
+    if layer.kind == "average":
+        weight = np.repeat(np.eye(layer.size), layer.inputs // layer.size, axis=1) / WEIGHT_ONE
+    elif layer.kind == "input" and bias is None:
+        return nir.Scale(np.full(layer.size, layer.weight[0] / WEIGHT_ONE, np.float32), metadata=about)
+    else:
+        weight = np.asarray(layer.weight) / WEIGHT_ONE
+        weight = weight[0] * np.eye(layer.size) if layer.kind == "input" else weight
+    if bias is None:
+        return nir.Linear(weight.astype(np.float32), metadata=about)
+    return nir.Affine(weight.astype(np.float32), bias.astype(np.float32), metadata=about)
+
+
+def add_recurrence(nodes: dict, edges: list, layer: Layer, neuron: str, dt: float) -> None:
+    """The cycle neuron - (Delay -) Linear - neuron."""
+    if layer.weight_rec is None:
+        return
+    recurrent = f"recurrent_{layer.index}"
+    nodes[recurrent] = nir.Linear((np.asarray(layer.weight_rec) / WEIGHT_ONE).astype(np.float32))
+    source = add_delay(nodes, edges, f"recurrent_delay_{layer.index}", neuron, layer.delay_rec, dt)
+    edges += [(source, recurrent), (recurrent, neuron)]
+
+
+def add_delay(nodes: dict, edges: list, name: str, source: str, steps: np.ndarray | None, dt: float) -> str:
+    """A Delay [s] behind ``source``; returns its name, or ``source`` where all delays are 0."""
+    if steps is None or not np.any(steps):
+        return source
+    nodes[name] = nir.Delay(np.asarray(steps) * dt)
+    edges.append((source, name))
+    return name
+
+
+def from_nir(graph: nir.NIRGraph) -> NetDescription:
+    """The network of an exact graph.
+
+    Raises
+    ------
+    FormatError
+        If the graph was not written by :func:`to_nir`. Names node and rule.
+    """
+    kind = graph.metadata.get("format")
+    cure = "The portable graph holds other neurons: run it in a NIR framework."
+    require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)
+    dt = float(graph.metadata["dt"])
+    layers = []
+    for name, node in graph.nodes.items():
+        if not name.startswith("weight_"):
+            continue
+        index = int(node.metadata["layer_index"])
+        kind, shape = str(node.metadata["kind"]), tuple(int(n) for n in node.metadata["shape"])
+        require(name == f"weight_{index}", f"NIR node {name}", f"be weight_{index}, as its metadata say", name, error=FormatError)
+        neuron = graph.nodes.get(f"neuron_{index}")
+        steps = {}
+        for key, delay in (("delay", f"delay_{index}"), ("delay_rec", f"recurrent_delay_{index}")):
+            if delay in graph.nodes:
+                steps[key] = np.rint(graph.nodes[delay].delay / dt).astype(np.int32)
+        recurrent = graph.nodes.get(f"recurrent_{index}")
+        size = int(np.prod(shape))
+        layers.append(
+            Layer(
+                index,
+                kind,
+                shape,
+                size if kind == "input" else node.weight.shape[1],
+                weight=None if kind == "average" else _counts(_weight(node, kind)),
+                weight_rec=None if recurrent is None else _counts(recurrent.weight),
+                bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
+                neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
+                **steps,
+            )
+        )
+    return NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
+
+
+def _weight(node: nir.NIRNode, kind: str) -> np.ndarray:
+    if kind != "input":
+        return node.weight
+    return np.atleast_1d(node.scale[0] if isinstance(node, nir.Scale) else node.weight[0, 0])
+
+
+def _counts(values: np.ndarray) -> np.ndarray:
+    return np.rint(np.asarray(values, np.float64) * WEIGHT_ONE).astype(np.int32)
+
+
+def same(a: NetDescription, b: NetDescription) -> bool:
+    """Whether two networks do the same: layers that compute, weights, delays, neurons, seeds."""
+    if len(a.active) != len(b.active):
+        return False
+    return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))
+
+
+def _same_layer(x: Layer, y: Layer) -> bool:
+    arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
+    if (x.index, x.kind, x.shape, x.inputs) != (y.index, y.kind, y.shape, y.inputs):
+        return False
+    if not all(np.array_equal(_or_zero(getattr(x, k)), _or_zero(getattr(y, k))) for k in arrays):
+        return False
+    if x.neuron is None or y.neuron is None:
+        return x.neuron is y.neuron
+    steps = [(n.step.dt, n.step.substeps, n.step.v_unit, n.step.v_in_max, n.seed) for n in (x.neuron, y.neuron)]
+    wide = [{k: np.broadcast_to(v, (x.size,)) for k, v in n.step.device.as_dict().items()} for n in (x.neuron, y.neuron)]
+    return steps[0] == steps[1] and all(np.array_equal(wide[0][k], wide[1][k]) for k in wide[0])
+
+
+def _or_zero(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None or not np.any(values) else np.asarray(values)

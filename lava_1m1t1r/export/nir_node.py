@@ -1,0 +1,64 @@
+"""The exact 1M1T1R neuron as a node of NIR. Importing this module makes it known to :func:`nir.read`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import missing
+from ..params import DeviceParams
+from ..program import StepParams
+
+try:
+    import nir
+except ImportError as error:
+    raise missing("nir", "nir", "The NIR target") from error
+
+FIELDS = tuple(f.name for f in dataclasses.fields(DeviceParams))
+
+
+@dataclass(eq=False)
+class M1T1RNode(nir.NIRNode):
+    """A layer of 1M1T1R neurons: the equations of :mod:`lava_1m1t1r.dynamics` with SI parameters, and the step they were made for.
+
+    Input: synaptic input in units of ``v_unit``. Output: spikes.
+    """
+
+    device: dict  # DeviceParams by name, (N,) float64 each, SI units
+    dt: float  # network step [s]
+    substeps: int
+    v_unit: float  # [V]
+    v_in_max: float  # [V]
+    seed: int  # of stochastic neurons
+    layer_index: int  # completes the seed
+
+    def __post_init__(self) -> None:
+        self.device = {name: np.asarray(self.device[name], np.float64) for name in FIELDS}
+        shape = np.array(self.device["mu"].shape)
+        self.input_type, self.output_type = {"input": shape}, {"output": shape}
+
+    @classmethod
+    def of(cls, step: StepParams, size: int, seed: int, layer_index: int, **metadata: Any) -> M1T1RNode:
+        """The node of ``size`` neurons; every parameter as an array of full size."""
+        device = {name: np.broadcast_to(np.asarray(getattr(step.device, name), np.float64), (size,)).copy() for name in FIELDS}
+        return cls(device, step.dt, step.substeps, step.v_unit, step.v_in_max, int(seed), int(layer_index), metadata=metadata)
+
+    @property
+    def step(self) -> StepParams:
+        """Parameters as this library holds them: numbers where all neurons agree."""
+        values = {name: float(v[0]) if np.all(v == v[0]) else v for name, v in self.device.items()}
+        return StepParams(DeviceParams(**values), float(self.dt), int(self.substeps), float(self.v_unit), float(self.v_in_max))
+
+
+def _register() -> None:
+    # nir 1.0.8 keeps a closed list of nodes and no way to add to it.
+    known = vars(nir.ir)["__all_ir"]
+    if M1T1RNode.__name__ not in known:
+        known.append(M1T1RNode.__name__)
+    setattr(nir.ir, M1T1RNode.__name__, M1T1RNode)
+
+
+_register()

@@ -1,0 +1,176 @@
+"""The portable NIR graph: CubaLIF neurons fitted to the 1M1T1R neurons, and our own run of the same graph to compare others with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import nir
+import numpy as np
+
+from ..fast import FastNetwork
+from ..netx.description import WEIGHT_ONE, NetDescription
+from . import nir_exact
+from .cuba_fit import CubaFit, distance, fit, run_cuba
+
+PORTABLE = "lava_1m1t1r portable"
+
+
+class Portable(NamedTuple):
+    """A fitted network."""
+
+    graph: nir.NIRGraph
+    fits: dict[int, CubaFit]  # by layer index
+    loss: dict[str, Any]  # measured on the frames
+
+
+def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, seed: int = 0) -> Portable:
+    """Fit each layer of neurons under the inputs that it has in the exact network, then measure the whole.
+
+    Parameters
+    ----------
+    net : NetDescription
+        Of 1M1T1R neurons.
+    frames : (B, T, C) int
+        Samples on which to fit and to measure.
+    delays : bool
+        Whether to write Delay nodes; few NIR frameworks read them. Left out, their loss is in the measured one.
+    seed : int
+        Of the search.
+    """
+    if not delays:
+        net = dataclasses.replace(net, layers=tuple(dataclasses.replace(x, delay=None, delay_rec=None) for x in net.layers))
+    exact = FastNetwork(net).run(frames, record="all", threads=1)
+    fits, losses, received = {}, {}, np.asarray(frames, np.int64)
+    for layer, record in zip(net.active, exact.layers, strict=True):
+        if layer.neuron is not None:
+            a_in = _forward(layer, received) + _recurrent(layer, record.spikes)
+            fits[layer.index], losses[f"layer {layer.index}"] = fit(a_in / WEIGHT_ONE, record.spikes, seed)
+        received = record.out.astype(np.int64)
+    graph = _graph(net, fits, losses)
+    return Portable(graph, fits, {"of each layer under its true input (0 equal, 1 silence)": losses} | _measure(net, fits, frames, exact))
+
+
+def _forward(layer: Any, received: np.ndarray) -> np.ndarray:
+    """Weighted sums (B, T, N) of a layer's input, with its bias [counts]."""
+    if layer.kind == "average":
+        total = received.reshape(*received.shape[:2], layer.size, -1).sum(axis=3)
+    elif layer.kind == "input":
+        total = received * int(layer.weight[0])
+    else:
+        total = received @ np.asarray(layer.weight, np.int64).T
+    return total + (0 if layer.bias is None else np.asarray(layer.bias))
+
+
+def _recurrent(layer: Any, spikes: np.ndarray) -> np.ndarray:
+    if layer.weight_rec is None:
+        return np.zeros((1, 1, 1), np.int64)
+    return delayed(spikes, layer.delay_rec, 1) @ np.asarray(layer.weight_rec, np.int64).T
+
+
+def delayed(spikes: np.ndarray, steps: np.ndarray | None, more: int) -> np.ndarray:
+    """Spikes (B, T, N), each neuron's later by its ``steps`` and ``more``."""
+    out = np.zeros(spikes.shape, np.int64)
+    for n in range(spikes.shape[2]):
+        d = more + (0 if steps is None else int(steps[n]))
+        if d < spikes.shape[1]:
+            out[:, d:, n] = spikes[:, : spikes.shape[1] - d, n]
+    return out
+
+
+def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray) -> list[np.ndarray]:
+    """Run the fitted network (B, T, C) as NIR frameworks do: spikes pass forward within a step, around a cycle in the next.
+
+    Returns
+    -------
+    list of (B, T, N)
+        Spikes of every layer of neurons, and the sums of a readout [units].
+    """
+    outputs, received = [], np.asarray(frames, np.float64)
+    for layer in net.active:
+        total = _forward(layer, received) / WEIGHT_ONE
+        if layer.neuron is None:
+            outputs.append(total)
+            continue
+        f = fits[layer.index]
+        if layer.weight_rec is None:
+            spike = np.empty(total.shape, np.int8)
+            run_cuba(total, *f, spike)
+        else:
+            spike = _run_recurrent(layer, f, total)
+        outputs.append(spike)
+        received = delayed(spike, layer.delay, 0)
+    return outputs
+
+
+def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
+    batch, steps, size = total.shape
+    past = np.zeros((batch, steps + 64, size))  # 64 steps of silence come first
+    i, v = np.zeros((batch, size)), np.zeros((batch, size))
+    weight = np.asarray(layer.weight_rec).T / WEIGHT_ONE
+    back = 1 + (np.zeros(size, int) if layer.delay_rec is None else np.asarray(layer.delay_rec))
+    for t in range(steps):
+        i = f.alpha * i + total[:, t] + f.bias + past[:, t + 64 - back, np.arange(size)] @ weight
+        v = f.beta * v + i
+        past[:, t + 64] = v > f.threshold
+        v[v > f.threshold] = 0.0
+    return past[:, 64:].astype(np.int8)
+
+
+def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Any) -> dict[str, Any]:
+    """The free-running fitted network against the exact one."""
+    outputs = run_portable(net, fits, frames)
+    layers = [(x, o, r) for x, o, r in zip(net.active, outputs, exact.layers, strict=True) if x.neuron is not None]
+    loss: dict[str, Any] = {}
+    distances, ratios = {}, {}
+    for depth, (layer, spike, record) in enumerate(layers):
+        moved = delayed(spike, None, depth)  # the exact network takes a step a layer
+        distances[f"layer {layer.index}"] = distance(moved, record.spikes)
+        ratios[f"layer {layer.index}"] = float(spike.sum() / max(1, int(record.spikes.sum())))
+    loss["of each layer in the running network"] = distances
+    loss["spikes, portable / exact"] = ratios
+    ours = np.argmax(outputs[-1].sum(axis=1, dtype=np.float64), axis=1)
+    theirs = np.argmax(exact.out.sum(axis=1, dtype=np.int64), axis=1)
+    loss["samples with the same largest output"] = f"{int((ours == theirs).sum())} of {len(ours)}"
+    return loss
+
+
+def _graph(net: NetDescription, fits: dict[int, CubaFit], losses: dict[str, float]) -> nir.NIRGraph:
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
+    edges: list[tuple[str, str]] = []
+    before = "input"
+    for layer in net.active:
+        weight = f"weight_{layer.index}"
+        edges.append((before, weight))
+        before = weight
+        if layer.neuron is None:
+            nodes[weight] = nir_exact.synapse(layer)
+            continue
+        f = fits[layer.index]
+        nodes[weight] = nir_exact.synapse(layer, f.bias)
+        neuron = f"neuron_{layer.index}"
+        nodes[neuron] = _node(layer, f, net.dt, losses[f"layer {layer.index}"])
+        edges.append((weight, neuron))
+        nir_exact.add_recurrence(nodes, edges, layer, neuron, net.dt)
+        before = nir_exact.add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)
+    nodes["output"] = nir.Output(np.array([net.outputs]))
+    edges.append((before, "output"))
+    return nir.NIRGraph(nodes, edges, metadata={"format": PORTABLE, "dt": net.dt, "integration": "forward Euler with dt"})
+
+
+def _node(layer: Any, f: CubaFit, dt: float, loss: float) -> nir.CubaLIF:
+    full = lambda value: np.full(layer.size, value, np.float64)  # noqa: E731
+    step = layer.neuron.step
+    exact = {name: full(value) for name, value in step.device.as_dict().items()}
+    exact |= {"substeps": step.substeps, "v_unit": step.v_unit, "v_in_max": step.v_in_max, "seed": layer.neuron.seed}
+    # r and w_in make forward Euler with dt add the input as it is: what snnTorch asks for.
+    return nir.CubaLIF(
+        tau_syn=full(dt / (1 - f.alpha)),
+        tau_mem=full(dt / (1 - f.beta)),
+        r=full(1 / (1 - f.beta)),
+        v_leak=full(0.0),
+        v_threshold=full(f.threshold),
+        v_reset=full(0.0),
+        w_in=full(1 / (1 - f.alpha)),
+        metadata={"1m1t1r": exact, "dt": dt, "fit_loss": loss},
+    )

@@ -1,0 +1,94 @@
+"""Deployment to NIR: the exact graph, and on request a portable one whose loss is measured."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+
+from ..fast import FastNetwork
+from ..netx.description import NetDescription
+from . import nir_exact, rules
+from .nir_portable import to_portable
+from .output import check_folder, write_folder
+from .plan import description, shape_of
+from .report import Report, VerificationError
+
+EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
+
+
+def deploy_nir(
+    net: str | os.PathLike | NetDescription,
+    out_dir: str | os.PathLike,
+    *,
+    frames: Any = None,
+    portable: bool = True,
+    delays: bool = True,
+    seed: int = 0,
+) -> Report:
+    """Write ``exact.nir``, read it back and compare; write ``portable.nir`` of fitted CubaLIF neurons.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        Network of 1M1T1R neurons.
+    out_dir : path
+        New, empty, or a former export.
+    frames : (B, T, C) int, optional
+        Samples for the fit and its loss. Left out, random spikes at 20 Hz a channel stand in: a fit for the file, not for its task.
+    portable : bool
+        Whether to write ``portable.nir`` too.
+    delays : bool
+        Whether ``portable.nir`` has Delay nodes, which many frameworks do not read. The loss is that of the graph that is written.
+    seed : int
+        Of the search and of the random spikes.
+
+    Returns
+    -------
+    Report
+    """
+    check_folder(out_dir)
+    net = description(net)
+    rules.check(net, rules.INTEGERS)
+    exact = nir_exact.to_nir(net)
+    files = {EXACT_FILE: _file(exact)}
+    back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))
+    if not nir_exact.same(net, back):
+        raise VerificationError("The exact graph read back is not the network.")
+    notes = [
+        f"{EXACT_FILE} holds a custom node, M1T1RNode: import lava_1m1t1r.export.nir_node before nir.read.",
+        f"Each layer's spikes take one step of dt ({net.dt:g} s) beyond what Delay nodes say; dt is in the metadata.",
+    ]
+    facts: dict[str, Any] = {"network step [s]": net.dt, "nodes": len(exact.nodes), "exact graph read back": "equal"}
+    drawn = frames is None
+    if drawn:
+        frames = (np.random.default_rng(seed).random((8, 200, net.inputs)) < 20 * net.dt).astype(np.uint8)
+    frames = np.asarray(frames)
+    frames = frames[None] if frames.ndim == 2 else frames
+    ours, theirs = (FastNetwork(x).run(frames, threads=1).out for x in (net, back))
+    if not np.array_equal(ours, theirs):
+        raise VerificationError("The exact graph read back gives other spikes than the network.")
+    facts["its output on the frames"] = f"equal in {ours.size} values"
+    if portable:
+        fitted = to_portable(net, frames, delays, seed)
+        files[PORTABLE_FILE] = _file(fitted.graph)
+        facts |= {f"portable, distance {key}" if key.startswith("of ") else f"portable, {key}": v for key, v in fitted.loss.items()}
+        source = "random spikes at 20 Hz a channel, because no frames were given" if drawn else f"{len(frames)} given samples"
+        notes += [
+            f"{PORTABLE_FILE} is another neuron (no residue, no latch, no saturation of the input, no noise), fitted on {source}.",
+            "Its constants assume forward Euler with dt. Its spikes come a step a layer earlier than the network's.",
+        ]
+        has_delays = any(x.delay is not None or x.delay_rec is not None for x in net.active)
+        if has_delays:
+            notes.append("It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay." if delays else "Its delays are left out.")
+    return Report("nir", shape_of(net), Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+
+
+def _file(graph: nir.NIRGraph) -> bytes:
+    buffer = io.BytesIO()
+    nir.write(buffer, graph)
+    return buffer.getvalue()
