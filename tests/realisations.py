@@ -276,6 +276,30 @@ def by_c(drawn: Drawn) -> list[Seen]:
     return seen
 
 
+def by_rtl(drawn: Drawn) -> list[Seen]:
+    """The exported Verilog, simulated by Icarus."""
+    from lava_1m1t1r.export import rtl_target
+
+    steps = len(drawn.frames)
+    with TemporaryDirectory() as folder:
+        where = Path(folder) / "rtl"
+        rtl_target.deploy_rtl(described(drawn), where)
+        tokens = [token for frame in drawn.frames for token in [*np.flatnonzero(frame), -1]]
+        (where / "frames.txt").write_text("\n".join(map(str, [*tokens, -2])) + "\n")
+        sources = sorted(path.name for path in where.glob("*.v"))
+        for command in (["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *sources], ["vvp", "-n", "bench.vvp", "+states"]):
+            subprocess.run(command, cwd=where, check=True, capture_output=True, timeout=100)
+        rows = np.array((where / "states.txt").read_text().split("end\n")[0].split(), np.int64).reshape(-1, 6)
+    seen = []
+    for k, layer in enumerate(drawn.layers):
+        size = len(layer.weight)
+        # layer, neuron, spike, filament, residue, gate; a few further frames flush the pipeline
+        own = rows[rows[:, 0] == k][: steps * size].reshape(steps, size, 6)
+        assert np.array_equal(own[0, :, 1], np.arange(size))
+        seen.append(Seen(spike=own[..., 2], filament=own[..., 3], residue=own[..., 4], gate=own[..., 5]))
+    return seen
+
+
 @dataclass(frozen=True)
 class Realisation:
     """How to run a network some way, and what that way cannot do."""
@@ -299,4 +323,11 @@ REALISATIONS: dict[str, Realisation] = {
     "Lava graph in process": Realisation(by_lava_in_process, **_LAVA),
     "Lava graph in its runtime": Realisation(by_lava, only=("stochastic", "everything"), **_LAVA),
     "C": Realisation(by_c, modules=("lava_1m1t1r.export.c_target",), tools=("gcc",)),
+    "RTL": Realisation(
+        by_rtl,
+        only=("everything",),
+        marks=("hdl",),
+        modules=("lava_1m1t1r.export.rtl_target",),
+        tools=("iverilog",),
+    ),
 }
