@@ -36,7 +36,7 @@ class Sink(NamedTuple):
     kinds: np.ndarray  # (capacity,) SPIKE or TURN_ON
 
 
-@numba.njit
+@numba.njit(error_model="numpy")
 def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
     """Write down an event."""
     if cell.events < sink.times.size:
@@ -45,14 +45,14 @@ def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
     cell.events += 1
 
 
-@numba.njit
+@numba.njit(error_model="numpy")
 def between(a: float, da: float, b: float, db: float, h: float, u: float) -> float:
     """Cubic with values and slopes of both ends, at share ``u`` of the step ``h``."""
     w = 1.0 - u
     return w * w * ((1.0 + 2.0 * u) * a + u * h * da) + u * u * ((3.0 - 2.0 * u) * b - w * h * db)
 
 
-@numba.njit
+@numba.njit(error_model="numpy")
 def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -> float:
     """Share of the step at which the cubic of :func:`between` passes ``level``, by bisection."""
     low, high = 0.0, 1.0
@@ -65,7 +65,7 @@ def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -
     return 0.5 * (low + high)
 
 
-@numba.njit
+@numba.njit(error_model="numpy")
 def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: float, node: float, v_in: float, p: Any) -> None:
     """Write sample ``k`` of device ``n``."""
     for i in range(sink.wanted.size):
@@ -87,7 +87,7 @@ def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: fl
         sink.samples[i, k, n] = value
 
 
-@numba.njit
+@numba.njit(error_model="numpy")
 def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float, v_in: float, p: Any) -> None:
     """Book the energies of one step that has just been taken; advance the output node.
 

@@ -18,7 +18,7 @@ _DERIVED = ["per_v0", "field_scale", "field_shift", "field_tail", "per_c", "off_
 CONSTANTS = np.dtype([(name, np.float64) for name in _FIELDS + _DERIVED])
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def prepare(p: Any) -> None:
     """Fill in the derived constants of one record; again whenever ``mu`` or ``v0`` of a new cycle have been drawn."""
     p.per_v0 = 1.0 / p.v0
@@ -40,13 +40,13 @@ def constants(p: DeviceParams, n: int) -> np.ndarray:
     return table
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _prepare_all(table: np.ndarray) -> None:
     for n in range(table.size):
         prepare(table[n])
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _field(d: float, p: Any) -> float:
     # v_ref sinh(d/v0) / sinh(v_ref/v0) with one exponential. Beyond v_ref/v0 = 350 the second term has underflowed: leave it out.
     if p.per_v0 == 0.0 or d == 0.0:
@@ -55,17 +55,17 @@ def _field(d: float, p: Any) -> float:
     return p.field_scale * (rise - p.field_tail / rise if p.field_tail > 0.0 else rise)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _positive(x: float) -> float:
     return max(x, 0.0)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _growth(drive: float, x: float, p: Any) -> float:
     return p.mu * drive / (p.alpha + abs(1.0 - x))
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def resistance(x: float, p: Any) -> float:
     """Memristor resistance R_d [ohm] at total length x, eq. (S4)."""
     # exp - 1 and not expm1, which is slow: rounding leaves r_off * 1e-18, far below r_on.
@@ -73,12 +73,12 @@ def resistance(x: float, p: Any) -> float:
     return p.r_on * u + p.off_scale * (exp((1.0 - u) * p.per_lam) - 1.0)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _charging(x: float, p: Any) -> float:
     return p.per_c / resistance(x, p)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _draining(p: Any) -> float:
     return p.drain
 
@@ -86,5 +86,5 @@ def _draining(p: Any) -> float:
 COMPILED = DeviceArithmetic(_field, _positive, _growth, _charging, _draining)
 """The number system :data:`.arithmetic.DEVICE`, reading constants that were computed once: three times its speed."""
 
-flow = numba.njit(dynamics.flow)
-field = numba.njit(dynamics.field)
+flow = numba.njit(dynamics.flow, error_model="numpy")
+field = numba.njit(dynamics.field, error_model="numpy")

@@ -79,7 +79,7 @@ def fit(
     span: float = 3.0,
     search: int = 0,
     seed: int = 0,
-    rtol: float = 1e-4,
+    rtol: float = 3e-5,
     progress: bool = False,
 ) -> Fit:
     """Fit ``free`` parameters of ``p`` to measurements, in their logarithms.

@@ -38,7 +38,7 @@ class Control(NamedTuple):
     max_step: float  # s
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _slopes(s: State, v_in: float, p: Any) -> State:
     f = flow(s, field(s, v_in, p, COMPILED), v_in, p, COMPILED)
     return State(
@@ -48,17 +48,12 @@ def _slopes(s: State, v_in: float, p: Any) -> State:
     )
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _moved(s: State, a: float, k: State) -> State:
     return State(s.filament + a * k.filament, s.residue + a * k.residue, s.gate + a * k.gate)
 
 
-@numba.njit
-def _share(e: float, a: float, b: float, c: Control) -> float:
-    return abs(e) / (c.atol + c.rtol * max(abs(a), abs(b)))
-
-
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _attempt(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tuple:
     """One step of the pair 3(2): new state, its slopes, and the error as a share of what is allowed."""
     k2 = _slopes(_moved(s, 0.5 * h, k1), v_in, p)
@@ -71,21 +66,22 @@ def _attempt(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> 
     )
     k4 = _slopes(new, v_in, p)
     e1, e2, e3, e4 = -5.0 / 72.0 * h, h / 12.0, h / 9.0, -h / 8.0
-    error = max(
-        _share(e1 * k1.filament + e2 * k2.filament + e3 * k3.filament + e4 * k4.filament, s.filament, new.filament, c),
-        _share(e1 * k1.residue + e2 * k2.residue + e3 * k3.residue + e4 * k4.residue, s.residue, new.residue, c),
-        _share(e1 * k1.gate + e2 * k2.gate + e3 * k3.gate + e4 * k4.gate, s.gate, new.gate, c),
-    )
+    # Both lengths share one scale, that of their sum: it is x that counts.
+    filament = e1 * k1.filament + e2 * k2.filament + e3 * k3.filament + e4 * k4.filament
+    residue = e1 * k1.residue + e2 * k2.residue + e3 * k3.residue + e4 * k4.residue
+    gate = e1 * k1.gate + e2 * k2.gate + e3 * k3.gate + e4 * k4.gate
+    length = max(abs(filament), abs(residue)) / (c.atol + c.rtol * (new.filament + new.residue))
+    error = max(length, abs(gate) / (c.atol + c.rtol * max(abs(s.gate), abs(new.gate))))
     return new, k4, error
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _stretch(error: float) -> float:
     """Factor on the step for the next one, from the error of a method of third order."""
     return 0.9 * exp(-log(error) / 3.0)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _land(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tuple:
     """Shorten the step until it ends with x = 1 (regula falsi, Illinois): step, state, slopes."""
     low, high = 0.0, h
@@ -105,7 +101,7 @@ def _land(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tup
     return middle, new, k4
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
     """State after ``h`` seconds with x held at its limit."""
     f = flow(s, 0.0, v_in, p, COMPILED)
@@ -117,14 +113,14 @@ def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
     return State(p.x_max - residue, residue, gate)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _surplus(s: State, v_in: float, p: Any) -> float:
     """How fast x would grow beyond its limit [1/s]; negative: the filament lets go."""
     k = _slopes(s, v_in, p)
     return k.filament + k.residue
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
     """One step of the closed regime: its length, state, whether the filament let go at its end."""
     f = flow(s, 0.0, v_in, p, COMPILED)
@@ -150,7 +146,7 @@ def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
     return middle, new, True
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
     """Draw the next filament: its growth rate and its field sensitivity."""
     cell.ruptured = False
@@ -161,12 +157,12 @@ def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
         prepare(p)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _first_step(k: State, loss: float) -> float:
     return 0.03 / (loss + abs(k.filament) + abs(k.residue))
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _shaken(new: State, s: State, cell: Any, p: Any) -> State:
     """Add the noise N1, N2 of eqs. (S12), (S13): Gaussian with variance ``sigma |dx|`` of this step's drift."""
     filament = new.filament + sqrt(p.sigma1 * abs(new.filament - s.filament)) * normal(cell)
@@ -175,7 +171,7 @@ def _shaken(new: State, s: State, cell: Any, p: Any) -> State:
     return State(min(max(filament, 0.0), p.x_max - residue), residue, new.gate)
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
     """Integrate one device over one piece of constant input."""
     s = State(cell.filament, cell.residue, cell.gate)
@@ -186,8 +182,8 @@ def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: floa
     if cell.closed and _surplus(s, v_in, p) < 0.0:
         cell.closed = False
         cell.ruptured = True
-    loss = flow(s, 0.0, v_in, p, COMPILED).gate.loss
-    step = min(_first_step(k1, max(loss, p.gamma1)), cell.step) if cell.step > 0.0 else _first_step(k1, max(loss, p.gamma1))
+    step = _first_step(k1, p.gamma1)
+    step = min(step, cell.step) if cell.step > 0.0 else step
     shortest = 1e-15 * t_end
     last = 0.0
     while t_end - t > shortest:
@@ -259,7 +255,7 @@ def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: floa
     cell.filament, cell.residue, cell.gate, cell.step = s.filament, s.residue, s.gate, step
 
 
-@numba.njit
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarray, c: Control, sink: Sink, n: int) -> None:
     column = n if volts.shape[1] > 1 else 0
     cell.ruptured = True  # the first filament is a new one

@@ -97,7 +97,7 @@ QUANTITIES = {
 mean inter-spike interval [s]; how much earlier in its pulse the second pulse's turn-on comes than the first one's [s]."""
 
 
-def predicted(p: DeviceParams, m: Measurement, rtol: float = 1e-4) -> float:
+def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     """Return what the device ``p`` gives for the row ``m``, without noise."""
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
     trace = simulate(m.device(quiet), m.stimulus(), record="events", seed=0, rtol=rtol)

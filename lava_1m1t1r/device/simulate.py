@@ -29,7 +29,7 @@ def simulate(
     record: str | Iterable[str] = RECORDED,
     *,
     start: tuple[Any, Any, Any] = (0.0, 0.0, 0.0),
-    rtol: float = 1e-4,
+    rtol: float = 3e-5,
     max_step: float = inf,
     first: int = 0,
 ) -> Trace:
