@@ -129,27 +129,3 @@ def _weight(node: nir.NIRNode, kind: str) -> np.ndarray:
 
 def _counts(values: np.ndarray) -> np.ndarray:
     return np.rint(np.asarray(values, np.float64) * WEIGHT_ONE).astype(np.int32)
-
-
-def same(a: NetDescription, b: NetDescription) -> bool:
-    """Whether two networks do the same: layers that compute, weights, delays, neurons, seeds."""
-    if len(a.active) != len(b.active):
-        return False
-    return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))
-
-
-def _same_layer(x: Layer, y: Layer) -> bool:
-    arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
-    if (x.index, x.kind, x.shape, x.inputs) != (y.index, y.kind, y.shape, y.inputs):
-        return False
-    if not all(np.array_equal(_or_zero(getattr(x, k)), _or_zero(getattr(y, k))) for k in arrays):
-        return False
-    if x.neuron is None or y.neuron is None:
-        return x.neuron is y.neuron
-    steps = [(n.step.dt, n.step.substeps, n.step.v_unit, n.step.v_in_max, n.seed) for n in (x.neuron, y.neuron)]
-    wide = [{k: np.broadcast_to(v, (x.size,)) for k, v in n.step.device.as_dict().items()} for n in (x.neuron, y.neuron)]
-    return steps[0] == steps[1] and all(np.array_equal(wide[0][k], wide[1][k]) for k in wide[0])
-
-
-def _or_zero(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(0) if values is None or not np.any(values) else np.asarray(values)

@@ -131,6 +131,9 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
     loss["spikes, portable / exact"] = ratios
     ours = np.argmax(outputs[-1].sum(axis=1, dtype=np.float64), axis=1)
     theirs = np.argmax(exact.out.sum(axis=1, dtype=np.int64), axis=1)
+    silent = [f"layer {layer.index}" for layer, _, record in layers if not record.spikes.any()]
+    if silent:
+        loss["layers that are silent on these frames, and so not fitted"] = ", ".join(silent)
     loss["samples with the same largest output"] = f"{int((ours == theirs).sum())} of {len(ours)}"
     return loss
 

@@ -15,7 +15,7 @@ from ..netx.description import NetDescription
 from . import nir_exact, rules
 from .nir_portable import to_portable
 from .output import check_folder, write_folder
-from .plan import description, shape_of
+from .plan import description, same, shape_of
 from .report import Report, VerificationError
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
@@ -57,7 +57,7 @@ def deploy_nir(
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))
-    if not nir_exact.same(net, back):
+    if not same(net, back):
         raise VerificationError("The exact graph read back is not the network.")
     notes = [
         f"{EXACT_FILE} holds a custom node, M1T1RNode: import lava_1m1t1r.export.nir_node before nir.read.",

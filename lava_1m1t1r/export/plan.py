@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import noise
 from ..netx import schema
-from ..netx.description import Layer, NetDescription
+from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, FixedProgram
 
 
@@ -156,3 +156,33 @@ def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
     weight = np.asarray(weight, np.int64)
     shift = int(np.all(weight % 2 == 0))
     return np.ascontiguousarray((weight >> shift).astype(np.int8)), shift
+
+
+def same(a: NetDescription, b: NetDescription) -> bool:
+    """Whether two networks do the same: layers that compute, weights, delays, neurons, seeds. No delay equals delays of 0."""
+    if len(a.active) != len(b.active):
+        return False
+    return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))
+
+
+def _same_layer(x: Layer, y: Layer) -> bool:
+    arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
+    if (x.index, x.kind, x.shape, x.inputs) != (y.index, y.kind, y.shape, y.inputs):
+        return False
+    return all(np.array_equal(_none_if_zero(getattr(x, k)), _none_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
+
+
+def _same_neuron(x: Layer, y: Layer) -> bool:
+    a, b = x.neuron, y.neuron
+    if not isinstance(a, M1T1RNeuron) or not isinstance(b, M1T1RNeuron):
+        return type(a) is type(b) and (
+            a is None or all(np.all(np.equal(u, v)) for u, v in zip(vars(a).values(), vars(b).values(), strict=True))
+        )
+    if any(getattr(a.step, k) != getattr(b.step, k) for k in ("dt", "substeps", "v_unit", "v_in_max")) or a.seed != b.seed:
+        return False
+    devices = zip(a.step.device.as_dict().values(), b.step.device.as_dict().values(), strict=True)
+    return all(np.all(np.equal(u, v)) for u, v in devices)
+
+
+def _none_if_zero(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None or not np.any(values) else np.asarray(values)

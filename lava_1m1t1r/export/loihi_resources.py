@@ -1,0 +1,171 @@
+"""What a network needs of a Loihi-style chip: per layer, against the limits of :mod:`.loihi_limits`, and a mapping onto cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..budget import budget
+from ..netx.description import Layer, M1T1RNeuron, NetDescription
+from . import loihi_limits as limits
+from .loihi_limits import Limit
+
+CUBA_STATE_BITS = {"current": 24, "voltage": 24}
+
+
+@dataclass(frozen=True)
+class LayerResources:
+    """Needs of one layer. N neurons; synapses are those with a weight other than 0."""
+
+    index: int
+    kind: str
+    neurons: int
+    fan_in: int
+    """Most synapses onto a neuron."""
+    fan_out: int
+    """Most synapses from a neuron of this layer, to the next layer and to itself."""
+    axons_in: int
+    """Sources of spikes: inputs, and the layer's own neurons where recurrent."""
+    axons_out: int
+    """Neurons whose spikes leave: a neuron that feeds the next layer and its own counts twice."""
+    synapses: int
+    synapse_bits: int
+    """Weights of 8 bits; with their 6-bit delays where the layer before it, or itself, has delays. Indices are left out: not public."""
+    state_bits: int
+    """Per neuron."""
+    constant_bits: int
+    """Per neuron where neurons differ, per layer where they do not."""
+    table_bits: int
+    """Per layer."""
+    operations: int
+    """Of a neuron and step; 0 for CUBA neurons, which need no microcode of ours."""
+    widest_bits: int
+    """Widest intermediate."""
+    largest_delay: int
+    cores: int
+    """Cores of the mapping."""
+    set_by: str
+    """What sets their number."""
+    cores_by: dict[str, int]
+    """Cores that each limit alone asks for."""
+
+
+def layer_resources(net: NetDescription) -> tuple[LayerResources, ...]:
+    """The needs of each layer that computes something."""
+    active = net.active
+    after = (*active[1:], None)
+    before = (None, *active[:-1])
+    return tuple(_resources(b, x, a) for b, x, a in zip(before, active, after, strict=True))
+
+
+def _matrix(layer: Layer) -> np.ndarray:
+    """Non-zero synapses (N, C)."""
+    if layer.kind == "average":
+        return np.repeat(np.eye(layer.size, dtype=bool), layer.inputs // layer.size, axis=1)
+    if layer.kind == "input":
+        return np.eye(layer.size, dtype=bool)
+    return np.asarray(layer.weight) != 0
+
+
+def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> LayerResources:
+    forward = _matrix(layer)
+    own = np.zeros((layer.size, 0), bool) if layer.weight_rec is None else np.asarray(layer.weight_rec) != 0
+    fan_in = int((forward.sum(axis=1) + own.sum(axis=1)).max())
+    fan_out = (0 if after is None else _matrix(after).sum(axis=0)) + (own.sum(axis=0) if own.shape[1] else 0)
+    delayed = [np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
+    bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
+    states, constants, tables, operations, widest = _neuron(layer)
+    axons_in = layer.inputs + own.shape[1]
+    axons_out = layer.size * (1 + bool(own.shape[1]))
+    cores_by = {
+        limits.NEURONS.name: -(-layer.size // limits.NEURONS.value),
+        limits.SYNAPSE_BITS.name: -(-sum(bits) // limits.SYNAPSE_BITS.value),
+        limits.AXONS_OUT.name: -(-axons_out // limits.AXONS_OUT.value),
+    }
+    set_by = max(cores_by, key=lambda name: cores_by[name])
+    delays = [0 if d is None else int(np.max(d)) for d in (layer.delay, layer.delay_rec)]
+    return LayerResources(
+        index=layer.index,
+        kind=layer.kind,
+        neurons=layer.size,
+        fan_in=fan_in,
+        fan_out=int(np.max(fan_out, initial=0)),
+        axons_in=axons_in,
+        axons_out=axons_out,
+        synapses=int(forward.sum() + own.sum()),
+        synapse_bits=sum(bits),
+        state_bits=states,
+        constant_bits=constants,
+        table_bits=tables,
+        operations=operations,
+        widest_bits=widest,
+        largest_delay=max(delays),
+        cores=max(1, cores_by[set_by]),
+        set_by=set_by,
+        cores_by=cores_by,
+    )
+
+
+def _neuron(layer: Layer) -> tuple[int, int, int, int, int]:
+    if not isinstance(layer.neuron, M1T1RNeuron):
+        return (0 if layer.neuron is None else sum(CUBA_STATE_BITS.values())), 0, 0, 0, 24
+    cost = budget(layer.neuron.step, layer.size)
+    constants, tables = sum(cost.constant_bits.values()), sum(cost.table_bits.values())
+    return sum(cost.state_bits.values()), constants, tables, sum(cost.operations.values()), cost.widest_bits
+
+
+def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int) -> list[dict[str, Any]]:
+    """Every limit and the layer that comes nearest to it.
+
+    Returns
+    -------
+    list of dict
+        ``limit``, ``value``, ``unit``, ``needed``, ``kept``, ``assumed``, ``source``, ``layer`` (None: the network).
+    """
+    rows = [_row(limits.CORES, sum(x.cores for x in layers), None, chips)]
+    for limit, needs in (
+        (limits.NEURONS, [-(-x.neurons // x.cores) for x in layers]),
+        (limits.AXONS_IN, [x.axons_in for x in layers]),
+        (limits.AXONS_OUT, [-(-x.axons_out // x.cores) for x in layers]),
+        (limits.SYNAPSE_BITS, [-(-x.synapse_bits // x.cores) for x in layers]),
+        (limits.DELAY, [x.largest_delay for x in layers]),
+        (limits.MULTIPLY_BITS, [x.widest_bits for x in layers]),
+        (limits.BIAS_BITS, [0 if x.bias is None else int(np.max(np.abs(x.bias))).bit_length() + 1 for x in net.active]),
+    ):
+        worst = int(np.argmax(needs))
+        rows.append(_row(limit, int(needs[worst]), layers[worst].index))
+    rows += [_row(limits.STATE_BITS, 24, None), _row(limits.WEIGHT_BITS, 8, None)]
+    return rows
+
+
+def _row(limit: Limit, needed: int, layer: int | None, times: int = 1) -> dict[str, Any]:
+    return {
+        "limit": limit.name,
+        "value": limit.value * times,
+        "unit": limit.unit,
+        "needed": needed,
+        "kept": needed <= limit.value * times,
+        "assumed": limit.assumed,
+        "source": limit.source,
+        "layer": layer,
+    }
+
+
+def table(layers: tuple[LayerResources, ...], rows: list[dict[str, Any]]) -> str:
+    """Both as plain text."""
+    columns = {"neurons": 8, "fan-in": 8, "fan-out": 8, "synapses": 10, "kbit": 8, "state": 7, "operations": 11, "cores": 6}
+    lines = [f"{'layer':<16}" + "".join(f"{name:>{width}}" for name, width in columns.items()) + "  set by"]
+    for x in layers:
+        numbers = (
+            f"{x.neurons:>8}{x.fan_in:>8}{x.fan_out:>8}{x.synapses:>10}{x.synapse_bits / 1e3:>8.0f}{x.state_bits:>7}{x.operations:>11}"
+        )
+        lines.append(f"{x.index:>3} {x.kind:<12}{numbers}{x.cores:>6}  {x.set_by}")
+    lines += ["", "kbit: synaptic memory of the layer. state: bits a neuron. operations: of a neuron and network step.", ""]
+    for row in rows:
+        where = "network" if row["layer"] is None else f"layer {row['layer']}"
+        mark = "kept  " if row["kept"] else "BROKEN"
+        basis = "assumed: " if row["assumed"] else ""
+        lines.append(f"{mark} {row['limit']}: needs {row['needed']:,} of {row['value']:,} {row['unit']} ({where}; {basis}{row['source']})")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,157 @@
+"""Deployment Loihi-style: a file that netx loads, a resource report, and a pack for those who hold Intel's extension."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import require
+from ..fast import FastNetwork
+from ..netx import schema
+from ..netx.description import M1T1RNeuron, NetDescription
+from ..program import PER_NEURON, SCALARS, TABLES, unpack
+from . import rules
+from .loihi_resources import layer_resources, table, verdicts
+from .output import check_folder, write_folder
+from .plan import description, same, shape_of
+from .report import Report, VerificationError, plain
+
+NET_FILE = "network.net"
+
+
+def deploy_loihi(
+    net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike, *, frames: Any = None, chips: int = 1, seed: int = 0
+) -> Report:
+    """Write ``network.net``, ``resources.txt`` and ``.json``, and the hand-off pack in ``handoff/``.
+
+    Nothing here has run on a chip, and nothing says how much energy or time it would take there.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        Layers of 1M1T1R or CUBA neurons.
+    out_dir : path
+        New, empty, or a former export.
+    frames : (B, T, C) int, optional
+        Stimulus of the golden traces. Left out, random spikes at 20 a second and channel (0.02 a step where the file states no step).
+    chips : int
+        Chips that the network may take; more are refused.
+    seed : int
+        Of the random stimulus.
+
+    Returns
+    -------
+    Report
+    """
+    check_folder(out_dir)
+    net = description(net)
+    rules.check(net, rules.LOIHI)
+    require(isinstance(chips, int) and chips > 0, "chips", "be a whole number > 0", chips)
+    layers = layer_resources(net)
+    rows = verdicts(net, layers, chips)
+    for row in rows:
+        where = f"{net.source or 'network'}" + ("" if row["layer"] is None else f": layer/{row['layer']}")
+        rule = f"keep to {row['value']} {row['unit']} ({'assumed; ' if row['assumed'] else ''}{row['source']})"
+        cure = "Use a smaller layer, fewer synapses, or more chips."
+        require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
+    shape = shape_of(net)
+    written = _net_file(net)
+    drawn = frames is None
+    if drawn:
+        frames = (np.random.default_rng(seed).random((2, 100, net.inputs)) < 20 * (net.dt or 1e-3)).astype(np.uint8)
+    frames = np.asarray(frames)
+    frames = frames[None] if frames.ndim == 2 else frames
+    files: dict[str, str | bytes] = {
+        NET_FILE: written,
+        "resources.txt": table(layers, rows),
+        "resources.json": _json({"network": shape, "chips": chips, "layers": [vars(x) for x in layers], "limits": rows}),
+    }
+    files |= {f"handoff/{name}": content for name, content in _pack(net, frames, shape).items()} | {f"handoff/{NET_FILE}": written}
+    facts: dict[str, Any] = {
+        "cores": sum(x.cores for x in layers),
+        "of": rows[0]["value"],
+        "neurons": sum(x.neurons for x in layers),
+        "synapses": sum(x.synapses for x in layers),
+        "synaptic memory [bits]": sum(x.synapse_bits for x in layers),
+        "largest fan-in": max(x.fan_in for x in layers),
+        "largest fan-out": max(x.fan_out for x in layers),
+        "limits kept": f"{len(rows)}, of which {sum(r['assumed'] for r in rows)} assumed (see resources.txt)",
+        f"{NET_FILE} read back": "equal",
+        "golden traces": f"{frames.shape[0]} samples of {frames.shape[1]} steps" + (", random spikes" if drawn else ""),
+    }
+    custom = [x.index for x in net.active if isinstance(x.neuron, M1T1RNeuron)]
+    notes = [
+        "Not run on a chip: the microcode's language and the chip's process models are not public. Energy is left out: none was measured.",
+        "The cores are counted from the limits alone; Intel's compiler may place layers otherwise.",
+    ]
+    if custom:
+        loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"
+        notes.append(f"Layers {', '.join(map(str, custom))} need microcode that is to be written (handoff/nc_model.py). {loader}.")
+    else:
+        notes.append("All neurons are CUBA: lava-dl's own netx loads the file too.")
+    return Report("loihi", shape, Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+
+
+def _net_file(net: NetDescription) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / NET_FILE
+        schema.write(path, net)
+        if not same(schema.read(path), net):
+            raise VerificationError(f"{NET_FILE} read back is not the network.")
+        return path.read_bytes()
+
+
+def _pack(net: NetDescription, frames: np.ndarray, shape: str) -> dict[str, str | bytes]:
+    package = resources.files(__package__.rpartition(".")[0])
+    run = FastNetwork(net).run(frames, record="all", threads=1)
+    traces: dict[str, np.ndarray] = {"frames": frames, "out": run.out}
+    for layer, record in zip(net.active, run.layers, strict=True):
+        if record.spikes is not None:
+            traces[f"layer_{layer.index}_spikes"] = record.spikes
+            traces |= {f"layer_{layer.index}_{name}": values for name, values in record.states.items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **traces)
+    skeleton = (package / "export" / "templates" / "nc_model.txt").read_text()
+    return {
+        "golden.npz": buffer.getvalue(),
+        "parameters.json": _json({f"layer_{x.index}": _parameters(x) for x in net.active if isinstance(x.neuron, M1T1RNeuron)}),
+        "process.py": (package / "proc" / "m1t1r" / "process.py").read_text(),
+        "models.py": (package / "proc" / "m1t1r" / "models.py").read_text(),
+        "fixed_point.md": (package / "FIXED_POINT.md").read_text(),
+        "nc_model.py": skeleton.replace("@VERSION@", __version__).replace("@SHAPE@", shape),
+    }
+
+
+def _parameters(layer: Any) -> dict[str, Any]:
+    """A layer's integers: constants (one number where all neurons agree), tables as columns, and where they come from in SI units."""
+    step = layer.neuron.step
+    p = step.fixed(layer.size)
+    constants = {}
+    for name in PER_NEURON:
+        values = np.asarray(getattr(p, name))
+        constants[name] = int(values[0]) if np.all(values == values[0]) else values
+    tables = {name: dict(zip(("base", "step", "exponent"), unpack(getattr(p, name)), strict=True)) for name in TABLES}
+    device = {name: str(value) if np.size(value) == 1 and np.isinf(value) else value for name, value in step.device.as_dict().items()}
+    return {
+        "neurons": layer.size,
+        "substeps": step.substeps,
+        "seed": layer.neuron.seed,
+        "largest input [counts]": step.v_max_count,
+        "constants": constants,
+        "scalars": {name: int(getattr(p, name)) for name in SCALARS},
+        "tables": tables,
+        "device [SI units]": device,
+        "step": {"dt": step.dt, "v_unit": step.v_unit, "v_in_max": step.v_in_max},
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(plain(value), indent=1) + "\n"
