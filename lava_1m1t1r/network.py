@@ -37,6 +37,28 @@ class LayerRun(NamedTuple):
     traces: Traces
 
 
+def layers_of(net: Any) -> tuple[list[Layer], int]:
+    """The 1M1T1R layers of a network read from a file, for :func:`run` and the reports.
+
+    Parameters
+    ----------
+    net : NetDescription, or anything with its attributes
+        Its layers with neurons must be dense 1M1T1R layers; a readout behind them is left out.
+
+    Returns
+    -------
+    layers, first
+        The layers, and the first one's index in the file (:func:`run`'s ``first``).
+    """
+    found = [layer for layer in net.active if layer.neuron is not None]
+    require(found, "network", "hold a layer of neurons", [layer.kind for layer in net.active])
+    for place, layer in enumerate(found, start=found[0].index):
+        good = hasattr(layer.neuron, "step") and layer.kind in ("dense", "dense_rec") and layer.index == place
+        require(good, f"layer/{layer.index}", "be a dense 1M1T1R layer behind another", layer.kind)
+    fields = ("weight", "weight_rec", "bias", "delay", "delay_rec")
+    return [Layer(layer.neuron.step, *(getattr(layer, name) for name in fields)) for layer in found], found[0].index
+
+
 class CompiledNeurons:
     """As :class:`.reference.Neurons`, by the compiled kernels; it does not see turn-ons."""
 

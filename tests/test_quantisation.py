@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from realisations import draw
+from realisations import described, draw
 
 from lava_1m1t1r import network, presets
 from lava_1m1t1r.errors import InputError
@@ -134,3 +134,12 @@ def test_wrong_frames_and_forcing_are_refused():
         network.run([layer], np.ones((3, 2)))
     with pytest.raises(InputError, match="forced"):
         network.run([layer], np.ones((3, 2), int), forced=[np.ones((3, 1), int)])
+
+
+def test_layers_of_a_file_are_the_networks(rng):
+    drawn = draw("everything", rng, size=9, steps=60)
+    layers, first = network.layers_of(described(drawn))
+    assert first == 0 and len(layers) == 3
+    mine, wanted = (network.run(x, drawn.frames, seed=drawn.seed) for x in (layers, drawn.layers))
+    for a, b in zip(mine, wanted, strict=True):
+        assert np.array_equal(a.traces.gate, b.traces.gate) and np.array_equal(a.a_in, b.a_in)
