@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from math import exp
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..compiled import load, read, store
 from ..dynamics import State
 from . import reverse
 from .reverse import PER_NEURON, GradientProgram, Local, Ops
-from .scoped import load_local, load_state, load_table, store_local, store_state
+from .scoped import load_local, load_state, store_local, store_state
 
 BLOCK = 4
 """Samples that one thread takes through time together: they share the loads of the recurrent weights."""
@@ -87,7 +87,7 @@ def _read(table, i):
     return read(table, i)
 
 
-@lru_cache(maxsize=None)
+@cache
 def layer_kernel(double: bool, linear: bool) -> Any:
     """Compiled backward pass of a layer, in float64 or float32, for the linear or the hyperbolic field law.
 
@@ -206,13 +206,15 @@ def layer_kernel(double: bool, linear: bool) -> Any:
             store_state(grad_in, n0 + i, load_state(m, _OVER_V + i) * units[4] * (p.one if inside else clip_grad))
 
     @_compiled
-    def layer(history, counts, grad, delay_rec, w_rec, p, units, clip_grad, substeps, first, last, scratch, rows, products, adjoint, grad_in):
+    def layer(
+        history, counts, grad, delay_rec, w_rec, p, units, clip_grad, substeps, first, last, scratch, rows, products, adjoint, grad_in
+    ):
         """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
-        history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike,
-        which the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, or (0,);
-        units (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows: see make_scratch; products (BLOCK, N);
-        adjoint (BLOCK, 3, N); grad_in (B, T, N) out: dL/d(input in units of weight 1).
+        history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike, which
+        the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, or (0,); units (5,)
+        volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see
+        make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1).
         """
         n_neurons = counts.shape[2]
         for b in range(last - first):

@@ -13,6 +13,7 @@ from ..errors import require
 from ..program import FixedProgram, StepParams
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .surrogate import Surrogate, gradient_program, is_linear
+from .tensor_layer import TensorLayer, tensor_readout
 from .threads import ranges, share
 
 WEIGHT_UNIT = 1 << ACT_SHIFT  # counts of weight 1
@@ -69,12 +70,12 @@ def weight_counts(w: torch.Tensor) -> np.ndarray:
 
 
 class _Project(torch.autograd.Function):
-    """Integer weighted sums of spikes, in counts: (B, C, T), (N, C), (N,) -> (B, T, N) float of whole numbers / 64."""
+    """Integer weighted sums of spikes, in counts: (B, C, T), (N, C) -> (B, T, N) real multiples of 1/64."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         events = events_of(x.detach().transpose(1, 2).numpy())
-        counts = project(events, w, bias, x.shape[0], x.shape[2])
+        counts = project(events, w, None, x.shape[0], x.shape[2])
         ctx.events, ctx.real = events, _real(w, x)
         ctx.save_for_backward(w)
         ctx.channels = x.shape[1]
@@ -84,17 +85,18 @@ class _Project(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor):
         (w,) = ctx.saved_tensors
         grad = grad.to(ctx.real).contiguous()
-        need_x, need_w, need_bias = ctx.needs_input_grad
+        need_x, need_w = ctx.needs_input_grad
         return (
             _over_input(grad, w) if need_x else None,
             weight_gradient(ctx.events, grad, ctx.channels).to(w.dtype) if need_w else None,
-            grad.sum((0, 1)) if need_bias else None,
         )
 
 
-def readout(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum of spikes without neurons: (B, C, T) and quantised (N, C) -> (B, N, T), exact multiples of 1/64."""
-    return _Project.apply(x, w, bias).transpose(1, 2)
+    if plain_torch(x):
+        return tensor_readout(x, w)
+    return _Project.apply(x, w).transpose(1, 2)
 
 
 def project(events: Events, w: torch.Tensor, bias: torch.Tensor | None, batch: int, steps: int) -> np.ndarray:
@@ -174,9 +176,7 @@ class _Layer(torch.autograd.Function):
         if need_rec:
             g = over.numpy()
             out = np.zeros((g.shape[2], g.shape[2]), g.dtype)
-            share(
-                lambda a, b: kernels.recurrent_gradient(ctx.spikes, run.past, run.delay_rec, g, out, a, b), _columns(g.shape[2])
-            )
+            share(lambda a, b: kernels.recurrent_gradient(ctx.spikes, run.past, run.delay_rec, g, out, a, b), _columns(g.shape[2]))
             over_rec = torch.from_numpy(out).t().to(w_rec.dtype)
         if need_x:
             over_x = over.transpose(1, 2) if w is None else _over_input(over, w)
@@ -220,4 +220,13 @@ def layer(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_
     (B, T, N)
         0 or 1, of the weights' type (float32 or float64).
     """
-    return _Layer.apply(x, w, bias, w_rec, run)
+    return (TensorLayer if plain_torch(x) else _Layer).apply(x, w, bias, w_rec, run)
+
+
+FORCE_TORCH = False
+"""Use plain torch operations on the CPU too: slower, for comparison."""
+
+
+def plain_torch(x: torch.Tensor) -> bool:
+    """Whether a layer of this input runs in plain torch operations: the compiled loops are for the CPU."""
+    return FORCE_TORCH or x.device.type != "cpu"

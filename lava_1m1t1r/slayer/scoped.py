@@ -60,5 +60,3 @@ load_state, store_state = intrinsic(_loader("states")), intrinsic(_storer("state
 """Element of a state: ``load_state(array, i)``, ``store_state(array, i, value)``. No bounds check, no negative index."""
 load_local, store_local = intrinsic(_loader("locals")), intrinsic(_storer("locals"))
 """The same for what a substep leaves for its reverse."""
-load_table = intrinsic(_loader("tables"))
-"""Element of an array that the function does not write."""

@@ -26,7 +26,8 @@ SPREAD_VOLTAGE = 0.12
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes a step and channel that a fresh layer's weights are made for."""
-_BIAS_LIMIT = ((1 << 13) - 1) / WEIGHT_UNIT
+_LARGEST_START = 2.0  # mean weight: 8 bits end at 4
+_BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_UNIT  # 13 signed bits
 
 
 class _Block(torch.nn.Module):
@@ -109,7 +110,7 @@ class _Driven(_Block):
         unit = self.neuron.params.v_unit
         active = max(rate * in_neurons, 1.0)
         mean = START_VOLTAGE / unit / active if driven and self.bias is None else 0.0
-        _start(synapse_in.weight, weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * mean)
+        _start(synapse_in.weight, weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * min(mean, _LARGEST_START))
 
     @property
     def quantised_bias(self) -> torch.Tensor | None:
@@ -152,7 +153,8 @@ class Dense(_Driven, base.AbstractDense):
     count_log : bool
         Whether to return (output, mean rate).
     bias : bool
-        Whether to learn a constant input of each neuron: key ``bias``, in counts of 1/64.
+        Whether to learn a constant input of each neuron (key ``bias``, in counts of 1/64), which holds it below its turn-on. Without it the
+        weights start with a positive mean.
     """
 
     def __init__(
@@ -167,7 +169,7 @@ class Dense(_Driven, base.AbstractDense):
         delay_shift: bool = True,
         mask: torch.Tensor | None = None,
         count_log: bool = False,
-        bias: bool = False,
+        bias: bool = True,
     ) -> None:
         _checked(neuron_params, in_neurons, out_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
@@ -220,7 +222,7 @@ class Recurrent(_Driven, base.AbstractRecurrent):
         delay: bool = False,
         delay_shift: bool = True,
         count_log: bool = False,
-        bias: bool = False,
+        bias: bool = True,
         delay_rec: Any = None,
     ) -> None:
         _checked(neuron_params, in_neurons, out_neurons)
@@ -269,7 +271,7 @@ class Affine(_Block, base.AbstractAffine):
     ----------
     neuron_params : dict, optional
         Accepted for lava-dl's order of arguments; not used.
-    in_neurons, out_neurons, weight_scale, weight_norm, pre_hook_fx, mask, count_log, bias
+    in_neurons, out_neurons, weight_scale, weight_norm, pre_hook_fx, mask, count_log
         See :class:`Dense`. The count of ``count_log`` is None.
     dynamics : bool
         Only False: a memristive neuron has no state without its transistor.
@@ -286,7 +288,6 @@ class Affine(_Block, base.AbstractAffine):
         dynamics: bool = False,
         mask: torch.Tensor | None = None,
         count_log: bool = False,
-        bias: bool = False,
     ) -> None:
         _checked({}, in_neurons, out_neurons)
         require(dynamics is False, "Affine.dynamics", "be False", dynamics, "Use Dense for neurons.")
@@ -296,7 +297,6 @@ class Affine(_Block, base.AbstractAffine):
         _start(self.synapse.weight, weight_scale / in_neurons**0.5)
         if weight_norm:
             self.synapse.enable_weight_norm()
-        self.register_parameter("bias", torch.nn.Parameter(torch.zeros(out_neurons)) if bias else None)
         del self.synapse_params, self.neuron_params
 
     def forward(self, x: torch.Tensor) -> Any:
@@ -304,8 +304,7 @@ class Affine(_Block, base.AbstractAffine):
         if self.mask is not None:
             self.synapse.weight.data *= self.mask
         w = _weight(self.synapse)
-        bias = None if self.bias is None else quantize(self.bias, 1 / WEIGHT_UNIT).clamp(-_BIAS_LIMIT, _BIAS_LIMIT)
-        y = readout(self._nct(x, w.shape[1]), w, bias)
+        y = readout(self._nct(x, w.shape[1]), w)
         return (y, None) if self.count_log else y
 
     @property
@@ -320,8 +319,6 @@ class Affine(_Block, base.AbstractAffine):
         handle.create_dataset("inFeatures", data=self.synapse.in_channels)
         handle.create_dataset("outFeatures", data=self.synapse.out_channels)
         handle.create_dataset("weight", data=_counts(self.synapse))
-        if self.bias is not None:
-            handle.create_dataset("bias", data=np.rint(self.bias.detach().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
 
 
 class Input(_Block, base.AbstractInput):

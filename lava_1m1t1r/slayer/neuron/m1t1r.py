@@ -39,9 +39,9 @@ def neuron_params(device_params: Mapping[str, Any]) -> dict[str, Any]:
 class Neuron(base.Neuron):
     """1M1T1R neuron.
 
-    The forward pass is the network step in integers, bit for bit (:func:`..reference.run` with ``fixed=True``); the backward pass runs through
-    filament, residue and gate with the derivatives stated in :mod:`..reverse`. Every call starts from rest unless
-    ``persistent_state`` is set.
+    The forward pass is the network step in integers, bit for bit (:func:`lava_1m1t1r.reference.run` with ``fixed=True``); the
+    backward pass runs through filament, residue and gate with the derivatives stated in :mod:`..reverse`. Every call starts
+    from rest unless ``persistent_state`` is set.
 
     Parameters
     ----------

@@ -1,0 +1,154 @@
+"""A layer in plain torch operations, for tensors that are not on the CPU: the same integers forward, the same reverse backward.
+
+Both passes run the lines of the other realisations: :mod:`..dynamics` on int64 tensors, and :mod:`.reverse` on real ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import dynamics, noise
+from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, Primitives, fixed_arithmetic
+from ..dynamics import State
+from ..program import FixedProgram
+from ..reference import widened
+from ..training_kernels import PAST
+from .reverse import GradientProgram, Ops, recompute, reverse
+from .surrogate import gradient_program, is_linear
+
+_UNIT = 1 << ACT_SHIFT
+FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
+
+
+def _ops(linear: bool) -> Ops:
+    def law(d: Any, q: GradientProgram) -> tuple:
+        if linear:
+            return q.growth * d, q.growth
+        rising = torch.exp(d * q.rate - q.shift)
+        falling = q.mirror / rising
+        return q.growth * (rising - falling), q.growth * q.rate * (rising + falling)
+
+    def knot(place: Any, q: GradientProgram) -> tuple:
+        i = place.long().clamp(max=q.drop.shape[0] - 1)
+        return i, place - i
+
+    return Ops(torch.where, law, torch.exp, knot, lambda table, i: table[i])
+
+
+def _moved(program: FixedProgram | GradientProgram, device: torch.device) -> Any:
+    """The program with tensors for its arrays and Python numbers for its scalars."""
+
+    def moved(value: Any) -> Any:
+        return torch.from_numpy(value).to(device) if isinstance(value, np.ndarray) else np.asarray(value).item()
+
+    return type(program)(*map(moved, program))
+
+
+class TensorLayer(torch.autograd.Function):
+    """As :class:`.layer._Layer`, on any device."""
+
+    @staticmethod
+    def forward(ctx, x, w, bias, w_rec, run):  # noqa: ANN001
+        device = x.device
+        real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
+        counts = torch.round(x.to(real) * _UNIT) if w is None else _product(x.to(real), torch.round(w.to(real) * _UNIT))
+        if bias is not None:
+            counts = counts + torch.round(bias.to(real) * _UNIT)[None, :, None]
+        counts = counts.transpose(1, 2).to(torch.int64)
+        batch, steps, size = counts.shape
+        p = _moved(widened(run.program), device)
+        states = torch.from_numpy(run.states).to(device, torch.int64)
+        s = State(states[:, 0], states[:, 1], states[:, 2])
+        generator = torch.from_numpy(run.generator).to(device)
+        rec = None if w_rec is None else torch.round(w_rec.to(real) * _UNIT)
+        past = np.zeros((batch, PAST, size), np.uint8) if run.past.size == 0 else run.past
+        spikes = torch.cat([torch.from_numpy(past).to(device, real), torch.zeros(batch, steps, size, dtype=real, device=device)], 1)
+        delays = torch.from_numpy(run.delay_rec).to(device)
+        neurons = torch.arange(size, device=device)
+        history, inputs = [], []
+        v_max = run.params.v_max_count
+        for t in range(steps):
+            a = counts[:, t]
+            if rec is not None:
+                a = a + (spikes[:, PAST + t - 1 - delays, neurons] @ rec.T).to(torch.int64)
+            inputs.append(a)
+            history.append(torch.stack(s, 1))
+            v = torch.clamp(a.clamp(0, (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, max=v_max)
+            spike = torch.zeros_like(a, dtype=torch.bool)
+            for _ in range(run.params.substeps):
+                grown = dynamics.grow(s, v, p, FIXED_TENSOR)
+                if run.noisy:
+                    first = noise.draw(generator)
+                    generator = noise.draw(first)
+                    grown = dynamics.jitter(s, grown, (first, generator), p, FIXED_TENSOR)
+                s, fired, _ = dynamics.settle(s, grown, v, p, FIXED_TENSOR)
+                spike = spike | fired
+            spikes[:, PAST + t] = spike
+        if run.noisy:
+            run.generator[...] = generator.cpu().numpy()
+        fired = spikes[:, PAST:].clone()
+        run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), fired.to(torch.uint8).cpu().numpy()]
+        ctx.run, ctx.real, ctx.history, ctx.inputs, ctx.spikes = run, real, history, inputs, spikes
+        ctx.save_for_backward(x, w, w_rec)
+        return fired
+
+    @staticmethod
+    def backward(ctx, grad):  # noqa: ANN001
+        x, w, w_rec = ctx.saved_tensors
+        run, real = ctx.run, ctx.real
+        params, size, device = run.params, grad.shape[2], grad.device
+        need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
+        dtype = np.float64 if real == torch.float64 else np.float32
+        q = _moved(gradient_program(params, size, run.surrogate, dtype), device)
+        ops = _ops(is_linear(params))
+        v_count = params.v_unit / (1 << INPUT_BITS)
+        v_max = params.v_max_count * v_count
+        grad = grad.to(real).clone()
+        delays, neurons = torch.from_numpy(run.delay_rec).to(device), torch.arange(size, device=device)
+        over = torch.empty_like(grad)
+        adjoint = State(*(torch.zeros_like(grad[:, 0]) for _ in range(3)))
+        for t in range(grad.shape[1] - 1, -1, -1):
+            row = ctx.history[t].to(real)
+            s = State(row[:, 0] / ONE, row[:, 1] / ONE, row[:, 2] * (v_count / (1 << GATE_EXTRA)))
+            raw = ctx.inputs[t].to(real) * (v_count * _UNIT)
+            v = raw.clamp(0, v_max)
+            kept = []
+            for _ in range(params.substeps):
+                s, local = recompute(s, v, q, ops)
+                kept.append(local)
+            longest, at = torch.stack([m.length for m in kept]).max(0)
+            spike = torch.where(longest < 0, 0.0, grad[:, t])
+            total = torch.zeros_like(spike)
+            for k in range(params.substeps - 1, -1, -1):
+                adjoint, over_v = reverse(adjoint, torch.where(at == k, spike, 0.0), kept[k], q)
+                total = total + over_v
+            slope = torch.where((raw >= 0) & (raw <= v_max), 1.0, run.surrogate.clip_grad)
+            over[:, t] = total * slope * params.v_unit
+            if w_rec is not None and t > 0:
+                back = over[:, t] @ w_rec.to(real)
+                source = t - 1 - delays
+                reaches = source >= 0
+                grad[:, source[reaches], neurons[reaches]] += back[:, reaches]
+        over_rec = None
+        if need_rec:
+            at = PAST + torch.arange(grad.shape[1], device=device)[:, None] - 1 - delays[None, :]
+            fed = ctx.spikes[:, at, neurons[None, :]]
+            over_rec = torch.einsum("btn,btm->nm", over, fed).to(w_rec.dtype)
+        over_x = over_w = None
+        if need_w:
+            over_w = torch.einsum("btn,bct->nc", over, x.to(real)).to(w.dtype)
+        if need_x:
+            over_x = over.transpose(1, 2) if w is None else torch.einsum("btn,nc->bct", over, w.to(real))
+        return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, None
+
+
+def _product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("nc,bct->bnt", w, x)
+
+
+def tensor_readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """Weighted sum (B, N, T) of spikes (B, C, T): products of multiples of 1/64, exact in float32 below 2^18."""
+    return _product(x.to(w.dtype), w)

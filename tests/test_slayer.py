@@ -1,0 +1,289 @@
+"""Training blocks: spikes bit for bit, lava-dl's conventions, its two defects, files, and learning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+dl = pytest.importorskip("lava.lib.dl.slayer")
+h5py = pytest.importorskip("h5py")
+
+from lava_1m1t1r import presets, reference  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.keys import from_keys  # noqa: E402
+from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.slayer import block, neuron  # noqa: E402
+from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
+from lava_1m1t1r.slayer.delay import Delay  # noqa: E402
+
+FIG2 = presets.ZHAO2025_FIG2
+NEURON = {"params": FIG2, "dt": 1e-3, "substeps": 2}
+
+
+def spikes(batch, channels, steps, rate=0.15, seed=0):
+    return (torch.rand(batch, channels, steps, generator=torch.Generator().manual_seed(seed)) < rate).float()
+
+
+def weights(synapse):
+    return np.rint(synapse.pre_hook_fx(synapse.weight).detach().numpy().reshape(synapse.out_channels, -1) * 64).astype(np.int64)
+
+
+def expected_input(net, x, y):
+    """Synaptic counts (B, T, N) that spikes x and the layer's own undelayed spikes y give, by plain sums."""
+    recurrent = isinstance(net, block.m1t1r.Recurrent)
+    a = np.einsum("nc,bct->btn", weights(net.input_synapse if recurrent else net.synapse), x.numpy().astype(np.int64))
+    if net.bias is not None:
+        a += np.rint(net.bias.detach().numpy() * 64).astype(np.int64)
+    if recurrent:
+        w, s = weights(net.recurrent_synapse), y.detach().numpy().astype(np.int64)
+        delays = np.zeros(s.shape[1], int) if net.delay_rec is None else net.delay_rec.numpy()
+        for t in range(s.shape[2]):
+            for j in np.flatnonzero(t - 1 - delays >= 0):
+                a[:, t] += s[:, j, t - 1 - delays[j]][:, None] * w[:, j]
+    return a
+
+
+@pytest.mark.parametrize("case", range(6))
+def test_spikes_equal_the_reference_bit_for_bit(case):
+    rng = np.random.default_rng(case)
+    torch.manual_seed(case)
+    channels, size, steps, batch = (int(rng.integers(1, high)) for high in (50, 90, 60, 6))
+    noisy = case % 2 == 1
+    device = replace(FIG2.scaled(rng.uniform(0.5, 4)), sigma1=1e-3 * noisy, sigma2=1e-3 * noisy)
+    args = {"params": device, "substeps": int(rng.integers(1, 6)), "v_unit": 0.1, "seed": 11}
+    if case < 4:
+        net = block.m1t1r.Recurrent(
+            args, channels, size, bias=case > 1, delay_shift=False, delay_rec=rng.integers(0, 8, size) if case > 2 else None
+        )
+    else:
+        net = block.m1t1r.Dense(args, channels, size, bias=True, delay_shift=False)
+    net.neuron.layer = 3
+    net.eval()
+    x = torch.from_numpy(rng.integers(0, 3, (batch, channels, steps)) * (rng.random((batch, channels, steps)) < 0.15)).float()
+    y = net(x)
+    a = expected_input(net, x, y)
+    fired = np.stack([reference.run(net.neuron.params, a[b], seed=11, layer=3).spike for b in range(batch)])
+    assert np.array_equal(fired.transpose(0, 2, 1), y.detach().numpy() > 0)
+    assert fired.sum() > 0
+
+
+def test_spikes_do_not_depend_on_the_number_of_threads():
+    torch.manual_seed(0)
+    net, x, before = block.m1t1r.Recurrent(NEURON, 30, 40), spikes(7, 30, 25), torch.get_num_threads()
+    results = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        net.zero_grad()
+        y = net(x)
+        y.sum().backward()
+        results.append([y.detach(), net.input_synapse.weight.grad, net.recurrent_synapse.weight.grad])
+    torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_plain_torch_path_equals_the_compiled_one(monkeypatch, noisy):
+    device = replace(FIG2, sigma1=1e-3 * noisy)
+    results = []
+    for force in (False, True):
+        monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+        torch.manual_seed(1)
+        hidden = block.m1t1r.Recurrent({**NEURON, "params": device}, 12, 33, bias=True, delay_rec=np.arange(33) % 4)
+        net = torch.nn.Sequential(hidden, block.m1t1r.Dense(NEURON, 33, 9, bias=True), block.m1t1r.Affine(None, 9, 4)).double().eval()
+        x = spikes(3, 12, 20).double().requires_grad_(True)
+        y = net(x)
+        (y * torch.linspace(-1, 1, 20)).sum().backward()
+        results.append([y.detach(), x.grad, *(p.grad for p in net.parameters())])
+    assert torch.equal(results[0][0], results[1][0]) and results[0][0].abs().sum() > 0
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_call_leaves_no_state_for_the_next_one():
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False), spikes(4, 20, 40)
+    first = net(x)
+    assert torch.equal(first, net(x)) and first.sum() > 0
+    assert net(torch.zeros_like(x)).sum() == 0
+
+
+def test_gradient_passes_through_the_neurons_own_states_in_time():
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30), spikes(4, 20, 40).requires_grad_(True)
+    with torch.no_grad():
+        net.recurrent_synapse.weight.zero_()
+    net(x)[:, :, 30].sum().backward()
+    assert net.recurrent_synapse.weight.grad.abs().sum() > 0
+    through_time = x.grad.abs().sum((0, 1))
+    assert (through_time[25:29] > 0).all(), "spikes of earlier steps must matter through filament, residue and gate"
+    assert through_time[29] > 0 and (through_time[30:] == 0).all()  # the output is one step late
+
+
+def test_persistent_state_goes_on_where_the_last_call_ended():
+    x = spikes(3, 20, 60)
+    for args in ({}, {"params": replace(FIG2, sigma1=1e-3)}):
+        outputs = []
+        for persistent in (False, True):
+            torch.manual_seed(0)
+            net = block.m1t1r.Recurrent({**NEURON, **args, "persistent_state": persistent}, 20, 30, delay_rec=5).eval()
+            parts = (x,) if not persistent else (x[..., :7], x[..., 7:33], x[..., 33:])
+            outputs.append(torch.cat([net(part) for part in parts], -1))
+        assert torch.equal(*outputs) and outputs[0].sum() > 0
+        net.reset()
+        assert torch.equal(net(x[..., :7]), outputs[0][..., :7])
+
+
+def test_training_draws_new_noise_for_each_sample_and_evaluation_the_same():
+    torch.manual_seed(0)
+    net = block.m1t1r.Dense({**NEURON, "params": replace(FIG2, sigma1=1e-2)}, 20, 30)
+    x = spikes(1, 20, 60).repeat(2, 1, 1)
+    a, b = net.eval()(x)
+    assert torch.equal(a, b)
+    a, b = net.train()(x)
+    assert not torch.equal(a, b)
+
+
+def test_delay_equals_lava_dls():
+    x = spikes(3, 12, 30)
+    ours, theirs = Delay(), dl.axon.Delay(max_delay=62)
+    for d in (ours, theirs):
+        d(x)
+        d.delay.data = torch.linspace(0, 8.5, 12)
+    grads = []
+    for d in (ours, theirs):
+        y = x.clone().requires_grad_(True)
+        out = d(y)
+        (out * torch.linspace(-1, 1, 30)).sum().backward()
+        grads.append((out.detach(), y.grad, d.delay.grad))
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_blocks_shift_by_one_step_and_delay():
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Dense(NEURON, 20, 8, delay=True, delay_shift=False), spikes(2, 20, 30)
+    net(x)
+    net.delay.delay.data = torch.zeros(8)
+    now = net(x)
+    net.delay_shift = True
+    net.delay.delay.data[3] = 4.7
+    late = net(x)
+    assert torch.equal(late[:, 0, 1:], now[:, 0, :-1]) and torch.equal(late[:, 3, 5:], now[:, 3, :-5]) and late[..., 0].sum() == 0
+
+
+def test_weights_are_8_bit_in_the_forward_pass():
+    net = block.m1t1r.Affine(None, 3, 2)
+    with torch.no_grad():
+        net.synapse.weight[:] = torch.tensor([[0.049, 5.0, -9.0], [0.02, -0.01, 3.99]]).reshape(net.synapse.weight.shape)
+    y = net(torch.eye(3)[None])
+    assert (y[0] * 64).tolist() == [[4, 254, -256], [2, 0, 254]]
+    y.sum().backward()
+    assert net.synapse.weight.grad.flatten().tolist() == [1, 0, 0, 1, 1, 0]  # rounding passes, the clip does not
+
+
+def test_export_holds_counts_and_keys(tmp_path):
+    device = replace(FIG2, r_control=np.linspace(1e8, 2e8, 7))
+    args = {"params": device, "dt": 2e-3, "substeps": 3, "v_unit": 0.1, "v_in_max": 1.1, "seed": 5}
+    recurrent = block.m1t1r.Recurrent(args, 4, 7, delay=True, bias=True, delay_rec=np.arange(7))
+    recurrent(spikes(1, 4, 5))
+    recurrent.delay.delay.data = torch.linspace(0, 9.9, 7)
+    affine, average = block.m1t1r.Affine(None, 7, 4, weight_norm=True), block.m1t1r.Average(2)
+    source = block.m1t1r.Input()
+    source(spikes(1, 4, 5))
+    with h5py.File(tmp_path / "n.net", "w") as f:
+        for i, layer in enumerate((source, recurrent, affine, average)):
+            layer.export_hdf5(f.create_group(f"layer/{i}"))
+    with h5py.File(tmp_path / "n.net") as f:
+        group = f["layer/1"]
+        assert [f[f"layer/{i}/type"][0] for i in range(4)] == [b"input", b"dense_rec", b"affine", b"average"]
+        assert group["shape"][()].tolist() == [7] and group["inFeatures"][()] == 4 and group["outFeatures"][()] == 7
+        assert np.array_equal(group["weight"], weights(recurrent.input_synapse))
+        assert np.array_equal(group["weight_rec"], weights(recurrent.recurrent_synapse))
+        assert np.array_equal(group["bias"], np.rint(recurrent.bias.detach().numpy() * 64))
+        assert group["delay"][()].tolist() == np.floor(np.linspace(0, 9.9, 7)).astype(int).tolist()
+        assert group["delayRec"][()].tolist() == list(range(7))
+        assert "neuron" not in f["layer/2"] and f["layer/2/weight"].shape == (4, 7)
+        keys = {}
+        group["neuron"].visititems(lambda name, item: keys.update({name: item[()]}) if hasattr(item, "shape") else None)
+    params, seed = from_keys(keys, "n.net: layer/1")
+    assert seed == 5 and params.device == device and (params.dt, params.substeps, params.v_unit, params.v_in_max) == (2e-3, 3, 0.1, 1.1)
+    again = neuron.Neuron(**neuron.neuron_params(recurrent.neuron.device_params))
+    assert again.params.device == device and again.seed == 5
+
+
+@pytest.mark.parametrize("order", ["ours first", "theirs first"])
+def test_blocks_sit_in_one_network_with_lava_dls_and_learn_with_its_tools(order):
+    torch.manual_seed(0)
+    cuba = {"threshold": 1.0, "current_decay": 0.5, "voltage_decay": 0.2}
+    ours = {"params": FIG2.scaled(4), "substeps": 1, "tau_grad": 0.5}
+    if order == "ours first":
+        net = torch.nn.Sequential(
+            block.m1t1r.Recurrent(ours, 30, 24, bias=True, delay=True), dl.block.cuba.Dense(cuba, 24, 4, weight_scale=8)
+        )
+    else:
+        net = torch.nn.Sequential(dl.block.cuba.Dense(cuba, 30, 24, weight_scale=3), block.m1t1r.Dense(ours, 24, 4))
+    x = torch.zeros(32, 30, 25)
+    label = torch.arange(32) % 4
+    for i in range(32):
+        x[i, label[i] * 7 : label[i] * 7 + 7] = spikes(1, 7, 25, 0.5, seed=i)[0]
+    error = dl.loss.SpikeRate(0.4, 0.05) if order == "ours first" else dl.loss.SpikeMax(mode="softmax")
+    stats = dl.utils.LearningStats()
+    net(x)
+    assistant = dl.utils.Assistant(net, error, torch.optim.Adam(net.parameters(), lr=0.03), stats, classifier=dl.classifier.Rate.predict)
+    for _ in range(40):
+        assistant.train(x, label)
+        assistant.test(x, label)
+        stats.update()
+    assert stats.training.loss_log[-1] < stats.training.loss_log[0]
+    assert stats.testing.max_accuracy > 0.9
+
+
+def test_conv_synapse_drives_the_neuron():
+    torch.manual_seed(0)
+    cell = neuron.Neuron()
+    conv = dl.synapse.Conv(1, 3, 3, weight_scale=15, pre_hook_fx=cell.quantize_8bit)
+    x = spikes(2, 36, 30, 0.6).reshape(2, 1, 6, 6, 30)
+    z = conv(x)
+    y = cell(z)
+    assert y.shape == z.shape and tuple(cell.shape) == (3, 4, 4) and y.sum() > 0
+    y.sum().backward()
+    assert conv.weight.grad.abs().sum() > 0
+
+
+def test_count_log_returns_the_rate():
+    net = block.m1t1r.Dense(NEURON, 20, 8, count_log=True)
+    y, rate = net(spikes(2, 20, 30))
+    assert float(rate) == pytest.approx(float(y.mean()))
+
+
+def test_recurrent_weights_may_be_kept_fixed():
+    net = block.m1t1r.Recurrent(NEURON, 20, 8, requires_grad=False)
+    net(spikes(2, 20, 30)).sum().backward()
+    assert net.recurrent_synapse.weight.grad is None and net.input_synapse.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: block.m1t1r.Dense({**NEURON, "dt": 0.0}, 3, 2), "StepParams.dt"),
+        (lambda: block.m1t1r.Dense(NEURON, 3.5, 2), "in_neurons"),
+        (lambda: block.m1t1r.Recurrent(NEURON, 3, 2, delay_rec=63), "delay_rec"),
+        (lambda: block.m1t1r.Dense({**NEURON, "norm": lambda: None}, 3, 2), "norm"),
+        (lambda: block.m1t1r.Dense({**NEURON, "tau_grad": -1}, 3, 2), "tau_grad"),
+        (lambda: block.m1t1r.Affine(NEURON, 3, 2, dynamics=True), "dynamics"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 2)(torch.zeros(1, 4, 5)), r"\(B, 3, T\)"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 2)(torch.full((1, 3, 5), 0.5)), "whole numbers"),
+        (lambda: block.m1t1r.Dense({**NEURON, "params": replace(FIG2, mu=np.full(5, 150.0))}, 3, 2)(torch.zeros(1, 3, 5)), "DeviceParams"),
+    ],
+)
+def test_bad_arguments_are_named(call, text):
+    with pytest.raises(InputError, match=text):
+        call()
+
+
+def test_default_step_is_lava_dls_and_the_papers():
+    cell = neuron.m1t1r.Neuron()
+    assert cell.params.replace().dt == StepParams(FIG2).dt and cell.w_scale == 64
