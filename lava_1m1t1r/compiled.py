@@ -22,6 +22,11 @@ def compiled(function: Callable) -> Any:
     return numba.njit(_nrt=False, error_model="numpy", nogil=True)(function)
 
 
+def inlined(function: Callable) -> Any:
+    """As :func:`compiled`, and always part of its caller: LLVM leaves larger functions out, and then cannot vectorise the loop around."""
+    return numba.njit(_nrt=False, error_model="numpy", nogil=True, forceinline=True)(function)
+
+
 def _tables(module: Any) -> Any:
     """LLVM metadata naming the memory that no state lies in."""
     domain = module.add_metadata([ir.MetaDataString(module, "lava_1m1t1r")])

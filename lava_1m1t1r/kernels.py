@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from . import dynamics
 from .arithmetic import ACT_SHIFT, FIXED, FLOAT
-from .compiled import compiled, load, read, store, widest_vectors
+from .compiled import compiled, inlined, load, read, store, widest_vectors
 from .dynamics import State
 from .noise import compiled_draw
 from .program import FixedProgram, FloatProgram
 
-_grow, _jitter, _settle = (compiled(f) for f in (dynamics.grow, dynamics.jitter, dynamics.settle))
+_grow, _jitter, _settle = (inlined(f) for f in (dynamics.grow, dynamics.jitter, dynamics.settle))
 
 
 @compiled
@@ -117,18 +117,36 @@ def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spik
 @compiled
 def float_step(filament, residue, gate, generator, noisy, v_in, p, substeps, spike):
     """Advance N neurons by one network step in floating point, in place. (N,) float64; generator int64; spike int32."""
+    widest_vectors()
+    for n in range(filament.size):
+        store(spike, n, 0)
+    for _ in range(substeps):
+        if noisy:
+            _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike)
+        else:
+            for n in range(filament.size):
+                q = float_neuron(p, n)
+                v = read(v_in, n)
+                s = State(load(filament, n), load(residue, n), load(gate, n))
+                new, fired, _closed = _settle(s, _grow(s, v, q, FLOAT), v, q, FLOAT)
+                store(filament, n, new.filament)
+                store(residue, n, new.residue)
+                store(gate, n, new.gate)
+                store(spike, n, load(spike, n) | (1 if fired else 0))
+
+
+@compiled
+def _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike):
+    widest_vectors()
     for n in range(filament.size):
         q = float_neuron(p, n)
-        v = v_in[n]
-        s = State(filament[n], residue[n], gate[n])
-        spike[n] = 0
-        for _ in range(substeps):
-            grown = _grow(s, v, q, FLOAT)
-            if noisy:
-                first = compiled_draw(generator[n])
-                generator[n] = compiled_draw(first)
-                grown = _jitter(s, grown, (first, generator[n]), q, FLOAT)
-            s, fired, _closed = _settle(s, grown, v, q, FLOAT)
-            if fired:
-                spike[n] = 1
-        filament[n], residue[n], gate[n] = s
+        v = read(v_in, n)
+        s = State(load(filament, n), load(residue, n), load(gate, n))
+        first = compiled_draw(load(generator, n))
+        second = compiled_draw(first)
+        new, fired, _closed = _settle(s, _jitter(s, _grow(s, v, q, FLOAT), (first, second), q, FLOAT), v, q, FLOAT)
+        store(generator, n, second)
+        store(filament, n, new.filament)
+        store(residue, n, new.residue)
+        store(gate, n, new.gate)
+        store(spike, n, load(spike, n) | (1 if fired else 0))

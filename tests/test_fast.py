@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numba import njit
 
 from lava_1m1t1r import StepParams, network, presets
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.exponential import exp, expm1
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.fast.cached import sources_digest
 from lava_1m1t1r.fast.network import check_frames
@@ -182,3 +184,17 @@ def test_machine_code_is_keyed_by_all_its_sources(tmp_path, monkeypatch):
         counts.append(done.stdout.split())
     assert counts == [["0", "1"], ["1", "0"], ["0", "1"]]
     assert len(sources_digest()) == 64
+
+
+def test_exponentials_are_exact_to_the_last_places():
+    x = np.concatenate([np.linspace(-r, r, 4001) for r in (1e-9, 1e-3, 1.0, 40.0, 690.0)])
+
+    @njit
+    def call(function, x, out):
+        for i in range(x.size):
+            out[i] = function(x[i])
+
+    for ours, numpys in ((expm1, np.expm1), (exp, np.exp)):
+        out = np.empty_like(x)
+        call(ours, x, out)
+        np.testing.assert_allclose(out, numpys(x), rtol=4 * np.finfo(float).eps)

@@ -15,7 +15,18 @@ from numba.core.caching import FunctionCache
 
 from ..compiled import compiled
 
-_SOURCES = ("arithmetic", "compiled", "dynamics", "kernels", "noise", "program", "fast/cached", "fast/kernels", "fast/neurons")
+_SOURCES = (
+    "arithmetic",
+    "compiled",
+    "dynamics",
+    "exponential",
+    "kernels",
+    "noise",
+    "program",
+    "fast/cached",
+    "fast/kernels",
+    "fast/neurons",
+)
 
 
 @lru_cache(maxsize=1)
