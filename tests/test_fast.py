@@ -198,3 +198,15 @@ def test_exponentials_are_exact_to_the_last_places():
         out = np.empty_like(x)
         call(ours, x, out)
         np.testing.assert_allclose(out, numpys(x), rtol=4 * np.finfo(float).eps)
+
+
+def test_silence_takes_the_same_course(rng):
+    """Steps without any input voltage skip the tables; the states are those of the full step, from excited to rest."""
+    net = made(rng, sizes=(13,), readout=False, recurrent=False)
+    x = frames(rng, 1, 400)
+    x[:, 60:] = 0
+    record = FastNetwork(net).run(x, "all").layers[0]
+    plain = network.run([network.Layer(net.layers[0].neuron.step, net.layers[0].weight)], x[0].astype(np.int64))[0].traces
+    assert record.states["v_gate"][0, 59].any() and not record.states["filament"][0, -1].any()
+    for name, field in (("filament", "filament"), ("residue", "residue"), ("v_gate", "gate")):
+        assert np.array_equal(record.states[name][0], getattr(plain, field)), name

@@ -15,18 +15,8 @@ from numba.core.caching import FunctionCache
 
 from ..compiled import compiled
 
-_SOURCES = (
-    "arithmetic",
-    "compiled",
-    "dynamics",
-    "exponential",
-    "kernels",
-    "noise",
-    "program",
-    "fast/cached",
-    "fast/kernels",
-    "fast/neurons",
-)
+_CORE = ("arithmetic", "compiled", "dynamics", "exponential", "kernels", "noise", "program")
+_HERE = ("cached", "kernels", "neurons")
 
 
 @lru_cache(maxsize=1)
@@ -34,7 +24,7 @@ def sources_digest() -> str:
     """Digest of the sources that compiled kernels come from."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in (*_CORE, *(f"fast/{name}" for name in _HERE)):
         digest.update((package / f"{name}.py").read_bytes())
     return digest.hexdigest()
 

@@ -12,10 +12,11 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .. import noise
-from ..arithmetic import ACT_SHIFT
-from ..compiled import compiled, load, read, store
-from ..kernels import fixed_noisy_step, fixed_step, float_step, input_count
+from .. import dynamics, noise
+from ..arithmetic import ACT_SHIFT, FIXED
+from ..compiled import compiled, inlined, load, read, store, widest_vectors
+from ..dynamics import State
+from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, float_step, input_count
 from ..program import PER_NEURON, StepParams
 
 
@@ -53,6 +54,8 @@ class Cuba(NamedTuple):
     bias: Any  # (N,) int32, to the voltage, aligned with it
     threshold: int  # aligned with the voltage
 
+
+_grow, _settle = inlined(dynamics.grow), inlined(dynamics.settle)
 
 LANES = 8
 """Neurons that the compiled loops step at a time; layers are filled up to a multiple with neurons that get no input."""
@@ -103,11 +106,52 @@ def fresh(neuron: Any) -> Any:
 
 
 @compiled
-def _advance_fixed(neuron, current, spike):
-    for n in range(spike.size):
-        store(neuron.v_in, n, input_count(load(current, n), neuron.v_max))
+def _nothing(first, second, p):
+    return 0
+
+
+@compiled
+def _no_drop(residue, p):
+    return 0
+
+
+@compiled
+def _no_field(d, p):
+    return 0
+
+
+# Without input voltage the field is 0, nothing grows, and the gate does not charge: the tables need not be read.
+_SILENT = FIXED._replace(field=_no_field, growth=_nothing, drop=_no_drop, charge=_nothing)
+
+
+@compiled
+def _silent_step(neuron):
+    widest_vectors()
     filament, residue, gate = neuron.state
-    if neuron.noisy:
+    p = neuron.program
+    for _ in range(neuron.substeps):
+        for n in range(filament.size):
+            q = fixed_neuron(p, n)
+            s = State(load(filament, n), load(residue, n), load(gate, n))
+            new, _fired, _closed = _settle(s, _grow(s, 0, q, _SILENT), 0, q, _SILENT)
+            store(filament, n, new.filament)
+            store(residue, n, new.residue)
+            store(gate, n, new.gate)
+
+
+@compiled
+def _advance_fixed(neuron, current, spike):
+    largest = 0
+    for n in range(spike.size):
+        v_in = input_count(load(current, n), neuron.v_max)
+        store(neuron.v_in, n, v_in)
+        largest |= v_in
+    filament, residue, gate = neuron.state
+    if largest == 0 and not neuron.noisy:
+        for n in range(spike.size):
+            store(spike, n, 0)
+        _silent_step(neuron)
+    elif neuron.noisy:
         fixed_noisy_step(filament, residue, gate, neuron.generator, neuron.v_in, neuron.program, neuron.substeps, spike)
     else:
         fixed_step(filament, residue, gate, neuron.v_in, neuron.program, neuron.substeps, spike)
