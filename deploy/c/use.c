@@ -1,0 +1,27 @@
+/* How firmware uses the generated network: one call a step. Build: cc -std=c99 -IOUT OUT/net.c deploy/c/use.c */
+#include "net.h"
+#include <stdio.h>
+
+int main(void)
+{
+    static uint16_t input[NET_INPUTS]; /* spike counts of this step: fill from sensors */
+    static uint8_t output[NET_OUTPUTS];
+    static uint32_t count[NET_OUTPUTS];
+    uint32_t step, n;
+    net_reset(); /* before each sample */
+    for (step = 0; step < 200; step++) {
+        for (n = 0; n < NET_INPUTS; n++) {
+            input[n] = (uint16_t)((step * 7u + n * 13u) % 5u == 0);
+        }
+        if (net_step(input, output)) {
+            return 1; /* a count was above NET_INPUT_LIMIT */
+        }
+        for (n = 0; n < NET_OUTPUTS; n++) {
+            count[n] += output[n];
+        }
+    }
+    for (n = 0; n < NET_OUTPUTS; n++) {
+        printf("output %u: %u spikes\n", (unsigned)n, (unsigned)count[n]);
+    }
+    return 0;
+}

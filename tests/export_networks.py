@@ -1,0 +1,91 @@
+"""Networks that the exporters' tests draw: odd sizes, delays, recurrence, bias, noise, unequal neurons, readouts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
+
+
+def even(rng, shape, scale, mean=0.3):
+    """Weights as lava-dl quantises them [counts]."""
+    return (np.clip(np.rint(rng.normal(mean * scale, scale, shape) * 32), -128, 127) * 2).astype(np.int32)
+
+
+def layer(rng, index, inputs, size, kind="dense", *, delays=0, noise=False, unequal=False, bias=False, scale=3.0, device=None, **step):
+    """One drawn layer."""
+    device = device or presets.ZHAO2025_FIG2
+    weight = even(rng, (size, inputs), scale)
+    if kind == "affine":
+        return Layer(index, kind, (size,), inputs, weight)
+    if noise:
+        device = replace(device, sigma1=1e-3, sigma2=5e-4)
+    if unequal:
+        names = ("mu", "r_control", "v_th", "gamma1", *(() if np.isinf(device.v0) else ("v0",)))
+        device = replace(device, **{n: getattr(device, n) * np.exp(0.04 * rng.standard_normal(size)) for n in names})
+    steps = lambda: rng.integers(0, delays + 1, size).astype(np.int32) if delays else None  # noqa: E731
+    recurrent = kind == "dense_rec"
+    return Layer(
+        index,
+        kind,
+        (size,),
+        inputs,
+        weight,
+        even(rng, (size, size), 1.0, 0) if recurrent else None,
+        rng.integers(-40, 80, size).astype(np.int32) if bias else None,
+        steps(),
+        steps() if recurrent else None,
+        M1T1RNeuron(StepParams(device, **step), seed=7),
+    )
+
+
+def recurrent_with_delays(rng):
+    return layer(rng, 0, 13, 7, "dense_rec", delays=5), layer(rng, 1, 7, 3, scale=9, bias=True)
+
+
+def noisy_unequal_with_readout(rng):
+    return (
+        layer(rng, 0, 5, 1, scale=5, delays=62, noise=True),
+        layer(rng, 3, 1, 4, "dense_rec", noise=True, unequal=True, scale=12, delays=20),
+        layer(rng, 4, 4, 2, "affine"),
+    )
+
+
+def linear_law_three_substeps(rng):
+    return (layer(rng, 0, 33, 17, "dense_rec", unequal=True, delays=7, device=presets.ZHAO2025_TABLE1, scale=2, substeps=3),)
+
+
+def input_neurons_odd_weights_and_average(rng):
+    first = Layer(0, "input", (6,), 6, np.array([254]), neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)))
+    middle = layer(rng, 1, 6, 12, scale=9)
+    return first, replace(middle, weight=middle.weight // 2), Layer(2, "average", (4,), 12)
+
+
+def one_neuron(rng):
+    return (layer(rng, 0, 1, 1, scale=4, bias=True),)
+
+
+NETWORKS = {
+    f.__name__: f
+    for f in (
+        recurrent_with_delays,
+        noisy_unequal_with_readout,
+        linear_law_three_substeps,
+        input_neurons_odd_weights_and_average,
+        one_neuron,
+    )
+}
+
+
+def network(name, rng):
+    """A network of :data:`NETWORKS`."""
+    return NetDescription(NETWORKS[name](rng))
+
+
+def frames(rng, net, steps=150, samples=2, rate=0.15, largest=3):
+    """Spike counts (B, T, C)."""
+    shape = (samples, steps, net.inputs)
+    return ((rng.random(shape) < rate) * rng.integers(1, largest + 1, shape)).astype(np.int16)

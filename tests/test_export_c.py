@@ -1,0 +1,107 @@
+"""Generated C: no warnings, no undefined behaviour, and every spike and state of the fixed-point network."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import export_networks as nets
+import numpy as np
+import pytest
+
+from lava_1m1t1r import reference
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.export import c_source, c_target
+from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.netx.description import NetDescription
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
+STRICT = ("-Os", "-Wshadow", "-Wsign-conversion", "-Wcast-qual", "-Wstrict-prototypes", "-Wundef", "-fno-builtin")
+
+
+@pytest.mark.parametrize("flags", [SANITIZED, STRICT], ids=["sanitized", "strict"])
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_all_spikes_and_states_equal(name, flags, rng):
+    net = nets.network(name, rng)
+    found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net), "abc", flags=flags)
+    assert "all equal" in found["compared with the fixed-point network"]
+
+
+def test_a_layer_equals_the_arbiter(rng, tmp_path):
+    """Against :mod:`.reference` without the fast path between: the host program's output is the neurons' spikes a step later."""
+    net = NetDescription((nets.layer(rng, 0, 9, 6, noise=True, unequal=True, bias=True),))
+    frames = nets.frames(rng, net, samples=1)[0]
+    only = net.layers[0]
+    a_in = frames.astype(np.int64) @ only.weight.T.astype(np.int64) + only.bias
+    traces = reference.run(only.neuron.step, a_in, seed=only.neuron.seed, layer=0)
+    c_target.deploy_c(net, tmp_path / "out")
+    subprocess.run(["gcc", "-std=c99", "net.c", "host/main.c", "-o", "main"], cwd=tmp_path / "out", check=True)
+    words = np.concatenate([[len(frames)], frames.reshape(-1)]).astype("<i4").tobytes()
+    got = subprocess.run(["./main", "states.bin"], cwd=tmp_path / "out", input=words, stdout=subprocess.PIPE, check=True).stdout
+    spikes = np.frombuffer(got, "<i4").reshape(len(frames), 6)
+    states = np.fromfile(tmp_path / "out/states.bin", "<i4").reshape(len(frames), 6, 3)
+    assert traces.spike.sum() > 0
+    np.testing.assert_array_equal(spikes[1:], traces.spike[:-1])
+    np.testing.assert_array_equal(states, np.stack([traces.filament, traces.residue, traces.gate], axis=2))
+
+
+def test_a_wrong_source_is_found_out(rng):
+    net = nets.network("recurrent_with_delays", rng)
+    sources = c_source.sources(plan(net), "x", "abc")
+    sources["abc.c"] = sources["abc.c"].replace("#define CHARGE_BITS 20u", "#define CHARGE_BITS 21u")
+    with pytest.raises(c_target.VerificationError, match="C (outputs|states) differ"):
+        c_target.verify(net, sources, nets.frames(rng, net), "abc")
+
+
+def test_it_needs_no_library(rng, tmp_path):
+    c_target.deploy_c(nets.network("noisy_unequal_with_readout", rng), tmp_path / "out")
+    flags = ["-std=c99", "-Os", "-ffreestanding", "-fno-stack-protector", "-fno-pie"]
+    subprocess.run(["gcc", *flags, "-c", "net.c", "-o", "net.o"], cwd=tmp_path / "out", check=True)
+    undefined = subprocess.run(["nm", "-u", "net.o"], cwd=tmp_path / "out", capture_output=True, text=True, check=True).stdout
+    assert undefined.split() == []
+
+
+def test_too_large_counts_are_refused_and_change_nothing(rng, tmp_path):
+    net = NetDescription((nets.layer(rng, 0, 700, 3, scale=40),))
+    limit = c_source.input_limit(plan(net))
+    assert limit * np.abs(net.layers[0].weight.astype(np.int64)).sum(axis=1).max() < 2**31 <= 4 * limit * 700 * 256
+    c_target.deploy_c(net, tmp_path / "out")
+    subprocess.run(["gcc", "-std=c99", "net.c", "host/main.c", "-o", "main"], cwd=tmp_path / "out", check=True)
+    frame = np.zeros(700)
+    frame[5] = limit + 1
+    done = subprocess.run(["./main"], cwd=tmp_path / "out", input=np.concatenate([[1], frame]).astype("<i4").tobytes(), capture_output=True)
+    assert done.returncode == 4 and b"exceeds" in done.stderr
+
+
+@pytest.mark.parametrize("which", ["flash_limit", "ram_limit"])
+def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    with pytest.raises(InputError, match=rf"{which} must be at least \d+ bytes; got 100\. Use a smaller layer"):
+        c_target.deploy_c(net, tmp_path / "out", **{which: 100})
+    assert not (tmp_path / "out").exists()
+
+
+def test_stated_bytes_are_those_of_the_object(rng, tmp_path):
+    report = c_target.deploy_c(nets.network("recurrent_with_delays", rng), tmp_path / "out")
+    sections = report.facts["gcc -Os object [bytes]"]
+    states, constants = (sum(report.facts[f"{what} [bytes]"].values()) for what in ("states", "constants"))
+    assert states <= sections["bss"] <= states + 64  # alignment
+    assert constants <= sections["text"] <= constants + 4096  # and the code
+
+
+def test_a_name_must_be_a_c_identifier(rng, tmp_path):
+    with pytest.raises(InputError, match="name must be a lower-case C identifier"):
+        c_target.deploy_c(nets.network("one_neuron", rng), tmp_path / "out", name="my net")
+
+
+def test_the_firmware_example_compiles(tmp_path):
+    here = Path(__file__).resolve().parents[1] / "deploy"
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("example", here / "example.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    c_target.deploy_c(example.network(), tmp_path / "out")
+    subprocess.run(["gcc", *c_target.FLAGS, "-Iout", "out/net.c", str(here / "c/use.c"), "-o", "use"], cwd=tmp_path, check=True)
+    lines = subprocess.run(["./use"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == 4 and any(not line.endswith(" 0 spikes") for line in lines)

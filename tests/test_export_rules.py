@@ -1,0 +1,122 @@
+"""Every rule of every target refuses, names layer, rule, value and cure, and nothing is written; folders appear whole or not at all."""
+
+from dataclasses import replace
+
+import export_networks as nets
+import numpy as np
+import pytest
+
+from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.export import TARGETS, rules
+from lava_1m1t1r.export.output import MARK, write_folder
+from lava_1m1t1r.netx import schema
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+
+CUBA = CubaNeuron(512, 128, 80)
+FAST = presets.ZHAO2025_FIG2
+
+
+def good(rng):
+    return nets.network("recurrent_with_delays", rng)
+
+
+def changed(net, index, **changes):
+    return replace(net, layers=tuple(replace(x, **changes) if i == index else x for i, x in enumerate(net.layers)))
+
+
+def neuron(**changes):
+    return M1T1RNeuron(StepParams(FAST, **changes))
+
+
+BROKEN = {
+    rules.the_network_computes_something: (lambda n: NetDescription((Layer(0, "flatten", (4,), 4),)), "computes something"),
+    rules.only_the_last_layer_sends_sums: (lambda n: changed(n, 0, kind="affine", neuron=None), r"layer/0 \(affine\) must be the last"),
+    rules.sizes_fit_sixteen_bits: (lambda n: changed(n, 1, inputs=1 << 17), r"layer/1 \(dense\) shape must have at most 65536.*131072"),
+    rules.weights_have_the_shape_of_their_layer: (
+        lambda n: changed(n, 1, weight=np.zeros((3, 6), np.int32)),
+        r"layer/1 \(dense\) weight must have shape \(3, 7\); got \(3, 6\)",
+    ),
+    rules.weights_are_whole_numbers_of_eight_bits: (
+        lambda n: changed(n, 0, weight_rec=np.full((7, 7), 300)),
+        r"layer/0 \(dense_rec\) weight_rec must hold even numbers.*300\. Quantise",
+    ),
+    rules.delays_are_at_most_62_steps: (lambda n: changed(n, 0, delay_rec=np.full(7, 63)), r"delayRec must hold 7 whole numbers from 0 to 62"),
+    rules.biases_fit_sixteen_bits: (lambda n: changed(n, 1, bias=np.full(3, 1 << 15)), r"layer/1 \(dense\) bias must hold 3"),
+    rules.neurons_are_1m1t1r: (lambda n: changed(n, 1, neuron=CUBA), r"layer/1 \(dense\) must hold 1M1T1R.*CubaNeuron.*target loihi"),
+    rules.a_layer_of_neurons_states_the_step: (
+        lambda n: NetDescription((Layer(0, "affine", (2,), 3, np.zeros((2, 3), np.int32)),)),
+        "states the network step",
+    ),
+    rules.all_layers_have_the_same_step: (lambda n: changed(n, 1, neuron=neuron(dt=2e-3)), r"neuron/dt \[s\] must be 0.001.*0.002"),
+    rules.neurons_have_devices_the_fixed_point_step_can_hold: (
+        lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, gamma2=1e-6)))),
+        "gamma2 must lie between",
+    ),
+    rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
+}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.INTEGERS, "loihi": rules.LOIHI}
+CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
+
+
+@pytest.mark.parametrize(("target", "rule"), CASES, ids=lambda x: getattr(x, "__name__", x))
+def test_a_broken_rule_is_refused_before_anything_is_written(target, rule, rng, tmp_path):
+    spoil, words = BROKEN[rule]
+    net = spoil(good(rng))
+    with pytest.raises(InputError, match=words):
+        rule(net)
+    with pytest.raises(ValueError):
+        TARGETS[target](net, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", sorted(OF_TARGET))
+def test_a_damaged_file_is_refused_with_its_key(target, rng, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "x.net"
+    schema.write(path, good(rng))
+    with h5py.File(path, "a") as file:
+        del file["layer/1/weight"]
+    with pytest.raises(FormatError, match="layer/1/weight must be present"):
+        TARGETS[target](path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", sorted(OF_TARGET))
+def test_a_folder_with_other_files_is_refused_and_kept(target, rng, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"hold nothing but a former export; got \['mine.txt'\]"):
+        TARGETS[target](good(rng), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_former_export_is_replaced_whole(tmp_path):
+    out = tmp_path / "out"
+    write_folder(out, {"a.txt": "1", "in/b.txt": "2"})
+    write_folder(out, {"c.txt": b"3"})
+    assert sorted(p.name for p in out.iterdir()) == [MARK, "c.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x"])
+def test_nothing_is_written_outside_the_folder(name, tmp_path):
+    with pytest.raises(InputError, match="stay inside"):
+        write_folder(tmp_path / "out", {"a": "1", name: "2"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(InputError, match="not be a link"):
+        write_folder(tmp_path / "link", {"a": "1"})
+
+
+@pytest.mark.parametrize("target", sorted(OF_TARGET))
+def test_reports_are_text_and_json(target, rng, tmp_path):
+    import json
+
+    report = TARGETS[target](good(rng), tmp_path / "out")
+    assert report.text.startswith(f"{target}: 13-7R-3 -> ")
+    assert json.loads(json.dumps(report.as_dict()))["files"] == sorted(report.files)
+    assert all((tmp_path / "out" / name).is_file() for name in report.files)
