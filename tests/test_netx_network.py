@@ -132,15 +132,10 @@ def test_fused_equals_composed(rng, tag, readout):
     assert np.array_equal(seen[1][3 + late : 3 + late + BATCH * STEPS].reshape(BATCH, STEPS, -1), hdf5.predict(net, x, tag=tag))
 
 
-def test_whole_samples_as_messages(rng):
-    net, x = network(rng), frames(rng)
-    lava = Network(net, sample_steps=STEPS)
-    source, tap = Frames(frames=x), Tap(shape=(STEPS, net.outputs), steps=BATCH)
-    source.s_out.connect(lava.inp)
-    lava.out.connect(tap.a_in)
-    with guarded(lava, FusedSimCfg(lava)) as session:
-        session.run(BATCH)
-    assert np.array_equal(tap.values(), hdf5.predict(net, x))
+@pytest.mark.parametrize("kind, tag", (("m1t1r", "fixed_pt"), ("m1t1r", "floating_pt"), ("cuba", "fixed_pt")))
+def test_whole_samples_as_messages(rng, kind, tag):
+    net, x = network(rng, kind), frames(rng)
+    assert np.array_equal(hdf5.predict(net, x, "fused", tag=tag), hdf5.predict(net, x, tag=tag))
 
 
 def test_a_file_as_a_user_runs_it(rng, tmp_path):
@@ -194,6 +189,7 @@ def test_errors(rng):
         ({"tag": "float"}, "tag"),
         ({"record": "some"}, "record"),
         ({"dt": 2e-3}, "dt of the frames"),
+        ({"record": "all", "backend": "fused"}, "record"),
     ):
         with pytest.raises(InputError, match=text):
             hdf5.predict(net, x, **arguments)

@@ -13,7 +13,7 @@ from ..host import load_lava
 from .description import CubaNeuron, NetDescription
 from .schema import read
 
-BACKENDS = ("fast", "inprocess", "lava")
+BACKENDS = ("fast", "inprocess", "fused", "lava")
 TAGS = ("fixed_pt", "floating_pt")
 
 
@@ -43,8 +43,9 @@ def predict(
         The network. A FastNetwork (fast only) saves its making in repeated calls.
     frames : (B, T, C) int
         Spike counts of each channel and network step.
-    backend : {"fast", "inprocess", "lava"}
-        Compiled loops (no Lava needed); the Lava Process in this process; or in Lava's own runtime. The spikes are the same.
+    backend : {"fast", "inprocess", "fused", "lava"}
+        Compiled loops (no Lava needed); the Lava Process in this process; in Lava's own runtime, as one Process and a sample a
+        message; or with a Process for each part of the network. The spikes are the same.
     tag : {"fixed_pt", "floating_pt"}
         Number system.
     record : None or "all"
@@ -54,7 +55,7 @@ def predict(
     threads : int, optional
         fast: samples at a time; all cores when not given.
     timeout : float, optional
-        inprocess, lava: longest wall time [s]; 60 s and 0.1 s a step when not given.
+        inprocess, fused, lava: longest wall time [s]; 60 s and 0.1 s a step when not given.
 
     Returns
     -------
@@ -72,6 +73,7 @@ def predict(
     require(backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
     require(tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
     require(record in (None, "all"), "record", "be None or 'all'", record)
+    require(record is None or backend != "fused", "record", "be None with backend='fused', which shows the output only", record)
     description = net.net if isinstance(net, FastNetwork) else net if isinstance(net, NetDescription) else read(net)
     require(
         dt is None or description.dt is None or np.isclose(dt, description.dt, rtol=1e-9),

@@ -9,13 +9,16 @@ from lava.proc.io.sink import Read
 from ..fast.network import LayerRecord, Result
 from ..run import InProcess, guarded
 from .description import NetDescription
+from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
 from .terminal.process import Frames, Tap
 
 
 def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: bool, timeout: float) -> Result:
-    """Run frames (B, T, C) one sample after the other in ``backend`` ("inprocess" or "lava")."""
+    """Run frames (B, T, C) one sample after the other in ``backend`` ("inprocess", "fused" or "lava")."""
     batch, steps = frames.shape[:2]
+    if backend == "fused":
+        return Result(_fused(net, frames, tag, timeout), ())
     total = batch * steps + 1  # readouts come a step late
     network = Network(net, reset_interval=steps, input_message_bits=0 if frames.max() <= 1 else 16)
     source = Frames(frames=frames.reshape(batch * steps, -1))
@@ -36,6 +39,16 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
         by_sample = {name: value.reshape(batch, steps, -1) for name, value in held.items()}
         records.append(LayerRecord(out, None, by_sample if record else {}))
     return Result(records[-1].out, tuple(records) if record else ())
+
+
+def _fused(net: NetDescription, frames: np.ndarray, tag: str, timeout: float) -> np.ndarray:
+    network = Network(net, sample_steps=frames.shape[1])
+    source, tap = Frames(frames=frames), Tap(shape=network.out.shape, steps=frames.shape[0])
+    source.s_out.connect(network.inp)
+    network.out.connect(tap.a_in)
+    with guarded(network, FusedSimCfg(network, select_tag=tag), timeout) as session:
+        session.run(frames.shape[0])
+    return tap.values().astype(np.uint8 if net.spiking else np.int32)
 
 
 def _state_names(block: AbstractBlock, record: bool) -> tuple[str, ...]:

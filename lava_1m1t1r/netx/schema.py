@@ -17,12 +17,12 @@ import numpy as np
 
 from ..errors import FormatError, InputError, require
 from ..keys import NEURON_TYPE, from_keys, to_keys
+from . import values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .values import MAX_DELAY
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
-MAX_DELAY = 62
-"""Largest delay [steps]: lava-dl's, 6 bits."""
 ROOT_KEYS = {"layer", "version", "simulation"}
 
 
@@ -84,7 +84,7 @@ def _read_file(file: Any, path: str) -> NetDescription:
     require(not unknown, f"{path}: {'/'.join(unknown[:1])}", "be a key of this format", unknown[:1], error=FormatError)
     version = 1
     if "version" in file:
-        version = int(_whole(file["version"], f"{path}: version", (1,)).item())
+        version = int(values.whole_numbers(file["version"], f"{path}: version", (1,)).item())
     require(
         1 <= version <= VERSION,
         f"{path}: version",
@@ -126,7 +126,7 @@ def _check_network(net: NetDescription, where: str, error: type[Exception]) -> N
 
 def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer:
     require(hasattr(group, "keys") and "type" in group, f"{where}/type", "be present", None, error=FormatError)
-    kind = _text(group["type"], f"{where}/type")
+    kind = values.text_of(group["type"], f"{where}/type")
     require(kind in KINDS, f"{where}/type", f"be one of {', '.join(KINDS)}", kind, error=FormatError)
     known = {key.name: key for key in KEYS if kind in key.allowed}
     for name in group:
@@ -134,11 +134,11 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
     for key in known.values():
         if kind in key.required:
             require(key.name in group, f"{where}/{key.name}", "be present", None, error=FormatError)
-    shape = tuple(int(n) for n in _whole(group["shape"], f"{where}/shape", None).reshape(-1))
+    shape = tuple(int(n) for n in values.whole_numbers(group["shape"], f"{where}/shape", None).reshape(-1))
     require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
     size = int(np.prod(shape))
     if kind in _WEIGHTED:
-        weight = _weights(group["weight"], f"{where}/weight", (size, None))
+        weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
     else:
         weight, inputs = None, before if before is not None else size
@@ -155,7 +155,7 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
         require(inputs % size == 0, f"{where}/shape", f"divide the {inputs} outputs of the layer before it", shape, error=FormatError)
     for name, expected in (("inFeatures", inputs), ("outFeatures", size)):
         if name in group:
-            given = _whole(group[name], f"{where}/{name}", (1,)).item()
+            given = values.whole_numbers(group[name], f"{where}/{name}", (1,)).item()
             require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
     fields: dict[str, Any] = {"weight": weight}
     if "neuron" in group:
@@ -163,24 +163,24 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
     elif kind == "dense":
         kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
     if kind == "input" and fields.get("neuron") is not None:
-        weight = _weights(group["weight"], f"{where}/weight", (1,)) if "weight" in group else np.array([64], np.int32)
+        weight = values.weights_of(group["weight"], f"{where}/weight", (1,)) if "weight" in group else np.array([64], np.int32)
         fields["weight"] = weight
     if kind in ("input", "affine"):
         for name in ("weight", "bias", "delay"):
             lonely = name in group and fields.get("neuron") is None and not (kind == "affine" and name == "weight")
             require(not lonely, f"{where}/{name}", "come with a neuron", name, error=FormatError)
     if "weight_rec" in group:
-        fields["weight_rec"] = _weights(group["weight_rec"], f"{where}/weight_rec", (size, size))
+        fields["weight_rec"] = values.weights_of(group["weight_rec"], f"{where}/weight_rec", (size, size))
     if "bias" in group:
-        fields["bias"] = _bias(group["bias"], f"{where}/bias", size)
+        fields["bias"] = values.biases_of(group["bias"], f"{where}/bias", size)
     for name, field in (("delay", "delay"), ("delayRec", "delay_rec")):
         if name in group:
-            fields[field] = _delays(group[name], f"{where}/{name}", size)
+            fields[field] = values.delays_of(group[name], f"{where}/{name}", size)
     return Layer(index, kind, shape, inputs, **fields)
 
 
 def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
-    keys = _flat(group, f"{where}/neuron")
+    keys = values.keys_of(group, f"{where}/neuron")
     require("type" in keys, f"{where}/neuron/type", "be present", None, error=FormatError)
     kind = keys["type"]
     if kind == NEURON_TYPE:
@@ -205,91 +205,13 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
             require(good, f"{where}/neuron/{key}", f"be {only}: other values are not supported", keys[key], error=FormatError)
     decays = []
     for key in ("iDecay", "vDecay"):
-        value = _whole(keys[key], f"{where}/neuron/{key}", None).reshape(-1)
+        value = values.whole_numbers(keys[key], f"{where}/neuron/{key}", None).reshape(-1)
         require(value.size in (1, size), f"{where}/neuron/{key}", f"hold 1 or {size} values", value.shape, error=FormatError)
         require(value.min() >= 0 and value.max() <= 4096, f"{where}/neuron/{key}", "be 0 to 4096", value, error=FormatError)
         decays.append(int(value[0]) if value.size == 1 else value.astype(np.int32))
-    threshold = int(_whole(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
+    threshold = int(values.whole_numbers(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
     require(0 <= threshold < 1 << 18, f"{where}/neuron/vThMant", "have at most 18 bits", threshold, error=FormatError)
     return CubaNeuron(*decays, threshold)
-
-
-def _flat(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
-    """Datasets of a group and its groups as one dict of ``group/name``."""
-    require(hasattr(group, "keys"), where, "be a group", group, error=FormatError)
-    flat: dict[str, Any] = {}
-    for name, value in group.items():
-        if hasattr(value, "keys"):
-            flat.update(_flat(value, f"{where}/{name}", f"{prefix}{name}/"))
-        else:
-            raw = value[()]
-            kind = getattr(raw, "dtype", None)
-            text = isinstance(raw, (bytes, str)) or (kind is not None and kind.kind in "SO")
-            flat[prefix + name] = _text(value, f"{where}/{name}") if text else raw
-    return flat
-
-
-def _text(dataset: Any, where: str) -> str:
-    """A scalar string, or an array of one: lava-dl writes S10, (1,)."""
-    raw = np.asarray(dataset[()]).reshape(-1)
-    require(raw.size == 1 and isinstance(raw[0], (bytes, str)), where, "be one string", raw, error=FormatError)
-    return raw[0].decode("ascii", "replace") if isinstance(raw[0], bytes) else str(raw[0])
-
-
-def _whole(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
-    """Whole numbers as int64; shape (1,) takes scalars too, None in a shape takes any size."""
-    raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
-    require(raw.dtype.kind in "biuf" and raw.size > 0, where, "hold numbers", raw, error=FormatError)
-    require(np.all(np.isfinite(raw)), where, "be finite", raw, error=FormatError)
-    require(np.all(raw == np.rint(raw)) and np.all(np.abs(raw) < 2**31), where, "hold whole numbers", raw, error=FormatError)
-    if shape is not None:
-        if raw.ndim == 0:
-            raw = raw.reshape(1)
-        fits = raw.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, raw.shape, strict=True))
-        require(fits, where, f"have shape {tuple('any' if n is None else n for n in shape)}", raw.shape, error=FormatError)
-    return raw.astype(np.int64)
-
-
-def _weights(dataset: Any, where: str, shape: tuple) -> np.ndarray:
-    raw = np.asarray(dataset[()]) if not hasattr(dataset, "keys") else None
-    require(raw is not None, where, "be a dataset of real weights", "a group", error=FormatError)
-    if raw.ndim == 1 and len(shape) == 2:  # netx takes flattened weights too
-        require(raw.size % shape[0] == 0, where, f"hold a multiple of {shape[0]} values", raw.shape, error=FormatError)
-        raw = raw.reshape(shape[0], -1)
-    elif raw.size == 1 and shape == (1,):
-        raw = raw.reshape(1)
-    weight = _whole(raw, where, shape)
-    even = np.all(weight % 2 == 0)
-    low, high = (-256, 254) if even else (-128, 127)
-    require(
-        weight.min() >= low and weight.max() <= high,
-        where,
-        "fit 8 signed bits: even numbers from -256 to 254, or any from -128 to 127",
-        (int(weight.min()), int(weight.max())),
-        "Quantise the weights as lava-dl does.",
-        error=FormatError,
-    )
-    return _frozen(weight)
-
-
-def _bias(dataset: Any, where: str, size: int) -> np.ndarray:
-    bias = _whole(dataset, where, None).reshape(-1)
-    require(bias.size in (1, size), where, f"hold 1 or {size} values", bias.shape, error=FormatError)
-    require(np.all(np.abs(bias) < 1 << 12), where, "have at most 13 signed bits", bias, error=FormatError)
-    return _frozen(np.broadcast_to(bias, (size,)))
-
-
-def _delays(dataset: Any, where: str, size: int) -> np.ndarray:
-    delay = _whole(dataset, where, None).reshape(-1)
-    require(delay.size in (1, size), where, f"hold 1 or {size} values, one a neuron", delay.shape, error=FormatError)
-    require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
-    return _frozen(np.broadcast_to(delay, (size,)))
-
-
-def _frozen(values: np.ndarray) -> np.ndarray:
-    values = np.ascontiguousarray(values, np.int32)
-    values.flags.writeable = False
-    return values
 
 
 def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> None:
@@ -339,3 +261,6 @@ def _write_layer(group: Any, layer: Layer) -> None:
         keys = {"iDecay": neuron.current_decay, "vDecay": neuron.voltage_decay, "vThMant": neuron.threshold}
         for key, value in {"type": "CUBA", **keys, "refDelay": 1, "gradedSpike": False}.items():
             group[f"neuron/{key}"] = value
+
+
+__all__ = ["KEYS", "KINDS", "MAX_DELAY", "VERSION", "Key", "read", "write"]

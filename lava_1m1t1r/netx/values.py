@@ -1,0 +1,93 @@
+"""Values of a ``.net`` file, checked: each function takes a dataset (or a value) and its place, for the error's text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, require
+
+MAX_DELAY = 62
+"""Largest delay [steps]: lava-dl's, 6 bits."""
+
+
+def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
+    """Datasets of a group and its groups as one dict of ``group/name``."""
+    require(hasattr(group, "keys"), where, "be a group", group, error=FormatError)
+    found: dict[str, Any] = {}
+    for name, value in group.items():
+        if hasattr(value, "keys"):
+            found.update(keys_of(value, f"{where}/{name}", f"{prefix}{name}/"))
+        else:
+            raw = value[()]
+            kind = getattr(raw, "dtype", None)
+            string = isinstance(raw, (bytes, str)) or (kind is not None and kind.kind in "SO")
+            found[prefix + name] = text_of(value, f"{where}/{name}") if string else raw
+    return found
+
+
+def text_of(dataset: Any, where: str) -> str:
+    """A scalar string, or an array of one: lava-dl writes S10, (1,)."""
+    raw = np.asarray(dataset[()]).reshape(-1)
+    require(raw.size == 1 and isinstance(raw[0], (bytes, str)), where, "be one string", raw, error=FormatError)
+    return raw[0].decode("ascii", "replace") if isinstance(raw[0], bytes) else str(raw[0])
+
+
+def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
+    """Whole numbers as int64; shape (1,) takes scalars too, None in a shape takes any size."""
+    raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
+    require(raw.dtype.kind in "biuf" and raw.size > 0, where, "hold numbers", raw, error=FormatError)
+    require(np.all(np.isfinite(raw)), where, "be finite", raw, error=FormatError)
+    require(np.all(raw == np.rint(raw)) and np.all(np.abs(raw) < 2**31), where, "hold whole numbers", raw, error=FormatError)
+    if shape is not None:
+        if raw.ndim == 0:
+            raw = raw.reshape(1)
+        fits = raw.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, raw.shape, strict=True))
+        require(fits, where, f"have shape {tuple('any' if n is None else n for n in shape)}", raw.shape, error=FormatError)
+    return raw.astype(np.int64)
+
+
+def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
+    """Weights of this shape that 8 signed bits hold, as int32; flattened matrices too."""
+    raw = np.asarray(dataset[()]) if not hasattr(dataset, "keys") else None
+    require(raw is not None, where, "be a dataset of real weights", "a group", error=FormatError)
+    if raw.ndim == 1 and len(shape) == 2:  # netx takes flattened weights too
+        require(raw.size % shape[0] == 0, where, f"hold a multiple of {shape[0]} values", raw.shape, error=FormatError)
+        raw = raw.reshape(shape[0], -1)
+    elif raw.size == 1 and shape == (1,):
+        raw = raw.reshape(1)
+    weight = whole_numbers(raw, where, shape)
+    even = np.all(weight % 2 == 0)
+    low, high = (-256, 254) if even else (-128, 127)
+    require(
+        weight.min() >= low and weight.max() <= high,
+        where,
+        "fit 8 signed bits: even numbers from -256 to 254, or any from -128 to 127",
+        (int(weight.min()), int(weight.max())),
+        "Quantise the weights as lava-dl does.",
+        error=FormatError,
+    )
+    return _frozen(weight)
+
+
+def biases_of(dataset: Any, where: str, size: int) -> np.ndarray:
+    """(size,) int32 of 13 signed bits, from one value or one a neuron."""
+    bias = whole_numbers(dataset, where, None).reshape(-1)
+    require(bias.size in (1, size), where, f"hold 1 or {size} values", bias.shape, error=FormatError)
+    require(np.all(np.abs(bias) < 1 << 12), where, "have at most 13 signed bits", bias, error=FormatError)
+    return _frozen(np.broadcast_to(bias, (size,)))
+
+
+def delays_of(dataset: Any, where: str, size: int) -> np.ndarray:
+    """(size,) int32 of 0 to MAX_DELAY, from one value or one a neuron."""
+    delay = whole_numbers(dataset, where, None).reshape(-1)
+    require(delay.size in (1, size), where, f"hold 1 or {size} values, one a neuron", delay.shape, error=FormatError)
+    require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
+    return _frozen(np.broadcast_to(delay, (size,)))
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    values = np.ascontiguousarray(values, np.int32)
+    values.flags.writeable = False
+    return values
