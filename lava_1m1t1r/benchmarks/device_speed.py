@@ -45,11 +45,10 @@ def main() -> None:
     for label, volt in (("below threshold, 0.6 V", 0.6), ("firing, 0.8 V", 0.8)):
         train = stimulus.pulses(volt, 2e-3, 0.5, 1.0)
         seconds, trace = best(lambda train=train: simulate(many, train, seed=0, record="events"), clock=process_time)
-        steps = int(np.sum(trace.steps))
-        print(
-            f"1000 devices, 1 s, {label}: {seconds:.2f} s of one core, {steps / seconds / 1e6:.1f} million adaptive steps per second and core, worth "
-            f"{1000 * 1.0 / FIXED_STEP / seconds / 1e6:.0f} million steps of 2 us; {trace.spike_counts().mean():.0f} spikes a device"
-        )
+        rate = int(np.sum(trace.steps)) / seconds / 1e6
+        worth = 1000 * 1.0 / FIXED_STEP / seconds / 1e6
+        print(f"1000 devices, 1 s, {label}, {trace.spike_counts().mean():.0f} spikes each: {seconds:.2f} s of one core,")
+        print(f"  {rate:.1f} million adaptive steps per second and core, worth {worth:.0f} million steps of 2 us")
 
 
 if __name__ == "__main__":
