@@ -21,60 +21,53 @@ def _general(function):
 
 @_general
 def count_events(x, by_channel, counts, first, last):
-    """Non-zero cells of each (sample, step) of x (B, T, C); returns how many of them are not whole numbers below 2^15."""
-    wrong = 0
+    """Non-zero cells of each (sample, step) of x (B, T, C)."""
     for b in range(first, last):
-        for t in range(x.shape[1]):
-            counts[b, t] = 0
         if by_channel:
+            for t in range(x.shape[1]):
+                counts[b, t] = 0
             for c in range(x.shape[2]):
                 for t in range(x.shape[1]):
-                    if x[b, t, c] != 0:
-                        counts[b, t] += 1
+                    counts[b, t] += x[b, t, c] != 0
         else:
             for t in range(x.shape[1]):
                 found = 0
                 for c in range(x.shape[2]):
                     found += x[b, t, c] != 0
                 counts[b, t] = found
-        if by_channel:
-            for c in range(x.shape[2]):
-                for t in range(x.shape[1]):
-                    wrong += not _is_count(x[b, t, c])
-        else:
-            for t in range(x.shape[1]):
-                for c in range(x.shape[2]):
-                    wrong += not _is_count(x[b, t, c])
-    return wrong
-
-
-@_general
-def _is_count(value):
-    return (value == int(value)) & (abs(value) < 32768)
 
 
 @_general
 def fill_events(x, by_channel, start, channel, value, cursor, first, last):
-    """List the non-zero cells: (sample, step) row r owns channel[start[r]:start[r + 1]] (int32) and value (int32); cursor (T,) scratch."""
-    steps = x.shape[1]
+    """List the non-zero cells: (sample, step) row r owns channel[start[r]:start[r + 1]] (int32) and value (int32).
+
+    cursor (max(T, C) + 1,) int64 is scratch. Returns how many cells are not whole numbers below 2^15.
+    """
+    steps, wrong = x.shape[1], 0
     for b in range(first, last):
-        for t in range(steps):
-            cursor[t] = start[b * steps + t]
         if by_channel:
+            for t in range(steps):
+                cursor[t] = start[b * steps + t]
             for c in range(x.shape[2]):
                 for t in range(steps):
                     if x[b, t, c] != 0:
                         channel[cursor[t]] = c
-                        value[cursor[t]] = int(x[b, t, c])
                         cursor[t] += 1
         else:
             for t in range(steps):
-                at = cursor[t]
-                for c in range(x.shape[2]):
-                    if x[b, t, c] != 0:
-                        channel[at] = c
-                        value[at] = int(x[b, t, c])
-                        at += 1
+                found = 0
+                for c in range(x.shape[2]):  # without a branch: spikes are hard to predict
+                    cursor[found] = c
+                    found += x[b, t, c] != 0
+                at = start[b * steps + t]
+                for i in range(found):
+                    channel[at + i] = cursor[i]
+        for t in range(steps):
+            for e in range(start[b * steps + t], start[b * steps + t + 1]):
+                cell = x[b, t, channel[e]]
+                value[e] = int(cell)
+                wrong += not ((cell == value[e]) & (abs(cell) < 32768))
+    return wrong
 
 
 @compiled
@@ -108,11 +101,13 @@ def project(start, channel, value, w, bias, counts, first, last):
 
 
 @compiled
-def recurrent_forward(w_rec, delay_rec, p, substeps, v_max, noisy, generator, past, history, counts, spikes, first, last, v_in, spike):
+def recurrent_forward(
+    w_rec, delay_rec, p, substeps, v_max, noisy, generator, past, shift, history, counts, spikes, out, first, last, v_in, spike
+):
     """Samples first .. last - 1 of a layer through time, in integers.
 
     w_rec (N * N,) int32, row j the weights of spikes of neuron j, or (0,); delay_rec (N,) int64; generator (B, N) int64; past
-    (B, PAST, N) uint8 spikes before the start, or (0, 0, 0); history (B, T + 1, 3, N) int32, row 0 given: states before
+    (B, PAST, N) uint8 spikes before the start, or (0, 0, 0); shift steps by which out (B, T, N) real is later than spikes; history (B, T + 1, 3, N) int32, row 0 given: states before
     each step; counts (B, T, N) int32 input, to which the recurrence adds; spikes (B, T, N) uint8 out; v_in, spike (N,) int32 scratch.
     """
     n = counts.shape[2]
@@ -142,6 +137,13 @@ def recurrent_forward(w_rec, delay_rec, p, substeps, v_max, noisy, generator, pa
                 fixed_step(after[0], after[1], after[2], v_in, p, substeps, spike)
             for i in range(n):
                 spikes[b, t, i] = spike[i]
+            if t + shift < counts.shape[1]:
+                later = out[b, t + shift]
+                for i in range(n):
+                    later[i] = spike[i]
+        for t in range(min(shift, counts.shape[1])):
+            for i in range(n):
+                out[b, t, i] = past[b, PAST - shift + t, i] if past.size else 0
 
 
 @compiled

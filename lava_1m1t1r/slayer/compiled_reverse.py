@@ -254,10 +254,10 @@ def layer_kernel(double: bool, linear: bool) -> Any:
             r0, r1, r2, r3 = i * size, (i + 1) * size, (i + 2) * size, (i + 3) * size
             for j in range(size):
                 w0, w1, w2, w3 = read(w_rec, r0 + j), read(w_rec, r1 + j), read(w_rec, r2 + j), read(w_rec, r3 + j)
-                store(o0, j, load(o0, j) + ((a0 * w0 + a1 * w1) + (a2 * w2 + a3 * w3)))
-                store(o1, j, load(o1, j) + ((b0 * w0 + b1 * w1) + (b2 * w2 + b3 * w3)))
-                store(o2, j, load(o2, j) + ((c0 * w0 + c1 * w1) + (c2 * w2 + c3 * w3)))
-                store(o3, j, load(o3, j) + ((d0 * w0 + d1 * w1) + (d2 * w2 + d3 * w3)))
+                store(o0, j, (((load(o0, j) + a0 * w0) + a1 * w1) + a2 * w2) + a3 * w3)
+                store(o1, j, (((load(o1, j) + b0 * w0) + b1 * w1) + b2 * w2) + b3 * w3)
+                store(o2, j, (((load(o2, j) + c0 * w0) + c1 * w1) + c2 * w2) + c3 * w3)
+                store(o3, j, (((load(o3, j) + d0 * w0) + d1 * w1) + d2 * w2) + d3 * w3)
         for i in range(whole, size):
             for j in range(size):
                 w0 = read(w_rec, i * size + j)

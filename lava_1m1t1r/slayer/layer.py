@@ -37,6 +37,7 @@ class LayerRun(NamedTuple):
     generator: np.ndarray  # (B, N) int64 where noisy, else (0, 0)
     delay_rec: np.ndarray  # (N,) int64
     past: np.ndarray  # (B, PAST, N) uint8, or (0, 0, 0): spikes before the start
+    shift: int  # 1: the output is one step late
     states: np.ndarray  # (B, 3, N) int32 at the start
     last: list  # receives (states (B, 3, N), spikes (B, T, N)) at the end
 
@@ -53,14 +54,15 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
     by_channel = abs(x.strides[1]) < abs(x.strides[2])  # loop along memory
     counts = np.empty((batch, steps), np.int64)
     parts = ranges(batch, 8)
-    wrong = sum(share(lambda a, b: kernels.count_events(x, by_channel, counts, a, b), parts))
-    if wrong:
-        bad = x[(x != np.rint(x)) | ~(np.abs(x) < 32768)]
-        require(False, name, "hold whole numbers (spikes or counts of them)", float(bad[0]), "Use spikes; dropout without rescaling.")
+    share(lambda a, b: kernels.count_events(x, by_channel, counts, a, b), parts)
     start = np.zeros(batch * steps + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=start[1:])
     channel, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.int32)
-    share(lambda a, b: kernels.fill_events(x, by_channel, start, channel, value, np.empty(steps, np.int64), a, b), parts)
+    scratch = max(steps, x.shape[2]) + 1
+    wrong = share(lambda a, b: kernels.fill_events(x, by_channel, start, channel, value, np.empty(scratch, np.int64), a, b), parts)
+    if sum(wrong):
+        bad = x[(x != np.rint(x)) | ~(np.abs(x) < 32768)]
+        require(False, name, "hold whole numbers (spikes or counts of them)", float(bad[0]), "Use spikes; dropout without rescaling.")
     return Events(start, channel, value)
 
 
@@ -148,26 +150,28 @@ class _Layer(torch.autograd.Function):
         history = np.empty((batch, steps + 1, 3, size), np.int32)
         history[:, 0] = run.states
         spikes = np.empty((batch, steps, size), np.uint8)
+        out = torch.empty(batch, steps, size, dtype=ctx.real)
+        late = out.numpy()
 
         def part(first, last):
             v_in, spike = np.empty(size, np.int32), np.empty(size, np.int32)
             kernels.recurrent_forward(
                 table, run.delay_rec, run.program, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, run.past,
-                history, counts, spikes, first, last, v_in, spike,
+                run.shift, history, counts, spikes, late, first, last, v_in, spike,
             )  # fmt: skip
 
         share(part, ranges(batch, 2))
         run.last[:] = [history[:, -1], spikes]
         ctx.history, ctx.counts, ctx.spikes, ctx.channels = history, counts, spikes, x.shape[1]
         ctx.save_for_backward(w, w_rec)
-        return torch.from_numpy(spikes).to(ctx.real)
+        return out
 
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001
         w, w_rec = ctx.saved_tensors
         run, real = ctx.run, ctx.real
         need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
-        grad = grad.to(real).contiguous().clone()  # the recurrence adds to it
+        grad = earlier(grad, run.shift, real)
         over = torch.empty_like(grad)
         _backwards(ctx, grad.numpy(), over.numpy(), w_rec)
         over_w = over_rec = over_x = None
@@ -181,6 +185,15 @@ class _Layer(torch.autograd.Function):
         if need_x:
             over_x = over.transpose(1, 2) if w is None else _over_input(over, w)
         return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, None
+
+
+def earlier(grad: torch.Tensor, shift: int, real: torch.dtype) -> torch.Tensor:
+    """A copy of dL/doutput (B, T, N), to which the recurrence may add, at the steps of the spikes."""
+    moved = torch.empty(grad.shape, dtype=real, device=grad.device)
+    kept = max(grad.shape[1] - shift, 0)
+    moved[:, :kept] = grad[:, shift:]
+    moved[:, kept:] = 0
+    return moved
 
 
 def _backwards(ctx: Any, grad: np.ndarray, over: np.ndarray, w_rec: torch.Tensor | None) -> None:

@@ -93,7 +93,7 @@ class TensorLayer(torch.autograd.Function):
         run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), fired.to(torch.uint8).cpu().numpy()]
         ctx.run, ctx.real, ctx.history, ctx.inputs, ctx.spikes = run, real, history, inputs, spikes
         ctx.save_for_backward(x, w, w_rec)
-        return fired
+        return spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()
 
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001
@@ -106,7 +106,7 @@ class TensorLayer(torch.autograd.Function):
         ops = _ops(is_linear(params))
         v_count = params.v_unit / (1 << INPUT_BITS)
         v_max = params.v_max_count * v_count
-        grad = grad.to(real).clone()
+        grad = torch.nn.functional.pad(grad.to(real)[:, run.shift :], (0, 0, 0, run.shift)).clone()
         delays, neurons = torch.from_numpy(run.delay_rec).to(device), torch.arange(size, device=device)
         over = torch.empty_like(grad)
         adjoint = State(*(torch.zeros_like(grad[:, 0]) for _ in range(3)))

@@ -39,14 +39,7 @@ class _Block(torch.nn.Module):
     count_log: bool
 
     def _out(self, spikes: torch.Tensor) -> Any:
-        """From the neurons' spikes (B, T, N) to the block's output (B, N, T): shift, delay, count."""
-        if self.delay_shift:
-            kept = getattr(self, "delay_buffer", None)
-            self.delay_buffer = spikes[:, -1:].detach() if self.neuron.persistent_state else None
-            if kept is not None and self.neuron.persistent_state and kept.shape[0] == spikes.shape[0]:
-                spikes = torch.cat([kept, spikes[:, :-1]], dim=1)
-            else:
-                spikes = F.pad(spikes[:, :-1], (0, 0, 1, 0))
+        """From the neurons' spikes (B, T, N) to the block's output (B, N, T): delay, count."""
         x = spikes.transpose(1, 2)
         if self.delay is not None:
             x = self.delay(x)
@@ -69,7 +62,6 @@ class _Block(torch.nn.Module):
     def reset(self) -> None:
         """Forget the end of the last call: only of consequence with ``persistent_state``."""
         self.neuron.reset()
-        self.delay_buffer = None
 
 
 def _weight(s: Any) -> torch.Tensor:
@@ -187,7 +179,7 @@ class Dense(_Driven, base.AbstractDense):
         if self.mask is not None:
             self.synapse.weight.data *= self.mask
         w = _weight(self.synapse)
-        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, None, None, w.shape[0]))
+        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, None, None, w.shape[0], self.delay_shift))
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense'."""
@@ -251,7 +243,7 @@ class Recurrent(_Driven, base.AbstractRecurrent):
         """(B, in, T) spikes -> (B, out, T) spikes."""
         w, w_rec = _weight(self.input_synapse), _weight(self.recurrent_synapse)
         delays = None if self.delay_rec is None else self.delay_rec.cpu().numpy()
-        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, w_rec, delays, w.shape[0]))
+        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, w_rec, delays, w.shape[0], self.delay_shift))
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense_rec'."""
@@ -357,7 +349,7 @@ class Input(_Block, base.AbstractInput):
         z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
         z = z if self.bias is None else z + self.pre_hook_fx(self.bias)
         flat = z.reshape(z.shape[0], -1, z.shape[-1])
-        out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1]))
+        out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1], self.delay_shift))
         self.neuron.shape = self.input_shape
         return (out[0].reshape(z.shape), out[1]) if self.count_log else out.reshape(z.shape)
 

@@ -151,8 +151,9 @@ class Neuron(base.Neuron):
         w_rec: torch.Tensor | None,
         delay_rec: np.ndarray | None,
         size: int,
+        late: bool = False,
     ) -> torch.Tensor:
-        """Spikes (B, T, N) of ``size`` neurons behind a synapse; arguments as :func:`..layer.layer` has them."""
+        """Spikes (B, T, N) of ``size`` neurons behind a synapse, one step ``late``; arguments as :func:`..layer.layer` has them."""
         batch = x.shape[0]
         if self._program is None or self._program[0] != size:
             self._program = (size, self.params.fixed(size))
@@ -167,6 +168,7 @@ class Neuron(base.Neuron):
             (self._generator if keeps else self._generators(batch, size)) if noisy else np.zeros((batch, 0), np.int64),
             np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
             self._past if keeps else np.zeros((0, 0, 0), np.uint8),
+            int(late),
             self._states if keeps else np.zeros((batch, 3, size), np.int32),
             [],
         )
