@@ -86,7 +86,7 @@ def test_lava_gives_the_same(made, backend):
     assert np.array_equal(hdf5.predict(path, twice, backend), hdf5.predict(path, twice))
 
 
-@pytest.mark.parametrize("made", ("plain",), indirect=True)
+@pytest.mark.parametrize("made", ("plain", "delays"), indirect=True)
 def test_equals_lava_dls_own_netx(made):
     _, _, frames, path = made
     network = netx.hdf5.Network(net_config=str(path))
