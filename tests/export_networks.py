@@ -49,8 +49,8 @@ def recurrent_with_delays(rng):
 def noisy_unequal_with_readout(rng):
     return (
         layer(rng, 0, 5, 1, scale=5, delays=62, noise=True),
-        layer(rng, 3, 1, 4, "dense_rec", noise=True, unequal=True, scale=12, delays=20),
-        layer(rng, 4, 4, 2, "affine"),
+        layer(rng, 1, 1, 4, "dense_rec", noise=True, unequal=True, scale=12, delays=20),
+        layer(rng, 2, 4, 2, "affine"),
     )
 
 

@@ -21,8 +21,8 @@ def good(rng):
     return nets.network("recurrent_with_delays", rng)
 
 
-def changed(net, index, **changes):
-    return replace(net, layers=tuple(replace(x, **changes) if i == index else x for i, x in enumerate(net.layers)))
+def changed(net, at, /, **changes):
+    return replace(net, layers=tuple(replace(x, **changes) if i == at else x for i, x in enumerate(net.layers)))
 
 
 def neuron(**changes):
@@ -41,7 +41,10 @@ BROKEN = {
         lambda n: changed(n, 0, weight_rec=np.full((7, 7), 300)),
         r"layer/0 \(dense_rec\) weight_rec must hold even numbers.*300\. Quantise",
     ),
-    rules.delays_are_at_most_62_steps: (lambda n: changed(n, 0, delay_rec=np.full(7, 63)), r"delayRec must hold 7 whole numbers from 0 to 62"),
+    rules.delays_are_at_most_62_steps: (
+        lambda n: changed(n, 0, delay_rec=np.full(7, 63)),
+        r"delayRec must hold 7 whole numbers from 0 to 62",
+    ),
     rules.biases_fit_sixteen_bits: (lambda n: changed(n, 1, bias=np.full(3, 1 << 15)), r"layer/1 \(dense\) bias must hold 3"),
     rules.neurons_are_1m1t1r: (lambda n: changed(n, 1, neuron=CUBA), r"layer/1 \(dense\) must hold 1M1T1R.*CubaNeuron.*target loihi"),
     rules.a_layer_of_neurons_states_the_step: (
@@ -53,6 +56,7 @@ BROKEN = {
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, gamma2=1e-6)))),
         "gamma2 must lie between",
     ),
+    rules.layers_are_numbered_by_their_place: (lambda n: changed(n, 1, index=4), r"layer/4 \(dense\) index must be 1, its place"),
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
 OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.INTEGERS, "loihi": rules.LOIHI}

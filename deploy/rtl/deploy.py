@@ -30,7 +30,16 @@ def main() -> int:
     args = parser.parse_args()
     frames = None if args.frames is None else np.load(args.frames)
     try:
-        report = TARGETS["rtl"](args.net, args.out, frames=frames, name=args.name, lanes=args.lanes, clock_hz=args.clock, simulator=args.simulator, synthesise=args.synthesise)
+        report = TARGETS["rtl"](
+            args.net,
+            args.out,
+            frames=frames,
+            name=args.name,
+            lanes=args.lanes,
+            clock_hz=args.clock,
+            simulator=args.simulator,
+            synthesise=args.synthesise,
+        )
     except (InputError, MissingDependencyError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -130,6 +130,12 @@ def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
         require(known, _at(net, layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
 
 
+def layers_are_numbered_by_their_place(net: NetDescription) -> None:
+    """A file numbers its layers without gaps, and the number starts the noise."""
+    for i, layer in enumerate(net.layers):
+        require(layer.index == i, _at(net, layer, "index"), f"be {i}, its place among the layers", layer.index)
+
+
 SHAPES: tuple[Rule, ...] = (
     the_network_computes_something,
     only_the_last_layer_sends_sums,
@@ -146,4 +152,4 @@ INTEGERS: tuple[Rule, ...] = (
     all_layers_have_the_same_step,
     neurons_have_devices_the_fixed_point_step_can_hold,
 )
-LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description)
+LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)

@@ -1,0 +1,131 @@
+"""Loihi-style: resources counted by hand, limits with sources, a pack whose traces and parameters are those of the network."""
+
+import importlib.util
+import json
+from dataclasses import replace
+
+import export_networks as nets
+import numpy as np
+import pytest
+
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.export import loihi_limits, loihi_resources
+from lava_1m1t1r.export.loihi_target import deploy_loihi
+from lava_1m1t1r.export.plan import same
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx import schema
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, NetDescription
+
+
+def test_resources_are_those_counted_by_hand():
+    weight = np.array([[2, 0, 4], [6, 8, 0]])
+    first = Layer(0, "dense_rec", (2,), 3, weight, np.array([[0, 2], [2, 2]]), None, np.array([3, 0]), None, CubaNeuron(1, 1, 9))
+    last = Layer(1, "dense", (1,), 2, np.array([[2, 2]]), neuron=CubaNeuron(1, 1, 9))
+    a, b = loihi_resources.layer_resources(NetDescription((first, last)))
+    assert (a.neurons, a.fan_in, a.fan_out, a.synapses) == (2, 4, 3, 7)
+    assert (a.axons_in, a.axons_out, a.largest_delay) == (5, 4, 3)
+    assert a.synapse_bits == 7 * 8  # its delays are on what it sends: they are stored with the next layer's synapses
+    assert (b.fan_in, b.fan_out, b.synapses, b.synapse_bits) == (2, 0, 2, 2 * (8 + 6))
+    assert a.cores == b.cores == 1
+
+
+def test_cores_follow_from_the_limit_that_binds():
+    wide = Layer(0, "dense", (2500,), 2, np.full((2500, 2), 2), neuron=CubaNeuron(1, 1, 9))
+    full = Layer(1, "dense", (100,), 2500, np.full((100, 2500), 2), neuron=CubaNeuron(1, 1, 9))
+    a, b = loihi_resources.layer_resources(NetDescription((wide, full)))
+    assert (a.cores, a.set_by) == (3, loihi_limits.NEURONS.name)
+    assert (b.cores, b.set_by) == (2, loihi_limits.SYNAPSE_BITS.name)  # 250,000 synapses of 8 bits in 2^20 bits
+
+
+def test_every_limit_has_a_source_and_assumed_ones_say_so(rng, tmp_path):
+    deploy_loihi(nets.network("recurrent_with_delays", rng), tmp_path / "out")
+    text = (tmp_path / "out/resources.txt").read_text()
+    for limit in loihi_limits.ALL:
+        assert limit.source and f"{'assumed: ' if limit.assumed else ''}{limit.source}" in text
+        assert limit.name in text
+    assert any(x.assumed for x in loihi_limits.ALL) and not all(x.assumed for x in loihi_limits.ALL)
+
+
+@pytest.mark.parametrize("chips", [1, 2])
+def test_a_network_larger_than_its_chips_is_refused(chips, monkeypatch, rng, tmp_path):
+    monkeypatch.setattr(loihi_limits, "CORES", replace(loihi_limits.CORES, value=1))
+    net = nets.network("recurrent_with_delays", rng)
+    if chips == 2:
+        assert deploy_loihi(net, tmp_path / "out", chips=2).facts["cores"] == 2
+        return
+    with pytest.raises(InputError, match=r"neuron cores of a chip must keep to 1 cores \(open-neuromorphic.*got 2\. Use a smaller"):
+        deploy_loihi(net, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_input_axons_are_refused_with_the_layer(tmp_path):
+    net = NetDescription((Layer(0, "dense", (1,), 5000, np.full((1, 5000), 2), neuron=CubaNeuron(1, 1, 9)),))
+    with pytest.raises(InputError, match=r"layer/0 input axons of a core must keep to 4096 axons \(assumed; nengo-loihi.*got 5000"):
+        deploy_loihi(net, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_the_pack_is_the_network(name, rng, tmp_path):
+    net = nets.network(name, rng)
+    frames = nets.frames(rng, net)
+    deploy_loihi(net, tmp_path / "out", frames=frames)
+    assert same(schema.read(tmp_path / "out/network.net"), net)
+    traces = np.load(tmp_path / "out/handoff/golden.npz")
+    run = FastNetwork(schema.read(tmp_path / "out/handoff/network.net")).run(frames, record="all")
+    np.testing.assert_array_equal(traces["out"], run.out)
+    parameters = json.loads((tmp_path / "out/handoff/parameters.json").read_text())
+    for layer, record in zip(net.active, run.layers, strict=True):
+        if layer.neuron is None:
+            continue
+        np.testing.assert_array_equal(traces[f"layer_{layer.index}_filament"], record.states["filament"])
+        p = layer.neuron.step.fixed(layer.size)
+        own = parameters[f"layer_{layer.index}"]
+        np.testing.assert_array_equal(np.broadcast_to(own["constants"]["v_th"], (layer.size,)), p.v_th)
+        assert len(own["tables"]["inverse"]["base"]) == p.inverse.size
+
+
+def test_the_skeleton_says_what_it_needs(rng, tmp_path):
+    deploy_loihi(nets.network("one_neuron", rng), tmp_path / "out")
+    spec = importlib.util.spec_from_file_location("nc_model", tmp_path / "out/handoff/nc_model.py")
+    with pytest.raises(ImportError, match="needs Intel's Lava extension.*fixed_pt"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def test_it_claims_nothing_that_was_not_run(rng, tmp_path):
+    report = deploy_loihi(nets.network("one_neuron", rng), tmp_path / "out")
+    assert any("Not run on a chip" in note and "none was measured" in note for note in report.notes)
+    assert not any("J" in name.split() or "energy" in name.lower() for name in report.facts)
+
+
+def cuba_network(rng):
+    neuron = CubaNeuron(1024, 128, 640)
+    first = Layer(0, "dense_rec", (9,), 14, nets.even(rng, (9, 14), 1.0), nets.even(rng, (9, 9), 0.5, 0), neuron=neuron)
+    return NetDescription((first, Layer(1, "dense", (5,), 9, nets.even(rng, (5, 9), 1.5), neuron=neuron)))
+
+
+@pytest.mark.lava
+@pytest.mark.train
+@pytest.mark.timeout(120)
+def test_lava_dls_own_netx_runs_a_cuba_file_with_equal_spikes(rng, tmp_path):
+    net = cuba_network(rng)
+    frames = nets.frames(rng, net, steps=60, samples=1, largest=1)
+    report = deploy_loihi(net, tmp_path / "out", frames=frames)
+    assert any("lava-dl's own netx loads" in note for note in report.notes)
+    from lava.lib.dl.netx import hdf5
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+
+    stock = hdf5.Network(net_config=str(tmp_path / "out/network.net"))
+    source, sink = Source(data=frames[0].T.astype(np.int32)), Sink(shape=stock.out.shape, buffer=60)
+    source.s_out.connect(stock.inp)
+    stock.out.connect(sink.a_in)
+    try:
+        stock.run(condition=RunSteps(60), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+        theirs = sink.data.get().T
+    finally:
+        stock.stop()
+    ours = np.load(tmp_path / "out/handoff/golden.npz")["out"][0]
+    assert ours.sum() > 0
+    np.testing.assert_array_equal(theirs, ours)

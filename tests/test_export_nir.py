@@ -1,0 +1,144 @@
+"""NIR: the exact graph comes back equal; the portable one runs in norse and snnTorch as in our own simulation of it."""
+
+import importlib.util
+import io
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import export_networks as nets
+import numpy as np
+import pytest
+
+nir = pytest.importorskip("nir", reason="needs nir")
+
+from lava_1m1t1r.errors import FormatError  # noqa: E402
+from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
+from lava_1m1t1r.export.plan import same  # noqa: E402
+from lava_1m1t1r.fast import FastNetwork  # noqa: E402
+from lava_1m1t1r.netx.description import NetDescription  # noqa: E402
+
+DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
+
+
+def elsewhere():
+    spec = importlib.util.spec_from_file_location("run_elsewhere", DEPLOY / "nir" / "run_elsewhere.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def written(graph, tmp_path):
+    nir.write(tmp_path / "x.nir", graph)
+    return nir.read(tmp_path / "x.nir")
+
+
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_the_exact_graph_comes_back_equal_and_spikes_alike(name, rng, tmp_path):
+    net = nets.network(name, rng)
+    back = nir_exact.from_nir(written(nir_exact.to_nir(net), tmp_path))
+    frames = nets.frames(rng, net)
+    assert same(net, back)
+    ours, theirs = (FastNetwork(x).run(frames, record="all") for x in (net, back))
+    np.testing.assert_array_equal(ours.out, theirs.out)
+    for a, b in zip(ours.layers, theirs.layers, strict=True):
+        assert all(np.array_equal(a.states[k], b.states[k]) for k in a.states)
+
+
+def test_a_changed_graph_is_not_equal(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    graph = nir_exact.to_nir(net)
+    graph.nodes["delay_0"].delay[0] += net.dt
+    assert not same(net, nir_exact.from_nir(written(graph, tmp_path)))
+
+
+def test_importing_the_node_makes_it_readable(rng, tmp_path):
+    nir.write(tmp_path / "x.nir", nir_exact.to_nir(nets.network("one_neuron", rng)))
+    read = f"import nir; print(type(nir.read({str(tmp_path / 'x.nir')!r}).nodes['neuron_0']).__name__)"
+    without = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", "import lava_1m1t1r.export.nir_node\n" + read], capture_output=True, text=True)
+    assert without.returncode != 0 and done.stdout.strip() == "M1T1RNode", done.stderr
+
+
+def test_arrays_have_full_size_and_dt_is_written(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    portable = nir_portable.to_portable(net, nets.frames(rng, net))
+    for graph in (nir_exact.to_nir(net), portable.graph):
+        back = written(graph, tmp_path)
+        assert float(back.metadata["dt"]) == net.dt
+        neuron = back.nodes["neuron_0"]
+        values = (
+            neuron.device
+            if hasattr(neuron, "device")
+            else {k: getattr(neuron, k) for k in ("tau_syn", "tau_mem", "r", "v_threshold", "w_in")}
+        )
+        assert all(v.shape == (7,) for v in values.values())
+    assert set(back.nodes["neuron_0"].metadata["1m1t1r"]) >= {"mu", "gamma2", "r_control", "v_unit", "substeps"}
+    assert float(back.nodes["neuron_0"].metadata["dt"]) == net.dt
+
+
+def test_a_portable_graph_is_no_exact_one(rng, tmp_path):
+    net = nets.network("one_neuron", rng)
+    graph = written(nir_portable.to_portable(net, nets.frames(rng, net)).graph, tmp_path)
+    with pytest.raises(FormatError, match="metadata/format must be 'lava_1m1t1r exact'"):
+        nir_exact.from_nir(graph)
+
+
+def test_the_fit_finds_a_cuba_neuron_again(rng):
+    """Spikes that a CubaLIF made are matched far better than silence matches them."""
+    a_in = rng.poisson(0.4, (4, 400, 6)).astype(float)
+    target = np.empty(a_in.shape, np.int8)
+    cuba_fit.run_cuba(a_in, 0.5, 0.9, 8.0, np.zeros(6), target)
+    found, loss = cuba_fit.fit(a_in, target)
+    again = np.empty(a_in.shape, np.int8)
+    cuba_fit.run_cuba(a_in, *found, again)
+    assert loss == cuba_fit.distance(again, target) < 0.2
+    assert cuba_fit.distance(np.zeros_like(target), target) == 1.0
+    assert cuba_fit.distance(target, target) == 0.0
+
+
+def portable_of(net, rng):
+    frames = nets.frames(rng, net, steps=250)
+    fitted = nir_portable.to_portable(net, frames)
+    ours = nir_portable.run_portable(net, fitted.fits, frames)
+    assert all(spikes.sum() > 20 for spikes in ours)
+    return frames, ours, lambda: nir.read(io.BytesIO(nir_target._file(fitted.graph)))
+
+
+def two_layers(rng, kind):
+    return NetDescription((nets.layer(rng, 0, 13, 9, kind, bias=True), nets.layer(rng, 1, 9, 5, scale=8)))
+
+
+@pytest.mark.parametrize(("framework", "kind"), [("norse", "dense"), ("norse", "dense_rec"), ("snntorch", "dense")])
+def test_another_framework_gives_the_spikes_of_our_simulation(framework, kind, rng):
+    pytest.importorskip(framework, reason=f"needs {framework}")
+    pytest.importorskip("nirtorch", reason="needs nirtorch")
+    frames, ours, read = portable_of(two_layers(rng, kind), rng)
+    theirs = np.stack([elsewhere().FRAMEWORKS[framework](read(), sample) for sample in frames])
+    assert theirs.shape == ours[-1].shape
+    # float32 against float64: a voltage within rounding of the threshold may fall on the other side
+    assert np.count_nonzero(theirs != ours[-1]) <= 1e-3 * theirs.size
+
+
+def test_the_measured_loss_is_that_of_the_written_graph(rng):
+    """Without recurrence, a layer's distance in the running network is that of its fit: same input, same spikes."""
+    net = NetDescription((nets.layer(rng, 0, 13, 9, bias=True),))
+    fitted = nir_portable.to_portable(net, nets.frames(rng, net))
+    alone = fitted.loss["of each layer under its true input (0 equal, 1 silence)"]["layer 0"]
+    assert 0 < alone < 1 and fitted.loss["of each layer in the running network"]["layer 0"] == alone
+
+
+def test_delays_may_be_left_out_and_it_says_so(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    kept, without = (nir_target.deploy_nir(net, tmp_path / str(d), frames=nets.frames(rng, net), delays=d) for d in (True, False))
+    assert any("keeps the delays" in n for n in kept.notes) and any("delays are left out" in n for n in without.notes)
+    graphs = [nir.read(tmp_path / str(d) / "portable.nir") for d in (True, False)]
+    assert [any(isinstance(n, nir.Delay) for n in g.nodes.values()) for g in graphs] == [True, False]
+
+
+def test_a_silent_layer_is_named(rng, tmp_path):
+    net = nets.network("one_neuron", rng)
+    net = replace(net, layers=(replace(net.layers[0], bias=None, weight=-np.abs(net.layers[0].weight)),))
+    report = nir_target.deploy_nir(net, tmp_path / "out")
+    assert report.facts["portable, layers that are silent on these frames, and so not fitted"] == "layer 0"

@@ -1,0 +1,140 @@
+"""Generated Verilog: every spike and state under Icarus and Verilator, clean lint, Yosys, and the stated clock cycles."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import export_networks as nets
+import numpy as np
+import pytest
+
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.export import rtl_source, rtl_target
+from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx.description import NetDescription
+
+SPEECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
+
+
+def needs(tool):
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"needs {tool}")
+
+
+def drawn(net, lanes=4):
+    return rtl_source.sources(plan(net), "A drawn network.", "net", lanes)
+
+
+@needs("iverilog")
+@pytest.mark.parametrize(("name", "lanes"), [(name, (1, 4)[i % 2]) for i, name in enumerate(nets.NETWORKS)])
+def test_icarus_gives_all_spikes_and_states(name, lanes, rng):
+    net = nets.network(name, rng)
+    found = rtl_target.simulate(net, drawn(net, lanes), nets.frames(rng, net, steps=40), simulator="icarus")
+    assert "all equal" in found["simulated by icarus"]
+
+
+@needs("verilator")
+@pytest.mark.parametrize("name", ["recurrent_with_delays", "noisy_unequal_with_readout"])
+def test_verilator_gives_all_spikes_and_states(name, rng):
+    net = nets.network(name, rng)
+    found = rtl_target.simulate(net, drawn(net), nets.frames(rng, net, steps=300))
+    assert "all equal" in found["simulated by verilator"]
+
+
+def utterance():
+    """A spoken digit in 1 ms frames where the speech is at hand, random spikes otherwise."""
+    if SPEECH.is_file():
+        import h5py
+
+        with h5py.File(SPEECH, "r") as file:
+            times, units = file["spikes/times"][0], file["spikes/units"][0].astype(int)
+        frames = np.zeros((1, int(times.max() / 1e-3) + 1, 700), np.int16)
+        np.add.at(frames[0], ((times / 1e-3).astype(int), units), 1)
+        return frames
+    return (np.random.default_rng(0).random((1, 500, 700)) < 0.01).astype(np.int16)
+
+
+@needs("verilator")
+def test_a_whole_utterance_through_700_128R_20(rng):
+    net = NetDescription((nets.layer(rng, 0, 700, 128, "dense_rec", delays=15, scale=1.2), nets.layer(rng, 1, 128, 20, scale=2, delays=3)))
+    frames = utterance()
+    found = rtl_target.simulate(net, drawn(net), frames)
+    print(found)
+    assert f"{frames.shape[1]} steps" in found["simulated by verilator"] and " 0 spikes" not in found["simulated by verilator"]
+    assert found["cycles a step, largest"] < 100_000  # 1 ms at 100 MHz
+
+
+@needs("iverilog")
+def test_clock_cycles_are_those_stated(rng):
+    net = NetDescription((nets.layer(rng, 0, 13, 7, "dense_rec", delays=3),))
+    frames = nets.frames(rng, net, steps=80, samples=1, largest=1)
+    found = rtl_target.simulate(net, drawn(net), frames, simulator="icarus")
+    spikes = FastNetwork(net).run(frames, record="all").layers[0].spikes[0]
+    late = 1 + net.layers[0].delay_rec
+    own = np.array([sum(int(spikes[t - late[n], n]) for n in range(7) if t >= late[n]) for t in range(80)])
+    stated = rtl_source.frame_cycles(plan(net).layers[0], 4, frames[0].sum(axis=1), own)
+    # Output frame t + 1 ends with step t; the first two ends belong to the reset and to step 0.
+    assert found["cycles a step, mean"] == pytest.approx(stated[2:-1].mean(), abs=0.5)
+    assert found["cycles a step, largest"] == stated[2:-1].max()
+
+
+@needs("verilator")
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_lint_is_clean(name, rng):
+    assert rtl_target.lint(drawn(nets.network(name, rng)), "net") == ""
+
+
+@needs("iverilog")
+def test_a_wrong_design_is_found_out(rng):
+    net = nets.network("recurrent_with_delays", rng)
+    files = drawn(net)
+    files["m1t1r_neuron.v"] = files["m1t1r_neuron.v"].replace("charged > v_th && gate <= v_th", "charged > v_th")
+    with pytest.raises(rtl_target.VerificationError, match="RTL's (output|spike|gate) differs first|RTL's output differs"):
+        rtl_target.simulate(net, files, nets.frames(rng, net, steps=50), simulator="icarus")
+
+
+@needs("yosys")
+def test_yosys_maps_it_to_an_fpga(rng):
+    found = rtl_target.cells(drawn(nets.network("one_neuron", rng)), "net")
+    assert 1000 < found["4-input LUTs"] < 4000 and found["18 x 18 multipliers"] >= 4 and found["18 kbit memory blocks"] >= 4
+
+
+@needs("yosys")
+@needs("iverilog")
+def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
+    net = NetDescription((nets.layer(rng, 0, 3, 2, "dense_rec", delays=2, scale=8),))
+    frames = nets.frames(rng, net, steps=30, samples=1, rate=0.5)
+    for name, text in (drawn(net, 1) | rtl_target.bench_files(net, frames)).items():
+        kept = [line for line in text.splitlines() if "dut.layer_" not in line]  # the gates have no layers to look into
+        (tmp_path / name).write_text("\n".join(kept) + "\n")
+    modules = " ".join(["net.v", *rtl_source.MODULES])
+    gates = "hierarchy -top net; proc; flatten; opt; memory -nomap; techmap; opt; abc -g simple; opt_clean"
+    subprocess.run(["yosys", "-q", "-p", f"read_verilog {modules}; {gates}; write_verilog -noattr gates.v"], cwd=tmp_path, check=True)
+    subprocess.run(["iverilog", "-g2005", "-s", "bench", "-o", "sim", "bench.v", "gates.v"], cwd=tmp_path, check=True)
+    subprocess.run(["vvp", "-n", "sim"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    outputs = (tmp_path / "outputs.txt").read_text()
+    assert outputs == (tmp_path / "expected.txt").read_text() and any(c.isdigit() for c in outputs)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lanes": 3}, "lanes must be a power of two from 1 to 64; got 3"),
+        ({"name": "Net"}, "name must be a lower-case Verilog identifier"),
+        ({"name": "bench"}, "not 'bench'"),
+        ({"clock_hz": 0}, "clock_hz must be > 0"),
+        ({"simulator": "modelsim"}, "simulator must be one of verilator, icarus"),
+    ],
+)
+def test_wrong_options_are_refused(options, words, rng, tmp_path):
+    with pytest.raises(InputError, match=words):
+        rtl_target.deploy_rtl(nets.network("one_neuron", rng), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@needs("iverilog")
+def test_too_large_counts_are_refused(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    frames = np.full((1, 1, net.inputs), rtl_source.input_limit(plan(net)) + 1)
+    with pytest.raises(InputError, match="frames must hold spike counts of at most"):
+        rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
