@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import exponential
+from .compiled import COUNTS_ZEROS, leading_zeros, read
 from .compiled import compiled as _compiled
 from .compiled import inlined as _inlined
-from .compiled import read
 
 # Registers of the fixed-point step (FIXED_POINT.md, section 1).
 STATE_BITS = 22  # filament and residue: 2^22 counts are the whole gap
@@ -258,6 +258,9 @@ class Primitives(NamedTuple):
     read: Callable  # read(table, index)
     times: Callable  # product of two numbers in [0, 2^32)
     compiled: Callable  # decorator
+    normalised: Callable | None = (
+        None  # normalised(w) -> (w << up, up) with bit STATE_BITS set, for w > 2^(STATE_BITS - 16); None: by selects
+    )
 
 
 def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
@@ -265,7 +268,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
 
     The same lines run on numpy arrays, in compiled loops, and on the counting numbers of :mod:`.budget`.
     """
-    select, read, times, compiled = primitives
+    select, read, times, compiled, normalised = primitives
 
     @compiled
     def smaller(a, b):
@@ -310,9 +313,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
         return times(mantissa, p.gain) >> GAIN_BITS, p.growth_shift - exponent
 
     @compiled
-    def place(gap):
-        # Position of a gap on the logarithmic scale of the curves: knot, and 16 bits between knots.
-        w = gap + (1 << FINEST)
+    def by_selects(w):
         far = w < (1 << (STATE_BITS - 7))
         w, up = select(far, w << 8, w), select(far, 8, 0)
         far = w < (1 << (STATE_BITS - 3))
@@ -320,7 +321,14 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
         far = w < (1 << (STATE_BITS - 1))
         w, up = select(far, w << 2, w), select(far, up + 2, up)
         far = w < (1 << STATE_BITS)
-        w, up = select(far, w << 1, w), select(far, up + 1, up)
+        return select(far, w << 1, w), select(far, up + 1, up)
+
+    normalised = normalised or by_selects
+
+    @compiled
+    def place(gap):
+        # Position of a gap on the logarithmic scale of the curves: knot, and 16 bits between knots.
+        w, up = normalised(gap + (1 << FINEST))
         octave = STATE_BITS - FINEST - up
         knot = (octave << KNOTS) + ((w >> FRACTION) & ((1 << KNOTS) - 1))
         return knot, w & ((1 << FRACTION) - 1)
@@ -408,5 +416,12 @@ def _times(a, b):
     return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF)
 
 
-FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled))
+@_compiled
+def _by_leading_zeros(w):
+    up = leading_zeros(w) - (63 - STATE_BITS)
+    return w << up, up
+
+
+# Counting zeros is one instruction where the processor has it for vectors, and a detour elsewhere.
+FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled, _by_leading_zeros if COUNTS_ZEROS else None))
 FIXED_ARRAY = fixed_arithmetic(Primitives(np.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba.core import types
@@ -93,3 +94,17 @@ def widest_vectors(typing_context):
         return context.get_dummy_value()
 
     return types.void(), code
+
+
+COUNTS_ZEROS = llvmlite.binding.get_host_cpu_features().get("avx512cd", False)
+"""Whether this processor counts leading zeros in vectors."""
+
+
+@intrinsic
+def leading_zeros(typing_context, number):
+    """``leading_zeros(i)``: zero bits above the highest set bit of an int64 > 0."""
+
+    def code(context, builder, signature, arguments):
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code

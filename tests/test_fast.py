@@ -10,6 +10,7 @@ import pytest
 from numba import njit
 
 from lava_1m1t1r import StepParams, network, presets
+from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.exponential import exp, expm1
 from lava_1m1t1r.fast import FastNetwork, Stream
@@ -210,3 +211,19 @@ def test_silence_takes_the_same_course(rng):
     assert record.states["v_gate"][0, 59].any() and not record.states["filament"][0, -1].any()
     for name, field in (("filament", "filament"), ("residue", "residue"), ("v_gate", "gate")):
         assert np.array_equal(record.states[name][0], getattr(plain, field)), name
+
+
+def test_curves_are_read_alike_at_every_gap():
+    """The compiled loops may find a gap's octave by counting zeros, numpy by comparisons."""
+    program = StepParams(FIG2).fixed(1)
+    charge = FIXED.charge
+
+    @njit
+    def compiled_charge(x, program, out):
+        for i in range(x.size):
+            out[i] = charge(x[i], 1 << 22, program)
+
+    x = np.arange(ONE + 1)
+    out = np.empty_like(x)
+    compiled_charge(x, program, out)
+    assert np.array_equal(out, FIXED_ARRAY.charge(x, np.int64(1 << 22), program))
