@@ -34,12 +34,10 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
     frames : (B, T, C) int
         Samples on which to fit and to measure.
     delays : bool
-        Whether to write Delay nodes; few NIR frameworks read them. Left out, their loss is in the measured one.
+        Whether to write Delay nodes; few NIR frameworks read them. Left out, what that costs is in the measured loss.
     seed : int
         Of the search.
     """
-    if not delays:
-        net = dataclasses.replace(net, layers=tuple(dataclasses.replace(x, delay=None, delay_rec=None) for x in net.layers))
     exact = FastNetwork(net).run(frames, record="all", threads=1)
     fits, losses, received = {}, {}, np.asarray(frames, np.int64)
     for layer, record in zip(net.active, exact.layers, strict=True):
@@ -47,6 +45,8 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
             a_in = _forward(layer, received) + _recurrent(layer, record.spikes)
             fits[layer.index], losses[f"layer {layer.index}"] = fit(a_in / WEIGHT_ONE, record.spikes, seed)
         received = record.out.astype(np.int64)
+    if not delays:
+        net = dataclasses.replace(net, layers=tuple(dataclasses.replace(x, delay=None, delay_rec=None) for x in net.layers))
     graph = _graph(net, fits, losses)
     return Portable(graph, fits, {"of each layer under its true input (0 equal, 1 silence)": losses} | _measure(net, fits, frames, exact))
 

@@ -5,6 +5,10 @@
 #define @GUARD@
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define @PREFIX@_LAYERS @LAYERS@u
 #define @PREFIX@_INPUTS @INPUTS@u
 #define @PREFIX@_OUTPUTS @OUTPUTS@u
@@ -27,4 +31,7 @@ int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @OUTPUT_TYPE@ output[@P
 /* States of a layer's neurons after the last step; a null pointer for a layer without neurons. *size is their number. */
 const @prefix@_state *@prefix@_states(unsigned layer, uint32_t *size);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
