@@ -107,8 +107,9 @@ def recurrent_forward(
     """Samples first .. last - 1 of a layer through time, in integers.
 
     w_rec (N * N,) int32, row j the weights of spikes of neuron j, or (0,); delay_rec (N,) int64; generator (B, N) int64; past
-    (B, PAST, N) uint8 spikes before the start, or (0, 0, 0); shift steps by which out (B, T, N) real is later than spikes; history (B, T + 1, 3, N) int32, row 0 given: states before
-    each step; counts (B, T, N) int32 input, to which the recurrence adds; spikes (B, T, N) uint8 out; v_in, spike (N,) int32 scratch.
+    (B, PAST, N) uint8 spikes before the start, or (0, 0, 0); history (B, T + 1, 3, N) int32, row 0 given: states before each step;
+    counts (B, T, N) int32 input, to which the recurrence adds; spikes (B, T, N) uint8 out; out (B, T, N) real: the same, shift
+    steps later; v_in, spike (N,) int32 scratch.
     """
     n = counts.shape[2]
     for b in range(first, last):
