@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lava-utterances", type=int, default=50, help="test utterances that also run in Lava's own runtime")
     parser.add_argument("--no-cuba", action="store_true", help="do not train the CUBA network for comparison")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
-    parser.add_argument("--train-per-class", type=int, help="spoken digits: training utterances of each class (default 80)")
+    parser.add_argument("--train-per-class", type=int, default=100, help="spoken digits: training utterances of each class")
     parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
 
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         require(value is None or value >= 0, f"--{name.replace('_', '-')}", "be >= 0", value)
     out = Path(args.out)
     require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
-    sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name)}
+    sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) and not args.data}
     task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)
     split = data.load(args.data, args.leave_out, args.test_data, **sizes)
     task = data.fitted(task, split)

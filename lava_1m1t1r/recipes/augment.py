@@ -9,29 +9,29 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes of one utterance. All zero: none."""
+    """Sizes of the random changes of one utterance, and of its single events. All zero: none."""
 
-    time_shift: int = 4
-    """Largest shift, in bins, either way."""
-    channel_shift: int = 20
-    """Largest shift, in channels, either way: a shorter or longer vocal tract."""
-    stretch: float = 0.1
-    """Largest change of the tempo, as a share."""
-    drop: float = 0.1
+    time_shift: int = 2
+    """Largest shift of an utterance, in bins, either way."""
+    channel_shift: int = 10
+    """Largest shift of an utterance, in channels, either way: a shorter or longer vocal tract."""
+    stretch: float = 0.08
+    """Largest change of an utterance's tempo, as a share."""
+    channel_jitter: float = 0.0
+    """Standard deviation of each event's channel, in channels: neighbours hear much the same."""
+    drop: float = 0.05
     """Share of the events that are left out."""
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change a batch of frames (B, T, C), each utterance its own way; returns a new array."""
-        steps, channels = frames.shape[1:]
+        """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""
+        batch, steps, channels = frames.shape
+        b, t, c = np.nonzero(frames)
+        tempo = 1.0 + rng.uniform(-self.stretch, self.stretch, batch)
+        late = rng.integers(-self.time_shift, self.time_shift + 1, batch)
+        up = rng.integers(-self.channel_shift, self.channel_shift + 1, batch)
+        t = np.rint(t * tempo[b] + late[b]).astype(int)
+        c = np.rint(c + up[b] + self.channel_jitter * rng.standard_normal(len(c), np.float32)).astype(int)
+        kept = (t >= 0) & (t < steps) & (c >= 0) & (c < channels) & (rng.random(len(t), np.float32) >= self.drop)
         out = np.zeros_like(frames)
-        for b, utterance in enumerate(frames):
-            tempo = 1.0 + rng.uniform(-self.stretch, self.stretch)
-            time = np.round(np.arange(steps) * tempo + rng.integers(-self.time_shift, self.time_shift + 1)).astype(int)
-            inside = np.flatnonzero((time >= 0) & (time < steps))
-            shift = int(rng.integers(-self.channel_shift, self.channel_shift + 1))
-            moved = np.zeros_like(utterance)
-            moved[:, max(shift, 0) : channels + min(shift, 0)] = utterance[:, max(-shift, 0) : channels - max(shift, 0)]
-            out[b, inside] = moved[time[inside]]
-        if self.drop:
-            out *= rng.random(out.shape, dtype=np.float32) >= self.drop
+        out[b[kept], t[kept], c[kept]] = 1
         return out

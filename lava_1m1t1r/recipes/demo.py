@@ -60,6 +60,7 @@ def demo(
     except ImportError as error:
         raise missing("matplotlib", "report", "The report") from error
     from . import fit, network  # Lava, torch and lightning: as late as possible
+    from .fit import torch
     from .augment import Augmentation
 
     started = time.monotonic()
@@ -83,6 +84,7 @@ def demo(
     if with_cuba:
         say(progress, "training the CUBA network alike")
         other = network.cuba(task)
+        torch.set_num_threads(1)  # lava-dl's loop of small operations gains nothing from a second thread, and loses much on a busy machine
         fit.fit(other, task, train, folder / "cuba", augmentation=Augmentation(), resume=resume, progress=progress)
         other.eval()
         other.export(folder / "cuba.net")

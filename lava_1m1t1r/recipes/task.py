@@ -32,7 +32,7 @@ class Task:
     hidden: int = 128
     delay_rec: int = 20
     """Recurrent delays are drawn from 0 to this many steps, once, from the seed."""
-    epochs: int = 24
+    epochs: int = 30
     batch: int = 64
     learning_rate: float = 0.02
     seed: int = 0

@@ -1,0 +1,102 @@
+"""The command line: help that works everywhere, errors that say what to do, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from lava_1m1t1r import cli
+from lava_1m1t1r.datasets import EventSet, write_shd
+
+
+def run(*args, timeout=240, cwd=None):
+    return subprocess.run([sys.executable, "-m", "lava_1m1t1r", *args], capture_output=True, text=True, timeout=timeout, cwd=cwd)
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in cli.COMMANDS)], ids=lambda c: "".join(c) or "top")
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main([*command, "--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: lava-1m1t1r" in text and len(text) > 200
+
+
+def test_doctor_knows_the_core(capsys):
+    assert cli.main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    core = {p["name"]: p["version"] for p in found["packages"] if p["for"] == "core"}
+    assert set(core) == {"numpy", "scipy", "numba", "h5py"} and all(core.values())
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["evaluate", "nowhere.net"], "NET must be an existing .net file"),
+        (["demo", "--data", "nowhere.h5"], "nowhere.h5"),
+        (["demo", "--epochs", "0"], "--epochs must be > 0"),
+        (["demo", "--leave-out", "george"], "--data FILE"),
+        (["train", "--patience", "3"], "--validate SPEAKER"),
+        (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
+        (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
+        (["characterize", "--set", "mu=lots"], "--set mu must be a number"),
+        (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(args) == cli.USAGE_ERROR
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def small_set(speakers=3, classes=3, each=6, seed=0):
+    """Utterances of three 'words': spikes in one third of the channels each."""
+    rng = np.random.default_rng(seed)
+    spikes, labels, who = [], [], []
+    for s in range(speakers):
+        for k in range(classes):
+            for _ in range(each):
+                n = 400
+                spikes.append(
+                    (np.sort(rng.uniform(0, 0.6, n)).astype(np.float32), rng.integers(233 * k, 233 * (k + 1), n).astype(np.uint16))
+                )
+                labels.append(k)
+                who.append(s)
+    return EventSet.from_utterances(spikes, labels, who, keys=("low", "middle", "high"))
+
+
+@pytest.mark.timeout(300)
+def test_the_main_job_on_a_small_file(tmp_path):
+    pytest.importorskip("lava", reason="Lava is not installed")
+    write_shd(tmp_path / "small.h5", small_set())
+    done = run("demo", "--data", "small.h5", "--leave-out", "1", "--epochs", "4", "--lava-utterances", "4", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["test_utterances"] == 18 and results["train_utterances"] == 36
+    assert set(results["mismatches"].values()) == {0}
+    assert results["compared"]["training forward"] == 18 and results["compared"]["Lava fixed_pt"] == 4
+    assert results["accuracy"] > 0.6  # chance is a third
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "") and page.count("<figure>") == 3
+    again = run("evaluate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["accuracy"] == results["accuracy"]
+    spikes = run("simulate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--utterances", "5", "-o", "s.npz", cwd=tmp_path)
+    assert spikes.returncode == 0, spikes.stderr
+    with np.load(tmp_path / "s.npz") as saved:
+        assert saved["layer0"].shape == (5, 90, 128) and saved["answers"].shape == (5,)
+
+
+@pytest.mark.timeout(300)
+def test_training_resumes_from_its_checkpoint(tmp_path):
+    pytest.importorskip("lava", reason="Lava is not installed")
+    write_shd(tmp_path / "small.h5", small_set(each=2))
+    common = ["train", "--data", "small.h5", "--hidden", "16", "-o", "out"]
+    assert run(*common, "--epochs", "1", cwd=tmp_path).returncode == 0
+    first = (tmp_path / "out" / "last.ckpt").stat().st_mtime_ns
+    done = run(*common, "--epochs", "2", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "out" / "last.ckpt").stat().st_mtime_ns > first
+    assert "Epoch 1" in done.stderr + done.stdout and "Epoch 0:" not in done.stderr + done.stdout

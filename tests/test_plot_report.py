@@ -1,0 +1,60 @@
+"""Figures take axes and give axes; the report is one page without outside help."""
+
+import json
+
+import numpy as np
+import pytest
+
+matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+matplotlib.use("Agg")
+
+from lava_1m1t1r import plot  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.report import Report  # noqa: E402
+
+
+def test_raster_draws_one_mark_a_spike(rng):
+    import matplotlib.pyplot as plt
+
+    spikes = rng.random((30, 5)) < 0.3
+    _, ax = plt.subplots()
+    assert plot.raster(spikes, 1e-3, ax) is ax
+    offsets = ax.collections[0].get_offsets()
+    assert len(offsets) == spikes.sum()
+    assert np.allclose(np.sort(offsets[:, 0]), np.sort(np.nonzero(spikes)[0]))
+    with pytest.raises(InputError, match=r"spikes must have the shape \(T, N\)"):
+        plot.raster(spikes[0])
+
+
+def test_states_histogram_confusion_energy_hysteresis():
+    time = np.arange(5) * 1e-3
+    ax = plot.states(time, {"filament": np.arange(5), "residue": np.zeros(5)})
+    assert [line.get_label() for line in ax.lines] == ["filament", "residue"]
+    assert np.allclose(ax.lines[0].get_xdata(), time * 1e3)
+    ax = plot.isi_histogram(np.array([0.0, 0.002, 0.004, 0.010]), bins=4)
+    assert sum(patch.get_height() for patch in ax.patches) == 3
+    ax = plot.confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
+    assert np.allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
+    ax = plot.energy_split({"gate": 1e-12, "R_c": 2e-12})
+    assert [patch.get_width() for patch in ax.patches] == pytest.approx([1, 2])
+    ax = plot.hysteresis([0, 1, 0], [0, 1e-6, 1e-9])
+    assert len(ax.lines[0].get_xdata()) == 3
+    with pytest.raises(InputError, match="confusion|counts"):
+        plot.confusion(np.zeros((2, 3)))
+
+
+def test_report_escapes_and_stands_alone(tmp_path):
+    import matplotlib.pyplot as plt
+
+    report = Report("a <b> & c", "lead")
+    report.section("one", "first\n\nsecond")
+    report.table(("x", "y"), [(1, "<script>")])
+    figure, ax = plt.subplots()
+    ax.plot([0, 1])
+    report.figure(figure, "caption")
+    report.results = {"n": np.int64(3), "x": np.array([1.5])}
+    page = report.save(tmp_path / "out").read_text()
+    assert "a &lt;b&gt; &amp; c" in page and "<script>" not in page
+    assert 'src="data:image/png;base64,' in page and "prefers-color-scheme" in page and "viewport" in page
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"n": 3, "x": [1.5]}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "results.json"}

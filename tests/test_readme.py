@@ -1,0 +1,36 @@
+"""The README's lines run, and its links point somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(120)
+def test_the_lines_of_lava_run_and_spike(tmp_path):
+    pytest.importorskip("lava", reason="Lava is not installed")
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    script = tmp_path / "readme.py"
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=110, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    spikes = [int(n) for n in re.findall(r"\d+", done.stdout.split("spikes of each neuron:")[1])]
+    assert len(spikes) == 2 and min(spikes) > 0
+
+
+def test_links_to_files_exist():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_the_two_commands_are_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in re.findall(r"^make (\w+)", README, re.M):
+        assert re.search(rf"^{command}:", makefile, re.M), command
