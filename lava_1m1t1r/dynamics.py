@@ -106,7 +106,7 @@ def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, 
     The total length saturates at 1, and it is the filament that yields. The gate drains for half a substep, charges, and drains for
     the other half (Strang splitting). It charges through the memristor towards ``v_in - drop(residue)``, not ``v_in``: once the
     field has fallen to ``drop``, found at the device level (:mod:`.release`), the filament lets go, within R_on C_g (10 us), far below a
-    substep. Discharge back through the memristor is left out: it changes firing rates by less than 4 %.
+    substep. Discharge back through the memristor is left out. :mod:`.advisor` measures what these approximations cost a device.
 
     Returns
     -------

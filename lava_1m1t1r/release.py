@@ -3,7 +3,7 @@
 While the filament is closed the gate charges within R_on C_g. It never reaches the input voltage: when the field has fallen to
 ``drop`` the filament dissolves faster than it grows. Measured by integrating :func:`.dynamics.flow` from a filament that is about
 to close; ``drop`` depends on the residue
-(0.51 V at none to 0.11 V near 1 for the device of Fig. 2), and on the input voltage by less than 2 %.
+(0.38 V at none to 0.06 V near 1 for the device of Fig. 2), and on the input voltage by less than 2 %.
 """
 
 from __future__ import annotations

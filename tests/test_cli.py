@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import EventSet, write_shd
 

@@ -299,9 +299,7 @@ def counted(events, dt, n_steps, channels):
 
 @pytest.mark.filterwarnings("ignore:.*are cropped")
 @pytest.mark.parametrize("clip", [1, 3, None])
-@pytest.mark.parametrize(
-    ("dt", "n_steps", "channels"), [(1e-3, 1100, 700), (10e-3, 60, 70), (0.3, 4, 3), (2.0, 1, 128)]
-)
+@pytest.mark.parametrize(("dt", "n_steps", "channels"), [(1e-3, 1100, 700), (10e-3, 60, 70), (0.3, 4, 3), (2.0, 1, 128)])
 def test_frames_and_binned_events_count_as_defined(events, dt, n_steps, channels, clip):
     want = counted(events, dt, n_steps, channels)
     want = np.minimum(want, 255 if clip is None else clip)

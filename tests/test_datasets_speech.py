@@ -252,7 +252,5 @@ def test_importing_the_data_layer_loads_nothing_heavy():
     heavy = "('torch', 'lava', 'h5py', 'joblib', 'espeakng_loader')"
     code = f"import sys, lava_1m1t1r.datasets; print([m for m in {heavy} if m in sys.modules])"
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -245,9 +245,7 @@ def test_a_model_that_cannot_be_built_is_named():
 
 def test_a_source_that_never_sends_is_reported():
     relay, _ = chain("silent")
-    with pytest.raises(
-        Deadlock, match="waits to receive at RingBuffer 'sink'.a_in from Faulty 'relay'.s_out"
-    ) as caught:
+    with pytest.raises(Deadlock, match="waits to receive at RingBuffer 'sink'.a_in from Faulty 'relay'.s_out") as caught:
         run(relay, T, config())
     assert caught.value.processes == ("RingBuffer 'sink'",)
 

@@ -37,9 +37,7 @@ class BinnedEvents(NamedTuple):
         return out
 
 
-def frames(
-    events: EventSet, dt: float, n_steps: int | None = None, channels: int | None = None, clip: int | None = 1
-) -> np.ndarray:
+def frames(events: EventSet, dt: float, n_steps: int | None = None, channels: int | None = None, clip: int | None = 1) -> np.ndarray:
     """Count spikes in time bins of width ``dt`` and groups of neighbouring channels.
 
     Spikes at or after ``n_steps * dt`` are cropped: :func:`cropped_share` tells how many, and more than 5 % give a
@@ -112,9 +110,7 @@ def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) 
         out.reshape(-1)[...] = np.minimum(counts, limit, out=counts)
 
 
-def _checked(
-    events: EventSet, dt: float, n_steps: int | None, channels: int | None, clip: int | None
-) -> tuple[int, int, int]:
+def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | None, clip: int | None) -> tuple[int, int, int]:
     require(np.isfinite(dt) and dt > 0, "dt", "be > 0 s", dt, "Usual bin widths are 1e-3 to 1e-2 s.")
     if n_steps is None:
         n_steps = int(np.floor(float(events.durations.max(initial=0.0)) / dt + _EDGE)) + 1

@@ -51,9 +51,7 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
     require(path.is_file(), "file", "exist", str(path), "Check the path.", FormatError)
     with _damage_named(path):
         readable = h5py.is_hdf5(path)
-    require(
-        readable, str(path), "be an HDF5 file", _first_bytes(path), "Unpack it first if it is an archive.", FormatError
-    )
+    require(readable, str(path), "be an HDF5 file", _first_bytes(path), "Unpack it first if it is an archive.", FormatError)
     with _damage_named(path), h5py.File(path, "r") as file:
         for name in (TIMES, UNITS, LABELS):
             found = isinstance(file.get(name), h5py.Dataset)

@@ -60,8 +60,8 @@ def demo(
     except ImportError as error:
         raise missing("matplotlib", "report", "The report") from error
     from . import fit, network  # Lava, torch and lightning: as late as possible
-    from .fit import torch
     from .augment import Augmentation
+    from .fit import torch
 
     started = time.monotonic()
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
@@ -229,8 +229,8 @@ def energy_of(task: Task, spikes: float) -> dict[str, Any]:
         "text": (
             f"{spikes:.0f} spikes an utterance at {one.input_to_pulse_end * 1e12:.2f} pJ each in the memristor's branch (integration, gate "
             f"and R_c) make {one.input_to_pulse_end * spikes * 1e12:.0f} pJ. The output branch of the measured device "
-            f"({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would take {one.supply * 1e12:.0f} pJ more a spike; the paper's 65 nm "
-            "estimate replaces it by 1 GOhm and 1 pF (Table 7)."
+            f"({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would take {one.supply * 1e12:.0f} pJ more a spike; the paper's "
+            "65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
             "A model, not a measurement: the currents of the measured device's circuit, integrated over its first spike under "

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --back: #ffffff; --panel: #f5f7fa; --mark: #0b6e99; }
+:root {
+  color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --back: #ffffff; --panel: #f5f7fa; --mark: #0b6e99;
+}
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e7ecf2; --soft: #a3afbd; --line: #39434f; --back: #12161b; --panel: #1b2129; --mark: #5cc3ee; }
 }
@@ -94,7 +96,8 @@ class Report:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         page = (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}</body></html>"
         )
         write_text(folder / "results.json", json.dumps(self.results, indent=1, default=_plain))

@@ -63,8 +63,6 @@ class Alarm:
                 if self._deadline is not None and now >= self._deadline:
                     self._deadline = None
                     self._fired = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(self._target), ctypes.py_object(TimeIsOver)
-                    )
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeIsOver))
                 self._awake_at = self._deadline if self._deadline is not None else now + period
                 self._condition.wait(self._awake_at - now)

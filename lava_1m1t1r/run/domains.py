@@ -15,9 +15,7 @@ from lava_1m1t1r.run.isolation import OwnRandom, own_copies
 
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response
-SPK, PRE_MGMT, LRN, POST_MGMT, HOST = (
-    int(p[0]) for p in (Phase.SPK, Phase.PRE_MGMT, Phase.LRN, Phase.POST_MGMT, Phase.HOST)
-)
+SPK, PRE_MGMT, LRN, POST_MGMT, HOST = (int(p[0]) for p in (Phase.SPK, Phase.PRE_MGMT, Phase.LRN, Phase.POST_MGMT, Phase.HOST))
 _SERVED_IN = (PRE_MGMT, POST_MGMT, HOST)  # the phases in which a model answers to RefPorts of others
 _STOP = int(Reply.REQ_STOP[0])
 _PHASE_FOR = tuple(

@@ -21,9 +21,7 @@ class StandIn:
     def __init__(self, session):
         self._session = session
         self._owners = {
-            var_id: (task, name)
-            for task in session._executor.tasks.values()
-            for var_id, name in task.model.var_id_to_var_map.items()
+            var_id: (task, name) for task in session._executor.tasks.values() for var_id, name in task.model.var_id_to_var_map.items()
         }
 
     @property
