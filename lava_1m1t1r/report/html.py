@@ -15,7 +15,8 @@ import numpy as np
 
 _STYLE = """
 :root {
-  color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --back: #ffffff; --panel: #f5f7fa; --mark: #0b6e99;
+  color-scheme: light dark;
+  --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --back: #ffffff; --panel: #f5f7fa; --mark: #0b6e99;
 }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e7ecf2; --soft: #a3afbd; --line: #39434f; --back: #12161b; --panel: #1b2129; --mark: #5cc3ee; }
