@@ -47,4 +47,4 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     if args.utterances:
         events = events[: args.utterances]
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
-    return data.frames_of(events, task)
+    return data.frames_of(events, task.replace(n_steps=data.steps_for(events, task)))

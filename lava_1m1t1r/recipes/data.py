@@ -88,7 +88,7 @@ def frames_of(events: EventSet, task: Task) -> Frames:
 
 
 def fitted(task: Task, split: Split) -> Task:
-    """Fit a task's classes and channels to the data.
+    """Fit a task's classes, channels and length to the data.
 
     Raises
     ------
@@ -101,4 +101,10 @@ def fitted(task: Task, split: Split) -> Task:
     require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
     classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
-    return task.replace(channels=min(task.channels, channels[0]), classes=classes)
+    return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps_for(split.train, task))
+
+
+def steps_for(events: EventSet, task: Task) -> int:
+    """Bins that hold 99 % of the utterances whole, and never fewer than the task's."""
+    longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
+    return max(task.n_steps, int(np.ceil(longest / task.dt)))

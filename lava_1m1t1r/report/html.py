@@ -22,7 +22,8 @@ _STYLE = """
   :root { --ink: #e7ecf2; --soft: #a3afbd; --line: #39434f; --back: #12161b; --panel: #1b2129; --mark: #5cc3ee; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.2rem; max-width: 62rem; font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--back); }
+body { margin: 0 auto; padding: 1.2rem; max-width: 62rem; font: 16px/1.55 system-ui, sans-serif;
+  color: var(--ink); background: var(--back); }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 figure { margin: 1.2rem 0; padding: .8rem; background: var(--panel); border-radius: .5rem; }
 figure img { display: block; width: 100%; height: auto; }
