@@ -184,3 +184,47 @@ def recurrent_gradient(spikes, past, delay_rec, grad, out, first, last):
                     row = out[j]
                     for i in range(first, last):
                         store(row, i, load(row, i) + read(g, i))
+
+
+@numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})
+def add_products(g0, g1, g2, g3, w, o0, o1, o2, o3):
+    """Add vector-matrix products to four rows at once: o (C,) += g (N,) w, with w (N * C,); sixteen products a load of w's row."""
+    size = o0.size
+    whole = g0.size - g0.size % 4
+    for i in range(0, whole, 4):
+        a0, a1, a2, a3 = g0[i], g0[i + 1], g0[i + 2], g0[i + 3]
+        b0, b1, b2, b3 = g1[i], g1[i + 1], g1[i + 2], g1[i + 3]
+        c0, c1, c2, c3 = g2[i], g2[i + 1], g2[i + 2], g2[i + 3]
+        d0, d1, d2, d3 = g3[i], g3[i + 1], g3[i + 2], g3[i + 3]
+        r0, r1, r2, r3 = i * size, (i + 1) * size, (i + 2) * size, (i + 3) * size
+        for j in range(size):
+            w0, w1, w2, w3 = read(w, r0 + j), read(w, r1 + j), read(w, r2 + j), read(w, r3 + j)
+            store(o0, j, (((load(o0, j) + a0 * w0) + a1 * w1) + a2 * w2) + a3 * w3)
+            store(o1, j, (((load(o1, j) + b0 * w0) + b1 * w1) + b2 * w2) + b3 * w3)
+            store(o2, j, (((load(o2, j) + c0 * w0) + c1 * w1) + c2 * w2) + c3 * w3)
+            store(o3, j, (((load(o3, j) + d0 * w0) + d1 * w1) + d2 * w2) + d3 * w3)
+    for i in range(whole, g0.size):
+        for j in range(size):
+            w0 = read(w, i * size + j)
+            store(o0, j, load(o0, j) + g0[i] * w0)
+            store(o1, j, load(o1, j) + g1[i] * w0)
+            store(o2, j, load(o2, j) + g2[i] * w0)
+            store(o3, j, load(o3, j) + g3[i] * w0)
+
+
+@compiled
+def over_input(grad, w, out, spare, first, last):
+    """Rows first .. last - 1 of out (R, C) = grad (R, N) times w (N * C,); spare (3, C) scratch."""
+    columns = out.shape[1]
+    for r in range(first, last, 4):
+        rows = min(4, last - r)
+        o1 = out[r + 1] if rows > 1 else spare[0]
+        o2 = out[r + 2] if rows > 2 else spare[1]
+        o3 = out[r + 3] if rows > 3 else spare[2]
+        for j in range(columns):
+            out[r, j] = 0
+            o1[j] = 0
+            o2[j] = 0
+            o3[j] = 0
+        end = last - 1
+        add_products(grad[r], grad[min(r + 1, end)], grad[min(r + 2, end)], grad[min(r + 3, end)], w, out[r], o1, o2, o3)

@@ -184,6 +184,17 @@ def test_weights_are_8_bit_in_the_forward_pass():
     assert net.synapse.weight.grad.flatten().tolist() == [1, 0, 0, 1, 1, 0]  # rounding passes, the clip does not
 
 
+def test_quantisation_equals_lava_dls():
+    w = torch.linspace(-5, 5, 999)
+    results = []
+    for cell in (neuron.Neuron(), dl.neuron.cuba.Neuron(threshold=1.0, current_decay=0.1, voltage_decay=0.1)):
+        x = w.clone().requires_grad_(True)
+        y = cell.quantize_8bit(x)
+        (y * w).sum().backward()
+        results.append((y.detach(), x.grad, cell.quantize_8bit(w, descale=True)))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 def test_export_holds_counts_and_keys(tmp_path):
     device = replace(FIG2, r_control=np.linspace(1e8, 2e8, 7))
     args = {"params": device, "dt": 2e-3, "substeps": 3, "v_unit": 0.1, "v_in_max": 1.1, "seed": 5}

@@ -12,8 +12,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..compiled import load, read, store
+from ..compiled import read, store
 from ..dynamics import State
+from ..training_kernels import add_products
 from . import reverse
 from .reverse import PER_NEURON, GradientProgram, Local, Ops
 from .scoped import load_local, load_state, store_local, store_state
@@ -235,36 +236,14 @@ def layer_kernel(double: bool, linear: bool) -> Any:
     def recur(grad, grad_in, delay_rec, w_rec, first, last, t, products):
         """Add W^T dL/dinput(t) to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
         size = grad.shape[2]
-        for b in range(first, last):
+        for b in range(BLOCK):
             for n in range(size):
-                store(products[b - first], n, real(0.0))
-        for b in range(last, first + BLOCK):
-            for n in range(size):
-                store(products[b - first], n, real(0.0))
-        last_row = last - 1
-        g0, g1 = grad_in[first, t], grad_in[min(first + 1, last_row), t]
-        g2, g3 = grad_in[min(first + 2, last_row), t], grad_in[min(first + 3, last_row), t]
-        o0, o1, o2, o3 = products[0], products[1], products[2], products[3]
-        whole = size - size % 4
-        for i in range(0, whole, 4):
-            a0, a1, a2, a3 = g0[i], g0[i + 1], g0[i + 2], g0[i + 3]
-            b0, b1, b2, b3 = g1[i], g1[i + 1], g1[i + 2], g1[i + 3]
-            c0, c1, c2, c3 = g2[i], g2[i + 1], g2[i + 2], g2[i + 3]
-            d0, d1, d2, d3 = g3[i], g3[i + 1], g3[i + 2], g3[i + 3]
-            r0, r1, r2, r3 = i * size, (i + 1) * size, (i + 2) * size, (i + 3) * size
-            for j in range(size):
-                w0, w1, w2, w3 = read(w_rec, r0 + j), read(w_rec, r1 + j), read(w_rec, r2 + j), read(w_rec, r3 + j)
-                store(o0, j, (((load(o0, j) + a0 * w0) + a1 * w1) + a2 * w2) + a3 * w3)
-                store(o1, j, (((load(o1, j) + b0 * w0) + b1 * w1) + b2 * w2) + b3 * w3)
-                store(o2, j, (((load(o2, j) + c0 * w0) + c1 * w1) + c2 * w2) + c3 * w3)
-                store(o3, j, (((load(o3, j) + d0 * w0) + d1 * w1) + d2 * w2) + d3 * w3)
-        for i in range(whole, size):
-            for j in range(size):
-                w0 = read(w_rec, i * size + j)
-                store(o0, j, load(o0, j) + g0[i] * w0)
-                store(o1, j, load(o1, j) + g1[i] * w0)
-                store(o2, j, load(o2, j) + g2[i] * w0)
-                store(o3, j, load(o3, j) + g3[i] * w0)
+                store(products[b], n, real(0.0))
+        i1, i2, i3 = min(first + 1, last - 1), min(first + 2, last - 1), min(first + 3, last - 1)
+        add_products(
+            grad_in[first, t], grad_in[i1, t], grad_in[i2, t], grad_in[i3, t], w_rec,
+            products[0], products[1], products[2], products[3],
+        )  # fmt: skip
         for b in range(first, last):
             for j in range(size):
                 back = t - 1 - delay_rec[j]

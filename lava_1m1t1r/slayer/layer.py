@@ -124,8 +124,12 @@ def _columns(size: int) -> list[tuple[int, int]]:
 
 
 def _over_input(grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    batch, steps, size = grad.shape
-    return (grad.reshape(-1, size) @ w.to(grad.dtype)).reshape(batch, steps, -1).transpose(1, 2)
+    """dL/dx (B, C, T) from dL/dinput (B, T, N)."""
+    rows, columns = grad.numpy().reshape(-1, grad.shape[2]), w.shape[1]
+    table = np.ascontiguousarray(w.detach().numpy(), rows.dtype).reshape(-1)
+    out = np.empty((rows.shape[0], columns), rows.dtype)
+    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((3, columns), out.dtype), a, b), ranges(len(rows), 256))
+    return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)
 
 
 def _real(*tensors: torch.Tensor | None) -> torch.dtype:
@@ -169,11 +173,9 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001
         w, w_rec = ctx.saved_tensors
-        run, real = ctx.run, ctx.real
+        run = ctx.run
         need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
-        grad = earlier(grad, run.shift, real)
-        over = torch.empty_like(grad)
-        _backwards(ctx, grad.numpy(), over.numpy(), w_rec)
+        over = torch.from_numpy(_backwards(ctx, grad.numpy(), w_rec))
         over_w = over_rec = over_x = None
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
@@ -184,21 +186,16 @@ class _Layer(torch.autograd.Function):
             over_rec = torch.from_numpy(out).t().to(w_rec.dtype)
         if need_x:
             over_x = over.transpose(1, 2) if w is None else _over_input(over, w)
-        return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, None
+        over_bias = torch.from_numpy(over.numpy().sum((0, 1))) if need_bias else None
+        return over_x, over_w, over_bias, over_rec, None
 
 
-def earlier(grad: torch.Tensor, shift: int, real: torch.dtype) -> torch.Tensor:
-    """A copy of dL/doutput (B, T, N), to which the recurrence may add, at the steps of the spikes."""
-    moved = torch.empty(grad.shape, dtype=real, device=grad.device)
-    kept = max(grad.shape[1] - shift, 0)
-    moved[:, :kept] = grad[:, shift:]
-    moved[:, kept:] = 0
-    return moved
-
-
-def _backwards(ctx: Any, grad: np.ndarray, over: np.ndarray, w_rec: torch.Tensor | None) -> None:
-    run, dtype = ctx.run, grad.dtype.type
-    batch, _, size = grad.shape
+def _backwards(ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None) -> np.ndarray:
+    """dL/d(synaptic input) from dL/doutput, both (B, T, N)."""
+    run, dtype = ctx.run, np.float64 if ctx.real == torch.float64 else np.float32
+    batch, steps, size = late.shape
+    grad, over = np.empty(late.shape, dtype), np.empty(late.shape, dtype)  # the recurrence adds to grad: a copy
+    kept = max(steps - run.shift, 0)
     params = run.params
     p = gradient_program(params, size, run.surrogate, dtype)
     v_count = params.v_unit / (1 << INPUT_BITS)
@@ -207,12 +204,15 @@ def _backwards(ctx: Any, grad: np.ndarray, over: np.ndarray, w_rec: torch.Tensor
     kernel = layer_kernel(dtype is np.float64, is_linear(params))
 
     def part(first, last):
+        grad[first:last, :kept] = late[first:last, run.shift :]
+        grad[first:last, kept:] = 0
         kernel(
             ctx.history, ctx.counts, grad, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
             first, last, *make_scratch(params.substeps, size, dtype), over,
         )  # fmt: skip
 
     share(part, ranges(batch, BLOCK))
+    return over
 
 
 def layer(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_rec: torch.Tensor | None, run: LayerRun) -> torch.Tensor:

@@ -18,6 +18,7 @@ from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
 from ...training_kernels import PAST
 from ..layer import WEIGHT_UNIT, LayerRun, layer
+from ..quantise import quantise
 from ..surrogate import Surrogate
 
 _WHOLE = "be a whole number >= 0"
@@ -113,6 +114,11 @@ class Neuron(base.Neuron):
     def device_params(self) -> dict[str, Any]:
         """Keys below ``neuron/`` of a file."""
         return to_keys(self.params, self.seed)
+
+    def quantize_8bit(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
+        """Even multiples of 1/64 in [-4, 4): lava-dl's 8-bit weights; ``descale`` gives the counts, times 64."""
+        quantised = quantise(weight, 2 / WEIGHT_UNIT, -256 / WEIGHT_UNIT, 254 / WEIGHT_UNIT)
+        return quantised * WEIGHT_UNIT if descale else quantised
 
     def set_params(self, **changes: Any) -> None:
         """Change the device or the step: any of the fields of DeviceParams (SI units) and StepParams."""

@@ -1,0 +1,249 @@
+"""Blocks whose neurons are driven by weighted spikes: Dense and Recurrent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from lava.lib.dl.slayer.block import base
+from lava.lib.dl.slayer.synapse import layer as synapse
+
+from ...errors import require
+from ..delay import MAX_DELAY, Delay
+from ..layer import WEIGHT_UNIT
+from ..neuron.m1t1r import Neuron
+from ..quantise import quantise
+
+START_VOLTAGE = 0.78
+"""Mean input voltage of a fresh layer [V]: a little below the least that turns a device on under lasting drive (0.82 V, Fig. 2)."""
+SPREAD_VOLTAGE = 0.08
+"""Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
+INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
+"""Spikes a step and channel that a fresh layer's weights are made for."""
+_LARGEST_START = 2.0  # mean weight: 8 bits end at 4
+_BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_UNIT  # 13 signed bits
+
+
+class Block(torch.nn.Module):
+    """What all blocks with neurons share."""
+
+    neuron: Neuron
+    delay: Delay | None
+    delay_shift: bool
+    count_log: bool
+
+    def _out(self, spikes: torch.Tensor) -> Any:
+        """From the neurons' spikes (B, T, N) to the block's output (B, N, T): delay, count."""
+        x = spikes.transpose(1, 2)
+        if self.delay is not None:
+            x = self.delay(x)
+        return self._counted(x)
+
+    def _counted(self, x: torch.Tensor) -> Any:
+        return (x, (x > 0).to(x.dtype).mean()) if self.count_log else x
+
+    def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
+        x = x.reshape(x.shape[0], -1, x.shape[-1]) if x.dim() == 5 else x
+        require(
+            x.dim() == 3 and x.shape[1] == channels,
+            f"{type(self).__name__} input",
+            f"have shape (B, {channels}, T)",
+            tuple(x.shape),
+            "Blocks take time last: transpose frames (B, T, C).",
+        )
+        return x
+
+    def reset(self) -> None:
+        """Forget the end of the last call: only of consequence with ``persistent_state``."""
+        self.neuron.reset()
+
+
+def quantised_weight(s: Any) -> torch.Tensor:
+    """Quantised weight (out, in) of a synapse."""
+    w = s.weight if s.pre_hook_fx is None else s.pre_hook_fx(s.weight)
+    return w.reshape(w.shape[0], -1)
+
+
+def weight_counts(s: Any) -> np.ndarray:
+    if s.weight_norm_enabled:
+        s.disable_weight_norm()
+    return np.rint(quantised_weight(s).detach().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
+
+
+def checked(neuron_params: dict | None, in_neurons: Any, out_neurons: Any) -> dict:
+    for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        require(whole and value > 0, name, "be a whole number > 0", value)
+    require(isinstance(neuron_params, dict), "neuron_params", "be a dict of the neuron's arguments", neuron_params)
+    return neuron_params
+
+
+def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
+    """Draw uniform weights of this mean and standard deviation."""
+    half = std * 3**0.5
+    with torch.no_grad():
+        weight.uniform_(mean - half, mean + half)
+
+
+class _Driven(Block):
+    """A block whose neurons are driven by weighted spikes."""
+
+    def _set_bias(self, bias: bool, size: int) -> None:
+        start = torch.full((size,), START_VOLTAGE / self.neuron.params.v_unit) if bias else None
+        self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
+
+    def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:
+        unit = self.neuron.params.v_unit
+        active = max(rate * in_neurons, 1.0)
+        mean = START_VOLTAGE / unit / active if driven and self.bias is None else 0.0
+        draw_weights(synapse_in.weight, weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * min(mean, _LARGEST_START))
+
+    @property
+    def quantised_bias(self) -> torch.Tensor | None:
+        """Constant input in units of weight 1, multiples of 1/64; None without bias."""
+        return None if self.bias is None else quantise(self.bias, 1 / WEIGHT_UNIT, -_BIAS_LIMIT, _BIAS_LIMIT)
+
+    def _export(self, handle: Any, kind: str, main: Any) -> None:
+        handle.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
+        handle.create_dataset("shape", data=np.array([main.out_channels]))
+        handle.create_dataset("inFeatures", data=main.in_channels)
+        handle.create_dataset("outFeatures", data=main.out_channels)
+        handle.create_dataset("weight", data=weight_counts(main))
+        if self.bias is not None:
+            handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
+        if self.delay is not None:
+            handle.create_dataset("delay", data=self.delay.steps.cpu().numpy())
+        for key, value in self.neuron.device_params.items():
+            handle.create_dataset(f"neuron/{key}", data=value)
+
+
+class Dense(_Driven, base.AbstractDense):
+    """Layer of 1M1T1R neurons behind a dense synapse.
+
+    Parameters
+    ----------
+    neuron_params : dict
+        Arguments of :class:`..neuron.m1t1r.Neuron`.
+    in_neurons, out_neurons : int
+    weight_scale : float
+        Factor on the initial weights, which put neurons into their active range.
+    weight_norm : bool
+    pre_hook_fx : callable, optional
+        Quantisation of the weights; default: 8 bit.
+    delay : bool
+        Whether to learn axonal delays of the outgoing spikes, 0 to 62 steps.
+    delay_shift : bool
+        Whether the output comes one step late, as between Lava's Processes.
+    mask : bool (out, in), optional
+        Synapses that exist.
+    count_log : bool
+        Whether to return (output, mean rate).
+    bias : bool
+        Whether to learn a constant input of each neuron (key ``bias``, in counts of 1/64), which holds it below its turn-on. Without it the
+        weights start with a positive mean.
+    """
+
+    def __init__(
+        self,
+        neuron_params: dict,
+        in_neurons: int,
+        out_neurons: int,
+        weight_scale: float = 1,
+        weight_norm: bool = False,
+        pre_hook_fx: Callable | None = None,
+        delay: bool = False,
+        delay_shift: bool = True,
+        mask: torch.Tensor | None = None,
+        count_log: bool = False,
+        bias: bool = True,
+    ) -> None:
+        checked(neuron_params, in_neurons, out_neurons)
+        super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
+        self.neuron = Neuron(**neuron_params)
+        self.delay = Delay() if delay else None
+        self._set_bias(bias, out_neurons)
+        self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit)
+        self._start_weights(self.synapse, in_neurons, weight_scale, INPUT_RATE)
+        if weight_norm:
+            self.synapse.enable_weight_norm()
+        del self.synapse_params, self.neuron_params
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """(B, in, T) spikes -> (B, out, T) spikes."""
+        if self.mask is not None:
+            self.synapse.weight.data *= self.mask
+        w = quantised_weight(self.synapse)
+        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, None, None, w.shape[0], self.delay_shift))
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'dense'."""
+        self._export(handle, "dense", self.synapse)
+
+
+class Recurrent(_Driven, base.AbstractRecurrent):
+    """Layer of 1M1T1R neurons behind a dense synapse, with all-to-all recurrence: at step t neurons see their spikes of step t - 1.
+
+    Starts from rest at each call unless ``neuron_params["persistent_state"]`` is set, and backpropagates through the
+    recurrence and all three states of every neuron.
+
+    Parameters
+    ----------
+    neuron_params, in_neurons, out_neurons, weight_scale, weight_norm, pre_hook_fx, delay, delay_shift, count_log, bias
+        See :class:`Dense`.
+    requires_grad : bool
+        Whether the recurrent weights learn.
+    delay_rec : int or (out_neurons,) int, optional
+        Further steps that recurrent spikes of each neuron take, 0 to 62: key ``delayRec``.
+    """
+
+    def __init__(
+        self,
+        neuron_params: dict,
+        in_neurons: int,
+        out_neurons: int,
+        weight_scale: float = 1,
+        weight_norm: bool = False,
+        pre_hook_fx: Callable | None = None,
+        requires_grad: bool = True,
+        delay: bool = False,
+        delay_shift: bool = True,
+        count_log: bool = False,
+        bias: bool = True,
+        delay_rec: Any = None,
+    ) -> None:
+        checked(neuron_params, in_neurons, out_neurons)
+        super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
+        del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
+        self.neuron = Neuron(**neuron_params)
+        self.delay = Delay() if delay else None
+        self._set_bias(bias, out_neurons)
+        hook = pre_hook_fx or self.neuron.quantize_8bit
+        self.input_synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=hook)
+        self.recurrent_synapse = synapse.Dense(out_neurons, out_neurons, pre_hook_fx=hook)
+        self._start_weights(self.input_synapse, in_neurons, weight_scale, INPUT_RATE)
+        self._start_weights(self.recurrent_synapse, out_neurons, 0.5 * weight_scale, RECURRENT_RATE, driven=False)
+        self.recurrent_synapse.weight.requires_grad_(requires_grad)
+        if weight_norm:
+            self.input_synapse.enable_weight_norm()
+            self.recurrent_synapse.enable_weight_norm()
+        steps = None if delay_rec is None else np.broadcast_to(np.asarray(delay_rec), (out_neurons,))
+        if steps is not None:
+            whole = steps.dtype.kind in "iu" and steps.min() >= 0 and steps.max() <= MAX_DELAY
+            require(whole, "delay_rec", f"hold whole numbers from 0 to {MAX_DELAY}", delay_rec)
+        self.register_buffer("delay_rec", None if steps is None else torch.from_numpy(steps.astype(np.int64)))
+        del self.synapse_params, self.recurrent_params, self.neuron_params
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """(B, in, T) spikes -> (B, out, T) spikes."""
+        w, w_rec = quantised_weight(self.input_synapse), quantised_weight(self.recurrent_synapse)
+        delays = None if self.delay_rec is None else self.delay_rec.cpu().numpy()
+        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, w_rec, delays, w.shape[0], self.delay_shift))
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'dense_rec'."""
+        self._export(handle, "dense_rec", self.input_synapse)
+        handle.create_dataset("weight_rec", data=weight_counts(self.recurrent_synapse))
+        if self.delay_rec is not None:
+            handle.create_dataset("delayRec", data=self.delay_rec.cpu().numpy())

@@ -1,0 +1,131 @@
+"""Blocks without neurons, or with neurons that values drive directly: Input, Affine, Average, Flatten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lava.lib.dl.slayer.block import base
+from lava.lib.dl.slayer.synapse import layer as synapse
+
+from ...errors import require
+from ..layer import readout
+from ..neuron.m1t1r import Neuron
+from .driven import Block, checked, draw_weights, quantised_weight, weight_counts
+
+
+class Affine(Block, base.AbstractAffine):
+    """Readout without neurons: the weighted sum of each step's spikes, in units of weight 1 (exact multiples of 1/64).
+
+    No shift and no delay: the value at step t is ``W x[t]``, as with lava-dl's Affine. The class is the argmax of the sum
+    over time. Exported as type 'affine'.
+
+    Parameters
+    ----------
+    neuron_params : dict, optional
+        Accepted for lava-dl's order of arguments; not used.
+    in_neurons, out_neurons, weight_scale, weight_norm, pre_hook_fx, mask, count_log
+        See :class:`Dense`. The count of ``count_log`` is None.
+    dynamics : bool
+        Only False: a memristive neuron has no state without its transistor.
+    """
+
+    def __init__(
+        self,
+        neuron_params: dict | None,
+        in_neurons: int,
+        out_neurons: int,
+        weight_scale: float = 1,
+        weight_norm: bool = False,
+        pre_hook_fx: Callable | None = None,
+        dynamics: bool = False,
+        mask: torch.Tensor | None = None,
+        count_log: bool = False,
+    ) -> None:
+        checked({}, in_neurons, out_neurons)
+        require(dynamics is False, "Affine.dynamics", "be False", dynamics, "Use Dense for neurons.")
+        super().__init__(neuron_params, in_neurons, out_neurons, dynamics=False, mask=mask, count_log=count_log)
+        hook = pre_hook_fx or Neuron().quantize_8bit
+        self.synapse = synapse.Dense(in_neurons, out_neurons, weight_norm=False, pre_hook_fx=hook)
+        draw_weights(self.synapse.weight, weight_scale / in_neurons**0.5)
+        if weight_norm:
+            self.synapse.enable_weight_norm()
+        del self.synapse_params, self.neuron_params
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """(B, in, T) spikes -> (B, out, T) weighted sums."""
+        if self.mask is not None:
+            self.synapse.weight.data *= self.mask
+        w = quantised_weight(self.synapse)
+        y = readout(self._nct(x, w.shape[1]), w)
+        return (y, None) if self.count_log else y
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the output without time."""
+        return torch.Size([self.synapse.out_channels])
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'affine', without neuron."""
+        handle.create_dataset("type", (1,), "S10", [b"affine"])
+        handle.create_dataset("shape", data=np.array(self.shape))
+        handle.create_dataset("inFeatures", data=self.synapse.in_channels)
+        handle.create_dataset("outFeatures", data=self.synapse.out_channels)
+        handle.create_dataset("weight", data=weight_counts(self.synapse))
+
+
+class Input(Block, base.AbstractInput):
+    """Input block: passes spikes on, or encodes values by 1M1T1R neurons.
+
+    Parameters
+    ----------
+    neuron_params : dict, optional
+        Arguments of the neuron; None: no neurons.
+    weight, bias : float, optional
+        Learnable factor and constant on the input before the neurons, in units of weight 1.
+    delay_shift, count_log : bool
+        See :class:`Dense`.
+    """
+
+    def __init__(
+        self,
+        neuron_params: dict | None = None,
+        weight: float | None = None,
+        bias: float | None = None,
+        delay_shift: bool = True,
+        count_log: bool = False,
+    ) -> None:
+        super().__init__(neuron_params, weight=weight, bias=bias, delay_shift=delay_shift, count_log=count_log)
+        self.neuron = None if neuron_params is None else Neuron(**neuron_params)
+        if self.neuron is not None:
+            self.pre_hook_fx = self.neuron.quantize_8bit
+        del self.neuron_params
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """(B, N, T) or (B, C, H, W, T) values or spikes -> spikes of the same shape."""
+        self.input_shape = x.shape[1:-1]
+        if self.neuron is None:
+            return self._counted(F.pad(x[..., :-1], (1, 0)) if self.delay_shift else x)
+        z = self.pre_hook_fx(x)
+        z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
+        z = z if self.bias is None else z + self.pre_hook_fx(self.bias)
+        flat = z.reshape(z.shape[0], -1, z.shape[-1])
+        out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1], self.delay_shift))
+        self.neuron.shape = self.input_shape
+        return (out[0].reshape(z.shape), out[1]) if self.count_log else out.reshape(z.shape)
+
+
+class Average(base.AbstractAverage):
+    """Mean over groups of neurons, as lava-dl's: (B, N, T) -> (B, num_outputs, T)."""
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'average'."""
+        handle.create_dataset("type", (1,), "S10", [b"average"])
+        handle.create_dataset("shape", data=np.array([self.num_outputs]))
+
+
+class Flatten(base.AbstractFlatten):
+    """(B, C, H, W, T) -> (B, C * H * W, T), as lava-dl's."""
