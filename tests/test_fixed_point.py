@@ -29,7 +29,7 @@ def cases(rng, size):
         "Table 1, linear law": StepParams(presets.ZHAO2025_TABLE1),
         "Fig. 3, 8 substeps": StepParams(presets.ZHAO2025_FIG3, substeps=8),
         "Fig. 4 at 2 V": StepParams(presets.ZHAO2025_FIG4, v_in_max=2.0),
-        "Fig. 3cd": StepParams(presets.ZHAO2025_FIG3CD, substeps=3),
+        "Fig. 3cd": StepParams(replace(presets.ZHAO2025_FIG3CD, mu_ctoc=0.0, v0_ctoc=0.0), substeps=3),
         "spread": StepParams(varied(FIG2, rng, size), substeps=2),
         "spread, linear law": StepParams(varied(presets.ZHAO2025_TABLE1, rng, size)),
         "noise": StepParams(replace(FIG2, **NOISY)),

@@ -67,5 +67,11 @@ def run(args: argparse.Namespace) -> int:
     result.plot(out)
     write_text(out / "characteristics.txt", result.text())
     print(result.text())
+    from ..device.energy import scaling_figure, spike_energy, text
+
+    energies = text([spike_energy(p, result.volt, result.width, result.width)])
+    scaling_figure(p, out / "energy_scaling.png", result.volt, result.width, result.width)
+    write_text(out / "energy.txt", energies)
+    print(energies)
     print(f"figures: {out}")
     return 0

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 
-from ..errors import require
+from ..errors import InputError, require
 from ..params import DeviceParams
 from . import stimulus
 from .simulate import simulate
@@ -95,3 +96,45 @@ def text(rows: Sequence[SpikeEnergy]) -> str:
             for e in rows
         ]
     )
+
+
+def scaling_figure(
+    p: DeviceParams, path: str | PathLike, volt: float, width: float = 1e-3, gap: float = 1e-3
+) -> dict[str, dict[float, float]]:
+    """Draw the energy of a spike over R_c, C_g and technology, and return what was drawn: curve -> {factor or 0, 1: J}.
+
+    R_c and C_g are multiplied by 1/4 to 4 (C_g with R_c divided, so that the refractory time stays); technology steps from the
+    paper's 65 nm estimate (Table 7) to its 3 nm projection (Table 8), under pulses of 1 ms and of 10 ns.
+    A device that a factor keeps from firing is left out.
+    """
+    import matplotlib.pyplot as plt
+
+    from .. import plot
+    from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
+
+    factors = (0.25, 0.5, 1.0, 2.0, 4.0)
+    changed = {
+        "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},
+        "C_g, R_c C_g kept": {f: replace(p, c_gate=p.c_gate * f, r_control=p.r_control / f) for f in factors},
+    }
+    curves: dict[str, dict[float, float]] = {name: {} for name in changed}
+    for name, devices in changed.items():
+        for f, device in devices.items():
+            try:
+                curves[name][f] = spike_energy(device, volt, width, gap).input_to_pulse_end
+            except InputError:  # it does not fire
+                continue
+    nodes = {"65 nm, Table 7": (ZHAO2025_TABLE7, 1e-3), "3 nm, Table 8": (ZHAO2025_TABLE8, 1e-8)}
+    curves["technology"] = {float(k): spike_energy(q, 0.5, w, w).published for k, (q, w) in enumerate(nodes.values())}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), constrained_layout=True)
+    for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
+        plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
+    left.set_xlabel("factor")
+    left.set_ylabel("energy of a spike, input branch (pJ)")
+    left.legend(frameon=False, labelcolor=plot.GREY)
+    plot.axes(right).bar(list(nodes), list(curves["technology"].values()), color=plot.COLOURS[2])
+    right.set_yscale("log")
+    right.set_ylabel("input to spike + C_l V_dd^2 (J)")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return curves
