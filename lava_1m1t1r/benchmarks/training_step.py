@@ -213,13 +213,20 @@ def _tuned(step: Callable, x: Any, label: Any, target: float) -> float:
     """Shift the hidden layer's input until about ``target`` of its neurons fire in a step; the rate reached."""
     torch = _torch()
     parameter, unit = step.knob
-    before, low, high = parameter.detach().clone(), -8.0, 16.0
-    rate = float("nan")
-    for _ in range(12):
-        middle = 0.5 * (low + high)
+    before = parameter.detach().clone()
+
+    def rate_at(place: float) -> float:
         with torch.no_grad():
-            parameter.copy_(before + middle * unit)
-        rate = step(x, label)
+            parameter.copy_(before + place * unit)
+        return step(x, label)
+
+    low, high = -8.0, -6.0  # the rate rises with the input, until neurons latch: search from below
+    while high < 16.0 and rate_at(high) < target:
+        low, high = high, high + 2.0
+    rate = float("nan")
+    for _ in range(8):
+        middle = 0.5 * (low + high)
+        rate = rate_at(middle)
         low, high = (middle, high) if rate < target else (low, middle)
         if abs(rate / target - 1) < 0.1:
             break
