@@ -72,7 +72,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
         device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in fields})
         step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}
         require(_whole(step["substeps"]), "StepParams.substeps", "be a whole number", step["substeps"])
-        return StepParams(device, **{**step, "substeps": int(step["substeps"])}), int(keys["seed"])
+        return StepParams(device, **{**step, "substeps": int(step["substeps"])}, held=True), int(keys["seed"])
     except FormatError:
         raise
     except ValueError as error:

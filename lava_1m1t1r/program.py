@@ -117,6 +117,9 @@ class StepParams:
     """Input voltage of one unit of ``a_in`` (what lava-dl calls 1.0) [V]."""
     v_in_max: float = V_IN_MAX
     """Input voltages are clipped to [0, v_in_max] [V]."""
+    held: bool = False
+    """Whether the floating-point step, too, takes the shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off). So
+    do networks from files: what then distinguishes floating from fixed point is arithmetic, not another device."""
 
     def __post_init__(self) -> None:
         require(isinstance(self.device, DeviceParams), "StepParams.device", "be a DeviceParams", self.device)
@@ -207,6 +210,8 @@ class StepParams:
         """Constants of the floating-point substep for ``size`` neurons."""
         d, r = self.device, self.shares()
         n = self._neurons(size)
+        if self.held:
+            r = {name: share if name == "growth" else held(n(share)) for name, share in r.items()}
         return FloatProgram(
             growth=n(r["growth"]),
             v0=n(d.v0),
@@ -373,6 +378,15 @@ def floating_table(values: np.ndarray) -> np.ndarray:
     exponent, scale = exponent + over, scale * np.where(over, 0.5, 1.0)
     base, end = np.rint(values[:-1] * scale), np.rint(values[1:] * scale)
     return pack(base, end - base, exponent)
+
+
+def held(share: np.ndarray) -> np.ndarray:
+    """A share lost in a substep as :func:`decay` holds it; itself where that refuses it."""
+    try:
+        mantissa, shift = decay(share, "share", zero=True)
+    except InputError:
+        return share
+    return mantissa * np.exp2(-shift.astype(float))
 
 
 def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, np.ndarray]:

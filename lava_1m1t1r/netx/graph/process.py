@@ -242,6 +242,7 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
             reset_interval=NEVER if interval is None and early else interval,
             reset_offset=offset,
             drop_last=True,
+            held=step.held,
         )
     if neuron is None:
         return None

@@ -58,6 +58,8 @@ class M1T1R(AbstractProcess):
         Resets happen before the steps with ``time_step % reset_interval == reset_offset % reset_interval``. Lava's first step has
         number 1, so the default makes samples of steps 1 to interval, interval + 1 to 2 interval, ...; use 2 for neurons behind a
         Dense, whose input comes one step late.
+    held : bool
+        Floating point with the rates that the fixed-point step holds, as networks from files have it (StepParams.held).
     rewind : bool
         Whether a reset also rewinds the generators of stochastic devices.
     drop_last : bool
@@ -100,6 +102,7 @@ class M1T1R(AbstractProcess):
         reset_offset: int = 1,
         rewind: bool = True,
         drop_last: bool = False,
+        held: bool = False,
         name: str | None = None,
         log_config: LogConfig | None = None,
     ) -> None:
@@ -107,7 +110,7 @@ class M1T1R(AbstractProcess):
         params = DeviceParams() if params is None else params
         size = int(np.prod(shape))
         _check_arrays(params, shape, size)
-        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
+        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max, held=bool(held))
         step.fixed(size)  # rates that do not fit the registers are an error here, not in the middle of a run
         require(seed is None or _is_whole(seed, 0), "M1T1R.seed", "be a whole number >= 0, or None", seed)
         require(_is_whole(layer, 0) and layer < 1 << 16, "M1T1R.layer", "be a whole number from 0 to 65535", layer)
