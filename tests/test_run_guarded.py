@@ -211,6 +211,7 @@ def test_a_graph_runs_once():
 
 SCRIPT = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
 sys.path.insert(0, {processes!r})
 from faulty.process import Faulty
 from lava.magma.core.run_configs import Loihi2SimCfg
