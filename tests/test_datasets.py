@@ -133,10 +133,10 @@ def change(path, name, row, value):
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
-        (lambda p: p.unlink(), "file must exist"),
+        (lambda p: p.unlink(), "digits.h5 must exist"),
         (lambda p: p.write_bytes(b"spikes,times\n1,2\n"), "be an HDF5 file"),
         (lambda p: p.write_bytes(b""), "be an HDF5 file"),
-        (lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]), "complete HDF5 file.*truncated"),
+        (lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]), "HDF5 file, complete.*truncated"),
         (lambda p: change(p, "labels", 1, 20), r"'labels' of utterance 1 must lie in 0..19; got 20"),
         (
             lambda p: change(p, "spikes/units", 1, np.full(300, 700, np.uint16)),

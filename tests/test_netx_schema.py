@@ -168,13 +168,13 @@ def test_readout_stands_last(rng, tmp_path):
 @pytest.mark.parametrize("cut", (0, 10, 2000))
 def test_truncated_file(path, cut):
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(FormatError, match="undamaged HDF5"):
+    with pytest.raises(FormatError, match="HDF5 file, complete and undamaged"):
         schema.read(path)
 
 
 def test_other_files(tmp_path):
     (tmp_path / "a.net").write_text("not HDF5")
-    with pytest.raises(FormatError, match="undamaged HDF5"):
+    with pytest.raises(FormatError, match="HDF5 file, complete and undamaged"):
         schema.read(tmp_path / "a.net")
     with pytest.raises(FormatError, match="exist"):
         schema.read(tmp_path / "b.net")

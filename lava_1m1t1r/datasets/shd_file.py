@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from lava_1m1t1r import hdf5_file
 from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet
 from lava_1m1t1r.errors import FormatError, require
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"
 SPEAKER_NAMES = f"{META}/speaker_names"
-_BLOCK = 512  # utterances a read: some tens of MB of variable-length rows at a time
 
 
 def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: int | None = None) -> EventSet:
@@ -45,38 +44,35 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
     FormatError
         When the file is absent, is not HDF5, is cut short, or breaks the layout; the text names file and key.
     """
-    import h5py
-
     path = Path(path)
-    require(path.is_file(), "file", "exist", str(path), "Check the path.", FormatError)
-    with _damage_named(path):
-        readable = h5py.is_hdf5(path)
-    require(readable, str(path), "be an HDF5 file", _first_bytes(path), "Unpack it first if it is an archive.", FormatError)
-    with _damage_named(path), h5py.File(path, "r") as file:
+    from h5py import check_vlen_dtype
+
+    _check_counts(n_channels, n_classes)
+    with hdf5_file.opened(path) as file:
+        data = {name: hdf5_file.dataset(file, name, rows=name in (TIMES, UNITS)) for name in (TIMES, UNITS, LABELS, SPEAKERS)}
         for name in (TIMES, UNITS, LABELS):
-            found = isinstance(file.get(name), h5py.Dataset)
             cure = "The layout is that of Spiking Heidelberg Digits."
-            require(found, str(path), f"hold the dataset '{name}'", sorted(file), cure, FormatError)
-            shape = file[name].shape
+            require(data[name] is not None, str(path), f"hold the dataset '{name}'", sorted(file)[:10], cure, FormatError)
+            shape = data[name].shape
             require(len(shape) == 1, f"{path}: {name}", "be one-dimensional", shape, "", FormatError)
         for name, kinds in ((TIMES, "f"), (UNITS, "iu")):
-            base = h5py.check_vlen_dtype(file[name].dtype)
+            base = check_vlen_dtype(data[name].dtype)
             numeric = isinstance(base, np.dtype) and base.kind in kinds
             cure = "Each row is one utterance."
             rule = f"hold variable-length rows of {'floats' if kinds == 'f' else 'integers'}"
-            require(numeric, f"{path}: {name}", rule, str(file[name].dtype), cure, FormatError)
-        keys = _texts(file, KEYS)
+            require(numeric, f"{path}: {name}", rule, str(data[name].dtype), cure, FormatError)
+        keys = _texts(file, KEYS, path)
         n_classes = n_classes or len(keys) or len(SHD_KEYS)
-        labels = _column(file, LABELS, path)
-        speakers = _column(file, SPEAKERS, path) if SPEAKERS in file else np.full(len(labels), -1)
-        for name, size in ((TIMES, len(file[TIMES])), (UNITS, len(file[UNITS])), (SPEAKERS, len(speakers))):
+        labels = _column(data[LABELS], LABELS, path)
+        speakers = np.full(len(labels), -1) if data[SPEAKERS] is None else _column(data[SPEAKERS], SPEAKERS, path)
+        for name, size in ((TIMES, len(data[TIMES])), (UNITS, len(data[UNITS])), (SPEAKERS, len(speakers))):
             rule = f"have as many rows as there are labels ({len(labels)})"
             require(size == len(labels), f"{path}: {name}", rule, size, "", FormatError)
         bad = (labels < 0) | (labels >= n_classes)
         if bad.any():
             raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", labels[bad][0])
-        names = _texts(file, SPEAKER_NAMES)
-        times, units, sizes = _read_spikes(file, path, n_channels)
+        names = _texts(file, SPEAKER_NAMES, path)
+        times, units, sizes = _read_spikes(data, path, n_channels)
     finite = np.isfinite(times)
     dropped = int(len(times) - np.count_nonzero(finite))
     if dropped:
@@ -135,11 +131,17 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     return path
 
 
-def _read_spikes(file, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _check_counts(n_channels: int, n_classes: int | None) -> None:
+    for name, value in (("n_channels", n_channels), ("n_classes", n_classes)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 1 <= value <= 1 << 16
+        require(whole or (value is None and name == "n_classes"), name, "be a whole number from 1 to 65536", value)
+
+
+def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read times (float32), units (uint16) and row sizes, block by block, checking each block."""
     times, units, sizes = [], [], []
-    for start in range(0, len(file[TIMES]), _BLOCK):
-        time_rows, unit_rows = file[TIMES][start : start + _BLOCK], file[UNITS][start : start + _BLOCK]
+    blocks = zip(*(hdf5_file.read_rows(data[name], f"{path}: {name}") for name in (TIMES, UNITS)), strict=True)
+    for (start, time_rows), (_, unit_rows) in blocks:
         n_times, n_units = np.array([len(r) for r in time_rows]), np.array([len(r) for r in unit_rows])
         if np.any(n_times != n_units):
             row = int(np.argmax(n_times != n_units))
@@ -159,35 +161,20 @@ def _read_spikes(file, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndar
     return np.concatenate(times), np.concatenate(units), np.concatenate(sizes).astype(np.int64)
 
 
-def _column(file, name: str, path: Path) -> np.ndarray:
-    data = file[name]
+def _column(data, name: str, path: Path) -> np.ndarray:
     good = len(data.shape) == 1 and data.dtype.kind in "iu"
     require(good, f"{path}: {name}", "be a column of integers", (data.shape, str(data.dtype)), "", FormatError)
     return data[:].astype(np.int64)
 
 
-def _texts(file, name: str) -> tuple[str, ...]:
-    if name not in file:
+def _texts(file, name: str, path: Path) -> tuple[str, ...]:
+    data = hdf5_file.dataset(file, name)
+    if data is None or data.shape == (0,):
         return ()
-    return tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in file[name][:])
+    texts = len(data.shape) == 1 and data.dtype.kind in "SO"
+    require(texts, f"{path}: {name}", "be a column of texts", (data.shape, str(data.dtype)), "", FormatError)
+    return tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in data[:])
 
 
 def _row_error(path: Path, name: str, row: int, rule: str, value, cure: str = "") -> FormatError:
     return FormatError(f"{path}: '{name}' of utterance {row} must {rule}; got {value}." + (f" {cure}" if cure else ""))
-
-
-def _first_bytes(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(8)
-
-
-@contextmanager
-def _damage_named(path: Path):
-    """Turn the HDF5 library's own errors on damaged files into a FormatError that names the file."""
-    try:
-        yield
-    except FormatError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        text = f"{path} must be a complete HDF5 file; reading it failed with: {error}. Copy or download it again."
-        raise FormatError(text) from error

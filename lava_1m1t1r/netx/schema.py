@@ -7,6 +7,7 @@ layer types ``affine`` (a readout without neurons) and a working ``average``, an
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import hdf5_file
 from ..errors import FormatError, InputError, require
 from ..keys import NEURON_TYPE, from_keys, to_keys
 from . import values
@@ -23,6 +25,8 @@ from .values import MAX_DELAY
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
+MOST_NEURONS = 1 << 20
+"""In one layer: what a whole Loihi 2 chip holds."""
 ROOT_KEYS = {"layer", "version", "simulation"}
 
 
@@ -66,17 +70,9 @@ def read(path: str | os.PathLike) -> NetDescription:
     FormatError
         For anything that is not exactly understood. The text names file, layer and key.
     """
-    import h5py
-
-    path = Path(path)
-    require(path.is_file(), f"net file {path}", "exist", "no such file", "Check the path.", error=FormatError)
-    try:
-        with h5py.File(path, "r") as file:
-            return _read_file(file, str(path))
-    except FormatError:
-        raise
-    except (OSError, RuntimeError, KeyError) as error:
-        raise FormatError(f"{path} must be an undamaged HDF5 file; reading it failed: {error}.") from error
+    with hdf5_file.opened(path) as file:
+        hdf5_file.check_tree(file)
+        return _read_file(file, str(path))
 
 
 def _read_file(file: Any, path: str) -> NetDescription:
@@ -136,7 +132,8 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
             require(key.name in group, f"{where}/{key.name}", "be present", None, error=FormatError)
     shape = tuple(int(n) for n in values.whole_numbers(group["shape"], f"{where}/shape", None).reshape(-1))
     require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
-    size = int(np.prod(shape))
+    size = math.prod(shape)
+    require(size <= MOST_NEURONS, f"{where}/shape", f"name at most {MOST_NEURONS} neurons", shape, error=FormatError)
     if kind in _WEIGHTED:
         weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
