@@ -1,0 +1,202 @@
+"""HDF5 files from outside, looked over before anything is read from them.
+
+HDF5 lets a file of a few kilobytes claim or inflate to gigabytes, lead into other files, hold object references, and name filters
+that are loaded as programs. Nothing of that belongs into a network or a data set: it is refused by name before the first value is read.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import FormatError, InputError, require
+
+LEAST_ALLOWED = 1 << 26
+"""Bytes that all datasets of a file may claim together whatever the size of the file; above, a multiple of it counts."""
+CLAIM = 20
+"""How many times larger than the file its datasets may be: what weights of networks compress to, with room."""
+MOST_OBJECTS, DEEPEST = 10_000, 16
+_SLACK = 1 << 12  # bytes that a stored chunk may be larger than its content: headers and check sums
+
+_LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, SystemError)
+"""What h5py raises on damage, depending on the byte that is wrong."""
+
+
+@contextmanager
+def opened(path: str | os.PathLike) -> Iterator[Any]:
+    """Open an HDF5 file for reading; every complaint of the HDF5 library becomes a FormatError that names the file.
+
+    Raises
+    ------
+    FormatError
+        When the file is absent, is not HDF5, is cut short or damaged.
+    """
+    import h5py
+
+    path = Path(path)
+    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    with open(path, "rb") as file:
+        first = file.read(8)
+    cure = "Unpack it first if it is an archive; else copy or download it again."
+    try:
+        readable = h5py.is_hdf5(path)
+        require(readable, str(path), "be an HDF5 file, complete and undamaged", first, cure, FormatError)
+        with h5py.File(path, "r") as file:
+            yield file
+    except InputError:
+        raise
+    except _LIBRARY_ERRORS as error:
+        text = f"{path} must be an HDF5 file, complete and undamaged; reading it failed with: {_line(error)}. Copy or download it again."
+        raise FormatError(text) from error
+
+
+def check_tree(file: Any) -> None:
+    """Check every link and dataset of an open file (see :func:`dataset`), for readers that take all of it."""
+    import h5py
+
+    where, budget, seen = _name(file), _allowed(file), set()
+    waiting: list[tuple[str, Any, int]] = [("", file, 0)]
+    while waiting:
+        prefix, group, depth = waiting.pop()
+        require(depth < DEEPEST, f"{where}: {prefix}", f"have at most {DEEPEST} levels of groups", depth, error=FormatError)
+        for name in group:
+            place = f"{prefix}/{name}" if prefix else name
+            item = _linked(group, name, f"{where}: {place}")
+            address = h5py.h5o.get_info(item.id).addr
+            require(address not in seen, f"{where}: {place}", "stand in one place only", "a second link to it", error=FormatError)
+            seen.add(address)
+            require(len(seen) <= MOST_OBJECTS, where, f"hold at most {MOST_OBJECTS} groups and datasets", len(seen), error=FormatError)
+            if isinstance(item, h5py.Group):
+                waiting.append((place, item, depth + 1))
+            else:
+                budget -= check_dataset(item, f"{where}: {place}", budget)
+
+
+def dataset(file: Any, name: str, rows: bool = False) -> Any:
+    """Return the dataset ``name`` of an open file once it is safe to read, or None where there is none.
+
+    Parameters
+    ----------
+    file : h5py.File
+    name : str
+        Path inside the file.
+    rows : bool
+        Whether variable-length rows of numbers are allowed, too. Read those through :func:`read_rows`.
+
+    Raises
+    ------
+    FormatError
+        If the path leads through a link to elsewhere; if the dataset is of another kind than numbers or text, keeps its values in
+        another file, claims more than 64 MiB and 20 times the size of the file, or is packed by a filter that can hide more.
+    """
+    import h5py
+
+    item, where = file, f"{_name(file)}: {name}"
+    for part in name.split("/"):
+        if not isinstance(item, h5py.Group) or part not in item:
+            return None
+        item = _linked(item, part, where)
+    if not isinstance(item, h5py.Dataset):
+        return None
+    check_dataset(item, where, _allowed(file), rows)
+    return item
+
+
+def _allowed(file: Any) -> int:
+    return max(LEAST_ALLOWED, CLAIM * os.path.getsize(file.filename))
+
+
+def _linked(group: Any, name: str, where: str) -> Any:
+    import h5py
+
+    link = group.get(name, getlink=True)
+    kind = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "a link into another file"}.get(type(link), type(link).__name__)
+    cure = "Copy what it leads to into its place."
+    require(isinstance(link, h5py.HardLink), where, "be data of this file, not a link to elsewhere", kind, cure, FormatError)
+    return group[name]
+
+
+def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> int:
+    """Check one dataset as :func:`dataset` says, without reading it; return the bytes that it claims."""
+    import h5py
+
+    plain = isinstance(data, h5py.Dataset) and _plain(data.id.get_type(), rows)
+    shown = str(data.dtype) if isinstance(data, h5py.Dataset) else type(data).__name__
+    require(plain, where, "be a dataset of numbers or text", shown, "Objects, references and records are not read.", FormatError)
+    require(data.shape is not None, where, "hold at least one value", "nothing", error=FormatError)
+    creation, item = data.id.get_create_plist(), data.id.get_type().get_size()
+    foreign = data.is_virtual or creation.get_external_count() > 0
+    require(not foreign, where, "keep its values in this file", "values in another one", "Repack it with h5repack.", FormatError)
+    chunk = math.prod(data.chunks) * item if data.chunks else 0
+    claim = max(math.prod(data.shape) * item, chunk)
+    require(claim <= allowed, where, f"claim at most {allowed} bytes, for a file of this size", claim, error=FormatError)
+    names = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+    known = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
+    packed = [n for n in names if n in (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)]
+    good = set(names) <= set(known) and len(set(names)) == len(names) and len(packed) <= 1
+    cure = "Repack it with h5repack -f NONE."
+    require(good, where, "be packed by nothing but one of gzip and lzf, with shuffle and check sums", names, cure, FormatError)
+    if packed:
+        last = names[-1] == packed[0] or names[-2:] == [packed[0], h5py.h5z.FILTER_FLETCHER32]
+        require(last, where, "be packed after shuffling", names, cure, FormatError)
+        for i in range(data.id.get_num_chunks()):
+            info = data.id.get_chunk_info(i)
+            require(info.size <= chunk + chunk // 8 + _SLACK, where, f"store chunks of at most {chunk} bytes", info.size, error=FormatError)
+            if packed[0] == h5py.h5z.FILTER_DEFLATE and info.filter_mask == 0:
+                _check_inflated(data.id.read_direct_chunk(info.chunk_offset)[1], chunk, where)
+    return claim
+
+
+def _check_inflated(stored: bytes, chunk: int, where: str) -> None:
+    """HDF5 inflates a chunk to wherever its stream leads, not to the size of a chunk."""
+    stream = zlib.decompressobj()
+    try:
+        size = len(stream.decompress(stored, chunk + 1))
+    except zlib.error as error:
+        raise FormatError(f"{where} must hold gzip chunks; {error}. The file is damaged: copy or download it again.") from error
+    require(size == chunk, where, f"inflate to chunks of {chunk} bytes", "more" if size > chunk else size, error=FormatError)
+
+
+def _plain(kind: Any, rows: bool) -> bool:
+    """Whether a type is a number, a truth value or text, or rows of numbers where those are allowed."""
+    import h5py
+
+    code = kind.get_class()
+    if code == h5py.h5t.ENUM:
+        return kind.get_super().get_class() == h5py.h5t.INTEGER
+    if code == h5py.h5t.VLEN:
+        return rows and kind.get_super().get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
+    return code in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
+
+
+def read_rows(data: Any, where: str, most: int = 512, memory: int = 1 << 30) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, rows) of variable-length rows, a block at a time.
+
+    Each row may be as large as the file, and all may be the same one: a block is so small that ``memory`` bytes hold it even then, and
+    rows that are larger together than the file are an error.
+    """
+    size = os.path.getsize(data.file.filename)
+    block, total = max(1, min(most, memory // max(size, 1))), 0
+    for start in range(0, len(data), block):
+        rows = data[start : start + block]
+        total += sum(row.nbytes for row in rows)
+        require(total <= size, where, f"hold at most the {size} bytes of the file", total, "Its rows overlap.", FormatError)
+        yield start, rows
+
+
+def _name(file: Any) -> str:
+    name = file.filename
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def _line(error: BaseException) -> str:
+    """First line of an error's text, short."""
+    text = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return text if len(text) <= 200 else text[:197] + "..."
