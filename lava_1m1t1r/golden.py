@@ -9,13 +9,14 @@ import argparse
 import json
 import os
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import network, presets
+from .convolution import Convolution, pooling
 from .network import Layer
 from .program import PER_NEURON, SCALARS, TABLES, StepParams
 
@@ -45,12 +46,18 @@ def networks() -> dict[str, tuple[list[Layer], int, np.ndarray]]:
     recurrent = Layer(StepParams(noisy), dense(5, 8, 110), dense(5, 5, 20), None, np.array([0, 1, 7, 30, 62]), np.array([62, 0, 3, 11, 1]))
     readout = Layer(StepParams(replace(presets.ZHAO2025_TABLE1, **_QUICK), substeps=3), dense(3, 5, 200), bias=np.array([150, 80, 0]))
     four = np.full((4, 1), 254)
+    conv = Convolution((2, 5, 4), 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
+    pool = pooling(conv.shape, (2, 2))  # of three rows: filled up
+    kernels = dense(2, 6, 150).reshape(2, 1, 3, 2)
+    seen = Layer(StepParams(_STEEP), kernels, bias=np.repeat([60, 120], 6), delay=np.repeat([0, 9], 6), conv=conv)
+    pooled = Layer(StepParams(_STEEP), np.full((1, 1, 2, 2), 220), bias=np.full(4, 330), conv=pool)
     return {
         "steep_law": ([Layer(StepParams(_STEEP), one)], 0, volley),
         "linear_law": ([Layer(StepParams(presets.ZHAO2025_TABLE1), one)], 0, volley),
         "clipped_2v": ([Layer(StepParams(replace(_STEEP, v_ref=1.0), v_in_max=2.0, substeps=2), one)], 0, 3 * volley),
         "spread": ([Layer(StepParams(spread), four)], 0, volley),
         "stochastic": ([Layer(StepParams(noisy), four)], 7, volley),
+        "images": ([seen, pooled], 0, _frames(100, 40, 5)),
         "recurrent_delays": ([recurrent, readout], 123456789, _frames(160, 8, 3)),
     }
 
@@ -65,7 +72,7 @@ def record(layers: list[Layer], seed: int, frames: np.ndarray) -> dict[str, Any]
     """Run a network and write down everything about it, as plain values."""
     out = []
     for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=network.REFERENCE), strict=True):
-        size = len(layer.weight)
+        size = layer.size
         program = layer.params.fixed(size)
         t = ran.traces
         out.append(
@@ -73,7 +80,8 @@ def record(layers: list[Layer], seed: int, frames: np.ndarray) -> dict[str, Any]
                 "neurons": size,
                 "step": {name: getattr(layer.params, name) for name in ("dt", "substeps", "v_unit", "v_in_max")},
                 "device": {name: _json(getattr(layer.params.device, name)) for name in _FIELDS},
-                **{name: _json(getattr(layer, name)) for name in Layer._fields[1:]},
+                **{name: _json(getattr(layer, name)) for name in Layer._fields[1:] if name != "conv"},
+                **({} if layer.conv is None else {"conv": asdict(layer.conv)}),
                 "constants": {name: getattr(program, name).tolist() for name in PER_NEURON},
                 "field": {name: int(getattr(program, name)) for name in SCALARS},
                 "tables_crc32": {name: zlib.crc32(getattr(program, name).astype("<i8").tobytes()) for name in TABLES},

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import kernels, noise, reference
+from .convolution import Convolution
 from .errors import require
 from .program import StepParams, input_counts
 from .reference import Traces
@@ -23,11 +24,21 @@ class Layer(NamedTuple):
     """A layer of N neurons with C inputs. Weights are integers in 1/64 unit (lava-dl's weight 1.0 is 64)."""
 
     params: StepParams
-    weight: Any  # (N, C) int
+    weight: Any  # (N, C) int; with ``conv``: kernels, as it takes them
     weight_rec: Any = None  # (N, N) int
     bias: Any = None  # (N,) int
     delay: Any = None  # (N,) int, of the outgoing spikes, 0..62 steps
     delay_rec: Any = None  # (N,) int, of the recurrent spikes, 0..62 steps
+    conv: Convolution | None = None  # of convolutions and poolings; None: a matrix
+
+    @property
+    def size(self) -> int:
+        """Number of neurons, N."""
+        return len(self.weight) if self.conv is None else self.conv.size
+
+    def weigh(self, y: np.ndarray) -> np.ndarray:
+        """Weighted sums (T, N) int64 of spikes (T, C) int64."""
+        return y @ np.asarray(self.weight, np.int64).T if self.conv is None else self.conv.weigh(y, self.weight)
 
 
 class LayerRun(NamedTuple):
@@ -43,7 +54,7 @@ def layers_of(net: Any) -> tuple[list[Layer], int]:
     Parameters
     ----------
     net : NetDescription, or anything with its attributes
-        Its layers with neurons must be dense 1M1T1R layers; a readout behind them is left out.
+        Its layers with neurons must be 1M1T1R layers, and no input layers; a readout behind them is left out.
 
     Returns
     -------
@@ -53,9 +64,9 @@ def layers_of(net: Any) -> tuple[list[Layer], int]:
     found = [layer for layer in net.active if layer.neuron is not None]
     require(found, "network", "hold a layer of neurons", [layer.kind for layer in net.active])
     for place, layer in enumerate(found, start=found[0].index):
-        good = hasattr(layer.neuron, "step") and layer.kind in ("dense", "dense_rec") and layer.index == place
-        require(good, f"layer/{layer.index}", "be a dense 1M1T1R layer behind another", layer.kind)
-    fields = ("weight", "weight_rec", "bias", "delay", "delay_rec")
+        good = hasattr(layer.neuron, "step") and layer.kind != "input" and layer.index == place
+        require(good, f"layer/{layer.index}", "be a 1M1T1R layer with synapses, behind another", layer.kind)
+    fields = ("weight", "weight_rec", "bias", "delay", "delay_rec", "conv")
     return [Layer(layer.neuron.step, *(getattr(layer, name) for name in fields)) for layer in found], found[0].index
 
 
@@ -130,9 +141,9 @@ def run(
     for i, layer in enumerate(layers):
         where = f"layers[{i}]"
         _check(layer, y.shape[1], where)
-        size = len(layer.weight)
+        size = layer.size
         group = neurons(layer.params, size, fixed=fixed, seed=seed, layer=first + i)
-        a_in = y @ np.asarray(layer.weight, np.int64).T + (0 if layer.bias is None else np.asarray(layer.bias, np.int64))
+        a_in = layer.weigh(y) + (0 if layer.bias is None else np.asarray(layer.bias, np.int64))
         if forced is not None:
             require(np.shape(forced[i]) == a_in.shape, f"forced[{i}]", f"have shape {a_in.shape}", np.shape(forced[i]))
             a_in = np.asarray(forced[i], np.int64)
@@ -165,8 +176,13 @@ def _delays(delay: Any, size: int) -> np.ndarray:
 
 def _check(layer: Layer, inputs: int, where: str) -> None:
     weight = np.asarray(layer.weight)
-    require(weight.ndim == 2 and weight.shape[1] == inputs, f"{where}.weight", f"have shape (N, {inputs})", weight.shape)
-    n = len(weight)
+    if layer.conv is None:
+        require(weight.ndim == 2 and weight.shape[1] == inputs, f"{where}.weight", f"have shape (N, {inputs})", weight.shape)
+    else:
+        require(layer.conv.sources == inputs, f"{where}.conv.inputs", f"hold {inputs} values", layer.conv.inputs)
+        fits = weight.ndim == 4 and all(a in (1, b) for a, b in zip(weight.shape, layer.conv.weight_shape, strict=True))
+        require(fits, f"{where}.weight", f"have shape {layer.conv.weight_shape}", weight.shape)
+    n = layer.size
     shapes = {"weight": weight.shape, "weight_rec": (n, n), "bias": (n,), "delay": (n,), "delay_rec": (n,)}
     for name, shape in shapes.items():
         value = getattr(layer, name)

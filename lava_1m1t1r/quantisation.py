@@ -300,7 +300,7 @@ def quantise_network(
     list of LayerQuantisation
     """
     names = names or [f"layer {i}" for i in range(len(layers))]
-    reports = [quantise(layer.params, len(layer.weight), name) for layer, name in zip(layers, names, strict=True)]
+    reports = [quantise(layer.params, layer.size, name) for layer, name in zip(layers, names, strict=True)]
     if samples is None:
         return reports
     for report in reports:

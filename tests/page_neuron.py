@@ -3,6 +3,7 @@
 Nothing of the library is imported here. Section numbers are the page's.
 """
 
+from itertools import product
 from math import exp, expm1, floor, inf, log2, sinh, sqrt
 from statistics import median
 
@@ -203,6 +204,23 @@ class Layer:
             self.states[n] = state
             out.append((spike, turn_on, *state[:3]))
         return out
+
+
+def unrolled(kernels, inputs, features, kernel, stride, padding, dilation, groups, margin):
+    """W (N rows of C) of a convolution of the page's section 6, from nested lists."""
+    (channels, height, breadth), (kh, kw), own = inputs, kernel, inputs[0] // groups
+    sizes = zip((height, breadth), kernel, stride, padding, dilation, margin, strict=True)
+    rows, columns = ((size + 2 * u + m - d * (k - 1) - 1) // s + 1 for size, k, s, u, d, m in sizes)
+    matrix = []
+    for o, p, q in product(range(features), range(rows), range(columns)):
+        row = [0] * (channels * height * breadth)
+        for c, i, j in product(range(own), range(kh), range(kw)):
+            y, x = p * stride[0] + i * dilation[0] - padding[0], q * stride[1] + j * dilation[1] - padding[1]
+            if 0 <= y < height and 0 <= x < breadth:
+                one = kernels[o if len(kernels) > 1 else 0][c][i][j]  # a pooling writes its kernel once
+                row[((o * groups // features * own + c) * height + y) * breadth + x] += one
+        matrix.append(row)
+    return matrix
 
 
 def layer_of(params, size, seed=0, layer=0):

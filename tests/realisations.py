@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from page_neuron import layer_of
+from page_neuron import layer_of, unrolled
 
 from lava_1m1t1r import network, presets
+from lava_1m1t1r.convolution import Convolution, pooling
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.network import Layer
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import Traces
 
 FEATURES = ("recurrent", "delays", "recurrent delays", "bias", "noise", "heterogeneous", "several devices", "2 V")
+IMAGES = ("convolution", "pooling")
 
 
 class Seen(NamedTuple):
@@ -61,6 +64,8 @@ def varied(device: Any, rng: np.random.Generator, size: int) -> Any:
 def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) -> Drawn:
     """Draw a network with the features of ``NETWORKS[name]``."""
     features = NETWORKS[name]
+    if set(IMAGES) & set(features):
+        return draw_images(features, rng)
     channels = 16
     devices = [presets.ZHAO2025_FIG2] * 2
     if "several devices" in features:
@@ -90,6 +95,54 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
     return Drawn(layers, int(rng.integers(0, 1 << 31)), frames, set(features))
 
 
+def drawn_sizes(kind: str, inputs: tuple[int, int, int], rng: np.random.Generator, largest: int = 40) -> Convolution:
+    """Sizes of a layer that sees images: odd ones, strides, paddings, dilations, groups, with at least two and not too many neurons."""
+    pair = lambda low, high: tuple(rng.integers(low, high, 2).tolist())  # noqa: E731
+    while True:
+        try:
+            if kind == "pooling":
+                conv = pooling(inputs, pair(1, 4), *((pair(1, 4), pair(0, 2), pair(1, 3)) if rng.random() < 0.5 else ()))
+            else:
+                groups = int(rng.choice([g for g in range(1, inputs[0] + 1) if inputs[0] % g == 0]))
+                conv = Convolution(inputs, groups * int(rng.integers(1, 4)), pair(1, 4), pair(1, 4), pair(0, 3), pair(1, 3), groups)
+        except InputError:  # nothing would come out
+            continue
+        if 2 <= conv.size <= largest and int(np.prod(conv.kernel)) > 1:
+            return conv
+
+
+def image_layer(kind: str, inputs: tuple[int, int, int], features: Any, rng: np.random.Generator, strength: float) -> Layer:
+    """A drawn convolution or pooling; delays and biases one a feature, as training has them."""
+    conv = drawn_sizes(kind, inputs, rng)
+    of_feature = lambda values: np.repeat(values, conv.size // conv.features)  # noqa: E731
+    device = presets.ZHAO2025_FIG2
+    device = varied(device, rng, conv.size) if "heterogeneous" in features else device
+    if "noise" in features:
+        device = replace(device, sigma1=2e-3, sigma2=3e-4)
+    kernels = (1, 1, *conv.kernel) if kind == "pooling" else conv.weight_shape
+    weight = weights(rng, kernels[0], int(np.prod(kernels[1:])), strength).reshape(kernels)
+    if kind == "pooling":
+        bias = of_feature(np.full(conv.features, 2 * rng.integers(140, 190)))
+    else:
+        bias = of_feature(2 * rng.integers(0, 100, conv.features)) if "bias" in features else None
+    delay = of_feature(rng.integers(0, 30, conv.features)) if "delays" in features else None
+    return Layer(StepParams(device, substeps=int(rng.integers(1, 5))), weight, None, bias, delay, conv=conv)
+
+
+def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int = 120) -> Drawn:
+    """Frames as images, one or two layers that see them, and a dense layer."""
+    inputs = tuple(rng.integers((1, 5, 5), (5, 9, 9)).tolist())
+    layers = [image_layer("convolution", inputs, features, rng, 24.0)]
+    if "pooling" in features:
+        layers.append(image_layer("pooling", layers[0].conv.shape, features, rng, 20.0))
+    last, outputs = layers[-1].conv, 4
+    recurrent = weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None
+    params = StepParams(presets.ZHAO2025_FIG2, substeps=2)
+    layers.append(Layer(params, weights(rng, outputs, last.size, 60.0), recurrent, np.full(outputs, 260)))
+    frames = (rng.random((steps, int(np.prod(inputs)))) < 0.45).astype(np.int64)
+    return Drawn(layers, int(rng.integers(0, 1 << 31)), frames, set(features))
+
+
 NETWORKS = {
     "feed-forward": (),
     "recurrent": ("recurrent",),
@@ -101,6 +154,9 @@ NETWORKS = {
     "three devices": ("several devices", "bias"),
     "2 V device": ("2 V",),
     "everything": FEATURES[:-1],
+    "convolution": ("convolution", "bias"),
+    "pooling": IMAGES,
+    "images, everything": (*IMAGES, "recurrent", "delays", "bias", "noise", "heterogeneous"),
 }
 
 
@@ -108,9 +164,9 @@ def by_page(drawn: Drawn) -> list[Traces]:
     """The implementation from the text of FIXED_POINT.md, network recursion included."""
     y, out = drawn.frames.tolist(), []
     for index, layer in enumerate(drawn.layers):
-        size = len(layer.weight)
+        size = layer.size
         group = layer_of(layer.params, size, drawn.seed, index)
-        w = layer.weight.tolist()
+        w = layer.weight.tolist() if layer.conv is None else unrolled(layer.weight.tolist(), **asdict(layer.conv))
         v = None if layer.weight_rec is None else layer.weight_rec.tolist()
         bias, delay, late = ([0] * size if x is None else x.tolist() for x in (layer.bias, layer.delay, layer.delay_rec))
         rows, spikes = [], []
@@ -136,6 +192,12 @@ def by_kernels(drawn: Drawn) -> list[Traces]:
     return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed)]
 
 
+def _kind(layer: Layer) -> str:
+    if layer.conv is not None:
+        return "pool" if len(layer.weight) < layer.conv.features else "conv"
+    return "dense" if layer.weight_rec is None else "dense_rec"
+
+
 def described(drawn: Drawn) -> Any:
     """The network as the library's exporters and file readers know it."""
     from lava_1m1t1r.netx import description as net
@@ -143,9 +205,10 @@ def described(drawn: Drawn) -> Any:
     layers = [
         net.Layer(
             index=i,
-            kind="dense" if layer.weight_rec is None else "dense_rec",
-            shape=(len(layer.weight),),
-            inputs=layer.weight.shape[1],
+            kind=_kind(layer),
+            shape=(layer.size,) if layer.conv is None else layer.conv.shape,
+            inputs=layer.weight.shape[1] if layer.conv is None else layer.conv.sources,
+            conv=layer.conv,
             weight=layer.weight.astype(np.int32),
             weight_rec=None if layer.weight_rec is None else layer.weight_rec.astype(np.int32),
             bias=None if layer.bias is None else layer.bias.astype(np.int32),
@@ -227,27 +290,37 @@ def by_training(drawn: Drawn) -> list[Seen]:
     seen = []
     for i, layer in enumerate(drawn.layers):
         p = layer.params
-        size, inputs = layer.weight.shape
         neuron = {"params": p.device, "dt": p.dt, "substeps": p.substeps, "v_unit": p.v_unit, "v_in_max": p.v_in_max, "seed": drawn.seed}
         common = {"delay": layer.delay is not None, "bias": layer.bias is not None}
         neuron["persistent_state"] = True  # or the block forgets the states that are compared below
-        if layer.weight_rec is None:
-            made = block.m1t1r.Dense(neuron, inputs, size, **common)
+        if layer.conv is not None:
+            conv = layer.conv
+            sizes = {name: getattr(conv, name) for name in ("stride", "padding", "dilation")}
+            if _kind(layer) == "pool":
+                made = block.m1t1r.Pool(neuron, conv.kernel, **sizes, **common)
+            else:
+                made = block.m1t1r.Conv(neuron, conv.inputs[0], conv.features, conv.kernel, **sizes, groups=conv.groups, **common)
+            synapses = {made.synapse: layer.weight}
+            x = x.reshape(2, *conv.inputs, -1)
+        elif layer.weight_rec is None:
+            made = block.m1t1r.Dense(neuron, *layer.weight.shape[::-1], **common)
             synapses = {made.synapse: layer.weight}
         else:
-            made = block.m1t1r.Recurrent(neuron, inputs, size, delay_rec=layer.delay_rec, **common)
+            made = block.m1t1r.Recurrent(neuron, *layer.weight.shape[::-1], delay_rec=layer.delay_rec, **common)
             synapses = {made.input_synapse: layer.weight, made.recurrent_synapse: layer.weight_rec}
         for synapse, weight in synapses.items():
             synapse.weight.data = torch.from_numpy(weight / 64).float().reshape(synapse.weight.shape)
+        repeated = 1 if layer.conv is None else layer.size // layer.conv.features
         if layer.bias is not None:
-            made.bias.data = torch.from_numpy(layer.bias / 64).float()
+            made.bias.data = torch.from_numpy(layer.bias[::repeated][: made.bias.numel()] / 64).float()
         if layer.delay is not None:
-            made.delay.delay.data, made.delay.init = torch.from_numpy(layer.delay).float(), True
+            made.delay.delay.data, made.delay.init = torch.from_numpy(layer.delay[::repeated]).float(), True
         made.neuron.layer = i
         made.eval()
         with torch.no_grad():
             x = made(x)
         filament, residue, gate = made.neuron._states[1]
+        x = x.flatten(1, -2)
         seen.append(Seen(out=x[1].T.numpy(), last=(filament, residue, gate)))
     return seen
 
@@ -268,7 +341,7 @@ def by_c(drawn: Drawn) -> list[Seen]:
     out = np.frombuffer(done.stdout, "<i4").reshape(steps, -1)
     seen, place = [], 0
     for layer in drawn.layers:
-        size = len(layer.weight)
+        size = layer.size
         own = states[:, place : place + 3 * size].reshape(steps, size, 3)
         place += 3 * size
         seen.append(Seen(filament=own[..., 0], residue=own[..., 1], gate=own[..., 2]))
@@ -292,7 +365,7 @@ def by_rtl(drawn: Drawn) -> list[Seen]:
         rows = np.array((where / "states.txt").read_text().split("end\n")[0].split(), np.int64).reshape(-1, 6)
     seen = []
     for k, layer in enumerate(drawn.layers):
-        size = len(layer.weight)
+        size = layer.size
         # layer, neuron, spike, filament, residue, gate; a few further frames flush the pipeline
         own = rows[rows[:, 0] == k][: steps * size].reshape(steps, size, 6)
         assert np.array_equal(own[0, :, 1], np.arange(size))
@@ -321,7 +394,7 @@ REALISATIONS: dict[str, Realisation] = {
     "training forward": Realisation(by_training, marks=("train",), modules=("lava.lib.dl.slayer", "lava_1m1t1r.slayer.block")),
     "Lava Process alone": Realisation(by_lava_alone, marks=("lava",), modules=("lava.magma",)),
     "Lava graph in process": Realisation(by_lava_in_process, **_LAVA),
-    "Lava graph in its runtime": Realisation(by_lava, only=("stochastic", "everything"), **_LAVA),
+    "Lava graph in its runtime": Realisation(by_lava, only=("stochastic", "everything", "images, everything"), **_LAVA),
     "C": Realisation(by_c, modules=("lava_1m1t1r.export.c_target",), tools=("gcc",)),
     "RTL": Realisation(
         by_rtl,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, rules
 from lava_1m1t1r.export.output import MARK, write_folder
@@ -29,6 +30,11 @@ def neuron(**changes):
     return M1T1RNeuron(StepParams(FAST, **changes))
 
 
+def image(width):
+    conv = Convolution((1, 1, width + 1), 1, (1, 2))
+    return Layer(0, "conv", conv.shape, conv.sources, np.full(conv.weight_shape, 4), neuron=neuron(), conv=conv)
+
+
 BROKEN = {
     rules.the_network_computes_something: (lambda n: NetDescription((Layer(0, "flatten", (4,), 4),)), "computes something"),
     rules.only_the_last_layer_sends_sums: (lambda n: changed(n, 0, kind="affine", neuron=None), r"layer/0 \(affine\) must be the last"),
@@ -37,6 +43,11 @@ BROKEN = {
         lambda n: changed(n, 1, weight=np.zeros((3, 6), np.int32)),
         r"layer/1 \(dense\) weight must have shape \(3, 7\); got \(3, 6\)",
     ),
+    rules.a_convolution_may_be_written_out: (
+        lambda n: NetDescription((image(1 << 12),)),
+        r"layer/0 \(conv\) weight must fill.*got 16781312",
+    ),
+    rules.layers_are_matrices: (lambda n: NetDescription((image(2),)), r"layer/0 \(conv\) must be no convolution.*Deploy to c or rtl"),
     rules.weights_are_whole_numbers_of_eight_bits: (
         lambda n: changed(n, 0, weight_rec=np.full((7, 7), 300)),
         r"layer/0 \(dense_rec\) weight_rec must hold even numbers.*300\. Quantise",
@@ -59,7 +70,7 @@ BROKEN = {
     rules.layers_are_numbered_by_their_place: (lambda n: changed(n, 1, index=4), r"layer/4 \(dense\) index must be 1, its place"),
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
-OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.INTEGERS, "loihi": rules.LOIHI}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.NIR, "loihi": rules.LOIHI}
 CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
 
 

@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from page_neuron import Layer as PageLayer
+from page_neuron import unrolled
 
 from lava_1m1t1r import golden as maker
 from lava_1m1t1r import network
@@ -49,10 +50,11 @@ def test_neuron_of_the_page_reproduces_the_trace_from_the_file_alone(name, golde
         devices = [{key: value(x, n) for key, x in layer["device"].items()} for n in range(size)]
         group = PageLayer(devices, **layer["step"], seed=data["seed"], layer=index)
         zero = [0] * size
+        weight = unrolled(layer["weight"], **layer["conv"]) if "conv" in layer else layer["weight"]
         bias, delay, late = (layer[key] or zero for key in ("bias", "delay", "delay_rec"))
         spikes = []
         for t, frame in enumerate(y):
-            a_in = [sum(w * f for w, f in zip(layer["weight"][n], frame, strict=True)) + bias[n] for n in range(size)]
+            a_in = [sum(w * f for w, f in zip(weight[n], frame, strict=True)) + bias[n] for n in range(size)]
             for m in range(size if layer["weight_rec"] else 0):
                 if t - 1 - late[m] >= 0 and spikes[t - 1 - late[m]][m]:
                     a_in = [a + layer["weight_rec"][n][m] for n, a in enumerate(a_in)]

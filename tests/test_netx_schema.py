@@ -102,7 +102,7 @@ def text(value):
 
 
 DAMAGE = {
-    "unknown layer": ("layer/3/type", text("conv"), "layer/3/type"),
+    "unknown layer": ("layer/3/type", text("convT"), "layer/3/type"),
     "unknown neuron": ("layer/3/neuron/type", text("SDNN"), "layer/3/neuron/type.*SDNN"),
     "unknown key": ("layer/3/dilation", 1, "layer/3/dilation"),
     "unknown neuron key": ("layer/2/neuron/colour", 1, "layer/2/neuron/colour"),

@@ -61,12 +61,8 @@ def layer_resources(net: NetDescription) -> tuple[LayerResources, ...]:
 
 
 def _matrix(layer: Layer) -> np.ndarray:
-    """Non-zero synapses (N, C)."""
-    if layer.kind == "average":
-        return np.repeat(np.eye(layer.size, dtype=bool), layer.inputs // layer.size, axis=1)
-    if layer.kind == "input":
-        return np.eye(layer.size, dtype=bool)
-    return np.asarray(layer.weight) != 0
+    """Non-zero synapses (N, C); those of a convolution each for itself, as if chips could not share kernels."""
+    return np.asarray(layer.matrix()) != 0
 
 
 def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> LayerResources:

@@ -123,10 +123,7 @@ def plan(net: NetDescription) -> Plan:
 
 def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
-    weight = layer.weight
-    if layer.kind == "average":
-        weight = np.repeat(np.eye(n, dtype=np.int64), layer.inputs // n, axis=1)
-    weight, weight_shift = narrow(weight)
+    weight, weight_shift = narrow(layer.weight if layer.kind == "input" else layer.matrix())
     weight_rec, rec_shift = (None, 0) if layer.weight_rec is None else narrow(layer.weight_rec)
     step = None if layer.neuron is None else layer.neuron.step
     noisy = step is not None and bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))

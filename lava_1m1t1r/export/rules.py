@@ -17,6 +17,8 @@ from ..netx.schema import MAX_DELAY
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
 """Largest layer of the integer targets: neuron numbers of 16 bits."""
+MAX_MATRIX = 1 << 24
+"""Most weights of a convolution written out as a matrix."""
 
 
 def check(net: NetDescription, rules: Iterable[Rule]) -> None:
@@ -69,12 +71,29 @@ def weights_have_the_shape_of_their_layer(net: NetDescription) -> None:
         expected: list[tuple[str, Any, tuple[int, ...]]] = []
         if layer.kind == "input":
             expected.append(("weight", layer.weight, (1,)))
+        elif layer.conv is not None:
+            expected.append(("weight", layer.weight, (1, 1, *layer.conv.kernel) if layer.kind == "pool" else layer.conv.weight_shape))
         elif layer.kind != "average":
             expected.append(("weight", layer.weight, (layer.size, layer.inputs)))
         if layer.weight_rec is not None:
             expected.append(("weight_rec", layer.weight_rec, (layer.size, layer.size)))
         for key, value, shape in expected:
             require(np.shape(value) == shape, _at(net, layer, key), f"have shape {shape}", np.shape(value))
+
+
+def a_convolution_may_be_written_out(net: NetDescription) -> None:
+    """The targets know matrices only, and a convolution of N neurons and C inputs becomes one of N C weights."""
+    for layer in net.active:
+        if layer.conv is not None:
+            weights = layer.size * layer.inputs
+            cure = "Use a larger stride, pool first, or run the network in Lava or on the fast path."
+            require(weights <= MAX_MATRIX, _at(net, layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
+
+
+def layers_are_matrices(net: NetDescription) -> None:
+    """Graphs hold Linear and Affine nodes."""
+    for layer in net.active:
+        require(layer.conv is None, _at(net, layer), "be no convolution or pooling for this target", layer.kind, "Deploy to c or rtl.")
 
 
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
@@ -141,6 +160,7 @@ SHAPES: tuple[Rule, ...] = (
     only_the_last_layer_sends_sums,
     sizes_fit_sixteen_bits,
     weights_have_the_shape_of_their_layer,
+    a_convolution_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,
     delays_are_at_most_62_steps,
     biases_fit_sixteen_bits,
@@ -152,4 +172,5 @@ INTEGERS: tuple[Rule, ...] = (
     all_layers_have_the_same_step,
     neurons_have_devices_the_fixed_point_step_can_hold,
 )
+NIR: tuple[Rule, ...] = (*INTEGERS, layers_are_matrices)
 LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)

@@ -16,7 +16,7 @@ from numba.core.caching import FunctionCache
 from ..compiled import compiled
 
 _CORE = ("arithmetic", "compiled", "dynamics", "exponential", "kernels", "noise", "program")
-_HERE = ("cached", "kernels", "neurons")
+_HERE = ("cached", "kernels", "neurons", "synapses")
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..compiled import load, read, store
 from .cached import cached
 from .neurons import advance
+from .synapses import add
 
 RING = 64
 """Steps that recurrent spikes wait in: more than the largest delay."""
@@ -42,20 +43,16 @@ def send(spikes, delay, out):
 
 
 @cached
-def weigh(offset, source, count, weight, out):
-    """Weighted sums out (T, N) int32 of the events; weight (C, N) int16, out starts at 0."""
+def weigh(offset, source, count, synapse, out):
+    """Weighted sums out (T, N) int32 of the events; out starts at 0."""
     for t in range(out.shape[0]):
         row = out[t]
         for e in range(offset[t], offset[t + 1]):
-            column, times = weight[source[e]], count[e]
-            for n in range(row.size):
-                store(row, n, load(row, n) + times * read(column, n))
+            add(synapse, source[e], count[e], row)
 
 
 @cached
-def run_layer(
-    neuron, offset, source, count, weight, single, weight_rec, delay_rec, bias, ring, filled, current, spike, clock, spikes, trace
-):
+def run_layer(neuron, offset, source, count, synapse, weight_rec, delay_rec, bias, ring, filled, current, spike, clock, spikes, trace):
     """Run a layer of N neurons, filled up to M, over T steps.
 
     Parameters
@@ -64,8 +61,8 @@ def run_layer(
         States, advanced in place.
     offset, source, count
         Events of T steps.
-    weight : (C, M) int16, or (1, 1)
-        A row per input channel. (1, 1) with ``single``: channel n reaches neuron n alone, all with this weight.
+    synapse : Synapse
+        Weights of the events.
     weight_rec : (N, M) int16, or (0, M)
         A row per sending neuron; none.
     delay_rec : (N,) int32
@@ -88,13 +85,7 @@ def run_layer(
         for n in range(size):
             store(current, n, load(bias, n))
         for e in range(offset[t], offset[t + 1]):
-            times = count[e]
-            if single:
-                current[source[e]] += times * weight[0, 0]
-            else:
-                column = weight[source[e]]
-                for n in range(size):
-                    store(current, n, load(current, n) + times * read(column, n))
+            add(synapse, source[e], count[e], current)
         slot = (clock + t) % RING
         if weight_rec.shape[0] > 0:
             for e in range(filled[slot]):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import require
-from . import kernels
+from . import kernels, synapses
 from .neurons import cuba, filled, fresh, m1t1r
 
 MAX_COUNT = (1 << 15) - 1
@@ -109,13 +109,12 @@ class FastLayer:
         self.single = layer.kind == "input"
         zeros = np.zeros(self.size, np.int32)
         self.width = self.size if layer.neuron is None or floating else filled(self.size)
-        if layer.kind == "average":
-            group = layer.inputs // self.size
-            self.weight = np.repeat(np.eye(self.size, dtype=np.int16), group, axis=0)
+        if layer.conv is not None:
+            self.synapse = synapses.convolution(layer.conv, layer.weight)
         elif self.single:
-            self.weight = np.asarray(layer.weight, np.int16).reshape(1, 1)
+            self.synapse = synapses.matrix(np.asarray(layer.weight, np.int16).reshape(1, 1), single=True)
         else:
-            self.weight = self._widened(layer.weight.T)
+            self.synapse = synapses.matrix(self._widened(layer.matrix().T))
         self.weight_rec = np.zeros((0, self.width), np.int16)
         if layer.weight_rec is not None:
             self.weight_rec = self._widened(layer.weight_rec.T)
@@ -177,8 +176,7 @@ class LayerRun:
         kernels.run_layer(
             self.neuron,
             *events,
-            f.weight,
-            f.single,
+            f.synapse,
             f.weight_rec,
             f.delay_rec,
             f.bias,
@@ -198,7 +196,7 @@ class LayerRun:
         kept = record.out.shape[1] > 0
         out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)
         if f.neuron is None:
-            kernels.weigh(*events, f.weight, out)
+            kernels.weigh(*events, f.synapse, out)
             return out
         spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)
         self.neurons(events, steps, spikes, tuple(states[b] for states in record.states.values()))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import ACT_SHIFT
+from ..convolution import Convolution
 from ..program import StepParams
 
 WEIGHT_ONE = 1 << ACT_SHIFT
@@ -51,13 +52,13 @@ class Layer:
     index: int
     """Place in the file; numbers the noise."""
     kind: str
-    """``input``, ``flatten``, ``dense``, ``dense_rec``, ``affine`` or ``average``."""
+    """``input``, ``flatten``, ``dense``, ``dense_rec``, ``conv``, ``pool``, ``affine`` or ``average``."""
     shape: tuple[int, ...]
-    """Shape of the output as in the file; N is its product."""
+    """Shape of the output as in the file; N is its product. Images are (C, H, W), and everything per neuron is flat in that order."""
     inputs: int
     """C."""
     weight: np.ndarray | None = None
-    """(N, C) int32; (1,) for an input layer: one weight for all channels."""
+    """(N, C) int32; (1,) for an input layer: one weight for all channels; kernels for a convolution: see ``conv``."""
     weight_rec: np.ndarray | None = None
     """(N, N) int32, from the layer's own spikes."""
     bias: np.ndarray | None = None
@@ -68,6 +69,16 @@ class Layer:
     """(N,) int32, 0 to 62: the recurrent input at step t is ``weight_rec @ s[t - 1 - delay_rec]``."""
     neuron: M1T1RNeuron | CubaNeuron | None = None
     """None: the output is the weighted sum itself."""
+    conv: Convolution | None = None
+    """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
+
+    def matrix(self) -> np.ndarray:
+        """What the layer weighs its inputs with, whatever its kind: (N, C) int32."""
+        if self.kind == "average":
+            return np.repeat(np.eye(self.size, dtype=np.int32), self.inputs // self.size, axis=1)
+        if self.kind == "input":
+            return int(self.weight[0]) * np.eye(self.size, dtype=np.int32)
+        return self.weight if self.conv is None else self.conv.matrix(self.weight)
 
     @property
     def size(self) -> int:

@@ -19,14 +19,12 @@ import numpy as np
 from .. import hdf5_file
 from ..errors import FormatError, InputError, require
 from ..keys import NEURON_TYPE, from_keys, to_keys
-from . import values
+from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
-from .values import MAX_DELAY
+from .values import MAX_DELAY, MOST_NEURONS
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
-MOST_NEURONS = 1 << 20
-"""In one layer: what a whole Loihi 2 chip holds."""
 ROOT_KEYS = {"layer", "version", "simulation"}
 
 
@@ -35,7 +33,7 @@ class Key(NamedTuple):
 
     name: str
     dtype: str  # "text", "int": whole numbers of any type, "neuron": a group
-    shape: str  # letters of Layer: N outputs, C inputs; "*" any, "" scalar
+    shape: str  # letters of Layer: N outputs, C inputs; O features, I channels of a group, h, w kernel; "*" any, "" scalar
     required: tuple[str, ...]  # kinds of layer that must have it
     allowed: tuple[str, ...]  # kinds of layer that may have it
     since: int  # version of the layout
@@ -43,19 +41,26 @@ class Key(NamedTuple):
 
 _SPIKING = ("dense", "dense_rec")
 _WEIGHTED = (*_SPIKING, "affine")
-KINDS = ("input", "flatten", *_WEIGHTED, "average")
-"""Layer types that are read; conv, pool, convT, unpool, concat and dense_comp of netx are refused."""
+_ALL_SPIKING = (*_SPIKING, *images.KINDS)
+KINDS = ("input", "flatten", *_WEIGHTED, *images.KINDS, "average")
+"""Layer types that are read; convT, unpool, concat and dense_comp of netx are refused."""
 KEYS = (
     Key("type", "text", "", KINDS, KINDS, 1),
     Key("shape", "int", "*", KINDS, KINDS, 1),
     Key("inFeatures", "int", "", (), KINDS, 1),
     Key("outFeatures", "int", "", (), KINDS, 1),
+    Key("inputShape", "int", "3", (), images.KINDS, 1),
+    Key("inChannels", "int", "", (), ("conv",), 1),
+    Key("outChannels", "int", "", (), ("conv",), 1),
+    *(Key(name, "int", "2", images.KINDS, images.KINDS, 1) for name in images.PAIRS),
+    Key("groups", "int", "", ("conv",), ("conv",), 1),
+    Key("weight", "int", "O I h w", images.KINDS, images.KINDS, 1),
     Key("weight", "int", "N C", _WEIGHTED, ("input", *_WEIGHTED), 1),
     Key("weight_rec", "int", "N N", ("dense_rec",), ("dense_rec",), 1),
-    Key("bias", "int", "N", (), ("input", *_SPIKING), 1),
-    Key("delay", "int", "N", (), _SPIKING, 1),
+    Key("bias", "int", "N", (), ("input", *_ALL_SPIKING), 1),
+    Key("delay", "int", "N", (), _ALL_SPIKING, 1),
     Key("delayRec", "int", "N", (), ("dense_rec",), 1),
-    Key("neuron", "neuron", "", ("dense_rec",), ("input", *_SPIKING), 1),
+    Key("neuron", "neuron", "", ("dense_rec", *images.KINDS), ("input", *_ALL_SPIKING), 1),
 )
 _CUBA_TYPES = ("CUBA", "LOIHI")
 _CUBA_REQUIRED = ("iDecay", "vDecay", "vThMant")
@@ -96,11 +101,11 @@ def _read_file(file: Any, path: str) -> NetDescription:
     for i, name in enumerate(names):
         require(name == str(i), f"{path}: layer/{name}", f"be layer/{i}: layers are numbered without gaps", name, error=FormatError)
     layers: list[Layer] = []
-    before: int | None = None
+    before: tuple[int, ...] | None = None
     for i in range(len(names)):
         layer = _read_layer(groups[str(i)], i, f"{path}: layer/{i}", before)
         layers.append(layer)
-        before = layer.size
+        before = layer.shape
     net = NetDescription(tuple(layers), version, path)
     _check_network(net, path, FormatError)
     return net
@@ -120,7 +125,7 @@ def _check_network(net: NetDescription, where: str, error: type[Exception]) -> N
     require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
 
-def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer:
+def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...] | None) -> Layer:
     require(hasattr(group, "keys") and "type" in group, f"{where}/type", "be present", None, error=FormatError)
     kind = values.text_of(group["type"], f"{where}/type")
     require(kind in KINDS, f"{where}/type", f"be one of {', '.join(KINDS)}", kind, error=FormatError)
@@ -134,7 +139,13 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
     require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
     size = math.prod(shape)
     require(size <= MOST_NEURONS, f"{where}/shape", f"name at most {MOST_NEURONS} neurons", shape, error=FormatError)
-    if kind in _WEIGHTED:
+    before = None if shape_before is None else math.prod(shape_before)
+    conv = None
+    if kind in images.KINDS:
+        conv, weight = images.read(group, kind, where, shape_before)
+        inputs = conv.sources
+        require(shape == conv.shape, f"{where}/shape", f"be {conv.shape}, as the sizes say", shape, error=FormatError)
+    elif kind in _WEIGHTED:
         weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
     else:
@@ -154,9 +165,11 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
         if name in group:
             given = values.whole_numbers(group[name], f"{where}/{name}", (1,)).item()
             require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
-    fields: dict[str, Any] = {"weight": weight}
+    fields: dict[str, Any] = {"weight": weight, "conv": conv}
     if "neuron" in group:
         fields["neuron"] = _read_neuron(group["neuron"], where, size)
+        if kind == "pool":
+            images.check_pooling(conv, fields["neuron"], where)
     elif kind == "dense":
         kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
     if kind == "input" and fields.get("neuron") is not None:
@@ -168,11 +181,12 @@ def _read_layer(group: Any, index: int, where: str, before: int | None) -> Layer
             require(not lonely, f"{where}/{name}", "come with a neuron", name, error=FormatError)
     if "weight_rec" in group:
         fields["weight_rec"] = values.weights_of(group["weight_rec"], f"{where}/weight_rec", (size, size))
+    features = None if conv is None else conv.features
     if "bias" in group:
-        fields["bias"] = values.biases_of(group["bias"], f"{where}/bias", size)
+        fields["bias"] = values.biases_of(group["bias"], f"{where}/bias", size, features)
     for name, field in (("delay", "delay"), ("delayRec", "delay_rec")):
         if name in group:
-            fields[field] = values.delays_of(group[name], f"{where}/{name}", size)
+            fields[field] = values.delays_of(group[name], f"{where}/{name}", size, features)
     return Layer(index, kind, shape, inputs, **fields)
 
 
@@ -244,6 +258,8 @@ def _write_layer(group: Any, layer: Layer) -> None:
     group["shape"] = np.array(layer.shape)
     if layer.kind in _WEIGHTED:
         group["inFeatures"], group["outFeatures"] = layer.inputs, layer.size
+    if layer.conv is not None:
+        images.write(group, layer)
     for name, value in (("weight", layer.weight), ("weight_rec", layer.weight_rec)):
         if value is not None:
             group[name] = np.asarray(value, np.float32)  # lava-dl's type

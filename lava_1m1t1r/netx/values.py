@@ -10,6 +10,8 @@ from ..errors import FormatError, require
 
 MAX_DELAY = 62
 """Largest delay [steps]: lava-dl's, 6 bits."""
+MOST_NEURONS = 1 << 20
+"""In one layer: what a whole Loihi 2 chip holds."""
 
 
 def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
@@ -71,20 +73,30 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     return _frozen(weight)
 
 
-def biases_of(dataset: Any, where: str, size: int) -> np.ndarray:
-    """(size,) int32 of 13 signed bits, from one value or one a neuron."""
-    bias = whole_numbers(dataset, where, None).reshape(-1)
-    require(bias.size in (1, size), where, f"hold 1 or {size} values", bias.shape, error=FormatError)
+def biases_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
+    """(size,) int32 of 13 signed bits, from one value, one a neuron, or one a feature of an image."""
+    bias = _per_neuron(dataset, where, size, features)
     require(np.all(np.abs(bias) < 1 << 12), where, "have at most 13 signed bits", bias, error=FormatError)
-    return _frozen(np.broadcast_to(bias, (size,)))
+    return _frozen(bias)
 
 
-def delays_of(dataset: Any, where: str, size: int) -> np.ndarray:
-    """(size,) int32 of 0 to MAX_DELAY, from one value or one a neuron."""
-    delay = whole_numbers(dataset, where, None).reshape(-1)
-    require(delay.size in (1, size), where, f"hold 1 or {size} values, one a neuron", delay.shape, error=FormatError)
+def delays_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
+    """(size,) int32 of 0 to MAX_DELAY, from one value, one a neuron, or one a feature of an image."""
+    delay = _per_neuron(dataset, where, size, features)
     require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
-    return _frozen(np.broadcast_to(delay, (size,)))
+    return _frozen(delay)
+
+
+def _per_neuron(dataset: Any, where: str, size: int, features: int | None) -> np.ndarray:
+    raw = whole_numbers(dataset, where, None)
+    if features is not None:
+        require(raw.ndim <= 1, where, "be one value, one a feature, or one a neuron in a row", raw.shape, error=FormatError)
+        if raw.size == features:
+            raw = np.repeat(raw, size // features)
+    raw = raw.reshape(-1)
+    counts = (1, size) if features is None else (1, features, size)
+    require(raw.size in counts, where, f"hold {' or '.join(map(str, counts))} values", raw.shape, error=FormatError)
+    return np.broadcast_to(raw, (size,))
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

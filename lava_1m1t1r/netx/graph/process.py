@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
@@ -21,6 +22,8 @@ from lava_1m1t1r.proc.m1t1r.process import M1T1R
 
 NEVER = 1 << 30
 """Reset interval of networks that are reset once only, where their first input arrives."""
+LARGEST_BYTE = 127
+"""Lava's Conv keeps its sizes in 8 bits and pads alike on all sides; what it cannot hold, its Sparse does."""
 FIRST_INPUT = 2
 """Lava's first step has number 1, and a synapse hands its input on one step later."""
 
@@ -50,8 +53,8 @@ class AbstractBlock(AbstractProcess):
     ----------
     inp, out : InPort, OutPort
         Spikes in; spikes (or, of a readout, weighted sums) out.
-    synapse, synapse_rec : Dense or Sparse
-        ``synapse_rec`` is None where there is no recurrence.
+    synapse, synapse_rec : Dense, Sparse or Conv
+        ``synapse_rec`` is None where there is no recurrence. A Conv's ports are (W, H, C), all others flat.
     neuron : M1T1R, LIF, LIFReset or None
         None for a readout.
     axon, axon_rec : Axon or None
@@ -71,7 +74,7 @@ class AbstractBlock(AbstractProcess):
         self.offset = None
         if layer.kind == "input" and layer.bias is not None and isinstance(layer.neuron, CubaNeuron):
             self.offset = RingBuffer(data=layer.bias[:, None])  # LIF's own bias goes to the voltage
-        self.inp = InPort(shape=self.synapse.s_in.shape)
+        self.inp = InPort(shape=(layer.inputs,))
         self.out = OutPort(shape=self.shape)
         self._wire()
 
@@ -83,9 +86,14 @@ class AbstractBlock(AbstractProcess):
         return self.neuron.s_out if self.axon is None else self.axon.s_out
 
     def _wire(self) -> None:
-        self.inp.connect(self.synapse.s_in)
+        if isinstance(self.synapse, Conv):
+            self.inp.reshape(self.layer.conv.inputs).transpose((2, 1, 0)).connect(self.synapse.s_in)
+            self.synapse.a_out.transpose((2, 1, 0)).flatten().connect(self.neuron.a_in)
+        else:
+            self.inp.connect(self.synapse.s_in)
+            if self.neuron is not None:
+                self.synapse.a_out.connect(self.neuron.a_in)
         if self.neuron is not None:
-            self.synapse.a_out.connect(self.neuron.a_in)
             if self.offset is not None:
                 self.offset.s_out.connect(self.neuron.a_in)
             if self.axon is not None:
@@ -112,7 +120,7 @@ class CubaBlock(AbstractBlock):
 class Network(AbstractProcess):
     """The network of a ``.net`` file as a Lava Process, of this library's layers and of those that lava-dl wrote.
 
-    Each layer is a block with Lava's own Dense (or Sparse) synapses, and M1T1R neurons or Lava's LIF. Spikes line up with
+    Each layer is a block with Lava's own Dense (Sparse, Conv) synapses, and M1T1R neurons or Lava's LIF. Spikes line up with
     training: ``out`` in the n-th step is the n-th frame of the output. A readout without neurons comes one step later.
 
     Parameters
@@ -135,7 +143,7 @@ class Network(AbstractProcess):
     Attributes
     ----------
     inp, out : InPort, OutPort
-        (C,) and (C_out,).
+        (C,) and (C_out,); images are flat, in the order (C, H, W).
     layers : list of AbstractBlock
         Blocks with ``neuron`` and ``synapse``; readouts have no neuron.
     net : NetDescription
@@ -203,6 +211,8 @@ def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
     if layer.kind == "average":
         group = np.ones((1, layer.inputs // layer.size), int)
         return _sparse(kron(eye(layer.size, dtype=int), group), message_bits)
+    if layer.conv is not None:
+        return _convolution(layer, message_bits)
     return _dense(layer.weight, message_bits)
 
 
@@ -220,6 +230,16 @@ def _dense(weights: np.ndarray, message_bits: int) -> Dense:
 def _sparse(weights: Any, message_bits: int) -> Sparse:
     weights = csr_matrix(weights)
     return Sparse(weights=weights, num_message_bits=message_bits, **_bits(weights.data))
+
+
+def _convolution(layer: Layer, message_bits: int) -> AbstractProcess:
+    conv = layer.conv
+    if any(conv.margin) or max(conv.groups, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE:
+        return _sparse(conv.matrix(layer.weight), message_bits)
+    # Lava's order is (features, W, H, channels), and it turns the kernel round.
+    weight = np.ascontiguousarray(conv.full(layer.weight)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1))
+    sizes = {name: getattr(conv, name)[::-1] for name in ("stride", "padding", "dilation")}
+    return Conv(weight=weight, input_shape=conv.inputs[::-1], groups=conv.groups, num_message_bits=message_bits, **sizes)
 
 
 def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess | None:

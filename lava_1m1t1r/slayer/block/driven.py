@@ -87,7 +87,7 @@ def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
         weight.uniform_(mean - half, mean + half)
 
 
-class _Driven(Block):
+class Driven(Block):
     """A block whose neurons are driven by weighted spikes."""
 
     def _set_bias(self, bias: bool, size: int) -> None:
@@ -111,6 +111,9 @@ class _Driven(Block):
         handle.create_dataset("inFeatures", data=main.in_channels)
         handle.create_dataset("outFeatures", data=main.out_channels)
         handle.create_dataset("weight", data=weight_counts(main))
+        self._export_neurons(handle)
+
+    def _export_neurons(self, handle: Any) -> None:
         if self.bias is not None:
             handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
         if self.delay is not None:
@@ -119,7 +122,7 @@ class _Driven(Block):
             handle.create_dataset(f"neuron/{key}", data=value)
 
 
-class Dense(_Driven, base.AbstractDense):
+class Dense(Driven, base.AbstractDense):
     """Layer of 1M1T1R neurons behind a dense synapse.
 
     Parameters
@@ -182,7 +185,7 @@ class Dense(_Driven, base.AbstractDense):
         self._export(handle, "dense", self.synapse)
 
 
-class Recurrent(_Driven, base.AbstractRecurrent):
+class Recurrent(Driven, base.AbstractRecurrent):
     """Layer of 1M1T1R neurons behind a dense synapse, with all-to-all recurrence: at step t neurons see their spikes of step t - 1.
 
     Starts from rest at each call unless ``neuron_params["persistent_state"]`` is set, and backpropagates through the

@@ -1,9 +1,11 @@
 """Blocks of 1M1T1R neurons, as lava-dl's ``block.cuba`` has them.
 
-Tensors are NCT: (batch, channel, time). Weights are 8 bit in the forward pass (even multiples of 1/64 in [-4, 4)).
+Tensors are NCT, (batch, channel, time), or NCHWT for images: (batch, channel, height, width, time). Weights are 8 bit in the
+forward pass (even multiples of 1/64 in [-4, 4)).
 """
 
 from .driven import INPUT_RATE, RECURRENT_RATE, SPREAD_VOLTAGE, START_VOLTAGE, Dense, Recurrent
+from .image import Conv, Pool
 from .plain import Affine, Average, Flatten, Input
 
 __all__ = [
@@ -13,8 +15,10 @@ __all__ = [
     "START_VOLTAGE",
     "Affine",
     "Average",
+    "Conv",
     "Dense",
     "Flatten",
     "Input",
+    "Pool",
     "Recurrent",
 ]

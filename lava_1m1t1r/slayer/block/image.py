@@ -1,0 +1,218 @@
+"""Blocks that see images, (B, C, H, W, T): Conv and Pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lava.lib.dl.slayer.block import base
+from lava.lib.dl.slayer.synapse import layer as synapse
+
+from ...convolution import Convolution, pair, pooling
+from ...errors import require
+from ..delay import Delay
+from ..layer import WEIGHT_UNIT
+from ..neuron.m1t1r import Neuron
+from .driven import INPUT_RATE, START_VOLTAGE, Driven, checked, weight_counts
+
+_LARGEST_WEIGHT = 254 / WEIGHT_UNIT
+
+
+class _Image(Driven):
+    """What Conv and Pool share: weighted sums by torch, which are exact whole counts, then the neurons."""
+
+    def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
+        """Sizes for inputs (C, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """(B, C, H, W, T) spikes -> (B, features, H, W, T) spikes."""
+        name = f"{type(self).__name__} input"
+        cure = "Blocks of images take (batch, channel, height, width, time)."
+        require(x.dim() == 5, name, "have shape (B, C, H, W, T)", tuple(x.shape), cure)
+        whole = bool((x == torch.round(x)).all())
+        require(whole, name, "hold whole numbers (spikes or counts of them)", "fractions", "Use spikes; dropout without rescaling.")
+        conv = self._sizes(tuple(x.shape[1:4]))
+        z = weighted(x, self._kernels(conv), conv)
+        if self.bias is not None:
+            z = z + self.quantised_bias.to(z.dtype).reshape(1, -1, 1, 1, 1)
+        self.conv = conv
+        out = self.neuron.run(z.flatten(1, 3), None, None, None, None, conv.size, self.delay_shift)
+        self.neuron.shape = torch.Size(conv.shape)
+        y = out.transpose(1, 2).reshape(len(x), *conv.shape, -1)
+        if self.delay is not None:  # one a feature, as lava-dl's
+            y = y.flatten(2, 3).transpose(1, 2)
+            y = self.delay(y.flatten(0, 1)).reshape(y.shape).transpose(1, 2).reshape(len(x), *conv.shape, -1)
+        return self._counted(y)
+
+    def _kernels(self, conv: Convolution) -> torch.Tensor:
+        """Quantised weights (O, C / groups, kernel height, kernel width)."""
+        s = self.synapse
+        w = s.weight if s.pre_hook_fx is None else s.pre_hook_fx(s.weight)
+        return w.squeeze(-1).expand(conv.weight_shape)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(features, H, W) of the output; known once the block has run."""
+        return torch.Size(self._known().shape)
+
+    def _known(self) -> Convolution:
+        name = type(self).__name__
+        require(self.conv is not None, f"{name}.shape", "be known", None, "Run the block once: its input tells the size of the image.")
+        return self.conv
+
+    def _export_image(self, handle: Any, kind: str) -> None:
+        conv = self._known()
+        handle.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
+        handle.create_dataset("shape", data=np.array(conv.shape))
+        handle.create_dataset("inputShape", data=np.array(conv.inputs))
+        sizes = {"kernelSize": conv.kernel, "stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
+        for key, value in sizes.items():
+            handle.create_dataset(key, data=np.array(value))
+        handle.create_dataset("weight", data=weight_counts(self.synapse).reshape(self.synapse.weight.shape[:-1]))
+        self._export_neurons(handle)
+
+
+class Conv(_Image, base.AbstractConv):
+    """Layer of 1M1T1R neurons behind a convolution.
+
+    Parameters
+    ----------
+    neuron_params : dict
+        Arguments of :class:`..neuron.m1t1r.Neuron`. Devices that differ are arrays of all neurons, flat in the order (features, H, W).
+    in_features, out_features : int
+    kernel_size, stride, padding, dilation : int or (int, int)
+        (height, width).
+    groups : int
+    weight_scale, weight_norm, pre_hook_fx, delay_shift, count_log
+        See :class:`Dense`.
+    delay : bool
+        Whether to learn axonal delays of the outgoing spikes, 0 to 62 steps, one a feature.
+    bias : bool
+        Whether to learn a constant input, one a feature; see :class:`Dense`.
+    """
+
+    def __init__(
+        self,
+        neuron_params: dict,
+        in_features: int,
+        out_features: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        weight_scale: float = 1,
+        weight_norm: bool = False,
+        pre_hook_fx: Callable | None = None,
+        delay: bool = False,
+        delay_shift: bool = True,
+        count_log: bool = False,
+        bias: bool = True,
+    ) -> None:
+        checked(neuron_params, in_features, out_features)
+        kernel, *others = _pairs(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
+        reach = tuple(d * (k - 1) + 1 for d, k in zip(others[2], kernel, strict=True))
+        Convolution((in_features, *reach), out_features, kernel, *others, groups)  # refuses what can never work
+        super().__init__(neuron_params, in_features, out_features, kernel, *others, groups, delay_shift=delay_shift, count_log=count_log)
+        self.neuron = Neuron(**neuron_params)
+        self.delay = Delay() if delay else None
+        self._set_bias(bias, out_features)
+        hook = pre_hook_fx or self.neuron.quantize_8bit
+        self.synapse = synapse.Conv(in_features, out_features, kernel, *others, groups, pre_hook_fx=hook)
+        self._start_weights(self.synapse, int(np.prod(kernel)) * in_features // groups, weight_scale, INPUT_RATE)
+        if weight_norm:
+            self.synapse.enable_weight_norm()
+        self.conv: Convolution | None = None
+        del self.synapse_params, self.neuron_params
+
+    def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
+        s = self.synapse
+        require(inputs[0] == s.in_channels, "Conv input", f"have {s.in_channels} channels", inputs, "Take (B, C, H, W, T).")
+        return Convolution(inputs, s.out_channels, *(v[:2] for v in (s.kernel_size, s.stride, s.padding, s.dilation)), s.groups)
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'conv'."""
+        self._export_image(handle, "conv")
+        handle.create_dataset("inChannels", data=self.synapse.in_channels)
+        handle.create_dataset("outChannels", data=self.synapse.out_channels)
+        handle.create_dataset("groups", data=self.synapse.groups)
+
+
+class Pool(_Image, base.AbstractPool):
+    """Layer of 1M1T1R neurons that each sum a window of one channel, with one fixed weight.
+
+    Parameters
+    ----------
+    neuron_params
+        See :class:`Conv`.
+    kernel_size, stride, padding, dilation : int or (int, int)
+        (height, width); stride None: the kernel's size. Odd sizes are filled up, see :func:`..convolution.pooling`.
+    weight_scale : float
+        At 1, one spike in the window lifts a neuron from its first bias to the largest input, and so turns it on; without bias, as many
+        spikes as 8 bits ask for.
+    weight_norm
+        Only False: the weight is fixed.
+    pre_hook_fx, delay, delay_shift, count_log
+        See :class:`Conv`.
+    bias : bool
+        Whether to learn one constant input for all neurons.
+    """
+
+    def __init__(
+        self,
+        neuron_params: dict,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        weight_scale: float = 1,
+        weight_norm: bool = False,
+        pre_hook_fx: Callable | None = None,
+        delay: bool = False,
+        delay_shift: bool = True,
+        count_log: bool = False,
+        bias: bool = True,
+    ) -> None:
+        checked(neuron_params, 1, 1)
+        require(not weight_norm, "Pool.weight_norm", "be False", weight_norm, "The weight of a pooling does not learn.")
+        kernel, stride, *others = _pairs(
+            kernel_size=kernel_size, stride=kernel_size if stride is None else stride, padding=padding, dilation=dilation
+        )
+        pooling((1, *kernel), kernel, stride, others[0])  # refuses what can never work
+        super().__init__(dict(neuron_params), kernel, stride, *others, delay_shift=delay_shift, count_log=count_log)
+        self.neuron = Neuron(**neuron_params)
+        self.delay = Delay() if delay else None
+        self._set_bias(bias, 1)
+        step = self.neuron.params
+        one = (step.v_in_max - (START_VOLTAGE if bias else 0.0)) / step.v_unit
+        self.synapse = synapse.Pool(
+            kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit
+        )
+        self.conv: Convolution | None = None
+        del self.synapse_params, self.neuron_params
+
+    def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
+        s = self.synapse
+        return pooling(inputs, *(v[:2] for v in (s.kernel_size, s.stride, s.padding, s.dilation)))
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'pool'."""
+        self._export_image(handle, "pool")
+
+
+def weighted(x: torch.Tensor, w: torch.Tensor, conv: Convolution) -> torch.Tensor:
+    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other: multiples of 1/64, up to rounding."""
+    batch, steps = x.shape[0], x.shape[4]
+    images = x.permute(0, 4, 1, 2, 3).flatten(0, 1).to(w.dtype)
+    if any(conv.margin):
+        images = F.pad(images, (0, conv.margin[1], 0, conv.margin[0]))
+    z = F.conv2d(images, w, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return z.reshape(batch, steps, *conv.shape).permute(0, 2, 3, 4, 1)
+
+
+def _pairs(**values: Any) -> list[tuple[int, int]]:
+    return [pair(value, name) for name, value in values.items()]
