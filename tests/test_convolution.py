@@ -1,0 +1,83 @@
+"""Sizes and sums of convolutions and poolings: against scipy's correlation, against each other, and what can never work."""
+
+import numpy as np
+import pytest
+from realisations import drawn_sizes
+
+from lava_1m1t1r.convolution import Convolution, pair, pooling
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fast import kernels, synapses
+
+
+def correlated(conv, image, weight):
+    """One image (C, H, W) by scipy: correlate every pair of planes, then take every stride-th."""
+    from scipy.signal import correlate2d
+
+    (top, left), (below, right) = conv.padding, conv.margin
+    image = np.pad(image, ((0, 0), (top, top + below), (left, left + right)))
+    own, of_group = conv.inputs[0] // conv.groups, conv.features // conv.groups
+    out = np.zeros(conv.shape, np.int64)
+    for o in range(conv.features):
+        for c in range(own):
+            wide = np.zeros([d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.kernel, strict=True)], np.int64)
+            wide[:: conv.dilation[0], :: conv.dilation[1]] = conv.full(weight)[o, c]
+            out[o] += correlate2d(image[o // of_group * own + c], wide, "valid")[:: conv.stride[0], :: conv.stride[1]]
+    return out
+
+
+@pytest.mark.parametrize("kind", ("convolution", "pooling"))
+def test_sums_equal_scipys_the_matrix_and_the_events(kind, rng):
+    for _ in range(40):
+        inputs = tuple(rng.integers((1, 4, 4), (5, 9, 9)).tolist())
+        conv = drawn_sizes(kind, inputs, rng, largest=200)
+        weight = rng.integers(-128, 128, (1, 1, *conv.kernel) if kind == "pooling" else conv.weight_shape)
+        y = rng.integers(0, 4, (3, conv.sources))
+        sums = conv.weigh(y, weight)
+        assert np.array_equal(sums, [correlated(conv, image.reshape(inputs), weight).reshape(-1) for image in y])
+        assert np.array_equal(sums, y @ conv.matrix(weight).T)
+        events = [np.zeros(4, np.int64), *(np.zeros(y.size, np.int32) for _ in range(2))]
+        out = np.zeros(sums.shape, np.int32)
+        kernels.fill_events(y.astype(np.uint8), *events)
+        kernels.weigh(*events, synapses.convolution(conv, weight), out)
+        assert np.array_equal(out, sums)
+
+
+def test_large_matrices_are_made_in_parts(rng):
+    conv = Convolution((3, 17, 19), 2, (3, 3), (2, 2))
+    weight, y = rng.integers(-9, 9, conv.weight_shape), rng.integers(0, 2, (2, conv.sources))
+    assert np.array_equal(y @ conv.matrix(weight).T, conv.weigh(y, weight))
+
+
+def test_a_pooling_fills_odd_sizes_up_and_keeps_channels_apart():
+    conv = pooling((2, 5, 7), (2, 3))
+    assert conv.shape == (2, 3, 3) and conv.margin == (1, 2)
+    y = np.zeros((1, 70), np.int64)
+    y[0, 34] = 1  # the last pixel of the first channel
+    assert np.flatnonzero(conv.weigh(y, np.ones((1, 1, 2, 3), int))).tolist() == [8]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"inputs": (2, 5)}, "inputs must be 3 whole"),
+        ({"kernel": (0, 2)}, "kernel must be 2 whole numbers >= 1"),
+        ({"stride": (1, 0)}, "stride"),
+        ({"padding": (-1, 0)}, "padding"),
+        ({"dilation": (1.5, 1)}, "dilation"),
+        ({"features": 0}, "features"),
+        ({"groups": 3}, "groups must divide the 2 input channels"),
+        ({"features": 3, "groups": 2}, "groups must divide the 3 output features"),
+        ({"kernel": (6, 1)}, r"reach no further than the padded input, \(5, 7\); got \(6, 1\)"),
+        ({"kernel": (3, 3), "dilation": (1, 4)}, r"got \(3, 9\)"),
+    ],
+)
+def test_sizes_that_can_never_work_are_refused(changes, text):
+    with pytest.raises(InputError, match=text):
+        Convolution(**{"inputs": (2, 5, 7), "features": 2, "kernel": (3, 3), **changes})
+
+
+def test_pairs():
+    assert pair(3, "k") == (3, 3) and pair((2, 3), "k") == (2, 3) and pair(np.array([4]), "k") == (4, 4)
+    for bad in (1.5, (1, 2, 3), "3"):
+        with pytest.raises(InputError, match="kernel_size must be a whole number, or two"):
+            pair(bad, "kernel_size")
