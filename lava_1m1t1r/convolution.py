@@ -154,7 +154,7 @@ def pooling(inputs: Any, kernel: Any, stride: Any = None, padding: Any = (0, 0),
     a multiple of the kernel's size. (lava-dl's own fills up too little for kernels of 3 and more, and lets other strides and
     paddings mix neighbouring channels; this does not.)
     """
-    margin = tuple(-size % k for size, k in zip(inputs[1:], kernel, strict=True))
+    margin = tuple(-size % max(k, 1) for size, k in zip(inputs[1:], kernel, strict=True))
     return Convolution(inputs, inputs[0], kernel, kernel if stride is None else stride, padding, dilation, inputs[0], margin)
 
 

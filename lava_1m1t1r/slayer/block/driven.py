@@ -90,8 +90,8 @@ def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
 class Driven(Block):
     """A block whose neurons are driven by weighted spikes."""
 
-    def _set_bias(self, bias: bool, size: int) -> None:
-        start = torch.full((size,), START_VOLTAGE / self.neuron.params.v_unit) if bias else None
+    def _set_bias(self, bias: bool, size: int, volt: float = START_VOLTAGE) -> None:
+        start = torch.full((size,), volt / self.neuron.params.v_unit) if bias else None
         self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
 
     def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:

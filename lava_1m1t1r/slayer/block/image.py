@@ -16,8 +16,10 @@ from ...errors import require
 from ..delay import Delay
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
-from .driven import INPUT_RATE, START_VOLTAGE, Driven, checked, weight_counts
+from .driven import INPUT_RATE, Driven, checked, weight_counts
 
+HELD_VOLTAGE = 0.6
+"""Constant input of a fresh pooling [V]: a little below the least that ever turns a device on by itself (0.64 V, Fig. 2)."""
 _LARGEST_WEIGHT = 254 / WEIGHT_UNIT
 
 
@@ -152,14 +154,14 @@ class Pool(_Image, base.AbstractPool):
     kernel_size, stride, padding, dilation : int or (int, int)
         (height, width); stride None: the kernel's size. Odd sizes are filled up, see :func:`..convolution.pooling`.
     weight_scale : float
-        At 1, one spike in the window lifts a neuron from its first bias to the largest input, and so turns it on; without bias, as many
-        spikes as 8 bits ask for.
+        Factor on the largest input that a neuron takes beyond its first bias; the weight ends at what 8 bits hold. At 1, with bias, one
+        spike in the window makes a neuron of the device of Fig. 2 fire once. Slower devices want more spikes at a time.
     weight_norm
         Only False: the weight is fixed.
     pre_hook_fx, delay, delay_shift, count_log
         See :class:`Conv`.
     bias : bool
-        Whether to learn one constant input for all neurons.
+        Whether to learn one constant input for all neurons; it starts at :data:`HELD_VOLTAGE`.
     """
 
     def __init__(
@@ -182,13 +184,13 @@ class Pool(_Image, base.AbstractPool):
         kernel, stride, *others = _pairs(
             kernel_size=kernel_size, stride=kernel_size if stride is None else stride, padding=padding, dilation=dilation
         )
-        pooling((1, *kernel), kernel, stride, others[0])  # refuses what can never work
+        pooling((1, *(max(k, 1) for k in kernel)), kernel, stride, others[0])  # refuses what can never work
         super().__init__(dict(neuron_params), kernel, stride, *others, delay_shift=delay_shift, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
         self.delay = Delay() if delay else None
-        self._set_bias(bias, 1)
-        step = self.neuron.params
-        one = (step.v_in_max - (START_VOLTAGE if bias else 0.0)) / step.v_unit
+        step, held = self.neuron.params, HELD_VOLTAGE if bias else 0.0
+        self._set_bias(bias, 1, HELD_VOLTAGE)
+        one = (step.v_in_max - held) / step.v_unit
         self.synapse = synapse.Pool(
             kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit
         )

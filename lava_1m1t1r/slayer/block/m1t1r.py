@@ -5,10 +5,11 @@ forward pass (even multiples of 1/64 in [-4, 4)).
 """
 
 from .driven import INPUT_RATE, RECURRENT_RATE, SPREAD_VOLTAGE, START_VOLTAGE, Dense, Recurrent
-from .image import Conv, Pool
+from .image import HELD_VOLTAGE, Conv, Pool
 from .plain import Affine, Average, Flatten, Input
 
 __all__ = [
+    "HELD_VOLTAGE",
     "INPUT_RATE",
     "RECURRENT_RATE",
     "SPREAD_VOLTAGE",
