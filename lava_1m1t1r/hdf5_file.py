@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from . import hdf5_heap
 from .errors import FormatError, InputError, require
 
 LEAST_ALLOWED = 1 << 26
@@ -88,7 +89,7 @@ def dataset(file: Any, name: str, rows: bool = False) -> Any:
     name : str
         Path inside the file.
     rows : bool
-        Whether variable-length rows of numbers are allowed, too. Read those through :func:`read_rows`.
+        Whether variable-length rows of numbers are allowed, too. Read those with :func:`.hdf5_heap.read_rows`.
 
     Raises
     ------
@@ -176,19 +177,16 @@ def _plain(kind: Any, rows: bool) -> bool:
     return code in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
 
 
-def read_rows(data: Any, where: str, most: int = 512, memory: int = 1 << 30) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, rows) of variable-length rows, a block at a time.
+def value_of(data: Any, where: str) -> Any:
+    """Value of a dataset that was checked: an array, a number, or text; of texts, an array of bytes."""
+    import h5py
 
-    Each row may be as large as the file, and all may be the same one: a block is so small that ``memory`` bytes hold it even then, and
-    rows that are larger together than the file are an error.
-    """
-    size = os.path.getsize(data.file.filename)
-    block, total = max(1, min(most, memory // max(size, 1))), 0
-    for start in range(0, len(data), block):
-        rows = data[start : start + block]
-        total += sum(row.nbytes for row in rows)
-        require(total <= size, where, f"hold at most the {size} bytes of the file", total, "Its rows overlap.", FormatError)
-        yield start, rows
+    kind = data.id.get_type()
+    if kind.get_class() != h5py.h5t.STRING or not kind.is_variable_str():
+        return data[()]
+    texts = np.empty(data.shape, object)
+    texts.reshape(-1)[:] = hdf5_heap.read_texts(data, where)
+    return texts if data.shape else texts[()]
 
 
 def _name(file: Any) -> str:

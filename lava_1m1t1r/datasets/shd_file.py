@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r import hdf5_file
+from lava_1m1t1r import hdf5_file, hdf5_heap
 from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet
 from lava_1m1t1r.errors import FormatError, require
 
@@ -138,27 +138,17 @@ def _check_counts(n_channels: int, n_classes: int | None) -> None:
 
 
 def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read times (float32), units (uint16) and row sizes, block by block, checking each block."""
-    times, units, sizes = [], [], []
-    blocks = zip(*(hdf5_file.read_rows(data[name], f"{path}: {name}") for name in (TIMES, UNITS)), strict=True)
-    for (start, time_rows), (_, unit_rows) in blocks:
-        n_times, n_units = np.array([len(r) for r in time_rows]), np.array([len(r) for r in unit_rows])
-        if np.any(n_times != n_units):
-            row = int(np.argmax(n_times != n_units))
-            rule = f"be as long as its '{UNITS}' ({n_units[row]})"
-            raise _row_error(path, TIMES, start + row, rule, n_times[row])
-        block = np.concatenate(unit_rows)
-        wrong = (block < 0) | (block >= n_channels)
-        if wrong.any():
-            row = int(np.searchsorted(np.cumsum(n_units), np.argmax(wrong), side="right"))
-            cure = "Give n_channels if the file has another number of channels."
-            raise _row_error(path, UNITS, start + row, f"lie in 0..{n_channels - 1}", block[wrong][0], cure)
-        times.append(np.concatenate(time_rows).astype(np.float32))
-        units.append(block.astype(np.uint16))
-        sizes.append(n_times)
-    if not times:
-        return np.zeros(0, np.float32), np.zeros(0, np.uint16), np.zeros(0, np.int64)
-    return np.concatenate(times), np.concatenate(units), np.concatenate(sizes).astype(np.int64)
+    """Read times (float32), units (uint16) and row sizes, checked."""
+    (times, sizes), (units, n_units) = (hdf5_heap.read_rows(data[name], f"{path}: {name}") for name in (TIMES, UNITS))
+    if np.any(sizes != n_units):
+        row = int(np.argmax(sizes != n_units))
+        raise _row_error(path, TIMES, row, f"be as long as its '{UNITS}' ({n_units[row]})", sizes[row])
+    wrong = (units < 0) | (units >= n_channels)
+    if wrong.any():
+        row = int(np.searchsorted(np.cumsum(sizes), np.argmax(wrong), side="right"))
+        cure = "Give n_channels if the file has another number of channels."
+        raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], cure)
+    return times.astype(np.float32), units.astype(np.uint16), sizes
 
 
 def _column(data, name: str, path: Path) -> np.ndarray:
@@ -173,7 +163,7 @@ def _texts(file, name: str, path: Path) -> tuple[str, ...]:
         return ()
     texts = len(data.shape) == 1 and data.dtype.kind in "SO"
     require(texts, f"{path}: {name}", "be a column of texts", (data.shape, str(data.dtype)), "", FormatError)
-    return tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in data[:])
+    return tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in hdf5_file.value_of(data, f"{path}: {name}"))
 
 
 def _row_error(path: Path, name: str, row: int, rule: str, value, cure: str = "") -> FormatError:

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r.errors import InputError, missing, require
+from lava_1m1t1r.errors import FormatError, InputError, missing, require
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""
@@ -49,11 +49,15 @@ class Request:
     """Seed of the synthesiser's own noise (breath, flutter)."""
 
     def __post_init__(self) -> None:
-        require(self.text, "Request.text", "not be empty", self.text)
-        require(80 <= self.speed <= 450, "Request.speed", "lie in 80..450 words a minute", self.speed)
-        for name in ("pitch", "pitch_range"):
+        for name in ("text", "voice"):
             value = getattr(self, name)
-            require(0 <= value <= 100, f"Request.{name}", "lie in 0..100", value)
+            good = isinstance(value, str) and value and "\0" not in value and value.isprintable()
+            require(good, f"Request.{name}", "be text, and not be empty", value)
+        ranges = {"speed": (80, 450, " words a minute"), "pitch": (0, 100, ""), "pitch_range": (0, 100, ""), "seed": (0, 2**31 - 1, "")}
+        for name, (low, high, unit) in ranges.items():
+            value = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            require(whole and low <= value <= high, f"Request.{name}", f"lie in {low}..{high}{unit}", value)
 
 
 def require_synthesiser() -> None:
@@ -142,9 +146,31 @@ def _speak_all(requests: list[Request]) -> list[np.ndarray]:
         return spoken
 
 
+def read_requests(path: str | os.PathLike) -> list[Request]:
+    """Read requests from a JSON file: a list of objects with the fields of :class:`Request`.
+
+    Raises
+    ------
+    FormatError
+        For a file that is absent or something else.
+    """
+    path = Path(path)
+    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} must be a JSON file; {error}.") from error
+    names = {f.name for f in fields(Request)}
+    good = isinstance(rows, list) and all(isinstance(r, dict) and {"text", "voice"} <= set(r) <= names for r in rows)
+    require(good, str(path), f"be a list of objects with text and voice, of the fields {', '.join(sorted(names))}", rows, "", FormatError)
+    try:
+        return [Request(**r) for r in rows]
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
 def _main(inbox: str, outbox: str) -> None:
-    requests = [Request(**r) for r in json.loads(Path(inbox).read_text(encoding="utf-8"))]
-    audio = _speak_all(requests)
+    audio = _speak_all(read_requests(inbox))
     np.savez(outbox, audio=np.concatenate(audio), sizes=[len(a) for a in audio])
 
 

@@ -90,6 +90,7 @@ def wav_folder(
     """
     path = Path(path)
     require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
+    require(path.is_dir() or path.is_file(), "path", "be a folder or a CSV file", str(path), "", FormatError)
     rows = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
     ear = InnerEar() if ear is None else ear
     for file, _, _ in rows:
@@ -132,7 +133,10 @@ def _csv_rows(path: Path) -> Sequence[_Row]:
         for name in ("file", "label"):
             cure = "The head line is 'file,label,speaker'."
             require(row.get(name), f"{path}, line {number}", f"have a '{name}'", row, cure, FormatError)
-        rows.append((path.parent / row["file"], row["label"], row.get("speaker") or None))
+        sound = path.parent / row["file"]
+        there = "\0" not in row["file"] and len(row["file"]) < 4096 and sound.is_file()
+        require(there, f"{path}, line {number}: file", "exist", str(sound), "Files are named relative to the list.", FormatError)
+        rows.append((sound, row["label"], row.get("speaker") or None))
     return rows
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import floor, nan
+from math import floor, inf, nan
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import FormatError, require
+from ..errors import FormatError, InputError, require
 from ..params import DeviceParams
 from . import stimulus
 from .simulate import simulate
 from .trace import Trace
 
 COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")
+MOST_PULSES = 100_000
+"""In the train of one measurement."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,15 @@ class Measurement:
         require(self.quantity in QUANTITIES, "Measurement.quantity", f"be among {', '.join(QUANTITIES)}", self.quantity)
         for name in ("volt", "width", "gap", "tolerance"):
             value = getattr(self, name)
-            require(np.isfinite(value) and value > 0, f"Measurement.{name}", "be > 0 and finite", value)
-        require(self.count >= 1, "Measurement.count", "be >= 1", self.count)
+            require(_is_number(value) and 0 < value < inf, f"Measurement.{name}", "be > 0 and finite", value)
+        for name in ("value", "r_control"):
+            value = getattr(self, name)
+            require(_is_number(value), f"Measurement.{name}", "be a number", value)
+        require(np.isfinite(self.value), "Measurement.value", "be finite", self.value)
+        require(np.isnan(self.r_control) or 0 < self.r_control < inf, "Measurement.r_control", "be > 0 and finite, or nan", self.r_control)
+        whole = _is_number(self.count) and 1 <= self.count <= MOST_PULSES and int(self.count) == self.count
+        require(whole, "Measurement.count", f"be a whole number from 1 to {MOST_PULSES}", self.count)
+        object.__setattr__(self, "count", int(self.count))
 
     def stimulus(self) -> stimulus.Stimulus:
         """Return the train."""
@@ -112,20 +125,31 @@ def read_csv(path: str | Path) -> list[Measurement]:
     FormatError
         If a column is missing or a row does not parse. The text names file, line and column.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
-        require(not absent, str(path), f"have the columns {', '.join(COLUMNS)}", f"without {absent}", error=FormatError)
-        rows = []
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            try:
-                numbers = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
-                rows.append(Measurement(row["quantity"], **{**numbers, "count": int(numbers["count"])}))
-            except (TypeError, ValueError) as error:
-                raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}") from error
+    path = Path(path)
+    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    rows = []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
+            require(not absent, str(path), f"have the columns {', '.join(COLUMNS)}", f"without {absent}", error=FormatError)
+            for row in reader:
+                rows.append(_row(row, f"{path}, line {reader.line_num}"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
     require(rows, str(path), "hold at least one row", "none", error=FormatError)
     return rows
+
+
+def _row(row: dict[str, str], where: str) -> Measurement:
+    try:
+        numbers = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}.") from error
+    try:
+        return Measurement(row["quantity"], **numbers)
+    except InputError as error:
+        raise FormatError(f"{where}: {error}") from error
 
 
 def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:

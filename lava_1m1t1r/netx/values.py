@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, require
+from ..hdf5_file import value_of
 
 MAX_DELAY = 62
 """Largest delay [steps]: lava-dl's, 6 bits."""
@@ -22,22 +23,22 @@ def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
         if hasattr(value, "keys"):
             found.update(keys_of(value, f"{where}/{name}", f"{prefix}{name}/"))
         else:
-            raw = value[()]
-            kind = getattr(raw, "dtype", None)
-            string = isinstance(raw, (bytes, str)) or (kind is not None and kind.kind in "SO")
-            found[prefix + name] = text_of(value, f"{where}/{name}") if string else raw
+            found[prefix + name] = text_of(value, f"{where}/{name}") if value.dtype.kind in "SO" else value[()]
     return found
 
 
 def text_of(dataset: Any, where: str) -> str:
     """A scalar string, or an array of one: lava-dl writes S10, (1,)."""
-    raw = np.asarray(dataset[()]).reshape(-1)
+    raw = np.asarray(value_of(dataset, where)) if hasattr(dataset, "dtype") else np.zeros(0)
+    raw = raw.reshape(-1)
     require(raw.size == 1 and isinstance(raw[0], (bytes, str)), where, "be one string", raw, error=FormatError)
     return raw[0].decode("ascii", "replace") if isinstance(raw[0], bytes) else str(raw[0])
 
 
 def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
     """Whole numbers as int64; shape (1,) takes scalars too, None in a shape takes any size."""
+    group, text = hasattr(dataset, "keys"), getattr(dataset, "dtype", np.dtype(float)).kind not in "biuf"
+    require(not (group or text), where, "hold numbers", "a group" if group else "something else", error=FormatError)
     raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
     require(raw.dtype.kind in "biuf" and raw.size > 0, where, "hold numbers", raw, error=FormatError)
     require(np.all(np.isfinite(raw)), where, "be finite", raw, error=FormatError)
@@ -52,8 +53,9 @@ def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
 
 def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     """Weights of this shape that 8 signed bits hold, as int32; flattened matrices too."""
-    raw = np.asarray(dataset[()]) if not hasattr(dataset, "keys") else None
-    require(raw is not None, where, "be a dataset of real weights", "a group", error=FormatError)
+    real = not hasattr(dataset, "keys") and dataset.dtype.kind in "biuf"
+    require(real, where, "be a dataset of real weights", getattr(dataset, "dtype", "a group"), error=FormatError)
+    raw = np.asarray(dataset[()])
     if raw.ndim == 1 and len(shape) == 2:  # netx takes flattened weights too
         require(raw.size % shape[0] == 0, where, f"hold a multiple of {shape[0]} values", raw.shape, error=FormatError)
         raw = raw.reshape(shape[0], -1)
