@@ -130,6 +130,10 @@ def _draining(p: Any) -> float:
 DEVICE = DeviceArithmetic(_device_field, _positive, _device_growth, _charging, _draining)
 
 
+def _by_name(functions: dict[str, Any], one: Any) -> StepArithmetic:
+    return StepArithmetic(one, *(functions[name] for name in StepArithmetic._fields[1:]))
+
+
 def _float_arithmetic(compiled: Callable, law: Callable, smaller: Callable, exp_minus_1: Callable, root_of: Callable) -> StepArithmetic:
     """Floating-point substep: volt and shares of the gap. ``compiled`` is the compiler, or the identity for numpy arrays."""
 
@@ -209,24 +213,7 @@ def _float_arithmetic(compiled: Callable, law: Callable, smaller: Callable, exp_
         def smaller_pair(x):
             return np.maximum(x, 0.0)
 
-    return StepArithmetic(
-        1.0,
-        field,
-        difference,
-        positive,
-        growth,
-        half,
-        at_most_one,
-        smaller,
-        filament_kept,
-        residue_kept,
-        gate_kept,
-        transferred,
-        raised,
-        drop,
-        charge,
-        noise,
-    )
+    return _by_name(locals(), 1.0)
 
 
 @_compiled
@@ -385,24 +372,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
     def byte_sum(draw):
         return (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24) - BYTES_MEAN
 
-    return StepArithmetic(
-        ONE,
-        field,
-        difference,
-        positive,
-        growth,
-        half,
-        at_most_one,
-        smaller,
-        filament_kept,
-        residue_kept,
-        gate_kept,
-        transferred,
-        raised,
-        drop,
-        charge,
-        noise,
-    )
+    return _by_name(locals(), ONE)
 
 
 @_compiled

@@ -74,79 +74,77 @@ def input_count(a_in, v_max):
     return min(a_in << ACT_SHIFT, v_max)
 
 
+@inlined
+def _state(filament, residue, gate, n):
+    return State(load(filament, n), load(residue, n), load(gate, n))
+
+
+@inlined
+def _finish(filament, residue, gate, spike, n, s, grown, v, q, ops):
+    """Second half of neuron n's substep, and its new state and spike into memory."""
+    new, fired, _closed = _settle(s, grown, v, q, ops)
+    store(filament, n, new.filament)
+    store(residue, n, new.residue)
+    store(gate, n, new.gate)
+    store(spike, n, load(spike, n) | (1 if fired else 0))
+
+
+@inlined
+def _jittered(s, generator, n, grown, q, ops):
+    """Noise of neuron n's substep; its generator moves on by two numbers."""
+    first = compiled_draw(load(generator, n))
+    second = compiled_draw(first)
+    store(generator, n, second)
+    return _jitter(s, grown, (first, second), q, ops)
+
+
+@inlined
+def _clear(spike):
+    for n in range(spike.size):
+        store(spike, n, 0)
+
+
 @compiled
 def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
     """Advance N deterministic neurons by one network step, in place. All (N,) int32; v_in in counts, spike 0 or 1."""
     widest_vectors()
-    for n in range(filament.size):
-        store(spike, n, 0)
+    _clear(spike)
     for _ in range(substeps):
         for n in range(filament.size):
-            q = fixed_neuron(p, n)
-            v = read(v_in, n)
-            s = State(load(filament, n), load(residue, n), load(gate, n))
-            new, fired, _closed = _settle(s, _grow(s, v, q, FIXED), v, q, FIXED)
-            store(filament, n, new.filament)
-            store(residue, n, new.residue)
-            store(gate, n, new.gate)
-            store(spike, n, load(spike, n) | (1 if fired else 0))
+            q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
+            _finish(filament, residue, gate, spike, n, s, _grow(s, v, q, FIXED), v, q, FIXED)
 
 
 @compiled
 def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spike):
     """As :func:`fixed_step`, with noise. generator: (N,) int64, see :mod:`.noise`."""
     widest_vectors()
-    for n in range(filament.size):
-        store(spike, n, 0)
+    _clear(spike)
     for _ in range(substeps):
         for n in range(filament.size):
-            q = fixed_neuron(p, n)
-            v = read(v_in, n)
-            s = State(load(filament, n), load(residue, n), load(gate, n))
-            first = compiled_draw(load(generator, n))
-            second = compiled_draw(first)
-            grown = _jitter(s, _grow(s, v, q, FIXED), (first, second), q, FIXED)
-            new, fired, _closed = _settle(s, grown, v, q, FIXED)
-            store(generator, n, second)
-            store(filament, n, new.filament)
-            store(residue, n, new.residue)
-            store(gate, n, new.gate)
-            store(spike, n, load(spike, n) | (1 if fired else 0))
+            q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
+            grown = _jittered(s, generator, n, _grow(s, v, q, FIXED), q, FIXED)
+            _finish(filament, residue, gate, spike, n, s, grown, v, q, FIXED)
 
 
 @compiled
 def float_step(filament, residue, gate, generator, noisy, v_in, p, substeps, spike):
     """Advance N neurons by one network step in floating point, in place. (N,) float64; generator int64; spike int32."""
     widest_vectors()
-    for n in range(filament.size):
-        store(spike, n, 0)
+    _clear(spike)
     for _ in range(substeps):
         if noisy:
             _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike)
         else:
             for n in range(filament.size):
-                q = float_neuron(p, n)
-                v = read(v_in, n)
-                s = State(load(filament, n), load(residue, n), load(gate, n))
-                new, fired, _closed = _settle(s, _grow(s, v, q, FLOAT), v, q, FLOAT)
-                store(filament, n, new.filament)
-                store(residue, n, new.residue)
-                store(gate, n, new.gate)
-                store(spike, n, load(spike, n) | (1 if fired else 0))
+                q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
+                _finish(filament, residue, gate, spike, n, s, _grow(s, v, q, FLOAT), v, q, FLOAT)
 
 
 @compiled
 def _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike):
     widest_vectors()
     for n in range(filament.size):
-        q = float_neuron(p, n)
-        v = read(v_in, n)
-        s = State(load(filament, n), load(residue, n), load(gate, n))
-        first = compiled_draw(load(generator, n))
-        second = compiled_draw(first)
-        new, fired, _closed = _settle(s, _jitter(s, _grow(s, v, q, FLOAT), (first, second), q, FLOAT), v, q, FLOAT)
-        store(generator, n, second)
-        store(filament, n, new.filament)
-        store(residue, n, new.residue)
-        store(gate, n, new.gate)
-        store(spike, n, load(spike, n) | (1 if fired else 0))
+        q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
+        grown = _jittered(s, generator, n, _grow(s, v, q, FLOAT), q, FLOAT)
+        _finish(filament, residue, gate, spike, n, s, grown, v, q, FLOAT)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiled import compiled, load, read, store
+from ..compiled import compiled, inlined, load, read, store
 
 
 class Synapse(NamedTuple):
@@ -61,7 +61,7 @@ def _scatter(synapse, source, times, current):
                         current[at + f * plane] += times * weights[f]
 
 
-@compiled
+@inlined
 def add(synapse, source, times, current):
     """Add what ``times`` spikes of input ``source`` bring to current (M,) int32."""
     if synapse.kernels.shape[0] > 0:
