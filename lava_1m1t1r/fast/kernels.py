@@ -6,10 +6,10 @@ many spikes, 1 unless the input is graded). Only they touch the weights.
 
 from __future__ import annotations
 
-from ..compiled import load, read, store
+from ..compiled import load, store
 from .cached import cached
 from .neurons import advance
-from .synapses import add
+from .synapses import add, add_rows
 
 RING = 64
 """Steps that recurrent spikes wait in: more than the largest delay."""
@@ -46,9 +46,7 @@ def send(spikes, delay, out):
 def weigh(offset, source, count, synapse, out):
     """Weighted sums out (T, N) int32 of the events; out starts at 0."""
     for t in range(out.shape[0]):
-        row = out[t]
-        for e in range(offset[t], offset[t + 1]):
-            add(synapse, source[e], count[e], row)
+        add(synapse, source, count, offset[t], offset[t + 1], out[t])
 
 
 @cached
@@ -84,25 +82,25 @@ def run_layer(neuron, offset, source, count, synapse, weight_rec, delay_rec, bia
     for t in range(spikes.shape[0]):
         for n in range(size):
             store(current, n, load(bias, n))
-        for e in range(offset[t], offset[t + 1]):
-            add(synapse, source[e], count[e], current)
+        add(synapse, source, count, offset[t], offset[t + 1], current)
         slot = (clock + t) % RING
         if weight_rec.shape[0] > 0:
-            for e in range(filled[slot]):
-                column = weight_rec[ring[slot, e]]
-                for n in range(size):
-                    store(current, n, load(current, n) + read(column, n))
+            add_rows(weight_rec, ring[slot], None, 0, filled[slot], current)
             filled[slot] = 0
         advance(neuron, current, spike)
         row = spikes[t]
         for n in range(row.size):
             store(row, n, load(spike, n))
         if weight_rec.shape[0] > 0:
+            fired = 0  # listed without a branch a neuron, in memory that is free by now
             for n in range(row.size):
-                if spike[n] != 0:
-                    due = (clock + t + 1 + delay_rec[n]) % RING
-                    ring[due, filled[due]] = n
-                    filled[due] += 1
+                current[fired] = n
+                fired += spike[n]
+            for k in range(fired):
+                n = current[k]
+                due = (clock + t + 1 + delay_rec[n]) % RING
+                ring[due, filled[due]] = n
+                filled[due] += 1
         for k in range(len(trace)):
             if trace[k].shape[0] > 0:
                 kept, now = trace[k][t], neuron.state[k]

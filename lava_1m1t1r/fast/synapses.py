@@ -62,13 +62,36 @@ def _scatter(synapse, source, times, current):
 
 
 @inlined
-def add(synapse, source, times, current):
-    """Add what ``times`` spikes of input ``source`` bring to current (M,) int32."""
-    if synapse.kernels.shape[0] > 0:
-        _scatter(synapse, source, times, current)
-    elif synapse.single:
-        current[source] += times * synapse.rows[0, 0]
-    else:
-        row = synapse.rows[source]
+def _times(count, e):
+    if count is None:
+        return 1
+    return count[e]
+
+
+@compiled
+def add_rows(rows, source, count, first, last, current):
+    """Add the rows of spikes ``first`` to ``last`` to current (M,) int32. count None: one spike each."""
+    e = first
+    while e + 4 <= last:  # four rows together: their memory is fetched at the same time, and the sums are read and written once
+        a, b, c, d = rows[source[e]], rows[source[e + 1]], rows[source[e + 2]], rows[source[e + 3]]
+        i, j, k, m = _times(count, e), _times(count, e + 1), _times(count, e + 2), _times(count, e + 3)
+        for n in range(current.size):
+            store(current, n, load(current, n) + i * read(a, n) + j * read(b, n) + k * read(c, n) + m * read(d, n))
+        e += 4
+    for rest in range(e, last):
+        row, times = rows[source[rest]], _times(count, rest)
         for n in range(current.size):
             store(current, n, load(current, n) + times * read(row, n))
+
+
+@inlined
+def add(synapse, source, count, first, last, current):
+    """Add what the spikes ``first`` to ``last`` bring, ``count`` at input ``source`` each, to current (M,) int32."""
+    if synapse.kernels.shape[0] > 0:
+        for e in range(first, last):
+            _scatter(synapse, source[e], count[e], current)
+    elif synapse.single:
+        for e in range(first, last):
+            current[source[e]] += count[e] * synapse.rows[0, 0]
+    else:
+        add_rows(synapse.rows, source, count, first, last, current)

@@ -1,0 +1,72 @@
+"""The network that the speed tables run: drawn weights, the input current tuned until the hidden layer is as active as asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..fast import FastNetwork
+from ..netx.description import Layer, M1T1RNeuron, NetDescription
+from ..presets import ZHAO2025_FIG2
+from ..program import StepParams
+
+SHAPE = (700, 256, 20)
+"""Inputs, recurrent neurons, outputs of the paper's task."""
+RATE = 0.05
+"""Input spikes a step and channel."""
+ACTIVITY = 0.1
+"""Hidden spikes a step and neuron."""
+_BATCH, _STEPS = 2, 100  # what the activity is tuned on
+
+
+def device(substeps: int) -> StepParams:
+    """The device of Fig. 2 in steps of 1 ms, slowed down until a substep is a quarter of a millisecond of its time.
+
+    Its gate drains in a tenth of the measured device's time, or the refractory time would not let one neuron in ten fire.
+    """
+    slower = ZHAO2025_FIG2.scaled(4 / substeps)
+    return StepParams(replace(slower, r_control=0.1 * slower.r_control), dt=1e-3, substeps=substeps)
+
+
+def spikes(batch: int, steps: int, channels: int = SHAPE[0], rate: float = RATE, seed: int = 0) -> np.ndarray:
+    """Poisson input (B, T, C), uint8."""
+    return (np.random.default_rng(seed).random((batch, steps, channels), np.float32) < rate).astype(np.uint8)
+
+
+def drawn(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, bias: int = 0, seed: int = 0) -> NetDescription:
+    """A network inputs - hidden (recurrent) - outputs, all 1M1T1R, weights as lava-dl quantises them; ``bias`` in 1/64 unit."""
+    inputs, hidden, outputs = shape
+    rng = np.random.default_rng(seed)
+    even = lambda mean, spread, size: 2 * np.clip(np.rint(rng.normal(mean, spread, size)), -128, 127).astype(np.int32)  # noqa: E731
+    neuron = M1T1RNeuron(device(substeps))
+    forward, again = even(0, 20 * (700 / inputs) ** 0.5, (hidden, inputs)), even(0, 20 * (256 / hidden) ** 0.5, (hidden, hidden))
+    first = Layer(0, "dense_rec", (hidden,), inputs, forward, again, np.full(hidden, bias, np.int32), neuron=neuron)
+    last = Layer(1, "dense", (outputs,), hidden, even(10, 20 * (256 / hidden) ** 0.5, (outputs, hidden)), neuron=neuron)
+    return NetDescription((first, last))
+
+
+def tuned(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, activity: float = ACTIVITY, rate: float = RATE) -> NetDescription:
+    """As :func:`drawn`, with the bias at which ``activity`` hidden neurons fire in a step under input of ``rate``.
+
+    The rate rises with the input until neurons latch, so the search comes from below; where the neurons cannot fire that often it ends
+    near the most active network.
+    """
+    frames = spikes(_BATCH, _STEPS, shape[0], rate, seed=1)
+
+    def rate_at(bias: int) -> float:
+        return activity_of(drawn(shape, substeps, bias), frames)
+
+    biases = range(-600, 601, 50)
+    rates = []
+    for bias in biases:
+        rates.append(rate_at(bias))
+        if rates[-1] >= activity:
+            break
+    best = biases[int(np.argmin(np.abs(np.array(rates) - activity)))]
+    return min((drawn(shape, substeps, b) for b in range(best - 40, best + 41, 10)), key=lambda n: abs(activity_of(n, frames) - activity))
+
+
+def activity_of(net: NetDescription, frames: np.ndarray) -> float:
+    """Spikes a step and neuron of the first layer."""
+    return float(FastNetwork(net).run(frames, record="all", threads=1).layers[0].spikes.mean())
