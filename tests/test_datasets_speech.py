@@ -99,6 +99,12 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     (file,) = (tmp_path / "b").iterdir()
     assert file.read_bytes() == next((tmp_path / "a").iterdir()).read_bytes()
 
+    few = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, n_jobs=1, progress=False, classes=[12, 3])
+    whole = first[np.array([3, 12])]
+    assert list(few.labels) == [3, 12] and len(list((tmp_path / "a").iterdir())) == 2
+    np.testing.assert_array_equal(few.times, whole.times)
+    np.testing.assert_array_equal(few.units, whole.units)
+
     def never(*_):
         raise AssertionError("the cache was not read")
 
@@ -113,7 +119,7 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
 
 
 def test_wrong_sizes_and_seeds_are_refused(tmp_path):
-    for wrong in (dict(n_per_class=0), dict(seed=-1)):
+    for wrong in (dict(n_per_class=0), dict(seed=-1), dict(classes=[]), dict(classes=[20]), dict(classes=[0.5])):
         with pytest.raises(InputError, match=next(iter(wrong))):
             SpokenDigits(tmp_path, **wrong)
 

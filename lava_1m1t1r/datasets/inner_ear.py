@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -107,9 +108,9 @@ class InnerEar:
         n_jobs: int = 1,
         progress: str | None = None,
         total: int | None = None,
-        first_index: int = 0,
+        indices: Iterable[int] | None = None,
     ) -> list[Spikes]:
-        """Encode many ``(audio, rate)``; utterance i is drawn with index ``first_index + i``.
+        """Encode many ``(audio, rate)``; utterance i is drawn with the i-th of ``indices``, or with i.
 
         Parameters
         ----------
@@ -126,8 +127,9 @@ class InnerEar:
 
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
+        which = count() if indices is None else indices
         work = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(self)(audio, rate, first_index + i) for i, (audio, rate) in enumerate(utterances)
+            delayed(self)(audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False)
         )
         return list(tqdm(work, desc=progress, total=total, disable=progress is None, unit="utt"))
 

@@ -1,0 +1,156 @@
+"""From a current-based leaky integrate-and-fire layer (CUBA) to a 1M1T1R layer: time constants, refractoriness, weights and bias.
+
+============================================  ==================================================================
+CUBA, in lava-dl's terms                      1M1T1R
+============================================  ==================================================================
+decays of current and voltage                 life of the filament 1 / (gamma1 + beta): all rates, by one factor
+none (lava-dl's ``refDelay`` is 1 step)       R_c C_g: the gate drains to V_th
+weight 1.0, threshold in the same unit        ``v_unit``, times a factor on the weights
+distance of the mean input to the threshold   bias of each neuron, just below its turn-on
+none                                          residue: 1 / gamma2, scaled with the rest
+============================================  ==================================================================
+
+What does not carry over: a CUBA neuron sums its input linearly without bound; a device integrates a steep function of a voltage in
+[0, v_in_max] and falls silent while its gate is up. So the result is where training starts, not a copy of the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arithmetic import ACT_SHIFT
+from .errors import require
+from .network import CompiledNeurons
+from .params import DeviceParams
+from .presets import ZHAO2025_FIG2
+from .program import StepParams
+
+SPREAD_VOLTAGE = 0.16
+"""Standard deviation that the synaptic input is given [V]. Tried from 0.02 to 0.3 V on a trained network of spoken digits: with a short
+refractory period the spike counts followed those of the CUBA neurons best at 0.16 V (correlation 0.7)."""
+_LEVELS = np.linspace(0.2, 1.0, 33)  # mean input voltages tried, from below [V]: a device that is driven too hard latches, and is silent
+
+
+class WorkingPoint(NamedTuple):
+    """How the input of CUBA neurons is applied to devices."""
+
+    gain: float
+    """Factor on the weights [1]."""
+    bias: np.ndarray
+    """(N,) constant input [units], multiples of 1/64."""
+    rate: np.ndarray
+    """(N,) spikes a step of the devices under the given input, to be held against those of the CUBA neurons."""
+
+
+def memory_steps(current_decay: float, voltage_decay: float) -> float:
+    """Mean delay with which a CUBA neuron's voltage feels a spike: ``(1 - du) / du + (1 - dv) / dv`` [steps].
+
+    Parameters
+    ----------
+    current_decay, voltage_decay : float
+        Share of current and voltage lost in a step, as lava-dl's neuron parameters: in (0, 1].
+    """
+    total = 0.0
+    for name, lost in (("current_decay", current_decay), ("voltage_decay", voltage_decay)):
+        good = np.isscalar(lost) and not isinstance(lost, str) and 0 < lost <= 1
+        require(good, name, "be the share lost in a step, in (0, 1]", lost, "Divide lava-dl's integers by 4096.")
+        total += (1.0 - float(lost)) / float(lost)
+    return total
+
+
+def device_for(
+    current_decay: float, voltage_decay: float, dt: float, device: DeviceParams = ZHAO2025_FIG2, refractory: float | None = None
+) -> DeviceParams:
+    """The device, slowed down or sped up, whose filament remembers as long as a CUBA neuron does.
+
+    ``device.scaled`` by the one factor that makes 1 / (gamma1 + beta) the CUBA neuron's mean delay (:func:`memory_steps`). Then
+    R_c, if a refractory period is asked for: ``refractory = R_c C_g ln(V_gate / V_th)``, with the gate as it is left after a spike under
+    ``v_ref``.
+
+    Parameters
+    ----------
+    current_decay, voltage_decay : float
+        Share lost in a step, in (0, 1]; not both 1.
+    dt : float
+        Network step [s].
+    device : DeviceParams
+        A single device.
+    refractory : float, optional
+        Time for which a spike keeps the gate above threshold [s]. Default: the device's own, scaled.
+
+    Returns
+    -------
+    DeviceParams
+
+    Raises
+    ------
+    InputError
+        For decays without memory, an array of devices, or a period so short that R_c would come near R_on and the gate could not charge.
+    """
+    memory = memory_steps(current_decay, voltage_decay)
+    require(memory > 0, "current_decay and voltage_decay", "not both be 1", (current_decay, voltage_decay), "Such a neuron has no memory.")
+    require(device.size is None, "device", "be a single device", device.size, "Apply spread() afterwards.")
+    scaled = device.scaled(memory * dt * (device.gamma1 + device.beta))
+    if refractory is None:
+        return scaled
+    require(np.isfinite(refractory) and refractory > 0, "refractory [s]", "be > 0 and finite", refractory)
+    left = float(device.v_ref - StepParams(device).drop[0])
+    require(left > device.v_th, "device.v_th [V]", f"lie below the gate's {left:.3g} V after a spike, or nothing refracts", device.v_th)
+    r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
+    least = 10 * scaled.r_on * scaled.c_gate * np.log(left / device.v_th)
+    require(r_control >= 10 * scaled.r_on, "refractory [s]", f"be at least {least:.2g}, so that R_c >= 10 R_on", refractory)
+    return dataclasses.replace(scaled, r_control=float(r_control))
+
+
+def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = SPREAD_VOLTAGE) -> WorkingPoint:
+    """Factor on the weights and biases with which devices fire about as often as CUBA neurons do under the same input.
+
+    The factor gives the synaptic input a standard deviation of ``spread`` over time, in the mean over the neurons. The bias of each
+    neuron is searched from below, for a mean input of 0.2 to 1 V: it is where the spike count comes nearest to the CUBA neuron's. Each
+    neuron is taken for itself, under the recorded recurrent input; a running network strays from it.
+
+    Parameters
+    ----------
+    step : StepParams
+        Device and step of the new neurons.
+    a_in : (B, T, N) float
+        Synaptic input of the CUBA neurons, recurrence included, in units of weight 1.
+    spikes : (B, T, N)
+        What they did; non-zero for a spike.
+    spread : float
+        [V].
+
+    Returns
+    -------
+    WorkingPoint
+    """
+    a_in, spikes = np.asarray(a_in, np.float64), np.asarray(spikes)
+    require(a_in.ndim == 3 and a_in.size > 0, "a_in", "have shape (B, T, N)", a_in.shape)
+    require(spikes.shape == a_in.shape, "spikes", f"have the shape of a_in {a_in.shape}", spikes.shape)
+    require(np.isfinite(spread) and 0 < spread <= step.v_in_max, "spread [V]", f"lie in (0, {step.v_in_max:g}]", spread)
+    varies = float(a_in.std((0, 1)).mean())
+    require(np.isfinite(varies) and varies > 0, "a_in", "be finite and vary over time", varies, "Record it under real input.")
+    gain = spread / (step.v_unit * varies)
+    count = 1 << ACT_SHIFT
+    driven, wanted = np.rint(a_in * gain * count).astype(np.int64), np.count_nonzero(spikes, axis=(0, 1))
+    mean = driven.mean((0, 1))
+    bias, fired, nearest = (np.zeros(a_in.shape[2], kind) for kind in (np.int64, np.int64, np.float64))
+    nearest += np.inf
+    for volt in _LEVELS:
+        tried = np.rint(volt / step.v_unit * count - mean).astype(np.int64)
+        found = _counts(step, driven + tried)
+        nearer = np.abs(found - wanted) < nearest  # of equals, the one found first: the lowest
+        bias, fired = np.where(nearer, tried, bias), np.where(nearer, found, fired)
+        nearest = np.abs(fired - wanted)
+    return WorkingPoint(gain, bias / count, fired / (a_in.shape[0] * a_in.shape[1]))
+
+
+def _counts(step: StepParams, a_in: np.ndarray) -> np.ndarray:
+    """Spikes (N,) of independent neurons, all samples at once from rest. (B, T, N) counts of 1/64."""
+    batch, steps, size = a_in.shape
+    neurons = CompiledNeurons(step, batch * size)
+    total = sum(neurons.step(a_in[:, t].reshape(-1)).spike.astype(np.int64) for t in range(steps))
+    return total.reshape(batch, size).sum(0)
