@@ -279,6 +279,26 @@ def _distinct(columns: Sequence[np.ndarray]) -> int:
     return len(np.unique(np.stack([np.asarray(c, np.float64) for c in columns]), axis=1).T)
 
 
+class SideBySide(NamedTuple):
+    """One sample in fixed and floating point: a LayerRun a layer."""
+
+    fixed: list[network.LayerRun]
+    forced: list[network.LayerRun]
+    """Floating point, every layer fed the synaptic input of the fixed run: that of the layer before and its own recurrence."""
+    free: list[network.LayerRun]
+    """Floating point, every layer fed what the floating-point neurons send."""
+
+
+def side_by_side(layers: Sequence[network.Layer], frames: Any, seed: int = 0, first: int = 0) -> SideBySide:
+    """Run a sample (T, C) in fixed point, in floating point on the fixed run's input, and in floating point alone.
+
+    ``seed`` and ``first`` are those of :func:`.network.run`; float and fixed draw the same numbers.
+    """
+    fixed = network.run(layers, frames, seed=seed, first=first)
+    forced = network.run(layers, frames, seed=seed, first=first, fixed=False, forced=[r.a_in for r in fixed])
+    return SideBySide(fixed, forced, network.run(layers, frames, seed=seed, first=first, fixed=False))
+
+
 def quantise_network(
     layers: Sequence[network.Layer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None
 ) -> list[LayerQuantisation]:
@@ -308,13 +328,11 @@ def quantise_network(
     fixed_runs: list[list[Traces]] = [[] for _ in layers]
     pairs = [{"teacher-forced": Agreement(0, 0, (0, 0)), "free-running": Agreement(0, 0, (0, 0))} for _ in layers]
     for frames in samples:
-        fixed = network.run(layers, frames, seed=seed)
-        free = network.run(layers, frames, seed=seed, fixed=False)
-        forced = network.run(layers, frames, seed=seed, fixed=False, forced=[r.a_in for r in fixed])
-        for i in range(len(layers)):
-            fixed_runs[i].append(fixed[i].traces)
-            for kind, other in (("teacher-forced", forced), ("free-running", free)):
-                pairs[i][kind] += agreement(fixed[i].traces.spike, other[i].traces.spike)
+        ran = side_by_side(layers, frames, seed)
+        for i, fixed in enumerate(ran.fixed):
+            fixed_runs[i].append(fixed.traces)
+            for kind, other in (("teacher-forced", ran.forced[i]), ("free-running", ran.free[i])):
+                pairs[i][kind] += agreement(fixed.traces.spike, other.traces.spike)
     return [
         dataclasses.replace(report, activity=activity(layer.params, runs), agreement=pair)
         for report, layer, runs, pair in zip(reports, layers, fixed_runs, pairs, strict=True)

@@ -11,7 +11,7 @@ from lava_1m1t1r import network, presets
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.network import Layer
 from lava_1m1t1r.program import StepParams
-from lava_1m1t1r.quantisation import activity, drain_steps, longest_true, quantise, quantise_network
+from lava_1m1t1r.quantisation import Agreement, activity, agreement, drain_steps, longest_true, quantise, quantise_network, side_by_side
 from lava_1m1t1r.reference import Traces
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -143,3 +143,44 @@ def test_layers_of_a_file_are_the_networks(rng):
     mine, wanted = (network.run(x, drawn.frames, seed=drawn.seed) for x in (layers, drawn.layers))
     for a, b in zip(mine, wanted, strict=True):
         assert np.array_equal(a.traces.gate, b.traces.gate) and np.array_equal(a.a_in, b.a_in)
+
+
+def test_teacher_forcing_feeds_the_recurrent_input_of_the_fixed_run():
+    drawn = draw("recurrent delays", np.random.default_rng(7), size=48, steps=400)
+    ran = side_by_side(drawn.layers, drawn.frames, drawn.seed)
+    y, differs = drawn.frames, []
+    for layer, fixed, forced, free in zip(drawn.layers, ran.fixed, ran.forced, ran.free, strict=True):
+        s = fixed.traces.spike.astype(np.int64)
+        wanted = y @ layer.weight.T
+        for t in range(len(y)):  # by plain sums, from the fixed run's spikes
+            for m in np.flatnonzero(t - 1 - layer.delay_rec >= 0):
+                wanted[t] += layer.weight_rec[:, m] * s[t - 1 - layer.delay_rec[m], m]
+        assert np.array_equal(forced.a_in, wanted) and forced.traces.gate.dtype == np.float64
+        differs.append(not np.array_equal(free.a_in, wanted))
+        y = network.outgoing(s, layer.delay)
+    assert any(differs), "free running has an input of its own"
+
+
+@pytest.mark.slow
+def test_the_shipped_network_says_the_same_in_floating_and_in_fixed_point():
+    pytest.importorskip("h5py")
+    from lava_1m1t1r.commands._common import network_path
+    from lava_1m1t1r.datasets import SpokenDigits
+    from lava_1m1t1r.netx.schema import read
+    from lava_1m1t1r.recipes.data import frames_of, steps_for
+    from lava_1m1t1r.recipes.evaluate import evaluate
+    from lava_1m1t1r.recipes.task import recipe
+
+    net, task = read(network_path("shipped")), recipe("spoken-digits")
+    events = SpokenDigits(train=False)
+    test = frames_of(events, task.replace(n_steps=steps_for(events, task)))
+    result, _ = evaluate(net, test)
+    layers, first = network.layers_of(net)
+    fed = Agreement(0, 0, (0, 0))
+    for frames in test.dense()[::4]:
+        ran = side_by_side(layers, frames, first=first)
+        fed += agreement(ran.fixed[0].traces.spike, ran.forced[0].traces.spike)
+    print(f"fed: {fed}; free: {result.float_spikes}; right: {result.accuracy:.2%} fixed, {result.floating_accuracy:.2%} floating")
+    assert fed.same > 10_000 and fed.share >= 0.99
+    assert result.float_spikes.share >= 0.98
+    assert abs(result.accuracy - result.floating_accuracy) <= 0.005 + 1e-9
