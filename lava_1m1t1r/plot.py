@@ -50,11 +50,12 @@ def raster(spikes: Any, dt: float = 1.0, ax: Any = None, colour: str = COLOURS[0
     ax = axes(ax)
     step, neuron = np.nonzero(spikes)
     unit = 1.0 if dt == 1.0 else dt * 1e3
-    ax.scatter(step * unit, neuron, s=2.0, marker="|", linewidths=0.8, color=colour)
+    ax.scatter(step * unit, neuron, s=2.0 if spikes.shape[1] > 100 else 9.0, marker="|", linewidths=0.9, color=colour)
     ax.set_xlim(0, max(spikes.shape[0], 1) * unit)
     ax.set_ylim(-0.5, spikes.shape[1] - 0.5)
     ax.set_xlabel("step" if dt == 1.0 else "time (ms)")
     ax.set_ylabel("neuron")
+    ax.yaxis.get_major_locator().set_params(integer=True)
     return ax
 
 
@@ -74,27 +75,77 @@ def states(time: Any, values: Mapping[str, Any], ax: Any = None, scale: Mapping[
         require(trace.shape == np.shape(time), f"values[{name!r}]", f"have the shape of time {np.shape(time)}", trace.shape)
         ax.plot(np.asarray(time) * 1e3, trace * (scale or {}).get(name, 1.0), label=name, lw=1.2, color=colour)
     ax.set_xlabel("time (ms)")
-    ax.legend(frameon=False, labelcolor=GREY, fontsize="small")
+    # Above the axes, where it hides no trace.
+    ax.legend(frameon=False, labelcolor=GREY, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
     return ax
 
 
-def isi_histogram(spike_times: Any, ax: Any = None, bins: int = 40) -> Any:
-    """Histogram of inter-spike intervals, from the spike times [s] of one neuron or a list of such arrays."""
+def isi_histogram(spike_times: Any, ax: Any = None, bins: Any = 40, colour: str = COLOURS[0], label: str | None = None) -> Any:
+    """Histogram of inter-spike intervals.
+
+    Parameters
+    ----------
+    spike_times : (S,), or a list of such arrays
+        Spike times [s] of one neuron, or of several.
+    bins : int or (K + 1,)
+        Number of bins, or their edges [ms].
+    colour, label : str, optional
+        Of the bars, where several histograms share the axes.
+    """
     trains = [np.asarray(spike_times)] if np.ndim(spike_times) == 1 and np.asarray(spike_times).dtype != object else list(spike_times)
     intervals = np.concatenate([np.diff(np.sort(np.asarray(t, float))) for t in trains] or [np.zeros(0)]) * 1e3
     ax = axes(ax)
-    ax.hist(intervals, bins=bins, color=COLOURS[0])
+    ax.hist(intervals, bins=bins, color=colour, alpha=0.8, label=label)
     ax.set_xlabel("inter-spike interval (ms)")
     ax.set_ylabel("count")
     return ax
 
 
 def hysteresis(voltage: Any, current: Any, ax: Any = None) -> Any:
-    """Current over voltage of the memristor, on a logarithmic scale. (T,) volt, (T,) ampere."""
+    """Current over voltage of the memristor, on a logarithmic scale, each way in its colour.
+
+    Parameters
+    ----------
+    voltage : (T,)
+        A sweep [V]; steps without change belong to the way before them.
+    current : (T,)
+        [A]; its magnitude is drawn, 1e-15 A at least.
+    """
+    voltage, current = np.asarray(voltage, float), np.maximum(np.abs(np.asarray(current, float)), 1e-15)
+    require(voltage.ndim == 1 and voltage.shape == current.shape, "current", f"have the shape of voltage {voltage.shape}", current.shape)
     ax = axes(ax)
-    ax.semilogy(np.asarray(voltage), np.maximum(np.abs(np.asarray(current)), 1e-15), lw=1.2, color=COLOURS[0])
+    moving = np.flatnonzero(np.diff(voltage))
+    turns = moving[1:][np.diff(np.sign(np.diff(voltage)[moving])) != 0]
+    cuts = [0, *turns, voltage.size - 1]
+    named = set()
+    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+        up = voltage[end] > voltage[start]
+        label = "rising" if up else "falling"
+        way = slice(start, end + 1)
+        ax.semilogy(voltage[way], current[way], lw=1.4, color=COLOURS[0 if up else 1], label=None if label in named else label)
+        named.add(label)
     ax.set_xlabel("voltage (V)")
     ax.set_ylabel("current (A)")
+    ax.legend(frameon=False, labelcolor=GREY, fontsize="small")
+    return ax
+
+
+def beside(x: Any, measured: Any, simulated: Any, ax: Any = None, tolerance: Any = None) -> Any:
+    """Simulation (line) beside measurement (points) at the same places.
+
+    Parameters
+    ----------
+    x, measured, simulated : (K,)
+        nan where there is nothing.
+    tolerance : (K,), optional
+        How well ``measured`` is known: error bars.
+    """
+    shapes = {np.shape(x), np.shape(measured), np.shape(simulated)}
+    require(len(shapes) == 1 and len(np.shape(x)) == 1, "x, measured, simulated", "have one shape (K,)", shapes)
+    ax = axes(ax)
+    ax.plot(x, simulated, "-", lw=1.6, color=COLOURS[0], label="simulated")
+    ax.errorbar(x, measured, tolerance, fmt="o", ms=5, color=COLOURS[1], capsize=2, label="measured")
+    ax.legend(frameon=False, labelcolor=GREY, fontsize="small")
     return ax
 
 
@@ -122,7 +173,7 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
 def energy_split(parts: Mapping[str, float], ax: Any = None) -> Any:
     """Bars of the energy [J] by element or phase."""
     ax = axes(ax)
-    ax.barh(list(parts), [value * 1e12 for value in parts.values()], color=COLOURS[: len(parts)])
+    ax.barh(list(parts), [value * 1e12 for value in parts.values()], color=[COLOURS[k % len(COLOURS)] for k in range(len(parts))])
     ax.invert_yaxis()
     ax.set_xlabel("energy (pJ)")
     return ax

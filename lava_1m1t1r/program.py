@@ -27,6 +27,7 @@ from .arithmetic import (
     STRETCH_BITS,
     field_law,
 )
+from .dynamics import State
 from .errors import InputError, require
 from .params import DeviceParams
 from .release import drop_curve
@@ -180,6 +181,15 @@ class StepParams:
     def v_max_count(self) -> int:
         """``v_in_max`` in counts of v_in (39322 for 1.2 V at v_unit = 1/8 V)."""
         return int(round(self.v_in_max / self.v_unit * (1 << INPUT_BITS)))
+
+    @property
+    def gate_lsb(self) -> float:
+        """One count of the gate [V]."""
+        return self.v_unit / (1 << (INPUT_BITS + GATE_EXTRA))
+
+    def in_units(self, filament: Any, residue: Any, gate: Any) -> State:
+        """States of the fixed-point step, in register counts of any shape, as shares of the gap and volt."""
+        return State(np.asarray(filament) / ONE, np.asarray(residue) / ONE, np.asarray(gate) * self.gate_lsb)
 
     def replace(self, **changes: Any) -> StepParams:
         """Return a copy with some fields changed."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import network
-from .arithmetic import ACT_SHIFT, GAIN_BITS, GATE_EXTRA, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, field_law
+from .arithmetic import ACT_SHIFT, GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, field_law
 from .errors import InputError, require
 from .program import PER_NEURON, FixedProgram, StepParams, decay
 from .reference import Traces
@@ -195,12 +195,11 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
     require(size in (None, neurons), "quantise.neurons", f"be the device's size ({size})", neurons)
     shares = params.shares()
     d = params.device
-    gate_lsb = params.v_unit / (1 << (INPUT_BITS + GATE_EXTRA))
     wanted = {
         "filament loss (gamma1 + beta)": (shares["filament_lost"], 1 / ONE, False),
         "residue loss (gamma2)": (shares["residue_lost"], 1 / ONE, False),
         "transfer (beta)": (shares["transfer"], None, True),
-        "gate loss (1 / (r_control c_gate)), half a substep": (shares["gate_lost"], gate_lsb, False),
+        "gate loss (1 / (r_control c_gate)), half a substep": (shares["gate_lost"], params.gate_lsb, False),
     }
     rates = [_rate(label, np.atleast_1d(lost), lsb, zero) for label, (lost, lsb, zero) in wanted.items()]
     program = None
@@ -212,10 +211,10 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
         neurons=neurons,
         scales={
             "filament and residue [gap]": 1 / ONE,
-            "gate [V]": gate_lsb,
+            "gate [V]": params.gate_lsb,
             "v_in [V]": params.v_unit / (1 << INPUT_BITS),
             "weight [V]": params.v_unit / (1 << ACT_SHIFT),
-            "v_th off by [V]": float(np.max(np.abs(program.v_th * gate_lsb - d.v_th))) if program else 0.0,
+            "v_th off by [V]": float(np.max(np.abs(program.v_th * params.gate_lsb - d.v_th))) if program else 0.0,
         },
         rates=tuple(rates),
         duplicates=_duplicates(params, program, neurons) if program else {},

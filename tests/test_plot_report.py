@@ -37,10 +37,28 @@ def test_states_histogram_confusion_energy_hysteresis():
     assert np.allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
     ax = plot.energy_split({"gate": 1e-12, "R_c": 2e-12})
     assert [patch.get_width() for patch in ax.patches] == pytest.approx([1, 2])
-    ax = plot.hysteresis([0, 1, 0], [0, 1e-6, 1e-9])
-    assert len(ax.lines[0].get_xdata()) == 3
+    assert len(plot.energy_split({str(k): 1.0 for k in range(9)}).patches) == 9
     with pytest.raises(InputError, match="confusion|counts"):
         plot.confusion(np.zeros((2, 3)))
+
+
+def test_hysteresis_gives_each_way_its_colour():
+    ax = plot.hysteresis([0, 0.5, 1, 1, 0.5, 0, 0.5], [0, 1e-9, 1e-6, 1e-6, -1e-6, 1e-9, 1e-9])
+    ways = [(line.get_xdata().tolist(), line.get_color()) for line in ax.lines]
+    assert [x for x, _ in ways] == [[0, 0.5, 1, 1], [1, 0.5, 0], [0, 0.5]]
+    assert ways[0][1] == ways[2][1] != ways[1][1]
+    assert min(line.get_ydata().min() for line in ax.lines) == 1e-15
+    assert len(ax.get_legend().get_texts()) == 2
+    with pytest.raises(InputError, match="shape of voltage"):
+        plot.hysteresis([0, 1], [0, 1, 2])
+
+
+def test_measurement_stands_beside_simulation():
+    ax = plot.beside([1, 2], [3, 4], [3.1, 4.2], tolerance=[0.1, 0.1])
+    assert ax.lines[0].get_ydata() == pytest.approx([3.1, 4.2])
+    assert ax.lines[1].get_ydata() == pytest.approx([3, 4])
+    with pytest.raises(InputError, match="one shape"):
+        plot.beside([1, 2], [3, 4], [3])
 
 
 def test_report_escapes_and_stands_alone(tmp_path):

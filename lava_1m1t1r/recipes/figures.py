@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .. import plot
-from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..program import StepParams
 
 
@@ -38,16 +37,11 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
 
     hidden = result.layers[0]
     busiest = np.argsort(-hidden.spikes[utterance].sum(0), kind="stable")[:count]
-    volt = step.v_unit / (1 << (INPUT_BITS + GATE_EXTRA))
     time = np.arange(hidden.spikes.shape[1]) * step.dt
     figure, axes = plt.subplots(count, 1, figsize=(9, 2.2 * count), sharex=True, constrained_layout=True, squeeze=False)
     for ax, n in zip(axes[:, 0], busiest, strict=True):
-        states = {name: hidden.states[name][utterance][:, n] for name in ("filament", "residue", "v_gate")}
-        shown = {
-            "filament": states["filament"] / ONE,
-            "residue": states["residue"] / ONE,
-            "gate (V)": states["v_gate"] * volt,
-        }
+        states = step.in_units(*(hidden.states[name][utterance][:, n] for name in ("filament", "residue", "v_gate")))
+        shown = {"filament": states.filament, "residue": states.residue, "gate (V)": states.gate}
         plot.states(time, shown, ax)
         for t in np.flatnonzero(hidden.spikes[utterance][:, n]):
             ax.axvline(time[t] * 1e3, color=plot.GREY, lw=0.6, ls=":")

@@ -1,0 +1,80 @@
+"""Every notebook in ``tutorials/`` runs from top to bottom in an empty folder without a network, and is stored without outputs."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="the notebooks need nbclient (extra dev)")
+pytest.importorskip("nbclient", reason="the notebooks need nbclient (extra dev)")
+pytest.importorskip("ipykernel", reason="the notebooks need ipykernel (extra dev)")
+pytest.importorskip("matplotlib", reason="the notebooks need matplotlib (extra report)")
+from nbclient import NotebookClient  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
+CELL_LIMIT = 150  # s
+OPTIONAL = re.compile(r"^\s*(?:from|import) (lava\.lib\.dl|lava|torch|nir|tonic)\b", re.M)
+NO_NETWORK = """
+import socket
+
+_connect = socket.socket.connect
+
+def connect(self, address):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and str(address[0]) not in ("127.0.0.1", "::1", "localhost"):
+        raise OSError(f"the tutorials must not need a network, but one asked for {address}")
+    return _connect(self, address)
+
+socket.socket.connect = connect
+"""
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def sources(notebook, kind):
+    return [cell.source for cell in notebook.cells if cell.cell_type == kind]
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+    assert len({path.name[:2] for path in NOTEBOOKS}) == len(NOTEBOOKS), "two notebooks share a number"
+
+
+@each
+def test_a_notebook_is_stored_without_outputs(path):
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    nbformat.validate(stored)
+    assert stored["metadata"]["kernelspec"]["name"] == "python3"
+    code = [cell for cell in stored["cells"] if cell["cell_type"] == "code"]
+    assert code
+    for cell in code:
+        assert cell["outputs"] == [] and cell["execution_count"] is None, "clear all outputs before saving"
+
+
+@each
+def test_a_notebook_says_what_you_will_be_able_to_do_and_what_to_try_next(path):
+    text = sources(nbformat.read(path, 4), "markdown")
+    assert "you will be able to" in text[0].lower()
+    assert "next" in text[-1].lower().splitlines()[0]
+
+
+@pytest.mark.timeout(300)
+@each
+def test_a_notebook_runs(path, tmp_path, monkeypatch):
+    notebook = nbformat.read(path, 4)
+    for package in set(OPTIONAL.findall("\n".join(sources(notebook, "code")))):
+        pytest.importorskip(package, reason=f"{path.name} needs {package}")
+    offline, work = tmp_path / "offline", tmp_path / "work"
+    work.mkdir()
+    offline.mkdir()
+    (offline / "sitecustomize.py").write_text(NO_NETWORK)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(offline), str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+    for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    client = NotebookClient(notebook, timeout=CELL_LIMIT, kernel_name="python3", resources={"metadata": {"path": str(work)}})
+    client.execute()
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in shown if output.output_type == "error"]
+    assert [output for output in shown if "image/png" in output.get("data", {})], "a tutorial shows a figure"
