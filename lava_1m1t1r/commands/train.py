@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         patience=args.patience,
     )
+    if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
+        return 0
     net.eval()
     net.export(out / "network.net")
     result, _ = evaluate(out / "network.net", data.frames_of(split.test, task))

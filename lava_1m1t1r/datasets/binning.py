@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +30,15 @@ class BinnedEvents(NamedTuple):
     shape: tuple[int, int, int]
     """(B, T, C) of the dense array that this stands for."""
 
-    def dense(self) -> np.ndarray:
-        """Return the same as :func:`frames`: (B, T, C) uint8."""
-        out = np.zeros(self.shape, np.uint8)
-        rows = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
-        out.reshape(-1, self.shape[2])[rows, self.channel] = self.count
+    def dense(self, utterances: Sequence[int] | None = None) -> np.ndarray:
+        """Return the same as :func:`frames`: (B, T, C) uint8, or those of the utterances with these numbers, in that order."""
+        size, steps, channels = self.shape
+        utterances = np.arange(size) if utterances is None else np.asarray(utterances, np.int64)
+        out = np.zeros((len(utterances), steps, channels), np.uint8)
+        for frame, i in zip(out, utterances, strict=True):
+            bounds = self.indptr[i * steps : (i + 1) * steps + 1]
+            cells = slice(bounds[0], bounds[-1])
+            frame[np.repeat(np.arange(steps), np.diff(bounds)), self.channel[cells]] = self.count[cells]
         return out
 
 

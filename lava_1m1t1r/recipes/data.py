@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,9 @@ class Frames:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def dense(self) -> np.ndarray:
-        """(B, T, C) uint8."""
-        return self.binned.dense()
+    def dense(self, utterances: Sequence[int] | None = None) -> np.ndarray:
+        """(B, T, C) uint8, of all utterances or of those with these numbers."""
+        return self.binned.dense(utterances)
 
 
 def frames_of(events: EventSet, task: Task) -> Frames:

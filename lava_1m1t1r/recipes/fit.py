@@ -23,21 +23,27 @@ except ImportError as error:
 
 
 class FrameSet(Dataset):
-    """Frames by utterance; a batch is (B, T, C) uint8 and labels."""
+    """Utterances kept as events: only the batch at hand is dense, (B, T, C) uint8 beside its labels."""
 
     def __init__(self, frames: Frames) -> None:
-        self.x = frames.dense()
-        self.y = torch.from_numpy(np.asarray(frames.labels))
+        self.frames = frames
+        self.labels = torch.from_numpy(np.asarray(frames.labels))
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, torch.Tensor]:
-        return self.x[index], self.y[index]
+    def __getitems__(self, index: list[int]) -> tuple[np.ndarray, torch.Tensor]:
+        return self.frames.dense(index), self.labels[index]
 
 
-def _collate(batch: list) -> tuple[np.ndarray, torch.Tensor]:
-    return np.stack([x for x, _ in batch]), torch.stack([y for _, y in batch])
+def _as_it_is(batch: tuple) -> tuple:
+    return batch
+
+
+def processes() -> tuple[int, int, int]:
+    """Of a run under ``torchrun``: this process's number, how many there are, how many of them on this machine; (0, 1, 1) otherwise."""
+    rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    return rank, world, int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
 
 
 def scores(output: torch.Tensor) -> torch.Tensor:
@@ -68,13 +74,14 @@ class Learner(L.LightningModule):
         logits = scores(self.network(x))
         loss = torch.nn.functional.cross_entropy(logits, y)
         self.log("loss", loss, prog_bar=True)
-        self.log("train_accuracy", (logits.argmax(1) == y).float().mean(), prog_bar=True, on_step=False, on_epoch=True)
+        right = (logits.argmax(1) == y).float()
+        self.log("train_accuracy", right.mean(), prog_bar=True, on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
 
     def validation_step(self, batch: tuple, _index: int) -> None:
         x, y = batch
         right = (scores(self.network(x)).argmax(1) == y).float()
-        self.log("accuracy", right.mean(), prog_bar=True, batch_size=len(y))
+        self.log("accuracy", right.mean(), prog_bar=True, batch_size=len(y), sync_dist=processes()[1] > 1)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
@@ -96,6 +103,9 @@ def fit(
 ) -> Path:
     """Train in place; return the path of the last checkpoint.
 
+    Under ``torchrun`` every process takes its share of each epoch's utterances (Lightning's DistributedSampler) and of ``batch`` each;
+    gradients are averaged, so that all have the same parameters, and the first process writes the checkpoints.
+
     Parameters
     ----------
     network : torch.nn.Module
@@ -114,10 +124,10 @@ def fit(
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     folder = Path(folder)
     L.seed_everything(task.seed, verbose=False)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    _, world, local = processes()
     batches = -(-len(train) // (task.batch * world))
-    loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_collate)
-    watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_collate)
+    loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
+    watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     callbacks: list[Any] = [L.pytorch.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_last=True, save_top_k=0)]
     if patience is not None:
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
@@ -129,7 +139,8 @@ def fit(
         trainer = L.Trainer(
             max_epochs=task.epochs,
             accelerator="auto",
-            devices=world if world > 1 else 1,
+            devices=local,
+            num_nodes=world // local,
             strategy="ddp" if world > 1 else "auto",
             logger=False,
             callbacks=callbacks,

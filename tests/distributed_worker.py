@@ -1,0 +1,54 @@
+"""Run by torchrun in test_train_distributed: trains through the command line, and notes what this process did.
+
+Arguments: a file in SHD's format, a folder for results.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from lava_1m1t1r import cli
+from lava_1m1t1r.recipes import fit, network
+
+DATA, OUT = sys.argv[1], Path(sys.argv[2])
+RANK = int(os.environ["RANK"])
+seen, made = [], []
+
+
+class Watched(fit.FrameSet):
+    def __getitems__(self, index):
+        seen.extend(index)
+        return super().__getitems__(index)
+
+
+def after_an_epoch(learner):
+    learner.trainer.should_stop = True
+
+
+def kept(build):
+    def make(task):
+        made.append(build(task))
+        return made[-1]
+
+    return make
+
+
+def train(folder, *more):
+    seen.clear()
+    options = ["--data", DATA, "--epochs", "2", "--hidden", "8", "--batch", "4", "--no-augmentation", "-o", str(OUT / folder), *more]
+    code = cli.main(["train", *options])
+    parameters = torch.cat([p.detach().reshape(-1) for p in made[-1].parameters()]).tolist()
+    return {"code": code, "seen": list(seen), "parameters": parameters}
+
+
+torch.set_num_threads(1)
+fit.FrameSet, network.m1t1r = Watched, kept(network.m1t1r)
+report = {"whole": train("whole")}
+fit.Learner.on_train_epoch_end = after_an_epoch
+report["first"] = train("stopped")
+del fit.Learner.on_train_epoch_end
+report["resumed"] = train("stopped", "--resume")
+(OUT / f"rank{RANK}.json").write_text(json.dumps(report))

@@ -1,0 +1,69 @@
+"""Two processes under torchrun: each its share of the utterances, the same parameters, one writer, and a run that goes on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+pytest.importorskip("lightning", reason="needs lightning")
+
+from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
+
+TRAINING, HELD_OUT = 18, 4
+
+
+def tiny_file(path):
+    """Two classes of two ramps over the channels; the last speaker is the test set."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(TRAINING + HELD_OUT) % 2
+    spikes = []
+    for label in labels:
+        times = np.sort(rng.uniform(0, 0.2, 120)).astype(np.float32)
+        ramp = times / 0.2 if label else 1 - times / 0.2
+        spikes.append((times, np.clip(ramp * 699 + rng.normal(0, 20, 120), 0, 699).astype(np.uint16)))
+    speakers = [0] * TRAINING + [1] * HELD_OUT
+    write_shd(path, EventSet.from_utterances(spikes, labels, speakers, keys=("up", "down")))
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distributed")
+    tiny_file(folder / "tiny.h5")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(Path(__file__).with_name("distributed_worker.py")), str(folder / "tiny.h5"), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder, [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.timeout(600)
+def test_each_process_takes_its_share_of_every_epoch(reports):
+    _, ranks = reports
+    for run, epochs in (("whole", 2), ("first", 1), ("resumed", 1)):
+        shares = [np.reshape(rank[run]["seen"], (epochs, TRAINING // 2)) for rank in ranks]
+        for epoch in np.concatenate(shares, axis=1):
+            assert sorted(epoch) == list(range(TRAINING))
+    assert not np.array_equal(*np.reshape(ranks[0]["whole"]["seen"], (2, -1)))
+
+
+@pytest.mark.timeout(600)
+def test_parameters_are_the_same_in_both_and_after_a_resumed_run(reports):
+    _, ranks = reports
+    for run in ("whole", "first", "resumed"):
+        assert ranks[0][run]["parameters"] == ranks[1][run]["parameters"]
+    assert ranks[0]["first"]["parameters"] != ranks[0]["whole"]["parameters"]
+    assert ranks[0]["resumed"]["parameters"] == ranks[0]["whole"]["parameters"]
+
+
+@pytest.mark.timeout(600)
+def test_the_first_process_writes_the_results(reports):
+    folder, ranks = reports
+    assert [rank[run]["code"] for rank in ranks for run in ("whole", "first", "resumed")] == [0] * 6
+    assert {p.name for p in (folder / "whole").iterdir()} == {"last.ckpt", "network.net", "results.json"}
+    assert (folder / "whole" / "network.net").read_bytes() == (folder / "stopped" / "network.net").read_bytes()
