@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from numbers import Real
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+_LARGEST = 1.7976931348623157e308
 
 
 class InputError(ValueError):
@@ -46,3 +53,47 @@ def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]'."
     )
+
+
+def number(
+    value: Any, field: str, *, above: float | None = None, least: float | None = None, most: float | None = None, cure: str = ""
+) -> float:
+    """Return a finite real number as a float; an InputError says what it must be.
+
+    Parameters
+    ----------
+    above, least, most : float, optional
+        Bounds: > above, >= least, <= most.
+    """
+    bounds = [f"{sign} {bound:g}" for sign, bound in ((">", above), (">=", least), ("<=", most)) if bound is not None]
+    good = isinstance(value, Real) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST  # nan compares false
+    good = good and (above is None or value > above) and (least is None or value >= least) and (most is None or value <= most)
+    require(good, field, " and ".join(["be a finite number", *bounds]), value, cure)
+    return float(value)
+
+
+def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure: str = "") -> int:
+    """Return a whole number (of type int, or a float without fraction) as an int; an InputError says what it must be."""
+    good = isinstance(value, Real) and not isinstance(value, bool) and least <= value <= most and int(value) == value
+    require(good, field, f"be a whole number from {least} to {most}" if most < 2**63 - 1 else f"be a whole number >= {least}", value, cure)
+    return int(value)
+
+
+def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "(N,)") -> np.ndarray:
+    """Return finite real numbers as a float64 array with one of ``dims`` dimensions, called ``shape`` in the text of an InputError."""
+    try:
+        array = np.asarray(value)
+        array = array.astype(np.float64) if array.dtype.kind in "iuf" else None
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    require(array is not None, field, f"hold real numbers, {shape}", value)
+    require(array.ndim in dims and array.size > 0, field, f"have the shape {shape} and not be empty", array.shape)
+    require(np.all(np.isfinite(array)), field, "be finite", array)
+    return array
+
+
+def path_of(value: Any, field: str = "path") -> Path:
+    """Return a path that a file system can hold as a Path; an InputError says what it must be."""
+    good = isinstance(value, (str, os.PathLike)) and 0 < len(os.fspath(value)) < 4096 and "\0" not in str(value)
+    require(good, field, "be a path", value)
+    return Path(value)

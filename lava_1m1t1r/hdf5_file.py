@@ -11,13 +11,12 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import hdf5_heap
-from .errors import FormatError, InputError, require
+from .errors import FormatError, InputError, path_of, require
 
 LEAST_ALLOWED = 1 << 26
 """Bytes that all datasets of a file may claim together whatever the size of the file; above, a multiple of it counts."""
@@ -41,7 +40,7 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     """
     import h5py
 
-    path = Path(path)
+    path = path_of(path)
     require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
     with open(path, "rb") as file:
         first = file.read(8)

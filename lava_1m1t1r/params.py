@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import require
+from .errors import number, require, whole
 
 _POSITIVE = "be > 0 and finite"
 _NOT_NEGATIVE = "be >= 0 and finite"
+MOST_DEVICES = 10_000_000
+"""That are drawn at once."""
 
 
 def _value(default: float, rule: str = _POSITIVE, unit: str = "1") -> Any:
@@ -129,7 +131,7 @@ class DeviceParams:
         All rates are divided by ``time``, and both RC constants (filament to gate, gate to ground) are multiplied by it through
         the gate capacitance: the trajectory is the same, stretched. A network on bins of 10 ms assumes a device made for them.
         """
-        require(np.isscalar(time) and np.isfinite(time) and time > 0, "scaled.time", _POSITIVE, time)
+        time = number(time, "scaled.time", above=0.0)
         return dataclasses.replace(
             self,
             mu=self.mu / time,
@@ -158,9 +160,9 @@ class DeviceParams:
         DeviceParams
             Arrays of shape (n,) in the fields that vary, and in ``mu`` always.
         """
-        require(int(n) == n and n > 0, "spread.n", "be a whole number > 0", n)
+        n, seed = whole(n, "spread.n", least=1, most=MOST_DEVICES), whole(seed, "spread.seed")
         names = [f.name.removesuffix("_dtod") for f in dataclasses.fields(self) if f.name.endswith("_dtod")]
-        draws = np.array([np.random.default_rng([int(seed), i]).standard_normal(len(names)) for i in range(int(n))])
+        draws = np.array([np.random.default_rng([seed, i]).standard_normal(len(names)) for i in range(n)])
         changes = {}
         for name, draw in zip(names, draws.T, strict=True):
             width = getattr(self, f"{name}_dtod")
@@ -171,6 +173,8 @@ class DeviceParams:
 
     def take(self, n: int | slice) -> DeviceParams:
         """Return device ``n`` alone, or the devices of a slice: every array field reduced to these values."""
+        if not isinstance(n, slice):
+            n = whole(n, "take.n", least=-(self.size or 1), most=(self.size or 1) - 1)
         changes = {}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)

@@ -28,7 +28,7 @@ from .arithmetic import (
     field_law,
 )
 from .dynamics import State
-from .errors import InputError, require
+from .errors import InputError, number, require, whole
 from .params import DeviceParams
 from .release import drop_curve
 
@@ -125,13 +125,8 @@ class StepParams:
     def __post_init__(self) -> None:
         require(isinstance(self.device, DeviceParams), "StepParams.device", "be a DeviceParams", self.device)
         for name, unit in (("dt", "s"), ("v_unit", "V"), ("v_in_max", "V")):
-            value = getattr(self, name)
-            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-            require(number and np.isfinite(value) and value > 0, f"StepParams.{name} [{unit}]", "be a number > 0", value)
-            object.__setattr__(self, name, float(value))
-        whole = isinstance(self.substeps, (int, np.integer)) and not isinstance(self.substeps, bool)
-        require(whole and 1 <= self.substeps <= 64, "StepParams.substeps", "be a whole number from 1 to 64", self.substeps)
-        object.__setattr__(self, "substeps", int(self.substeps))
+            object.__setattr__(self, name, number(getattr(self, name), f"StepParams.{name} [{unit}]", above=0.0))
+        object.__setattr__(self, "substeps", whole(self.substeps, "StepParams.substeps", least=1, most=64))
         require(
             self.v_max_count << GATE_EXTRA < 1 << 23,
             "StepParams.v_in_max",
@@ -291,7 +286,7 @@ class StepParams:
         return program._replace(**{name: getattr(program, name).astype(np.int32) for name in PER_NEURON})
 
     def _neurons(self, size: int) -> Any:
-        own = self.device.size
+        size, own = whole(size, "size of the layer", least=1, most=1 << 24), self.device.size
         require(
             own is None or own == size,
             "DeviceParams",

@@ -34,7 +34,7 @@ SECONDS = 10.0
 """Longest time of a processor for one input, making it included; twenty times as long on the clock."""
 KINDS = ("net", "shd", "wav", "measurements", "recordings", "requests")
 SUFFIX = {"net": ".net", "shd": ".h5", "wav": ".wav", "measurements": ".csv", "recordings": ".csv", "requests": ".json"}
-SHARE = {"net": 0.36, "shd": 0.3, "wav": 0.16, "measurements": 0.06, "recordings": 0.06, "requests": 0.06}
+SHARE = {"net": 0.22, "shd": 0.3, "wav": 0.18, "measurements": 0.1, "recordings": 0.1, "requests": 0.1}
 
 
 # ------------------------------------------------------------------------------------------------- valid files to start from
@@ -193,7 +193,7 @@ def _exchange(rng, file, names: list[str]) -> None:
     if what == 6:
         file[f"{name}/more" if isinstance(file[name], h5py.Group) else f"{name}_more"] = _value(rng)
         return
-    if what == 7 and isinstance(file[name], h5py.Dataset) and file[name].size and file[name].dtype.kind in "iuf":
+    if what == 7 and isinstance(file[name], h5py.Dataset) and 0 < file[name].size < 1 << 20 and file[name].dtype.kind in "iuf":
         values = np.array(file[name][()])
         values.reshape(-1)[rng.integers(values.size)] = rng.choice([-1, 0, 1, 127, 255])
         file[name][()] = values

@@ -120,5 +120,5 @@ def test_stimuli_compose():
     np.testing.assert_array_equal(stimulus.sampled(s.sampled(1e-3), 1e-3).volts, [1, 0, 1, 0])
     with pytest.raises(InputError, match="duty"):
         stimulus.pulses(1.0, 1e-3, 1.5, 1.0)
-    with pytest.raises(InputError, match="durations"):
+    with pytest.raises(InputError, match="duration"):
         stimulus.constant(1.0, 0.0)

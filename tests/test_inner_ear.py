@@ -217,8 +217,8 @@ def test_any_number_of_workers_gives_the_same_spikes():
         (np.ones(9000), 16_000, "not be silent"),
         (np.ones(900), 16_000, r"last 0.06 to 20.0 s; got '0.056 s'"),
         (np.ones(400_000), 16_000, "last 0.06 to 20.0 s"),
-        (np.ones(9000), 0, "rate must be an integer"),
-        (np.ones(9000), 16_000.5, "rate must be an integer"),
+        (np.ones(9000), 0, "rate must be a whole number"),
+        (np.ones(9000), 16_000.5, "rate must be a whole number"),
         (np.ones(9000, complex), 16_000, "integers or floats"),
     ],
 )

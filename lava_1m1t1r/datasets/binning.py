@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from lava_1m1t1r.datasets.events import EventSet
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import number, require, whole
 
 _EDGE = 1e-4
 """Share of a bin by which a spike before a bin's edge counts as on it, or times k * dt stored in float32 would fall one
 bin early about every second time."""
 _BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
+_MOST_CELLS = 1 << 36  # of frames
+_MOST_STEPS = 1 << 24  # of an utterance
 _CROP_WARNING = 0.05  # share of cropped spikes from which a warning is worth its noise
 
 
@@ -95,6 +97,7 @@ def binned_events(
 
 def cropped_share(events: EventSet, duration: float) -> float:
     """Share of all spikes at or after ``duration`` seconds: what frames of that length leave out."""
+    duration = number(duration, "duration [s]")
     return float(np.mean(events.times >= duration)) if len(events.times) else 0.0
 
 
@@ -105,7 +108,7 @@ def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) 
     step = np.floor(events.times[spikes].astype(np.float64) / dt + _EDGE).astype(np.int64)
     group = events.units[spikes].astype(np.int64) * channels // events.n_channels
     row = np.repeat(np.arange(b), np.diff(events.offsets[start : start + b + 1]))
-    inside = step < n_steps
+    inside = (step >= 0) & (step < n_steps)
     cell = ((row * n_steps + step) * channels + group)[inside]
     if limit == 1:
         out[...] = 0
@@ -116,20 +119,18 @@ def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) 
 
 
 def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | None, clip: int | None) -> tuple[int, int, int]:
-    require(np.isfinite(dt) and dt > 0, "dt", "be > 0 s", dt, "Usual bin widths are 1e-3 to 1e-2 s.")
+    require(isinstance(events, EventSet), "events", "be an EventSet", events, "Read it with datasets.read_shd, or make SpokenDigits.")
+    dt = number(dt, "dt [s]", above=0.0, cure="Usual bin widths are 1e-3 to 1e-2 s.")
     if n_steps is None:
         n_steps = int(np.floor(float(events.durations.max(initial=0.0)) / dt + _EDGE)) + 1
-    require(int(n_steps) == n_steps and n_steps > 0, "n_steps", "be a whole number > 0", n_steps)
-    channels = events.n_channels if channels is None else channels
-    require(
-        int(channels) == channels and 0 < channels <= events.n_channels,
-        "channels",
-        f"lie in 1..{events.n_channels}, the channels of the data",
-        channels,
-    )
-    require(clip is None or 1 <= clip <= 255, "clip", "lie in 1..255, or be None for counts", clip)
+    n_steps = whole(n_steps, "n_steps", least=1, most=_MOST_STEPS, cure="A wider bin needs fewer.")
+    most = events.n_channels
+    channels = most if channels is None else whole(channels, "channels", least=1, most=most, cure="The data have no more.")
+    clip = 255 if clip is None else whole(clip, "clip", least=1, most=255, cure="None counts.")
+    cells = len(events) * n_steps * channels
+    require(cells <= _MOST_CELLS, "n_steps", f"make at most {_MOST_CELLS} cells of utterances, steps and channels", n_steps, "Widen dt.")
     share = cropped_share(events, n_steps * dt)
     if share > _CROP_WARNING:
         text = f"{share:.1%} of the spikes lie beyond n_steps * dt = {n_steps * dt:g} s and are cropped."
         warnings.warn(text, stacklevel=3)
-    return int(n_steps), int(channels), 255 if clip is None else int(clip)
+    return n_steps, channels, clip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import require, whole
 
 N_CHANNELS = 700
 """Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
@@ -78,9 +78,7 @@ class EventSet:
             ("labels", np.int64),
             ("speakers", np.int64),
         ):
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
-            require(array.ndim == 1, f"EventSet.{name}", "be one-dimensional", array.shape)
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, _column(getattr(self, name), f"EventSet.{name}", dtype))
         offsets = self.offsets
         require(
             len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(self.times) and np.all(np.diff(offsets) >= 0),
@@ -89,6 +87,14 @@ class EventSet:
             offsets,
         )
         require(len(self.units) == len(self.times), "EventSet.units", f"hold {len(self.times)} spikes", len(self.units))
+        channels = whole(self.n_channels, "EventSet.n_channels", least=1, most=1 << 16)
+        highest = int(self.units.max(initial=0))
+        require(highest < channels, "EventSet.units", f"lie in 0..{channels - 1}", highest, "Give n_channels if there are more.")
+        for name in ("keys", "speaker_names"):
+            texts = getattr(self, name)
+            named = isinstance(texts, (tuple, list)) and all(isinstance(t, str) for t in texts)
+            require(named, f"EventSet.{name}", "be a tuple of names", texts)
+            object.__setattr__(self, name, tuple(texts))
         for name in ("labels", "speakers"):
             size = len(getattr(self, name))
             require(size == len(self), f"EventSet.{name}", f"hold one entry an utterance ({len(self)})", size)
@@ -102,13 +108,17 @@ class EventSet:
         **more,
     ) -> EventSet:
         """Join ``(times, units)`` pairs, one an utterance; ``more`` are further fields (``keys``, ``n_channels``)."""
+        paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
+        paired = paired and all(isinstance(pair, (tuple, list)) and np.ndim(pair[0]) == np.ndim(pair[1]) == 1 for pair in spikes)
+        require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
+        require(np.ndim(labels) == 1, "from_utterances.labels", "be a list, one label an utterance", labels)
         sizes = [len(times) for times, _ in spikes]
         return cls(
             times=np.concatenate([t for t, _ in spikes]) if spikes else np.zeros(0, np.float32),
             units=np.concatenate([u for _, u in spikes]) if spikes else np.zeros(0, np.uint16),
             offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
-            labels=np.asarray(labels, np.int64),
-            speakers=np.full(len(labels), -1) if speakers is None else np.asarray(speakers, np.int64),
+            labels=labels,
+            speakers=np.full(len(labels), -1) if speakers is None else speakers,
             **more,
         )
 
@@ -207,3 +217,20 @@ def _as_index(index: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
     inside = index.size == 0 or (index.min() >= -size and index.max() < size)
     require(inside, "index", f"lie within {size} utterances", index)
     return index
+
+
+def _column(values: object, field: str, dtype: type) -> np.ndarray:
+    """(N,) of ``dtype``; an error where a value would change."""
+    try:
+        raw = np.asarray(values)
+    except ValueError:  # rows of unequal length
+        raw = np.zeros((0, 0))
+    require(raw.ndim == 1, field, "be one-dimensional", raw.shape)
+    require(raw.size == 0 or raw.dtype.kind in "iuf", field, "hold numbers", raw)
+    if raw.dtype.kind == "f" and np.issubdtype(dtype, np.integer):
+        require(np.all(np.isfinite(raw)) and np.all(raw == np.rint(raw)), field, "hold whole numbers", raw)
+    if np.issubdtype(dtype, np.integer) and raw.size:
+        limits = np.iinfo(dtype)
+        inside = raw.min() >= limits.min and raw.max() <= limits.max
+        require(inside, field, f"lie in {limits.min}..{limits.max}", (raw.min(), raw.max()))
+    return np.ascontiguousarray(raw, dtype=dtype)

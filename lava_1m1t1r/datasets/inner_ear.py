@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lava_1m1t1r.datasets.events import N_CHANNELS
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import number, require, whole
 
 RATE = 48_000
 """Sampling rate of the model [Hz]; audio at any other rate is resampled to it."""
@@ -57,12 +57,10 @@ class InnerEar:
     """Raised-cosine ramp at both ends [s]."""
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.seed, (int, np.integer)) and self.seed >= 0
-        require(whole, "InnerEar.seed", "be an integer >= 0", self.seed)
-        require(2 <= self.n_channels <= 4096, "InnerEar.n_channels", "lie in 2..4096", self.n_channels)
-        require(0 < self.level < np.inf, "InnerEar.level", "be > 0", self.level)
-        fits = 0 <= self.ramp <= MIN_DURATION / 2
-        require(fits, "InnerEar.ramp", f"lie in 0..{MIN_DURATION / 2} s", self.ramp)
+        for name, least, most in (("seed", 0, 2**63 - 1), ("n_channels", 2, 4096)):
+            object.__setattr__(self, name, whole(getattr(self, name), f"InnerEar.{name}", least=least, most=most))
+        object.__setattr__(self, "level", number(self.level, "InnerEar.level", above=0.0, most=1e6))
+        object.__setattr__(self, "ramp", number(self.ramp, "InnerEar.ramp", least=0.0, most=MIN_DURATION / 2))
 
     def __call__(self, audio: np.ndarray, rate: int, index: int = 0) -> Spikes:
         """Encode one utterance.
@@ -79,7 +77,7 @@ class InnerEar:
         from lava_1m1t1r.datasets.membrane import membrane_motion
         from lava_1m1t1r.datasets.nerve import nerve_spikes
 
-        signal = self.prepare(audio, rate)
+        signal, index = self.prepare(audio, rate), whole(index, "index")
         streams = np.random.SeedSequence([self.seed, index]).generate_state(self.n_channels, np.uint64)
         samples, channels, start = [], [], 0
         for motion in membrane_motion(signal, RATE, self.n_channels, block=64):
@@ -125,6 +123,10 @@ class InnerEar:
         from joblib import Parallel, delayed
         from tqdm import tqdm
 
+        n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
+        require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
+        first_index = whole(first_index, "first_index")
+        require(isinstance(utterances, Iterable), "utterances", "be (audio, rate) pairs", utterances)
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
         which = count() if indices is None else indices
@@ -135,9 +137,11 @@ class InnerEar:
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
-    whole = isinstance(rate, (int, np.integer)) or (isinstance(rate, float) and rate.is_integer())
-    require(whole and MIN_RATE <= rate <= MAX_RATE, "rate", f"be an integer in {MIN_RATE}..{MAX_RATE} Hz", rate)
-    audio = np.asarray(audio)
+    rate = whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
+    try:
+        audio = np.asarray(audio)
+    except ValueError:  # rows of unequal length
+        audio = np.zeros((0, 0))
     mono = "Average the channels, or choose one."
     require(audio.ndim == 1, "audio", "be mono, of shape (N,)", audio.shape, mono)
     require(audio.dtype.kind in "iuf", "audio", "hold integers or floats", str(audio.dtype))

@@ -13,7 +13,7 @@ import numpy as np
 
 from lava_1m1t1r import hdf5_file, hdf5_heap
 from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet
-from lava_1m1t1r.errors import FormatError, require
+from lava_1m1t1r.errors import FormatError, path_of, require
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"
@@ -44,7 +44,7 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
     FormatError
         When the file is absent, is not HDF5, is cut short, or breaks the layout; the text names file and key.
     """
-    path = Path(path)
+    path = path_of(path)
     from h5py import check_vlen_dtype
 
     _check_counts(n_channels, n_classes)
@@ -102,8 +102,16 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     """
     import h5py
 
-    path = Path(path)
+    require(isinstance(events, EventSet), "events", "be an EventSet", events)
+    path = path_of(path)
     require(path.parent.is_dir(), "folder", "exist", str(path.parent), "Create it first.")
+    texts = meta is None or all(isinstance(k, str) and isinstance(v, str) and "/" not in k for k, v in meta.items())
+    require(texts, "meta", "be texts by name", meta)
+    for name, most in (("labels", 2**16 - 1), ("speakers", 2**31 - 1)):
+        values = getattr(events, name)
+        least = 0 if name == "labels" else -(2**31)
+        fits = len(values) == 0 or (values.min() >= least and values.max() <= most)
+        require(fits, f"EventSet.{name}", f"lie in {least}..{most} to be stored", values)
     # float16 ends at 65504: anything above would come back as inf and be dropped by every reader
     limit = float(np.finfo(np.float16).max)
     good = len(events.times) == 0 or (np.all(events.times >= 0) and float(events.times.max()) <= limit)

@@ -19,7 +19,7 @@ from lava_1m1t1r.datasets.events import SHD_KEYS, EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
 from lava_1m1t1r.datasets.shd_file import read_shd, write_shd
 from lava_1m1t1r.datasets.speech import RATE, Request, require_synthesiser, synthesize, trimmed
-from lava_1m1t1r.errors import FormatError, require
+from lava_1m1t1r.errors import FormatError, path_of, require, whole
 
 CACHE_VARIABLE = "LAVA_1M1T1R_CACHE"
 """Environment variable that names the cache folder; ``~/.cache/lava_1m1t1r`` without it."""
@@ -81,12 +81,12 @@ def SpokenDigits(
         Classes take turns (0, 1, ..., 19, 0, ...), so that any part from the start is balanced.
     """
     n_per_class = (80 if train else 20) if n_per_class is None else n_per_class
-    require(int(n_per_class) == n_per_class and n_per_class > 0, "n_per_class", "be an integer > 0", n_per_class)
-    require(isinstance(seed, (int, np.integer)) and seed >= 0, "seed", "be an integer >= 0", seed)
+    n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62)
+    n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
     chosen = _chosen(classes)
-    recipe = _recipe(train, int(n_per_class), int(seed), chosen)
+    recipe = _recipe(train, n_per_class, seed, chosen)
     text = json.dumps(recipe, sort_keys=True)
-    folder = cache_folder() if root is None else Path(root)
+    folder = cache_folder() if root is None else path_of(root, "root")
     name = f"spoken_digits_{'train' if train else 'test'}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
     if (folder / name).is_file():
         try:
@@ -95,7 +95,7 @@ def SpokenDigits(
             warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
     require_synthesiser()
     folder.mkdir(parents=True, exist_ok=True)
-    events = _make(train, int(n_per_class), int(seed), chosen, n_jobs, progress)
+    events = _make(train, n_per_class, seed, chosen, n_jobs, progress)
     write_shd(folder / name, events, meta={"recipe": text})
     return read_shd(folder / name)  # times as float16 holds them, on the first call as on every other
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
-from lava_1m1t1r.errors import FormatError, InputError, require
+from lava_1m1t1r.errors import FormatError, InputError, path_of, require
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _LARGEST = 1 << 28  # bytes: far above any utterance that the inner ear takes
@@ -31,7 +31,7 @@ def read_wav(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     rate : int
         Sampling rate [Hz].
     """
-    path = Path(path)
+    path = path_of(path)
     require(path.is_file(), "file", "exist", str(path), "Check the path.", FormatError)
     size = path.stat().st_size
     require(size <= _LARGEST, str(path), f"be at most {_LARGEST} bytes", size, "Cut it into utterances.", FormatError)
@@ -88,11 +88,13 @@ def wav_folder(
     FormatError
         When a file is damaged or the list names none; every file is read and checked before the first is encoded.
     """
-    path = Path(path)
+    path = path_of(path)
+    require(speaker_of is None or callable(speaker_of), "speaker_of", "be a function of a file", speaker_of)
     require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
     require(path.is_dir() or path.is_file(), "path", "be a folder or a CSV file", str(path), "", FormatError)
     rows = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
     ear = InnerEar() if ear is None else ear
+    require(isinstance(ear, InnerEar), "ear", "be an InnerEar", ear)
     for file, _, _ in rows:
         audio, rate = read_wav(file)
         try:

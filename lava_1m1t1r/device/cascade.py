@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..errors import require
+from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
 from .simulate import RECORDED, simulate
@@ -71,8 +71,10 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     seed : int
         Of the noise; neuron k uses (seed, k).
     """
-    require(len(devices) >= 2, "cascade.devices", "hold at least two", len(devices))
-    drive = v_in.sampled(dt) if isinstance(v_in, Stimulus) else np.asarray(v_in, np.float64)
+    several = isinstance(devices, Sequence) and len(devices) >= 2 and all(isinstance(d, DeviceParams) and d.size is None for d in devices)
+    require(several, "cascade.devices", "hold at least two single devices", devices)
+    dt, seed = number(dt, "cascade.dt [s]", above=0.0), whole(seed, "cascade.seed")
+    drive = v_in.sampled(dt) if isinstance(v_in, Stimulus) else numbers(v_in, "cascade.v_in [V]", (1,), "(T,), or a Stimulus")
     require(drive.ndim == 1, "cascade.v_in", "be (T,)", drive.shape)
     record = (*RECORDED, "input_current")
     traces = [simulate(devices[0], drive, dt, seed, record)]

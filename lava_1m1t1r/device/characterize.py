@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import require
+from ..errors import number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
 from .cascade import cascade
 from .montecarlo import firing_probability
-from .simulate import simulate
+from .simulate import MOST_VOLTS, simulate
 
 NAMES = (
     "leaky integration",
@@ -96,6 +96,9 @@ def characterize(
         Show a bar.
     """
     require(isinstance(p, DeviceParams) and p.size is None, "characterize.p", "be one device", p, "Take one with p.take(n).")
+    trials, seed = whole(trials, "characterize.trials", least=1, most=10_000_000), whole(seed, "characterize.seed")
+    volt = None if volt is None else number(volt, "characterize.volt [V]", above=0.0, most=MOST_VOLTS)
+    width = None if width is None else number(width, "characterize.width [s]", above=0.0)
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
     width = width or 10.0 ** round(log10(0.005 / p.gamma2))
     volt = volt or _firing_voltage(quiet, width)

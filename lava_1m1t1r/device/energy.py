@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 
-from ..errors import InputError, require
+from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from . import stimulus
-from .simulate import simulate
+from .simulate import MOST_VOLTS, simulate
 
 _INPUT = ("memristor", "control resistor", "gate capacitor")
 
@@ -58,6 +58,9 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     InputError
         If the device does not fire within ``limit`` pulses.
     """
+    require(isinstance(p, DeviceParams) and p.size is None, "spike_energy.p", "be one device", p, "Take one with p.take(n).")
+    volt, limit = number(volt, "spike_energy.volt [V]", above=0.0, most=MOST_VOLTS), whole(limit, "spike_energy.limit", least=1, most=10**7)
+    width, gap = number(width, "spike_energy.width [s]", above=0.0), number(gap, "spike_energy.gap [s]", above=0.0)
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
     period = width + gap
     spikes = simulate(quiet, stimulus.train(volt, width, gap, limit), width, 0, "events").spike_times()
@@ -67,16 +70,16 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     before = stimulus.train(volt, width, gap, n) if n else None
 
     def after(piece: stimulus.Stimulus):
-        whole = before + piece if before else piece
-        return simulate(quiet, whole, width, 0, "events").energy_split()
+        together = before + piece if before else piece
+        return simulate(quiet, together, width, 0, "events").energy_split()
 
     # Ten time constants of the gate and of the output node: what is left then is below 1e-4 of the whole.
     recovery = 10.0 * max(p.r_control * p.c_gate, p.r_load * p.c_load)
     to_spike = after(stimulus.constant(volt, first - n * period))
-    whole = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
-    drawn = [sum(energies[element] for energies in split.values() for element in _INPUT) for split in (to_spike, whole)]
-    supply = sum(value for energies in whole.values() for element, value in energies.items() if element not in _INPUT)
-    return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd**2, whole)
+    complete = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
+    drawn = [sum(energies[element] for energies in split.values() for element in _INPUT) for split in (to_spike, complete)]
+    supply = sum(value for energies in complete.values() for element, value in energies.items() if element not in _INPUT)
+    return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd**2, complete)
 
 
 def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, width: float = 1e-3, gap: float = 1e-3) -> list[SpikeEnergy]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import require
+from ..errors import number, require, whole
 from ..params import DeviceParams
 from .measurement import Measurement, predicted
 
@@ -112,14 +112,18 @@ def fit(
     """
     from scipy.optimize import differential_evolution, least_squares
 
+    require(isinstance(p, DeviceParams) and p.size is None, "fit.p", "be one device", p, "Take one with p.take(n).")
+    listed = isinstance(measurements, Sequence) and measurements and all(isinstance(m, Measurement) for m in measurements)
+    require(listed, "fit.measurements", "hold at least one Measurement", measurements, "Read them with read_csv.")
+    named = isinstance(free, Sequence) and not isinstance(free, (str, bytes)) and free and len(set(map(repr, free))) == len(free)
+    require(named, "fit.free", "be different names of fields of DeviceParams", free)
     measurements, free = tuple(measurements), tuple(free)
-    require(measurements, "fit.measurements", "hold at least one", measurements)
-    require(span > 1, "fit.span", "be > 1", span)
+    span, rtol = number(span, "fit.span", above=1.0, most=1e6), number(rtol, "fit.rtol", above=0.0, most=0.1)
+    search, seed = whole(search, "fit.search", most=1_000_000), whole(seed, "fit.seed", most=2**32 - 1)
     names = [f.name for f in dataclasses.fields(p)]
     for name in free:
         require(name in names, "fit.free", "name fields of DeviceParams", name)
-        value = getattr(p, name)
-        require(np.isscalar(value) and 0 < value < np.inf, f"fit: start of {name}", "be a number > 0", value)
+        number(getattr(p, name), f"fit: start of {name}", above=0.0)
     start = np.log([getattr(p, name) for name in free])
     bounds = (start - np.log(span), start + np.log(span))
     bar = tqdm(desc="fit", unit=" evaluations", disable=not progress)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import require
-from ..params import DeviceParams
+from ..errors import numbers, require, whole
+from ..params import MOST_DEVICES, DeviceParams
 from .simulate import simulate
 from .stimulus import Stimulus
 from .trace import Trace
@@ -59,12 +59,14 @@ def monte_carlo(
     """
     from joblib import Parallel, delayed
 
-    require(p.size is None, "monte_carlo.p", "be one device", f"{p.size} devices")
-    require(int(n) == n and n > 0, "monte_carlo.n", "be a whole number > 0", n)
-    require(isinstance(v_in, Stimulus) or np.ndim(v_in) == 1, "monte_carlo.v_in", "be (T,) or a Stimulus", np.shape(v_in))
+    require(isinstance(p, DeviceParams) and p.size is None, "monte_carlo.p", "be one device", p, "Take one with p.take(n).")
+    n, seed = whole(n, "monte_carlo.n", least=1, most=MOST_DEVICES), whole(seed, "monte_carlo.seed")
+    workers = whole(workers, "monte_carlo.workers", least=-1, most=4096)
+    require(workers != 0, "monte_carlo.workers", "be a number of processes, or -1 for all cores", workers)
+    v_in = v_in if isinstance(v_in, Stimulus) else numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
     devices = p.spread(n, seed)
-    starts = range(0, int(n), BLOCK)
-    tasks = (delayed(_block)(devices, a, min(a + BLOCK, int(n)), v_in, dt, seed, record, options) for a in starts)
+    starts = range(0, n, BLOCK)
+    tasks = (delayed(_block)(devices, a, min(a + BLOCK, n), v_in, dt, seed, record, options) for a in starts)
     results = Parallel(n_jobs=workers, return_as="generator")(tasks)
     return list(tqdm(results, total=len(starts), desc="devices", unit="00", disable=None if progress else True))
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 from .cell import CELL, QUANTITIES
 from .constants import constants
 from .integrator import Control, integrate
 from .noise import streams
-from .stimulus import Stimulus, sampled
+from .stimulus import MOST_PIECES, Stimulus, sampled
 from .trace import Trace
 
 RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
 """What :func:`simulate` keeps unless told otherwise."""
+MOST_TIMES = 1e9
+"""Longest simulation, in time constants of the filament."""
+MOST_VOLTS = 1e3
+"""Largest input [V]: far above what any device survives."""
 
 
 def simulate(
@@ -70,27 +74,32 @@ def simulate(
         If an argument breaks its rule.
     """
     require(isinstance(p, DeviceParams), "simulate.p", "be DeviceParams", p, "Take one from lava_1m1t1r.presets.")
-    require(np.isscalar(dt) and np.isfinite(dt) and dt > 0, "simulate.dt [s]", "be > 0 and finite", dt)
-    require(0 < rtol <= 0.1, "simulate.rtol", "lie in (0, 0.1]", rtol)
-    require(max_step > 0, "simulate.max_step [s]", "be > 0", max_step)
+    dt, rtol = number(dt, "simulate.dt [s]", above=0.0), number(rtol, "simulate.rtol", least=1e-10, most=0.1)
+    max_step = inf if max_step == inf else number(max_step, "simulate.max_step [s]", above=0.0)
+    first = whole(first, "simulate.first")
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole(seed, "simulate.seed")
     dense = not isinstance(v_in, Stimulus)
     if dense:
-        v_in = np.asarray(v_in, np.float64)
-        require(v_in.ndim in (1, 2) and v_in.size > 0, "simulate.v_in", "be (T,) or (T, N), or a Stimulus", v_in.shape)
-        require(np.all(np.isfinite(v_in)), "simulate.v_in [V]", "be finite", v_in)
+        v_in = numbers(v_in, "simulate.v_in [V]", (1, 2), "(T,) or (T, N), or a Stimulus")
         count = len(v_in)
         stimulus = sampled(v_in, dt)
     else:
+        require(v_in.duration / dt < MOST_PIECES, "simulate.dt [s]", f"make fewer than {MOST_PIECES} samples", dt)
         stimulus, count = v_in, max(round(v_in.duration / dt), 1)
+    # The integrator steps with the device's own times, and cannot be interrupted.
+    longest = MOST_TIMES / float(np.max(np.asarray(p.gamma1) + np.asarray(p.beta)))
+    cure = "Simulate it in parts, each from the state of the one before (start=)."
+    require(stimulus.duration <= longest, "simulate.v_in, duration [s]", f"be <= {longest:.3g} for these rates", stimulus.duration, cure)
+    require(max_step >= stimulus.duration / MOST_TIMES, "simulate.max_step [s]", f"be >= {1 / MOST_TIMES:g} of the duration", max_step)
+    largest = float(np.max(np.abs(stimulus.volts)))
+    require(largest <= MOST_VOLTS, "simulate.v_in [V]", f"be at most {MOST_VOLTS:g} V either way", largest)
     wanted = _quantities(record)
     columns = 1 if stimulus.volts.ndim == 1 else stimulus.volts.shape[1]
     sizes = {s for s in (p.size or 1, columns) if s > 1}
     require(len(sizes) <= 1, "simulate", "get as many columns of v_in as devices", (p.size, columns), "Use (T,) for one input to all.")
     n = sizes.pop() if sizes else 1
-    if seed is None:
-        seed = int(np.random.SeedSequence().generate_state(1)[0])
     cells = np.zeros(n, CELL)
-    for name, value in zip(("filament", "residue", "gate"), start, strict=True):
+    for name, value in zip(("filament", "residue", "gate"), _start(start, n), strict=True):
         cells[name] = value
     table = constants(p, n)
     cells["node"] = table["v_dd"]
@@ -105,10 +114,23 @@ def simulate(
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
 
 
+def _start(start: Any, n: int) -> list[np.ndarray]:
+    three = isinstance(start, (tuple, list, np.ndarray)) and len(start) == 3
+    require(three, "simulate.start", "be (filament, residue, gate voltage)", start)
+    names = ("filament [1]", "residue [1]", "gate voltage [V]")
+    values = [numbers(value, f"simulate.start: {name}", (0, 1), "() or (N,)") for name, value in zip(names, start, strict=True)]
+    for name, value in zip(names, values, strict=True):
+        good = value.size in (1, n) and np.all(np.abs(value) <= MOST_VOLTS) and (name == names[2] or np.all(value >= 0))
+        require(good, f"simulate.start: {name}", f"hold one value or {n}, lengths >= 0", value)
+    return values
+
+
 def _quantities(record: str | Iterable[str]) -> tuple[str, ...]:
     if record == "events":
         return ()
+    several = isinstance(record, Iterable) and not isinstance(record, (bytes, Mapping))
+    require(several, "simulate.record", f'be "events" or among {", ".join(QUANTITIES)}', record)
     names = (record,) if isinstance(record, str) else tuple(record)
     for name in names:
-        require(name in QUANTITIES, "simulate.record", f'be "events" or among {", ".join(QUANTITIES)}', name)
+        require(isinstance(name, str) and name in QUANTITIES, "simulate.record", f'be "events" or among {", ".join(QUANTITIES)}', name)
     return names

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import require
+from ..errors import number, numbers, require, whole
+
+MOST_PIECES = 100_000_000
+"""Of a stimulus, all devices together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +22,10 @@ class Stimulus:
     """Voltage of each piece [V], (S,) for all devices alike or (S, N)."""
 
     def __post_init__(self) -> None:
-        durations = np.atleast_1d(np.asarray(self.durations, np.float64))
-        volts = np.asarray(self.volts, np.float64)
-        volts = volts.reshape(1) if volts.ndim == 0 else volts
-        require(durations.ndim == 1 and durations.size > 0, "Stimulus.durations", "be (S,)", durations.shape)
-        require(
-            np.all(np.isfinite(durations) & (durations > 0)), "Stimulus.durations [s]", "be > 0 and finite", durations, "Drop empty pieces."
-        )
-        require(volts.ndim in (1, 2) and len(volts) == len(durations), "Stimulus.volts", "be (S,) or (S, N)", volts.shape)
-        require(np.all(np.isfinite(volts)), "Stimulus.volts [V]", "be finite", volts)
+        durations = np.atleast_1d(numbers(self.durations, "Stimulus.durations [s]", (0, 1), "(S,)"))
+        volts = np.atleast_1d(numbers(self.volts, "Stimulus.volts [V]", (0, 1, 2), "(S,) or (S, N)"))
+        require(np.all(durations > 0), "Stimulus.durations [s]", "be > 0", durations, "Drop empty pieces.")
+        require(len(volts) == len(durations), "Stimulus.volts", f"hold {len(durations)} pieces, as durations", volts.shape)
         object.__setattr__(self, "durations", durations)
         object.__setattr__(self, "volts", volts)
 
@@ -42,6 +40,9 @@ class Stimulus:
         return np.concatenate(([0.0], np.cumsum(self.durations)))
 
     def __add__(self, other: Stimulus) -> Stimulus:
+        require(isinstance(other, Stimulus), "Stimulus + other", "add a Stimulus", other)
+        sizes = {s.volts.shape[1] for s in (self, other) if s.volts.ndim == 2}
+        require(len(sizes) <= 1, "Stimulus + other", "have as many devices", sorted(sizes))
         if self.volts.ndim == other.volts.ndim:
             volts = (self.volts, other.volts)
         else:
@@ -50,12 +51,14 @@ class Stimulus:
         return Stimulus(np.concatenate((self.durations, other.durations)), np.concatenate(volts))
 
     def __mul__(self, times: int) -> Stimulus:
-        require(int(times) == times and times > 0, "Stimulus * times", "be a whole number > 0", times)
-        repeated = (int(times),) if self.volts.ndim == 1 else (int(times), 1)
-        return Stimulus(np.tile(self.durations, int(times)), np.tile(self.volts, repeated))
+        times = whole(times, "Stimulus * times", least=1, most=MOST_PIECES // max(self.volts.size, 1))
+        repeated = (times,) if self.volts.ndim == 1 else (times, 1)
+        return Stimulus(np.tile(self.durations, times), np.tile(self.volts, repeated))
 
     def sampled(self, dt: float) -> np.ndarray:
         """Return the voltage in the middle of each interval of ``dt`` seconds, (T,) or (T, N)."""
+        dt = number(dt, "sampled.dt [s]", above=0.0)
+        require(self.duration / dt <= MOST_PIECES, "sampled.dt [s]", f"make at most {MOST_PIECES} samples", dt)
         middles = (np.arange(max(round(self.duration / dt), 1)) + 0.5) * dt
         piece = np.searchsorted(self.edges, middles, side="right") - 1
         return self.volts[np.minimum(piece, len(self.volts) - 1)]
@@ -63,7 +66,7 @@ class Stimulus:
 
 def constant(volt: float, duration: float) -> Stimulus:
     """Hold ``volt`` [V] for ``duration`` [s]."""
-    return Stimulus(np.array([duration]), np.array([volt]))
+    return Stimulus(np.array([number(duration, "duration [s]", above=0.0)]), np.array([number(volt, "volt [V]")]))
 
 
 def rest(duration: float) -> Stimulus:
@@ -81,7 +84,9 @@ def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus
 
     The Fig. 2e stimulus of Zhao et al. 2025 is ``pulses(0.8, 2e-3, 0.5, duration)``.
     """
-    require(0 < duty <= 1, "pulses.duty", "lie in (0, 1]", duty)
+    duty = number(duty, "pulses.duty", above=0.0, most=1.0)
+    period, duration = number(period, "pulses.period [s]", above=0.0), number(duration, "pulses.duration [s]", above=0.0)
+    require(duration / period <= MOST_PIECES, "pulses.duration [s]", f"hold at most {MOST_PIECES} periods", duration)
     if duty == 1:
         return constant(volt, duration)
     return train(volt, duty * period, (1 - duty) * period, max(round(duration / period), 1))
@@ -94,8 +99,7 @@ def pair(volt: float, width: float, gap: float) -> Stimulus:
 
 def sampled(v_in: np.ndarray, dt: float) -> Stimulus:
     """Return the stimulus of samples (T,) or (T, N) [V], each held for ``dt`` [s]; equal neighbours are joined."""
-    v_in = np.asarray(v_in, np.float64)
-    require(v_in.ndim in (1, 2) and v_in.size > 0, "v_in", "be (T,) or (T, N)", v_in.shape)
+    v_in, dt = numbers(v_in, "v_in [V]", (1, 2), "(T,) or (T, N)"), number(dt, "dt [s]", above=0.0)
     changed = v_in[1:] != v_in[:-1]
     changed = changed if v_in.ndim == 1 else changed.any(axis=1)
     starts = np.concatenate(([0], np.flatnonzero(changed) + 1, [len(v_in)]))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, whole
 from . import kernels, synapses
 from .neurons import cuba, filled, fresh, m1t1r
 
@@ -55,6 +55,8 @@ class FastNetwork:
     """
 
     def __init__(self, net: Any, floating: bool = False):
+        described = all(hasattr(net, name) for name in ("active", "inputs", "outputs"))
+        require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
         self.net = net
         self.floating = bool(floating)
         self.layers = tuple(FastLayer(layer, self.floating) for layer in net.active)
@@ -77,10 +79,10 @@ class FastNetwork:
         Result
             ``out`` (B, T, C_out): uint8 spikes, or int32 sums (float states of a readout are not used).
         """
-        require(record in (None, "all"), "record", "be None or 'all'", record)
+        require(record is None or (isinstance(record, str) and record == "all"), "record", "be None or 'all'", record)
         frames = check_frames(frames, self.inputs)
         batch, steps = frames.shape[:2]
-        threads = threads or os.cpu_count() or 1
+        threads = os.cpu_count() or 1 if threads is None else whole(threads, "threads", least=1, most=4096)
         records = [layer.empty(batch, steps, record == "all" or layer is self.layers[-1], record == "all") for layer in self.layers]
         work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
         if threads == 1 or batch == 1:
@@ -217,7 +219,10 @@ def events_of(frames: np.ndarray) -> Events:
 
 def check_frames(frames: Any, channels: int) -> np.ndarray:
     """Frames as (B, T, C) uint8 or int16, contiguous; an error names what does not fit."""
-    frames = np.asarray(frames)
+    try:
+        frames = np.asarray(frames)
+    except ValueError:  # rows of unequal length
+        frames = np.zeros(0)
     require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape)
     require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape)
     require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)

@@ -31,7 +31,10 @@ class Stream:
 
     def step(self, frame: Any) -> np.ndarray:
         """Take the spike counts (C,) of one step; returns the output (C_out,) of that step."""
-        frame = np.asarray(frame)
+        try:
+            frame = np.asarray(frame)
+        except ValueError:  # rows of unequal length
+            frame = np.zeros((0, 0))
         require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
         out = check_frames(frame[None, None], self.network.inputs)[0]
         for layer in self._layers:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
+from ..errors import whole
 from ..program import StepParams
 
 WEIGHT_ONE = 1 << ACT_SHIFT
@@ -134,7 +135,7 @@ class NetDescription:
 
     def head(self, layers: int | None) -> NetDescription:
         """The network of the first ``layers`` layers that compute something, or of all of them for None."""
-        if layers is None or layers >= len(self.active):
+        if layers is None or whole(layers, "layers", least=1) >= len(self.active):
             return self
         last = self.active[layers - 1].index
         return NetDescription(tuple(layer for layer in self.layers if layer.index <= last), self.version, self.source)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import number, require
 from ..fast.network import FastNetwork, Result, check_frames
 from ..host import load_lava
 from .description import CubaNeuron, NetDescription
@@ -70,11 +70,15 @@ def predict(
     InputError, FormatError
         Before the run, for what does not fit.
     """
+    for name, value in (("backend", backend), ("tag", tag), ("record", record)):
+        require(isinstance(value, str) or (value is None and name == "record"), name, "be a name", value)
     require(backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
     require(tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
     require(record in (None, "all"), "record", "be None or 'all'", record)
     require(record is None or backend != "fused", "record", "be None with backend='fused', which shows the output only", record)
     description = net.net if isinstance(net, FastNetwork) else net if isinstance(net, NetDescription) else read(net)
+    dt = None if dt is None else number(dt, "dt of the frames [s]", above=0.0)
+    timeout = None if timeout is None else number(timeout, "timeout [s]", above=0.0)
     require(
         dt is None or description.dt is None or np.isclose(dt, description.dt, rtol=1e-9),
         "dt of the frames [s]",

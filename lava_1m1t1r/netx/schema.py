@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import hdf5_file
-from ..errors import FormatError, InputError, require
+from ..errors import FormatError, InputError, path_of, require
 from ..keys import NEURON_TYPE, from_keys, to_keys
 from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -235,8 +235,10 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
     """
     import h5py
 
-    path = Path(path)
-    layers = net.layers if isinstance(net, NetDescription) else tuple(net)
+    path = path_of(path)
+    layers = net.layers if isinstance(net, NetDescription) else tuple(net) if isinstance(net, Iterable) else ()
+    described = layers and all(isinstance(layer, Layer) for layer in layers)
+    require(described, "net", "be a NetDescription, or a list of its layers", net)
     require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
