@@ -125,7 +125,6 @@ class InnerEar:
 
         n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
         require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
-        first_index = whole(first_index, "first_index")
         require(isinstance(utterances, Iterable), "utterances", "be (audio, rate) pairs", utterances)
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
