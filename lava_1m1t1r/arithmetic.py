@@ -59,6 +59,7 @@ class StepArithmetic(NamedTuple):
     """What :func:`.dynamics.substep` and :func:`.dynamics.settle` call."""
 
     one: Any
+    select: Callable
     field: Callable
     difference: Callable
     positive: Callable
@@ -134,7 +135,9 @@ def _by_name(functions: dict[str, Any], one: Any) -> StepArithmetic:
     return StepArithmetic(one, *(functions[name] for name in StepArithmetic._fields[1:]))
 
 
-def _float_arithmetic(compiled: Callable, law: Callable, smaller: Callable, exp_minus_1: Callable, root_of: Callable) -> StepArithmetic:
+def _float_arithmetic(
+    compiled: Callable, select: Callable, law: Callable, smaller: Callable, exp_minus_1: Callable, root_of: Callable
+) -> StepArithmetic:
     """Floating-point substep: volt and shares of the gap. ``compiled`` is the compiler, or the identity for numpy arrays."""
 
     @compiled
@@ -217,6 +220,11 @@ def _float_arithmetic(compiled: Callable, law: Callable, smaller: Callable, exp_
 
 
 @_compiled
+def _select(condition, a, b):
+    return a if condition else b
+
+
+@_compiled
 def _smaller(a, b):
     return a if a < b else b
 
@@ -234,8 +242,8 @@ def _sqrt(x):
     return sqrt(x)
 
 
-FLOAT = _float_arithmetic(_inlined, _vectorised_law, _smaller, exponential.expm1, _sqrt)
-FLOAT_ARRAY = _float_arithmetic(lambda f: f, field_law, np.minimum, np.expm1, np.sqrt)
+FLOAT = _float_arithmetic(_inlined, _select, _vectorised_law, _smaller, exponential.expm1, _sqrt)
+FLOAT_ARRAY = _float_arithmetic(lambda f: f, np.where, field_law, np.minimum, np.expm1, np.sqrt)
 
 
 class Primitives(NamedTuple):
@@ -373,11 +381,6 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
         return (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24) - BYTES_MEAN
 
     return _by_name(locals(), ONE)
-
-
-@_compiled
-def _select(condition, a, b):
-    return a if condition else b
 
 
 @_compiled

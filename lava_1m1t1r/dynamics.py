@@ -103,10 +103,11 @@ def jitter(s: State, grown: State, draws: tuple[Any, Any], p: Any, ops: Any) -> 
 def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, Any, Any]:
     """Second half of a substep: saturation, gate, spike and turn-on.
 
-    The total length saturates at 1, and it is the filament that yields. The gate drains for half a substep, charges, and drains for
-    the other half (Strang splitting). It charges through the memristor towards ``v_in - drop(residue)``, not ``v_in``: once the
-    field has fallen to ``drop``, found at the device level (:mod:`.release`), the filament lets go, within R_on C_g (10 us), far below a
-    substep. Discharge back through the memristor is left out. :mod:`.advisor` measures what these approximations cost a device.
+    The total length saturates at 1, and it is the filament that yields. The gate drains for half a substep, moves towards the input
+    through the memristor, and drains for the other half (Strang splitting). The memristor has the resistance of the substep's mean
+    length. Once closed it charges the gate only to ``v_in - drop(residue)``: when the field has fallen to ``drop``, found at the
+    device level (:mod:`.release`), the filament lets go, within R_on C_g (10 us), far below a substep. :mod:`.advisor` measures what
+    these approximations cost a device.
 
     Returns
     -------
@@ -115,12 +116,16 @@ def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, 
     """
     residue = ops.at_most_one(grown.residue)
     filament = ops.smaller(grown.filament, ops.one - residue)
-    x = filament + residue
+    x, x_before = filament + residue, s.filament + s.residue
+    shut = x >= ops.one
     drained = ops.gate_kept(s.gate, p)
-    target = ops.raised(v_in) - ops.drop(residue, p)
-    charged = drained + ops.charge(x, ops.positive(target - drained), p)
+    supply = ops.raised(v_in)
+    above = ops.positive(drained - supply)
+    below = ops.positive(supply - ops.select(shut, ops.drop(residue, p), 0) - drained)
+    moved = ops.charge(ops.select(shut, ops.one, ops.half(x_before + x)), above + below, p)
+    charged = ops.select(above > 0, drained - moved, drained + moved)
     fired = (charged > p.v_th) & (s.gate <= p.v_th)
-    closed = (x >= ops.one) & (s.filament + s.residue < ops.one)
+    closed = shut & (x_before < ops.one)
     return State(filament, residue, ops.gate_kept(charged, p)), fired, closed
 
 

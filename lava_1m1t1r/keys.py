@@ -17,7 +17,7 @@ from .params import DeviceParams
 from .program import StepParams
 
 NEURON_TYPE = "1M1T1R"
-VERSION = 1
+VERSION = 2
 _STEP_KEYS = {"dt": "dt", "substeps": "substeps", "vUnit": "v_unit", "vInMax": "v_in_max"}
 _DEVICE = "device/"
 

@@ -186,9 +186,12 @@ class Layer:
         f2 = min(f1, FULL - r2)
         x = f2 + r2
         g1 = decay(g, *c["g"])
-        k, u = place(FULL - x)
-        way = max((v << 6) - at(self.drop[r2 >> 16], r2 & 0xFFFF, 16) - g1, 0)
-        g2 = g1 + (way * at(self.charge[k], u, 16) >> 20)
+        shut = x >= FULL
+        k, u = place(0 if shut else FULL - (f + r + x >> 1))
+        above = max(g1 - (v << 6), 0)
+        below = max((v << 6) - (at(self.drop[r2 >> 16], r2 & 0xFFFF, 16) if shut else 0) - g1, 0)
+        moved = (above + below) * at(self.charge[k], u, 16) >> 20
+        g2 = g1 - moved if above else g1 + moved
         fired, closed = g2 > c["vth"] and g <= c["vth"], x >= FULL and f + r < FULL
         return (f2, r2, decay(g2, *c["g"]), draw), fired, closed
 

@@ -70,9 +70,9 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
     devices = [presets.ZHAO2025_FIG2] * 2
     if "several devices" in features:
         devices = [presets.ZHAO2025_FIG3, presets.ZHAO2025_FIG2, presets.ZHAO2025_TABLE1]
-    v_in_max = 1.2
+    v_in_max, strengths = 1.2, (20.0, 60.0)
     if "2 V" in features:
-        devices, v_in_max = [presets.ZHAO2025_FIG4, presets.ZHAO2025_FIG2], 2.0
+        devices, v_in_max, strengths = [presets.ZHAO2025_FIG4, presets.ZHAO2025_FIG2], 2.0, (90.0, 254.0)
     layers, inputs = [], channels
     for i, device in enumerate(devices):
         outputs = size - 3 * i
@@ -83,7 +83,7 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
         layers.append(
             Layer(
                 params,
-                weights(rng, outputs, inputs, 20.0 * v_in_max / 1.2 if i == 0 else 60.0),
+                weights(rng, outputs, inputs, strengths[min(i, 1)]),
                 weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None,
                 2 * rng.integers(-20, 60, outputs) + 200 * (i == 2) if "bias" in features else None,
                 rng.integers(0, 63, outputs) // (1 + 3 * i) if "delays" in features else None,

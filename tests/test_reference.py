@@ -131,19 +131,24 @@ def bound(params, s, v):
     return filament, residue
 
 
-def settled_bound(params, s, after, filament, residue, v):
-    """Bound of the gate, from those of the lengths and the state ``after`` in floating point."""
+def settled_bound(params, s, after, grown, filament, residue, v):
+    """Bound of the gate, from those of the lengths, the state ``after`` and the length ``grown``, not yet saturated, in floating point."""
     p, r = params.floating(s.gate.size), params.shares()
     volt = params.v_unit / 2**18
-    x, wobble = after.filament + after.residue, filament + residue
+    wobble = filament + residue
+    shut, either = grown >= 1, np.abs(grown - 1) <= wobble  # either: one of the two may be closed and the other open
+    x = np.where(shut, 1.0, 0.5 * (s.filament + s.residue + after.filament + after.residue))
+    wobble = np.where(shut, 0.0, 0.5 * wobble)
     share = lambda x: FLOAT_ARRAY.charge(np.clip(x, 0, 1), 1.0, p)  # noqa: E731
     steepest = np.max(np.abs(np.diff(params.drop))) * 64
     table = min(value for substeps, value in CHARGE.items() if substeps >= params.substeps)
     kept = DECAY * r["gate_lost"] * s.gate + volt
-    target = steepest * residue + 2 * volt
-    way = np.maximum(v - FLOAT_ARRAY.drop(after.residue, p) - s.gate * (1 - r["gate_lost"]), 0) + target + kept
+    target = steepest * residue * shut + 2 * volt
+    drained = s.gate * (1 - r["gate_lost"])
+    way = np.abs(v - drained) + target + kept
     charge = share(x + wobble) - share(x - wobble) + table + 2.0**-19
-    return np.minimum(kept + (kept + target) + way * charge + volt, v + s.gate) + DECAY * r["gate_lost"] * v + volt
+    moved = np.where(either, way, np.minimum(kept + (kept + target) + way * charge + volt, v + s.gate))
+    return moved + DECAY * r["gate_lost"] * np.maximum(v, s.gate) + volt
 
 
 @given(names, seeds)
@@ -162,7 +167,8 @@ def test_one_substep_is_within_the_derived_bound(name, seed):
     fixed, _, _ = dynamics.substep(s, v_in, widened(params.fixed(size)), FIXED_ARRAY)
     floating, _, _ = dynamics.substep(real, v, params.floating(size), FLOAT_ARRAY)
     may_f, may_r = bound(params, real, v)
-    may_g = settled_bound(params, real, floating, may_f, may_r, v)
+    grown = dynamics.grow(real, v, params.floating(size), FLOAT_ARRAY)
+    may_g = settled_bound(params, real, floating, grown.filament + grown.residue, may_f, may_r, v)
     assert np.all(np.abs(fixed.residue / ONE - floating.residue) <= may_r)
     assert np.all(np.abs(fixed.filament / ONE - floating.filament) <= may_f + may_r)
     assert np.all(np.abs(fixed.gate * volt - floating.gate) <= may_g)

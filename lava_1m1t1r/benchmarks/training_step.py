@@ -141,12 +141,15 @@ def _plain(shape: Shape, substeps: int) -> Callable:
             early = (drive / (f["alpha"] + 1 - filament - residue)).clamp(max=2)
             predicted = (kept + early + residue_kept + f["transfer"] * filament).clamp(max=1)
             grown = kept + 0.5 * (early + (drive / (f["alpha"] + 1 - predicted)).clamp(max=2))
+            before = filament + residue
             residue = residue_kept + f["transfer"] * 0.5 * (filament + grown.clamp(max=1))
             length, filament = grown + residue, torch.minimum(grown, 1 - residue)
             drained = f["gate_kept"] * gate
             knot = (residue.detach() * 64).long().clamp(max=63)
-            way = torch.relu(v - (drop[knot] + (drop[knot + 1] - drop[knot]) * (residue * 64 - knot)) - drained)
-            x = filament + residue
+            release = drop[knot] + (drop[knot + 1] - drop[knot]) * (residue * 64 - knot)
+            shut = length >= 1
+            way = torch.where(shut & (v > drained), torch.relu(v - release - drained), v - drained)
+            x = torch.where(shut, 1.0, 0.5 * (before + filament + residue))
             r_d = f["r_on"] * x + f["r_off"] * torch.expm1((1 - x) / f["lam"]) / most
             charged = drained - torch.expm1(-f["substep_per_c"] / r_d) * way
             spike = Spike.apply(length - 1) * (gate <= f["v_th"])

@@ -120,8 +120,8 @@ def _no_field(d, p):
     return 0
 
 
-# Without input voltage the field is 0, nothing grows, and the gate does not charge: the tables need not be read.
-_SILENT = FIXED._replace(field=_no_field, growth=_nothing, drop=_no_drop, charge=_nothing)
+# Without input voltage the field is 0, and nothing grows: their tables need not be read.
+_SILENT = FIXED._replace(field=_no_field, growth=_nothing, drop=_no_drop)
 
 
 @compiled

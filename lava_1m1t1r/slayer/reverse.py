@@ -85,9 +85,9 @@ class Local(NamedTuple):
     open: Any  # 1 where the drive is not blocked by the gate
     yields: Any  # 1 where the filament yields to the residue (saturated)
     below: Any  # 1 where the filament alone is below 1
-    charge: Any  # share of the gate's way, 0 where there is no way to go
-    way: Any  # gate's way to go [V]
-    drop_slope: Any  # [V]
+    charge: Any  # share of the gate's way to the input, 0 where there is no way to go
+    way: Any  # gate's way to go if the filament closes [V]
+    drop_slope: Any  # 0 where it is open [V]
 
 
 def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Local]:
@@ -125,10 +125,13 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
     knot, above = ops.knot(place, q)
     drop_slope = ops.read(q.drop_slope, knot)
     drained = q.gate_kept * s.gate
-    way = v - (ops.read(q.drop, knot) + drop_slope * above) - drained
-    stays = way <= q.zero
-    way = select(stays, q.zero, way)
-    x = filament + residue
+    to_supply = v - drained
+    to_release = to_supply - (ops.read(q.drop, knot) + drop_slope * above)
+    held = yields & (to_supply > q.zero)  # a closed filament charges the gate to where it lets go
+    stays = held & (to_release <= q.zero)
+    to_release = select(to_release < q.zero, q.zero, to_release)
+    way = select(held, to_release, to_supply)
+    x = select(yields, q.one, q.half * ((s.filament + s.residue) + (filament + residue)))
     r_d = q.r_on * x + q.r_off * (ops.exp((q.one - x) * q.lam_inverse) - q.one)
     share = q.one - ops.exp(q.zero - q.substep_per_c / r_d)
     charged = drained + share * way
@@ -143,8 +146,8 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
         select(yields, q.one, q.zero),
         select(below, q.one, q.zero),
         select(stays, q.zero, share),
-        way,
-        drop_slope * q.segments,
+        to_release,
+        select(held, drop_slope * q.segments, q.zero),
     )
     return State(filament, residue, q.gate_kept * charged), local
 

@@ -134,8 +134,11 @@ module m1t1r_neuron #(
     wire [22:0] capped_residue = grown_residue > {2'd0, ONE} ? ONE : grown_residue[22:0];
     wire [23:0] sum_filament = {1'b0, filament} + {1'b0, capped_filament};
     wire [22:0] room = ONE - settled_residue;
-    wire [23:0] released = drop_base + lost;
+    wire shut = settled_filament + settled_residue >= ONE;
+    wire [23:0] released = shut ? drop_base + lost : 24'd0;
+    wire falls = drained > raised;
     wire signed [25:0] way = $signed({2'd0, raised}) - $signed({2'd0, released}) - $signed({2'd0, drained});
+    wire [23:0] mean_length = ({1'b0, filament} + {1'b0, residue} + {1'b0, settled_filament} + {1'b0, settled_residue}) >> 1;
     wire signed [9:0] by_exponents = {{2{growth_shift[7]}}, growth_shift} - {{2{field_exponent[7]}}, field_exponent}
                                      - {{2{inverse_exponent[7]}}, inverse_exponent};
     wire [5:0] growth_shift_now = by_exponents < 10'sd8 ? 6'd8 : by_exponents > 10'sd47 ? 6'd47 : by_exponents[5:0];
@@ -244,11 +247,11 @@ module m1t1r_neuron #(
             6'd24: begin
                 a <= {{2{drop_step[24]}}, drop_step};
                 b <= {6'd0, settled_residue[15:0]};
-                gap <= ONE - (settled_filament + settled_residue);
+                gap <= shut ? 23'd0 : ONE - mean_length[22:0];
             end
             6'd25: fraction <= w4[15:0];
             6'd26: begin
-                target <= way[25] ? 24'd0 : way[23:0];
+                target <= falls ? drained - raised : way[25] ? 24'd0 : way[23:0];
                 a <= {{2{charge_step[24]}}, charge_step};
                 b <= {6'd0, fraction};
             end
@@ -256,7 +259,7 @@ module m1t1r_neuron #(
                 a <= {3'd0, target};
                 b <= charge_base[21:0] + lost[21:0];
             end
-            6'd30: charged <= drained + lost;
+            6'd30: charged <= falls ? drained - lost : drained + lost;
             6'd31: begin
                 a <= {3'd0, charged};
                 b <= {10'd0, gate_decay};

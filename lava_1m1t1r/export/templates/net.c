@@ -140,18 +140,25 @@ static unsigned substep(const layer *l, const constants *p, @prefix@_state *s, u
     const uint32_t late = growth(l, mantissa, shift, smaller(predicted, ONE));
     uint32_t filament = kept + ((early + late) >> 1);
     uint32_t residue = residue_kept + scaled((s->filament + smaller(filament, ONE)) >> 1, p->transfer, p->transfer_shift);
-    uint32_t drained, released, target, charged, fraction;
+    uint32_t drained, target, way, charged, x, fraction;
     unsigned fired;
 @JITTER@
     residue = smaller(residue, ONE);
     filament = smaller(filament, ONE - residue);
     drained = decayed(s->gate, p->gate_decay, p->gate_shift);
-    released = between(l->drop + (residue >> FRACTION), residue & (((uint32_t)1 << FRACTION) - 1u), FRACTION);
-    target = raised > released + drained ? raised - released - drained : 0u;
+    target = drained;
+    x = filament + residue;
+    if (x >= ONE) { /* a closed filament lets go before the gate has reached the input */
+        target += between(l->drop + (residue >> FRACTION), residue & (((uint32_t)1 << FRACTION) - 1u), FRACTION);
+    } else {
+        x = (s->filament + s->residue + x) >> 1;
+    }
+    way = drained > raised ? drained - raised : raised > target ? raised - target : 0u;
     charged = drained;
-    if (target) {
-        e = place(l->charge, ONE - (filament + residue), &fraction);
-        charged += scaled(target, between(e, fraction, FRACTION), CHARGE_BITS);
+    if (way) {
+        e = place(l->charge, ONE - x, &fraction);
+        way = scaled(way, between(e, fraction, FRACTION), CHARGE_BITS);
+        charged = drained > raised ? drained - way : drained + way;
     }
     fired = charged > p->v_th && s->gate <= p->v_th;
     s->filament = filament;
