@@ -194,7 +194,7 @@ def by_kernels(drawn: Drawn) -> list[Traces]:
 
 def _kind(layer: Layer) -> str:
     if layer.conv is not None:
-        return "pool" if len(layer.weight) < layer.conv.features else "conv"
+        return "pool" if len(layer.weight) < layer.conv.features or any(layer.conv.margin) else "conv"
     return "dense" if layer.weight_rec is None else "dense_rec"
 
 
@@ -400,6 +400,13 @@ REALISATIONS: dict[str, Realisation] = {
         by_rtl,
         only=("everything",),
         marks=("hdl",),
+        modules=("lava_1m1t1r.export.rtl_target",),
+        tools=("iverilog",),
+    ),
+    "RTL of images": Realisation(
+        by_rtl,
+        only=("images, everything",),
+        marks=("hdl", "slow"),
         modules=("lava_1m1t1r.export.rtl_target",),
         tools=("iverilog",),
     ),

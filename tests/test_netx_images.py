@@ -153,6 +153,7 @@ def test_lava_equals_fast(rng, net, backend, tag):
     for one, other in zip(a.layers, b.layers, strict=True):
         assert one.out.any() and np.array_equal(one.out, other.out)
         assert all(np.array_equal(one.states[name], state) for name, state in other.states.items())
+    assert np.array_equal(hdf5.predict(net, x, "fused", tag=tag), a.out)
 
 
 @pytest.mark.lava

@@ -94,7 +94,7 @@ def test_pooling_equals_lava_dls_where_that_is_one():
 def network(seed=0, **more):
     torch.manual_seed(seed)
     return torch.nn.Sequential(
-        b.Input(delay_shift=False),
+        b.Input(),
         b.Conv({**NEURON, **more}, 2, 6, 3, stride=(1, 2), padding=1, groups=2, delay=True, weight_norm=True),
         b.Pool({**NEURON, **more}, (2, 3), delay=True),
         b.Flatten(),

@@ -164,7 +164,7 @@ def same(a: NetDescription, b: NetDescription) -> bool:
 
 def _same_layer(x: Layer, y: Layer) -> bool:
     arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
-    if (x.index, x.kind, x.shape, x.inputs) != (y.index, y.kind, y.shape, y.inputs):
+    if (x.index, x.kind, x.shape, x.inputs, x.conv) != (y.index, y.kind, y.shape, y.inputs, y.conv):
         return False
     return all(np.array_equal(_none_if_zero(getattr(x, k)), _none_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
 

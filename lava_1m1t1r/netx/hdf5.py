@@ -42,7 +42,7 @@ def predict(
     net : path, NetDescription or FastNetwork
         The network. A FastNetwork (fast only) saves its making in repeated calls.
     frames : (B, T, C) int
-        Spike counts of each channel and network step.
+        Spike counts of each channel and network step; images (C, H, W) are flat, row by row.
     backend : {"fast", "inprocess", "fused", "lava"}
         Compiled loops (no Lava needed); the Lava Process in this process; in Lava's own runtime, as one Process and a sample a
         message; or with a Process for each part of the network. The spikes are the same.

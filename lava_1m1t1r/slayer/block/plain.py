@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
@@ -86,7 +85,10 @@ class Input(Block, base.AbstractInput):
         Arguments of the neuron; None: no neurons.
     weight, bias : float, optional
         Learnable factor and constant on the input before the neurons, in units of weight 1.
-    delay_shift, count_log : bool
+    delay_shift : bool
+        Whether the neurons' spikes come one step late. Without neurons nothing does, as in the network that is exported (lava-dl's own
+        block is late then, too, and its netx is not).
+    count_log : bool
         See :class:`Dense`.
     """
 
@@ -108,7 +110,7 @@ class Input(Block, base.AbstractInput):
         """(B, N, T) or (B, C, H, W, T) values or spikes -> spikes of the same shape."""
         self.input_shape = x.shape[1:-1]
         if self.neuron is None:
-            return self._counted(F.pad(x[..., :-1], (1, 0)) if self.delay_shift else x)
+            return self._counted(x)
         z = self.pre_hook_fx(x)
         z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
         z = z if self.bias is None else z + self.pre_hook_fx(self.bias)
