@@ -96,6 +96,37 @@ def widest_vectors(typing_context):
     return types.void(), code
 
 
+class _Loop(ir.MDValue):
+    """Metadata of a loop, whose first operand is itself, as LLVM wants it."""
+
+    def __init__(self, module: Any, properties: tuple) -> None:
+        super().__init__(module, properties, name=str(len(module.metadata)))
+        self.operands = (self, *properties)
+
+
+_TOGETHER = 4 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 2
+
+
+@intrinsic
+def interleave_loops(typing_context):
+    """``interleave_loops()``, last in a function: let its loops work on several vectors at once.
+
+    A neuron's step is one long chain of operations that wait for each other, longer than a processor looks ahead: with one vector at a
+    time it waits 40 % of the time (7.3 ns a neuron and substep in place of 4.8: AMD EPYC with AVX-512, 256 neurons).
+    """
+
+    def code(context, builder, signature, arguments):
+        module, blocks = builder.module, list(builder.function.blocks)
+        count = module.add_metadata([ir.MetaDataString(module, "llvm.loop.interleave.count"), ir.Constant(ir.IntType(32), _TOGETHER)])
+        for place, block in enumerate(blocks):
+            targets = () if block.terminator is None else block.terminator.operands
+            if any(target is earlier for target in targets for earlier in blocks[: place + 1]):
+                block.terminator.set_metadata("llvm.loop", _Loop(module, (count,)))
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
 COUNTS_ZEROS = llvmlite.binding.get_host_cpu_features().get("avx512cd", False)
 """Whether this processor counts leading zeros in vectors."""
 

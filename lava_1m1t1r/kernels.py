@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import dynamics
 from .arithmetic import ACT_SHIFT, FIXED, FLOAT
-from .compiled import compiled, inlined, load, read, store, widest_vectors
+from .compiled import compiled, inlined, interleave_loops, load, read, store, widest_vectors
 from .dynamics import State
 from .noise import compiled_draw
 from .program import FixedProgram, FloatProgram
@@ -113,6 +113,7 @@ def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
         for n in range(filament.size):
             q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
             _finish(filament, residue, gate, spike, n, s, _grow(s, v, q, FIXED), v, q, FIXED)
+    interleave_loops()
 
 
 @compiled
@@ -125,6 +126,7 @@ def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spik
             q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
             grown = _jittered(s, generator, n, _grow(s, v, q, FIXED), q, FIXED)
             _finish(filament, residue, gate, spike, n, s, grown, v, q, FIXED)
+    interleave_loops()
 
 
 @compiled
@@ -139,6 +141,7 @@ def float_step(filament, residue, gate, generator, noisy, v_in, p, substeps, spi
             for n in range(filament.size):
                 q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
                 _finish(filament, residue, gate, spike, n, s, _grow(s, v, q, FLOAT), v, q, FLOAT)
+    interleave_loops()
 
 
 @compiled
@@ -148,3 +151,4 @@ def _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike):
         q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
         grown = _jittered(s, generator, n, _grow(s, v, q, FLOAT), q, FLOAT)
         _finish(filament, residue, gate, spike, n, s, grown, v, q, FLOAT)
+    interleave_loops()
