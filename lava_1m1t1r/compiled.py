@@ -104,24 +104,36 @@ class _Loop(ir.MDValue):
         self.operands = (self, *properties)
 
 
+def _closing_branches(block: Any, seen: set, open_blocks: set) -> Any:
+    """Branches that go back to the start of their loop, among the blocks that can be reached from ``block``."""
+    seen.add(block)
+    open_blocks.add(block)
+    for target in () if block.terminator is None else block.terminator.operands:
+        if target in open_blocks:
+            yield block.terminator
+        elif isinstance(target, ir.Block) and target not in seen:
+            yield from _closing_branches(target, seen, open_blocks)
+    open_blocks.remove(block)
+
+
 _TOGETHER = 4 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 2
 
 
 @intrinsic
 def interleave_loops(typing_context):
-    """``interleave_loops()``, last in a function: let its loops work on several vectors at once.
+    """``interleave_loops()``, last in a function: let its loops, which must end in a ``store``, work on several vectors at once.
 
     A neuron's step is one long chain of operations that wait for each other, longer than a processor looks ahead: with one vector at a
-    time it waits 40 % of the time (7.3 ns a neuron and substep in place of 4.8: AMD EPYC with AVX-512, 256 neurons).
+    time it waits 40 % of the time (7.3 ns a neuron and fixed-point substep in place of 5.0, 20 in place of 12 in floating point: AMD EPYC,
+    AVX-512, 256 neurons).
     """
 
     def code(context, builder, signature, arguments):
-        module, blocks = builder.module, list(builder.function.blocks)
+        module = builder.module
         count = module.add_metadata([ir.MetaDataString(module, "llvm.loop.interleave.count"), ir.Constant(ir.IntType(32), _TOGETHER)])
-        for place, block in enumerate(blocks):
-            targets = () if block.terminator is None else block.terminator.operands
-            if any(target is earlier for target in targets for earlier in blocks[: place + 1]):
-                block.terminator.set_metadata("llvm.loop", _Loop(module, (count,)))
+        first = builder.function.blocks[1]  # numba links the entry block, which holds variables, to it last
+        for branch in _closing_branches(first, set(), set()):
+            branch.set_metadata("llvm.loop", _Loop(module, (count,)))
         return context.get_dummy_value()
 
     return types.void(), code

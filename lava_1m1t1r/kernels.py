@@ -80,13 +80,13 @@ def _state(filament, residue, gate, n):
 
 
 @inlined
-def _finish(filament, residue, gate, spike, n, s, grown, v, q, ops):
-    """Second half of neuron n's substep, and its new state and spike into memory."""
+def _finish(filament, residue, gate, n, s, grown, v, q, ops):
+    """Second half of neuron n's substep, and its new state into memory; whether it fired, as 0 or 1."""
     new, fired, _closed = _settle(s, grown, v, q, ops)
     store(filament, n, new.filament)
     store(residue, n, new.residue)
     store(gate, n, new.gate)
-    store(spike, n, load(spike, n) | (1 if fired else 0))
+    return 1 if fired else 0
 
 
 @inlined
@@ -112,7 +112,8 @@ def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
     for _ in range(substeps):
         for n in range(filament.size):
             q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
-            _finish(filament, residue, gate, spike, n, s, _grow(s, v, q, FIXED), v, q, FIXED)
+            fired = _finish(filament, residue, gate, n, s, _grow(s, v, q, FIXED), v, q, FIXED)
+            store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
 
@@ -125,22 +126,29 @@ def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spik
         for n in range(filament.size):
             q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
             grown = _jittered(s, generator, n, _grow(s, v, q, FIXED), q, FIXED)
-            _finish(filament, residue, gate, spike, n, s, grown, v, q, FIXED)
+            fired = _finish(filament, residue, gate, n, s, grown, v, q, FIXED)
+            store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
 
 @compiled
 def float_step(filament, residue, gate, generator, noisy, v_in, p, substeps, spike):
     """Advance N neurons by one network step in floating point, in place. (N,) float64; generator int64; spike int32."""
-    widest_vectors()
     _clear(spike)
     for _ in range(substeps):
         if noisy:
             _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike)
         else:
-            for n in range(filament.size):
-                q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
-                _finish(filament, residue, gate, spike, n, s, _grow(s, v, q, FLOAT), v, q, FLOAT)
+            _float_substep(filament, residue, gate, v_in, p, spike)
+
+
+@compiled
+def _float_substep(filament, residue, gate, v_in, p, spike):
+    widest_vectors()
+    for n in range(filament.size):
+        q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
+        fired = _finish(filament, residue, gate, n, s, _grow(s, v, q, FLOAT), v, q, FLOAT)
+        store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
 
@@ -150,5 +158,6 @@ def _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike):
     for n in range(filament.size):
         q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
         grown = _jittered(s, generator, n, _grow(s, v, q, FLOAT), q, FLOAT)
-        _finish(filament, residue, gate, spike, n, s, grown, v, q, FLOAT)
+        fired = _finish(filament, residue, gate, n, s, grown, v, q, FLOAT)
+        store(spike, n, load(spike, n) | fired)
     interleave_loops()
