@@ -13,7 +13,7 @@ MAY_IMPORT = {"lava": {"proc", "run", "netx", "slayer"}, "torch": {"slayer", "re
 PARTS = {"device", "proc", "run", "netx", "slayer", "export", "datasets"}
 ALLOWED = {
     "netx": {"proc", "run"},
-    "export": {"netx"},
+    "export": {"netx", "device"},
 }
 EXEMPT = {"commands", "recipes", "report", "benchmarks", "cli", "__main__", "__init__"}
 

@@ -36,6 +36,18 @@ def image(width):
 
 
 BROKEN = {
+    rules.layers_are_of_a_kind_that_is_known: (
+        lambda n: replace(n, layers=(*n.layers, Layer(2, "concat", (3,), 3))),
+        r"layer/2 \(concat\) must be of a kind that can be exported: input.*got 'concat'\. Run this network in Lava",
+    ),
+    rules.layers_hold_their_weights: (
+        lambda n: replace(n, layers=(*n.layers, Layer(2, "pool", (3,), 3))),
+        r"layer/2 \(pool\) weight must be given; got None",
+    ),
+    rules.crossbars_fit_a_netlist: (
+        lambda n: changed(n, 0, inputs=rules.MAX_CROSSBAR // 7 + 1, weight=np.zeros((7, rules.MAX_CROSSBAR // 7 + 1), np.int8)),
+        r"layer/0 \(dense_rec\) weight must have at most 1048576 synapses; got 1048\d+\. Use smaller layers",
+    ),
     rules.the_network_computes_something: (lambda n: NetDescription((Layer(0, "flatten", (4,), 4),)), "computes something"),
     rules.only_the_last_layer_sends_sums: (lambda n: changed(n, 0, kind="affine", neuron=None), r"layer/0 \(affine\) must be the last"),
     rules.sizes_fit_sixteen_bits: (lambda n: changed(n, 1, inputs=1 << 17), r"layer/1 \(dense\) shape must have at most 65536.*131072"),
@@ -68,9 +80,17 @@ BROKEN = {
         "gamma2 must lie between",
     ),
     rules.layers_are_numbered_by_their_place: (lambda n: changed(n, 1, index=4), r"layer/4 \(dense\) index must be 1, its place"),
+    rules.neurons_are_without_noise: (
+        lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, sigma1=1e-3)))),
+        r"layer/1 \(dense\) neuron/sigma1 must be 0 in a circuit; got 0.001\. Set it to 0",
+    ),
+    rules.field_laws_can_be_computed_by_a_circuit_simulator: (
+        lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=1e-3)))),
+        r"layer/1 \(dense\) neuron: v_ref / v0 must be < 300; got 800",
+    ),
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
-OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.NIR, "loihi": rules.LOIHI}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.NIR, "loihi": rules.LOIHI, "spice": rules.SPICE}
 CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
 
 
@@ -83,6 +103,23 @@ def test_a_broken_rule_is_refused_before_anything_is_written(target, rule, rng, 
     with pytest.raises(ValueError):
         TARGETS[target](net, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_target_has_its_rules_here():
+    assert set(OF_TARGET) == set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [("concat", "be of a kind"), ("something", "be of a kind"), ("conv", "weight must be given"), ("pool", "weight must be given")],
+)
+@pytest.mark.parametrize("target", sorted(OF_TARGET))
+def test_layers_that_a_target_does_not_know_are_never_left_out(target, kind, rule, rng, tmp_path):
+    net = good(rng)
+    strange = replace(net, layers=(net.layers[0], Layer(1, kind, (7,), 7), replace(net.layers[1], index=2)))
+    with pytest.raises(InputError, match=rf"layer/1 \({kind}\) .*{rule}"):
+        TARGETS[target](strange, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("target", sorted(OF_TARGET))

@@ -5,41 +5,12 @@
 frames.npy: (B, T, C) spike counts. The same as ``lava-1m1t1r deploy c``; prints the report, and writes it as JSON with --json FILE.
 """
 
-import argparse
-import json
-import sys
-from pathlib import Path
+from lava_1m1t1r.export import script
 
-import numpy as np
-
-from lava_1m1t1r.errors import InputError, MissingDependencyError
-from lava_1m1t1r.export import TARGETS, VerificationError
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("net")
-    parser.add_argument("-o", "--out", required=True)
-    parser.add_argument("--frames", help="compile, run on these samples and compare before writing")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--name", default="net", help="prefix of the C names")
-    parser.add_argument("--flash-limit", type=int, help="bytes that the constants may take")
-    parser.add_argument("--ram-limit", type=int, help="bytes that the states may take")
-    args = parser.parse_args()
-    frames = None if args.frames is None else np.load(args.frames)
-    try:
-        report = TARGETS["c"](args.net, args.out, frames=frames, name=args.name, flash_limit=args.flash_limit, ram_limit=args.ram_limit)
-    except (InputError, MissingDependencyError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except VerificationError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(report.text)
-    if args.json:
-        args.json.write_text(json.dumps(report.as_dict(), indent=1) + "\n")
-    return 0
-
+arguments = script.parser("c", __doc__, "compile, run on these samples and compare before writing")
+arguments.add_argument("--name", default="net", help="prefix of the C names")
+arguments.add_argument("--flash-limit", type=int, help="bytes that the constants may take")
+arguments.add_argument("--ram-limit", type=int, help="bytes that the states may take")
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(script.main(arguments))

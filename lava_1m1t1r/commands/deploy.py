@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
-    from ..export import TARGETS, VerificationError
+    from ..export import LABELLED, TARGETS, VerificationError
 
     path = network_path(args.net)
     require(args.prove >= 0, "--prove", "be >= 0", args.prove)
@@ -35,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
         from ..netx.schema import read
 
         args.utterances = args.prove
-        options["frames"] = test_frames(args, read(path)).dense()
+        test = test_frames(args, read(path))
+        options["frames"] = test.dense()
+        if args.target in LABELLED:
+            options["labels"] = test.labels
     try:
         report = TARGETS[args.target](path, args.out, **options)
     except VerificationError as error:

@@ -15,6 +15,9 @@ PHASES = ("integration", "spike", "refractory")
 ELEMENTS = ("memristor", "control resistor", "transistor", "load resistor", "gate capacitor", "load capacitor")
 """Where the energy of the two sources goes. Resistive parts dissipate; the entries of the capacitors are stored energy gained."""
 
+INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
+"""The elements that the input source feeds; the supply feeds the others."""
+
 CELL = np.dtype(
     [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
     + [("random", np.uint64), ("steps", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]

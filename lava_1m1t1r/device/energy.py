@@ -13,9 +13,8 @@ from os import PathLike
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from . import stimulus
+from .cell import INPUT_BRANCH
 from .simulate import MOST_VOLTS, simulate
-
-_INPUT = ("memristor", "control resistor", "gate capacitor")
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     recovery = 10.0 * max(p.r_control * p.c_gate, p.r_load * p.c_load)
     to_spike = after(stimulus.constant(volt, first - n * period))
     complete = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
-    drawn = [sum(energies[element] for energies in split.values() for element in _INPUT) for split in (to_spike, complete)]
-    supply = sum(value for energies in complete.values() for element, value in energies.items() if element not in _INPUT)
+    drawn = [sum(energies[element] for energies in split.values() for element in INPUT_BRANCH) for split in (to_spike, complete)]
+    supply = sum(value for energies in complete.values() for element, value in energies.items() if element not in INPUT_BRANCH)
     return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd**2, complete)
 
 

@@ -1,4 +1,4 @@
-"""Deployment: from a ``.net`` file to C, Verilog, NIR and a Loihi-style pack, each proven with the target's own tool.
+"""Deployment: from a ``.net`` file to C, Verilog, SPICE, NIR and a Loihi-style pack, each proven with the target's own tool.
 
 :data:`TARGETS` maps a target's name to ``function(net, out_dir, **options) -> Report``.
 """
@@ -27,7 +27,11 @@ TARGETS: dict[str, Callable[..., Report]] = {
     "rtl": _target("rtl_target", "deploy_rtl"),
     "nir": _target("nir_target", "deploy_nir"),
     "loihi": _target("loihi_target", "deploy_loihi"),
+    "spice": _target("spice_target", "deploy_spice"),
 }
 """Name to function; the options of each are those of the function in its module."""
 
-__all__ = ["TARGETS", "Report", "VerificationError"]
+LABELLED = {"spice"}
+"""Targets that take ``labels`` beside ``frames``, for an accuracy."""
+
+__all__ = ["LABELLED", "TARGETS", "Report", "VerificationError"]

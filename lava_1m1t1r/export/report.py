@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..report.html import Report as Page
+
 
 class VerificationError(RuntimeError):
     """What was generated does not do what the network does: a fault of the exporter or of a tool, not of the user."""
@@ -46,6 +48,17 @@ class Report:
             "facts": {name: plain(value) for name, value in self.facts.items()},
             "notes": list(self.notes),
         }
+
+    @property
+    def page(self) -> str:
+        """As one HTML file that fetches nothing."""
+        page = Page(f"{self.target}: {self.network}")
+        page.table(("fact", "value"), [(name, shown(value)) for name, value in self.facts.items()])
+        page.section("What was assumed, lost or not run")
+        for note in self.notes:
+            page.text(note)
+        page.note("Files: " + ", ".join(self.files))
+        return page.page
 
 
 def plain(value: Any) -> Any:

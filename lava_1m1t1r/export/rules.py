@@ -14,9 +14,13 @@ from ..errors import require
 from ..netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import MAX_DELAY
 
+KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
+"""Layers that the exporters know; a file may hold others."""
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
 """Largest layer of the integer targets: neuron numbers of 16 bits."""
+MAX_CROSSBAR = 1 << 20
+"""Most synapses of a layer in a netlist, two lines each."""
 MAX_MATRIX = 1 << 24
 """Most weights of a convolution written out as a matrix."""
 
@@ -29,6 +33,20 @@ def check(net: NetDescription, rules: Iterable[Rule]) -> None:
 
 def _at(net: NetDescription, layer: Layer, key: str = "") -> str:
     return f"{net.source or 'network'}: layer/{layer.index} ({layer.kind})" + (f" {key}" if key else "")
+
+
+def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
+    """What a target does not know it must not leave out, not even a layer without weights."""
+    for layer in net.layers:
+        cure = "Run this network in Lava or on the fast path, or train one of known layers."
+        require(layer.kind in KINDS, _at(net, layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
+
+
+def layers_hold_their_weights(net: NetDescription) -> None:
+    """Without weights they would be taken for names of shapes."""
+    for layer in net.layers:
+        free = layer.kind in ("flatten", "average") or (layer.kind == "input" and layer.neuron is None)
+        require(free or layer.weight is not None, _at(net, layer, "weight"), "be given", None)
 
 
 def the_network_computes_something(net: NetDescription) -> None:
@@ -155,7 +173,36 @@ def layers_are_numbered_by_their_place(net: NetDescription) -> None:
         require(layer.index == i, _at(net, layer, "index"), f"be {i}, its place among the layers", layer.index)
 
 
+def neurons_are_without_noise(net: NetDescription) -> None:
+    """A circuit simulator's transient analysis has no filament noise."""
+    for layer in net.active:
+        if isinstance(layer.neuron, M1T1RNeuron):
+            for name in ("sigma1", "sigma2"):
+                value = getattr(layer.neuron.step.device, name)
+                cure = "Set it to 0; device.network simulates noisy devices."
+                require(not np.any(value), _at(net, layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
+
+
+def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> None:
+    """The hyperbolic law is written as its formula, whose exponential must not overflow."""
+    for layer in net.active:
+        if isinstance(layer.neuron, M1T1RNeuron):
+            device = layer.neuron.step.device
+            steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
+            require(steepest < 300, _at(net, layer, "neuron: v_ref / v0"), "be < 300", steepest, "Use a larger v0.")
+
+
+def crossbars_fit_a_netlist(net: NetDescription) -> None:
+    """Every cell is a line; a convolution is written out."""
+    for layer in net.active:
+        cells = layer.size * (layer.inputs + (0 if layer.weight_rec is None else layer.size))
+        cure = "Use smaller layers, or simulate with device.network, which writes no netlist."
+        require(cells <= MAX_CROSSBAR, _at(net, layer, "weight"), f"have at most {MAX_CROSSBAR} synapses", cells, cure)
+
+
 SHAPES: tuple[Rule, ...] = (
+    layers_are_of_a_kind_that_is_known,
+    layers_hold_their_weights,
     the_network_computes_something,
     only_the_last_layer_sends_sums,
     sizes_fit_sixteen_bits,
@@ -174,3 +221,10 @@ INTEGERS: tuple[Rule, ...] = (
 )
 NIR: tuple[Rule, ...] = (*INTEGERS, layers_are_matrices)
 LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
+SPICE: tuple[Rule, ...] = (
+    *INTEGERS,
+    crossbars_fit_a_netlist,
+    neurons_are_without_noise,
+    field_laws_can_be_computed_by_a_circuit_simulator,
+)
+"""The fixed-point rules too: the netlist's reference is a network that the library runs."""

@@ -77,8 +77,8 @@ Rload vdd out {p.r_load:.10e}
 """
 
 
-def _piecewise(durations: Sequence[float], volts: Sequence[float]) -> str:
-    """Return the points of a PWL source: a short ramp begins at each edge."""
+def piecewise(durations: Sequence[float], volts: Sequence[float]) -> str:
+    """Points of a PWL source that holds ``volts`` [V] for ``durations`` [s]: a short ramp begins at each edge."""
     points, t, before = ["0 0"], 0.0, 0.0
     for i, (duration, volt) in enumerate(zip(durations, volts, strict=True)):
         if volt != before:
@@ -111,7 +111,7 @@ def testbench(
     return f"""1M1T1R neuron
 {neuron_subcircuit(p)}
 Vdd vdd 0 {p.v_dd:.10e}
-Vin in 0 PWL({_piecewise(durations, volts)})
+Vin in 0 PWL({piecewise(durations, volts)})
 Xneuron in out vdd m1t1r
 .options reltol=1e-5 abstol=1e-16 vntol=1e-8 chgtol=1e-20 trtol=1 method=gear
 .control
@@ -142,14 +142,15 @@ class SpiceTrace:
 
     def spike_times(self) -> np.ndarray:
         """Return the times [s] at which the gate rises above ``v_th``."""
-        return _rises(self.time, self.gate_voltage, self.params.v_th)
+        return rises(self.time, self.gate_voltage, self.params.v_th)
 
     def turn_on_times(self) -> np.ndarray:
         """Return the times [s] at which filament and residue together reach 1 from below."""
-        return _rises(self.time, self.filament + self.residue, 1.0)
+        return rises(self.time, self.filament + self.residue, 1.0)
 
 
-def _rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
+def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
+    """Times at which sampled values (K,) rise above a level, interpolated."""
     i = np.flatnonzero((values[1:] > level) & (values[:-1] <= level))
     return time[i] + (time[i + 1] - time[i]) * (level - values[i]) / (values[i + 1] - values[i])
 
@@ -178,16 +179,29 @@ def run_ngspice(
         If ngspice fails; the text holds its last lines.
     """
     with tempfile.TemporaryDirectory() as folder:
-        deck = Path(folder, "neuron.cir")
-        deck.write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
-        try:
-            done = subprocess.run(["ngspice", "-b", deck.name], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
-        except FileNotFoundError as error:
-            raise MissingDependencyError(
-                "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."
-            ) from error
-        output = Path(folder, "trace.txt")
-        if done.returncode or not output.exists():
-            raise RuntimeError(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")
-        table = np.loadtxt(output)
+        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
+        call_ngspice(folder, ("-b", "neuron.cir"), "trace.txt", timeout)
+        table = np.loadtxt(Path(folder, "trace.txt"))
     return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)
+
+
+def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: float) -> None:
+    """Run ngspice in a folder; ``output`` must be there afterwards.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ngspice is not installed.
+    RuntimeError
+        If ngspice fails or takes longer than ``timeout`` [s]; the text holds its last lines.
+    """
+    try:
+        done = subprocess.run(["ngspice", *arguments], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+    except FileNotFoundError as error:
+        raise MissingDependencyError(
+            "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
+    if done.returncode or not Path(folder, output).exists():
+        raise RuntimeError(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")

@@ -93,17 +93,21 @@ class Report:
         text = html.escape(caption)
         self._parts.append(f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>')
 
-    def save(self, folder: str | os.PathLike) -> Path:
-        """Write both files into ``folder`` (made if absent) and return the path of the page."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        page = (
+    @property
+    def page(self) -> str:
+        """The whole page."""
+        return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}</body></html>"
         )
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write both files into ``folder`` (made if absent) and return the path of the page."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "results.json", json.dumps(self.results, indent=1, default=_plain))
-        write_text(folder / "report.html", page)
+        write_text(folder / "report.html", self.page)
         return folder / "report.html"
 
 

@@ -1,0 +1,170 @@
+"""Weights as conductances: a differential crossbar, the amplifiers that sum its columns, and what they draw.
+
+A synapse is a pair of cells. A positive weight raises the cell of the positive column above ``g_min``, a negative one that of the
+negative column. A spike is a pulse of ``v_read`` on the row, one network step long. A transimpedance amplifier a neuron holds both of
+its columns at virtual ground and gives ``clip(R_f (I+ - I-), 0, v_in_max)``, where R_f makes one unit of weight one ``v_unit``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import require
+
+WEIGHT_ONE = 64
+"""Weight counts of one unit."""
+
+
+@dataclass(frozen=True)
+class Crossbar:
+    """Memristive cells that hold weights, and how well.
+
+    Raises
+    ------
+    InputError
+        If a field is outside its range. The text names the field.
+    """
+
+    g_min: float = 1e-6
+    """Smallest conductance [S]."""
+    g_max: float = 40e-6
+    """Largest conductance [S]."""
+    levels: float = inf
+    """Conductances that a cell can be set to, evenly spaced from g_min to g_max; inf: any."""
+    programming_error: float = 0.0
+    """Standard deviation of a set conductance, as a share of ``g_max - g_min``. 0: none."""
+    read_noise: float = 0.0
+    """Standard deviation of a conductance from one network step to the next, as a share of itself. 0: none."""
+    v_read: float = 0.2
+    """Pulse on a row [V]: low enough to leave the cells as they are."""
+
+    def __post_init__(self) -> None:
+        for name in ("g_min", "g_max", "v_read"):
+            value = getattr(self, name)
+            require(np.isfinite(value) and value > 0, f"Crossbar.{name}", "be > 0 and finite", value)
+        require(self.g_max > self.g_min, "Crossbar.g_max [S]", "exceed g_min", (self.g_min, self.g_max), "Exchange them.")
+        whole = self.levels == inf or (np.isfinite(self.levels) and self.levels == int(self.levels) and self.levels >= 2)
+        require(whole, "Crossbar.levels", "be a whole number >= 2 (inf: any conductance)", self.levels)
+        for name in ("programming_error", "read_noise"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"Crossbar.{name}", "lie in [0, 1)", value)
+
+    def programmed(self, weight: Any, largest: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Conductances [S] of the positive and the negative cells for weights of any shape; ``largest`` takes the whole range.
+
+        The set conductance is the nearest level plus a Gaussian error, cut at 0.
+        """
+        share = np.asarray(weight, np.float64) / largest
+        cells = []
+        for part in (np.maximum(share, 0.0), np.maximum(-share, 0.0)):
+            if self.levels != inf:
+                part = np.rint(part * (self.levels - 1)) / (self.levels - 1)
+            if self.programming_error > 0.0:
+                part = part + self.programming_error * rng.standard_normal(part.shape)
+            cells.append(np.maximum(self.g_min + part * (self.g_max - self.g_min), 0.0))
+        return cells[0], cells[1]
+
+
+IDEAL = Crossbar()
+"""The range of Wan et al. 2022 with neither levels, error nor noise: what the circuit around the crossbar does alone."""
+WAN2022 = Crossbar(programming_error=0.044, read_noise=0.01)
+"""W. Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8: 1 to 40 uS, write-verify to any conductance. The error is
+the mean over the range, 1.7 uS, of the fit to their data 1 s after programming in IBM's aihwkit (ReRamWan2022NoiseModel, which gives
+1.1 to 2.3 uS); read noise of about 1 % is that model's recommendation."""
+FALCONE2025 = Crossbar(g_min=9e-6, g_max=88e-6, programming_error=0.007, read_noise=0.01)
+"""D. F. Falcone et al., 'All-in-one analog AI hardware' (2025), arXiv:2502.04524: CMO/HfOx cells, 9 to 88 uS. The error is that
+of aihwkit's fit to their data for an acceptance range of 2 % at mid-range (0.011 uS + 1.1 % of the conductance); read noise as above."""
+CROSSBARS = {"ideal": IDEAL, "wan2022": WAN2022, "falcone2025": FALCONE2025}
+"""Cells by the names that the command line takes."""
+
+
+@dataclass(frozen=True)
+class Periphery:
+    """The circuits around crossbar and neurons. Every number here is an assumption, none is measured on this circuit."""
+
+    v_supply: float = 1.2
+    """Supply of row drivers and amplifiers [V]: the largest input voltage of a neuron (Zhao et al. 2025)."""
+    amplifier_current: float = 1e-7
+    """Quiescent current of a column pair's amplifier or integrator [A]: a subthreshold OTA far faster than a step of 10 ms."""
+    line_capacitance: float = 1e-15
+    """Capacitance that a cell adds to its row [F], charged at each pulse."""
+    register_energy: float = 1e-14
+    """Energy of one flip-flop of the delay registers in one step [J]."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            require(np.isfinite(value) and value >= 0, f"Periphery.{name}", "be >= 0 and finite", value)
+
+
+class Rows(NamedTuple):
+    """How many rows feed a layer's crossbar, in their order."""
+
+    inputs: int
+    recurrent: int
+    bias: int
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """The crossbar of one layer: N column pairs, R rows (inputs, recurrent spikes, bias)."""
+
+    positive: np.ndarray
+    """(N, R) [S]"""
+    negative: np.ndarray
+    """(N, R) [S]"""
+    rows: Rows
+    largest: float
+    """Weight that takes the whole range [counts]."""
+    crossbar: Crossbar
+
+    @property
+    def per_count(self) -> float:
+        """Differential current of a pulse through a weight of one count [A]."""
+        return self.crossbar.v_read * (self.crossbar.g_max - self.crossbar.g_min) / self.largest
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(N, R) weights as the cells hold them [counts]."""
+        return (self.positive - self.negative) * (self.crossbar.v_read / self.per_count)
+
+    @property
+    def squares(self) -> np.ndarray:
+        """(N, R) variance of the read noise of each pair [counts^2]."""
+        noise = self.crossbar.read_noise * self.crossbar.v_read / self.per_count
+        return noise**2 * (self.positive**2 + self.negative**2)
+
+    def feedback(self, v_unit: float) -> float:
+        """R_f of the amplifiers [ohm], so that one unit of weight is ``v_unit`` [V]."""
+        return v_unit / WEIGHT_ONE / self.per_count
+
+    def row_current(self) -> np.ndarray:
+        """(R,) current of a row under a pulse of v_read [A]."""
+        return self.crossbar.v_read * (self.positive + self.negative).sum(axis=0)
+
+
+def array_of(layer: Any, crossbar: Crossbar, rng: np.random.Generator) -> Array:
+    """Program a layer's forward and recurrent weights and its bias into one crossbar.
+
+    A bias larger than the largest weight is split over several rows, which carry a pulse in every step.
+
+    Parameters
+    ----------
+    layer : netx.description.Layer, or anything with its attributes
+    crossbar : Crossbar
+    rng : numpy.random.Generator
+        Of the programming errors.
+    """
+    parts = [np.asarray(layer.matrix(), np.float64)]
+    if layer.weight_rec is not None:
+        parts.append(np.asarray(layer.weight_rec, np.float64))
+    largest = max(max(float(np.abs(part).max()) for part in parts), 1.0)
+    bias = np.zeros((layer.size, 0))
+    if layer.bias is not None and np.any(layer.bias):
+        rows = int(np.ceil(np.abs(layer.bias).max() / largest))
+        bias = np.repeat(np.asarray(layer.bias, np.float64)[:, None] / rows, rows, axis=1)
+    cells = crossbar.programmed(np.concatenate([*parts, bias], axis=1), largest, rng)
+    return Array(*cells, Rows(layer.inputs, layer.size * (len(parts) - 1), bias.shape[1]), largest, crossbar)

@@ -1,0 +1,247 @@
+"""A whole network at the device level: neurons in continuous time, spikes between them in network steps.
+
+The neurons are those of :mod:`.integrator`. Between them lies what a clocked circuit does: each neuron's rising gate sets a latch; at
+the end of the step the latch moves into a shift register, whose taps (one step, and the axon's or the recurrence's delay more) drive
+rows of the next crossbar, or of the neuron's own, for one step. That is the recursion of ``FIXED_POINT.md``, section 6, with the
+device itself in the place of its step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from ..errors import require
+from ..network import outgoing
+from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
+from .constants import constants
+from .crossbar import IDEAL, WEIGHT_ONE, Array, Crossbar, Periphery, array_of
+from .integrator import Control, _advance
+from .noise import streams
+
+EVENTS = 1024
+"""Events of one neuron in one step that are told apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """What one layer's N neurons did over T steps."""
+
+    spikes: np.ndarray
+    """(T, N) bool: whether the gate rose above ``v_th`` within the step."""
+    volts: np.ndarray
+    """(T, N) input voltages [V]."""
+    spike_times: list[np.ndarray]
+    """Per neuron [s]."""
+    rows: np.ndarray
+    """(T, R) pulses on the rows of the crossbar, in units of v_read."""
+    energy: tuple[float, float]
+    """Drawn by the neurons from their inputs, and from ``v_dd`` [J]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One sample's run."""
+
+    out: np.ndarray
+    """(T, K): what leaves the network: spikes as the library's other realisations give them, or weighted sums [counts]."""
+    layers: tuple[LayerTrace, ...]
+    """Of the layers of neurons."""
+    energy: dict[str, dict[str, float]]
+    """Drawn for this sample [J]: neurons, crossbar and drivers, each by its parts."""
+
+    @property
+    def answer(self) -> int:
+        """The output with the largest sum over time; of equals, the first."""
+        return int(self.out.sum(axis=0).argmax())
+
+
+class DeviceNetwork:
+    """A network of devices and crossbars, ready to run.
+
+    Parameters
+    ----------
+    net : NetDescription, or anything with its attributes
+        Layers of 1M1T1R neurons and, last, perhaps a readout.
+    crossbar : Crossbar
+        Cells that hold the weights.
+    periphery : Periphery
+        For the energy alone.
+    seed : int
+        Of programming errors and read noise; neurons have the seeds of their layers.
+    rtol : float
+        Relative error allowed in a step of the integrator.
+    """
+
+    def __init__(self, net: Any, crossbar: Crossbar = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5) -> None:
+        require(net.dt is not None, "network", "have a layer of 1M1T1R neurons, which states the network step", None)
+        for layer in net.active:
+            good = layer.neuron is None or hasattr(layer.neuron, "step")
+            require(good, f"layer/{layer.index}", "hold 1M1T1R neurons", type(layer.neuron).__name__)
+        self.net, self.crossbar, self.seed = net, crossbar, int(seed)
+        self.periphery = periphery or Periphery()
+        self.arrays: tuple[Array, ...] = tuple(
+            array_of(layer, crossbar, np.random.default_rng([self.seed, layer.index])) for layer in net.active
+        )
+        self.control = Control(float(rtol), 0.01 * rtol, np.inf)
+
+    def run(self, frames: Any, first: int = 0) -> list[Sample]:
+        """Run samples from rest.
+
+        Parameters
+        ----------
+        frames : (B, T, C) int
+            Spike counts; a count of two is a pulse of twice ``v_read``.
+        first : int
+            Number of the first sample, which starts its read noise.
+        """
+        frames = np.asarray(frames)
+        good = frames.ndim == 3 and min(frames.shape) > 0 and frames.shape[2] == self.net.inputs
+        require(good, "frames", f"have shape (B, T, {self.net.inputs})", frames.shape)
+        return [self._sample(frame, first + b) for b, frame in enumerate(frames)]
+
+    def read_noise(self, sample: int, layer: int, steps: int) -> np.ndarray:
+        """(T, N) standard normal draws of a layer's read noise in one sample."""
+        shape = (steps, self.net.active[layer].size)
+        if self.crossbar.read_noise == 0.0:
+            return np.zeros(shape)
+        return np.random.default_rng([self.seed, self.net.active[layer].index, 1, sample]).standard_normal(shape)
+
+    def _sample(self, frames: np.ndarray, number: int) -> Sample:
+        y = frames.astype(np.float64)
+        traces, rows = [], []
+        for place, (layer, array) in enumerate(zip(self.net.active, self.arrays, strict=True)):
+            noise = self.read_noise(number, place, len(y))
+            if layer.neuron is None:
+                rows.append(y)
+                y = y @ array.counts.T + noise * np.sqrt(y**2 @ array.squares.T)
+                continue
+            trace = self._layer(layer, array, y, noise)
+            traces.append(trace)
+            rows.append(trace.rows)
+            y = outgoing(trace.spikes.astype(np.int64), layer.delay).astype(np.float64)
+        return Sample(y, tuple(traces), self._energy(rows, traces))
+
+    def _layer(self, layer: Any, array: Array, y: np.ndarray, noise: np.ndarray) -> LayerTrace:
+        step, size, steps = layer.neuron.step, layer.size, len(y)
+        inputs, recurrent, bias = array.rows
+        counts, squares = array.counts, array.squares
+        fixed = np.concatenate([y, np.ones((steps, bias))], axis=1)
+        columns = np.r_[0:inputs, inputs + recurrent : inputs + recurrent + bias]
+        table, cells = constants(step.device, size), np.zeros(size, CELL)
+        cells["node"] = table["v_dd"]
+        cells["ruptured"] = True  # the first filament is a new one
+        cells["random"] = streams(layer.neuron.seed, layer.index << 16, size)
+        spikes, volts = np.zeros((steps, size), np.bool_), np.empty((steps, size))
+        times, owners = _run(
+            table,
+            cells,
+            fixed @ counts[:, columns].T,
+            (fixed**2) @ squares[:, columns].T,
+            np.ascontiguousarray(counts[:, inputs : inputs + recurrent].T),
+            np.ascontiguousarray(squares[:, inputs : inputs + recurrent].T),
+            np.zeros(size, np.int64) if layer.delay_rec is None else np.asarray(layer.delay_rec, np.int64),
+            noise,
+            step.v_unit / WEIGHT_ONE,
+            step.v_in_max,
+            step.dt,
+            self.control,
+            spikes,
+            volts,
+        )
+        rows = np.concatenate([y, outgoing(spikes.astype(np.int64), layer.delay_rec)[:, :recurrent], np.ones((steps, bias))], axis=1)
+        return LayerTrace(spikes, volts, [times[owners == n] for n in range(size)], rows, branch_energies(cells))
+
+    def _energy(self, rows: Sequence[np.ndarray], traces: Sequence[LayerTrace]) -> dict[str, dict[str, float]]:
+        p, dt, v = self.periphery, self.net.dt, self.crossbar.v_read
+        cells = lines = sums = flops = 0.0
+        for layer, array, pulses in zip(self.net.active, self.arrays, rows, strict=True):
+            current = array.row_current()
+            charge = dt * float((pulses @ current).sum())
+            heat = dt * v * float((pulses**2 @ current).sum())  # a pulse of k v_read drives k times the current
+            rises = float(np.maximum(np.diff(pulses, axis=0, prepend=0.0), 0.0).sum())
+            cells += heat
+            # Class-B stages: a row's charge comes from the supply, and the amplifiers bring as much to the columns again.
+            lines += max(p.v_supply * charge - heat, 0.0) + rises * 2 * layer.size * p.line_capacitance * v * p.v_supply
+            sums += p.v_supply * charge + len(pulses) * dt * p.v_supply * p.amplifier_current * layer.size
+            flops += len(pulses) * p.register_energy * registers(layer) if layer.neuron is not None else 0.0
+        own = [sum(parts) for parts in zip(*(trace.energy for trace in traces), strict=True)]
+        return {
+            "neurons": dict(zip(("input branch", "output branch"), own, strict=True)),
+            "crossbar": {"cells": cells},
+            "drivers": {"rows": lines, "amplifiers": sums, "registers": flops},
+        }
+
+
+def branch_energies(cells: np.ndarray) -> tuple[float, float]:
+    """Energies [J] that devices drew from their inputs, and from ``v_dd``."""
+    by_element = dict(zip(ELEMENTS, cells["energy"].sum(axis=(0, 1)), strict=True))
+    drawn = sum(by_element[name] for name in INPUT_BRANCH)
+    return float(drawn), float(sum(by_element.values()) - drawn)
+
+
+def registers(layer: Any) -> int:
+    """Flip-flops of a layer: a latch and the stages of each neuron's shift register."""
+    return int(sum(2 + longest for longest in longest_delays(layer)))
+
+
+def longest_delays(layer: Any) -> np.ndarray:
+    """(N,) longest delay of each neuron's spikes, outgoing or recurrent [steps]."""
+    delays = [np.zeros(layer.size, np.int64)]
+    delays += [np.asarray(x, np.int64) for x in (layer.delay, layer.delay_rec) if x is not None]
+    return np.max(delays, axis=0)
+
+
+@numba.njit(nogil=True)
+def _run(table, cells, drive, variance, weight_rec, variance_rec, late, noise, per_count, v_max, dt, control, spikes, volts):
+    """Run one layer over T steps into ``spikes`` and ``volts`` (T, N).
+
+    Parameters
+    ----------
+    table, cells : (N,) records
+        Devices and their states, advanced in place.
+    drive, variance : (T, N)
+        Weighted sums of input rows and bias [counts], and the variance of their read noise.
+    weight_rec, variance_rec : (N, N) or (0, N)
+        A row per sending neuron.
+    late : (N,) int
+        Delay of each neuron's recurrent spikes beyond one step.
+    noise : (T, N)
+        Standard normal draws.
+
+    Returns
+    -------
+    times [s], owners
+        Of all spikes, in the order of steps.
+    """
+    steps, size = drive.shape
+    times, owners, found = np.empty(1024), np.empty(1024, np.int64), 0
+    sink = Sink(dt, np.empty(0, np.int64), np.empty((0, 0, size)), np.empty(EVENTS), np.empty(EVENTS, np.int8))
+    work = table.copy()
+    total, spread = np.empty(size), np.empty(size)
+    for t in range(steps):
+        total[:], spread[:] = drive[t], variance[t]
+        for m in range(weight_rec.shape[0]):
+            before = t - 1 - late[m]
+            if before >= 0 and spikes[before, m]:
+                total += weight_rec[m]
+                spread += variance_rec[m]
+        for n in range(size):
+            v = min(max((total[n] + noise[t, n] * np.sqrt(spread[n])) * per_count, 0.0), v_max)
+            volts[t, n] = v
+            cells[n].events = 0
+            _advance(cells[n], work[n], table[n], v, t * dt, (t + 1) * dt, control, sink, n)
+            for i in range(min(cells[n].events, EVENTS)):
+                if sink.kinds[i] == SPIKE:
+                    spikes[t, n] = True
+                    if found == times.size:
+                        more, whose = np.empty(2 * found), np.empty(2 * found, np.int64)
+                        more[:found], whose[:found] = times, owners
+                        times, owners = more, whose
+                    times[found], owners[found] = sink.times[i], n
+                    found += 1
+    return times[:found].copy(), owners[:found].copy()

@@ -1,0 +1,155 @@
+"""The network as a SPICE netlist: crossbars of resistors, one amplifier and one 1M1T1R circuit a neuron, clocked delay registers.
+
+Analogue nodes are ``r<layer>_<row>`` (rows), ``v<layer>_<n>`` (input of neuron n), ``x<layer>_<n>.gate``, ``y<layer>_<k>`` (readout).
+The registers are XSPICE elements, which ngspice has: a comparator at ``v_th``, a latch that its rising edge sets, and a shift register
+that takes the latch at the end of each network step. Layers are numbered by their place among those that compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..device.crossbar import WEIGHT_ONE, Array
+from ..device.network import DeviceNetwork, longest_delays
+from .spice_neuron import EDGE, neuron_subcircuit, piecewise
+
+TICK = 1e-5  # delay of a digital element and length of a clock edge, as a share of the network step
+READOUT = 1e-3
+"""Output of a readout's integrator for a spike of one unit of weight [V]."""
+_CHUNK = 16  # terms of one behavioural expression
+
+
+def netlist(network: DeviceNetwork) -> str:
+    """Everything but the stimulus: to be included by a deck that drives rows ``r0_<channel>`` and the read noise's ``z`` nodes."""
+    net = network.net
+    tick = TICK * net.dt
+    lines = [
+        f"* Network of {len(net.active)} layers, network step {net.dt:g} s; weights as conductances of {network.crossbar}",
+        f"Vclock clock_a 0 PULSE(0 1 {net.dt:.10e} {tick:.4e} {tick:.4e} {net.dt / 2:.10e} {net.dt:.10e})",
+        f"Vclear clear_a 0 PULSE(0 1 {net.dt + 4 * tick:.10e} {tick:.4e} {tick:.4e} {2 * tick:.4e} {net.dt:.10e})",
+        "Aclock [clock_a] [clock] logic",
+        "Aclear [clear_a] [clear] logic",
+        "Aone one pulled",
+        f".model logic adc_bridge(in_low=0.5 in_high=0.5 {_delays(net.dt)})",
+        ".model pulled d_pullup(load=1e-12)",
+        f".model stage d_dff({_delays(net.dt, 'clk', 'set', 'reset', 'rise', 'fall')} ic=0)",
+    ]
+    v_read = network.crossbar.v_read
+    edge = EDGE * net.dt
+    lines.append(f".model driver dac_bridge(out_low=0 out_high={v_read:.6e} t_rise={edge:.4e} t_fall={edge:.4e})")
+    for place, (layer, array) in enumerate(zip(net.active, network.arrays, strict=True)):
+        lines += _crossbar(place, array)
+        lines += [f"Vbias{place}_{i} r{place}_{i} 0 {v_read:.6e}" for i in range(sum(array.rows[:2]), sum(array.rows))]
+        if layer.neuron is None:
+            charge = array.per_count * WEIGHT_ONE * net.dt
+            for n in range(layer.size):
+                lines += _sum(place, n, array, f"Bread{place}_{n} 0 y{place}_{n} I =", 1.0, array.per_count, v_read)
+                lines.append(f"Cread{place}_{n} y{place}_{n} 0 {charge / READOUT:.10e} IC=0")
+            continue
+        lines += _neurons(place, layer, array, v_read)
+        lines += _registers(place, layer, place + 1 < len(net.active))
+    return "\n".join(lines) + "\n"
+
+
+def _crossbar(place: int, array: Array) -> Iterator[str]:
+    for name, cells in (("p", array.positive), ("m", array.negative)):
+        for n, row in enumerate(cells):
+            yield f"V{name}{place}_{n} {name}{place}_{n} 0 0"
+            for i, g in enumerate(row):
+                if g > 0.0:
+                    yield f"R{name}{place}_{n}_{i} r{place}_{i} {name}{place}_{n} {1.0 / g:.10e}"
+
+
+def _sum(
+    place: int, n: int, array: Array, head: str, gain: float, per_count: float, v_read: float, limit: float | None = None
+) -> list[str]:
+    """The amplifier of a column pair: a current or clipped voltage, with the read noise of all cells drawn together."""
+    lines = []
+    value = f"{gain:.10e}*(i(Vp{place}_{n})-i(Vm{place}_{n}))"
+    if array.crossbar.read_noise > 0.0:
+        squares = array.squares[n] / v_read**2
+        parts = [range(i, min(i + _CHUNK, squares.size)) for i in range(0, squares.size, _CHUNK)]
+        for k, part in enumerate(parts):
+            terms = "+".join(f"{squares[i]:.8e}*V(r{place}_{i})^2" for i in part)
+            lines.append(f"Bnoise{place}_{n}_{k} s{place}_{n}_{k} 0 V = {terms}")
+        total = "+".join(f"V(s{place}_{n}_{k})" for k in range(len(parts)))
+        value += f"+{per_count:.10e}*V(z{place}_{n})*sqrt(max({total},0))"
+    return [*lines, f"{head} {value}" if limit is None else f"{head} min(max({value},0),{limit:.10e})"]
+
+
+def _neurons(place: int, layer: Any, array: Array, v_read: float) -> Iterator[str]:
+    step = layer.neuron.step
+    for device in range(layer.size if step.device.size else 1):
+        one = step.device.take(device) if step.device.size else step.device
+        yield neuron_subcircuit(one, f"m1t1r_{place}_{device}")
+        yield f".model spike_{place}_{device} adc_bridge(in_low={one.v_th:.10e} in_high={one.v_th:.10e} {_delays(step.dt)})"
+        yield f"Vdd{place}_{device} vdd{place}_{device} 0 {one.v_dd:.10e}"
+    for n in range(layer.size):
+        device = n if step.device.size else 0
+        gain = array.feedback(step.v_unit)
+        yield from _sum(place, n, array, f"Bsum{place}_{n} v{place}_{n} 0 V =", gain, step.v_unit / WEIGHT_ONE, v_read, step.v_in_max)
+        yield f"X{place}_{n} v{place}_{n} o{place}_{n} vdd{place}_{device} m1t1r_{place}_{device}"
+        yield f"Aspike{place}_{n} [x{place}_{n}.gate] [a{place}_{n}] spike_{place}_{device}"
+
+
+def _delays(dt: float, *of: str) -> str:
+    """Delays of a digital element as its model's parameters: of both edges, or those named."""
+    return " ".join(f"{name}_delay={TICK * dt:.4e}" for name in of or ("rise", "fall"))
+
+
+def _registers(place: int, layer: Any, more: bool) -> Iterator[str]:
+    """Latch and shift register of each neuron; stage k holds the spikes of k + 1 steps ago."""
+    longest = longest_delays(layer)
+    zeros = np.zeros(layer.size, int)
+    delay = zeros if layer.delay is None else layer.delay
+    delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
+    for n in range(layer.size):
+        yield f"Alatch{place}_{n} one a{place}_{n} NULL clear e{place}_{n} NULL stage"
+        before = f"e{place}_{n}"
+        for k in range(longest[n] + 1):
+            yield f"Astage{place}_{n}_{k} {before} clock NULL NULL q{place}_{n}_{k} NULL stage"
+            before = f"q{place}_{n}_{k}"
+        if more:
+            yield f"Arow{place}_{n} [q{place}_{n}_{delay[n]}] [r{place + 1}_{n}] driver"
+        if layer.weight_rec is not None:
+            yield f"Arec{place}_{n} [q{place}_{n}_{delay_rec[n]}] [r{place}_{layer.inputs + n}] driver"
+
+
+def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0, include: str = "network.cir") -> str:
+    """A complete deck of one pattern: stimulus from spike counts (T, C), simulation over T steps, nodes to save."""
+    net, v_read = network.net, network.crossbar.v_read
+    steps = len(frames)
+    durations = np.full(steps, net.dt)
+    lines = [f"Pattern {sample}: {steps} network steps", f".include {include}"]
+    for i in range(net.inputs):
+        lines.append(_source(f"r0_{i}", durations, frames[:, i] * v_read))
+    if network.crossbar.read_noise > 0.0:
+        for place, layer in enumerate(net.active):
+            noise = network.read_noise(sample, place, steps)
+            lines += [_source(f"z{place}_{n}", durations, noise[:, n]) for n in range(layer.size)]
+    devices = [x.neuron.step.device for x in net.active if x.neuron is not None]
+    longest = min(net.dt / 50.0, 0.02 / max(float(np.max(p.gamma1)) for p in devices))
+    # Tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at an edge.
+    current = 0.1 / max(float(np.max(p.r_off)) for p in devices)
+    charge = 1e-7 * min(float(np.min(p.c_gate)) for p in devices)
+    saved = saved_nodes(network)
+    lines += [".save " + " ".join(saved[i : i + 8]) for i in range(0, len(saved), 8)]
+    lines.append(f".options reltol=1e-6 abstol={current:.2e} vntol=1e-8 chgtol={charge:.2e} trtol=1 method=gear")
+    lines.append(f".tran {longest:.6e} {steps * net.dt:.10e} 0 {longest:.6e} uic")
+    return "\n".join([*lines, ".end", ""])
+
+
+def saved_nodes(network: DeviceNetwork) -> list[str]:
+    """What a deck saves: the gates of all neurons, then the readout's integrators."""
+    layers = list(enumerate(network.net.active))
+    gates = [f"v(x{place}_{n}.gate)" for place, x in layers if x.neuron is not None for n in range(x.size)]
+    return gates + [f"v(y{place}_{n})" for place, x in layers if x.neuron is None for n in range(x.size)]
+
+
+def _source(node: str, durations: np.ndarray, volts: np.ndarray) -> str:
+    if not np.any(volts):
+        return f"V{node} {node} 0 0"
+    return f"V{node} {node} 0 PWL({piecewise(durations, volts)})"

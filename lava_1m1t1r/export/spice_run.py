@@ -1,0 +1,124 @@
+"""A network's decks run by ngspice, and compared with the device-level simulation."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..device.network import DeviceNetwork, Sample
+from ..network import outgoing
+from .report import VerificationError
+from .spice_network import READOUT, WEIGHT_ONE, deck, netlist
+from .spice_neuron import call_ngspice, rises
+
+FIRST_SPIKE, RATE = 0.01, 0.05
+"""Largest accepted deviation of first spikes and of a layer's spike count from the device level, as shares."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpiceSample:
+    """What ngspice computed for one pattern."""
+
+    spike_times: tuple[list[np.ndarray], ...]
+    """Per layer of neurons and neuron [s]."""
+    scores: np.ndarray
+    """(K,): spikes of the output neurons that leave the network, or sums of a readout [counts]."""
+    points: int
+    """Time points of the analysis."""
+
+    @property
+    def answer(self) -> int:
+        """The output with the largest score; of equals, the first."""
+        return int(self.scores.argmax())
+
+
+def run_network(network: DeviceNetwork, frames: np.ndarray, first: int = 0, timeout: float = 600.0) -> list[SpiceSample]:
+    """Simulate patterns (B, T, C) with ngspice, each within ``timeout`` seconds.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ngspice is not installed.
+    RuntimeError
+        If ngspice fails.
+    """
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "network.cir").write_text(netlist(network), encoding="utf-8")
+        for b, pattern in enumerate(frames):
+            Path(folder, "pattern.cir").write_text(deck(network, pattern, first + b), encoding="utf-8")
+            call_ngspice(folder, ("-b", "-r", "pattern.raw", "pattern.cir"), "pattern.raw", timeout)
+            found.append(_sample(network, read_raw(Path(folder, "pattern.raw")), len(pattern)))
+            Path(folder, "pattern.raw").unlink()
+    return found
+
+
+def read_raw(path: Path) -> np.ndarray:
+    """(K, V) table of ngspice's binary output: time, then the saved nodes in their order."""
+    header, _, body = path.read_bytes().partition(b"Binary:\n")
+    fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
+    table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
+    if len(table) != int(fields["No. Points"]):
+        raise RuntimeError(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
+    return table
+
+
+def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSample:
+    dt = network.net.dt
+    if table[-1, 0] < steps * dt * (1.0 - 1e-6):
+        raise RuntimeError(f"ngspice ended at {table[-1, 0]:g} s of {steps * dt:g} s.")
+    column, layers, scores = 1, [], np.zeros(0)
+    for layer in network.net.active:
+        values = table[:, column : column + layer.size]
+        column += layer.size
+        if layer.neuron is None:
+            scores = values[-1] / READOUT * WEIGHT_ONE
+            continue
+        v_th = np.broadcast_to(layer.neuron.step.device.v_th, layer.size)
+        layers.append([rises(table[:, 0], values[:, n], v_th[n]) for n in range(layer.size)])
+        spikes = np.zeros((steps, layer.size), np.int64)
+        for n, times in enumerate(layers[-1]):
+            spikes[np.minimum((times / dt).astype(int), steps - 1), n] = 1
+        scores = outgoing(spikes, layer.delay).sum(axis=0)
+    return SpiceSample(tuple(layers), scores, len(table))
+
+
+def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample]) -> dict[str, Any]:
+    """Facts of the agreement between the device level and ngspice, pattern by pattern.
+
+    Raises
+    ------
+    VerificationError
+        If classes differ, a neuron fires in one of the two only, or first spikes or rates are further apart than
+        :data:`FIRST_SPIKE` and :data:`RATE`.
+    """
+    worst, where, firing = 0.0, "", 0
+    counts = np.zeros((2, len(ours[0].layers)), int)
+    for b, (a, c) in enumerate(zip(ours, theirs, strict=True)):
+        if a.answer != c.answer:
+            raise VerificationError(f"ngspice answers class {c.answer} to pattern {b}, the device level {a.answer}.")
+        for place, (layer, times) in enumerate(zip(a.layers, c.spike_times, strict=True)):
+            for n, (x, y) in enumerate(zip(layer.spike_times, times, strict=True)):
+                counts[:, place] += len(x), len(y)
+                if bool(len(x)) != bool(len(y)):
+                    raise VerificationError(f"Pattern {b}, layer {place}, neuron {n} fires {len(x)} times, in ngspice {len(y)} times.")
+                if len(x):
+                    firing += 1
+                    off = abs(y[0] - x[0]) / x[0]
+                    worst, where = (off, f"pattern {b}, layer {place}, neuron {n}") if off > worst else (worst, where)
+    rates = np.abs(counts[1] - counts[0]) / np.maximum(counts[0], 1)
+    if worst > FIRST_SPIKE or rates.max() > RATE:
+        raise VerificationError(f"ngspice's first spikes are up to {worst:.2%} off ({where}), a layer's rate {rates.max():.2%}.")
+    return {
+        "ngspice against the device level": f"{len(ours)} patterns, same classes",
+        "ngspice, largest deviation of a first spike": worst,
+        "ngspice, first spikes compared": firing,
+        "ngspice, spikes of each layer": {f"layer {k}": f"{b} (device level {a})" for k, (a, b) in enumerate(counts.T)},
+        "ngspice, largest deviation of a layer's rate": float(rates.max()),
+        "ngspice, time points a pattern": round(float(np.mean([x.points for x in theirs]))),
+    }

@@ -1,0 +1,180 @@
+"""Deployment to 1M1T1R hardware: the SPICE netlist of the network, its accuracy and energy, and the proof by ngspice."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..device.crossbar import CROSSBARS, Crossbar
+from ..device.network import DeviceNetwork, Sample, registers
+from ..errors import require
+from ..fast import FastNetwork
+from ..netx.description import NetDescription
+from . import rules
+from .output import check_folder, write_folder
+from .plan import description, shape_of
+from .report import Report
+from .spice_network import READOUT, TICK, deck, netlist
+from .spice_neuron import EDGE
+from .spice_run import compare, run_network
+
+LARGEST = 5000
+"""Synapses up to which a circuit simulator runs a pattern in seconds to minutes; the device level simulates any network."""
+
+
+def deploy_spice(
+    net: str | os.PathLike | NetDescription,
+    out_dir: str | os.PathLike,
+    *,
+    frames: Any = None,
+    labels: Any = None,
+    crossbar: str | Crossbar = "falcone2025",
+    seed: int = 0,
+    patterns: int = 4,
+    timeout: float = 600.0,
+) -> Report:
+    """Write ``network.cir``: crossbars, amplifiers, 1M1T1R circuits, delay registers; and a deck a pattern.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        Network of 1M1T1R neurons.
+    out_dir : path
+        New, empty, or a former export.
+    frames : (B, T, C) int, optional
+        If given, these samples are simulated at the device level (accuracy, energy); the first ``patterns`` of them get a deck and,
+        if the network has at most :data:`LARGEST` synapses, run in ngspice, which must agree with the device level.
+    labels : (B,) int, optional
+        Classes of the samples, for the accuracy.
+    crossbar : str or Crossbar
+        Cells that hold the weights: a name of :data:`.device.crossbar.CROSSBARS`, or your own.
+    seed : int
+        Of programming errors and read noise.
+    patterns : int
+        Samples that get a deck.
+    timeout : float
+        Seconds that ngspice may take for a pattern.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InputError
+        If a rule of the target is broken.
+    MissingDependencyError
+        If ngspice is needed and absent.
+    VerificationError
+        If ngspice gives other classes, first spikes or rates than the device level.
+    """
+    check_folder(out_dir)
+    net = description(net)
+    rules.check(net, rules.SPICE)
+    if not isinstance(crossbar, Crossbar):
+        require(crossbar in CROSSBARS, "crossbar", f"be one of {', '.join(CROSSBARS)}, or a Crossbar", crossbar)
+        crossbar = CROSSBARS[crossbar]
+    require(isinstance(patterns, int) and patterns >= 0, "patterns", "be a whole number >= 0", patterns)
+    require(labels is None or frames is not None, "labels", "come with frames", labels)
+    network = DeviceNetwork(net, crossbar, seed=seed)
+    files: dict[str, str] = {"network.cir": f"* {shape_of(net)} network of 1M1T1R neurons\n" + netlist(network)}
+    facts, notes = described(network), assumptions(network)
+    if frames is None:
+        notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
+    else:
+        frames = np.asarray(frames)
+        frames = frames[None] if frames.ndim == 2 else frames
+        samples = network.run(frames)
+        facts |= measured(net, frames, samples, labels)
+        some = frames[:patterns]
+        files |= {f"pattern_{b}.cir": deck(network, pattern, b) for b, pattern in enumerate(some)}
+        synapses = sum(array.positive.size for array in network.arrays)
+        if synapses <= LARGEST and len(some):
+            facts |= compare(samples[: len(some)], run_network(network, some, timeout=timeout))
+        else:
+            notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
+    report = Report("spice", shape_of(net), Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
+    files |= {"report.html": report.page, "report.json": json.dumps(report.as_dict(), indent=1) + "\n"}
+    write_folder(out_dir, files)
+    return report
+
+
+def described(network: DeviceNetwork) -> dict[str, Any]:
+    """Facts of the circuit itself."""
+    layers = list(zip(network.net.active, network.arrays, strict=True))
+    wanted = [np.asarray(array.counts - ideal.counts) for array, ideal in zip(network.arrays, _ideal(network).arrays, strict=True)]
+    return {
+        "network step [s]": network.net.dt,
+        "crossbar cells": sum(2 * array.positive.size for _, array in layers),
+        "rows of each crossbar": {f"layer {x.index}": array.rows._asdict() for x, array in layers},
+        "cell": {name: value for name, value in asdict(network.crossbar).items()},
+        "error of a programmed weight, rms [counts of 1/64]": {
+            f"layer {x.index}": float(np.sqrt(np.mean(w**2))) for (x, _), w in zip(layers, wanted, strict=True)
+        },
+        "feedback resistance of the amplifiers [ohm]": {
+            f"layer {x.index}": array.feedback(x.neuron.step.v_unit) for x, array in layers if x.neuron is not None
+        },
+        "1M1T1R circuits": sum(x.size for x, _ in layers if x.neuron is not None),
+        "flip-flops": sum(registers(x) for x, _ in layers if x.neuron is not None),
+    }
+
+
+def _ideal(network: DeviceNetwork) -> DeviceNetwork:
+    cells = network.crossbar
+    return DeviceNetwork(network.net, Crossbar(cells.g_min, cells.g_max, v_read=cells.v_read))
+
+
+def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], labels: Any) -> dict[str, Any]:
+    """Facts of a simulation at the device level: answers and energies, means over samples."""
+    answers = np.array([sample.answer for sample in samples])
+    fixed = FastNetwork(net).run(frames, threads=1).out.sum(axis=1, dtype=np.int64).argmax(axis=1)
+    facts: dict[str, Any] = {"samples simulated at the device level": len(samples)}
+    if labels is not None:
+        labels = np.asarray(labels)
+        require(labels.shape == answers.shape, "labels", f"have shape ({len(answers)},), one for each sample", labels.shape)
+        facts["accuracy of the hardware"] = float(np.mean(answers == labels))
+        facts["accuracy of the fixed-point network"] = float(np.mean(fixed == labels))
+    facts["same class as the fixed-point network"] = float(np.mean(answers == fixed))
+    facts["spikes of the neurons an inference"] = float(np.mean([sum(int(x.spikes.sum()) for x in s.layers) for s in samples]))
+    split = {
+        part: {name: float(np.mean([s.energy[part][name] for s in samples])) for name in names} for part, names in samples[0].energy.items()
+    }
+    facts["energy an inference [J]"] = sum(sum(parts.values()) for parts in split.values())
+    for part, parts in split.items():
+        facts[f"energy of the {part} [J]"] = {"total": sum(parts.values()), **parts}
+    return facts
+
+
+def assumptions(network: DeviceNetwork) -> list[str]:
+    """What the circuit and its energies take for granted, one sentence each."""
+    net, p, cells = network.net, network.periphery, network.crossbar
+    first = next(x for x in net.active if x.neuron is not None)
+    step = first.neuron.step
+    notes = [
+        f"Spikes travel in network steps of {net.dt:g} s: a comparator at v_th sets a latch, the step's end moves it into a shift "
+        "register, whose taps drive rows; delays are its stages. Spike times within a step are not passed on.",
+        f"A spike is a pulse of {cells.v_read:g} V, one step long; an input count of k is k times as high. Edges take {EDGE:g} of a step, "
+        f"digital elements {TICK:g}.",
+        f"One ideal transimpedance amplifier a neuron sums its two columns at virtual ground and drives the memristor with "
+        f"clip(R_f (I+ - I-), 0, {step.v_in_max:g} V) from a source without resistance.",
+        "Biases are rows that carry a pulse in every step. Wires have no resistance, cells are ohmic and do not drift.",
+        "Read noise is one draw a column pair and step, with the variance of all its cells; programming errors are drawn once.",
+        f"Energy: row drivers and amplifiers are class-B stages on {p.v_supply:g} V, with {p.amplifier_current:g} A at rest an amplifier; "
+        f"a cell adds {p.line_capacitance:g} F to its row; a flip-flop takes {p.register_energy:g} J a step. These four are assumed. Clock "
+        "distribution, comparators, programming and input encoding are left out.",
+        "Energies of neurons are integrals of the circuit's currents, of crossbars those of the cells' heat while pulses last.",
+        f"The devices: {step.device!r}. Pulses last a whole step, so crossbar and driver energies grow with its length.",
+    ]
+    if not net.spiking:
+        notes.append(
+            f"The readout's differential currents are integrated ({READOUT:g} V for a spike of weight 1) and read at the pattern's end; "
+            "the largest voltage is the class. What compares the voltages is not in the netlist."
+        )
+    else:
+        notes.append("The class is the output with the most spikes; what counts them is not in the netlist.")
+    return notes

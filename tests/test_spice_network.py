@@ -1,0 +1,275 @@
+"""The network at the device level, its netlist, and ngspice against it on a small trained network with delays."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import export_networks as nets
+import numpy as np
+import pytest
+
+from lava_1m1t1r import fine
+from lava_1m1t1r.device import simulate
+from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, WEIGHT_ONE, Crossbar, Periphery
+from lava_1m1t1r.device.network import DeviceNetwork
+from lava_1m1t1r.errors import InputError, MissingDependencyError
+from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_run
+from lava_1m1t1r.network import outgoing
+from lava_1m1t1r.netx import schema
+
+HERE = Path(__file__).resolve().parent
+DEPLOY = HERE.parent / "deploy" / "spice"
+spice = pytest.mark.spice
+
+
+def patterns(count):
+    """Test patterns of the toy task and their classes."""
+    sys.path.insert(0, str(DEPLOY))
+    try:
+        import train
+    finally:
+        sys.path.remove(str(DEPLOY))
+    return train.patterns(count, 1)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return schema.read(HERE / "toy.net")
+
+
+@pytest.fixture(scope="module")
+def quiet(toy):
+    """The toy with biases that no neuron fires from."""
+    hidden, readout = toy.layers
+    return replace(toy, layers=(replace(hidden, bias=hidden.bias // 2), readout))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return schema.read(HERE.parent / "lava_1m1t1r" / "data" / "spoken_digits.net")
+
+
+def test_the_toy_is_trained_and_has_delays(toy):
+    frames, labels = patterns(200)
+    samples = DeviceNetwork(toy).run(frames)
+    assert np.mean([s.answer for s in samples] == labels) > 0.9
+    hidden = toy.layers[0]
+    assert (toy.inputs, hidden.size, toy.outputs) == (8, 16, 4)
+    assert np.ptp(hidden.delay) > 0 and np.ptp(hidden.delay_rec) > 0 and np.any(hidden.weight_rec)
+
+
+@pytest.mark.parametrize("name", ["recurrent_with_delays", "linear_law_three_substeps", "input_neurons_odd_weights_and_average"])
+def test_inputs_are_the_recursion_and_neurons_the_devices(name, rng):
+    """Drives from the recorded spikes, by the plain recursion; then each device alone, under its drive, by simulate()."""
+    net = nets.network(name, rng)
+    frames = nets.frames(rng, net, steps=60, samples=1)
+    sample = DeviceNetwork(net).run(frames)[0]
+    y, place = frames[0].astype(np.int64), 0
+    for layer in net.active:
+        weight = np.asarray(layer.weight) if layer.weight is not None else None
+        if layer.neuron is None:
+            np.testing.assert_allclose(sample.out, y.reshape(len(y), layer.size, -1).sum(axis=2))
+            continue
+        trace = sample.layers[place]
+        a_in = y * weight[0] if layer.kind == "input" else y @ weight.T
+        a_in = a_in + (0 if layer.bias is None else layer.bias)
+        if layer.weight_rec is not None:
+            a_in = a_in + outgoing(trace.spikes.astype(int), layer.delay_rec) @ layer.weight_rec.T
+        step = layer.neuron.step
+        np.testing.assert_allclose(trace.volts, np.clip(a_in / WEIGHT_ONE * step.v_unit, 0, step.v_in_max), atol=1e-12)
+        alone = simulate(step.device, trace.volts, step.dt, 0, "events")
+        for n in range(layer.size):
+            np.testing.assert_allclose(trace.spike_times[n], alone.spike_times(n if alone.size > 1 else 0), rtol=2e-3)
+            in_steps = np.zeros(60, bool)
+            in_steps[(trace.spike_times[n] / step.dt).astype(int)] = True
+            np.testing.assert_array_equal(trace.spikes[:, n], in_steps)
+        y, place = outgoing(trace.spikes.astype(np.int64), layer.delay), place + 1
+    assert sum(t.spikes.sum() for t in sample.layers) > 0
+
+
+def test_an_independent_integrator_sees_the_same_first_spikes(toy):
+    sample = DeviceNetwork(toy).run(patterns(1)[0])[0]
+    step = toy.layers[0].neuron.step
+    answer = fine.respond(step.device, sample.layers[0].volts, step.dt)
+    first = [(a[0], b[0]) for a, b in zip(sample.layers[0].spike_times, answer.spike_times, strict=True) if len(a)]
+    assert len(first) >= 5
+    np.testing.assert_allclose(*np.array(first).T, rtol=0.01)
+
+
+def test_energies_are_those_of_their_definitions(quiet):
+    periphery = Periphery(v_supply=1.0, amplifier_current=1e-9, line_capacitance=0.0, register_energy=2.0)
+    network = DeviceNetwork(quiet, Crossbar(1e-6, 2e-6, v_read=0.1), periphery)
+    silent = network.run(np.zeros((1, 10, 8)))[0]
+    hidden = network.arrays[0]
+    on = slice(sum(hidden.rows[:2]), None)  # only bias rows carry pulses
+    assert not silent.layers[0].spikes.any()
+    conductance = (hidden.positive + hidden.negative)[:, on].sum()
+    seconds = 10 * quiet.dt
+    assert silent.energy["crossbar"]["cells"] == pytest.approx(0.1**2 * conductance * seconds, rel=1e-12)
+    drivers = silent.energy["drivers"]
+    assert drivers["rows"] == pytest.approx((1.0 * 0.1 - 0.1**2) * conductance * seconds, rel=1e-12)
+    assert drivers["amplifiers"] == pytest.approx((0.1 * conductance + 20 * 1e-9) * seconds, rel=1e-12)
+    stages = np.maximum(quiet.layers[0].delay, quiet.layers[0].delay_rec) + 2
+    assert drivers["registers"] == pytest.approx(10 * 2.0 * stages.sum())
+
+
+def test_energies_of_neurons_are_those_of_simulate(toy):
+    sample = DeviceNetwork(toy).run(patterns(1)[0])[0]
+    alone = simulate(toy.layers[0].neuron.step.device, sample.layers[0].volts, toy.dt, 0, "events")
+    assert sum(sample.energy["neurons"].values()) == pytest.approx(np.sum(alone.energy()), rel=0.01)
+    assert min(sample.energy["neurons"].values()) > 0
+
+
+def test_read_noise_is_reproducible_and_of_its_size(toy, quiet):
+    frames = patterns(3)[0]
+    a, b, other = (DeviceNetwork(toy, Crossbar(read_noise=0.05), seed=seed).run(frames) for seed in (1, 1, 2))
+    assert all(np.array_equal(x.out, y.out) for x, y in zip(a, b, strict=True))
+    assert not all(np.array_equal(x.out, y.out) for x, y in zip(a, other, strict=True))
+    network = DeviceNetwork(toy, Crossbar(read_noise=0.05))
+    later = network.run(frames[2:], first=2)[0]
+    np.testing.assert_array_equal(later.out, network.run(frames)[2].out)
+    shaking = DeviceNetwork(quiet, Crossbar(read_noise=0.05))
+    still, shaken = (x.run(np.zeros((1, 400, 8)))[0].layers[0] for x in (DeviceNetwork(quiet), shaking))
+    assert not still.spikes.any() and not shaken.spikes.any()
+    array = shaking.arrays[0]
+    on = slice(sum(array.rows[:2]), None)
+    expected = np.sqrt((array.squares[:, on]).sum(axis=1)) / WEIGHT_ONE * 0.125
+    np.testing.assert_allclose((shaken.volts - still.volts).std(axis=0), expected, rtol=0.15)
+
+
+def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, rng):
+    """700-128R-20 on spikes of many channels: device level and fixed point agree on most sums, spike counts within a few per cent."""
+    from lava_1m1t1r.fast import FastNetwork
+
+    frames = (rng.random((4, 90, 700)) < 0.03).astype(np.uint8)
+    fixed = FastNetwork(shipped).run(frames, record="all", threads=1)
+    samples = DeviceNetwork(shipped).run(frames)
+    ours = np.array([s.layers[0].spikes.sum() for s in samples])
+    assert ours.sum() > 100
+    np.testing.assert_allclose(ours.sum(), fixed.layers[0].spikes.sum(), rtol=0.1)
+
+
+@pytest.mark.parametrize(("shape", "words"), [((40, 8), "frames must have shape"), ((1, 40, 7), r"\(B, T, 8\)")])
+def test_wrong_frames_are_refused(shape, words, toy):
+    with pytest.raises(InputError, match=words):
+        DeviceNetwork(toy).run(np.zeros(shape))
+
+
+@spice
+@pytest.mark.parametrize(("cells", "count"), [("ideal", 4), ("wan2022", 1)])
+def test_ngspice_gives_classes_first_spikes_and_rates_of_the_device_level(cells, count, toy):
+    """Whole patterns, one of each class; programming errors and read noise are the same draws in both."""
+    network = DeviceNetwork(toy, CROSSBARS[cells], seed=3)
+    frames = patterns(count)[0]
+    ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
+    found = spice_run.compare(ours, theirs)
+    assert found["ngspice, largest deviation of a first spike"] < 0.01 and found["ngspice, first spikes compared"] > 7 * count
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(b.scores, a.out.sum(axis=0), atol=0.1)  # charges of the readout, in counts
+
+
+@spice
+def test_ngspice_runs_unequal_neurons_spiking_outputs_and_two_layers_of_delays(rng):
+    first = nets.layer(rng, 0, 5, 4, "dense_rec", delays=4, unequal=True, scale=9, bias=True)
+    net = nets.NetDescription((first, nets.layer(rng, 1, 4, 3, scale=4, delays=2, bias=True)))
+    network = DeviceNetwork(net)
+    frames = nets.frames(rng, net, steps=40, samples=1, rate=0.3, largest=2)
+    ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
+    found = spice_run.compare(ours, theirs)
+    assert found["ngspice, first spikes compared"] >= 4 and ours[0].layers[1].spikes.any()
+    np.testing.assert_array_equal(theirs[0].scores, ours[0].out.sum(axis=0))
+
+
+@spice
+def test_a_wrong_circuit_is_found_out(toy, monkeypatch, tmp_path):
+    text = spice_network.netlist(DeviceNetwork(toy))
+    weak = re.sub(r"(Bsum0_\d+ v0_\d+ 0 V = min\(max\()", r"\g<1>0.9*", text)
+    monkeypatch.setattr(spice_run, "netlist", lambda network: weak)
+    assert weak.count("max(0.9*") == 16
+    with pytest.raises(VerificationError, match="ngspice"):
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], crossbar="ideal")
+    assert not (tmp_path / "out").exists()
+
+
+@spice
+def test_the_written_decks_run_by_themselves(toy, tmp_path):
+    frames, labels = patterns(4)
+    report = TARGETS["spice"](toy, tmp_path / "out", frames=frames, labels=labels, patterns=1, crossbar="ideal")
+    assert report.facts["ngspice against the device level"] == "1 patterns, same classes"
+    assert report.facts["accuracy of the hardware"] >= 0.75
+    assert set(report.files) == {"network.cir", "pattern_0.cir", "report.html", "report.json"}
+    subprocess.run(["ngspice", "-b", "-r", "out.raw", "pattern_0.cir"], cwd=tmp_path / "out", check=True, capture_output=True, timeout=100)
+    table = spice_run.read_raw(tmp_path / "out" / "out.raw")
+    assert table[-1, 0] == pytest.approx(0.4) and table.shape[1] == 1 + 16 + 4
+    assert "energy of the drivers [J]" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_large_network_is_simulated_but_not_in_ngspice(shipped, rng, tmp_path, monkeypatch):
+    monkeypatch.setattr("lava_1m1t1r.export.spice_target.run_network", None)
+    frames = (rng.random((2, 30, 700)) < 0.03).astype(np.uint8)
+    report = TARGETS["spice"](shipped, tmp_path / "out", frames=frames, patterns=1)
+    energy = report.facts["energy an inference [J]"]
+    parts = [report.facts[f"energy of the {part} [J]"] for part in ("neurons", "crossbar", "drivers")]
+    assert energy == pytest.approx(sum(part["total"] for part in parts)) and min(part["total"] for part in parts) > 0
+    assert any("ngspice was not run" in note and "108800" in note for note in report.notes)
+    text = (tmp_path / "out" / "network.cir").read_text()
+    assert text.count("\nX0_") == 128 and text.count("\nRp0_") == 128 * (700 + 128 + 2)
+
+
+def test_without_ngspice_the_message_says_what_to_install(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingDependencyError, match="apt install ngspice"):
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0])
+    assert not (tmp_path / "out").exists()
+
+
+@spice
+def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
+    with pytest.raises(RuntimeError, match=r"did not end within 0\.2 s\. Use fewer"):
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"crossbar": "wan"}, "crossbar must be one of ideal, wan2022, falcone2025, or a Crossbar; got 'wan'"),
+        ({"patterns": -1}, "patterns must be a whole number >= 0"),
+        ({"labels": [1]}, "labels must come with frames"),
+        ({"frames": np.zeros((2, 5, 8)), "labels": [1], "patterns": 0}, r"labels must have shape \(2,\)"),
+    ],
+)
+def test_wrong_options_are_refused(options, words, toy, tmp_path):
+    with pytest.raises(InputError, match=words):
+        TARGETS["spice"](toy, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_differences_are_named(toy):
+    ours = DeviceNetwork(toy, IDEAL).run(patterns(1)[0])
+    times = tuple([t.copy() for t in layer.spike_times] for layer in ours[0].layers)
+    same = spice_run.SpiceSample(times, ours[0].out.sum(axis=0), 1)
+    assert spice_run.compare(ours, [same])["ngspice, largest deviation of a first spike"] == 0
+    with pytest.raises(VerificationError, match="answers class"):
+        spice_run.compare(ours, [replace(same, scores=-same.scores)])
+    n = next(i for i, t in enumerate(times[0]) if len(t))
+    late = [t * 1.02 if i == n else t for i, t in enumerate(times[0])]
+    with pytest.raises(VerificationError, match=rf"2\.00% off \(pattern 0, layer 0, neuron {n}\)"):
+        spice_run.compare(ours, [replace(same, spike_times=(late,))])
+    lost = [t[:0] if i == n else t for i, t in enumerate(times[0])]
+    with pytest.raises(VerificationError, match=rf"neuron {n} fires \d times, in ngspice 0"):
+        spice_run.compare(ours, [replace(same, spike_times=(lost,))])
+
+
+@pytest.mark.slow
+@pytest.mark.train
+@pytest.mark.spice
+def test_the_example_trains_deploys_and_agrees(tmp_path):
+    call = lambda *words: subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, timeout=900)  # noqa: E731
+    done = call(DEPLOY / "train.py", tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    files = [tmp_path / name for name in ("toy.net", "frames.npy", "labels.npy")]
+    done = call(DEPLOY / "deploy.py", files[0], "-o", tmp_path / "out", "--frames", files[1], "--labels", files[2])
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "4 patterns, same classes" in done.stdout
