@@ -104,7 +104,7 @@ def respond(device: DeviceParams, volts: Any, dt: float) -> Answer:
     states = np.empty((size, 3, steps))
     found = []
     for n in range(size):
-        one = device.take(n)
+        one = device if device.size is None else device.take(n)
         rates = rates_of(one)
         times = np.empty(4 * steps)
         count = _integrate(np.ascontiguousarray(volts[:, n]), float(dt), rates, one.v_th, one.x_max, states[n], times)
