@@ -146,19 +146,20 @@ def test_layers_of_a_file_are_the_networks(rng):
 
 
 def test_teacher_forcing_feeds_the_recurrent_input_of_the_fixed_run():
-    drawn = draw("recurrent delays", np.random.default_rng(7), size=48, steps=400)
-    ran = side_by_side(drawn.layers, drawn.frames, drawn.seed)
-    y, differs = drawn.frames, []
-    for layer, fixed, forced, free in zip(drawn.layers, ran.fixed, ran.forced, ran.free, strict=True):
-        s = fixed.traces.spike.astype(np.int64)
-        wanted = y @ layer.weight.T
-        for t in range(len(y)):  # by plain sums, from the fixed run's spikes
-            for m in np.flatnonzero(t - 1 - layer.delay_rec >= 0):
-                wanted[t] += layer.weight_rec[:, m] * s[t - 1 - layer.delay_rec[m], m]
-        assert np.array_equal(forced.a_in, wanted) and forced.traces.gate.dtype == np.float64
-        differs.append(not np.array_equal(free.a_in, wanted))
-        y = network.outgoing(s, layer.delay)
-    assert any(differs), "free running has an input of its own"
+    differs = 0
+    for seed in (8, 10):  # spike for spike, many drawn networks do the same in floating point: a few, so that one does not
+        drawn = draw("recurrent delays", np.random.default_rng(seed), size=48, steps=400)
+        ran, y = side_by_side(drawn.layers, drawn.frames, drawn.seed), drawn.frames
+        for layer, fixed, forced, free in zip(drawn.layers, ran.fixed, ran.forced, ran.free, strict=True):
+            s = fixed.traces.spike.astype(np.int64)
+            wanted = y @ layer.weight.T
+            for t in range(len(y)):  # by plain sums, from the fixed run's spikes
+                for m in np.flatnonzero(t - 1 - layer.delay_rec >= 0):
+                    wanted[t] += layer.weight_rec[:, m] * s[t - 1 - layer.delay_rec[m], m]
+            assert np.array_equal(forced.a_in, wanted) and forced.traces.gate.dtype == np.float64
+            differs += np.sum(free.a_in != wanted)
+            y = network.outgoing(s, layer.delay)
+    assert differs > 0, "free running has an input of its own"
 
 
 @pytest.mark.slow
