@@ -17,7 +17,7 @@ RATE = 0.05
 """Input spikes a step and channel."""
 ACTIVITY = 0.1
 """Hidden spikes a step and neuron."""
-_BATCH, _STEPS = 2, 100  # what the activity is tuned on
+_BATCH, _STEPS = 2, 250  # what the activity is tuned on
 
 
 def device(substeps: int) -> StepParams:

@@ -1,0 +1,152 @@
+"""A network of dense 1M1T1R layers in Brian2, as a C++ program: the library's equations, written out as Brian2's statements."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dynamics
+from ..arithmetic import FLOAT_ARRAY, GROWTH_MAX_FLOAT
+from ..dynamics import State
+from ..netx.description import NetDescription
+from .table import cpu_of_children
+
+_KNOT = 1e-3  # s; Brian2's tables are functions of time
+
+
+class _Text:
+    """A number in the making: every operation adds a statement ``t7 = t3 + t5`` to the list that all share."""
+
+    def __init__(self, statements: list[str], expression: str) -> None:
+        self.statements = statements
+        self.name = f"t{len(statements)}_"
+        statements.append(f"{self.name} = {expression}")
+
+    def of(self, expression: str) -> _Text:
+        return _Text(self.statements, expression)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _operators() -> None:
+    for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+        setattr(_Text, f"__{name}__", lambda a, b, sign=sign: a.of(f"{a} {sign} ({b})"))
+        setattr(_Text, f"__r{name}__", lambda a, b, sign=sign: a.of(f"({b}) {sign} {a}"))
+    _Text.__and__ = lambda a, b: a.of(f"{a} and {b}")
+
+
+_operators()
+
+
+def _text_arithmetic(p: Any) -> Any:
+    """FLOAT's operations as text; the law must be hyperbolic."""
+    smaller = lambda a, b: a.of(f"clip({a}, -inf, {b})")  # noqa: E731
+    positive = lambda a: a.of(f"clip({a}, 0, inf)")  # noqa: E731
+    knots = p.drop.size - 1
+
+    def drop(residue, _p):
+        knot = residue.of(f"clip(floor({residue * knots}), 0, {knots - 1})")
+        first, second = (residue.of(f"drop_table(({knot} + {shift}) * {_KNOT!r} * second)") for shift in (0.5, 1.5))
+        return first + (second - first) * (residue * knots - knot)
+
+    def charge(x, way, _p):
+        r_d = p.r_on * x + x.of(f"expm1({(1.0 - x) / p.lam})") * float(p.r_off / np.expm1(1.0 / p.lam))
+        return way * x.of(f"-expm1({-p.substep_per_c} / {r_d})")
+
+    return FLOAT_ARRAY._replace(
+        field=lambda d, _p: float(p.growth * p.v_ref / np.sinh(p.v_ref / p.v0)) * d.of(f"sinh({d / p.v0})"),
+        positive=positive,
+        growth=lambda drive, x, _p: smaller(drive / (p.alpha + 1.0 - x), GROWTH_MAX_FLOAT),
+        at_most_one=lambda x: smaller(x, 1.0),
+        smaller=smaller,
+        drop=drop,
+        charge=charge,
+    )
+
+
+def statements(step: Any) -> str:
+    """One network step of a neuron: ``charge_in`` [1/64 unit] to ``filament``, ``residue``, ``gate`` and ``fired``."""
+    p = step.floating(1)
+    p = type(p)(*(value if name == "drop" else float(np.ravel(value)[0]) for name, value in p._asdict().items()))
+    ops, lines = _text_arithmetic(p), []
+    v_in = _Text(lines, f"clip(charge_in * {step.v_unit / 64!r}, 0, {float(step.v_in_max)!r})")
+    state = State(*(v_in.of(name) for name in State._fields))
+    total: Any = None
+    for _ in range(step.substeps):
+        state, fired, _closed = dynamics.substep(state, v_in, p, ops)
+        total = v_in.of(f"int({fired})") if total is None else v_in.of(f"clip({total} + int({fired}), 0, 1)")
+    return "\n".join([*lines, *(f"{name} = {value}" for name, value in state._asdict().items()), f"fired = {total}", "charge_in = bias"])
+
+
+class Brian2Result(NamedTuple):
+    """One sample."""
+
+    build: float
+    """Generating and compiling the program [s]."""
+    wall: float
+    """Shortest time of the whole program [s]."""
+    cpu: float
+    """The same in processor time [s]."""
+    rate: float
+    """Hidden spikes a step and neuron."""
+
+
+def run(net: NetDescription, frames: np.ndarray, folder: Path, repeats: int) -> Brian2Result:
+    """Run one sample (T, C) in a C++ program made in ``folder``.
+
+    Raises
+    ------
+    ImportError
+        Without Brian2.
+    """
+    import brian2 as b2
+
+    start = time.perf_counter()
+    b2.prefs.devices.cpp_standalone.openmp_threads = 0
+    b2.prefs.logging.console_log_level = "ERROR"
+    b2.prefs.logging.file_log = False
+    b2.set_device("cpp_standalone", directory=str(folder), build_on_run=False)
+    parts: list[Any] = []
+    try:
+        dt = net.dt * b2.second
+        b2.defaultclock.dt = dt
+        steps, channels = np.nonzero(frames)
+        source = b2.SpikeGeneratorGroup(frames.shape[1], channels, steps * dt)
+        parts.append(source)
+        for layer in net.active:
+            table = b2.TimedArray(layer.neuron.step.floating(1).drop, dt=_KNOT * b2.second, name=f"drop_table_{layer.index}")
+            space = {"drop_table": table}
+            model = "filament : 1\nresidue : 1\ngate : 1\nfired : 1\nbias : 1\ncharge_in : 1"
+            group = b2.NeuronGroup(layer.size, model, threshold="fired > 0.5", reset="", namespace=space)
+            group.run_regularly(statements(layer.neuron.step), when="groups")
+            group.bias = group.charge_in = np.zeros(layer.size) if layer.bias is None else layer.bias
+            parts.append(group)
+            for sender, weight in ((source, layer.weight), (group, layer.weight_rec)):
+                if weight is not None:
+                    pre, post = np.nonzero(weight.T)
+                    synapses = b2.Synapses(sender, group, "w : 1", on_pre="charge_in_post += w")
+                    synapses.connect(i=pre, j=post)
+                    synapses.w = weight.T[pre, post]
+                    parts.append(synapses)
+            source = group
+        parts.append(b2.SpikeMonitor(parts[1], record=False))
+        b2.Network(*parts).run((frames.shape[0] + 1) * dt)
+        b2.device.build(compile=True, run=False, directory=str(folder), with_output=False)
+        build = time.perf_counter() - start
+        walls, cpus = [], []
+        for _ in range(repeats):
+            cpu, wall = cpu_of_children(), time.perf_counter()
+            subprocess.run([str(folder / "main")], cwd=folder, check=True, capture_output=True, timeout=120)
+            walls.append(time.perf_counter() - wall)
+            cpus.append(cpu_of_children() - cpu)
+        counted = np.fromfile(next((folder / "results").glob("_array_spikemonitor_N_*")), np.int32)
+        rate = float(counted[0]) / frames.shape[0] / net.active[0].size
+    finally:
+        b2.device.reinit()
+        b2.set_device("runtime")
+    return Brian2Result(build, min(walls), min(cpus), rate)

@@ -1,0 +1,93 @@
+"""A network as a Lava graph, for the speed tables: built anew for each runner, timed by the step."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from ..netx.description import NetDescription
+from ..netx.graph.process import Network
+from ..netx.terminal.process import Frames, Tap
+from ..run import InProcess, guarded
+from .table import cpu_of
+
+
+class Timing(NamedTuple):
+    """One way of running a graph."""
+
+    wall: float
+    """Shortest time of a run [s]."""
+    cpu: float
+    """Shortest processor time of a run, of all processes together [s]."""
+    out: np.ndarray | None = None
+    """(T, C_out) of the first run."""
+
+
+def timed(run: Callable[[int], Any], steps: int, runs: int) -> Timing:
+    """Time ``run(steps)``. The first call, which may compile and start a graph, does not count where there are others."""
+    walls, cpus = [], []
+    for _ in range(runs):
+        pids = [child.pid for child in multiprocessing.active_children()]
+        cpu, wall = cpu_of(pids), time.perf_counter()
+        run(steps)
+        walls.append(time.perf_counter() - wall)
+        cpus.append(cpu_of(pids) - cpu)
+    return Timing(min(walls[1:] or walls), min(cpus[1:] or cpus))
+
+
+class Graph:
+    """Source, network and tap for ``runs`` times the steps of frames (T, C); ``whole``: as samples, each one message."""
+
+    def __init__(self, net: NetDescription, frames: np.ndarray, runs: int, whole: bool = False) -> None:
+        steps = frames.shape[0]
+        sent = np.tile(frames[None], (runs, 1, 1)) if whole else np.tile(frames, (runs, 1))
+        self.network = Network(net, sample_steps=steps) if whole else Network(net, reset_interval=steps)
+        self.source, self.tap = Frames(frames=sent), Tap(shape=self.network.out.shape, steps=len(sent))
+        self.source.s_out.connect(self.network.inp)
+        self.network.out.connect(self.tap.a_in)
+        self.runs, self.steps, self.whole = runs, steps, whole
+
+    def time(self, run: Callable[[int], Any]) -> Timing:
+        """Time ``run(messages)`` over all of the graph's runs."""
+        timing = timed(run, 1 if self.whole else self.steps, self.runs)
+        values = self.tap.values()
+        return timing._replace(out=values[0] if self.whole else values[: self.steps])
+
+
+def stock(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timing:
+    """Lava's own runtime, as a user calls it."""
+    graph = Graph(net, frames, runs)
+    config = Loihi2SimCfg(select_tag=tag)
+    try:
+        return graph.time(lambda steps: graph.network.run(condition=RunSteps(num_steps=steps), run_cfg=config))
+    finally:
+        graph.network.stop()
+
+
+def watched(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timing:
+    """Lava's runtime with the safety net."""
+    graph = Graph(net, frames, runs)
+    with guarded(graph.network, Loihi2SimCfg(select_tag=tag), timeout=120) as session:
+        return graph.time(session.run)
+
+
+def in_process(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timing:
+    """The same ProcessModels in this process."""
+    graph = Graph(net, frames, runs)
+    with InProcess(graph.network, Loihi2SimCfg(select_tag=tag), timeout=120) as session:
+        return graph.time(session.run)
+
+
+def fused(net: NetDescription, frames: np.ndarray, runs: int, tag: str, whole: bool) -> Timing:
+    """One Process for the network, in Lava's runtime: a step a message, or (``whole``) a sample a message."""
+    from ..netx.fused import FusedSimCfg
+
+    graph = Graph(net, frames, runs, whole)
+    with guarded(graph.network, FusedSimCfg(graph.network, select_tag=tag), timeout=120) as session:
+        return graph.time(session.run)

@@ -1,0 +1,168 @@
+"""One Lava graph, five ways to run it: stock runtime, guarded, in process, and as one Process by steps or by whole samples.
+
+``python -m lava_1m1t1r.benchmarks.lava_runtime``. The graph is source, 700-256R-20 of 1M1T1R neurons, sink; every way gives the same
+spikes, which is checked. A second table has Lava's own LIF neurons, a third Lava's Monitor beside the Recorder.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from . import networks
+from .table import Table, least, parser, write
+
+TAGS = ("fixed_pt", "floating_pt")
+
+
+def ways(args: Any) -> Table:
+    """The network in all five."""
+    from . import in_lava
+
+    table = Table(
+        f"{args.steps} steps of a Lava graph of 700-256R-20 1M1T1R neurons; shortest of {args.repeats} runs, start not counted.\n"
+        "CPU: of all processes together; x: the stock runtime's time over this one's, on the clock and in CPU. All give the same spikes.",
+        ("wall ms", "CPU ms", "us/step", "x wall", "x CPU"),
+    )
+    net, frames = networks.tuned(), networks.spikes(1, args.steps)[0]
+    for tag in TAGS:
+        stock = in_lava.stock(net, frames, args.repeats, tag)
+        rows = {
+            "stock runtime": stock,
+            "guarded": in_lava.watched(net, frames, args.repeats, tag),
+            "in process": in_lava.in_process(net, frames, args.repeats, tag),
+            "fused, a step a message": in_lava.fused(net, frames, args.repeats, tag, whole=False),
+            "fused, a sample a message": in_lava.fused(net, frames, args.repeats, tag, whole=True),
+        }
+        for name, timing in rows.items():
+            wrong = int(np.sum(timing.out != stock.out))
+            require(wrong == 0 and stock.out.any(), f"{name}, {tag}", "give the stock runtime's spikes, and some", f"{wrong} others")
+            table.add(f"{name}, {tag}", *_row(timing, stock, args.steps))
+    return table
+
+
+def _row(timing: Any, stock: Any, steps: int) -> tuple[float, ...]:
+    cpu = 1e6 * timing.cpu / steps
+    return 1e3 * timing.wall, 1e3 * timing.cpu, cpu, stock.wall / timing.wall, stock.cpu / timing.cpu
+
+
+def lif(args: Any) -> Table:
+    """A graph of stock Processes only: RingBuffer, Dense, LIF."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from ..run import InProcess
+    from .in_lava import timed
+
+    table = Table(
+        "The same shape of Lava's own RingBuffer, Dense and LIF (7 Processes)", ("wall ms", "CPU ms", "us/step", "x wall", "x CPU")
+    )
+    for tag in TAGS:
+        config, found = Loihi2SimCfg(select_tag=tag), {}
+        for name in ("stock runtime", "in process"):
+            hidden, sink = _lif_graph(args.steps * args.repeats, tag)
+            if name == "in process":
+                with InProcess(hidden, config, timeout=120) as session:
+                    found[name] = timed(session.run, args.steps, args.repeats), sink.data.get()
+            else:
+                run = lambda steps, hidden=hidden, config=config: hidden.run(RunSteps(num_steps=steps), config)  # noqa: E731
+                try:
+                    found[name] = timed(run, args.steps, args.repeats), sink.data.get()
+                finally:
+                    hidden.stop()
+        stock, spikes = found["stock runtime"]
+        require(
+            np.array_equal(spikes, found["in process"][1]) and spikes.any(),
+            f"in process, {tag}",
+            "give the stock runtime's spikes",
+            "others",
+        )
+        for name, (timing, _) in found.items():
+            table.add(f"{name}, {tag}", *_row(timing, stock, args.steps))
+    return table
+
+
+def _lif_graph(steps: int, tag: str) -> tuple[Any, Any]:
+    from lava.proc.dense.process import Dense
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+    from lava.proc.lif.process import LIF
+
+    rng = np.random.default_rng(0)
+    inputs, hidden, outputs = networks.SHAPE
+    decays = dict(du=1024, dv=128, vth=40) if tag == "fixed_pt" else dict(du=0.25, dv=0.03, vth=40 * 64)
+    weight = lambda n, m: rng.normal(2.0, 20.0, (n, m)).astype(int)  # noqa: E731
+    source, sink = Source(data=networks.spikes(1, steps)[0].T.astype(int)), Sink(shape=(outputs,), buffer=steps)
+    layers = LIF(shape=(hidden,), **decays), LIF(shape=(outputs,), **decays)
+    into, loop, out = (Dense(weights=weight(*shape)) for shape in ((hidden, inputs), (hidden, hidden), (outputs, hidden)))
+    for sender, receiver in (
+        (source.s_out, into.s_in),
+        (into.a_out, layers[0].a_in),
+        (layers[0].s_out, loop.s_in),
+        (loop.a_out, layers[0].a_in),
+        (layers[0].s_out, out.s_in),
+        (out.a_out, layers[1].a_in),
+        (layers[1].s_out, sink.a_in),
+    ):
+        sender.connect(receiver)
+    return layers[0], sink
+
+
+def recording(args: Any) -> Table:
+    """Membrane voltages of the hidden layer by Lava's Monitor in Lava's runtime, and by the Recorder in process."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.monitor.process import Monitor
+
+    from ..run import InProcess, Recorder
+
+    table = Table("Recording v of 256 LIF neurons in that graph, start not counted", ("wall ms", "us/step"))
+    config, steps = Loihi2SimCfg(select_tag="fixed_pt"), args.steps
+    hidden, _ = _lif_graph(2 * steps, "fixed_pt")
+    monitor, kept = Monitor(), {}
+    monitor.probe(hidden.v, 2 * steps)
+    try:
+        hidden.run(RunSteps(num_steps=1), config)
+        time = least_once(lambda: hidden.run(RunSteps(num_steps=steps), config))
+        read = least_once(lambda: kept.update(monitor.get_data()))
+    finally:
+        hidden.stop()
+    table.add("Monitor in Lava's runtime", 1e3 * time, 1e6 * time / steps)
+    table.add("  and get_data()", 1e3 * read, 1e6 * read / steps)
+    hidden, _ = _lif_graph(steps + 1, "fixed_pt")
+    recorder = Recorder(hidden.v, hidden.u, hidden.s_out)
+    with InProcess(hidden, config) as session:
+        session.run(1, record=recorder)
+        time = least_once(lambda: session.run(steps, record=recorder))
+    table.add("Recorder of v, u and s_out, in process", 1e3 * time, 1e6 * time / steps)
+    expected = kept[hidden.name if hidden.name in kept else next(iter(kept))]["v"][: steps + 1]
+    require(np.array_equal(recorder[hidden.v], expected), "Recorder", "keep what Lava's Monitor keeps", "other values")
+    return table
+
+
+def least_once(job: Any) -> float:
+    """Time of a job that can run once only [s]."""
+    return least(job, 1, warm=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables."""
+    options = parser(__doc__)
+    options.add_argument("--steps", type=int, default=250, help="network steps of a run")
+    args = options.parse_args(arguments)
+    for name in ("steps", "repeats"):
+        require(getattr(args, name) > 0, f"--{name}", "be > 0", getattr(args, name))
+    try:
+        tables = [ways(args), lif(args), recording(args)]
+    except ImportError as error:
+        print(f"skipped: {error}")
+        return 0
+    write(args.json, tables)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

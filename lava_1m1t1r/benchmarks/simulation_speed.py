@@ -1,0 +1,201 @@
+"""Simulating a recurrent 1M1T1R network: the fast path beside Lava, Brian2, Norse and snnTorch, and how its time grows.
+
+``python -m lava_1m1t1r.benchmarks.simulation_speed``. One process (and those that Lava and Brian2 start), one sample at a time on one
+core unless a row says otherwise. Peers that are not installed are skipped with a word. Brian2 runs the same neuron and the same network;
+Norse and snnTorch run LIF neurons, which have fewer states.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..fast import FastNetwork, Stream
+from ..netx.schema import read
+from . import networks
+from .table import Table, least, parser, write
+
+SHIPPED = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
+_SAMPLES = 32  # for the rows on several threads
+
+
+def side_by_side(args: Any) -> Table:
+    """The network of the paper's task in every simulator."""
+    table = Table(
+        f"One sample of {args.steps} steps through 700-256R-20, {networks.RATE:.0%} of the inputs spiking; shortest of {args.repeats}.\n"
+        "wall: on the clock; CPU: processor time of all processes together; x: CPU over that of the fast path in fixed point above.",
+        ("wall ms", "CPU ms", "us/step", "x", "hidden rate"),
+    )
+    for substeps in (1, 4):
+        net, frames = networks.tuned(substeps=substeps), networks.spikes(_SAMPLES, args.steps)
+        mark = f"{substeps} substep{'s' if substeps > 1 else ''}"
+        base = _fast_rows(table, net, frames, mark, args)
+        _lava_rows(table, net, frames[0], mark, base, args)
+        if not args.no_brian2:
+            _brian2_row(table, net, frames[0], mark, base, args)
+        if substeps == 1:
+            _torch_rows(table, frames[0], base, args)
+    net = read(SHIPPED)
+    frames = networks.spikes(_SAMPLES, args.steps, net.inputs)
+    base = _fast_rows(table, net, frames, "shipped 700-128R-20", args)
+    _lava_rows(table, net, frames[0], "shipped 700-128R-20", base, args)
+    return table
+
+
+def _fast_rows(table: Table, net: Any, frames: np.ndarray, mark: str, args: Any) -> float:
+    """Rows of the fast path; CPU time of one sample in fixed point [s]."""
+    base = 0.0
+    for tag in ("fixed", "float"):
+        fast = FastNetwork(net, floating=tag == "float")
+        rate = float(fast.run(frames[:1], record="all", threads=1).layers[0].spikes.mean())
+        job = lambda fast=fast: fast.run(frames[:1], threads=1)  # noqa: E731
+        wall, cpu = least(job, 4 * args.repeats), least(job, 4 * args.repeats, process_time)
+        base = base or cpu
+        table.add(f"fast path, {tag}, {mark}", 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
+        if tag == "fixed":
+            job = lambda fast=fast: fast.run(frames, threads=2)  # noqa: E731
+            wall, cpu = (least(job, args.repeats, clock) / len(frames) for clock in (perf_counter, process_time))
+            table.add(f"  of {len(frames)} samples on 2 threads", 1e3 * wall, 1e3 * cpu, 1e6 * wall / args.steps, wall / base, rate)
+    return base
+
+
+def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: float, args: Any) -> None:
+    try:
+        from .in_lava import stock
+    except ImportError as error:
+        table.skip("Lava's process graph", str(error))
+        return
+    expected = {
+        tag: FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0] for tag in ("fixed_pt", "floating_pt")
+    }
+    cores = os.sched_getaffinity(0)
+    for tag in expected:
+        os.sched_setaffinity(0, {min(cores)})  # one core for all of Lava's processes, as for the fast path
+        try:
+            timing = stock(net, frames, max(3, args.repeats // 3), tag)
+        finally:
+            os.sched_setaffinity(0, cores)
+        row = (1e3 * timing.wall, 1e3 * timing.cpu, 1e6 * timing.cpu / args.steps, timing.cpu / base, "")
+        table.add(f"Lava graph, one core, {tag}, {mark}", *row)
+        wrong = int(np.sum(timing.out != expected)) if net.spiking else 0
+        require(wrong == 0, f"Lava {tag}", "give the fast path's spikes", f"{wrong} others")
+
+
+def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: float, args: Any) -> None:
+    from . import in_brian2
+
+    name = f"Brian2 C++, whole program, {mark}"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = in_brian2.run(net, frames, Path(folder), args.repeats)
+    except ImportError as error:
+        table.skip(name, str(error))
+        return
+    table.add(name, 1e3 * result.wall, 1e3 * result.cpu, 1e6 * result.cpu / args.steps, result.cpu / base, result.rate)
+    table.add("  and to make it", 1e3 * result.build, "", "", "", "")
+
+
+def _torch_rows(table: Table, frames: np.ndarray, base: float, args: Any) -> None:
+    from . import in_torch
+
+    for name, build in (("Norse LIF", in_torch.norse), ("snnTorch synaptic LIF", in_torch.snntorch)):
+        try:
+            job, rate = in_torch.ready(build, networks.SHAPE, frames, networks.ACTIVITY)
+        except ImportError as error:
+            table.skip(name, str(error))
+            continue
+        wall, cpu = least(job, args.repeats), least(job, args.repeats, process_time)
+        table.add(name, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
+
+
+def _neurons_alone(hidden: int, substeps: int, steps: int, repeats: int) -> float:
+    """CPU time of a step [s] of neurons that all get input, from their bias: no event touches a weight."""
+    fast = FastNetwork(networks.drawn((8, hidden, 1), substeps, bias=100))
+    frames = np.zeros((1, steps, 8), np.uint8)
+    layer = fast.layers[0]
+    layer.weight_rec = layer.weight_rec[:0]
+    return least(lambda: fast.run(frames, threads=1), repeats, process_time) / steps
+
+
+def growth(args: Any) -> list[Table]:
+    """Time of a step against activity, size, samples and threads."""
+    rates = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+    table = Table(
+        "Time of a step of 700-256R-20 (1 substep, fixed) against the spikes in it (CPU)",
+        ("input rate", "spikes/step", "us/step", "line us"),
+    )
+    net = networks.tuned()
+    fast = FastNetwork(net)
+    points = []
+    for rate in rates:
+        frames = networks.spikes(1, args.steps, rate=rate)
+        run = fast.run(frames, record="all", threads=1)
+        spikes = (int(frames.sum()) + sum(int(layer.spikes.sum()) for layer in run.layers)) / args.steps
+        points.append((rate, spikes, 1e6 * least(lambda f=frames: fast.run(f, threads=1), 2 * args.repeats, process_time) / args.steps))
+    _, x, y = np.array(points).T
+    slope, offset = np.polyfit(x[1:], y[1:], 1)
+    for rate, spikes, time in points:
+        table.add(f"input rate {rate:g}", rate, spikes, time, offset + slope * spikes)
+    fit = 1 - np.var(y[1:] - offset - slope * x[1:]) / np.var(y[1:])
+    table.add(f"line: {offset:.2f} us + {1e3 * slope:.1f} ns a spike, R2", fit, "", "", "")
+    size = Table("Neurons alone, all under input (CPU)", ("substeps", "us/step", "ns/neuron/substep"))
+    for substeps in (1, 4):
+        sizes = (64, 128, 256, 512, 1024)
+        times = [_neurons_alone(n, substeps, args.steps, args.repeats) for n in sizes]
+        for n, time in zip(sizes, times, strict=True):
+            size.add(f"{n} neurons", substeps, 1e6 * time, 1e9 * time / n / substeps)
+        size.add("slope", substeps, "", 1e9 * np.polyfit(sizes, times, 1)[0] / substeps)
+    return [table, size, _threads(fast, args), _streaming(net, fast, args)]
+
+
+def _threads(fast: FastNetwork, args: Any) -> Table:
+    cores = len(os.sched_getaffinity(0))
+    table = Table(f"{_SAMPLES} samples on threads ({cores} cores here)", ("wall us/sample", "speed-up"))
+    frames = networks.spikes(_SAMPLES, args.steps)
+    one = 0.0
+    for threads in sorted({1, 2, cores}):
+        time = least(lambda n=threads: fast.run(frames, threads=n), args.repeats) / _SAMPLES
+        one = one or time
+        table.add(f"{threads} threads", 1e6 * time, one / time)
+    return table
+
+
+def _streaming(net: Any, fast: FastNetwork, args: Any) -> Table:
+    table = Table("Live input, a call a step (CPU)", ("us/step",))
+    frames = networks.spikes(1, args.steps)[0]
+    stream = Stream(fast)
+
+    def job() -> np.ndarray:
+        stream.reset()
+        return np.stack([stream.step(frame) for frame in frames])
+
+    require(np.array_equal(job(), fast.run(frames[None]).out[0]), "Stream", "give the batch's spikes", "others")
+    table.add("Stream.step, equal to the batch", 1e6 * least(job, args.repeats, process_time) / args.steps)
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables."""
+    options = parser(__doc__)
+    options.add_argument("--steps", type=int, default=250, help="network steps of a sample")
+    options.add_argument("--no-brian2", action="store_true", help="leave Brian2 out: its programs take minutes to compile")
+    options.add_argument("--only", choices=("side-by-side", "growth"), help="one part only")
+    args = options.parse_args(arguments)
+    for name in ("steps", "repeats"):
+        require(getattr(args, name) > 0, f"--{name}", "be > 0", getattr(args, name))
+    parts: dict[str, Callable[[Any], Any]] = {"side-by-side": lambda a: [side_by_side(a)], "growth": growth}
+    tables = [table for name, part in parts.items() if args.only in (None, name) for table in part(args)]
+    write(args.json, tables)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the speed scripts share: a clock for crowded machines, a table that is printed as it grows, and the same as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Table:
+    """Rows of a benchmark: printed at once, written as JSON at the end.
+
+    Parameters
+    ----------
+    title : str
+        What is measured, and how.
+    columns : tuple of str
+        Names of the columns, units included.
+    """
+
+    def __init__(self, title: str, columns: tuple[str, ...]) -> None:
+        self.title, self.columns, self.rows = title, columns, []
+        self._widths = [max(10, len(name)) for name in columns]
+        print(f"\n{title}\n{'':40s} " + " ".join(name.rjust(width) for name, width in zip(columns, self._widths, strict=True)), flush=True)
+
+    def add(self, name: str, *values: float | str) -> None:
+        """Print and keep a row. Numbers are printed with three digits."""
+        self.rows.append({"name": name, **dict(zip(self.columns, values, strict=True))})
+        cells = [v if isinstance(v, str) else f"{v:.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in values]
+        print(f"{name:40s} " + " ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True)), flush=True)
+
+    def skip(self, name: str, why: str) -> None:
+        """Say that a row is left out."""
+        self.rows.append({"name": name, "skipped": why})
+        print(f"{name:40s} skipped: {why}", flush=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"title": self.title, "rows": self.rows}
+
+
+def least(job: Callable[[], Any], repeats: int, clock: Callable[[], float] = time.perf_counter, warm: bool = True) -> float:
+    """Shortest time of a job [s]: what it takes when nobody disturbs it. The job runs once before, unless told not to."""
+    if warm:
+        job()
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        job()
+        times.append(clock() - start)
+    return min(times)
+
+
+def cpu_of_children() -> float:
+    """Processor time of all processes that this one has waited for [s]."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cpu_of(pids: list[int]) -> float:
+    """Processor time so far of this process and of running ones [s]."""
+    own = time.process_time()
+    return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """Options of every speed script."""
+    options = argparse.ArgumentParser(description=doc.splitlines()[0])
+    options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
+    options.add_argument("--repeats", type=int, default=10, help="the shortest of so many runs counts")
+    return options
+
+
+def write(path: Path | None, tables: list[Table]) -> None:
+    """Write the tables as JSON, whole or not at all."""
+    if path is None:
+        return
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps({"machine": machine, "tables": [table.as_dict() for table in tables]}, indent=1))
+    part.replace(path)
