@@ -3,53 +3,53 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
-from time import perf_counter, process_time
+from time import process_time
 
 import numpy as np
 
 from ..device import presets, simulate, stimulus
 from ..export.spice_neuron import run_ngspice
+from .table import Table, least, parser, write_json
 
 FIXED_STEP = 2e-6  # s, the step of an explicit fixed-step simulation of this device
 
 
-def best(job, repeats: int = 3, clock=perf_counter) -> tuple[float, object]:
-    """Return the shortest time of a job [s] and its result. The clock of the process leaves out what others take of a shared core."""
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        result = job()
-        times.append(clock() - start)
-    return min(times), result
-
-
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     """Print steps, speeds and the comparison with ngspice."""
+    args = parser(__doc__, repeats=3).parse_args(arguments)
+    times = Table("The device level on one core", ("ms", "steps", "x"))
     p = presets.ZHAO2025_FIG2
     fig_2e = stimulus.pulses(0.8, 2e-3, 0.5, 0.4)
     simulate(p, stimulus.constant(0.8, 1e-3), seed=0)  # compile
 
-    seconds, trace = best(lambda: simulate(p, fig_2e, seed=0, record="events"))
-    fixed = fig_2e.duration / FIXED_STEP
-    taken = trace.steps[0]
-    print(f"one device, Fig. 2e stimulus, {fig_2e.duration:.1f} s: {taken} steps (of 2 us: {fixed:.0f}, {fixed / taken:.0f}x as many)")
-    print(f"  events only {seconds * 1e3:.2f} ms")
+    trace = simulate(p, fig_2e, seed=0, record="events")
+    seconds = least(lambda: simulate(p, fig_2e, seed=0, record="events"), args.repeats)
+    taken = int(trace.steps[0])
+    times.add(f"Fig. 2e, {fig_2e.duration:.1f} s, events only", 1e3 * seconds, taken, 1.0)
+    times.add("  fixed steps of 2 us would be", "", fig_2e.duration / FIXED_STEP, fig_2e.duration / FIXED_STEP / taken)
     if shutil.which("ngspice"):
-        spice, result = best(lambda: run_ngspice(p, fig_2e.durations, fig_2e.volts))
-        whole, _ = best(lambda: simulate(p, fig_2e, dt=fig_2e.duration / len(result.time), seed=0))
-        print(f"  ngspice {spice * 1e3:.0f} ms with {len(result.time)} points: events only {spice / seconds:.0f}x faster,")
-        print(f"  with as many samples of five quantities {spice / whole:.0f}x")
+        result = run_ngspice(p, fig_2e.durations, fig_2e.volts)
+        points = len(result.time)
+        spice = least(lambda: run_ngspice(p, fig_2e.durations, fig_2e.volts), args.repeats, warm=False)
+        whole = least(lambda: simulate(p, fig_2e, dt=fig_2e.duration / points, seed=0), args.repeats)
+        times.add("  ngspice", 1e3 * spice, points, spice / seconds)
+        times.add("  as many samples of five quantities", 1e3 * whole, points, whole / seconds)
+    else:
+        times.skip("  ngspice", "not installed")
 
+    table = Table("1000 unequal devices for 1 s, one core (CPU)", ("s", "spikes each", "M steps/s", "M of 2 us/s"))
     many = replace(p, mu_dtod=0.1, v0_dtod=0.02, r_control_dtod=0.1).spread(1000, seed=0)
     for label, volt in (("below threshold, 0.6 V", 0.6), ("firing, 0.8 V", 0.8)):
         train = stimulus.pulses(volt, 2e-3, 0.5, 1.0)
-        seconds, trace = best(lambda train=train: simulate(many, train, seed=0, record="events"), clock=process_time)
-        rate = int(np.sum(trace.steps)) / seconds / 1e6
-        worth = 1000 * 1.0 / FIXED_STEP / seconds / 1e6
-        print(f"1000 devices, 1 s, {label}, {trace.spike_counts().mean():.0f} spikes each: {seconds:.2f} s of one core,")
-        print(f"  {rate:.1f} million adaptive steps per second and core, worth {worth:.0f} million steps of 2 us")
+        trace = simulate(many, train, seed=0, record="events")
+        seconds = least(lambda t=train: simulate(many, t, seed=0, record="events"), args.repeats, process_time, warm=False)
+        rates = (int(np.sum(trace.steps)) / seconds / 1e6, 1000 * 1.0 / FIXED_STEP / seconds / 1e6)
+        table.add(label, seconds, float(trace.spike_counts().mean()), *rates)
+    write_json(args.json, [times.as_dict(), table.as_dict()])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

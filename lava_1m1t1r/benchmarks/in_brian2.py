@@ -59,6 +59,7 @@ def _text_arithmetic(p: Any) -> Any:
         return way * x.of(f"-expm1({-p.substep_per_c} / {r_d})")
 
     return FLOAT_ARRAY._replace(
+        select=lambda c, a, b: c.of(f"int({c}) * ({a}) + (1 - int({c})) * ({b})"),
         field=lambda d, _p: float(p.growth * p.v_ref / np.sinh(p.v_ref / p.v0)) * d.of(f"sinh({d / p.v0})"),
         positive=positive,
         growth=lambda drive, x, _p: smaller(drive / (p.alpha + 1.0 - x), GROWTH_MAX_FLOAT),

@@ -6,6 +6,7 @@ spikes, which is checked. A second table has Lava's own LIF neurons, a third Lav
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..errors import require
 from . import networks
-from .table import Table, least, parser, write
+from .table import Table, least, parser, write_json
 
 TAGS = ("fixed_pt", "floating_pt")
 
@@ -94,7 +95,7 @@ def _lif_graph(steps: int, tag: str) -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
     inputs, hidden, outputs = networks.SHAPE
     decays = dict(du=1024, dv=128, vth=40) if tag == "fixed_pt" else dict(du=0.25, dv=0.03, vth=40 * 64)
-    weight = lambda n, m: rng.normal(2.0, 20.0, (n, m)).astype(int)  # noqa: E731
+    weight = lambda n, m: np.clip(rng.normal(1400 / m, 20 * (700 / m) ** 0.5, (n, m)), -120, 120).astype(int)  # noqa: E731
     source, sink = Source(data=networks.spikes(1, steps)[0].T.astype(int)), Sink(shape=(outputs,), buffer=steps)
     layers = LIF(shape=(hidden,), **decays), LIF(shape=(outputs,), **decays)
     into, loop, out = (Dense(weights=weight(*shape)) for shape in ((hidden, inputs), (hidden, hidden), (outputs, hidden)))
@@ -148,11 +149,16 @@ def least_once(job: Any) -> float:
     return least(job, 1, warm=False)
 
 
+def options() -> argparse.ArgumentParser:
+    """What can be asked for."""
+    asked = parser(__doc__)
+    asked.add_argument("--steps", type=int, default=250, help="network steps of a run")
+    return asked
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables."""
-    options = parser(__doc__)
-    options.add_argument("--steps", type=int, default=250, help="network steps of a run")
-    args = options.parse_args(arguments)
+    args = options().parse_args(arguments)
     for name in ("steps", "repeats"):
         require(getattr(args, name) > 0, f"--{name}", "be > 0", getattr(args, name))
     try:
@@ -160,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError as error:
         print(f"skipped: {error}")
         return 0
-    write(args.json, tables)
+    write_json(args.json, [table.as_dict() for table in tables])
     return 0
 
 

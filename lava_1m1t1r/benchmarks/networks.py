@@ -29,8 +29,9 @@ def device(substeps: int) -> StepParams:
     return StepParams(replace(slower, r_control=0.1 * slower.r_control), dt=1e-3, substeps=substeps)
 
 
-def spikes(batch: int, steps: int, channels: int = SHAPE[0], rate: float = RATE, seed: int = 0) -> np.ndarray:
+def spikes(batch: int, steps: int, channels: int | None = None, rate: float = RATE, seed: int = 0) -> np.ndarray:
     """Poisson input (B, T, C), uint8."""
+    channels = SHAPE[0] if channels is None else channels
     return (np.random.default_rng(seed).random((batch, steps, channels), np.float32) < rate).astype(np.uint8)
 
 

@@ -21,9 +21,11 @@ from ..errors import require
 from ..fast import FastNetwork, Stream
 from ..netx.schema import read
 from . import networks
-from .table import Table, least, parser, write
+from .table import Table, least, parser, write_json
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
+SIZES = (64, 128, 256, 512, 1024)
+"""Layers of which the time is taken."""
 _SAMPLES = 32  # for the rows on several threads
 
 
@@ -71,7 +73,7 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
     try:
         from .in_lava import stock
     except ImportError as error:
-        table.skip("Lava's process graph", str(error))
+        table.skip(f"Lava graph, {mark}", str(error))
         return
     expected = {
         tag: FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0] for tag in ("fixed_pt", "floating_pt")
@@ -148,11 +150,10 @@ def growth(args: Any) -> list[Table]:
     table.add(f"line: {offset:.2f} us + {1e3 * slope:.1f} ns a spike, R2", fit, "", "", "")
     size = Table("Neurons alone, all under input (CPU)", ("substeps", "us/step", "ns/neuron/substep"))
     for substeps in (1, 4):
-        sizes = (64, 128, 256, 512, 1024)
-        times = [_neurons_alone(n, substeps, args.steps, args.repeats) for n in sizes]
-        for n, time in zip(sizes, times, strict=True):
+        times = [_neurons_alone(n, substeps, args.steps, args.repeats) for n in SIZES]
+        for n, time in zip(SIZES, times, strict=True):
             size.add(f"{n} neurons", substeps, 1e6 * time, 1e9 * time / n / substeps)
-        size.add("slope", substeps, "", 1e9 * np.polyfit(sizes, times, 1)[0] / substeps)
+        size.add("slope", substeps, "", 1e9 * np.polyfit(SIZES, times, 1)[0] / substeps)
     return [table, size, _threads(fast, args), _streaming(net, fast, args)]
 
 
@@ -193,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
         require(getattr(args, name) > 0, f"--{name}", "be > 0", getattr(args, name))
     parts: dict[str, Callable[[Any], Any]] = {"side-by-side": lambda a: [side_by_side(a)], "growth": growth}
     tables = [table for name, part in parts.items() if args.only in (None, name) for table in part(args)]
-    write(args.json, tables)
+    write_json(args.json, [table.as_dict() for table in tables])
     return 0
 
 

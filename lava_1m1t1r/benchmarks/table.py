@@ -71,19 +71,19 @@ def cpu_of(pids: list[int]) -> float:
     return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
 
 
-def parser(doc: str) -> argparse.ArgumentParser:
+def parser(doc: str, repeats: int = 10) -> argparse.ArgumentParser:
     """Options of every speed script."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
-    options.add_argument("--repeats", type=int, default=10, help="the shortest of so many runs counts")
+    options.add_argument("--repeats", type=int, default=repeats, help="the shortest of so many runs counts")
     return options
 
 
-def write(path: Path | None, tables: list[Table]) -> None:
-    """Write the tables as JSON, whole or not at all."""
+def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:
+    """Write tables beside a word on the machine, whole or not at all; None: do not."""
     if path is None:
         return
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"machine": machine, "tables": [table.as_dict() for table in tables]}, indent=1))
+    part.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1))
     part.replace(path)

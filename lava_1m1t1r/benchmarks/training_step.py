@@ -15,11 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import missing
+from .table import write_json
 
 
 class Shape(NamedTuple):
@@ -290,6 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--activity", type=float, default=0.1, help="hidden spikes a step and neuron")
     parser.add_argument("--only", nargs="*", default=None, help="rows whose name contains one of these words")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table there")
     parser.add_argument("--row", default=None, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     shape = Shape(*(getattr(args, name) for name in Shape._fields))
@@ -308,15 +311,18 @@ def main(arguments: list[str] | None = None) -> int:
         f"{args.threads} thread(s), forward + backward, least and median of {args.repeats}, one process a row"
     )
     print(f"{'':36s} {'least ms':>9s} {'median ms':>9s} {'hidden rate':>11s} {'step MB':>8s} {'peak MB':>8s}")
+    rows = []
     for name in chosen:
         command = [sys.executable, "-m", "lava_1m1t1r.benchmarks.training_step", "--row", name, *own]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         result = json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {"missing": done.stderr.strip()[-200:]}
+        rows.append({"name": name, **result})
         if "missing" in result:
             print(f"{name:36s} skipped: {result['missing']}", flush=True)
         else:
             row = f"{result['least']:9.1f} {result['median']:9.1f} {result['rate']:11.3f} {result['memory']:8.0f} {result['peak']:8.0f}"
             print(f"{name:36s} {row}", flush=True)
+    write_json(args.json, [{"title": "One training step", "shape": shape._asdict(), "threads": args.threads, "rows": rows}])
     return 0
 
 

@@ -5,29 +5,42 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import require
 
 TABLES = {
-    "device": "device_speed",
-    "training": "training_step",
-    "simulation": "simulation_speed",
-    "lava": "lava_runtime",
+    "device": ("device_speed", "continuous time: one device beside ngspice, a thousand unequal ones"),
+    "training": ("training_step", "forward and backward of a recurrent layer beside lava-dl, snnTorch, Norse, a PyTorch loop"),
+    "simulation": ("simulation_speed", "the fast path beside Lava, Brian2, Norse, snnTorch; time over activity, size, threads"),
+    "lava": ("lava_runtime", "one Lava graph: stock runtime, guarded, in process, fused, by samples; Monitor and Recorder"),
 }
-
-
-def available() -> dict[str, str]:
-    """Tables whose script is installed."""
-    return {name: script for name, script in TABLES.items() if find_spec(f"lava_1m1t1r.benchmarks.{script}")}
+"""Name to the script and what it shows."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("table", nargs="*", choices=[*available(), "all"], default="all", help="which tables to print")
+    parser.add_argument("table", nargs="*", choices=[*TABLES, "all"], default="all", help="which tables to print")
+    parser.add_argument("--list", action="store_true", help="name the tables and end")
+    parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")
+    parser.add_argument("--repeats", type=int, help="the shortest of so many runs counts; default: each table's own")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run each table in a process of its own, so that no library's threads disturb another's."""
-    tables = available()
-    wanted = list(tables) if "all" in args.table or args.table == "all" else args.table
-    codes = [subprocess.call([sys.executable, "-m", f"lava_1m1t1r.benchmarks.{tables[name]}"]) for name in wanted]
-    return max(codes, default=0)
+    if args.list:
+        for name, (_, text) in TABLES.items():
+            print(f"{name:12s}{text}")
+        return 0
+    require(args.repeats is None or args.repeats > 0, "--repeats", "be > 0", args.repeats)
+    out = None if args.out is None else Path(args.out)
+    require(out is None or not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    wanted = list(TABLES) if "all" in args.table or args.table == "all" else args.table
+    codes = []
+    for name in dict.fromkeys(wanted):
+        options = [] if out is None else ["--json", str(out / f"{name}.json")]
+        options += [] if args.repeats is None else ["--repeats", str(args.repeats)]
+        codes.append(subprocess.call([sys.executable, "-m", f"lava_1m1t1r.benchmarks.{TABLES[name][0]}", *options]))
+    return max((abs(code) for code in codes), default=0)

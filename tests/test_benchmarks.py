@@ -1,0 +1,93 @@
+"""The speed scripts at their smallest: they run, check what they compare, skip what is absent, and write what they print."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import cli
+from lava_1m1t1r.benchmarks import networks, simulation_speed
+
+
+def no_peers(monkeypatch, *names):
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails, as where it is not installed
+
+
+@pytest.mark.parametrize("substeps", [1, 4])
+def test_the_network_of_the_tables_is_as_active_as_asked(substeps):
+    net = networks.tuned((60, 40, 5), substeps, activity=0.05, rate=0.1)
+    rate = networks.activity_of(net, networks.spikes(4, 250, 60, 0.1, seed=9))
+    assert 0.025 < rate < 0.1
+    assert (net.inputs, net.active[0].size, net.outputs) == (60, 40, 5)
+
+
+@pytest.mark.timeout(300)
+def test_simulation_table_without_peers(monkeypatch, tmp_path, capsys):
+    no_peers(monkeypatch, "brian2", "norse", "norse.torch", "snntorch", "lava_1m1t1r.benchmarks.in_lava")
+    monkeypatch.setattr(simulation_speed, "SIZES", (8, 16))
+    assert simulation_speed.main(["--steps", "20", "--repeats", "1", "--json", str(tmp_path / "speed.json")]) == 0
+    printed = capsys.readouterr().out
+    tables = json.loads((tmp_path / "speed.json").read_text())["tables"]
+    assert len(tables) == 5 and all(row["name"] in printed for table in tables for row in table["rows"])
+    rows = {row["name"]: row for row in tables[0]["rows"]}
+    assert sum("skipped" in row for row in rows.values()) == 7  # 3 Lava, 2 Brian2, Norse, snnTorch
+    assert rows["fast path, fixed, 1 substep"]["x"] == 1 and rows["fast path, float, 1 substep"]["CPU ms"] > 0
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.timeout(300)
+def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava_1m1t1r.benchmarks import in_lava, lava_runtime
+
+    monkeypatch.setattr(networks, "SHAPE", (40, 24, 4))
+    monkeypatch.setattr(networks, "tuned", lambda: networks.drawn((40, 24, 4), bias=240))
+    assert lava_runtime.main(["--steps", "30", "--repeats", "2", "--json", str(tmp_path / "lava.json")]) == 0
+    tables = json.loads((tmp_path / "lava.json").read_text())["tables"]
+    assert [len(table["rows"]) for table in tables] == [10, 4, 3]
+    in_process = in_lava.in_process
+    monkeypatch.setattr(in_lava, "in_process", lambda *args: in_process(*args)._replace(out=np.ones((30, 4), np.int32)))
+    with pytest.raises(ValueError, match="in process, fixed_pt must give the stock runtime's spikes"):
+        lava_runtime.ways(lava_runtime.options().parse_args(["--steps", "30", "--repeats", "2"]))
+
+
+def test_brian2_runs_the_librarys_equations(tmp_path):
+    """The statements written for Brian2 are Python as well: run here by numpy, they are the floating-point step."""
+    from lava_1m1t1r.benchmarks import in_brian2
+    from lava_1m1t1r.network import CompiledNeurons
+
+    step, size = networks.device(4), 50
+    text = in_brian2.statements(step)
+    table = step.floating(1).drop
+    names = {
+        "clip": np.clip, "floor": np.floor, "sinh": np.sinh, "expm1": np.expm1, "inf": np.inf, "second": 1.0, "bias": np.zeros(size),
+        "int": lambda x: np.asarray(x).astype(int), "drop_table": lambda t: table[(t / 1e-3).astype(int)],
+    }  # fmt: skip
+    state = {name: np.zeros(size) for name in ("filament", "residue", "gate")}
+    neurons, rng, fired = CompiledNeurons(step, size, fixed=False), np.random.default_rng(0), 0
+    for _ in range(60):
+        charge = rng.uniform(-100, 700, size)
+        space = {**names, **state, "charge_in": charge}
+        exec(text.replace(" and ", " & "), space)
+        traces = neurons.step(charge)
+        state = {name: space[name] for name in state}
+        np.testing.assert_array_equal(space["fired"], traces.spike)
+        np.testing.assert_allclose(state["filament"], traces.filament, atol=1e-11)
+        fired += traces.spike.sum()
+    assert fired > 20
+
+
+def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
+    from lava_1m1t1r.commands import bench
+
+    assert cli.main(["bench", "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["device", "training", "simulation", "lava"]
+    calls = []
+    monkeypatch.setattr(bench.subprocess, "call", lambda command: calls.append(command[2:]) or len(calls) - 1)
+    assert cli.main(["bench", "lava", "device", "lava", "-o", str(tmp_path / "out"), "--repeats", "2"]) == 1
+    assert [c[0].rsplit(".", 1)[1] for c in calls] == ["lava_runtime", "device_speed"]
+    assert calls[0][1:] == ["--json", str(tmp_path / "out" / "lava.json"), "--repeats", "2"]
+    assert cli.main(["bench", "--repeats", "0"]) == 2
+    assert "--repeats must be > 0" in capsys.readouterr().err
