@@ -36,7 +36,7 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
     import matplotlib.pyplot as plt
 
     hidden = result.layers[0]
-    busiest = np.argsort(-hidden.spikes[utterance].sum(0), kind="stable")[:count]
+    busiest = np.argsort(-hidden.spikes[utterance].sum(0, dtype=np.int64), kind="stable")[:count]
     time = np.arange(hidden.spikes.shape[1]) * step.dt
     figure, axes = plt.subplots(count, 1, figsize=(9, 2.2 * count), sharex=True, constrained_layout=True, squeeze=False)
     for ax, n in zip(axes[:, 0], busiest, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,19 @@ class Learner(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+class _Watch(L.Callback):
+    """Hands each epoch's numbers to a function."""
+
+    def __init__(self, seen: Callable[[dict[str, float]], None]) -> None:
+        self.seen = seen
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            names = ("loss", "train_accuracy", "accuracy")
+            found = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
+            self.seen({"epoch": trainer.current_epoch + 1, **found})
+
+
 def fit(
     network: torch.nn.Module,
     task: Task,
@@ -99,6 +113,7 @@ def fit(
     augmentation: Augmentation | None = None,
     resume: bool = False,
     patience: int | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = True,
 ) -> Path:
     """Train in place; return the path of the last checkpoint.
@@ -116,6 +131,11 @@ def fit(
         Watched after each epoch. Never pass the test set here and then choose by it.
     patience : int, optional
         Epochs without improvement of the validation accuracy after which training stops.
+    on_epoch : callable, optional
+        Called after each epoch with its ``epoch`` (from 1), ``loss`` (of the last batch), ``train_accuracy`` and, with a validation set,
+        ``accuracy``: to watch, plot or log.
+    progress : bool
+        Whether to show a bar.
     """
     require(len(train) > 0, "train", "hold at least one utterance", len(train))
     require(
@@ -131,6 +151,8 @@ def fit(
     callbacks: list[Any] = [L.pytorch.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_last=True, save_top_k=0)]
     if patience is not None:
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
+    if on_epoch is not None:
+        callbacks.append(_Watch(on_epoch))
     if progress:
         callbacks.append(L.pytorch.callbacks.TQDMProgressBar(refresh_rate=max(1, batches // 10)))
     with warnings.catch_warnings():
@@ -151,6 +173,7 @@ def fit(
             log_every_n_steps=1,
         )
         last = folder / "last.ckpt"
+        network.train()  # Lightning leaves a network that was evaluated before as it is
         learner = Learner(network, task, batches * task.epochs, augmentation)
         trainer.fit(learner, loader, watched, ckpt_path=str(last) if resume and last.is_file() else None)
     if trainer.interrupted:
