@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.convolution import Convolution, pooling
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 
 
@@ -68,6 +69,20 @@ def one_neuron(rng):
     return (layer(rng, 0, 1, 1, scale=4, bias=True),)
 
 
+def images(rng):
+    """A convolution of unequal sizes and groups, and a pooling of an odd size."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2), seed=7)
+    conv = Convolution((2, 5, 4), 2, (3, 2), (2, 1), (1, 0), (1, 2), 2)
+    pool = pooling(conv.shape, (2, 2))
+    bias, delay = np.repeat([100, 160], 6), np.repeat([0, 4], 6)
+    weights = (even(rng, conv.weight_shape, 2.0, 1.0), np.full((1, 1, 2, 2), 254, np.int32))
+    return (
+        Layer(0, "conv", conv.shape, conv.sources, weights[0], bias=bias, delay=delay, neuron=neuron, conv=conv),
+        Layer(1, "pool", pool.shape, pool.sources, weights[1], bias=np.full(4, 300), neuron=neuron, conv=pool),
+        layer(rng, 2, 4, 3, "affine"),
+    )
+
+
 NETWORKS = {
     f.__name__: f
     for f in (
@@ -76,6 +91,7 @@ NETWORKS = {
         linear_law_three_substeps,
         input_neurons_odd_weights_and_average,
         one_neuron,
+        images,
     )
 }
 

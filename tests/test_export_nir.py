@@ -53,6 +53,13 @@ def test_a_changed_graph_is_not_equal(rng, tmp_path):
     assert not same(net, nir_exact.from_nir(written(graph, tmp_path)))
 
 
+def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
+    graph = nir_exact.to_nir(nets.network("images", rng))
+    graph.nodes["weight_0"].metadata["kernels"][0, 0, 0, 0] += 2
+    with pytest.raises(FormatError, match="weight_0 must hold the weights that its kernels say"):
+        nir_exact.from_nir(written(graph, tmp_path))
+
+
 def test_importing_the_node_makes_it_readable(rng, tmp_path):
     nir.write(tmp_path / "x.nir", nir_exact.to_nir(nets.network("one_neuron", rng)))
     read = f"import nir; print(type(nir.read({str(tmp_path / 'x.nir')!r}).nodes['neuron_0']).__name__)"

@@ -59,7 +59,6 @@ BROKEN = {
         lambda n: NetDescription((image(1 << 12),)),
         r"layer/0 \(conv\) weight must fill.*got 16781312",
     ),
-    rules.layers_are_matrices: (lambda n: NetDescription((image(2),)), r"layer/0 \(conv\) must be no convolution.*Deploy to c or rtl"),
     rules.weights_are_whole_numbers_of_eight_bits: (
         lambda n: changed(n, 0, weight_rec=np.full((7, 7), 300)),
         r"layer/0 \(dense_rec\) weight_rec must hold even numbers.*300\. Quantise",
@@ -90,7 +89,7 @@ BROKEN = {
     ),
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
-OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.NIR, "loihi": rules.LOIHI, "spice": rules.SPICE}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
 CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
 
 

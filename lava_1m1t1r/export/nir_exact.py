@@ -1,17 +1,20 @@
 """The exact network as a NIR graph, and back: same parameters, same spikes.
 
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
-recurrence is a cycle neuron - (Delay -) Linear - neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every
-neuron. Each layer's spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
+convolutions and poolings are Affine or Linear too, written out, with their kernels in the metadata. Recurrence is a cycle
+neuron - (Delay -) Linear - neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's
+spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import nir
 import numpy as np
 
+from ..convolution import Convolution
 from ..errors import FormatError, require
 from ..netx.description import WEIGHT_ONE, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
@@ -48,13 +51,12 @@ def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
     own = None if layer.bias is None else np.asarray(layer.bias) / WEIGHT_ONE
     bias = own if bias is None else bias if own is None else own + bias
     about: dict[str, Any] = {"layer_index": layer.index, "kind": layer.kind, "shape": np.array(layer.shape)}
-    if layer.kind == "average":
-        weight = np.repeat(np.eye(layer.size), layer.inputs // layer.size, axis=1) / WEIGHT_ONE
-    elif layer.kind == "input" and bias is None:
+    if layer.kind == "input" and bias is None:
         return nir.Scale(np.full(layer.size, layer.weight[0] / WEIGHT_ONE, np.float32), metadata=about)
-    else:
-        weight = np.asarray(layer.weight) / WEIGHT_ONE
-        weight = weight[0] * np.eye(layer.size) if layer.kind == "input" else weight
+    if layer.conv is not None:
+        about["kernels"] = np.asarray(layer.weight)
+        about["sizes"] = {k: np.array(v) if isinstance(v, tuple) else int(v) for k, v in dataclasses.asdict(layer.conv).items()}
+    weight = layer.matrix() / WEIGHT_ONE
     if bias is None:
         return nir.Linear(weight.astype(np.float32), metadata=about)
     return nir.Affine(weight.astype(np.float32), bias.astype(np.float32), metadata=about)
@@ -105,13 +107,15 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
                 steps[key] = np.rint(graph.nodes[delay].delay / dt).astype(np.int32)
         recurrent = graph.nodes.get(f"recurrent_{index}")
         size = int(np.prod(shape))
+        conv, weight = _image(node, name) if "sizes" in node.metadata else (None, _weight(node, kind))
         layers.append(
             Layer(
                 index,
                 kind,
                 shape,
                 size if kind == "input" else node.weight.shape[1],
-                weight=None if kind == "average" else _counts(_weight(node, kind)),
+                weight=None if kind == "average" else weight,
+                conv=conv,
                 weight_rec=None if recurrent is None else _counts(recurrent.weight),
                 bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
                 neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
@@ -121,10 +125,20 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
     return NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
 
 
+def _image(node: nir.NIRNode, name: str) -> tuple[Convolution, np.ndarray]:
+    """Sizes and kernels of a convolution, which the node also holds written out."""
+    sizes = {key: np.asarray(value).tolist() for key, value in node.metadata["sizes"].items()}
+    conv = Convolution(**{key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()})
+    kernels = np.asarray(node.metadata["kernels"], np.int32)
+    equal = np.array_equal(conv.matrix(kernels), _counts(node.weight))
+    require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
+    return conv, kernels
+
+
 def _weight(node: nir.NIRNode, kind: str) -> np.ndarray:
     if kind != "input":
-        return node.weight
-    return np.atleast_1d(node.scale[0] if isinstance(node, nir.Scale) else node.weight[0, 0])
+        return _counts(node.weight)
+    return _counts(np.atleast_1d(node.scale[0] if isinstance(node, nir.Scale) else node.weight[0, 0]))
 
 
 def _counts(values: np.ndarray) -> np.ndarray:

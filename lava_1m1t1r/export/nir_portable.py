@@ -53,12 +53,7 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
 
 def _forward(layer: Any, received: np.ndarray) -> np.ndarray:
     """Weighted sums (B, T, N) of a layer's input, with its bias [counts]."""
-    if layer.kind == "average":
-        total = received.reshape(*received.shape[:2], layer.size, -1).sum(axis=3)
-    elif layer.kind == "input":
-        total = received * int(layer.weight[0])
-    else:
-        total = received @ np.asarray(layer.weight, np.int64).T
+    total = received @ layer.matrix().astype(np.int64).T
     return total + (0 if layer.bias is None else np.asarray(layer.bias))
 
 

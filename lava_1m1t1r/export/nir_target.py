@@ -53,7 +53,7 @@ def deploy_nir(
     """
     check_folder(out_dir)
     net = description(net)
-    rules.check(net, rules.NIR)
+    rules.check(net, rules.INTEGERS)
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))

@@ -108,12 +108,6 @@ def a_convolution_may_be_written_out(net: NetDescription) -> None:
             require(weights <= MAX_MATRIX, _at(net, layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
 
 
-def layers_are_matrices(net: NetDescription) -> None:
-    """Graphs hold Linear and Affine nodes."""
-    for layer in net.active:
-        require(layer.conv is None, _at(net, layer), "be no convolution or pooling for this target", layer.kind, "Deploy to c or rtl.")
-
-
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
     """Even numbers from -256 to 254, or any from -128 to 127: what lava-dl's quantisation gives."""
     for layer in net.active:
@@ -219,7 +213,6 @@ INTEGERS: tuple[Rule, ...] = (
     all_layers_have_the_same_step,
     neurons_have_devices_the_fixed_point_step_can_hold,
 )
-NIR: tuple[Rule, ...] = (*INTEGERS, layers_are_matrices)
 LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
 SPICE: tuple[Rule, ...] = (
     *INTEGERS,
