@@ -158,6 +158,7 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # watching is optional
         trainer = L.Trainer(
             max_epochs=task.epochs,
             accelerator="auto",
