@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution, pooling
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
+
+SPEECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
 
 
 def even(rng, shape, scale, mean=0.3):
@@ -105,3 +108,16 @@ def frames(rng, net, steps=150, samples=2, rate=0.15, largest=3):
     """Spike counts (B, T, C)."""
     shape = (samples, steps, net.inputs)
     return ((rng.random(shape) < rate) * rng.integers(1, largest + 1, shape)).astype(np.int16)
+
+
+def utterance(dt):
+    """A spoken digit in frames of ``dt`` where the speech is at hand, random spikes of half a second otherwise."""
+    if SPEECH.is_file():
+        import h5py
+
+        with h5py.File(SPEECH, "r") as file:
+            times, units = file["spikes/times"][0], file["spikes/units"][0].astype(int)
+        frames = np.zeros((1, int(times.max() / dt) + 1, 700), np.int16)
+        np.add.at(frames[0], ((times / dt).astype(int), units), 1)
+        return frames
+    return (np.random.default_rng(0).random((1, int(0.5 / dt), 700)) < 10.0 * dt).astype(np.int16)

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import export_networks as nets
 import numpy as np
@@ -13,8 +12,6 @@ from lava_1m1t1r.export import rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.description import NetDescription
-
-SPEECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
 
 
 def needs(tool):
@@ -41,23 +38,10 @@ def test_verilator_gives_all_spikes_and_states(name, rng):
     assert "all equal" in found["simulated by verilator"]
 
 
-def utterance():
-    """A spoken digit in 1 ms frames where the speech is at hand, random spikes otherwise."""
-    if SPEECH.is_file():
-        import h5py
-
-        with h5py.File(SPEECH, "r") as file:
-            times, units = file["spikes/times"][0], file["spikes/units"][0].astype(int)
-        frames = np.zeros((1, int(times.max() / 1e-3) + 1, 700), np.int16)
-        np.add.at(frames[0], ((times / 1e-3).astype(int), units), 1)
-        return frames
-    return (np.random.default_rng(0).random((1, 500, 700)) < 0.01).astype(np.int16)
-
-
 @needs("verilator")
 def test_a_whole_utterance_through_700_128R_20(rng):
     net = NetDescription((nets.layer(rng, 0, 700, 128, "dense_rec", delays=15, scale=1.2), nets.layer(rng, 1, 128, 20, scale=2, delays=3)))
-    frames = utterance()
+    frames = nets.utterance(1e-3)
     found = rtl_target.simulate(net, drawn(net), frames)
     print(found)
     assert f"{frames.shape[1]} steps" in found["simulated by verilator"] and " 0 spikes" not in found["simulated by verilator"]

@@ -82,6 +82,12 @@ def deploy_nir(
             f"{PORTABLE_FILE} is another neuron (no residue, no latch, no saturation of the input, no noise), fitted on {source}.",
             "Its constants assume forward Euler with dt. Its spikes come a step a layer earlier than the network's.",
         ]
+        distances = fitted.loss["of each layer in the running network"].values()
+        if max(distances, default=0.0) >= 1.0:
+            notes.append(
+                f"{PORTABLE_FILE} is no substitute for this network: its spikes are farther from the network's than silence is. CubaLIF "
+                "cannot clip its input, and training may have made use of that."
+            )
         has_delays = any(x.delay is not None or x.delay_rec is not None for x in net.active)
         if has_delays:
             notes.append("It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay." if delays else "Its delays are left out.")
