@@ -21,6 +21,9 @@ def _value(default: float, rule: str = _POSITIVE, unit: str = "1") -> Any:
     return field(default=default, metadata={"rule": rule, "unit": unit})
 
 
+_VARYING = ("mu", "beta", "gamma1", "gamma2", "r_control", "v_th")
+
+
 @dataclass(frozen=True, eq=False)
 class DeviceParams:
     """One 1M1T1R neuron: diffusive memristor, transistor, control resistor.
@@ -141,6 +144,20 @@ class DeviceParams:
             c_gate=self.c_gate * time,
             c_load=self.c_load * time,
         )
+
+    def with_variation(self, level: float, v0: float = 0.0) -> DeviceParams:
+        """Return this device with the same device-to-device variation of every rate, R_c and V_th, for :meth:`spread`.
+
+        Parameters
+        ----------
+        level : float
+            Standard deviation of ln(mu), ln(beta), ln(gamma1), ln(gamma2), ln(r_control) and ln(v_th) [1]; 0.2 is 20 %. C_g counts in
+            R_c: the gate drains by their product.
+        v0 : float
+            Standard deviation of ln(v0) [1]: the field sensitivity stands in an exponent, so a little of it goes a long way.
+        """
+        level, v0 = number(level, "with_variation.level", least=0.0), number(v0, "with_variation.v0", least=0.0)
+        return dataclasses.replace(self, **{f"{name}_dtod": level for name in _VARYING}, v0_dtod=v0)
 
     def spread(self, n: int, seed: int) -> DeviceParams:
         """Return ``n`` different devices, drawn from this one's ``_dtod`` fields (which are 0 in the result).

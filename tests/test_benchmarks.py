@@ -91,3 +91,33 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
     assert calls[0][1:] == ["--json", str(tmp_path / "out" / "lava.json"), "--repeats", "2"]
     assert cli.main(["bench", "--repeats", "0"]) == 2
     assert "--repeats must be > 0" in capsys.readouterr().err
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.benchmarks import variation
+    from lava_1m1t1r.datasets import EventSet
+    from lava_1m1t1r.netx.schema import read
+    from lava_1m1t1r.recipes import data, evaluate
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    spikes = [(np.sort(rng.uniform(0, 0.5, 200)).astype(np.float32), rng.integers(0, 10, 200) + 10 * label) for label in labels]
+    events = EventSet.from_utterances(spikes, labels, n_channels=20)
+    split = data.Split(events, events, "tiny", "nobody", True)
+    monkeypatch.setattr(data, "load", lambda **_: split)
+    out = ["--epochs", "4", "--hidden", "16", "--repeats", "2", "--folder", str(tmp_path), "--json", str(tmp_path / "table.json")]
+    assert variation.main(out) == 0
+    rows = json.loads((tmp_path / "table.json").read_text())["tables"][0]["rows"]
+    assert [row["name"] for row in rows] == ["trained on one device", "trained for 20%"]
+    net = read(tmp_path / "variation_0" / "network.net")
+    task = data.fitted(variation.recipe("spoken-digits"), split)
+    test = data.frames_of(events, task)
+    assert rows[0]["0%"] == f"{100 * evaluate.accuracy(net, test):.1f}"
+    varied = evaluate.with_varied_devices(net, 0.2, seed=1)
+    assert np.std(np.log(varied.layers[0].neuron.step.device.mu)) > 0.1 and varied.layers[1] is net.layers[1]
+    assert variation.main(out) == 0 and capsys.readouterr().out.count(rows[1]["20%"]) >= 2  # trained networks are found again

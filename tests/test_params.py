@@ -60,3 +60,14 @@ def test_spread_is_log_normal_and_each_device_its_own():
     assert not np.array_equal(p.spread(10, seed=2).mu, many.mu[:10])
     with pytest.raises(InputError, match=r"spread\.n"):
         p.spread(0, seed=1)
+
+
+def test_variation_spreads_every_rate_alike():
+    p = DeviceParams(v0=0.1)
+    many = p.with_variation(0.2).spread(2000, seed=3)
+    for name in ("mu", "beta", "gamma1", "gamma2", "r_control", "v_th"):
+        assert np.std(np.log(getattr(many, name) / getattr(p, name))) == pytest.approx(0.2, rel=0.06), name
+    assert np.isscalar(many.v0) and np.isscalar(many.c_gate)
+    assert np.std(np.log(p.with_variation(0.1, v0=0.03).spread(2000, seed=3).v0)) == pytest.approx(0.03, rel=0.06)
+    with pytest.raises(InputError, match=r"with_variation\.level"):
+        p.with_variation(-0.1)

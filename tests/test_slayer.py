@@ -146,6 +146,25 @@ def test_training_draws_new_noise_for_each_sample_and_evaluation_the_same():
     assert not torch.equal(a, b)
 
 
+def test_variation_draws_other_devices_in_training_only(tmp_path):
+    x = spikes(2, 20, 60)
+    nets = []
+    for variation in (0.0, 0.3):
+        torch.manual_seed(0)
+        nets.append(block.m1t1r.Recurrent({**NEURON, "variation": variation}, 20, 30))
+    plain, varied = nets
+    assert torch.equal(plain.eval()(x), varied.eval()(x))
+    first, second = varied.train()(x), varied(x)
+    assert not torch.equal(first, second) and not torch.equal(first, plain(x)) and first.sum() > 0
+    second.sum().backward()
+    assert varied.input_synapse.weight.grad.abs().sum() > 0
+    with h5py.File(tmp_path / "net", "w") as file:
+        varied.export_hdf5(file)
+        assert np.ndim(file["neuron/device/mu"][()]) == 0 or file["neuron/device/mu"].size == 1
+    with pytest.raises(InputError, match="variation"):
+        block.m1t1r.Dense({"variation": -1.0}, 2, 2)
+
+
 def test_delay_equals_lava_dls():
     x = spikes(3, 12, 30)
     ours, theirs = Delay(), dl.axon.Delay(max_delay=62)

@@ -13,6 +13,7 @@ TABLES = {
     "device": ("device_speed", "continuous time: one device beside ngspice, a thousand unequal ones"),
     "training": ("training_step", "forward and backward of a recurrent layer beside lava-dl, snnTorch, Norse, a PyTorch loop"),
     "simulation": ("simulation_speed", "the fast path beside Lava, Brian2, Norse, snnTorch; time over activity, size, threads"),
+    "variation": ("variation", "accuracy over device-to-device variation, trained on one device and trained for variation"),
     "lava": ("lava_runtime", "one Lava graph: stock runtime, guarded, in process, fused, by samples; Monitor and Recorder"),
 }
 """Name to the script and what it shows."""

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="start of everything random")
     parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to watch; with --patience, to stop by")
     parser.add_argument("--patience", type=int, help="stop after so many epochs without improvement (needs --validate)")
+    parser.add_argument("--variation", type=float, help="train for devices that vary by this share (0.2: 20 %%), drawn anew at every step")
     parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
 
@@ -42,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     out = Path(args.out)
     require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
-    task = recipe(args.recipe).replace(
-        epochs=args.epochs, hidden=args.hidden, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed
-    )
+    require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
+    chosen = ("epochs", "hidden", "batch", "learning_rate", "seed", "variation")
+    task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen})
     split = data.load(args.data, args.leave_out, args.test_data)
     task = data.fitted(task, split)
     train, validation = split.train, None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..fast import FastNetwork
 from ..netx import hdf5
-from ..netx.description import NetDescription
+from ..netx.description import M1T1RNeuron, NetDescription
 from ..netx.schema import read
 from ..quantisation import Agreement, agreement
 from .data import Frames
@@ -76,6 +76,24 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
                 found = agreement(one, other)
                 result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
     return result, fixed
+
+
+def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDescription:
+    """The network on devices that differ: each layer's drawn about its own (``DeviceParams.with_variation``), from (seed, layer)."""
+    layers = []
+    for layer in net.layers:
+        if isinstance(layer.neuron, M1T1RNeuron):
+            step = layer.neuron.step
+            # seeds of layers lie apart, since device i depends on (seed, i)
+            device = step.device.with_variation(level).spread(layer.size, 1000 * seed + layer.index)
+            layer = replace(layer, neuron=replace(layer.neuron, step=step.replace(device=device)))
+        layers.append(layer)
+    return replace(net, layers=tuple(layers))
+
+
+def accuracy(net: NetDescription, test: Frames) -> float:
+    """Share of right answers of the fixed-point network."""
+    return float(np.mean(answers(FastNetwork(net).run(test.dense()).out) == test.labels))
 
 
 def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int, backend: str = "lava") -> np.ndarray:

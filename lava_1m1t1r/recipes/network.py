@@ -70,6 +70,7 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
         "substeps": step.substeps,
         "v_unit": step.v_unit,
         "seed": task.seed,
+        "variation": task.variation,
         **SURROGATE,
         **neuron,
     }

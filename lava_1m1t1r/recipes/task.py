@@ -36,6 +36,8 @@ class Task:
     batch: int = 64
     learning_rate: float = 0.02
     seed: int = 0
+    variation: float = 0.0
+    """Variation-aware training: spread of the devices that each training step draws (slayer.neuron.Neuron)."""
 
     @property
     def step(self) -> StepParams:

@@ -11,11 +11,11 @@ import torch
 from lava.lib.dl.slayer.neuron import base
 
 from ... import noise
-from ...errors import require
+from ...errors import number, require
 from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
-from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
+from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams
 from ...training_kernels import PAST
 from ..layer import WEIGHT_UNIT, LayerRun, layer
 from ..quantise import quantise
@@ -54,6 +54,10 @@ class Neuron(base.Neuron):
         See :class:`..program.StepParams`.
     seed : int
         Of stochastic devices. In evaluation every sample draws the same numbers, as in deployment; in training each its own.
+    variation : float
+        Variation-aware training: in training every call draws N other devices about ``params``, with this standard deviation of the
+        logarithm of each constant (``DeviceParams.with_variation``), so that weights are learned that suit any of them. Evaluation and
+        files have ``params``.
     tau_grad, scale_grad, reset_grad, grow_floor, grow_cap, clip_grad : float, optional
         See :class:`..surrogate.Surrogate`.
     persistent_state : bool
@@ -72,6 +76,7 @@ class Neuron(base.Neuron):
         v_unit: float = V_UNIT,
         v_in_max: float = V_IN_MAX,
         seed: int = 0,
+        variation: float = 0.0,
         tau_grad: float | None = None,
         scale_grad: float | None = None,
         reset_grad: float | None = None,
@@ -91,6 +96,7 @@ class Neuron(base.Neuron):
         given |= {"grow_floor": grow_floor, "grow_cap": grow_cap, "clip_grad": clip_grad}
         surrogate = Surrogate(**{name: value for name, value in given.items() if value is not None})
         step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
+        self.variation = number(variation, "neuron_params['variation']", least=0.0, most=1.0)
         super().__init__(
             threshold=float(np.mean(params.v_th)) / v_unit,
             tau_grad=surrogate.tau_grad,
@@ -161,14 +167,13 @@ class Neuron(base.Neuron):
     ) -> torch.Tensor:
         """Spikes (B, T, N) of ``size`` neurons behind a synapse, one step ``late``; arguments as :func:`..layer.layer` has them."""
         batch = x.shape[0]
-        if self._program is None or self._program[0] != size:
-            self._program = (size, self.params.fixed(size))
-        device = self.params.device
+        params, program = self._drawn(size) if self.training and self.variation else (self.params, self._nominal(size))
+        device = params.device
         noisy = bool(np.any(device.sigma1) or np.any(device.sigma2))
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
         run = LayerRun(
-            self.params,
-            self._program[1],
+            params,
+            program,
             self.surrogate,
             noisy,
             (self._generator if keeps else self._generators(batch, size)) if noisy else np.zeros((batch, 0), np.int64),
@@ -186,6 +191,17 @@ class Neuron(base.Neuron):
             self._past = np.concatenate([before, fired], axis=1)[:, -PAST:].copy()
             self._generator = run.generator
         return spikes
+
+    def _nominal(self, size: int) -> FixedProgram:
+        if self._program is None or self._program[0] != size:
+            self._program = (size, self.params.fixed(size))
+        return self._program[1]
+
+    def _drawn(self, size: int) -> tuple[StepParams, FixedProgram]:
+        """Other devices about the nominal ones."""
+        varied = self.params.device.with_variation(self.variation)
+        params = self.params.replace(device=varied.spread(size, int(torch.randint(0, 1 << 31, ()))))
+        return params, params.fixed(size)
 
     def _generators(self, batch: int, size: int) -> np.ndarray:
         if not self.training:

@@ -1,0 +1,70 @@
+"""Accuracy against device-to-device variation: a network trained on one device, and one trained for devices that vary.
+
+The device is calibrated (its preset); every rate, R_c and V_th of every neuron is then drawn about it (DeviceParams.with_variation), as
+in a chip whose devices nobody has measured. The weights stay. All numbers are of the fixed-point network on unseen voices.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..recipes import data
+from ..recipes.task import recipe
+from .table import Table, parser, write_json
+
+LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
+TRAINED_FOR = 0.2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, apply variation, print."""
+    options = parser(__doc__, repeats=5)
+    options.add_argument("--epochs", type=int, help="passes over the training set; default: the recipe's")
+    options.add_argument("--hidden", type=int, help="recurrent neurons; default: the recipe's")
+    options.add_argument("--train-per-class", type=int, default=100)
+    options.add_argument("--test-per-class", type=int, default=20)
+    options.add_argument("--folder", type=Path, help="where networks are kept: those found there are not trained again")
+    args = options.parse_args(arguments)
+
+    split = data.load(train_per_class=args.train_per_class, test_per_class=args.test_per_class)
+    task = data.fitted(recipe("spoken-digits").replace(epochs=args.epochs, hidden=args.hidden), split)
+    test = data.frames_of(split.test, task)
+    table = Table(
+        f"accuracy [%] on SpokenDigits, {split.held_out}; mean and standard deviation of {args.repeats} chips",
+        tuple(f"{level:.0%}" for level in LEVELS),
+    )
+    with tempfile.TemporaryDirectory() as spare:
+        folder = args.folder or Path(spare)
+        for name, variation in (("trained on one device", 0.0), (f"trained for {TRAINED_FOR:.0%}", TRAINED_FOR)):
+            net = _trained(task.replace(variation=variation), split, folder / f"variation_{variation:g}")
+            table.add(name, *(_cell(net, test, level, args.repeats) for level in LEVELS))
+    write_json(args.json, [table.as_dict()])
+    return 0
+
+
+def _trained(task, split, folder):
+    from ..netx.schema import read
+    from ..recipes import fit, network
+    from ..recipes.augment import Augmentation
+
+    path = folder / "network.net"
+    if not path.is_file():
+        net = network.m1t1r(task)
+        fit.fit(net, task, data.frames_of(split.train, task), folder, augmentation=Augmentation())
+        net.eval()
+        net.export(path)
+    return read(path)
+
+
+def _cell(net, test, level: float, repeats: int) -> str:
+    from ..recipes.evaluate import accuracy, with_varied_devices
+
+    found = [100 * accuracy(with_varied_devices(net, level, seed), test) for seed in range(repeats if level else 1)]
+    return f"{np.mean(found):.1f} +- {np.std(found):.1f}" if level else f"{found[0]:.1f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
