@@ -83,12 +83,23 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
     from lava_1m1t1r.commands import bench
 
     assert cli.main(["bench", "--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["device", "training", "simulation", "lava"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "device",
+        "training",
+        "simulation",
+        "lava",
+        "accuracy",
+        "ablation",
+    ]
     calls = []
     monkeypatch.setattr(bench.subprocess, "call", lambda command: calls.append(command[2:]) or len(calls) - 1)
     assert cli.main(["bench", "lava", "device", "lava", "-o", str(tmp_path / "out"), "--repeats", "2"]) == 1
     assert [c[0].rsplit(".", 1)[1] for c in calls] == ["lava_runtime", "device_speed"]
     assert calls[0][1:] == ["--json", str(tmp_path / "out" / "lava.json"), "--repeats", "2"]
+    calls.clear()
+    assert cli.main(["bench"]) == 3  # four calls, numbered from 0: training tables only where they are named
+    assert [c[0].rsplit(".", 1)[1] for c in calls] == ["device_speed", "training_step", "simulation_speed", "lava_runtime"]
+    assert cli.main(["bench", "ablation"]) == 4 and calls[-1][0].endswith(".ablation")
     assert cli.main(["bench", "--repeats", "0"]) == 2
     assert "--repeats must be > 0" in capsys.readouterr().err
 

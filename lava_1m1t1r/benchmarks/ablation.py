@@ -1,0 +1,139 @@
+"""What the device's characteristics are worth to a network: plasticity, noise and refractoriness switched off or on, several seeds.
+
+``python -m lava_1m1t1r.benchmarks.ablation --repeats 5`` on SpokenDigits. Runs of the same seed start from the same weights and see the
+same utterances in the same order, so that differences are taken pair by pair. A run done is kept in the folder ``--out``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..params import DeviceParams
+from ..recipes import data
+from ..recipes.augment import Augmentation
+from ..recipes.task import Task
+from .accuracy import AUGMENTATION, checked, kept, mean_and_error, options, trained
+from .table import Table, write_json
+
+FULL = "as fitted to the device"
+NO_PLASTICITY, NOISE, NOISE_TRAINING = "plasticity off", "noise on", "noise on in training only"
+NO_REFRACTORINESS, LONGER = "refractoriness off", "refractoriness twice as long"
+
+
+class Variant(NamedTuple):
+    """A change of the device; the network step, the initial weights and everything else of the training stay."""
+
+    device: Callable[[DeviceParams], DeviceParams]
+    tested: dict[str, float] = {}
+    """Parameters that are changed back after training."""
+
+
+def variants(sigma: float) -> dict[str, Variant]:
+    """Devices of the table by name; ``sigma`` is the variance of an increment per increment, of filament and residue [1]."""
+    noisy = lambda p: replace(p, sigma1=sigma, sigma2=sigma)  # noqa: E731
+    return {
+        FULL: Variant(lambda p: p),
+        # the filament dissolves as fast as before, but leaves nothing behind; growth, field, gate and threshold stay
+        NO_PLASTICITY: Variant(lambda p: replace(p, beta=0.0, gamma1=p.gamma1 + p.beta)),
+        NOISE: Variant(noisy),
+        NOISE_TRAINING: Variant(noisy, {"sigma1": 0.0, "sigma2": 0.0}),
+        # R_c C_g of the recipe is 100 ms, ten steps; a hundredth of it empties the gate within the step
+        NO_REFRACTORINESS: Variant(lambda p: replace(p, r_control=p.r_control / 100)),
+        LONGER: Variant(lambda p: replace(p, r_control=2 * p.r_control)),
+    }
+
+
+class Sentence(NamedTuple):
+    """A sentence of the paper as a comparison of two rows."""
+
+    text: str
+    measure: str
+    more: str
+    """Row whose measure is the larger one if the sentence holds."""
+    less: str
+
+
+SENTENCES = (
+    Sentence("plasticity helps the gradients: better fit of the training set", "train_accuracy", FULL, NO_PLASTICITY),
+    Sentence("plasticity helps: unheard voices", "accuracy", FULL, NO_PLASTICITY),
+    Sentence("noise helps generalisation: on in both", "accuracy", NOISE, FULL),
+    Sentence("noise helps generalisation: on in training only", "accuracy", NOISE_TRAINING, FULL),
+    Sentence("noise narrows the gap from training to test", "gap", FULL, NOISE),
+    Sentence("refractoriness tunes activity: fewer spikes than without", "spikes", NO_REFRACTORINESS, FULL),
+    Sentence("refractoriness tunes activity: longer, still fewer", "spikes", FULL, LONGER),
+    Sentence("refractoriness helps: unheard voices", "accuracy", FULL, NO_REFRACTORINESS),
+)
+
+
+def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, augmentation: Augmentation) -> dict[str, Any]:
+    """Train and test one network; results as :func:`.accuracy.trained`, and the ``gap`` of accuracy from training to test."""
+    from ..recipes import network
+
+    net = network.m1t1r(task, params=variant.device(task.step.device))
+
+    def as_tested() -> None:
+        if variant.tested:
+            net.blocks[0].neuron.set_params(**variant.tested)
+
+    result = trained(net, task, train, test, augmentation, True, as_tested)
+    return {**result, "gap": result["train_accuracy"] - result["accuracy"]}
+
+
+def judged(sentence: Sentence, found: dict[str, list[dict[str, Any]]]) -> tuple[float, float, str]:
+    """Mean paired difference, its standard error, and in words whether it is beyond two standard errors."""
+    pairs = zip(found[sentence.more], found[sentence.less], strict=True)
+    difference, error = mean_and_error([more[sentence.measure] - less[sentence.measure] for more, less in pairs])
+    if not np.isfinite(error):
+        return difference, error, "one seed"
+    if abs(difference) <= 2 * error:
+        return difference, error, "not seen"
+    return difference, error, "holds" if difference > 0 else "opposite"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table and the sentences."""
+    own = options(__doc__, "runs/ablation", epochs=10, hidden=128, sizes=(100, 114))
+    own.set_defaults(repeats=5)
+    own.add_argument("--sigma", type=float, default=0.005, help="noise where it is on: variance of an increment per increment")
+    args = own.parse_args(arguments)
+    known = variants(args.sigma)
+    chosen = checked(args, list(known))
+    split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
+    task = data.fitted(Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch), split)
+    augmentation = replace(AUGMENTATION, channel_shift=args.channel_shift)
+    train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
+    title = f"{split.name}, {split.held_out}: {len(train)} utterances, {args.epochs} epochs, {args.repeats} seeds"
+    table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in chosen:
+        device = known[name].device(task.step.device)
+        found[name] = []
+        for seed in range(args.repeats):
+            settings = {"task": dataclasses.asdict(task.replace(seed=seed)), "device": device.as_dict(), "tested": known[name].tested}
+            settings |= {"sizes": [len(train), len(test)], "augmentation": dataclasses.asdict(augmentation)}
+            job = lambda v=known[name], s=seed: run(task.replace(seed=s), v, train, test, augmentation)  # noqa: E731
+            found[name].append(kept(args.out, name, settings, job))
+        cells = []
+        for key, scale in (("accuracy", 100), ("train_accuracy", 100), ("spikes", 1)):
+            mean, error = mean_and_error([scale * result[key] for result in found[name]])
+            cells += [f"{mean:.1f}", f"{error:.1f}"]
+        table.add(name, *cells, float(np.mean([result["cpu"] for result in found[name]])))
+        table.rows[-1]["runs"] = found[name]
+    verdicts = Table("Whether it holds here: paired difference beyond two standard errors", ("difference", "+-", "verdict"))
+    for sentence in SENTENCES:
+        if sentence.more in found and sentence.less in found:
+            difference, error, verdict = judged(sentence, found)
+            scale = 1 if sentence.measure == "spikes" else 100
+            verdicts.add(f"{sentence.text} ({sentence.measure})", f"{scale * difference:.1f}", f"{scale * error:.1f}", verdict)
+    write_json(args.json, [table.as_dict(), verdicts.as_dict()])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Accuracy of the 1M1T1R network beside CUBA, adaptive LIF, LSNN and GRU, with equal budgets, on voices that training never hears.
+
+``python -m lava_1m1t1r.benchmarks.accuracy`` on SpokenDigits; with ``--data FILE`` on a file in SHD's format, leaving each speaker out
+in turn. A run done is kept in the folder ``--out`` and not run again; several processes may fill one folder with ``--only``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import require
+from ..recipes import data
+from ..recipes.augment import Augmentation
+from ..recipes.task import Task
+from .table import Table, parser, write_json
+
+AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
+TRAIN_PER_CLASS, TEST_PER_CLASS = 408, 114  # as many utterances as SHD has
+
+
+class Row(NamedTuple):
+    """A network of the table."""
+
+    build: Callable[[Task], Any]
+    learning_rate: float
+    fixed: bool
+    """Whether the exported file's 8-bit fixed-point answers count; floating point otherwise."""
+
+
+def rows() -> dict[str, Row]:
+    """Networks by their names in the table. Imports torch and lava-dl."""
+    from ..recipes import network, peers
+
+    return {
+        "1M1T1R": Row(network.m1t1r, 0.02, True),
+        "CUBA (lava-dl)": Row(network.cuba, 0.01, True),
+        "adaptive LIF (lava-dl)": Row(peers.alif, 0.01, False),
+        "LSNN (Norse)": Row(peers.lsnn, 0.005, False),
+        "GRU": Row(peers.gru, 0.005, False),
+        "GRU-96": Row(lambda task: peers.gru(task, 96), 0.005, False),
+    }
+
+
+def trained(
+    net: Any,
+    task: Task,
+    train: data.Frames,
+    test: data.Frames,
+    augmentation: Augmentation,
+    fixed: bool,
+    after: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Train a network, call ``after``, and let the network answer the test set.
+
+    Returns
+    -------
+    dict
+        ``parameters``, ``accuracy`` [1], ``spikes`` of the hidden layer in an utterance (mean), ``cpu`` of training [s], and of the last
+        epoch ``train_accuracy`` [1]; ``floating_accuracy`` where ``fixed`` and the network has a floating form.
+    """
+    from ..recipes import fit
+    from ..recipes.evaluate import evaluate
+
+    epochs: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        fit.fit(net, task, train, folder, augmentation=augmentation, on_epoch=epochs.append, progress=False)
+        cpu = time.process_time() - start
+        after()
+        net.eval()
+        found = {
+            "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+            "train_accuracy": epochs[-1]["train_accuracy"],
+            "cpu": cpu,
+        }
+        if fixed:
+            net.export(Path(folder) / "network.net")
+            result, _ = evaluate(Path(folder) / "network.net", test)
+            return {**found, "accuracy": result.accuracy, "floating_accuracy": result.floating_accuracy, "spikes": result.spikes}
+    accuracy, spikes = floating(net, test)
+    return {**found, "accuracy": accuracy, "spikes": spikes}
+
+
+def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, float]:
+    """Share of right answers of a network run in torch, and how many values of the first block are not 0 in an utterance."""
+    import torch
+
+    from ..recipes.fit import scores
+
+    active = []
+    hook = net.blocks[0].register_forward_hook(lambda _block, _x, out: active.append(int(torch.count_nonzero(out))))
+    right = 0
+    with torch.no_grad():
+        for start in range(0, len(test), batch):
+            part = np.arange(start, min(start + batch, len(test)))
+            x = torch.from_numpy(test.dense(part)).float().transpose(1, 2).contiguous()
+            right += int(np.sum(scores(net(x)).argmax(1).numpy() == test.labels[part]))
+    hook.remove()
+    return right / len(test), sum(active) / len(test)
+
+
+def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what ``run`` gives, from the folder where a run of the same settings was done before."""
+    text = json.dumps({"name": name, **settings}, sort_keys=True)
+    words = "_".join("".join(c if c.isalnum() else " " for c in name).split())
+    path = folder / f"{words}_{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
+    if path.is_file():
+        return json.loads(path.read_text())["result"]
+    result = run()
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps({"name": name, "settings": settings, "result": result}, indent=1))
+    part.replace(path)
+    return result
+
+
+def options(doc: str, out: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
+    """Command-line options of the training tables."""
+    own = parser(doc, repeats=1)
+    own.add_argument("--out", type=Path, default=Path(out), help="folder where runs done are kept")
+    own.add_argument("--epochs", type=int, default=epochs)
+    own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")
+    own.add_argument("--batch", type=int, default=64)
+    own.add_argument("--channels", type=int, default=140, help="input channels after grouping")
+    own.add_argument("--train-per-class", type=int, default=sizes[0], help="utterances of SpokenDigits")
+    own.add_argument("--test-per-class", type=int, default=sizes[1])
+    own.add_argument("--channel-shift", type=int, default=AUGMENTATION.channel_shift, help="largest, of the augmentation")
+    own.add_argument("--threads", type=int, default=1, help="of torch and of the library's kernels")
+    own.add_argument("--only", nargs="*", default=None, help="rows whose name contains one of these words")
+    return own
+
+
+def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
+    """Check the options, set threads, make the folder; return the rows chosen."""
+    for name in ("repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads"):
+        require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
+    require(not args.out.exists() or args.out.is_dir(), "--out", "be a folder or a new name", str(args.out))
+    chosen = [name for name in names if args.only is None or any(word.lower() in name.lower() for word in args.only)]
+    require(len(chosen) > 0, "--only", f"occur in one of {', '.join(names)}", args.only)
+    args.out.mkdir(parents=True, exist_ok=True)
+    from ..recipes.fit import torch
+
+    torch.set_num_threads(args.threads)
+    return chosen
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean, and its standard error (nan of one value)."""
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    return float(np.mean(values)), error
+
+
+def _splits(args: argparse.Namespace) -> list[data.Split]:
+    if args.data is None:
+        return [data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)]
+    events = data.read_shd(args.data)
+    speakers = [str(s) for s in sorted(set(events.speakers.tolist()))]
+    return [data.load(args.data, speaker) for speaker in (speakers if args.leave_out is None else args.leave_out)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table."""
+    own = options(__doc__, "runs/accuracy", epochs=25, hidden=256, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
+    own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
+    own.add_argument("--leave-out", nargs="*", help="only these speakers of the file")
+    args = own.parse_args(arguments)
+    known = rows()
+    chosen = checked(args, list(known))
+    augmentation = dataclasses.replace(AUGMENTATION, channel_shift=args.channel_shift)
+    base = Task("accuracy", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch)
+    jobs = []
+    for split in _splits(args):
+        task = data.fitted(base, split)
+        jobs.append((split, task, data.frames_of(split.train, task), data.frames_of(split.test, task)))
+    held = jobs[0][0].held_out if args.data is None else f"each of {', '.join(job[0].held_out for job in jobs)} left out in turn"
+    size = sum(len(job[2]) for job in jobs) // len(jobs)
+    title = f"{jobs[0][0].name}, {held}: {size} utterances, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
+    table = Table(title, ("parameters", "accuracy %", "+-", "spikes", "CPU s", "train %"))
+    for name in chosen:
+        row, found = known[name], []
+        try:
+            for split, job_task, train, test in jobs:
+                for seed in range(args.repeats):
+                    task = job_task.replace(seed=seed, learning_rate=row.learning_rate)
+                    settings = {"data": split.name, "held_out": split.held_out, "sizes": [len(train), len(test)]}
+                    settings |= {"task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
+                    run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
+                    found.append(kept(args.out, name, settings, run))
+        except ImportError as error:
+            table.skip(name, f"not installed ({error.name or error})")
+            continue
+        accuracy, error = mean_and_error([100 * result["accuracy"] for result in found])
+        spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
+        shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
+        table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", shown, cpu, f"{100 * fitted:.1f}")
+        table.rows[-1]["runs"] = found
+    write_json(args.json, [table.as_dict()])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Networks that the 1M1T1R network is compared with: adaptive LIF (lava-dl), LSNN (Norse), GRU; each before a readout summed over time.
+
+Time constants follow :func:`.network.cuba` where a peer has the same ones: 40 ms for currents, a third of a second for voltages, in
+steps of 10 ms. The adaptation's half second is about an utterance.
+"""
+
+from __future__ import annotations
+
+from .network import Cuba, Network, dl, slayer, torch
+from .task import Task
+
+ADAPTATION = 0.5
+"""Time constant of adaptive thresholds [s]."""
+ALIF = {
+    "threshold": 1.25,
+    "threshold_step": 0.125,
+    "current_decay": 0.25,
+    "voltage_decay": 0.03,
+    "refractory_decay": 0.25,
+    "tau_grad": 0.03,
+    "scale_grad": 3,
+    "requires_grad": True,
+}
+"""lava-dl's parameters of the adaptive LIF neuron, decays a step; those it shares with the CUBA neuron are the same."""
+SLOPE = 10.0
+"""Steepness of the LSNN's SuperSpike surrogate."""
+
+
+class Alif(Cuba):
+    """lava-dl's recurrent adaptive LIF layer before the same readout as :class:`.network.Cuba`; states reset by hand alike."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        neuron = self.blocks[0].neuron
+        neuron.refractory_state = torch.zeros(1, device=x.device)
+        neuron.threshold_state = torch.full((1,), float(neuron.threshold), device=x.device)
+        return super().forward(x)
+
+
+class Lsnn(torch.nn.Module):
+    """Norse's recurrent LSNN cell over time: (B, C, T) -> (B, N, T)."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        import norse.torch as norse
+
+        # Norse adds beta / tau_adapt a spike, whatever the step; times dt it is the published jump
+        inverse = {"tau_syn_inv": 1 / 0.04, "tau_mem_inv": 1 / 0.1, "tau_adapt_inv": 1 / ADAPTATION, "beta": 1.8 * task.dt}
+        values = {name: torch.tensor(value) for name, value in inverse.items()}
+        p = norse.LSNNParameters(**values, alpha=SLOPE)
+        self.cell = norse.LSNNRecurrentCell(task.channels, task.hidden, p, dt=task.dt)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state, spikes = None, []
+        for frame in x.unbind(-1):
+            z, state = self.cell(frame, state)
+            spikes.append(z)
+        return torch.stack(spikes, -1)
+
+
+class Gru(torch.nn.Module):
+    """PyTorch's GRU over time: (B, C, T) -> (B, N, T)."""
+
+    def __init__(self, channels: int, units: int) -> None:
+        super().__init__()
+        self.cell = torch.nn.GRU(channels, units, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.cell(x.transpose(1, 2))[0].transpose(1, 2)
+
+
+class Readout(torch.nn.Module):
+    """Weighted sum over neurons and time in floating point: (B, N, T) -> (B, K, 1); ``mean``: over time, for values that are never 0."""
+
+    def __init__(self, neurons: int, classes: int, mean: bool = False) -> None:
+        super().__init__()
+        self.weight, self.mean = torch.nn.Linear(neurons, classes, bias=False), mean
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight(x.mean(-1) if self.mean else x.sum(-1)).unsqueeze(-1)
+
+
+def alif(task: Task) -> Alif:
+    """Adaptive LIF network with the shape of :func:`.network.cuba`; lava-dl's 8-bit weights in the forward pass, decays learned."""
+    torch.manual_seed(task.seed)
+    hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.channels, task.hidden, weight_scale=3)
+    return Alif([hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
+
+
+def lsnn(task: Task) -> Network:
+    """LSNN network in floating point.
+
+    Raises
+    ------
+    ImportError
+        Without Norse.
+    """
+    torch.manual_seed(task.seed)
+    return Network([Lsnn(task), Readout(task.hidden, task.classes)])
+
+
+def gru(task: Task, units: int | None = None) -> Network:
+    """GRU network in floating point; without ``units``, as many as have about the parameters of the recurrent layer of ``task.hidden``."""
+    torch.manual_seed(task.seed)
+    c, n = task.channels, task.hidden
+    if units is None:  # 3 u (u + c) + 6 u + K u = n (n + c) + K n
+        half = (c + 2 + task.classes / 3) / 2
+        units = round((half**2 + n * (n + c + task.classes) / 3) ** 0.5 - half)
+    return Network([Gru(c, units), Readout(units, task.classes, mean=True)])

@@ -1,0 +1,158 @@
+"""The training tables at their smallest: equal budgets, runs kept, absent peers skipped, speakers left out, sentences judged."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
+
+from lava_1m1t1r import presets
+from lava_1m1t1r.benchmarks import ablation, accuracy
+from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.recipes import data, fit, network, peers
+from lava_1m1t1r.recipes.task import Task
+
+torch = fit.torch
+SMALL = ["--hidden", "16", "--epochs", "1", "--channels", "20", "--batch", "8"]
+
+
+def made(n, seed, speakers=(0, 1, 2)):
+    """Two words of three speakers: one rises through the channels, one falls."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    spikes = []
+    for label in labels:
+        times = np.sort(rng.uniform(0, 0.5, 300)).astype(np.float32)
+        place = times / 0.5 if label else 1 - times / 0.5
+        spikes.append((times, np.clip(40 * place + rng.normal(0, 3, 300), 0, 39).astype(np.uint16)))
+    names = tuple("abc")[: len(speakers)]
+    return EventSet.from_utterances(
+        spikes, labels, np.resize(np.repeat(speakers, 2), n), keys=("down", "up"), n_channels=40, speaker_names=names
+    )
+
+
+def frames(n, seed, task):
+    return data.frames_of(made(n, seed), task)
+
+
+TASK = Task("small", channels=20, classes=2, hidden=16, n_steps=60, epochs=1, batch=8)
+
+
+def test_networks_of_the_table_have_about_equal_parameters():
+    task = Task("t", channels=140, hidden=256, classes=20)
+    counts = {}
+    for name, row in accuracy.rows().items():
+        if "Norse" in name:
+            pytest.importorskip("norse.torch")
+        counts[name] = sum(p.numel() for p in row.build(task).parameters())
+    equal = [count for name, count in counts.items() if name != "GRU-96"]
+    assert max(equal) / min(equal) < 1.02, counts
+
+
+@pytest.mark.parametrize("name", ["alif", "lsnn", "gru"])
+def test_peers_start_every_batch_from_rest_and_learn_in_every_parameter(name):
+    if name == "lsnn":
+        pytest.importorskip("norse.torch")
+    net = getattr(peers, name)(TASK)
+    x = torch.from_numpy(frames(8, 0, TASK).dense()).float().transpose(1, 2).contiguous()
+    first = fit.scores(net(x))
+    torch.testing.assert_close(first, fit.scores(net(x)))
+    assert first.shape == (8, 2) and not torch.equal(first[0], first[1])
+    torch.nn.functional.cross_entropy(first, torch.arange(8) % 2).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters() if p.requires_grad)
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    assert all(p.grad.abs().max() > 0 for p in weights)
+
+
+def test_spikes_and_answers_of_a_floating_network_are_counted():
+    net = network.m1t1r(TASK)
+    test = frames(6, 1, TASK)
+    share, spikes = accuracy.floating(net, test, batch=4)
+    with torch.no_grad():
+        hidden, out = net.layers(torch.from_numpy(test.dense()).float().transpose(1, 2).contiguous())
+    assert spikes == float(hidden.sum()) / 6
+    assert share == float(np.mean(out.sum(-1).argmax(1).numpy() == test.labels))
+
+
+@pytest.mark.timeout(300)
+def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "norse.torch", None)
+    write_shd(tmp_path / "words.h5", made(24, 0))
+    seen = []
+    trained = accuracy.trained
+    monkeypatch.setattr(accuracy, "trained", lambda net, task, train, test, *rest: seen.append((len(train), len(test))) or
+                        trained(net, task, train, test, *rest))  # fmt: skip
+    arguments = [*SMALL, "--data", str(tmp_path / "words.h5"), "--out", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
+    assert accuracy.main(arguments) == 0
+    assert seen == [(16, 8)] * 15  # five networks, each of three speakers left out
+    rows = {row["name"]: row for row in json.loads((tmp_path / "t.json").read_text())["tables"][0]["rows"]}
+    assert "skipped" in rows["LSNN (Norse)"] and "not installed" in capsys.readouterr().out
+    for name in ("1M1T1R", "CUBA (lava-dl)", "adaptive LIF (lava-dl)", "GRU"):
+        runs = rows[name]["runs"]
+        assert float(rows[name]["accuracy %"]) == pytest.approx(100 * np.mean([run["accuracy"] for run in runs]), abs=0.01)
+        assert len(runs) == 3 and all(run["cpu"] > 0 for run in runs)
+    kept = len(list((tmp_path / "runs").iterdir()))
+    assert accuracy.main([*arguments, "--only", "1m1t1r", "GRU"]) == 0
+    assert len(seen) == 15 and len(list((tmp_path / "runs").iterdir())) == kept == 15
+    assert accuracy.main([*arguments, "--only", "1m1t1r", "--channel-shift", "1", "--leave-out", "b"]) == 0
+    assert len(seen) == 16  # other settings, another run
+    with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
+        accuracy.main([*arguments, "--only", "transformer"])
+
+
+@pytest.mark.timeout(300)
+def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch, capsys):
+    split = data.Split(made(16, 0), made(8, 1), "words", "others", True)
+    monkeypatch.setattr(ablation.data, "load", lambda *_, **__: split)
+    arguments = [*SMALL, "--repeats", "2", "--out", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
+    assert ablation.main(arguments) == 0
+    first, verdicts = json.loads((tmp_path / "t.json").read_text())["tables"]
+    assert [row["name"] for row in first["rows"]] == list(ablation.variants(0.1))
+    assert len(verdicts["rows"]) == len(ablation.SENTENCES)
+    assert {row["verdict"] for row in verdicts["rows"]} <= {"holds", "opposite", "not seen"}
+    monkeypatch.setattr(ablation, "run", None)  # all is kept: nothing runs again
+    assert ablation.main(arguments) == 0
+    assert ablation.FULL in capsys.readouterr().out
+
+
+def test_variants_change_what_they_say_and_nothing_else():
+    device = presets.ZHAO2025_FIG2.scaled(40)
+    changed = {}
+    for name, variant in ablation.variants(0.01).items():
+        found = variant.device(device).as_dict()
+        changed[name] = {key for key, value in found.items() if value != getattr(device, key)}
+    assert changed == {
+        ablation.FULL: set(),
+        ablation.NO_PLASTICITY: {"beta", "gamma1"},
+        ablation.NOISE: {"sigma1", "sigma2"},
+        ablation.NOISE_TRAINING: {"sigma1", "sigma2"},
+        ablation.NO_REFRACTORINESS: {"r_control"},
+        ablation.LONGER: {"r_control"},
+    }
+    off = ablation.variants(0.01)[ablation.NO_PLASTICITY].device(device)
+    assert off.beta + off.gamma1 == pytest.approx(device.beta + device.gamma1)
+    gate = Task("t").step.replace(device=ablation.variants(0.01)[ablation.NO_REFRACTORINESS].device(device)).shares()["gate_lost"]
+    assert np.all(gate > 0.99)
+
+
+def test_noise_in_training_only_is_off_in_the_exported_file(monkeypatch):
+    exported = []
+    monkeypatch.setattr(ablation, "trained", lambda net, *rest: (rest[-1](), exported.append(net.blocks[0].neuron.params.device),
+                        {"train_accuracy": 0.0, "accuracy": 0.0})[-1])  # fmt: skip
+    for name in (ablation.NOISE, ablation.NOISE_TRAINING):
+        ablation.run(TASK, ablation.variants(0.01)[name], None, None, accuracy.AUGMENTATION)
+    assert [(device.sigma1, device.sigma2) for device in exported] == [(0.01, 0.01), (0.0, 0.0)]
+    assert dataclasses.replace(exported[0], sigma1=0.0, sigma2=0.0) == exported[1]
+
+
+def test_a_sentence_is_judged_by_paired_differences():
+    sentence = ablation.Sentence("", "accuracy", "a", "b")
+    results = lambda *values: [{"accuracy": value} for value in values]  # noqa: E731
+    assert ablation.judged(sentence, {"a": results(0.9, 0.7, 0.8), "b": results(0.85, 0.64, 0.75)})[2] == "holds"
+    assert ablation.judged(sentence, {"a": results(0.85, 0.64, 0.75), "b": results(0.9, 0.7, 0.8)})[2] == "opposite"
+    difference, error, verdict = ablation.judged(sentence, {"a": results(0.9, 0.7), "b": results(0.8, 0.8)})
+    assert (difference, error, verdict) == (pytest.approx(0.0), pytest.approx(0.1), "not seen")
+    assert ablation.judged(sentence, {"a": results(0.9), "b": results(0.8)})[2] == "one seed"
