@@ -75,11 +75,9 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
     except ImportError as error:
         table.skip(f"Lava graph, {mark}", str(error))
         return
-    expected = {
-        tag: FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0] for tag in ("fixed_pt", "floating_pt")
-    }
     cores = os.sched_getaffinity(0)
-    for tag in expected:
+    for tag in ("fixed_pt", "floating_pt"):
+        expected = FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0]
         os.sched_setaffinity(0, {min(cores)})  # one core for all of Lava's processes, as for the fast path
         try:
             timing = stock(net, frames, max(3, args.repeats // 3), tag)
