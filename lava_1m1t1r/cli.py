@@ -6,11 +6,13 @@ Each subcommand is a module of :mod:`.commands` with ``add_arguments(parser)`` a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from . import __version__
+from .errors import InputError, MissingDependencyError
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
@@ -22,34 +24,91 @@ COMMANDS = {
     "bench": "Speed tables against the peers that are installed.",
     "doctor": "What is installed, what is missing, and how to get it.",
 }
-USAGE_ERROR, INTERRUPTED = 2, 130
+EXAMPLES = {
+    "demo": """
+lava-1m1t1r demo                                        spoken digits, made on the spot; about ten minutes
+lava-1m1t1r demo --data shd_folder --epochs 60 -o shd   your copy of SHD
+lava-1m1t1r demo --resume                               go on after Ctrl-C, from the last finished epoch""",
+    "characterize": """
+lava-1m1t1r characterize                                           the fitted device of Fig. 2
+lava-1m1t1r characterize --preset ZHAO2025_TABLE1 --set r_control=1e9
+lava-1m1t1r characterize --fit mine.csv --free mu beta gamma1      your own measurements""",
+    "train": """
+lava-1m1t1r train --hidden 64 --epochs 20 -o runs/small
+lava-1m1t1r train --recipe shd --data shd_folder --validate 3 --patience 10
+lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume    with the options it was started with""",
+    "evaluate": """
+lava-1m1t1r evaluate shipped --utterances 100
+lava-1m1t1r evaluate runs/train/network.net --lava 10    the same spikes in Lava's own runtime?
+lava-1m1t1r evaluate shipped --json > numbers.json""",
+    "simulate": """
+lava-1m1t1r simulate shipped --utterances 20 -o spikes.npz
+lava-1m1t1r simulate runs/train/network.net --data mine.h5 --backend inprocess --tag floating_pt""",
+    "deploy": """
+lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compares the spikes
+lava-1m1t1r deploy rtl runs/train/network.net -o verilog""",
+    "bench": """
+lava-1m1t1r bench                                        all tables: some minutes
+lava-1m1t1r bench device""",
+    "doctor": """
+lava-1m1t1r doctor
+lava-1m1t1r doctor --json""",
+}
+EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C)"
+USAGE_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults beside the options; the examples as they are written."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        # "(default: None)" and "(default: [])" tell a reader nothing.
+        return action.help if action.default in (None, [], False) else super()._get_help_string(action)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
-        prog="lava-1m1t1r", description=__doc__.split("\n")[0], epilog="Each command explains itself: lava-1m1t1r COMMAND --help."
+        prog="lava-1m1t1r",
+        description=__doc__.split("\n")[0],
+        formatter_class=_Help,
+        epilog=f"Each command explains itself: lava-1m1t1r COMMAND --help. To begin: lava-1m1t1r doctor.\n\n{EXIT_CODES}",
     )
     top.add_argument("--version", action="version", version=__version__)
     sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        command = sub.add_parser(name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        examples = "\n".join(f"  {line}" for line in EXAMPLES[name].strip().split("\n"))
+        epilog = f"examples:\n{examples}\n\n{EXIT_CODES}"
+        command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
         import_module(f".commands.{name}", __package__).add_arguments(command)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
+    try:
+        try:
+            return _run(argv)
+        finally:  # what argparse prints before it leaves, too
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return NO_READER
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
     try:
         return import_module(f".commands.{args.command}", __package__).run(args)
-    except (ValueError, ImportError, FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        # InputError and MissingDependencyError are made for the user; anything else of these kinds is our bug unless it is about a file.
-        from .errors import InputError, MissingDependencyError
-
-        if not isinstance(error, (InputError, MissingDependencyError, OSError)):
-            raise
+    except BrokenPipeError:
+        raise
+    except (InputError, MissingDependencyError, OSError) as error:
+        # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
         print(f"lava-1m1t1r {args.command}: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except MemoryError as error:
+        text = f"needs more memory than there is ({error}). Use fewer utterances, or smaller sizes."
+        print(f"lava-1m1t1r {args.command}: {text}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print(f"lava-1m1t1r {args.command}: interrupted; what was finished before is kept.", file=sys.stderr)

@@ -3,12 +3,50 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import require
+from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
 
 SHIPPED = "shipped"
+MOST = 10**7
+"""Of anything that is counted on the command line."""
+
+
+def out_folder(name: str) -> Path:
+    """Folder for results, checked before any work; it is made when the first file is written."""
+    path = path_of(name, "--out")
+    require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    require(there.is_dir(), "--out", "lie in a folder", str(name), f"{there} is a file.")
+    try:
+        with tempfile.TemporaryDirectory(dir=there, prefix=".probe-"):  # permissions do not tell of file systems that are read-only
+            return path
+    except OSError as error:
+        raise InputError(f"--out must be a folder that can be written to; got {str(name)!r}: {error}.") from error
+
+
+def check_numbers(args: argparse.Namespace, **least: float) -> None:
+    """Check that the named options, where given, are numbers of at least ``least``; 0.0 stands for "above 0"."""
+    for name, low in least.items():
+        value, option = getattr(args, name), f"--{name.replace('_', '-')}"
+        if value is not None and isinstance(low, int):
+            whole(value, option, least=low, most=MOST)
+        elif value is not None:
+            number(value, option, above=low)
+
+
+def require_training() -> None:
+    """Raise the error that names the cure unless a network can be trained here; before any data are made."""
+    for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
+        if find_spec(module) is None:
+            text = str(missing(package, "lava", "Training"))
+            if sys.version_info >= (3, 11):
+                text += f" Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}."
+            raise MissingDependencyError(text)
 
 
 def network_argument(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +57,7 @@ def network_argument(parser: argparse.ArgumentParser) -> None:
 def network_path(name: str) -> Path:
     """Path of the network the user named."""
     path = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net" if name == SHIPPED else Path(name)
-    require(path.is_file(), "NET", "be an existing .net file, or 'shipped'", name)
+    require("\0" not in name and path.is_file(), "NET", "be an existing .net file, or 'shipped'", name)
     return path
 
 
@@ -35,13 +73,16 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     from ..recipes import data
     from ..recipes.task import recipe
 
-    require(args.utterances is None or args.utterances > 0, "--utterances", "be > 0", args.utterances)
+    check_numbers(args, utterances=1)
     task = recipe("spoken-digits").replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
     if args.data is None:
         from ..datasets import SpokenDigits
 
         require(args.leave_out is None, "--leave-out", "go with --data", args.leave_out)
-        events = SpokenDigits(train=False)
+        try:
+            events = SpokenDigits(train=False)
+        except MissingDependencyError as error:
+            raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
     else:
         events = data.load(args.data, args.leave_out).test
     if args.utterances:

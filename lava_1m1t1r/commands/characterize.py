@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
-from pathlib import Path
 
 from .. import presets
-from ..errors import InputError, require
+from ..errors import InputError, missing, require
 from ..params import DeviceParams
+from ._common import check_numbers, out_folder
 
 PRESETS = tuple(sorted(name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")))
 
@@ -45,9 +45,9 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
 def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table."""
     p = device(args.preset, args.set)
-    out = Path(args.out)
-    require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
-    from ..report.html import write_text
+    out = out_folder(args.out)
+    check_numbers(args, trials=1, seed=0)
+    from ..report.html import write_json, write_text
 
     if args.fit:
         from ..device.fit import fit
@@ -57,15 +57,23 @@ def run(args: argparse.Namespace) -> int:
         result = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "fit.txt", result.report())
+        fitted = {"params": result.params.as_dict(), "free": result.free, "cost": result.cost, "predictions": result.predictions}
+        write_json(out / "fit.json", {**fitted, "residuals": result.residuals, "evaluations": result.evaluations})
         print(result.report())
         return 0
-    require(args.trials > 0, "--trials", "be > 0", args.trials)
+    try:
+        import matplotlib  # noqa: F401 (before the work, not after it)
+    except ImportError as error:
+        raise missing("matplotlib", "report", "Drawing the characteristics") from error
     from ..device import characterize
 
     result = characterize(p, trials=args.trials, seed=args.seed, progress=True)
     out.mkdir(parents=True, exist_ok=True)
     result.plot(out)
     write_text(out / "characteristics.txt", result.text())
+    numbers = {name: {label: {"value": v, "unit": unit} for label, (v, unit) in one.numbers.items()} for name, one in result.six.items()}
+    pulse = {"volt": result.volt, "width": result.width, "assumed_noise": result.assumed_noise}
+    write_json(out / "characteristics.json", {"device": p.as_dict(), "pulse": pulse, "characteristics": numbers})
     print(result.text())
     from ..device.energy import scaling_figure, spike_energy, text
 

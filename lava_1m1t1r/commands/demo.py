@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ..errors import require
+from ._common import check_numbers, out_folder, require_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,14 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes.demo import demo
     from ..recipes.task import recipe
 
-    for name in ("epochs", "train_per_class", "test_per_class"):
-        value = getattr(args, name)
-        require(value is None or value > 0, f"--{name.replace('_', '-')}", "be > 0", value)
-    for name in ("seed", "lava_utterances"):
-        value = getattr(args, name)
-        require(value is None or value >= 0, f"--{name.replace('_', '-')}", "be >= 0", value)
-    out = Path(args.out)
-    require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
+    check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
+    out = out_folder(args.out)
+    require_training()
     sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) and not args.data}
     task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)
     split = data.load(args.data, args.leave_out, args.test_data, **sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ._common import data_arguments, network_argument, network_path, test_frames
+from ._common import check_numbers, data_arguments, network_argument, network_path, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print accuracies and agreement; 1 if a realisation disagrees."""
+    check_numbers(args, lava=0)
     from ..netx.schema import read
     from ..recipes.evaluate import compare, evaluate
 

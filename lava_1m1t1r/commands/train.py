@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 
 from ..errors import require
+from ._common import check_numbers, out_folder, require_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes.task import recipe
     from ..report.html import write_text
 
-    for name in ("epochs", "hidden", "batch", "patience", "learning_rate"):
-        value = getattr(args, name)
-        require(value is None or value > 0, f"--{name.replace('_', '-')}", "be > 0", value)
+    check_numbers(args, epochs=1, hidden=1, batch=1, patience=1, learning_rate=0.0, seed=0)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
-    out = Path(args.out)
-    require(not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
+    out = out_folder(args.out)
+    require_training()
     chosen = ("epochs", "hidden", "batch", "learning_rate", "seed", "variation")
     task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen})
     split = data.load(args.data, args.leave_out, args.test_data)

@@ -75,7 +75,7 @@ def simulate(
     """
     require(isinstance(p, DeviceParams), "simulate.p", "be DeviceParams", p, "Take one from lava_1m1t1r.presets.")
     dt, rtol = number(dt, "simulate.dt [s]", above=0.0), number(rtol, "simulate.rtol", least=1e-10, most=0.1)
-    max_step = inf if max_step == inf else number(max_step, "simulate.max_step [s]", above=0.0)
+    max_step = inf if isinstance(max_step, float) and max_step == inf else number(max_step, "simulate.max_step [s]", above=0.0)
     first = whole(first, "simulate.first")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole(seed, "simulate.seed")
     dense = not isinstance(v_in, Stimulus)
@@ -126,7 +126,7 @@ def _start(start: Any, n: int) -> list[np.ndarray]:
 
 
 def _quantities(record: str | Iterable[str]) -> tuple[str, ...]:
-    if record == "events":
+    if isinstance(record, str) and record == "events":
         return ()
     several = isinstance(record, Iterable) and not isinstance(record, (bytes, Mapping))
     require(several, "simulate.record", f'be "events" or among {", ".join(QUANTITIES)}', record)

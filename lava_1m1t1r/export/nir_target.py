@@ -7,8 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import nir
 import numpy as np
+
+from ..errors import missing
+
+try:
+    import nir
+except ImportError as error:
+    raise missing("nir", "nir", "The export to NIR") from error
 
 from ..fast import FastNetwork
 from ..netx.description import NetDescription

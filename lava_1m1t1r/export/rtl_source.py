@@ -198,7 +198,7 @@ def _parameters(values: dict[str, Any]) -> str:
 def _weights(layer: PlanLayer, row: int, lanes: int) -> str:
     rows = layer.weight.T if layer.weight_rec is None else np.concatenate([layer.weight.T, layer.weight_rec.T])
     padded = np.zeros((len(rows), row * lanes), np.int64)
-    padded[:, : layer.outputs] = rows & 0xFF
+    padded[:, : layer.outputs] = rows.astype(np.int16) & 0xFF  # numpy 2 has no 255 in int8
     lanes_down = padded.reshape(-1, lanes)[:, ::-1]  # lane 0 in the lowest bits
     return "\n".join("".join(f"{byte:02x}" for byte in word) for word in lanes_down.tolist()) + "\n"
 
@@ -212,7 +212,7 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
             packed[i] |= (int(getattr(p, field)[i]) & ((1 << bits) - 1)) << at
         at += bits
     bias = np.zeros(n, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
-    wiring = (bias & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
+    wiring = (bias.astype(np.int64) & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
     plain = bool(np.all(wiring == wiring[0]))
     files[f"constants_{k}.hex"] = _hex(packed, at)
     files[f"wiring_{k}.hex"] = _hex(wiring[:1] if plain else wiring, 28)

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -106,9 +107,14 @@ class Report:
         """Write both files into ``folder`` (made if absent) and return the path of the page."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "results.json", json.dumps(self.results, indent=1, default=_plain))
+        write_json(folder / "results.json", self.results)
         write_text(folder / "report.html", self.page)
         return folder / "report.html"
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write numbers, arrays, texts and what holds them as JSON, whole or not at all; what is not finite is null."""
+    write_text(path, json.dumps(_plain(values), indent=1, allow_nan=False))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,10 +125,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Path):
         return str(value)
+    if value is None or isinstance(value, (str, int)):
+        return value
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,196 @@
+"""Files that mean harm, one of each kind: refused by name, at once, and in little memory. The fuzzer takes up where these end."""
+
+import resource
+import struct
+import tempfile
+from pathlib import Path
+
+import fuzz_readers
+import h5py
+import numpy as np
+import pytest
+
+from lava_1m1t1r import hdf5_file
+from lava_1m1t1r.datasets import read_shd, read_wav, wav_folder
+from lava_1m1t1r.errors import FormatError
+from lava_1m1t1r.netx.schema import read
+
+
+def original(kind, number, path):
+    with tempfile.TemporaryDirectory() as folder:
+        path.write_bytes(list(fuzz_readers.originals(kind, Path(folder)))[number])
+    return path
+
+
+@pytest.fixture
+def net(tmp_path):
+    return original("net", 0, tmp_path / "a.net")
+
+
+@pytest.fixture
+def shd(tmp_path):
+    return original("shd", 0, tmp_path / "a.h5")
+
+
+def soft(file, name):
+    file[name] = h5py.SoftLink("/layer")
+
+
+def external(file, name):
+    file[name] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def claim(file, name):
+    file.create_dataset(name, (1 << 20, 1 << 20), "f4", chunks=True)
+
+
+def bomb(file, name):
+    file.create_dataset(name, (1 << 28,), "u1", chunks=(1 << 20,), compression="gzip", compression_opts=9)
+    file[name][: 1 << 22] = 0
+
+
+def inflating(file, name):
+    import zlib
+
+    data = file.create_dataset(name, (64,), "u1", chunks=(64,), compression="gzip")
+    data.id.write_direct_chunk((0,), zlib.compress(bytes(1 << 22), 9)[:4000])
+
+
+def references(file, name):
+    file.create_dataset(name, (2,), h5py.ref_dtype)
+
+
+def records(file, name):
+    file[name] = np.zeros(3, [("a", "i4"), ("b", "O")][:1])
+
+
+def opaque(file, name):
+    file[name] = np.zeros(3, "V8")
+
+
+def elsewhere(file, name):
+    file.create_dataset(name, (3,), "i4", external=[("/etc/passwd", 0, 12)])
+
+
+def virtual(file, name):
+    layout = h5py.VirtualLayout((3,), "i4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (3,))
+    file.create_virtual_dataset(name, layout)
+
+
+def filtered(file, name):
+    file.create_dataset(name, (64,), "i4", chunks=(64,), scaleoffset=0)
+
+
+HARM = {
+    soft: "a soft link",
+    external: "a link into another file",
+    claim: "claim at most",
+    bomb: "claim at most",
+    inflating: "inflate to chunks of 64 bytes|store chunks of at most|gzip chunks",
+    references: "numbers or text",
+    records: "numbers or text",
+    opaque: "numbers or text",
+    elsewhere: "keep its values in this file",
+    virtual: "keep its values in this file",
+    filtered: "be packed by nothing but",
+}
+
+
+@pytest.mark.parametrize("harm", HARM, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("kind", "key", "reader"), [("net", "layer/2/weight", read), ("shd", "labels", read_shd)])
+def test_harm_is_refused_by_name(kind, key, reader, harm, tmp_path):
+    path = original(kind, 0, tmp_path / "a.file")
+    with h5py.File(path, "r+") as file:
+        del file[key]
+        harm(file, key)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FormatError, match=HARM[harm]) as error:
+        reader(path)
+    assert str(path) in str(error.value) and key in str(error.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 18  # KiB
+    assert [p.name for p in tmp_path.iterdir()] == ["a.file"]
+
+
+def test_a_group_that_holds_itself_ends(net):
+    with h5py.File(net, "r+") as file:
+        file["layer/0/neuron/again"] = file["layer"]
+    with pytest.raises(FormatError, match="stand in one place only"):
+        read(net)
+
+
+def test_heaps_are_bounded(shd):
+    """Rows that point outside, and rows that are all the same large one."""
+    raw = shd.read_bytes()
+    with h5py.File(shd) as file:
+        at = file["spikes/times"].id.get_offset()
+    row = struct.Struct("<IQI")
+    length, heap, index = row.unpack_from(raw, at)
+    for damaged, text in (
+        ((length, len(raw) + 5, index), "lie in a global heap"),
+        ((length, heap + 8, index), "lie in a global heap"),
+        ((length, heap, 999), "hold at most the 0 bytes"),
+        ((1 << 31, heap, index), "hold at most the"),
+    ):
+        shd.write_bytes(raw[:at] + row.pack(*damaged) + raw[at + row.size :])
+        with pytest.raises(FormatError, match=text):
+            read_shd(shd)
+    with h5py.File(shd, "w") as file:
+        file.create_dataset("spikes/times", (4096,), h5py.vlen_dtype(np.float16))
+        file["spikes/times"][0] = np.ones(100_000, np.float16)
+        at = file["spikes/times"].id.get_offset()
+        file.create_dataset("spikes/units", (4096,), h5py.vlen_dtype(np.uint16))
+        file["labels"] = np.zeros(4096, np.uint16)
+    raw = shd.read_bytes()
+    shd.write_bytes(raw[:at] + raw[at : at + row.size] * 4096 + raw[at + row.size * 4096 :])
+    with pytest.raises(FormatError, match="spikes/times must hold at most the .* bytes of the file"):
+        read_shd(shd)
+
+
+def test_rows_packed_and_unpacked_read_alike(tmp_path):
+    plain, packed = (read_shd(original("shd", n, tmp_path / f"{n}.h5")) for n in (0, 1))
+    np.testing.assert_array_equal(plain.times, packed.times)
+    np.testing.assert_array_equal(plain.units, packed.units)
+    assert plain.keys == packed.keys == ("a", "b", "c")
+
+
+def test_a_layer_of_too_many_neurons(net):
+    with h5py.File(net, "r+") as file:
+        del file["layer/0/shape"]
+        file["layer/0/shape"] = [1 << 20, 1 << 20, 1 << 20]
+    with pytest.raises(FormatError, match="layer/0/shape must name at most"):
+        read(net)
+
+
+def test_what_a_wav_file_claims(tmp_path):
+    path = original("wav", 0, tmp_path / "a.wav")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:40] + struct.pack("<I", 1 << 31) + raw[44:])
+    with pytest.raises(FormatError, match="hold the 2147483648 bytes"):
+        read_wav(path)
+    (tmp_path / "list.csv").write_text("file,label\n../../../nowhere.wav,one\n")
+    with pytest.raises(FormatError, match="list.csv, line 2: file must exist"):
+        wav_folder(tmp_path / "list.csv")
+
+
+def test_an_open_file_is_walked_once(net):
+    with hdf5_file.opened(net) as file:
+        hdf5_file.check_tree(file)
+        assert hdf5_file.dataset(file, "layer/0/weight").shape == (7, 6)
+        assert hdf5_file.dataset(file, "layer/0/nothing") is None
+        assert hdf5_file.dataset(file, "layer/0") is None
+
+
+@pytest.mark.parametrize("kind", fuzz_readers.KINDS)
+def test_originals_are_read(kind, tmp_path):
+    for number, content in enumerate(fuzz_readers.originals(kind, tmp_path)):
+        path = tmp_path / f"{kind}{number}{fuzz_readers.SUFFIX[kind]}"
+        path.write_bytes(content)
+        verdict, text = fuzz_readers.judge(kind, path)
+        assert verdict == ("refused" if kind == "recordings" else "accepted"), text  # its recordings are not there
+
+
+@pytest.mark.timeout(300)
+def test_a_sample_of_the_fuzzer(tmp_path):
+    counts = {kind: fuzz_readers.fuzz(kind, 60, tmp_path) for kind in ("net", "shd", "wav")}
+    assert all(set(c) <= {"accepted", "refused"} and sum(c.values()) == 60 and c["refused"] > 5 for c in counts.values()), counts
