@@ -182,7 +182,7 @@ def damage_hdf5(rng, path: Path) -> None:
             if names:
                 try:
                     _exchange(rng, file, names)
-                except (ValueError, KeyError, OSError, RuntimeError):  # HDF5 itself does not write this
+                except (ValueError, TypeError, KeyError, OSError, RuntimeError, MemoryError):  # HDF5 itself does not write this
                     continue
 
 

@@ -27,9 +27,9 @@ body { margin: 0 auto; padding: 1.2rem; max-width: 62rem; font: 16px/1.55 system
   color: var(--ink); background: var(--back); }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 figure { margin: 1.2rem 0; padding: .8rem; background: var(--panel); border-radius: .5rem; }
-figure img { display: block; width: 100%; height: auto; }
+figure img { display: block; width: 100%; min-width: 30rem; height: auto; }
 figcaption, .note { color: var(--soft); font-size: .9rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } h1, p, figcaption { overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
@@ -92,7 +92,8 @@ class Report:
         plt.close(figure)
         data = base64.b64encode(buffer.getvalue()).decode()
         text = html.escape(caption)
-        self._parts.append(f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>')
+        image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
+        self._parts.append(f'<figure><div class="scroll">{image}</div><figcaption>{text}</figcaption></figure>')
 
     @property
     def page(self) -> str:
@@ -100,6 +101,8 @@ class Report:
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            # Nothing is fetched, and nothing may be, whatever stands in a text.
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}</body></html>"
         )
 
