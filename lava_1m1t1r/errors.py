@@ -92,6 +92,12 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
     return array
 
 
+def flag(value: Any, field: str) -> bool:
+    """Return a truth value; an InputError says what it must be."""
+    require(isinstance(value, (bool, np.bool_)), field, "be True or False", value)
+    return bool(value)
+
+
 def path_of(value: Any, field: str = "path") -> Path:
     """Return a path that a file system can hold as a Path; an InputError says what it must be."""
     good = isinstance(value, (str, os.PathLike)) and 0 < len(os.fspath(value)) < 4096 and "\0" not in str(value)

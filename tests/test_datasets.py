@@ -195,7 +195,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, events):
     bad = EventSet.from_utterances([([np.nan], [1])], [0])
     with pytest.raises(InputError, match="finite"):
         write_shd(tmp_path / "bad.h5", bad)
-    with pytest.raises(AttributeError):
+    with pytest.raises(InputError, match="meta must be texts by name"):
         write_shd(tmp_path / "bad.h5", events, meta=["not a mapping"])
     assert list(tmp_path.iterdir()) == []
 

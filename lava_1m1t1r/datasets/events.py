@@ -111,7 +111,8 @@ class EventSet:
         paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
         paired = paired and all(isinstance(pair, (tuple, list)) and np.ndim(pair[0]) == np.ndim(pair[1]) == 1 for pair in spikes)
         require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
-        require(np.ndim(labels) == 1, "from_utterances.labels", "be a list, one label an utterance", labels)
+        listed = isinstance(labels, (list, tuple, np.ndarray)) and all(np.isscalar(label) for label in labels)
+        require(listed, "from_utterances.labels", "be a list, one label an utterance", labels)
         sizes = [len(times) for times, _ in spikes]
         return cls(
             times=np.concatenate([t for t, _ in spikes]) if spikes else np.zeros(0, np.float32),
@@ -201,7 +202,8 @@ class EventSet:
                 f"The set has: {', '.join(self.speaker_names) or 'numbers only: ' + str(known)}.",
             )
             return self.speaker_names.index(speaker)
-        require(speaker in known, "speaker", f"be one of the set's speakers {known}", speaker)
+        named = isinstance(speaker, (int, np.integer)) and not isinstance(speaker, bool) and speaker in known
+        require(named, "speaker", f"be one of the set's speakers {known}", speaker)
         return int(speaker)
 
 

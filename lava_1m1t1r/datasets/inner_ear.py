@@ -125,14 +125,21 @@ class InnerEar:
 
         n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
         require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
-        require(isinstance(utterances, Iterable), "utterances", "be (audio, rate) pairs", utterances)
+        many = isinstance(utterances, Iterable) and not isinstance(utterances, (np.ndarray, str, bytes, dict))
+        require(many, "utterances", "be (audio, rate) pairs", utterances)
+        total = None if total is None else whole(total, "total", most=2**31)
+        require(progress is None or isinstance(progress, str), "progress", "be a title, or None for no bar", progress)
+        if isinstance(utterances, Sequence):
+            paired = all(isinstance(u, (tuple, list)) and len(u) == 2 for u in utterances)
+            require(paired, "utterances", "be (audio, rate) pairs", utterances)
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
         which = count() if indices is None else indices
         work = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
             delayed(self)(audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False)
         )
-        return list(tqdm(work, desc=progress, total=total, disable=progress is None, unit="utt"))
+        # No list(...): it would ask the bar for its total, and make room for it.
+        return [spikes for spikes in tqdm(work, desc=progress, total=total, disable=progress is None, unit="utt")]
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:

@@ -105,7 +105,9 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     path = path_of(path)
     require(path.parent.is_dir(), "folder", "exist", str(path.parent), "Create it first.")
-    texts = meta is None or all(isinstance(k, str) and isinstance(v, str) and "/" not in k for k, v in meta.items())
+    texts = (
+        meta is None or isinstance(meta, dict) and all(isinstance(k, str) and isinstance(v, str) and "/" not in k for k, v in meta.items())
+    )
     require(texts, "meta", "be texts by name", meta)
     for name, most in (("labels", 2**16 - 1), ("speakers", 2**31 - 1)):
         values = getattr(events, name)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.datasets.shd_file import read_shd
-from lava_1m1t1r.errors import FormatError, InputError, missing, path_of, require
+from lava_1m1t1r.errors import FormatError, InputError, flag, missing, path_of, require
 
 
 def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -> EventSet:
@@ -32,6 +32,7 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
         empty or half-downloaded one, for a complete data set; here it works in a fresh folder, and only a file that
         can be read is moved to its place.
     """
+    train, download = flag(train, "train"), flag(download, "download")
     folder, name = path_of(folder, "folder"), f"shd_{'train' if train else 'test'}.h5"
     places = (folder, folder / "SHD")
     for place in places:

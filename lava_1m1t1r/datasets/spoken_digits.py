@@ -19,7 +19,7 @@ from lava_1m1t1r.datasets.events import SHD_KEYS, EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
 from lava_1m1t1r.datasets.shd_file import read_shd, write_shd
 from lava_1m1t1r.datasets.speech import RATE, Request, require_synthesiser, synthesize, trimmed
-from lava_1m1t1r.errors import FormatError, path_of, require, whole
+from lava_1m1t1r.errors import FormatError, flag, path_of, require, whole
 
 CACHE_VARIABLE = "LAVA_1M1T1R_CACHE"
 """Environment variable that names the cache folder; ``~/.cache/lava_1m1t1r`` without it."""
@@ -80,6 +80,7 @@ def SpokenDigits(
     EventSet
         Classes take turns (0, 1, ..., 19, 0, ...), so that any part from the start is balanced.
     """
+    train, progress = flag(train, "train"), flag(progress, "progress")
     n_per_class = (80 if train else 20) if n_per_class is None else n_per_class
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62)
     n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
@@ -87,6 +88,7 @@ def SpokenDigits(
     recipe = _recipe(train, n_per_class, seed, chosen)
     text = json.dumps(recipe, sort_keys=True)
     folder = cache_folder() if root is None else path_of(root, "root")
+    require(not folder.exists() or folder.is_dir(), "root", "be a folder or a new name", str(folder))
     name = f"spoken_digits_{'train' if train else 'test'}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
     if (folder / name).is_file():
         try:

@@ -98,10 +98,14 @@ def characterize(
     require(isinstance(p, DeviceParams) and p.size is None, "characterize.p", "be one device", p, "Take one with p.take(n).")
     trials, seed = whole(trials, "characterize.trials", least=1, most=10_000_000), whole(seed, "characterize.seed")
     volt = None if volt is None else number(volt, "characterize.volt [V]", above=0.0, most=MOST_VOLTS)
-    width = None if width is None else number(width, "characterize.width [s]", above=0.0)
+    if width is not None:
+        cure = "Protocols last thousands of pulses, and the residue must outlast one."
+        width = number(width, "characterize.width [s]", least=1e-4 / p.gamma2, most=0.1 / p.gamma2, cure=cure)
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
     width = width or 10.0 ** round(log10(0.005 / p.gamma2))
-    volt = volt or _firing_voltage(quiet, width)
+    volt = _firing_voltage(quiet, width) if volt is None else volt
+    fires = _events(quiet, stimulus.train(volt, width, width, 1000), width).spike_times().size
+    require(fires, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
     noisy = p.mu_ctoc > 0 or p.v0_ctoc > 0 or p.sigma1 > 0 or p.sigma2 > 0
     spread = ZHAO2025_FIG3CD
     trial = p if noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)

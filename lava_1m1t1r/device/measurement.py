@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import FormatError, InputError, require
+from ..errors import FormatError, InputError, number, path_of, require
 from ..params import DeviceParams
 from . import stimulus
 from .simulate import simulate
@@ -47,15 +47,18 @@ class Measurement:
     """R_c of this row [ohm], where it differs from the device's; else nan."""
 
     def __post_init__(self) -> None:
-        require(self.quantity in QUANTITIES, "Measurement.quantity", f"be among {', '.join(QUANTITIES)}", self.quantity)
+        require(
+            isinstance(self.quantity, str) and self.quantity in QUANTITIES,
+            "Measurement.quantity",
+            f"be among {', '.join(QUANTITIES)}",
+            self.quantity,
+        )
         for name in ("volt", "width", "gap", "tolerance"):
             value = getattr(self, name)
             require(_is_number(value) and 0 < value < inf, f"Measurement.{name}", "be > 0 and finite", value)
-        for name in ("value", "r_control"):
-            value = getattr(self, name)
-            require(_is_number(value), f"Measurement.{name}", "be a number", value)
-        require(np.isfinite(self.value), "Measurement.value", "be finite", self.value)
-        require(np.isnan(self.r_control) or 0 < self.r_control < inf, "Measurement.r_control", "be > 0 and finite, or nan", self.r_control)
+        number(self.value, "Measurement.value")
+        if not (_is_number(self.r_control) and self.r_control != self.r_control):  # nan: the device's own
+            number(self.r_control, "Measurement.r_control [ohm]", above=0.0)
         whole = _is_number(self.count) and 1 <= self.count <= MOST_PULSES and int(self.count) == self.count
         require(whole, "Measurement.count", f"be a whole number from 1 to {MOST_PULSES}", self.count)
         object.__setattr__(self, "count", int(self.count))
@@ -125,7 +128,7 @@ def read_csv(path: str | Path) -> list[Measurement]:
     FormatError
         If a column is missing or a row does not parse. The text names file, line and column.
     """
-    path = Path(path)
+    path = path_of(path)
     require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
     rows = []
     try:

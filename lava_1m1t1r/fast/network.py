@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import require, whole
+from ..errors import flag, require, whole
 from . import kernels, synapses
 from .neurons import cuba, filled, fresh, m1t1r
 
@@ -58,7 +58,7 @@ class FastNetwork:
         described = all(hasattr(net, name) for name in ("active", "inputs", "outputs"))
         require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
         self.net = net
-        self.floating = bool(floating)
+        self.floating = flag(floating, "FastNetwork.floating")
         self.layers = tuple(FastLayer(layer, self.floating) for layer in net.active)
         self.inputs, self.outputs = net.inputs, net.outputs
 

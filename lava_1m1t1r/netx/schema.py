@@ -240,6 +240,7 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
     described = layers and all(isinstance(layer, Layer) for layer in layers)
     require(described, "net", "be a NetDescription, or a list of its layers", net)
     require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
+    require(not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     try:

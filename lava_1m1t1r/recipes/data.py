@@ -12,7 +12,7 @@ import numpy as np
 
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, cropped_share
-from ..errors import require
+from ..errors import path_of, require
 from .task import Task
 
 
@@ -50,7 +50,7 @@ def load(
         train = SpokenDigits(train=True, n_per_class=sizes.get("train_per_class"), **digits)
         held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
         return Split(train, held, "SpokenDigits", f"{len(np.unique(held.speakers))} voices that never occur in training", True)
-    path = Path(source)
+    path = path_of(source, "source")
     if path.is_dir():
         return Split(shd(path, train=True), shd(path, train=False), "SHD", "SHD's own test set", False)
     events = read_shd(path)

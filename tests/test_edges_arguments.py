@@ -1,0 +1,184 @@
+"""Nonsense for every argument of what is public: an InputError that names the argument, or a result; nothing else, and at once."""
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import StepParams, datasets, device, presets
+from lava_1m1t1r.device import energy, stimulus
+from lava_1m1t1r.device.cascade import cascade
+from lava_1m1t1r.device.fit import fit
+from lava_1m1t1r.device.measurement import Measurement, figure_4ab, read_csv
+from lava_1m1t1r.device.montecarlo import monte_carlo
+from lava_1m1t1r.errors import InputError, MissingDependencyError
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.fast.stream import Stream
+from lava_1m1t1r.netx import hdf5, schema
+from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.recipes import data
+
+
+class Nonsense:
+    """Neither a number, a text nor a sequence."""
+
+
+NONSENSE = {
+    "none": None,
+    "text": "nowhere/at/all",
+    "empty text": "",
+    "nul": "a\0b",
+    "bytes": b"x",
+    "object": Nonsense(),
+    "class": Nonsense,
+    "nan": np.nan,
+    "inf": np.inf,
+    "-inf": -np.inf,
+    "-1": -1,
+    "0": 0,
+    "half": 0.5,
+    "huge": 1e300,
+    "huge whole": 2**70,
+    "large": 10**12,
+    "complex": 1j,
+    "true": True,
+    "date": np.datetime64("2020"),
+    "list": [1, "a"],
+    "ragged": [[1], [1, 2]],
+    "empty list": [],
+    "dict": {"a": 1},
+    "nan array": np.array([np.nan, 1.0]),
+    "cube": np.zeros((2, 2, 2)),
+    "empty array": np.zeros(0),
+    "no rows": np.zeros((0, 3)),
+    "objects": np.array([Nonsense(), None]),
+    "texts": np.array(["a", "b"]),
+    "complex array": np.array([1j]),
+}
+P = presets.ZHAO2025_FIG2
+PULSE = stimulus.constant(0.5, 1e-3)
+EVENTS = datasets.EventSet.from_utterances([([0.1, 0.2], [1, 2]), ([0.3], [5])], [0, 1], keys=("a", "b"))
+NET = NetDescription((Layer(0, "dense", (2,), 3, np.full((2, 3), 64, np.int32), neuron=M1T1RNeuron(StepParams(P))),))
+FRAMES = np.ones((1, 3, 3), np.uint8)
+TONE = np.sin(np.arange(4000) / 3)
+EAR = datasets.InnerEar(n_channels=2)
+
+
+def here(name):
+    return str(Path(tempfile.gettempdir(), f"edges-{name}"))
+
+
+# name: function, arguments that are right. Nothing of "huge" or "large" may be taken where it would be counted up to.
+CALLS = {
+    "scaled": (P.scaled, dict(time=2.0)),
+    "spread": (P.spread, dict(n=3, seed=0)),
+    "take": (P.spread(3, 0).take, dict(n=1)),
+    "StepParams": (StepParams, dict(device=P, dt=1e-3, substeps=4, v_unit=0.125, v_in_max=1.2)),
+    "StepParams.fixed": (StepParams(P).fixed, dict(size=3)),
+    "StepParams.floating": (StepParams(P).floating, dict(size=3)),
+    "Stimulus": (stimulus.Stimulus, dict(durations=[1e-3], volts=[1.0])),
+    "constant": (stimulus.constant, dict(volt=1.0, duration=1e-3)),
+    "train": (stimulus.train, dict(volt=1.0, width=1e-3, gap=1e-3, count=3)),
+    "pulses": (stimulus.pulses, dict(volt=1.0, period=2e-3, duty=0.5, duration=1e-2)),
+    "pair": (stimulus.pair, dict(volt=1.0, width=1e-3, gap=1e-3)),
+    "sampled": (stimulus.sampled, dict(v_in=[1.0, 2.0], dt=1e-3)),
+    "Stimulus.sampled": (PULSE.sampled, dict(dt=1e-4)),
+    "Stimulus + other": (PULSE.__add__, dict(other=PULSE)),
+    "Stimulus * times": (PULSE.__mul__, dict(times=2)),
+    "simulate": (
+        device.simulate,
+        dict(p=P, v_in=np.full(9, 0.5), dt=1e-4, seed=0, record=("filament",), start=(0, 0, 0), rtol=1e-4, max_step=1e-3, first=0),
+    ),
+    "monte_carlo": (monte_carlo, dict(p=P, v_in=np.full(9, 0.5), n=2, dt=1e-4, seed=0, record="events")),
+    "cascade": (cascade, dict(devices=[P, P], v_in=PULSE, dt=1e-4, seed=0)),
+    "spike_energy": (energy.spike_energy, dict(p=P, volt=0.9, width=1e-3, gap=1e-3, limit=300)),
+    "characterize": (device.characterize, dict(p=P, volt=0.9, width=1e-3, trials=10, seed=0)),
+    "fit": (fit, dict(p=P, measurements=figure_4ab()[:2], free=("mu",), span=2.0, search=0, seed=0, rtol=1e-4)),
+    "Measurement": (
+        Measurement,
+        dict(quantity="first_spike", volt=0.8, width=1e-3, gap=1e-3, count=3, value=1.0, tolerance=0.1, r_control=1e8),
+    ),
+    "read_csv": (read_csv, dict(path=here("none.csv"))),
+    "EventSet": (
+        datasets.EventSet,
+        dict(times=[0.1], units=[1], offsets=[0, 1], labels=[0], speakers=[0], keys=("a",), n_channels=700, speaker_names=("x",)),
+    ),
+    "from_utterances": (datasets.EventSet.from_utterances, dict(spikes=[([0.1], [1])], labels=[0], speakers=[0])),
+    "of_speakers": (lambda who: EVENTS.of_speakers(who), dict(who=-1)),
+    "frames": (datasets.frames, dict(events=EVENTS, dt=1e-2, n_steps=10, channels=70, clip=1)),
+    "binned_events": (datasets.binned_events, dict(events=EVENTS, dt=1e-2, n_steps=10, channels=70, clip=1)),
+    "cropped_share": (datasets.cropped_share, dict(events=EVENTS, duration=1.0)),
+    "read_shd": (datasets.read_shd, dict(path=here("none.h5"), n_channels=700, n_classes=20)),
+    "write_shd": (datasets.write_shd, dict(path=here("written.h5"), events=EVENTS, meta={"a": "b"})),
+    "shd": (datasets.shd, dict(folder=here("none"), train=True)),
+    "InnerEar": (datasets.InnerEar, dict(seed=0, n_channels=70, level=0.3, ramp=0.03)),
+    "InnerEar()": (EAR, dict(audio=TONE, rate=16000, index=0)),
+    "InnerEar.encode": (EAR.encode, dict(utterances=[(TONE, 16000)], n_jobs=1, progress=None, total=1)),
+    "read_wav": (datasets.read_wav, dict(path=here("none.wav"))),
+    "wav_folder": (datasets.wav_folder, dict(path=here("none"), speaker_of=None, ear=EAR)),
+    "read": (schema.read, dict(path=here("none.net"))),
+    "write": (schema.write, dict(path=here("written.net"), net=NET)),
+    "predict": (hdf5.predict, dict(net=NET, frames=FRAMES, backend="fast", tag="fixed_pt", record=None, dt=1e-3, threads=1, timeout=10.0)),
+    "FastNetwork": (FastNetwork, dict(net=NET, floating=False)),
+    "FastNetwork.run": (FastNetwork(NET).run, dict(frames=FRAMES, record=None, threads=1)),
+    "Stream": (Stream, dict(network=NET)),
+    "Stream.step": (Stream(NET).step, dict(frame=FRAMES[0, 0])),
+    "head": (NET.head, dict(layers=1)),
+    "load": (data.load, dict(source=here("none.h5"))),
+}
+LONG = {("characterize", "trials"): {"large"}, ("load", "source"): {"none"}}  # right, and work for minutes
+CASES = [(name, field) for name, (_, right) in CALLS.items() for field in right]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "field"), CASES, ids=[f"{n}-{f}" for n, f in CASES])
+def test_nonsense_is_refused_or_taken(name, field):
+    function, right = CALLS[name]
+    refused = 0
+    for label, value in NONSENSE.items():
+        if label in LONG.get((name, field), ()):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                function(**{**right, field: value})
+            except (InputError, MissingDependencyError) as error:
+                refused += 1
+                assert " must " in str(error) or "needs" in str(error), f"{label}: {error}"
+    assert refused >= len(NONSENSE) // 3, f"of {len(NONSENSE)} values only {refused} were refused"
+
+
+def test_simulations_that_would_not_end_are_refused():
+    with pytest.raises(InputError, match="duration .* Simulate it in parts"):
+        device.simulate(P, np.full(10, 0.5), dt=1e9)
+    with pytest.raises(InputError, match="simulate.max_step"):
+        device.simulate(P, np.full(10, 0.5), dt=1e-3, max_step=1e-300)
+    with pytest.raises(InputError, match="at most 1000 V"):
+        device.simulate(P, [1e6], dt=1e-3)
+
+
+def test_integers_do_not_wrap_and_floats_are_not_cut():
+    good = dict(times=[0.1], units=[1], offsets=[0, 1], labels=[0], speakers=[0])
+    for field, value, text in (
+        ("units", [-1], "units must lie in 0..65535"),
+        ("units", [70000], "units must lie in 0..65535"),
+        ("units", [700], r"units must lie in 0..699; got 700"),
+        ("labels", [0.5], "labels must hold whole numbers"),
+        ("labels", [np.nan], "labels must hold whole numbers"),
+    ):
+        with pytest.raises(InputError, match=text):
+            datasets.EventSet(**{**good, field: value})
+
+
+def test_spikes_before_zero_fall_into_no_bin():
+    early = datasets.EventSet([-0.5, 0.015], [3, 4], [0, 2], [0], [0])
+    x = datasets.frames(early, 1e-2, 3)
+    assert x.sum() == 1 and x[0, 1, 4] == 1
