@@ -36,7 +36,7 @@ def test_doctor_knows_the_core(capsys):
     [
         (["evaluate", "nowhere.net"], "NET must be an existing .net file"),
         (["demo", "--data", "nowhere.h5"], "nowhere.h5"),
-        (["demo", "--epochs", "0"], "--epochs must be > 0"),
+        (["demo", "--epochs", "0"], "--epochs must be a whole number from 1"),
         (["demo", "--leave-out", "george"], "--data FILE"),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
