@@ -178,7 +178,7 @@ def _shaken(new: State, s: State, cell: Any, p: Any) -> State:
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
-def _advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
+def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
     """Integrate one device over one piece of constant input."""
     s = State(cell.filament, cell.residue, cell.gate)
     if cell.ruptured or (v_in > 0.0 and not cell.rested and s.filament + s.residue < RESTED):
@@ -270,7 +270,7 @@ def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarra
         j = i + 1
         while j < volts.shape[0] and volts[j, column] == volts[i, column]:
             j += 1
-        _advance(cell, p, nominal, volts[i, column], edges[i], edges[j], c, sink, n)
+        advance(cell, p, nominal, volts[i, column], edges[i], edges[j], c, sink, n)
         i = j
 
 

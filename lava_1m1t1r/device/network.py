@@ -20,7 +20,7 @@ from ..network import outgoing
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, WEIGHT_ONE, Array, Crossbar, Periphery, array_of
-from .integrator import Control, _advance
+from .integrator import Control, advance
 from .noise import streams
 
 EVENTS = 1024
@@ -234,7 +234,7 @@ def _run(table, cells, drive, variance, weight_rec, variance_rec, late, noise, p
             v = min(max((total[n] + noise[t, n] * np.sqrt(spread[n])) * per_count, 0.0), v_max)
             volts[t, n] = v
             cells[n].events = 0
-            _advance(cells[n], work[n], table[n], v, t * dt, (t + 1) * dt, control, sink, n)
+            advance(cells[n], work[n], table[n], v, t * dt, (t + 1) * dt, control, sink, n)
             for i in range(min(cells[n].events, EVENTS)):
                 if sink.kinds[i] == SPIKE:
                     spikes[t, n] = True
