@@ -60,15 +60,16 @@ class Sentence(NamedTuple):
 
 
 SENTENCES = (
-    Sentence("plasticity helps the gradients: better fit of the training set", "train_accuracy", FULL, NO_PLASTICITY),
-    Sentence("plasticity helps: unheard voices", "accuracy", FULL, NO_PLASTICITY),
-    Sentence("noise helps generalisation: on in both", "accuracy", NOISE, FULL),
-    Sentence("noise helps generalisation: on in training only", "accuracy", NOISE_TRAINING, FULL),
-    Sentence("noise narrows the gap from training to test", "gap", FULL, NOISE),
-    Sentence("refractoriness tunes activity: fewer spikes than without", "spikes", NO_REFRACTORINESS, FULL),
-    Sentence("refractoriness tunes activity: longer, still fewer", "spikes", FULL, LONGER),
-    Sentence("refractoriness helps: unheard voices", "accuracy", FULL, NO_REFRACTORINESS),
+    Sentence("plasticity: better fit in training", "train_accuracy", FULL, NO_PLASTICITY),
+    Sentence("plasticity: more unheard voices right", "accuracy", FULL, NO_PLASTICITY),
+    Sentence("noise: more unheard voices right", "accuracy", NOISE, FULL),
+    Sentence("noise in training only: the same", "accuracy", NOISE_TRAINING, FULL),
+    Sentence("noise: smaller gap, training to test", "gap", FULL, NOISE),
+    Sentence("refractoriness: fewer spikes", "spikes", NO_REFRACTORINESS, FULL),
+    Sentence("longer refractoriness: fewer still", "spikes", FULL, LONGER),
+    Sentence("refractoriness: more unheard voices right", "accuracy", FULL, NO_REFRACTORINESS),
 )
+"""The paper: plasticity helps gradients, noise helps generalisation, refractoriness tunes activity."""
 
 
 def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, augmentation: Augmentation) -> dict[str, Any]:
@@ -125,12 +126,12 @@ def main(arguments: list[str] | None = None) -> int:
             cells += [f"{mean:.1f}", f"{error:.1f}"]
         table.add(name, *cells, float(np.mean([result["cpu"] for result in found[name]])))
         table.rows[-1]["runs"] = found[name]
-    verdicts = Table("Whether it holds here: paired difference beyond two standard errors", ("difference", "+-", "verdict"))
+    verdicts = Table("Whether it holds here: paired difference beyond two standard errors", ("measure", "difference", "+-", "verdict"))
     for sentence in SENTENCES:
         if sentence.more in found and sentence.less in found:
             difference, error, verdict = judged(sentence, found)
             scale = 1 if sentence.measure == "spikes" else 100
-            verdicts.add(f"{sentence.text} ({sentence.measure})", f"{scale * difference:.1f}", f"{scale * error:.1f}", verdict)
+            verdicts.add(sentence.text, sentence.measure, f"{scale * difference:.1f}", f"{scale * error:.1f}", verdict)
     write_json(args.json, [table.as_dict(), verdicts.as_dict()])
     return 0
 

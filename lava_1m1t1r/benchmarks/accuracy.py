@@ -23,7 +23,7 @@ from ..errors import require
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
-from .table import Table, parser, write_json
+from .table import Table, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
 TRAIN_PER_CLASS, TEST_PER_CLASS = 408, 114  # as many utterances as SHD has
@@ -44,11 +44,11 @@ def rows() -> dict[str, Row]:
 
     return {
         "1M1T1R": Row(network.m1t1r, 0.02, True),
-        "CUBA (lava-dl)": Row(network.cuba, 0.01, True),
-        "adaptive LIF (lava-dl)": Row(peers.alif, 0.01, False),
-        "LSNN (Norse)": Row(peers.lsnn, 0.005, False),
-        "GRU": Row(peers.gru, 0.005, False),
-        "GRU-96": Row(lambda task: peers.gru(task, 96), 0.005, False),
+        "CUBA (lava-dl)": Row(network.cuba, 0.02, True),
+        "adaptive LIF (lava-dl)": Row(peers.alif, 0.02, False),
+        "LSNN (Norse)": Row(peers.lsnn, 0.01, False),
+        "GRU": Row(peers.gru, 0.01, False),
+        "GRU-96": Row(lambda task: peers.gru(task, 96), 0.01, False),
     }
 
 
@@ -73,9 +73,14 @@ def trained(
     from ..recipes.evaluate import evaluate
 
     epochs: list[dict[str, float]] = []
+
+    def note(epoch: dict[str, float]) -> None:
+        epochs.append(epoch)
+        print(f"  epoch {epoch['epoch']} of {task.epochs}: {epoch['train_accuracy']:.1%} in training", file=sys.stderr, flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
-        fit.fit(net, task, train, folder, augmentation=augmentation, on_epoch=epochs.append, progress=False)
+        fit.fit(net, task, train, folder, augmentation=augmentation, on_epoch=note, progress=False)
         cpu = time.process_time() - start
         after()
         net.eval()
@@ -126,7 +131,9 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
 
 def options(doc: str, out: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
     """Command-line options of the training tables."""
-    own = parser(doc, repeats=1)
+    own = argparse.ArgumentParser(description=doc.splitlines()[0])
+    own.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
+    own.add_argument("--repeats", type=int, default=1, help="seeds")
     own.add_argument("--out", type=Path, default=Path(out), help="folder where runs done are kept")
     own.add_argument("--epochs", type=int, default=epochs)
     own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")
