@@ -69,8 +69,8 @@ class FastNetwork:
         ----------
         frames : (B, T, C) int
             Spike counts of each channel and step.
-        record : None or "all"
-            Whether to keep every layer's spikes and states.
+        record : None, "spikes" or "all"
+            Whether to keep every layer's spikes, or its spikes and states (twelve times the memory).
         threads : int, optional
             Samples at a time; all cores when not given. Results do not depend on it.
 
@@ -79,11 +79,12 @@ class FastNetwork:
         Result
             ``out`` (B, T, C_out): uint8 spikes, or int32 sums (float states of a readout are not used).
         """
-        require(record is None or (isinstance(record, str) and record == "all"), "record", "be None or 'all'", record)
+        known = record is None or (isinstance(record, str) and record in ("spikes", "all"))
+        require(known, "record", "be None, 'spikes' or 'all'", record)
         frames = check_frames(frames, self.inputs)
         batch, steps = frames.shape[:2]
         threads = os.cpu_count() or 1 if threads is None else whole(threads, "threads", least=1, most=4096)
-        records = [layer.empty(batch, steps, record == "all" or layer is self.layers[-1], record == "all") for layer in self.layers]
+        records = [layer.empty(batch, steps, record, layer is self.layers[-1]) for layer in self.layers]
         work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
         if threads == 1 or batch == 1:
             for b in range(batch):
@@ -92,7 +93,7 @@ class FastNetwork:
             work(0)  # compile once, not once per thread
             with ThreadPoolExecutor(min(threads, batch - 1)) as pool:
                 list(pool.map(work, range(1, batch)))
-        return Result(records[-1].out, tuple(records) if record == "all" else ())
+        return Result(records[-1].out, tuple(records) if record else ())
 
     def _run_sample(self, frames: np.ndarray, records: Sequence[LayerRecord], b: int) -> None:
         events = events_of(frames)
@@ -146,16 +147,16 @@ class FastLayer:
         """A copy with memory of its own, at rest."""
         return LayerRun(self)
 
-    def empty(self, batch: int, steps: int, out: bool, record: bool) -> LayerRecord:
-        """Arrays for what the layer will do."""
+    def empty(self, batch: int, steps: int, record: str | None, last: bool) -> LayerRecord:
+        """Arrays for what the layer will do: as ``record`` asks, and always the output of the ``last`` layer."""
         shape, nothing = (batch, steps, self.size), (batch, 0, self.size)
         voltage = self.neuron is not None and not self.spiking
         kind = np.uint8 if self.spiking else np.int32
         states = {}
         for name, state in zip(self.state_names, self.neuron.state if self.neuron is not None else (), strict=True):
-            states[name] = np.empty(shape if record or voltage else nothing, state.dtype)
+            states[name] = np.empty(shape if record == "all" or voltage else nothing, state.dtype)
         spikes = None if self.neuron is None else np.empty(shape if record else nothing, np.uint8)
-        return LayerRecord(np.zeros(shape if out else nothing, kind), spikes, states)
+        return LayerRecord(np.zeros(shape if record or last else nothing, kind), spikes, states)
 
 
 class LayerRun:

@@ -11,8 +11,8 @@ import numpy as np
 from ..advisor import advise
 from ..device.energy import spike_energy
 from ..errors import InputError, missing
-from ..network import Layer as Neurons
-from ..netx.description import M1T1RNeuron, NetDescription
+from ..fast import FastNetwork
+from ..network import layers_of
 from ..netx.schema import read
 from ..quantisation import quantise_network
 from ..report import Report
@@ -149,19 +149,18 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
     report.section("One utterance", f"The word is '{keys[test.labels[example]]}'.")
     frames = test.dense()
     report.figure(figures.rasters(frames, fixed, example, task.dt), "Input spikes, spikes of the hidden neurons, and the sums that decide.")
-    report.figure(
-        figures.neuron_states(fixed, example, task.step), "Filament, residue and gate of the three busiest neurons; dotted: spikes."
-    )
+    states = figures.neuron_states(FastNetwork(description).run(frames[[example]], record="all"), 0, task.step)
+    report.figure(states, "Filament, residue and gate of the three busiest neurons; dotted: spikes.")
     report.section("Confusion matrix")
     report.figure(figures.confusion(result.confusion, keys), "Rows: what was said; columns: what was answered.")
     energy = energy_of(task, result.spikes)
     report.section("Energy, estimated", energy["text"])
     report.note(energy["assumptions"])
-    hidden_input = synaptic_input(description, fixed, frames[:8])
-    advice = advise(task.step, description.active[0].weight, hidden_input)
+    layers, _ = layers_of(description)
+    advice = advise(task.step, layers[0].weight, synaptic_input(description, fixed, frames[:8]))
     report.section("How far the network step is from the device")
     report.pre(str(advice))
-    quantised = quantise_network(neurons(description), frames[:8])
+    quantised = quantise_network(layers, frames[:8])
     report.section("From floating to fixed point")
     report.pre("\n".join(str(layer) for layer in quantised))
     report.results = {
@@ -189,12 +188,6 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
     }
     report.results["report"] = str(report.save(folder))
     return report.results
-
-
-def neurons(net: NetDescription) -> list[Neurons]:
-    """The layers of 1M1T1R neurons, as the float-to-fixed report takes them."""
-    layers = [layer for layer in net.active if isinstance(layer.neuron, M1T1RNeuron)]
-    return [Neurons(n.neuron.step, n.weight, n.weight_rec, n.bias, n.delay, n.delay_rec) for n in layers]
 
 
 def synaptic_input(net: Any, result: Any, frames: np.ndarray) -> np.ndarray:

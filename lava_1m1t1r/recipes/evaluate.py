@@ -49,11 +49,11 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
     Returns
     -------
     Evaluation, Result
-        The result holds all layers' spikes and states of the fixed-point run.
+        The result holds all layers' spikes of the fixed-point run.
     """
     net = net if isinstance(net, NetDescription) else read(net)
     frames = test.dense()
-    fixed = FastNetwork(net).run(frames, record="all")
+    fixed = FastNetwork(net).run(frames, record="spikes")
     given = answers(fixed.out)
     classes = fixed.out.shape[2]
     confusion = np.zeros((classes, classes), int)
@@ -66,7 +66,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
     )
     if all(layer.neuron is None or hasattr(layer.neuron, "step") for layer in net.active):
-        floating = FastNetwork(net, floating=True).run(frames, record="all")
+        floating = FastNetwork(net, floating=True).run(frames, record="spikes")
         free = answers(floating.out)
         result.floating_accuracy = float(np.mean(free == test.labels))
         result.same_answer = float(np.mean(free == given))
