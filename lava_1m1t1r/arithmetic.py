@@ -135,10 +135,22 @@ def _by_name(functions: dict[str, Any], one: Any) -> StepArithmetic:
     return StepArithmetic(one, *(functions[name] for name in StepArithmetic._fields[1:]))
 
 
-def _float_arithmetic(
-    compiled: Callable, select: Callable, law: Callable, smaller: Callable, exp_minus_1: Callable, root_of: Callable
-) -> StepArithmetic:
-    """Floating-point substep: volt and shares of the gap. ``compiled`` is the compiler, or the identity for numpy arrays."""
+class FloatPrimitives(NamedTuple):
+    """What the floating-point substep is made of, besides ``+ - * /``."""
+
+    select: Callable  # select(condition, a, b)
+    law: Callable  # law(d, v0, v_ref): see field_law
+    smaller: Callable  # smaller(a, b), b an array or a number
+    positive: Callable  # positive(x): the larger of x and 0
+    interpolate: Callable  # interpolate(u, table): table (K + 1,) over u in [0, 1], linear between knots
+    exp_minus_1: Callable
+    root: Callable
+    compiled: Callable  # decorator; the identity for arrays
+
+
+def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
+    """Floating-point substep from its primitives, in volt and shares of the gap: compiled, on numpy arrays, on tensors."""
+    select, law, smaller, positive, interpolate, exp_minus_1, root_of, compiled = primitives
 
     @compiled
     def field(d, p):
@@ -147,10 +159,6 @@ def _float_arithmetic(
     @compiled
     def difference(v_in, gate):
         return v_in - gate
-
-    @compiled
-    def positive(x):
-        return smaller_pair(x)
 
     @compiled
     def growth(drive, x, p):
@@ -199,23 +207,6 @@ def _float_arithmetic(
         total = (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24)
         return gain * root_of(abs(change)) * (total - BYTES_MEAN) / BYTES_DEVIATION
 
-    if compiled is _inlined:
-
-        @compiled
-        def interpolate(u, table):
-            n = table.size - 1
-            i = min(int(u * n), n - 1)
-            return read(table, i) + (read(table, i + 1) - read(table, i)) * (u * n - i)
-
-        smaller_pair = _positive
-    else:
-
-        def interpolate(u, table):
-            return np.interp(u, np.linspace(0.0, 1.0, table.size), table)
-
-        def smaller_pair(x):
-            return np.maximum(x, 0.0)
-
     return _by_name(locals(), 1.0)
 
 
@@ -242,8 +233,20 @@ def _sqrt(x):
     return sqrt(x)
 
 
-FLOAT = _float_arithmetic(_inlined, _select, _vectorised_law, _smaller, exponential.expm1, _sqrt)
-FLOAT_ARRAY = _float_arithmetic(lambda f: f, np.where, field_law, np.minimum, np.expm1, np.sqrt)
+@_inlined
+def _interpolate(u, table):
+    n = table.size - 1
+    i = min(int(u * n), n - 1)
+    return read(table, i) + (read(table, i + 1) - read(table, i)) * (u * n - i)
+
+
+def _interpolate_array(u, table):
+    return np.interp(u, np.linspace(0.0, 1.0, table.size), table)
+
+
+_COMPILED = FloatPrimitives(_select, _vectorised_law, _smaller, _positive, _interpolate, exponential.expm1, _sqrt, _inlined)
+_ARRAY = FloatPrimitives(np.where, field_law, np.minimum, lambda x: np.maximum(x, 0.0), _interpolate_array, np.expm1, np.sqrt, lambda f: f)
+FLOAT, FLOAT_ARRAY = float_arithmetic(_COMPILED), float_arithmetic(_ARRAY)
 
 
 class Primitives(NamedTuple):

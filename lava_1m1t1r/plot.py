@@ -14,6 +14,7 @@ from .errors import missing, require
 
 COLOURS = ("#2a9dd6", "#e0782f", "#3faa6b", "#c75ba1", "#9a8b2f", "#7d7bd1")
 GREY = "#8a94a0"
+_WRITTEN = 10  # classes up to which a confusion matrix also shows its numbers
 
 
 def axes(ax: Any = None) -> Any:
@@ -163,8 +164,11 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     ax.imshow(share, cmap="viridis", vmin=0, vmax=1)
     names = list(labels) or [str(k) for k in range(len(counts))]
-    ax.set_xticks(range(len(counts)), names, rotation=90, fontsize="small")
+    ax.set_xticks(range(len(counts)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize="small")
     ax.set_yticks(range(len(counts)), names, fontsize="small")
+    if len(counts) <= _WRITTEN:
+        for (row, column), value in np.ndenumerate(counts):
+            ax.text(column, row, f"{value:g}", ha="center", va="center", color="black" if share[row, column] > 0.5 else "white")
     ax.set_xlabel("answered")
     ax.set_ylabel("spoken")
     return ax

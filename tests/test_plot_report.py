@@ -35,6 +35,8 @@ def test_states_histogram_confusion_energy_hysteresis():
     assert sum(patch.get_height() for patch in ax.patches) == 3
     ax = plot.confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
     assert np.allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
+    assert [text.get_text() for text in ax.texts] == ["3", "1", "0", "2"]
+    assert not plot.confusion(np.eye(20)).texts
     ax = plot.energy_split({"gate": 1e-12, "R_c": 2e-12})
     assert [patch.get_width() for patch in ax.patches] == pytest.approx([1, 2])
     assert len(plot.energy_split({str(k): 1.0 for k in range(9)}).patches) == 9

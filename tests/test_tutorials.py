@@ -15,7 +15,7 @@ from nbclient import NotebookClient  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
-CELL_LIMIT = 150  # s
+CELL_LIMIT = 400  # s, on a busy machine
 OPTIONAL = re.compile(r"^\s*(?:from|import) (lava\.lib\.dl|lava|torch|nir|tonic)\b", re.M)
 NO_NETWORK = """
 import socket
@@ -59,7 +59,7 @@ def test_a_notebook_says_what_you_will_be_able_to_do_and_what_to_try_next(path):
     assert "next" in text[-1].lower().splitlines()[0]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @each
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, 4)

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 
 from .. import training_kernels as kernels
-from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE
+from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..errors import require
 from ..program import FixedProgram, StepParams
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
+from .quantise import WEIGHT_UNIT
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, tensor_readout
 from .threads import ranges, share
-
-WEIGHT_UNIT = 1 << ACT_SHIFT  # counts of weight 1
 
 
 class Events(NamedTuple):

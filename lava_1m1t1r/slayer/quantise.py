@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..arithmetic import ACT_SHIFT
+
+WEIGHT_UNIT = 1 << ACT_SHIFT
+"""Counts of weight 1."""
+
 
 class _Quantise(torch.autograd.Function):
     @staticmethod
@@ -21,6 +26,12 @@ class _Quantise(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor):
         passed = torch.as_tensor(grad.numpy() * ctx.inside) if isinstance(ctx.inside, (np.ndarray, np.bool_)) else grad * ctx.inside
         return passed, None, None, None
+
+
+def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
+    """lava-dl's 8-bit weights: even multiples of 1/64 in [-4, 4); ``descale`` gives the counts, times 64."""
+    quantised = quantise(weight, 2 / WEIGHT_UNIT, -256 / WEIGHT_UNIT, 254 / WEIGHT_UNIT)
+    return quantised * WEIGHT_UNIT if descale else quantised
 
 
 def quantise(x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, Primitives, fixed_arithmetic
+from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
 from ..dynamics import State
-from ..program import FixedProgram
 from ..reference import widened
 from ..training_kernels import PAST
 from .reverse import GradientProgram, Ops, recompute, reverse
@@ -21,6 +20,30 @@ from .surrogate import gradient_program, is_linear
 
 _UNIT = 1 << ACT_SHIFT
 FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
+"""The integer substep on int64 tensors."""
+
+
+def _law(d: torch.Tensor, v0: torch.Tensor, v_ref: torch.Tensor) -> torch.Tensor:
+    if torch.isinf(v0).all():
+        return d
+    shift = v_ref / v0
+    return v_ref * (torch.exp(d / v0 - shift) - torch.exp(-d / v0 - shift)) / -torch.expm1(-2.0 * shift)
+
+
+def _smaller(a: torch.Tensor, b: Any) -> torch.Tensor:
+    return torch.minimum(a, b) if isinstance(b, torch.Tensor) else a.clamp(max=b)
+
+
+def _interpolate(u: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    place = u * (table.shape[0] - 1)
+    i = place.detach().long().clamp(0, table.shape[0] - 2)
+    return table[i] + (table[i + 1] - table[i]) * (place - i)
+
+
+FLOAT_TENSOR = float_arithmetic(
+    FloatPrimitives(torch.where, _law, _smaller, lambda x: x.clamp(min=0.0), _interpolate, torch.expm1, torch.sqrt, lambda f: f)
+)
+"""The floating-point substep on real tensors, differentiable: with the true derivatives, which explode before a turn-on."""
 
 
 def _ops(linear: bool) -> Ops:
@@ -38,13 +61,13 @@ def _ops(linear: bool) -> Ops:
     return Ops(torch.where, law, torch.exp, knot, lambda table, i: table[i])
 
 
-def _moved(program: FixedProgram | GradientProgram, device: torch.device) -> Any:
+def moved(program: Any, device: torch.device) -> Any:
     """The program with tensors for its arrays and Python numbers for its scalars."""
 
-    def moved(value: Any) -> Any:
-        return torch.from_numpy(value).to(device) if isinstance(value, np.ndarray) else np.asarray(value).item()
+    def one(value: Any) -> Any:
+        return torch.tensor(value, device=device) if isinstance(value, np.ndarray) else np.asarray(value).item()
 
-    return type(program)(*map(moved, program))
+    return type(program)(*map(one, program))
 
 
 class TensorLayer(torch.autograd.Function):
@@ -59,7 +82,7 @@ class TensorLayer(torch.autograd.Function):
             counts = counts + torch.round(bias.to(real) * _UNIT)[None, :, None]
         counts = counts.transpose(1, 2).to(torch.int64)
         batch, steps, size = counts.shape
-        p = _moved(widened(run.program), device)
+        p = moved(widened(run.program), device)
         states = torch.from_numpy(run.states).to(device, torch.int64)
         s = State(states[:, 0], states[:, 1], states[:, 2])
         generator = torch.from_numpy(run.generator).to(device)
@@ -102,7 +125,7 @@ class TensorLayer(torch.autograd.Function):
         params, size, device = run.params, grad.shape[2], grad.device
         need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
         dtype = np.float64 if real == torch.float64 else np.float32
-        q = _moved(gradient_program(params, size, run.surrogate, dtype), device)
+        q = moved(gradient_program(params, size, run.surrogate, dtype), device)
         ops = _ops(is_linear(params))
         v_count = params.v_unit / (1 << INPUT_BITS)
         v_max = params.v_max_count * v_count

@@ -18,7 +18,7 @@ from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams
 from ...training_kernels import PAST
 from ..layer import WEIGHT_UNIT, LayerRun, layer
-from ..quantise import quantise
+from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
 
 _WHOLE = "be a whole number >= 0"
@@ -123,8 +123,7 @@ class Neuron(base.Neuron):
 
     def quantize_8bit(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
         """Even multiples of 1/64 in [-4, 4): lava-dl's 8-bit weights; ``descale`` gives the counts, times 64."""
-        quantised = quantise(weight, 2 / WEIGHT_UNIT, -256 / WEIGHT_UNIT, 254 / WEIGHT_UNIT)
-        return quantised * WEIGHT_UNIT if descale else quantised
+        return quantise_8bit(weight, descale)
 
     def set_params(self, **changes: Any) -> None:
         """Change the device or the step: any of the fields of DeviceParams (SI units) and StepParams."""

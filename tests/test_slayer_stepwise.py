@@ -1,0 +1,110 @@
+"""A neuron trained by its two steps: integers forward to the bit, derivatives of the floating-point lines backward."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+import torch  # noqa: E402
+
+from lava_1m1t1r import StepParams, dynamics, presets, reference  # noqa: E402
+from lava_1m1t1r.arithmetic import ACT_SHIFT, FLOAT_ARRAY, ONE  # noqa: E402
+from lava_1m1t1r.dynamics import State  # noqa: E402
+from lava_1m1t1r.reference import widened  # noqa: E402
+from lava_1m1t1r.slayer import neuron  # noqa: E402
+from lava_1m1t1r.slayer.stepwise import StepwiseNeuron, with_slopes  # noqa: E402
+from lava_1m1t1r.slayer.tensor_layer import FIXED_TENSOR, FLOAT_TENSOR, moved  # noqa: E402
+
+pytestmark = [pytest.mark.train, pytest.mark.timeout(400)]
+CPU = torch.device("cpu")
+
+
+class Stepwise(StepwiseNeuron):
+    """The 1M1T1R neuron itself, by its equations alone."""
+
+    def __init__(self, params, **options):
+        super().__init__(real=torch.float64, **options)
+        self.params = params
+
+    def start(self, batch, size):
+        self.integer, self.float = moved(widened(self.params.fixed(size)), CPU), moved(self.params.floating(size), CPU)
+        return State(*torch.zeros(3, batch, size, dtype=torch.int64))
+
+    def fixed_step(self, state, counts):
+        most = self.params.v_max_count
+        v = (counts.clamp(0, (most >> ACT_SHIFT) + 1) << ACT_SHIFT).clamp(max=most)
+        spike = torch.zeros_like(counts, dtype=torch.bool)
+        for _ in range(self.params.substeps):
+            state, fired, _ = dynamics.substep(state, v, self.integer, FIXED_TENSOR)
+            spike = spike | fired
+        return state, spike
+
+    def in_units(self, state):
+        return State(state.filament / ONE, state.residue / ONE, state.gate * self.params.gate_lsb)
+
+    def real_step(self, state, units):
+        v = (units * self.params.v_unit).clamp(0, self.params.v_in_max)
+        for _ in range(self.params.substeps):
+            state, _, _ = dynamics.substep(state, v, self.float, FLOAT_TENSOR)
+        return state, state.filament + state.residue
+
+
+@pytest.mark.parametrize("device", ["ZHAO2025_FIG2", "ZHAO2025_TABLE1"])
+def test_forward_is_the_integers(rng, device):
+    params = StepParams(replace(getattr(presets, device), r_control=rng.uniform(1e8, 1e9, 6)))
+    z = rng.integers(0, 700, (2, 6, 80)) * (rng.random((2, 6, 80)) < 0.8)
+    made = Stepwise(params)
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            spikes = made(torch.from_numpy(z / 64.0)).detach().numpy()
+        for b in range(2):
+            expected = reference.run(params, z[b].T).spike
+            assert expected.any()
+            assert np.array_equal(spikes[b].T, expected)
+    assert np.array_equal(spikes, neuron.m1t1r.Neuron(params.device)(torch.from_numpy(z / 64.0)).numpy())
+
+
+def test_gradient_below_threshold_is_that_of_the_equations():
+    """The spike's surrogate is a known factor, so the gradient over the input is that of x over it: checked by finite differences."""
+    params = StepParams(presets.ZHAO2025_FIG2)
+    z = torch.full((1, 1, 12), 5.5, dtype=torch.float64, requires_grad=True)  # 0.69 V
+    tau, scale = 0.3, 0.7
+    made = Stepwise(params, tau_grad=tau, scale_grad=scale)
+    made(z)[0, 0, -1].backward()
+
+    def length(values):
+        p, s = params.floating(1), State(*np.zeros((3, 1)))
+        for units in values:
+            for _ in range(params.substeps):
+                s, _, _ = dynamics.substep(s, np.array([units * params.v_unit]), p, FLOAT_ARRAY)
+        return float((s.filament + s.residue)[0])
+
+    base, step = np.full(12, 5.5), 1e-4
+    x = length(base)
+    assert 0 < x < 0.9
+    slopes = np.array([(length(base + step * e) - length(base - step * e)) / (2 * step) for e in np.eye(12)])
+    expected = slopes * scale / (1 + (1 - x) / tau) ** 2
+    assert slopes.min() > 0
+    # the integer states at which torch differentiates are those of the floating-point run within 1e-4
+    assert z.grad[0, 0].numpy() == pytest.approx(expected, rel=2e-3)
+
+
+def test_tensors_compute_what_arrays_do(rng):
+    for device in (presets.ZHAO2025_FIG2, presets.ZHAO2025_TABLE1):
+        params = StepParams(device)
+        p, q = params.floating(50), moved(params.floating(50), CPU)
+        s = State(rng.random(50) * 0.6, rng.random(50) * 0.5, rng.random(50))
+        v = rng.uniform(0, 1.2, 50)
+        expected = dynamics.substep(s, v, p, FLOAT_ARRAY)
+        found = dynamics.substep(State(*map(torch.from_numpy, s)), torch.from_numpy(v), q, FLOAT_TENSOR)
+        for mine, wanted in zip((*found[0], *found[1:]), (*expected[0], *expected[1:]), strict=True):
+            np.testing.assert_allclose(mine.numpy(), wanted, rtol=1e-12, atol=1e-15)
+
+
+def test_stated_slopes_replace_the_true_ones():
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    y = with_slopes(x**3, (x, torch.tensor([10.0, 20.0])))
+    assert torch.equal(y.detach(), torch.tensor([8.0, 27.0]))
+    y.sum().backward()
+    assert x.grad.tolist() == [10.0, 20.0]
