@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import t
 
 from ..params import DeviceParams
 from ..recipes import data
@@ -87,12 +88,12 @@ def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, aug
 
 
 def judged(sentence: Sentence, found: dict[str, list[dict[str, Any]]]) -> tuple[float, float, str]:
-    """Mean paired difference, its standard error, and in words whether it is beyond two standard errors."""
+    """Mean paired difference, its standard error, and in words whether it differs from 0 (Student's t, 95 %)."""
     pairs = zip(found[sentence.more], found[sentence.less], strict=True)
     difference, error = mean_and_error([more[sentence.measure] - less[sentence.measure] for more, less in pairs])
     if not np.isfinite(error):
         return difference, error, "one seed"
-    if abs(difference) <= 2 * error:
+    if abs(difference) <= error * t.ppf(0.975, len(found[sentence.more]) - 1):
         return difference, error, "not seen"
     return difference, error, "holds" if difference > 0 else "opposite"
 
@@ -109,24 +110,24 @@ def main(arguments: list[str] | None = None) -> int:
     task = data.fitted(Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch), split)
     augmentation = replace(AUGMENTATION, channel_shift=args.channel_shift)
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    for seed in range(args.repeats):  # outside: a run that is stopped leaves whole sets of variants
+        for name in chosen:
+            of_seed, device = task.replace(seed=seed), known[name].device(task.step.device)
+            settings = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
+            settings |= {"sizes": [len(train), len(test)], "augmentation": dataclasses.asdict(augmentation)}
+            job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
+            found[name].append(kept(args.out, name, settings, job))
     title = f"{split.name}, {split.held_out}: {len(train)} utterances, {args.epochs} epochs, {args.repeats} seeds"
     table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
-    found: dict[str, list[dict[str, Any]]] = {}
     for name in chosen:
-        device = known[name].device(task.step.device)
-        found[name] = []
-        for seed in range(args.repeats):
-            settings = {"task": dataclasses.asdict(task.replace(seed=seed)), "device": device.as_dict(), "tested": known[name].tested}
-            settings |= {"sizes": [len(train), len(test)], "augmentation": dataclasses.asdict(augmentation)}
-            job = lambda v=known[name], s=seed: run(task.replace(seed=s), v, train, test, augmentation)  # noqa: E731
-            found[name].append(kept(args.out, name, settings, job))
         cells = []
         for key, scale in (("accuracy", 100), ("train_accuracy", 100), ("spikes", 1)):
             mean, error = mean_and_error([scale * result[key] for result in found[name]])
             cells += [f"{mean:.1f}", f"{error:.1f}"]
         table.add(name, *cells, float(np.mean([result["cpu"] for result in found[name]])))
         table.rows[-1]["runs"] = found[name]
-    verdicts = Table("Whether it holds here: paired difference beyond two standard errors", ("measure", "difference", "+-", "verdict"))
+    verdicts = Table("Whether it holds here: paired differences, Student's t at 95 %", ("measure", "difference", "+-", "verdict"))
     for sentence in SENTENCES:
         if sentence.more in found and sentence.less in found:
             difference, error, verdict = judged(sentence, found)
