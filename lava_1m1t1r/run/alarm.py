@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+LONGEST_JOIN = 1.0  # s
+LONGEST_SLEEP = 3600.0  # s
+REPEATED_AFTER = 1.0  # s; Python swallows what is raised in a finaliser
 
 
 class TimeIsOver(BaseException):
@@ -16,11 +21,15 @@ class Alarm:
     """Raises :class:`TimeIsOver` in the thread that set it, once the time is over.
 
     No signal is used: those belong to the user (and to test runners), and reach the main thread only. One thread serves
-    all runs of a session, and sleeps meanwhile.
+    all runs of a session, and sleeps meanwhile. Python may collect garbage in any thread, so in this one too, and Lava's
+    Processes stop their Runtime when they are collected, which may take for ever. Therefore this thread never holds a
+    lock while it could do so, and nobody waits for it without a limit.
     """
 
     def __init__(self):
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._nothing_new = threading.Lock()  # released to wake the thread
+        self._nothing_new.acquire()
         self._thread: threading.Thread | None = None
         self._deadline: float | None = None
         self._awake_at = 0.0
@@ -30,39 +39,52 @@ class Alarm:
     @contextmanager
     def set(self, seconds: float):
         """For the body of the ``with`` statement."""
-        with self._condition:
+        with self._lock:
             self._target = threading.get_ident()
             self._fired = False
             self._deadline = time.monotonic() + seconds
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, args=(seconds,), daemon=True, name="run-alarm")
-                self._thread.start()
-            elif self._deadline < self._awake_at:
-                self._condition.notify()
+            late = self._deadline < self._awake_at
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, args=(seconds,), daemon=True, name="run-alarm")
+            self._thread.start()
+        elif late:
+            self._wake()
         try:
             yield
         finally:
-            with self._condition:
+            with self._lock:
                 self._deadline = None
                 if self._fired:  # perhaps not delivered yet: it must not hit the caller's next lines
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), None)
 
     def close(self) -> None:
         """End the thread."""
-        with self._condition:
-            self._closed = True
-            self._condition.notify()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._closed = True
+        self._wake()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(LONGEST_JOIN)
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # it has been released already
+            self._nothing_new.release()
 
     def _watch(self, period: float) -> None:
-        with self._condition:
-            while not self._closed:
-                now = time.monotonic()
-                if self._deadline is not None and now >= self._deadline:
-                    self._deadline = None
-                    self._fired = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeIsOver))
-                self._awake_at = self._deadline if self._deadline is not None else now + period
-                self._condition.wait(self._awake_at - now)
+        while not self._closed:
+            now = time.monotonic()
+            collects = gc.isenabled()
+            gc.disable()
+            try:
+                with self._lock:
+                    self._look(now, period)
+            finally:
+                if collects:
+                    gc.enable()
+            self._nothing_new.acquire(timeout=min(max(self._awake_at - now, 0.0), LONGEST_SLEEP))
+
+    def _look(self, now: float, period: float) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            self._deadline = now + REPEATED_AFTER
+            self._fired = True
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeIsOver))
+        self._awake_at = now + period if self._deadline is None else self._deadline

@@ -164,22 +164,48 @@ class RecvPort(_Port, CspRecvPort):
 class ExternalChannel(Channel):
     """A channel between a model and the user's own code (Lava's Injector and Extractor).
 
-    The user's end may be used before, between or, from another thread, during runs.
+    The user's end may be used before, between or, from another thread, during runs. A run that was started without
+    blocking goes on while the user's end waits.
+
+    Parameters
+    ----------
+    *args
+        As for :class:`Channel`.
+    patience : float
+        How long one side waits for the other [s].
+    inward : bool
+        Whether the user's code sends.
     """
 
-    def __init__(self, *args, patience: float):
+    def __init__(self, *args, patience: float, inward: bool):
         super().__init__(*args)
         self.patience = patience
+        self.inward = inward
         self.changed = threading.Condition()
         self.src_port = _InnerSend(self, self.src_port.name)
         self.dst_port = _InnerRecv(self, self.dst_port.name)
 
-    def user_end(self, sends: bool):
+    def user_end(self):
         """The port that the user's code holds."""
-        return _UserSend(self, "src") if sends else _UserRecv(self, "dst")
+        return _UserSend(self, "src") if self.inward else _UserRecv(self, "dst")
+
+    def has_room(self) -> bool:
+        """Whether one more message fits in."""
+        return len(self.items) < self.size
+
+    def has_item(self) -> bool:
+        """Whether a message waits."""
+        return bool(self.items)
+
+    def look(self, ready) -> bool:
+        """``ready()``, after a run that does not block has gone on for one step at most."""
+        before = self.hub.steps_done
+        self.hub.further(lambda: ready() or self.hub.steps_done != before, patient=False)
+        return ready()
 
     def wait(self, ready, what: str) -> None:
         """Wait for the other side, at most ``patience`` seconds."""
+        self.hub.further(ready)
         end = time.monotonic() + self.patience
         with self.changed:
             while not ready():
@@ -210,33 +236,34 @@ class _UserSend(_Port, CspSendPort):
     def send(self, data):
         channel = self.channel
         item = channel.copied(data)
-        channel.wait(self.probe, f"{channel.sink} is full ({channel.size} messages), and no run took one")
+        channel.wait(channel.has_room, f"{channel.sink} is full ({channel.size} messages), and no run took one")
         channel.items.append(item)
         channel.notify()
 
     def probe(self):
-        return len(self.channel.items) < self.channel.size
+        return self.channel.look(self.channel.has_room)
 
 
 class _UserRecv(_Port, CspRecvPort):
     @property
     def _queue(self):
+        self.channel.look(self.channel.has_item)  # an Extractor asks for its length before it receives
         return self.channel
 
     def peek(self):
         channel = self.channel
-        channel.wait(self.probe, f"{channel.source} sent nothing")
+        channel.wait(channel.has_item, f"{channel.source} sent nothing")
         return channel.items[0].copy()
 
     def recv(self):
         channel = self.channel
-        channel.wait(self.probe, f"{channel.source} sent nothing")
+        channel.wait(channel.has_item, f"{channel.source} sent nothing")
         item = channel.items.popleft()
         channel.notify()
         return item
 
     def probe(self):
-        return bool(self.channel.items)
+        return self.channel.look(self.channel.has_item)
 
 
 class Replies(_Port, CspSendPort):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
+import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
@@ -103,10 +104,13 @@ class LoihiDomain:
     def begin(self, steps: int) -> None:
         """Start a run of ``steps`` time steps."""
         self.var_tasks = [task for task in self.tasks if task.model.var_ports]
-        self.steps, self.step, self.completed = steps, 0, 0
+        self.steps, self.step, self.completed, self.wish = steps, 0, 0, None
         self.requests: set[int] = set()
         self.finished, self.phase = False, HOST
         self._advance()
+
+    def pause(self) -> None:
+        """The step that a run is in ends without the next (:attr:`Executor.ending`)."""
 
     def done(self, task: Task) -> None:
         """A model has done what it was asked to."""
@@ -172,12 +176,18 @@ class AsyncDomain:
 
     def begin(self, steps: int) -> None:
         """Start a run; the models learn ``steps`` as ``num_steps``."""
-        self.finished, self.steps, self.completed = False, steps, 0
+        self.finished, self.steps, self.completed, self.wish = False, steps, 0, None
         self.pending = len(self.tasks)
         for task in self.tasks:
             task.commands.pending.clear()
-            task.commands.pending.append(enum_to_np(steps))
+            task.commands.pending.append(enum_to_np(steps, np.int64))
             task.start(task.handlers[MGMT_COMMAND.RUN[0]])
+
+    def pause(self) -> None:
+        """Tell the models that are at work; those that look for it return."""
+        for task in self.tasks:
+            if not task.idle:
+                task.commands.pending.append(MGMT_COMMAND.PAUSE)
 
     def done(self, task: Task) -> None:
         """A model has returned."""

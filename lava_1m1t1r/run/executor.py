@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from lava.magma.compiler.builders.channel_builder import ChannelBuilderMp
@@ -26,6 +27,11 @@ from lava_1m1t1r.run.channels import Channel, ExternalChannel
 from lava_1m1t1r.run.domains import AsyncDomain, LoihiDomain, Task
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
 from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, members
+
+
+def never() -> bool:
+    """Until the end of the run."""
+    return False
 
 
 class Executor:
@@ -49,6 +55,9 @@ class Executor:
         self.current: Task | None = None
         self.greenlet = None
         self.ending = False
+        self.running = self.at_work = False
+        self.thread: int | None = None  # the one that the run was started in
+        self.drive: Callable[[Callable[[], bool], bool], None] | None = None  # goes on with a run that does not block
         self.changed = threading.Event()  # the user's code sent or took a message
         self.channels: list[Channel] = []
         self._shared = members(executable.process_list)
@@ -98,12 +107,12 @@ class Executor:
         ends = (user, inside) if sends else (inside, user)
         channel = ExternalChannel(
             self, *ends, (initializer.name,) * 2, initializer.shape, initializer.d_type, port.external_pipe_buffer_size,
-            patience=self._patience,
+            patience=self._patience, inward=sends,
         )  # fmt: skip
         self.channels.append(channel)
         task.builder.set_csp_ports([channel.dst_port if sends else channel.src_port])
         end = "external_pipe_csp_send_port" if sends else "external_pipe_csp_recv_port"
-        setattr(port, end, channel.user_end(sends))
+        setattr(port, end, channel.user_end())
 
     def _domains(self, executable: Executable) -> None:
         kinds = {LoihiPyRuntimeService: LoihiDomain, AsyncPyRuntimeService: AsyncDomain}
@@ -133,8 +142,24 @@ class Executor:
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
-    def run(self, steps: int, alarm: Alarm, seconds: float) -> str | None:
-        """Run ``steps`` time steps.
+    def begin(self, steps: int) -> None:
+        """Put a run of ``steps`` time steps before all models; :meth:`go_on` does it.
+
+        Parameters
+        ----------
+        steps : int
+        """
+        self.running = True
+        self.thread = threading.get_ident()
+        self.ending = False
+        self.ready.clear()
+        for task in self.tasks.values():
+            task.greenlet = self._greenlets.greenlet(task.loop)
+        for domain in self.domains:
+            domain.begin(steps)
+
+    def go_on(self, alarm: Alarm, seconds: float, until: Callable[[], bool] = never, patient: bool = True) -> str | None:
+        """Go on with the run: to its end, until ``until()`` or, if not ``patient``, until all wait for the user's code.
 
         Returns
         -------
@@ -142,33 +167,58 @@ class Executor:
             "pause" or "stop" when a model asked for it before the end.
         """
         self.greenlet = self._greenlets.getcurrent()
-        self.ending = False
-        self.ready.clear()
         for task in self.tasks.values():
-            task.greenlet = self._greenlets.greenlet(task.loop, self.greenlet)
+            task.greenlet.parent = self.greenlet
+        returned, self.at_work = False, True
         try:
             with UsersRandom(), alarm.set(seconds):
-                for domain in self.domains:
-                    domain.begin(steps)
-                self._drain()
-                while not all(domain.finished for domain in self.domains):
-                    if not (self._serve() or self._wait_for_user()):
+                self._drain(until)
+                while not (self._finished() or until()):
+                    if not (self._serve() or self._wait_for_user(self._patience if patient else 0.0)):
+                        if not patient:
+                            break
                         self._deadlock()
-                    self._drain()
+                    self._drain(until)
+            returned = True
         except TimeIsOver as error:
             raise self._timeout(seconds) from error
         finally:
-            self._end_greenlets()
+            self.at_work = False
+            if not returned or self._finished():
+                self.end()
         return next((domain.wish for domain in self.domains if domain.wish), None)
+
+    def ask_to_pause(self) -> None:
+        """Let the run end with the step that it is in, as Lava's Runtime.pause does."""
+        self.ending = True
+        for domain in self.domains:
+            domain.pause()
+
+    def further(self, until: Callable[[], bool], patient: bool = True) -> None:
+        """Called where the user's code waits: a run that was started without blocking goes on meanwhile."""
+        if self.drive is not None and self.current is None and self.thread == threading.get_ident() and not until():
+            self.drive(until, patient)
+
+    @property
+    def has_user(self) -> bool:
+        """Whether the graph has an Injector or an Extractor."""
+        return any(isinstance(channel, ExternalChannel) for channel in self.channels)
+
+    def all_taken(self) -> bool:
+        """Whether the models have taken all that the user's code has sent."""
+        return not any(channel.items for channel in self.channels if isinstance(channel, ExternalChannel) and channel.inward)
+
+    def _finished(self) -> bool:
+        return all(domain.finished for domain in self.domains)
 
     @property
     def steps_done(self) -> int:
         """Time steps of the last run that came to their end."""
         return max((domain.completed for domain in self.domains), default=0)
 
-    def _drain(self) -> None:
+    def _drain(self, until: Callable[[], bool]) -> None:
         ready = self.ready
-        while ready:
+        while ready and (until is never or not until()):
             task = self.current = ready.popleft()
             task.waits_at = None
             random = task.random
@@ -215,11 +265,11 @@ class Executor:
                     served = True
         return served
 
-    def _wait_for_user(self) -> bool:
+    def _wait_for_user(self, patience: float) -> bool:
         """Give the user's other threads a while to send to an Injector or to empty an Extractor."""
         waiting = [t for t in self.tasks.values() if isinstance(t.waits_at, ExternalChannel)]
-        end = time.monotonic() + self._patience
-        while waiting and time.monotonic() < end:
+        end = time.monotonic() + patience
+        while waiting:
             self.changed.clear()
             for task in waiting:
                 channel = task.waits_at
@@ -227,7 +277,10 @@ class Executor:
                     channel.receiver = channel.sender = None
                     self.ready.append(task)
                     return True
-            self.changed.wait(0.05)
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self.changed.wait(min(left, 0.05))
         return False
 
     def _deadlock(self) -> None:
@@ -241,11 +294,17 @@ class Executor:
         where = f" {task.name} was at work{_step(task)}." if task is not None else ""
         return RunTimeout(f"the run took longer than {seconds:g} s.{where}", (task.name,) if task is not None else ())
 
-    def _end_greenlets(self) -> None:
+    def end(self) -> None:
+        """End the run where it stands."""
+        if not self.running:
+            return
+        self.running = False
         self.ready.clear()
         self.current = None
         for task in self.tasks.values():
             with suppress(Exception):  # a model's own clean-up must not hide why the run ended
+                # Python's garbage collector may come here while another graph's model runs: return to that one
+                task.greenlet.parent = self._greenlets.getcurrent()
                 task.greenlet.throw(self._greenlets.GreenletExit)
             task.greenlet = None
             task.idle, task.waits_at = True, None

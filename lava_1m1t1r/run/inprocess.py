@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import copy
+import sys
+import threading
 from collections.abc import Sequence
 
+from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
-from lava_1m1t1r.run.alarm import Alarm
+from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
-from lava_1m1t1r.run.executor import Executor, Task
-from lava_1m1t1r.run.failures import Stopped, title
+from lava_1m1t1r.run.executor import Executor, Task, never
+from lava_1m1t1r.run.failures import RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
 from lava_1m1t1r.run.standin import StandIn
+
+LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
 
 
 class InProcess:
@@ -25,7 +30,7 @@ class InProcess:
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
     copy of its parameters and of the state of ``np.random``, as a forked process would. An exception in a model is
-    raised at once, with the Process named. Lava's own ``proc.run``, ``var.get`` (whole arrays at once), ``var.set``,
+    raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once), ``var.set``,
     ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
 
     Parameters
@@ -83,16 +88,31 @@ class InProcess:
         """Time steps since the initial state."""
 
     def __enter__(self) -> InProcess:
-        executable = self._proc.compile(self._run_cfg, self._compile_config)
-        executor = Executor(executable, self._patience)
-        executor.build()
-        self._executor = executor
         self._alarm = Alarm()
+        try:
+            executable = self._build(max(self._timeout, LONGEST_BUILD))
+        except BaseException:
+            self._alarm.close()
+            raise
         self._open = True
         runtime = StandIn(self)
         self._proc.runtime = runtime
         executable.assign_runtime_to_all_processes(runtime)
         return self
+
+    def _build(self, seconds: float) -> Executable:
+        try:
+            with self._alarm.set(seconds):
+                executable = self._proc.compile(self._run_cfg, self._compile_config)
+                executor = Executor(executable, self._patience)
+                executor.build()
+        except TimeIsOver as error:
+            raise RunTimeout(
+                f"the graph of {title(self._proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
+                "every Python file beside those of the Processes: is there one that does not end?"
+            ) from error
+        self._executor = executor
+        return executable
 
     def __exit__(self, *exc_info) -> None:
         self.stop()
@@ -127,21 +147,84 @@ class InProcess:
             check_timeout(timeout)
         self._check_open()
         recorder = record if isinstance(record, Recorder) else Recorder(*record, every=every)
+        self.wait()
         executor = self._executor
         recording = None
         if recorder.targets:
             recording = Recording(recorder, executor, self._find, int(steps), self.steps_run)
-        ended = "stop"  # unless the run returns
-        before = self.steps_run
+        self._begin(int(steps))
         try:
-            ended = executor.run(int(steps), self._alarm, timeout or self._timeout)
+            self._go_on(seconds=timeout)
         finally:
-            self.steps_run = before + executor.steps_done
             if recording is not None:
                 recording.finish(executor.steps_done)
-            if ended == "stop":
-                self.stop()
         return recorder.as_dict()
+
+    def start(self, steps: int | None = None) -> None:
+        """Start a run that does not block.
+
+        It goes on in this thread, while the user's code sends to an Injector, receives from an Extractor, or waits.
+
+        Parameters
+        ----------
+        steps : int, optional
+            Time steps; without, the run goes on until :meth:`pause` or :meth:`stop`, and the graph must hold an Injector
+            or an Extractor.
+        """
+        if steps is not None:
+            check_steps(steps)
+        self._check_open()
+        self.wait()
+        require(
+            steps is not None or self._executor.has_user,
+            "condition",
+            "be RunSteps for a graph without Injector and Extractor: a run in process goes on only while your code waits for it",
+            "RunContinuous",
+            "Run a number of steps, or use lava_1m1t1r.run.guarded for a run that takes as long as the clock says.",
+        )
+        self._begin(sys.maxsize if steps is None else int(steps))
+        self._endless = steps is None
+        self._executor.drive = self._go_on
+
+    def wait(self) -> None:
+        """Let a run that was started without blocking come to its end."""
+        if self.running:
+            require(not self._endless, "run", "have an end to be waited for", "RunContinuous", "Call pause() first.")
+            self._go_on()
+
+    def pause(self) -> None:
+        """End a run that was started without blocking, with the step that it is in.
+
+        What has been sent to an Injector is taken first.
+        """
+        if self.running:
+            self._go_on(self._executor.all_taken, patient=False)
+        if self.running:
+            self._executor.ask_to_pause()
+            self._go_on()
+
+    @property
+    def running(self) -> bool:
+        """Whether a run that was started has not come to its end yet."""
+        return self._executor is not None and self._executor.running
+
+    def _begin(self, steps: int) -> None:
+        self._before = self.steps_run
+        self._endless = False
+        self._executor.drive = None
+        self._executor.begin(steps)
+
+    def _go_on(self, until=never, patient: bool = True, seconds: float | None = None) -> None:
+        executor = self._executor
+        here = executor.thread == threading.get_ident() and executor.current is None
+        require(here, "run", "be waited for in the thread that started it, outside of ProcessModels", "another one")
+        ended = "stop"  # unless the run returns
+        try:
+            ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
+        finally:
+            self.steps_run = self._before + executor.steps_done
+            if ended == "stop" or not self._open:
+                self._close()
 
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
@@ -159,19 +242,30 @@ class InProcess:
         """
         task, name = self._find(var)
         self._check_open()
+        self.wait()
         values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
 
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
         self._check_open()
+        self._executor.end()
         self._executor.build()
         self.steps_run = 0
 
     def stop(self) -> None:
         """End the session; Vars can still be read."""
-        if self._open:
-            self._open = False
-            self._alarm.close()
+        if not self._open:
+            return
+        self._open = False
+        if self._executor.at_work:  # in another thread, or further up in this one; that closes after this step
+            self._executor.ask_to_pause()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self._open = False
+        self._executor.end()
+        self._alarm.close()
 
     def _check_open(self) -> None:
         if self._executor is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
@@ -16,8 +16,6 @@ class StandIn:
     session : InProcess
     """
 
-    _is_running = False  # whenever the user's code has the thread, no run is on
-
     def __init__(self, session):
         self._session = session
         self._owners = {
@@ -28,25 +26,35 @@ class StandIn:
     def _is_started(self) -> bool:
         return self._session._open
 
+    @property
+    def _is_running(self) -> bool:
+        return self._session.running
+
     def start(self, condition) -> None:
-        """Run to the end, whether ``condition`` is blocking or not."""
-        ends = isinstance(condition, RunSteps)
-        require(ends, "condition", "be RunSteps: a run in process has an end", type(condition).__name__)
-        self._session.run(condition.num_steps)
+        known = isinstance(condition, (RunSteps, RunContinuous))
+        require(known, "condition", "be RunSteps or RunContinuous", type(condition).__name__)
+        steps = condition.num_steps if isinstance(condition, RunSteps) else None
+        if condition.blocking:
+            self._session.run(steps)
+        else:
+            self._session.start(steps)
 
     def wait(self) -> None:
-        """Runs have ended when they return."""
+        self._session.wait()
 
-    pause = wait
+    def pause(self) -> None:
+        self._session.pause()
 
     def stop(self) -> None:
         self._session.stop()
 
     def get_var(self, var_id: int, idx=None):
         task, name = self._owners[var_id]
+        self._session.wait()
         return values.as_lava_reads(task.model, name, idx)
 
     def set_var(self, var_id: int, value, idx=None) -> None:
         self._session._check_open()
+        self._session.wait()
         task, name = self._owners[var_id]
         values.as_lava_writes(task.model, name, value, idx)

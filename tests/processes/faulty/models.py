@@ -33,6 +33,8 @@ class PyFaultyModel(PyLoihiProcessModel):
         self.fault, self.at = proc_params["fault"], proc_params["at"]
         if self.fault == "build":
             raise ValueError("cannot be built")
+        while self.fault == "endless build":
+            pass
 
     def run_spk(self):
         data = self.a_in.recv()

@@ -12,7 +12,8 @@ class Faulty(AbstractProcess):
     ----------
     shape : tuple of int
     fault : str
-        "none", "raise", "unpicklable", "shape", "exit", "kill", "silent", "sleep", "spin" or "build".
+        "none", "raise", "unpicklable", "shape", "exit", "kill", "silent", "sleep", "spin", "build" or
+        "endless build".
     at : int
         Time step of the fault, from 1.
     """

@@ -1,0 +1,210 @@
+"""Runs in process that do not block: they go on while the user's code waits, end, and are never waited for in vain."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+pytest.importorskip("greenlet", reason="needs greenlet")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from faulty.process import Faulty  # noqa: E402
+from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.io.extractor import Extractor  # noqa: E402
+from lava.proc.io.injector import Injector  # noqa: E402
+from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
+from lava.proc.io.source import RingBuffer as Source  # noqa: E402
+from lava.proc.io.utils import ChannelConfig, ReceiveEmpty, SendFull  # noqa: E402
+from lava.proc.lif.process import LIF  # noqa: E402
+from noisy.process import Noisy, Ticking  # noqa: E402
+
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.run import Deadlock, InProcess, ProcessFailed, RunTimeout, Stopped, alarm, inprocess, run  # noqa: E402
+
+pytestmark = pytest.mark.timeout(60)
+CFG = Loihi2SimCfg()
+ZEROS = ChannelConfig(receive_empty=ReceiveEmpty.NON_BLOCKING_ZEROS)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left():
+    before = set(threading.enumerate())
+    yield
+    assert {t.name for t in threading.enumerate() if t not in before} == set()
+
+
+def relay(**config):
+    injector, extractor = Injector(shape=(2,), buffer_size=3, **config), Extractor(shape=(2,), buffer_size=3, **config)
+    injector.out_port.connect(extractor.in_port)
+    return injector, extractor
+
+
+def fed_sink(size=30):
+    injector, sink = Injector(shape=(1,), buffer_size=3), Sink(shape=(1,), buffer=size)
+    injector.out_port.connect(sink.a_in)
+    return injector, sink
+
+
+def test_steps_without_blocking_go_on_while_the_user_sends_and_receives():
+    injector, extractor = relay()
+    with InProcess(injector, CFG) as session:
+        injector.run(RunSteps(20, blocking=False))
+        received = []
+        for k in range(20):  # more than the buffers hold
+            injector.send(np.full(2, k))
+            if k >= 2:
+                received.append(extractor.receive()[0])
+        assert session.running and injector.runtime._is_running
+        injector.wait()
+        assert not session.running and session.steps_run == 20
+        received += [extractor.receive()[0] for _ in range(2)]
+    assert received == list(range(20))
+
+
+def test_continuous_runs_take_what_was_sent_and_can_be_resumed():
+    injector, sink = fed_sink()
+    with InProcess(injector, CFG) as session:
+        injector.run(RunContinuous())
+        for k in range(10):
+            injector.send(np.full(1, k + 1))
+        with pytest.raises(InputError, match="run must have an end.*Call pause"):
+            sink.data.get()
+        injector.pause()
+        injector.wait()
+        np.testing.assert_array_equal(sink.data.get()[0, :12], [*range(1, 11), 0, 0])
+        injector.run(RunContinuous())
+        injector.send(np.full(1, 99))
+        injector.pause()
+        assert sink.data.get()[0, 10] == 99 and session.steps_run == 11
+        injector.run(RunContinuous())
+        injector.stop()
+        assert not session.running
+
+
+def test_polls_of_a_run_without_blocking_go_on_step_by_step():
+    injector, extractor = relay(channel_config=ZEROS)
+    with InProcess(injector, CFG):
+        injector.run(RunContinuous())
+        received = []
+        for k in range(6):
+            if k % 2:
+                injector.send(np.full(2, k))
+            received.append(extractor.receive()[0])
+        injector.pause()
+    assert received == [0, 1, 0, 3, 0, 5]
+
+
+def test_a_full_extractor_that_drops_does_not_hold_the_run_up():
+    source, extractor = (
+        Source(data=np.arange(12.0).reshape(1, 12)),
+        Extractor(shape=(1,), buffer_size=3, channel_config=ChannelConfig(send_full=SendFull.NON_BLOCKING_DROP)),
+    )
+    source.s_out.connect(extractor.in_port)
+    with InProcess(source, CFG) as session, pytest.warns(UserWarning, match="Dropping"):
+        session.run(12)
+        np.testing.assert_array_equal([extractor.receive()[0] for _ in range(3)], [0, 1, 2])
+
+
+def test_results_are_those_of_a_run_that_blocks():
+    def build():
+        np.random.seed(4)
+        noise, sink = Noisy(scale=np.ones(3)), Sink(shape=(3,), buffer=20)
+        noise.s_out.connect(sink.a_in)
+        return noise, sink
+
+    noise, sink = build()
+    run(noise, 20, CFG)
+    expected = sink.data.get()
+    noise, sink = build()
+    with InProcess(noise, CFG) as session:
+        session.start(12)
+        np.random.normal(size=5)  # the user's own numbers
+        session.wait()
+        session.start(8)
+        np.testing.assert_array_equal(sink.data.get(), expected)  # reading waits for the end
+
+
+def test_a_run_that_nobody_feeds_is_reported_where_the_user_waits():
+    injector, extractor = relay()
+    with (
+        InProcess(injector, CFG, patience=0.2) as session,
+        pytest.raises(Deadlock, match=r"Injector '\w+' waits to receive at .*in_port from the user's code"),
+    ):
+        session.start()
+        extractor.receive()
+    assert not session.running
+
+
+def test_an_exception_surfaces_where_the_user_waits():
+    source, faulty = Source(data=np.ones((3, 9))), Faulty(fault="raise", at=3, name="relay")
+    extractor = Extractor(shape=(3,))
+    source.s_out.connect(faulty.a_in)
+    faulty.s_out.connect(extractor.in_port)
+    with InProcess(source, CFG) as session, pytest.raises(ProcessFailed, match="Faulty 'relay' failed in step 3"):
+        session.start()
+        for _ in range(3):
+            extractor.receive()
+    with pytest.raises(Stopped):
+        session.start(1)
+
+
+def test_continuous_runs_that_only_the_clock_would_end_are_refused():
+    for process in (LIF(shape=(3,)), Ticking()):
+        with InProcess(process, CFG) as session:
+            with pytest.raises(InputError, match="condition must be RunSteps.*Injector.*guarded"):
+                process.run(RunContinuous())
+            session.run(2)
+
+
+def test_another_thread_may_stop_a_run():
+    injector, extractor = relay()
+    with InProcess(injector, CFG, patience=20) as session:
+        worker = threading.Thread(target=lambda: session.run(10**9))
+        worker.start()
+        for _ in range(5):
+            injector.send(np.ones(2))
+            extractor.receive()
+        with pytest.raises(InputError, match="run must be waited for in the thread that started it"):
+            session.wait()
+        injector.stop()
+        injector.send(np.ones(2))
+        worker.join(20)
+        assert not worker.is_alive() and session.steps_run == 6
+    with pytest.raises(Stopped):
+        session.run(1)
+
+
+def test_a_held_up_alarm_thread_holds_nobody_else_up(monkeypatch):
+    """Python may collect garbage in that thread, and Lava's Processes stop their Runtime when they are collected."""
+    held, go = threading.Event(), threading.Event()
+
+    def clock():
+        if threading.current_thread().name == "run-alarm":
+            held.set()
+            go.wait()
+        return time.perf_counter()
+
+    monkeypatch.setattr(alarm, "LONGEST_JOIN", 0.05)
+    monkeypatch.setattr(alarm, "time", type("clock", (), {"monotonic": staticmethod(clock)}))
+    try:
+        lif = LIF(shape=(2,), bias_mant=1.0)
+        with InProcess(lif, CFG) as session:
+            assert held.wait(20)
+            thread = session._alarm._thread
+            session.run(3)
+            session.run(3)
+        assert session.get(lif.v).shape == (2,)
+    finally:
+        go.set()
+    thread.join(20)
+
+
+def test_a_model_that_is_never_built_ends_with_the_time_allowed(monkeypatch):
+    monkeypatch.setattr(inprocess, "LONGEST_BUILD", 0.5)
+    with pytest.raises(RunTimeout, match="Faulty 'slow' was not compiled and built within 0.5 s"):
+        run(Faulty(fault="endless build", name="slow"), 1, CFG, timeout=0.5)
