@@ -20,6 +20,7 @@ from lava.proc.io.injector import Injector  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.io.utils import ChannelConfig, ReceiveEmpty, SendFull  # noqa: E402
+from lava.proc.lif.models import PyLifModelFloat  # noqa: E402
 from lava.proc.lif.process import LIF  # noqa: E402
 from noisy.process import Noisy, Ticking  # noqa: E402
 
@@ -177,6 +178,27 @@ def test_another_thread_may_stop_a_run():
         assert not worker.is_alive() and session.steps_run == 6
     with pytest.raises(Stopped):
         session.run(1)
+
+
+def test_a_run_may_be_stopped_while_a_model_of_another_graph_runs(monkeypatch):
+    """As Python's garbage collector does with a graph that nobody holds any more."""
+    injector, extractor = relay()
+    waiting = InProcess(injector, CFG)
+    with waiting:
+        injector.run(RunContinuous())
+        injector.send(np.ones(2))
+        extractor.receive()
+        step = PyLifModelFloat.run_spk
+
+        def stop_the_other(model):
+            waiting.stop()
+            step(model)
+
+        monkeypatch.setattr(PyLifModelFloat, "run_spk", stop_the_other)
+        lif = LIF(shape=(1,), bias_mant=1.0, vth=3.0)
+        potentials = run(lif, 6, CFG, record=[lif.v])[lif.v]
+        np.testing.assert_array_equal(potentials[:, 0], [1, 2, 3, 0, 1, 2])
+        assert not waiting.running
 
 
 def test_a_held_up_alarm_thread_holds_nobody_else_up(monkeypatch):
