@@ -21,6 +21,9 @@ from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.recipes import data
 
 
+pytestmark = pytest.mark.timeout(600)  # the first call of a function compiles
+
+
 class Nonsense:
     """Neither a number, a text nor a sequence."""
 

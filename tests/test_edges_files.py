@@ -181,6 +181,7 @@ def test_an_open_file_is_walked_once(net):
         assert hdf5_file.dataset(file, "layer/0") is None
 
 
+@pytest.mark.timeout(600)  # compiles
 @pytest.mark.parametrize("kind", fuzz_readers.KINDS)
 def test_originals_are_read(kind, tmp_path):
     for number, content in enumerate(fuzz_readers.originals(kind, tmp_path)):
@@ -190,7 +191,7 @@ def test_originals_are_read(kind, tmp_path):
         assert verdict == ("refused" if kind == "recordings" else "accepted"), text  # its recordings are not there
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # three processes that compile
 def test_a_sample_of_the_fuzzer(tmp_path):
     counts = {kind: fuzz_readers.fuzz(kind, 60, tmp_path) for kind in ("net", "shd", "wav")}
     assert all(set(c) <= {"accepted", "refused"} and sum(c.values()) == 60 and c["refused"] > 5 for c in counts.values()), counts
