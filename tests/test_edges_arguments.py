@@ -20,7 +20,6 @@ from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.recipes import data
 
-
 pytestmark = pytest.mark.timeout(600)  # the first call of a function compiles
 
 
