@@ -46,7 +46,7 @@ def rows() -> dict[str, Row]:
         "1M1T1R": Row(network.m1t1r, 0.02, True),
         "CUBA (lava-dl)": Row(network.cuba, 0.02, True),
         "adaptive LIF (lava-dl)": Row(peers.alif, 0.02, False),
-        "LSNN (Norse)": Row(peers.lsnn, 0.01, False),
+        "LSNN (Norse)": Row(peers.lsnn, 0.003, False),
         "GRU": Row(peers.gru, 0.01, False),
         "GRU-96": Row(lambda task: peers.gru(task, 96), 0.01, False),
     }
