@@ -96,8 +96,10 @@ def deploy_spice(
         synapses = sum(array.positive.size for array in network.arrays)
         if synapses <= LARGEST and len(some):
             facts |= compare(samples[: len(some)], run_network(network, some, timeout=timeout))
-        else:
+        elif len(some):
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
+        else:
+            notes.append("ngspice was not run: no pattern was asked for.")
     report = Report("spice", shape_of(net), Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
     files |= {"report.html": report.page, "report.json": json.dumps(report.as_dict(), indent=1) + "\n"}
     write_folder(out_dir, files)
