@@ -9,7 +9,8 @@ from __future__ import annotations
 import numba
 
 from .compiled import compiled, load, read, store
-from .kernels import fixed_noisy_step, fixed_step, input_count
+from .fast.synapses import add_rows
+from .kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
 
 PAST = 63
 """Steps of spikes that a recurrent layer may look back: the largest delay and one."""
@@ -71,119 +72,113 @@ def fill_events(x, by_channel, start, channel, value, cursor, first, last):
 
 
 @compiled
-def _add_row(total, w, row):
-    n = total.size
-    for i in range(n):
-        store(total, i, load(total, i) + read(w, row * n + i))
-
-
-@compiled
-def _add_rows(total, w, row, times):
-    n = total.size
-    for i in range(n):
-        store(total, i, load(total, i) + times * read(w, row * n + i))
-
-
-@compiled
 def project(start, channel, value, w, bias, counts, first, last):
-    """counts (B, T, N) int32 = bias + sum over events of value * row of w (C * N,) int32."""
+    """counts (B, T, N) int32 = bias + sum over events of value * row of w (C, N) int32. value None: all are 1."""
     steps, n = counts.shape[1], counts.shape[2]
     for b in range(first, last):
         for t in range(steps):
             row = counts[b, t]
             for i in range(n):
                 store(row, i, read(bias, i))
-            for e in range(start[b * steps + t], start[b * steps + t + 1]):
-                if value[e] == 1:
-                    _add_row(row, w, channel[e])
-                else:
-                    _add_rows(row, w, channel[e], value[e])
+            add_rows(w, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
 
 
 @compiled
 def recurrent_forward(
-    w_rec, delay_rec, p, substeps, v_max, noisy, generator, past, shift, history, counts, spikes, out, first, last, v_in, spike
-):
+    w_rec, delay_rec, p, alike, substeps, v_max, noisy, generator, window, shift, history, counts, out, first, last,
+    state, v_in, spike, listed,
+):  # fmt: skip
     """Samples first .. last - 1 of a layer through time, in integers.
 
-    w_rec (N * N,) int32, row j the weights of spikes of neuron j, or (0,); delay_rec (N,) int64; generator (B, N) int64; past
-    (B, PAST, N) uint8 spikes before the start, or (0, 0, 0); history (B, T + 1, 3, N) int32, row 0 given: states before each step;
-    counts (B, T, N) int32 input, to which the recurrence adds; spikes (B, T, N) uint8 out; out (B, T, N) real: the same, shift
-    steps later; v_in, spike (N,) int32 scratch.
+    w_rec (N, N) int32, row j the weights of spikes of neuron j, or (0, N); delay_rec (N,) int64; alike: whether all neurons are one
+    device; generator (B, N) int64; window (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given; history
+    (B, T + 1, 3, N) int32, row 0 given: states before each step; counts (B, T, N) int32 input, to which the recurrence adds; out
+    (B, T, N) real: the spikes, shift steps later. Scratch: state (3, M), v_in and spike (M,) int32, M = N or filled up where alike;
+    listed (N,) int32.
     """
-    n = counts.shape[2]
+    n, steps = counts.shape[2], counts.shape[1]
     for b in range(first, last):
-        for t in range(counts.shape[1]):
+        fired = window[b]
+        for k in range(3):
+            for i in range(v_in.size):
+                state[k, i] = history[b, 0, k, i] if i < n else 0
+        for t in range(steps):
             row = counts[b, t]
-            if w_rec.size:
-                for j in range(n):
-                    back = t - 1 - delay_rec[j]
-                    if back >= 0:
-                        fired = spikes[b, back, j]
-                    elif past.size:
-                        fired = past[b, PAST + back, j]
-                    else:
-                        fired = 0
-                    if fired:
-                        _add_row(row, w_rec, j)
-            before, after = history[b, t], history[b, t + 1]
-            for k in range(3):
-                for i in range(n):
-                    after[k, i] = before[k, i]
+            if w_rec.shape[0]:
+                found = 0
+                for j in range(n):  # listed without a branch a neuron
+                    listed[found] = j
+                    found += fired[PAST + t - 1 - delay_rec[j], j]
+                add_rows(w_rec, listed, None, 0, found, row)
             for i in range(n):
                 store(v_in, i, input_count(load(row, i), v_max))
             if noisy:
-                fixed_noisy_step(after[0], after[1], after[2], generator[b], v_in, p, substeps, spike)
+                fixed_noisy_step(state[0], state[1], state[2], generator[b], v_in, p, substeps, spike)
+            elif alike:
+                fixed_step_alike(state[0], state[1], state[2], v_in, p, substeps, spike)
             else:
-                fixed_step(after[0], after[1], after[2], v_in, p, substeps, spike)
-            for i in range(n):
-                spikes[b, t, i] = spike[i]
-            if t + shift < counts.shape[1]:
-                later = out[b, t + shift]
+                fixed_step(state[0], state[1], state[2], v_in, p, substeps, spike)
+            for k in range(3):
+                now, kept = state[k], history[b, t + 1, k]
                 for i in range(n):
-                    later[i] = spike[i]
-        for t in range(min(shift, counts.shape[1])):
+                    store(kept, i, load(now, i))
+            seen = fired[PAST + t]
             for i in range(n):
-                out[b, t, i] = past[b, PAST - shift + t, i] if past.size else 0
-
-
-@compiled
-def input_gradient(start, channel, value, grad, out, first, last):
-    """Columns first .. last - 1 of out (C, N) += sum over events of value * grad (B, T, N)."""
-    steps = grad.shape[1]
-    for b in range(grad.shape[0]):
+                store(seen, i, load(spike, i))
         for t in range(steps):
-            g = grad[b, t]
-            for e in range(start[b * steps + t], start[b * steps + t + 1]):
-                row = out[channel[e]]
-                times = value[e]
-                if times == 1:
-                    for i in range(first, last):
-                        store(row, i, load(row, i) + read(g, i))
-                else:
-                    for i in range(first, last):
-                        row[i] += times * g[i]
+            for i in range(n):
+                out[b, t, i] = fired[PAST + t - shift, i]
 
 
 @compiled
-def recurrent_gradient(spikes, past, delay_rec, grad, out, first, last):
-    """Columns first .. last - 1 of out (N, N): row j += grad (B, T, N) at the steps that spikes of neuron j reach."""
-    n = grad.shape[2]
-    for b in range(grad.shape[0]):
-        for t in range(grad.shape[1]):
-            g = grad[b, t]
+def count_spikes(window, delay_rec, counts, first, last):
+    """Recurrent spikes of each neuron that arrive in samples first .. last - 1: counts (N,) += them.
+
+    window (B, PAST + T, N) uint8: spikes, the last PAST steps before the start first.
+    """
+    steps, n = window.shape[1] - PAST, window.shape[2]
+    for b in range(first, last):
+        for t in range(steps):
             for j in range(n):
-                back = t - 1 - delay_rec[j]
-                if back >= 0:
-                    fired = spikes[b, back, j]
-                elif past.size:
-                    fired = past[b, PAST + back, j]
-                else:
-                    fired = 0
-                if fired:
-                    row = out[j]
-                    for i in range(first, last):
-                        store(row, i, load(row, i) + read(g, i))
+                counts[j] += window[b, PAST + t - 1 - delay_rec[j], j]
+
+
+@compiled
+def sort_spikes(window, delay_rec, cursor, rows, listed, first, last):
+    """Write the (sample, step) at which the spikes of :func:`count_spikes` arrive to rows, those of neuron j from cursor[j] on."""
+    steps, n = window.shape[1] - PAST, window.shape[2]
+    for b in range(first, last):
+        for t in range(steps):
+            found = 0
+            for j in range(n):
+                listed[found] = j
+                found += window[b, PAST + t - 1 - delay_rec[j], j]
+            for e in range(found):
+                j = listed[e]
+                rows[cursor[j]] = b * steps + t
+                cursor[j] += 1
+
+
+@compiled
+def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
+    """The same for events: rows and times (their values, real) of channel c from cursor[c] on."""
+    for r in range(first * steps, last * steps):
+        for e in range(start[r], start[r + 1]):
+            c = channel[e]
+            rows[cursor[c]] = r
+            times[cursor[c]] = 1 if value is None else value[e]
+            cursor[c] += 1
+
+
+@compiled
+def gather_rows(offset, rows, times, grad, out, first, last):
+    """out (C, N) row c += sum of times * rows of grad (B * T, N), for channels first .. last - 1.
+
+    offset (K, C + 1) int64: those of channel c and samples of part k are rows[offset[k, c]:offset[k, c + 1]].
+    """
+    for k in range(offset.shape[0]):  # a part's rows of grad stay in the second cache
+        for c in range(first, last):
+            add_rows(grad, rows, times, offset[k, c], offset[k, c + 1], out[c])
 
 
 @numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})

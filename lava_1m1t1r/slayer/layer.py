@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from .. import training_kernels as kernels
 from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..errors import require
-from ..program import FixedProgram, StepParams
+from ..program import PER_NEURON, FixedProgram, StepParams
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .quantise import WEIGHT_UNIT
 from .surrogate import Surrogate, gradient_program, is_linear
@@ -23,7 +24,7 @@ class Events(NamedTuple):
 
     start: np.ndarray  # (B * T + 1,) int64
     channel: np.ndarray  # int32
-    value: np.ndarray  # int32
+    value: np.ndarray | None  # int32; None: all are 1
 
 
 class LayerRun(NamedTuple):
@@ -62,12 +63,12 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
     if sum(wrong):
         bad = x[(x != np.rint(x)) | ~(np.abs(x) < 32768)]
         require(False, name, "hold whole numbers (spikes or counts of them)", float(bad[0]), "Use spikes; dropout without rescaling.")
-    return Events(start, channel, value)
+    return Events(start, channel, None if value.size and (value == 1).all() else value)
 
 
 def weight_counts(w: torch.Tensor) -> np.ndarray:
-    """Quantised weights (out, in) as contiguous int32 counts (in * out,)."""
-    return np.ascontiguousarray(torch.round(w.detach() * WEIGHT_UNIT).to(torch.int32).t().numpy()).reshape(-1)
+    """Quantised weights (out, in) as contiguous int32 counts (in, out)."""
+    return np.ascontiguousarray(np.rint(w.detach().numpy() * WEIGHT_UNIT).astype(np.int32).T)
 
 
 class _Project(torch.autograd.Function):
@@ -76,7 +77,8 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         events = events_of(x.detach().transpose(1, 2).numpy())
-        counts = project(events, w, None, x.shape[0], x.shape[2])
+        counts = np.empty((x.shape[0], x.shape[2], w.shape[0]), np.int32)
+        share(projector(events, w, None, counts), ranges(len(counts), 4))
         ctx.events, ctx.real = events, _real(w, x)
         ctx.save_for_backward(w)
         ctx.channels = x.shape[1]
@@ -88,8 +90,8 @@ class _Project(torch.autograd.Function):
         grad = grad.to(ctx.real).contiguous()
         need_x, need_w = ctx.needs_input_grad
         return (
-            _over_input(grad, w) if need_x else None,
-            weight_gradient(ctx.events, grad, ctx.channels).to(w.dtype) if need_w else None,
+            _over_input(grad.numpy(), w) if need_x else None,
+            weight_gradient(ctx.events, grad.numpy(), ctx.channels).to(w.dtype) if need_w else None,
         )
 
 
@@ -100,31 +102,56 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     return _Project.apply(x, w).transpose(1, 2)
 
 
-def project(events: Events, w: torch.Tensor, bias: torch.Tensor | None, batch: int, steps: int) -> np.ndarray:
-    """Synaptic input (B, T, N) int32 in counts."""
-    size = w.shape[0]
-    start = np.zeros(size, np.int32) if bias is None else np.rint(bias.detach().numpy() * WEIGHT_UNIT).astype(np.int32)
-    counts = np.empty((batch, steps, size), np.int32)
+def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
+    """What fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
+    start = np.zeros(w.shape[0], np.int32) if bias is None else np.rint(bias.detach().numpy() * WEIGHT_UNIT).astype(np.int32)
     table = weight_counts(w)
-    share(lambda a, b: kernels.project(*events, table, start, counts, a, b), ranges(batch, 4))
-    return counts
+    return lambda first, last: kernels.project(*events, table, start, counts, first, last)
 
 
-def weight_gradient(events: Events, grad: torch.Tensor, channels: int) -> torch.Tensor:
+_SAMPLES = 4
+"""Samples whose gradients are added to the weights' together: what they share stays in the second cache."""
+
+
+def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Tensor:
     """dL/dw (N, C) from dL/dinput (B, T, N)."""
-    g = grad.numpy()
-    out = np.zeros((channels, g.shape[2]), g.dtype)
-    share(lambda a, b: kernels.input_gradient(*events, g, out, a, b), _columns(g.shape[2]))
+    batch, steps, _ = grad.shape
+    parts = ranges(batch, _SAMPLES)
+    counts = [np.bincount(events.channel[events.start[a * steps] : events.start[b * steps]], minlength=channels) for a, b in parts]
+    times = np.empty(len(events.channel), grad.dtype)
+    return _gathered(counts, grad, times, lambda cursor, rows, a, b: kernels.sort_events(*events, cursor, rows, times, steps, a, b))
+
+
+def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarray) -> torch.Tensor:
+    """dL/dw (N, N) of the recurrent weights from dL/dinput (B, T, N) and the spikes (B, PAST + T, N)."""
+    size = grad.shape[2]
+    counts = np.zeros((len(ranges(grad.shape[0], _SAMPLES)), size), np.int64)
+    share(lambda a, b: kernels.count_spikes(window, delay_rec, counts[a // _SAMPLES], a, b), ranges(grad.shape[0], _SAMPLES))
+
+    def sort(cursor, rows, a, b):
+        kernels.sort_spikes(window, delay_rec, cursor, rows, np.empty(size + 1, np.int64), a, b)
+
+    return _gathered(counts, grad, np.ones(int(counts.sum()), grad.dtype), sort)
+
+
+def _gathered(counts: Any, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
+    """dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and what lists where they arrive."""
+    parts, counts = ranges(grad.shape[0], _SAMPLES), np.asarray(counts)
+    offset = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts.reshape(-1), out=offset[1:])
+    channels = counts.shape[1]
+    first_of = np.arange(len(parts))[:, None] * channels
+    offset = offset[first_of + np.arange(channels + 1)]  # (parts, channels + 1)
+    rows = np.empty(len(times), np.int32)
+    share(lambda a, b: sort(offset[a // _SAMPLES, :-1].copy(), rows, a, b), parts)
+    flat, out = grad.reshape(-1, grad.shape[2]), np.zeros((channels, grad.shape[2]), grad.dtype)
+    share(lambda a, b: kernels.gather_rows(offset, rows, times, flat, out, a, b), ranges(channels, 64))
     return torch.from_numpy(out).t()
 
 
-def _columns(size: int) -> list[tuple[int, int]]:
-    return ranges(size, max(16, -(-size // (2 * 16)) * 16))
-
-
-def _over_input(grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     """dL/dx (B, C, T) from dL/dinput (B, T, N)."""
-    rows, columns = grad.numpy().reshape(-1, grad.shape[2]), w.shape[1]
+    rows, columns = grad.reshape(-1, grad.shape[2]), w.shape[1]
     table = np.ascontiguousarray(w.detach().numpy(), rows.dtype).reshape(-1)
     out = np.empty((rows.shape[0], columns), rows.dtype)
     share(lambda a, b: kernels.over_input(rows, table, out, np.empty((3, columns), out.dtype), a, b), ranges(len(rows), 256))
@@ -133,6 +160,14 @@ def _over_input(grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 def _real(*tensors: torch.Tensor | None) -> torch.dtype:
     return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
+
+
+_VECTOR = 8  # neurons: the compiled step goes through the rest one by one
+
+
+def alike_devices(program: FixedProgram) -> bool:
+    """Whether all neurons of a program have the same constants."""
+    return all((getattr(program, name) == getattr(program, name)[0]).all() for name in PER_NEURON)
 
 
 class _Layer(torch.autograd.Function):
@@ -147,25 +182,31 @@ class _Layer(torch.autograd.Function):
             counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_UNIT).to(torch.int32).transpose(1, 2).numpy())
         else:
             ctx.events = events_of(x.detach().transpose(1, 2).numpy())
-            counts = project(ctx.events, w, bias, batch, steps)
+            counts = np.empty((batch, steps, w.shape[0]), np.int32)
+            fill = projector(ctx.events, w, bias, counts)
         size = counts.shape[2]
-        table = np.zeros(0, np.int32) if w_rec is None else weight_counts(w_rec)
+        table = np.zeros((0, size), np.int32) if w_rec is None else weight_counts(w_rec)
         history = np.empty((batch, steps + 1, 3, size), np.int32)
         history[:, 0] = run.states
-        spikes = np.empty((batch, steps, size), np.uint8)
+        window = np.empty((batch, kernels.PAST + steps, size), np.uint8)
+        window[:, : kernels.PAST] = run.past if run.past.size else 0
         out = torch.empty(batch, steps, size, dtype=ctx.real)
         late = out.numpy()
+        alike = not run.noisy and alike_devices(run.program)
+        filled = -(-size // _VECTOR) * _VECTOR if alike else size
 
         def part(first, last):
-            v_in, spike = np.empty(size, np.int32), np.empty(size, np.int32)
+            if w is not None:
+                fill(first, last)
+            state, v_in, spike = np.empty((3, filled), np.int32), np.zeros(filled, np.int32), np.empty(filled, np.int32)
             kernels.recurrent_forward(
-                table, run.delay_rec, run.program, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, run.past,
-                run.shift, history, counts, spikes, late, first, last, v_in, spike,
+                table, run.delay_rec, run.program, alike, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, window,
+                run.shift, history, counts, late, first, last, state, v_in, spike, np.empty(size + 1, np.int32),
             )  # fmt: skip
 
         share(part, ranges(batch, 2))
-        run.last[:] = [history[:, -1], spikes]
-        ctx.history, ctx.counts, ctx.spikes, ctx.channels = history, counts, spikes, x.shape[1]
+        run.last[:] = [history[:, -1], window[:, kernels.PAST :]]
+        ctx.history, ctx.counts, ctx.window, ctx.channels = history, counts, window, x.shape[1]
         ctx.save_for_backward(w, w_rec)
         return out
 
@@ -174,18 +215,15 @@ class _Layer(torch.autograd.Function):
         w, w_rec = ctx.saved_tensors
         run = ctx.run
         need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
-        over = torch.from_numpy(_backwards(ctx, grad.numpy(), w_rec))
+        over = _backwards(ctx, grad.numpy(), w_rec)
         over_w = over_rec = over_x = None
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
         if need_rec:
-            g = over.numpy()
-            out = np.zeros((g.shape[2], g.shape[2]), g.dtype)
-            share(lambda a, b: kernels.recurrent_gradient(ctx.spikes, run.past, run.delay_rec, g, out, a, b), _columns(g.shape[2]))
-            over_rec = torch.from_numpy(out).t().to(w_rec.dtype)
+            over_rec = recurrent_gradient(ctx.window, run.delay_rec, over).to(w_rec.dtype)
         if need_x:
-            over_x = over.transpose(1, 2) if w is None else _over_input(over, w)
-        over_bias = torch.from_numpy(over.numpy().sum((0, 1))) if need_bias else None
+            over_x = torch.from_numpy(over).transpose(1, 2) if w is None else _over_input(over, w)
+        over_bias = torch.from_numpy(over.sum((0, 1))) if need_bias else None
         return over_x, over_w, over_bias, over_rec, None
 
 
