@@ -1,0 +1,235 @@
+"""Training steps of the libraries on PyTorch: ours and its peers, and a plain loop of the same neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import missing
+from .training_measure import Shape, Step
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise missing("torch", "lava", "The training benchmark") from error
+    return torch
+
+
+def _device(substeps: int) -> Any:
+    """The device of Fig. 2, as slow as makes a substep the same share of its time; its gate drains as fast as ever."""
+    from ..presets import ZHAO2025_FIG2
+
+    slower = ZHAO2025_FIG2.scaled(4 / substeps)
+    return replace(slower, r_control=slower.r_control * substeps / 4)
+
+
+def _ours(shape: Shape, substeps: int) -> Step:
+    """Our recurrent block and a spiking output block."""
+    from ..slayer import block
+
+    neuron = {"params": _device(substeps), "dt": 1e-3, "substeps": substeps}
+    hidden = block.m1t1r.Recurrent(neuron, shape.inputs, shape.hidden)
+    output = block.m1t1r.Dense(neuron, shape.hidden, shape.outputs)
+    return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.bias, 0.1))
+
+
+def _slayer(shape: Shape) -> Step:
+    import lava.lib.dl.slayer as slayer
+
+    neuron = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "requires_grad": False}
+    hidden = slayer.block.cuba.Recurrent(dict(neuron), shape.inputs, shape.hidden)
+    output = slayer.block.cuba.Dense(neuron, shape.hidden, shape.outputs)
+    return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.input_synapse.weight, 0.02))
+
+
+def _snntorch(shape: Shape) -> Step:
+    import snntorch
+
+    torch = _torch()
+    first, second = torch.nn.Linear(shape.inputs, shape.hidden, bias=False), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
+    hidden = snntorch.RSynaptic(0.75, 0.97, linear_features=shape.hidden, init_hidden=False)
+    output = snntorch.Synaptic(0.75, 0.97, init_hidden=False)
+
+    def net(x):
+        spike, current, voltage = hidden.init_rsynaptic()
+        current_out, voltage_out = output.init_synaptic()
+        spikes, outputs = [], []
+        for t in range(shape.steps):
+            spike, current, voltage = hidden(first(x[:, :, t]), spike, current, voltage)
+            out, current_out, voltage_out = output(second(spike), current_out, voltage_out)
+            spikes.append(spike)
+            outputs.append(out)
+        return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
+
+    modules = (first, second, hidden, output)
+    return _step(net, [p for m in modules for p in m.parameters()], (first.weight, 0.01))
+
+
+def _norse(shape: Shape, kind: str) -> Step:
+    import norse.torch as norse
+
+    torch = _torch()
+    hidden, output = getattr(norse, kind)(shape.inputs, shape.hidden), norse.LIFCell()
+    second = torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
+
+    def net(x):
+        spikes, _ = hidden(x.permute(2, 0, 1))
+        state, outputs = None, []
+        for t in range(shape.steps):
+            out, state = output(second(spikes[t]), state)
+            outputs.append(out)
+        return torch.stack(outputs, -1), float(spikes.detach().mean())
+
+    return _step(net, [*hidden.parameters(), *second.parameters()], (hidden.input_weights, 0.02))
+
+
+def _spikingjelly(shape: Shape) -> Step:
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    torch = _torch()
+    first, second = torch.nn.Linear(shape.inputs, shape.hidden), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
+    hidden = layer.LinearRecurrentContainer(neuron.LIFNode(tau=5.0), shape.hidden, shape.hidden)
+    output = neuron.LIFNode(tau=5.0)
+
+    def net(x):
+        functional.reset_net(hidden)
+        functional.reset_net(output)
+        spikes = [hidden(first(x[:, :, t])) for t in range(shape.steps)]
+        outputs = [output(second(spike)) for spike in spikes]
+        return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
+
+    modules = (first, second, hidden)
+    return _step(net, [p for m in modules for p in m.parameters()], (first.bias, 0.3))
+
+
+def _plain(shape: Shape, substeps: int) -> Step:
+    """The same neuron (two states of the filament, one of the gate, same integration) as a plain floating-point PyTorch loop."""
+    from ..program import StepParams
+    from ..slayer.block.m1t1r import SPREAD_VOLTAGE, START_VOLTAGE
+
+    torch = _torch()
+    params = StepParams(_device(substeps), substeps=substeps)
+    f = {name: torch.tensor(np.asarray(value)[:1], dtype=torch.float32) for name, value in params.floating(1)._asdict().items()}
+    drop = torch.tensor(params.drop, dtype=torch.float32)
+    gain = f["growth"] * f["v_ref"] / torch.sinh(f["v_ref"] / f["v0"])
+    most = torch.expm1(1 / f["lam"])
+
+    class Spike(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return (x > 0).float()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad / (1 + ctx.saved_tensors[0].abs() / 0.3) ** 2
+
+    def step(a, state):
+        v, fired = (a * params.v_unit).clamp(0, params.v_in_max), None
+        for _ in range(substeps):
+            filament, residue, gate = state
+            drive = gain * torch.sinh(torch.relu(v - gate) / f["v0"])
+            kept, residue_kept = f["filament_kept"] * filament, f["residue_kept"] * residue
+            early = (drive / (f["alpha"] + 1 - filament - residue)).clamp(max=2)
+            predicted = (kept + early + residue_kept + f["transfer"] * filament).clamp(max=1)
+            grown = kept + 0.5 * (early + (drive / (f["alpha"] + 1 - predicted)).clamp(max=2))
+            before = filament + residue
+            residue = residue_kept + f["transfer"] * 0.5 * (filament + grown.clamp(max=1))
+            length, filament = grown + residue, torch.minimum(grown, 1 - residue)
+            drained = f["gate_kept"] * gate
+            knot = (residue.detach() * 64).long().clamp(max=63)
+            release = drop[knot] + (drop[knot + 1] - drop[knot]) * (residue * 64 - knot)
+            shut = length >= 1
+            way = torch.where(shut & (v > drained), torch.relu(v - release - drained), v - drained)
+            x = torch.where(shut, 1.0, 0.5 * (before + filament + residue))
+            r_d = f["r_on"] * x + f["r_off"] * torch.expm1((1 - x) / f["lam"]) / most
+            charged = drained - torch.expm1(-f["substep_per_c"] / r_d) * way
+            spike = Spike.apply(length - 1) * (gate <= f["v_th"])
+            fired = spike if fired is None else torch.maximum(fired, spike)
+            state = (filament, residue, f["gate_kept"] * charged)
+        return fired, state
+
+    first = torch.nn.Parameter(torch.randn(shape.hidden, shape.inputs) * SPREAD_VOLTAGE / params.v_unit / (0.05 * shape.inputs) ** 0.5)
+    again = torch.nn.Parameter(torch.randn(shape.hidden, shape.hidden) * 0.1)
+    second = torch.nn.Parameter(torch.randn(shape.outputs, shape.hidden) * 0.1)
+    biases = [torch.nn.Parameter(torch.full((n,), START_VOLTAGE / params.v_unit)) for n in (shape.hidden, shape.outputs)]
+
+    def net(x):
+        zero = [torch.zeros(shape.batch, n) for n in (shape.hidden, shape.outputs)]
+        state, state_out, spike = (zero[0],) * 3, (zero[1],) * 3, zero[0]
+        spikes, outputs = [], []
+        for t in range(shape.steps):
+            spike, state = step(x[:, :, t] @ first.T + spike @ again.T + biases[0], state)
+            out, state_out = step(spike @ second.T + biases[1], state_out)
+            spikes.append(spike)
+            outputs.append(out)
+        return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
+
+    return _step(net, [first, again, second, *biases], (biases[0], 0.1))
+
+
+def _dense_products(shape: Shape) -> Step:
+    """Only the dense matrix products of one step."""
+    torch = _torch()
+    w, r, o = (torch.randn(a, b) for a, b in ((shape.hidden, shape.inputs), (shape.hidden, shape.hidden), (shape.outputs, shape.hidden)))
+    g, s = torch.randn(shape.batch * shape.steps, shape.hidden), torch.randn(shape.batch, shape.hidden)
+    g_out = torch.randn(shape.batch * shape.steps, shape.outputs)
+
+    def run(x, label):
+        flat = x.transpose(1, 2).reshape(-1, shape.inputs)
+        (flat @ w.T, g.T @ flat, g.T @ g, g @ o.T, g_out.T @ g, g_out @ o)
+        for _ in range(shape.steps):
+            (s @ r.T, s @ r)
+        return float("nan")
+
+    return Step(_tensors, run, None)
+
+
+def _with_rate(hidden: Callable, output: Callable, x: Any) -> tuple:
+    spikes = hidden(x)
+    return output(spikes), float(spikes.detach().mean())
+
+
+def _step(net: Callable, parameters: list, turn_by: tuple) -> Step:
+    """A step from ``net(x (B, C, T)) -> (outputs (B, N, T), hidden rate)``; ``turn_by``: a parameter and how far it goes for 1."""
+    torch = _torch()
+    turned, unit = turn_by
+    before = turned.detach().clone()
+
+    def run(x, label):
+        y, rate = net(x)
+        torch.nn.functional.cross_entropy(y.sum(-1) * 0.1, label).backward()
+        for p in parameters:
+            p.grad = None
+        return rate
+
+    def turn(place):
+        with torch.no_grad():
+            turned.copy_(before + place * unit)
+
+    return Step(_tensors, run, turn)
+
+
+def _tensors(x: np.ndarray, label: np.ndarray) -> tuple:
+    torch = _torch()
+    return torch.from_numpy(x.astype(np.float32)).transpose(1, 2), torch.from_numpy(label)
+
+
+ROWS: dict[str, Callable[[Shape], Step]] = {
+    "1M1T1R, 4 substeps": lambda shape: _ours(shape, 4),
+    "1M1T1R, 1 substep": lambda shape: _ours(shape, 1),
+    "dense matrix products alone": _dense_products,
+    "lava-dl cuba.Recurrent + Dense": _slayer,
+    "snnTorch RSynaptic + Synaptic": _snntorch,
+    "Norse LIFRecurrent + LIFCell": lambda shape: _norse(shape, "LIFRecurrent"),
+    "Norse LSNNRecurrent + LIFCell": lambda shape: _norse(shape, "LSNNRecurrent"),
+    "SpikingJelly recurrent LIF + LIF": _spikingjelly,
+    "PyTorch loop of 1M1T1R, 4 substeps": lambda shape: _plain(shape, 4),
+    "PyTorch loop of 1M1T1R, 1 substep": lambda shape: _plain(shape, 1),
+}
+"""Name in the table to the builder of a training step."""

@@ -1,0 +1,69 @@
+"""The training table: the activity is found where neurons latch, rows that cannot run are skipped with a word."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from lava_1m1t1r.benchmarks import training_measure, training_peers, training_step  # noqa: E402
+from lava_1m1t1r.benchmarks.training_measure import Shape, Step  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+
+
+@pytest.mark.parametrize(("top", "reached"), [(0.3, 0.1), (0.04, 0.04)])
+def test_activity_is_searched_from_below_where_driven_neurons_latch(top, reached):
+    places = []
+
+    def rate_at(place):
+        places.append(place)
+        return top * float(np.exp(-(((place - 2.3) / 1.5) ** 2)))  # silent, active, latched
+
+    rate = training_measure.tuned(rate_at, 0.1)
+    assert rate == pytest.approx(reached, rel=0.1) and rate == pytest.approx(rate_at(places[-1]))
+    assert places[-1] < 3.0
+
+
+def test_a_row_is_timed_at_the_activity_found():
+    drive = [0.0]
+
+    def build(shape):
+        return Step(lambda x, label: (x, label), lambda x, label: 0.02 * (drive[0] + 8), lambda place: drive.__setitem__(0, place))
+
+    found = training_measure.measure(build, Shape(batch=3, steps=4, inputs=50, rate=0.2), 3, 0.1)
+    assert found["rate"] == pytest.approx(0.1, rel=0.1) and drive[0] == pytest.approx(-3.0, abs=0.5)
+    assert found["input rate"] == pytest.approx(0.2, abs=0.05)
+    assert 0 <= found["least"] <= found["median"] and found["peak"] >= found["memory"] >= 0
+
+
+def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, capsys):
+    out = tmp_path / "table.json"
+    small = ["--batch", "2", "--steps", "3", "--inputs", "4", "--hidden", "5", "--repeats", "1", "--threads", "1", "--json", str(out)]
+    assert training_step.main([*small, "--only", "dense", "jax.scan"]) == 0
+    rows = json.loads(out.read_text())["tables"][0]["rows"]
+    assert rows[0]["name"] == "dense matrix products alone" and rows[0]["CPU ms"] > 0 and rows[0]["x first"] == 1
+    assert "--jax" in rows[1]["skipped"] and "skipped: give --jax" in capsys.readouterr().out
+    assert training_step.main([*small, "--only", "jax.scan", "--jax", str(tmp_path / "no-python")]) == 0
+    assert "no-python" in json.loads(out.read_text())["tables"][0]["rows"][0]["skipped"]
+    monkeypatch.setitem(sys.modules, "snntorch", None)
+    assert training_step.main(["--row", json.dumps({"row": "snnTorch RSynaptic + Synaptic", "shape": [2, 3, 4, 5, 2, 0.1], "threads": 1,
+                               "repeats": 1, "activity": 0.1})]) == 0  # fmt: skip
+    assert "snntorch" in json.loads(capsys.readouterr().out.splitlines()[-1])["missing"]
+    with pytest.raises(InputError, match="--batch must be > 0"):
+        training_step.main(["--batch", "0"])
+
+
+def test_every_peer_that_is_installed_takes_a_step():
+    shape = Shape(batch=2, steps=4, inputs=6, hidden=5, outputs=3, rate=0.3)
+    for name, build in training_peers.ROWS.items():
+        if "1M1T1R," in name:
+            continue  # compiled: tested as blocks
+        try:
+            found = training_measure.measure(build, shape, 1, 0.1)
+        except ImportError:
+            continue
+        assert found["least"] > 0 and (np.isnan(found["rate"]) or 0 <= found["rate"] <= 1), name
