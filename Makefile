@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 ARGS =
 
-.PHONY: demo test lint venv clean
+.PHONY: demo test lint docs venv clean
 
 venv:
 	@./make_venv.sh
@@ -16,6 +16,11 @@ test: venv
 lint: venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+# The reference from the docstrings, in build/docs; a warning is an error.
+docs: venv
+	$(PYTHON) docs/build.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -262,7 +262,8 @@ def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, floa
     traces = _run(params, np.broadcast_to(counts, (steps, LEVELS)))
     fires = traces.spike.any(0)
     latches = _latched(params, traces.gate * (params.device.v_th / params.fixed(1).v_th[0]))
-    return tuple(float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
+    first, latch = (float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
+    return first, latch
 
 
 def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> list[int]:

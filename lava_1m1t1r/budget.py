@@ -154,7 +154,7 @@ class _Word:
     """A packed table entry: cutting its columns out is part of the read, not an operation."""
 
     def __init__(self, word: int, tally: Tally) -> None:
-        self.columns = tuple(int(c) for c in unpack(np.int64(word)))
+        self.columns = tuple(int(c) for c in unpack(np.asarray(word, np.int64)))
         self.tally = tally
 
     def __rshift__(self, bits: int) -> Any:
@@ -238,8 +238,8 @@ def step(state: State, a_in: int, program: FixedProgram, params: StepParams, n: 
     for k in range(params.substeps):
         grown = dynamics.grow(s, v_in, p, ops)
         if draws is not None:
-            pair = tuple(tally.count("lfsr", draw) for draw in next(draws))
-            grown = dynamics.jitter(s, grown, pair, p, ops)
+            grow, decay = (tally.count("lfsr", draw) for draw in next(draws))
+            grown = dynamics.jitter(s, grown, (grow, decay), p, ops)
         s, fired, _closed = dynamics.settle(s, grown, v_in, p, ops)
         spiked = fired if k == 0 else spiked | fired
     return State(*(x.value for x in s)), spiked.holds
@@ -249,7 +249,7 @@ def _input(a_in: Number, v_max: int, ops: Any) -> Number:
     return ops.smaller(ops.smaller(ops.positive(a_in), (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
 
 
-def table_widths(table: np.ndarray) -> tuple[int, int, int]:
+def table_widths(table: np.ndarray) -> tuple[int, ...]:
     """Bits that the columns base, step and exponent of a packed table need (0: the column is all zero)."""
     widths = []
     for column, signed in zip(unpack(table), (False, True, True), strict=True):

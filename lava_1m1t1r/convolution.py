@@ -168,4 +168,4 @@ def pair(value: Any, field: str) -> tuple[int, int]:
 
 
 def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)

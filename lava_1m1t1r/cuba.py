@@ -137,8 +137,8 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = SPRE
     count = 1 << ACT_SHIFT
     driven, wanted = np.rint(a_in * gain * count).astype(np.int64), np.count_nonzero(spikes, axis=(0, 1))
     mean = driven.mean((0, 1))
-    bias, fired, nearest = (np.zeros(a_in.shape[2], kind) for kind in (np.int64, np.int64, np.float64))
-    nearest += np.inf
+    bias, fired = np.zeros(a_in.shape[2], np.int64), np.zeros(a_in.shape[2], np.int64)
+    nearest = np.full(a_in.shape[2], np.inf)
     for volt in _LEVELS:
         tried = np.rint(volt / step.v_unit * count - mean).astype(np.int64)
         found = _counts(step, driven + tried)
@@ -152,5 +152,7 @@ def _counts(step: StepParams, a_in: np.ndarray) -> np.ndarray:
     """Spikes (N,) of independent neurons, all samples at once from rest. (B, T, N) counts of 1/64."""
     batch, steps, size = a_in.shape
     neurons = CompiledNeurons(step, batch * size)
-    total = sum(neurons.step(a_in[:, t].reshape(-1)).spike.astype(np.int64) for t in range(steps))
+    total = np.zeros(batch * size, np.int64)
+    for t in range(steps):
+        total += neurons.step(a_in[:, t].reshape(-1)).spike
     return total.reshape(batch, size).sum(0)

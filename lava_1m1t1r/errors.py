@@ -66,7 +66,8 @@ def number(
         Bounds: > above, >= least, <= most.
     """
     bounds = [f"{sign} {bound:g}" for sign, bound in ((">", above), (">=", least), ("<=", most)) if bound is not None]
-    good = isinstance(value, Real) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST  # nan compares false
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    good = real and -_LARGEST <= value <= _LARGEST  # nan compares false
     good = good and (above is None or value > above) and (least is None or value >= least) and (most is None or value <= most)
     require(good, field, " and ".join(["be a finite number", *bounds]), value, cure)
     return float(value)
@@ -74,7 +75,8 @@ def number(
 
 def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure: str = "") -> int:
     """Return a whole number (of type int, or a float without fraction) as an int; an InputError says what it must be."""
-    good = isinstance(value, Real) and not isinstance(value, bool) and least <= value <= most and int(value) == value
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    good = real and least <= value <= most and int(value) == value
     require(good, field, f"be a whole number from {least} to {most}" if most < 2**63 - 1 else f"be a whole number >= {least}", value, cure)
     return int(value)
 

@@ -208,12 +208,11 @@ class DeviceParams:
             return NotImplemented
         return all(np.array_equal(a, b) for a, b in zip(self.as_dict().values(), other.as_dict().values(), strict=True))
 
-    __hash__ = None  # type: ignore[assignment]  # fields may be arrays
+    __hash__ = None  # fields may be arrays
 
     def __repr__(self) -> str:
-        changed = [
-            f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if not np.array_equal(getattr(self, f.name), f.default)
-        ]
+        defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}
+        changed = [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
         return f"DeviceParams({', '.join(changed)})"
 
 

@@ -115,8 +115,8 @@ class Agreement:
         return pairs / most if most else 1.0
 
     def __add__(self, other: Agreement) -> Agreement:
-        unmatched = tuple(a + b for a, b in zip(self.unmatched, other.unmatched, strict=True))
-        return Agreement(self.same + other.same, self.within_one + other.within_one, unmatched)
+        first, second = (a + b for a, b in zip(self.unmatched, other.unmatched, strict=True))
+        return Agreement(self.same + other.same, self.within_one + other.within_one, (first, second))
 
     def as_dict(self) -> dict[str, Any]:
         """Return counts and share, for JSON."""

@@ -25,7 +25,7 @@ def test_a_preset_rests_without_input_and_fires_with_enough(name):
     assert eval(repr(p), {"DeviceParams": DeviceParams, "inf": np.inf}) == p
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if "FIG" in n])
+@pytest.mark.parametrize("name", [n for n in ALL if n.startswith("ZHAO2025_FIG")])
 def test_fitted_devices_limit_their_length_and_keep_the_published_parts(name):
     p, table = ALL[name], presets.ZHAO2025_TABLE1
     assert p.x_max == 1.0 and np.isfinite(p.v0)

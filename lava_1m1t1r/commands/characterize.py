@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
         from ..device.measurement import read_csv
 
         rows = read_csv(args.fit)
-        result = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
+        fitted = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "fit.txt", result.report())
-        fitted = {"params": result.params.as_dict(), "free": result.free, "cost": result.cost, "predictions": result.predictions}
-        write_json(out / "fit.json", {**fitted, "residuals": result.residuals, "evaluations": result.evaluations})
-        print(result.report())
+        write_text(out / "fit.txt", fitted.report())
+        found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "predictions": fitted.predictions}
+        write_json(out / "fit.json", {**found, "residuals": fitted.residuals, "evaluations": fitted.evaluations})
+        print(fitted.report())
         return 0
     try:
         import matplotlib  # noqa: F401 (before the work, not after it)

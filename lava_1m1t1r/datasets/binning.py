@@ -27,7 +27,7 @@ class BinnedEvents(NamedTuple):
     """(B * T + 1,) int64: row ``b * T + t`` owns ``channel[indptr[row]:indptr[row + 1]]``."""
     channel: np.ndarray
     """(E,) uint16: input channel, rising within a row, each at most once a row."""
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # stands before tuple.count, which nobody needs here
     """(E,) uint8: spikes of that channel in that step, after clipping."""
     shape: tuple[int, int, int]
     """(B, T, C) of the dense array that this stands for."""
@@ -35,9 +35,9 @@ class BinnedEvents(NamedTuple):
     def dense(self, utterances: Sequence[int] | None = None) -> np.ndarray:
         """Return the same as :func:`frames`: (B, T, C) uint8, or those of the utterances with these numbers, in that order."""
         size, steps, channels = self.shape
-        utterances = np.arange(size) if utterances is None else np.asarray(utterances, np.int64)
-        out = np.zeros((len(utterances), steps, channels), np.uint8)
-        for frame, i in zip(out, utterances, strict=True):
+        rows = np.arange(size) if utterances is None else np.asarray(utterances, np.int64)
+        out = np.zeros((len(rows), steps, channels), np.uint8)
+        for frame, i in zip(out, rows, strict=True):
             bounds = self.indptr[i * steps : (i + 1) * steps + 1]
             cells = slice(bounds[0], bounds[-1])
             frame[np.repeat(np.arange(steps), np.diff(bounds)), self.channel[cells]] = self.count[cells]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, overload
 
 import numpy as np
 
@@ -103,9 +104,9 @@ class EventSet:
     def from_utterances(
         cls,
         spikes: Sequence[tuple[np.ndarray, np.ndarray]],
-        labels: Sequence[int],
-        speakers: Sequence[int] | None = None,
-        **more,
+        labels: Sequence[int] | np.ndarray,
+        speakers: Sequence[int] | np.ndarray | None = None,
+        **more: Any,
     ) -> EventSet:
         """Join ``(times, units)`` pairs, one an utterance; ``more`` are further fields (``keys``, ``n_channels``)."""
         paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
@@ -114,12 +115,12 @@ class EventSet:
         listed = isinstance(labels, (list, tuple, np.ndarray)) and all(np.isscalar(label) for label in labels)
         require(listed, "from_utterances.labels", "be a list, one label an utterance", labels)
         sizes = [len(times) for times, _ in spikes]
+        columns: dict[str, Any] = {"labels": labels, "speakers": np.full(len(labels), -1) if speakers is None else speakers}
         return cls(
             times=np.concatenate([t for t, _ in spikes]) if spikes else np.zeros(0, np.float32),
             units=np.concatenate([u for _, u in spikes]) if spikes else np.zeros(0, np.uint16),
             offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
-            labels=labels,
-            speakers=np.full(len(labels), -1) if speakers is None else speakers,
+            **columns,
             **more,
         )
 
@@ -149,6 +150,12 @@ class EventSet:
 
     def __iter__(self) -> Iterator[Utterance]:
         return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Utterance: ...
+
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> EventSet: ...
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> Utterance | EventSet:
         if not isinstance(index, (int, np.integer)):
@@ -232,7 +239,7 @@ def _column(values: object, field: str, dtype: type) -> np.ndarray:
     if raw.dtype.kind == "f" and np.issubdtype(dtype, np.integer):
         require(np.all(np.isfinite(raw)) and np.all(raw == np.rint(raw)), field, "hold whole numbers", raw)
     if np.issubdtype(dtype, np.integer) and raw.size:
-        limits = np.iinfo(dtype)
+        limits: np.iinfo = np.iinfo(dtype)
         inside = raw.min() >= limits.min and raw.max() <= limits.max
         require(inside, field, f"lie in {limits.min}..{limits.max}", (raw.min(), raw.max()))
     return np.ascontiguousarray(raw, dtype=dtype)

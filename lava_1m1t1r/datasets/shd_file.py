@@ -83,8 +83,8 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     if len(times) and times.min() < 0:
         first = int(np.argmax(times < 0))
-        row = int(np.searchsorted(offsets, first, side="right")) - 1
-        raise _row_error(path, TIMES, row, "be >= 0 s", float(times[first]))
+        late = int(np.searchsorted(offsets, first, side="right")) - 1
+        raise _row_error(path, TIMES, late, "be >= 0 s", float(times[first]))
     return EventSet(times, units, offsets, labels, speakers, keys, n_channels, names, dropped)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import floor, inf, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def read_csv(path: str | Path) -> list[Measurement]:
 
 def _row(row: dict[str, str], where: str) -> Measurement:
     try:
-        numbers = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
+        numbers: dict[str, Any] = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
     except (TypeError, ValueError) as error:
         raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}.") from error
     try:

@@ -44,10 +44,10 @@ class Stimulus:
         sizes = {s.volts.shape[1] for s in (self, other) if s.volts.ndim == 2}
         require(len(sizes) <= 1, "Stimulus + other", "have as many devices", sorted(sizes))
         if self.volts.ndim == other.volts.ndim:
-            volts = (self.volts, other.volts)
+            volts = [self.volts, other.volts]
         else:
             n = max(s.volts.shape[1] for s in (self, other) if s.volts.ndim == 2)
-            volts = tuple(s.volts if s.volts.ndim == 2 else np.repeat(s.volts[:, None], n, 1) for s in (self, other))
+            volts = [s.volts if s.volts.ndim == 2 else np.repeat(s.volts[:, None], n, 1) for s in (self, other)]
         return Stimulus(np.concatenate((self.durations, other.durations)), np.concatenate(volts))
 
     def __mul__(self, times: int) -> Stimulus:

@@ -36,14 +36,14 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
             continue
         neuron = f"neuron_{layer.index}"
         about = {"shape": np.array(layer.shape)}
+        assert isinstance(layer.neuron, M1T1RNeuron)  # the target's rules let no other through
         nodes[neuron] = M1T1RNode.of(layer.neuron.step, layer.size, layer.neuron.seed, layer.index, **about)
         edges.append((weight, neuron))
         add_recurrence(nodes, edges, layer, neuron, net.dt)
         before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
-    about = {"format": EXACT, "dt": net.dt, "steps_a_layer": 1}
-    return nir.NIRGraph(nodes, edges, metadata=about)
+    return nir.NIRGraph(nodes, edges, metadata={"format": EXACT, "dt": net.dt, "steps_a_layer": 1})
 
 
 def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
@@ -127,8 +127,9 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
 
 def _image(node: nir.NIRNode, name: str) -> tuple[Convolution, np.ndarray]:
     """Sizes and kernels of a convolution, which the node also holds written out."""
-    sizes = {key: np.asarray(value).tolist() for key, value in node.metadata["sizes"].items()}
-    conv = Convolution(**{key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()})
+    sizes: dict[str, Any] = {key: np.asarray(value).tolist() for key, value in node.metadata["sizes"].items()}
+    pairs: dict[str, Any] = {key: tuple(value) for key, value in sizes.items() if isinstance(value, list)}
+    conv = Convolution(**(sizes | pairs))
     kernels = np.asarray(node.metadata["kernels"], np.int32)
     equal = np.array_equal(conv.matrix(kernels), _counts(node.weight))
     require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)

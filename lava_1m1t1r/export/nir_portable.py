@@ -81,7 +81,8 @@ def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarr
     list of (B, T, N)
         Spikes of every layer of neurons, and the sums of a readout [units].
     """
-    outputs, received = [], np.asarray(frames, np.float64)
+    outputs: list[np.ndarray] = []
+    received = np.asarray(frames, np.float64)
     for layer in net.active:
         total = _forward(layer, received) / WEIGHT_ONE
         if layer.neuron is None:

@@ -125,7 +125,9 @@ def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
     weight, weight_shift = narrow(layer.weight if layer.kind == "input" else layer.matrix())
     weight_rec, rec_shift = (None, 0) if layer.weight_rec is None else narrow(layer.weight_rec)
-    step = None if layer.neuron is None else layer.neuron.step
+    neuron = layer.neuron
+    assert neuron is None or isinstance(neuron, M1T1RNeuron)  # the rules let no other through
+    step = None if neuron is None else neuron.step
     noisy = step is not None and bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
     zeros = np.zeros(n, np.uint8)
     return PlanLayer(
@@ -143,8 +145,8 @@ def _lower(layer: Layer) -> PlanLayer:
         program=None if step is None else step.fixed(n),
         substeps=1 if step is None else step.substeps,
         v_max=0 if step is None else step.v_max_count,
-        generator=noise.start(layer.neuron.seed, layer.index, n) if noisy else None,
-        seed=layer.neuron.seed if noisy else 0,
+        generator=noise.start(neuron.seed, layer.index, n) if noisy else None,
+        seed=neuron.seed if noisy else 0,
     )
 
 

@@ -71,7 +71,7 @@ def a_layer_of_neurons_states_the_step(net: NetDescription) -> None:
 def all_layers_have_the_same_step(net: NetDescription) -> None:
     """One frame bin is one step of every layer."""
     for layer in net.active:
-        dt = net.dt if layer.neuron is None else layer.neuron.step.dt
+        dt = layer.neuron.step.dt if isinstance(layer.neuron, M1T1RNeuron) else net.dt
         where = _at(net, layer, "neuron/dt [s]")
         require(dt == net.dt, where, f"be {net.dt}, as in the first layer", dt, "Train all layers with one step.")
 

@@ -77,7 +77,7 @@ Rload vdd out {p.r_load:.10e}
 """
 
 
-def piecewise(durations: Sequence[float], volts: Sequence[float]) -> str:
+def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
     """Points of a PWL source that holds ``volts`` [V] for ``durations`` [s]: a short ramp begins at each edge."""
     points, t, before = ["0 0"], 0.0, 0.0
     for i, (duration, volt) in enumerate(zip(durations, volts, strict=True)):

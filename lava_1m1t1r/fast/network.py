@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import flag, require, whole
 from . import kernels, synapses
-from .neurons import cuba, filled, fresh, m1t1r
+from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, filled, fresh, m1t1r
 
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
@@ -40,7 +40,7 @@ class Events(NamedTuple):
 
     offset: np.ndarray
     source: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # stands before tuple.count, which nobody needs here
 
 
 class FastNetwork:
@@ -124,7 +124,8 @@ class FastLayer:
         self.delay = zeros if layer.delay is None else layer.delay
         self.delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
         bias = zeros if layer.bias is None else layer.bias
-        self.neuron, self.state_names = None, ()
+        self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
+        self.state_names: tuple[str, ...] = ()
         if hasattr(layer.neuron, "step"):
             self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
             self.state_names = ("filament", "residue", "v_gate")
@@ -139,7 +140,7 @@ class FastLayer:
 
     def _widened(self, rows: np.ndarray, kind: type = np.int16) -> np.ndarray:
         """Rows (R, N) as (R, M): zeros for the neurons that fill up the layer."""
-        wide = np.zeros((rows.shape[0], self.width), kind)
+        wide: np.ndarray = np.zeros((rows.shape[0], self.width), kind)
         wide[:, : self.size] = rows
         return wide
 

@@ -88,13 +88,13 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
     """``size`` neurons at rest, filled up. Decays of 4096, threshold and bias in weight counts."""
-    per_neuron = [np.broadcast_to(np.asarray(4096 - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
+    kept = [np.broadcast_to(np.asarray(4096 - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
     shifted = np.zeros(filled(size), np.int32)
     if bias is not None:
         shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
     size = filled(size)
-    per_neuron = [_repeated(values, size) for values in per_neuron]
-    return Cuba(tuple(np.zeros(size, np.int32) for _ in range(2)), *per_neuron, shifted, int(threshold) << ACT_SHIFT)
+    u, v = (_repeated(values, size) for values in kept)
+    return Cuba(tuple(np.zeros(size, np.int32) for _ in range(2)), u, v, shifted, int(threshold) << ACT_SHIFT)
 
 
 def fresh(neuron: Any) -> Any:

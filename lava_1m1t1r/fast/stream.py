@@ -51,7 +51,7 @@ class Stream:
         found = []
         for layer in self._layers:
             fast = layer.run.fast
-            states = layer.run.neuron.state if fast.state_names else ()
+            states: tuple[np.ndarray, ...] = layer.run.neuron.state if fast.state_names else ()
             found.append({name: state[: fast.size] for name, state in zip(fast.state_names, states, strict=True)})
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -22,6 +22,34 @@ def __getattr__(name: str) -> Any:
     if name == "Network":
         return load_lava("lava_1m1t1r.netx.graph.process", "The Lava Process Network").Network
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@overload
+def predict(
+    net: str | os.PathLike | NetDescription | FastNetwork,
+    frames: Any,
+    backend: str = "fast",
+    *,
+    tag: str = "fixed_pt",
+    record: None = None,
+    dt: float | None = None,
+    threads: int | None = None,
+    timeout: float | None = None,
+) -> np.ndarray: ...
+
+
+@overload
+def predict(
+    net: str | os.PathLike | NetDescription | FastNetwork,
+    frames: Any,
+    backend: str = "fast",
+    *,
+    tag: str = "fixed_pt",
+    record: str,
+    dt: float | None = None,
+    threads: int | None = None,
+    timeout: float | None = None,
+) -> Result: ...
 
 
 def predict(

@@ -69,7 +69,7 @@ def write(group: Any, layer: Layer) -> None:
         group["inChannels"], group["outChannels"], group["groups"] = conv.inputs[0], conv.features, conv.groups
 
 
-def _inputs(group: Any, where: str, before: tuple[int, ...] | None) -> tuple[int, ...]:
+def _inputs(group: Any, where: str, before: tuple[int, ...] | None) -> tuple[Any, ...]:
     own = None
     if "inputShape" in group:
         own = tuple(values.whole_numbers(group["inputShape"], f"{where}/inputShape", (3,)).tolist())

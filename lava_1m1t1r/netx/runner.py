@@ -82,7 +82,7 @@ def _in_lava(network, blocks, config, total, timeout):
         reader.connect_var(readout.neuron.v)
     with guarded(network, config, timeout) as session:
         session.run(total)
-        states = [{} for _ in blocks]
+        states: list[dict[str, np.ndarray]] = [{} for _ in blocks]
         if voltage:
             states[-1]["v"] = session.get(reader.data).T.astype(np.int32)[1:]
         return [tap.values() for tap in taps], states

@@ -214,7 +214,7 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
             value = np.asarray(keys[key])
             good = value.dtype.kind in "biuf" and np.all(value == only)
             require(good, f"{where}/neuron/{key}", f"be {only}: other values are not supported", keys[key], error=FormatError)
-    decays = []
+    decays: list[int | np.ndarray] = []
     for key in ("iDecay", "vDecay"):
         value = values.whole_numbers(keys[key], f"{where}/neuron/{key}", None).reshape(-1)
         require(value.size in (1, size), f"{where}/neuron/{key}", f"hold 1 or {size} values", value.shape, error=FormatError)
@@ -222,7 +222,8 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
         decays.append(int(value[0]) if value.size == 1 else value.astype(np.int32))
     threshold = int(values.whole_numbers(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
     require(0 <= threshold < 1 << 18, f"{where}/neuron/vThMant", "have at most 18 bits", threshold, error=FormatError)
-    return CubaNeuron(*decays, threshold)
+    current, voltage = decays
+    return CubaNeuron(current, voltage, threshold)
 
 
 def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> None:

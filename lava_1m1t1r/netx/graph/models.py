@@ -1,5 +1,7 @@
 """ProcessModels of the networks' Processes: compositions, and the delays."""
 
+from typing import Any
+
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -49,8 +51,8 @@ class PyNetworkModel(AbstractSubProcessModel):
 class AbstractPyAxonModel(PyLoihiProcessModel):
     """Ring of the last spikes, read at each neuron's delay."""
 
-    s_in = None
-    s_out = None
+    s_in: Any = None
+    s_out: Any = None
 
     def __init__(self, proc_params):
         super().__init__(proc_params)

@@ -1,0 +1,135 @@
+"""Build the reference from the docstrings, and the project's own pages beside it: ``python docs/build.py [FOLDER]``.
+
+One HTML page per module that can be imported here: those that need Lava or torch appear where these are installed. Anything pdoc warns
+about, and any link that leads nowhere, is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import re
+import sys
+import types
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+from pdoc import doc, render
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "lava_1m1t1r"
+GUIDES = {
+    "README.md": "readme",
+    "lava_1m1t1r/FIXED_POINT.md": "fixed_point",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+    "THIRD_PARTY.md": "third_party",
+}
+LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
+
+
+class Page(doc.Module):
+    """A module whose page lists every module below it; pdoc itself lists those in ``__all__`` alone."""
+
+    @cached_property
+    def submodules(self) -> list[doc.Module]:
+        start = self.modulename + "."
+        return [Page(sys.modules[name]) for name in MODULES if name.startswith(start) and "." not in name[len(start) :]]
+
+
+MODULES: list[str] = []
+
+
+def import_all() -> dict[str, str]:
+    """Import every module into `MODULES`; returns those that could not be, with the missing package."""
+    absent = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if parts[-1] == "__main__":
+            continue
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            absent[name] = str(error).splitlines()[0]
+        else:
+            MODULES.append(name)
+    # Folders without __init__.py are packages, too: each is listed above what it holds.
+    MODULES.extend({name.rpartition(".")[0] for name in MODULES if "." in name} - set(MODULES))
+    MODULES.sort()
+    package = sys.modules["lava_1m1t1r"]
+    if "lava_1m1t1r.proc.m1t1r.process" in absent:
+        package.__all__ = [name for name in package.__all__ if name != "M1T1R"]
+    else:
+        package.__dict__["M1T1R"] = package.M1T1R
+    return absent
+
+
+def guide(path: str, name: str, folder: Path) -> Page:
+    """A Markdown file as a page; its links into the tree lead to its fellow pages, or to the files themselves."""
+
+    def lead(match: re.Match) -> str:
+        target = (ROOT / path).parent / match[2]
+        known = GUIDES.get(os.path.relpath(target, ROOT).replace(os.sep, "/"))
+        return match[1] + (f"{known}.html" if known else os.path.relpath(target, folder).replace(os.sep, "/"))
+
+    module = types.ModuleType(name, LINK.sub(lead, (ROOT / path).read_text(encoding="utf-8")))
+    module.__docformat__ = "markdown"
+    return Page(module)
+
+
+def broken_links(folder: Path) -> list[str]:
+    """Links of the pages in ``folder`` to files or places that do not exist."""
+    pages = {path.resolve(): path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
+    anchors = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}
+    found = []
+    for path, text in pages.items():
+        for link in set(re.findall(r'\b(?:href|src)="([^"]+)"', text)):
+            file, _, anchor = link.partition("#")
+            if re.match(r"[a-z]+:", link) or file.startswith("//"):
+                continue
+            target = (path.parent / file).resolve() if file else path
+            if not target.exists():
+                found.append(f"{path.relative_to(folder.resolve())}: {link} does not exist")
+            elif anchor and target in anchors and anchor not in anchors[target]:
+                found.append(f"{path.relative_to(folder.resolve())}: {link} names no place of that page")
+    return sorted(found)
+
+
+def build(folder: Path) -> list[str]:
+    """Write the pages into ``folder``; returns what is wrong with them."""
+    render.configure(docformat="numpy", footer_text="lava_1m1t1r", show_source=False)  # colouring the sources is most of the work
+    pages = {name: guide(path, name, folder) for path, name in GUIDES.items() if (ROOT / path).is_file()}
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always", UserWarning)
+        pages |= {name: Page(sys.modules[name]) for name in MODULES}
+        for name, page in pages.items():
+            file = folder / f"{name.replace('.', '/')}.html"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(render.html_module(page, pages), encoding="utf-8")
+        (folder / "index.html").write_text(render.html_index(pages), encoding="utf-8")
+        (folder / "search.js").write_text(render.search_index(pages), encoding="utf-8")
+    return [str(complaint.message) for complaint in complaints] + broken_links(folder)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build, and print what is wrong; 1 if anything is."""
+    parser = argparse.ArgumentParser(description="Build the reference of lava_1m1t1r.")
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "docs", help="where the pages go (build/docs)")
+    folder = parser.parse_args(argv).folder
+    logging.disable(logging.WARNING)
+    sys.path.insert(0, str(ROOT))
+    for name, why in import_all().items():
+        print(f"left out: {name} ({why})")
+    wrong = build(folder)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    print(f"{len(MODULES)} modules and {len(GUIDES)} guides: {folder / 'index.html'}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
