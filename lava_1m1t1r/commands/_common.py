@@ -16,7 +16,7 @@ MOST = 10**7
 """Of anything that is counted on the command line."""
 
 
-def out_folder(name: str) -> Path:
+def out_folder(name: str | Path) -> Path:
     """Folder for results, checked before any work; it is made when the first file is written."""
     path = path_of(name, "--out")
     require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
