@@ -1,24 +1,12 @@
-"""The reference builds from the docstrings without a warning, and what would be wrong with it is found."""
+"""What would be wrong with the reference is found."""
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 pytest.importorskip("pdoc", reason="pdoc is not installed: pip install 'lava-1m1t1r[docs]'")
-
-
-@pytest.mark.timeout(300)  # about 15 s, most of it the imports of Lava and torch
-def test_the_reference_builds_without_warnings(tmp_path):
-    command = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=290, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for page, part in (("readme", "fixed_point.html"), ("lava_1m1t1r/params", "DeviceParams.v_th"), ("lava_1m1t1r/device", "fit.html")):
-        assert part in (tmp_path / f"{page}.html").read_text(encoding="utf-8"), page
-    assert (tmp_path / "index.html").is_file() and (tmp_path / "search.js").is_file()
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path):
