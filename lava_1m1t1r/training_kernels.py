@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numba
 
-from .compiled import compiled, load, read, store
+from .compiled import compiled, inlined, load, read, store, widest_vectors
 from .fast.synapses import add_rows
 from .kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
 
@@ -170,15 +170,41 @@ def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
             cursor[c] += 1
 
 
+_COLUMNS = 64  # of a gradient that are added together, without a loop: four vectors of sixteen numbers
+
+
+@inlined
+def _add_columns(grad, rows, times, first, last, total, n0, size):
+    """Columns n0 .. n0 + size - 1 of total (N,) += times * rows of grad (B * T * N,)."""
+    n, e = total.size, first
+    while e + 4 <= last:
+        a, b, c, d = rows[e] * n + n0, rows[e + 1] * n + n0, rows[e + 2] * n + n0, rows[e + 3] * n + n0
+        i, j, k, m = times[e], times[e + 1], times[e + 2], times[e + 3]
+        for x in range(size):
+            added = i * read(grad, a + x) + j * read(grad, b + x) + k * read(grad, c + x) + m * read(grad, d + x)
+            store(total, n0 + x, load(total, n0 + x) + added)
+        e += 4
+    for rest in range(e, last):
+        row, i = rows[rest] * n + n0, times[rest]
+        for x in range(size):
+            store(total, n0 + x, load(total, n0 + x) + i * read(grad, row + x))
+
+
 @compiled
 def gather_rows(offset, rows, times, grad, out, first, last):
-    """out (C, N) row c += sum of times * rows of grad (B * T, N), for channels first .. last - 1.
+    """out (C, N) row c += sum of times * rows of grad (B * T * N,), for channels first .. last - 1.
 
     offset (K, C + 1) int64: those of channel c and samples of part k are rows[offset[k, c]:offset[k, c + 1]].
     """
-    for k in range(offset.shape[0]):  # a part's rows of grad stay in the second cache
-        for c in range(first, last):
-            add_rows(grad, rows, times, offset[k, c], offset[k, c + 1], out[c])
+    widest_vectors()
+    n = out.shape[1]
+    for n0 in range(0, n, _COLUMNS):
+        for k in range(offset.shape[0]):  # these columns of a part stay in the first cache or close to it
+            for c in range(first, last):
+                if n0 + _COLUMNS <= n:
+                    _add_columns(grad, rows, times, offset[k, c], offset[k, c + 1], out[c], n0, _COLUMNS)
+                else:
+                    _add_columns(grad, rows, times, offset[k, c], offset[k, c + 1], out[c], n0, n - n0)
 
 
 @numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})

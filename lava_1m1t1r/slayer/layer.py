@@ -144,7 +144,7 @@ def _gathered(counts: Any, grad: np.ndarray, times: np.ndarray, sort: Callable) 
     offset = offset[first_of + np.arange(channels + 1)]  # (parts, channels + 1)
     rows = np.empty(len(times), np.int32)
     share(lambda a, b: sort(offset[a // _SAMPLES, :-1].copy(), rows, a, b), parts)
-    flat, out = grad.reshape(-1, grad.shape[2]), np.zeros((channels, grad.shape[2]), grad.dtype)
+    flat, out = grad.reshape(-1), np.zeros((channels, grad.shape[2]), grad.dtype)
     share(lambda a, b: kernels.gather_rows(offset, rows, times, flat, out, a, b), ranges(channels, 64))
     return torch.from_numpy(out).t()
 
