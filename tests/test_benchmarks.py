@@ -90,6 +90,7 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
         "lava",
         "accuracy",
         "ablation",
+        "variation",
     ]
     calls = []
     monkeypatch.setattr(bench.subprocess, "call", lambda command: calls.append(command[2:]) or len(calls) - 1)

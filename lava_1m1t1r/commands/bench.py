@@ -13,13 +13,13 @@ TABLES = {
     "device": ("device_speed", "continuous time: one device beside ngspice, a thousand unequal ones"),
     "training": ("training_step", "forward and backward of a recurrent layer beside lava-dl, snnTorch, Norse, a PyTorch loop"),
     "simulation": ("simulation_speed", "the fast path beside Lava, Brian2, Norse, snnTorch; time over activity, size, threads"),
-    "variation": ("variation", "accuracy over device-to-device variation, trained on one device and trained for variation"),
     "lava": ("lava_runtime", "one Lava graph: stock runtime, guarded, in process, fused, by samples; Monitor and Recorder"),
     "accuracy": ("accuracy", "unheard voices: 1M1T1R beside CUBA, adaptive LIF, LSNN, GRU, equal budgets (an hour or more)"),
     "ablation": ("ablation", "plasticity, noise, refractoriness switched off, several seeds (half an hour or more)"),
+    "variation": ("variation", "accuracy over device-to-device variation, trained on one device and trained for variation"),
 }
 """Name to the script and what it shows."""
-LONG = ("accuracy", "ablation")
+LONG = ("accuracy", "ablation", "variation")
 """Tables that train networks: printed only where they are named."""
 
 

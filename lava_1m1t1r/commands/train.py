@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network, checkpoint and results")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--hidden", type=int, help="recurrent neurons")
+    parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many; 140 tells unseen speakers apart better")
     parser.add_argument("--batch", type=int, help="utterances a step")
     parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
     parser.add_argument("--seed", type=int, help="start of everything random")
@@ -37,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes.task import recipe
     from ..report.html import write_text
 
-    check_numbers(args, epochs=1, hidden=1, batch=1, patience=1, learning_rate=0.0, seed=0)
+    check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, seed=0)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
     out = out_folder(args.out)
     require_training()
-    chosen = ("epochs", "hidden", "batch", "learning_rate", "seed", "variation")
+    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation")
     task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen})
     split = data.load(args.data, args.leave_out, args.test_data)
     task = data.fitted(task, split)
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes.evaluate import evaluate
 
     net = network.m1t1r(task)
-    augmentation = None if args.no_augmentation else Augmentation()
+    augmentation = None if args.no_augmentation else Augmentation.of(task.channels)
     fit.fit(
         net,
         task,

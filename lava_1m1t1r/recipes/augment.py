@@ -22,6 +22,11 @@ class Augmentation:
     drop: float = 0.05
     """Share of the events that are left out."""
 
+    @classmethod
+    def of(cls, channels: int) -> Augmentation:
+        """The usual sizes for so many channels: a vocal tract's shift is a share of the cochlea, and the default is for 700."""
+        return cls(channel_shift=round(cls.channel_shift * channels / 700))
+
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""
         batch, steps, channels = frames.shape
