@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network, checkpoint and results")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--hidden", type=int, help="recurrent neurons")
-    parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many; 140 tells unseen speakers apart better")
+    parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many; 140 generalises better")
     parser.add_argument("--batch", type=int, help="utterances a step")
     parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
     parser.add_argument("--seed", type=int, help="start of everything random")
