@@ -145,7 +145,8 @@ def _make(train: bool, n_per_class: int, seed: int, classes: list[int], n_jobs: 
     sounds = [(trimmed(audio[i], RATE), rates[i]) for i in kept]
     title = f"{'training' if train else 'test'} utterances" if progress else None
     spikes = _ear(train, seed).encode(sounds, n_jobs=n_jobs, progress=title, indices=kept.tolist())
-    return EventSet.from_utterances(spikes, labels[kept], speakers[kept], keys=SHD_KEYS, speaker_names=VOICES)
+    labels, speakers = labels[kept].astype(np.int64), speakers[kept].astype(np.int64)
+    return EventSet.from_utterances(spikes, labels, speakers, keys=SHD_KEYS, speaker_names=VOICES)
 
 
 def _ear(train: bool, seed: int) -> InnerEar:
