@@ -91,14 +91,15 @@ def tuned(rate_at: Callable[[float], float], target: float) -> float:
         low, high = high, high + 0.5
     if best[0] < target:
         return rate_at(best[1])
-    rate = best[0]
+    nearest = (best[0] / target, best)
     for _ in range(8):
-        if abs(rate / target - 1) < 0.1:
+        if nearest[0] < 1.1:
             break
         middle = 0.5 * (low + high)
         rate = rate_at(middle)
+        nearest = min(nearest, (max(rate / target, target / max(rate, 1e-9)), (rate, middle)))
         low, high = (middle, high) if rate < target else (low, middle)
-    return rate
+    return rate_at(nearest[1][1])  # rates may jump: recurrent networks catch fire
 
 
 def _peak() -> float:
