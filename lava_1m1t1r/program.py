@@ -93,6 +93,21 @@ class FixedProgram(NamedTuple):
     root: Any  # square root, for the noise
 
 
+def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
+    """Growth [1/V], shares lost and transfer [1] in a substep of ``h`` seconds: the one place where rates per second become such shares.
+
+    ``d`` has the rates, R_c and C_g of a DeviceParams as numbers, arrays or tensors; ``expm1`` is that of numpy or torch.
+    """
+    loss = d.gamma1 + d.beta
+    return {
+        "growth": d.mu * -expm1(-loss * h) / loss,
+        "filament_lost": -expm1(-loss * h),
+        "residue_lost": -expm1(-d.gamma2 * h),
+        "gate_lost": -expm1(-0.5 * h / (d.r_control * d.c_gate)),
+        "transfer": d.beta * -expm1(-d.gamma2 * h) / d.gamma2,
+    }
+
+
 PER_NEURON = FixedProgram._fields[:14]
 SCALARS = FixedProgram._fields[14:16]
 TABLES = FixedProgram._fields[16:]
@@ -200,16 +215,8 @@ class StepParams:
         return drop_curve(self.device, min(self.v_in_max, max(1.0, float(np.max(self.device.v_ref)))))
 
     def shares(self) -> dict[str, np.ndarray]:
-        """Per-substep growth [1/V], shares lost and transfer [1]: the one place where rates per second become rates per substep."""
-        d, h = self.device, self.h
-        loss = np.asarray(d.gamma1 + np.asarray(d.beta), np.float64)
-        return {
-            "growth": d.mu * -np.expm1(-loss * h) / loss,
-            "filament_lost": -np.expm1(-loss * h),
-            "residue_lost": -np.expm1(-np.asarray(d.gamma2) * h),
-            "gate_lost": -np.expm1(-0.5 * h / (np.asarray(d.r_control) * d.c_gate)),
-            "transfer": d.beta * -np.expm1(-np.asarray(d.gamma2) * h) / d.gamma2,
-        }
+        """Per-substep growth [1/V], shares lost and transfer [1]: :func:`shares` of this device."""
+        return shares(self.device, self.h, np.expm1)
 
     def floating(self, size: int = 1) -> FloatProgram:
         """Constants of the floating-point substep for ``size`` neurons."""

@@ -27,15 +27,22 @@ def linear(value, *terms):
     return value.detach() + sum(slope.detach() * (x - x.detach()) for x, slope in terms)
 
 
-def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surrogate, t: int, s):
+def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surrogate, t: int, s, learned=None):
     """One network step of N neurons as a torch program, with the derivatives that the docstring of reverse.py declares.
 
-    a: (B, N) input in units; states: integer states at the start; s: their differentiable stand-ins. Returns spikes, states.
+    a: (B, N) input in units; states: integer states at the start; s: their differentiable stand-ins; learned: differentiable stand-ins
+    of the neurons' constants, by name. Returns spikes, states.
     """
     f = {k: torch.from_numpy(np.array(v)) for k, v in params.floating(a.shape[1])._asdict().items()}
+    learned = learned or {}
+    for name in ("filament_kept", "residue_kept", "transfer", "gate_kept"):
+        if name in learned:
+            assert torch.allclose(learned[name].detach(), f[name], rtol=1e-12)
+            f[name] = learned[name]
+    log_gain = learned.get("log_growth", torch.zeros(()))
     finite = bool(torch.isfinite(f["v0"]).all())
     scale = 1 / f["v0"] if finite else 1 / f["v_ref"]
-    lost = 1 - f["filament_kept"]
+    lost = 1 - f["filament_kept"].detach()
     lasting = lost * (1 + f["alpha"]) ** 2 / 4
     floor, cap = surrogate.grow_floor * lasting * scale, surrogate.grow_cap / params.substeps * scale
     v_raw = a * params.v_unit
@@ -65,11 +72,11 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
         kept, residue_kept = f["filament_kept"] * filament, f["residue_kept"] * residue
         x = filament + residue
         value, over_v, over_x = growth(d, x)
-        early = linear(value, (pull, over_v), (x, over_x))
+        early = linear(value, (pull, over_v), (x, over_x), (log_gain, value))
         predicted = kept + early + residue_kept + f["transfer"] * filament
         predicted = predicted.clamp(max=1.0)
         value, over_v, over_x = growth(d, predicted)
-        late = linear(value, (pull, over_v), (predicted, over_x))
+        late = linear(value, (pull, over_v), (predicted, over_x), (log_gain, value))
         grown = kept + (early + late) / 2
         grown_residue = residue_kept + f["transfer"] * (filament + grown.clamp(max=1.0)) / 2
         new_residue = grown_residue
@@ -97,10 +104,26 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
     return linear(spikes_of[:, t], *terms), (filament, residue, gate)
 
 
-def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, steps=14, delays=0):
+def constants_of(params: StepParams, logs):
+    """The step's constants from learned logarithms of factors up to 3, written out once more."""
+    reach, h = math.log(3.0), params.dt / params.substeps
+    value = {name: torch.tensor(getattr(params.device, name)) for name in ("mu", "beta", "gamma1", "gamma2", "r_control")}
+    value |= {name: value[name] * torch.exp(reach * torch.tanh(log / reach)) for name, log in logs.items()}
+    loss = value["gamma1"] + value["beta"]
+    residue_kept = torch.exp(-value["gamma2"] * h)
+    return {
+        "log_growth": torch.log(value["mu"] * (1 - torch.exp(-loss * h)) / loss),
+        "filament_kept": torch.exp(-loss * h),
+        "residue_kept": residue_kept,
+        "transfer": value["beta"] * (1 - residue_kept) / value["gamma2"],
+        "gate_kept": torch.exp(-h / 2 / (value["r_control"] * params.device.c_gate)),
+    }
+
+
+def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, steps=14, delays=0, learn=()):
     rng = np.random.default_rng(seed)
     neuron = {"params": params.device, "dt": params.dt, "substeps": params.substeps, "v_unit": params.v_unit}
-    neuron |= {name: getattr(surrogate, name) for name in surrogate.__dataclass_fields__}
+    neuron |= {name: getattr(surrogate, name) for name in surrogate.__dataclass_fields__} | {"learn": learn, "learn_range": 3.0}
     torch.manual_seed(seed)
     delay_rec = rng.integers(0, delays + 1, size) if delays else np.zeros(size, int)
     if recurrent:
@@ -110,12 +133,20 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
     net = net.double()
     with torch.no_grad():
         net.bias += torch.from_numpy(rng.uniform(-1.5, 1.0, size))  # silent, active and latched neurons
+        for name in learn:
+            getattr(net.neuron.learned, f"log_{name}").uniform_(-1.0, 1.0)
     x = torch.from_numpy((rng.random((batch, channels, steps)) < 0.3).astype(float)).requires_grad_(True)
     weigh = torch.from_numpy(rng.standard_normal((batch, size, steps)))
     spikes = net(x)
     (spikes * weigh).sum().backward()
     main = net.input_synapse if recurrent else net.synapse
     got = {"x": x.grad, "w": main.weight.grad.reshape(size, -1), "bias": net.bias.grad}
+
+    logs = {name: getattr(net.neuron.learned, f"log_{name}") for name in learn}
+    got |= {name: log.grad for name, log in logs.items()}
+    logs = {name: log.detach().clone().requires_grad_(True) for name, log in logs.items()}
+    learned = constants_of(params, logs) if learn else None
+    params = net.neuron.params
 
     quantised = lambda s: s.pre_hook_fx(s.weight).detach().reshape(size, -1).requires_grad_(True)  # noqa: E731
     w, bias, y = quantised(main), net.quantised_bias.detach().requires_grad_(True), x.detach().clone().requires_grad_(True)
@@ -130,14 +161,14 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
             back = [t - 1 - d for d in delay_rec]
             fed = torch.stack([out[k][:, j] if k >= 0 else zero[:, 0] for j, k in enumerate(back)], 1)
             a = a + fed @ w_rec.T
-        spike, s = autograd_spikes(params, a, value, states, surrogate, t, s)
+        spike, s = autograd_spikes(params, a, value, states, surrogate, t, s, learned)
         out.append(spike)
         inputs.append(np.rint(a.detach().numpy() * 64).astype(np.int64))
         traces = [reference.run(params, np.stack(inputs)[:, b]) for b in range(batch)]
         assert all(np.array_equal(r.spike[-1], value[b, t].numpy() > 0) for b, r in enumerate(traces))
         states = np.stack([[getattr(r, name)[-1] for r in traces] for name in ("filament", "residue", "gate")])
     (torch.stack(out, -1) * weigh).sum().backward()
-    expected = {"x": y.grad, "w": w.grad, "bias": bias.grad}
+    expected = {"x": y.grad, "w": w.grad, "bias": bias.grad} | {name: log.grad for name, log in logs.items()}
     if recurrent:
         got["w_rec"], expected["w_rec"] = net.recurrent_synapse.weight.grad.reshape(size, -1), w_rec.grad
     assert spikes.sum() > 20
@@ -169,11 +200,23 @@ def test_backward_pass_of_the_linear_law_and_of_different_devices():
     check(StepParams(device, substeps=2), Surrogate(), True, seed=8, size=33)
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("substeps", [1, 3])
+def test_device_parameters_learn_by_automatic_differentiation_of_the_same_step(recurrent, substeps):
+    every = ("mu", "beta", "gamma1", "gamma2", "r_control")
+    check(StepParams(FIG2.scaled(4 / substeps), substeps=substeps), Surrogate(), recurrent, seed=20 + substeps, learn=every)
+
+
+def test_some_device_parameters_learn_from_different_devices_under_the_linear_law():
+    device = replace(presets.ZHAO2025_TABLE1, mu=np.linspace(700.0, 900.0, 33))
+    check(StepParams(device, substeps=2), Surrogate(), True, seed=25, size=33, learn=("mu", "r_control"))
+
+
 def test_single_precision_is_close_to_double():
     grads = []
     for real in (torch.float32, torch.float64):
         torch.manual_seed(3)
-        net = block.m1t1r.Recurrent({"substeps": 2}, 20, 70, bias=True).to(real)
+        net = block.m1t1r.Recurrent({"substeps": 2, "learn": ("mu", "gamma1", "r_control")}, 20, 70, bias=True).to(real)
         x = (torch.rand(4, 20, 30, generator=torch.Generator().manual_seed(1)) < 0.2).to(real)
         (net(x) * torch.linspace(-1, 1, 30)).sum().backward()
         grads.append(torch.cat([p.grad.flatten() for p in net.parameters()]).double())
@@ -211,7 +254,7 @@ def test_reverse_equals_finite_differences_where_the_step_is_smooth(start, v):
         kept.append(local)
     adjoint, over_v = weigh, 0.0
     for local in reversed(kept):
-        adjoint, part = reverse(adjoint, 0.0, local, q)
+        adjoint, part, _ = reverse(adjoint, 0.0, local, q)
         over_v += part
     h = 1e-6
 

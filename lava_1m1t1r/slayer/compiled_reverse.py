@@ -16,7 +16,7 @@ from ..compiled import read, store
 from ..dynamics import State
 from ..training_kernels import add_products
 from . import reverse
-from .reverse import PER_NEURON, GradientProgram, Local, Ops
+from .reverse import PER_NEURON, VALUES, Constants, GradientProgram, Local, Ops
 from .scoped import load_local, load_state, store_local, store_state
 
 BLOCK = 4
@@ -24,15 +24,17 @@ BLOCK = 4
 LANES = 64
 """Neurons that go through a step and back together: their local derivatives stay in the first cache. The scratch is one array in rows
 of this constant length, so that LLVM sees that the rows do not overlap, and runs the loops eight neurons at a time."""
-_ROWS = len(Local._fields) - 1  # rows a substep: the local derivatives but the length
-_STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT = (LANES * row for row in (0, 3, 4, 5, 6))
+_ROWS = len(Local._fields) - 1 - len(VALUES)  # rows a substep: the local derivatives but the length
+_ROWS_LEARNING = _ROWS + len(VALUES)
+_CONSTANTS = len(Constants._fields)
+_STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _OVER_P = (LANES * row for row in (0, 3, 4, 5, 6, 7))
 
 
-def make_scratch(substeps: int, size: int, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Scratch of one thread for a layer of ``size`` neurons: states, local derivatives, products, adjoint."""
     return (
-        np.empty(7 * LANES, dtype),
-        np.empty(substeps * _ROWS * LANES, dtype),
+        np.empty((7 + _CONSTANTS * learning) * LANES, dtype),
+        np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
         np.empty((BLOCK, size), dtype),
         np.empty((BLOCK, 3, size), dtype),
     )
@@ -89,8 +91,8 @@ def _read(table, i):
 
 
 @cache
-def layer_kernel(double: bool, linear: bool) -> Any:
-    """Compiled backward pass of a layer, in float64 or float32, for the linear or the hyperbolic field law.
+def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
+    """Compiled backward pass of a layer, in float64 or float32, for the linear or the hyperbolic field law; whether devices learn.
 
     Returns
     -------
@@ -121,6 +123,8 @@ def layer_kernel(double: bool, linear: bool) -> Any:
     ops = Ops(_select, law, exponential, knot, _read)
     recompute = _bound(reverse.recompute, {"_growth": _compiled(reverse._growth)})
     compiled_reverse = _compiled(reverse.reverse)
+    over_constants = _compiled(reverse.over_constants)
+    n_rows = _ROWS_LEARNING if learning else _ROWS
 
     @_compiled
     def forwards(row, counts, p, units, substeps, n0, size, m, rows):
@@ -134,7 +138,7 @@ def layer_kernel(double: bool, linear: bool) -> Any:
             store_state(m, _LONGEST + i, -p.one - p.one)
             store_state(m, _LONGEST_AT + i, p.zero)
         for k in range(substeps):
-            base = k * _ROWS * LANES
+            base = k * n_rows * LANES
             number = real(k)
             for i in range(size):
                 q = _neuron(p, n0 + i)
@@ -154,6 +158,14 @@ def layer_kernel(double: bool, linear: bool) -> Any:
                 store_local(rows, base + 8 * LANES + i, d.charge)
                 store_local(rows, base + 9 * LANES + i, d.way)
                 store_local(rows, base + 10 * LANES + i, d.drop_slope)
+                if learning:
+                    store_local(rows, base + 11 * LANES + i, d.filament)
+                    store_local(rows, base + 12 * LANES + i, d.residue)
+                    store_local(rows, base + 13 * LANES + i, d.gate)
+                    store_local(rows, base + 14 * LANES + i, d.mean)
+                    store_local(rows, base + 15 * LANES + i, d.early)
+                    store_local(rows, base + 16 * LANES + i, d.late)
+                    store_local(rows, base + 17 * LANES + i, d.charged)
                 longest, at = load_state(m, _LONGEST + i), load_state(m, _LONGEST_AT + i)
                 longer = d.length > longest
                 store_state(m, _LONGEST + i, d.length if longer else longest)
@@ -169,8 +181,11 @@ def layer_kernel(double: bool, linear: bool) -> Any:
             # a step whose gate was above the threshold throughout has no spike to move
             store_state(m, _LONGEST + i, p.zero if load_state(m, _LONGEST + i) < p.zero else load_state(spike, n0 + i))
             store_state(m, _OVER_V + i, p.zero)
+            if learning:
+                for k in range(_CONSTANTS):
+                    store_state(m, _OVER_P + k * LANES + i, p.zero)
         for k in range(substeps - 1, -1, -1):
-            base = k * _ROWS * LANES
+            base = k * n_rows * LANES
             number = real(k)
             for i in range(size):
                 q = _neuron(p, n0 + i)
@@ -187,17 +202,31 @@ def layer_kernel(double: bool, linear: bool) -> Any:
                     load_local(rows, base + 8 * LANES + i),
                     load_local(rows, base + 9 * LANES + i),
                     load_local(rows, base + 10 * LANES + i),
+                    load_local(rows, base + 11 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + 12 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + 13 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + 14 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + 15 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + 16 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + 17 * LANES + i) if learning else q.zero,
                 )
                 after = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
                 fires = load_state(m, _LONGEST + i) if load_state(m, _LONGEST_AT + i) == number else q.zero
-                before, over_v = compiled_reverse(after, fires, d, q)
+                before, over_v, within = compiled_reverse(after, fires, d, q)
+                if learning:
+                    over = over_constants(after, within, d, q)
+                    store_state(m, _OVER_P + i, load_state(m, _OVER_P + i) + over.growth)
+                    store_state(m, _OVER_P + LANES + i, load_state(m, _OVER_P + LANES + i) + over.filament_kept)
+                    store_state(m, _OVER_P + 2 * LANES + i, load_state(m, _OVER_P + 2 * LANES + i) + over.residue_kept)
+                    store_state(m, _OVER_P + 3 * LANES + i, load_state(m, _OVER_P + 3 * LANES + i) + over.transfer)
+                    store_state(m, _OVER_P + 4 * LANES + i, load_state(m, _OVER_P + 4 * LANES + i) + over.gate_kept)
                 store_state(m, _STATE + i, before.filament)
                 store_state(m, _STATE + LANES + i, before.residue)
                 store_state(m, _STATE + 2 * LANES + i, before.gate)
                 store_state(m, _OVER_V + i, load_state(m, _OVER_V + i) + over_v)
 
     @_compiled
-    def finish(adjoint, counts, p, units, clip_grad, grad_in, n0, size, m, rows):
+    def finish(adjoint, counts, p, units, clip_grad, grad_in, constants, n0, size, m):
         for i in range(size):
             store_state(adjoint[0], n0 + i, load_state(m, _STATE + i))
             store_state(adjoint[1], n0 + i, load_state(m, _STATE + LANES + i))
@@ -205,17 +234,38 @@ def layer_kernel(double: bool, linear: bool) -> Any:
             v = real(load_state(counts, n0 + i)) * units[0]
             inside = (v >= p.zero) & (v <= units[1])
             store_state(grad_in, n0 + i, load_state(m, _OVER_V + i) * units[4] * (p.one if inside else clip_grad))
+        if learning:
+            for k in range(_CONSTANTS):
+                for i in range(size):
+                    store_state(constants[k], n0 + i, load_state(constants[k], n0 + i) + load_state(m, _OVER_P + k * LANES + i))
 
     @_compiled
     def layer(
-        history, counts, grad, delay_rec, w_rec, p, units, clip_grad, substeps, first, last, scratch, rows, products, adjoint, grad_in
+        history,
+        counts,
+        grad,
+        delay_rec,
+        w_rec,
+        p,
+        units,
+        clip_grad,
+        substeps,
+        first,
+        last,
+        scratch,
+        rows,
+        products,
+        adjoint,
+        grad_in,
+        constants,
     ):
         """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike, which
         the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, or (0,); units (5,)
         volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see
-        make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1).
+        make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1); constants (5, N), where devices learn: dL/d(constants of
+        the neurons) is added, see reverse.Constants.
         """
         n_neurons = counts.shape[2]
         for b in range(last - first):
@@ -228,7 +278,7 @@ def layer_kernel(double: bool, linear: bool) -> Any:
                     size = min(LANES, n_neurons - n0)
                     forwards(history[b, t], counts[b, t], p, units, substeps, n0, size, scratch, rows)
                     backwards(adjoint[b - first], grad[b, t], p, substeps, n0, size, scratch, rows)
-                    finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad_in[b, t], n0, size, scratch, rows)
+                    finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad_in[b, t], constants, n0, size, scratch)
             if w_rec.size and t > 0:
                 recur(grad, grad_in, delay_rec, w_rec, first, last, t, products)
 

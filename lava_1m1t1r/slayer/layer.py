@@ -14,6 +14,7 @@ from ..errors import require
 from ..program import PER_NEURON, FixedProgram, StepParams
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .quantise import WEIGHT_UNIT
+from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, tensor_readout
 from .threads import ranges, share
@@ -174,7 +175,7 @@ class _Layer(torch.autograd.Function):
     """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T)."""
 
     @staticmethod
-    def forward(ctx, x, w, bias, w_rec, run: LayerRun):  # noqa: ANN001
+    def forward(ctx, x, w, bias, w_rec, constants, run: LayerRun):  # noqa: ANN001
         ctx.run, ctx.real = run, _real(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         if w is None:
@@ -214,8 +215,8 @@ class _Layer(torch.autograd.Function):
     def backward(ctx, grad):  # noqa: ANN001
         w, w_rec = ctx.saved_tensors
         run = ctx.run
-        need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
-        over = _backwards(ctx, grad.numpy(), w_rec)
+        need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
+        over, over_constants = _backwards(ctx, grad.numpy(), w_rec, need_constants)
         over_w = over_rec = over_x = None
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
@@ -224,11 +225,11 @@ class _Layer(torch.autograd.Function):
         if need_x:
             over_x = torch.from_numpy(over).transpose(1, 2) if w is None else _over_input(over, w)
         over_bias = torch.from_numpy(over.sum((0, 1))) if need_bias else None
-        return over_x, over_w, over_bias, over_rec, None
+        return over_x, over_w, over_bias, over_rec, over_constants, None
 
 
-def _backwards(ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None) -> np.ndarray:
-    """dL/d(synaptic input) from dL/doutput, both (B, T, N)."""
+def _backwards(ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, learning: bool) -> tuple[np.ndarray, torch.Tensor | None]:
+    """dL/d(synaptic input) from dL/doutput, both (B, T, N); where devices learn, dL/d(their constants) (5, N)."""
     run, dtype = ctx.run, np.float64 if ctx.real == torch.float64 else np.float32
     batch, steps, size = late.shape
     grad, over = np.empty(late.shape, dtype), np.empty(late.shape, dtype)  # the recurrence adds to grad: a copy
@@ -238,21 +239,30 @@ def _backwards(ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None) -> np.nda
     v_count = params.v_unit / (1 << INPUT_BITS)
     units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
     table = np.zeros(0, dtype) if w_rec is None else np.ascontiguousarray(w_rec.detach().to(_real(w_rec)).numpy(), dtype).reshape(-1)
-    kernel = layer_kernel(dtype is np.float64, is_linear(params))
+    kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
+    parts = ranges(batch, BLOCK)
+    constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
 
     def part(first, last):
         grad[first:last, :kept] = late[first:last, run.shift :]
         grad[first:last, kept:] = 0
         kernel(
             ctx.history, ctx.counts, grad, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
-            first, last, *make_scratch(params.substeps, size, dtype), over,
+            first, last, *make_scratch(params.substeps, size, dtype, learning), over, constants[first // BLOCK],
         )  # fmt: skip
 
-    share(part, ranges(batch, BLOCK))
-    return over
+    share(part, parts)
+    return over, torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
 
 
-def layer(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_rec: torch.Tensor | None, run: LayerRun) -> torch.Tensor:
+def layer(
+    x: torch.Tensor,
+    w: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    w_rec: torch.Tensor | None,
+    constants: torch.Tensor | None,
+    run: LayerRun,
+) -> torch.Tensor:
     """Spikes of a layer.
 
     Parameters
@@ -263,6 +273,9 @@ def layer(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_
         Quantised weights, multiples of 1/64.
     bias : (N,), optional
         Quantised constant input in units of weight 1.
+    constants : (5, N) float64, optional
+        What the neurons' constants are made of where devices learn, see :class:`..reverse.Constants`: it receives their gradient; the
+        values come with ``run``.
     run : LayerRun
 
     Returns
@@ -270,7 +283,7 @@ def layer(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_
     (B, T, N)
         0 or 1, of the weights' type (float32 or float64).
     """
-    return (TensorLayer if plain_torch(x) else _Layer).apply(x, w, bias, w_rec, run)
+    return (TensorLayer if plain_torch(x) else _Layer).apply(x, w, bias, w_rec, constants, run)
 
 
 FORCE_TORCH = False

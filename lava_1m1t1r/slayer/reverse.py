@@ -18,6 +18,9 @@ growth over length
     integrator: the run-away before a turn-on does not make gradients explode.
 
 The input's clip to ``[0, v_in_max]`` counts as the identity inside and as ``clip_grad`` times the identity outside.
+
+Over the device's own constants (:func:`over_constants`, for parameters that learn) the same step is differentiated with the same
+replacements; the bounds above count as given.
 """
 
 from __future__ import annotations
@@ -88,6 +91,38 @@ class Local(NamedTuple):
     charge: Any  # share of the gate's way to the input, 0 where there is no way to go
     way: Any  # gate's way to go if the filament closes [V]
     drop_slope: Any  # 0 where it is open [V]
+    filament: Any  # from here on what only the derivatives over the constants need: states at the start
+    residue: Any
+    gate: Any
+    mean: Any  # filament that turns into residue, the mean over the substep
+    early: Any  # growths
+    late: Any
+    charged: Any  # gate after charging [V]
+
+
+VALUES = Local._fields[-7:]
+
+
+class Within(NamedTuple):
+    """Derivatives of the loss over what a substep computes on its way."""
+
+    grown: Any  # filament before saturation
+    grown_residue: Any
+    predicted: Any  # total length for Heun's second growth
+    early: Any  # growths
+    late: Any
+    charged: Any  # gate after charging
+    on_way: Any  # gate's way to go
+
+
+class Constants(NamedTuple):
+    """Derivatives of the loss over a neuron's constants, or the constants themselves."""
+
+    growth: Any  # logarithm of the field law's gain
+    filament_kept: Any
+    residue_kept: Any
+    transfer: Any
+    gate_kept: Any
 
 
 def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Local]:
@@ -115,7 +150,8 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
     late, late_v, late_x = _growth(drive, slope, select(over, q.one, predicted), q, select)
     grown = kept + q.half * (early + late)
     below = grown < q.one
-    grown_residue = residue_kept + q.transfer * (q.half * (s.filament + select(below, grown, q.one)))
+    mean = q.half * (s.filament + select(below, grown, q.one))
+    grown_residue = residue_kept + q.transfer * mean
     residue = select(grown_residue < q.one, grown_residue, q.one)
     yields = grown > q.one - residue
     filament = select(yields, q.one - residue, grown)
@@ -148,6 +184,13 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
         select(stays, q.zero, share),
         to_release,
         select(held, drop_slope * q.segments, q.zero),
+        s.filament,
+        s.residue,
+        s.gate,
+        mean,
+        early,
+        late,
+        charged,
     )
     return State(filament, residue, q.gate_kept * charged), local
 
@@ -165,8 +208,8 @@ def _growth(drive, slope, x, q, select):
     )
 
 
-def reverse(adjoint: State, spike: Any, m: Local, q: GradientProgram) -> tuple[State, Any]:
-    """From the derivatives of the loss over a substep's results to those over its start and its input.
+def reverse(adjoint: State, spike: Any, m: Local, q: GradientProgram) -> tuple[State, Any, Within]:
+    """From the derivatives of the loss over a substep's results to those over its start, its input and what lies between.
 
     Parameters
     ----------
@@ -181,8 +224,8 @@ def reverse(adjoint: State, spike: Any, m: Local, q: GradientProgram) -> tuple[S
 
     Returns
     -------
-    State, real
-        dL/d(state before), dL/dv [1/V].
+    State, real, Within
+        dL/d(state before), dL/dv [1/V], what :func:`over_constants` needs.
     """
     charged = q.gate_kept * adjoint.gate
     on_way = charged * m.charge
@@ -202,4 +245,15 @@ def reverse(adjoint: State, spike: Any, m: Local, q: GradientProgram) -> tuple[S
     filament = q.filament_kept * grown + (q.filament_kept + q.transfer) * predicted + start + by_transfer
     before = q.residue_kept * (grown_residue + predicted) + start
     gate = q.gate_kept * (charged - on_way) - driven * m.open
-    return State(filament, before, gate), driven + on_way
+    return State(filament, before, gate), driven + on_way, Within(grown, grown_residue, predicted, early, late, charged, on_way)
+
+
+def over_constants(adjoint: State, within: Within, m: Local, q: GradientProgram) -> Constants:
+    """Derivatives of the loss over the neuron's constants that this substep adds: arguments and results of :func:`reverse`."""
+    return Constants(
+        within.early * m.early + within.late * m.late,
+        (within.grown + within.predicted) * m.filament,
+        (within.grown_residue + within.predicted) * m.residue,
+        within.grown_residue * m.mean + within.predicted * m.filament,
+        adjoint.gate * m.charged + (within.charged - within.on_way) * m.gate,
+    )

@@ -15,7 +15,7 @@ from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, FloatPrimitives
 from ..dynamics import State
 from ..reference import widened
 from ..training_kernels import PAST
-from .reverse import GradientProgram, Ops, recompute, reverse
+from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import gradient_program, is_linear
 
 _UNIT = 1 << ACT_SHIFT
@@ -74,7 +74,7 @@ class TensorLayer(torch.autograd.Function):
     """As :class:`.layer._Layer`, on any device."""
 
     @staticmethod
-    def forward(ctx, x, w, bias, w_rec, run):  # noqa: ANN001
+    def forward(ctx, x, w, bias, w_rec, constants, run):  # noqa: ANN001
         device = x.device
         real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
         counts = torch.round(x.to(real) * _UNIT) if w is None else _product(x.to(real), torch.round(w.to(real) * _UNIT))
@@ -123,7 +123,7 @@ class TensorLayer(torch.autograd.Function):
         x, w, w_rec = ctx.saved_tensors
         run, real = ctx.run, ctx.real
         params, size, device = run.params, grad.shape[2], grad.device
-        need_x, need_w, need_bias, need_rec, _ = ctx.needs_input_grad
+        need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
         dtype = np.float64 if real == torch.float64 else np.float32
         q = moved(gradient_program(params, size, run.surrogate, dtype), device)
         ops = _ops(is_linear(params))
@@ -132,6 +132,7 @@ class TensorLayer(torch.autograd.Function):
         grad = torch.nn.functional.pad(grad.to(real)[:, run.shift :], (0, 0, 0, run.shift)).clone()
         delays, neurons = torch.from_numpy(run.delay_rec).to(device), torch.arange(size, device=device)
         over = torch.empty_like(grad)
+        learned = torch.zeros(len(Constants._fields), size, dtype=torch.float64, device=device) if need_constants else None
         adjoint = State(*(torch.zeros_like(grad[:, 0]) for _ in range(3)))
         for t in range(grad.shape[1] - 1, -1, -1):
             row = ctx.history[t].to(real)
@@ -146,8 +147,11 @@ class TensorLayer(torch.autograd.Function):
             spike = torch.where(longest < 0, 0.0, grad[:, t])
             total = torch.zeros_like(spike)
             for k in range(params.substeps - 1, -1, -1):
-                adjoint, over_v = reverse(adjoint, torch.where(at == k, spike, 0.0), kept[k], q)
+                after = adjoint
+                adjoint, over_v, within = reverse(after, torch.where(at == k, spike, 0.0), kept[k], q)
                 total = total + over_v
+                if learned is not None:
+                    learned += torch.stack([part.sum(0, dtype=torch.float64) for part in over_constants(after, within, kept[k], q)])
             slope = torch.where((raw >= 0) & (raw <= v_max), 1.0, run.surrogate.clip_grad)
             over[:, t] = total * slope * params.v_unit
             if w_rec is not None and t > 0:
@@ -165,7 +169,7 @@ class TensorLayer(torch.autograd.Function):
             over_w = torch.einsum("btn,bct->nc", over, x.to(real)).to(w.dtype)
         if need_x:
             over_x = over.transpose(1, 2) if w is None else torch.einsum("btn,nc->bct", over, w.to(real))
-        return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, None
+        return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, learned, None
 
 
 def _product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:

@@ -165,6 +165,7 @@ class Dense(Driven, base.AbstractDense):
         checked(neuron_params, in_neurons, out_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
+        self.neuron.learn_for(out_neurons)
         self.delay = Delay() if delay else None
         self._set_bias(bias, out_neurons)
         self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit)
@@ -220,6 +221,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
         self.neuron = Neuron(**neuron_params)
+        self.neuron.learn_for(out_neurons)
         self.delay = Delay() if delay else None
         self._set_bias(bias, out_neurons)
         hook = pre_hook_fx or self.neuron.quantize_8bit

@@ -121,6 +121,7 @@ class Conv(_Image, base.AbstractConv):
         Convolution((in_features, *reach), out_features, kernel, *others, groups)  # refuses what can never work
         super().__init__(neuron_params, in_features, out_features, kernel, *others, groups, delay_shift=delay_shift, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
+        self.neuron.learn_for(out_features)
         self.delay = Delay() if delay else None
         self._set_bias(bias, out_features)
         hook = pre_hook_fx or self.neuron.quantize_8bit
@@ -187,6 +188,7 @@ class Pool(_Image, base.AbstractPool):
         pooling((1, *(max(k, 1) for k in kernel)), kernel, stride, others[0])  # refuses what can never work
         super().__init__(dict(neuron_params), kernel, stride, *others, delay_shift=delay_shift, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
+        self.neuron.learn_for(1)
         self.delay = Delay() if delay else None
         step, held = self.neuron.params, HELD_VOLTAGE if bias else 0.0
         self._set_bias(bias, 1, HELD_VOLTAGE)

@@ -103,6 +103,7 @@ class Input(Block, base.AbstractInput):
         super().__init__(neuron_params, weight=weight, bias=bias, delay_shift=delay_shift, count_log=count_log)
         self.neuron = None if neuron_params is None else Neuron(**neuron_params)
         if self.neuron is not None:
+            self.neuron.learn_for(1)
             self.pre_hook_fx = self.neuron.quantize_8bit
         del self.neuron_params
 

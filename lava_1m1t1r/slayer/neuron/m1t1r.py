@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ...training_kernels import PAST
 from ..layer import WEIGHT_UNIT, LayerRun, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
+from .learned import LEARN_RANGE, LearnedDevice, checked_names
 
 _WHOLE = "be a whole number >= 0"
 
@@ -58,6 +59,11 @@ class Neuron(base.Neuron):
         Variation-aware training: in training every call draws N other devices about ``params``, with this standard deviation of the
         logarithm of each constant (``DeviceParams.with_variation``), so that weights are learned that suit any of them. Evaluation and
         files have ``params``.
+    learn : sequence of str
+        Device parameters that learn, each neuron's own: any of :data:`.learned.LEARNABLE`. ``params`` then gives where they start, and
+        files have what was learned. Images learn one value a feature; :class:`Input` and :class:`Pool` one for all neurons.
+    learn_range : float
+        Largest factor by which they may leave ``params``, either way.
     tau_grad, scale_grad, reset_grad, grow_floor, grow_cap, clip_grad : float, optional
         See :class:`..surrogate.Surrogate`.
     persistent_state : bool
@@ -77,6 +83,8 @@ class Neuron(base.Neuron):
         v_in_max: float = V_IN_MAX,
         seed: int = 0,
         variation: float = 0.0,
+        learn: Sequence[str] = (),
+        learn_range: float = LEARN_RANGE,
         tau_grad: float | None = None,
         scale_grad: float | None = None,
         reset_grad: float | None = None,
@@ -108,13 +116,38 @@ class Neuron(base.Neuron):
             shared_param=shared_param,
             requires_grad=requires_grad,
         )
-        self.params = step
+        self._nominal_params = step
+        self._learn = checked_names(learn, learn_range)
+        self._known: Any = None
+        self.learned: LearnedDevice | None = None
+        """What of the device learns; None: nothing."""
+        self._size: int | None = None
         self.surrogate = surrogate
         self.seed = int(seed)
         self.layer = 0
         """The layer's index in the file, from which its generators start; networks of stochastic devices set it."""
         self._program: Any = None
         self.reset()
+
+    def learn_for(self, count: int) -> None:
+        """Make the learned device parameters (``learn``), ``count`` of each; blocks do."""
+        names, largest = self._learn
+        if names:
+            self.learned = LearnedDevice(names, largest, count)
+
+    @property
+    def params(self) -> StepParams:
+        """Device and step as they are now: where devices learn, as learned so far."""
+        if self.learned is None:
+            return self._nominal_params
+        size = self._size or self.learned.count
+        # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
+        state = (size, *(p.detach().cpu().numpy().tobytes() for p in self.learned.parameters()))
+        if self._known is None or self._known[0] != state:
+            device = self.learned.device(self._nominal_params.device, size)
+            self._known = (state, self._nominal_params.replace(device=device))
+            self._program = None
+        return self._known[1]
 
     @property
     def device_params(self) -> dict[str, Any]:
@@ -128,9 +161,9 @@ class Neuron(base.Neuron):
     def set_params(self, **changes: Any) -> None:
         """Change the device or the step: any of the fields of DeviceParams (SI units) and StepParams."""
         step = {name: changes.pop(name) for name in ("dt", "substeps", "v_unit", "v_in_max") if name in changes}
-        device = changes.pop("params", self.params.device)
-        self.params = self.params.replace(device=dataclasses.replace(device, **changes), **step)
-        self._program = None
+        device = changes.pop("params", self._nominal_params.device)
+        self._nominal_params = self._nominal_params.replace(device=dataclasses.replace(device, **changes), **step)
+        self._program = self._known = None
         self.reset()
 
     def reset(self) -> None:
@@ -166,7 +199,12 @@ class Neuron(base.Neuron):
     ) -> torch.Tensor:
         """Spikes (B, T, N) of ``size`` neurons behind a synapse, one step ``late``; arguments as :func:`..layer.layer` has them."""
         batch = x.shape[0]
-        params, program = self._drawn(size) if self.training and self.variation else (self.params, self._nominal(size))
+        names = self._learn[0]
+        require(not names or self.learned is not None, "neuron_params['learn']", "be used in a block", names, "Or call learn_for(count).")
+        self._size = size
+        varied = self.training and self.variation
+        params, program = self._drawn(size) if varied else (self.params, self._nominal(size))
+        constants = None if self.learned is None else self.learned.constants(params, size)
         device = params.device
         noisy = bool(np.any(device.sigma1) or np.any(device.sigma2))
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
@@ -182,7 +220,7 @@ class Neuron(base.Neuron):
             self._states if keeps else np.zeros((batch, 3, size), np.int32),
             [],
         )
-        spikes = layer(x, w, bias, w_rec, run)
+        spikes = layer(x, w, bias, w_rec, constants, run)
         self.shape, self.num_neurons = torch.Size([size]), size
         if self.persistent_state:
             self._states, fired = run.last[0].copy(), run.last[1]
@@ -192,8 +230,9 @@ class Neuron(base.Neuron):
         return spikes
 
     def _nominal(self, size: int) -> FixedProgram:
+        params = self.params  # first: learned devices that have changed take the program away
         if self._program is None or self._program[0] != size:
-            self._program = (size, self.params.fixed(size))
+            self._program = (size, params.fixed(size))
         return self._program[1]
 
     def _drawn(self, size: int) -> tuple[StepParams, FixedProgram]:

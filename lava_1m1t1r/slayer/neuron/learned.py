@@ -1,0 +1,86 @@
+"""Devices that learn: each neuron's rates and control resistor as factors on the nominal ones, within a physical range."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...errors import number, require
+from ...params import DeviceParams
+from ...program import StepParams, shares
+from ..reverse import Constants
+
+LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
+"""Fields of DeviceParams that can learn. The others shape tables that a layer's neurons share, or (``v_th``) have no derivative here: a
+spike is moved by the filament's length, not by where on the gate's jump the threshold lies."""
+LEARN_RANGE = 4.0
+"""Default largest factor, either way. Integration times of the measured devices differ up to five times (Zhao et al. 2025)."""
+
+
+class LearnedDevice(torch.nn.Module):
+    """Factors on a layer's nominal device(s): parameters ``log_mu`` ..., each (count,), 0 at first.
+
+    The factor is ``exp(reach tanh(parameter / reach))`` with ``reach = ln(largest)``: it starts with slope 1 and never leaves
+    ``[1 / largest, largest]``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Which of :data:`LEARNABLE`.
+    largest : float
+        Largest factor, either way, > 1.
+    count : int
+        Values of each: one a neuron, or one for each group of as many neurons (features of images).
+    """
+
+    def __init__(self, names: Sequence[str], largest: float, count: int) -> None:
+        super().__init__()
+        self.names, self.reach, self.count = tuple(names), math.log(largest), count
+        for name in self.names:
+            self.register_parameter(f"log_{name}", torch.nn.Parameter(torch.zeros(count)))
+
+    def factors(self, size: int) -> dict[str, torch.Tensor]:
+        """Factor of each of ``size`` neurons, by name: (size,) float64, differentiable."""
+        require(size % self.count == 0, "neurons of the layer", f"be a multiple of the {self.count} learned values", size)
+        logs = {name: getattr(self, f"log_{name}").double() for name in self.names}
+        return {name: torch.exp(self.reach * torch.tanh(x / self.reach)).repeat_interleave(size // self.count) for name, x in logs.items()}
+
+    def device(self, nominal: DeviceParams, size: int) -> DeviceParams:
+        """The devices as learned so far: arrays of (size,)."""
+        with torch.no_grad():
+            changes = {name: getattr(nominal, name) * f.cpu().numpy() for name, f in self.factors(size).items()}
+        return dataclasses.replace(nominal, **changes)
+
+    def constants(self, params: StepParams, size: int) -> torch.Tensor:
+        """The step's constants (5, size) float64 in the order of :class:`..reverse.Constants`, with the gradient over the factors.
+
+        ``params`` is the step with the devices as they are now (learned, and perhaps varied), whose values the result has.
+        """
+        tied = {}
+        for name in (*LEARNABLE, "c_gate"):
+            value = torch.from_numpy(np.array(np.broadcast_to(getattr(params.device, name), (size,)), np.float64))
+            tied[name] = value
+        for name, factor in self.factors(size).items():
+            tied[name] = tied[name].to(factor.device) * (factor / factor.detach())
+        device = next(self.parameters()).device
+        r = shares(SimpleNamespace(**{name: value.to(device) for name, value in tied.items()}), params.h, torch.expm1)
+        kept = {name: 1.0 - r[f"{name}_lost"] for name in ("filament", "residue", "gate")}
+        return torch.stack(Constants(torch.log(r["growth"]), kept["filament"], kept["residue"], r["transfer"], kept["gate"]))
+
+
+def checked_names(learn: Any, largest: Any) -> tuple[tuple[str, ...], float]:
+    """Names and largest factor as a neuron is given them."""
+    field = "neuron_params['learn']"
+    rule = f"hold names out of {', '.join(LEARNABLE)}"
+    require(not isinstance(learn, str), field, rule, learn, f"For one name write ({learn!r},).")
+    require(isinstance(learn, (list, tuple)), field, rule, learn)
+    for name in learn:
+        require(name in LEARNABLE, field, rule, name)
+    require(len(set(learn)) == len(learn), field, "name each parameter once", learn)
+    return tuple(learn), number(largest, "neuron_params['learn_range']", above=1.0, most=1e3)
