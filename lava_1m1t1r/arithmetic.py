@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import exponential
+from .cached import cached
 from .compiled import COUNTS_ZEROS, leading_zeros, read
 from .compiled import compiled as _compiled
 from .compiled import inlined as _inlined
@@ -77,7 +78,7 @@ class StepArithmetic(NamedTuple):
     noise: Callable
 
 
-@_compiled
+@cached
 def _sinh_law(d: float, v0: float, v_ref: float) -> float:
     """``v_ref sinh(d/v0) / sinh(v_ref/v0)`` without overflow; the paper's linear law for v0 = inf."""
     if v0 == inf:

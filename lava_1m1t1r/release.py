@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic import DEVICE
+from .cached import cached
 from .compiled import compiled
 from .dynamics import State, field, flow
 from .params import DeviceParams
@@ -47,7 +48,7 @@ def rates_of(params: DeviceParams) -> Rates:
     return Rates(*(float(getattr(params, name)) for name in Rates._fields))
 
 
-@compiled
+@cached
 def _drop(residue: float, v_in: float, p: Rates, h: float, steps: int) -> float:
     s = State(max(_START - residue, 0.0), residue, 0.0)
     lowest = v_in

@@ -7,62 +7,81 @@ results do not depend on the number of threads.
 from __future__ import annotations
 
 import numba
+import numpy as np
 
-from .compiled import compiled, inlined, load, read, store, widest_vectors
+from .cached import cached
+from .compiled import inlined, load, read, store, widest_vectors
 from .fast.synapses import add_rows
 from .kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
+from .tiles import COLUMNS, MASKED, add_product, add_weighted_rows, bit_count, differs, lowest_bit
+from .tiles import product_columns as _product_columns
 
 PAST = 63
 """Steps of spikes that a recurrent layer may look back: the largest delay and one."""
 
 
-def _general(function):
-    return numba.njit(nogil=True, error_model="numpy")(function)
+product_columns = inlined(_product_columns)
 
 
-@_general
-def count_events(x, by_channel, counts, first, last):
-    """Non-zero cells of each (sample, step) of x (B, T, C)."""
-    for b in range(first, last):
-        if by_channel:
-            for t in range(x.shape[1]):
-                counts[b, t] = 0
-            for c in range(x.shape[2]):
-                for t in range(x.shape[1]):
-                    counts[b, t] += x[b, t, c] != 0
-        else:
-            for t in range(x.shape[1]):
-                found = 0
-                for c in range(x.shape[2]):
-                    found += x[b, t, c] != 0
-                counts[b, t] = found
+@cached
+def mark_events(x, by_channel, bits, counts, first, last):
+    """Find the non-zero cells of samples first .. last - 1 of x (B, R, S), contiguous along S.
 
-
-@_general
-def fill_events(x, by_channel, start, channel, value, cursor, first, last):
-    """List the non-zero cells: (sample, step) row r owns channel[start[r]:start[r + 1]] (int32) and value (int32).
-
-    cursor (max(T, C) + 1,) int64 is scratch. Returns how many cells are not whole numbers below 2^15.
+    R are channels and S steps where ``by_channel``, else the other way round; bits (B, R, (S + 63) // 64) int64 receives one bit a cell,
+    counts (B, T) int64 the cells of each step. Returns whether cells are other than 0 and 1.
     """
+    zero, one, size = x.dtype.type(0), x.dtype.type(1), x.shape[2]
+    others = False
+    for b in range(first, last):
+        for t in range(counts.shape[1]):
+            counts[b, t] = 0
+        for r in range(x.shape[1]):
+            row = x[b, r]
+            for w in range(bits.shape[2]):
+                word = 0
+                for s in range(64 * w, min(64 * (w + 1), size - MASKED + 1), MASKED):
+                    found = differs(row, s, zero)
+                    others |= (found & differs(row, s, one)) != 0
+                    word |= found << (s - 64 * w)
+                for s in range(max(64 * w, size - size % MASKED), min(64 * (w + 1), size)):
+                    others |= (row[s] != zero) & (row[s] != one)
+                    word |= int(row[s] != zero) << (s - 64 * w)
+                bits[b, r, w] = word
+                if by_channel:
+                    while word != 0:
+                        counts[b, 64 * w + lowest_bit(word)] += 1
+                        word &= word - 1
+                else:
+                    counts[b, r] += bit_count(word)
+    return others
+
+
+@cached
+def list_events(bits, by_channel, start, channel, cursor, first, last):
+    """List the cells of :func:`mark_events`: (sample, step) row r owns channel[start[r]:start[r + 1]] (int32), in rising order.
+
+    cursor (T,) int64 is scratch.
+    """
+    steps = cursor.size
+    for b in range(first, last):
+        for t in range(steps):
+            cursor[t] = start[b * steps + t]
+        for r in range(bits.shape[1]):
+            for w in range(bits.shape[2]):
+                word = bits[b, r, w]
+                while word != 0:
+                    s = 64 * w + lowest_bit(word)
+                    t, c = (s, r) if by_channel else (r, s)
+                    channel[cursor[t]] = c
+                    cursor[t] += 1
+                    word &= word - 1
+
+
+@cached
+def read_events(x, start, channel, value, first, last):
+    """Values (int32) of the listed cells of x (B, T, C). Returns how many are not whole numbers below 2^15."""
     steps, wrong = x.shape[1], 0
     for b in range(first, last):
-        if by_channel:
-            for t in range(steps):
-                cursor[t] = start[b * steps + t]
-            for c in range(x.shape[2]):
-                for t in range(steps):
-                    if x[b, t, c] != 0:
-                        channel[cursor[t]] = c
-                        cursor[t] += 1
-        else:
-            for t in range(steps):
-                found = 0
-                for c in range(x.shape[2]):  # without a branch: spikes are hard to predict
-                    cursor[found] = c
-                    found += x[b, t, c] != 0
-                at = start[b * steps + t]
-                for i in range(found):
-                    channel[at + i] = cursor[i]
         for t in range(steps):
             for e in range(start[b * steps + t], start[b * steps + t + 1]):
                 cell = x[b, t, channel[e]]
@@ -71,7 +90,7 @@ def fill_events(x, by_channel, start, channel, value, cursor, first, last):
     return wrong
 
 
-@compiled
+@cached
 def project(start, channel, value, w, bias, counts, first, last):
     """counts (B, T, N) int32 = bias + sum over events of value * row of w (C, N) int32. value None: all are 1."""
     steps, n = counts.shape[1], counts.shape[2]
@@ -83,7 +102,7 @@ def project(start, channel, value, w, bias, counts, first, last):
             add_rows(w, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
 
 
-@compiled
+@cached
 def recurrent_forward(
     w_rec, delay_rec, p, alike, substeps, v_max, noisy, generator, window, shift, history, counts, out, first, last,
     state, v_in, spike, listed,
@@ -130,7 +149,7 @@ def recurrent_forward(
                 out[b, t, i] = fired[PAST + t - shift, i]
 
 
-@compiled
+@cached
 def count_spikes(window, delay_rec, counts, first, last):
     """Recurrent spikes of each neuron that arrive in samples first .. last - 1: counts (N,) += them.
 
@@ -143,7 +162,7 @@ def count_spikes(window, delay_rec, counts, first, last):
                 counts[j] += window[b, PAST + t - 1 - delay_rec[j], j]
 
 
-@compiled
+@cached
 def sort_spikes(window, delay_rec, cursor, rows, listed, first, last):
     """Write the (sample, step) at which the spikes of :func:`count_spikes` arrive to rows, those of neuron j from cursor[j] on."""
     steps, n = window.shape[1] - PAST, window.shape[2]
@@ -159,7 +178,7 @@ def sort_spikes(window, delay_rec, cursor, rows, listed, first, last):
                 cursor[j] += 1
 
 
-@compiled
+@cached
 def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
     """The same for events: rows and times (their values, real) of channel c from cursor[c] on."""
     for r in range(first * steps, last * steps):
@@ -170,72 +189,55 @@ def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
             cursor[c] += 1
 
 
-_COLUMNS = 64  # of a gradient that are added together, without a loop: four vectors of sixteen numbers
-
-
-@inlined
-def _add_columns(grad, rows, times, first, last, total, n0, size):
-    """Columns n0 .. n0 + size - 1 of total (N,) += times * rows of grad (B * T * N,)."""
-    n, e = total.size, first
-    while e + 4 <= last:
-        a, b, c, d = rows[e] * n + n0, rows[e + 1] * n + n0, rows[e + 2] * n + n0, rows[e + 3] * n + n0
-        i, j, k, m = times[e], times[e + 1], times[e + 2], times[e + 3]
-        for x in range(size):
-            added = i * read(grad, a + x) + j * read(grad, b + x) + k * read(grad, c + x) + m * read(grad, d + x)
-            store(total, n0 + x, load(total, n0 + x) + added)
-        e += 4
-    for rest in range(e, last):
-        row, i = rows[rest] * n + n0, times[rest]
-        for x in range(size):
-            store(total, n0 + x, load(total, n0 + x) + i * read(grad, row + x))
-
-
-@compiled
-def gather_rows(offset, rows, times, grad, out, first, last):
-    """out (C, N) row c += sum of times * rows of grad (B * T * N,), for channels first .. last - 1.
+@cached
+def gather_rows(offset, rows, times, grad, out, first, last, column):
+    """out (C, N) row c += sum of times * rows of grad (B * T * N,), for channels first .. last - 1 and COLUMNS columns from ``column`` on.
 
     offset (K, C + 1) int64: those of channel c and samples of part k are rows[offset[k, c]:offset[k, c + 1]].
     """
     widest_vectors()
     n = out.shape[1]
-    for n0 in range(0, n, _COLUMNS):
-        for k in range(offset.shape[0]):  # these columns of a part stay in the first cache or close to it
-            for c in range(first, last):
-                if n0 + _COLUMNS <= n:
-                    _add_columns(grad, rows, times, offset[k, c], offset[k, c + 1], out[c], n0, _COLUMNS)
-                else:
-                    _add_columns(grad, rows, times, offset[k, c], offset[k, c + 1], out[c], n0, n - n0)
+    for k in range(offset.shape[0]):  # these columns of a part stay in the second cache or closer
+        for c in range(first, last):
+            if column + COLUMNS <= n:
+                add_weighted_rows(grad, n, column, rows, times, offset[k, c], offset[k, c + 1], out[c])
+            else:
+                total = out[c]
+                for e in range(offset[k, c], offset[k, c + 1]):
+                    row, weight = rows[e] * n, times[e]
+                    for x in range(column, n):
+                        store(total, x, load(total, x) + weight * read(grad, row + x))
+
+
+def panels(w: np.ndarray) -> np.ndarray:
+    """A matrix (N, C) as :func:`add_products` reads it: (N * C,), panels of so many columns as a tile has, then the columns left over."""
+    n, c = w.shape
+    tile = _product_columns(w.itemsize)
+    whole = c - c % tile
+    return np.concatenate([w[:, :whole].reshape(n, -1, tile).transpose(1, 0, 2).reshape(-1), w[:, whole:].reshape(-1)])
 
 
 @numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})
 def add_products(g0, g1, g2, g3, w, o0, o1, o2, o3):
-    """Add vector-matrix products to four rows at once: o (C,) += g (N,) w, with w (N * C,); sixteen products a load of w's row."""
-    size = o0.size
-    whole = g0.size - g0.size % 4
-    for i in range(0, whole, 4):
-        a0, a1, a2, a3 = g0[i], g0[i + 1], g0[i + 2], g0[i + 3]
-        b0, b1, b2, b3 = g1[i], g1[i + 1], g1[i + 2], g1[i + 3]
-        c0, c1, c2, c3 = g2[i], g2[i + 1], g2[i + 2], g2[i + 3]
-        d0, d1, d2, d3 = g3[i], g3[i + 1], g3[i + 2], g3[i + 3]
-        r0, r1, r2, r3 = i * size, (i + 1) * size, (i + 2) * size, (i + 3) * size
-        for j in range(size):
-            w0, w1, w2, w3 = read(w, r0 + j), read(w, r1 + j), read(w, r2 + j), read(w, r3 + j)
-            store(o0, j, (((load(o0, j) + a0 * w0) + a1 * w1) + a2 * w2) + a3 * w3)
-            store(o1, j, (((load(o1, j) + b0 * w0) + b1 * w1) + b2 * w2) + b3 * w3)
-            store(o2, j, (((load(o2, j) + c0 * w0) + c1 * w1) + c2 * w2) + c3 * w3)
-            store(o3, j, (((load(o3, j) + d0 * w0) + d1 * w1) + d2 * w2) + d3 * w3)
-    for i in range(whole, g0.size):
-        for j in range(size):
-            w0 = read(w, i * size + j)
+    """Add vector-matrix products to four rows at once: o (C,) += g (N,) w, with w from :func:`panels`."""
+    widest_vectors()
+    size, tile = o0.size, product_columns(o0.itemsize)
+    whole = size - size % tile
+    for j0 in range(0, whole, tile):
+        add_product(g0, g1, g2, g3, w, j0 * g0.size, j0, o0, o1, o2, o3)
+    rest = whole * g0.size
+    for i in range(g0.size):
+        for j in range(whole, size):
+            w0 = read(w, rest + i * (size - whole) + j - whole)
             store(o0, j, load(o0, j) + g0[i] * w0)
             store(o1, j, load(o1, j) + g1[i] * w0)
             store(o2, j, load(o2, j) + g2[i] * w0)
             store(o3, j, load(o3, j) + g3[i] * w0)
 
 
-@compiled
+@cached
 def over_input(grad, w, out, spare, first, last):
-    """Rows first .. last - 1 of out (R, C) = grad (R, N) times w (N * C,); spare (3, C) scratch."""
+    """Rows first .. last - 1 of out (R, C) = grad (R, N) times w, which is as :func:`panels` has it; spare (3, C) scratch."""
     columns = out.shape[1]
     for r in range(first, last, 4):
         rows = min(4, last - r)

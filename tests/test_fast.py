@@ -11,10 +11,10 @@ from numba import njit
 
 from lava_1m1t1r import StepParams, network, presets
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
+from lava_1m1t1r.cached import sources_digest
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.exponential import exp, expm1
 from lava_1m1t1r.fast import FastNetwork, Stream
-from lava_1m1t1r.fast.cached import sources_digest
 from lava_1m1t1r.fast.network import check_frames
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
@@ -172,7 +172,7 @@ def test_cuba_has_no_floating_point(rng):
 def test_machine_code_is_keyed_by_all_its_sources(tmp_path, monkeypatch):
     """Another digest misses the cache; the same one hits it, in a new interpreter."""
     code = (
-        "import numpy as np, lava_1m1t1r.fast.cached as c\n"
+        "import numpy as np, lava_1m1t1r.cached as c\n"
         "{patch}\n"
         "import lava_1m1t1r.fast.kernels as k\n"
         "k.send(np.zeros((3, 2), np.uint8), np.zeros(2, np.int32), np.zeros((3, 2), np.uint8))\n"

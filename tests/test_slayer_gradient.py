@@ -107,7 +107,9 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
 def constants_of(params: StepParams, logs):
     """The step's constants from learned logarithms of factors up to 3, written out once more."""
     reach, h = math.log(3.0), params.dt / params.substeps
-    value = {name: torch.tensor(getattr(params.device, name)) for name in ("mu", "beta", "gamma1", "gamma2", "r_control")}
+    value = {
+        name: torch.tensor(getattr(params.device, name), dtype=torch.float64) for name in ("mu", "beta", "gamma1", "gamma2", "r_control")
+    }
     value |= {name: value[name] * torch.exp(reach * torch.tanh(log / reach)) for name, log in logs.items()}
     loss = value["gamma1"] + value["beta"]
     residue_kept = torch.exp(-value["gamma2"] * h)

@@ -14,12 +14,14 @@ the steps.
 
 from __future__ import annotations
 
+from functools import partial
 from math import exp, inf, sqrt
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
+from ..cached import cached
 from ..dynamics import State
 from .cell import SPIKE, TURN_ON, Sink, account, between, crossing, note, sample
 from .circuit import node_step
@@ -274,7 +276,7 @@ def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarra
         i = j
 
 
-@numba.njit(nogil=True)
+@partial(cached, compiler=numba.njit(nogil=True))
 def integrate(
     table: np.ndarray,
     cells: np.ndarray,

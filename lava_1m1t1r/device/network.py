@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 
+from ..cached import cached
 from ..errors import require
 from ..network import outgoing
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
@@ -196,7 +198,7 @@ def longest_delays(layer: Any) -> np.ndarray:
     return np.max(delays, axis=0)
 
 
-@numba.njit(nogil=True)
+@partial(cached, compiler=numba.njit(nogil=True))
 def _run(table, cells, drive, variance, weight_rec, variance_rec, late, noise, per_count, v_max, dt, control, spikes, volts):
     """Run one layer over T steps into ``spikes`` and ``volts`` (T, N).
 

@@ -6,8 +6,8 @@ many spikes, 1 unless the input is graded). Only they touch the weights.
 
 from __future__ import annotations
 
+from ..cached import cached
 from ..compiled import load, store
-from .cached import cached
 from .neurons import advance
 from .synapses import add, add_rows
 

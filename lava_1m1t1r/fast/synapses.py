@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiled import compiled, inlined, load, read, store
+from ..compiled import compiled, inlined, load, read, store, widest_vectors
 
 
 class Synapse(NamedTuple):
@@ -71,6 +71,7 @@ def _times(count, e):
 @compiled
 def add_rows(rows, source, count, first, last, current):
     """Add the rows of spikes ``first`` to ``last`` to current (M,) int32. count None: one spike each."""
+    widest_vectors()
     e = first
     while e + 4 <= last:  # four rows together: their memory is fetched at the same time, and the sums are read and written once
         a, b, c, d = rows[source[e]], rows[source[e + 1]], rows[source[e + 2]], rows[source[e + 3]]

@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..compiled import read, store
+from ..cached import cached
+from ..compiled import load, read, store, widest_vectors
 from ..dynamics import State
 from ..training_kernels import add_products
 from . import reverse
@@ -129,6 +130,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
     @_compiled
     def forwards(row, counts, p, units, substeps, n0, size, m, rows):
         """Compute a step of neurons n0 .. n0 + size - 1 again; leave voltages and local derivatives in m."""
+        widest_vectors()
         for i in range(size):
             v = real(load_state(counts, n0 + i)) * units[0]
             store_state(m, _V + i, min(max(v, p.zero), units[1]))
@@ -174,6 +176,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
     @_compiled
     def backwards(adjoint, spike, p, substeps, n0, size, m, rows):
         """Reverse of the same: adjoint (3, N) of the states in place; dL/dv is left in m."""
+        widest_vectors()
         for i in range(size):
             store_state(m, _STATE + i, load_state(adjoint[0], n0 + i))
             store_state(m, _STATE + LANES + i, load_state(adjoint[1], n0 + i))
@@ -227,6 +230,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
 
     @_compiled
     def finish(adjoint, counts, p, units, clip_grad, grad_in, constants, n0, size, m):
+        widest_vectors()
         for i in range(size):
             store_state(adjoint[0], n0 + i, load_state(m, _STATE + i))
             store_state(adjoint[1], n0 + i, load_state(m, _STATE + LANES + i))
@@ -239,7 +243,6 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 for i in range(size):
                     store_state(constants[k], n0 + i, load_state(constants[k], n0 + i) + load_state(m, _OVER_P + k * LANES + i))
 
-    @_compiled
     def layer(
         history,
         counts,
@@ -262,12 +265,14 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike, which
-        the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, or (0,); units (5,)
-        volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see
-        make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1); constants (5, N), where devices learn: dL/d(constants of
-        the neurons) is added, see reverse.Constants.
+        the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, as training_kernels.panels has
+        it, or (0,); units (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products,
+        adjoint: see make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1); constants (5, N), where devices learn:
+        dL/d(constants of the neurons) is added, see reverse.Constants.
         """
-        n_neurons = counts.shape[2]
+        n_neurons, alike = counts.shape[2], True
+        for n in range(n_neurons):
+            alike &= delay_rec[n] == delay_rec[0]
         for b in range(last - first):
             for k in range(3):
                 for n in range(n_neurons):
@@ -280,10 +285,10 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     backwards(adjoint[b - first], grad[b, t], p, substeps, n0, size, scratch, rows)
                     finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad_in[b, t], constants, n0, size, scratch)
             if w_rec.size and t > 0:
-                recur(grad, grad_in, delay_rec, w_rec, first, last, t, products)
+                recur(grad, grad_in, delay_rec, alike, w_rec, first, last, t, products)
 
     @_compiled
-    def recur(grad, grad_in, delay_rec, w_rec, first, last, t, products):
+    def recur(grad, grad_in, delay_rec, alike, w_rec, first, last, t, products):
         """Add W^T dL/dinput(t) to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
         size = grad.shape[2]
         for b in range(BLOCK):
@@ -295,12 +300,17 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
             products[0], products[1], products[2], products[3],
         )  # fmt: skip
         for b in range(first, last):
-            for j in range(size):
-                back = t - 1 - delay_rec[j]
-                if back >= 0:
-                    grad[b, back, j] += products[b - first, j]
+            if alike and t - 1 - delay_rec[0] >= 0:
+                row, product = grad[b, t - 1 - delay_rec[0]], products[b - first]
+                for j in range(size):
+                    store(row, j, load(row, j) + read(product, j))
+            elif not alike:
+                for j in range(size):
+                    back = t - 1 - delay_rec[j]
+                    if back >= 0:
+                        grad[b, back, j] += products[b - first, j]
 
-    return layer
+    return cached(layer, _compiled, (double, linear, learning))
 
 
 def _bound(function, names):

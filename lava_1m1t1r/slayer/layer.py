@@ -12,12 +12,14 @@ from .. import training_kernels as kernels
 from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..errors import require
 from ..program import PER_NEURON, FixedProgram, StepParams
+from ..tiles import COLUMNS
+from .buffers import Buffers
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .quantise import WEIGHT_UNIT
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, tensor_readout
-from .threads import ranges, share
+from .threads import ranges, share, thread_count
 
 
 class Events(NamedTuple):
@@ -40,7 +42,8 @@ class LayerRun(NamedTuple):
     past: np.ndarray  # (B, PAST, N) uint8, or (0, 0, 0): spikes before the start
     shift: int  # 1: the output is one step late
     states: np.ndarray  # (B, 3, N) int32 at the start
-    last: list  # receives (states (B, 3, N), spikes (B, T, N)) at the end
+    keeps_last: bool
+    last: list  # receives, where keeps_last, (states (B, 3, N), spikes (B, PAST, N)) at the end
 
 
 def events_of(x: np.ndarray, name: str = "input") -> Events:
@@ -52,24 +55,31 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
         If a value is not a whole number.
     """
     batch, steps, _ = x.shape
-    by_channel = abs(x.strides[1]) < abs(x.strides[2])  # loop along memory
+    by_channel = abs(x.strides[1]) < abs(x.strides[2])
+    rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
+    rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
     counts = np.empty((batch, steps), np.int64)
+    bits = np.empty((*rows.shape[:2], -(-rows.shape[2] // 64)), np.int64)
     parts = ranges(batch, 8)
-    share(lambda a, b: kernels.count_events(x, by_channel, counts, a, b), parts)
+    others = share(lambda a, b: kernels.mark_events(rows, by_channel, bits, counts, a, b), parts)
     start = np.zeros(batch * steps + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=start[1:])
-    channel, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.int32)
-    scratch = max(steps, x.shape[2]) + 1
-    wrong = share(lambda a, b: kernels.fill_events(x, by_channel, start, channel, value, np.empty(scratch, np.int64), a, b), parts)
-    if sum(wrong):
+    channel = np.empty(start[-1], np.int32)
+    share(lambda a, b: kernels.list_events(bits, by_channel, start, channel, np.empty(steps, np.int64), a, b), parts)
+    if not any(others):
+        return Events(start, channel, None)
+    value = np.empty(len(channel), np.int32)
+    if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
         bad = x[(x != np.rint(x)) | ~(np.abs(x) < 32768)]
         require(False, name, "hold whole numbers (spikes or counts of them)", float(bad[0]), "Use spikes; dropout without rescaling.")
-    return Events(start, channel, None if value.size and (value == 1).all() else value)
+    return Events(start, channel, value)
 
 
 def weight_counts(w: torch.Tensor) -> np.ndarray:
-    """Quantised weights (out, in) as contiguous int32 counts (in, out)."""
-    return np.ascontiguousarray(np.rint(w.detach().numpy() * WEIGHT_UNIT).astype(np.int32).T)
+    """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
+    counts = np.rint(w.detach().numpy().T * WEIGHT_UNIT)
+    short = counts.size == 0 or max(counts.max(), -counts.min()) < 1 << 15
+    return np.ascontiguousarray(counts, np.int16 if short else np.int32)
 
 
 class _Project(torch.autograd.Function):
@@ -146,14 +156,18 @@ def _gathered(counts: Any, grad: np.ndarray, times: np.ndarray, sort: Callable) 
     rows = np.empty(len(times), np.int32)
     share(lambda a, b: sort(offset[a // _SAMPLES, :-1].copy(), rows, a, b), parts)
     flat, out = grad.reshape(-1), np.zeros((channels, grad.shape[2]), grad.dtype)
-    share(lambda a, b: kernels.gather_rows(offset, rows, times, flat, out, a, b), ranges(channels, 64))
+    # all channels of a part while its columns are in the cache; fewer at a time where that would leave threads without work
+    blocks = range(0, grad.shape[2], COLUMNS)
+    chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
+    pieces = [(a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
+    share(lambda a, b, column: kernels.gather_rows(offset, rows, times, flat, out, a, b, column), pieces)
     return torch.from_numpy(out).t()
 
 
 def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     """dL/dx (B, C, T) from dL/dinput (B, T, N)."""
     rows, columns = grad.reshape(-1, grad.shape[2]), w.shape[1]
-    table = np.ascontiguousarray(w.detach().numpy(), rows.dtype).reshape(-1)
+    table = kernels.panels(w.detach().numpy().astype(rows.dtype))
     out = np.empty((rows.shape[0], columns), rows.dtype)
     share(lambda a, b: kernels.over_input(rows, table, out, np.empty((3, columns), out.dtype), a, b), ranges(len(rows), 256))
     return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)
@@ -178,18 +192,19 @@ class _Layer(torch.autograd.Function):
     def forward(ctx, x, w, bias, w_rec, constants, run: LayerRun):  # noqa: ANN001
         ctx.run, ctx.real = run, _real(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
+        ctx.buffers = buffers = Buffers()
         if w is None:
             ctx.events = None
             counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_UNIT).to(torch.int32).transpose(1, 2).numpy())
         else:
             ctx.events = events_of(x.detach().transpose(1, 2).numpy())
-            counts = np.empty((batch, steps, w.shape[0]), np.int32)
+            counts = buffers.empty((batch, steps, w.shape[0]), np.int32)
             fill = projector(ctx.events, w, bias, counts)
         size = counts.shape[2]
-        table = np.zeros((0, size), np.int32) if w_rec is None else weight_counts(w_rec)
-        history = np.empty((batch, steps + 1, 3, size), np.int32)
+        table = np.zeros((0, size), np.int16) if w_rec is None else weight_counts(w_rec)
+        history = buffers.empty((batch, steps + 1, 3, size), np.int32)
         history[:, 0] = run.states
-        window = np.empty((batch, kernels.PAST + steps, size), np.uint8)
+        window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         window[:, : kernels.PAST] = run.past if run.past.size else 0
         out = torch.empty(batch, steps, size, dtype=ctx.real)
         late = out.numpy()
@@ -206,7 +221,8 @@ class _Layer(torch.autograd.Function):
             )  # fmt: skip
 
         share(part, ranges(batch, 2))
-        run.last[:] = [history[:, -1], window[:, kernels.PAST :]]
+        if run.keeps_last:
+            run.last[:] = [history[:, -1].copy(), window[:, -kernels.PAST :].copy()]
         ctx.history, ctx.counts, ctx.window, ctx.channels = history, counts, window, x.shape[1]
         ctx.save_for_backward(w, w_rec)
         return out
@@ -216,7 +232,8 @@ class _Layer(torch.autograd.Function):
         w, w_rec = ctx.saved_tensors
         run = ctx.run
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
-        over, over_constants = _backwards(ctx, grad.numpy(), w_rec, need_constants)
+        buffers = Buffers()
+        over, over_constants = _backwards(ctx, grad.numpy(), w_rec, need_constants, None if need_x and w is None else buffers)
         over_w = over_rec = over_x = None
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
@@ -228,17 +245,24 @@ class _Layer(torch.autograd.Function):
         return over_x, over_w, over_bias, over_rec, over_constants, None
 
 
-def _backwards(ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, learning: bool) -> tuple[np.ndarray, torch.Tensor | None]:
-    """dL/d(synaptic input) from dL/doutput, both (B, T, N); where devices learn, dL/d(their constants) (5, N)."""
+def _backwards(
+    ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, learning: bool, buffers: Buffers | None
+) -> tuple[np.ndarray, torch.Tensor | None]:
+    """dL/d(synaptic input) from dL/doutput, both (B, T, N); where devices learn, dL/d(their constants) (5, N).
+
+    The first lies in ``buffers``, or in memory of its own.
+    """
     run, dtype = ctx.run, np.float64 if ctx.real == torch.float64 else np.float32
     batch, steps, size = late.shape
-    grad, over = np.empty(late.shape, dtype), np.empty(late.shape, dtype)  # the recurrence adds to grad: a copy
+    own = Buffers()
+    grad = own.empty(late.shape, dtype)  # the recurrence adds to it: a copy
+    over = np.empty(late.shape, dtype) if buffers is None else buffers.empty(late.shape, dtype)
     kept = max(steps - run.shift, 0)
     params = run.params
     p = gradient_program(params, size, run.surrogate, dtype)
     v_count = params.v_unit / (1 << INPUT_BITS)
     units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
-    table = np.zeros(0, dtype) if w_rec is None else np.ascontiguousarray(w_rec.detach().to(_real(w_rec)).numpy(), dtype).reshape(-1)
+    table = np.zeros(0, dtype) if w_rec is None else kernels.panels(w_rec.detach().numpy().astype(dtype))
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     parts = ranges(batch, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)

@@ -112,8 +112,8 @@ class TensorLayer(torch.autograd.Function):
             spikes[:, PAST + t] = spike
         if run.noisy:
             run.generator[...] = generator.cpu().numpy()
-        fired = spikes[:, PAST:].clone()
-        run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), fired.to(torch.uint8).cpu().numpy()]
+        if run.keeps_last:
+            run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), spikes[:, -PAST:].to(torch.uint8).cpu().numpy()]
         ctx.run, ctx.real, ctx.history, ctx.inputs, ctx.spikes = run, real, history, inputs, spikes
         ctx.save_for_backward(x, w, w_rec)
         return spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()

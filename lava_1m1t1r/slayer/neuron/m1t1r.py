@@ -16,7 +16,6 @@ from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams
-from ...training_kernels import PAST
 from ..layer import WEIGHT_UNIT, LayerRun, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
@@ -218,14 +217,13 @@ class Neuron(base.Neuron):
             self._past if keeps else np.zeros((0, 0, 0), np.uint8),
             int(late),
             self._states if keeps else np.zeros((batch, 3, size), np.int32),
+            self.persistent_state,
             [],
         )
         spikes = layer(x, w, bias, w_rec, constants, run)
         self.shape, self.num_neurons = torch.Size([size]), size
         if self.persistent_state:
-            self._states, fired = run.last[0].copy(), run.last[1]
-            before = run.past if run.past.size else np.zeros((batch, PAST, size), np.uint8)
-            self._past = np.concatenate([before, fired], axis=1)[:, -PAST:].copy()
+            self._states, self._past = run.last
             self._generator = run.generator
         return spikes
 

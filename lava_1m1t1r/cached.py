@@ -1,0 +1,58 @@
+"""Compile once, not once per process: numba's cache, keyed by every source file that a kernel is made of.
+
+numba itself looks at the file of the cached function alone and would keep machine code whose equations, in another file, have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import FunctionCache
+
+from .compiled import compiled
+
+_SOURCES = ("*.py", "fast/*.py", "device/*.py", "slayer/*.py")
+
+
+@lru_cache(maxsize=1)
+def sources_digest() -> str:
+    """Digest of all sources that compiled kernels may come from."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in _SOURCES for path in package.glob(pattern)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _SourcesCache(FunctionCache):
+    def __init__(self, function: Callable, variant: tuple) -> None:
+        super().__init__(function)
+        self._variant = variant
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        # The sources say all but which variant: what a closure holds (other compiled functions) is another object in each process.
+        return sig, codegen.magic_tuple(), self._variant, sources_digest()
+
+
+def cached(function: Callable, compiler: Callable = compiled, variant: tuple = ()) -> Any:
+    """Compile a function, and keep the result on disk where there is a place for it.
+
+    Parameters
+    ----------
+    function : callable
+        Made of the sources that :func:`sources_digest` reads, and of nothing else.
+    compiler : callable
+        What makes numba's dispatcher of it.
+    variant : tuple
+        What tells functions apart that come from the same lines.
+    """
+    dispatcher = compiler(function)
+    try:
+        dispatcher._cache = _SourcesCache(function, variant)
+    except RuntimeError:  # no folder to write to: compile in every process
+        pass
+    return dispatcher

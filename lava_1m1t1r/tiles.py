@@ -1,0 +1,171 @@
+"""Vectors written in LLVM's own terms: sums that its loop vectoriser would carry through memory, and masks that it does not see.
+
+Sums are added to a tile of :data:`COLUMNS` (:func:`add_weighted_rows`) or :func:`product_columns` (:func:`add_product`) neighbouring
+numbers. Nothing is checked: the caller keeps to the bounds and does what is left over at the edges in plain loops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+_BYTES = 64 if _FEATURES.get("avx512f", False) else 32 if _FEATURES.get("avx2", False) else 16  # of a vector register
+_ACROSS = 4 if _BYTES == 64 else 2  # vectors of a product's tile: with four rows, what the registers hold
+ROWS = 4
+"""Rows of a product's tile."""
+COLUMNS = 64
+"""Columns of a tile of weighted rows."""
+
+
+def product_columns(itemsize: int) -> int:
+    """Columns of a product's tile, for numbers of so many bytes."""
+    return _ACROSS * _BYTES // itemsize
+
+
+class _Tile:
+    """Code of one tile: places in arrays, and sums in registers."""
+
+    def __init__(self, context: Any, builder: Any, number: Any) -> None:
+        self.context, self.builder = context, builder
+        self.real = context.get_data_type(number)
+        self.align = number.bitwidth // 8
+        self.lanes = 8 * _BYTES // number.bitwidth
+        self.vector = ir.VectorType(self.real, self.lanes)
+
+    def place(self, array_type: Any, array: Any, index: Any) -> Any:
+        data = make_array(array_type)(self.context, self.builder, array).data
+        return self.builder.gep(data, [index], inbounds=True)
+
+    def at(self, pointer: Any, k: int) -> Any:
+        """Pointer to the k-th vector from ``pointer`` on."""
+        moved = self.builder.gep(pointer, [ir.Constant(ir.IntType(64), k * self.lanes)], inbounds=True)
+        return self.builder.bitcast(moved, self.vector.as_pointer())
+
+    def load(self, pointer: Any, k: int) -> Any:
+        return self.builder.load(self.at(pointer, k), align=self.align)
+
+    def sums(self, pointer: Any, count: int) -> list[Any]:
+        """Variables that hold ``count`` vectors from ``pointer`` on; LLVM keeps them in registers."""
+        found = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
+        for k, variable in enumerate(found):
+            self.builder.store(self.load(pointer, k), variable)
+        return found
+
+    def add(self, variable: Any, a: Any, b: Any) -> None:
+        """variable += a b, in one rounding where the processor can."""
+        product = self.builder.fmul(a, b, flags=("contract",))
+        self.builder.store(self.builder.fadd(self.builder.load(variable), product, flags=("contract",)), variable)
+
+    def keep(self, variables: list[Any], pointer: Any) -> None:
+        for k, variable in enumerate(variables):
+            self.builder.store(self.builder.load(variable), self.at(pointer, k), align=self.align)
+
+    def everywhere(self, value: Any) -> Any:
+        """A vector of the same number."""
+        none = ir.Constant(self.vector, ir.Undefined)
+        one = self.builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
+        return self.builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+
+
+@intrinsic
+def add_weighted_rows(typing_context, table, width, column, rows, times, first, last, total):
+    """total[column:column + COLUMNS] += sum over e in first .. last - 1 of times[e] * table[rows[e] * width + column ...].
+
+    table, times, total: one-dimensional, of one real type; rows int32.
+    """
+
+    def code(context, builder, signature, arguments):
+        table_, width_, column_, rows_, times_, first_, last_, total_ = arguments
+        kinds = signature.args
+        tile = _Tile(context, builder, kinds[0].dtype)
+        target = tile.place(kinds[7], total_, column_)
+        sums = tile.sums(target, COLUMNS // tile.lanes)
+        with cgutils.for_range(builder, builder.sub(last_, first_)) as loop:
+            e = builder.add(first_, loop.index)
+            row = builder.sext(builder.load(tile.place(kinds[3], rows_, e)), ir.IntType(64))
+            weight = tile.everywhere(builder.load(tile.place(kinds[4], times_, e)))
+            source = tile.place(kinds[0], table_, builder.add(builder.mul(row, width_), column_))
+            for k, variable in enumerate(sums):
+                tile.add(variable, weight, tile.load(source, k))
+        tile.keep(sums, target)
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp, types.intp, rows, times, types.intp, types.intp, total), code
+
+
+@intrinsic
+def add_product(typing_context, g0, g1, g2, g3, panel, first, column, o0, o1, o2, o3):
+    """o[column:column + product_columns] += g (N,) times the panel (N, product_columns) from ``first`` on, for ROWS rows at once.
+
+    All arrays are one-dimensional and of one real type.
+    """
+
+    def code(context, builder, signature, arguments):
+        kinds = signature.args
+        tile = _Tile(context, builder, kinds[0].dtype)
+        sources, (panel_, first_, column_), targets = arguments[:4], arguments[4:7], arguments[7:]
+        count = make_array(kinds[0])(context, builder, sources[0]).nitems
+        places = [tile.place(kinds[7], target, column_) for target in targets]
+        step = ir.Constant(ir.IntType(64), _ACROSS * tile.lanes)
+        sums = [tile.sums(place, _ACROSS) for place in places]
+        with cgutils.for_range(builder, count) as loop:
+            row = tile.place(kinds[4], panel_, builder.add(builder.mul(loop.index, step), first_))
+            loaded = [tile.load(row, k) for k in range(_ACROSS)]
+            for source, variables in zip(sources, sums, strict=True):
+                factor = tile.everywhere(builder.load(tile.place(kinds[0], source, loop.index)))
+                for variable, vector in zip(variables, loaded, strict=True):
+                    tile.add(variable, factor, vector)
+        for place, variables in zip(places, sums, strict=True):
+            tile.keep(variables, place)
+        return context.get_dummy_value()
+
+    return types.void(g0, g1, g2, g3, panel, types.intp, types.intp, o0, o1, o2, o3), code
+
+
+MASKED = 16
+"""Neighbouring numbers that :func:`differs` compares."""
+
+
+@intrinsic
+def differs(typing_context, array, first, value):
+    """Bit i of the result (int64): whether array[first + i] != value, for i < MASKED; array contiguous, value of its type."""
+
+    def code(context, builder, signature, arguments):
+        array_, first_, value_ = arguments
+        number = signature.args[0].dtype
+        kind = ir.VectorType(context.get_data_type(number), MASKED)
+        data = make_array(signature.args[0])(context, builder, array_).data
+        place = builder.bitcast(builder.gep(data, [first_], inbounds=True), kind.as_pointer())
+        one = builder.insert_element(ir.Constant(kind, ir.Undefined), value_, ir.Constant(ir.IntType(32), 0))
+        same = builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), MASKED), None))
+        loaded = builder.load(place, align=number.bitwidth // 8)
+        compare = builder.fcmp_unordered if isinstance(number, types.Float) else builder.icmp_unsigned
+        return builder.zext(builder.bitcast(compare("!=", loaded, same), ir.IntType(MASKED)), ir.IntType(64))
+
+    return types.int64(array, types.intp, array.dtype), code
+
+
+@intrinsic
+def lowest_bit(typing_context, word):
+    """Place of the lowest set bit of an int64 that is not 0."""
+
+    def code(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def bit_count(typing_context, word):
+    """Number of set bits of an int64."""
+
+    def code(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.int64), code
