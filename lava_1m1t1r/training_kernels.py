@@ -13,7 +13,7 @@ from .cached import cached
 from .compiled import inlined, load, read, store, widest_vectors
 from .fast.synapses import add_rows
 from .kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
-from .tiles import COLUMNS, MASKED, add_product, add_weighted_rows, bit_count, differs, lowest_bit
+from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_count, differs, lowest_bit
 from .tiles import product_columns as _product_columns
 
 PAST = 63
@@ -209,45 +209,40 @@ def gather_rows(offset, rows, times, grad, out, first, last, column):
                         store(total, x, load(total, x) + weight * read(grad, row + x))
 
 
+def filled_columns(columns: int, itemsize: int) -> int:
+    """Columns filled up to whole panels of :func:`panels`."""
+    tile = _product_columns(itemsize)
+    return -(-columns // tile) * tile
+
+
 def panels(w: np.ndarray) -> np.ndarray:
-    """A matrix (N, C) as :func:`add_products` reads it: (N * C,), panels of so many columns as a tile has, then the columns left over."""
+    """A matrix (N, C) as :func:`add_products` reads it: panels of a tile's columns one after the other, filled up with zeros."""
     n, c = w.shape
-    tile = _product_columns(w.itemsize)
-    whole = c - c % tile
-    return np.concatenate([w[:, :whole].reshape(n, -1, tile).transpose(1, 0, 2).reshape(-1), w[:, whole:].reshape(-1)])
+    filled = np.zeros((n, filled_columns(c, w.itemsize)), w.dtype)
+    filled[:, :c] = w
+    return filled.reshape(n, -1, _product_columns(w.itemsize)).transpose(1, 0, 2).reshape(-1)
 
 
 @numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})
 def add_products(g0, g1, g2, g3, w, o0, o1, o2, o3):
-    """Add vector-matrix products to four rows at once: o (C,) += g (N,) w, with w from :func:`panels`."""
+    """Add vector-matrix products to four rows at once: o (filled columns,) += g (N,) w, with w from :func:`panels`."""
     widest_vectors()
-    size, tile = o0.size, product_columns(o0.itemsize)
-    whole = size - size % tile
-    for j0 in range(0, whole, tile):
-        add_product(g0, g1, g2, g3, w, j0 * g0.size, j0, o0, o1, o2, o3)
-    rest = whole * g0.size
-    for i in range(g0.size):
-        for j in range(whole, size):
-            w0 = read(w, rest + i * (size - whole) + j - whole)
-            store(o0, j, load(o0, j) + g0[i] * w0)
-            store(o1, j, load(o1, j) + g1[i] * w0)
-            store(o2, j, load(o2, j) + g2[i] * w0)
-            store(o3, j, load(o3, j) + g3[i] * w0)
+    for column in range(0, o0.size, product_columns(o0.itemsize)):
+        add_product(g0, g1, g2, g3, w, column * g0.size, column, o0, o1, o2, o3)
 
 
 @cached
-def over_input(grad, w, out, spare, first, last):
-    """Rows first .. last - 1 of out (R, C) = grad (R, N) times w, which is as :func:`panels` has it; spare (3, C) scratch."""
-    columns = out.shape[1]
-    for r in range(first, last, 4):
-        rows = min(4, last - r)
-        o1 = out[r + 1] if rows > 1 else spare[0]
-        o2 = out[r + 2] if rows > 2 else spare[1]
-        o3 = out[r + 3] if rows > 3 else spare[2]
-        for j in range(columns):
-            out[r, j] = 0
-            o1[j] = 0
-            o2[j] = 0
-            o3[j] = 0
-        end = last - 1
-        add_products(grad[r], grad[min(r + 1, end)], grad[min(r + 2, end)], grad[min(r + 3, end)], w, out[r], o1, o2, o3)
+def over_input(grad, w, out, products, first, last):
+    """Rows first .. last - 1 of out (R, C) = grad (R, N) times w, which is as :func:`panels` has it; products (4, filled C) scratch."""
+    end = last - 1
+    for r in range(first, last, ROWS):
+        for k in range(ROWS):
+            for j in range(products.shape[1]):
+                products[k, j] = 0
+        add_products(
+            grad[r], grad[min(r + 1, end)], grad[min(r + 2, end)], grad[min(r + 3, end)], w,
+            products[0], products[1], products[2], products[3],
+        )  # fmt: skip
+        for k in range(min(ROWS, last - r)):
+            for j in range(out.shape[1]):
+                out[r + k, j] = products[k, j]

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from ..cached import cached
 from ..compiled import load, read, store, widest_vectors
 from ..dynamics import State
-from ..training_kernels import add_products
+from ..training_kernels import add_products, filled_columns
 from . import reverse
 from .reverse import PER_NEURON, VALUES, Constants, GradientProgram, Local, Ops
 from .scoped import load_local, load_state, store_local, store_state
@@ -36,7 +36,7 @@ def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[
     return (
         np.empty((7 + _CONSTANTS * learning) * LANES, dtype),
         np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
-        np.empty((BLOCK, size), dtype),
+        np.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),
         np.empty((BLOCK, 3, size), dtype),
     )
 
@@ -265,8 +265,8 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike, which
-        the recurrence adds to; delay_rec (N,) int64; w_rec (N * N,) real, row i the weights to neuron i, as training_kernels.panels has
-        it, or (0,); units (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products,
+        the recurrence adds to; delay_rec (N,) int64; w_rec real, row i of (N, N) the weights to neuron i, as training_kernels.panels
+        has it, or (0,); units (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products,
         adjoint: see make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1); constants (5, N), where devices learn:
         dL/d(constants of the neurons) is added, see reverse.Constants.
         """
@@ -292,7 +292,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         """Add W^T dL/dinput(t) to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
         size = grad.shape[2]
         for b in range(BLOCK):
-            for n in range(size):
+            for n in range(products.shape[1]):
                 store(products[b], n, real(0.0))
         i1, i2, i3 = min(first + 1, last - 1), min(first + 2, last - 1), min(first + 3, last - 1)
         add_products(

@@ -12,7 +12,7 @@ from .. import training_kernels as kernels
 from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..errors import require
 from ..program import PER_NEURON, FixedProgram, StepParams
-from ..tiles import COLUMNS
+from ..tiles import COLUMNS, ROWS
 from .buffers import Buffers
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .quantise import WEIGHT_UNIT
@@ -169,7 +169,8 @@ def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     rows, columns = grad.reshape(-1, grad.shape[2]), w.shape[1]
     table = kernels.panels(w.detach().numpy().astype(rows.dtype))
     out = np.empty((rows.shape[0], columns), rows.dtype)
-    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((3, columns), out.dtype), a, b), ranges(len(rows), 256))
+    filled = kernels.filled_columns(columns, out.itemsize)
+    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), ranges(len(rows), 256))
     return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)
 
 
