@@ -117,7 +117,7 @@ def characterize(
         NAMES[4]: lambda: _refractoriness(quiet, volt, width),
         NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed),
     }
-    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=not progress)}
+    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=None if progress else True)}
     return Characteristics(p, float(volt), float(width), six, not noisy)
 
 

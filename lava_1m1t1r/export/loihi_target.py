@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from .. import __version__
 from ..errors import require
 from ..fast import FastNetwork
+from ..files import scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES, unpack
@@ -101,7 +101,7 @@ def deploy_loihi(
 
 
 def _net_file(net: NetDescription) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         path = Path(folder) / NET_FILE
         schema.write(path, net)
         if not same(schema.read(path), net):

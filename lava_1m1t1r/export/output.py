@@ -36,6 +36,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     check_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    old = None
     try:
         for name, content in {**contents, MARK: "\n".join(sorted(contents)) + "\n"}.items():
             path = (stage / name).resolve()
@@ -46,11 +47,12 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
         if out.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
             os.replace(out, old)
-            os.replace(stage, out)
-            shutil.rmtree(old)
-        else:
-            os.replace(stage, out)
+        os.replace(stage, out)
     finally:
+        if old is not None:
+            if not out.exists():  # stopped between the two
+                os.replace(old, out)
+            shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(stage, ignore_errors=True)
     return tuple(sorted(contents))
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import replacing
+
 _STYLE = """
 :root {
   color-scheme: light dark;
@@ -117,14 +119,18 @@ class Report:
 
 def write_json(path: Path, values: Any) -> None:
     """Write numbers, arrays, texts and what holds them as JSON, whole or not at all; what is not finite is null."""
-    write_text(path, json.dumps(_plain(values), indent=1, allow_nan=False))
+    write_text(path, as_json(values))
+
+
+def as_json(values: Any) -> str:
+    """Numbers, arrays, texts and what holds them as JSON; what is not finite is null."""
+    return json.dumps(_plain(values), indent=1, allow_nan=False)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
