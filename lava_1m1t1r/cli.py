@@ -13,7 +13,7 @@ from importlib import import_module
 
 from . import __version__
 from .errors import InputError, MissingDependencyError
-from .processes import Terminated, interrupted, orderly
+from .programs import Terminated, interrupted, orderly
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",

@@ -95,6 +95,16 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
     return array
 
 
+def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndarray:
+    """Return numbers of any shape as an array of their own kind; an InputError says what they must be. Not finite is allowed."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        array = None
+    require(array is not None and array.dtype.kind in "biuf", field, what, value)
+    return array
+
+
 def flag(value: Any, field: str) -> bool:
     """Return a truth value; an InputError says what it must be."""
     require(isinstance(value, (bool, np.bool_)), field, "be True or False", value)

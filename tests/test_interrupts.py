@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lava_1m1t1r import processes
+from lava_1m1t1r import programs
 from lava_1m1t1r.datasets import EventSet, write_shd
 
 LIMIT = 150  # s for anything to happen
-ROOT = str(Path(processes.__file__).parents[1])  # commands run elsewhere, and shall be the ones beside these tests
+ROOT = str(Path(programs.__file__).parents[1])  # commands run elsewhere, and shall be the ones beside these tests
 pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc, as Linux has it"),
@@ -204,8 +204,8 @@ def test_while_a_device_is_characterised(folder):
 def test_programs_end_with_all_that_they_started(tmp_path):
     """A shell in the background of a shell; SIGINT, as Python's own handler takes it."""
     script = (
-        "import subprocess, sys; from lava_1m1t1r import processes\n"
-        f"processes.run(['sh', '-c', 'sleep 1000 & echo > {tmp_path}/on; sleep 1000'])"
+        "import subprocess, sys; from lava_1m1t1r import programs\n"
+        f"programs.run(['sh', '-c', 'sleep 1000 & echo > {tmp_path}/on; sleep 1000'])"
     )
     mark = uuid.uuid4().hex
     process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "MARK": mark}, stderr=subprocess.DEVNULL)
@@ -224,17 +224,17 @@ def test_programs_end_with_all_that_they_started(tmp_path):
 
 
 def test_what_a_program_says(tmp_path):
-    done = processes.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], given="input", text=True, **processes.PIPES)
+    done = programs.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], given="input", text=True, **programs.PIPES)
     assert (done.returncode, done.stdout, done.stderr) == (3, "input", "wrong\n")
     with pytest.raises(subprocess.TimeoutExpired):
-        processes.run(["sleep", "1000"], timeout=0.3)
+        programs.run(["sleep", "1000"], timeout=0.3)
     with pytest.raises(FileNotFoundError):
-        processes.run([str(tmp_path / "nothing")])
+        programs.run([str(tmp_path / "nothing")])
 
 
 def test_one_interrupt_is_raised_and_the_next_waits():
     before = signal.getsignal(signal.SIGINT)
-    with processes.orderly():
+    with programs.orderly():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(LIMIT)
@@ -251,7 +251,7 @@ def test_an_interrupt_lost_in_a_callback_comes_again():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
 
-    with processes.orderly(), pytest.raises(processes.Terminated):
+    with programs.orderly(), pytest.raises(programs.Terminated):
         callback()
         time.sleep(LIMIT)
 
@@ -263,7 +263,7 @@ def test_other_errors_in_callbacks_are_told(capsys):
     def callback():
         raise ValueError("told")
 
-    with processes.orderly():
+    with programs.orderly():
         callback()
     assert "told" in capsys.readouterr().err
 
@@ -271,9 +271,9 @@ def test_other_errors_in_callbacks_are_told(capsys):
 def test_an_error_made_of_an_interrupt_is_one():
     try:
         try:
-            raise processes.Terminated
+            raise programs.Terminated
         except KeyboardInterrupt as stop:
             raise SystemError("numba") from stop
     except SystemError as error:
-        assert isinstance(processes.interrupted(error), processes.Terminated)
-    assert processes.interrupted(ValueError("plain")) is None
+        assert isinstance(programs.interrupted(error), programs.Terminated)
+    assert programs.interrupted(ValueError("plain")) is None

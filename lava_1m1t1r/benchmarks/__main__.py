@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from ..errors import InputError, MissingDependencyError
-from ..processes import orderly
+from ..programs import orderly
 
 
 def main() -> int:

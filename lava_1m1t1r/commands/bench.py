@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from .. import processes
+from .. import programs
 from ..errors import require
 from ..files import scratch
 from ._common import json_argument, out_folder
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             file = Path(spare) / f"{name}.json"
             options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)])]
             command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", TABLES[name][0], *options]
-            done = processes.run(command, ours=True, stdout=sys.stderr if args.json else None)
+            done = programs.run(command, ours=True, stdout=sys.stderr if args.json else None)
             codes.append(abs(done.returncode))
             if done.returncode == 0 and file.is_file():
                 text = file.read_text(encoding="utf-8")

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r import processes
+from lava_1m1t1r import programs
 from lava_1m1t1r.errors import FormatError, InputError, missing, path_of, require
 from lava_1m1t1r.files import scratch
-from lava_1m1t1r.processes import PIPES
+from lava_1m1t1r.programs import PIPES
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""
@@ -85,7 +85,7 @@ def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np
     with scratch("speech-") as folder:
         inbox, outbox = Path(folder, "requests.json"), Path(folder, "audio.npz")
         inbox.write_text(json.dumps([asdict(r) for r in requests]), encoding="utf-8")
-        done = processes.run(
+        done = programs.run(
             [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
             title=title,
             env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder},  # what it leaves goes with our folder

@@ -72,7 +72,7 @@ class Characteristics:
         """Write the summary figure, or a folder with one figure a characteristic and the summary, where ``path`` has no suffix."""
         from .figures import plot
 
-        return plot(self, Path(path))
+        return plot(self, path)
 
 
 def characterize(

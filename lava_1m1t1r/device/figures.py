@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import missing, require
+from ..errors import missing, path_of, require
 from ..files import replacing
 
 
-def plot(report: Any, path: Path) -> list[Path]:
+def plot(report: Any, path: str | Path) -> list[Path]:
     """Write the summary of a :class:`.characterize.Characteristics`; into a folder, each characteristic's figure as well."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing("matplotlib", "report", "Plotting") from error
+    path = path_of(path, "plot.path")
     require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))
     panels = {name: draw for name, draw in zip(report.six, _PANELS, strict=True)}
     written = []

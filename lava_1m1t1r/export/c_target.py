@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import processes
-from ..errors import require
+from .. import programs
+from ..errors import array_of, require
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
-from ..processes import PIPES
+from ..programs import PIPES
 from . import c_source, rules
 from .output import check_folder, write_folder
 from .plan import Plan, PlanLayer, description, plan, shape_of
@@ -149,7 +149,7 @@ def verify(
     dict
         Steps compared, and instructions a step of this machine's processor where valgrind is installed.
     """
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     expected = FastNetwork(net).run(frames, record="all", threads=1)
     batch, steps = frames.shape[:2]
@@ -194,7 +194,7 @@ def _unpack(sources: Mapping[str, str], folder: str) -> None:
 
 
 def _call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess:
-    done = processes.run(command, title=Path(command[0]).name, given=given, cwd=folder, **PIPES)
+    done = programs.run(command, title=Path(command[0]).name, given=given, cwd=folder, **PIPES)
     if done.returncode:
         raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
     return done

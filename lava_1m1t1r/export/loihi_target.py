@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import require
+from ..errors import array_of, require
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx import schema
@@ -67,7 +67,7 @@ def deploy_loihi(
     drawn = frames is None
     if drawn:
         frames = (np.random.default_rng(seed).random((2, 100, net.inputs)) < 20 * (net.dt or 1e-3)).astype(np.uint8)
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     files: dict[str, str | bytes] = {
         NET_FILE: written,

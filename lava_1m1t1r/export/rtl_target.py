@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import processes
-from ..errors import require
+from .. import programs
+from ..errors import array_of, require
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
-from ..processes import PIPES
+from ..programs import PIPES
 from . import rtl_source, rules
 from .output import check_folder, write_folder
 from .plan import Plan, description, plan, shape_of
@@ -90,7 +90,7 @@ def deploy_rtl(
     }
     notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
     if frames is not None:
-        frames = np.asarray(frames)
+        frames = array_of(frames, "frames")
         frames = frames[None] if frames.ndim == 2 else frames
         facts |= simulate(net, sources, frames, name, simulator)
         sources |= bench_files(net, frames)
@@ -139,7 +139,7 @@ def simulate(
     """
     tool = "iverilog" if simulator == "icarus" else simulator
     require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames away.")
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     limit = rtl_source.input_limit(plan(net))
     require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
@@ -235,7 +235,7 @@ def lint(sources: Mapping[str, str], name: str) -> str:
         for file, text in sources.items():
             (Path(folder) / file).write_text(text)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
-        return processes.run([*LINT, "--top-module", name, *verilog], title="lint", cwd=folder, **PIPES, text=True).stderr
+        return programs.run([*LINT, "--top-module", name, *verilog], title="lint", cwd=folder, **PIPES, text=True).stderr
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _count(kind: str, stat: str) -> int:
 
 
 def _call(command: Sequence[str], folder: str) -> subprocess.CompletedProcess:
-    done = processes.run(command, title=Path(command[0]).name, cwd=folder, **PIPES, text=True)
+    done = programs.run(command, title=Path(command[0]).name, cwd=folder, **PIPES, text=True)
     if done.returncode:
         raise VerificationError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
     return done

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import processes
+from .. import programs
 from ..errors import MissingDependencyError, require
 from ..files import scratch
 from ..params import DeviceParams
-from ..processes import PIPES
+from ..programs import PIPES
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -198,7 +198,7 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
         If ngspice fails or takes longer than ``timeout`` [s]; the text holds its last lines.
     """
     try:
-        done = processes.run(["ngspice", *arguments], title="ngspice", timeout=timeout, cwd=folder, **PIPES, text=True)
+        done = programs.run(["ngspice", *arguments], title="ngspice", timeout=timeout, cwd=folder, **PIPES, text=True)
     except FileNotFoundError as error:
         raise MissingDependencyError(
             "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."

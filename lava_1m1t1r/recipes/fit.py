@@ -242,6 +242,8 @@ def fit(
     found = None
     if resume and last.exists():
         found = checkpoint.read(last)
+        missing_parts = sorted({"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"} - set(found))
+        require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)
         checkpoint.same_run(last, found, run)
         checkpoint.same_network(last, found, learner)
     elif resume and progress and rank == 0:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import path_of, require
 from ..files import replacing
 
 _STYLE = """
@@ -53,6 +54,8 @@ class Report:
     """
 
     def __init__(self, title: str, lead: str = "") -> None:
+        for name, text in (("title", title), ("lead", lead)):
+            require(isinstance(text, str), f"Report.{name}", "be text", text)
         self.title = title
         self.results: dict[str, Any] = {}
         self._parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>" if lead else ""]
@@ -110,7 +113,7 @@ class Report:
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write both files into ``folder`` (made if absent) and return the path of the page."""
-        folder = Path(folder)
+        folder = path_of(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "results.json", self.results)
         write_text(folder / "report.html", self.page)

@@ -20,7 +20,7 @@ from pathlib import Path
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
-from lava_1m1t1r import processes
+from lava_1m1t1r import programs
 
 STACK_SIGNAL = signal.SIGUSR2
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
@@ -51,7 +51,7 @@ class Child:
         parent = os.getpid()
 
         def main(*args, **kwargs):
-            processes.child()
+            programs.child()
             faulthandler.enable(self._report)
             faulthandler.register(STACK_SIGNAL, self._report, all_threads=True)
             follow(parent)
@@ -161,7 +161,7 @@ def follow(parent: int) -> None:
 
 
 def _serve(parent: int) -> None:
-    processes.child()
+    programs.child()
     follow(parent)
 
 

@@ -12,7 +12,7 @@ from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
-from lava_1m1t1r.processes import unbroken
+from lava_1m1t1r.programs import unbroken
 from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
 
