@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -158,23 +159,28 @@ def run(
 
     if options.get("cwd") is not None:  # what compilers keep for themselves goes with the folder that they work in
         options["env"] = {**(options.get("env") or os.environ), "TMPDIR": str(options["cwd"])}
-    if given is not None:
-        options["stdin"] = subprocess.PIPE
     end = None if timeout is None else time.monotonic() + timeout
     process = None
-    with tqdm(desc=title, disable=True if title is None else None, bar_format="{desc}: {elapsed}", leave=False) as bar:
+    # a file, not a pipe: communicate() drops what is left of its input when it is called again
+    with (
+        tempfile.TemporaryFile() as inbox,
+        tqdm(desc=title, disable=True if title is None else None, bar_format="{desc}: {elapsed}", leave=False) as bar,
+    ):
+        if given is not None:
+            inbox.write(given.encode() if isinstance(given, str) else given)
+            inbox.seek(0)
+            options["stdin"] = inbox
         try:
             # a group of its own: what the program starts can be ended with it, and the terminal's Ctrl-C comes through us alone
             process = subprocess.Popen(command, start_new_session=True, **options)
             while True:
                 left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
                 try:
-                    out, err = process.communicate(given, max(left, 0.0))
+                    out, err = process.communicate(timeout=max(left, 0.0))
                     return subprocess.CompletedProcess(command, process.returncode, out, err)
                 except subprocess.TimeoutExpired:
                     if end is not None and time.monotonic() >= end:
                         raise subprocess.TimeoutExpired(command, timeout) from None
-                    given = None
                     bar.refresh()
         finally:
             if process is not None:

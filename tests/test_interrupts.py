@@ -226,6 +226,9 @@ def test_programs_end_with_all_that_they_started(tmp_path):
 def test_what_a_program_says(tmp_path):
     done = programs.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], given="input", text=True, **programs.PIPES)
     assert (done.returncode, done.stdout, done.stderr) == (3, "input", "wrong\n")
+    much = b"x" * (1 << 20)  # more than a pipe holds, to a program that is slow to read
+    done = programs.run(["sh", "-c", "sleep 1; wc -c"], given=much, **programs.PIPES)
+    assert int(done.stdout) == len(much)
     with pytest.raises(subprocess.TimeoutExpired):
         programs.run(["sleep", "1000"], timeout=0.3)
     with pytest.raises(FileNotFoundError):

@@ -61,6 +61,8 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation")
     task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen})
     split = data.load(args.data, args.leave_out, args.test_data)
+    most = split.train.n_channels
+    require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
     task = data.fitted(task, split)
     train, validation = split.train, None
     if args.validate is not None:
