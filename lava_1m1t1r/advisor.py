@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic import ACT_SHIFT
-from .errors import InputError, require
+from .errors import InputError, array_of, require, whole
 from .fine import Answer, respond
 from .network import CompiledNeurons
 from .params import DeviceParams
@@ -18,6 +18,7 @@ from .quantisation import DRAIN_TIMES, activity, drain_steps, longest_true
 from .reference import Traces
 
 STEPS = 1000
+_MOST_STEPS = 1_000_000
 TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
 LEVELS = 96  # constant voltages tried for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
@@ -171,7 +172,7 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
         If an argument breaks its rule, or the fixed-point step refuses the device.
     """
     require(isinstance(params, StepParams), "advise.params", "be StepParams", params)
-    require(isinstance(steps, (int, np.integer)) and steps >= 20, "advise.steps", "be a whole number >= 20", steps)
+    steps = whole(steps, "advise.steps", least=20, most=_MOST_STEPS)
     probe_params = params.replace(device=_quiet(_median(params.device)))
     stimuli = _stimuli(probe_params, steps)
     answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
@@ -267,7 +268,7 @@ def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, floa
 
 
 def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> list[int]:
-    weights = np.asarray(weights)
+    weights = array_of(weights, "advise.weights")
     size = params.device.size
     require(weights.ndim == 2 and size in (None, len(weights)), "advise.weights", f"have shape (N, C), N = {size or 'any'}", weights.shape)
     volts = np.maximum(weights, 0).sum(1) / (1 << ACT_SHIFT) * params.v_unit
@@ -275,7 +276,7 @@ def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> 
 
 
 def _recorded(params: StepParams, a_in: Any) -> Recorded:
-    a_in = np.asarray(a_in)
+    a_in = array_of(a_in, "advise.a_in")
     require(
         a_in.ndim in (2, 3) and a_in.size and a_in.dtype.kind in "iu",
         "advise.a_in",

@@ -13,6 +13,7 @@ from importlib import import_module
 
 from . import __version__
 from .errors import InputError, MissingDependencyError
+from .programs import Terminated, interrupted, orderly
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
@@ -54,8 +55,8 @@ lava-1m1t1r bench device""",
 lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
-EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C)"
-USAGE_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
+EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 143 terminated"
+USAGE_ERROR, INTERRUPTED, NO_READER, TERMINATED = 2, 130, 141, 143
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -86,30 +87,36 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
-    try:
+    with orderly(last=argv is None):
         try:
-            return _run(argv)
-        finally:  # what argparse prints before it leaves, too
-            sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return NO_READER
+            try:
+                return _run(argv)
+            finally:  # what argparse prints before it leaves, too
+                sys.stdout.flush()
+        except BrokenPipeError:  # the reader of our output has gone, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return NO_READER
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    args = parser().parse_args(argv)
+    command = ""
     try:
+        args = parser().parse_args(argv)
+        command = f" {args.command}"
         return import_module(f".commands.{args.command}", __package__).run(args)
-    except BrokenPipeError:
+    except BaseException as error:
+        stop = interrupted(error)
+        if stop is not None:
+            word, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
+            return _complain(command, f"{word}; what was finished before is kept.", code)
+        if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
+            # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
+            return _complain(command, error, USAGE_ERROR)
+        if isinstance(error, MemoryError):
+            return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, or smaller sizes.", USAGE_ERROR)
         raise
-    except (InputError, MissingDependencyError, OSError) as error:
-        # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
-        print(f"lava-1m1t1r {args.command}: {error}", file=sys.stderr)
-        return USAGE_ERROR
-    except MemoryError as error:
-        text = f"needs more memory than there is ({error}). Use fewer utterances, or smaller sizes."
-        print(f"lava-1m1t1r {args.command}: {text}", file=sys.stderr)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        print(f"lava-1m1t1r {args.command}: interrupted; what was finished before is kept.", file=sys.stderr)
-        return INTERRUPTED
+
+
+def _complain(command: str, text: object, code: int) -> int:
+    print(f"lava-1m1t1r{command}: {text}", file=sys.stderr, flush=True)
+    return code

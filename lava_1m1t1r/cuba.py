@@ -17,12 +17,13 @@ What does not carry over: a CUBA neuron sums its input linearly without bound; a
 from __future__ import annotations
 
 import dataclasses
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .arithmetic import ACT_SHIFT
-from .errors import require
+from .errors import array_of, number, require
 from .network import CompiledNeurons
 from .params import DeviceParams
 from .presets import ZHAO2025_FIG2
@@ -55,7 +56,7 @@ def memory_steps(current_decay: float, voltage_decay: float) -> float:
     """
     total = 0.0
     for name, lost in (("current_decay", current_decay), ("voltage_decay", voltage_decay)):
-        good = np.isscalar(lost) and not isinstance(lost, str) and 0 < lost <= 1
+        good = isinstance(lost, Real) and not isinstance(lost, bool) and 0 < lost <= 1
         require(good, name, "be the share lost in a step, in (0, 1]", lost, "Divide lava-dl's integers by 4096.")
         total += (1.0 - float(lost)) / float(lost)
     return total
@@ -92,11 +93,13 @@ def device_for(
     """
     memory = memory_steps(current_decay, voltage_decay)
     require(memory > 0, "current_decay and voltage_decay", "not both be 1", (current_decay, voltage_decay), "Such a neuron has no memory.")
+    require(isinstance(device, DeviceParams), "device", "be DeviceParams", device)
+    dt = number(dt, "dt [s]", above=0.0)
     require(device.size is None, "device", "be a single device", device.size, "Apply spread() afterwards.")
     scaled = device.scaled(memory * dt * (device.gamma1 + device.beta))
     if refractory is None:
         return scaled
-    require(np.isfinite(refractory) and refractory > 0, "refractory [s]", "be > 0 and finite", refractory)
+    refractory = number(refractory, "refractory [s]", above=0.0)
     left = float(device.v_ref - StepParams(device).drop[0])
     require(left > device.v_th, "device.v_th [V]", f"lie below the gate's {left:.3g} V after a spike, or nothing refracts", device.v_th)
     r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
@@ -127,10 +130,11 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = SPRE
     -------
     WorkingPoint
     """
-    a_in, spikes = np.asarray(a_in, np.float64), np.asarray(spikes)
+    require(isinstance(step, StepParams), "step", "be StepParams", step)
+    a_in, spikes = array_of(a_in, "a_in").astype(np.float64), array_of(spikes, "spikes")
     require(a_in.ndim == 3 and a_in.size > 0, "a_in", "have shape (B, T, N)", a_in.shape)
     require(spikes.shape == a_in.shape, "spikes", f"have the shape of a_in {a_in.shape}", spikes.shape)
-    require(np.isfinite(spread) and 0 < spread <= step.v_in_max, "spread [V]", f"lie in (0, {step.v_in_max:g}]", spread)
+    spread = number(spread, "spread [V]", above=0.0, most=step.v_in_max)
     varies = float(a_in.std((0, 1)).mean())
     require(np.isfinite(varies) and varies > 0, "a_in", "be finite and vary over time", varies, "Record it under real input.")
     gain = spread / (step.v_unit * varies)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+_LONGEST_NAME = 255  # of a file, in the file systems of Linux and macOS
 _LARGEST = 1.7976931348623157e308
 
 
@@ -94,6 +95,16 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
     return array
 
 
+def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndarray:
+    """Return numbers of any shape as an array of their own kind; an InputError says what they must be. Not finite is allowed."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        array = None
+    require(array is not None and array.dtype.kind in "biuf", field, what, value)
+    return array
+
+
 def flag(value: Any, field: str) -> bool:
     """Return a truth value; an InputError says what it must be."""
     require(isinstance(value, (bool, np.bool_)), field, "be True or False", value)
@@ -102,6 +113,12 @@ def flag(value: Any, field: str) -> bool:
 
 def path_of(value: Any, field: str = "path") -> Path:
     """Return a path that a file system can hold as a Path; an InputError says what it must be."""
-    good = isinstance(value, (str, os.PathLike)) and 0 < len(os.fspath(value)) < 4096 and "\0" not in str(value)
+    name = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    good = isinstance(name, str) and 0 < len(name) < 4096 and "\0" not in name
     require(good, field, "be a path", value)
-    return Path(value)
+    try:
+        longest = max((len(os.fsencode(part)) for part in Path(name).parts), default=0)
+    except UnicodeEncodeError:
+        longest = _LONGEST_NAME + 1
+    require(longest <= _LONGEST_NAME, field, f"be a path of names of at most {_LONGEST_NAME} bytes", value)
+    return Path(name)

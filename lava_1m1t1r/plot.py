@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import missing, require
+from .errors import array_of, missing, number, numbers, require, whole
 
 COLOURS = ("#2a9dd6", "#e0782f", "#3faa6b", "#c75ba1", "#9a8b2f", "#7d7bd1")
 GREY = "#8a94a0"
+_MOST_BINS = 100_000
 _WRITTEN = 10  # classes up to which a confusion matrix also shows its numbers
 
 
@@ -25,6 +26,7 @@ def axes(ax: Any = None) -> Any:
         except ImportError as error:
             raise missing("matplotlib", "report", "Drawing a figure") from error
         _, ax = plt.subplots(constrained_layout=True)
+    require(hasattr(ax, "tick_params") and hasattr(ax, "spines"), "ax", "be axes of matplotlib", ax, "None makes new ones.")
     ax.tick_params(colors=GREY)
     for spine in ax.spines.values():
         spine.set_color(GREY)
@@ -46,7 +48,7 @@ def raster(spikes: Any, dt: float = 1.0, ax: Any = None, colour: str = COLOURS[0
     dt : float
         Step [s]; the axis is in ms. 1.0: the axis counts steps.
     """
-    spikes = np.asarray(spikes)
+    spikes, dt = array_of(spikes, "spikes"), number(dt, "dt [s]", above=0.0)
     require(spikes.ndim == 2, "spikes", "have the shape (T, N)", spikes.shape)
     ax = axes(ax)
     step, neuron = np.nonzero(spikes)
@@ -70,11 +72,14 @@ def states(time: Any, values: Mapping[str, Any], ax: Any = None, scale: Mapping[
     values : mapping of name to (T,)
         For example filament, residue and gate voltage; drawn on one axis.
     """
-    ax = axes(ax)
+    require(isinstance(values, Mapping), "values", "be a mapping of names to traces", values)
+    require(scale is None or isinstance(scale, Mapping), "scale", "be a mapping of names to numbers", scale)
+    time, ax = array_of(time, "time [s]"), axes(ax)
     for (name, trace), colour in zip(values.items(), COLOURS * 2, strict=False):
-        trace = np.asarray(trace)
-        require(trace.shape == np.shape(time), f"values[{name!r}]", f"have the shape of time {np.shape(time)}", trace.shape)
-        ax.plot(np.asarray(time) * 1e3, trace * (scale or {}).get(name, 1.0), label=name, lw=1.2, color=colour)
+        trace = array_of(trace, f"values[{name!r}]")
+        require(trace.shape == time.shape, f"values[{name!r}]", f"have the shape of time {time.shape}", trace.shape)
+        factor = number((scale or {}).get(name, 1.0), f"scale[{name!r}]")
+        ax.plot(time * 1e3, trace * factor, label=name, lw=1.2, color=colour)
     ax.set_xlabel("time (ms)")
     # Above the axes, where it hides no trace.
     ax.legend(frameon=False, labelcolor=GREY, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
@@ -93,8 +98,18 @@ def isi_histogram(spike_times: Any, ax: Any = None, bins: Any = 40, colour: str 
     colour, label : str, optional
         Of the bars, where several histograms share the axes.
     """
-    trains = [np.asarray(spike_times)] if np.ndim(spike_times) == 1 and np.asarray(spike_times).dtype != object else list(spike_times)
-    intervals = np.concatenate([np.diff(np.sort(np.asarray(t, float))) for t in trains] or [np.zeros(0)]) * 1e3
+    several = isinstance(spike_times, (list, tuple)) and any(np.iterable(t) and not isinstance(t, (str, bytes)) for t in spike_times)
+    trains = [array_of(t, "spike_times [s]") for t in (spike_times if several else [spike_times])]
+    trains = [row for t in trains for row in (t if t.ndim == 2 else [t])]
+    require(all(t.ndim == 1 for t in trains), "spike_times [s]", "be (S,), or a list of such arrays", spike_times)
+    require(label is None or isinstance(label, str), "label", "be a text", label)
+    if not np.iterable(bins):
+        bins = whole(bins, "bins", least=1, most=_MOST_BINS)
+    else:
+        bins = numbers(bins, "bins [ms]", (1,), "(K + 1,)")
+        require(len(bins) > 1 and np.all(np.diff(bins) > 0), "bins [ms]", "be a number of bins, or rising edges", bins)
+    intervals = np.concatenate([np.diff(np.sort(t.astype(float))) for t in trains] or [np.zeros(0)]) * 1e3
+    require(np.all(np.isfinite(intervals)), "spike_times [s]", "be finite", spike_times)
     ax = axes(ax)
     ax.hist(intervals, bins=bins, color=colour, alpha=0.8, label=label)
     ax.set_xlabel("inter-spike interval (ms)")
@@ -112,8 +127,9 @@ def hysteresis(voltage: Any, current: Any, ax: Any = None) -> Any:
     current : (T,)
         [A]; its magnitude is drawn, 1e-15 A at least.
     """
-    voltage, current = np.asarray(voltage, float), np.maximum(np.abs(np.asarray(current, float)), 1e-15)
-    require(voltage.ndim == 1 and voltage.shape == current.shape, "current", f"have the shape of voltage {voltage.shape}", current.shape)
+    voltage, current = numbers(voltage, "voltage [V]", shape="(T,)"), numbers(current, "current [A]", shape="(T,)")
+    current = np.maximum(np.abs(current), 1e-15)
+    require(voltage.shape == current.shape, "current", f"have the shape of voltage {voltage.shape}", current.shape)
     ax = axes(ax)
     moving = np.flatnonzero(np.diff(voltage))
     turns = moving[1:][np.diff(np.sign(np.diff(voltage)[moving])) != 0]
@@ -141,8 +157,12 @@ def beside(x: Any, measured: Any, simulated: Any, ax: Any = None, tolerance: Any
     tolerance : (K,), optional
         How well ``measured`` is known: error bars.
     """
-    shapes = {np.shape(x), np.shape(measured), np.shape(simulated)}
-    require(len(shapes) == 1 and len(np.shape(x)) == 1, "x, measured, simulated", "have one shape (K,)", shapes)
+    x, measured, simulated = (array_of(v, n) for n, v in (("x", x), ("measured", measured), ("simulated", simulated)))
+    shapes = {x.shape, measured.shape, simulated.shape}
+    if tolerance is not None:
+        tolerance = array_of(tolerance, "tolerance").astype(float)
+        require(tolerance.shape in ((), x.shape) and np.all(tolerance >= 0), "tolerance", f"be >= 0, one or {x.shape}", tolerance)
+    require(len(shapes) == 1 and x.ndim == 1, "x, measured, simulated", "have one shape (K,)", shapes)
     ax = axes(ax)
     ax.plot(x, simulated, "-", lw=1.6, color=COLOURS[0], label="simulated")
     ax.errorbar(x, measured, tolerance, fmt="o", ms=5, color=COLOURS[1], capsize=2, label="measured")
@@ -158,11 +178,13 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     counts : (K, K)
         Utterances of true class (row) answered as class (column).
     """
-    counts = np.asarray(counts)
+    counts = array_of(counts, "counts")
     require(counts.ndim == 2 and counts.shape[0] == counts.shape[1], "counts", "have the shape (K, K)", counts.shape)
     ax = axes(ax)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     ax.imshow(share, cmap="viridis", vmin=0, vmax=1)
+    texts = isinstance(labels, (list, tuple)) and all(isinstance(name, str) for name in labels)
+    require(texts and len(labels) in (0, len(counts)), "labels", f"be a list of {len(counts)} texts", labels)
     names = list(labels) or [str(k) for k in range(len(counts))]
     ax.set_xticks(range(len(counts)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize="small")
     ax.set_yticks(range(len(counts)), names, fontsize="small")
@@ -176,8 +198,10 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
 
 def energy_split(parts: Mapping[str, float], ax: Any = None) -> Any:
     """Bars of the energy [J] by element or phase."""
+    require(isinstance(parts, Mapping) and all(isinstance(name, str) for name in parts), "parts", "be a mapping of names to joules", parts)
+    joules = [number(value, f"parts[{name!r}]") for name, value in parts.items()]
     ax = axes(ax)
-    ax.barh(list(parts), [value * 1e12 for value in parts.values()], color=[COLOURS[k % len(COLOURS)] for k in range(len(parts))])
+    ax.barh(list(parts), [value * 1e12 for value in joules], color=[COLOURS[k % len(COLOURS)] for k in range(len(parts))])
     ax.invert_yaxis()
     ax.set_xlabel("energy (pJ)")
     return ax

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import network
 from .arithmetic import ACT_SHIFT, GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, field_law
-from .errors import InputError, require
+from .errors import InputError, array_of, require, whole
 from .program import PER_NEURON, FixedProgram, StepParams, decay
 from .reference import Traces
 
@@ -129,7 +129,7 @@ class Agreement:
 
 def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
     """Pair the spikes of two runs, (T, N) bool each: same step before one step off, early before late."""
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    first, second = (array_of(a, "agreement").astype(bool) for a in (first, second))
     require(first.ndim == 2 and first.shape == second.shape, "agreement", "get two (T, N) arrays of one shape", (first.shape, second.shape))
     same = first & second
     a, b = first & ~same, second & ~same
@@ -318,10 +318,19 @@ def quantise_network(
     -------
     list of LayerQuantisation
     """
-    names = names or [f"layer {i}" for i in range(len(layers))]
+    known = isinstance(layers, Sequence) and len(layers) > 0 and all(isinstance(layer, network.Layer) for layer in layers)
+    require(known, "quantise_network.layers", "be a sequence of network.Layer", layers)
+    seed = whole(seed, "quantise_network.seed")
+    if names is None:
+        names = [f"layer {i}" for i in range(len(layers))]
+    texts = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
+    require(texts and len(names) == len(layers), "quantise_network.names", f"be {len(layers)} texts", names)
     reports = [quantise(layer.params, layer.size, name) for layer, name in zip(layers, names, strict=True)]
     if samples is None:
         return reports
+    samples, inputs = array_of(samples, "quantise_network.samples"), layers[0].weight.shape[1]
+    good = samples.ndim == 3 and samples.size > 0 and samples.shape[2] == inputs
+    require(good, "quantise_network.samples", f"have the shape (B, T, {inputs}) and not be empty", samples.shape)
     for report in reports:
         require(report.fits, f"quantise_network: {report.name}", "have rates that fit", [r.name for r in report.rates if r.rounds_away])
     fixed_runs: list[list[Traces]] = [[] for _ in layers]

@@ -1,8 +1,11 @@
 """The command line: help that works everywhere, errors that say what to do, exit codes."""
 
 import json
+import os
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from lava_1m1t1r.datasets import EventSet, write_shd
 
 
 def run(*args, timeout=240, cwd=None):
-    return subprocess.run([sys.executable, "-m", "lava_1m1t1r", *args], capture_output=True, text=True, timeout=timeout, cwd=cwd)
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}  # the package beside these tests, wherever it runs
+    command = [sys.executable, "-m", "lava_1m1t1r", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env=environment)
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in cli.COMMANDS)], ids=lambda c: "".join(c) or "top")
@@ -90,14 +95,42 @@ def test_the_main_job_on_a_small_file(tmp_path):
         assert saved["layer0"].shape == (5, 90, 128) and saved["answers"].shape == (5,)
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_gives_its_results_as_json(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert "--json" in capsys.readouterr().out
+
+
 @pytest.mark.timeout(300)
-def test_training_resumes_from_its_checkpoint(tmp_path):
-    pytest.importorskip("lava", reason="Lava is not installed")
+def test_json_is_all_that_stands_on_standard_output(tmp_path):
     write_shd(tmp_path / "small.h5", small_set(each=2))
-    common = ["train", "--data", "small.h5", "--hidden", "16", "-o", "out"]
-    assert run(*common, "--epochs", "1", cwd=tmp_path).returncode == 0
-    first = (tmp_path / "out" / "last.ckpt").stat().st_mtime_ns
-    done = run(*common, "--epochs", "2", "--resume", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "out" / "last.ckpt").stat().st_mtime_ns > first
-    assert "Epoch 1" in done.stderr + done.stdout and "Epoch 0:" not in done.stderr + done.stdout
+    data = ["--data", "small.h5"]
+    found = {}
+    jobs = {
+        "characterize": ["--trials", "5", "-o", "characteristics"],
+        "evaluate": ["shipped", *data],
+        "simulate": ["shipped", *data, "-o", "s.npz"],
+        "deploy": ["c", "shipped", "-o", "c"],
+        "bench": ["--list"],
+    }
+    if find_spec("lava") and find_spec("lightning"):
+        jobs["train"] = [*data, "--hidden", "4", "--epochs", "1", "-o", "trained"]
+    for command, options in jobs.items():
+        done = run(command, *options, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found[command] = json.loads(done.stdout)
+    assert found["characterize"] == json.loads((tmp_path / "characteristics" / "characteristics.json").read_text())
+    assert found["evaluate"]["utterances"] == found["simulate"]["utterances"] == 6
+    assert found["deploy"]["target"] == "c" and set(found["bench"]) >= {"device", "lava"}
+    if "train" in found:
+        assert found["train"] == json.loads((tmp_path / "trained" / "results.json").read_text())
+
+
+def test_a_preset_whose_load_drives_no_neuron():
+    """Table 7 is a wire with 1 GOhm: a second neuron needs a smaller load, and the result names it."""
+    from lava_1m1t1r import presets
+    from lava_1m1t1r.device import characterize
+
+    six = characterize(presets.ZHAO2025_TABLE7, trials=5).six
+    assert any("load with which it drives" in name for one in six.values() for name in one.numbers)

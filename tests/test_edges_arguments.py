@@ -7,18 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, datasets, device, presets
+from lava_1m1t1r import StepParams, advisor, cuba, datasets, device, plot, presets, quantisation
 from lava_1m1t1r.device import energy, stimulus
 from lava_1m1t1r.device.cascade import cascade
 from lava_1m1t1r.device.fit import fit
 from lava_1m1t1r.device.measurement import Measurement, figure_4ab, read_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
 from lava_1m1t1r.errors import InputError, MissingDependencyError
+from lava_1m1t1r.export import TARGETS
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
+from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
-from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes import data, evaluate
+from lava_1m1t1r.recipes.task import recipe
+from lava_1m1t1r.report import Report
 
 pytestmark = pytest.mark.timeout(600)  # the first call of a function compiles
 
@@ -65,6 +69,7 @@ EVENTS = datasets.EventSet.from_utterances([([0.1, 0.2], [1, 2]), ([0.3], [5])],
 NET = NetDescription((Layer(0, "dense", (2,), 3, np.full((2, 3), 64, np.int32), neuron=M1T1RNeuron(StepParams(P))),))
 FRAMES = np.ones((1, 3, 3), np.uint8)
 TONE = np.sin(np.arange(4000) / 3)
+TASK = recipe("spoken-digits").replace(channels=3, n_steps=5, classes=2)
 EAR = datasets.InnerEar(n_channels=2)
 
 
@@ -128,10 +133,34 @@ CALLS = {
     "Stream": (Stream, dict(network=NET)),
     "Stream.step": (Stream(NET).step, dict(frame=FRAMES[0, 0])),
     "head": (NET.head, dict(layers=1)),
+    "with_variation": (P.with_variation, dict(level=0.1)),
+    "advise": (advisor.advise, dict(params=StepParams(P), weights=np.full((2, 3), 64), a_in=np.ones((1, 5, 2), int), steps=20)),
+    "quantise_network": (quantisation.quantise_network, dict(layers=layers_of(NET)[0], samples=FRAMES, seed=0, names=["first"])),
+    "agreement": (quantisation.agreement, dict(first=np.zeros((5, 2), bool), second=np.zeros((5, 2), bool))),
+    "memory_steps": (cuba.memory_steps, dict(current_decay=0.2, voltage_decay=0.1)),
+    "device_for": (cuba.device_for, dict(current_decay=0.2, voltage_decay=0.1, dt=1e-2, device=P, refractory=0.1)),
+    "working_point": (
+        cuba.working_point,
+        dict(step=StepParams(P), a_in=np.arange(10.0).reshape(1, 5, 2), spikes=np.zeros((1, 5, 2)), spread=0.1),
+    ),
+    "raster": (plot.raster, dict(spikes=np.zeros((5, 2)), dt=1.0, ax=None)),
+    "states": (plot.states, dict(time=[0.0, 1.0], values={"a": [1.0, 2.0]}, ax=None, scale=None)),
+    "isi_histogram": (plot.isi_histogram, dict(spike_times=[0.0, 1.0, 3.0], ax=None, bins=4, label=None)),
+    "hysteresis": (plot.hysteresis, dict(voltage=[0.0, 1.0], current=[0.0, 1.0], ax=None)),
+    "beside": (plot.beside, dict(x=[0.0, 1.0], measured=[0.0, 1.0], simulated=[0.0, 1.0], ax=None, tolerance=None)),
+    "confusion": (plot.confusion, dict(counts=np.eye(2), labels=("a", "b"), ax=None)),
+    "energy_split": (plot.energy_split, dict(parts={"a": 1.0}, ax=None)),
+    "Report": (Report, dict(title="a", lead="b")),
+    "deploy_c": (TARGETS["c"], dict(net=NET, out_dir=here("c"), frames=FRAMES)),
+    "frames_of": (data.frames_of, dict(events=EVENTS, task=TASK)),
+    "steps_for": (data.steps_for, dict(events=EVENTS, task=TASK)),
+    "evaluate": (evaluate.evaluate, dict(net=NET, test=data.frames_of(EVENTS, TASK))),
+    "with_varied_devices": (evaluate.with_varied_devices, dict(net=NET, level=0.1, seed=0)),
     "load": (data.load, dict(source=here("none.h5"))),
 }
 LONG = {("characterize", "trials"): {"large"}, ("load", "source"): {"none"}}  # right, and work for minutes
-CASES = [(name, field) for name, (_, right) in CALLS.items() for field in right]
+WRITES = {("deploy_c", "out_dir")}  # some nonsense is a good name for a folder
+CASES = [(name, field) for name, (_, right) in CALLS.items() for field in right if (name, field) not in WRITES]
 
 
 @pytest.fixture(autouse=True)
@@ -184,3 +213,25 @@ def test_spikes_before_zero_fall_into_no_bin():
     early = datasets.EventSet([-0.5, 0.015], [3, 4], [0, 2], [0], [0])
     x = datasets.frames(early, 1e-2, 3)
     assert x.sum() == 1 and x[0, 1, 4] == 1
+
+
+def test_folders_to_write_are_paths():
+    for value in (None, 1, b"x", "", "a\0b", "a" * 300, "~nobody-of-this-name/x", ["a"]):
+        with pytest.raises(InputError, match="output folder must be a path"):
+            TARGETS["c"](NET, value)
+        if not isinstance(value, str) or not value.startswith("~"):
+            with pytest.raises(InputError, match="folder must be a path"):
+                Report("title").save(value)
+
+
+def test_more_classes_than_outputs_are_told():
+    test = data.frames_of(datasets.EventSet.from_utterances([([0.1], [1])], [7]), TASK)
+    with pytest.raises(InputError, match=r"labels must lie in 0\.\.1, one for each output of the network; got 7"):
+        evaluate.evaluate(NET, test)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800"])
+def test_names_that_no_file_can_have(name):
+    for reader in (datasets.read_shd, datasets.read_wav, schema.read, read_csv, datasets.wav_folder):
+        with pytest.raises(InputError, match="be a path of names of at most 255 bytes"):
+            reader(name)

@@ -173,6 +173,21 @@ def test_what_a_wav_file_claims(tmp_path):
         wav_folder(tmp_path / "list.csv")
 
 
+def test_a_recording_whose_name_is_too_long(tmp_path):
+    (tmp_path / "list.csv").write_text(f"file,label\n{'9' * 400}.wav,one\n")
+    with pytest.raises(FormatError, match="list.csv, line 2: file must exist"):
+        wav_folder(tmp_path / "list.csv")
+
+
+def test_layers_are_a_group(net):
+    """A large dataset in its place took a minute to be walked."""
+    with h5py.File(net, "r+") as file:
+        del file["layer"]
+        file.create_dataset("layer", (1 << 24,), "u1", chunks=True)
+    with pytest.raises(FormatError, match="layer must be a group of layers"):
+        read(net)
+
+
 def test_an_open_file_is_walked_once(net):
     with hdf5_file.opened(net) as file:
         hdf5_file.check_tree(file)

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import require
+from ..files import replacing, scratch
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
@@ -78,7 +78,7 @@ def trained(
         epochs.append(epoch)
         print(f"  epoch {epoch['epoch']} of {task.epochs}: {epoch['train_accuracy']:.1%} in training", file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         start = time.process_time()
         fit.fit(net, task, train, folder, augmentation=augmentation, on_epoch=note, progress=False)
         cpu = time.process_time() - start
@@ -123,9 +123,8 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
     if path.is_file():
         return json.loads(path.read_text())["result"]
     result = run()
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"name": name, "settings": settings, "result": result}, indent=1))
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps({"name": name, "settings": settings, "result": result}, indent=1))
     return result
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..errors import require
 from ..fast import FastNetwork, Stream
+from ..files import scratch
 from ..netx.schema import read
 from . import networks
 from .table import Table, least, parser, write_json
@@ -94,7 +94,7 @@ def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: flo
 
     name = f"Brian2 C++, whole program, {mark}"
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch() as folder:
             result = in_brian2.run(net, frames, Path(folder), args.repeats)
     except ImportError as error:
         table.skip(name, str(error))

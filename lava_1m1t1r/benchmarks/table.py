@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import replacing
+
 
 class Table:
     """Rows of a benchmark: printed at once, written as JSON at the end.
@@ -84,6 +86,5 @@ def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:
     if path is None:
         return
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1))
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1))

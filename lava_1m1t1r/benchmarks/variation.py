@@ -6,11 +6,11 @@ in a chip whose devices nobody has measured. The weights stay. All numbers are o
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from ..files import scratch
 from ..recipes import data
 from ..recipes.task import recipe
 from .table import Table, parser, write_json
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"accuracy [%] on SpokenDigits, {split.held_out}; mean and standard deviation of {args.repeats} chips",
         tuple(f"{level:.0%}" for level in LEVELS),
     )
-    with tempfile.TemporaryDirectory() as spare:
+    with scratch() as spare:
         folder = args.folder or Path(spare)
         for name, variation in (("trained on one device", 0.0), (f"trained for {TRAINED_FOR:.0%}", TRAINED_FOR)):
             net = _trained(task.replace(variation=variation), split, folder / f"variation_{variation:g}")

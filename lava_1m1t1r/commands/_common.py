@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
+from ..files import scratch
 
 SHIPPED = "shipped"
 MOST = 10**7
@@ -23,10 +25,25 @@ def out_folder(name: str | Path) -> Path:
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
     require(there.is_dir(), "--out", "lie in a folder", str(name), f"{there} is a file.")
     try:
-        with tempfile.TemporaryDirectory(dir=there, prefix=".probe-"):  # permissions do not tell of file systems that are read-only
+        with scratch(".probe-", there):  # permissions do not tell of file systems that are read-only
             return path
     except OSError as error:
         raise InputError(f"--out must be a folder that can be written to; got {str(name)!r}: {error}.") from error
+
+
+def json_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare ``--json``."""
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and everything else on standard error")
+
+
+@contextmanager
+def talking(args: argparse.Namespace) -> Iterator[None]:
+    """For a ``with`` block that may print: with ``--json`` standard output is for the JSON alone."""
+    if not args.json:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def check_numbers(args: argparse.Namespace, **least: float) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
+import json
 import sys
 from pathlib import Path
 
+from .. import programs
 from ..errors import require
+from ..files import scratch
+from ._common import json_argument, out_folder
 
 TABLES = {
     "device": ("device_speed", "continuous time: one device beside ngspice, a thousand unequal ones"),
@@ -28,26 +31,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", nargs="*", choices=[*TABLES, "all"], default="all", help="which tables to print; all: those of speed")
     parser.add_argument("--list", action="store_true", help="name the tables and end")
     parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")
+    json_argument(parser, "the tables")
     parser.add_argument("--repeats", type=int, help="the shortest of so many runs counts, or so many seeds; default: each table's own")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run each table in a process of its own, so that no library's threads disturb another's."""
     if args.list:
-        for name, (_, text) in TABLES.items():
-            print(f"{name:12s}{text}")
+        tables = {name: text for name, (_, text) in TABLES.items()}
+        print(json.dumps(tables, indent=1) if args.json else "\n".join(f"{name:12s}{text}" for name, text in tables.items()))
         return 0
     require(args.repeats is None or args.repeats > 0, "--repeats", "be > 0", args.repeats)
-    out = None if args.out is None else Path(args.out)
-    require(out is None or not out.exists() or out.is_dir(), "--out", "be a folder or a new name", args.out)
+    out = None if args.out is None else out_folder(args.out)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     named = ["all"] if args.table == "all" else args.table
     short = [name for name in TABLES if name not in LONG]
     wanted = [name for table in named for name in (short if table == "all" else [table])]
-    codes = []
-    for name in dict.fromkeys(wanted):
-        options = [] if out is None else ["--json", str(out / f"{name}.json")]
-        options += [] if args.repeats is None else ["--repeats", str(args.repeats)]
-        codes.append(subprocess.call([sys.executable, "-m", f"lava_1m1t1r.benchmarks.{TABLES[name][0]}", *options]))
-    return max((abs(code) for code in codes), default=0)
+    codes, found = [], {}
+    from ..report.html import write_text
+
+    with scratch("bench-") as spare:
+        for name in dict.fromkeys(wanted):
+            file = Path(spare) / f"{name}.json"
+            options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)])]
+            command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", TABLES[name][0], *options]
+            done = programs.run(command, ours=True, stdout=sys.stderr if args.json else None)
+            codes.append(abs(done.returncode))
+            if done.returncode == 0 and file.is_file():
+                text = file.read_text(encoding="utf-8")
+                found[name] = json.loads(text)
+                if out is not None:
+                    write_text(out / file.name, text)
+    if args.json:
+        print(json.dumps(found, indent=1))
+    return max(codes, default=0)

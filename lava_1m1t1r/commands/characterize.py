@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 from .. import presets
 from ..errors import InputError, missing, require
 from ..params import DeviceParams
-from ._common import check_numbers, out_folder
+from ._common import check_numbers, json_argument, out_folder, talking
 
 PRESETS = tuple(sorted(name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")))
 
@@ -17,13 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--preset", choices=PRESETS, default="ZHAO2025_FIG2", help="device to start from")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
-    parser.add_argument("-o", "--out", default="characteristics", help="folder for the figures and the table")
+    parser.add_argument(
+        "-o", "--out", default="characteristics", help="folder for the figures, the tables, and characteristics.json or fit.json"
+    )
     parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
     parser.add_argument("--seed", type=int, default=0, help="of these trials")
     parser.add_argument(
         "--fit", metavar="CSV", help="fit the device to your measurements instead: quantity,volt,width,gap,count,value,tolerance,r_control"
     )
     parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2")
+    json_argument(parser, "the six characteristics, or the fit,")
 
 
 def device(preset: str, changes: list[str]) -> DeviceParams:
@@ -47,25 +52,39 @@ def run(args: argparse.Namespace) -> int:
     p = device(args.preset, args.set)
     out = out_folder(args.out)
     check_numbers(args, trials=1, seed=0)
+    from ..report.html import as_json
+
+    with talking(args):
+        found = _fit(args, p, out) if args.fit else _characterize(args, p, out)
+    if args.json:
+        print(as_json(found))
+    return 0
+
+
+def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
+    from ..device.fit import fit
+    from ..device.measurement import read_csv
     from ..report.html import write_json, write_text
 
-    if args.fit:
-        from ..device.fit import fit
-        from ..device.measurement import read_csv
+    rows = read_csv(args.fit)
+    fitted = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "fit.txt", fitted.report())
+    found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "predictions": fitted.predictions}
+    found |= {"residuals": fitted.residuals, "evaluations": fitted.evaluations}
+    write_json(out / "fit.json", found)
+    print(fitted.report())
+    return found
 
-        rows = read_csv(args.fit)
-        fitted = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "fit.txt", fitted.report())
-        found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "predictions": fitted.predictions}
-        write_json(out / "fit.json", {**found, "residuals": fitted.residuals, "evaluations": fitted.evaluations})
-        print(fitted.report())
-        return 0
+
+def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
     try:
         import matplotlib  # noqa: F401 (before the work, not after it)
     except ImportError as error:
         raise missing("matplotlib", "report", "Drawing the characteristics") from error
     from ..device import characterize
+    from ..device.energy import scaling_figure, spike_energy, text
+    from ..report.html import write_json, write_text
 
     result = characterize(p, trials=args.trials, seed=args.seed, progress=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -73,13 +92,12 @@ def run(args: argparse.Namespace) -> int:
     write_text(out / "characteristics.txt", result.text())
     numbers = {name: {label: {"value": v, "unit": unit} for label, (v, unit) in one.numbers.items()} for name, one in result.six.items()}
     pulse = {"volt": result.volt, "width": result.width, "assumed_noise": result.assumed_noise}
-    write_json(out / "characteristics.json", {"device": p.as_dict(), "pulse": pulse, "characteristics": numbers})
+    found = {"device": p.as_dict(), "pulse": pulse, "characteristics": numbers}
+    write_json(out / "characteristics.json", found)
     print(result.text())
-    from ..device.energy import scaling_figure, spike_energy, text
-
     energies = text([spike_energy(p, result.volt, result.width, result.width)])
     scaling_figure(p, out / "energy_scaling.png", result.volt, result.width, result.width)
     write_text(out / "energy.txt", energies)
     print(energies)
     print(f"figures: {out}")
-    return 0
+    return found

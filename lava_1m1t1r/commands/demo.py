@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ._common import check_numbers, out_folder, require_training
+from ._common import check_numbers, json_argument, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,14 +14,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--leave-out", help="speaker (name or number) of the file that makes the test set; default: the last one")
     parser.add_argument("--test-data", help="a second file in SHD's format that makes the test set")
-    parser.add_argument("-o", "--out", default="report", help="folder for report, network and checkpoint")
+    parser.add_argument("-o", "--out", default="report", help="folder for report.html, results.json, network and checkpoint")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--seed", type=int, help="start of everything random")
     parser.add_argument("--lava-utterances", type=int, default=50, help="test utterances that also run in Lava's own runtime")
     parser.add_argument("--no-cuba", action="store_true", help="do not train the CUBA network for comparison")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
+    )
     parser.add_argument("--train-per-class", type=int, default=100, help="spoken digits: training utterances of each class")
     parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
+    json_argument(parser, "the results")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,19 +32,25 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes import data
     from ..recipes.demo import demo
     from ..recipes.task import recipe
+    from ..report.html import as_json
 
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
     out = out_folder(args.out)
     require_training()
     sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) and not args.data}
     task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)
-    split = data.load(args.data, args.leave_out, args.test_data, **sizes)
-    task = data.fitted(task, split)
-    results = demo(task, split, out, lava_utterances=args.lava_utterances, with_cuba=not args.no_cuba, resume=args.resume)
+    with talking(args):
+        split = data.load(args.data, args.leave_out, args.test_data, **sizes)
+        task = data.fitted(task, split)
+        results = demo(task, split, out, lava_utterances=args.lava_utterances, with_cuba=not args.no_cuba, resume=args.resume)
+    failed = 1 if any(results["mismatches"].values()) else 0
+    if args.json:
+        print(as_json(results))
+        return failed
     print(
         f"accuracy {results['accuracy']:.1%} (chance {results['chance']:.0%})"
         + (f", CUBA {results['cuba_accuracy']:.1%}" if results["cuba_accuracy"] is not None else "")
         + f"; values that differ: {results['mismatches']}; {results['seconds']:.0f} s"
     )
     print(f"report: {results['report']}")
-    return 1 if any(results["mismatches"].values()) else 0
+    return failed

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from ..errors import require
-from ._common import data_arguments, network_argument, network_path, test_frames
+from ._common import data_arguments, json_argument, network_argument, network_path, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prove", type=int, default=0, metavar="N", help="run the export on N test utterances with the target's own tool and compare"
     )
     data_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    json_argument(parser, "the report")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
     from ..export import LABELLED, TARGETS, VerificationError
+    from ..report.html import as_json
 
     path = network_path(args.net)
     require(args.prove >= 0, "--prove", "be >= 0", args.prove)
@@ -35,14 +35,16 @@ def run(args: argparse.Namespace) -> int:
         from ..netx.schema import read
 
         args.utterances = args.prove
-        test = test_frames(args, read(path))
+        with talking(args):
+            test = test_frames(args, read(path))
         options["frames"] = test.dense()
         if args.target in LABELLED:
             options["labels"] = test.labels
     try:
-        report = TARGETS[args.target](path, args.out, **options)
+        with talking(args):
+            report = TARGETS[args.target](path, args.out, **options)
     except VerificationError as error:
         print(f"lava-1m1t1r deploy: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(report.as_dict(), indent=1, default=str) if args.json else report.text)
+    print(as_json(report.as_dict()) if args.json else report.text)
     return 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from ._common import check_numbers, data_arguments, network_argument, network_path, test_frames
+from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network_argument(parser)
     data_arguments(parser)
     parser.add_argument("--lava", type=int, default=0, metavar="N", help="also run the first N utterances in Lava's runtime, both tags")
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    json_argument(parser, "accuracies, agreement and the confusion matrix")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,12 +20,14 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(args, lava=0)
     from ..netx.schema import read
     from ..recipes.evaluate import compare, evaluate
+    from ..report.html import as_json
 
-    net = read(network_path(args.net))
-    test = test_frames(args, net)
-    result, fixed = evaluate(net, test)
-    if args.lava:
-        compare(net, test, fixed, result, utterances=min(args.lava, len(test)))
+    with talking(args):
+        net = read(network_path(args.net))
+        test = test_frames(args, net)
+        result, fixed = evaluate(net, test)
+        if args.lava:
+            compare(net, test, fixed, result, utterances=min(args.lava, len(test)))
     numbers = {
         "utterances": len(test),
         "accuracy": result.accuracy,
@@ -36,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
         "float_spikes": None if result.float_spikes is None else result.float_spikes.as_dict(),
         "mismatches": result.mismatches,
         "compared": result.compared,
-        "confusion": result.confusion.tolist(),
+        "confusion": result.confusion,
     }
     if args.json:
-        print(json.dumps(numbers, indent=1))
+        print(as_json(numbers))
     else:
         print(f"{len(test)} utterances: {result.accuracy:.2%} right in fixed point, {result.spikes:.0f} spikes each")
         if result.same_answer is not None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 
 import numpy as np
 
 from ..errors import path_of, require
-from ._common import data_arguments, network_argument, network_path, out_folder, test_frames
+from ..files import replacing
+from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tag", choices=("fixed_pt", "floating_pt"), default="fixed_pt", help="number system")
     parser.add_argument("-o", "--out", default="spikes.npz", help="file for the spikes (numpy .npz)")
-    parser.add_argument("--json", action="store_true", help="print answers and accuracy as JSON")
+    json_argument(parser, "answers and accuracy")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,23 +28,23 @@ def run(args: argparse.Namespace) -> int:
     from ..netx.hdf5 import predict
     from ..netx.schema import read
     from ..recipes.evaluate import answers
+    from ..report.html import as_json
 
     out = path_of(args.out, "--out")
     require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)
     out_folder(out.parent)
-    net = read(network_path(args.net))
-    test = test_frames(args, net)
-    result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
+    with talking(args):
+        net = read(network_path(args.net))
+        test = test_frames(args, net)
+        result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
     given = answers(result.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    with open(part, "wb") as file:
+    with replacing(out) as part, open(part, "wb") as file:
         layers = {f"layer{i}": layer.out for i, layer in enumerate(result.layers)}
         np.savez_compressed(file, answers=given, labels=test.labels, dt=net.dt or 0.0, **layers)
-    os.replace(part, out)
     if args.json:
         right = {"utterances": len(test), "backend": args.backend, "tag": args.tag, "accuracy": float(np.mean(given == test.labels))}
-        print(json.dumps({**right, "answers": given.tolist(), "labels": test.labels.tolist(), "out": str(out)}, indent=1))
+        print(as_json({**right, "answers": given, "labels": test.labels, "out": out}))
         return 0
     print(f"{len(test)} utterances on {args.backend} ({args.tag}): {np.mean(given == test.labels):.2%} right; wrote {out}")
     return 0

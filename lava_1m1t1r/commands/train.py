@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+from pathlib import Path
+from typing import Any
 
 from ..errors import require
-from ._common import check_numbers, out_folder, require_training
+from ._common import check_numbers, json_argument, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot")
     parser.add_argument("--leave-out", help="speaker of the file that makes the test set; default: the last one")
     parser.add_argument("--test-data", help="a second file that makes the test set")
-    parser.add_argument("-o", "--out", default="runs/train", help="folder for network, checkpoint and results")
+    parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--hidden", type=int, help="recurrent neurons")
     parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many; 140 generalises better")
@@ -29,28 +30,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patience", type=int, help="stop after so many epochs without improvement (needs --validate)")
     parser.add_argument("--variation", type=float, help="train for devices that vary by this share (0.2: 20 %%), drawn anew at every step")
     parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
+    )
+    json_argument(parser, "the results")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
-    from ..recipes import data
-    from ..recipes.task import recipe
-    from ..report.html import write_text
+    from ..report.html import as_json
 
     check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, seed=0)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
     out = out_folder(args.out)
     require_training()
+    with talking(args):
+        results = _train(args, out)
+    if args.json and results is not None:
+        print(as_json(results))
+    return 0
+
+
+def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
+    """Results; None in all but the first process of a run under torchrun."""
+    from ..recipes import data
+    from ..recipes.task import recipe
+    from ..report.html import write_json
+
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation")
     task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen})
     split = data.load(args.data, args.leave_out, args.test_data)
+    most = split.train.n_channels
+    require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
     task = data.fitted(task, split)
     train, validation = split.train, None
     if args.validate is not None:
         who = int(args.validate) if args.validate.lstrip("-").isdigit() else args.validate
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
+        require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
     from ..recipes import fit, network
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
@@ -68,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         patience=args.patience,
     )
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
-        return 0
+        return None
     net.eval()
     net.export(out / "network.net")
     result, _ = evaluate(out / "network.net", data.frames_of(split.test, task))
@@ -81,11 +99,11 @@ def run(args: argparse.Namespace) -> int:
         "spikes_per_utterance": result.spikes,
         "task": dataclasses.asdict(task),
     }
-    write_text(out / "results.json", json.dumps(results, indent=1))
+    write_json(out / "results.json", results)
     beside = " (the paper: 91.35 %)" if split.name == "SHD" else ""
     print(
         f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
         f"{result.floating_accuracy:.2%} in floating point"
     )
     print(f"network: {out / 'network.net'}")
-    return 0
+    return results

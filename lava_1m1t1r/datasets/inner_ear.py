@@ -116,7 +116,7 @@ class InnerEar:
         n_jobs : int
             Threads (the kernels release the interpreter lock); -1 for all cores. Does not change the spikes.
         progress : str, optional
-            Title of a progress bar on standard error.
+            Title of a progress bar on standard error, where that is a terminal.
         total : int, optional
             Length of the bar where ``utterances`` has no length.
         """
@@ -139,7 +139,7 @@ class InnerEar:
             delayed(self)(audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False)
         )
         # No list(...): it would ask the bar for its total, and make room for it.
-        return [spikes for spikes in tqdm(work, desc=progress, total=total, disable=progress is None, unit="utt")]
+        return [spikes for spikes in tqdm(work, desc=progress, total=total, disable=True if progress is None else None, unit="utt")]
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.datasets.shd_file import read_shd
 from lava_1m1t1r.errors import FormatError, InputError, flag, missing, path_of, require
+from lava_1m1t1r.files import scratch
 
 
 def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -> EventSet:
@@ -54,7 +54,7 @@ def _downloaded(folder: Path, train: bool, name: str) -> EventSet:
     except ImportError as error:
         raise missing("tonic", "data", "Downloading SHD") from error
     (folder / "SHD").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as fresh:
+    with scratch(".download-", folder) as fresh:
         try:
             SHD(save_to=fresh, train=train)
         except Exception as error:  # tonic passes on whatever urllib, zipfile and h5py raise

@@ -10,9 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
@@ -20,7 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r.errors import FormatError, InputError, missing, require
+from lava_1m1t1r import programs
+from lava_1m1t1r.errors import FormatError, InputError, missing, path_of, require
+from lava_1m1t1r.files import scratch
+from lava_1m1t1r.programs import PIPES
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""
@@ -66,8 +67,8 @@ def require_synthesiser() -> None:
         raise missing("espeakng-loader", "speech", "Speech synthesis")
 
 
-def synthesize(requests: Sequence[Request]) -> list[np.ndarray]:
-    """Speak the requests in order, in a fresh process.
+def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np.ndarray]:
+    """Speak the requests in order, in a fresh process; ``title`` is shown on a terminal meanwhile.
 
     Returns
     -------
@@ -81,14 +82,15 @@ def synthesize(requests: Sequence[Request]) -> list[np.ndarray]:
 
     root = str(Path(lava_1m1t1r.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    with tempfile.TemporaryDirectory(prefix="speech-") as folder:
+    with scratch("speech-") as folder:
         inbox, outbox = Path(folder, "requests.json"), Path(folder, "audio.npz")
         inbox.write_text(json.dumps([asdict(r) for r in requests]), encoding="utf-8")
-        done = subprocess.run(
+        done = programs.run(
             [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+            title=title,
+            env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder},  # what it leaves goes with our folder
+            given="",
+            **PIPES,
             text=True,
         )
         if done.returncode != 0 or not outbox.exists():
@@ -114,7 +116,7 @@ def _speak_all(requests: list[Request]) -> list[np.ndarray]:
     import espeakng_loader
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
+    with scratch("espeak-") as folder:
         data = Path(espeakng_loader.get_data_path())
         if len(str(data)) > _LONGEST_PATH:
             data = Path(folder, data.name)
@@ -154,7 +156,7 @@ def read_requests(path: str | os.PathLike) -> list[Request]:
     FormatError
         For a file that is absent or something else.
     """
-    path = Path(path)
+    path = path_of(path)
     require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))

@@ -140,7 +140,7 @@ def _chosen(classes: Sequence[int] | None) -> list[int]:
 def _make(train: bool, n_per_class: int, seed: int, classes: list[int], n_jobs: int, progress: bool) -> EventSet:
     labels, speakers, requests, tracts = (np.array(part, object) for part in zip(*utterances(train, n_per_class, seed), strict=True))
     kept = np.flatnonzero(np.isin(labels.astype(int), classes))
-    audio = synthesize(requests.tolist())  # all: the synthesiser remembers what it spoke before
+    audio = synthesize(requests.tolist(), "speaking" if progress else None)  # all: the synthesiser remembers what it spoke before
     rates = [round(RATE * tract / _RATE_GRID) * _RATE_GRID for tract in tracts]
     sounds = [(trimmed(audio[i], RATE), rates[i]) for i in kept]
     title = f"{'training' if train else 'test'} utterances" if progress else None

@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..errors import number, numbers, require, whole
+from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
 from .simulate import RECORDED, simulate
@@ -70,6 +70,11 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
         Interval [s] over which the coupling voltage is held.
     seed : int
         Of the noise; neuron k uses (seed, k).
+
+    Raises
+    ------
+    InputError
+        Also if a coupling does not settle.
     """
     several = isinstance(devices, Sequence) and len(devices) >= 2 and all(isinstance(d, DeviceParams) and d.size is None for d in devices)
     require(several, "cascade.devices", "hold at least two single devices", devices)
@@ -93,7 +98,8 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
                 break
             before = drop
         else:
-            raise RuntimeError(f"cascade: the coupling of neurons {k - 1} and {k} did not settle in {ROUNDS} rounds; use a smaller dt.")
+            text = f"cascade: the coupling of neurons {k - 1} and {k} must settle in {ROUNDS} rounds, and did not."
+            raise InputError(f"{text} Use a smaller dt, or a smaller r_load: one of {p.r_load:.2g} ohm may not be able to drive a neuron.")
         traces.append(trace)
         drives.append(drop)
     return Cascade(traces, drives, rounds)

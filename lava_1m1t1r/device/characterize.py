@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import number, require, whole
+from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
@@ -28,6 +28,7 @@ NAMES = (
 )
 FACTORS = np.array([0.2, 0.4, 1.0, 2.0, 4.0])  # R_c of Fig. 4d: 50 MOhm to 1 GOhm, over 250 MOhm
 GAPS = np.array([0.4, 0.6, 0.8, 1.0, 1.2])  # of Fig. 3b, in pulse widths
+_LEAST_LOAD = 1e3  # ohm
 PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # of Fig. 4b, in pulse widths
 
 
@@ -72,7 +73,7 @@ class Characteristics:
         """Write the summary figure, or a folder with one figure a characteristic and the summary, where ``path`` has no suffix."""
         from .figures import plot
 
-        return plot(self, Path(path))
+        return plot(self, path)
 
 
 def characterize(
@@ -117,7 +118,7 @@ def characterize(
         NAMES[4]: lambda: _refractoriness(quiet, volt, width),
         NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed),
     }
-    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=not progress)}
+    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=None if progress else True)}
     return Characteristics(p, float(volt), float(width), six, not noisy)
 
 
@@ -188,11 +189,21 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
     # A supply that lets the load's drop reach the pulse height, plus what the transistor keeps.
     row = [replace(p, v_dd=max(1.25 * volt, p.v_dd))] * 2
     first = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()[0]
-    chain = cascade(row, stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), width / 100)
+    pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {}
+    while True:
+        try:
+            chain = cascade(row, pulses, width / 100)
+            break
+        except InputError:  # a load like the 1 GOhm of Table 7 drives a wire, not a neuron
+            if row[0].r_load <= _LEAST_LOAD:
+                raise
+            row = [replace(q, r_load=q.r_load / 10) for q in row]
+            load = {"load with which it drives a second one": (row[0].r_load, "ohm")}
     spikes = [t.spike_times() for t in chain.traces]
     return Characteristic(
         {
             "supply": (row[0].v_dd, "V"),
+            **load,
             "spikes of the first and second neuron": ([len(s) for s in spikes], ""),
             "from the first neuron's first spike to the second one's": (float(chain.delays()[0]), "s"),
             "largest drive of the second neuron": (float(chain.drives[1].max()), "V"),

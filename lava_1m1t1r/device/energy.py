@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 
 from ..errors import InputError, number, require, whole
+from ..files import replacing
 from ..params import DeviceParams
 from . import stimulus
 from .cell import INPUT_BRANCH
@@ -137,6 +138,7 @@ def scaling_figure(
     plot.axes(right).bar(list(nodes), list(curves["technology"].values()), color=plot.COLOURS[2])
     right.set_yscale("log")
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
-    figure.savefig(path, dpi=150)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150)
     plt.close(figure)
     return curves

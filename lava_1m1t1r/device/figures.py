@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import missing, require
+from ..errors import missing, path_of, require
+from ..files import replacing
 
 
-def plot(report: Any, path: Path) -> list[Path]:
+def plot(report: Any, path: str | Path) -> list[Path]:
     """Write the summary of a :class:`.characterize.Characteristics`; into a folder, each characteristic's figure as well."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing("matplotlib", "report", "Plotting") from error
+    path = path_of(path, "plot.path")
     require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))
     panels = {name: draw for name, draw in zip(report.six, _PANELS, strict=True)}
     written = []
@@ -25,14 +27,16 @@ def plot(report: Any, path: Path) -> list[Path]:
             figure = Figure(figsize=(4.5, 3.3), layout="constrained")
             draw(figure.add_subplot(), report[name].curves, report)
             written.append(path / f"{name.replace(' ', '_')}.png")
-            figure.savefig(written[-1], dpi=150)
+            with replacing(written[-1]) as part:
+                figure.savefig(part, dpi=150)
         path = path / "summary.png"
     figure = Figure(figsize=(11.7, 7.2), layout="constrained")
     for axes, letter, (name, draw) in zip(figure.subplots(2, 3).flat, "abcdef", panels.items(), strict=True):
         draw(axes, report[name].curves, report)
         axes.set_title(f"{letter}  {name}", loc="left", fontweight="bold")
     figure.suptitle(f"1M1T1R neuron, pulses of {report.volt:.3g} V and {_engineering(report.width)}s")
-    figure.savefig(path, dpi=150)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150)
     return [*written, path]
 
 

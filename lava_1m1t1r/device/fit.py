@@ -126,7 +126,7 @@ def fit(
         number(getattr(p, name), f"fit: start of {name}", above=0.0)
     start = np.log([getattr(p, name) for name in free])
     bounds = (start - np.log(span), start + np.log(span))
-    bar = tqdm(desc="fit", unit=" evaluations", disable=not progress)
+    bar = tqdm(desc="fit", unit=" evaluations", disable=None if progress else True)
     evaluations = 0
 
     def device(u: np.ndarray) -> DeviceParams:

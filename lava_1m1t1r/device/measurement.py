@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, InputError, number, path_of, require
+from ..files import replacing
 from ..params import DeviceParams
 from . import stimulus
 from .simulate import simulate
@@ -157,8 +158,8 @@ def _row(row: dict[str, str], where: str) -> Measurement:
 
 
 def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:
-    """Write measurements so that :func:`read_csv` reads them."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    """Write measurements so that :func:`read_csv` reads them, whole or not at all."""
+    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for m in rows:

@@ -6,16 +6,18 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from .. import programs
+from ..errors import array_of, require
 from ..fast import FastNetwork
+from ..files import scratch
 from ..netx.description import NetDescription
+from ..programs import PIPES
 from . import c_source, rules
 from .output import check_folder, write_folder
 from .plan import Plan, PlanLayer, description, plan, shape_of
@@ -127,7 +129,7 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
 
 def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[str, int]:
     """Sections of the object file for this machine's processor, compiled for size."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         _unpack(sources, folder)
         target = Path(folder) / f"{name}.o"
         _call([compiler, *FLAGS, "-Os", "-ffreestanding", "-fno-pie", "-c", f"{name}.c", "-o", str(target)], folder)
@@ -147,13 +149,13 @@ def verify(
     dict
         Steps compared, and instructions a step of this machine's processor where valgrind is installed.
     """
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     expected = FastNetwork(net).run(frames, record="all", threads=1)
     batch, steps = frames.shape[:2]
     states = [np.stack(list(x.states.values()), axis=3).reshape(batch, steps, -1) for x in expected.layers if x.states]
     words = np.concatenate([np.full((batch, 1), steps), frames.reshape(batch, -1).astype(np.int64)], axis=1).astype("<i4").tobytes()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         _unpack(sources, folder)
         _call([compiler, *FLAGS, *flags, f"{name}.c", "host/main.c", "-o", "main"], folder)
         got = np.frombuffer(_call([f"{folder}/main", "states.bin"], folder, words).stdout, "<i4").reshape(expected.out.shape)
@@ -192,7 +194,7 @@ def _unpack(sources: Mapping[str, str], folder: str) -> None:
 
 
 def _call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess:
-    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, check=False)
+    done = programs.run(command, title=Path(command[0]).name, given=given, cwd=folder, **PIPES)
     if done.returncode:
         raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
     return done

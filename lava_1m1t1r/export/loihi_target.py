@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import require
+from ..errors import array_of, require
 from ..fast import FastNetwork
+from ..files import scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES, unpack
@@ -67,7 +67,7 @@ def deploy_loihi(
     drawn = frames is None
     if drawn:
         frames = (np.random.default_rng(seed).random((2, 100, net.inputs)) < 20 * (net.dt or 1e-3)).astype(np.uint8)
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     files: dict[str, str | bytes] = {
         NET_FILE: written,
@@ -101,7 +101,7 @@ def deploy_loihi(
 
 
 def _net_file(net: NetDescription) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         path = Path(folder) / NET_FILE
         schema.write(path, net)
         if not same(schema.read(path), net):

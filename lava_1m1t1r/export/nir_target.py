@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import missing
+from ..errors import array_of, missing
 
 try:
     import nir
@@ -73,7 +73,7 @@ def deploy_nir(
     drawn = frames is None
     if drawn:
         frames = (np.random.default_rng(seed).random((8, 200, net.inputs)) < 20 * net.dt).astype(np.uint8)
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     ours, theirs = (FastNetwork(x).run(frames, threads=1).out for x in (net, back))
     if not np.array_equal(ours, theirs):

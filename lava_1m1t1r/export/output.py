@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import require
+from ..errors import InputError, path_of, require
 
 MARK = ".lava_1m1t1r_export"
 """Name of the file by which a folder is known as ours, so that a second export may replace it; it lists the files."""
@@ -32,10 +32,11 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     tuple of str
         The names, sorted.
     """
-    out = Path(out_dir).expanduser().absolute()
+    out = _place(out_dir)
     check_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    old = None
     try:
         for name, content in {**contents, MARK: "\n".join(sorted(contents)) + "\n"}.items():
             path = (stage / name).resolve()
@@ -46,18 +47,19 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
         if out.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
             os.replace(out, old)
-            os.replace(stage, out)
-            shutil.rmtree(old)
-        else:
-            os.replace(stage, out)
+        os.replace(stage, out)
     finally:
+        if old is not None:
+            if not out.exists():  # stopped between the two
+                os.replace(old, out)
+            shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(stage, ignore_errors=True)
     return tuple(sorted(contents))
 
 
 def check_folder(out_dir: str | os.PathLike) -> None:
     """Raise unless ``out_dir`` may be written: absent, empty, or holding nothing but a former export."""
-    out = Path(out_dir).expanduser().absolute()
+    out = _place(out_dir)
     require(not out.is_symlink(), "output folder", "not be a link", str(out), "Name the folder it points to.")
     if not out.exists():
         return
@@ -66,3 +68,11 @@ def check_folder(out_dir: str | os.PathLike) -> None:
     ours = {MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
     foreign = sorted(str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir() and str(path.relative_to(out)) not in ours)
     require(not foreign, "output folder", "hold nothing but a former export", foreign[:3], "Remove these files or name another folder.")
+
+
+def _place(out_dir: str | os.PathLike) -> Path:
+    path = path_of(out_dir, "output folder")
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:  # ~nobody
+        raise InputError(f"output folder must be a path; got {str(path)!r}: {error}") from error

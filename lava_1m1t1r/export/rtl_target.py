@@ -6,16 +6,18 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from .. import programs
+from ..errors import array_of, require
 from ..fast import FastNetwork
+from ..files import scratch
 from ..netx.description import NetDescription
+from ..programs import PIPES
 from . import rtl_source, rules
 from .output import check_folder, write_folder
 from .plan import Plan, description, plan, shape_of
@@ -88,7 +90,7 @@ def deploy_rtl(
     }
     notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
     if frames is not None:
-        frames = np.asarray(frames)
+        frames = array_of(frames, "frames")
         frames = frames[None] if frames.ndim == 2 else frames
         facts |= simulate(net, sources, frames, name, simulator)
         sources |= bench_files(net, frames)
@@ -137,12 +139,12 @@ def simulate(
     """
     tool = "iverilog" if simulator == "icarus" else simulator
     require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames away.")
-    frames = np.asarray(frames)
+    frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     limit = rtl_source.input_limit(plan(net))
     require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
     expected = FastNetwork(net).run(frames, record="all", threads=1)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         bench = bench_files(net, frames)
         for file, text in {**sources, **bench}.items():
             (Path(folder) / file).write_text(text)
@@ -229,17 +231,17 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
 
 def lint(sources: Mapping[str, str], name: str) -> str:
     """What Verilator's lint says of the design; empty when clean."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         for file, text in sources.items():
             (Path(folder) / file).write_text(text)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
-        return subprocess.run([*LINT, "--top-module", name, *verilog], cwd=folder, capture_output=True, text=True, check=False).stderr
+        return programs.run([*LINT, "--top-module", name, *verilog], title="lint", cwd=folder, **PIPES, text=True).stderr
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
     """What Yosys makes of the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
     require(shutil.which("yosys"), "synthesise", "find Yosys installed", "yosys", "Install it, or leave synthesise away.")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         for file, text in sources.items():
             (Path(folder) / file).write_text(text)
         read = "read_verilog " + " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
@@ -264,7 +266,7 @@ def _count(kind: str, stat: str) -> int:
 
 
 def _call(command: Sequence[str], folder: str) -> subprocess.CompletedProcess:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = programs.run(command, title=Path(command[0]).name, cwd=folder, **PIPES, text=True)
     if done.returncode:
         raise VerificationError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
     return done

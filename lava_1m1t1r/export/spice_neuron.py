@@ -7,7 +7,6 @@ Where the device's total length is limited, the filament yields through a steep 
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sinh
@@ -15,8 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import programs
 from ..errors import MissingDependencyError, require
+from ..files import scratch
 from ..params import DeviceParams
+from ..programs import PIPES
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -178,7 +180,7 @@ def run_ngspice(
     RuntimeError
         If ngspice fails; the text holds its last lines.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
         call_ngspice(folder, ("-b", "neuron.cir"), "trace.txt", timeout)
         table = np.loadtxt(Path(folder, "trace.txt"))
@@ -196,7 +198,7 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
         If ngspice fails or takes longer than ``timeout`` [s]; the text holds its last lines.
     """
     try:
-        done = subprocess.run(["ngspice", *arguments], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+        done = programs.run(["ngspice", *arguments], title="ngspice", timeout=timeout, cwd=folder, **PIPES, text=True)
     except FileNotFoundError as error:
         raise MissingDependencyError(
             "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..device.network import DeviceNetwork, Sample
+from ..files import scratch
 from ..network import outgoing
 from .report import VerificationError
 from .spice_network import READOUT, WEIGHT_ONE, deck, netlist
@@ -48,7 +48,7 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, first: int = 0, time
         If ngspice fails.
     """
     found = []
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         Path(folder, "network.cir").write_text(netlist(network), encoding="utf-8")
         for b, pattern in enumerate(frames):
             Path(folder, "pattern.cir").write_text(deck(network, pattern, first + b), encoding="utf-8")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
-from ..errors import require
+from ..errors import array_of, require
 from ..fast import FastNetwork
 from ..netx.description import NetDescription
 from . import rules
@@ -87,7 +87,7 @@ def deploy_spice(
     if frames is None:
         notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
     else:
-        frames = np.asarray(frames)
+        frames = array_of(frames, "frames")
         frames = frames[None] if frames.ndim == 2 else frames
         samples = network.run(frames)
         facts |= measured(net, frames, samples, labels)
@@ -137,7 +137,7 @@ def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], lab
     fixed = FastNetwork(net).run(frames, threads=1).out.sum(axis=1, dtype=np.int64).argmax(axis=1)
     facts: dict[str, Any] = {"samples simulated at the device level": len(samples)}
     if labels is not None:
-        labels = np.asarray(labels)
+        labels = array_of(labels, "labels")
         require(labels.shape == answers.shape, "labels", f"have shape ({len(answers)},), one for each sample", labels.shape)
         facts["accuracy of the hardware"] = float(np.mean(answers == labels))
         facts["accuracy of the fixed-point network"] = float(np.mean(fixed == labels))

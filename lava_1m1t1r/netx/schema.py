@@ -96,6 +96,7 @@ def _read_file(file: Any, path: str) -> NetDescription:
     )
     require("layer" in file, f"{path}: layer", "be present: it holds the network", sorted(file), error=FormatError)
     groups = file["layer"]
+    require(hasattr(groups, "keys"), f"{path}: layer", "be a group of layers", type(groups).__name__, error=FormatError)
     names = sorted(groups, key=lambda name: (not name.isdigit(), len(name), name))
     require(names, f"{path}: layer", "hold layers '0', '1', ...", names, error=FormatError)
     for i, name in enumerate(names):

@@ -84,6 +84,7 @@ class Frames:
 
 def frames_of(events: EventSet, task: Task) -> Frames:
     """Bin events as a task asks."""
+    require(isinstance(task, Task), "task", "be a Task", task)
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
     return Frames(binned, events.labels, cropped_share(events, task.dt * task.n_steps))
 
@@ -107,5 +108,7 @@ def fitted(task: Task, split: Split) -> Task:
 
 def steps_for(events: EventSet, task: Task) -> int:
     """Bins that hold 99 % of the utterances whole, and never fewer than the task's."""
+    require(isinstance(events, EventSet), "events", "be an EventSet", events)
+    require(isinstance(task, Task), "task", "be a Task", task)
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
     return max(task.n_steps, int(np.ceil(longest / task.dt)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.description import M1T1RNeuron, NetDescription
@@ -52,6 +53,9 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         The result holds all layers' spikes of the fixed-point run.
     """
     net = net if isinstance(net, NetDescription) else read(net)
+    require(isinstance(test, Frames) and len(test) > 0, "test", "be Frames of at least one utterance", test)
+    most = int(test.labels.max())
+    require(most < net.outputs, "labels", f"lie in 0..{net.outputs - 1}, one for each output of the network", most, "Is it of other data?")
     frames = test.dense()
     fixed = FastNetwork(net).run(frames, record="spikes")
     given = answers(fixed.out)
@@ -80,6 +84,8 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
 
 def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDescription:
     """The network on devices that differ: each layer's drawn about its own (``DeviceParams.with_variation``), from (seed, layer)."""
+    require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read it with netx.schema.read.")
+    seed = whole(seed, "seed")
     layers = []
     for layer in net.layers:
         if isinstance(layer.neuron, M1T1RNeuron):

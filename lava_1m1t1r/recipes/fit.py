@@ -1,16 +1,21 @@
-"""Training with Lightning: its loop, bars, checkpoints and distribution; what is ours is the batch and the loss."""
+"""Training with Lightning: its loop, bars and distribution; what is ours is the batch, the loss and the file of a checkpoint."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import os
+import signal
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import missing, require
+from ..errors import FormatError, missing, path_of, require
 from .augment import Augmentation
 from .data import Frames
 from .task import Task
@@ -18,9 +23,14 @@ from .task import Task
 try:
     import lightning as L
     import torch
+    from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
     raise missing("lava-dl and lightning", "lava", "Training") from error
+
+from . import checkpoint  # noqa: E402
+
+LAST = "last.ckpt"
 
 
 class FrameSet(Dataset):
@@ -59,10 +69,24 @@ class Learner(L.LightningModule):
         super().__init__()
         self.network, self.task, self.steps, self.augmentation = network, task, steps, augmentation
         self.rng = np.random.default_rng(task.seed)
+        self.began, self._random = False, None
 
     def on_fit_start(self) -> None:
         # each process of a distributed run draws its own augmentation
         self.rng = np.random.default_rng([self.task.seed, self.global_rank, self.current_epoch])
+        if self._random is not None:
+            torch.set_rng_state(self._random["torch"])
+            if self.trainer.world_size == 1:  # the file holds the first process's state only
+                self.rng.bit_generator.state = self._random["augmentation"]
+
+    def on_train_start(self) -> None:
+        self.began = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random"] = {"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._random = checkpoint["random"]
 
     def transfer_batch_to_device(self, batch: tuple, device: torch.device, dataloader_idx: int) -> tuple:
         x, y = batch
@@ -103,6 +127,55 @@ class _Watch(L.Callback):
             self.seen({"epoch": trainer.current_epoch + 1, **found})
 
 
+class _Files(CheckpointIO):
+    """Lightning's checkpoints in our form: no pickles, each beside what the run was started with."""
+
+    def __init__(self, run: dict[str, Any]) -> None:
+        self.run = run
+
+    def save_checkpoint(self, values: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write(path, {**values, checkpoint.RUN: self.run})
+
+    def load_checkpoint(self, path: str | os.PathLike, *_: Any, **__: Any) -> dict[str, Any]:
+        return checkpoint.read(path)
+
+    def remove_checkpoint(self, path: str | os.PathLike) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """For a ``with`` block in which Lightning keeps to itself what helps nobody here, and Ctrl-C stays what it was."""
+    log = logging.getLogger("lightning.pytorch")
+    level, handler = log.level, signal.getsignal(signal.SIGINT)
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+            warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # watching is optional
+            warnings.filterwarnings("ignore", message=".*dirpath has changed.*")  # a folder may be moved
+            yield
+    except SystemExit as error:  # what Lightning makes of Ctrl-C; it also ignores the next ones, for good
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+    finally:
+        log.setLevel(level)
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _line(epochs: int) -> Callable[[dict[str, float]], None]:
+    def tell(epoch: dict[str, float]) -> None:
+        accuracy = f", {epoch['accuracy']:.1%} in validation" if "accuracy" in epoch else ""
+        text = f"epoch {epoch['epoch']} of {epochs}: loss {epoch['loss']:.3g}, {epoch['train_accuracy']:.1%} in training{accuracy}"
+        print(text, file=sys.stderr, flush=True)
+
+    return tell
+
+
 def fit(
     network: torch.nn.Module,
     task: Task,
@@ -126,39 +199,74 @@ def fit(
     network : torch.nn.Module
         (B, C, T) spikes in, (B, K, T) out.
     folder : path
-        Where ``last.ckpt`` is kept, written after every epoch; a run that was stopped goes on from it with ``resume``.
+        Where ``last.ckpt`` is kept, written after every epoch.
     validation : Frames, optional
         Watched after each epoch. Never pass the test set here and then choose by it.
+    resume : bool
+        Go on from ``last.ckpt``, to the result of a run that was never stopped; without such a file, start afresh and say so.
     patience : int, optional
         Epochs without improvement of the validation accuracy after which training stops.
     on_epoch : callable, optional
         Called after each epoch with its ``epoch`` (from 1), ``loss`` (of the last batch), ``train_accuracy`` and, with a validation set,
         ``accuracy``: to watch, plot or log.
     progress : bool
-        Whether to show a bar.
+        Whether to show a bar; where nobody watches (no terminal), a line an epoch.
+
+    Raises
+    ------
+    FormatError
+        If ``last.ckpt`` is to be resumed and is damaged or something else.
+    InputError
+        If it is of a run with other choices, data or sizes; the text names the first that differs.
     """
     require(len(train) > 0, "train", "hold at least one utterance", len(train))
     require(
         int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
     )
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
-    folder = Path(folder)
-    L.seed_everything(task.seed, verbose=False)
-    _, world, local = processes()
+    last = path_of(folder, "folder") / LAST
+    rank, world, local = processes()
+    run = {
+        "recipe": task.name,
+        **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
+        "patience": patience,
+        "network": type(network).__name__,
+        "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
+        "training data": checkpoint.digest(train),
+        "validation data": checkpoint.digest(validation),
+        "processes": world,
+    }
     batches = -(-len(train) // (task.batch * world))
+    L.seed_everything(task.seed, verbose=False)
+    learner = Learner(network, task, batches * task.epochs, augmentation)
+    found = None
+    if resume and last.exists():
+        found = checkpoint.read(last)
+        missing_parts = sorted({"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"} - set(found))
+        require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)
+        checkpoint.same_run(last, found, run)
+        checkpoint.same_network(last, found, learner)
+    elif resume and progress and rank == 0:
+        print(f"no checkpoint in {last.parent} to go on from: starting afresh", file=sys.stderr, flush=True)
+    network.train()  # Lightning leaves a network that was evaluated before as it is
+    if found is not None and _stopped_early(found):
+        learner.load_state_dict(found["state_dict"])
+        return last
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
-    callbacks: list[Any] = [L.pytorch.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_last=True, save_top_k=0)]
+    # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
+    keep = L.pytorch.callbacks.ModelCheckpoint(last.parent, filename="{epoch}", save_last=True, save_top_k=0, enable_version_counter=False)
+    callbacks: list[Any] = [keep]
     if patience is not None:
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
     if on_epoch is not None:
         callbacks.append(_Watch(on_epoch))
-    if progress:
+    bar = progress and sys.stderr.isatty()
+    if bar:
         callbacks.append(L.pytorch.callbacks.TQDMProgressBar(refresh_rate=max(1, batches // 10)))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # watching is optional
+    elif progress:
+        callbacks.append(_Watch(_line(task.epochs)))
+    with _quiet():
         trainer = L.Trainer(
             max_epochs=task.epochs,
             accelerator="auto",
@@ -167,16 +275,24 @@ def fit(
             strategy="ddp" if world > 1 else "auto",
             logger=False,
             callbacks=callbacks,
-            enable_progress_bar=progress,
+            plugins=[_Files(run)],
+            enable_progress_bar=bar,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
             log_every_n_steps=1,
         )
-        last = folder / "last.ckpt"
-        network.train()  # Lightning leaves a network that was evaluated before as it is
-        learner = Learner(network, task, batches * task.epochs, augmentation)
-        trainer.fit(learner, loader, watched, ckpt_path=str(last) if resume and last.is_file() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
+        except Exception as error:
+            if found is None or learner.began:
+                raise
+            text = f"{last} must hold a run that can go on; {error}. Start afresh, without resuming."
+            raise FormatError(text) from error
     return last
+
+
+def _stopped_early(found: dict[str, Any]) -> bool:
+    states = found.get("callbacks")
+    states = states.values() if isinstance(states, dict) else ()
+    return any(isinstance(state, dict) and state.get("stopped_epoch") for state in states)

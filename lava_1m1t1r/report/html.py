@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import path_of, require
+from ..files import replacing
+
 _STYLE = """
 :root {
   color-scheme: light dark;
@@ -51,6 +54,8 @@ class Report:
     """
 
     def __init__(self, title: str, lead: str = "") -> None:
+        for name, text in (("title", title), ("lead", lead)):
+            require(isinstance(text, str), f"Report.{name}", "be text", text)
         self.title = title
         self.results: dict[str, Any] = {}
         self._parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>" if lead else ""]
@@ -108,7 +113,7 @@ class Report:
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write both files into ``folder`` (made if absent) and return the path of the page."""
-        folder = Path(folder)
+        folder = path_of(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "results.json", self.results)
         write_text(folder / "report.html", self.page)
@@ -117,14 +122,18 @@ class Report:
 
 def write_json(path: Path, values: Any) -> None:
     """Write numbers, arrays, texts and what holds them as JSON, whole or not at all; what is not finite is null."""
-    write_text(path, json.dumps(_plain(values), indent=1, allow_nan=False))
+    write_text(path, as_json(values))
+
+
+def as_json(values: Any) -> str:
+    """Numbers, arrays, texts and what holds them as JSON; what is not finite is null."""
+    return json.dumps(_plain(values), indent=1, allow_nan=False)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

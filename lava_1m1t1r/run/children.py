@@ -20,6 +20,8 @@ from pathlib import Path
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
+from lava_1m1t1r import programs
+
 STACK_SIGNAL = signal.SIGUSR2
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
 # Methods of Lava's model.py that hand over to the user's code: a main thread without one of them is between phases.
@@ -49,7 +51,7 @@ class Child:
         parent = os.getpid()
 
         def main(*args, **kwargs):
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business: it stops us in order
+            programs.child()
             faulthandler.enable(self._report)
             faulthandler.register(STACK_SIGNAL, self._report, all_threads=True)
             follow(parent)
@@ -158,6 +160,11 @@ def follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True, name="follow-parent").start()
 
 
+def _serve(parent: int) -> None:
+    programs.child()
+    follow(parent)
+
+
 class Children(MultiProcessing):
     """Lava's message infrastructure whose processes can be watched, questioned and ended.
 
@@ -174,7 +181,7 @@ class Children(MultiProcessing):
 
     def start(self) -> None:
         self._smm = SharedMemoryManager()
-        self._smm._manager.start(follow, (os.getpid(),))
+        self._smm._manager.start(_serve, (os.getpid(),))
 
     def build_actor(self, target_fn, builder, exception_q=None):
         is_model = builder in self._names

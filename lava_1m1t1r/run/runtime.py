@@ -12,6 +12,7 @@ from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
+from lava_1m1t1r.programs import unbroken
 from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
 
@@ -99,13 +100,14 @@ class GuardedRuntime(Runtime):
         """Start the children, and wait until each has built its model."""
         _started.add(self)
         try:
-            self._build_watchdog_manager()
-            self._build_message_infrastructure()
-            self._build_channels()
-            self._build_sync_channels()
-            self._build_processes()
-            self._build_runtime_services()
-            self._start_ports()
+            with unbroken():  # a child between its birth and its entry in our list would be an orphan
+                self._build_watchdog_manager()
+                self._build_message_infrastructure()
+                self._build_channels()
+                self._build_sync_channels()
+                self._build_processes()
+                self._build_runtime_services()
+                self._start_ports()
             self.service_to_runtime = [_Port(port, self) for port in self.service_to_runtime]
             self.runtime_to_service = [_Port(port, self) for port in self.runtime_to_service]
             with self._bounded(self.timeout):
@@ -246,15 +248,20 @@ class GuardedRuntime(Runtime):
         """
         if self.stopped:
             return
-        if patience and self._is_initialized:
-            with suppress(RunError), self._bounded(patience):
-                for port in self.runtime_to_service:
-                    port.send(MGMT_COMMAND.STOP)
-                for port in self.service_to_runtime:
-                    while not enum_equal(port.recv(), MGMT_RESPONSE.TERMINATED):
-                        pass
-        if self.stopped:  # a child failed while it was asked to leave: that tore everything down
-            return
+        try:
+            if patience and self._is_initialized:
+                with suppress(RunError), self._bounded(patience):
+                    for port in self.runtime_to_service:
+                        port.send(MGMT_COMMAND.STOP)
+                    for port in self.service_to_runtime:
+                        while not enum_equal(port.recv(), MGMT_RESPONSE.TERMINATED):
+                            pass
+        finally:
+            if not self.stopped:  # a child that fails while it is asked to leave tears everything down
+                with unbroken():
+                    self._tear_down(patience)
+
+    def _tear_down(self, patience: float) -> None:
         self.stopped = True
         self._is_running = self._is_started = False
         if self._messaging_infrastructure is not None:

@@ -1,0 +1,28 @@
+"""``python -m lava_1m1t1r.benchmarks NAME OPTIONS``: one table, as the module NAME prints it; Ctrl-C ends it without a word."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from ..errors import InputError, MissingDependencyError
+from ..programs import orderly
+
+
+def main() -> int:
+    """Run the module named first; 130 where it was interrupted, 2 where what was given is wrong."""
+    if len(sys.argv) < 2:
+        print("python -m lava_1m1t1r.benchmarks NAME OPTIONS; lava-1m1t1r bench --list names the tables", file=sys.stderr)
+        return 2
+    with orderly(last=True):
+        try:
+            return import_module(f"{__package__}.{sys.argv[1]}").main(sys.argv[2:])
+        except (InputError, MissingDependencyError, OSError) as error:
+            print(f"{sys.argv[1]}: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all, and folders that go, however the work in them ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """For a ``with`` block that writes the yielded path, beside ``path``; it takes that name when the block ends well.
+
+    Ctrl-C, a full disk or any other error leaves what was there before, and nothing else.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")  # the suffix: some writers choose the format by it
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch(prefix: str = "lava_1m1t1r-", inside: str | os.PathLike | None = None) -> Iterator[str]:
+    """For a ``with`` block that needs a folder; it is gone afterwards, even if Ctrl-C comes while it is being removed.
+
+    Parameters
+    ----------
+    prefix : str
+        Beginning of its name.
+    inside : path, optional
+        Where it is made; default: the system's place for temporary files.
+    """
+    folder = tempfile.mkdtemp(prefix=prefix, dir=inside)
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise

@@ -1,0 +1,220 @@
+"""Ctrl-C in order, and programs that end with us.
+
+A program that asks to be told (:func:`orderly`) gets KeyboardInterrupt once, so that what it has begun is undone in peace. Programs that
+it starts (:func:`run`) never outlive the call: neither they nor what they have started in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 5.0
+"""Time [s] after a first Ctrl-C in which others do nothing: impatience must not cut short what removes files and ends processes."""
+PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+_AGAIN = 0.05  # s after which a lost Ctrl-C comes again
+_CALLBACKS = {"_numba_unpickle", "_raw_object_cache_notify", "_raw_object_cache_getbuffer"}
+"""Functions that numba's compiled code and LLVM call: an exception there ends in a SystemError, or is dropped."""
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_LOOK = 0.25  # s between two looks at a program that shows how long it has been running
+_ORDERLY = 8.0  # s that a program of ours, asked to end, gets for it
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, taken as Ctrl-C is."""
+
+
+class _Handler:
+    def __init__(self) -> None:
+        self._since = -PATIENCE
+
+    def __call__(self, number: int, frame: Any) -> None:
+        now = time.monotonic()
+        if now - self._since < PATIENCE:
+            return
+        while frame is not None:
+            if frame.f_code.co_name in _CALLBACKS:
+                _later(number)
+                return
+            frame = frame.f_back
+        self._since = now
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    @property
+    def called(self) -> bool:
+        return self._since >= 0.0
+
+    def lost(self, unraisable: Any) -> None:
+        """For ``sys.unraisablehook``: Python drops what is raised in a callback from C or in a finaliser."""
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        self._since = -PATIENCE
+        _later(signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT)
+
+
+def _later(number: int) -> None:
+    """Have the signal come again."""
+    timer = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
+def interrupted(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The KeyboardInterrupt that led to an error, if one did: numba and some imports make another error of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+@contextmanager
+def orderly(last: bool = False) -> Iterator[None]:
+    """For a ``with`` block in which SIGINT raises KeyboardInterrupt, SIGTERM :class:`Terminated`, and a second one soon after nothing.
+
+    Signals that are ignored (``nohup``) stay so; outside the main thread, where Python allows no handlers, nothing is changed.
+
+    Parameters
+    ----------
+    last : bool
+        Whether the program ends after the block: a second signal shall not disturb that either.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler, hook = _Handler(), sys.unraisablehook
+    before = {n: signal.getsignal(n) for n in _ENDING if signal.getsignal(n) is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
+    sys.unraisablehook = handler.lost
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, old in before.items():
+            # Python gives its own handlers up before it ends, and what is ignored stays ignored
+            signal.signal(number, signal.SIG_IGN if last and handler.called else signal.SIG_DFL if old is None else old)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """For a ``with`` block that Ctrl-C and SIGTERM shall not break: they come when it ends. Forked children call :func:`child`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # not by a mask: the system gives a masked signal to another thread, and Python runs its handler in this one all the same
+    held: list[int] = []
+    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in _ENDING}
+    before = {n: handler for n, handler in handlers.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            before[held[0]](held[0], None)
+
+
+def child() -> None:
+    """In a forked child: leave Ctrl-C to the parent, which ends us in order; SIGTERM ends us at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def run(
+    command: Sequence[str], *, title: str | None = None, timeout: float | None = None, given: Any = None, ours: bool = False, **options: Any
+) -> subprocess.CompletedProcess:
+    """Run a program as ``subprocess.run`` does; whatever ends the call early ends the program too, and all that it has started.
+
+    Parameters
+    ----------
+    command : sequence of str
+    title : str, optional
+        Shown on a terminal, with the time that the program has been running.
+    timeout : float, optional
+        Longest time [s].
+    given : str or bytes, optional
+        Standard input.
+    ours : bool
+        Whether the program ends in order when it is asked to (SIGINT); it gets some seconds for it.
+    **options
+        For ``subprocess.Popen``.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        After ``timeout`` seconds.
+    """
+    from tqdm import tqdm
+
+    if options.get("cwd") is not None:  # what compilers keep for themselves goes with the folder that they work in
+        options["env"] = {**(options.get("env") or os.environ), "TMPDIR": str(options["cwd"])}
+    end = None if timeout is None else time.monotonic() + timeout
+    process = None
+    # a file, not a pipe: communicate() drops what is left of its input when it is called again
+    with (
+        tempfile.TemporaryFile() as inbox,
+        tqdm(desc=title, disable=True if title is None else None, bar_format="{desc}: {elapsed}", leave=False) as bar,
+    ):
+        if given is not None:
+            inbox.write(given.encode() if isinstance(given, str) else given)
+            inbox.seek(0)
+            options["stdin"] = inbox
+        try:
+            # a group of its own: what the program starts can be ended with it, and the terminal's Ctrl-C comes through us alone
+            process = subprocess.Popen(command, start_new_session=True, **options)
+            while True:
+                left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+                try:
+                    out, err = process.communicate(timeout=max(left, 0.0))
+                    return subprocess.CompletedProcess(command, process.returncode, out, err)
+                except subprocess.TimeoutExpired:
+                    if end is not None and time.monotonic() >= end:
+                        raise subprocess.TimeoutExpired(command, timeout) from None
+                    bar.refresh()
+        finally:
+            if process is not None:
+                _end(process, ours)
+
+
+def _end(process: subprocess.Popen, ours: bool) -> None:
+    if ours and process.poll() is None:
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            process.send_signal(signal.SIGINT)
+            process.wait(_ORDERLY)
+    if process.poll() is None:
+        for group in {process.pid, *_groups_below(process.pid)}:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+    process.wait()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # what a program that has ended left in its group
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+
+
+def _groups_below(pid: int) -> set[int]:
+    """Process groups of all descendants (Linux): a program of ours has its own programs in groups of their own."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1]), int(fields[2])
+    found: set[int] = set()
+    new = {pid}
+    while new:
+        new = {child for child, (parent, _) in parents.items() if parent in new} - found
+        found |= new
+    return {parents[child][1] for child in found} - {os.getpgrp()}

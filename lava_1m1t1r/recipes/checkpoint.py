@@ -1,0 +1,150 @@
+"""Checkpoints of training that hold numbers and text, never code: written whole, looked over before anything is taken from them.
+
+Lightning's own are pickles, which run what stands in them when they are read. Ours are numpy's ``.npz``: arrays, and one tree of JSON
+that says where each of them belongs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import FormatError, require
+from ..files import replacing
+from .data import Frames
+
+FORMAT, VERSION = "lava_1m1t1r checkpoint", 1
+RUN = "run"
+"""Key of what the run was started with, see :func:`same_run`."""
+OPTIONS = ("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "patience")
+WORDS = {
+    "augmentation": "augmentation (--no-augmentation)",
+    "training data": "training data (--data, --leave-out, --validate, --train-per-class)",
+    "validation data": "validation data (--validate)",
+}
+"""What the command line calls the rest of a run."""
+_AFRESH = "Or start afresh: without resuming, or in another folder."
+
+
+def write(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
+    """Write a tree of mappings, lists, tuples, numbers, texts, arrays and tensors, whole or not at all; functions are left out."""
+    arrays: list[np.ndarray] = []
+    text = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
+
+
+def read(path: str | os.PathLike) -> dict[str, Any]:
+    """Read what :func:`write` wrote.
+
+    Raises
+    ------
+    FormatError
+        For a file that is absent, damaged, cut short, or something else; the text names it.
+    """
+    path = Path(path)
+    require(path.is_file(), f"checkpoint {path}", "be a file", "none there", "", FormatError)
+    cure = "The file is damaged or comes from elsewhere: start afresh, without resuming."
+    with open(path, "rb") as file:
+        try:
+            tree = _tree(path, file)
+            found = tree["values"]
+        except Exception as error:  # noqa: BLE001 (zip, numpy, JSON and our own checks: whatever a damaged file makes them raise)
+            raise FormatError(f"{path} must be a checkpoint of lava_1m1t1r; {error or type(error).__name__}. {cure}") from error
+    good = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in ("state_dict", RUN))
+    require(good, str(path), "hold a network and what the run was started with", "neither", cure, FormatError)
+    return found
+
+
+def _tree(path: Path, file: Any) -> dict[str, Any]:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        # we never compress, so whatever claims to unfold into more than the file holds is not ours
+        plain = all(m.compress_type == zipfile.ZIP_STORED and m.filename.endswith(".npy") for m in members)
+        if not plain or sum(m.file_size for m in members) > path.stat().st_size:
+            raise ValueError("it is another kind of archive")
+    with np.load(path, allow_pickle=False) as arrays:
+        held = {name: arrays[name] for name in arrays.files}
+    tree = json.loads(held.pop("tree").tobytes())
+    if tree["format"] != FORMAT or tree["version"] != VERSION:
+        raise ValueError(f"its format is {str(tree['format'])[:40]!r}, version {tree['version']!r}, not {FORMAT!r}, version {VERSION}")
+    return {"values": _unpacked(tree["values"], held)}
+
+
+def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
+    if isinstance(value, Mapping):
+        return {"map": [[key, _packed(one, arrays)] for key, one in value.items() if not callable(one)]}
+    if isinstance(value, torch.Tensor):
+        return {"tensor": _packed(value.detach().cpu().numpy(), arrays)["array"]}
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, (list, tuple)):
+        items = [_packed(one, arrays) for one in value]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be kept in a checkpoint")
+
+
+def _unpacked(value: Any, held: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(one, held) for one in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "map":
+        return {key: _unpacked(one, held) for key, one in content}
+    if kind == "tuple":
+        return tuple(_unpacked(one, held) for one in content)
+    array = held[str(content)]
+    return torch.from_numpy(array) if {"tensor": True, "array": False}[kind] else array
+
+
+def digest(frames: Frames | None) -> str | None:
+    """What tells one set of frames from another: their number, and a hash of events and labels."""
+    if frames is None:
+        return None
+    hashed = hashlib.blake2b(digest_size=6)
+    for array in (frames.binned.indptr, frames.binned.channel, frames.binned.count, np.asarray(frames.labels, np.int64)):
+        hashed.update(np.ascontiguousarray(array).data)
+    return f"{len(frames)} utterances, {hashed.hexdigest()}"
+
+
+def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise unless a run that goes on from ``path`` is asked for what it was started with.
+
+    Raises
+    ------
+    InputError
+        Names the first option that differs, and both values.
+    """
+    started = found[RUN]
+    for name in dict.fromkeys((*OPTIONS, *asked)):
+        was, now = started.get(name), asked.get(name)
+        if was != now:
+            option = f"--{name.replace('_', '-')}" if name in OPTIONS else WORDS.get(name, name)
+            cure = f"Give {option} {was}" if name in OPTIONS and was is not None else "Give what it was started with"
+            text = f"be what the run of {path} was started with, {was!r}"
+            require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
+
+
+def same_network(path: Path, found: Mapping[str, Any], learner: torch.nn.Module) -> None:
+    """Raise unless a checkpoint's parameters are those of the network that goes on, by name and shape."""
+    theirs = {name: tuple(getattr(value, "shape", ())) for name, value in found["state_dict"].items()}
+    ours = {name: tuple(value.shape) for name, value in learner.state_dict().items()}
+    wrong = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
+    if wrong:
+        name = wrong[0]
+        rule = f"have the shape {ours.get(name)}, as in the network to train"
+        require(False, f"{path}: {name}", rule, theirs.get(name), _AFRESH)

@@ -1,0 +1,238 @@
+"""The file from which training goes on: nothing in it is run, damage and another run are told from it, and what it holds comes back."""
+
+import dataclasses
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+
+import torch  # noqa: E402
+
+from lava_1m1t1r.datasets import EventSet  # noqa: E402
+from lava_1m1t1r.errors import FormatError, InputError  # noqa: E402
+from lava_1m1t1r.recipes import checkpoint, data, fit, network  # noqa: E402
+from lava_1m1t1r.recipes.augment import Augmentation  # noqa: E402
+from lava_1m1t1r.recipes.task import recipe  # noqa: E402
+
+pytestmark = [pytest.mark.train, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+TASK = recipe("spoken-digits").replace(channels=20, classes=2, hidden=6, n_steps=20, epochs=2, batch=8)
+
+
+def frames(seed=0, task=TASK):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(16) % 2
+    spikes = [(np.sort(rng.uniform(0, 0.2, 100)).astype(np.float32), rng.integers(0, 10, 100) + 10 * label) for label in labels]
+    return data.frames_of(EventSet.from_utterances(spikes, labels, n_channels=20), task)
+
+
+def train(folder, task=TASK, seed=0, build=network.m1t1r, **options):
+    net = build(task)
+    fit.fit(net, task, frames(seed, task), folder, progress=False, **options)
+    return net
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    train(folder)
+    return (folder / "last.ckpt").read_bytes()
+
+
+@pytest.fixture
+def last(content, tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(content)
+    return tmp_path / "last.ckpt"
+
+
+def test_what_is_written_comes_back(tmp_path):
+    values = {
+        "state_dict": {"w": torch.arange(6.0).reshape(2, 3), "empty": torch.zeros(0, 3)},
+        "run": {"big": 2**127 + 1, "nothing": None, "text": "café", "odd": float("inf")},
+        "list": [1, (2.5, True), {3: np.arange(4, dtype=np.uint16)}],
+        "left out": {"function": len},
+    }
+    checkpoint.write(tmp_path / "a", values)
+    found = checkpoint.read(tmp_path / "a")
+    assert torch.equal(found["state_dict"]["w"], values["state_dict"]["w"]) and found["state_dict"]["empty"].shape == (0, 3)
+    assert found["run"] == values["run"] and found["list"][:2] == [1, (2.5, True)] and found["left out"] == {}
+    assert found["list"][2][3].dtype == np.uint16
+    with pytest.raises(TypeError, match="object cannot be kept"):
+        checkpoint.write(tmp_path / "b", {"x": object()})
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+class Bomb:
+    def __reduce__(self):
+        import os
+
+        return os.mkdir, ("exploded",)
+
+
+def pickled(path):
+    path.write_bytes(pickle.dumps(Bomb()))
+
+
+def lightnings(path):
+    torch.save({"state_dict": {}, "run": {}, "bomb": Bomb()}, path)
+
+
+def legacy(path):
+    torch.save({"state_dict": {}, "bomb": Bomb()}, path, _use_new_zipfile_serialization=False)
+
+
+def bomb_in_numpy(path):
+    np.savez(open(path, "wb"), tree=np.array([Bomb()], object))
+
+
+def bomb_of_zeros(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("tree.npy", bytes(1 << 28))
+
+
+def array_that_claims(path):
+    head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776,), }".ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("tree.npy", b"\x93NUMPY\x01\x00v\x00" + head)
+
+
+def text_only(path):
+    path.write_text("a checkpoint")
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def flipped(path):
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+def retold(change):
+    def damage(path):
+        with np.load(path) as file:
+            arrays = dict(file)
+        tree = json.loads(arrays.pop("tree").tobytes())
+        change(tree)
+        buffer = io.BytesIO()
+        np.savez(buffer, tree=np.frombuffer(json.dumps(tree).encode(), np.uint8), **arrays)
+        path.write_bytes(buffer.getvalue())
+
+    return damage
+
+
+def entry(tree, name):
+    return next(pair for pair in tree["values"]["map"] if pair[0] == name)
+
+
+DAMAGE = {
+    "pickle": pickled,
+    "Lightning's": lightnings,
+    "torch's old form": legacy,
+    "pickle in numpy": bomb_in_numpy,
+    "zip bomb": bomb_of_zeros,
+    "array that claims 8 TB": array_that_claims,
+    "text": text_only,
+    "empty": empty,
+    "cut": cut,
+    "one bit": flipped,
+    "later version": retold(lambda tree: tree.update(version=99)),
+    "other format": retold(lambda tree: tree.update(format="x" * 9999)),
+    "list instead of a tree": retold(lambda tree: tree.update(values=[])),
+    "no network": retold(lambda tree: entry(tree, "state_dict").__setitem__(1, 3)),
+    "array that is not there": retold(lambda tree: entry(tree, "state_dict").__setitem__(1, {"tensor": 999})),
+    "no loops": retold(lambda tree: tree["values"]["map"].remove(entry(tree, "loops"))),
+    "no random state": retold(lambda tree: entry(tree, "random").__setitem__(1, {"map": []})),
+    "no optimiser": retold(lambda tree: entry(tree, "optimizer_states").__setitem__(1, [{"map": []}])),
+    "schedule of nonsense": retold(lambda tree: entry(tree, "lr_schedulers").__setitem__(1, [3])),
+    "epoch of nonsense": retold(lambda tree: entry(tree, "loops").__setitem__(1, {"map": [["fit_loop", 3]]})),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told_and_nothing_is_run(damage, last, monkeypatch):
+    monkeypatch.chdir(last.parent)
+    DAMAGE[damage](last)
+    with pytest.raises(FormatError) as error:
+        train(last.parent, resume=True)
+    assert str(last) in str(error.value) and "tart afresh" in str(error.value)
+    assert [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
+
+
+CHANGES = {
+    "epochs": "--epochs must be what the run of .*last.ckpt was started with, 2; got 3. Give --epochs 2",
+    "hidden": "--hidden must .* 6; got 7",
+    "seed": "--seed must .* 0; got 1",
+    "batch": "--batch must .* 8; got 9",
+    "learning_rate": "--learning-rate must .* 0.02; got 1.02",
+    "variation": "--variation must .* 0.0; got 1.0",
+    "delay_rec": "delay_rec must .* 20; got 21",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_another_run_is_refused_by_the_name_of_its_option(name, last):
+    before = last.read_bytes()
+    with pytest.raises(InputError, match=CHANGES[name]):
+        train(last.parent, dataclasses.replace(TASK, **{name: getattr(TASK, name) + 1}), resume=True)
+    assert last.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": 1}, r"training data \(--data.* must .*16 utterances"),
+        ({"augmentation": Augmentation()}, r"augmentation \(--no-augmentation\) must"),
+        ({"build": network.cuba}, "network must .* 'Network'; got 'Cuba'"),
+        ({"validation": frames()}, r"validation data \(--validate\) must"),
+        ({"validation": frames(), "patience": 2}, "--patience must .* None; got 2"),
+    ],
+)
+def test_other_data_or_another_network_are_refused(options, words, last):
+    with pytest.raises(InputError, match=words):
+        train(last.parent, resume=True, **options)
+
+
+def test_parameters_of_another_shape(last):
+    retold(lambda tree: entry(tree, "state_dict").__setitem__(1, {"map": []}))(last)
+    with pytest.raises(InputError, match=r"last.ckpt: network.blocks.* must have the shape .* got None"):
+        train(last.parent, resume=True)
+
+
+def test_a_finished_run_is_finished(last):
+    before = last.read_bytes()
+    once = train(last.parent, resume=True)
+    again = train(last.parent, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), again.parameters(), strict=True))
+    assert checkpoint.read(last)["epoch"] == 1 and len(last.read_bytes()) == len(before)
+
+
+def test_without_a_checkpoint_it_starts_afresh_and_says_so(tmp_path, capfd):
+    net = network.m1t1r(TASK)
+    fit.fit(net, TASK, frames(), tmp_path / "new", resume=True)
+    said = capfd.readouterr().err
+    assert f"no checkpoint in {tmp_path / 'new'} to go on from: starting afresh" in said
+    assert "epoch 1 of 2: loss" in said and "GPU" not in said  # a line an epoch, where there is no terminal
+
+
+def test_a_run_that_starts_afresh_replaces_the_old_checkpoint(last):
+    train(last.parent, dataclasses.replace(TASK, seed=5))
+    assert [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
+    assert checkpoint.read(last)["run"]["seed"] == 5
+
+
+def test_a_moved_folder(last, tmp_path):
+    (tmp_path / "moved").mkdir()
+    last.rename(tmp_path / "moved" / "last.ckpt")
+    train(tmp_path / "moved", resume=True)

@@ -1,0 +1,282 @@
+"""Ctrl-C and SIGTERM in the real command: one line, the right exit code, nothing left behind, and training that goes on from there.
+
+A command is stopped when something has happened (a line, a program that it started), not after a time.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lava_1m1t1r import programs
+from lava_1m1t1r.datasets import EventSet, write_shd
+
+LIMIT = 150  # s for anything to happen
+ROOT = str(Path(programs.__file__).parents[1])  # commands run elsewhere, and shall be the ones beside these tests
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc, as Linux has it"),
+]
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def words(n_classes=2, each=6, speakers=3, channels=40):
+    """Utterances of 'words' that sound in their own part of the channels."""
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(n_classes), each * speakers)
+    part = channels // n_classes
+    spikes = [(np.sort(rng.uniform(0, 0.3, 150)).astype(np.float32), rng.integers(0, part, 150) + part * k) for k in labels]
+    who = np.repeat(np.arange(speakers), n_classes * each)
+    return EventSet.from_utterances(spikes, labels, who, keys=("low", "high"), n_channels=700)
+
+
+class Command:
+    """The command in a process of its own, all of whose descendants can be found again by a mark in their environment."""
+
+    def __init__(self, *args, cwd):
+        self.mark, self.cwd = f"mark-{uuid.uuid4().hex}", cwd
+        self.shared = set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
+        self.temporary = cwd / "tmp"
+        self.temporary.mkdir(exist_ok=True)
+        places = {"TMPDIR": str(self.temporary), "LAVA_1M1T1R_CACHE": str(cwd / "cache"), "MARK": self.mark, "PYTHONPATH": ROOT}
+        self.err = open(cwd / "err.txt", "w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lava_1m1t1r", *args],
+            cwd=cwd,
+            env={**os.environ, **places},
+            stdout=subprocess.DEVNULL,
+            stderr=self.err,
+            start_new_session=True,
+        )
+
+    def descendants(self):
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if self.mark.encode() in (path / "environ").read_bytes() and int(path.name) != self.process.pid:
+                    found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+        return found
+
+    def said(self):
+        return (self.cwd / "err.txt").read_text()
+
+    def wait_until(self, happened):
+        end = time.monotonic() + LIMIT
+        while not happened():
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()[-2000:]}"
+            assert time.monotonic() < end, f"nothing happened: {self.said()[-2000:]}"
+            time.sleep(0.05)
+        return self
+
+    def starts(self, program):
+        return self.wait_until(lambda: any(program in command for command in self.descendants().values()))
+
+    def stop(self, number=signal.SIGINT, whole_group=False, again=False):
+        """Signal, wait, and check all that must hold then."""
+        (os.killpg if whole_group else os.kill)(self.process.pid, number)
+        if again:
+            time.sleep(0.05)
+            if self.process.poll() is None:
+                os.kill(self.process.pid, number)
+        code = self.process.wait(LIMIT)
+        end = time.monotonic() + 10  # Python's resource tracker ends a moment after us
+        while self.descendants() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert code == (130 if number == signal.SIGINT else 143), self.said()[-2000:]
+        last = self.said().splitlines()[-1]
+        assert last.endswith("; what was finished before is kept.") and last.startswith("lava-1m1t1r"), last
+        assert not [w for w in ("Traceback", "Exception ignored", "KeyboardInterrupt") if w in self.said()], self.said()[-2000:]
+        assert self.descendants() == {}
+        left = set(os.listdir(SHARED_MEMORY)) - self.shared if SHARED_MEMORY.is_dir() else set()
+        assert not {name for name in left if name.startswith("psm_")}
+        assert not list(self.temporary.iterdir())
+        assert not [p for p in self.cwd.rglob("*") if ".part" in p.name or p.suffix == ".tmp" or ".probe" in p.name]
+        return self
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_shd(tmp_path / "words.h5", words())
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A small network's file, 40-6R-2."""
+    import export_networks
+
+    from lava_1m1t1r.netx import schema
+
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("net") / "small.net"
+    first = export_networks.layer(rng, 0, 40, 6, "dense_rec", delays=3)
+    schema.write(path, [first, export_networks.layer(rng, 1, 6, 2)])
+    return str(path)
+
+
+TRAIN = ["train", "--data", "words.h5", "--hidden", "12", "--epochs", "4", "--batch", "4", "--variation", "0.1", "--channels", "40"]
+
+
+def call(*args, cwd):
+    command, environment = [sys.executable, "-m", "lava_1m1t1r", *args], {**os.environ, "PYTHONPATH": ROOT}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=LIMIT)
+
+
+@pytest.mark.train
+def test_training_goes_on_to_the_same_result(folder):
+    options = [*TRAIN, "--validate", "0", "--patience", "3"]
+    whole = call(*options, "-o", "whole", cwd=folder)
+    assert whole.returncode == 0, whole.stderr[-2000:]
+    run = Command(*options, "-o", "stopped", cwd=folder)
+    run.wait_until(lambda: "epoch 2 of 4" in run.said()).stop(again=True)
+    assert [p.name for p in (folder / "stopped").iterdir()] == ["last.ckpt"]
+    resumed = call(*options, "-o", "stopped", "--resume", cwd=folder)
+    assert resumed.returncode == 0 and "epoch 1 of 4" not in resumed.stderr, resumed.stderr[-2000:]
+    for name in ("network.net", "results.json"):
+        assert (folder / "whole" / name).read_bytes() == (folder / "stopped" / name).read_bytes()
+
+
+@pytest.mark.train
+def test_the_demo_keeps_what_it_has(folder):
+    options = ["demo", "--data", "words.h5", "--epochs", "1", "--lava-utterances", "0", "--no-cuba", "--seed", "3", "-o", "out"]
+    run = Command(*options, cwd=folder)
+    run.wait_until(lambda: (folder / "out" / "network.net").exists()).stop(signal.SIGTERM)
+    assert {p.name for p in (folder / "out").iterdir()} == {"last.ckpt", "network.net"}
+    done = call(*options, "--resume", "--json", cwd=folder)
+    assert done.returncode == 0 and "epoch" not in done.stderr, done.stderr[-2000:]
+    assert set(json.loads(done.stdout)["mismatches"].values()) == {0}
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the command", "the terminal's group"])
+def test_while_voices_speak(whole_group, folder):
+    pytest.importorskip("espeakng_loader", reason="needs the synthesiser (extra speech)")
+    Command("simulate", "shipped", cwd=folder).starts("datasets.speech").stop(whole_group=whole_group)
+    assert not list((folder / "cache").glob("*"))
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("command", [["evaluate", "--lava", "4"], ["simulate", "--backend", "lava"]], ids=lambda c: c[0])
+def test_while_lava_runs(command, folder, network):
+    run = Command(command[0], network, *command[1:], "--data", "words.h5", cwd=folder)
+    run.starts("resource_tracker").stop(whole_group=command[0] == "evaluate", again=True)
+    assert not (folder / "spikes.npz").exists()
+
+
+def proof(target, network):
+    return ["deploy", target, network, "-o", "out", "--prove", "8", "--data", "words.h5"]
+
+
+@pytest.mark.hdl
+def test_while_verilator_compiles(folder, network):
+    Command(*proof("rtl", network), cwd=folder).starts("verilator").stop()
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.spice
+def test_while_ngspice_runs(folder, network):
+    Command(*proof("spice", network), cwd=folder).starts("ngspice").stop(signal.SIGTERM)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.spice
+def test_a_table_in_a_process_of_its_own(folder):
+    Command("bench", "device", "--repeats", "50", "-o", "out", cwd=folder).starts("ngspice").stop(again=True)
+    assert not list((folder / "out").iterdir())
+
+
+def test_while_a_device_is_characterised(folder):
+    """Most of this time numba compiles: LLVM calls back into Python, where an exception is dropped."""
+    run = Command("characterize", "--trials", "100000", "-o", "out", cwd=folder)
+    time.sleep(3)
+    run.stop()
+    assert not (folder / "out").exists()
+
+
+def test_programs_end_with_all_that_they_started(tmp_path):
+    """A shell in the background of a shell; SIGINT, as Python's own handler takes it."""
+    script = (
+        "import subprocess, sys; from lava_1m1t1r import programs\n"
+        f"programs.run(['sh', '-c', 'sleep 1000 & echo > {tmp_path}/on; sleep 1000'])"
+    )
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "MARK": mark}, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + LIMIT
+    while not (tmp_path / "on").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.wait(LIMIT)
+    marked = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            marked += [path] if mark.encode() in path.read_bytes() else []
+        except OSError:
+            continue
+    assert not marked
+
+
+def test_what_a_program_says(tmp_path):
+    done = programs.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], given="input", text=True, **programs.PIPES)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "input", "wrong\n")
+    much = b"x" * (1 << 20)  # more than a pipe holds, to a program that is slow to read
+    done = programs.run(["sh", "-c", "sleep 1; wc -c"], given=much, **programs.PIPES)
+    assert int(done.stdout) == len(much)
+    with pytest.raises(subprocess.TimeoutExpired):
+        programs.run(["sleep", "1000"], timeout=0.3)
+    with pytest.raises(FileNotFoundError):
+        programs.run([str(tmp_path / "nothing")])
+
+
+def test_one_interrupt_is_raised_and_the_next_waits():
+    before = signal.getsignal(signal.SIGINT)
+    with programs.orderly():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(LIMIT)
+        os.kill(os.getpid(), signal.SIGINT)  # dropped: the first is being answered
+        time.sleep(0.1)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_lost_in_a_callback_comes_again():
+    import ctypes
+
+    @ctypes.CFUNCTYPE(None)
+    def callback():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+    with programs.orderly(), pytest.raises(programs.Terminated):
+        callback()
+        time.sleep(LIMIT)
+
+
+def test_other_errors_in_callbacks_are_told(capsys):
+    import ctypes
+
+    @ctypes.CFUNCTYPE(None)
+    def callback():
+        raise ValueError("told")
+
+    with programs.orderly():
+        callback()
+    assert "told" in capsys.readouterr().err
+
+
+def test_an_error_made_of_an_interrupt_is_one():
+    try:
+        try:
+            raise programs.Terminated
+        except KeyboardInterrupt as stop:
+            raise SystemError("numba") from stop
+    except SystemError as error:
+        assert isinstance(programs.interrupted(error), programs.Terminated)
+    assert programs.interrupted(ValueError("plain")) is None
