@@ -66,8 +66,10 @@ def layers_of(net: Any) -> tuple[list[Layer], int]:
     for place, layer in enumerate(found, start=found[0].index):
         good = hasattr(layer.neuron, "step") and layer.kind != "input" and layer.index == place
         require(good, f"layer/{layer.index}", "be a 1M1T1R layer with synapses, behind another", layer.kind)
-    fields = ("weight", "weight_rec", "bias", "delay", "delay_rec", "conv")
-    return [Layer(layer.neuron.step, *(getattr(layer, name) for name in fields)) for layer in found], found[0].index
+    fields = ("weight_rec", "bias", "delay", "delay_rec", "conv")
+    weights = [layer.matrix() if layer.conv is None else layer.weight for layer in found]
+    parts = [[weight, *(getattr(layer, name) for name in fields)] for layer, weight in zip(found, weights, strict=True)]
+    return [Layer(layer.neuron.step, *own) for layer, own in zip(found, parts, strict=True)], found[0].index
 
 
 class CompiledNeurons:

@@ -23,6 +23,7 @@ from lava_1m1t1r.network import Layer
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import Traces
 
+# Of layers behind matrices, and all of them but the last in one network below; a kind of layer stands by itself, as IMAGES do.
 FEATURES = ("recurrent", "delays", "recurrent delays", "bias", "noise", "heterogeneous", "several devices", "2 V")
 IMAGES = ("convolution", "pooling")
 
@@ -143,7 +144,7 @@ def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int 
     return Drawn(layers, int(rng.integers(0, 1 << 31)), frames, set(features))
 
 
-NETWORKS = {
+NETWORKS = {  # a new one goes to the end: the place here seeds the draw
     "feed-forward": (),
     "recurrent": ("recurrent",),
     "axonal delays": ("delays",),
@@ -281,13 +282,16 @@ def by_lava_alone(drawn: Drawn) -> list[Seen]:
 
 
 def by_training(drawn: Drawn) -> list[Seen]:
-    """The training blocks' forward pass; shows each block's output and its neurons' last states."""
+    """The training blocks' forward pass; shows each block's output and its neurons' last states. They must write the same network."""
+    import h5py
     import torch
 
+    from lava_1m1t1r.export import plan
+    from lava_1m1t1r.netx import schema
     from lava_1m1t1r.slayer import block
 
     x = torch.from_numpy(np.stack([drawn.frames, drawn.frames])).float().transpose(1, 2)
-    seen = []
+    seen, blocks = [], []
     for i, layer in enumerate(drawn.layers):
         p = layer.params
         neuron = {"params": p.device, "dt": p.dt, "substeps": p.substeps, "v_unit": p.v_unit, "v_in_max": p.v_in_max, "seed": drawn.seed}
@@ -322,6 +326,12 @@ def by_training(drawn: Drawn) -> list[Seen]:
         filament, residue, gate = made.neuron._states[1]
         x = x.flatten(1, -2)
         seen.append(Seen(out=x[1].T.numpy(), last=(filament, residue, gate)))
+        blocks.append(made)
+    with TemporaryDirectory() as folder:
+        with h5py.File(Path(folder) / "trained.net", "w") as file:
+            for i, made in enumerate(blocks):
+                made.export_hdf5(file.create_group(f"layer/{i}"))
+        assert plan.same(schema.read(Path(folder) / "trained.net"), described(drawn)), "export_hdf5 must write the network that was drawn"
     return seen
 
 

@@ -4,9 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
-from realisations import NETWORKS, REALISATIONS, by_arbiter, draw
+from realisations import NETWORKS, REALISATIONS, by_arbiter, described, draw
 
 from lava_1m1t1r import network
+from lava_1m1t1r.netx import schema
 from lava_1m1t1r.quantisation import agreement, quantise_network
 
 
@@ -62,8 +63,16 @@ PAIRS = [
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_drawn_networks_are_worth_comparing(kind, arbiters):
     _drawn, wanted = arbiters(kind)
-    for traces in wanted:
-        assert traces.spike.sum() >= 10, "a silent layer proves nothing"
+    for i, traces in enumerate(wanted):
+        assert traces.spike.sum() >= 10, f"layer {i} is all but silent and proves nothing: give it stronger weights or a bias in draw"
+
+
+def test_every_kind_of_layer_with_neurons_is_drawn():
+    # Input layers have theirs in test_netx_network and test_slayer.
+    (neuron,) = (key for key in schema.KEYS if key.name == "neuron")
+    drawn = {layer.kind for i, name in enumerate(NETWORKS) for layer in described(draw(name, np.random.default_rng(i))).layers}
+    missing = set(neuron.allowed) - {"input"} - drawn
+    assert not missing, f"{missing}: described in tests/realisations.py makes no such layer, so nothing is proven of it"
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

@@ -7,6 +7,8 @@ import pytest
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.network import layers_of, outgoing, run
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
@@ -108,6 +110,26 @@ def test_weights_of_one_sign_keep_their_extremes(rng):
     negative = np.full((4, CHANNELS), -256, np.int32)
     net = NetDescription((Layer(0, "affine", (4,), CHANNELS, negative),))
     agree(net, frames(rng), "inprocess", "fixed_pt")
+
+
+class Halves(Layer):
+    """A kind that the library does not have: weights (N, C / 2); each half of the neurons sees its half of the inputs."""
+
+    def matrix(self):
+        upper, lower = np.split(self.weight, 2)
+        return np.block([[upper, np.zeros_like(upper)], [np.zeros_like(lower), lower]])
+
+
+def test_a_kind_is_known_by_its_matrix_wherever_it_runs(rng):
+    about = {"kind": "halves", "shape": (6,), "inputs": 16, "bias": np.full(6, 200, np.int32), "neuron": M1T1RNeuron(StepParams(FIG2))}
+    strange = Halves(0, weight=weights(rng, 20, 127, 6, 8), **about)
+    nets = [NetDescription((layer,)) for layer in (strange, Layer(0, weight=strange.matrix(), **about))]
+    x = (rng.random((BATCH, STEPS, 16)) < 0.4).astype(np.uint8)
+    agree(nets[0], x, "inprocess", "fixed_pt")
+    assert np.array_equal(*(hdf5.predict(net, x) for net in nets))
+    layers, first = layers_of(nets[0])
+    assert np.array_equal(outgoing(run(layers, x[0], first=first)[0].traces.spike), hdf5.predict(nets[1], x)[0])
+    assert np.array_equal(*(lowered.weight << lowered.weight_shift for net in nets for lowered in plan(net).layers))
 
 
 @pytest.mark.parametrize("tag", hdf5.TAGS)

@@ -1,7 +1,8 @@
 """The exact network as a NIR graph, and back: same parameters, same spikes.
 
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
-convolutions and poolings are Affine or Linear too, written out, with their kernels in the metadata. Recurrence is a cycle
+convolutions and poolings are Affine or Linear too, written out, with their kernels in the metadata, as is every layer whose weights are not
+its matrix. Recurrence is a cycle
 neuron - (Delay -) Linear - neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's
 spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..convolution import Convolution
 from ..errors import FormatError, require
-from ..netx.description import WEIGHT_ONE, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
 
 EXACT = "lava_1m1t1r exact"
@@ -54,9 +55,11 @@ def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
     if layer.kind == "input" and bias is None:
         return nir.Scale(np.full(layer.size, layer.weight[0] / WEIGHT_ONE, np.float32), metadata=about)
     if layer.conv is not None:
-        about["kernels"] = np.asarray(layer.weight)
         about["sizes"] = {k: np.array(v) if isinstance(v, tuple) else int(v) for k, v in dataclasses.asdict(layer.conv).items()}
-    weight = layer.matrix() / WEIGHT_ONE
+    matrix = layer.matrix()
+    if layer.kind not in ("input", *WEIGHTLESS) and not np.array_equal(layer.weight, matrix):
+        about["kernels"] = np.asarray(layer.weight)
+    weight = matrix / WEIGHT_ONE
     if bias is None:
         return nir.Linear(weight.astype(np.float32), metadata=about)
     return nir.Affine(weight.astype(np.float32), bias.astype(np.float32), metadata=about)
@@ -107,36 +110,39 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
                 steps[key] = np.rint(graph.nodes[delay].delay / dt).astype(np.int32)
         recurrent = graph.nodes.get(f"recurrent_{index}")
         size = int(np.prod(shape))
-        conv, weight = _image(node, name) if "sizes" in node.metadata else (None, _weight(node, kind))
-        layers.append(
-            Layer(
-                index,
-                kind,
-                shape,
-                size if kind == "input" else node.weight.shape[1],
-                weight=None if kind == "average" else weight,
-                conv=conv,
-                weight_rec=None if recurrent is None else _counts(recurrent.weight),
-                bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
-                neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
-                **steps,
-            )
+        layer = Layer(
+            index,
+            kind,
+            shape,
+            size if kind == "input" else node.weight.shape[1],
+            weight=_weight(node, kind),
+            conv=_sizes(node),
+            weight_rec=None if recurrent is None else _counts(recurrent.weight),
+            bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
+            neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
+            **steps,
         )
+        if "kernels" in node.metadata:
+            equal = np.array_equal(layer.matrix(), _counts(node.weight))
+            require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
+        layers.append(layer)
     return NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
 
 
-def _image(node: nir.NIRNode, name: str) -> tuple[Convolution, np.ndarray]:
-    """Sizes and kernels of a convolution, which the node also holds written out."""
+def _sizes(node: nir.NIRNode) -> Convolution | None:
+    """Sizes of a convolution, which the node also holds written out."""
+    if "sizes" not in node.metadata:
+        return None
     sizes: dict[str, Any] = {key: np.asarray(value).tolist() for key, value in node.metadata["sizes"].items()}
     pairs: dict[str, Any] = {key: tuple(value) for key, value in sizes.items() if isinstance(value, list)}
-    conv = Convolution(**(sizes | pairs))
-    kernels = np.asarray(node.metadata["kernels"], np.int32)
-    equal = np.array_equal(conv.matrix(kernels), _counts(node.weight))
-    require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
-    return conv, kernels
+    return Convolution(**(sizes | pairs))
 
 
-def _weight(node: nir.NIRNode, kind: str) -> np.ndarray:
+def _weight(node: nir.NIRNode, kind: str) -> np.ndarray | None:
+    if kind in WEIGHTLESS:
+        return None
+    if "kernels" in node.metadata:
+        return np.asarray(node.metadata["kernels"], np.int32)
     if kind != "input":
         return _counts(node.weight)
     return _counts(np.atleast_1d(node.scale[0] if isinstance(node, nir.Scale) else node.weight[0, 0]))

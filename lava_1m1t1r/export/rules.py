@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import require
-from ..netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import MAX_DELAY
 
 KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
@@ -45,7 +45,7 @@ def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
 def layers_hold_their_weights(net: NetDescription) -> None:
     """Without weights they would be taken for names of shapes."""
     for layer in net.layers:
-        free = layer.kind in ("flatten", "average") or (layer.kind == "input" and layer.neuron is None)
+        free = layer.kind in ("flatten", *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
         require(free or layer.weight is not None, _at(net, layer, "weight"), "be given", None)
 
 
@@ -91,7 +91,7 @@ def weights_have_the_shape_of_their_layer(net: NetDescription) -> None:
             expected.append(("weight", layer.weight, (1,)))
         elif layer.conv is not None:
             expected.append(("weight", layer.weight, (1, 1, *layer.conv.kernel) if layer.kind == "pool" else layer.conv.weight_shape))
-        elif layer.kind != "average":
+        elif layer.kind not in WEIGHTLESS:
             expected.append(("weight", layer.weight, (layer.size, layer.inputs)))
         if layer.weight_rec is not None:
             expected.append(("weight_rec", layer.weight_rec, (layer.size, layer.size)))

@@ -18,6 +18,9 @@ WEIGHT_ONE = 1 << ACT_SHIFT
 THRESHOLD_BITS = 17
 """A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
 
+WEIGHTLESS = ("average",)
+"""Kinds of layer that compute without weights of their own."""
+
 
 @dataclass(frozen=True, eq=False)
 class M1T1RNeuron:
@@ -74,7 +77,7 @@ class Layer:
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
     def matrix(self) -> np.ndarray:
-        """What the layer weighs its inputs with, whatever its kind: (N, C) int32."""
+        """What the layer weighs its inputs with, whatever its kind: (N, C) int32, ``weight`` itself where that is the matrix."""
         if self.kind == "average":
             return np.repeat(np.eye(self.size, dtype=np.int32), self.inputs // self.size, axis=1)
         if self.kind == "input":
@@ -94,7 +97,7 @@ class Layer:
     @property
     def computes(self) -> bool:
         """False for layers that only name a shape."""
-        return self.weight is not None or self.kind == "average"
+        return self.weight is not None or self.kind in WEIGHTLESS
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ ROOT_KEYS = {"layer", "version", "simulation"}
 
 
 class Key(NamedTuple):
-    """One dataset below ``layer/<i>/``."""
+    """One dataset below ``layer/<i>/``. The reader goes by ``required`` and ``allowed``; ``_read_layer`` checks type and shape."""
 
     name: str
     dtype: str  # "text", "int": whole numbers of any type, "neuron": a group
@@ -153,7 +153,7 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
         weight, inputs = None, before if before is not None else size
     require(
         before is None or inputs == before,
-        f"{where}/weight" if kind in _WEIGHTED else f"{where}/shape",
+        f"{where}/shape" if weight is None or conv is not None else f"{where}/weight",
         f"fit the layer before it, which has {before} outputs",
         inputs,
         error=FormatError,

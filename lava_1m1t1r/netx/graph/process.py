@@ -213,7 +213,7 @@ def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
         return _sparse(kron(eye(layer.size, dtype=int), group), message_bits)
     if layer.conv is not None:
         return _convolution(layer, message_bits)
-    return _dense(layer.weight, message_bits)
+    return _dense(layer.matrix(), message_bits)
 
 
 def _bits(weights: Any) -> dict[str, Any]:
