@@ -258,6 +258,14 @@ def test_a_loop_without_a_buffer_is_reported():
         run(lif, T, config())
 
 
+def test_a_model_that_sleeps_ends_with_the_time_allowed():
+    relay, _ = chain("long sleep")
+    with pytest.raises(RunTimeout, match="Faulty"):
+        run(relay, T, config(), timeout=0.5)
+    values, _ = chain("none")
+    run(values, 3, config(), timeout=30)  # nothing is left of the alarm
+
+
 @pytest.mark.parametrize("thread", [False, True])
 def test_a_model_that_computes_for_ever_ends_with_the_time_allowed(thread):
     relay, _ = chain("spin")

@@ -180,7 +180,9 @@ class Executor:
                         self._deadlock()
                     self._drain(until)
             returned = True
-        except TimeIsOver as error:
+        except (TimeIsOver, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) and not alarm.interrupted:
+                raise
             raise self._timeout(seconds) from error
         finally:
             self.at_work = False

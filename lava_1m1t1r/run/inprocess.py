@@ -48,7 +48,8 @@ class InProcess:
 
     Notes
     -----
-    Models that wait for something else than their ports (a socket, a file) make all others wait. Module-level variables
+    Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
+    main thread only. Module-level variables
     are shared by the models; in Lava each process has its own. Real time does not pass between two models: one that
     asks ``probe()`` sees what the others have sent by then.
 
@@ -106,7 +107,9 @@ class InProcess:
                 executable = self._proc.compile(self._run_cfg, self._compile_config)
                 executor = Executor(executable, self._patience)
                 executor.build()
-        except TimeIsOver as error:
+        except (TimeIsOver, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) and not self._alarm.interrupted:
+                raise
             raise RunTimeout(
                 f"the graph of {title(self._proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
                 "every Python file beside those of the Processes: is there one that does not end?"

@@ -59,6 +59,8 @@ class PyFaultyModel(PyLoihiProcessModel):
             return None
         if self.fault == "sleep":
             time.sleep(1.5)
+        if self.fault == "long sleep":
+            time.sleep(600.0)
         if self.fault == "spin":
             while True:
                 pass

@@ -12,8 +12,8 @@ class Faulty(AbstractProcess):
     ----------
     shape : tuple of int
     fault : str
-        "none", "raise", "unpicklable", "shape", "exit", "kill", "silent", "sleep", "spin", "build" or
-        "endless build".
+        "none", "raise", "unpicklable", "shape", "exit", "kill", "silent", "sleep", "long sleep",
+        "spin", "build" or "endless build".
     at : int
         Time step of the fault, from 1.
     """
