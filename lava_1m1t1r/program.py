@@ -108,6 +108,10 @@ def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
     }
 
 
+LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
+"""Fields of DeviceParams that :func:`shares` reads, and that training can learn (slayer.neuron.learned). The others shape tables that a
+layer's neurons share, or (``v_th``) have no derivative there: a spike is moved by the filament's length, not by where on the gate's jump
+the threshold lies."""
 PER_NEURON = FixedProgram._fields[:14]
 SCALARS = FixedProgram._fields[14:16]
 TABLES = FixedProgram._fields[16:]

@@ -13,11 +13,12 @@ from lava_1m1t1r import presets  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.netx.schema import read  # noqa: E402
-from lava_1m1t1r.recipes.network import Network  # noqa: E402
+from lava_1m1t1r.program import LEARNABLE  # noqa: E402
+from lava_1m1t1r.recipes.network import Network, m1t1r  # noqa: E402
+from lava_1m1t1r.recipes.task import Task  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
-from lava_1m1t1r.slayer.neuron.learned import LEARNABLE  # noqa: E402
 
 LEARNS = {"substeps": 2, "learn": LEARNABLE, "learn_range": 3.0}
 
@@ -134,3 +135,8 @@ def test_a_neuron_without_a_block_must_be_told_its_size():
     assert neuron(torch.zeros(1, 3, 4)).shape == (1, 3, 4)
     with pytest.raises(InputError, match="multiple of the 3"):
         neuron(torch.zeros(1, 4, 4))
+
+
+def test_a_recipe_says_what_its_devices_learn():
+    net = m1t1r(Task("small", channels=9, hidden=5, learn=("mu", "r_control")))
+    assert sorted(name.rsplit(".", 1)[-1] for name, _ in net.named_parameters() if "learned" in name) == ["log_mu", "log_r_control"]

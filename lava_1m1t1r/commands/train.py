@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import require
+from ..program import LEARNABLE
 from ._common import check_numbers, json_argument, out_folder, require_training, talking
 
 
@@ -29,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to watch; with --patience, to stop by")
     parser.add_argument("--patience", type=int, help="stop after so many epochs without improvement (needs --validate)")
     parser.add_argument("--variation", type=float, help="train for devices that vary by this share (0.2: 20 %%), drawn anew at every step")
+    parser.add_argument(
+        "--learn",
+        nargs="+",
+        choices=LEARNABLE,
+        metavar="NAME",
+        help=f"each neuron learns its own: {', '.join(LEARNABLE)}, within a factor of 4",
+    )
     parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
@@ -59,7 +67,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     from ..report.html import write_json
 
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation")
-    task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen})
+    task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ())))
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)

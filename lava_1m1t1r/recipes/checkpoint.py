@@ -24,7 +24,7 @@ from .data import Frames
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 1
 RUN = "run"
 """Key of what the run was started with, see :func:`same_run`."""
-OPTIONS = ("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "patience")
+OPTIONS = ("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn", "patience")
 WORDS = {
     "augmentation": "augmentation (--no-augmentation)",
     "training data": "training data (--data, --leave-out, --validate, --train-per-class)",

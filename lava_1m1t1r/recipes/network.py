@@ -71,6 +71,7 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
         "v_unit": step.v_unit,
         "seed": task.seed,
         "variation": task.variation,
+        "learn": task.learn,
         **SURROGATE,
         **neuron,
     }

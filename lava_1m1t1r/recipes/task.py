@@ -38,6 +38,8 @@ class Task:
     seed: int = 0
     variation: float = 0.0
     """Variation-aware training: spread of the devices that each training step draws (slayer.neuron.Neuron)."""
+    learn: tuple[str, ...] = ()
+    """Device parameters of which each recurrent neuron learns its own (slayer.neuron.Neuron)."""
 
     @property
     def step(self) -> StepParams:

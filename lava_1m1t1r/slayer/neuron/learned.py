@@ -13,12 +13,9 @@ import torch
 
 from ...errors import number, require
 from ...params import DeviceParams
-from ...program import StepParams, shares
+from ...program import LEARNABLE, StepParams, shares
 from ..reverse import Constants
 
-LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
-"""Fields of DeviceParams that can learn. The others shape tables that a layer's neurons share, or (``v_th``) have no derivative here: a
-spike is moved by the filament's length, not by where on the gate's jump the threshold lies."""
 LEARN_RANGE = 4.0
 """Default largest factor, either way. Integration times of the measured devices differ up to five times (Zhao et al. 2025)."""
 
@@ -32,7 +29,7 @@ class LearnedDevice(torch.nn.Module):
     Parameters
     ----------
     names : sequence of str
-        Which of :data:`LEARNABLE`.
+        Which of :data:`..program.LEARNABLE`.
     largest : float
         Largest factor, either way, > 1.
     count : int

@@ -59,7 +59,7 @@ class Neuron(base.Neuron):
         logarithm of each constant (``DeviceParams.with_variation``), so that weights are learned that suit any of them. Evaluation and
         files have ``params``.
     learn : sequence of str
-        Device parameters that learn, each neuron's own: any of :data:`.learned.LEARNABLE`. ``params`` then gives where they start, and
+        Device parameters that learn, each neuron's own: any of :data:`..program.LEARNABLE`. ``params`` then gives where they start, and
         files have what was learned. Images learn one value a feature; :class:`Input` and :class:`Pool` one for all neurons.
     learn_range : float
         Largest factor by which they may leave ``params``, either way.
