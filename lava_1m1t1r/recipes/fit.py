@@ -59,6 +59,12 @@ class Learner(L.LightningModule):
         super().__init__()
         self.network, self.task, self.steps, self.augmentation = network, task, steps, augmentation
         self.rng = np.random.default_rng(task.seed)
+        self.spikes: torch.Tensor | None = None
+        if task.spike_limit is not None:
+            network.blocks[0].register_forward_hook(self._note)
+
+    def _note(self, _block: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+        self.spikes = output
 
     def on_fit_start(self) -> None:
         # each process of a distributed run draws its own augmentation
@@ -73,11 +79,18 @@ class Learner(L.LightningModule):
     def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
         x, y = batch
         logits = scores(self.network(x))
-        loss = torch.nn.functional.cross_entropy(logits, y)
+        loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss, prog_bar=True)
         right = (logits.argmax(1) == y).float()
         self.log("train_accuracy", right.mean(), prog_bar=True, on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
+
+    def _charge(self) -> torch.Tensor | float:
+        """Loss of the spikes above the limit, a share of it at first: a network silenced before it has learned anything stays silent."""
+        if self.spikes is None or self.task.spike_limit is None:
+            return 0.0
+        excess = torch.relu(self.spikes.sum((1, 2)) - self.task.spike_limit).mean() / self.spikes.shape[1]
+        return self.task.spike_cost * min(1.0, 3 * self.global_step / self.steps) * excess
 
     def validation_step(self, batch: tuple, _index: int) -> None:
         x, y = batch
@@ -88,6 +101,51 @@ class Learner(L.LightningModule):
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.task.learning_rate, total_steps=max(self.steps, 2), pct_start=0.1)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class _Averaging(L.Callback):
+    """Running mean of the parameters over steps: watched instead of them, and left in the network when training ends.
+
+    Steps of a quantised spiking network's training end beside one another, not in one place: their mean generalises better.
+    """
+
+    def __init__(self, kept: float) -> None:
+        self.kept, self.steps = kept, 0
+        self.mean: list[torch.Tensor] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.mean = [mean.to(pl_module.device) for mean in self.mean]  # a checkpoint's are on the CPU
+
+    @torch.no_grad()
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        values = list(pl_module.network.parameters())
+        if not self.mean:
+            self.mean = [value.detach().clone() for value in values]
+        self.steps += 1
+        kept = min(self.kept, self.steps / (10 + self.steps))  # forgets the start sooner than later steps
+        for mean, value in zip(self.mean, values, strict=True):
+            mean.lerp_(value, 1 - kept)
+
+    def _exchange(self, pl_module: L.LightningModule) -> None:
+        for mean, value in zip(self.mean, pl_module.network.parameters(), strict=True):
+            held = mean.clone()
+            mean.copy_(value.detach())
+            value.data.copy_(held)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._exchange(pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._exchange(pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._exchange(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "mean": self.mean}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.steps, self.mean = state_dict["steps"], state_dict["mean"]
 
 
 class _Watch(L.Callback):
@@ -141,6 +199,8 @@ def fit(
     require(
         int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
     )
+    require(0 <= task.averaging < 1, "averaging", "lie in 0..1, below 1", task.averaging)
+    require(0 <= task.label_smoothing < 1, "label_smoothing", "lie in 0..1, below 1", task.label_smoothing)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     folder = Path(folder)
     L.seed_everything(task.seed, verbose=False)
@@ -149,6 +209,8 @@ def fit(
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     callbacks: list[Any] = [L.pytorch.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_last=True, save_top_k=0)]
+    if task.averaging:
+        callbacks.insert(0, _Averaging(task.averaging))
     if patience is not None:
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
     if on_epoch is not None:
