@@ -50,34 +50,6 @@ def test_a_network_that_was_evaluated_trains_in_training_mode(trained):
     assert trained[0].training
 
 
-def outputs(net, frames):
-    import torch
-
-    with torch.no_grad():
-        return net.eval()(torch.from_numpy(frames.dense()).float().transpose(1, 2))
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_mean_of_the_parameters_is_watched_handed_out_and_resumed(tmp_path):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
-    import torch
-
-    from lava_1m1t1r.recipes import fit, network
-
-    task, frames = toy(averaging=0.5, epochs=2)
-    net, seen = network.m1t1r(task), []
-    fit.fit(net, task, frames, tmp_path, validation=frames, on_epoch=seen.append, progress=False)
-    right = (outputs(net, frames).sum(-1).argmax(1).numpy() == frames.labels).mean()
-    assert seen[-1]["accuracy"] == pytest.approx(right)
-    kept = torch.load(tmp_path / "last.ckpt", weights_only=False)
-    resumed = fit._Averaging(0.5)
-    resumed.load_state_dict(next(state for name, state in kept["callbacks"].items() if "Averaging" in name))
-    assert resumed.steps == 6
-    for (name, value), mean in zip(net.named_parameters(), resumed.mean, strict=True):
-        assert torch.equal(mean, value)
-        assert not torch.equal(kept["state_dict"][f"network.{name}"], value)  # training goes on from the last step, not from the mean
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_a_charged_network_spikes_less(tmp_path):
     pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")

@@ -103,51 +103,6 @@ class Learner(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Averaging(L.Callback):
-    """Running mean of the parameters over steps: watched instead of them, and left in the network when training ends.
-
-    Steps of a quantised spiking network's training end beside one another, not in one place: their mean generalises better.
-    """
-
-    def __init__(self, kept: float) -> None:
-        self.kept, self.steps = kept, 0
-        self.mean: list[torch.Tensor] = []
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.mean = [mean.to(pl_module.device) for mean in self.mean]  # a checkpoint's are on the CPU
-
-    @torch.no_grad()
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        values = list(pl_module.network.parameters())
-        if not self.mean:
-            self.mean = [value.detach().clone() for value in values]
-        self.steps += 1
-        kept = min(self.kept, self.steps / (10 + self.steps))  # forgets the start sooner than later steps
-        for mean, value in zip(self.mean, values, strict=True):
-            mean.lerp_(value, 1 - kept)
-
-    def _exchange(self, pl_module: L.LightningModule) -> None:
-        for mean, value in zip(self.mean, pl_module.network.parameters(), strict=True):
-            held = mean.clone()
-            mean.copy_(value.detach())
-            value.data.copy_(held)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._exchange(pl_module)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._exchange(pl_module)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._exchange(pl_module)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "mean": self.mean}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.steps, self.mean = state_dict["steps"], state_dict["mean"]
-
-
 class _Watch(L.Callback):
     """Hands each epoch's numbers to a function."""
 
@@ -199,7 +154,6 @@ def fit(
     require(
         int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
     )
-    require(0 <= task.averaging < 1, "averaging", "lie in 0..1, below 1", task.averaging)
     require(0 <= task.label_smoothing < 1, "label_smoothing", "lie in 0..1, below 1", task.label_smoothing)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     folder = Path(folder)
@@ -209,8 +163,6 @@ def fit(
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     callbacks: list[Any] = [L.pytorch.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_last=True, save_top_k=0)]
-    if task.averaging:
-        callbacks.insert(0, _Averaging(task.averaging))
     if patience is not None:
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
     if on_epoch is not None:

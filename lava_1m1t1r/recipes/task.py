@@ -40,8 +40,6 @@ class Task:
     """Standard deviation of the Gaussian over channels that input weights are made of (recipes.smooth), in channels; 0: none."""
     label_smoothing: float = 0.0
     """Share of the label that training spreads over all classes."""
-    averaging: float = 0.0
-    """Share that the running mean of all parameters keeps at a step; the mean is watched and handed out. 0: no averaging."""
     spike_limit: float | None = None
     """Spikes of the first block in an utterance above which training is charged for them; None: never."""
     spike_cost: float = 1.0
