@@ -99,6 +99,11 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert len(seen) == 10 and len(list((tmp_path / "runs").iterdir())) == kept == 10
     assert accuracy.main([*arguments, "--only", "1m1t1r", "--channel-shift", "1", "--leave-out", "b"]) == 0
     assert len(seen) == 11  # other settings, another run
+    limited = [*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--spike-limit", "3"]
+    assert accuracy.main(limited) == 0
+    assert len(seen) == 12  # a limit is for spikes: the GRUs' runs are those done before
+    with pytest.raises(ValueError, match="--smooth must be >= 0"):
+        accuracy.main([*arguments, "--smooth", "-1"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
 

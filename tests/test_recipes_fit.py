@@ -7,19 +7,26 @@ pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytestmark = pytest.mark.train
 
 
-@pytest.fixture
-def trained(tmp_path):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+def toy(**changes):
+    """Two words that differ in their channels, and a small task for them."""
     from lava_1m1t1r.datasets import EventSet
-    from lava_1m1t1r.recipes import data, fit, network
+    from lava_1m1t1r.recipes import data
     from lava_1m1t1r.recipes.task import recipe
 
     rng = np.random.default_rng(0)
     labels = np.arange(24) % 2
     spikes = [(np.sort(rng.uniform(0, 0.3, 200)).astype(np.float32), rng.integers(0, 10, 200) + 10 * label) for label in labels]
     events = EventSet.from_utterances(spikes, labels, n_channels=20)
-    task = recipe("spoken-digits").replace(channels=20, classes=2, hidden=12, n_steps=40, epochs=3, batch=8)
-    frames = data.frames_of(events, task)
+    task = recipe("spoken-digits").replace(channels=20, classes=2, hidden=12, n_steps=40, epochs=3, batch=8).replace(**changes)
+    return task, data.frames_of(events, task)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy()
     net, seen = network.m1t1r(task).eval(), []
     fit.fit(net, task, frames, tmp_path, validation=frames, on_epoch=seen.append, progress=False)
     return net, frames, seen
@@ -41,6 +48,47 @@ def test_every_epoch_is_told_with_its_numbers(trained):
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_that_was_evaluated_trains_in_training_mode(trained):
     assert trained[0].training
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_charged_network_spikes_less(tmp_path):
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    spikes = {}
+    for limit in (None, 5.0):
+        task, frames = toy(epochs=6, spike_cost=20.0)
+        task = task.replace(spike_limit=limit)
+        net = network.m1t1r(task)
+        fit.fit(net, task, frames, tmp_path / str(limit), progress=False)
+        with torch.no_grad():
+            spikes[limit] = float(net.eval().layers(torch.from_numpy(frames.dense()).float().transpose(1, 2))[0].sum()) / len(frames)
+    assert 0 < spikes[5.0] < 0.8 * spikes[None]
+
+
+def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import network
+    from lava_1m1t1r.recipes.smooth import Blur
+    from lava_1m1t1r.slayer.block.driven import quantised_weight
+
+    task, _ = toy()
+    rough, smooth = (network.m1t1r(t.replace(channels=140, hidden=64)).blocks[0].input_synapse for t in (task, task.replace(smooth=4.0)))
+    before, after = quantised_weight(rough), quantised_weight(smooth)
+    assert torch.equal(after * 32, (after * 32).round())
+    assert float(after.std()) == pytest.approx(float(before.std()), rel=0.15)
+    assert float(after.diff(dim=1).std()) < 0.3 * float(before.diff(dim=1).std())
+    after.sum().backward()
+    assert smooth.weight.grad is not None and torch.isfinite(smooth.weight.grad).all()
+    x = torch.rand(2, 140, 5)
+    kernel, raw = smooth.pre_hook_fx.kernel, torch.randn(7, 140)
+    middle = kernel[70].norm()
+    torch.testing.assert_close(raw @ Blur(140, 4.0)(x), (raw @ kernel.T / middle) @ x)
+    assert Blur(140, 0.0)(x) is x
 
 
 def test_the_busiest_neurons_are_shown():

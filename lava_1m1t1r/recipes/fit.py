@@ -70,6 +70,12 @@ class Learner(L.LightningModule):
         self.network, self.task, self.steps, self.augmentation = network, task, steps, augmentation
         self.rng = np.random.default_rng(task.seed)
         self.began, self._random = False, None
+        self.spikes: torch.Tensor | None = None
+        if task.spike_limit is not None:
+            network.blocks[0].register_forward_hook(self._note)
+
+    def _note(self, _block: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+        self.spikes = output
 
     def on_fit_start(self) -> None:
         # each process of a distributed run draws its own augmentation
@@ -97,11 +103,18 @@ class Learner(L.LightningModule):
     def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
         x, y = batch
         logits = scores(self.network(x))
-        loss = torch.nn.functional.cross_entropy(logits, y)
+        loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss, prog_bar=True)
         right = (logits.argmax(1) == y).float()
         self.log("train_accuracy", right.mean(), prog_bar=True, on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
+
+    def _charge(self) -> torch.Tensor | float:
+        """Loss of the spikes above the limit, a share of it at first: a network silenced before it has learned anything stays silent."""
+        if self.spikes is None or self.task.spike_limit is None:
+            return 0.0
+        excess = torch.relu(self.spikes.sum((1, 2)) - self.task.spike_limit).mean() / self.spikes.shape[1]
+        return self.task.spike_cost * min(1.0, 3 * self.global_step / self.steps) * excess
 
     def validation_step(self, batch: tuple, _index: int) -> None:
         x, y = batch
@@ -223,6 +236,7 @@ def fit(
     require(
         int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
     )
+    require(0 <= task.label_smoothing < 1, "label_smoothing", "lie in 0..1, below 1", task.label_smoothing)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     last = path_of(folder, "folder") / LAST
     rank, world, local = processes()

@@ -16,6 +16,7 @@ dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before t
 import torch  # noqa: E402
 
 from .. import slayer  # noqa: E402
+from .smooth import Smooth  # noqa: E402
 
 
 class Network(torch.nn.Module):
@@ -79,6 +80,8 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
     delays = np.random.default_rng(task.seed).integers(0, task.delay_rec + 1, task.hidden)
     block = slayer.block.m1t1r
     hidden = block.Recurrent(params, task.channels, task.hidden, bias=True, delay_rec=delays)
+    if task.smooth:
+        Smooth(hidden.input_synapse, task.smooth)
     return Network([hidden, block.Affine(None, task.hidden, task.classes)])
 
 
@@ -98,4 +101,6 @@ def cuba(task: Task) -> Cuba:
     torch.manual_seed(task.seed)
     params = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "tau_grad": 0.03, "scale_grad": 3, "requires_grad": True}
     hidden = dl.block.cuba.Recurrent(params, task.channels, task.hidden, weight_scale=3)
+    if task.smooth:
+        Smooth(hidden.input_synapse, task.smooth)
     return Cuba([hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])

@@ -7,6 +7,7 @@ are made for 1 ms. The adaptation's half second is about an utterance.
 from __future__ import annotations
 
 from .network import Cuba, Network, dl, slayer, torch
+from .smooth import Blur, Smooth
 from .task import Task
 
 ADAPTATION = 0.5
@@ -50,10 +51,11 @@ class Lsnn(torch.nn.Module):
         self.cell = norse.LSNNRecurrentCell(task.channels, task.hidden, p, dt=task.dt)
         with torch.no_grad():
             self.cell.recurrent_weights *= LSNN_RECURRENT
+        self.blur = Blur(task.channels, task.smooth)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         state, spikes = None, []
-        for frame in x.unbind(-1):
+        for frame in self.blur(x).unbind(-1):
             z, state = self.cell(frame, state)
             spikes.append(z)
         return torch.stack(spikes, -1)
@@ -62,12 +64,13 @@ class Lsnn(torch.nn.Module):
 class Gru(torch.nn.Module):
     """PyTorch's GRU over time: (B, C, T) -> (B, N, T)."""
 
-    def __init__(self, channels: int, units: int) -> None:
+    def __init__(self, channels: int, units: int, smooth: float = 0.0) -> None:
         super().__init__()
         self.cell = torch.nn.GRU(channels, units, batch_first=True)
+        self.blur = Blur(channels, smooth)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.cell(x.transpose(1, 2))[0].transpose(1, 2)
+        return self.cell(self.blur(x).transpose(1, 2))[0].transpose(1, 2)
 
 
 class Readout(torch.nn.Module):
@@ -85,6 +88,8 @@ def alif(task: Task) -> Alif:
     """Adaptive LIF network with the shape of :func:`.network.cuba`; lava-dl's 8-bit weights in the forward pass, decays learned."""
     torch.manual_seed(task.seed)
     hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.channels, task.hidden, weight_scale=1)
+    if task.smooth:
+        Smooth(hidden.input_synapse, task.smooth)
     return Alif([hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
 
 
@@ -107,4 +112,4 @@ def gru(task: Task, units: int | None = None) -> Network:
     if units is None:  # 3 u (u + c) + 6 u + K u = n (n + c) + K n
         half = (c + 2 + task.classes / 3) / 2
         units = round((half**2 + n * (n + c + task.classes) / 3) ** 0.5 - half)
-    return Network([Gru(c, units), Readout(units, task.classes, 1 / task.n_steps)])
+    return Network([Gru(c, units, task.smooth), Readout(units, task.classes, 1 / task.n_steps)])

@@ -36,6 +36,14 @@ class Task:
     batch: int = 64
     learning_rate: float = 0.02
     seed: int = 0
+    smooth: float = 0.0
+    """Standard deviation of the Gaussian over channels that input weights are made of (recipes.smooth), in channels; 0: none."""
+    label_smoothing: float = 0.0
+    """Share of the label that training spreads over all classes."""
+    spike_limit: float | None = None
+    """Spikes of the first block in an utterance above which training is charged for them; None: never."""
+    spike_cost: float = 1.0
+    """Loss of one spike a neuron above ``spike_limit``; it sets in over the first third of the training."""
     variation: float = 0.0
     """Variation-aware training: spread of the devices that each training step draws (slayer.neuron.Neuron)."""
     learn: tuple[str, ...] = ()

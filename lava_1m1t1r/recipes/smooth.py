@@ -1,0 +1,60 @@
+"""Input weights that change little from one channel to the next: neighbours of the inner ear hear much the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..errors import require
+
+
+class Smooth:
+    """Quantisation of a synapse's weights behind a Gaussian over its inputs: what the optimiser changes is what the Gaussian reads.
+
+    The network that results, its size and its file are like any other: whole 8-bit weights, only smoother ones.
+
+    Parameters
+    ----------
+    synapse : lava-dl's dense synapse
+        Its weights are scaled so that smoothed ones have the spread that they were drawn with.
+    deviation : float
+        Standard deviation of the Gaussian, in channels, > 0. It ends at the edges, where it is normalised to the channels that are left.
+    """
+
+    def __init__(self, synapse: Any, deviation: float) -> None:
+        self.quantise = synapse.pre_hook_fx
+        self.kernel = kernel(synapse.weight.shape[1], deviation)
+        middle = self.kernel[len(self.kernel) // 2]
+        with torch.no_grad():
+            synapse.weight /= middle.norm()
+        synapse.pre_hook_fx = self
+
+    def __call__(self, weight: torch.Tensor, descale: bool = False) -> Any:
+        """Quantised smooth weights; ``descale`` as lava-dl has it."""
+        self.kernel = self.kernel.to(weight)
+        smooth = (weight.flatten(1) @ self.kernel.T).reshape(weight.shape)
+        return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
+
+
+class Blur(torch.nn.Module):
+    """What :class:`Smooth` does to weights, done to the input of a network in floating point: the products are the same.
+
+    (B, C, T) -> (B, C, T); unchanged without ``deviation``.
+    """
+
+    def __init__(self, channels: int, deviation: float) -> None:
+        super().__init__()
+        gauss = kernel(channels, deviation) if deviation else None
+        self.register_buffer("kernel", None if gauss is None else gauss / gauss[channels // 2].norm(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.kernel is None else self.kernel.T @ x
+
+
+def kernel(channels: int, deviation: float) -> torch.Tensor:
+    """Gaussian of each channel over all, rows adding up to 1: (C, C)."""
+    require(deviation > 0, "smooth", "be > 0", deviation)
+    place = torch.arange(channels, dtype=torch.float32)
+    gauss = torch.exp(-0.5 * ((place[:, None] - place) / deviation) ** 2)
+    return gauss / gauss.sum(1, keepdim=True)
