@@ -81,10 +81,14 @@ def test_spikes_and_answers_of_a_floating_network_are_counted():
 def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "norse.torch", None)
     write_shd(tmp_path / "words.h5", made(16, 0, speakers=(0, 1)))
-    seen = []
-    trained = accuracy.trained
-    monkeypatch.setattr(accuracy, "trained", lambda net, task, train, test, *rest: seen.append((len(train), len(test))) or
-                        trained(net, task, train, test, *rest))  # fmt: skip
+    seen, seen_tasks, trained = [], [], accuracy.trained
+
+    def noted(net, task, train, test, *rest):
+        seen.append((len(train), len(test)))
+        seen_tasks.append(task)
+        return trained(net, task, train, test, *rest)
+
+    monkeypatch.setattr(accuracy, "trained", noted)
     arguments = [*SMALL, "--data", str(tmp_path / "words.h5"), "--out", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert accuracy.main(arguments) == 0
     assert seen == [(8, 8)] * 10  # five networks, each of two speakers left out
@@ -102,8 +106,10 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     limited = [*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--spike-limit", "3"]
     assert accuracy.main(limited) == 0
     assert len(seen) == 12  # a limit is for spikes: the GRUs' runs are those done before
-    with pytest.raises(ValueError, match="--smooth must be >= 0"):
-        accuracy.main([*arguments, "--smooth", "-1"])
+    assert accuracy.main([*limited, "--training", "tuned"]) == 0
+    assert len(seen) == 15 and all(task.smooth for task in seen_tasks[-3:]) and not any(task.smooth for task in seen_tasks[:-3])
+    with pytest.raises(ValueError, match="--spike-limit must be >= 0"):
+        accuracy.main([*arguments, "--spike-limit", "-1"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
 
