@@ -172,7 +172,8 @@ def run(
             options["stdin"] = inbox
         try:
             # a group of its own: what the program starts can be ended with it, and the terminal's Ctrl-C comes through us alone
-            process = subprocess.Popen(command, start_new_session=True, **options)
+            with unbroken():  # between its birth and our knowing of it nobody could end it
+                process = subprocess.Popen(command, start_new_session=True, **options)
             while True:
                 left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
                 try:

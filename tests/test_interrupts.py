@@ -37,6 +37,12 @@ def words(n_classes=2, each=6, speakers=3, channels=40):
     return EventSet.from_utterances(spikes, labels, who, keys=("low", "high"), n_channels=700)
 
 
+def hears():
+    """In the child: the signals' usual ways. Tests that run in a shell's background, or under nohup, have inherited others."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class Command:
     """The command in a process of its own, all of whose descendants can be found again by a mark in their environment."""
 
@@ -54,6 +60,7 @@ class Command:
             stdout=subprocess.DEVNULL,
             stderr=self.err,
             start_new_session=True,
+            preexec_fn=hears,
         )
 
     def descendants(self):
@@ -208,7 +215,9 @@ def test_programs_end_with_all_that_they_started(tmp_path):
         f"programs.run(['sh', '-c', 'sleep 1000 & echo > {tmp_path}/on; sleep 1000'])"
     )
     mark = uuid.uuid4().hex
-    process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "MARK": mark}, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "MARK": mark}, stderr=subprocess.DEVNULL, preexec_fn=hears
+    )
     end = time.monotonic() + LIMIT
     while not (tmp_path / "on").exists() and time.monotonic() < end:
         time.sleep(0.02)
