@@ -68,7 +68,14 @@ class Task:
         )
 
 
-_MANY_VOICES = {"channels": 140, "hidden": 256, "delay_rec": 40, "smooth": 5.0, "label_smoothing": 0.1, "learning_rate": 0.012}
+_MANY_VOICES: dict[str, Any] = {
+    "channels": 140,
+    "hidden": 256,
+    "delay_rec": 40,
+    "smooth": 5.0,
+    "label_smoothing": 0.1,
+    "learning_rate": 0.012,
+}
 """What trained best on SpokenDigits of SHD's size (``bench accuracy``): in 25 epochs, and no better in 50."""
 RECIPES = {task.name: task for task in (Task("spoken-digits"), Task("shd", n_steps=120, epochs=25, **_MANY_VOICES))}
 
