@@ -102,6 +102,29 @@ def test_plain_torch_path_equals_the_compiled_one(monkeypatch, noisy):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float64])
+def test_spikes_may_come_in_any_type(kind):
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False), spikes(4, 20, 40)
+    out = net(x)
+    assert out.sum() > 0 and torch.equal(net(x.to(kind)), out)
+
+
+def test_memory_used_again_is_not_memory_in_use():
+    """A graph that is kept has its gradients, whatever other layers of the same sizes have done since."""
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False), spikes(4, 20, 40)
+    total = (net(x) * torch.linspace(0, 1, 40)).sum()
+    first = torch.autograd.grad(total, list(net.parameters()), retain_graph=True)
+    for seed in range(4):
+        other = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False)
+        other(spikes(4, 20, 40, seed=seed)).sum().backward()
+        with torch.no_grad():
+            other(spikes(4, 20, 40, seed=seed + 9))
+    for a, b in zip(first, torch.autograd.grad(total, list(net.parameters())), strict=True):
+        assert torch.equal(a, b) and a.abs().sum() > 0
+
+
 def test_a_call_leaves_no_state_for_the_next_one():
     torch.manual_seed(0)
     net, x = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False), spikes(4, 20, 40)

@@ -55,6 +55,10 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
         If a value is not a whole number.
     """
     batch, steps, _ = x.shape
+    if x.dtype == bool:
+        x = x.view(np.uint8)
+    elif x.dtype == np.float16:  # compiled loops do not know it
+        x = x.astype(np.float32)
     by_channel = abs(x.strides[1]) < abs(x.strides[2])
     rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
