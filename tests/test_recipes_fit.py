@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.recipes.task import Task
+
 pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytestmark = pytest.mark.train
 
@@ -106,3 +109,16 @@ def test_the_busiest_neurons_are_shown():
     states = {name: np.zeros((1, 5, 4), np.int32) for name in ("filament", "residue", "v_gate")}
     figure = figures.neuron_states(Result(spikes, (LayerRecord(spikes, spikes, states),)), 0, StepParams(presets.ZHAO2025_FIG2), count=2)
     assert [ax.get_ylabel() for ax in figure.axes] == ["neuron 2", "neuron 3"]
+
+
+WRONG = {
+    **{"hidden": 0, "channels": 2.5, "epochs": -1, "batch": 0, "substeps": 65, "delay_rec": 63, "seed": -1},
+    **{"dt": 0.0, "slower": float("nan"), "learning_rate": -1.0, "v_unit": float("inf"), "variation": 1.5, "preset": "_HYPERBOLIC"},
+    **{"smooth": -1.0, "label_smoothing": 1.0, "spike_limit": float("nan"), "spike_cost": "1", "learn": "mu"},
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",))])
+def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
+    with pytest.raises(InputError, match=rf"Task\.{name} must"):
+        Task("t", **{name: value})

@@ -236,7 +236,6 @@ def fit(
     require(
         int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
     )
-    require(0 <= task.label_smoothing < 1, "label_smoothing", "lie in 0..1, below 1", task.label_smoothing)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     last = path_of(folder, "folder") / LAST
     rank, world, local = processes()

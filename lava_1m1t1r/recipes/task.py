@@ -6,13 +6,39 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import presets
-from ..errors import require
-from ..program import StepParams
+from ..errors import number, require, whole
+from ..netx.values import MAX_DELAY
+from ..params import DeviceParams
+from ..program import LEARNABLE, StepParams
+
+_MOST = 10**7
+_WHOLE = (
+    ("n_steps", 1, _MOST),
+    ("channels", 1, _MOST),
+    ("classes", 1, _MOST),
+    ("substeps", 1, 64),
+    ("hidden", 1, _MOST),
+    ("delay_rec", 0, MAX_DELAY),
+    ("epochs", 0, _MOST),
+    ("batch", 1, _MOST),
+    ("seed", 0, 2**63 - 1),
+)
+_NUMBERS: dict[str, dict[str, Any]] = {
+    **{name: {"above": 0.0} for name in ("dt", "slower", "v_unit", "learning_rate")},
+    **{name: {"least": 0.0, "most": 1.0} for name in ("variation", "label_smoothing")},
+    **{name: {"least": 0.0} for name in ("smooth", "spike_limit", "spike_cost")},
+}
 
 
 @dataclass(frozen=True)
 class Task:
-    """Frames, device, network and training of one recipe."""
+    """Frames, device, network and training of one recipe.
+
+    Raises
+    ------
+    InputError
+        For a choice that no network can be made or trained with. The text names the field.
+    """
 
     name: str
     dt: float = 10e-3
@@ -48,6 +74,20 @@ class Task:
     """Variation-aware training: spread of the devices that each training step draws (slayer.neuron.Neuron)."""
     learn: tuple[str, ...] = ()
     """Device parameters of which each recurrent neuron learns its own (slayer.neuron.Neuron)."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in _WHOLE:
+            object.__setattr__(self, name, whole(getattr(self, name), f"Task.{name}", least=least, most=most))
+        for name, bounds in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None or name != "spike_limit":
+                object.__setattr__(self, name, number(value, f"Task.{name}", **bounds))
+        require(self.label_smoothing < 1, "Task.label_smoothing", "lie below 1", self.label_smoothing)
+        names = [name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")]
+        require(self.preset in names, "Task.preset", f"be one of {', '.join(names)}", self.preset)
+        require(isinstance(self.learn, (list, tuple)), "Task.learn", f"hold names out of {', '.join(LEARNABLE)}", self.learn)
+        for name in self.learn:
+            require(name in LEARNABLE, "Task.learn", f"hold names out of {', '.join(LEARNABLE)}", name)
 
     @property
     def step(self) -> StepParams:
