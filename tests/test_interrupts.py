@@ -110,6 +110,14 @@ class Command:
         return self
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """The same here, for what is tested in this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def folder(tmp_path):
     write_shd(tmp_path / "words.h5", words())
