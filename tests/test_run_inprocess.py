@@ -1,6 +1,7 @@
 """The in-process runner: Lava's own results to the bit, failures at once, nothing left running."""
 
 import multiprocessing
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -260,10 +261,14 @@ def test_a_loop_without_a_buffer_is_reported():
 
 def test_a_model_that_sleeps_ends_with_the_time_allowed():
     relay, _ = chain("long sleep")
-    with pytest.raises(RunTimeout, match="Faulty"):
-        run(relay, T, config(), timeout=0.5)
-    values, _ = chain("none")
-    run(values, 3, config(), timeout=30)  # nothing is left of the alarm
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored, as under nohup
+    try:
+        with pytest.raises(RunTimeout, match="Faulty"):
+            run(relay, T, config(), timeout=0.5)
+        values, _ = chain("none")
+        run(values, 3, config(), timeout=30)  # nothing is left of the alarm
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("thread", [False, True])
