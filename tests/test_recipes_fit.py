@@ -122,3 +122,15 @@ WRONG = {
 def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
     with pytest.raises(InputError, match=rf"Task\.{name} must"):
         Task("t", **{name: value})
+
+
+def test_a_price_of_spikes_leaves_the_network_as_it_was(tmp_path):
+    import copy
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(epochs=1, spike_limit=1.0)[:2]
+    net = network.m1t1r(task)
+    fit.fit(net, task, frames, tmp_path, progress=False)
+    assert not net.blocks[0]._forward_hooks
+    copy.deepcopy(net)

@@ -125,6 +125,39 @@ def test_memory_used_again_is_not_memory_in_use():
         assert torch.equal(a, b) and a.abs().sum() > 0
 
 
+def test_normed_weights_learn_and_are_read_as_they_are():
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, weight_norm=True), spikes(4, 20, 40)
+    optimiser = torch.optim.Adam(net.parameters(), 0.05)
+    before = net.input_synapse.weight_g.detach().clone()
+    for _ in range(3):
+        optimiser.zero_grad()
+        (net(x) - 0.5).pow(2).mean().backward()
+        optimiser.step()
+    assert not torch.equal(before, net.input_synapse.weight_g)
+    out = net(x)
+    with torch.no_grad():
+        net.input_synapse.weight_g.mul_(2)
+    assert not torch.equal(out, net(x))
+
+
+def test_memory_comes_back_while_it_is_taken():
+    """The garbage collector may run anywhere, in the middle of taking memory too."""
+    import gc
+
+    from lava_1m1t1r.slayer.buffers import Buffers
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(3)
+    try:
+        for _ in range(3000):
+            circle = [Buffers()]
+            circle.append(circle)
+            circle[0].empty((100,), np.float32)
+    finally:
+        gc.set_threshold(*threshold)
+
+
 def test_a_call_leaves_no_state_for_the_next_one():
     torch.manual_seed(0)
     net, x = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False), spikes(4, 20, 40)

@@ -71,8 +71,15 @@ class Learner(L.LightningModule):
         self.rng = np.random.default_rng(task.seed)
         self.began, self._random = False, None
         self.spikes: torch.Tensor | None = None
+        self._listening: Any = None
         if task.spike_limit is not None:
-            network.blocks[0].register_forward_hook(self._note)
+            self._listening = network.blocks[0].register_forward_hook(self._note)
+
+    def leave(self) -> None:
+        """Leave the network as it was found."""
+        if self._listening is not None:
+            self._listening.remove()
+        self.spikes = None
 
     def _note(self, _block: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
         self.spikes = output
@@ -302,6 +309,8 @@ def fit(
                 raise
             text = f"{last} must hold a run that can go on; {error}. Start afresh, without resuming."
             raise FormatError(text) from error
+        finally:
+            learner.leave()
     return last
 
 

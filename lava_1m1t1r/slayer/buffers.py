@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 _MOST = 8
 """Arrays that wait to be used again; the ones that have waited longest go first."""
 _waiting: list[np.ndarray] = []
+_returned: deque[np.ndarray] = deque()
 _lock = threading.Lock()
 
 
@@ -23,12 +25,14 @@ class Buffers:
         """As numpy.empty."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with _lock:
+            while _returned:
+                _waiting.append(_returned.popleft())
+            del _waiting[:-_MOST]
             fits = [i for i, memory in enumerate(_waiting) if size <= memory.size <= 2 * size]
             memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].size)) if fits else np.empty(size, np.uint8)
         self._held.append(memory)
         return memory[:size].view(dtype).reshape(shape)
 
     def __del__(self) -> None:
-        with _lock:
-            _waiting.extend(self._held)
-            del _waiting[:-_MOST]
+        # without the lock: the garbage collector may come here while this very thread holds it
+        _returned.extend(self._held)

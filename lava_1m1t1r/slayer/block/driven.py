@@ -60,9 +60,18 @@ class Block(torch.nn.Module):
         self.neuron.reset()
 
 
+def current_weight(s: Any) -> torch.Tensor:
+    """Weight of a synapse that is read, not called: torch makes a normed one anew (from ``weight_g``, ``weight_v``) at calls only."""
+    if s.weight_norm_enabled:
+        for hook in s._forward_pre_hooks.values():
+            hook(s, ())
+    return s.weight
+
+
 def quantised_weight(s: Any) -> torch.Tensor:
     """Quantised weight (out, in) of a synapse."""
-    w = s.weight if s.pre_hook_fx is None else s.pre_hook_fx(s.weight)
+    w = current_weight(s)
+    w = w if s.pre_hook_fx is None else s.pre_hook_fx(w)
     return w.reshape(w.shape[0], -1)
 
 

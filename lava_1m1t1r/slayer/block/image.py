@@ -16,7 +16,7 @@ from ...errors import require
 from ..delay import Delay
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
-from .driven import INPUT_RATE, Driven, checked, weight_counts
+from .driven import INPUT_RATE, Driven, checked, current_weight, weight_counts
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that ever turns a device on by itself (0.64 V, Fig. 2)."""
@@ -53,7 +53,8 @@ class _Image(Driven):
     def _kernels(self, conv: Convolution) -> torch.Tensor:
         """Quantised weights (O, C / groups, kernel height, kernel width)."""
         s = self.synapse
-        w = s.weight if s.pre_hook_fx is None else s.pre_hook_fx(s.weight)
+        w = current_weight(s)
+        w = w if s.pre_hook_fx is None else s.pre_hook_fx(w)
         return w.squeeze(-1).expand(conv.weight_shape)
 
     @property
