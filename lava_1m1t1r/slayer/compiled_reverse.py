@@ -259,16 +259,14 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         rows,
         products,
         adjoint,
-        grad_in,
         constants,
     ):
         """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
-        history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) dL/dspike, which
-        the recurrence adds to; delay_rec (N,) int64; w_rec real, row i of (N, N) the weights to neuron i, as training_kernels.panels
+        history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) in: dL/dspike, to
+        which the recurrence adds; out: dL/d(input in units of weight 1), which takes its place step by step; delay_rec (N,) int64; w_rec real, row i of (N, N) the weights to neuron i, as training_kernels.panels
         has it, or (0,); units (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products,
-        adjoint: see make_scratch; grad_in (B, T, N) out: dL/d(input in units of weight 1); constants (5, N), where devices learn:
-        dL/d(constants of the neurons) is added, see reverse.Constants.
+        adjoint: see make_scratch; constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
         """
         n_neurons, alike = counts.shape[2], True
         for n in range(n_neurons):
@@ -283,20 +281,20 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     size = min(LANES, n_neurons - n0)
                     forwards(history[b, t], counts[b, t], p, units, substeps, n0, size, scratch, rows)
                     backwards(adjoint[b - first], grad[b, t], p, substeps, n0, size, scratch, rows)
-                    finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad_in[b, t], constants, n0, size, scratch)
+                    finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad[b, t], constants, n0, size, scratch)
             if w_rec.size and t > 0:
-                recur(grad, grad_in, delay_rec, alike, w_rec, first, last, t, products)
+                recur(grad, delay_rec, alike, w_rec, first, last, t, products)
 
     @_compiled
-    def recur(grad, grad_in, delay_rec, alike, w_rec, first, last, t, products):
-        """Add W^T dL/dinput(t) to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
+    def recur(grad, delay_rec, alike, w_rec, first, last, t, products):
+        """Add W^T dL/dinput(t), which grad holds from t on, to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
         size = grad.shape[2]
         for b in range(BLOCK):
             for n in range(products.shape[1]):
                 store(products[b], n, real(0.0))
         i1, i2, i3 = min(first + 1, last - 1), min(first + 2, last - 1), min(first + 3, last - 1)
         add_products(
-            grad_in[first, t], grad_in[i1, t], grad_in[i2, t], grad_in[i3, t], w_rec,
+            grad[first, t], grad[i1, t], grad[i2, t], grad[i3, t], w_rec,
             products[0], products[1], products[2], products[3],
         )  # fmt: skip
         for b in range(first, last):

@@ -259,8 +259,7 @@ def _backwards(
     """
     run, dtype = ctx.run, np.float64 if ctx.real == torch.float64 else np.float32
     batch, steps, size = late.shape
-    own = Buffers()
-    grad = own.empty(late.shape, dtype)  # the recurrence adds to it: a copy
+    # holds dL/dspike, then dL/d(input): a copy, since what autograd hands out is not ours to change
     over = np.empty(late.shape, dtype) if buffers is None else buffers.empty(late.shape, dtype)
     kept = max(steps - run.shift, 0)
     params = run.params
@@ -273,11 +272,11 @@ def _backwards(
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
 
     def part(first, last):
-        grad[first:last, :kept] = late[first:last, run.shift :]
-        grad[first:last, kept:] = 0
+        over[first:last, :kept] = late[first:last, run.shift :]
+        over[first:last, kept:] = 0
         kernel(
-            ctx.history, ctx.counts, grad, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
-            first, last, *make_scratch(params.substeps, size, dtype, learning), over, constants[first // BLOCK],
+            ctx.history, ctx.counts, over, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
+            first, last, *make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK],
         )  # fmt: skip
 
     share(part, parts)
