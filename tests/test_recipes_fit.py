@@ -88,7 +88,7 @@ def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     after.sum().backward()
     assert smooth.weight.grad is not None and torch.isfinite(smooth.weight.grad).all()
     x = torch.rand(2, 140, 5)
-    kernel, raw = smooth.pre_hook_fx.kernel, torch.randn(7, 140)
+    kernel, raw = smooth.smooth.kernel, torch.randn(7, 140)
     middle = kernel[70].norm()
     torch.testing.assert_close(raw @ Blur(140, 4.0)(x), (raw @ kernel.T / middle) @ x)
     assert Blur(140, 0.0)(x) is x
