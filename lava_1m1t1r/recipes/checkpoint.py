@@ -144,9 +144,15 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
 
 def made_of(network: torch.nn.Module) -> dict[str, str]:
     """What a network is besides its parameters' values: each module as it prints itself, and the parameters that do not learn."""
-    said = {name: ", ".join(filter(None, (type(m).__name__, m.extra_repr()))) for name, m in network.named_modules(prefix=NETWORK)}
+    said = {name: _said(module) for name, module in network.named_modules(prefix=NETWORK)}
     fixed = (name for name, value in network.named_parameters(prefix=NETWORK) if not value.requires_grad)
     return said | dict.fromkeys(fixed, "does not learn")
+
+
+def _said(module: torch.nn.Module) -> str:
+    quantise = getattr(module, "pre_hook_fx", None)  # of lava-dl's synapses
+    quantised = "" if quantise is None else f"quantised by {getattr(quantise, '__qualname__', type(quantise).__name__)}"
+    return ", ".join(filter(None, (type(module).__name__, module.extra_repr(), quantised)))
 
 
 def _differing(was: str | None, now: str | None) -> list[str]:

@@ -283,6 +283,9 @@ def fit(
     if found is not None and _stopped_early(found):
         learner.load_state_dict(found["state_dict"])
         return last
+    if world > 1 and any(value.numel() == 0 for value in network.parameters()):
+        with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
+            network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
