@@ -8,7 +8,6 @@ import numpy as np
 
 from ..errors import number, whole
 
-
 _MOST = 10**7
 
 

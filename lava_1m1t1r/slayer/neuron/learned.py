@@ -6,12 +6,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 
-from ...errors import number, require
+from ...errors import require
 from ...params import DeviceParams
 from ...program import LEARNABLE, StepParams, shares
 from ..reverse import Constants
