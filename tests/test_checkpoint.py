@@ -249,6 +249,12 @@ def test_a_network_made_otherwise_is_refused_by_what_differs(other, last):
         train(last.parent, resume=True, build=build)
 
 
+def test_nonsense_about_the_network_is_another_network(last):
+    retold(lambda tree: entry(tree, "run")[1]["map"].extend([[3, 4], ["network.blocks", 5]]))(last)
+    with pytest.raises(InputError, match=r"network.blocks must .* '5'; got 'ModuleList'"):
+        train(last.parent, resume=True)
+
+
 def test_a_refused_run_leaves_the_network_as_it_was(last):
     net = network.m1t1r(TASK)
     before = [p.clone() for p in net.parameters()]

@@ -129,10 +129,10 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     Raises
     ------
     InputError
-        Names the first option that differs, and both values.
+        Names the first option or part of the network that differs, and both values.
     """
     started = found[RUN]
-    for name in dict.fromkeys((*OPTIONS, *asked, *started)):
+    for name in dict.fromkeys((*OPTIONS, *asked, *map(str, started))):
         was, now = started.get(name), asked.get(name)
         if was != now:
             was, now = _differing(was, now) if name.startswith(NETWORK) else (was, now)
@@ -155,9 +155,9 @@ def _said(module: torch.nn.Module) -> str:
     return ", ".join(filter(None, (type(module).__name__, module.extra_repr(), quantised)))
 
 
-def _differing(was: str | None, now: str | None) -> list[str]:
+def _differing(was: Any, now: Any) -> list[str]:
     """Of two descriptions what the other does not say."""
-    one, other = (["absent"] if text is None else text.split(", ") for text in (was, now))
+    one, other = (["absent"] if text is None else str(text).split(", ") for text in (was, now))
     return [", ".join([part for part in a if part not in b] or a) for a, b in ((one, other), (other, one))]
 
 

@@ -225,7 +225,7 @@ def fit(
     Parameters
     ----------
     network : torch.nn.Module
-        (B, C, T) spikes in, (B, K, T) out.
+        (B, C, T) spikes in, (B, K, T) out. With ``task.spike_limit`` it has a list ``blocks``, the first of which is charged.
     folder : path
         Where ``last.ckpt`` is kept, written after every epoch.
     validation : Frames, optional
@@ -245,7 +245,7 @@ def fit(
     FormatError
         If ``last.ckpt`` is to be resumed and is damaged or something else.
     InputError
-        If it is of a run with other choices, data or sizes; the text names the first that differs.
+        If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs.
     """
     require(len(train) > 0, "train", "hold at least one utterance", len(train))
     require(
