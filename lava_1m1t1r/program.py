@@ -112,6 +112,19 @@ LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
 """Fields of DeviceParams that :func:`shares` reads, and that training can learn (slayer.neuron.learned). The others shape tables that a
 layer's neurons share, or (``v_th``) have no derivative there: a spike is moved by the filament's length, not by where on the gate's jump
 the threshold lies."""
+
+
+def learnable(names: Any, field: str) -> tuple[str, ...]:
+    """Return names out of :data:`LEARNABLE`, each once; an InputError about ``field`` says what they must be."""
+    rule = f"hold names out of {', '.join(LEARNABLE)}"
+    require(not isinstance(names, str), field, rule, names, f"For one name write ({names!r},).")
+    require(isinstance(names, (list, tuple)), field, rule, names)
+    for name in names:
+        require(isinstance(name, str) and name in LEARNABLE, field, rule, name)
+    require(len(set(names)) == len(names), field, "name each parameter once", names)
+    return tuple(names)
+
+
 PER_NEURON = FixedProgram._fields[:14]
 SCALARS = FixedProgram._fields[14:16]
 TABLES = FixedProgram._fields[16:]

@@ -12,6 +12,7 @@ import torch
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.recipes import fit, network
+from lava_1m1t1r.slayer.delay import Delay
 
 DATA, OUT = sys.argv[1], Path(sys.argv[2])
 RANK = int(os.environ["RANK"])
@@ -36,19 +37,29 @@ def kept(build):
     return make
 
 
+def delayed(task):
+    net = plain(task)
+    net.blocks[0].delay = Delay()
+    return net
+
+
 def train(folder, *more):
     seen.clear()
-    options = ["--data", DATA, "--epochs", "2", "--hidden", "8", "--batch", "4", "--no-augmentation", "-o", str(OUT / folder), *more]
+    options = ["--data", DATA, "--epochs", "2", "--hidden", "8", "--batch", "4", "-o", str(OUT / folder), *more]
     code = cli.main(["train", *options])
     parameters = torch.cat([p.detach().reshape(-1) for p in made[-1].parameters()]).tolist()
     return {"code": code, "seen": list(seen), "parameters": parameters}
 
 
 torch.set_num_threads(1)
-fit.FrameSet, network.m1t1r = Watched, kept(network.m1t1r)
+plain = network.m1t1r
+fit.FrameSet, network.m1t1r = Watched, kept(plain)
 report = {"whole": train("whole")}
 fit.Learner.on_train_epoch_end = after_an_epoch
 report["first"] = train("stopped")
 del fit.Learner.on_train_epoch_end
 report["resumed"] = train("stopped", "--resume")
+network.m1t1r = kept(delayed)
+report["delayed"] = train("delayed")
+report["delays"] = made[-1].blocks[0].delay.delay.tolist()
 (OUT / f"rank{RANK}.json").write_text(json.dumps(report))

@@ -21,6 +21,7 @@ from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.recipes import data, evaluate
+from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import recipe
 from lava_1m1t1r.report import Report
 
@@ -156,6 +157,9 @@ CALLS = {
     "steps_for": (data.steps_for, dict(events=EVENTS, task=TASK)),
     "evaluate": (evaluate.evaluate, dict(net=NET, test=data.frames_of(EVENTS, TASK))),
     "with_varied_devices": (evaluate.with_varied_devices, dict(net=NET, level=0.1, seed=0)),
+    "recipe": (recipe, dict(name="shd")),
+    "Augmentation": (Augmentation, dict(time_shift=2, channel_shift=10, stretch=0.1, channel_jitter=1.0, drop=0.1)),
+    "Augmentation.of": (Augmentation.of, dict(channels=140)),
     "load": (data.load, dict(source=here("none.h5"))),
 }
 LONG = {("characterize", "trials"): {"large"}, ("load", "source"): {"none"}}  # right, and work for minutes

@@ -88,7 +88,7 @@ def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     after.sum().backward()
     assert smooth.weight.grad is not None and torch.isfinite(smooth.weight.grad).all()
     x = torch.rand(2, 140, 5)
-    kernel, raw = smooth.pre_hook_fx.kernel, torch.randn(7, 140)
+    kernel, raw = smooth.smooth.kernel, torch.randn(7, 140)
     middle = kernel[70].norm()
     torch.testing.assert_close(raw @ Blur(140, 4.0)(x), (raw @ kernel.T / middle) @ x)
     assert Blur(140, 0.0)(x) is x
@@ -118,7 +118,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",))])
+@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",)), ("learn", ["mu", "mu"])])
 def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
     with pytest.raises(InputError, match=rf"Task\.{name} must"):
         Task("t", **{name: value})
@@ -134,3 +134,26 @@ def test_a_price_of_spikes_leaves_the_network_as_it_was(tmp_path):
     fit.fit(net, task, frames, tmp_path, progress=False)
     assert not net.blocks[0]._forward_hooks
     copy.deepcopy(net)
+
+
+def test_a_price_of_spikes_needs_blocks(tmp_path):
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(spike_limit=1.0)
+    own = torch.nn.Sequential(*network.m1t1r(task).blocks)
+    with pytest.raises(InputError, match="network must have a list of blocks; got 'Sequential'. Or leave Task.spike_limit"):
+        fit.fit(own, task, frames, tmp_path / "new", progress=False)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("saved", "loading"), [(5.0, 4.0), (5.0, 0.0), (0.0, 5.0)])
+def test_weights_behind_another_gaussian_are_refused(saved, loading):
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.recipes import network
+
+    nets = [network.m1t1r(toy()[0].replace(smooth=smooth)) for smooth in (saved, saved, loading)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    with pytest.raises((InputError, RuntimeError), match="smooth must be that of the state dict, 5; got 4|input_synapse.smooth"):
+        nets[2].load_state_dict(nets[0].state_dict())

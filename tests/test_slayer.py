@@ -102,12 +102,59 @@ def test_plain_torch_path_equals_the_compiled_one(monkeypatch, noisy):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float64])
 def test_spikes_may_come_in_any_type(kind):
     torch.manual_seed(0)
     net, x = block.m1t1r.Recurrent(NEURON, 20, 30, bias=False), spikes(4, 20, 40)
     out = net(x)
     assert out.sum() > 0 and torch.equal(net(x.to(kind)), out)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_gradients_of_short_numbers_are_those_of_long_ones(kind, force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(block.m1t1r.Recurrent(NEURON, 20, 30), block.m1t1r.Affine(None, 30, 4))
+    gradients = []
+    for made in (torch.float32, kind):
+        net.zero_grad()
+        x = spikes(4, 20, 40).to(made).requires_grad_(True)
+        (net(x) * torch.linspace(-1, 1, 40)).sum().backward()
+        assert x.grad.dtype == made
+        gradients.append([x.grad.to(kind), *(p.grad.clone() for p in net.parameters())])
+    assert all(torch.equal(a, b) and a.abs().sum() > 0 for a, b in zip(*gradients, strict=True))
+    values = torch.linspace(0, 7, 40).expand(2, 3, 40).to(kind)
+    source = block.m1t1r.Input(NEURON, weight=2.0, bias=1.0)
+    assert torch.equal(source(values), source(values.float())) and source(values).sum() > 0
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(("batch", "steps"), [(0, 0), (0, 3), (2, 0), (2, 1)])
+def test_no_samples_and_no_steps_have_no_gradient(batch, steps, force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    b = block.m1t1r
+    for net, shape in (
+        (torch.nn.Sequential(b.Recurrent(NEURON, 5, 3, delay=True), b.Affine(None, 3, 2)), (5,)),
+        (b.Input(NEURON, weight=1.0), (2, 4, 4)),
+        (torch.nn.Sequential(b.Conv(NEURON, 2, 3, 3, delay=True), b.Pool(NEURON, 2, delay=True)), (2, 4, 4)),
+    ):
+        y = net(torch.zeros(batch, *shape, steps))
+        assert y.shape[0] == batch and y.shape[-1] == steps
+        y.sum().backward()
+        assert all(p.grad is None or not p.grad.any() for p in net.parameters())
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_second_derivatives_are_refused(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    for net in (block.m1t1r.Dense(NEURON, 20, 8), block.m1t1r.Affine(None, 20, 8)) if not force else (block.m1t1r.Dense(NEURON, 20, 8),):
+        with pytest.raises(InputError, match="create_graph must be False"):
+            torch.autograd.grad(net(spikes(2, 20, 30)).sum(), net.synapse.weight, create_graph=True)
+    w = torch.linspace(-5, 5, 9).requires_grad_(True)
+    (slope,) = torch.autograd.grad((neuron.Neuron().quantize_8bit(w) ** 2).sum(), w, create_graph=True)
+    slope.sum().backward()
+    assert w.grad.tolist() == [0, 2, 2, 2, 2, 2, 2, 2, 0]
 
 
 def test_memory_used_again_is_not_memory_in_use():
@@ -235,6 +282,27 @@ def test_delay_equals_lava_dls():
         grads.append((out.detach(), y.grad, d.delay.grad))
     for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_delays_are_restored_into_a_fresh_block(size):
+    torch.manual_seed(0)
+    make, x = lambda: block.m1t1r.Recurrent(NEURON, 20, size, delay=True), spikes(2, 20, 30)
+    net = make()
+    fresh = make()
+    fresh.load_state_dict(net.state_dict())  # neither knows its delays
+    assert fresh.delay.shape is None and fresh.delay.steps.tolist() == [0]
+    net(x)
+    with torch.no_grad():
+        net.delay.delay.copy_(torch.linspace(3.2, 9.9, size))
+    for again in (make(), fresh):
+        again.load_state_dict(net.state_dict())
+        assert torch.equal(again(x), net(x)) and torch.equal(again.delay.delay, net.delay.delay) and net(x).sum() > 0
+    net.load_state_dict(make().state_dict())  # they are to be drawn again
+    net(x)
+    assert net.delay.delay.max() <= 1
+    with pytest.raises(InputError, match=f"Delay input must have {size} neurons"):
+        net.delay(spikes(2, size + 1, 30))
 
 
 def test_blocks_shift_by_one_step_and_delay():

@@ -95,6 +95,14 @@ def test_learned_devices_are_saved_and_loaded_with_the_weights():
     assert torch.equal(net(x), again(x)) and not torch.equal(before, again(x))
 
 
+def test_factors_of_another_range_are_refused():
+    net, other = block.m1t1r.Dense(LEARNS, 9, 5), block.m1t1r.Dense({**LEARNS, "learn_range": 4.0}, 9, 5)
+    with pytest.raises(InputError, match="learn_range must be that of the state dict, 3; got 4.0"):
+        other.load_state_dict(net.state_dict())
+    with pytest.raises(RuntimeError, match="neuron.learned.log_mu"):
+        block.m1t1r.Dense({}, 9, 5).load_state_dict(net.state_dict())
+
+
 def test_variation_is_drawn_about_what_was_learned(monkeypatch):
     net = moved(block.m1t1r.Dense({**LEARNS, "variation": 0.01}, 9, 5))
     seen = []

@@ -13,6 +13,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
 pytest.importorskip("lightning", reason="needs lightning")
 
 from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
+from lava_1m1t1r.recipes import checkpoint  # noqa: E402
 
 TRAINING, HELD_OUT = 18, 4
 
@@ -55,15 +56,23 @@ def test_each_process_takes_its_share_of_every_epoch(reports):
 @pytest.mark.timeout(600)
 def test_parameters_are_the_same_in_both_and_after_a_resumed_run(reports):
     _, ranks = reports
-    for run in ("whole", "first", "resumed"):
+    for run in ("whole", "first", "resumed", "delayed"):
         assert ranks[0][run]["parameters"] == ranks[1][run]["parameters"]
     assert ranks[0]["first"]["parameters"] != ranks[0]["whole"]["parameters"]
     assert ranks[0]["resumed"]["parameters"] == ranks[0]["whole"]["parameters"]
 
 
 @pytest.mark.timeout(600)
+def test_each_process_draws_its_own_augmentation_and_learned_delays_are_the_same_in_both(reports):
+    folder, ranks = reports
+    states = [state["augmentation"]["state"] for state in checkpoint.read(folder / "whole" / "last.ckpt")["random"]]
+    assert len(states) == 2 and states[0] != states[1]
+    assert ranks[0]["delays"] == ranks[1]["delays"] and len(ranks[0]["delays"]) == 8 and len(set(ranks[0]["delays"])) > 1
+
+
+@pytest.mark.timeout(600)
 def test_the_first_process_writes_the_results(reports):
     folder, ranks = reports
-    assert [rank[run]["code"] for rank in ranks for run in ("whole", "first", "resumed")] == [0] * 6
+    assert [rank[run]["code"] for rank in ranks for run in ("whole", "first", "resumed", "delayed")] == [0] * 8
     assert {p.name for p in (folder / "whole").iterdir()} == {"last.ckpt", "network.net", "results.json"}
     assert (folder / "whole" / "network.net").read_bytes() == (folder / "stopped" / "network.net").read_bytes()

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import number, whole
+
+_MOST = 10**7
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Sizes of the random changes of one utterance, and of its single events. All zero: none."""
+    """Sizes of the random changes of one utterance, and of its single events. All zero: none.
+
+    Raises
+    ------
+    InputError
+        For a size that no utterance can be changed by. The text names the field.
+    """
 
     time_shift: int = 2
     """Largest shift of an utterance, in bins, either way."""
@@ -22,9 +32,16 @@ class Augmentation:
     drop: float = 0.05
     """Share of the events that are left out."""
 
+    def __post_init__(self) -> None:
+        for name in ("time_shift", "channel_shift"):
+            object.__setattr__(self, name, whole(getattr(self, name), f"Augmentation.{name}", most=_MOST))
+        for name, most in (("stretch", 1.0), ("channel_jitter", _MOST), ("drop", 1.0)):
+            object.__setattr__(self, name, number(getattr(self, name), f"Augmentation.{name}", least=0.0, most=most))
+
     @classmethod
     def of(cls, channels: int) -> Augmentation:
         """The usual sizes for so many channels: a vocal tract's shift is a share of the cochlea, and the default is for 700."""
+        channels = whole(channels, "Augmentation.of.channels", least=1, most=_MOST)
         return cls(channel_shift=round(cls.channel_shift * channels / 700))
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -21,9 +21,11 @@ from ..errors import FormatError, require
 from ..files import replacing
 from .data import Frames
 
-FORMAT, VERSION = "lava_1m1t1r checkpoint", 1
+FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
 RUN = "run"
 """Key of what the run was started with, see :func:`same_run`."""
+NETWORK = "network"
+"""Start of the keys that say what the network is made of, see :func:`made_of`."""
 OPTIONS = ("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn", "patience")
 WORDS = {
     "augmentation": "augmentation (--no-augmentation)",
@@ -127,22 +129,43 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     Raises
     ------
     InputError
-        Names the first option that differs, and both values.
+        Names the first option or part of the network that differs, and both values.
     """
     started = found[RUN]
-    for name in dict.fromkeys((*OPTIONS, *asked)):
+    for name in dict.fromkeys((*OPTIONS, *asked, *map(str, started))):
         was, now = started.get(name), asked.get(name)
         if was != now:
+            was, now = _differing(was, now) if name.startswith(NETWORK) else (was, now)
             option = f"--{name.replace('_', '-')}" if name in OPTIONS else WORDS.get(name, name)
             cure = f"Give {option} {was}" if name in OPTIONS and was is not None else "Give what it was started with"
             text = f"be what the run of {path} was started with, {was!r}"
             require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
 
 
-def same_network(path: Path, found: Mapping[str, Any], learner: torch.nn.Module) -> None:
+def made_of(network: torch.nn.Module) -> dict[str, str]:
+    """What a network is besides its parameters' values: each module as it prints itself, and the parameters that do not learn."""
+    said = {name: _said(module) for name, module in network.named_modules(prefix=NETWORK)}
+    fixed = (name for name, value in network.named_parameters(prefix=NETWORK) if not value.requires_grad)
+    return said | dict.fromkeys(fixed, "does not learn")
+
+
+def _said(module: torch.nn.Module) -> str:
+    quantise = getattr(module, "pre_hook_fx", None)  # of lava-dl's synapses
+    quantised = "" if quantise is None else f"quantised by {getattr(quantise, '__qualname__', type(quantise).__name__)}"
+    return ", ".join(filter(None, (type(module).__name__, module.extra_repr(), quantised)))
+
+
+def _differing(was: Any, now: Any) -> list[str]:
+    """Of two descriptions what the other does not say."""
+    one, other = (["absent"] if text is None else str(text).split(", ") for text in (was, now))
+    return [", ".join([part for part in a if part not in b] or a) for a, b in ((one, other), (other, one))]
+
+
+def same_shapes(path: Path, found: Mapping[str, Any], learner: torch.nn.Module) -> None:
     """Raise unless a checkpoint's parameters are those of the network that goes on, by name and shape."""
     theirs = {name: tuple(getattr(value, "shape", ())) for name, value in found["state_dict"].items()}
     ours = {name: tuple(value.shape) for name, value in learner.state_dict().items()}
+    ours = {name: theirs.get(name) if shape == (0,) else shape for name, shape in ours.items()}  # delays, before they are drawn
     wrong = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     if wrong:
         name = wrong[0]

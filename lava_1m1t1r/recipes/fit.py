@@ -31,6 +31,7 @@ except ImportError as error:
 from . import checkpoint  # noqa: E402
 
 LAST = "last.ckpt"
+_PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
 
 
 class FrameSet(Dataset):
@@ -71,15 +72,19 @@ class Learner(L.LightningModule):
         self.rng = np.random.default_rng(task.seed)
         self.began, self._random = False, None
         self.spikes: torch.Tensor | None = None
-        self._listening: Any = None
-        if task.spike_limit is not None:
-            self._listening = network.blocks[0].register_forward_hook(self._note)
 
-    def leave(self) -> None:
-        """Leave the network as it was found."""
-        if self._listening is not None:
-            self._listening.remove()
-        self.spikes = None
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """For a ``with`` block in which the first block's spikes are noted, where they are charged for."""
+        if self.task.spike_limit is None:
+            yield
+            return
+        hook = self.network.blocks[0].register_forward_hook(self._note)
+        try:
+            yield
+        finally:
+            hook.remove()
+            self.spikes = None
 
     def _note(self, _block: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
         self.spikes = output
@@ -89,17 +94,20 @@ class Learner(L.LightningModule):
         self.rng = np.random.default_rng([self.task.seed, self.global_rank, self.current_epoch])
         if self._random is not None:
             torch.set_rng_state(self._random["torch"])
-            if self.trainer.world_size == 1:  # the file holds the first process's state only
-                self.rng.bit_generator.state = self._random["augmentation"]
+            self.rng.bit_generator.state = self._random["augmentation"]
 
     def on_train_start(self) -> None:
         self.began = True
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["random"] = {"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}
+    def on_save_checkpoint(self, values: dict[str, Any]) -> None:  # in every process
+        values["random"] = [{"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}]
+        if self.trainer.world_size > 1:
+            of_all: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(of_all, values["random"][0])
+            values["random"] = of_all
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._random = checkpoint["random"]
+    def on_load_checkpoint(self, values: dict[str, Any]) -> None:
+        self._random = values["random"][self.global_rank]
 
     def transfer_batch_to_device(self, batch: tuple, device: torch.device, dataloader_idx: int) -> tuple:
         x, y = batch
@@ -217,7 +225,7 @@ def fit(
     Parameters
     ----------
     network : torch.nn.Module
-        (B, C, T) spikes in, (B, K, T) out.
+        (B, C, T) spikes in, (B, K, T) out. With ``task.spike_limit`` it has a list ``blocks``, the first of which is charged.
     folder : path
         Where ``last.ckpt`` is kept, written after every epoch.
     validation : Frames, optional
@@ -237,12 +245,15 @@ def fit(
     FormatError
         If ``last.ckpt`` is to be resumed and is damaged or something else.
     InputError
-        If it is of a run with other choices, data or sizes; the text names the first that differs.
+        If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs.
     """
     require(len(train) > 0, "train", "hold at least one utterance", len(train))
     require(
         int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
     )
+    charged = task.spike_limit is None or len(getattr(network, "blocks", ())) > 0
+    cure = "Or leave Task.spike_limit at None: it counts the spikes of blocks[0]."
+    require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     last = path_of(folder, "folder") / LAST
     rank, world, local = processes()
@@ -250,11 +261,11 @@ def fit(
         "recipe": task.name,
         **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
         "patience": patience,
-        "network": type(network).__name__,
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
         "training data": checkpoint.digest(train),
         "validation data": checkpoint.digest(validation),
         "processes": world,
+        **checkpoint.made_of(network),
     }
     batches = -(-len(train) // (task.batch * world))
     L.seed_everything(task.seed, verbose=False)
@@ -262,16 +273,19 @@ def fit(
     found = None
     if resume and last.exists():
         found = checkpoint.read(last)
-        missing_parts = sorted({"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"} - set(found))
+        missing_parts = sorted(_PARTS - set(found))
         require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)
         checkpoint.same_run(last, found, run)
-        checkpoint.same_network(last, found, learner)
+        checkpoint.same_shapes(last, found, learner)
     elif resume and progress and rank == 0:
         print(f"no checkpoint in {last.parent} to go on from: starting afresh", file=sys.stderr, flush=True)
     network.train()  # Lightning leaves a network that was evaluated before as it is
     if found is not None and _stopped_early(found):
         learner.load_state_dict(found["state_dict"])
         return last
+    if world > 1 and any(value.numel() == 0 for value in network.parameters()):
+        with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
+            network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
@@ -303,14 +317,15 @@ def fit(
             log_every_n_steps=1,
         )
         try:
-            trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
+            with learner.listening():
+                trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
         except Exception as error:
             if found is None or learner.began:
                 raise
             text = f"{last} must hold a run that can go on; {error}. Start afresh, without resuming."
             raise FormatError(text) from error
-        finally:
-            learner.leave()
+        if task.epochs == 0:  # nothing to train; whoever goes on from here finds the network as it is
+            trainer.save_checkpoint(last)
     return last
 
 

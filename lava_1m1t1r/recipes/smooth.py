@@ -9,10 +9,11 @@ import torch
 from ..errors import require
 
 
-class Smooth:
+class Smooth(torch.nn.Module):
     """Quantisation of a synapse's weights behind a Gaussian over its inputs: what the optimiser changes is what the Gaussian reads.
 
-    The network that results, its size and its file are like any other: whole 8-bit weights, only smoother ones.
+    The network that results, its size and its file are like any other: whole 8-bit weights, only smoother ones. It becomes a part of the
+    synapse, ``smooth``, whose deviation a state dict holds: one with another, or none, is refused, for its numbers mean other weights.
 
     Parameters
     ----------
@@ -23,18 +24,32 @@ class Smooth:
     """
 
     def __init__(self, synapse: Any, deviation: float) -> None:
-        self.quantise = synapse.pre_hook_fx
+        super().__init__()
+        self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
         self.kernel = kernel(synapse.weight.shape[1], deviation)
         middle = self.kernel[len(self.kernel) // 2]
         with torch.no_grad():
             synapse.weight /= middle.norm()
-        synapse.pre_hook_fx = self
+        synapse.smooth, synapse.pre_hook_fx = self, self.forward
 
-    def __call__(self, weight: torch.Tensor, descale: bool = False) -> Any:
+    def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:
         """Quantised smooth weights; ``descale`` as lava-dl has it."""
         self.kernel = self.kernel.to(weight)
         smooth = (weight.flatten(1) @ self.kernel.T).reshape(weight.shape)
         return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
+
+    def get_extra_state(self) -> torch.Tensor:
+        """For state dicts: the deviation."""
+        return torch.tensor(self.deviation, dtype=torch.float64)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Refuse the state dict of another deviation."""
+        cure = "Make the network with the deviation of the saved one."
+        require(float(state) == self.deviation, "smooth", f"be that of the state dict, {float(state):g}", self.deviation, cure)
+
+    def extra_repr(self) -> str:
+        """What tells it from others."""
+        return f"deviation={self.deviation}"
 
 
 class Blur(torch.nn.Module):

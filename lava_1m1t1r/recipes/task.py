@@ -9,7 +9,7 @@ from .. import presets
 from ..errors import number, require, whole
 from ..netx.values import MAX_DELAY
 from ..params import DeviceParams
-from ..program import LEARNABLE, StepParams
+from ..program import StepParams, learnable
 
 _MOST = 10**7
 _WHOLE = (
@@ -85,9 +85,7 @@ class Task:
         require(self.label_smoothing < 1, "Task.label_smoothing", "lie below 1", self.label_smoothing)
         names = [name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")]
         require(self.preset in names, "Task.preset", f"be one of {', '.join(names)}", self.preset)
-        require(isinstance(self.learn, (list, tuple)), "Task.learn", f"hold names out of {', '.join(LEARNABLE)}", self.learn)
-        for name in self.learn:
-            require(name in LEARNABLE, "Task.learn", f"hold names out of {', '.join(LEARNABLE)}", name)
+        object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
 
     @property
     def step(self) -> StepParams:
@@ -122,5 +120,5 @@ RECIPES = {task.name: task for task in (Task("spoken-digits"), Task("shd", n_ste
 
 def recipe(name: str) -> Task:
     """Return the named recipe."""
-    require(name in RECIPES, "recipe", f"be one of {', '.join(RECIPES)}", name)
+    require(isinstance(name, str) and name in RECIPES, "recipe", f"be one of {', '.join(RECIPES)}", name)
     return RECIPES[name]

@@ -7,15 +7,21 @@ from typing import Any
 import torch
 from lava.lib.dl.slayer import axon
 
+from ..errors import require
+
 MAX_DELAY = 62
 """Largest axonal delay in steps: 6 bits, as lava-dl and Lava have it."""
 
 
 class Delay(axon.Delay):
-    """As ``lava.lib.dl.slayer.axon.Delay``: same values, same gradient; delays of 0 to 62 steps, one a neuron."""
+    """As ``lava.lib.dl.slayer.axon.Delay``: same values, same gradient; delays of 0 to 62 steps, one a neuron.
+
+    As lava-dl's, they are drawn from 0 to 1 at the first call, whose input tells their number; until then ``delay`` is empty.
+    """
 
     def __init__(self, max_delay: int = MAX_DELAY, grad_scale: float = 1.0) -> None:
         super().__init__(max_delay=max_delay, grad_scale=grad_scale)
+        self.delay.data = torch.empty(0)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (the base class's name)
         """Delay spikes (B, N, T)."""
@@ -23,11 +29,25 @@ class Delay(axon.Delay):
             self.delay.data = torch.rand(input.shape[1], dtype=torch.float, device=input.device)
             self.init = True
         self.clamp()
+        require(len(self.delay) == input.shape[1], "Delay input", f"have {len(self.delay)} neurons, one a delay", tuple(input.shape))
         return _Shift.apply(input.transpose(1, 2), self.delay, self.grad_scale).transpose(1, 2)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *more: Any) -> None:
+        saved = state_dict.get(prefix + "delay")
+        if saved is not None and not (self.init and saved.numel()):  # the number of neurons is that of the side that knows it
+            self.delay.data = self.delay.new_empty(saved.shape)
+            self.init = saved.numel() > 0
+        super()._load_from_state_dict(state_dict, prefix, *more)
+
+    def extra_repr(self) -> str:
+        """What tells it from other delays."""
+        return f"max_delay={self.max_delay}, grad_scale={self.grad_scale}"
 
     @property
     def steps(self) -> torch.Tensor:
-        """Whole steps of delay (N,), int64."""
+        """Whole steps of delay (N,), int64; (1,), for all, before they are drawn."""
+        if not self.init:
+            return torch.zeros(1, dtype=torch.int64)
         self.clamp()
         return torch.floor(self.delay.detach()).to(torch.int64).flatten()
 

@@ -18,7 +18,7 @@ from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .quantise import WEIGHT_UNIT
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
-from .tensor_layer import TensorLayer, tensor_readout
+from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
 from .threads import ranges, share, thread_count
 
 
@@ -57,8 +57,6 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
     batch, steps, _ = x.shape
     if x.dtype == bool:
         x = x.view(np.uint8)
-    elif x.dtype == np.float16:  # compiled loops do not know it
-        x = x.astype(np.float32)
     by_channel = abs(x.strides[1]) < abs(x.strides[2])
     rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
@@ -101,6 +99,7 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
+        refuse_second_derivatives()
         (w,) = ctx.saved_tensors
         grad = grad.to(ctx.real).contiguous()
         need_x, need_w = ctx.needs_input_grad
@@ -112,6 +111,7 @@ class _Project(torch.autograd.Function):
 
 def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum of spikes without neurons: (B, C, T) and quantised (N, C) -> (B, N, T), exact multiples of 1/64."""
+    x, w = _single(x), _single(w)
     if plain_torch(x):
         return tensor_readout(x, w)
     return _Project.apply(x, w).transpose(1, 2)
@@ -134,6 +134,7 @@ def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Te
     parts = ranges(batch, _SAMPLES)
     counts = [np.bincount(events.channel[events.start[a * steps] : events.start[b * steps]], minlength=channels) for a, b in parts]
     times = np.empty(len(events.channel), grad.dtype)
+    counts = np.reshape(counts, (len(parts), channels))  # a batch may be empty
     return _gathered(counts, grad, times, lambda cursor, rows, a, b: kernels.sort_events(*events, cursor, rows, times, steps, a, b))
 
 
@@ -149,9 +150,9 @@ def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarr
     return _gathered(counts, grad, np.ones(int(counts.sum()), grad.dtype), sort)
 
 
-def _gathered(counts: Any, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
+def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
     """dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and what lists where they arrive."""
-    parts, counts = ranges(grad.shape[0], _SAMPLES), np.asarray(counts)
+    parts = ranges(grad.shape[0], _SAMPLES)
     offset = np.zeros(counts.size + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=offset[1:])
     channels = counts.shape[1]
@@ -176,6 +177,11 @@ def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     filled = kernels.filled_columns(columns, out.itemsize)
     share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), ranges(len(rows), 256))
     return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)
+
+
+def _single(x: torch.Tensor | None) -> Any:
+    """Numbers of 16 bits as 32 bits: compiled loops know neither kind of them, numpy one."""
+    return x.float() if x is not None and x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _real(*tensors: torch.Tensor | None) -> torch.dtype:
@@ -234,6 +240,7 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001
+        refuse_second_derivatives()
         w, w_rec = ctx.saved_tensors
         run = ctx.run
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
@@ -311,6 +318,7 @@ def layer(
     (B, T, N)
         0 or 1, of the weights' type (float32 or float64).
     """
+    x, w, bias, w_rec = map(_single, (x, w, bias, w_rec))
     return (TensorLayer if plain_torch(x) else _Layer).apply(x, w, bias, w_rec, constants, run)
 
 

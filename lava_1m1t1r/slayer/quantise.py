@@ -17,15 +17,17 @@ class _Quantise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:
         # On the CPU numpy does it: torch would wake its threads for a matrix, and they wait actively, on the cores that ours need.
-        module, values = (np, x.detach().numpy()) if x.device.type == "cpu" else (torch, x.detach())
+        known = x.device.type == "cpu" and x.dtype != torch.bfloat16
+        module, values = (np, x.detach().numpy()) if known else (torch, x.detach())
         rounded = module.round(values / step) * step
         ctx.inside = (rounded >= low) & (rounded <= high)
         return torch.as_tensor(module.clip(rounded, low, high))
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
-        passed = torch.as_tensor(grad.numpy() * ctx.inside) if isinstance(ctx.inside, (np.ndarray, np.bool_)) else grad * ctx.inside
-        return passed, None, None, None
+        if isinstance(ctx.inside, torch.Tensor) or torch.is_grad_enabled():
+            return grad * torch.as_tensor(ctx.inside), None, None, None
+        return torch.as_tensor(grad.numpy() * ctx.inside), None, None, None
 
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:

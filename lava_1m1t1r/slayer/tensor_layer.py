@@ -13,6 +13,7 @@ import torch
 from .. import dynamics, noise
 from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
 from ..dynamics import State
+from ..errors import require
 from ..reference import widened
 from ..training_kernels import PAST
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
@@ -70,6 +71,12 @@ def moved(program: Any, device: torch.device) -> Any:
     return type(program)(*map(one, program))
 
 
+def refuse_second_derivatives() -> None:
+    """Raise where a backward pass is itself to be differentiated: it runs outside autograd, which would take its result for a constant."""
+    cure = "A layer has first derivatives only: leave out create_graph=True, and penalties on gradients."
+    require(not torch.is_grad_enabled(), "create_graph", "be False for blocks of 1M1T1R", True, cure)
+
+
 class TensorLayer(torch.autograd.Function):
     """As :class:`.layer._Layer`, on any device."""
 
@@ -120,6 +127,7 @@ class TensorLayer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001
+        refuse_second_derivatives()
         x, w, w_rec = ctx.saved_tensors
         run, real = ctx.run, ctx.real
         params, size, device = run.params, grad.shape[2], grad.device
@@ -129,11 +137,13 @@ class TensorLayer(torch.autograd.Function):
         ops = _ops(is_linear(params))
         v_count = params.v_unit / (1 << INPUT_BITS)
         v_max = params.v_max_count * v_count
-        grad = torch.nn.functional.pad(grad.to(real)[:, run.shift :], (0, 0, 0, run.shift)).clone()
+        seen = max(grad.shape[1] - run.shift, 0)
+        late, grad = grad, torch.zeros_like(grad, dtype=real)
+        grad[:, :seen] = late[:, run.shift :]
         delays, neurons = torch.from_numpy(run.delay_rec).to(device), torch.arange(size, device=device)
         over = torch.empty_like(grad)
         learned = torch.zeros(len(Constants._fields), size, dtype=torch.float64, device=device) if need_constants else None
-        adjoint = State(*(torch.zeros_like(grad[:, 0]) for _ in range(3)))
+        adjoint = State(*grad.new_zeros(3, grad.shape[0], size))
         for t in range(grad.shape[1] - 1, -1, -1):
             row = ctx.history[t].to(real)
             s = State(row[:, 0] / ONE, row[:, 1] / ONE, row[:, 2] * (v_count / (1 << GATE_EXTRA)))

@@ -34,6 +34,10 @@ class Block(torch.nn.Module):
     delay_shift: bool
     count_log: bool
 
+    def extra_repr(self) -> str:
+        """What tells the block from others, besides its parts."""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in ("delay_shift", "count_log") if hasattr(self, name))
+
     def _out(self, spikes: torch.Tensor) -> Any:
         """From the neurons' spikes (B, T, N) to the block's output (B, N, T): delay, count."""
         x = spikes.transpose(1, 2)
@@ -45,7 +49,7 @@ class Block(torch.nn.Module):
         return (x, (x > 0).to(x.dtype).mean()) if self.count_log else x
 
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
-        x = x.reshape(x.shape[0], -1, x.shape[-1]) if x.dim() == 5 else x
+        x = x.flatten(1, 3) if x.dim() == 5 else x
         require(
             x.dim() == 3 and x.shape[1] == channels,
             f"{type(self).__name__} input",
@@ -60,18 +64,12 @@ class Block(torch.nn.Module):
         self.neuron.reset()
 
 
-def current_weight(s: Any) -> torch.Tensor:
-    """Weight of a synapse that is read, not called: torch makes a normed one anew (from ``weight_g``, ``weight_v``) at calls only."""
-    if s.weight_norm_enabled:
+def quantised_weight(s: Any) -> torch.Tensor:
+    """Quantised weight (out, in) of a synapse, which is read here, not called."""
+    if s.weight_norm_enabled:  # torch makes it anew, from weight_g and weight_v, at calls only
         for hook in s._forward_pre_hooks.values():
             hook(s, ())
-    return s.weight
-
-
-def quantised_weight(s: Any) -> torch.Tensor:
-    """Quantised weight (out, in) of a synapse."""
-    w = current_weight(s)
-    w = w if s.pre_hook_fx is None else s.pre_hook_fx(w)
+    w = s.weight if s.pre_hook_fx is None else s.pre_hook_fx(s.weight)
     return w.reshape(w.shape[0], -1)
 
 

@@ -16,7 +16,7 @@ from ...errors import require
 from ..delay import Delay
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
-from .driven import INPUT_RATE, Driven, checked, current_weight, weight_counts
+from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that ever turns a device on by itself (0.64 V, Fig. 2)."""
@@ -44,18 +44,15 @@ class _Image(Driven):
         self.conv = conv
         out = self.neuron.run(z.flatten(1, 3), None, None, None, None, conv.size, self.delay_shift)
         self.neuron.shape = torch.Size(conv.shape)
-        y = out.transpose(1, 2).reshape(len(x), *conv.shape, -1)
+        y = out.transpose(1, 2).unflatten(1, conv.shape)
         if self.delay is not None:  # one a feature, as lava-dl's
             y = y.flatten(2, 3).transpose(1, 2)
-            y = self.delay(y.flatten(0, 1)).reshape(y.shape).transpose(1, 2).reshape(len(x), *conv.shape, -1)
+            y = self.delay(y.flatten(0, 1)).reshape(y.shape).transpose(1, 2).unflatten(2, conv.shape[1:])
         return self._counted(y)
 
     def _kernels(self, conv: Convolution) -> torch.Tensor:
         """Quantised weights (O, C / groups, kernel height, kernel width)."""
-        s = self.synapse
-        w = current_weight(s)
-        w = w if s.pre_hook_fx is None else s.pre_hook_fx(w)
-        return w.squeeze(-1).expand(conv.weight_shape)
+        return quantised_weight(self.synapse).reshape(self.synapse.weight.shape[:-1]).expand(conv.weight_shape)
 
     @property
     def shape(self) -> torch.Size:

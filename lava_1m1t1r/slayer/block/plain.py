@@ -115,7 +115,7 @@ class Input(Block, base.AbstractInput):
         z = self.pre_hook_fx(x)
         z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
         z = z if self.bias is None else z + self.pre_hook_fx(self.bias)
-        flat = z.reshape(z.shape[0], -1, z.shape[-1])
+        flat = z.flatten(1, -2)
         out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1], self.delay_shift))
         self.neuron.shape = self.input_shape
         return (out[0].reshape(z.shape), out[1]) if self.count_log else out.reshape(z.shape)

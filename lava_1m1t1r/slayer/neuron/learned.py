@@ -6,12 +6,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 
-from ...errors import number, require
+from ...errors import require
 from ...params import DeviceParams
 from ...program import LEARNABLE, StepParams, shares
 from ..reverse import Constants
@@ -24,7 +23,7 @@ class LearnedDevice(torch.nn.Module):
     """Factors on a layer's nominal device(s): parameters ``log_mu`` ..., each (count,), 0 at first.
 
     The factor is ``exp(reach tanh(parameter / reach))`` with ``reach = ln(largest)``: it starts with slope 1 and never leaves
-    ``[1 / largest, largest]``.
+    ``[1 / largest, largest]``. A state dict holds ``largest``, too, and one with another is refused: its numbers mean other factors.
 
     Parameters
     ----------
@@ -38,9 +37,18 @@ class LearnedDevice(torch.nn.Module):
 
     def __init__(self, names: Sequence[str], largest: float, count: int) -> None:
         super().__init__()
-        self.names, self.reach, self.count = tuple(names), math.log(largest), count
+        self.names, self.largest, self.reach, self.count = tuple(names), largest, math.log(largest), count
         for name in self.names:
             self.register_parameter(f"log_{name}", torch.nn.Parameter(torch.zeros(count)))
+
+    def get_extra_state(self) -> torch.Tensor:
+        """For state dicts: ``largest``."""
+        return torch.tensor(self.largest, dtype=torch.float64)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Refuse the state dict of another ``largest``."""
+        cure = "Make the network with the learn_range of the saved one."
+        require(float(state) == self.largest, "learn_range", f"be that of the state dict, {float(state):g}", self.largest, cure)
 
     def factors(self, size: int) -> dict[str, torch.Tensor]:
         """Factor of each of ``size`` neurons, by name: (size,) float64, differentiable."""
@@ -69,15 +77,3 @@ class LearnedDevice(torch.nn.Module):
         r = shares(SimpleNamespace(**{name: value.to(device) for name, value in tied.items()}), params.h, torch.expm1)
         kept = {name: 1.0 - r[f"{name}_lost"] for name in ("filament", "residue", "gate")}
         return torch.stack(Constants(torch.log(r["growth"]), kept["filament"], kept["residue"], r["transfer"], kept["gate"]))
-
-
-def checked_names(learn: Any, largest: Any) -> tuple[tuple[str, ...], float]:
-    """Names and largest factor as a neuron is given them."""
-    field = "neuron_params['learn']"
-    rule = f"hold names out of {', '.join(LEARNABLE)}"
-    require(not isinstance(learn, str), field, rule, learn, f"For one name write ({learn!r},).")
-    require(isinstance(learn, (list, tuple)), field, rule, learn)
-    for name in learn:
-        require(name in LEARNABLE, field, rule, name)
-    require(len(set(learn)) == len(learn), field, "name each parameter once", learn)
-    return tuple(learn), number(largest, "neuron_params['learn_range']", above=1.0, most=1e3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,11 @@ from ...errors import number, require
 from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
-from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams
+from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
 from ..layer import WEIGHT_UNIT, LayerRun, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
-from .learned import LEARN_RANGE, LearnedDevice, checked_names
+from .learned import LEARN_RANGE, LearnedDevice
 
 _WHOLE = "be a whole number >= 0"
 
@@ -116,7 +117,8 @@ class Neuron(base.Neuron):
             requires_grad=requires_grad,
         )
         self._nominal_params = step
-        self._learn = checked_names(learn, learn_range)
+        names = learnable(learn, "neuron_params['learn']")
+        self._learn = names, number(learn_range, "neuron_params['learn_range']", above=1.0, most=1e3)
         self._known: Any = None
         self.learned: LearnedDevice | None = None
         """What of the device learns; None: nothing."""
@@ -127,6 +129,17 @@ class Neuron(base.Neuron):
         """The layer's index in the file, from which its generators start; networks of stochastic devices set it."""
         self._program: Any = None
         self.reset()
+
+    def extra_repr(self) -> str:
+        """What tells the neuron from others, learning aside: device and step, surrogate and options."""
+        usual, (names, largest) = DeviceParams().as_dict(), self._learn
+        step = {f.name: getattr(self._nominal_params, f.name) for f in dataclasses.fields(StepParams) if f.name != "device"}
+        device = self._nominal_params.device.as_dict()
+        said = {name: value for name, value in device.items() if not np.array_equal(value, usual[name])} | step
+        said |= dataclasses.asdict(self.surrogate) | {"seed": self.seed, "variation": self.variation}
+        said |= {"learn": " ".join(names), "learn_range": largest} if names else {}
+        said["persistent_state"] = self.persistent_state
+        return ", ".join(f"{name}={_shown(value)}" for name, value in said.items())
 
     def learn_for(self, count: int) -> None:
         """Make the learned device parameters (``learn``), ``count`` of each; blocks do."""
@@ -181,7 +194,7 @@ class Neuron(base.Neuron):
         -------
         Spikes of the same shape.
         """
-        flat = z.reshape(z.shape[0], -1, z.shape[-1])
+        flat = z.flatten(1, -2)
         spikes = self.run(flat, None, None, None, None, flat.shape[1])
         self.shape = z.shape[1:-1]
         return spikes.transpose(1, 2).reshape(z.shape)
@@ -244,3 +257,8 @@ class Neuron(base.Neuron):
             return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
         seeds = torch.randint(0, 1 << 31, (batch,)).tolist()
         return np.stack([noise.start(seed, self.layer, size) for seed in seeds])
+
+
+def _shown(value: Any) -> str:
+    """A value in a few words; arrays by what tells them apart."""
+    return f"<{value.size} values, crc32 {zlib.crc32(value.tobytes()):08x}>" if isinstance(value, np.ndarray) else str(value)
