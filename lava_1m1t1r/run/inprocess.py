@@ -107,9 +107,7 @@ class InProcess:
                 executable = self._proc.compile(self._run_cfg, self._compile_config)
                 executor = Executor(executable, self._patience)
                 executor.build()
-        except (TimeIsOver, KeyboardInterrupt) as error:
-            if isinstance(error, KeyboardInterrupt) and not self._alarm.interrupted:
-                raise
+        except TimeIsOver as error:
             raise RunTimeout(
                 f"the graph of {title(self._proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
                 "every Python file beside those of the Processes: is there one that does not end?"
