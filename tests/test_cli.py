@@ -127,6 +127,15 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         assert found["train"] == json.loads((tmp_path / "trained" / "results.json").read_text())
 
 
+def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):
+    write_shd(tmp_path / "small.h5", small_set(each=1))
+    for command, options in (("evaluate", ["--json"]), ("simulate", ["--utterances", "2"])):
+        done = run(command, "shipped", "--data", "small.h5", *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        hint = "hint: the data hold 3 classes, the network has 20 outputs. Was it trained on other data?"
+        assert done.stderr.splitlines() == [hint]
+
+
 def test_a_preset_whose_load_drives_no_neuron():
     """Table 7 is a wire with 1 GOhm: a second neuron needs a smaller load, and the result names it."""
     from lava_1m1t1r import presets
