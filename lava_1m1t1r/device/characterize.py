@@ -189,16 +189,16 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
     # A supply that lets the load's drop reach the pulse height, plus what the transistor keeps.
     row = [replace(p, v_dd=max(1.25 * volt, p.v_dd))] * 2
     first = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()[0]
-    pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {}
+    pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {"load resistor": (p.r_load, "ohm")}
     while True:
         try:
             chain = cascade(row, pulses, width / 100)
             break
-        except InputError:  # a load like the 1 GOhm of Table 7 drives a wire, not a neuron
+        except InputError:  # with the 1 GOhm of Table 7 the second neuron fires, but while its gap closes the node does not come to rest
             if row[0].r_load <= _LEAST_LOAD:
                 raise
             row = [replace(q, r_load=q.r_load / 10) for q in row]
-            load = {"load with which it drives a second one": (row[0].r_load, "ohm")}
+            load["load resistor used here: with its own the simulated coupling does not settle"] = (row[0].r_load, "ohm")
     spikes = [t.spike_times() for t in chain.traces]
     return Characteristic(
         {
@@ -213,6 +213,7 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
             "drive": chain.drives[1],
             "gate1": chain.traces[0].gate_voltage,
             "gate2": chain.traces[1].gate_voltage,
+            "load": np.array(row[0].r_load),
         },
     )
 

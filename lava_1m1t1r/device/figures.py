@@ -77,7 +77,7 @@ def _propagation(axes: Any, c: dict, report: Any) -> None:
     axes.plot(t, c["gate2"] - 1.0, lw=0.6, label="gate 2 (- 1 V)")
     axes.plot(t, c["drive"] - 2.5, lw=0.5, color="0.5", label="drive of 2 (- 2.5 V)")
     axes.set(xlabel="time [pulse widths]", ylabel="voltage [V]")
-    axes.legend(fontsize=8, loc="center left")
+    axes.legend(fontsize=8, loc="center left", title=f"load {c['load']:.3g} ohm", title_fontsize=8)
 
 
 def _plasticity(axes: Any, c: dict, report: Any) -> None:
