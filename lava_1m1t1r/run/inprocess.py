@@ -15,7 +15,7 @@ from lava.magma.core.run_configs import RunConfig
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
+from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, tell_of_missing_sources
 from lava_1m1t1r.run.executor import Executor, Task, never
 from lava_1m1t1r.run.failures import RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
@@ -105,6 +105,7 @@ class InProcess:
         try:
             with self._alarm.set(seconds):
                 executable = self._proc.compile(self._run_cfg, self._compile_config)
+                tell_of_missing_sources(executable)
                 executor = Executor(executable, self._patience)
                 executor.build()
         except TimeIsOver as error:
