@@ -14,6 +14,7 @@ from typing import Any
 
 from . import __version__
 from .programs import interrupted, last_words, orderly
+from .progress import shown
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
@@ -103,7 +104,8 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
     try:
         args = parser().parse_args(argv)
         command = f" {args.command}"
-        return import_module(f".commands.{args.command}", __package__).run(args)
+        with shown():
+            return import_module(f".commands.{args.command}", __package__).run(args)
     except BaseException as error:
         stop = interrupted(error) or signals.raised
         if stop is not None:

@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .progress import bar
+
 PATIENCE = 5.0
 """Time [s] after a first Ctrl-C in which others do nothing: impatience must not cut short what removes files and ends processes."""
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -168,8 +170,6 @@ def run(
     subprocess.TimeoutExpired
         After ``timeout`` seconds.
     """
-    from tqdm import tqdm
-
     if options.get("cwd") is not None:  # what compilers keep for themselves goes with the folder that they work in
         options["env"] = {**(options.get("env") or os.environ), "TMPDIR": str(options["cwd"])}
     end = None if timeout is None else time.monotonic() + timeout
@@ -177,7 +177,7 @@ def run(
     # a file, not a pipe: communicate() drops what is left of its input when it is called again
     with (
         tempfile.TemporaryFile() as inbox,
-        tqdm(desc=title, disable=True if title is None else None, bar_format="{desc}: {elapsed}", leave=False) as bar,
+        bar(title=title, asked=title is not None, bar_format="{desc}: {elapsed}") as running,
     ):
         if given is not None:
             inbox.write(given.encode() if isinstance(given, str) else given)
@@ -195,7 +195,7 @@ def run(
                 except subprocess.TimeoutExpired:
                     if end is not None and time.monotonic() >= end:
                         raise subprocess.TimeoutExpired(command, timeout) from None
-                    bar.refresh()
+                    running.update(0)
         finally:
             if process is not None:
                 _end(process, ours)

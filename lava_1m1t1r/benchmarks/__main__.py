@@ -12,8 +12,9 @@ def main() -> int:
         return 2
     try:
         from ..programs import orderly
+        from ..progress import clock
 
-        with orderly(last=True):
+        with orderly(last=True), clock(sys.argv[1].replace("_", " ")):
             return _run(sys.argv[1], sys.argv[2:])
     except KeyboardInterrupt:
         return 130

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import log10
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG3CD
+from ..progress import bar
 from . import stimulus
 from .cascade import cascade
 from .montecarlo import firing_probability
@@ -110,15 +111,15 @@ def characterize(
     noisy = p.mu_ctoc > 0 or p.v0_ctoc > 0 or p.sigma1 > 0 or p.sigma2 > 0
     spread = ZHAO2025_FIG3CD
     trial = p if noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
-    work = {
+    work: dict[str, Callable[[], Characteristic]] = {
         NAMES[0]: lambda: _integration(quiet, volt, width),
         NAMES[1]: lambda: _threshold(quiet, volt, width),
         NAMES[2]: lambda: _propagation(quiet, volt, width),
         NAMES[3]: lambda: _plasticity(quiet, volt, width),
         NAMES[4]: lambda: _refractoriness(quiet, volt, width),
-        NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed),
+        NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed, progress),
     }
-    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=None if progress else True)}
+    six = {name: job() for name, job in bar(work.items(), "characteristics", asked=progress)}
     return Characteristics(p, float(volt), float(width), six, not noisy)
 
 
@@ -257,9 +258,9 @@ def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristi
     )
 
 
-def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed: int) -> Characteristic:
+def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed: int, progress: bool) -> Characteristic:
     volts = volt * np.linspace(0.8, 1.3, 11)
-    results = [firing_probability(p, v, 15 * width, trials, seed) for v in volts]
+    results = [firing_probability(p, v, 15 * width, trials, seed) for v in bar(volts, NAMES[5], asked=progress, unit="V")]
     probability = np.array([r[0] for r in results])
     half = int(np.argmin(np.abs(probability - 0.5)))
     times = results[half][1]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import missing, path_of, require
 from ..files import replacing
+from ..progress import bar
 
 
 def plot(report: Any, path: str | Path) -> list[Path]:
@@ -23,7 +24,7 @@ def plot(report: Any, path: str | Path) -> list[Path]:
     written = []
     if path.suffix == "":
         path.mkdir(parents=True, exist_ok=True)
-        for name, draw in panels.items():
+        for name, draw in bar(panels.items(), "figures"):
             figure = Figure(figsize=(4.5, 3.3), layout="constrained")
             draw(figure.add_subplot(), report[name].curves, report)
             written.append(path / f"{name.replace(' ', '_')}.png")
