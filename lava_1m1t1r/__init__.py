@@ -5,20 +5,36 @@ R. Zhao et al., Nature Electronics 8, 1211 (2025), doi:10.1038/s41928-025-01488-
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import presets
-from .errors import FormatError, InputError, MissingDependencyError
-from .host import load_lava
-from .params import DeviceParams
-from .program import StepParams
+if TYPE_CHECKING:
+    from . import presets
+    from .errors import FormatError, InputError, MissingDependencyError
+    from .params import DeviceParams
+    from .program import StepParams
 
 __version__ = "0.1.0"
 __all__ = ["DeviceParams", "FormatError", "InputError", "M1T1R", "MissingDependencyError", "StepParams", "__version__", "presets"]
+_HOMES = {
+    "DeviceParams": "params",
+    "FormatError": "errors",
+    "InputError": "errors",
+    "M1T1R": "proc.m1t1r.process",
+    "MissingDependencyError": "errors",
+    "StepParams": "program",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Lava is optional and slow to import: only who asks for the Process pays.
+    # Loaded when asked for. A command must be able to hear Ctrl-C before numpy and numba are there; and Lava is optional.
+    from importlib import import_module
+
+    if name == "presets":
+        return import_module(".presets", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "M1T1R":
-        return load_lava("lava_1m1t1r.proc.m1t1r.process", "The Lava Process M1T1R").M1T1R
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .host import load_lava
+
+        return load_lava(f"{__name__}.{_HOMES[name]}", "The Lava Process M1T1R").M1T1R
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,6 +1,26 @@
-"""``python -m lava_1m1t1r`` is the command ``lava-1m1t1r``."""
+"""The command ``lava-1m1t1r``, also as ``python -m lava_1m1t1r``: Ctrl-C is answered in a line while the rest is being loaded, too."""
 
-from .cli import main
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command and return its exit code: see :func:`.cli.main`."""
+    try:
+        from .cli import main as command
+
+        return command()
+    except KeyboardInterrupt as stop:
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next one shall not disturb the answer to this
+        from .programs import last_words
+
+        text, code = last_words(stop)
+        print(f"lava-1m1t1r: {text}", file=sys.stderr, flush=True)
+        return code
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

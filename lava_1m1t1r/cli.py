@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from . import __version__
-from .errors import InputError, MissingDependencyError
-from .programs import Terminated, interrupted, orderly
+from .programs import interrupted, last_words, orderly
+from .progress import shown
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
@@ -56,7 +57,7 @@ lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
 EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 143 terminated"
-USAGE_ERROR, INTERRUPTED, NO_READER, TERMINATED = 2, 130, 141, 143
+USAGE_ERROR, NO_READER = 2, 141
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -87,10 +88,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
-    with orderly(last=argv is None):
+    with orderly(last=argv is None) as signals:
         try:
             try:
-                return _run(argv)
+                return _run(argv, signals)
             finally:  # what argparse prints before it leaves, too
                 sys.stdout.flush()
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -98,17 +99,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             return NO_READER
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None, signals: Any) -> int:
     command = ""
     try:
         args = parser().parse_args(argv)
         command = f" {args.command}"
-        return import_module(f".commands.{args.command}", __package__).run(args)
+        with shown():
+            return import_module(f".commands.{args.command}", __package__).run(args)
     except BaseException as error:
-        stop = interrupted(error)
+        stop = interrupted(error) or signals.raised
         if stop is not None:
-            word, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
-            return _complain(command, f"{word}; what was finished before is kept.", code)
+            return _complain(command, *last_words(stop))
+        from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
+
         if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
             # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
             return _complain(command, error, USAGE_ERROR)

@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .progress import bar
+
 PATIENCE = 5.0
 """Time [s] after a first Ctrl-C in which others do nothing: impatience must not cut short what removes files and ends processes."""
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -36,6 +38,7 @@ class Terminated(KeyboardInterrupt):
 class _Handler:
     def __init__(self) -> None:
         self._since = -PATIENCE
+        self.raised: KeyboardInterrupt | None = None
 
     def __call__(self, number: int, frame: Any) -> None:
         now = time.monotonic()
@@ -47,7 +50,8 @@ class _Handler:
                 return
             frame = frame.f_back
         self._since = now
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        self.raised = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        raise self.raised
 
     @property
     def called(self) -> bool:
@@ -76,8 +80,14 @@ def interrupted(error: BaseException | None) -> KeyboardInterrupt | None:
     return error
 
 
+def last_words(stop: KeyboardInterrupt) -> tuple[str, int]:
+    """What a program says that was interrupted, and its exit code as shells count them."""
+    word, number = ("terminated", signal.SIGTERM) if isinstance(stop, Terminated) else ("interrupted", signal.SIGINT)
+    return f"{word}; what was finished before is kept.", 128 + number
+
+
 @contextmanager
-def orderly(last: bool = False) -> Iterator[None]:
+def orderly(last: bool = False) -> Iterator[_Handler]:
     """For a ``with`` block in which SIGINT raises KeyboardInterrupt, SIGTERM :class:`Terminated`, and a second one soon after nothing.
 
     Signals that are ignored (``nohup``) stay so; outside the main thread, where Python allows no handlers, nothing is changed.
@@ -86,17 +96,22 @@ def orderly(last: bool = False) -> Iterator[None]:
     ----------
     last : bool
         Whether the program ends after the block: a second signal shall not disturb that either.
+
+    Yields
+    ------
+    _Handler
+        ``raised`` is the last exception that a signal made, or None: C code may make an error of it that does not tell of it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     handler, hook = _Handler(), sys.unraisablehook
+    if threading.current_thread() is not threading.main_thread():
+        yield handler
+        return
     before = {n: signal.getsignal(n) for n in _ENDING if signal.getsignal(n) is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)
     sys.unraisablehook = handler.lost
     try:
-        yield
+        yield handler
     finally:
         sys.unraisablehook = hook
         for number, old in before.items():
@@ -155,8 +170,6 @@ def run(
     subprocess.TimeoutExpired
         After ``timeout`` seconds.
     """
-    from tqdm import tqdm
-
     if options.get("cwd") is not None:  # what compilers keep for themselves goes with the folder that they work in
         options["env"] = {**(options.get("env") or os.environ), "TMPDIR": str(options["cwd"])}
     end = None if timeout is None else time.monotonic() + timeout
@@ -164,7 +177,7 @@ def run(
     # a file, not a pipe: communicate() drops what is left of its input when it is called again
     with (
         tempfile.TemporaryFile() as inbox,
-        tqdm(desc=title, disable=True if title is None else None, bar_format="{desc}: {elapsed}", leave=False) as bar,
+        bar(title=title, asked=title is not None, bar_format="{desc}: {elapsed}") as running,
     ):
         if given is not None:
             inbox.write(given.encode() if isinstance(given, str) else given)
@@ -182,7 +195,7 @@ def run(
                 except subprocess.TimeoutExpired:
                     if end is not None and time.monotonic() >= end:
                         raise subprocess.TimeoutExpired(command, timeout) from None
-                    bar.refresh()
+                    running.update(0)
         finally:
             if process is not None:
                 _end(process, ours)

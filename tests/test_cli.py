@@ -127,10 +127,22 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         assert found["train"] == json.loads((tmp_path / "trained" / "results.json").read_text())
 
 
-def test_a_preset_whose_load_drives_no_neuron():
-    """Table 7 is a wire with 1 GOhm: a second neuron needs a smaller load, and the result names it."""
+def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):
+    write_shd(tmp_path / "small.h5", small_set(each=1))
+    for command, options in (("evaluate", ["--json"]), ("simulate", ["--utterances", "2"])):
+        done = run(command, "shipped", "--data", "small.h5", *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        hint = "hint: the data hold 3 classes, the network has 20 outputs. Was it trained on other data?"
+        assert done.stderr.splitlines() == [hint]
+
+
+def test_the_load_of_the_two_neurons_is_named():
+    """That of Table 7, 1 GOhm, moves the node too far for the coupling to settle: another one is used, and the result says so."""
     from lava_1m1t1r import presets
     from lava_1m1t1r.device import characterize
 
-    six = characterize(presets.ZHAO2025_TABLE7, trials=5).six
-    assert any("load with which it drives" in name for one in six.values() for name in one.numbers)
+    used = "load resistor used here: with its own the simulated coupling does not settle"
+    pair = characterize(presets.ZHAO2025_TABLE7, trials=5)["cascaded propagation"]
+    assert pair.numbers["load resistor"] == (1e9, "ohm") and pair.numbers[used] == (1e8, "ohm") and pair.curves["load"] == 1e8
+    pair = characterize(presets.ZHAO2025_FIG4, trials=5)["cascaded propagation"]
+    assert pair.numbers["load resistor"] == (47e3, "ohm") and used not in pair.numbers and pair.curves["load"] == 47e3

@@ -122,3 +122,12 @@ def test_stimuli_compose():
         stimulus.pulses(1.0, 1e-3, 1.5, 1.0)
     with pytest.raises(InputError, match="duration"):
         stimulus.constant(1.0, 0.0)
+
+
+def test_the_last_sample_of_a_simulation_that_ends_before_it_is_the_end():
+    """1.6 intervals make two samples; what lay in memory was shown as the second one."""
+    np.full((4, 2, 1), 7.0)  # memory that may be given out again
+    trace = simulate(presets.ZHAO2025_FIG2, stimulus.constant(0.8, 1.6e-5), 1e-5, 0, ("filament", "gate_voltage", "resistance"))
+    longer = simulate(presets.ZHAO2025_FIG2, stimulus.constant(0.8, 1.6e-5), 1.6e-5, 0, ("filament", "gate_voltage", "resistance"))
+    for name in ("filament", "gate_voltage", "resistance"):
+        assert getattr(trace, name)[1] == pytest.approx(getattr(longer, name)[0], rel=1e-12)

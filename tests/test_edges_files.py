@@ -1,5 +1,8 @@
 """Files that mean harm, one of each kind: refused by name, at once, and in little memory. The fuzzer takes up where these end."""
 
+import functools
+import json
+import os
 import resource
 import struct
 import tempfile
@@ -11,7 +14,9 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import hdf5_file
-from lava_1m1t1r.datasets import read_shd, read_wav, wav_folder
+from lava_1m1t1r.datasets import read_shd, read_wav, shd, wav_folder
+from lava_1m1t1r.datasets.speech import read_requests
+from lava_1m1t1r.device.measurement import read_csv
 from lava_1m1t1r.errors import FormatError
 from lava_1m1t1r.netx.schema import read
 
@@ -28,7 +33,7 @@ def net(tmp_path):
 
 
 @pytest.fixture
-def shd(tmp_path):
+def shd_path(tmp_path):
     return original("shd", 0, tmp_path / "a.h5")
 
 
@@ -119,10 +124,10 @@ def test_a_group_that_holds_itself_ends(net):
         read(net)
 
 
-def test_heaps_are_bounded(shd):
+def test_heaps_are_bounded(shd_path):
     """Rows that point outside, and rows that are all the same large one."""
-    raw = shd.read_bytes()
-    with h5py.File(shd) as file:
+    raw = shd_path.read_bytes()
+    with h5py.File(shd_path) as file:
         at = file["spikes/times"].id.get_offset()
     row = struct.Struct("<IQI")
     length, heap, index = row.unpack_from(raw, at)
@@ -132,19 +137,19 @@ def test_heaps_are_bounded(shd):
         ((length, heap, 999), "hold at most the 0 bytes"),
         ((1 << 31, heap, index), "hold at most the"),
     ):
-        shd.write_bytes(raw[:at] + row.pack(*damaged) + raw[at + row.size :])
+        shd_path.write_bytes(raw[:at] + row.pack(*damaged) + raw[at + row.size :])
         with pytest.raises(FormatError, match=text):
-            read_shd(shd)
-    with h5py.File(shd, "w") as file:
+            read_shd(shd_path)
+    with h5py.File(shd_path, "w") as file:
         file.create_dataset("spikes/times", (4096,), h5py.vlen_dtype(np.float16))
         file["spikes/times"][0] = np.ones(100_000, np.float16)
         at = file["spikes/times"].id.get_offset()
         file.create_dataset("spikes/units", (4096,), h5py.vlen_dtype(np.uint16))
         file["labels"] = np.zeros(4096, np.uint16)
-    raw = shd.read_bytes()
-    shd.write_bytes(raw[:at] + raw[at : at + row.size] * 4096 + raw[at + row.size * 4096 :])
+    raw = shd_path.read_bytes()
+    shd_path.write_bytes(raw[:at] + raw[at : at + row.size] * 4096 + raw[at + row.size * 4096 :])
     with pytest.raises(FormatError, match="spikes/times must hold at most the .* bytes of the file"):
-        read_shd(shd)
+        read_shd(shd_path)
 
 
 def test_rows_packed_and_unpacked_read_alike(tmp_path):
@@ -194,6 +199,96 @@ def test_an_open_file_is_walked_once(net):
         assert hdf5_file.dataset(file, "layer/0/weight").shape == (7, 6)
         assert hdf5_file.dataset(file, "layer/0/nothing") is None
         assert hdf5_file.dataset(file, "layer/0") is None
+
+
+@pytest.fixture
+def open_to_all():
+    """A folder in which others may look, as those that pytest makes are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def errors_without_rights(jobs):
+    """What each job raises in a child that is not root: class and text."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        found = []
+        try:
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            for job in jobs:
+                try:
+                    job()
+                    found.append(["", "it was read"])
+                except Exception as error:  # noqa: BLE001 (whatever it is, it is looked at)
+                    found.append([type(error).__name__, str(error)])
+            os.write(sink, json.dumps(found).encode())
+        finally:
+            os._exit(0)
+    os.close(sink)
+    with os.fdopen(source, "rb") as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(text)
+
+
+def test_what_may_not_be_read_is_named(open_to_all):
+    """By someone without rights; all has been read once before, so that the child need not import anything."""
+    readers = dict(net=read, shd=read_shd, wav=read_wav, measurements=read_csv, requests=read_requests)
+    jobs = {}
+    for kind, reader in readers.items():
+        path = original(kind, 0, open_to_all / f"a{fuzz_readers.SUFFIX[kind]}")
+        reader(path)
+        jobs[path] = reader
+    (open_to_all / "list.csv").write_text("file,label\na.wav,one\n")
+    jobs[open_to_all / "list.csv"] = functools.partial(wav_folder, n_jobs=1, progress=False)
+    for name, file, reader in (
+        ("one", "a.wav", lambda folder: wav_folder(folder.parent, n_jobs=1, progress=False)),
+        ("own", "shd_train.h5", shd),
+    ):
+        folder = open_to_all / name / "folder"
+        folder.mkdir(parents=True)
+        (folder / file).write_bytes((open_to_all / f"a{Path(file).suffix}").read_bytes())
+        jobs[folder] = reader
+    for path, reader in jobs.items():
+        reader(path)
+        path.chmod(0)
+    found = errors_without_rights([functools.partial(reader, path) for path, reader in jobs.items()])
+    for path, (kind, text) in zip(jobs, found, strict=True):
+        assert kind == "PermissionError" and str(path) in text, (path, kind, text)
+        path.chmod(0o755)
+
+
+@pytest.mark.train
+def test_a_checkpoint_that_may_not_be_read_is_named(open_to_all):
+    from lava_1m1t1r.recipes import checkpoint
+
+    path = open_to_all / "last.ckpt"
+    checkpoint.write(path, {"state_dict": {}, "run": {}})
+    checkpoint.read(path)
+    path.chmod(0)
+    ((kind, text),) = errors_without_rights([lambda: checkpoint.read(path)])
+    assert kind == "PermissionError" and str(path) in text
+
+
+def test_a_command_names_the_file_that_it_may_not_read(tmp_path, monkeypatch, capsys):
+    """The command's own way with such an error: a line, and 2."""
+    from lava_1m1t1r import cli
+
+    path, real = original("net", 0, tmp_path / "a.net"), open
+
+    def closed(name, *rest, **named):
+        if Path(name) == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(hdf5_file, "open", closed, raising=False)
+    assert cli.main(["evaluate", str(path)]) == cli.USAGE_ERROR
+    assert capsys.readouterr().err == f"lava-1m1t1r evaluate: [Errno 13] Permission denied: '{path}'\n"
 
 
 @pytest.mark.timeout(600)  # compiles

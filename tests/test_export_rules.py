@@ -1,6 +1,7 @@
 """Every rule of every target refuses, names layer, rule, value and cure, and nothing is written; folders appear whole or not at all."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import export_networks as nets
 import numpy as np
@@ -139,6 +140,24 @@ def test_a_folder_with_other_files_is_refused_and_kept(target, rng, tmp_path):
     with pytest.raises(InputError, match=r"hold nothing but a former export; got \['mine.txt'\]"):
         TARGETS[target](good(rng), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_root_of_all_files_is_refused_at_once(rng, tmp_path, monkeypatch):
+    """Three names are enough; and a link is a file of the user's, wherever it leads."""
+
+    def walk(self, pattern):
+        for number in range(3):
+            yield self / f"{number}.txt"
+        raise AssertionError("walks on")
+
+    monkeypatch.setattr(Path, "rglob", walk)
+    with pytest.raises(InputError, match=r"got \['0.txt', '1.txt', '2.txt'\]"):
+        TARGETS["c"](good(rng), tmp_path)
+    monkeypatch.undo()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(InputError, match=r"got \['mine'\]"):
+        TARGETS["c"](good(rng), tmp_path / "out")
 
 
 def test_a_former_export_is_replaced_whole(tmp_path):

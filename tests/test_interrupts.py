@@ -297,3 +297,47 @@ def test_an_error_made_of_an_interrupt_is_one():
     except SystemError as error:
         assert isinstance(programs.interrupted(error), programs.Terminated)
     assert programs.interrupted(ValueError("plain")) is None
+
+
+@pytest.mark.parametrize("module", ["argparse", "numpy", "h5py", "numba"])
+def test_while_modules_are_imported(module, tmp_path):
+    """From the first module on; what Python does before it has come to the command is Python's own."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "began = []\n"
+        "def hook(event, args):\n"
+        "    if event == 'import' and args[0] == 'lava_1m1t1r.cli':\n"
+        "        began.append(True)\n"
+        f"    if event == 'import' and args[0] == {module!r} and began:\n"
+        "        os.kill(os.getpid(), 2)\n"
+        "sys.addaudithook(hook)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "lava_1m1t1r", "evaluate", "shipped", "--data", "nowhere.h5"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        preexec_fn=hears,
+    )
+    assert done.returncode == 130, done.stderr[-2000:]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lava-1m1t1r") and line.endswith(": interrupted; what was finished before is kept.")
+
+
+def test_an_error_that_does_not_tell_of_the_interrupt_it_came_from(monkeypatch, capsys):
+    """As C code leaves one: "numba._devicearray failed to import"."""
+    from lava_1m1t1r import cli
+    from lava_1m1t1r.commands import doctor
+
+    def run(args):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(LIMIT)
+        except KeyboardInterrupt:
+            pass
+        raise ImportError("failed to import")
+
+    monkeypatch.setattr(doctor, "run", run)
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "lava-1m1t1r doctor: interrupted; what was finished before is kept.\n"

@@ -1,5 +1,6 @@
 """Networks in Lava against the fast path: composed, fused, both number systems, samples one after the other."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 pytest.importorskip("lava.magma", reason="needs lava-nc")
+from lava.magma.core.run_conditions import RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.monitor.process import Monitor  # noqa: E402
@@ -186,6 +188,28 @@ def test_output_may_stay_unconnected(rng):
     with InProcess(lava, Loihi2SimCfg(select_tag="fixed_pt")) as session:
         spikes = session.run(STEPS, record=[neuron.s_out])[neuron.s_out]
     assert np.array_equal(spikes[1:], hdf5.predict(net, x[None], record="all").layers[0].spikes[0, :-1])
+
+
+def test_an_input_that_nothing_feeds_is_told(rng):
+    """In Lava's own runtime and in ours, once, with the same spikes."""
+    config, net, spikes = Loihi2SimCfg(select_tag="fixed_pt"), network(rng, readout="none"), []
+    for stock in (True, False):
+        lava = Network(net, name="deaf")
+        sink = Sink(shape=lava.out.shape, buffer=STEPS)
+        lava.out.connect(sink.a_in)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("default")
+            if stock:
+                lava.run(RunSteps(num_steps=STEPS), config)
+                spikes.append(sink.data.get())
+                lava.stop()
+            else:
+                with InProcess(lava, config) as session:
+                    session.run(STEPS)
+                    spikes.append(sink.data.get())
+        texts = [str(w.message) for w in told if w.category is UserWarning]
+        assert texts == ["Network 'deaf'.inp gets no input: it takes zeros in every step, as Lava has it. Connect it."]
+    np.testing.assert_array_equal(*spikes)
 
 
 def test_num_layers(rng):

@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 from lava_1m1t1r import plot  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.report import Report  # noqa: E402
+from lava_1m1t1r.report.html import as_json, write_json  # noqa: E402
 
 
 def test_raster_draws_one_mark_a_spike(rng):
@@ -78,3 +79,11 @@ def test_report_escapes_and_stands_alone(tmp_path):
     assert 'src="data:image/png;base64,' in page and "prefers-color-scheme" in page and "viewport" in page
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"n": 3, "x": [1.5]}
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "results.json"}
+
+
+def test_what_cannot_be_json_is_named(tmp_path):
+    values = {"a": [1, {"b": np.arange(2)}], "path": tmp_path, "none": None, "x": float("nan")}
+    assert json.loads(as_json(values)) == {"a": [1, {"b": [0, 1]}], "path": str(tmp_path), "none": None, "x": None}
+    with pytest.raises(InputError, match=r"values\['a'\]\[1\]\['b'\] must be a number, text.*got <object"):
+        write_json(tmp_path / "results.json", {"a": [1, {"b": object()}]})
+    assert not list(tmp_path.iterdir())

@@ -15,11 +15,12 @@ pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from faulty.process import Faulty  # noqa: E402
-from graphs import CASES, FIXED, FLOAT, T, nested, recurrent, sparse  # noqa: E402
+from graphs import CASES, FIXED, FLOAT, T, learning, nested, recurrent, sparse  # noqa: E402
 from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.extractor import Extractor, VarWire  # noqa: E402
 from lava.proc.io.injector import Injector  # noqa: E402
+from lava.proc.io.sink import Read  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.lif.process import LIF  # noqa: E402
@@ -257,6 +258,27 @@ def test_a_loop_without_a_buffer_is_reported():
     lif.s_out.connect(lif.a_in)
     with pytest.raises(Deadlock, match="LIF 'loop' waits to receive at LIF 'loop'.a_in from LIF 'loop'.s_out"):
         run(lif, T, config())
+
+
+def test_a_missing_source_is_told_and_gives_lavas_zeros():
+    """Lava runs on with zeros, so both runners do; a Process with one input of several left open is as it should be."""
+    found = []
+    for runner in (InProcess, guarded):
+        with pytest.warns(UserWarning, match=r"^LIF 'lonely'\.a_in gets no input: it takes zeros in every step") as told:
+            lif = LIF(shape=(3,), bias_mant=2, vth=4, name="lonely")
+            with runner(lif, config(), timeout=30) as session:
+                session.run(T)
+                found.append(session.get(lif.v))
+        assert len([w for w in told if w.category is UserWarning]) == 1
+    np.testing.assert_array_equal(*found)
+    with pytest.warns(UserWarning, match=r"^Read '.*'\.state refers to no Var: it takes zeros"):
+        run(Read(buffer=T), T, config())
+
+
+def test_inputs_that_are_often_left_open_are_no_missing_source(recwarn):
+    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use."""
+    run(learning(FLOAT)[0], T, config())
+    assert not [w for w in recwarn if w.category is UserWarning]
 
 
 def test_a_model_that_sleeps_ends_with_the_time_allowed():

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-
-from ..errors import InputError, MissingDependencyError
-from ..programs import orderly
 
 
 def main() -> int:
@@ -14,14 +10,26 @@ def main() -> int:
     if len(sys.argv) < 2:
         print("python -m lava_1m1t1r.benchmarks NAME OPTIONS; lava-1m1t1r bench --list names the tables", file=sys.stderr)
         return 2
-    with orderly(last=True):
-        try:
-            return import_module(f"{__package__}.{sys.argv[1]}").main(sys.argv[2:])
-        except (InputError, MissingDependencyError, OSError) as error:
-            print(f"{sys.argv[1]}: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            return 130
+    try:
+        from ..programs import orderly
+        from ..progress import clock
+
+        with orderly(last=True), clock(sys.argv[1].replace("_", " ")):
+            return _run(sys.argv[1], sys.argv[2:])
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(name: str, options: list[str]) -> int:
+    from importlib import import_module
+
+    from ..errors import InputError, MissingDependencyError
+
+    try:
+        return import_module(f"{__package__}.{name}").main(options)
+    except (InputError, MissingDependencyError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

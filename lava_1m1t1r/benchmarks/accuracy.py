@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import require
 from ..files import replacing, scratch
+from ..progress import say
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
@@ -81,7 +82,7 @@ def trained(
 
     def note(epoch: dict[str, float]) -> None:
         epochs.append(epoch)
-        print(f"  epoch {epoch['epoch']} of {task.epochs}: {epoch['train_accuracy']:.1%} in training", file=sys.stderr, flush=True)
+        say(f"  epoch {epoch['epoch']} of {task.epochs}: {epoch['train_accuracy']:.1%} in training", sys.stderr)
 
     with scratch() as folder:
         start = time.process_time()

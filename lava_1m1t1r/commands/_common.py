@@ -102,6 +102,10 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
             raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
     else:
         events = data.load(args.data, args.leave_out).test
+    heard = len(set(events.labels.tolist()))
+    if 0 < heard < net.outputs:
+        text = f"the data hold {heard} classes, the network has {net.outputs} outputs. Was it trained on other data?"
+        print(f"hint: {text}", file=sys.stderr, flush=True)
     if args.utterances:
         events = events[: args.utterances]
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)

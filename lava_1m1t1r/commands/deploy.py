@@ -26,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
     from ..export import LABELLED, TARGETS, VerificationError
+    from ..export.output import check_folder
     from ..report.html import as_json
 
     path = network_path(args.net)
+    check_folder(args.out)
     require(args.prove >= 0, "--prove", "be >= 0", args.prove)
     options = {}
     if args.prove:

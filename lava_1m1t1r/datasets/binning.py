@@ -10,6 +10,7 @@ import numpy as np
 
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.errors import number, require, whole
+from lava_1m1t1r.progress import bar
 
 _EDGE = 1e-4
 """Share of a bin by which a spike before a bin's edge counts as on it, or times k * dt stored in float32 would fall one
@@ -17,6 +18,7 @@ bin early about every second time."""
 _BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
 _MOST_CELLS = 1 << 36  # of frames
 _MOST_STEPS = 1 << 24  # of an utterance
+_TITLE = "binning"
 _CROP_WARNING = 0.05  # share of cropped spikes from which a warning is worth its noise
 
 
@@ -70,7 +72,7 @@ def frames(events: EventSet, dt: float, n_steps: int | None = None, channels: in
     n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
     out = np.empty((len(events), n_steps, channels), np.uint8)
     block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
-    for start in range(0, len(events), block):
+    for start in bar(range(0, len(events), block), _TITLE):
         _fill(events, start, dt, limit, out[start : start + block])
     return out
 
@@ -83,7 +85,7 @@ def binned_events(
     block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
     scratch = np.empty((min(block, max(1, len(events))), n_steps, channels), np.uint8)
     channel, count, sizes = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint8)], [np.zeros(1, np.int64)]
-    for start in range(0, len(events), block):
+    for start in bar(range(0, len(events), block), _TITLE):
         part = scratch[: len(events) - start]
         _fill(events, start, dt, limit, part)
         flat = part.reshape(-1)

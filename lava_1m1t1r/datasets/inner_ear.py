@@ -16,6 +16,7 @@ import numpy as np
 
 from lava_1m1t1r.datasets.events import N_CHANNELS
 from lava_1m1t1r.errors import number, require, whole
+from lava_1m1t1r.progress import bar
 
 RATE = 48_000
 """Sampling rate of the model [Hz]; audio at any other rate is resampled to it."""
@@ -121,7 +122,6 @@ class InnerEar:
             Length of the bar where ``utterances`` has no length.
         """
         from joblib import Parallel, delayed
-        from tqdm import tqdm
 
         n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
         require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
@@ -139,7 +139,7 @@ class InnerEar:
             delayed(self)(audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False)
         )
         # No list(...): it would ask the bar for its total, and make room for it.
-        return [spikes for spikes in tqdm(work, desc=progress, total=total, disable=True if progress is None else None, unit="utt")]
+        return [spikes for spikes in bar(work, progress, asked=progress is not None, total=total, unit="utt")]
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:

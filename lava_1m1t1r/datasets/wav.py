@@ -117,7 +117,8 @@ _Row = tuple[Path, str, "str | None"]  # file, label, speaker
 
 
 def _folder_rows(folder: Path, speaker_of: Callable[[Path], str] | None) -> Sequence[_Row]:
-    files = sorted(f for f in folder.glob("*/*") if f.suffix.lower() == ".wav" and f.is_file())
+    labels = [label for label in folder.iterdir() if label.is_dir()]  # not by a pattern, which passes over what may not be read
+    files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and f.is_file())
     rows = [(f, f.parent.name, str(speaker_of(f)) if speaker_of else None) for f in files]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
     return rows

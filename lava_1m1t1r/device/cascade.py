@@ -99,7 +99,8 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
             before = drop
         else:
             text = f"cascade: the coupling of neurons {k - 1} and {k} must settle in {ROUNDS} rounds, and did not."
-            raise InputError(f"{text} Use a smaller dt, or a smaller r_load: one of {p.r_load:.2g} ohm may not be able to drive a neuron.")
+            cure = f"Use a smaller dt, or a smaller r_load: the current of a neuron moves a node behind {p.r_load:.2g} ohm too far."
+            raise InputError(f"{text} {cure}")
         traces.append(trace)
         drives.append(drop)
     return Cascade(traces, drives, rounds)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import log10
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG3CD
+from ..progress import bar
 from . import stimulus
 from .cascade import cascade
 from .montecarlo import firing_probability
@@ -110,15 +111,15 @@ def characterize(
     noisy = p.mu_ctoc > 0 or p.v0_ctoc > 0 or p.sigma1 > 0 or p.sigma2 > 0
     spread = ZHAO2025_FIG3CD
     trial = p if noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
-    work = {
+    work: dict[str, Callable[[], Characteristic]] = {
         NAMES[0]: lambda: _integration(quiet, volt, width),
         NAMES[1]: lambda: _threshold(quiet, volt, width),
         NAMES[2]: lambda: _propagation(quiet, volt, width),
         NAMES[3]: lambda: _plasticity(quiet, volt, width),
         NAMES[4]: lambda: _refractoriness(quiet, volt, width),
-        NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed),
+        NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed, progress),
     }
-    six = {name: job() for name, job in tqdm(work.items(), desc="characteristics", disable=None if progress else True)}
+    six = {name: job() for name, job in bar(work.items(), "characteristics", asked=progress)}
     return Characteristics(p, float(volt), float(width), six, not noisy)
 
 
@@ -189,16 +190,16 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
     # A supply that lets the load's drop reach the pulse height, plus what the transistor keeps.
     row = [replace(p, v_dd=max(1.25 * volt, p.v_dd))] * 2
     first = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()[0]
-    pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {}
+    pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {"load resistor": (p.r_load, "ohm")}
     while True:
         try:
             chain = cascade(row, pulses, width / 100)
             break
-        except InputError:  # a load like the 1 GOhm of Table 7 drives a wire, not a neuron
+        except InputError:  # with the 1 GOhm of Table 7 the second neuron fires, but while its gap closes the node does not come to rest
             if row[0].r_load <= _LEAST_LOAD:
                 raise
             row = [replace(q, r_load=q.r_load / 10) for q in row]
-            load = {"load with which it drives a second one": (row[0].r_load, "ohm")}
+            load["load resistor used here: with its own the simulated coupling does not settle"] = (row[0].r_load, "ohm")
     spikes = [t.spike_times() for t in chain.traces]
     return Characteristic(
         {
@@ -213,6 +214,7 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
             "drive": chain.drives[1],
             "gate1": chain.traces[0].gate_voltage,
             "gate2": chain.traces[1].gate_voltage,
+            "load": np.array(row[0].r_load),
         },
     )
 
@@ -256,9 +258,9 @@ def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristi
     )
 
 
-def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed: int) -> Characteristic:
+def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed: int, progress: bool) -> Characteristic:
     volts = volt * np.linspace(0.8, 1.3, 11)
-    results = [firing_probability(p, v, 15 * width, trials, seed) for v in volts]
+    results = [firing_probability(p, v, 15 * width, trials, seed) for v in bar(volts, NAMES[5], asked=progress, unit="V")]
     probability = np.array([r[0] for r in results])
     half = int(np.argmin(np.abs(probability - 0.5)))
     times = results[half][1]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import missing, path_of, require
 from ..files import replacing
+from ..progress import bar
 
 
 def plot(report: Any, path: str | Path) -> list[Path]:
@@ -23,7 +24,7 @@ def plot(report: Any, path: str | Path) -> list[Path]:
     written = []
     if path.suffix == "":
         path.mkdir(parents=True, exist_ok=True)
-        for name, draw in panels.items():
+        for name, draw in bar(panels.items(), "figures"):
             figure = Figure(figsize=(4.5, 3.3), layout="constrained")
             draw(figure.add_subplot(), report[name].curves, report)
             written.append(path / f"{name.replace(' ', '_')}.png")
@@ -77,7 +78,7 @@ def _propagation(axes: Any, c: dict, report: Any) -> None:
     axes.plot(t, c["gate2"] - 1.0, lw=0.6, label="gate 2 (- 1 V)")
     axes.plot(t, c["drive"] - 2.5, lw=0.5, color="0.5", label="drive of 2 (- 2.5 V)")
     axes.set(xlabel="time [pulse widths]", ylabel="voltage [V]")
-    axes.legend(fontsize=8, loc="center left")
+    axes.legend(fontsize=8, loc="center left", title=f"load {c['load']:.3g} ohm", title_fontsize=8)
 
 
 def _plasticity(axes: Any, c: dict, report: Any) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import number, require, whole
 from ..params import DeviceParams
+from ..progress import bar
 from .measurement import Measurement, predicted
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
@@ -126,7 +126,7 @@ def fit(
         number(getattr(p, name), f"fit: start of {name}", above=0.0)
     start = np.log([getattr(p, name) for name in free])
     bounds = (start - np.log(span), start + np.log(span))
-    bar = tqdm(desc="fit", unit=" evaluations", disable=None if progress else True)
+    shown = bar(title="fit", asked=progress, unit=" evaluations")
     evaluations = 0
 
     def device(u: np.ndarray) -> DeviceParams:
@@ -135,7 +135,7 @@ def fit(
     def values(u: np.ndarray) -> np.ndarray:
         nonlocal evaluations
         evaluations += 1
-        bar.update()
+        shown.update()
         q = device(u)
         return np.array([predicted(q, m, rtol) for m in measurements])
 
@@ -167,5 +167,5 @@ def fit(
         step[i] = 0.02
         jacobian[:, i] = (residuals(best + step) - residuals(best - step)) / 0.04
     predictions = values(best)
-    bar.close()
+    shown.close()
     return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, evaluations)

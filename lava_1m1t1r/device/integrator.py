@@ -274,6 +274,9 @@ def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarra
             j += 1
         advance(cell, p, nominal, volts[i, column], edges[i], edges[j], c, sink, n)
         i = j
+    while cell.sample < sink.samples.shape[1]:  # the end, where rounding puts it before the last sample
+        sample(sink, cell.sample, n, cell.filament, cell.residue, cell.gate, cell.node, volts[-1, column], p)
+        cell.sample += 1
 
 
 @partial(cached, compiler=numba.njit(nogil=True))

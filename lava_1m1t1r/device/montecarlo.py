@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import numbers, require, whole
 from ..params import MOST_DEVICES, DeviceParams
+from ..progress import bar
 from .simulate import simulate
 from .stimulus import Stimulus
 from .trace import Trace
@@ -68,7 +68,7 @@ def monte_carlo(
     starts = range(0, n, BLOCK)
     tasks = (delayed(_block)(devices, a, min(a + BLOCK, n), v_in, dt, seed, record, options) for a in starts)
     results = Parallel(n_jobs=workers, return_as="generator")(tasks)
-    return list(tqdm(results, total=len(starts), desc="devices", unit="00", disable=None if progress else True))
+    return list(bar(results, "devices", asked=progress, total=len(starts), unit="00"))
 
 
 def _block(devices: DeviceParams, a: int, b: int, v_in: Any, dt: float, seed: int, record: Any, options: dict) -> Trace:

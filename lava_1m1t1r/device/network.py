@@ -19,6 +19,7 @@ import numpy as np
 from ..cached import cached
 from ..errors import require
 from ..network import outgoing
+from ..progress import bar
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, WEIGHT_ONE, Array, Crossbar, Periphery, array_of
@@ -104,7 +105,7 @@ class DeviceNetwork:
         frames = np.asarray(frames)
         good = frames.ndim == 3 and min(frames.shape) > 0 and frames.shape[2] == self.net.inputs
         require(good, "frames", f"have shape (B, T, {self.net.inputs})", frames.shape)
-        return [self._sample(frame, first + b) for b, frame in enumerate(frames)]
+        return [self._sample(frame, first + b) for b, frame in enumerate(bar(frames, "device level", unit="samples"))]
 
     def read_noise(self, sample: int, layer: int, steps: int) -> np.ndarray:
         """(T, N) standard normal draws of a layer's read noise in one sample."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiled import compiled
+from ..progress import bar
 
 KERNEL_STEPS = 10.0
 """Time constant of the filter through which spike trains are compared [steps]."""
@@ -102,9 +103,10 @@ def fit(a_in: np.ndarray, target: np.ndarray, seed: int = 0) -> tuple[CubaFit, f
     # log time constants [steps], log threshold [peak inputs], bias [peak inputs]
     low, high = np.array([np.log(1.001), np.log(1.001), np.log(0.02), -0.5]), np.array([np.log(60), np.log(60), np.log(50), 0.0])
     natural = lambda q: _natural(q, peak, size)  # noqa: E731
-    best = min((rng.uniform(low, high) for _ in range(_TRIALS)), key=lambda q: loss(natural(q)))
+    drawn = (rng.uniform(low, high) for _ in bar(range(_TRIALS), "searching CubaLIF"))
+    best = min(drawn, key=lambda q: loss(natural(q)))
     least, width = loss(natural(best)), 0.25 * (high - low)
-    for k in range(_TRIALS):
+    for k in bar(range(_TRIALS), "fitting CubaLIF"):
         trial = np.clip(best + rng.normal(size=4) * width * 0.99**k, low, high)
         value = loss(natural(trial))
         if value < least:

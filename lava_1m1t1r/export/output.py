@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from ..errors import InputError, path_of, require
@@ -66,8 +67,9 @@ def check_folder(out_dir: str | os.PathLike) -> None:
     require(out.is_dir(), "output folder", "be a folder", str(out), "Name another one.")
     mark = out / MARK
     ours = {MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
-    foreign = sorted(str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir() and str(path.relative_to(out)) not in ours)
-    require(not foreign, "output folder", "hold nothing but a former export", foreign[:3], "Remove these files or name another folder.")
+    names = (str(path.relative_to(out)) for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    foreign = list(islice((name for name in names if name not in ours), 3))  # no more: it may be the root of all files
+    require(not foreign, "output folder", "hold nothing but a former export", foreign, "Remove these files or name another folder.")
 
 
 def _place(out_dir: str | os.PathLike) -> Path:

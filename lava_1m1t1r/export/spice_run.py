@@ -12,6 +12,7 @@ import numpy as np
 from ..device.network import DeviceNetwork, Sample
 from ..files import scratch
 from ..network import outgoing
+from ..progress import bar
 from .report import VerificationError
 from .spice_network import READOUT, WEIGHT_ONE, deck, netlist
 from .spice_neuron import call_ngspice, rises
@@ -50,7 +51,7 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, first: int = 0, time
     found = []
     with scratch() as folder:
         Path(folder, "network.cir").write_text(netlist(network), encoding="utf-8")
-        for b, pattern in enumerate(frames):
+        for b, pattern in enumerate(bar(frames, "ngspice", unit="patterns")):
             Path(folder, "pattern.cir").write_text(deck(network, pattern, first + b), encoding="utf-8")
             call_ngspice(folder, ("-b", "-r", "pattern.raw", "pattern.cir"), "pattern.raw", timeout)
             found.append(_sample(network, read_raw(Path(folder, "pattern.raw")), len(pattern)))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import flag, require, whole
+from ..progress import bar
 from . import kernels, synapses
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, filled, fresh, m1t1r
 
@@ -86,13 +87,15 @@ class FastNetwork:
         threads = os.cpu_count() or 1 if threads is None else whole(threads, "threads", least=1, most=4096)
         records = [layer.empty(batch, steps, record, layer is self.layers[-1]) for layer in self.layers]
         work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
+        title = f"{'floating' if self.floating else 'fixed'} point"
         if threads == 1 or batch == 1:
-            for b in range(batch):
+            for b in bar(range(batch), title, unit="samples"):
                 work(b)
         else:
             work(0)  # compile once, not once per thread
             with ThreadPoolExecutor(min(threads, batch - 1)) as pool:
-                list(pool.map(work, range(1, batch)))
+                for _ in bar(pool.map(work, range(1, batch)), title, total=batch - 1, unit="samples"):
+                    pass
         return Result(records[-1].out, tuple(records) if record else ())
 
     def _run_sample(self, frames: np.ndarray, records: Sequence[LayerRecord], b: int) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import Read
 
 from ..fast.network import LayerRecord, Result
-from ..run import InProcess, guarded
+from ..progress import bar
+from ..run import Guarded, InProcess, guarded
 from .description import NetDescription
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
 from .terminal.process import Frames, Tap
+
+_PARTS = 50
+_LEAST = 1e-3  # s: a run that is late ends by its own error, which says where it stood
 
 
 def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: bool, timeout: float) -> Result:
@@ -41,13 +48,26 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
     return Result(records[-1].out, tuple(records) if record else ())
 
 
+def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: Any) -> list[Any]:
+    """Run ``steps`` within ``timeout`` seconds: at once or, where somebody watches, in parts, so that a bar can tell how far it is."""
+    end, found = time.monotonic() + timeout, []
+    with bar(title="Lava", total=steps, unit="steps") as shown:
+        part = steps if shown.disable else -(-steps // _PARTS)
+        for start in range(0, steps, part):
+            count = min(part, steps - start)
+            found.append(session.run(count, timeout=timeout, **how))
+            timeout = max(end - time.monotonic(), _LEAST)
+            shown.update(count)
+    return found
+
+
 def _fused(net: NetDescription, frames: np.ndarray, tag: str, timeout: float) -> np.ndarray:
     network = Network(net, sample_steps=frames.shape[1])
     source, tap = Frames(frames=frames), Tap(shape=network.out.shape, steps=frames.shape[0])
     source.s_out.connect(network.inp)
     network.out.connect(tap.a_in)
     with guarded(network, FusedSimCfg(network, select_tag=tag), timeout) as session:
-        session.run(frames.shape[0])
+        _advance(session, frames.shape[0], timeout)
     return tap.values().astype(np.uint8 if net.spiking else np.int32)
 
 
@@ -64,7 +84,8 @@ def _in_process(network, blocks, config, total, timeout, record):
     targets = [block.source() for block in blocks]
     variables = [getattr(block.neuron, name) for block, own in zip(blocks, names, strict=True) for name in own]
     with InProcess(network, config, timeout) as session:
-        recorded = session.run(total, record=targets + variables)
+        parts = _advance(session, total, timeout, record=targets + variables)
+    recorded = {target: np.concatenate([part[target] for part in parts]) for target in parts[0]} if len(parts) > 1 else parts[0]
     states = [{name: recorded[getattr(block.neuron, name)][1:] for name in own} for block, own in zip(blocks, names, strict=True)]
     return [recorded[target] for target in targets], states
 
@@ -81,7 +102,7 @@ def _in_lava(network, blocks, config, total, timeout):
         reader = Read(buffer=total)
         reader.connect_var(readout.neuron.v)
     with guarded(network, config, timeout) as session:
-        session.run(total)
+        _advance(session, total, timeout)
         states: list[dict[str, np.ndarray]] = [{} for _ in blocks]
         if voltage:
             states[-1]["v"] = session.get(reader.data).T.astype(np.int32)[1:]

@@ -14,6 +14,7 @@ from ..errors import InputError, missing
 from ..fast import FastNetwork
 from ..network import layers_of
 from ..netx.schema import read
+from ..progress import bar
 from ..quantisation import quantise_network
 from ..report import Report
 from . import data, figures
@@ -103,7 +104,7 @@ def forward(net: Any, test: data.Frames, fixed: Any, result: Evaluation, batch: 
     import torch
 
     frames, wrong = test.dense(), 0
-    for start in range(0, len(frames), batch):
+    for start in bar(range(0, len(frames), batch), "training forward", unit="batches"):
         x = torch.from_numpy(frames[start : start + batch]).float().transpose(1, 2)
         with torch.no_grad():
             layers = [y.transpose(1, 2).numpy() for y in net.layers(x)]

@@ -13,6 +13,7 @@ from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..netx.schema import read
+from ..progress import bar
 from ..quantisation import Agreement, agreement
 from .data import Frames
 
@@ -76,7 +77,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         result.same_answer = float(np.mean(free == given))
         pairs = [(a.spikes, b.spikes) for a, b in zip(fixed.layers, floating.layers, strict=True) if a.spikes is not None]
         for a, b in pairs:
-            for one, other in zip(a, b, strict=True):
+            for one, other in bar(zip(a, b, strict=True), "comparing", total=len(a), unit="samples"):
                 found = agreement(one, other)
                 result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
     return result, fixed

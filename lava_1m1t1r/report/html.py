@@ -121,13 +121,19 @@ class Report:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write numbers, arrays, texts and what holds them as JSON, whole or not at all; what is not finite is null."""
+    """Write numbers, arrays, texts and what holds them as JSON, whole or not at all; what is not finite is null. See :func:`as_json`."""
     write_text(path, as_json(values))
 
 
 def as_json(values: Any) -> str:
-    """Numbers, arrays, texts and what holds them as JSON; what is not finite is null."""
-    return json.dumps(_plain(values), indent=1, allow_nan=False)
+    """Numbers, arrays, texts and what holds them as JSON; what is not finite is null.
+
+    Raises
+    ------
+    InputError
+        For anything else; the text says where in ``values`` it stands.
+    """
+    return json.dumps(_plain(values, "values"), indent=1, allow_nan=False)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -136,17 +142,17 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, field: str) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(one, f"{field}[{key!r}]") for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(one, f"{field}[{i}]") for i, one in enumerate(value)]
     if isinstance(value, (np.ndarray, np.generic)):
-        return _plain(value.tolist())
+        return _plain(value.tolist(), field)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Path):
         return str(value)
-    if value is None or isinstance(value, (str, int)):
-        return value
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    plain = value is None or isinstance(value, (str, int))
+    require(plain, field, "be a number, text, array, path, None, or a list, tuple or mapping of such, to be JSON", value)
+    return value

@@ -22,11 +22,10 @@ class Alarm:
     """Raises :class:`TimeIsOver` in the thread that set it, once the time is over.
 
     Signals belong to the user (and to test runners), and reach the main thread only. One is sent all the same where nothing else
-    helps: a main thread that is still in C code (asleep, at a lock) a while later gets a SIGINT, as if by Ctrl-C, and
-    :attr:`interrupted` says that the KeyboardInterrupt is ours. One thread serves
-    all runs of a session, and sleeps meanwhile. Python may collect garbage in any thread, so in this one too, and Lava's
-    Processes stop their Runtime when they are collected, which may take for ever. Therefore this thread never holds a
-    lock while it could do so, and nobody waits for it without a limit.
+    helps: a main thread that is still in C code (asleep, at a lock) a while later gets a SIGINT, as if by Ctrl-C; what comes of
+    that one is a :class:`TimeIsOver`, too. One thread serves all runs of a session, and sleeps meanwhile. Python may collect
+    garbage in any thread, so in this one too, and Lava's Processes stop their Runtime when they are collected, which may take
+    for ever. Therefore this thread never holds a lock while it could do so, and nobody waits for it without a limit.
     """
 
     def __init__(self):
@@ -38,14 +37,14 @@ class Alarm:
         self._awake_at = 0.0
         self._fired = False
         self._closed = False
-        self.interrupted = False
+        self._interrupted = False
 
     @contextmanager
     def set(self, seconds: float):
         """For the body of the ``with`` statement."""
         with self._lock:
             self._target = threading.get_ident()
-            self._fired = self.interrupted = False
+            self._fired = self._interrupted = False
             self._deadline = time.monotonic() + seconds
             late = self._deadline < self._awake_at
         if self._thread is None:
@@ -55,6 +54,10 @@ class Alarm:
             self._wake()
         try:
             yield
+        except KeyboardInterrupt as error:
+            if self._interrupted:
+                raise TimeIsOver from error
+            raise
         finally:
             with self._lock:
                 self._deadline = None
@@ -90,7 +93,7 @@ class Alarm:
         if self._deadline is not None and now >= self._deadline:
             self._deadline = now + REPEATED_AFTER
             if self._fired and self._target == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):
-                self.interrupted = True
+                self._interrupted = True
                 signal.pthread_kill(self._target, signal.SIGINT)
             self._fired = True
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeIsOver))

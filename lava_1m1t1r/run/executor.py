@@ -180,9 +180,7 @@ class Executor:
                         self._deadlock()
                     self._drain(until)
             returned = True
-        except (TimeIsOver, KeyboardInterrupt) as error:
-            if isinstance(error, KeyboardInterrupt) and not alarm.interrupted:
-                raise
+        except TimeIsOver as error:
             raise self._timeout(seconds) from error
         finally:
             self.at_work = False

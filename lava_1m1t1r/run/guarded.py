@@ -10,7 +10,7 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
+from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, tell_of_missing_sources
 from lava_1m1t1r.run.failures import Stopped
 from lava_1m1t1r.run.runtime import STOPPED, GuardedRuntime
 
@@ -32,6 +32,7 @@ class Guarded:
 
     def __enter__(self) -> Guarded:
         executable = self._proc.compile(self._run_cfg, self._compile_config)
+        tell_of_missing_sources(executable)
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
         self._proc._runtime = runtime
         executable.assign_runtime_to_all_processes(runtime)

@@ -15,7 +15,7 @@ from lava.magma.core.run_configs import RunConfig
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
+from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, tell_of_missing_sources
 from lava_1m1t1r.run.executor import Executor, Task, never
 from lava_1m1t1r.run.failures import RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
@@ -105,11 +105,10 @@ class InProcess:
         try:
             with self._alarm.set(seconds):
                 executable = self._proc.compile(self._run_cfg, self._compile_config)
+                tell_of_missing_sources(executable)
                 executor = Executor(executable, self._patience)
                 executor.build()
-        except (TimeIsOver, KeyboardInterrupt) as error:
-            if isinstance(error, KeyboardInterrupt) and not self._alarm.interrupted:
-                raise
+        except TimeIsOver as error:
             raise RunTimeout(
                 f"the graph of {title(self._proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
                 "every Python file beside those of the Processes: is there one that does not end?"

@@ -13,6 +13,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
+from lava_1m1t1r.run.checks import fed, tell_of_zeros
 
 
 class AbstractComposition(AbstractSubProcessModel):
@@ -44,6 +45,8 @@ class PyNetworkModel(AbstractSubProcessModel):
 
     def __init__(self, proc):
         require(proc.sample_steps is None, "Network.sample_steps", "be None", proc.sample_steps, "Or run it under FusedSimCfg.")
+        if not fed(proc.inp):  # Lava's own runtime would not tell
+            tell_of_zeros(proc.inp)
         for i, block in enumerate(proc.layers):
             setattr(self, f"layer_{i}", block)
 

@@ -1,0 +1,79 @@
+"""Progress bars for long work: on standard error, where that is a terminal, and only for those who asked.
+
+A command asks once, for all that it does (:func:`shown`); a function with an argument ``progress`` asks for itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+DELAY = 1.0
+"""Seconds before a bar appears: what is done sooner needs none."""
+_TICK = 0.5  # s between two looks at a clock
+_shown = ContextVar("shown", default=False)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """For a ``with`` block in which long work shows bars, as that of a command does."""
+    before = _shown.set(True)
+    try:
+        yield
+    finally:
+        _shown.reset(before)
+
+
+def bar(work: Iterable | None = None, title: str | None = None, *, asked: bool | None = None, **options: Any) -> Any:
+    """Return ``work``, to be iterated over under a bar of tqdm; or, without work, the bar, to be updated.
+
+    Parameters
+    ----------
+    work : iterable, optional
+    title : str, optional
+        Stands before the bar.
+    asked : bool, optional
+        Whether somebody wants to see it; by default, whether this is called in a :func:`shown` block.
+    **options
+        Of tqdm, as ``total`` and ``unit``.
+    """
+    wanted = _shown.get() if asked is None else asked
+    if not wanted and work is not None:
+        return work
+    from tqdm import tqdm  # not before somebody looks
+
+    return tqdm(work, title, **{"leave": False, "delay": DELAY, "disable": None if wanted else True, **options})
+
+
+@contextmanager
+def clock(title: str) -> Iterator[None]:
+    """For a ``with`` block of long work that does not tell how far it is: shows how long it has been going on, and no bars."""
+    over = threading.Event()
+    with bar(title=title, asked=True, bar_format="{desc}: {elapsed}", delay=0.0) as running:
+        ticking = threading.Thread(target=_tick, args=(running, over), daemon=True, name="clock")
+        if not running.disable:
+            ticking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if not running.disable:
+                ticking.join()
+
+
+def _tick(running: Any, over: threading.Event) -> None:
+    while not over.wait(_TICK):
+        running.update(0)
+
+
+def say(text: str, file: Any = None) -> None:
+    """Print a line, on standard output or to ``file``, and at once; bars make room for it."""
+    from tqdm import tqdm
+
+    file = sys.stdout if file is None else file
+    tqdm.write(text, file)
+    file.flush()

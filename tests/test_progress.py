@@ -1,0 +1,178 @@
+"""Bars for long work: on a terminal, for those who asked, after a second; the same results with and without."""
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import export_networks
+import numpy as np
+import pytest
+
+from lava_1m1t1r import progress
+from lava_1m1t1r.benchmarks.table import Table
+from lava_1m1t1r.datasets import EventSet, binned_events, write_shd
+from lava_1m1t1r.device import characterize, presets
+from lava_1m1t1r.device.network import DeviceNetwork
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx import hdf5, schema
+from lava_1m1t1r.recipes import data, evaluate
+from lava_1m1t1r.recipes.task import Task
+
+ROOT = str(Path(progress.__file__).parents[1])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """For a ``with`` block: standard error as if somebody watched it, impatiently."""
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    return contextlib.redirect_stderr(Terminal())
+
+
+@pytest.fixture
+def net(tmp_path):
+    rng = np.random.default_rng(0)
+    layers = [export_networks.layer(rng, 0, 40, 6, "dense_rec", delays=3), export_networks.layer(rng, 1, 6, 2)]
+    schema.write(tmp_path / "a.net", layers)
+    return schema.read(tmp_path / "a.net")
+
+
+def events(n=5):
+    rng = np.random.default_rng(1)
+    spikes = [(np.sort(rng.uniform(0, 0.05, 200)), rng.integers(0, 40, 200)) for _ in range(n)]
+    return EventSet.from_utterances(spikes, np.arange(n) % 2, n_channels=40)
+
+
+def frames(net, n=5):
+    return data.frames_of(events(n), Task("test", dt=net.dt, n_steps=50, channels=40, classes=2))
+
+
+def long_work(net):
+    """Every seam that shows a bar, by its title; arrays to compare."""
+    test = frames(net)
+    x = test.dense()
+    return {
+        "binning": lambda: list(binned_events(events(), net.dt)[:3]),
+        "fixed point": lambda: [FastNetwork(net).run(x, threads=1).out],
+        "floating point": lambda: [FastNetwork(net, floating=True).run(x, threads=2).out],
+        "comparing": lambda: [evaluate.evaluate(net, test)[0].confusion],
+        "device level": lambda: [sample.layers[0].volts for sample in DeviceNetwork(net).run(x[:2, :5])],
+    }
+
+
+@pytest.mark.parametrize("title", ["binning", "fixed point", "floating point", "comparing", "device level"])
+def test_bars_show_where_asked_and_change_nothing(title, net, terminal):
+    job = long_work(net)[title]
+    with terminal as screen:
+        silent = job()
+        assert screen.getvalue() == ""
+        with progress.shown():
+            watched = job()
+        seen = screen.getvalue()
+        job()
+    assert f"{title}: " in seen and screen.getvalue() == seen
+    for a, b in zip(silent, watched, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("backend", ["inprocess", "lava", "fused"])
+def test_lava_runs_in_parts_under_a_bar_to_the_same_end(backend, net, terminal):
+    x = frames(net).dense()
+    record = None if backend == "fused" else "all"
+    with terminal as screen:
+        whole = hdf5.predict(net, x, backend, record=record)
+        assert screen.getvalue() == ""
+        with progress.shown():
+            parts = hdf5.predict(net, x, backend, record=record)
+    assert "Lava: " in screen.getvalue()
+    if record is None:
+        np.testing.assert_array_equal(parts, whole)
+        return
+    for a, b in zip(parts.layers, whole.layers, strict=True):
+        np.testing.assert_array_equal(a.out, b.out)
+        assert a.states.keys() == b.states.keys()
+        for name in a.states:
+            np.testing.assert_array_equal(a.states[name], b.states[name])
+
+
+def test_a_function_that_is_asked_shows_its_own(terminal):
+    with terminal as screen:
+        characterize(presets.ZHAO2025_FIG4, trials=5)
+        assert screen.getvalue() == ""
+        characterize(presets.ZHAO2025_FIG4, trials=5, progress=True)
+    assert "characteristics: " in screen.getvalue() and "stochasticity: " in screen.getvalue()
+
+
+def test_short_work_shows_none(net, terminal, monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", 3600.0)
+    with terminal as screen, progress.shown():
+        for job in long_work(net).values():
+            job()
+    assert screen.getvalue() == ""
+
+
+def test_nobody_watches(net, monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    with contextlib.redirect_stderr(io.StringIO()) as file, progress.shown(), progress.clock("table"):
+        for job in long_work(net).values():
+            job()
+    assert file.getvalue() == ""
+
+
+def test_work_without_a_bar_is_the_work_itself():
+    work = [1, 2]
+    assert progress.bar(work, "title") is work and progress.bar(work, "title", asked=False) is work
+
+
+def test_rows_of_a_table_stand_on_lines_of_their_own(terminal):
+    """The clock, on the same terminal, makes room for them."""
+    with terminal as screen, contextlib.redirect_stdout(screen), progress.clock("the table"):
+        table = Table("a title", ("ms",))
+        table.add("a row", 1.0)
+    text = screen.getvalue()
+    assert "the table: 00:00" in text
+    lines = [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
+    assert "a title" in lines and f"{'a row':40s} {'1':>10s}" in lines
+    assert lines[-1] == ""
+
+
+def test_a_command_on_a_terminal_gives_its_json_beside_the_bars(tmp_path):
+    write_shd(tmp_path / "some.h5", EventSet.from_utterances([([0.1], [3])] * 4, [0, 1, 2, 3], [0, 1, 1, 1], n_channels=700))
+    script = (
+        "import sys; from lava_1m1t1r import cli, progress; progress.DELAY = 0.0\n"
+        "sys.exit(cli.main(['evaluate', 'shipped', '--data', 'some.h5', '--json']))"
+    )
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:  # its other end is closed
+        pass
+    os.close(ours)
+    out = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, seen.decode(errors="replace")
+    assert json.loads(out)["utterances"] == 3
+    assert b"fixed point: " in seen and b"floating point: " in seen
