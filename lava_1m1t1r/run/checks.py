@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from numbers import Integral, Real
 
 from lava.magma.compiler.compiler_graphs import find_processes
+from lava.magma.core.model.model import AbstractProcessModel
+from lava.magma.core.model.py.model import AbstractPyProcessModel
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import InputError, require
 from lava_1m1t1r.run.failures import title
+
+_FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for example Loihi2SimCfg(select_tag='fixed_pt')."
 
 
 def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
@@ -31,6 +37,30 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
         ", ".join(compiled),
         "Build its Processes anew.",
     )
+
+
+def in_python_only(run_cfg: RunConfig) -> RunConfig:
+    """A copy of ``run_cfg`` that refuses, with the Process named, what has no ProcessModel for it that runs in Python."""
+
+    def select(process: AbstractProcess, models: list[type[AbstractProcessModel]]) -> type[AbstractProcessModel]:
+        try:
+            chosen = run_cfg.select(process, models)
+        except Exception as error:
+            raise InputError(f"{title(process)}: the run configuration selects no ProcessModel: {error}") from error
+        _in_python(process, chosen)
+        return chosen
+
+    for given, model in getattr(run_cfg, "exception_proc_model_map", {}).items():
+        if isinstance(given, AbstractProcess):  # not put to select
+            _in_python(given, model)
+    own = copy.copy(run_cfg)
+    own.select = select
+    return own
+
+
+def _in_python(process: AbstractProcess, model) -> None:
+    ok = isinstance(model, type) and issubclass(model, (AbstractPyProcessModel, AbstractSubProcessModel))
+    require(ok, title(process), "have a ProcessModel that runs on a CPU in Python", getattr(model, "__name__", model), _FOR_CPU)
 
 
 def check_whole(field: str, value) -> None:

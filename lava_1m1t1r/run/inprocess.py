@@ -15,9 +15,9 @@ from lava.magma.core.run_configs import RunConfig
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout
+from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, in_python_only
 from lava_1m1t1r.run.executor import Executor, Task, never
-from lava_1m1t1r.run.failures import RunTimeout, Stopped, title
+from lava_1m1t1r.run.failures import ProcessFailed, RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
 from lava_1m1t1r.run.standin import StandIn
 
@@ -29,7 +29,7 @@ class InProcess:
 
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
-    copy of its parameters and of the state of ``np.random``, as a forked process would. An exception in a model is
+    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew. An exception in a model is
     raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once), ``var.set``,
     ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
 
@@ -49,9 +49,12 @@ class InProcess:
     Notes
     -----
     Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
-    main thread only. Module-level variables
-    are shared by the models; in Lava each process has its own. Real time does not pass between two models: one that
-    asks ``probe()`` sees what the others have sent by then.
+    main thread only. Variables of modules and classes are shared by the models and outlive a run, where each process of Lava's has
+    its own; so are the random numbers of others than numpy and Python (torch). Real time does not pass between two models: one
+    that asks ``probe()`` sees what the others have sent by then.
+
+    Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
+    differ in the last bit from one start of Python to the next, in Lava's own runtime as here; of one compiled graph they are equal.
 
     Raises
     ------
@@ -104,7 +107,7 @@ class InProcess:
     def _build(self, seconds: float) -> Executable:
         try:
             with self._alarm.set(seconds):
-                executable = self._proc.compile(self._run_cfg, self._compile_config)
+                executable = self._proc.compile(in_python_only(self._run_cfg), self._compile_config)
                 executor = Executor(executable, self._patience)
                 executor.build()
         except (TimeIsOver, KeyboardInterrupt) as error:
@@ -232,7 +235,7 @@ class InProcess:
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
         task, name = self._find(var)
-        return copy.copy(getattr(task.model, name))
+        return copy.deepcopy(getattr(task.model, name))
 
     def set(self, var: Var, value) -> None:
         """Set a Var; the model's ``on_var_update`` is told.
@@ -247,6 +250,15 @@ class InProcess:
         self._check_open()
         self.wait()
         values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
+        self._tell(task)
+
+    def _tell(self, task: Task) -> None:
+        """Let a model work out anew what follows from its Vars."""
+        try:
+            task.tell_of_vars()
+        except ProcessFailed:
+            self._close()
+            raise
 
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
@@ -283,7 +295,8 @@ class InProcess:
             var = var.aliased_var
         task = self._executor.tasks.get(var.process) if self._executor is not None else None
         name = task.model.var_id_to_var_map.get(var.id) if task is not None else None
-        require(name is not None, "var", "belong to a Process of this graph that has been started", var.name)
+        where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
+        require(name is not None, "var", "belong to a Process of this graph whose ProcessModel holds it", where)
         return task, name
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import random
 
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.process.process import AbstractProcess
-from scipy.sparse import spmatrix
 
 
 def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProcessBuilder:
@@ -28,8 +28,7 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
     own.vars = {}
     for name, var in builder.vars.items():
         own.vars[name] = var = copy.copy(var)
-        if isinstance(var.value, spmatrix):  # Lava copies arrays into the model, and hands sparse matrices over
-            var.value = var.value.copy()
+        var.value = copy.deepcopy(var.value)  # Lava copies it for models that hold an array, and hands it over to others
     return own
 
 
@@ -44,10 +43,11 @@ def members(processes: list[AbstractProcess]) -> dict[int, object]:
 
 
 class OwnRandom:
-    """numpy's global random numbers, one stream a model.
+    """The global random numbers of numpy and of Python, one stream a model.
 
-    In Lava each model is a forked process: it inherits the state of ``np.random`` at the fork and goes on alone.
-    Here the models share a process, so the generator behind ``np.random`` is exchanged (0.1 us) before each one runs.
+    In Lava each model is a forked process: it inherits the state of ``np.random`` at the fork and goes on alone, while Python
+    seeds ``random`` anew at each fork. Here the models share a process, so the generator behind ``np.random`` is exchanged, and
+    the state of Python's is copied (0.1 us each), before each one runs.
     """
 
     def __init__(self):
@@ -58,31 +58,69 @@ class OwnRandom:
             # numpy's struct of MT19937: 624 words of 32 bits, then the position
             self._position = ctypes.c_int.from_address(self._generator.ctypes.state_address + 4 * 624)
             self._start = self._position.value
+        self._python = _Python()
+
+    @classmethod
+    def of_a_fork(cls) -> OwnRandom:
+        """A model's stream at its start."""
+        own = cls()
+        users = own._python
+        random.seed()
+        own._python = _Python()
+        users.restore()
+        return own
 
     def enter(self) -> None:
-        """From now on ``np.random`` is this stream."""
+        """From now on ``np.random`` and ``random`` are this stream."""
         np.random.set_bit_generator(self._generator)
         if self._spare is not None:
             _set_spare_normal(self._spare)
+        self._python.restore()
 
     def leave(self) -> None:
         """Keep what the generator itself does not hold; nothing to do while no number has been drawn."""
         if self._used or self._position.value != self._start:
             self._used = True
             self._spare = _spare_normal()
+        if self._python.has_passed():
+            self._python = _Python()
 
 
 class UsersRandom:
-    """Context that gives the user's own ``np.random`` back."""
+    """Context that gives the user's own ``np.random`` and ``random`` back."""
 
     def __enter__(self):
         self._spare = _spare_normal()
         self._generator = np.random.get_bit_generator()
+        self._python = _Python()
 
     def __exit__(self, *exc_info):
         np.random.set_bit_generator(self._generator)
         if self._spare is not None:
             _set_spare_normal(self._spare)
+        self._python.restore()
+
+
+class _Python:
+    """The state of ``random`` when this was made."""
+
+    _generator = random._inst  # behind random.random and the others
+    # CPython's struct: the position, then the 624 words of a Mersenne Twister
+    _memory = memoryview((ctypes.c_uint32 * 625).from_address(id(_generator) + object.__basicsize__)).cast("B")
+    _words = _memory.cast("I")
+
+    def __init__(self):
+        self._state = bytes(self._memory)
+        self._few = self._words[0], self._words[2], self._generator.gauss_next
+
+    def has_passed(self) -> bool:
+        """Whether the state is another one now: numbers move the position, and a new seed or turn changes the words."""
+        return self._few != (self._words[0], self._words[2], self._generator.gauss_next)
+
+    def restore(self) -> None:
+        """Put the state back."""
+        self._memory[:] = self._state
+        self._generator.gauss_next = self._few[2]
 
 
 def _spare_normal() -> float | None:
