@@ -29,9 +29,9 @@ class InProcess:
 
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
-    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew. An exception in a model is
-    raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once), ``var.set``,
-    ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
+    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew. An exception
+    in a model is raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once),
+    ``var.set``, ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
 
     Parameters
     ----------
