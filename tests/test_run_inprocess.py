@@ -30,6 +30,7 @@ from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.lif.process import LIF, LIFRefractory  # noqa: E402
 from lava.proc.monitor.process import Monitor  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
+from lava.utils.serialization import load, save  # noqa: E402
 from leftovers import left, watch_memory  # noqa: E402
 from noisy.process import Noisy, Ticking  # noqa: E402
 
@@ -282,6 +283,22 @@ def test_lavas_own_calls_work_inside():
         process.stop()
         with pytest.raises(Stopped, match="Build the graph's Processes anew"):
             process.run(RunSteps(num_steps=T))
+
+
+def test_a_compiled_graph_runs_once(tmp_path):
+    process, variables = nested(FIXED)
+    expected = run(process, T, config(FIXED), record=variables)
+    process, variables = nested(FIXED)
+    executable = process.compile(config(FIXED))
+    save([process, *(var.process for var in variables)], str(tmp_path / "graph.pickle"), executable)
+    (process, *owners), loaded = load(str(tmp_path / "graph.pickle"))
+    again = [getattr(owner, var.name) for owner, var in zip(owners, variables, strict=True)]
+    got = run(process, T, loaded, record=again)
+    for a, b in zip(expected.values(), got.values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for given, field in ((loaded, "run_cfg"), (executable, "proc")):
+        with pytest.raises(InputError, match=f"^{field} must be"):
+            run(process, T, given)
 
 
 # -- failures ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import math
 from numbers import Integral, Real
 
 from lava.magma.compiler.compiler_graphs import find_processes
+from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.model import AbstractProcessModel
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
@@ -37,6 +38,17 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
         ", ".join(compiled),
         "Build its Processes anew.",
     )
+
+
+def check_executable(proc: AbstractProcess, executable: Executable) -> None:
+    """``proc`` is of the graph that Lava compiled to ``executable``, which runs in Python and has not been run."""
+    require(isinstance(proc, AbstractProcess), "proc", "be a Lava Process", proc)
+    own = any(process is proc or process.is_sub_proc_of(proc) for process in executable.process_list)
+    require(own, "proc", "belong to the graph of the Executable", title(proc))
+    for process, builder in executable.proc_builders.items():
+        _in_python(process, builder.proc_model)
+    unused = not any(builder.csp_ports for builder in executable.proc_builders.values())
+    require(unused, "run_cfg", "be an Executable that has not been run", "one that has", "Build the graph anew, or load it again.")
 
 
 def in_python_only(run_cfg: RunConfig) -> RunConfig:

@@ -15,7 +15,7 @@ from lava.magma.core.run_configs import RunConfig
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, in_python_only
+from lava_1m1t1r.run.checks import check_executable, check_graph, check_steps, check_timeout, in_python_only
 from lava_1m1t1r.run.executor import Executor, Task, never
 from lava_1m1t1r.run.failures import ProcessFailed, RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
@@ -37,8 +37,9 @@ class InProcess:
     ----------
     proc : AbstractProcess
         Any Process of the graph; it and all connected ones run.
-    run_cfg : RunConfig
-        Selects the ProcessModels, for example ``Loihi2SimCfg(select_tag="fixed_pt")``.
+    run_cfg : RunConfig or Executable
+        Selects the ProcessModels, for example ``Loihi2SimCfg(select_tag="fixed_pt")``; or the compiled graph itself, from
+        ``proc.compile`` or Lava's ``load``.
     timeout : float
         Longest wall time of one run [s].
     patience : float
@@ -73,12 +74,15 @@ class InProcess:
     def __init__(
         self,
         proc: AbstractProcess,
-        run_cfg: RunConfig,
+        run_cfg: RunConfig | Executable,
         timeout: float = 60.0,
         patience: float = 3.0,
         compile_config: dict | None = None,
     ):
-        check_graph(proc, run_cfg)
+        if isinstance(run_cfg, Executable):
+            check_executable(proc, run_cfg)
+        else:
+            check_graph(proc, run_cfg)
         check_timeout(timeout)
         check_timeout(patience, "patience")
         self._proc = proc
@@ -107,7 +111,9 @@ class InProcess:
     def _build(self, seconds: float) -> Executable:
         try:
             with self._alarm.set(seconds):
-                executable = self._proc.compile(in_python_only(self._run_cfg), self._compile_config)
+                executable = self._run_cfg
+                if isinstance(executable, RunConfig):
+                    executable = self._proc.compile(in_python_only(executable), self._compile_config)
                 executor = Executor(executable, self._patience)
                 executor.build()
         except (TimeIsOver, KeyboardInterrupt) as error:
@@ -303,7 +309,7 @@ class InProcess:
 def run(
     proc: AbstractProcess,
     steps: int,
-    run_cfg: RunConfig,
+    run_cfg: RunConfig | Executable,
     record: Sequence | Recorder = (),
     every: int = 1,
     timeout: float = 60.0,
