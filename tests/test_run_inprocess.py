@@ -94,7 +94,7 @@ def test_recorder_equals_lavas_monitor(tag):
     on_var, on_port = Monitor(), Monitor()
     on_var.probe(process.v, T)
     on_port.probe(process.s_out, T)
-    recorder = Recorder(process.u, process.v, process.s_out)
+    recorder = Recorder(process.u, process.v, process.s_out, process.u)
     with InProcess(process, config(tag)) as session:
         session.run(15, record=recorder)
         session.run(T - 15, record=recorder)
@@ -283,6 +283,18 @@ def test_lavas_own_calls_work_inside():
         process.stop()
         with pytest.raises(Stopped, match="Build the graph's Processes anew"):
             process.run(RunSteps(num_steps=T))
+
+
+def test_a_session_is_entered_once_and_used_inside():
+    process, variables = recurrent(FLOAT)
+    session = InProcess(process, config())
+    for use in (lambda: session.run(1), lambda: session.get(process.v), lambda: session.set(process.v, 1), session.reset):
+        with pytest.raises(Stopped, match="has not been started"):
+            use()
+    with session:
+        session.run(1)
+    with pytest.raises(Stopped, match="anew"), session:
+        session.run(1)
 
 
 def test_a_compiled_graph_runs_once(tmp_path):

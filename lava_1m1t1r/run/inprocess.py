@@ -21,6 +21,8 @@ from lava_1m1t1r.run.failures import ProcessFailed, RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
 from lava_1m1t1r.run.standin import StandIn
 
+_NOT_STARTED = "this session has not been started: use it in a with statement."
+_OVER = "this session has been stopped. Build the graph's Processes anew and run those."
 LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
 
 
@@ -96,6 +98,8 @@ class InProcess:
         """Time steps since the initial state."""
 
     def __enter__(self) -> InProcess:
+        if self._executor is not None:
+            raise Stopped(_OVER)
         self._alarm = Alarm()
         try:
             executable = self._build(max(self._timeout, LONGEST_BUILD))
@@ -290,16 +294,18 @@ class InProcess:
 
     def _check_open(self) -> None:
         if self._executor is None:
-            raise Stopped("this session has not been started: use it in a with statement.")
+            raise Stopped(_NOT_STARTED)
         if not self._open:
-            raise Stopped("this session has been stopped. Build the graph's Processes anew and run those.")
+            raise Stopped(_OVER)
 
     def _find(self, var: Var) -> tuple[Task, str]:
         """The model, and the name in it, that hold a Var."""
         require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
         while var.aliased_var is not None:
             var = var.aliased_var
-        task = self._executor.tasks.get(var.process) if self._executor is not None else None
+        if self._executor is None:
+            raise Stopped(_NOT_STARTED)
+        task = self._executor.tasks.get(var.process)
         name = task.model.var_id_to_var_map.get(var.id) if task is not None else None
         where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
         require(name is not None, "var", "belong to a Process of this graph whose ProcessModel holds it", where)

@@ -42,7 +42,7 @@ class Recorder:
         for target in targets:
             require(isinstance(target, (Var, OutPort)), "record", "hold Vars and OutPorts of Lava Processes", target)
         check_whole("every", every)
-        self.targets = targets
+        self.targets = tuple(dict.fromkeys(targets))
         self.every = int(every)
         self.clear()
 
