@@ -57,7 +57,7 @@ class Task:
 
     def build(self, shared: dict[int, object]) -> None:
         """Make the model, in its own random stream, as Lava's builder does."""
-        self.random = OwnRandom.of_a_fork()
+        self.random = OwnRandom()
         self.random.enter()
         try:
             self.model = own_copies(self.builder, shared).build()

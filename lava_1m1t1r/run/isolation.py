@@ -42,12 +42,45 @@ def members(processes: list[AbstractProcess]) -> dict[int, object]:
     return found
 
 
+_PYTHONS = random._inst
+"""Python's global generator, the one behind ``random.random`` and the others."""
+_MEMORY = memoryview((ctypes.c_uint32 * 625).from_address(id(_PYTHONS) + object.__basicsize__)).cast("B")
+_WORDS = _MEMORY.cast("I")
+"""CPython's struct: the position, then the 624 words of a Mersenne Twister."""
+
+
+class _PythonsRandom:
+    """A state of Python's global generator."""
+
+    def __init__(self):
+        self.keep()
+
+    def keep(self) -> None:
+        """Be the state that the generator is in."""
+        self._state, self._spare = bytes(_MEMORY), _PYTHONS.gauss_next
+        self.position, self.word = _WORDS[0], _WORDS[2]
+
+    def restore(self) -> None:
+        """Put the generator into this state."""
+        _MEMORY[:] = self._state
+        _PYTHONS.gauss_next = self._spare
+
+    def renew(self) -> None:
+        """Put it into a state that nobody has seen, as Python does at a fork."""
+        random.seed()
+        self.keep()
+
+
+_FRESH = _PythonsRandom()
+"""Where every model finds Python's generator until it draws its first number."""
+
+
 class OwnRandom:
     """The global random numbers of numpy and of Python, one stream a model.
 
     In Lava each model is a forked process: it inherits the state of ``np.random`` at the fork and goes on alone, while Python
-    seeds ``random`` anew at each fork. Here the models share a process, so the generator behind ``np.random`` is exchanged, and
-    the state of Python's is copied (0.1 us each), before each one runs.
+    seeds ``random`` anew at each fork. Here the models share a process, so the generator behind ``np.random`` is exchanged
+    (0.1 us) before each one runs. Python's cannot be exchanged; its state is copied for those models that draw from it.
     """
 
     def __init__(self):
@@ -58,69 +91,43 @@ class OwnRandom:
             # numpy's struct of MT19937: 624 words of 32 bits, then the position
             self._position = ctypes.c_int.from_address(self._generator.ctypes.state_address + 4 * 624)
             self._start = self._position.value
-        self._python = _Python()
-
-    @classmethod
-    def of_a_fork(cls) -> OwnRandom:
-        """A model's stream at its start."""
-        own = cls()
-        users = own._python
-        random.seed()
-        own._python = _Python()
-        users.restore()
-        return own
+        self._python: _PythonsRandom | None = None
 
     def enter(self) -> None:
         """From now on ``np.random`` and ``random`` are this stream."""
         np.random.set_bit_generator(self._generator)
         if self._spare is not None:
             _set_spare_normal(self._spare)
-        self._python.restore()
+        if self._python is not None:
+            self._python.restore()
 
     def leave(self) -> None:
-        """Keep what the generator itself does not hold; nothing to do while no number has been drawn."""
+        """Keep what the generators themselves do not hold; nothing to do while no number has been drawn."""
         if self._used or self._position.value != self._start:
             self._used = True
             self._spare = _spare_normal()
-        if self._python.has_passed():
-            self._python = _Python()
+        if self._python is not None:
+            self._python.keep()
+            _FRESH.restore()
+        elif _WORDS[0] != _FRESH.position or _WORDS[2] != _FRESH.word:  # numbers move the position; a seed, a turn change words
+            self._python = _PythonsRandom()
+            _FRESH.renew()
 
 
 class UsersRandom:
-    """Context that gives the user's own ``np.random`` and ``random`` back."""
+    """Context of models: gives the user's own ``np.random`` and ``random`` back."""
 
     def __enter__(self):
         self._spare = _spare_normal()
         self._generator = np.random.get_bit_generator()
-        self._python = _Python()
+        self._python = _PythonsRandom()
+        _FRESH.renew()
 
     def __exit__(self, *exc_info):
         np.random.set_bit_generator(self._generator)
         if self._spare is not None:
             _set_spare_normal(self._spare)
         self._python.restore()
-
-
-class _Python:
-    """The state of ``random`` when this was made."""
-
-    _generator = random._inst  # behind random.random and the others
-    # CPython's struct: the position, then the 624 words of a Mersenne Twister
-    _memory = memoryview((ctypes.c_uint32 * 625).from_address(id(_generator) + object.__basicsize__)).cast("B")
-    _words = _memory.cast("I")
-
-    def __init__(self):
-        self._state = bytes(self._memory)
-        self._few = self._words[0], self._words[2], self._generator.gauss_next
-
-    def has_passed(self) -> bool:
-        """Whether the state is another one now: numbers move the position, and a new seed or turn changes the words."""
-        return self._few != (self._words[0], self._words[2], self._generator.gauss_next)
-
-    def restore(self) -> None:
-        """Put the state back."""
-        self._memory[:] = self._state
-        self._generator.gauss_next = self._few[2]
 
 
 def _spare_normal() -> float | None:
