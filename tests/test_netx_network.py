@@ -246,6 +246,15 @@ def test_errors(rng):
         FusedSimCfg("net")
 
 
+def test_what_is_connected_to_a_layer_keeps_its_network_from_being_fused(rng):
+    lava, monitor, sink = Network(network(rng), name="net"), Monitor(), Sink(shape=(13,), buffer=STEPS)
+    monitor.name, sink.name = "watch", "tap"
+    monitor.probe(lava.layers[0].neuron.residue, STEPS)
+    lava.layers[0].out.connect(sink.a_in)
+    with pytest.raises(InputError, match="layers of Network 'net'; got \"Monitor 'watch', RingBuffer 'tap'\""):
+        FusedSimCfg(lava)
+
+
 def test_wrong_frames_in_lava_end_the_run(rng):
     """A message of the wrong width names the Process and does not hang."""
     lava = Network(network(rng), sample_steps=STEPS)

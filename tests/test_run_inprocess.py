@@ -1,6 +1,7 @@
 """The in-process runner: Lava's own results to the bit, failures at once, nothing left running."""
 
 import multiprocessing
+import random
 import signal
 import sys
 import threading
@@ -15,17 +16,21 @@ pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from faulty.process import Faulty  # noqa: E402
-from graphs import CASES, FIXED, FLOAT, T, learning, nested, recurrent, sparse  # noqa: E402
+from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse  # noqa: E402
+from kinds.models import ChipElsewhereModel  # noqa: E402
+from kinds.process import Elsewhere, Kinds, NoEntries  # noqa: E402
 from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.extractor import Extractor, VarWire  # noqa: E402
 from lava.proc.io.injector import Injector  # noqa: E402
+from lava.proc.io.reset import Reset  # noqa: E402
 from lava.proc.io.sink import Read  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-from lava.proc.lif.process import LIF  # noqa: E402
+from lava.proc.lif.process import LIF, LIFRefractory  # noqa: E402
 from lava.proc.monitor.process import Monitor  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
+from lava.utils.serialization import load, save  # noqa: E402
 from leftovers import left, watch_memory  # noqa: E402
 from noisy.process import Noisy, Ticking  # noqa: E402
 
@@ -89,7 +94,7 @@ def test_recorder_equals_lavas_monitor(tag):
     on_var, on_port = Monitor(), Monitor()
     on_var.probe(process.v, T)
     on_port.probe(process.s_out, T)
-    recorder = Recorder(process.u, process.v, process.s_out)
+    recorder = Recorder(process.u, process.v, process.s_out, process.u)
     with InProcess(process, config(tag)) as session:
         session.run(15, record=recorder)
         session.run(T - 15, record=recorder)
@@ -133,6 +138,16 @@ def test_every_and_ports_of_nested_processes():
     assert thinned[layer_2.v].dtype == np.int32
 
 
+def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape():
+    kinds = Kinds(name="wide")
+    with InProcess(kinds, config()) as session:
+        got = session.run(4, record=[kinds.wider, kinds.number])
+        np.testing.assert_array_equal(got[kinds.wider][:, 0], [1, 1, 1.5, 2.25])
+        np.testing.assert_array_equal(got[kinds.number], np.array([6, 8, 10, 12])[:, None, None] * np.ones((2, 2)))
+        with pytest.raises(ProcessFailed, match="Kinds 'wide'.longer cannot be recorded"):
+            session.run(2, record=[kinds.longer])
+
+
 # -- values, reset, the user's own state -------------------------------------------------------------------------------
 
 
@@ -174,6 +189,67 @@ def _graph(process):
     return find_processes(process)
 
 
+def test_vars_of_any_kind_are_what_they_are_in_lavas_own_runtime():
+    def visit(session, kinds):
+        names = ("number", "from_array", "turned", "text", "sparse", "wider", "told")
+        read = []
+        for values in ({}, {"turned": np.arange(6).reshape(2, 3) * 10, "from_array": np.array([2]), "wider": np.array([5.7])}):
+            for name, value in values.items():
+                getattr(kinds, name).set(value)
+            session.run(2)
+            read += [getattr(kinds, name).get() for name in names]
+        kinds.text.set("xyz")
+        kinds.sparse.set(kinds.sparse.init * 10)
+        return [*read, kinds.text.get(), kinds.sparse.get(), kinds.told.get()]
+
+    kinds = Kinds()
+    with guarded(kinds, config(), timeout=30) as session:
+        expected = visit(session, kinds)
+    kinds = Kinds()
+    with InProcess(kinds, config()) as session:
+        got = visit(session, kinds)
+        with pytest.raises(InputError, match=r"Kinds 'Process_\d+'.wider must be given at most 3 values; got 4"):
+            kinds.wider.set(np.ones(4))
+    for a, b in zip(expected, got, strict=True):
+        assert type(a) is type(b)
+        a, b = (x.toarray() if hasattr(x, "toarray") else x for x in (a, b))
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(kinds.from_array.init, [7])  # the user's own, which Lava's model does not reach
+
+
+def test_sparse_matrices_are_copied_and_may_be_empty():
+    kinds, empty = Kinds(), NoEntries()
+    with InProcess(kinds, config()) as session:
+        first = session.get(kinds.sparse)
+        session.run(3)
+        np.testing.assert_array_equal(first.toarray(), kinds.sparse.init.toarray())
+    with InProcess(empty, config()) as session:
+        session.set(empty.sparse, csr_matrix((3, 4)))
+        assert empty.sparse.get().shape == session.get(empty.sparse).shape == (3, 4)
+
+
+def test_the_users_own_python_random_numbers_stay():
+    random.seed(3)
+    random.gauss(0, 1)  # leaves a second number
+    expected = random.Random()
+    expected.setstate(random.getstate())
+    process, variables = dice(FLOAT)
+    run(process, 5, config())
+    assert (random.gauss(0, 1), random.random()) == (expected.gauss(0, 1), expected.random())
+
+
+def test_of_requests_for_one_process_the_last_connected_is_served_first():
+    """As Lava's selector does with those that wait when it looks."""
+    seen = []
+    for readers_first in (False, True):
+        lif, reset, read = LIF(shape=(1,), bias_mant=1.0), Reset(reset_value=5), Read(buffer=1)
+        for port in (read, reset) if readers_first else (reset, read):
+            port.connect_var(lif.v)
+        run(lif, 1, config())
+        seen.append(read.data.get().item())
+    assert seen == [1, 5]
+
+
 @BOTH
 def test_reset_gives_the_first_run_again(tag):
     process, _ = recurrent(tag)
@@ -209,6 +285,34 @@ def test_lavas_own_calls_work_inside():
             process.run(RunSteps(num_steps=T))
 
 
+def test_a_session_is_entered_once_and_used_inside():
+    process, variables = recurrent(FLOAT)
+    session = InProcess(process, config())
+    for use in (lambda: session.run(1), lambda: session.get(process.v), lambda: session.set(process.v, 1), session.reset):
+        with pytest.raises(Stopped, match="has not been started"):
+            use()
+    with session:
+        session.run(1)
+    with pytest.raises(Stopped, match="anew"), session:
+        session.run(1)
+
+
+def test_a_compiled_graph_runs_once(tmp_path):
+    process, variables = nested(FIXED)
+    expected = run(process, T, config(FIXED), record=variables)
+    process, variables = nested(FIXED)
+    executable = process.compile(config(FIXED))
+    save([process, *(var.process for var in variables)], str(tmp_path / "graph.pickle"), executable)
+    (process, *owners), loaded = load(str(tmp_path / "graph.pickle"))
+    again = [getattr(owner, var.name) for owner, var in zip(owners, variables, strict=True)]
+    got = run(process, T, loaded, record=again)
+    for a, b in zip(expected.values(), got.values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for given, field in ((loaded, "run_cfg"), (executable, "proc")):
+        with pytest.raises(InputError, match=f"^{field} must be"):
+            run(process, T, given)
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +327,11 @@ def chain(fault, at=3):
 
 @pytest.mark.parametrize(
     "fault, text, cause",
-    [("raise", "the model gave up", ValueError), ("shape", r"sent shape \(4,\), the channel takes", AssertionError)],
+    [
+        ("raise", "the model gave up", ValueError),
+        ("leave", "SystemExit: the model left", SystemExit),
+        ("shape", r"sent shape \(4,\), the channel takes", AssertionError),
+    ],
 )
 def test_an_exception_surfaces_at_once_with_the_process_named(fault, text, cause):
     relay, sink = chain(fault)
@@ -238,6 +346,31 @@ def test_an_exception_surfaces_at_once_with_the_process_named(fault, text, cause
     np.testing.assert_array_equal(recorder[relay.total][:, 0], [1, 2])  # what had been done
     with pytest.raises(Stopped):
         session.run(1)
+
+
+def test_what_a_signal_handler_of_the_users_raises_is_no_models_fault(monkeypatch):
+    class EnoughError(Exception):
+        pass
+
+    def handler(number, frame):
+        raise EnoughError
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(EnoughError):
+            run(chain("signal")[0], T, config())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("lavas_way", [True, False])
+def test_a_model_that_does_not_take_a_var_is_named(lavas_way):
+    kinds = Kinds(refuses=True, name="shy")
+    with InProcess(kinds, config()) as session:
+        with pytest.raises(ProcessFailed, match="Kinds 'shy' failed when a Var was set(.|\n)*not this one"):
+            kinds.wider.set(np.ones(3)) if lavas_way else session.set(kinds.wider, 2)
+        with pytest.raises(Stopped):
+            session.run(1)
 
 
 def test_a_model_that_cannot_be_built_is_named():
@@ -315,6 +448,16 @@ def test_a_model_that_computes_for_ever_ends_with_the_time_allowed(thread):
 
 
 def test_what_does_not_run_in_process_is_refused_by_name():
+    tagged = LIFRefractory(shape=(3,), name="float only")
+    with pytest.raises(InputError, match="LIFRefractory 'float only': .* selects no ProcessModel: .*fixed_pt"):
+        run(tagged, T, config(FIXED))
+    with pytest.raises(InputError, match="Elsewhere 'chip': .* ChipElsewhereModel is neither"):
+        run(Elsewhere(name="chip"), T, config())
+    for by_class in (True, False):
+        chip = Elsewhere(name="chip")
+        chosen = Loihi2SimCfg(exception_proc_model_map={Elsewhere if by_class else chip: ChipElsewhereModel})
+        with pytest.raises(InputError, match="'chip' must have a ProcessModel that runs on a CPU in Python; got 'ChipEls"):
+            run(chip, T, chosen)
     lif, wire = LIF(shape=(3,)), VarWire()
     wire.connect_var(lif.v)
     try:

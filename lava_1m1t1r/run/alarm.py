@@ -7,6 +7,7 @@ import gc
 import signal
 import threading
 import time
+import traceback
 from contextlib import contextmanager, suppress
 
 LONGEST_JOIN = 1.0  # s
@@ -16,6 +17,19 @@ REPEATED_AFTER = 1.0  # s; Python swallows what is raised in a finaliser
 
 class TimeIsOver(BaseException):
     """Raised in the running thread; no Exception, so that a model does not swallow it."""
+
+
+def comes_from_outside(error: BaseException) -> bool:
+    """Whether Ctrl-C, an alarm or a signal handler of the user's raised it, and not the code that it was raised in."""
+    if isinstance(error, (KeyboardInterrupt, TimeIsOver)):
+        return True
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {_code(handler) or _code(type(handler).__call__) for handler in handlers} - {None}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _code(function):
+    return getattr(function, "__code__", None)
 
 
 class Alarm:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from numbers import Integral, Real
 
 from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
+from lava.magma.core.model.model import AbstractProcessModel
+from lava.magma.core.model.py.model import AbstractPyProcessModel
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import InputError, require
 from lava_1m1t1r.run.failures import title
+
+_FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for example Loihi2SimCfg(select_tag='fixed_pt')."
 
 
 def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
@@ -34,6 +40,41 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
         ", ".join(compiled),
         "Build its Processes anew.",
     )
+
+
+def check_executable(proc: AbstractProcess, executable: Executable) -> None:
+    """``proc`` is of the graph that Lava compiled to ``executable``, which runs in Python and has not been run."""
+    require(isinstance(proc, AbstractProcess), "proc", "be a Lava Process", proc)
+    own = any(process is proc or process.is_sub_proc_of(proc) for process in executable.process_list)
+    require(own, "proc", "belong to the graph of the Executable", title(proc))
+    for process, builder in executable.proc_builders.items():
+        _in_python(process, builder.proc_model)
+    unused = not any(builder.csp_ports for builder in executable.proc_builders.values())
+    require(unused, "run_cfg", "be an Executable that has not been run", "one that has", "Build the graph anew, or load it again.")
+
+
+def in_python_only(run_cfg: RunConfig) -> RunConfig:
+    """A copy of ``run_cfg`` that refuses, with the Process named, what has no ProcessModel for it that runs in Python."""
+
+    def select(process: AbstractProcess, models: list[type[AbstractProcessModel]]) -> type[AbstractProcessModel]:
+        try:
+            chosen = run_cfg.select(process, models)
+        except Exception as error:
+            raise InputError(f"{title(process)}: the run configuration selects no ProcessModel: {error}") from error
+        _in_python(process, chosen)
+        return chosen
+
+    for given, model in getattr(run_cfg, "exception_proc_model_map", {}).items():
+        if isinstance(given, AbstractProcess):  # not put to select
+            _in_python(given, model)
+    own = copy.copy(run_cfg)
+    own.select = select
+    return own
+
+
+def _in_python(process: AbstractProcess, model) -> None:
+    ok = isinstance(model, type) and issubclass(model, (AbstractPyProcessModel, AbstractSubProcessModel))
+    require(ok, title(process), "have a ProcessModel that runs on a CPU in Python", getattr(model, "__name__", model), _FOR_CPU)
 
 
 def check_whole(field: str, value) -> None:

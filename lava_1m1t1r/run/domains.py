@@ -10,9 +10,10 @@ from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
 
+from lava_1m1t1r.run.alarm import comes_from_outside
 from lava_1m1t1r.run.channels import Channel, Commands, Replies
 from lava_1m1t1r.run.failures import ProcessFailed, title
-from lava_1m1t1r.run.isolation import OwnRandom, own_copies
+from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, own_copies
 
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response
@@ -60,7 +61,9 @@ class Task:
         self.random.enter()
         try:
             self.model = own_copies(self.builder, shared).build()
-        except Exception as error:
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             raise ProcessFailed(f"{self.name} could not be built: {traceback.format_exc()}", (self.name,)) from error
         finally:
             self.random.leave()
@@ -68,6 +71,17 @@ class Task:
         self.model.service_to_process = self.commands
         self.handlers = self.model._cmd_handlers
         self.commands.pending.clear()
+
+    def tell_of_vars(self) -> None:
+        """A Var was set from outside: the model may have to work out others anew."""
+        with UsersRandom():
+            self.random.enter()
+            try:
+                self.model.on_var_update()
+            except Exception as error:
+                raise ProcessFailed(f"{self.name} failed when a Var was set: {traceback.format_exc()}", (self.name,)) from error
+            finally:
+                self.random.leave()
 
     def start(self, work: Callable[[], None]) -> None:
         """Queue ``work``."""
@@ -83,10 +97,10 @@ class Task:
             self.hub.greenlet.switch()
 
     def requests(self):
-        """Var ports of this model at which another model's RefPort waits for an answer."""
+        """Var ports of this model at which another model's RefPort waits for an answer; first the last one, as Lava's selector."""
         if int(self.model.phase[0]) not in _SERVED_IN:
             return []
-        return [p for p in self.model.var_ports if any(c.channel.items for c in p.csp_ports if hasattr(c, "recv"))]
+        return [p for p in reversed(self.model.var_ports) if any(c.channel.items for c in p.csp_ports if hasattr(c, "recv"))]
 
 
 class LoihiDomain:

@@ -13,16 +13,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from lava.magma.compiler.builders.channel_builder import ChannelBuilderMp
-from lava.magma.compiler.builders.py_builder import PyProcessBuilder
-from lava.magma.compiler.channels.interfaces import ChannelType
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.ports.ports import InPort, create_port_id
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService, LoihiPyRuntimeService
 
 from lava_1m1t1r.errors import InputError, missing
-from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
+from lava_1m1t1r.run.alarm import Alarm, TimeIsOver, comes_from_outside
 from lava_1m1t1r.run.channels import Channel, ExternalChannel
 from lava_1m1t1r.run.domains import AsyncDomain, LoihiDomain, Task
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
@@ -63,11 +60,6 @@ class Executor:
         self._shared = members(executable.process_list)
         self.tasks = {}
         for process, builder in executable.proc_builders.items():
-            if not isinstance(builder, PyProcessBuilder):
-                raise InputError(
-                    f"{title(process)} has the ProcessModel {builder.proc_model.__name__}, which does not run on a CPU "
-                    "in Python. Choose a run configuration that selects a PyProcessModel for it."
-                )
             given = vars(builder.proc_params).get("_parameters", {}).values()
             if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in given):
                 raise InputError(
@@ -80,11 +72,6 @@ class Executor:
 
     def _connect(self, executable: Executable) -> None:
         for link in executable.channel_builders:
-            if not isinstance(link, ChannelBuilderMp) or link.channel_type is not ChannelType.PyPy:
-                raise InputError(
-                    f"{title(link.src_process)} to {title(link.dst_process)}: a channel between other things than "
-                    "Python models does not run in one process. Choose a run configuration for the CPU."
-                )
             src, dst = link.src_port_initializer, link.dst_port_initializer
             channel = Channel(
                 self, _end(link.src_process, src), _end(link.dst_process, dst), (src.name, dst.name),
@@ -225,7 +212,9 @@ class Executor:
             random.enter()
             try:
                 task.greenlet.switch()
-            except Exception as error:
+            except BaseException as error:
+                if comes_from_outside(error):
+                    raise
                 text = f"{task.name} failed{_step(task)}: {traceback.format_exc()}"
                 raise ProcessFailed(text, (task.name,)) from error
             finally:

@@ -15,12 +15,21 @@ from lava.magma.core.run_configs import RunConfig
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, tell_of_missing_sources
+from lava_1m1t1r.run.checks import (
+    check_executable,
+    check_graph,
+    check_steps,
+    check_timeout,
+    in_python_only,
+    tell_of_missing_sources,
+)
 from lava_1m1t1r.run.executor import Executor, Task, never
-from lava_1m1t1r.run.failures import RunTimeout, Stopped, title
+from lava_1m1t1r.run.failures import ProcessFailed, RunTimeout, Stopped, title
 from lava_1m1t1r.run.recorder import Recorder, Recording
 from lava_1m1t1r.run.standin import StandIn
 
+_NOT_STARTED = "this session has not been started: use it in a with statement."
+_OVER = "this session has been stopped. Build the graph's Processes anew and run those."
 LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
 
 
@@ -29,16 +38,17 @@ class InProcess:
 
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
-    copy of its parameters and of the state of ``np.random``, as a forked process would. An exception in a model is
-    raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once), ``var.set``,
-    ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
+    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew. An exception
+    in a model is raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once),
+    ``var.set``, ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
 
     Parameters
     ----------
     proc : AbstractProcess
         Any Process of the graph; it and all connected ones run.
-    run_cfg : RunConfig
-        Selects the ProcessModels, for example ``Loihi2SimCfg(select_tag="fixed_pt")``.
+    run_cfg : RunConfig or Executable
+        Selects the ProcessModels, for example ``Loihi2SimCfg(select_tag="fixed_pt")``; or the compiled graph itself, from
+        ``proc.compile`` or Lava's ``load``.
     timeout : float
         Longest wall time of one run [s].
     patience : float
@@ -49,9 +59,12 @@ class InProcess:
     Notes
     -----
     Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
-    main thread only. Module-level variables
-    are shared by the models; in Lava each process has its own. Real time does not pass between two models: one that
-    asks ``probe()`` sees what the others have sent by then.
+    main thread only. Variables of modules and classes are shared by the models and outlive a run, where each process of Lava's has
+    its own; so are the random numbers of others than numpy and Python (torch). Real time does not pass between two models: one
+    that asks ``probe()`` sees what the others have sent by then.
+
+    Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
+    differ in the last bit from one start of Python to the next, in Lava's own runtime as here; of one compiled graph they are equal.
 
     Raises
     ------
@@ -70,12 +83,15 @@ class InProcess:
     def __init__(
         self,
         proc: AbstractProcess,
-        run_cfg: RunConfig,
+        run_cfg: RunConfig | Executable,
         timeout: float = 60.0,
         patience: float = 3.0,
         compile_config: dict | None = None,
     ):
-        check_graph(proc, run_cfg)
+        if isinstance(run_cfg, Executable):
+            check_executable(proc, run_cfg)
+        else:
+            check_graph(proc, run_cfg)
         check_timeout(timeout)
         check_timeout(patience, "patience")
         self._proc = proc
@@ -89,6 +105,8 @@ class InProcess:
         """Time steps since the initial state."""
 
     def __enter__(self) -> InProcess:
+        if self._executor is not None:
+            raise Stopped(_OVER)
         self._alarm = Alarm()
         try:
             executable = self._build(max(self._timeout, LONGEST_BUILD))
@@ -104,7 +122,9 @@ class InProcess:
     def _build(self, seconds: float) -> Executable:
         try:
             with self._alarm.set(seconds):
-                executable = self._proc.compile(self._run_cfg, self._compile_config)
+                executable = self._run_cfg
+                if isinstance(executable, RunConfig):
+                    executable = self._proc.compile(in_python_only(executable), self._compile_config)
                 tell_of_missing_sources(executable)
                 executor = Executor(executable, self._patience)
                 executor.build()
@@ -231,7 +251,7 @@ class InProcess:
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
         task, name = self._find(var)
-        return copy.copy(getattr(task.model, name))
+        return copy.deepcopy(getattr(task.model, name))
 
     def set(self, var: Var, value) -> None:
         """Set a Var; the model's ``on_var_update`` is told.
@@ -246,6 +266,15 @@ class InProcess:
         self._check_open()
         self.wait()
         values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
+        self._tell(task)
+
+    def _tell(self, task: Task) -> None:
+        """Let a model work out anew what follows from its Vars."""
+        try:
+            task.tell_of_vars()
+        except ProcessFailed:
+            self._close()
+            raise
 
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
@@ -271,25 +300,28 @@ class InProcess:
 
     def _check_open(self) -> None:
         if self._executor is None:
-            raise Stopped("this session has not been started: use it in a with statement.")
+            raise Stopped(_NOT_STARTED)
         if not self._open:
-            raise Stopped("this session has been stopped. Build the graph's Processes anew and run those.")
+            raise Stopped(_OVER)
 
     def _find(self, var: Var) -> tuple[Task, str]:
         """The model, and the name in it, that hold a Var."""
         require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
         while var.aliased_var is not None:
             var = var.aliased_var
-        task = self._executor.tasks.get(var.process) if self._executor is not None else None
+        if self._executor is None:
+            raise Stopped(_NOT_STARTED)
+        task = self._executor.tasks.get(var.process)
         name = task.model.var_id_to_var_map.get(var.id) if task is not None else None
-        require(name is not None, "var", "belong to a Process of this graph that has been started", var.name)
+        where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
+        require(name is not None, "var", "belong to a Process of this graph whose ProcessModel holds it", where)
         return task, name
 
 
 def run(
     proc: AbstractProcess,
     steps: int,
-    run_cfg: RunConfig,
+    run_cfg: RunConfig | Executable,
     record: Sequence | Recorder = (),
     every: int = 1,
     timeout: float = 60.0,

@@ -14,7 +14,7 @@ from lava_1m1t1r.errors import require
 from lava_1m1t1r.run.checks import check_whole
 from lava_1m1t1r.run.domains import LoihiDomain, Task
 from lava_1m1t1r.run.executor import Executor
-from lava_1m1t1r.run.failures import title
+from lava_1m1t1r.run.failures import ProcessFailed, title
 
 
 class Recorder:
@@ -42,7 +42,7 @@ class Recorder:
         for target in targets:
             require(isinstance(target, (Var, OutPort)), "record", "hold Vars and OutPorts of Lava Processes", target)
         check_whole("every", every)
-        self.targets = targets
+        self.targets = tuple(dict.fromkeys(targets))
         self.every = int(every)
         self.clear()
 
@@ -114,11 +114,19 @@ class _VarTrack:
         self._name = name
         value = getattr(task.model, name)
         _dense(target, value)
-        self.values = np.empty((count, *target.shape), np.asarray(value).dtype)
+        self.values = np.empty((count, *(np.shape(value) or target.shape)), np.asarray(value).dtype)
 
     def take(self, row: int | None) -> None:
-        if row is not None:
-            self.values[row] = getattr(self.task.model, self._name)
+        if row is None:
+            return
+        value = getattr(self.task.model, self._name)
+        try:
+            if getattr(value, "dtype", None) is not self.values.dtype:  # a model may go on with numbers of another type
+                self.values = self.values.astype(np.result_type(self.values, value), copy=False)
+            self.values[row] = value
+        except (TypeError, ValueError) as error:
+            text = f"{self.task.name}.{self._name} cannot be recorded: it has become what does not fit in here ({error})."
+            raise ProcessFailed(text, (self.task.name,)) from error
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -18,9 +18,7 @@ class StandIn:
 
     def __init__(self, session):
         self._session = session
-        self._owners = {
-            var_id: (task, name) for task in session._executor.tasks.values() for var_id, name in task.model.var_id_to_var_map.items()
-        }
+        self._vars = {var.id: var for process in session._executor.tasks for var in process.vars.members}
 
     @property
     def _is_started(self) -> bool:
@@ -49,12 +47,13 @@ class StandIn:
         self._session.stop()
 
     def get_var(self, var_id: int, idx=None):
-        task, name = self._owners[var_id]
+        task, name = self._session._find(self._vars[var_id])
         self._session.wait()
-        return values.as_lava_reads(task.model, name, idx)
+        return values.as_lava_reads(task.model, name, self._vars[var_id], idx)
 
     def set_var(self, var_id: int, value, idx=None) -> None:
         self._session._check_open()
         self._session.wait()
-        task, name = self._owners[var_id]
-        values.as_lava_writes(task.model, name, value, idx)
+        task, name = self._session._find(self._vars[var_id])
+        values.as_lava_writes(f"set: {task.name}.{name}", task.model, name, value, idx)
+        self._session._tell(task)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from lava.magma.core.process.variable import Var
 from lava.utils.sparse import find
 from scipy.sparse import csr_matrix, issparse
 
@@ -10,7 +13,7 @@ from lava_1m1t1r.errors import require
 
 
 def write(field: str, model, name: str, value) -> None:
-    """Set ``model.name``, and tell the model.
+    """Set ``model.name``.
 
     Parameters
     ----------
@@ -30,7 +33,6 @@ def write(field: str, model, name: str, value) -> None:
     else:
         require(isinstance(value, str) == isinstance(old, str), field, f"be a {type(old).__name__}", value)
         setattr(model, name, value if isinstance(old, str) else type(old)(np.asarray(value).item()))
-    model.on_var_update()
 
 
 def _fitting(field: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -45,35 +47,63 @@ def _fitting(field: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
 def _same_places(field: str, old: csr_matrix, value) -> csr_matrix:
     require(issparse(value) and value.shape == old.shape, field, f"be a sparse matrix of shape {old.shape}", value)
     new = value.tocsr()
-    before, after = find(old, explicit_zeros=True), find(new, explicit_zeros=True)
+    before, after = _entries(old), _entries(new)
     same = all(np.array_equal(a, b) for a, b in zip(before[:2], after[:2], strict=True))
     require(same, field, "keep its non-zero places", f"{new.nnz} entries")
     return new.astype(old.dtype)
 
 
-def as_lava_reads(model, name: str, idx=None) -> np.ndarray:
-    """``model.name`` as Lava's Runtime returns it: float64, sparse matrices and text as flat arrays."""
+def _entries(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values in Lava's order, zeros among them; Lava's own function fails where there are none."""
+    if not matrix.nnz:
+        return np.empty(0, int), np.empty(0, int), np.empty(0)
+    return find(matrix, explicit_zeros=True)
+
+
+def as_lava_reads(model, name: str, var: Var, idx=None) -> np.ndarray:
+    """``model.name`` as Lava's Runtime returns it: float64 in the Var's shape, sparse matrices as flat arrays.
+
+    What the model holds less of (a number for a whole array, a shorter text) is filled up with zeros.
+    """
     value = getattr(model, name)
     if isinstance(value, str):
         value = np.frombuffer(value.encode("ascii"), np.uint8)
     elif issparse(value):
-        value = find(value, explicit_zeros=True)[2]
+        value = _entries(value)[2]
     value = np.atleast_1d(np.array(value, np.float64))
+    size = math.prod(var.shape)
+    if value.size <= size and not isinstance(var.init, csr_matrix):
+        filled = np.zeros(size)
+        filled[: value.size] = value.ravel()
+        value = filled.reshape(var.shape)
     return value[idx] if idx else value
 
 
-def as_lava_writes(model, name: str, value, idx=None) -> None:
-    """Set ``model.name`` as Lava's Runtime does: one float64 after the other, numbers of type int become float."""
+def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
+    """Set ``model.name`` as Lava's Runtime does: one float64 after the other, numbers of type int become float.
+
+    Fewer values than the array has leave the rest as it is.
+    """
     old = getattr(model, name)
     value = np.asarray(value)
     flat = (value[idx] if idx else value).astype(np.float64).ravel()
     if issparse(old):
-        rows, columns, _ = find(old)
+        rows, columns, _ = _entries(old)
         setattr(model, name, csr_matrix((flat, (rows, columns)), old.shape))
     elif isinstance(old, str):
         setattr(model, name, bytes(flat.astype(np.uint8)).decode("ascii"))
     elif isinstance(old, np.ndarray):
-        old.flat[: flat.size] = flat
+        require(flat.size <= old.size, field, f"be given at most {old.size} values", flat.size)
+        _fill_as_it_lies_in_memory(old, flat)
     else:
         setattr(model, name, old.dtype.type(flat[0]) if isinstance(old, np.generic) else flat[0].item())
-    model.on_var_update()
+
+
+def _fill_as_it_lies_in_memory(array: np.ndarray, flat: np.ndarray) -> None:
+    """Lava walks through the array in this order, which is another one where a model holds a transposed array."""
+    done = 0
+    with np.nditer(array, ["external_loop", "zerosize_ok"], [["readwrite"]]) as runs:
+        for run in runs:
+            part = flat[done : done + run.size]
+            run[: part.size] = part
+            done += run.size

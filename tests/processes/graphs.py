@@ -1,6 +1,7 @@
 """Graphs for the tests of both runners: each function returns a Process and the Vars to compare."""
 
 import numpy as np
+from kinds.process import Dice
 from lava.proc.atrlif.process import ATRLIF
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense, LearningDense
@@ -147,6 +148,13 @@ def noisy(tag):
     return source, [source.sent, twin.sent]
 
 
+def dice(tag):
+    one, other, sink = Dice(seed=3), Dice(seed=8), Sink(shape=(3,), buffer=T)
+    one.s_out.connect(sink.a_in)
+    other.s_out.connect(sink.a_in)
+    return one, [one.sent, other.sent, sink.data]
+
+
 GRAPHS = [
     recurrent,
     delayed,
@@ -162,4 +170,4 @@ GRAPHS = [
     of_kind(LIFReset, reset_interval=7, reset_offset=3),
 ]
 CASES = [(graph, tag) for graph in GRAPHS for tag in (FLOAT, FIXED)]
-CASES += [(noisy, FLOAT), (of_kind(LIFRefractory, refractory_period=3), FLOAT)]
+CASES += [(noisy, FLOAT), (dice, FLOAT), (of_kind(LIFRefractory, refractory_period=3), FLOAT)]

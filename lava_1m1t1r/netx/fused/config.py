@@ -9,6 +9,7 @@ from lava_1m1t1r.errors import require
 from lava_1m1t1r.fast.network import FastNetwork
 from lava_1m1t1r.netx.fused.models import PyNetworkFusedFixed, PyNetworkFusedFloat
 from lava_1m1t1r.netx.graph.process import Network
+from lava_1m1t1r.run.failures import title
 
 
 class FusedSimCfg(Loihi2SimCfg):
@@ -17,7 +18,7 @@ class FusedSimCfg(Loihi2SimCfg):
     Parameters
     ----------
     *networks : Network
-        What to fuse. Their layers leave the graph: nothing else may be connected to a layer.
+        What to fuse. Their layers leave the graph: nothing else may be connected to a layer, and its Vars stay as they are.
     select_tag : {"fixed_pt", "floating_pt"}
         Number system, of all Processes.
 
@@ -33,8 +34,19 @@ class FusedSimCfg(Loihi2SimCfg):
         require(len(networks) > 0, "FusedSimCfg", "be given the networks to fuse", networks)
         for network in networks:
             require(isinstance(network, Network), "FusedSimCfg", "be given Networks", network)
+            guests = ", ".join(sorted(_guests(network)))
+            cure = "Connect to the network's own ports, or run it under Loihi2SimCfg."
+            require(not guests, "FusedSimCfg", f"be given networks with nothing connected to the layers of {title(network)}", guests, cure)
             fast = FastNetwork(network.net, floating=select_tag == "floating_pt")
             fast.run(np.zeros((1, 1, fast.inputs), np.uint8), threads=1)  # compiled before Lava forks
             network.fuse()
             network.proc_params["fast"] = fast
         super().__init__(select_tag=select_tag, exception_proc_model_map={Network: models[select_tag]})
+
+
+def _guests(network: Network) -> set[str]:
+    """Processes that are connected to a layer, from outside the network."""
+    inside = {process for block in network.layers for process in (block, *block.procs.members)}
+    kinds = [kind for p in inside for kind in (p.in_ports, p.out_ports, p.ref_ports, p.var_ports)]
+    others = [other for kind in kinds for port in kind.members for other in (*port.in_connections, *port.out_connections)]
+    return {title(other.process) for other in others if other.process not in inside | {network}}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -47,6 +48,10 @@ class PyFaultyModel(PyLoihiProcessModel):
     def break_now(self, data):
         if self.fault == "raise":
             raise ValueError("the model gave up")
+        if self.fault == "leave":
+            sys.exit("the model left")
+        if self.fault == "signal":
+            signal.raise_signal(signal.SIGUSR1)
         if self.fault == "unpicklable":
             raise Unpicklable
         if self.fault == "shape":
