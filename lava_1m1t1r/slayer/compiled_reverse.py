@@ -265,9 +265,9 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
 
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) in: dL/dspike, to
         which the recurrence adds; out: dL/d(input in units of weight 1), which takes its place step by step; delay_rec (N,) int64; w_rec
-        real, row i of (N, N) the weights to neuron i, as training_kernels.panels has it, or (0,); units (5,) volt a count of input, v_in_max,
-        share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see make_scratch; constants (5, N), where devices
-        learn: dL/d(constants of the neurons) is added, see reverse.Constants.
+        real, row i of (N, N) the weights to neuron i, as training_kernels.panels has it, or (0,); units (5,) volt a count of input,
+        v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see make_scratch; constants (5, N), where
+        devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
         """
         n_neurons, alike = counts.shape[2], True
         for n in range(n_neurons):
