@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc, as Linux has it"),
 ]
-SHARED_MEMORY = Path("/dev/shm")
 
 
 def words(n_classes=2, each=6, speakers=3, channels=40):
@@ -48,7 +47,6 @@ class Command:
 
     def __init__(self, *args, cwd):
         self.mark, self.cwd = f"mark-{uuid.uuid4().hex}", cwd
-        self.shared = set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
         self.temporary = cwd / "tmp"
         self.temporary.mkdir(exist_ok=True)
         places = {"TMPDIR": str(self.temporary), "LAVA_1M1T1R_CACHE": str(cwd / "cache"), "MARK": self.mark, "PYTHONPATH": ROOT}
@@ -73,6 +71,17 @@ class Command:
                 continue
         return found
 
+    def shared_memory(self):
+        """Files of the shared memory that the command and its descendants have open now: others on the machine have theirs."""
+        found = set()
+        for number in (self.process.pid, *self.descendants()):
+            try:
+                lines = Path(f"/proc/{number}/maps").read_text().splitlines()
+            except OSError:
+                continue
+            found |= {Path(line.split()[5]) for line in lines if "/dev/shm/psm_" in line}
+        return found
+
     def said(self):
         return (self.cwd / "err.txt").read_text()
 
@@ -89,6 +98,7 @@ class Command:
 
     def stop(self, number=signal.SIGINT, whole_group=False, again=False):
         """Signal, wait, and check all that must hold then."""
+        shared = self.shared_memory()
         (os.killpg if whole_group else os.kill)(self.process.pid, number)
         if again:
             time.sleep(0.05)
@@ -103,8 +113,7 @@ class Command:
         assert last.endswith("; what was finished before is kept.") and last.startswith("lava-1m1t1r"), last
         assert not [w for w in ("Traceback", "Exception ignored", "KeyboardInterrupt") if w in self.said()], self.said()[-2000:]
         assert self.descendants() == {}
-        left = set(os.listdir(SHARED_MEMORY)) - self.shared if SHARED_MEMORY.is_dir() else set()
-        assert not {name for name in left if name.startswith("psm_")}
+        assert not [path for path in shared if path.exists()]
         assert not list(self.temporary.iterdir())
         assert not [p for p in self.cwd.rglob("*") if ".part" in p.name or p.suffix == ".tmp" or ".probe" in p.name]
         return self
@@ -182,7 +191,7 @@ def test_while_voices_speak(whole_group, folder):
 @pytest.mark.parametrize("command", [["evaluate", "--lava", "4"], ["simulate", "--backend", "lava"]], ids=lambda c: c[0])
 def test_while_lava_runs(command, folder, network):
     run = Command(command[0], network, *command[1:], "--data", "words.h5", cwd=folder)
-    run.starts("resource_tracker").stop(whole_group=command[0] == "evaluate", again=True)
+    run.wait_until(run.shared_memory).stop(whole_group=command[0] == "evaluate", again=True)
     assert not (folder / "spikes.npz").exists()
 
 
