@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
+from lava_1m1t1r.commands import _common
 from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.netx.schema import read
 
 
 def run(*args, timeout=240, cwd=None):
@@ -134,6 +136,16 @@ def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):
         assert done.returncode == 0, done.stderr
         hint = "hint: the data hold 3 classes, the network has 20 outputs. Was it trained on other data?"
         assert done.stderr.splitlines() == [hint]
+
+
+@pytest.mark.parametrize(("options", "steps"), [([], 120), (["--utterances", "2"], 120), (["--steps", "30"], 30)], ids=str)
+def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
+    """Not as long as those asked for: each answer, and the accuracy, is what training reported."""
+    spikes = [(np.array([0.0, length], np.float32), np.array([0, 1])) for length in (1.2, 0.5, 0.6, 1.5)]
+    write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
+    args = cli.parser().parse_args(["simulate", "shipped", "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *options])
+    net = read(_common.network_path("shipped"))
+    assert _common.test_frames(args, net).binned.shape[1] == steps
 
 
 def test_the_load_of_the_two_neurons_is_named():

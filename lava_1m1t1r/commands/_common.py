@@ -83,6 +83,7 @@ def data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot (test voices)")
     parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
     parser.add_argument("--utterances", type=int, help="use only the first ones")
+    parser.add_argument("--steps", type=int, help="bins of an utterance; default: as many as training on the same data takes")
 
 
 def test_frames(args: argparse.Namespace, net: Any) -> Any:
@@ -90,18 +91,22 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     from ..recipes import data
     from ..recipes.task import recipe
 
-    check_numbers(args, utterances=1)
-    task = recipe("spoken-digits").replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+    check_numbers(args, utterances=1, steps=1)
+    name = "shd" if args.data is not None and Path(args.data).is_dir() else "spoken-digits"
+    task = recipe(name).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
     if args.data is None:
         from ..datasets import SpokenDigits
 
         require(args.leave_out is None, "--leave-out", "go with --data", args.leave_out)
         try:
-            events = SpokenDigits(train=False)
+            events = like_training = SpokenDigits(train=False)
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
     else:
-        events = data.load(args.data, args.leave_out).test
+        split = data.load(args.data, args.leave_out)
+        events, like_training = split.test, split.train
+    # not of the utterances at hand: the answer to one must not depend on which others are asked for
+    steps = args.steps or data.steps_for(like_training, task)
     heard = len(set(events.labels.tolist()))
     if 0 < heard < net.outputs:
         text = f"the data hold {heard} classes, the network has {net.outputs} outputs. Was it trained on other data?"
@@ -109,4 +114,4 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     if args.utterances:
         events = events[: args.utterances]
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
-    return data.frames_of(events, task.replace(n_steps=data.steps_for(events, task)))
+    return data.frames_of(events, task.replace(n_steps=steps))
