@@ -38,3 +38,7 @@ def __getattr__(name: str) -> Any:
 
         return load_lava(f"{__name__}.{_HOMES[name]}", "The Lava Process M1T1R").M1T1R
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -75,3 +75,13 @@ def test_the_core_loads_neither_torch_nor_lava():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_names_that_load_when_asked_for_are_listed():
+    """For completion; each of them is there."""
+    import lava_1m1t1r
+
+    assert set(lava_1m1t1r.__all__) <= set(dir(lava_1m1t1r))
+    for name in lava_1m1t1r.__all__:
+        if name != "M1T1R":  # needs Lava
+            assert getattr(lava_1m1t1r, name) is not None
