@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any
 
@@ -37,4 +39,5 @@ def load_lava(module: str, purpose: str) -> Any:
         if sys.version_info >= (3, 11):
             text += f" Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}."
         raise MissingDependencyError(text) from error
-    return import_module(module)
+    with redirect_stdout(io.StringIO()):  # lava-dl prints which of its own demos lack a toolbox
+        return import_module(module)

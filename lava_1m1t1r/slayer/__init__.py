@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ..errors import missing
+from ..host import load_lava
 
 try:
-    import lava.lib.dl.slayer  # noqa: F401
+    load_lava("lava.lib.dl.slayer", "Training with lava_1m1t1r.slayer")
 except ImportError as error:
     raise missing("lava-dl", "lava", "Training with lava_1m1t1r.slayer (Python 3.10)") from error
 
