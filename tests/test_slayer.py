@@ -441,3 +441,20 @@ def test_bad_arguments_are_named(call, text):
 def test_default_step_is_lava_dls_and_the_papers():
     cell = neuron.m1t1r.Neuron()
     assert cell.params.replace().dt == StepParams(FIG2).dt and cell.w_scale == 64
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (
+            lambda: block.m1t1r.Dense({**NEURON, "tau": 3}, 3, 4),
+            r"neuron_params must hold arguments of the neuron \(.*learn_range.*\); got 'tau'",
+        ),
+        (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, delay_rec=[1, 2]), r"delay_rec must be one number, or one for each of 4 neurons"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 4)(np.zeros((1, 3, 5))), "Dense input must be a tensor"),
+    ],
+    ids=["neuron", "delays", "input"],
+)
+def test_blocks_refuse_by_name(made, text):
+    with pytest.raises(InputError, match=text):
+        made()

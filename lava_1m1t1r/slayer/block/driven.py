@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Block(torch.nn.Module):
         return (x, (x > 0).to(x.dtype).mean()) if self.count_log else x
 
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
+        require(isinstance(x, torch.Tensor), f"{type(self).__name__} input", "be a tensor", x)
         x = x.flatten(1, 3) if x.dim() == 5 else x
         require(
             x.dim() == 3 and x.shape[1] == channels,
@@ -84,6 +86,9 @@ def checked(neuron_params: dict | None, in_neurons: Any, out_neurons: Any) -> di
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         require(whole and value > 0, name, "be a whole number > 0", value)
     require(isinstance(neuron_params, dict), "neuron_params", "be a dict of the neuron's arguments", neuron_params)
+    known = signature(Neuron).parameters
+    for name in neuron_params:
+        require(name in known, "neuron_params", f"hold arguments of the neuron ({', '.join(known)})", name)
     return neuron_params
 
 
@@ -240,8 +245,11 @@ class Recurrent(Driven, base.AbstractRecurrent):
         if weight_norm:
             self.input_synapse.enable_weight_norm()
             self.recurrent_synapse.enable_weight_norm()
-        steps = None if delay_rec is None else np.broadcast_to(np.asarray(delay_rec), (out_neurons,))
-        if steps is not None:
+        steps = None
+        if delay_rec is not None:
+            given = np.asarray(delay_rec)
+            require(given.shape in ((), (out_neurons,)), "delay_rec", f"be one number, or one for each of {out_neurons} neurons", delay_rec)
+            steps = np.broadcast_to(given, (out_neurons,))
             whole = steps.dtype.kind in "iu" and steps.min() >= 0 and steps.max() <= MAX_DELAY
             require(whole, "delay_rec", f"hold whole numbers from 0 to {MAX_DELAY}", delay_rec)
         self.register_buffer("delay_rec", None if steps is None else torch.from_numpy(steps.astype(np.int64)))
