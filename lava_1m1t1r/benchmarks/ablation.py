@@ -19,7 +19,7 @@ from ..params import DeviceParams
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
-from .accuracy import AUGMENTATION, checked, kept, mean_and_error, options, trained
+from .accuracy import checked, chosen_augmentation, kept, mean_and_error, options, trained
 from .table import Table, write_json
 
 FULL = "as fitted to the device"
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = checked(args, list(known))
     split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
     task = data.fitted(Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch), split)
-    augmentation = replace(AUGMENTATION, channel_shift=args.channel_shift)
+    augmentation = chosen_augmentation(args)
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(args.repeats):  # outside: a run that is stopped leaves whole sets of variants

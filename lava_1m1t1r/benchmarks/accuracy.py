@@ -147,6 +147,7 @@ def options(doc: str, out: str, *, epochs: int, hidden: int, sizes: tuple[int, i
     own.add_argument("--train-per-class", type=int, default=sizes[0], help="utterances of SpokenDigits")
     own.add_argument("--test-per-class", type=int, default=sizes[1])
     own.add_argument("--channel-shift", type=int, default=AUGMENTATION.channel_shift, help="largest, of the augmentation")
+    own.add_argument("--drop", type=float, default=AUGMENTATION.drop, help="share of the events left out by the augmentation")
     own.add_argument("--threads", type=int, default=1, help="of torch and of the library's kernels")
     own.add_argument("--only", nargs="*", default=None, help="rows whose name contains one of these words")
     return own
@@ -164,6 +165,11 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
 
     torch.set_num_threads(args.threads)
     return chosen
+
+
+def chosen_augmentation(args: argparse.Namespace) -> Augmentation:
+    """The tables' augmentation with what the options change of it."""
+    return dataclasses.replace(AUGMENTATION, channel_shift=args.channel_shift, drop=args.drop)
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
@@ -191,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     known = rows()
     chosen = checked(args, list(known))
-    augmentation = dataclasses.replace(AUGMENTATION, channel_shift=args.channel_shift)
+    augmentation = chosen_augmentation(args)
     tuned = args.training == "tuned" if args.training else args.data is None
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
     base = Task("accuracy", **sizes, **(TRAINING if tuned else {}))
