@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 DELAY = 1.0
@@ -44,9 +45,18 @@ def bar(work: Iterable | None = None, title: str | None = None, *, asked: bool |
     wanted = _shown.get() if asked is None else asked
     if not wanted and work is not None:
         return work
-    from tqdm import tqdm  # not before somebody looks
+    return _bars()(work, title, **{"leave": False, "delay": DELAY, "disable": None if wanted else True, **options})
 
-    return tqdm(work, title, **{"leave": False, "delay": DELAY, "disable": None if wanted else True, **options})
+
+@cache
+def _bars() -> Any:
+    from tqdm import tqdm  # not before it is needed
+
+    class Bars(tqdm):
+        # tqdm's own lock is for processes, too: it chooses how those are started, and then Lava, which wants to choose, is not imported
+        _lock = threading.RLock()
+
+    return Bars
 
 
 @contextmanager
@@ -72,8 +82,6 @@ def _tick(running: Any, over: threading.Event) -> None:
 
 def say(text: str, file: Any = None) -> None:
     """Print a line, on standard output or to ``file``, and at once; bars make room for it."""
-    from tqdm import tqdm
-
     file = sys.stdout if file is None else file
-    tqdm.write(text, file)
+    _bars().write(text, file)
     file.flush()

@@ -176,3 +176,16 @@ def test_a_command_on_a_terminal_gives_its_json_beside_the_bars(tmp_path):
     assert process.returncode == 0, seen.decode(errors="replace")
     assert json.loads(out)["utterances"] == 3
     assert b"fixed point: " in seen and b"floating point: " in seen
+
+
+@pytest.mark.lava
+def test_lava_is_imported_after_bars_as_before():
+    """Lava chooses how processes start, and fails where something has chosen already."""
+    script = (
+        "from lava_1m1t1r import progress, programs\n"
+        "list(progress.bar([1], 'title', asked=True)); progress.say('a line'); programs.run(['true'])\n"
+        "import lava.magma.core.process.process"
+    )
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and done.stdout == "a line\n", done.stderr
