@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from ..errors import missing
-from ..host import load_lava
 
 try:
-    load_lava("lava.lib.dl.slayer", "Training with lava_1m1t1r.slayer")
+    import lava.lib.dl.slayer  # noqa: F401
 except ImportError as error:
     raise missing("lava-dl", "lava", "Training with lava_1m1t1r.slayer (Python 3.10)") from error
 
