@@ -18,6 +18,7 @@ from .program import StepParams, input_counts
 from .reference import Traces
 
 MAX_DELAY = 62
+"""Largest delay [steps]: 6 bits, as lava-dl and Lava have it."""
 
 
 class Layer(NamedTuple):

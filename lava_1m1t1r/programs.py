@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .progress import bar
+from .progress import ELAPSED, bar
 
 PATIENCE = 5.0
 """Time [s] after a first Ctrl-C in which others do nothing: impatience must not cut short what removes files and ends processes."""
@@ -177,7 +177,7 @@ def run(
     # a file, not a pipe: communicate() drops what is left of its input when it is called again
     with (
         tempfile.TemporaryFile() as inbox,
-        bar(title=title, asked=title is not None, bar_format="{desc}: {elapsed}") as running,
+        bar(title=title, asked=title is not None, bar_format=ELAPSED) as running,
     ):
         if given is not None:
             inbox.write(given.encode() if isinstance(given, str) else given)

@@ -15,6 +15,8 @@ from typing import Any
 
 DELAY = 1.0
 """Seconds before a bar appears: what is done sooner needs none."""
+ELAPSED = "{desc}: {elapsed}"
+"""``bar_format`` of work that does not tell how far it is."""
 _TICK = 0.5  # s between two looks at a clock
 _shown = ContextVar("shown", default=False)
 
@@ -63,7 +65,7 @@ def _bars() -> Any:
 def clock(title: str) -> Iterator[None]:
     """For a ``with`` block of long work that does not tell how far it is: shows how long it has been going on, and no bars."""
     over = threading.Event()
-    with bar(title=title, asked=True, bar_format="{desc}: {elapsed}", delay=0.0) as running:
+    with bar(title=title, asked=True, bar_format=ELAPSED, delay=0.0) as running:
         ticking = threading.Thread(target=_tick, args=(running, over), daemon=True, name="clock")
         if not running.disable:
             ticking.start()

@@ -13,10 +13,11 @@ from .cached import cached
 from .compiled import inlined, load, read, store, widest_vectors
 from .fast.synapses import add_rows
 from .kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
+from .network import MAX_DELAY
 from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_count, differs, lowest_bit
 from .tiles import product_columns as _product_columns
 
-PAST = 63
+PAST = MAX_DELAY + 1
 """Steps of spikes that a recurrent layer may look back: the largest delay and one."""
 
 

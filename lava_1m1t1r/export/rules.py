@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import require
+from ..network import MAX_DELAY
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
-from ..netx.schema import MAX_DELAY
 
 KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
 """Layers that the exporters know; a file may hold others."""

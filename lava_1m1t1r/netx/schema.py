@@ -19,9 +19,10 @@ import numpy as np
 from .. import hdf5_file
 from ..errors import FormatError, InputError, path_of, require
 from ..keys import NEURON_TYPE, from_keys, to_keys
+from ..network import MAX_DELAY
 from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
-from .values import MAX_DELAY, MOST_NEURONS
+from .values import MOST_NEURONS
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""

@@ -8,9 +8,8 @@ import numpy as np
 
 from ..errors import FormatError, require
 from ..hdf5_file import value_of
+from ..network import MAX_DELAY
 
-MAX_DELAY = 62
-"""Largest delay [steps]: lava-dl's, 6 bits."""
 MOST_NEURONS = 1 << 20
 """In one layer: what a whole Loihi 2 chip holds."""
 

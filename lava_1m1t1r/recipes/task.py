@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import presets
 from ..errors import number, require, whole
-from ..netx.values import MAX_DELAY
+from ..network import MAX_DELAY
 from ..params import DeviceParams
 from ..program import StepParams, learnable
 

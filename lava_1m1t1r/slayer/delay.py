@@ -8,9 +8,7 @@ import torch
 from lava.lib.dl.slayer import axon
 
 from ..errors import require
-
-MAX_DELAY = 62
-"""Largest axonal delay in steps: 6 bits, as lava-dl and Lava have it."""
+from ..network import MAX_DELAY
 
 
 class Delay(axon.Delay):

@@ -12,7 +12,8 @@ from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...errors import require
-from ..delay import MAX_DELAY, Delay
+from ...network import MAX_DELAY
+from ..delay import Delay
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise
