@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import multiprocessing
 import warnings
 from numbers import Integral, Real
 
@@ -75,6 +76,13 @@ def in_python_only(run_cfg: RunConfig) -> RunConfig:
 def _in_python(process: AbstractProcess, model) -> None:
     ok = isinstance(model, type) and issubclass(model, (AbstractPyProcessModel, AbstractSubProcessModel))
     require(ok, title(process), "have a ProcessModel that runs on a CPU in Python", getattr(model, "__name__", model), _FOR_CPU)
+
+
+def check_start_method() -> None:
+    """Operating-system processes start as Lava's need it: they inherit the graph."""
+    chosen = multiprocessing.get_start_method()
+    cure = "Call multiprocessing.set_start_method('fork', force=True); or run the graph by InProcess or run, which start none."
+    require(chosen == "fork", "multiprocessing's start method", "be 'fork' for Lava's own runtime", chosen, cure)
 
 
 def check_whole(field: str, value) -> None:

@@ -10,7 +10,7 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, tell_of_missing_sources
+from lava_1m1t1r.run.checks import check_graph, check_start_method, check_steps, check_timeout, tell_of_missing_sources
 from lava_1m1t1r.run.failures import Stopped
 from lava_1m1t1r.run.runtime import STOPPED, GuardedRuntime
 
@@ -31,6 +31,7 @@ class Guarded:
         self._runtime: GuardedRuntime | None = None
 
     def __enter__(self) -> Guarded:
+        check_start_method()
         executable = self._proc.compile(self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
@@ -122,6 +123,8 @@ def guarded(
     ------
     ProcessFailed, Deadlock, RunTimeout, Stopped
         All are :class:`RunError`.
+    InputError
+        Before anything starts, for arguments out of range, and where processes start by another method than 'fork'.
 
     Examples
     --------
