@@ -148,6 +148,23 @@ def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape(
             session.run(2, record=[kinds.longer])
 
 
+def test_what_cannot_be_recorded_is_refused_by_name():
+    process, _ = recurrent(FLOAT)
+    with InProcess(process, config()) as session:
+        for record in (process.s_out, process.v, None, 3):
+            with pytest.raises(InputError, match=r"^record must be a Recorder, or a sequence(.|\n)*record=\[lif.s_out\]"):
+                session.run(1, record=record)
+        for record in ("v", [process.a_in]):
+            with pytest.raises(InputError, match="^record must hold Vars and OutPorts"):
+                session.run(1, record=record)
+        with pytest.raises(InputError, match=r"^record must hold what fits in memory; got \d+ times \(12,\) of type float64"):
+            session.run(2**50, record=[process.v])
+        for steps in (0, -1, 2.0, True, 2**70):
+            with pytest.raises(InputError, match="^steps must be"):
+                session.run(steps)
+        session.run(1)
+
+
 # -- values, reset, the user's own state -------------------------------------------------------------------------------
 
 
@@ -164,9 +181,23 @@ def test_values_are_read_and_set_as_whole_arrays():
         np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))
         session.set(process.du, 512)
         assert session.get(process.du) == 512
-        for value, text in ((np.zeros(5), "fit shape"), (np.full(12, 0.5), "hold values of type int32")):
-            with pytest.raises(InputError, match=text):
-                session.set(process.v, value)
+        for var, value, text in (
+            (process.v, np.zeros(5), "fit shape"),
+            (process.v, np.full(12, 0.5), "hold values of type int32"),
+            (process.v, 2**40, "hold values of type int32"),
+            (process.v, np.nan, "hold values of type int32"),
+            (process.v, None, "hold real numbers"),
+            (process.v, "x", "hold real numbers"),
+            (process.v, [[1], [2, 3]], "hold real numbers"),
+            (process.v, 2**70, "hold real numbers of at most 64 bits"),
+            (process.du, [1, 2], "be one number"),
+            (process.du, 0.5, "hold values of type int"),
+            (process.du, None, "hold real numbers"),
+        ):
+            with pytest.raises(InputError, match=rf"^set: LIF '.*'\.{var.name} must {text}"):
+                session.set(var, value)
+        with pytest.raises(InputError, match=r"^set: LIF '.*'\.v must hold real numbers"):
+            process.v.set(None)
     np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))  # still there to be read
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import multiprocessing
+import sys
 import warnings
 from numbers import Integral, Real
 
@@ -15,6 +16,7 @@ from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
 from lava_1m1t1r.errors import InputError, require
@@ -86,9 +88,10 @@ def check_start_method() -> None:
 
 
 def check_whole(field: str, value) -> None:
-    """``value`` is a whole number, at least one."""
+    """``value`` is a whole number, at least one, that fits into 63 bits."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     require(whole and value >= 1, field, "be a whole number >= 1", value)
+    require(value <= sys.maxsize, field, f"be at most {sys.maxsize}", value)
 
 
 def check_steps(steps) -> None:
@@ -100,6 +103,20 @@ def check_timeout(timeout, field: str = "timeout") -> None:
     """``timeout`` is a finite time in seconds."""
     ok = isinstance(timeout, Real) and math.isfinite(timeout) and timeout > 0
     require(ok, field, "be a finite time > 0 s", timeout)
+
+
+def innermost(var) -> Var:
+    """The Var itself that ``var`` is, or stands for."""
+    require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
+    while var.aliased_var is not None:
+        var = var.aliased_var
+    return var
+
+
+def check_held(held, var: Var) -> None:
+    """A ProcessModel of the graph holds ``var``."""
+    where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
+    require(held, "var", "belong to a Process of this graph whose ProcessModel holds it", where)
 
 
 def tell_of_missing_sources(executable: Executable) -> None:
