@@ -429,7 +429,7 @@ def test_a_missing_source_is_told_and_gives_lavas_zeros():
     found = []
     for runner in (InProcess, guarded):
         with pytest.warns(UserWarning, match=r"^LIF 'lonely'\.a_in gets no input: it takes zeros in every step") as told:
-            lif = LIF(shape=(3,), bias_mant=2, vth=4, name="lonely")
+            lif = LIF(shape=(3,), v=2, vth=4, dv=0.5, name="lonely")
             with runner(lif, config(), timeout=30) as session:
                 session.run(T)
                 found.append(session.get(lif.v))
@@ -440,8 +440,9 @@ def test_a_missing_source_is_told_and_gives_lavas_zeros():
 
 
 def test_inputs_that_are_often_left_open_are_no_missing_source(recwarn):
-    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use."""
+    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use; of neurons with a bias."""
     run(learning(FLOAT)[0], T, config())
+    run(LIF(shape=(3,), bias_mant=[0, 1, 0]), T, config())
     assert not [w for w in recwarn if w.category is UserWarning]
 
 

@@ -9,6 +9,7 @@ import sys
 import warnings
 from numbers import Integral, Real
 
+import numpy as np
 from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.model import AbstractProcessModel
@@ -22,6 +23,8 @@ from lava.magma.core.run_configs import RunConfig
 from lava_1m1t1r.errors import InputError, require
 from lava_1m1t1r.run.failures import title
 
+_DRIVES = ("bias", "bias_mant")
+"""What M1T1R, and Lava's neurons, call their constant input."""
 _FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for example Loihi2SimCfg(select_tag='fixed_pt')."
 
 
@@ -122,12 +125,13 @@ def check_held(held, var: Var) -> None:
 def tell_of_missing_sources(executable: Executable) -> None:
     """Warn of Processes that get nothing but zeros, because none of their inputs is connected. Lava runs them so, without a word.
 
-    One input that is left open is usual: a rule without a reward, a Monitor that listens at a port and not at a Var.
+    One input that is left open is usual: a rule without a reward, a Monitor that listens at a port and not at a Var. So are neurons
+    that a bias drives.
     """
     for process, builder in executable.proc_builders.items():
         ports = [getattr(process, name) for name in (*getattr(builder, "py_ports", ()), *getattr(builder, "ref_ports", ()))]
         ports = [port for port in ports if isinstance(port, (InPort, RefPort))]
-        if not any(fed(port) for port in ports):
+        if not any(fed(port) for port in ports) and not any(np.any(var.init) for var in process.vars.members if var.name in _DRIVES):
             for port in ports:
                 tell_of_zeros(port)
 
