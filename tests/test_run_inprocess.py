@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "processes"))
 from faulty.process import Faulty  # noqa: E402
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse  # noqa: E402
 from kinds.models import ChipElsewhereModel  # noqa: E402
-from kinds.process import Elsewhere, Kinds, NoEntries  # noqa: E402
+from kinds.process import Elsewhere, Kinds, NoEntries, Orphan  # noqa: E402
 from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.extractor import Extractor, VarWire  # noqa: E402
@@ -32,6 +32,7 @@ from lava.proc.monitor.process import Monitor  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
 from lava.utils.serialization import load, save  # noqa: E402
 from leftovers import left, watch_memory  # noqa: E402
+from nested.process import Layer  # noqa: E402
 from noisy.process import Noisy, Ticking  # noqa: E402
 
 import lava_1m1t1r.run  # noqa: E402
@@ -408,6 +409,18 @@ def test_a_model_that_cannot_be_built_is_named():
     relay, _ = chain("build")
     with pytest.raises(ProcessFailed, match="Faulty 'relay' could not be built(.|\n)*cannot be built"):
         run(relay, T, config())
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.parametrize(
+    "kind, arguments, text", [(Layer, {"weights": np.zeros((2, 0))}, "a layer needs weights"), (Orphan, {}, "No ProcessModels found")]
+)
+def test_a_process_that_cannot_be_compiled_is_named(runner, kind, arguments, text):
+    """Neither the constructor of a SubProcessModel nor Lava's compiler says which it was."""
+    process = kind(name="culprit", **arguments)
+    with pytest.raises(ProcessFailed, match=rf"^{kind.__name__} 'culprit' could not be compiled(.|\n)*{text}") as caught:
+        runner(process, config()).__enter__()
+    assert caught.value.processes == (f"{kind.__name__} 'culprit'",)
 
 
 def test_a_source_that_never_sends_is_reported():

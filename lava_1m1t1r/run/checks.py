@@ -6,6 +6,7 @@ import copy
 import math
 import multiprocessing
 import sys
+import traceback
 import warnings
 from numbers import Integral, Real
 
@@ -21,7 +22,8 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
 from lava_1m1t1r.errors import InputError, require
-from lava_1m1t1r.run.failures import title
+from lava_1m1t1r.run.alarm import comes_from_outside
+from lava_1m1t1r.run.failures import ProcessFailed, title
 
 _DRIVES = ("bias", "bias_mant")
 """What M1T1R, and Lava's neurons, call their constant input."""
@@ -46,6 +48,27 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
         ", ".join(compiled),
         "Build its Processes anew.",
     )
+
+
+def compiled(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
+    """What Lava's compiler makes of the graph of ``proc``; where that fails, the error names the Process that it was at."""
+    try:
+        return proc.compile(run_cfg, compile_config)
+    except InputError:
+        raise
+    except Exception as error:
+        if comes_from_outside(error):
+            raise
+        at = [_at(frame) for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != "compile"]
+        names = tuple(title(process) for process in at if process is not None)[-1:]
+        what = names[0] if names else f"the graph of {title(proc)}"
+        raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
+
+
+def _at(frame) -> AbstractProcess | None:
+    """The Process that a function of Lava's compiler, or a SubProcessModel's constructor, is at."""
+    found = [frame.f_locals.get(name) for name in ("proc", "process")]  # as both call it
+    return next((process for process in found if isinstance(process, AbstractProcess)), None)
 
 
 def check_executable(proc: AbstractProcess, executable: Executable) -> None:

@@ -18,6 +18,7 @@ from lava_1m1t1r.run.checks import (
     check_start_method,
     check_steps,
     check_timeout,
+    compiled,
     innermost,
     tell_of_missing_sources,
 )
@@ -43,7 +44,7 @@ class Guarded:
 
     def __enter__(self) -> Guarded:
         check_start_method()
-        executable = self._proc.compile(self._run_cfg, self._compile_config)
+        executable = compiled(self._proc, self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
         self._proc._runtime = runtime
