@@ -29,6 +29,7 @@ from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.lif.process import LIF, LIFRefractory  # noqa: E402
 from lava.proc.monitor.process import Monitor  # noqa: E402
+from lava.proc.s4d.process import S4d  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
 from lava.utils.serialization import load, save  # noqa: E402
 from leftovers import left, watch_memory  # noqa: E402
@@ -200,6 +201,22 @@ def test_values_are_read_and_set_as_whole_arrays():
         with pytest.raises(InputError, match=r"^set: LIF '.*'\.v must hold real numbers"):
             process.v.set(None)
     np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))  # still there to be read
+
+
+def test_a_var_that_no_model_holds_is_refused_in_lavas_own_words_too():
+    layer, _ = nested(FIXED)
+    with InProcess(layer, config(FIXED)) as session:
+        for use in (lambda: session.get(layer.spare), layer.spare.get, lambda: layer.spare.set(np.zeros(4))):
+            with pytest.raises(InputError, match=r"^var must belong to a Process(.|\n)*Layer '.*'\.spare"):
+                use()
+
+
+def test_complex_states_take_complex_numbers():
+    neuron = S4d(shape=(2,), a=np.array([0.5 + 0.1j, 0.2]), b=np.ones(2, complex), c=np.ones(2, complex))
+    with InProcess(neuron, config()) as session:
+        session.set(neuron.s4_state, [1j, 2.0])
+        session.run(1)
+        np.testing.assert_array_equal(session.get(neuron.s4_state), [1j * (0.5 + 0.1j), 0.4])
 
 
 def test_sparse_weights_keep_their_places():

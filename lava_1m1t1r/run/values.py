@@ -32,14 +32,19 @@ def write(field: str, model, name: str, value) -> None:
         require(isinstance(value, str), field, "be a str", value)
         setattr(model, name, value)
     elif isinstance(old, np.ndarray):
-        old[...] = _fitting(field, old, array_of(value, field, NUMBERS))
+        old[...] = _fitting(field, old, _numbers(field, old, value))
     else:
-        new = array_of(value, field, NUMBERS)
+        new = _numbers(field, old, value)
         require(new.size == 1, field, "be one number", value)
         setattr(model, name, type(old)(_fitting(field, np.asarray(old), new.reshape(())).item()))
 
 
 NUMBERS = "hold real numbers of at most 64 bits"
+
+
+def _numbers(field: str, old, value) -> np.ndarray:
+    both_complex = np.iscomplexobj(old) and np.iscomplexobj(value)
+    return np.asarray(value) if both_complex else array_of(value, field, NUMBERS)
 
 
 def check_fits(field: str, shape: tuple[int, ...], new: np.ndarray) -> None:
