@@ -5,6 +5,7 @@ R. Zhao et al., Nature Electronics 8, 1211 (2025), doi:10.1038/s41928-025-01488-
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from .program import StepParams
 
 __version__ = "0.1.0"
-__all__ = ["DeviceParams", "FormatError", "InputError", "M1T1R", "MissingDependencyError", "StepParams", "__version__", "presets"]
+__all__ = ["DeviceParams", "FormatError", "InputError", "MissingDependencyError", "StepParams", "__version__", "presets"]
+if find_spec("lava") is not None:  # else "from lava_1m1t1r import *", help() and all that lists what is here would fail for want of Lava
+    __all__ += ["M1T1R"]
 _HOMES = {
     "DeviceParams": "params",
     "FormatError": "errors",

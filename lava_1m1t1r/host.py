@@ -7,34 +7,42 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from .errors import MissingDependencyError, missing, require
+from .errors import MissingDependencyError, missing
 
 
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. Where that is
-    'fork' already (Linux's default before Python 3.14), asking anew is harmless: the choice is taken back before.
+    Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So what was set is
+    taken back before, and set again after: only Lava's own runtime needs 'fork', and :func:`lava_1m1t1r.run.guarded` asks for it.
 
     Raises
     ------
     MissingDependencyError
-        Without Lava; says what to install, and that Lava needs Python 3.10.
-    InputError
-        If another start method has been chosen.
+        Without Lava, or lava-dl where ``module`` is of it, or with one that does not load; says what to install, and that Lava needs
+        Python 3.10.
     """
-    if "lava" not in sys.modules or "lava.magma.runtime.message_infrastructure.multiprocessing" not in sys.modules:
-        chosen = multiprocessing.get_start_method(allow_none=True)
-        require(
-            chosen in (None, "fork"), "multiprocessing's start method", "be 'fork' for Lava", chosen, "Import lava first, or choose none."
-        )
-        if chosen == "fork":
-            multiprocessing.set_start_method(None, force=True)
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    if "lava.magma.runtime.message_infrastructure.multiprocessing" not in sys.modules:
+        multiprocessing.set_start_method(None, force=True)
     try:
-        import_module("lava.magma.core.process.process")
-    except ImportError as error:
-        text = str(missing("lava-nc", "lava", purpose))
+        _load("lava.magma.core.process.process", "lava-nc", purpose)
+    finally:
+        if chosen is not None:
+            multiprocessing.set_start_method(chosen, force=True)
+    return _load(module, "lava-dl", purpose) if module.startswith("lava.lib.dl") else import_module(module)
+
+
+def _load(module: str, package: str, purpose: str) -> Any:
+    try:
+        return import_module(module)
+    except Exception as error:  # under another Python or numpy than theirs, errors of any kind
+        text = str(missing(package, "lava", purpose))
+        if not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
+            text = (
+                f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
+                "Install it anew, with the versions that it needs: pip install --force-reinstall 'lava-1m1t1r[lava]'."
+            )
         if sys.version_info >= (3, 11):
             text += f" Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}."
         raise MissingDependencyError(text) from error
-    return import_module(module)

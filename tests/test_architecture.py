@@ -77,6 +77,70 @@ def test_the_core_loads_neither_torch_nor_lava():
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+def answer(code: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100)
+    return done.stdout.strip() or done.stderr
+
+
+SHELLS = ["run", "proc.m1t1r.process", "proc.m1t1r.models", "netx.graph.process", "netx.terminal.process", "netx.fused"]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("cause, said", [(None, "not installed. Install it with"), ("1 / 0", "does not load (ZeroDivisionError")])
+def test_without_a_lava_that_loads_every_shell_says_what_to_install(cause, said, tmp_path):
+    package = tmp_path / "lava" / "magma"
+    if cause:
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(cause)
+    code = f"""
+import importlib, sys
+{f"sys.path.insert(0, {str(tmp_path)!r})" if cause else "sys.modules['lava'] = None"}
+from lava_1m1t1r.errors import MissingDependencyError
+for name in {SHELLS}:
+    try:
+        importlib.import_module("lava_1m1t1r." + name)
+    except MissingDependencyError as error:
+        print({said!r} in str(error) and "lava-1m1t1r[lava]" in str(error))
+"""
+    assert answer(code).split() == ["True"] * len(SHELLS)
+
+
+def test_without_lava_the_package_can_be_listed():
+    code = """
+import inspect, pydoc, sys
+sys.modules["lava"] = None
+import lava_1m1t1r
+from lava_1m1t1r import *
+names = {name for name, _ in inspect.getmembers(lava_1m1t1r)}
+print("DeviceParams" in names, "StepParams" in pydoc.render_doc(lava_1m1t1r))
+try:
+    lava_1m1t1r.M1T1R
+except ImportError as error:
+    print("lava-1m1t1r[lava]" in str(error))
+"""
+    assert answer(code).split() == ["True"] * 3
+
+
+@pytest.mark.timeout(120)
+def test_lava_loads_whatever_start_method_has_been_chosen():
+    """Lava refuses that by itself. Its own runtime needs 'fork', and says how to get it; what runs in process does not."""
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    code = """
+import multiprocessing
+multiprocessing.set_start_method("spawn")
+import lava_1m1t1r.run as runs
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.lif.process import LIF
+lif = LIF(shape=(1,), bias_mant=1)
+try:
+    runs.run_guarded(lif, 2, Loihi2SimCfg())
+except ValueError as error:
+    print("set_start_method('fork'" in str(error))
+print(runs.run(lif, 2, Loihi2SimCfg(), [lif.v])[lif.v].ravel().tolist() == [1.0, 2.0], multiprocessing.get_start_method() == "spawn")
+"""
+    assert answer(code).split() == ["True"] * 3
+
+
 def test_names_that_load_when_asked_for_are_listed():
     """For completion; each of them is there."""
     import lava_1m1t1r

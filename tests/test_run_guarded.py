@@ -71,6 +71,28 @@ def test_a_healthy_graph_runs_and_is_read():
         np.testing.assert_array_equal(relay.total.get(), [1.0, 2.0, 3.0])
 
 
+def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_it():
+    """Lava would leave model and Runtime waiting for each other."""
+    relay, _, _ = chain()
+    foreign = LIF(shape=(1,))
+    with guarded(relay, FLOAT, timeout=20) as session:
+        with pytest.raises(Stopped, match="run a step before"):
+            session.set(relay.total, 1)
+        session.run(1)
+        for value, text in ((None, "hold real"), ("x", "be a number"), ([[1], [2, 3]], "hold real"), (np.zeros(5), "fit shape")):
+            with pytest.raises(InputError, match=f"^set: Faulty 'relay'.total must {text}"):
+                session.set(relay.total, value)
+        for value in (None, np.zeros(5)):
+            with pytest.raises(InputError, match="^set: Faulty 'relay'.total must"):
+                relay.total.set(value)
+        for var in (None, "total", relay.s_out, foreign.v):
+            for use in (lambda: session.get(var), lambda: session.set(var, 1)):  # noqa: B023
+                with pytest.raises(InputError, match="^var must be"):
+                    use()
+        session.set(relay.total, 7)
+        np.testing.assert_array_equal(session.get(relay.total), [7.0, 7.0, 7.0])
+
+
 def test_one_call_returns_what_was_asked_for():
     relay, sink, data = chain()
     values = run_guarded(relay, T, FLOAT, timeout=20, read=[relay.total, sink.data])
@@ -192,6 +214,9 @@ def test_stop_ends_a_run_that_is_still_going():
         (dict(timeout=0), "timeout"),
         (dict(timeout=float("nan")), "timeout"),
         (dict(stall=-1), "stall"),
+        (dict(steps=2**70), "steps"),
+        (dict(read=None), "read"),
+        (dict(read="total"), "var"),
         (dict(run_cfg=None), "run_cfg"),
         (dict(proc="relay"), "proc"),
     ],

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "processes"))
 from faulty.process import Faulty  # noqa: E402
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse  # noqa: E402
 from kinds.models import ChipElsewhereModel  # noqa: E402
-from kinds.process import Elsewhere, Kinds, NoEntries  # noqa: E402
+from kinds.process import Elsewhere, Kinds, NoEntries, Orphan  # noqa: E402
 from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.extractor import Extractor, VarWire  # noqa: E402
@@ -29,9 +29,11 @@ from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava.proc.lif.process import LIF, LIFRefractory  # noqa: E402
 from lava.proc.monitor.process import Monitor  # noqa: E402
+from lava.proc.s4d.process import S4d  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
 from lava.utils.serialization import load, save  # noqa: E402
 from leftovers import left, watch_memory  # noqa: E402
+from nested.process import Layer  # noqa: E402
 from noisy.process import Noisy, Ticking  # noqa: E402
 
 import lava_1m1t1r.run  # noqa: E402
@@ -148,6 +150,23 @@ def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape(
             session.run(2, record=[kinds.longer])
 
 
+def test_what_cannot_be_recorded_is_refused_by_name():
+    process, _ = recurrent(FLOAT)
+    with InProcess(process, config()) as session:
+        for record in (process.s_out, process.v, None, 3):
+            with pytest.raises(InputError, match=r"^record must be a Recorder, or a sequence(.|\n)*record=\[lif.s_out\]"):
+                session.run(1, record=record)
+        for record in ("v", [process.a_in]):
+            with pytest.raises(InputError, match="^record must hold Vars and OutPorts"):
+                session.run(1, record=record)
+        with pytest.raises(InputError, match=r"^record must hold what fits in memory; got \d+ times \(12,\) of type float64"):
+            session.run(2**50, record=[process.v])
+        for steps in (0, -1, 2.0, True, 2**70):
+            with pytest.raises(InputError, match="^steps must be"):
+                session.run(steps)
+        session.run(1)
+
+
 # -- values, reset, the user's own state -------------------------------------------------------------------------------
 
 
@@ -164,10 +183,40 @@ def test_values_are_read_and_set_as_whole_arrays():
         np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))
         session.set(process.du, 512)
         assert session.get(process.du) == 512
-        for value, text in ((np.zeros(5), "fit shape"), (np.full(12, 0.5), "hold values of type int32")):
-            with pytest.raises(InputError, match=text):
-                session.set(process.v, value)
+        for var, value, text in (
+            (process.v, np.zeros(5), "fit shape"),
+            (process.v, np.full(12, 0.5), "hold values of type int32"),
+            (process.v, 2**40, "hold values of type int32"),
+            (process.v, np.nan, "hold values of type int32"),
+            (process.v, None, "hold real numbers"),
+            (process.v, "x", "hold real numbers"),
+            (process.v, [[1], [2, 3]], "hold real numbers"),
+            (process.v, 2**70, "hold real numbers of at most 64 bits"),
+            (process.du, [1, 2], "be one number"),
+            (process.du, 0.5, "hold values of type int"),
+            (process.du, None, "hold real numbers"),
+        ):
+            with pytest.raises(InputError, match=rf"^set: LIF '.*'\.{var.name} must {text}"):
+                session.set(var, value)
+        with pytest.raises(InputError, match=r"^set: LIF '.*'\.v must hold real numbers"):
+            process.v.set(None)
     np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))  # still there to be read
+
+
+def test_a_var_that_no_model_holds_is_refused_in_lavas_own_words_too():
+    layer, _ = nested(FIXED)
+    with InProcess(layer, config(FIXED)) as session:
+        for use in (lambda: session.get(layer.spare), layer.spare.get, lambda: layer.spare.set(np.zeros(4))):
+            with pytest.raises(InputError, match=r"^var must belong to a Process(.|\n)*Layer '.*'\.spare"):
+                use()
+
+
+def test_complex_states_take_complex_numbers():
+    neuron = S4d(shape=(2,), a=np.array([0.5 + 0.1j, 0.2]), b=np.ones(2, complex), c=np.ones(2, complex))
+    with InProcess(neuron, config()) as session:
+        session.set(neuron.s4_state, [1j, 2.0])
+        session.run(1)
+        np.testing.assert_array_equal(session.get(neuron.s4_state), [1j * (0.5 + 0.1j), 0.4])
 
 
 def test_sparse_weights_keep_their_places():
@@ -379,6 +428,18 @@ def test_a_model_that_cannot_be_built_is_named():
         run(relay, T, config())
 
 
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.parametrize(
+    "kind, arguments, text", [(Layer, {"weights": np.zeros((2, 0))}, "a layer needs weights"), (Orphan, {}, "No ProcessModels found")]
+)
+def test_a_process_that_cannot_be_compiled_is_named(runner, kind, arguments, text):
+    """Neither the constructor of a SubProcessModel nor Lava's compiler says which it was."""
+    process = kind(name="culprit", **arguments)
+    with pytest.raises(ProcessFailed, match=rf"^{kind.__name__} 'culprit' could not be compiled(.|\n)*{text}") as caught:
+        runner(process, config()).__enter__()
+    assert caught.value.processes == (f"{kind.__name__} 'culprit'",)
+
+
 def test_a_source_that_never_sends_is_reported():
     relay, _ = chain("silent")
     with pytest.raises(Deadlock, match="waits to receive at RingBuffer 'sink'.a_in from Faulty 'relay'.s_out") as caught:
@@ -398,7 +459,7 @@ def test_a_missing_source_is_told_and_gives_lavas_zeros():
     found = []
     for runner in (InProcess, guarded):
         with pytest.warns(UserWarning, match=r"^LIF 'lonely'\.a_in gets no input: it takes zeros in every step") as told:
-            lif = LIF(shape=(3,), bias_mant=2, vth=4, name="lonely")
+            lif = LIF(shape=(3,), v=2, vth=4, dv=0.5, name="lonely")
             with runner(lif, config(), timeout=30) as session:
                 session.run(T)
                 found.append(session.get(lif.v))
@@ -409,8 +470,9 @@ def test_a_missing_source_is_told_and_gives_lavas_zeros():
 
 
 def test_inputs_that_are_often_left_open_are_no_missing_source(recwarn):
-    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use."""
+    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use; of neurons with a bias."""
     run(learning(FLOAT)[0], T, config())
+    run(LIF(shape=(3,), bias_mant=[0, 1, 0]), T, config())
     assert not [w for w in recwarn if w.category is UserWarning]
 
 

@@ -6,17 +6,14 @@ Lava's own runtime to the bit and several times faster; :class:`Recorder` keeps 
 the Process (:class:`RunError`), never a hang.
 """
 
-from lava_1m1t1r.errors import missing
+from lava_1m1t1r.host import load_lava
 
-try:
-    import lava.magma.core.process.process  # noqa: F401
-except ImportError as error:
-    raise missing("lava-nc", "lava", "Running Lava graphs") from error
+load_lava("lava.magma.core.process.process", "Running Lava graphs")
 
-from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped
-from lava_1m1t1r.run.guarded import Guarded, guarded, run_guarded
-from lava_1m1t1r.run.inprocess import InProcess, run
-from lava_1m1t1r.run.recorder import Recorder
+from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped  # noqa: E402
+from lava_1m1t1r.run.guarded import Guarded, guarded, run_guarded  # noqa: E402
+from lava_1m1t1r.run.inprocess import InProcess, run  # noqa: E402
+from lava_1m1t1r.run.recorder import Recorder  # noqa: E402
 
 __all__ = [
     "Deadlock",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+import multiprocessing
+import sys
+import traceback
 import warnings
 from numbers import Integral, Real
 
+import numpy as np
 from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.model import AbstractProcessModel
@@ -14,11 +18,15 @@ from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
 from lava_1m1t1r.errors import InputError, require
-from lava_1m1t1r.run.failures import title
+from lava_1m1t1r.run.alarm import comes_from_outside
+from lava_1m1t1r.run.failures import ProcessFailed, title
 
+_DRIVES = ("bias", "bias_mant")
+"""What M1T1R, and Lava's neurons, call their constant input."""
 _FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for example Loihi2SimCfg(select_tag='fixed_pt')."
 
 
@@ -40,6 +48,27 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
         ", ".join(compiled),
         "Build its Processes anew.",
     )
+
+
+def compiled(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
+    """What Lava's compiler makes of the graph of ``proc``; where that fails, the error names the Process that it was at."""
+    try:
+        return proc.compile(run_cfg, compile_config)
+    except InputError:
+        raise
+    except Exception as error:
+        if comes_from_outside(error):
+            raise
+        at = [_at(frame) for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != "compile"]
+        names = tuple(title(process) for process in at if process is not None)[-1:]
+        what = names[0] if names else f"the graph of {title(proc)}"
+        raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
+
+
+def _at(frame) -> AbstractProcess | None:
+    """The Process that a function of Lava's compiler, or a SubProcessModel's constructor, is at."""
+    found = [frame.f_locals.get(name) for name in ("proc", "process")]  # as both call it
+    return next((process for process in found if isinstance(process, AbstractProcess)), None)
 
 
 def check_executable(proc: AbstractProcess, executable: Executable) -> None:
@@ -77,10 +106,18 @@ def _in_python(process: AbstractProcess, model) -> None:
     require(ok, title(process), "have a ProcessModel that runs on a CPU in Python", getattr(model, "__name__", model), _FOR_CPU)
 
 
+def check_start_method() -> None:
+    """Operating-system processes start as Lava's need it: they inherit the graph."""
+    chosen = multiprocessing.get_start_method()
+    cure = "Call multiprocessing.set_start_method('fork', force=True); or run the graph by InProcess or run, which start none."
+    require(chosen == "fork", "multiprocessing's start method", "be 'fork' for Lava's own runtime", chosen, cure)
+
+
 def check_whole(field: str, value) -> None:
-    """``value`` is a whole number, at least one."""
+    """``value`` is a whole number, at least one, that fits into 63 bits."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     require(whole and value >= 1, field, "be a whole number >= 1", value)
+    require(value <= sys.maxsize, field, f"be at most {sys.maxsize}", value)
 
 
 def check_steps(steps) -> None:
@@ -94,15 +131,30 @@ def check_timeout(timeout, field: str = "timeout") -> None:
     require(ok, field, "be a finite time > 0 s", timeout)
 
 
+def innermost(var) -> Var:
+    """The Var itself that ``var`` is, or stands for."""
+    require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
+    while var.aliased_var is not None:
+        var = var.aliased_var
+    return var
+
+
+def check_held(held, var: Var) -> None:
+    """A ProcessModel of the graph holds ``var``."""
+    where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
+    require(held, "var", "belong to a Process of this graph whose ProcessModel holds it", where)
+
+
 def tell_of_missing_sources(executable: Executable) -> None:
     """Warn of Processes that get nothing but zeros, because none of their inputs is connected. Lava runs them so, without a word.
 
-    One input that is left open is usual: a rule without a reward, a Monitor that listens at a port and not at a Var.
+    One input that is left open is usual: a rule without a reward, a Monitor that listens at a port and not at a Var. So are neurons
+    that a bias drives.
     """
     for process, builder in executable.proc_builders.items():
         ports = [getattr(process, name) for name in (*getattr(builder, "py_ports", ()), *getattr(builder, "ref_ports", ()))]
         ports = [port for port in ports if isinstance(port, (InPort, RefPort))]
-        if not any(fed(port) for port in ports):
+        if not any(fed(port) for port in ports) and not any(np.any(var.init) for var in process.vars.members if var.name in _DRIVES):
             for port in ports:
                 tell_of_zeros(port)
 

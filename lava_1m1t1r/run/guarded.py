@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
+from scipy.sparse import issparse
 
-from lava_1m1t1r.run.checks import check_graph, check_steps, check_timeout, tell_of_missing_sources
-from lava_1m1t1r.run.failures import Stopped
+from lava_1m1t1r.errors import array_of, require
+from lava_1m1t1r.run.checks import (
+    check_graph,
+    check_held,
+    check_start_method,
+    check_steps,
+    check_timeout,
+    compiled,
+    innermost,
+    tell_of_missing_sources,
+)
+from lava_1m1t1r.run.failures import Stopped, title
 from lava_1m1t1r.run.runtime import STOPPED, GuardedRuntime
+from lava_1m1t1r.run.values import NUMBERS, check_fits
 
 
 class Guarded:
@@ -31,7 +43,8 @@ class Guarded:
         self._runtime: GuardedRuntime | None = None
 
     def __enter__(self) -> Guarded:
-        executable = self._proc.compile(self._run_cfg, self._compile_config)
+        check_start_method()
+        executable = compiled(self._proc, self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
         self._proc._runtime = runtime
@@ -64,13 +77,27 @@ class Guarded:
 
     def get(self, var: Var) -> np.ndarray:
         """Value of a Var, as Lava's ``Var.get`` gives it (one message an element: 16 to 27 us each)."""
-        self._running()
-        return var.get()
+        return self._held(var).get()
 
     def set(self, var: Var, value) -> None:
-        """Set a Var, as Lava's ``Var.set`` does (one message an element)."""
-        self._running()
-        var.set(value)
+        """Set a Var, as Lava's ``Var.set`` does (one message an element); a number or a smaller array is broadcast to its shape."""
+        inner = self._held(var)
+        field = f"set: {title(inner.process)}.{inner.name}"
+        text = isinstance(inner.init, str)
+        require(text == isinstance(value, str), field, f"be {'a str' if text else 'a number or an array'}", value)
+        if not text and not issparse(value):
+            value = array_of(value, field, NUMBERS)
+            check_fits(field, inner.shape, value)
+            value = np.broadcast_to(value, inner.shape)
+        inner.set(value)
+
+    def _held(self, var: Var) -> Var:
+        runtime = self._running()
+        var = innermost(var)
+        check_held(var.id in runtime._executable.node_configs[0].var_models, var)
+        if not runtime._is_started:
+            raise Stopped("Lava's runtime reads and sets Vars after a run only: run a step before, or make the Process with this value.")
+        return var
 
     def stop(self) -> None:
         """End the run and every child process; may be called again. Takes a few seconds at worst."""
@@ -122,6 +149,8 @@ def guarded(
     ------
     ProcessFailed, Deadlock, RunTimeout, Stopped
         All are :class:`RunError`.
+    InputError
+        Before anything starts, for arguments out of range, and where processes start by another method than 'fork'.
 
     Examples
     --------
@@ -155,6 +184,10 @@ def run_guarded(
         Var to array of the Var's shape.
     """
     check_steps(steps)
+    require(isinstance(read, Iterable), "read", "be a sequence of Vars", read, "One alone goes into a list: read=[lif.v].")
+    read = list(read)
+    for var in read:
+        innermost(var)
     with guarded(proc, run_cfg, timeout, stall) as session:
         session.run(steps)
         return {var: session.get(var) for var in read}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
@@ -18,9 +18,12 @@ from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 from lava_1m1t1r.run.checks import (
     check_executable,
     check_graph,
+    check_held,
     check_steps,
     check_timeout,
+    compiled,
     in_python_only,
+    innermost,
     tell_of_missing_sources,
 )
 from lava_1m1t1r.run.executor import Executor, Task, never
@@ -124,7 +127,7 @@ class InProcess:
             with self._alarm.set(seconds):
                 executable = self._run_cfg
                 if isinstance(executable, RunConfig):
-                    executable = self._proc.compile(in_python_only(executable), self._compile_config)
+                    executable = compiled(self._proc, in_python_only(executable), self._compile_config)
                 tell_of_missing_sources(executable)
                 executor = Executor(executable, self._patience)
                 executor.build()
@@ -168,7 +171,11 @@ class InProcess:
         if timeout is not None:
             check_timeout(timeout)
         self._check_open()
-        recorder = record if isinstance(record, Recorder) else Recorder(*record, every=every)
+        recorder = record
+        if not isinstance(record, Recorder):
+            cure = "One alone goes into a list: record=[lif.s_out]."
+            require(isinstance(record, Iterable), "record", "be a Recorder, or a sequence of Vars and OutPorts", record, cure)
+            recorder = Recorder(*record, every=every)
         self.wait()
         executor = self._executor
         recording = None
@@ -306,15 +313,12 @@ class InProcess:
 
     def _find(self, var: Var) -> tuple[Task, str]:
         """The model, and the name in it, that hold a Var."""
-        require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
-        while var.aliased_var is not None:
-            var = var.aliased_var
+        var = innermost(var)
         if self._executor is None:
             raise Stopped(_NOT_STARTED)
         task = self._executor.tasks.get(var.process)
         name = task.model.var_id_to_var_map.get(var.id) if task is not None else None
-        where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
-        require(name is not None, "var", "belong to a Process of this graph whose ProcessModel holds it", where)
+        check_held(name is not None, var)
         return task, name
 
 

@@ -10,7 +10,7 @@ from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.variable import Var
 from scipy.sparse import spmatrix
 
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import InputError, require
 from lava_1m1t1r.run.checks import check_whole
 from lava_1m1t1r.run.domains import LoihiDomain, Task
 from lava_1m1t1r.run.executor import Executor
@@ -114,7 +114,7 @@ class _VarTrack:
         self._name = name
         value = getattr(task.model, name)
         _dense(target, value)
-        self.values = np.empty((count, *(np.shape(value) or target.shape)), np.asarray(value).dtype)
+        self.values = _rows(count, np.shape(value) or target.shape, np.asarray(value).dtype)
 
     def take(self, row: int | None) -> None:
         if row is None:
@@ -144,7 +144,7 @@ class _PortTrack:
             "send dense vectors (PyOutPort.VEC_DENSE) to be recorded",
             type(self._port).__name__,
         )
-        self.values = np.zeros((count, *target.shape), np.dtype(self._port._d_type))
+        self.values = _rows(count, target.shape, np.dtype(self._port._d_type))
         self._sent = None
         self._port.csp_ports.append(self)
 
@@ -158,6 +158,14 @@ class _PortTrack:
 
     def close(self) -> None:
         self._port.csp_ports.remove(self)
+
+
+def _rows(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    try:
+        return np.zeros((count, *shape), dtype)
+    except (MemoryError, ValueError) as error:  # ValueError: more than numpy can count
+        cure = "Run fewer steps at a time, or record every so many steps."
+        raise InputError(f"record must hold what fits in memory; got {count} times {shape} of type {dtype}. {cure}") from error
 
 
 def _dense(target: Var, value) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import math
 import time
 import weakref
 from contextlib import contextmanager, suppress
 from queue import Empty
 
+import numpy as np
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
+from lava_1m1t1r.errors import array_of, require
 from lava_1m1t1r.programs import unbroken
 from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
+from lava_1m1t1r.run.values import NUMBERS
 
 TICK = 0.05
 """Longest wait [s] between two looks at the children; an answer that arrives wakes us earlier."""
@@ -157,8 +161,21 @@ class GuardedRuntime(Runtime):
     def set_var(self, var_id, value, idx=None):
         if self.stopped:
             raise Stopped(STOPPED)
+        value = np.atleast_1d(self._sendable(var_id, value))
         with self._bounded(self.timeout):
             super().set_var(var_id, value, idx)
+
+    def _sendable(self, var_id, value) -> np.ndarray:
+        """Lava tells the model of the values before it looks at them: after a wrong one, model and Runtime wait for each other."""
+        known = self._executable.node_configs[0].var_models.get(var_id)
+        if known is None:
+            return value  # Lava's own error
+        owner = next((title(p) for p in self._executable.proc_builders if p.id == known.proc_id), "")
+        field = f"set: {owner}.{known.name}"
+        value = array_of(value, field, NUMBERS)
+        most = math.prod(known.shape)
+        require(known.dtype is str or value.size <= most, field, f"be given at most {most} values", value.size)
+        return value
 
     def _get_resp_for_run(self):
         if not self._is_running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
 from lava_1m1t1r.errors import require
@@ -18,7 +19,8 @@ class StandIn:
 
     def __init__(self, session):
         self._session = session
-        self._vars = {var.id: var for process in session._executor.tasks for var in process.vars.members}
+        processes = {*session._executor.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
+        self._vars = {var.id: var for process in processes for var in process.vars.members}
 
     @property
     def _is_started(self) -> bool:

@@ -9,7 +9,7 @@ from lava.magma.core.process.variable import Var
 from lava.utils.sparse import find
 from scipy.sparse import csr_matrix, issparse
 
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import array_of, require
 
 
 def write(field: str, model, name: str, value) -> None:
@@ -28,18 +28,36 @@ def write(field: str, model, name: str, value) -> None:
     old = getattr(model, name)
     if issparse(old):
         setattr(model, name, _same_places(field, old, value))
+    elif isinstance(old, str):
+        require(isinstance(value, str), field, "be a str", value)
+        setattr(model, name, value)
     elif isinstance(old, np.ndarray):
-        old[...] = _fitting(field, old, np.asarray(value))
+        old[...] = _fitting(field, old, _numbers(field, old, value))
     else:
-        require(isinstance(value, str) == isinstance(old, str), field, f"be a {type(old).__name__}", value)
-        setattr(model, name, value if isinstance(old, str) else type(old)(np.asarray(value).item()))
+        new = _numbers(field, old, value)
+        require(new.size == 1, field, "be one number", value)
+        setattr(model, name, type(old)(_fitting(field, np.asarray(old), new.reshape(())).item()))
+
+
+NUMBERS = "hold real numbers of at most 64 bits"
+
+
+def _numbers(field: str, old, value) -> np.ndarray:
+    both_complex = np.iscomplexobj(old) and np.iscomplexobj(value)
+    return np.asarray(value) if both_complex else array_of(value, field, NUMBERS)
+
+
+def check_fits(field: str, shape: tuple[int, ...], new: np.ndarray) -> None:
+    """An array has a shape, or can be broadcast to it."""
+    sides = zip(new.shape[::-1], shape[::-1], strict=False)
+    fits = new.ndim <= len(shape) and all(n in (1, m) for n, m in sides)
+    require(fits, field, f"fit shape {shape}", new.shape)
 
 
 def _fitting(field: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    sides = zip(new.shape[::-1], old.shape[::-1], strict=False)
-    fits = new.ndim <= old.ndim and all(n in (1, m) for n, m in sides)
-    require(fits, field, f"fit shape {old.shape}", new.shape)
-    kept = np.can_cast(new.dtype, old.dtype, "same_kind") or np.array_equal(new.astype(old.dtype), new)
+    check_fits(field, old.shape, new)
+    with np.errstate(invalid="ignore"):  # nan as an integer: any, and then not equal
+        kept = old.dtype.kind in "fc" or np.array_equal(new.astype(old.dtype), new)
     require(kept, field, f"hold values of type {old.dtype}", new)
     return new
 
@@ -85,7 +103,7 @@ def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
     Fewer values than the array has leave the rest as it is.
     """
     old = getattr(model, name)
-    value = np.asarray(value)
+    value = array_of(value, field, NUMBERS)
     flat = (value[idx] if idx else value).astype(np.float64).ravel()
     if issparse(old):
         rows, columns, _ = _entries(old)

@@ -5,11 +5,15 @@ from kinds.process import Dice
 from lava.proc.atrlif.process import ATRLIF
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense, LearningDense
+from lava.proc.graded.process import InvSqrt, NormVecDelay
+from lava.proc.io.dataloader import StateDataloader
 from lava.proc.io.sink import Read
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
+from lava.proc.learning_rules.r_stdp_learning_rule import RewardModulatedSTDP
 from lava.proc.learning_rules.stdp_learning_rule import STDPLoihi
 from lava.proc.lif.process import LIF, LearningLIF, LIFRefractory, LIFReset, TernaryLIF
+from lava.proc.rf.process import RF
 from lava.proc.sdn.process import SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
 from nested.process import Layer
@@ -155,6 +159,55 @@ def dice(tag):
     return one, [one.sent, other.sent, sink.data]
 
 
+def resonant(tag):
+    fixed = dict(state_exp=6, decay_bits=12, vth=1)
+    neuron = RF(shape=(3,), period=6, alpha=0.1, **(fixed if tag == FIXED else {"vth": 0.7}))
+    real, imag, sink = Source(data=spikes(3, tag=tag)), Source(data=spikes(3, 2, tag=tag)), Sink(shape=(3,), buffer=T)
+    real.s_out.connect(neuron.a_real_in)
+    imag.s_out.connect(neuron.a_imag_in)
+    neuron.s_out.connect(sink.a_in)
+    return neuron, [neuron.real, neuron.imag, sink.data]
+
+
+def normalised(tag):
+    """A loop through a synapse, from the neuron's second output back to its second input."""
+    neuron, root, loop = (
+        NormVecDelay(shape=(1,), exp=4),
+        InvSqrt(shape=(1,), fp_base=12),
+        Dense(weights=np.array([[2]]), num_message_bits=24),
+    )
+    source, sink = Source(data=np.random.default_rng(1).integers(-300, 300, (1, T))), Sink(shape=(1,), buffer=T)
+    source.s_out.connect(neuron.a_in1)
+    neuron.s2_out.connect(loop.s_in)
+    loop.a_out.connect(root.a_in)
+    root.s_out.connect(neuron.a_in2)
+    neuron.s_out.connect(sink.a_in)
+    return neuron, [neuron.v, sink.data]
+
+
+def rewarded(tag):
+    taus = dict(pre_trace_decay_tau=10, post_trace_decay_tau=10, eligibility_trace_decay_tau=0.5, t_epoch=2)
+    rule = RewardModulatedSTDP(learning_rate=1, A_plus=2, A_minus=-2, pre_trace_kernel_magnitude=16, post_trace_kernel_magnitude=16, **taus)
+    source, reward, sink = Source(data=spikes(6, tag=tag)), Source(data=20 * spikes(4, 2, tag=tag)), Sink(shape=(4,), buffer=T)
+    synapse = LearningDense(weights=np.abs(weights(4, 6, 5, tag)), learning_rule=rule)
+    neuron = neurons(4, tag, LearningLIF, learning_rule=rule)
+    source.s_out.connect(synapse.s_in)
+    synapse.a_out.connect(neuron.a_in)
+    neuron.s_out.connect(synapse.s_in_bap)
+    reward.s_out.connect(neuron.a_third_factor_in)
+    neuron.s_out.connect(sink.a_in)
+    return neuron, [neuron.v, synapse.weights, synapse.tag_1, sink.data]
+
+
+def loaded(tag):
+    """Samples are written into the neurons' states, through a RefPort."""
+    samples = [(np.arange(4) * 3 * k, k + 1) for k in range(3)]
+    loader, neuron, sink = StateDataloader(dataset=samples, interval=5, offset=1), neurons(4, tag, bias_mant=2), Sink(shape=(1,), buffer=T)
+    loader.connect_var(neuron.v)
+    loader.ground_truth.connect(sink.a_in)
+    return neuron, [neuron.v, neuron.u, sink.data]
+
+
 GRAPHS = [
     recurrent,
     delayed,
@@ -167,7 +220,10 @@ GRAPHS = [
     ternary,
     adaptive,
     sigma_delta,
+    resonant,
+    rewarded,
+    loaded,
     of_kind(LIFReset, reset_interval=7, reset_offset=3),
 ]
 CASES = [(graph, tag) for graph in GRAPHS for tag in (FLOAT, FIXED)]
-CASES += [(noisy, FLOAT), (dice, FLOAT), (of_kind(LIFRefractory, refractory_period=3), FLOAT)]
+CASES += [(normalised, FIXED), (noisy, FLOAT), (dice, FLOAT), (of_kind(LIFRefractory, refractory_period=3), FLOAT)]

@@ -1,5 +1,9 @@
 """A network of layers in a single Lava Process, chosen by the run configuration :class:`FusedSimCfg`."""
 
-from .config import FusedSimCfg
+from lava_1m1t1r.host import load_lava
+
+load_lava("lava.magma.core.process.process", "The run configuration FusedSimCfg")
+
+from .config import FusedSimCfg  # noqa: E402
 
 __all__ = ["FusedSimCfg"]

@@ -57,3 +57,7 @@ class Elsewhere(AbstractProcess):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.v = Var(shape=(1,), init=0)
+
+
+class Orphan(AbstractProcess):
+    """Has no model."""

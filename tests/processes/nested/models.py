@@ -12,6 +12,8 @@ from nested.process import Layer
 class SubLayerModel(AbstractSubProcessModel):
     def __init__(self, proc):
         weights = proc.proc_params["weights"]
+        if not weights.size:
+            raise ValueError("a layer needs weights")
         self.synapse = Dense(weights=weights)
         self.neurons = LIF(shape=(weights.shape[0],), du=1024, dv=256, vth=40, name="inner")
         proc.in_ports.s_in.connect(self.synapse.in_ports.s_in)

@@ -21,3 +21,4 @@ class Layer(AbstractProcess):
         self.s_in = InPort(shape=(m,))
         self.s_out = OutPort(shape=(n,))
         self.v = Var(shape=(n,), init=0)
+        self.spare = Var(shape=(n,), init=0)  # no ProcessModel holds it
