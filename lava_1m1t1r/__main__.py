@@ -16,9 +16,10 @@ def main() -> int:
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next one shall not disturb the answer to this
         from .programs import last_words
+        from .progress import tell
 
         text, code = last_words(stop)
-        print(f"lava-1m1t1r: {text}", file=sys.stderr, flush=True)
+        tell(f"lava-1m1t1r: {text}")
         return code
 
 

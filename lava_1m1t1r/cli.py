@@ -14,7 +14,7 @@ from typing import Any
 
 from . import __version__
 from .programs import interrupted, last_words, orderly
-from .progress import shown
+from .progress import shown, tell
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
@@ -88,15 +88,28 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
+    _fill_closed_streams()
     with orderly(last=argv is None) as signals:
+        code = 0
         try:
             try:
-                return _run(argv, signals)
+                code = _run(argv, signals)
+                return code
             finally:  # what argparse prints before it leaves, too
                 sys.stdout.flush()
-        except BrokenPipeError:  # the reader of our output has gone, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return NO_READER
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be written goes nowhere, and Python ends in peace
+            if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as `head` does
+                return NO_READER
+            return code or _complain("", f"standard output: {error}", USAGE_ERROR)
+
+
+def _fill_closed_streams() -> None:
+    """Have standard streams that are closed (``>&-``) lead nowhere: else the next file that is opened takes their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))
+            os.set_inheritable(getattr(sys, name).fileno(), True)
 
 
 def _run(argv: Sequence[str] | None, signals: Any) -> int:
@@ -121,5 +134,5 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
 
 
 def _complain(command: str, text: object, code: int) -> int:
-    print(f"lava-1m1t1r{command}: {text}", file=sys.stderr, flush=True)
+    tell(f"lava-1m1t1r{command}: {text}")
     return code

@@ -158,3 +158,35 @@ def test_the_load_of_the_two_neurons_is_named():
     assert pair.numbers["load resistor"] == (1e9, "ohm") and pair.numbers[used] == (1e8, "ohm") and pair.curves["load"] == 1e8
     pair = characterize(presets.ZHAO2025_FIG4, trials=5)["cascaded propagation"]
     assert pair.numbers["load resistor"] == (47e3, "ohm") and used not in pair.numbers and pair.curves["load"] == 47e3
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("command", "streams", "code"),
+    [
+        ("doctor", ">&-", 0),
+        ("--help", ">&-", 0),
+        ("doctor", ">&- 2>&- <&-", 0),
+        ("evaluate nowhere.net", "2>&-", 2),
+        ("nonsense", "2>&-", 2),
+        ("doctor", ">/dev/full", 2),
+        ("--help", ">/dev/full", 2),
+        ("evaluate nowhere.net", "2>/dev/full", 2),
+        ("nonsense", "2>/dev/full", 2),
+    ],
+)
+def test_nothing_to_write_to(command, streams, code, unbuffered):
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONUNBUFFERED": unbuffered}
+    line = f"exec {sys.executable} -m lava_1m1t1r {command} {streams}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment)
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == (">/dev/full" == streams) and all("No space left" in line for line in lines)
+
+
+def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(tmp_path):
+    write_shd(tmp_path / "small.h5", small_set(each=1))
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data small.h5 --json 2>/dev/full"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["utterances"] == 3

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
 from ..files import scratch
+from ..progress import tell
 
 SHIPPED = "shipped"
 MOST = 10**7
@@ -110,7 +111,7 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     heard = len(set(events.labels.tolist()))
     if 0 < heard < net.outputs:
         text = f"the data hold {heard} classes, the network has {net.outputs} outputs. Was it trained on other data?"
-        print(f"hint: {text}", file=sys.stderr, flush=True)
+        tell(f"hint: {text}")
     if args.utterances:
         events = events[: args.utterances]
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)

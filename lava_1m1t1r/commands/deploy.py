@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ..errors import require
+from ..progress import tell
 from ._common import data_arguments, json_argument, network_argument, network_path, talking, test_frames
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         with talking(args):
             report = TARGETS[args.target](path, args.out, **options)
     except VerificationError as error:
-        print(f"lava-1m1t1r deploy: {error}", file=sys.stderr)
+        tell(f"lava-1m1t1r deploy: {error}")
         return 1
     print(as_json(report.as_dict()) if args.json else report.text)
     return 0

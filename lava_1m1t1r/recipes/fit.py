@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, missing, path_of, require
+from ..progress import tell
 from .augment import Augmentation
 from .data import Frames
 from .task import Task
@@ -196,12 +197,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _line(epochs: int) -> Callable[[dict[str, float]], None]:
-    def tell(epoch: dict[str, float]) -> None:
+    def line(epoch: dict[str, float]) -> None:
         accuracy = f", {epoch['accuracy']:.1%} in validation" if "accuracy" in epoch else ""
         text = f"epoch {epoch['epoch']} of {epochs}: loss {epoch['loss']:.3g}, {epoch['train_accuracy']:.1%} in training{accuracy}"
-        print(text, file=sys.stderr, flush=True)
+        tell(text)
 
-    return tell
+    return line
 
 
 def fit(
@@ -278,7 +279,7 @@ def fit(
         checkpoint.same_run(last, found, run)
         checkpoint.same_shapes(last, found, learner)
     elif resume and progress and rank == 0:
-        print(f"no checkpoint in {last.parent} to go on from: starting afresh", file=sys.stderr, flush=True)
+        tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
     network.train()  # Lightning leaves a network that was evaluated before as it is
     if found is not None and _stopped_early(found):
         learner.load_state_dict(found["state_dict"])
