@@ -38,6 +38,10 @@ def test_doctor_knows_the_core(capsys):
     assert set(core) == {"numpy", "scipy", "numba", "h5py"} and all(core.values())
 
 
+def trains(args, words):
+    return pytest.param(args, words, marks=pytest.mark.train)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -45,6 +49,10 @@ def test_doctor_knows_the_core(capsys):
         (["demo", "--data", "nowhere.h5"], "nowhere.h5"),
         (["demo", "--epochs", "0"], "--epochs must be a whole number from 1"),
         (["demo", "--leave-out", "george"], "--data FILE"),
+        (["evaluate", "shipped", "--data", "{data}", "--leave-out", "²"], "leave_out (--leave-out) must be one of the set's speakers"),
+        (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
+        trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
+        trains(["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
@@ -52,12 +60,19 @@ def test_doctor_knows_the_core(capsys):
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
 )
-def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch):
+def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch, small_file):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(args) == cli.USAGE_ERROR
+    assert cli.main([arg.format(data=small_file) for arg in args]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.h5"
+    write_shd(path, small_set(each=1))
+    return path
 
 
 def small_set(speakers=3, classes=3, each=6, seed=0):

@@ -74,7 +74,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     task = data.fitted(task, split)
     train, validation = split.train, None
     if args.validate is not None:
-        who = int(args.validate) if args.validate.lstrip("-").isdigit() else args.validate
+        who = train.speaker(args.validate, "--validate")
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
     from ..recipes import fit, network
