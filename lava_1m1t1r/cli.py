@@ -57,6 +57,8 @@ lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
 EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 143 terminated"
+SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
+"""What makes the work of a command smaller, where it is too large for the memory."""
 USAGE_ERROR, NO_READER = 2, 141
 
 
@@ -88,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
-    _fill_closed_streams()
+    _ready_streams()
     with orderly(last=argv is None) as signals:
         code = 0
         try:
@@ -104,12 +106,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code or _complain("", f"standard output: {error}", USAGE_ERROR)
 
 
-def _fill_closed_streams() -> None:
-    """Have standard streams that are closed (``>&-``) lead nowhere: else the next file that is opened takes their number."""
+def _ready_streams() -> None:
+    """Have standard streams that are closed (``>&-``) lead nowhere, and those that cannot show a letter write its number.
+
+    Were they left closed, the next file that is opened would take their number.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))
             os.set_inheritable(getattr(sys, name).fileno(), True)
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(argv: Sequence[str] | None, signals: Any) -> int:
@@ -128,9 +135,16 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
             # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
             return _complain(command, error, USAGE_ERROR)
-        if isinstance(error, MemoryError):
-            return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, or smaller sizes.", USAGE_ERROR)
+        if _of_memory(error):
+            sizes = SIZES.get(command.strip(), "or smaller sizes")
+            return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, {sizes}.", USAGE_ERROR)
         raise
+
+
+def _of_memory(error: BaseException) -> bool:
+    # PyTorch has no class of its own for the memory of the CPU
+    of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))
+    return of_torch or isinstance(error, MemoryError)
 
 
 def _complain(command: str, text: object, code: int) -> int:

@@ -52,7 +52,9 @@ def trains(args, words):
         (["evaluate", "shipped", "--data", "{data}", "--leave-out", "²"], "leave_out (--leave-out) must be one of the set's speakers"),
         (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
-        trains(["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."),
+        trains(
+            ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
+        ),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
@@ -197,6 +199,22 @@ def test_nothing_to_write_to(command, streams, code, unbuffered):
     assert done.returncode == code, done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == (">/dev/full" == streams) and all("No space left" in line for line in lines)
+
+
+def test_letters_that_the_terminal_does_not_know(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "lava_1m1t1r", "deploy", "loihi", "shipped", "-o", "für"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and "f\xfcr" in done.stdout, done.stderr
+    assert (tmp_path / "für").is_dir()
+
+
+@pytest.mark.train
+def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
+    assert cli.main(["train", "--data", str(small_file), "--hidden", "10000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "needs more memory than there is" in error and "--hidden" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(tmp_path):
