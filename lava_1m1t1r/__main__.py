@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 
 def main() -> int:
     """Run the command and return its exit code: see :func:`.cli.main`."""
@@ -19,7 +17,7 @@ def main() -> int:
         from .progress import tell
 
         text, code = last_words(stop)
-        tell(f"lava-1m1t1r: {text}")
+        tell(f"lava-1m1t1r: {text}.")
         return code
 
 

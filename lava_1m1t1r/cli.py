@@ -59,6 +59,11 @@ lava-1m1t1r doctor --json""",
 EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 143 terminated"
 SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
 """What makes the work of a command smaller, where it is too large for the memory."""
+KEPT = {
+    **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume goes on from them"),
+    "bench": "; tables that were finished before are kept in the folder of --out",
+}
+"""What is left of a command that was interrupted."""
 USAGE_ERROR, NO_READER = 2, 141
 
 
@@ -129,12 +134,14 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
     except BaseException as error:
         stop = interrupted(error) or signals.raised
         if stop is not None:
-            return _complain(command, *last_words(stop))
+            word, code = last_words(stop)
+            return _complain(command, f"{word}{KEPT.get(command.strip(), '')}.", code)
         from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
         if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
             # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
-            return _complain(command, error, USAGE_ERROR)
+            lost = isinstance(error, FileNotFoundError) and error.filename is None  # os.getcwd() alone has no name to tell
+            return _complain(command, "the current folder has been removed. Change to another one." if lost else error, USAGE_ERROR)
         if _of_memory(error):
             sizes = SIZES.get(command.strip(), "or smaller sizes")
             return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, {sizes}.", USAGE_ERROR)

@@ -83,7 +83,7 @@ def interrupted(error: BaseException | None) -> KeyboardInterrupt | None:
 def last_words(stop: KeyboardInterrupt) -> tuple[str, int]:
     """What a program says that was interrupted, and its exit code as shells count them."""
     word, number = ("terminated", signal.SIGTERM) if isinstance(stop, Terminated) else ("interrupted", signal.SIGINT)
-    return f"{word}; what was finished before is kept.", 128 + number
+    return word, 128 + number
 
 
 @contextmanager

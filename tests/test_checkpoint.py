@@ -191,6 +191,13 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
     assert last.read_bytes() == before
 
 
+def test_options_are_given_as_they_are_typed(tmp_path):
+    learning = dataclasses.replace(TASK, epochs=1, learn=("mu", "beta"))
+    train(tmp_path, learning)
+    with pytest.raises(InputError, match="Give --learn mu beta to go on"):
+        train(tmp_path, dataclasses.replace(learning, learn=()), resume=True)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -198,7 +205,7 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
         ({"augmentation": Augmentation()}, r"augmentation \(--no-augmentation\) must"),
         ({"build": network.cuba}, "network must .* 'Network'; got 'Cuba'"),
         ({"validation": frames()}, r"validation data \(--validate\) must"),
-        ({"validation": frames(), "patience": 2}, "--patience must .* None; got 2"),
+        ({"validation": frames(), "patience": 2}, "--patience must .* None; got 2. Give no --patience to go on"),
     ],
 )
 def test_other_data_or_another_network_are_refused(options, words, last):

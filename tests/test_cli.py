@@ -59,6 +59,10 @@ def trains(args, words):
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
         (["characterize", "--set", "mu=lots"], "--set mu must be a number"),
+        (["characterize", "--fit", ""], "--fit must be a path"),
+        (["characterize", "--fit", "."], "file . must be a file; got 'a folder'"),
+        (["characterize", "--free", "mu"], "--free must go with --fit CSV"),
+        (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
 )
@@ -205,8 +209,26 @@ def test_letters_that_the_terminal_does_not_know(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "lava_1m1t1r", "deploy", "loihi", "shipped", "-o", "für"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
-    assert done.returncode == 0 and "f\xfcr" in done.stdout, done.stderr
+    assert done.returncode == 0 and "f\\xfcr" in done.stdout, done.stderr
     assert (tmp_path / "für").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [("train", "network.net"), ("train", "last.ckpt"), ("demo", "report.html"), ("characterize", "energy.txt"), ("bench", "device.json")],
+)
+def test_folders_where_files_go_are_seen_before_the_work(command, file, tmp_path, capsys):
+    (tmp_path / file).mkdir()
+    assert cli.main([command, "-o", str(tmp_path)]) == cli.USAGE_ERROR
+    assert f"--out must have no folder of the name {file}" in capsys.readouterr().err
+
+
+def test_a_current_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    line = f"rmdir ../gone; exec {sys.executable} -m lava_1m1t1r characterize"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, cwd=tmp_path / "gone", env=environment)
+    assert done.returncode == 2 and "the current folder has been removed" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.train

@@ -19,12 +19,14 @@ MOST = 10**7
 """Of anything that is counted on the command line."""
 
 
-def out_folder(name: str | Path) -> Path:
-    """Folder for results, checked before any work; it is made when the first file is written."""
+def out_folder(name: str | Path, *files: str) -> Path:
+    """Folder for results, checked before any work, as is the place of ``files`` in it; it is made when the first file is written."""
     path = path_of(name, "--out")
     require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
     require(there.is_dir(), "--out", "lie in a folder", str(name), f"{there} is a file.")
+    for file in files:
+        require(not (path / file).is_dir(), "--out", f"have no folder of the name {file}", str(name), "A file is to be written there.")
     try:
         with scratch(".probe-", there):  # permissions do not tell of file systems that are read-only
             return path

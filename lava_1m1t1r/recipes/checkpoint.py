@@ -137,9 +137,15 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         if was != now:
             was, now = _differing(was, now) if name.startswith(NETWORK) else (was, now)
             option = f"--{name.replace('_', '-')}" if name in OPTIONS else WORDS.get(name, name)
-            cure = f"Give {option} {was}" if name in OPTIONS and was is not None else "Give what it was started with"
+            cure = f"Give {_as_typed(option, was)}" if name in OPTIONS else "Give what it was started with"
             text = f"be what the run of {path} was started with, {was!r}"
             require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
+
+
+def _as_typed(option: str, value: Any) -> str:
+    if value is None or value == ():
+        return f"no {option}"
+    return f"{option} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
 
 
 def made_of(network: torch.nn.Module) -> dict[str, str]:
