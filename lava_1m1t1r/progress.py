@@ -91,8 +91,11 @@ def say(text: str, file: Any = None) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line on standard error, at once. Where nothing can be written to, as on a full disk, work goes on without it."""
+    """Print a line on standard error, at once; bars make room. Where nothing can be written, as on a full disk, work goes on without."""
     try:
+        if _bars.cache_info().currsize:
+            for live in list(_bars()._instances):  # also those that an interrupt has left behind
+                live.clear()
         print(text, file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python, when it ends, tries again, and its exit code tells of that

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, missing, path_of, require
-from ..progress import tell
+from ..progress import bar, tell
 from .augment import Augmentation
 from .data import Frames
 from .task import Task
@@ -120,9 +119,9 @@ class Learner(L.LightningModule):
         x, y = batch
         logits = scores(self.network(x))
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss)
         right = (logits.argmax(1) == y).float()
-        self.log("train_accuracy", right.mean(), prog_bar=True, on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
+        self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
 
     def _charge(self) -> torch.Tensor | float:
@@ -135,7 +134,7 @@ class Learner(L.LightningModule):
     def validation_step(self, batch: tuple, _index: int) -> None:
         x, y = batch
         right = (scores(self.network(x)).argmax(1) == y).float()
-        self.log("accuracy", right.mean(), prog_bar=True, batch_size=len(y), sync_dist=processes()[1] > 1)
+        self.log("accuracy", right.mean(), batch_size=len(y), sync_dist=processes()[1] > 1)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
@@ -154,6 +153,27 @@ class _Watch(L.Callback):
             names = ("loss", "train_accuracy", "accuracy")
             found = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
             self.seen({"epoch": trainer.current_epoch + 1, **found})
+
+
+class _Bar(L.Callback):
+    """A bar of the epoch at hand. Lightning's counts epochs from 0, cuts its numbers short, and stays half drawn after Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.shown: Any = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        title = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        self.shown = bar(title=title, asked=trainer.is_global_zero, total=int(trainer.num_training_batches), unit="batches")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.shown.update()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.shown.close()
+
+    def on_exception(self, *_: Any) -> None:
+        if self.shown is not None:
+            self.shown.close()
 
 
 class _Files(CheckpointIO):
@@ -239,7 +259,7 @@ def fit(
         Called after each epoch with its ``epoch`` (from 1), ``loss`` (of the last batch), ``train_accuracy`` and, with a validation set,
         ``accuracy``: to watch, plot or log.
     progress : bool
-        Whether to show a bar; where nobody watches (no terminal), a line an epoch.
+        Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
 
     Raises
     ------
@@ -296,11 +316,8 @@ def fit(
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
     if on_epoch is not None:
         callbacks.append(_Watch(on_epoch))
-    bar = progress and sys.stderr.isatty()
-    if bar:
-        callbacks.append(L.pytorch.callbacks.TQDMProgressBar(refresh_rate=max(1, batches // 10)))
-    elif progress:
-        callbacks.append(_Watch(_line(task.epochs)))
+    if progress:
+        callbacks += [_Bar(), _Watch(_line(task.epochs))]
     with _quiet():
         trainer = L.Trainer(
             max_epochs=task.epochs,
@@ -311,7 +328,7 @@ def fit(
             logger=False,
             callbacks=callbacks,
             plugins=[_Files(run)],
-            enable_progress_bar=bar,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
