@@ -89,7 +89,10 @@ def parser() -> argparse.ArgumentParser:
         examples = "\n".join(f"  {line}" for line in EXAMPLES[name].strip().split("\n"))
         epilog = f"examples:\n{examples}\n\n{EXIT_CODES}"
         command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
-        import_module(f".commands.{name}", __package__).add_arguments(command)
+        try:
+            import_module(f".commands.{name}", __package__).add_arguments(command)
+        except ModuleNotFoundError as error:  # doctor, and what help there is, shall be there where all else is missing
+            command.set_defaults(absent=error)
     return top
 
 
@@ -127,7 +130,12 @@ def _ready_streams() -> None:
 def _run(argv: Sequence[str] | None, signals: Any) -> int:
     command = ""
     try:
-        args = parser().parse_args(argv)
+        top = parser()
+        args, unknown = top.parse_known_args(argv)
+        if hasattr(args, "absent"):
+            raise args.absent
+        if unknown:
+            top.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
         with shown():
             return import_module(f".commands.{args.command}", __package__).run(args)
@@ -136,6 +144,11 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         if stop is not None:
             word, code = last_words(stop)
             return _complain(command, f"{word}{KEPT.get(command.strip(), '')}.", code)
+        if isinstance(error, SystemExit):  # argparse has said all
+            raise
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
+            text = f"needs the package '{error.name}', which is not installed. How to get it says: lava-1m1t1r doctor."
+            return _complain(command, text, USAGE_ERROR)
         from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
         if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):

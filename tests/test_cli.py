@@ -38,6 +38,22 @@ def test_doctor_knows_the_core(capsys):
     assert set(core) == {"numpy", "scipy", "numba", "h5py"} and all(core.values())
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("doctor", 1, "numpy            absent       core                   pip install lava-1m1t1r"),
+        ("--help", 0, "What is installed, what is missing, and how to get it."),
+        ("evaluate shipped --utterances 3", 2, "needs the package 'numpy', which is not installed."),
+    ],
+)
+def test_an_interpreter_without_packages(command, code, words, tmp_path):
+    bare = [sys.executable, "-S", "-m", "lava_1m1t1r", *command.split()]  # -S: without what is installed
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(bare, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment)
+    assert done.returncode == code and words in done.stdout + done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def trains(args, words):
     return pytest.param(args, words, marks=pytest.mark.train)
 
