@@ -336,6 +336,22 @@ def test_while_modules_are_imported(module, tmp_path):
     assert line.startswith("lava-1m1t1r") and line.endswith(": interrupted.")
 
 
+@pytest.mark.parametrize("command", ["doctor", "evaluate shipped --data words.h5"])
+def test_when_all_is_done(command, folder):
+    (folder / "sitecustomize.py").write_text("import atexit, os, time; atexit.register(lambda: (os.kill(os.getpid(), 2), time.sleep(9)))")
+    done = subprocess.run(
+        [sys.executable, "-m", "lava_1m1t1r", *command.split()],
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        preexec_fn=hears,
+    )
+    assert done.returncode == -signal.SIGINT and len(done.stdout.splitlines()) > 1
+    assert [line for line in done.stderr.splitlines() if not line.startswith("hint")] == []
+
+
 def test_an_error_that_does_not_tell_of_the_interrupt_it_came_from(monkeypatch, capsys):
     """As C code leaves one: "numba._devicearray failed to import"."""
     from lava_1m1t1r import cli
