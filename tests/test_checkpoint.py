@@ -3,8 +3,12 @@
 import dataclasses
 import io
 import json
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -326,3 +330,17 @@ def test_a_moved_folder(last, tmp_path):
     (tmp_path / "moved").mkdir()
     last.rename(tmp_path / "moved" / "last.ckpt")
     train(tmp_path / "moved", resume=True)
+
+
+def test_a_full_disk_is_told_once_and_leaves_nothing(tmp_path):
+    script = (
+        "import resource, numpy as np; from lava_1m1t1r.recipes import checkpoint\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: checkpoint.write('last.ckpt', {'weights': np.zeros(10000)})\n"
+        "except OSError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(checkpoint.__file__).parents[2])}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    assert "File too large" in done.stdout and "Exception ignored" not in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())

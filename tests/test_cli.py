@@ -79,6 +79,7 @@ def trains(args, words):
         (["characterize", "--fit", "."], "file . must be a file; got 'a folder'"),
         (["characterize", "--free", "mu"], "--free must go with --fit CSV"),
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
+        (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must lie in a folder"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
 )

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import require
 from ..progress import tell
-from ._common import data_arguments, json_argument, network_argument, network_path, talking, test_frames
+from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     path = network_path(args.net)
     check_folder(args.out)
+    out_folder(args.out)
     require(args.prove >= 0, "--prove", "be >= 0", args.prove)
     options = {}
     if args.prove:

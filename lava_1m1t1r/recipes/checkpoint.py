@@ -7,6 +7,7 @@ that says where each of them belongs.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -40,8 +41,10 @@ def write(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
     """Write a tree of mappings, lists, tuples, numbers, texts, arrays and tensors, whole or not at all; functions are left out."""
     arrays: list[np.ndarray] = []
     text = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
-    with replacing(path) as part, open(part, "wb") as file:
-        np.savez(file, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
+    whole = io.BytesIO()  # an archive on a full disk would complain once more whenever Python comes to collect it
+    np.savez(whole, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
+    with replacing(path) as part:
+        part.write_bytes(whole.getbuffer())
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
