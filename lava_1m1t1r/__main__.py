@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 
 def main() -> int:
     """Run the command and return its exit code: see :func:`.cli.main`."""
@@ -16,9 +14,10 @@ def main() -> int:
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next one shall not disturb the answer to this
         from .programs import last_words
+        from .progress import tell
 
         text, code = last_words(stop)
-        print(f"lava-1m1t1r: {text}", file=sys.stderr, flush=True)
+        tell(f"lava-1m1t1r: {text}.")
         return code
 
 

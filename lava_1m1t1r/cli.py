@@ -14,7 +14,7 @@ from typing import Any
 
 from . import __version__
 from .programs import interrupted, last_words, orderly
-from .progress import shown
+from .progress import shown, tell
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
@@ -57,6 +57,13 @@ lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
 EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 143 terminated"
+SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
+"""What makes the work of a command smaller, where it is too large for the memory."""
+KEPT = {
+    **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume goes on from them"),
+    "bench": "; tables that were finished before are kept in the folder of --out",
+}
+"""What is left of a command that was interrupted."""
 USAGE_ERROR, NO_READER = 2, 141
 
 
@@ -82,44 +89,84 @@ def parser() -> argparse.ArgumentParser:
         examples = "\n".join(f"  {line}" for line in EXAMPLES[name].strip().split("\n"))
         epilog = f"examples:\n{examples}\n\n{EXIT_CODES}"
         command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
-        import_module(f".commands.{name}", __package__).add_arguments(command)
+        try:
+            import_module(f".commands.{name}", __package__).add_arguments(command)
+        except ModuleNotFoundError as error:  # doctor, and what help there is, shall be there where all else is missing
+            command.set_defaults(absent=error)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
+    _ready_streams()
     with orderly(last=argv is None) as signals:
+        code = 0
         try:
             try:
-                return _run(argv, signals)
+                code = _run(argv, signals)
+                return code
             finally:  # what argparse prints before it leaves, too
                 sys.stdout.flush()
-        except BrokenPipeError:  # the reader of our output has gone, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return NO_READER
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be written goes nowhere, and Python ends in peace
+            if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as `head` does
+                return NO_READER
+            return code or _complain("", f"standard output: {error}", USAGE_ERROR)
+
+
+def _ready_streams() -> None:
+    """Have standard streams that are closed (``>&-``) lead nowhere, and those that cannot show a letter write its number.
+
+    Were they left closed, the next file that is opened would take their number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))
+            os.set_inheritable(getattr(sys, name).fileno(), True)
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(argv: Sequence[str] | None, signals: Any) -> int:
     command = ""
     try:
-        args = parser().parse_args(argv)
+        top = parser()
+        args, unknown = top.parse_known_args(argv)
+        if hasattr(args, "absent"):
+            raise args.absent
+        if unknown:
+            top.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
         with shown():
             return import_module(f".commands.{args.command}", __package__).run(args)
     except BaseException as error:
         stop = interrupted(error) or signals.raised
         if stop is not None:
-            return _complain(command, *last_words(stop))
+            word, code = last_words(stop)
+            return _complain(command, f"{word}{KEPT.get(command.strip(), '')}.", code)
+        if isinstance(error, SystemExit):  # argparse has said all
+            raise
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
+            text = f"needs the package '{error.name}', which is not installed. How to get it says: lava-1m1t1r doctor."
+            return _complain(command, text, USAGE_ERROR)
         from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
         if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
             # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
-            return _complain(command, error, USAGE_ERROR)
-        if isinstance(error, MemoryError):
-            return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, or smaller sizes.", USAGE_ERROR)
+            lost = isinstance(error, FileNotFoundError) and error.filename is None  # os.getcwd() alone has no name to tell
+            return _complain(command, "the current folder has been removed. Change to another one." if lost else error, USAGE_ERROR)
+        if _of_memory(error):
+            sizes = SIZES.get(command.strip(), "or smaller sizes")
+            return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, {sizes}.", USAGE_ERROR)
         raise
 
 
+def _of_memory(error: BaseException) -> bool:
+    # PyTorch has no class of its own for the memory of the CPU
+    of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))
+    return of_torch or isinstance(error, MemoryError)
+
+
 def _complain(command: str, text: object, code: int) -> int:
-    print(f"lava-1m1t1r{command}: {text}", file=sys.stderr, flush=True)
+    tell(f"lava-1m1t1r{command}: {text}")
     return code

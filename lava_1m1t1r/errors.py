@@ -122,3 +122,11 @@ def path_of(value: Any, field: str = "path") -> Path:
         longest = _LONGEST_NAME + 1
     require(longest <= _LONGEST_NAME, field, f"be a path of names of at most {_LONGEST_NAME} bytes", value)
     return Path(name)
+
+
+def file_of(value: Any, field: str = "path") -> Path:
+    """Return the path of a file that is there as a Path; an InputError says what it must be, and a FormatError that there is none."""
+    path = path_of(value, field)
+    require(not path.is_dir(), f"file {path}", "be a file", "a folder", "Name a file in it.", FormatError)
+    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    return path

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import hdf5_heap
-from .errors import FormatError, InputError, path_of, require
+from .errors import FormatError, InputError, file_of, require
 
 LEAST_ALLOWED = 1 << 26
 """Bytes that all datasets of a file may claim together whatever the size of the file; above, a multiple of it counts."""
@@ -40,8 +40,7 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     """
     import h5py
 
-    path = path_of(path)
-    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    path = file_of(path)
     with open(path, "rb") as file:
         first = file.read(8)
     cure = "Unpack it first if it is an archive; else copy or download it again."

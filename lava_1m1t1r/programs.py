@@ -83,7 +83,7 @@ def interrupted(error: BaseException | None) -> KeyboardInterrupt | None:
 def last_words(stop: KeyboardInterrupt) -> tuple[str, int]:
     """What a program says that was interrupted, and its exit code as shells count them."""
     word, number = ("terminated", signal.SIGTERM) if isinstance(stop, Terminated) else ("interrupted", signal.SIGINT)
-    return f"{word}; what was finished before is kept.", 128 + number
+    return word, 128 + number
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def orderly(last: bool = False) -> Iterator[_Handler]:
     Parameters
     ----------
     last : bool
-        Whether the program ends after the block: a second signal shall not disturb that either.
+        Whether the program ends after the block: a second signal shall not disturb that, and a first one just ends it.
 
     Yields
     ------
@@ -115,8 +115,11 @@ def orderly(last: bool = False) -> Iterator[_Handler]:
     finally:
         sys.unraisablehook = hook
         for number, old in before.items():
-            # Python gives its own handlers up before it ends, and what is ignored stays ignored
-            signal.signal(number, signal.SIG_IGN if last and handler.called else signal.SIG_DFL if old is None else old)
+            if last:
+                # Python gives its own handlers up before it ends, and what is ignored stays ignored. One that comes only now finds the
+                # work done: it may end what is left of the program, not fill the terminal with a traceback
+                old = signal.SIG_IGN if handler.called else signal.SIG_DFL
+            signal.signal(number, signal.SIG_DFL if old is None else old)
 
 
 @contextmanager

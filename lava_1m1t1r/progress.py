@@ -5,6 +5,7 @@ A command asks once, for all that it does (:func:`shown`); a function with an ar
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -87,3 +88,14 @@ def say(text: str, file: Any = None) -> None:
     file = sys.stdout if file is None else file
     _bars().write(text, file)
     file.flush()
+
+
+def tell(text: str) -> None:
+    """Print a line on standard error, at once; bars make room. Where nothing can be written, as on a full disk, work goes on without."""
+    try:
+        if _bars.cache_info().currsize:
+            for live in list(_bars()._instances):  # also those that an interrupt has left behind
+                live.clear()
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python, when it ends, tries again, and its exit code tells of that

@@ -3,8 +3,12 @@
 import dataclasses
 import io
 import json
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +195,13 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
     assert last.read_bytes() == before
 
 
+def test_options_are_given_as_they_are_typed(tmp_path):
+    learning = dataclasses.replace(TASK, epochs=1, learn=("mu", "beta"))
+    train(tmp_path, learning)
+    with pytest.raises(InputError, match="Give --learn mu beta to go on"):
+        train(tmp_path, dataclasses.replace(learning, learn=()), resume=True)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -198,7 +209,7 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
         ({"augmentation": Augmentation()}, r"augmentation \(--no-augmentation\) must"),
         ({"build": network.cuba}, "network must .* 'Network'; got 'Cuba'"),
         ({"validation": frames()}, r"validation data \(--validate\) must"),
-        ({"validation": frames(), "patience": 2}, "--patience must .* None; got 2"),
+        ({"validation": frames(), "patience": 2}, "--patience must .* None; got 2. Give no --patience to go on"),
     ],
 )
 def test_other_data_or_another_network_are_refused(options, words, last):
@@ -319,3 +330,17 @@ def test_a_moved_folder(last, tmp_path):
     (tmp_path / "moved").mkdir()
     last.rename(tmp_path / "moved" / "last.ckpt")
     train(tmp_path / "moved", resume=True)
+
+
+def test_a_full_disk_is_told_once_and_leaves_nothing(tmp_path):
+    script = (
+        "import resource, numpy as np; from lava_1m1t1r.recipes import checkpoint\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: checkpoint.write('last.ckpt', {'weights': np.zeros(10000)})\n"
+        "except OSError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(checkpoint.__file__).parents[2])}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    assert "File too large" in done.stdout and "Exception ignored" not in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())

@@ -39,25 +39,63 @@ def test_doctor_knows_the_core(capsys):
 
 
 @pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("doctor", 1, "numpy            absent       core                   pip install lava-1m1t1r"),
+        ("--help", 0, "What is installed, what is missing, and how to get it."),
+        ("evaluate shipped --utterances 3", 2, "needs the package 'numpy', which is not installed."),
+    ],
+)
+def test_an_interpreter_without_packages(command, code, words, tmp_path):
+    bare = [sys.executable, "-S", "-m", "lava_1m1t1r", *command.split()]  # -S: without what is installed
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(bare, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment)
+    assert done.returncode == code and words in done.stdout + done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def trains(args, words):
+    return pytest.param(args, words, marks=pytest.mark.train)
+
+
+@pytest.mark.parametrize(
     ("args", "words"),
     [
         (["evaluate", "nowhere.net"], "NET must be an existing .net file"),
         (["demo", "--data", "nowhere.h5"], "nowhere.h5"),
         (["demo", "--epochs", "0"], "--epochs must be a whole number from 1"),
         (["demo", "--leave-out", "george"], "--data FILE"),
+        (["evaluate", "shipped", "--data", "{data}", "--leave-out", "²"], "leave_out (--leave-out) must be one of the set's speakers"),
+        (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
+        trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
+        trains(
+            ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
+        ),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
         (["characterize", "--set", "mu=lots"], "--set mu must be a number"),
+        (["characterize", "--fit", ""], "--fit must be a path"),
+        (["characterize", "--fit", "."], "file . must be a file; got 'a folder'"),
+        (["characterize", "--free", "mu"], "--free must go with --fit CSV"),
+        (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
+        (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must lie in a folder"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
 )
-def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch):
+def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch, small_file):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(args) == cli.USAGE_ERROR
+    assert cli.main([arg.format(data=small_file) for arg in args]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.h5"
+    write_shd(path, small_set(each=1))
+    return path
 
 
 def small_set(speakers=3, classes=3, each=6, seed=0):
@@ -158,3 +196,69 @@ def test_the_load_of_the_two_neurons_is_named():
     assert pair.numbers["load resistor"] == (1e9, "ohm") and pair.numbers[used] == (1e8, "ohm") and pair.curves["load"] == 1e8
     pair = characterize(presets.ZHAO2025_FIG4, trials=5)["cascaded propagation"]
     assert pair.numbers["load resistor"] == (47e3, "ohm") and used not in pair.numbers and pair.curves["load"] == 47e3
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("command", "streams", "code"),
+    [
+        ("doctor", ">&-", 0),
+        ("--help", ">&-", 0),
+        ("doctor", ">&- 2>&- <&-", 0),
+        ("evaluate nowhere.net", "2>&-", 2),
+        ("nonsense", "2>&-", 2),
+        ("doctor", ">/dev/full", 2),
+        ("--help", ">/dev/full", 2),
+        ("evaluate nowhere.net", "2>/dev/full", 2),
+        ("nonsense", "2>/dev/full", 2),
+    ],
+)
+def test_nothing_to_write_to(command, streams, code, unbuffered):
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONUNBUFFERED": unbuffered}
+    line = f"exec {sys.executable} -m lava_1m1t1r {command} {streams}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment)
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == (">/dev/full" == streams) and all("No space left" in line for line in lines)
+
+
+def test_letters_that_the_terminal_does_not_know(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "lava_1m1t1r", "deploy", "loihi", "shipped", "-o", "für"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and "f\\xfcr" in done.stdout, done.stderr
+    assert (tmp_path / "für").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [("train", "network.net"), ("train", "last.ckpt"), ("demo", "report.html"), ("characterize", "energy.txt"), ("bench", "device.json")],
+)
+def test_folders_where_files_go_are_seen_before_the_work(command, file, tmp_path, capsys):
+    (tmp_path / file).mkdir()
+    assert cli.main([command, "-o", str(tmp_path)]) == cli.USAGE_ERROR
+    assert f"--out must have no folder of the name {file}" in capsys.readouterr().err
+
+
+def test_a_current_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    line = f"rmdir ../gone; exec {sys.executable} -m lava_1m1t1r characterize"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, cwd=tmp_path / "gone", env=environment)
+    assert done.returncode == 2 and "the current folder has been removed" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.train
+def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
+    assert cli.main(["train", "--data", str(small_file), "--hidden", "10000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "needs more memory than there is" in error and "--hidden" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(tmp_path):
+    write_shd(tmp_path / "small.h5", small_set(each=1))
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data small.h5 --json 2>/dev/full"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["utterances"] == 3

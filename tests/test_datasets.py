@@ -4,6 +4,7 @@ import gzip
 import sys
 import types
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -58,10 +59,21 @@ def test_speakers_are_chosen_and_left_out_by_number_or_name(events):
     assert list(events.of_speakers(4).labels) == [0, 3]
     assert list(events.of_speakers("e").labels) == [0, 3]
     assert list(events.without_speakers(4, "a").labels) == [19]
-    with pytest.raises(InputError, match="speaker must be one of the set's speakers"):
-        events.of_speakers(9)
-    with pytest.raises(InputError, match="names"):
-        events.of_speakers("nobody")
+    assert events.speaker("4") == events.speaker("e") == 4
+
+
+@pytest.mark.parametrize("who", [9, -1, "nobody", "²", "--4", "-", "", " 4", 4.0, True, None])
+def test_others_are_refused_and_those_who_speak_are_listed(who, events):
+    with pytest.raises(InputError, match="--validate must be one of the set's speakers; got .*. Here speak: a, b, e.$"):
+        events.speaker(who, "--validate")
+
+
+def test_a_speaker_named_as_another_is_numbered(events):
+    odd = replace(events, speaker_names=("1", "b", "c", "d", "e"))
+    assert odd.speaker("1") == 0 and odd.speaker(1) == 1
+    many = EventSet.from_utterances([([0.1], [1])] * 99, [0] * 99, range(99))
+    with pytest.raises(InputError, match="28, 29 and 69 more"):
+        many.speaker("nobody")
 
 
 @pytest.mark.parametrize(

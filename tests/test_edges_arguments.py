@@ -239,3 +239,9 @@ def test_names_that_no_file_can_have(name):
     for reader in (datasets.read_shd, datasets.read_wav, schema.read, read_csv, datasets.wav_folder):
         with pytest.raises(InputError, match="be a path of names of at most 255 bytes"):
             reader(name)
+
+
+@pytest.mark.parametrize("name", ["dt", "slower", "v_unit", "learning_rate", "smooth", "spike_limit", "spike_cost"])
+def test_tasks_beyond_any_sense_are_refused(name):
+    with pytest.raises(InputError, match=f"Task.{name} must be a finite number .* <= "):
+        TASK.replace(**{name: 1e300})

@@ -5,6 +5,7 @@ A command is stopped when something has happened (a line, a program that it star
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -110,7 +111,8 @@ class Command:
             time.sleep(0.05)
         assert code == (130 if number == signal.SIGINT else 143), self.said()[-2000:]
         last = self.said().splitlines()[-1]
-        assert last.endswith("; what was finished before is kept.") and last.startswith("lava-1m1t1r"), last
+        assert re.match(r"lava-1m1t1r( \w+)?: (interrupted|terminated)[;.]", last), last
+        assert ("finished epochs are kept" in last) == ((" train: " in last) or (" demo: " in last)), last
         assert not [w for w in ("Traceback", "Exception ignored", "KeyboardInterrupt") if w in self.said()], self.said()[-2000:]
         assert self.descendants() == {}
         assert not [path for path in shared if path.exists()]
@@ -331,7 +333,23 @@ def test_while_modules_are_imported(module, tmp_path):
     )
     assert done.returncode == 130, done.stderr[-2000:]
     (line,) = done.stderr.splitlines()
-    assert line.startswith("lava-1m1t1r") and line.endswith(": interrupted; what was finished before is kept.")
+    assert line.startswith("lava-1m1t1r") and line.endswith(": interrupted.")
+
+
+@pytest.mark.parametrize("command", ["doctor", "evaluate shipped --data words.h5"])
+def test_when_all_is_done(command, folder):
+    (folder / "sitecustomize.py").write_text("import atexit, os, time; atexit.register(lambda: (os.kill(os.getpid(), 2), time.sleep(9)))")
+    done = subprocess.run(
+        [sys.executable, "-m", "lava_1m1t1r", *command.split()],
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        preexec_fn=hears,
+    )
+    assert done.returncode == -signal.SIGINT and len(done.stdout.splitlines()) > 1
+    assert [line for line in done.stderr.splitlines() if not line.startswith("hint")] == []
 
 
 def test_an_error_that_does_not_tell_of_the_interrupt_it_came_from(monkeypatch, capsys):
@@ -349,4 +367,4 @@ def test_an_error_that_does_not_tell_of_the_interrupt_it_came_from(monkeypatch, 
 
     monkeypatch.setattr(doctor, "run", run)
     assert cli.main(["doctor"]) == 130
-    assert capsys.readouterr().err == "lava-1m1t1r doctor: interrupted; what was finished before is kept.\n"
+    assert capsys.readouterr().err == "lava-1m1t1r doctor: interrupted.\n"

@@ -178,6 +178,31 @@ def test_a_command_on_a_terminal_gives_its_json_beside_the_bars(tmp_path):
     assert b"fixed point: " in seen and b"floating point: " in seen
 
 
+def test_a_line_stands_where_an_interrupted_bar_stood(terminal):
+    with terminal as screen:
+        left = progress.bar(title="work", asked=True, total=9)
+        left.update(3)
+        left.refresh()
+        progress.tell("interrupted.")
+        left.close()
+    line = next(line for line in screen.getvalue().split("\n") if "interrupted" in line)
+    before = line.split("\r")
+    assert before[-1] == "interrupted." and not before[-2].strip() and "work: " in line
+
+
+@pytest.mark.train
+def test_training_shows_an_epoch_at_a_time_and_counts_from_one(terminal, tmp_path):
+    from lava_1m1t1r.recipes import fit, network
+
+    task = Task("test", n_steps=10, channels=40, classes=2, hidden=3, epochs=2, batch=2)
+    with terminal as screen:
+        fit.fit(network.m1t1r(task), task, data.frames_of(events(), task), tmp_path)
+    shown = screen.getvalue()
+    assert "epoch 1 of 2:   0%" in shown and "epoch 2 of 2:   0%" in shown and "epoch 0" not in shown.lower()
+    kept = [line.rpartition("\r")[2] for line in shown.strip().split("\n")]
+    assert [line[:19] for line in kept if line.startswith("epoch")] == ["epoch 1 of 2: loss ", "epoch 2 of 2: loss "]
+
+
 @pytest.mark.lava
 def test_lava_is_imported_after_bars_as_before():
     """Lava chooses how processes start, and fails where something has chosen already."""

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         times.skip("  ngspice", "not installed")
 
-    table = Table("1000 unequal devices for 1 s, one core (CPU)", ("s", "spikes each", "M steps/s", "M of 2 us/s"))
+    table = Table("1000 unequal devices for 1 s, one core (CPU)", ("s", "spikes each", "M steps/s", "M 2-us steps/s"))
     many = replace(p, mu_dtod=0.1, v0_dtod=0.02, r_control_dtod=0.1).spread(1000, seed=0)
     for label, volt in (("below threshold, 0.6 V", 0.6), ("firing, 0.8 V", 0.8)):
         train = stimulus.pulses(volt, 2e-3, 0.5, 1.0)

@@ -32,13 +32,13 @@ class Table:
     def __init__(self, title: str, columns: tuple[str, ...]) -> None:
         self.title, self.columns, self.rows = title, columns, []
         self._widths = [max(10, len(name)) for name in columns]
-        say(f"\n{title}\n{'':40s} " + " ".join(name.rjust(width) for name, width in zip(columns, self._widths, strict=True)))
+        say(f"\n{title}\n{'':40s} " + "  ".join(name.rjust(width) for name, width in zip(columns, self._widths, strict=True)))
 
     def add(self, name: str, *values: float | str) -> None:
         """Print and keep a row. Numbers are printed with three digits."""
         self.rows.append({"name": name, **dict(zip(self.columns, values, strict=True))})
         cells = [v if isinstance(v, str) else f"{v:.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in values]
-        say(f"{name:40s} " + " ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True)))
+        say(f"{name:40s} " + "  ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True)))
 
     def skip(self, name: str, why: str) -> None:
         """Say that a row is left out."""

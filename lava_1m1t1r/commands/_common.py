@@ -12,18 +12,21 @@ from typing import Any
 
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
 from ..files import scratch
+from ..progress import tell
 
 SHIPPED = "shipped"
 MOST = 10**7
 """Of anything that is counted on the command line."""
 
 
-def out_folder(name: str | Path) -> Path:
-    """Folder for results, checked before any work; it is made when the first file is written."""
+def out_folder(name: str | Path, *files: str) -> Path:
+    """Folder for results, checked before any work, as is the place of ``files`` in it; it is made when the first file is written."""
     path = path_of(name, "--out")
     require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
     require(there.is_dir(), "--out", "lie in a folder", str(name), f"{there} is a file.")
+    for file in files:
+        require(not (path / file).is_dir(), "--out", f"have no folder of the name {file}", str(name), "A file is to be written there.")
     try:
         with scratch(".probe-", there):  # permissions do not tell of file systems that are read-only
             return path
@@ -110,7 +113,7 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     heard = len(set(events.labels.tolist()))
     if 0 < heard < net.outputs:
         text = f"the data hold {heard} classes, the network has {net.outputs} outputs. Was it trained on other data?"
-        print(f"hint: {text}", file=sys.stderr, flush=True)
+        tell(f"hint: {text}")
     if args.utterances:
         events = events[: args.utterances]
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(tables, indent=1) if args.json else "\n".join(f"{name:12s}{text}" for name, text in tables.items()))
         return 0
     require(args.repeats is None or args.repeats > 0, "--repeats", "be > 0", args.repeats)
-    out = None if args.out is None else out_folder(args.out)
+    out = None if args.out is None else out_folder(args.out, *(f"{name}.json" for name in TABLES))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     named = ["all"] if args.table == "all" else args.table

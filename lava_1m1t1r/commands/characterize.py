@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import presets
-from ..errors import InputError, missing, require
+from ..errors import InputError, file_of, missing, require
 from ..params import DeviceParams
 from ._common import check_numbers, json_argument, out_folder, talking
 
@@ -50,12 +50,14 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
 def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table."""
     p = device(args.preset, args.set)
-    out = out_folder(args.out)
+    require(args.fit is not None or args.free is None, "--free", "go with --fit CSV", args.free)
+    files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
+    out = out_folder(args.out, *files)
     check_numbers(args, trials=1, seed=0)
     from ..report.html import as_json
 
     with talking(args):
-        found = _fit(args, p, out) if args.fit else _characterize(args, p, out)
+        found = _fit(args, p, out) if args.fit is not None else _characterize(args, p, out)
     if args.json:
         print(as_json(found))
     return 0
@@ -66,7 +68,7 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     from ..device.measurement import read_csv
     from ..report.html import write_json, write_text
 
-    rows = read_csv(args.fit)
+    rows = read_csv(file_of(args.fit, "--fit"))
     fitted = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "fit.txt", fitted.report())

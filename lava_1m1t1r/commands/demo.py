@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from ..report.html import as_json
 
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
-    out = out_folder(args.out)
+    out = out_folder(args.out, "last.ckpt", "network.net", "cuba.net", "cuba/last.ckpt", "report.html", "results.json")
     require_training()
     sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) and not args.data}
     task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ..errors import require
-from ._common import data_arguments, json_argument, network_argument, network_path, talking, test_frames
+from ..progress import tell
+from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     path = network_path(args.net)
     check_folder(args.out)
+    out_folder(args.out)
     require(args.prove >= 0, "--prove", "be >= 0", args.prove)
     options = {}
     if args.prove:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         with talking(args):
             report = TARGETS[args.target](path, args.out, **options)
     except VerificationError as error:
-        print(f"lava-1m1t1r deploy: {error}", file=sys.stderr)
+        tell(f"lava-1m1t1r deploy: {error}")
         return 1
     print(as_json(report.as_dict()) if args.json else report.text)
     return 0

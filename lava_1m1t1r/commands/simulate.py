@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 
 import numpy as np
 
@@ -39,9 +40,11 @@ def run(args: argparse.Namespace) -> int:
         result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
     given = answers(result.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as part, open(part, "wb") as file:
-        layers = {f"layer{i}": layer.out for i, layer in enumerate(result.layers)}
-        np.savez_compressed(file, answers=given, labels=test.labels, dt=net.dt or 0.0, **layers)
+    layers = {f"layer{i}": layer.out for i, layer in enumerate(result.layers)}
+    whole = io.BytesIO()  # an archive on a full disk would complain once more whenever Python comes to collect it
+    np.savez_compressed(whole, answers=given, labels=test.labels, dt=net.dt or 0.0, **layers)
+    with replacing(out) as part:
+        part.write_bytes(whole.getbuffer())
     if args.json:
         right = {"utterances": len(test), "backend": args.backend, "tag": args.tag, "accuracy": float(np.mean(given == test.labels))}
         print(as_json({**right, "answers": given, "labels": test.labels, "out": out}))

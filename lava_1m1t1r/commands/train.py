@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, seed=0)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
-    out = out_folder(args.out)
+    out = out_folder(args.out, "last.ckpt", "network.net", "results.json")
     require_training()
     with talking(args):
         results = _train(args, out)
@@ -74,7 +74,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     task = data.fitted(task, split)
     train, validation = split.train, None
     if args.validate is not None:
-        who = int(args.validate) if args.validate.lstrip("-").isdigit() else args.validate
+        who = train.speaker(args.validate, "--validate")
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
     from ..recipes import fit, network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lava_1m1t1r.errors import require, whole
 
 N_CHANNELS = 700
 """Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
+_LISTED = 30  # speakers in the text of an error
 
 SHD_KEYS = (
     ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -191,27 +192,31 @@ class EventSet:
         )
 
     def of_speakers(self, *speakers: int | str) -> EventSet:
-        """Return the utterances of these speakers (numbers, or names where the set has them)."""
-        return self.subset(np.isin(self.speakers, [self._speaker(s) for s in speakers]))
+        """Return the utterances of these speakers, see :meth:`speaker`."""
+        return self.subset(np.isin(self.speakers, [self.speaker(s) for s in speakers]))
 
     def without_speakers(self, *speakers: int | str) -> EventSet:
         """Return the utterances of everyone else."""
-        return self.subset(~np.isin(self.speakers, [self._speaker(s) for s in speakers]))
+        return self.subset(~np.isin(self.speakers, [self.speaker(s) for s in speakers]))
 
-    def _speaker(self, speaker: int | str) -> int:
-        known = sorted(set(self.speakers.tolist()))
-        if isinstance(speaker, str):
-            require(
-                speaker in self.speaker_names,
-                "speaker",
-                "be one of the set's names",
-                speaker,
-                f"The set has: {', '.join(self.speaker_names) or 'numbers only: ' + str(known)}.",
-            )
-            return self.speaker_names.index(speaker)
-        named = isinstance(speaker, (int, np.integer)) and not isinstance(speaker, bool) and speaker in known
-        require(named, "speaker", f"be one of the set's speakers {known}", speaker)
-        return int(speaker)
+    def speaker(self, who: int | str, field: str = "speaker") -> int:
+        """Number of a speaker of this set, given by name (where the set has them) or by number, as text too.
+
+        Raises
+        ------
+        InputError
+            For somebody else; the text calls the argument ``field`` and lists who speaks.
+        """
+        numbers = sorted(set(self.speakers.tolist()))
+        names = {n: self.speaker_names[n] if 0 <= n < len(self.speaker_names) else str(n) for n in numbers}
+        if isinstance(who, str):
+            by_text = {str(n): n for n in numbers} | {name: n for n, name in reversed(names.items())}
+            found = by_text.get(who)
+        else:
+            found = int(who) if isinstance(who, (int, np.integer)) and not isinstance(who, bool) and who in names else None
+        listed = ", ".join(list(names.values())[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        require(found is not None, field, "be one of the set's speakers", who, f"Here speak: {listed or 'nobody'}.")
+        return cast(int, found)
 
 
 def _as_index(index: Sequence[int] | np.ndarray, size: int) -> np.ndarray:

@@ -43,7 +43,8 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
             if archive.is_file() and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
                 _unpack(archive, place / name)
                 return read_shd(place / name)
-    cure = f"Put {name} there, or call with download=True (needs the package tonic and a network)."
+    fetch = f"datasets.shd({str(folder)!r}, download=True)"
+    cure = f"Put {name} there, or let Python fetch it: {fetch} (needs the package tonic and a network)."
     require(download, str(folder), f"hold {name}", "no such file", cure, FormatError)
     return _downloaded(folder, train, name)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lava_1m1t1r import programs
-from lava_1m1t1r.errors import FormatError, InputError, missing, path_of, require
+from lava_1m1t1r.errors import FormatError, InputError, file_of, missing, require
 from lava_1m1t1r.files import scratch
 from lava_1m1t1r.programs import PIPES
 
@@ -156,8 +156,7 @@ def read_requests(path: str | os.PathLike) -> list[Request]:
     FormatError
         For a file that is absent or something else.
     """
-    path = path_of(path)
-    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    path = file_of(path)
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

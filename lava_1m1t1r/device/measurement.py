@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, InputError, number, path_of, require
+from ..errors import FormatError, InputError, file_of, number, require
 from ..files import replacing
 from ..params import DeviceParams
 from . import stimulus
@@ -130,8 +130,7 @@ def read_csv(path: str | Path) -> list[Measurement]:
     FormatError
         If a column is missing or a row does not parse. The text names file, line and column.
     """
-    path = path_of(path)
-    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    path = file_of(path)
     rows = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

@@ -84,7 +84,7 @@ def deploy_c(
     }
     notes = []
     if shutil.which(compiler) is None:
-        require(frames is None, "compiler", "be installed for the proof", compiler, "Install it, or leave frames away.")
+        require(frames is None, "compiler", "be installed for the proof", compiler, "Install it, or leave frames (--prove) away.")
         notes.append(f"Not compiled: {compiler} is not installed here.")
     else:
         facts[f"{compiler} -Os object [bytes]"] = object_size(sources, name, compiler)

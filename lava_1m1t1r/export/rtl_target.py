@@ -138,7 +138,7 @@ def simulate(
         What was compared, and the clock cycles between the output's frames when the input never waits.
     """
     tool = "iverilog" if simulator == "icarus" else simulator
-    require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames away.")
+    require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames (--prove) away.")
     frames = array_of(frames, "frames")
     frames = frames[None] if frames.ndim == 2 else frames
     limit = rtl_source.input_limit(plan(net))

@@ -7,6 +7,7 @@ that says where each of them belongs.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -40,8 +41,10 @@ def write(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
     """Write a tree of mappings, lists, tuples, numbers, texts, arrays and tensors, whole or not at all; functions are left out."""
     arrays: list[np.ndarray] = []
     text = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
-    with replacing(path) as part, open(part, "wb") as file:
-        np.savez(file, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
+    whole = io.BytesIO()  # an archive on a full disk would complain once more whenever Python comes to collect it
+    np.savez(whole, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
+    with replacing(path) as part:
+        part.write_bytes(whole.getbuffer())
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
@@ -137,9 +140,15 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         if was != now:
             was, now = _differing(was, now) if name.startswith(NETWORK) else (was, now)
             option = f"--{name.replace('_', '-')}" if name in OPTIONS else WORDS.get(name, name)
-            cure = f"Give {option} {was}" if name in OPTIONS and was is not None else "Give what it was started with"
+            cure = f"Give {_as_typed(option, was)}" if name in OPTIONS else "Give what it was started with"
             text = f"be what the run of {path} was started with, {was!r}"
             require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
+
+
+def _as_typed(option: str, value: Any) -> str:
+    if value is None or value == ():
+        return f"no {option}"
+    return f"{option} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
 
 
 def made_of(network: torch.nn.Module) -> dict[str, str]:

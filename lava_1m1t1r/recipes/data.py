@@ -51,16 +51,18 @@ def load(
         held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
         return Split(train, held, "SpokenDigits", f"{len(np.unique(held.speakers))} voices that never occur in training", True)
     path = path_of(source, "source")
+    if path.is_dir() or test is not None:
+        require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")
     if path.is_dir():
+        require(test is None, "test (--test-data)", "go with one file", test)
         return Split(shd(path, train=True), shd(path, train=False), "SHD", "SHD's own test set", False)
     events = read_shd(path)
     if test is not None:
         return Split(events, read_shd(test), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, "Or give a test file.")
-    who: int | str = speakers[-1] if leave_out is None else int(leave_out) if leave_out.lstrip("-").isdigit() else leave_out
-    number = events.speaker_names.index(who) if isinstance(who, str) and who in events.speaker_names else who
-    name = events.speaker_names[number] if isinstance(number, int) and 0 <= number < len(events.speaker_names) else f"speaker {who}"
+    who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
+    name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
 
 

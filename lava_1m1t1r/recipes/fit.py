@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, missing, path_of, require
+from ..progress import bar, tell
 from .augment import Augmentation
 from .data import Frames
 from .task import Task
@@ -119,9 +119,9 @@ class Learner(L.LightningModule):
         x, y = batch
         logits = scores(self.network(x))
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss)
         right = (logits.argmax(1) == y).float()
-        self.log("train_accuracy", right.mean(), prog_bar=True, on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
+        self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
 
     def _charge(self) -> torch.Tensor | float:
@@ -134,7 +134,7 @@ class Learner(L.LightningModule):
     def validation_step(self, batch: tuple, _index: int) -> None:
         x, y = batch
         right = (scores(self.network(x)).argmax(1) == y).float()
-        self.log("accuracy", right.mean(), prog_bar=True, batch_size=len(y), sync_dist=processes()[1] > 1)
+        self.log("accuracy", right.mean(), batch_size=len(y), sync_dist=processes()[1] > 1)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
@@ -153,6 +153,27 @@ class _Watch(L.Callback):
             names = ("loss", "train_accuracy", "accuracy")
             found = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
             self.seen({"epoch": trainer.current_epoch + 1, **found})
+
+
+class _Bar(L.Callback):
+    """A bar of the epoch at hand. Lightning's counts epochs from 0, cuts its numbers short, and stays half drawn after Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.shown: Any = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        title = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        self.shown = bar(title=title, asked=trainer.is_global_zero, total=int(trainer.num_training_batches), unit="batches")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.shown.update()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.shown.close()
+
+    def on_exception(self, *_: Any) -> None:
+        if self.shown is not None:
+            self.shown.close()
 
 
 class _Files(CheckpointIO):
@@ -196,12 +217,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _line(epochs: int) -> Callable[[dict[str, float]], None]:
-    def tell(epoch: dict[str, float]) -> None:
+    def line(epoch: dict[str, float]) -> None:
         accuracy = f", {epoch['accuracy']:.1%} in validation" if "accuracy" in epoch else ""
         text = f"epoch {epoch['epoch']} of {epochs}: loss {epoch['loss']:.3g}, {epoch['train_accuracy']:.1%} in training{accuracy}"
-        print(text, file=sys.stderr, flush=True)
+        tell(text)
 
-    return tell
+    return line
 
 
 def fit(
@@ -238,7 +259,7 @@ def fit(
         Called after each epoch with its ``epoch`` (from 1), ``loss`` (of the last batch), ``train_accuracy`` and, with a validation set,
         ``accuracy``: to watch, plot or log.
     progress : bool
-        Whether to show a bar; where nobody watches (no terminal), a line an epoch.
+        Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
 
     Raises
     ------
@@ -278,7 +299,7 @@ def fit(
         checkpoint.same_run(last, found, run)
         checkpoint.same_shapes(last, found, learner)
     elif resume and progress and rank == 0:
-        print(f"no checkpoint in {last.parent} to go on from: starting afresh", file=sys.stderr, flush=True)
+        tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
     network.train()  # Lightning leaves a network that was evaluated before as it is
     if found is not None and _stopped_early(found):
         learner.load_state_dict(found["state_dict"])
@@ -295,11 +316,8 @@ def fit(
         callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
     if on_epoch is not None:
         callbacks.append(_Watch(on_epoch))
-    bar = progress and sys.stderr.isatty()
-    if bar:
-        callbacks.append(L.pytorch.callbacks.TQDMProgressBar(refresh_rate=max(1, batches // 10)))
-    elif progress:
-        callbacks.append(_Watch(_line(task.epochs)))
+    if progress:
+        callbacks += [_Bar(), _Watch(_line(task.epochs))]
     with _quiet():
         trainer = L.Trainer(
             max_epochs=task.epochs,
@@ -310,7 +328,7 @@ def fit(
             logger=False,
             callbacks=callbacks,
             plugins=[_Files(run)],
-            enable_progress_bar=bar,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,

@@ -24,9 +24,12 @@ _WHOLE = (
     ("seed", 0, 2**63 - 1),
 )
 _NUMBERS: dict[str, dict[str, Any]] = {
-    **{name: {"above": 0.0} for name in ("dt", "slower", "v_unit", "learning_rate")},
+    # most: beyond any sense, and still far from where single precision overflows in the middle of the work
+    "dt": {"above": 0.0, "most": 1e6},
+    "slower": {"above": 0.0, "most": 1e12},
+    **{name: {"above": 0.0, "most": 1e3} for name in ("v_unit", "learning_rate")},
     **{name: {"least": 0.0, "most": 1.0} for name in ("variation", "label_smoothing")},
-    **{name: {"least": 0.0} for name in ("smooth", "spike_limit", "spike_cost")},
+    **{name: {"least": 0.0, "most": 1e9} for name in ("smooth", "spike_limit", "spike_cost")},
 }
 
 
