@@ -17,6 +17,7 @@ from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
+from ..checks import check_tensor
 from ..layer import WEIGHT_UNIT, LayerRun, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
@@ -194,6 +195,8 @@ class Neuron(base.Neuron):
         -------
         Spikes of the same shape.
         """
+        check_tensor(z, "Neuron input")
+        require(z.dim() >= 3, "Neuron input", "have shape (B, N, T) or (B, C, H, W, T)", tuple(z.shape))
         flat = z.flatten(1, -2)
         spikes = self.run(flat, None, None, None, None, flat.shape[1])
         self.shape = z.shape[1:-1]
