@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -535,3 +536,16 @@ def test_networks_are_not_written_over_folders(tmp_path):
         with pytest.raises(InputError, match="be a path|not be a folder"):
             net.export(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_neurons_with_another_step_are_told(tmp_path):
+    one, other = (block.m1t1r.Dense({**NEURON, "dt": dt, "params": replace(FIG2, mu=mu)}, 3, 2) for dt, mu in ((1e-3, 60.0), (2e-3, 61.0)))
+    torch.save(one.state_dict(), tmp_path / "one")
+    saved = torch.load(tmp_path / "one", weights_only=True)
+    with pytest.warns(UserWarning, match=r"neuron: .*mu=60.0 \(here 61.0\), dt=0.001 \(here 0.002\)"):
+        other.load_state_dict(saved)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one.load_state_dict(saved)
+        other.load_state_dict(dict(saved))  # as older ones: without a word on the device
+    assert torch.equal(one.synapse.weight, other.synapse.weight)
