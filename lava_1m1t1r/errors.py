@@ -84,11 +84,8 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
 
 def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "(N,)") -> np.ndarray:
     """Return finite real numbers as a float64 array with one of ``dims`` dimensions, called ``shape`` in the text of an InputError."""
-    try:
-        array = np.asarray(value)
-        array = array.astype(np.float64) if array.dtype.kind in "iuf" else None
-    except (TypeError, ValueError, OverflowError):
-        array = None
+    array = _plain_array(value, "iuf")
+    array = None if array is None else array.astype(np.float64)
     require(array is not None, field, f"hold real numbers, {shape}", value)
     require(array.ndim in dims and array.size > 0, field, f"have the shape {shape} and not be empty", array.shape)
     require(np.all(np.isfinite(array)), field, "be finite", array)
@@ -97,12 +94,18 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
 
 def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndarray:
     """Return numbers of any shape as an array of their own kind; an InputError says what they must be. Not finite is allowed."""
+    array = _plain_array(value, "biuf")
+    require(array is not None, field, what, value)
+    return array
+
+
+def _plain_array(value: Any, kinds: str) -> np.ndarray | None:
+    """Value as an array of one of these kinds, or None: masked values are none, for numpy drops the mask."""
     try:
         array = np.asarray(value)
-    except ValueError:  # rows of unequal length
-        array = None
-    require(array is not None and array.dtype.kind in "biuf", field, what, value)
-    return array
+    except (TypeError, ValueError, RuntimeError):  # rows of unequal length; tensors of a GPU, or with a gradient
+        return None
+    return array if array.dtype.kind in kinds and not np.ma.is_masked(value) else None
 
 
 def flag(value: Any, field: str) -> bool:

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import path_of, require
+
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """For a ``with`` block that writes the yielded path, beside ``path``; it takes that name when the block ends well.
 
-    Ctrl-C, a full disk or any other error leaves what was there before, and nothing else.
+    Ctrl-C, a full disk or any other error leaves what was there before, and nothing else. Folders are refused.
     """
-    path = Path(path)
+    path = path_of(path)
+    require(path.name and not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
     part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")  # the suffix: some writers choose the format by it
     try:
         yield part

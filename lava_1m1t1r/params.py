@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import number, require, whole
+from .errors import array_of, number, require, whole
 
 _POSITIVE = "be > 0 and finite"
 _NOT_NEGATIVE = "be >= 0 and finite"
@@ -25,7 +25,20 @@ _VARYING = ("mu", "beta", "gamma1", "gamma2", "r_control", "v_th")
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceParams:
+class ByValue:
+    """Equality by value for dataclasses whose fields may be arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [f.name for f in dataclasses.fields(self) if f.compare]
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceParams(ByValue):
     """One 1M1T1R neuron: diffusive memristor, transistor, control resistor.
 
     Every field takes a number, or an array of shape (N,) for N different devices. Defaults are Table 1 of Zhao et al. 2025
@@ -203,13 +216,6 @@ class DeviceParams:
         """Return the fields by name, for files and reports."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, DeviceParams):
-            return NotImplemented
-        return all(np.array_equal(a, b) for a, b in zip(self.as_dict().values(), other.as_dict().values(), strict=True))
-
-    __hash__ = None  # fields may be arrays
-
     def __repr__(self) -> str:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}
         changed = [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
@@ -217,12 +223,13 @@ class DeviceParams:
 
 
 def _as_number(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = None
-    wrong = array is None or isinstance(value, (str, bytes, bool))
-    require(not wrong, name, "be a number or an array of numbers", value)
+    what = "be a number or an array of numbers"
+    if isinstance(value, int):  # numpy makes objects of large ones
+        require(not isinstance(value, bool) and abs(value) < 1e308, name, what, value)
+        value = float(value)
+    array = array_of(value, name, what)
+    require(array.dtype != bool, name, what, value)
+    array = array.astype(np.float64)
     require(array.size > 0, name, "hold at least one value", value)
     return array
 

@@ -38,6 +38,13 @@ def axes(ax: Any = None) -> Any:
     return ax
 
 
+def _colour(colour: Any) -> Any:
+    from matplotlib.colors import is_color_like
+
+    require(colour is None or is_color_like(colour), "colour", "be a colour of matplotlib", colour, "Such as 'red' or '#2a9dd6'.")
+    return colour
+
+
 def raster(spikes: Any, dt: float = 1.0, ax: Any = None, colour: str = COLOURS[0]) -> Any:
     """Spike raster.
 
@@ -50,7 +57,8 @@ def raster(spikes: Any, dt: float = 1.0, ax: Any = None, colour: str = COLOURS[0
     """
     spikes, dt = array_of(spikes, "spikes"), number(dt, "dt [s]", above=0.0)
     require(spikes.ndim == 2, "spikes", "have the shape (T, N)", spikes.shape)
-    ax = axes(ax)
+    require(spikes.shape[1] > 0 and np.all(np.isfinite(spikes)), "spikes", "hold at least one neuron, and be finite", spikes)
+    ax, colour = axes(ax), _colour(colour)
     step, neuron = np.nonzero(spikes)
     unit = 1.0 if dt == 1.0 else dt * 1e3
     ax.scatter(step * unit, neuron, s=2.0 if spikes.shape[1] > 100 else 9.0, marker="|", linewidths=0.9, color=colour)
@@ -74,7 +82,9 @@ def states(time: Any, values: Mapping[str, Any], ax: Any = None, scale: Mapping[
     """
     require(isinstance(values, Mapping), "values", "be a mapping of names to traces", values)
     require(scale is None or isinstance(scale, Mapping), "scale", "be a mapping of names to numbers", scale)
-    time, ax = array_of(time, "time [s]"), axes(ax)
+    time = array_of(time, "time [s]")
+    require(time.ndim == 1, "time [s]", "have the shape (T,)", time.shape)
+    ax = axes(ax)
     for (name, trace), colour in zip(values.items(), COLOURS * 2, strict=False):
         trace = array_of(trace, f"values[{name!r}]")
         require(trace.shape == time.shape, f"values[{name!r}]", f"have the shape of time {time.shape}", trace.shape)
@@ -110,7 +120,7 @@ def isi_histogram(spike_times: Any, ax: Any = None, bins: Any = 40, colour: str 
         require(len(bins) > 1 and np.all(np.diff(bins) > 0), "bins [ms]", "be a number of bins, or rising edges", bins)
     intervals = np.concatenate([np.diff(np.sort(t.astype(float))) for t in trains] or [np.zeros(0)]) * 1e3
     require(np.all(np.isfinite(intervals)), "spike_times [s]", "be finite", spike_times)
-    ax = axes(ax)
+    ax, colour = axes(ax), _colour(colour)
     ax.hist(intervals, bins=bins, color=colour, alpha=0.8, label=label)
     ax.set_xlabel("inter-spike interval (ms)")
     ax.set_ylabel("count")
@@ -178,8 +188,9 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     counts : (K, K)
         Utterances of true class (row) answered as class (column).
     """
-    counts = array_of(counts, "counts")
-    require(counts.ndim == 2 and counts.shape[0] == counts.shape[1], "counts", "have the shape (K, K)", counts.shape)
+    counts = numbers(counts, "counts", (2,), "(K, K)")
+    require(counts.shape[0] == counts.shape[1], "counts", "have the shape (K, K)", counts.shape)
+    require(np.all(counts >= 0), "counts", "be >= 0", counts)
     ax = axes(ax)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     ax.imshow(share, cmap="viridis", vmin=0, vmax=1)

@@ -28,8 +28,8 @@ from .arithmetic import (
     field_law,
 )
 from .dynamics import State
-from .errors import InputError, number, require, whole
-from .params import DeviceParams
+from .errors import InputError, flag, number, require, whole
+from .params import ByValue, DeviceParams
 from .release import drop_curve
 
 V_UNIT = 0.125
@@ -43,6 +43,7 @@ Fig. 2 device within 1 %, its rates 16 to 18 % low, which more substeps do not c
 RATE_ERROR = 0.01  # a decay may be off by this much before it is an error
 FIELD_ERROR = 1e-4  # relative error of the field table
 _MAX_DECAY_SHIFT = 26  # slower decays round away in 22 bits
+_LEAST_GROWTH = 1e-30
 _SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref", "x_max")  # what the tables of a layer hold
 
 
@@ -131,7 +132,7 @@ TABLES = FixedProgram._fields[16:]
 
 
 @dataclass(frozen=True, eq=False)
-class StepParams:
+class StepParams(ByValue):
     """A device run in network steps: ``StepParams(presets.ZHAO2025_FIG2, dt=1e-3)``.
 
     Raises
@@ -158,6 +159,7 @@ class StepParams:
         require(isinstance(self.device, DeviceParams), "StepParams.device", "be a DeviceParams", self.device)
         for name, unit in (("dt", "s"), ("v_unit", "V"), ("v_in_max", "V")):
             object.__setattr__(self, name, number(getattr(self, name), f"StepParams.{name} [{unit}]", above=0.0))
+        object.__setattr__(self, "held", flag(self.held, "StepParams.held"))
         object.__setattr__(self, "substeps", whole(self.substeps, "StepParams.substeps", least=1, most=64))
         require(
             self.v_max_count << GATE_EXTRA < 1 << 23,
@@ -279,6 +281,9 @@ class StepParams:
         residue, residue_shift = decay(n(r["residue_lost"]), "DeviceParams.gamma2")
         gate, gate_shift = decay(n(r["gate_lost"]), "1 / (DeviceParams.r_control * c_gate)")
         transfer, transfer_shift = decay(n(r["transfer"]), "DeviceParams.beta", zero=True)
+        usable = np.all((gain > _LEAST_GROWTH) & (gain < 1 / _LEAST_GROWTH))  # 8 bits hold the shift
+        rule = f"make a substep's growth per volt lie between {_LEAST_GROWTH:g} and {1 / _LEAST_GROWTH:g}"
+        require(usable, "DeviceParams.mu", rule, d.mu)
         unit = 1 << (INPUT_BITS + GATE_EXTRA)  # gate counts of one v_unit
         tables = self._tables(v0, int(stretch.max()))
         v_th = np.rint(n(d.v_th) / self.v_unit * unit)

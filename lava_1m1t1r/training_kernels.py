@@ -80,14 +80,14 @@ def list_events(bits, by_channel, start, channel, cursor, first, last):
 
 @cached
 def read_events(x, start, channel, value, first, last):
-    """Values (int32) of the listed cells of x (B, T, C). Returns how many are not whole numbers below 2^15."""
+    """Values (int32) of the listed cells of x (B, T, C). Returns how many are not whole numbers from 0 to 2^15 - 1."""
     steps, wrong = x.shape[1], 0
     for b in range(first, last):
         for t in range(steps):
             for e in range(start[b * steps + t], start[b * steps + t + 1]):
                 cell = x[b, t, channel[e]]
                 value[e] = int(cell)
-                wrong += not ((cell == value[e]) & (abs(cell) < 32768))
+                wrong += not ((cell == value[e]) & (cell >= 0) & (cell < 32768))
     return wrong
 
 

@@ -1,5 +1,7 @@
 """The .net format: round trip, every key removed or damaged in turn, foreign and newer files."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import h5py
@@ -201,3 +203,14 @@ def test_every_key_of_the_table_is_read(path):
     with h5py.File(path) as file:
         for group in file["layer"].values():
             assert set(group) <= listed
+
+
+def test_networks_are_equal_by_value(net, path):
+    read = schema.read(path)
+    assert read == schema.read(path) == pickle.loads(pickle.dumps(read)) == copy.deepcopy(read)
+    assert read == replace(read, source="elsewhere")
+    for i, change in ((2, {"weight": -read.layers[2].weight}), (2, {"neuron": None}), (3, {"bias": np.zeros(5, np.int32)})):
+        layers = list(read.layers)
+        layers[i] = replace(layers[i], **change)
+        assert (read == replace(read, layers=tuple(layers))) is False
+    assert (read == replace(read, layers=read.layers[:2])) is False and (read != net) in (True, False)

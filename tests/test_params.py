@@ -1,12 +1,14 @@
 """DeviceParams: ranges, arrays, scaling, spread."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.params import DeviceParams
+from lava_1m1t1r.program import StepParams
 
 FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
 
@@ -71,3 +73,30 @@ def test_variation_spreads_every_rate_alike():
     assert np.std(np.log(p.with_variation(0.1, v0=0.03).spread(2000, seed=3).v0)) == pytest.approx(0.03, rel=0.06)
     with pytest.raises(InputError, match=r"with_variation\.level"):
         p.with_variation(-0.1)
+
+
+MASKED = np.ma.masked_array([1.0, 2.0], [False, True])
+NOT_NUMBERS = [np.datetime64("2020"), np.timedelta64(5, "s"), ["5"], np.array(["5"]), np.array([1j]), [True, True], MASKED, 10**400]
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+def test_what_numpy_would_make_numbers_of_is_refused(value):
+    with pytest.raises(InputError, match=r"DeviceParams.mu must be a number or an array of numbers"):
+        DeviceParams(mu=value)
+    assert DeviceParams(r_off=10**20).r_off == 1e20
+
+
+def test_flags_are_true_or_false_and_growth_fits_its_shift():
+    assert StepParams(DeviceParams(), held=np.True_).held is True
+    for value in ("no", 1, None):
+        with pytest.raises(InputError, match="StepParams.held must be True or False"):
+            StepParams(DeviceParams(), held=value)
+    for mu in (1e300, 1e-300):
+        with pytest.raises(InputError, match="DeviceParams.mu must make a substep's growth per volt lie between"):
+            StepParams(DeviceParams(mu=mu)).fixed()
+
+
+def test_steps_are_equal_by_value():
+    one, other = (StepParams(DeviceParams(mu_dtod=0.2).spread(3, seed)) for seed in (0, 1))
+    assert one == pickle.loads(pickle.dumps(one)) == StepParams(DeviceParams(mu_dtod=0.2).spread(3, 0))
+    assert (one == other) is False and (one != one.replace(dt=2e-3)) is True and (one == 5) is False

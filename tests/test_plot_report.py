@@ -87,3 +87,21 @@ def test_what_cannot_be_json_is_named(tmp_path):
     with pytest.raises(InputError, match=r"values\['a'\]\[1\]\['b'\] must be a number, text.*got <object"):
         write_json(tmp_path / "results.json", {"a": [1, {"b": object()}]})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (lambda: plot.states(np.zeros((2, 2, 2)), {"a": np.zeros((2, 2, 2))}), r"time \[s\] must have the shape \(T,\)"),
+        (lambda: plot.raster(np.eye(3), colour="no colour"), "colour must be a colour"),
+        (lambda: plot.isi_histogram([0, 1, 3], colour=5), "colour must be a colour"),
+        (lambda: plot.raster(np.zeros((3, 0))), "spikes must hold at least one neuron"),
+        (lambda: plot.raster([[np.nan]]), "spikes must hold at least one neuron, and be finite"),
+        (lambda: plot.confusion([[np.nan, 1], [1, 1]]), "counts must be finite"),
+        (lambda: plot.confusion([[-1, 1], [1, 1]]), "counts must be >= 0"),
+        (lambda: plot.confusion(np.zeros((0, 0))), "counts must have the shape"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(draw, text):
+    with pytest.raises(InputError, match=text):
+        draw()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -458,3 +459,93 @@ def test_default_step_is_lava_dls_and_the_papers():
 def test_blocks_refuse_by_name(made, text):
     with pytest.raises(InputError, match=text):
         made()
+
+
+SPIKES = torch.ones(1, 3, 5)
+NO_SPIKES = {
+    "negative": (-SPIKES, "whole numbers from 0"),
+    "nan": (SPIKES * float("nan"), "whole numbers from 0"),
+    "infinite": (SPIKES / 0, "whole numbers from 0"),
+    "halves": (SPIKES / 2, "whole numbers from 0"),
+    "complex": (SPIKES * 1j, "input must hold real numbers"),
+    "sparse": (SPIKES.to_sparse(), "input must be a dense tensor.*to_dense"),
+    "meta": (SPIKES.to("meta"), "input must have values"),
+}
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("harm", NO_SPIKES)
+def test_both_paths_refuse_what_are_no_spikes(harm, force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    x, text = NO_SPIKES[harm]
+    for net in (block.m1t1r.Dense(NEURON, 3, 2), block.m1t1r.Recurrent(NEURON, 3, 2), block.m1t1r.Affine(None, 3, 2)):
+        with pytest.raises(InputError, match=text):
+            net(x)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_currents_are_finite_and_what_32_bits_count(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    for z in (SPIKES * float("nan"), SPIKES / 0, SPIKES * 1e8):
+        with pytest.raises(InputError, match="synaptic input must lie within"):
+            neuron.Neuron(**NEURON)(z)
+    harms = {"real": SPIKES * 1j, "dense": SPIKES.to_sparse(), "values": SPIKES.to("meta"), "tensor": None, "shape": SPIKES[0]}
+    for text, z in harms.items():
+        for encoder in (neuron.Neuron(**NEURON), block.m1t1r.Input(NEURON)):
+            with pytest.raises(InputError, match=text):
+                encoder(z)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_weights_that_are_nan_are_told_in_the_forward_pass(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    for name, text in (("input_synapse.weight", "weights"), ("recurrent_synapse.weight", "weights"), ("bias", "bias")):
+        net = block.m1t1r.Recurrent(NEURON, 3, 2)
+        net.get_parameter(name).data.view(-1)[1] = float("nan")
+        with pytest.raises(InputError, match=f"{text} must be finite"):
+            net(SPIKES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_file_holds_weights_that_are_not_finite(value, tmp_path):
+    from lava_1m1t1r.recipes.network import Network
+
+    path, learns = tmp_path / "a.net", {**NEURON, "learn": ("mu",)}
+    net = Network([block.m1t1r.Input(learns, 1.0), block.m1t1r.Recurrent(learns, 3, 2), block.m1t1r.Affine(None, 2, 2)])
+    net(SPIKES)
+    net.export(path)
+    before = path.read_bytes()
+    for name, parameter in net.named_parameters():
+        kept = parameter.detach().clone()
+        parameter.data.view(-1)[0] = value
+        _, index, own = name.split(".", 2)
+        with pytest.raises(InputError, match=f"layer/{index}: {own} must be finite"):
+            net.export(path)
+        with h5py.File("never.net", "w", driver="core", backing_store=False) as file:
+            with pytest.raises(InputError, match=f"layer/7: {own} must be finite"):
+                net.blocks[int(index)].export_hdf5(file.create_group("layer/7"))
+        parameter.data.copy_(kept)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_networks_are_not_written_over_folders(tmp_path):
+    from lava_1m1t1r.recipes.network import Network
+
+    net = Network([block.m1t1r.Affine(None, 3, 2)])
+    for path in (None, "", b"x", tmp_path, "."):
+        with pytest.raises(InputError, match="be a path|not be a folder"):
+            net.export(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_neurons_with_another_step_are_told(tmp_path):
+    one, other = (block.m1t1r.Dense({**NEURON, "dt": dt, "params": replace(FIG2, mu=mu)}, 3, 2) for dt, mu in ((1e-3, 60.0), (2e-3, 61.0)))
+    torch.save(one.state_dict(), tmp_path / "one")
+    saved = torch.load(tmp_path / "one", weights_only=True)
+    with pytest.warns(UserWarning, match=r"neuron: .*mu=60.0 \(here 61.0\), dt=0.001 \(here 0.002\)"):
+        other.load_state_dict(saved)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one.load_state_dict(saved)
+        other.load_state_dict(dict(saved))  # as older ones: without a word on the device
+    assert torch.equal(one.synapse.weight, other.synapse.weight)

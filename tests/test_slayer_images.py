@@ -186,6 +186,12 @@ def exported(net):
         net.export_hdf5(file)
 
 
+def diverged(net):
+    net(torch.zeros(1, 2, 9, 9, 1))
+    net.bias.data[0] = float("nan")
+    return net
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -198,6 +204,12 @@ def exported(net):
         (lambda: b.Conv(NEURON, 2, 3, 3)(torch.zeros(1, 3, 9, 9, 4)), "Conv input must have 2 channels"),
         (lambda: b.Conv(NEURON, 2, 3, 3)(torch.zeros(1, 2, 2, 9, 4)), "reach no further than the padded input"),
         (lambda: b.Conv(NEURON, 2, 3, 3)(torch.full((1, 2, 9, 9, 4), 0.5)), "whole numbers"),
+        (lambda: b.Conv(NEURON, 2, 3, 3)(torch.full((1, 2, 9, 9, 4), -1.0)), "Conv input must hold whole numbers from 0"),
+        (lambda: b.Pool(NEURON, 2)(torch.full((1, 2, 9, 9, 4), float("inf"))), "Pool input must hold whole numbers from 0"),
+        (lambda: b.Conv(NEURON, 2, 3, 3)(torch.ones(1, 2, 9, 9, 4).to_sparse()), "Conv input must be a dense tensor"),
+        (lambda: b.Conv(NEURON, 2, 3, 3)(None), "Conv input must be a tensor"),
+        (lambda: diverged(b.Conv(NEURON, 2, 3, 3))(torch.ones(1, 2, 9, 9, 4)), "synaptic input .* nan"),
+        (lambda: exported(diverged(b.Conv(NEURON, 2, 3, 3))), "Conv: bias must be finite"),
         (lambda: exported(b.Conv(NEURON, 2, 3, 3)), "Conv.shape must be known.*Run the block once"),
         (lambda: b.Pool(NEURON, 0), "kernel"),
         (lambda: b.Pool(NEURON, 2, padding=-1), "padding"),

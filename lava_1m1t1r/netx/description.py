@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
 from ..errors import whole
+from ..params import ByValue
 from ..program import StepParams
 
 WEIGHT_ONE = 1 << ACT_SHIFT
@@ -23,7 +24,7 @@ WEIGHTLESS = ("average",)
 
 
 @dataclass(frozen=True, eq=False)
-class M1T1RNeuron:
+class M1T1RNeuron(ByValue):
     """A layer of 1M1T1R neurons."""
 
     step: StepParams
@@ -33,7 +34,7 @@ class M1T1RNeuron:
 
 
 @dataclass(frozen=True, eq=False)
-class CubaNeuron:
+class CubaNeuron(ByValue):
     """A layer of current-based leaky integrate-and-fire neurons, with Loihi's integers as lava-dl trains them."""
 
     current_decay: Any
@@ -50,7 +51,7 @@ class CubaNeuron:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class Layer(ByValue):
     """One layer. N neurons (outputs), C inputs; weights and biases count 1/64."""
 
     index: int
@@ -101,13 +102,13 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class NetDescription:
+class NetDescription(ByValue):
     """A network: layers in the order of the signal."""
 
     layers: tuple[Layer, ...]
     version: int = 1
     """Of the file's format; 1 also for files without one (lava-dl's)."""
-    source: str = ""
+    source: str = field(default="", compare=False)
     """Where it was read from, for messages."""
 
     @cached_property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from ..errors import path_of
+from ..files import replacing
 from ..host import load_lava
 from .task import Task
 
@@ -16,6 +17,7 @@ dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before t
 import torch  # noqa: E402
 
 from .. import slayer  # noqa: E402
+from ..slayer.checks import check_parameters  # noqa: E402
 from .smooth import Smooth  # noqa: E402
 
 
@@ -40,19 +42,22 @@ class Network(torch.nn.Module):
         return outputs
 
     def export(self, path: str | os.PathLike) -> None:
-        """Write the ``.net`` file, whole or not at all."""
-        path = Path(path)
+        """Write the ``.net`` file, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If a weight or another parameter is nan or infinite, or ``path`` is not one of a file; what was there stays.
+        """
+        path = path_of(path)
+        for index, block in enumerate(self.blocks):
+            check_parameters(block, f"layer/{index}")  # lava-dl's own blocks do not
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        try:
-            with h5py.File(part, "w") as file:
-                file.create_dataset("version", data=1)
-                layers = file.create_group("layer")
-                for index, block in enumerate(self.blocks):
-                    block.export_hdf5(layers.create_group(str(index)))
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as part, h5py.File(part, "w") as file:
+            file.create_dataset("version", data=1)
+            layers = file.create_group("layer")
+            for index, block in enumerate(self.blocks):
+                block.export_hdf5(layers.create_group(str(index)))
 
 
 SURROGATE = {"grow_cap": 0.3, "grow_floor": 0.1}

@@ -14,6 +14,7 @@ from ..errors import require
 from ..program import PER_NEURON, FixedProgram, StepParams
 from ..tiles import COLUMNS, ROWS
 from .buffers import Buffers
+from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_synaptic_input
 from .compiled_reverse import BLOCK, layer_kernel, make_scratch
 from .quantise import WEIGHT_UNIT
 from .reverse import Constants
@@ -52,7 +53,7 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
     Raises
     ------
     InputError
-        If a value is not a whole number.
+        If a value is not such a number.
     """
     batch, steps, _ = x.shape
     if x.dtype == bool:
@@ -72,15 +73,17 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
         return Events(start, channel, None)
     value = np.empty(len(channel), np.int32)
     if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
-        bad = x[(x != np.rint(x)) | ~(np.abs(x) < 32768)]
-        require(False, name, "hold whole numbers (spikes or counts of them)", float(bad[0]), "Use spikes; dropout without rescaling.")
+        bad = x[(x != np.rint(x)) | ~((x >= 0) & (x < 32768))]
+        require(False, name, COUNTS, float(bad[0]), COUNTS_CURE)
     return Events(start, channel, value)
 
 
 def weight_counts(w: torch.Tensor) -> np.ndarray:
     """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
     counts = np.rint(w.detach().numpy().T * WEIGHT_UNIT)
-    short = counts.size == 0 or max(counts.max(), -counts.min()) < 1 << 15
+    largest = max(counts.max(), -counts.min()) if counts.size else 0
+    check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
+    short = largest < 1 << 15
     return np.ascontiguousarray(counts, np.int16 if short else np.int32)
 
 
@@ -113,13 +116,17 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum of spikes without neurons: (B, C, T) and quantised (N, C) -> (B, N, T), exact multiples of 1/64."""
     x, w = _single(x), _single(w)
     if plain_torch(x):
+        check_counts(x, "input")
+        check_finite(w.detach(), "weights")
         return tensor_readout(x, w)
     return _Project.apply(x, w).transpose(1, 2)
 
 
 def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
     """What fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
-    start = np.zeros(w.shape[0], np.int32) if bias is None else np.rint(bias.detach().numpy() * WEIGHT_UNIT).astype(np.int32)
+    constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
+    check_finite(constant, "bias")
+    start = np.rint(constant * WEIGHT_UNIT).astype(np.int32)
     table = weight_counts(w)
     return lambda first, last: kernels.project(*events, table, start, counts, first, last)
 
@@ -319,7 +326,15 @@ def layer(
         0 or 1, of the weights' type (float32 or float64).
     """
     x, w, bias, w_rec = map(_single, (x, w, bias, w_rec))
-    return (TensorLayer if plain_torch(x) else _Layer).apply(x, w, bias, w_rec, constants, run)
+    if w is None:
+        check_synaptic_input(x)
+    if not plain_torch(x):
+        return _Layer.apply(x, w, bias, w_rec, constants, run)
+    if w is not None:
+        check_counts(x, "input")
+    for values, name in ((w, "weights"), (bias, "bias"), (w_rec, "recurrent weights")):
+        check_finite(None if values is None else values.detach(), name)
+    return TensorLayer.apply(x, w, bias, w_rec, constants, run)
 
 
 FORCE_TORCH = False

@@ -11,13 +11,14 @@ from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.process.variable import Var
 
 from lava_1m1t1r import noise
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import array_of, flag, number, require
 from lava_1m1t1r.fast.warm import warm
 from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
 
 LARGEST_BIAS = 1 << 12
 """Biases are 13-bit signed numbers of 1/64 unit."""
+_LARGEST_SCALE = float(1 << 31)  # counts of a_in are of 32 bits
 
 
 class M1T1R(AbstractProcess):
@@ -110,11 +111,11 @@ class M1T1R(AbstractProcess):
         params = DeviceParams() if params is None else params
         size = int(np.prod(shape))
         _check_arrays(params, shape, size)
-        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max, held=bool(held))
+        step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max, held=flag(held, "M1T1R.held"))
         step.fixed(size)  # rates that do not fit the registers are an error here, not in the middle of a run
         require(seed is None or _is_whole(seed, 0), "M1T1R.seed", "be a whole number >= 0, or None", seed)
         require(_is_whole(layer, 0) and layer < 1 << 16, "M1T1R.layer", "be a whole number from 0 to 65535", layer)
-        require(_is_number(a_in_scale) and a_in_scale > 0, "M1T1R.a_in_scale", "be a number > 0", a_in_scale)
+        a_in_scale = number(a_in_scale, "M1T1R.a_in_scale", above=0.0, most=_LARGEST_SCALE)
         require(
             reset_interval is None or _is_whole(reset_interval, 1),
             "M1T1R.reset_interval",
@@ -127,11 +128,11 @@ class M1T1R(AbstractProcess):
         super().__init__(
             shape=shape,
             step=step,
-            a_in_scale=float(a_in_scale),
+            a_in_scale=a_in_scale,
             reset_interval=None if reset_interval is None else int(reset_interval),
             reset_offset=int(reset_offset),
-            rewind=bool(rewind),
-            drop_last=bool(drop_last),
+            rewind=flag(rewind, "M1T1R.rewind"),
+            drop_last=flag(drop_last, "M1T1R.drop_last"),
             name=name,
             log_config=log_config,
         )
@@ -146,10 +147,6 @@ class M1T1R(AbstractProcess):
         self.bias = Var(shape=shape, init=bias)
         # Lava's processes are forked from this one and then share the compiled code.
         warm()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _is_whole(value: Any, least: int) -> bool:
@@ -170,10 +167,8 @@ def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def _checked_bias(bias: Any, shape: tuple[int, ...], size: int) -> np.ndarray:
-    try:
-        values = np.asarray(bias, np.float64)
-    except (TypeError, ValueError):
-        values = np.array(np.nan)
-    good = values.shape in ((), (size,), shape) and np.all(np.abs(values * 64) < LARGEST_BIAS)
-    require(good, "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {LARGEST_BIAS // 64}", bias)
+    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {LARGEST_BIAS // 64}"
+    values = array_of(bias, name, rule).astype(np.float64)
+    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all(np.abs(values * 64) < LARGEST_BIAS)
+    require(good, name, rule, bias)
     return np.broadcast_to(values.reshape(shape) if values.ndim else values, shape).copy()

@@ -13,6 +13,7 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...errors import require
 from ...network import MAX_DELAY
+from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
@@ -51,7 +52,7 @@ class Block(torch.nn.Module):
         return (x, (x > 0).to(x.dtype).mean()) if self.count_log else x
 
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
-        require(isinstance(x, torch.Tensor), f"{type(self).__name__} input", "be a tensor", x)
+        check_tensor(x, f"{type(self).__name__} input")
         x = x.flatten(1, 3) if x.dim() == 5 else x
         require(
             x.dim() == 3 and x.shape[1] == channels,
@@ -119,6 +120,7 @@ class Driven(Block):
         return None if self.bias is None else quantise(self.bias, 1 / WEIGHT_UNIT, -_BIAS_LIMIT, _BIAS_LIMIT)
 
     def _export(self, handle: Any, kind: str, main: Any) -> None:
+        check_parameters(self, handle.name)
         handle.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
         handle.create_dataset("shape", data=np.array([main.out_channels]))
         handle.create_dataset("inFeatures", data=main.in_channels)

@@ -13,6 +13,7 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...convolution import Convolution, pair, pooling
 from ...errors import require
+from ..checks import check_counts, check_parameters, check_tensor
 from ..delay import Delay
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
@@ -34,9 +35,9 @@ class _Image(Driven):
         """(B, C, H, W, T) spikes -> (B, features, H, W, T) spikes."""
         name = f"{type(self).__name__} input"
         cure = "Blocks of images take (batch, channel, height, width, time)."
+        check_tensor(x, name)
         require(x.dim() == 5, name, "have shape (B, C, H, W, T)", tuple(x.shape), cure)
-        whole = bool((x == torch.round(x)).all())
-        require(whole, name, "hold whole numbers (spikes or counts of them)", "fractions", "Use spikes; dropout without rescaling.")
+        check_counts(x, name)
         conv = self._sizes(tuple(x.shape[1:4]))
         z = weighted(x, self._kernels(conv), conv)
         if self.bias is not None:
@@ -66,6 +67,7 @@ class _Image(Driven):
 
     def _export_image(self, handle: Any, kind: str) -> None:
         conv = self._known()
+        check_parameters(self, handle.name)
         handle.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
         handle.create_dataset("shape", data=np.array(conv.shape))
         handle.create_dataset("inputShape", data=np.array(conv.inputs))

@@ -11,6 +11,7 @@ from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...errors import require
+from ..checks import check_parameters, check_tensor
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
 from .driven import Block, checked, draw_weights, quantised_weight, weight_counts
@@ -69,6 +70,7 @@ class Affine(Block, base.AbstractAffine):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'affine', without neuron."""
+        check_parameters(self, handle.name)
         handle.create_dataset("type", (1,), "S10", [b"affine"])
         handle.create_dataset("shape", data=np.array(self.shape))
         handle.create_dataset("inFeatures", data=self.synapse.in_channels)
@@ -109,6 +111,8 @@ class Input(Block, base.AbstractInput):
 
     def forward(self, x: torch.Tensor) -> Any:
         """(B, N, T) or (B, C, H, W, T) values or spikes -> spikes of the same shape."""
+        check_tensor(x, "Input input")
+        require(x.dim() >= 3, "Input input", "have shape (B, N, T) or (B, C, H, W, T)", tuple(x.shape))
         self.input_shape = x.shape[1:-1]
         if self.neuron is None:
             return self._counted(x)
@@ -119,6 +123,11 @@ class Input(Block, base.AbstractInput):
         out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1], self.delay_shift))
         self.neuron.shape = self.input_shape
         return (out[0].reshape(z.shape), out[1]) if self.count_log else out.reshape(z.shape)
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'input'."""
+        check_parameters(self, handle.name)
+        super().export_hdf5(handle)
 
 
 class Average(base.AbstractAverage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,11 +18,13 @@ from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
+from ..checks import check_tensor
 from ..layer import WEIGHT_UNIT, LayerRun, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
 from .learned import LEARN_RANGE, LearnedDevice
 
+_MADE_FOR = "1M1T1R"
 _WHOLE = "be a whole number >= 0"
 
 
@@ -133,13 +136,28 @@ class Neuron(base.Neuron):
     def extra_repr(self) -> str:
         """What tells the neuron from others, learning aside: device and step, surrogate and options."""
         usual, (names, largest) = DeviceParams().as_dict(), self._learn
-        step = {f.name: getattr(self._nominal_params, f.name) for f in dataclasses.fields(StepParams) if f.name != "device"}
-        device = self._nominal_params.device.as_dict()
-        said = {name: value for name, value in device.items() if not np.array_equal(value, usual[name])} | step
+        said: dict[str, Any] = {name: text for name, text in self._made_for().items() if name not in usual or text != str(usual[name])}
         said |= dataclasses.asdict(self.surrogate) | {"seed": self.seed, "variation": self.variation}
         said |= {"learn": " ".join(names), "learn_range": largest} if names else {}
         said["persistent_state"] = self.persistent_state
         return ", ".join(f"{name}={_shown(value)}" for name, value in said.items())
+
+    def _made_for(self) -> dict[str, str]:
+        """Device and step as given, in words by field."""
+        step = {f.name: getattr(self._nominal_params, f.name) for f in dataclasses.fields(StepParams) if f.name != "device"}
+        return {name: _shown(value) for name, value in (self._nominal_params.device.as_dict() | step).items()}
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        # beside the version, where torch keeps what is no parameter: older state dicts, and those made by hand, are without
+        getattr(destination, "_metadata", {}).get(prefix[:-1], {})[_MADE_FOR] = self._made_for()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *more: Any) -> None:
+        saved = local_metadata.get(_MADE_FOR, {})
+        differ = [f"{name}={saved[name]} (here {text})" for name, text in self._made_for().items() if saved.get(name, text) != text]
+        if differ:
+            warnings.warn(f"{prefix[:-1] or 'neuron'}: this state dict is of neurons with {', '.join(differ)}", stacklevel=2)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *more)
 
     def learn_for(self, count: int) -> None:
         """Make the learned device parameters (``learn``), ``count`` of each; blocks do."""
@@ -194,6 +212,8 @@ class Neuron(base.Neuron):
         -------
         Spikes of the same shape.
         """
+        check_tensor(z, "Neuron input")
+        require(z.dim() >= 3, "Neuron input", "have shape (B, N, T) or (B, C, H, W, T)", tuple(z.shape))
         flat = z.flatten(1, -2)
         spikes = self.run(flat, None, None, None, None, flat.shape[1])
         self.shape = z.shape[1:-1]

@@ -1,0 +1,63 @@
+"""What layers take from outside: dense real tensors, spikes or counts of them, finite weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import require
+
+COUNTS = "hold whole numbers from 0 to 32767 (spikes or counts of them)"
+COUNTS_CURE = "Use spikes; dropout without rescaling."
+_LARGEST_INPUT = float(1 << 24)  # its counts of 1/64 still fit 32 bits
+_DIVERGED = "If training diverged: take an earlier checkpoint, a lower learning rate, or clip gradients."
+
+
+def check_tensor(x: Any, name: str) -> None:
+    """Refuse what is not a tensor of real numbers with all its values at hand; an InputError about ``name`` says which kind it is."""
+    require(isinstance(x, torch.Tensor), name, "be a tensor", x)
+    require(not (x.is_complex() or x.is_quantized), name, "hold real numbers", x.dtype)
+    require(x.layout == torch.strided, name, "be a dense tensor", x.layout, "Call its to_dense().")
+    require(x.device.type != "meta", name, "have values", "a tensor on the device 'meta'", "Make it on the CPU or a GPU.")
+
+
+def check_counts(x: torch.Tensor, name: str) -> None:
+    """Refuse cells that are not :data:`COUNTS`. The compiled loops check as they read; this is for the rest."""
+    low, high = _extremes(x)
+    require(0 <= low and high < 32768, name, COUNTS, high if low >= 0 else low, COUNTS_CURE)
+    whole = not x.is_floating_point() or torch.equal(x, torch.round(x))
+    require(whole, name, COUNTS, "fractions", COUNTS_CURE)
+
+
+def check_synaptic_input(z: torch.Tensor) -> None:
+    """Refuse real currents (B, N, T) of which one is not finite, or beyond what 32 bits count."""
+    low, high = _extremes(z)
+    good = -_LARGEST_INPUT <= low and high <= _LARGEST_INPUT  # nan compares false
+    rule = f"lie within +-{_LARGEST_INPUT:g} units of weight 1"
+    require(good, "synaptic input", rule, (low, high), "Look for nan in inputs and weights.")
+
+
+def _extremes(x: torch.Tensor) -> tuple[float, float]:
+    """Smallest and largest value; nan if one is."""
+    if x.numel() == 0:
+        return 0.0, 0.0
+    x = x.detach()
+    if x.device.type == "cpu" and x.dtype != torch.bfloat16:  # numpy lacks it, and is quicker, above all where x is strided
+        return float(x.numpy().min()), float(x.numpy().max())
+    return tuple(float(value) for value in x.aminmax())
+
+
+def check_finite(values: np.ndarray | torch.Tensor | None, name: str) -> None:
+    """Refuse weights or biases of which one is nan or infinite."""
+    if values is not None:
+        finite = np.isfinite(values) if isinstance(values, np.ndarray) else torch.isfinite(values)
+        require(bool(finite.all()), name, "be finite", "nan or infinity among them", _DIVERGED)
+
+
+def check_parameters(module: torch.nn.Module, where: str) -> None:
+    """Refuse a block of which a parameter is nan or infinite; the InputError names ``where``, its place in the file, and the parameter."""
+    place = where.strip("/") or type(module).__name__
+    for name, values in module.named_parameters():
+        check_finite(values.detach(), f"{place}: {name}")
