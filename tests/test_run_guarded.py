@@ -183,6 +183,8 @@ def test_nothing_runs_or_is_read_after_stop():
         ):
             with pytest.raises(Stopped, match="Build its Processes anew"):
                 late()
+    with pytest.raises(Stopped, match="Build its Processes anew"), session:
+        pass
 
 
 def test_stop_before_any_run_does_not_hang():

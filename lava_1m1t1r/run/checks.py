@@ -40,18 +40,19 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
         run_cfg,
         "For example Loihi2SimCfg(select_tag='fixed_pt').",
     )
-    compiled = [title(p) for p in find_processes(proc) if p.is_compiled]
+    used = [title(p) for p in find_processes(proc) if p.is_compiled]
     require(
-        not compiled,
+        not used,
         "proc",
         "belong to a graph that has not been compiled before (Lava compiles a Process once)",
-        ", ".join(compiled),
+        ", ".join(used),
         "Build its Processes anew.",
     )
 
 
 def compiled(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
     """What Lava's compiler makes of the graph of ``proc``; where that fails, the error names the Process that it was at."""
+    require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
     try:
         return proc.compile(run_cfg, compile_config)
     except InputError:

@@ -43,6 +43,8 @@ class Guarded:
         self._runtime: GuardedRuntime | None = None
 
     def __enter__(self) -> Guarded:
+        if self._runtime is not None:
+            raise Stopped(STOPPED)
         check_start_method()
         executable = compiled(self._proc, self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
