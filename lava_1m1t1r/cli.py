@@ -144,21 +144,27 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         if stop is not None:
             word, code = last_words(stop)
             return _complain(command, f"{word}{KEPT.get(command.strip(), '')}.", code)
-        if isinstance(error, SystemExit):  # argparse has said all
+        text = None if isinstance(error, SystemExit) else _in_words(error, command.strip())  # argparse has said all
+        if text is None:
             raise
-        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
-            text = f"needs the package '{error.name}', which is not installed. How to get it says: lava-1m1t1r doctor."
-            return _complain(command, text, USAGE_ERROR)
-        from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
+        return _complain(command, text, USAGE_ERROR)
 
-        if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
-            # What was made for the user, and what the file system says: full, read-only, a file where a folder should be.
-            lost = isinstance(error, FileNotFoundError) and error.filename is None  # os.getcwd() alone has no name to tell
-            return _complain(command, "the current folder has been removed. Change to another one." if lost else error, USAGE_ERROR)
-        if _of_memory(error):
-            sizes = SIZES.get(command.strip(), "or smaller sizes")
-            return _complain(command, f"needs more memory than there is ({error}). Use fewer utterances, {sizes}.", USAGE_ERROR)
-        raise
+
+def _in_words(error: BaseException, command: str) -> str | None:
+    """What to say to an error that whoever gave the command can mend; None for others, which are ours."""
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
+        return f"needs the package '{error.name}', which is not installed. How to get it says: lava-1m1t1r doctor."
+    from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
+
+    if (
+        isinstance(error, FileNotFoundError) and error.filename is None and error.strerror == os.strerror(2)
+    ):  # os.getcwd() alone has no name to tell
+        return "the current folder has been removed. Change to another one."
+    if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
+        return str(error)  # made for the user, or what the file system says: full, read-only, a file where a folder should be
+    if _of_memory(error):
+        return f"needs more memory than there is ({error}). Use fewer utterances, {SIZES.get(command, 'or smaller sizes')}."
+    return None
 
 
 def _of_memory(error: BaseException) -> bool:

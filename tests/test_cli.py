@@ -80,6 +80,10 @@ def trains(args, words):
         (["characterize", "--free", "mu"], "--free must go with --fit CSV"),
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
         (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must lie in a folder"),
+        (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
+        (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must come with --prove N"),
+        (["deploy", "c", "shipped", "-o", "out", "--utterances", "2", "--prove", "3"], "--utterances must be left to --prove N"),
+        (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
 )

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import require
 from ..progress import tell
-from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
+from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,11 @@ def run(args: argparse.Namespace) -> int:
     path = network_path(args.net)
     check_folder(args.out)
     out_folder(args.out)
-    require(args.prove >= 0, "--prove", "be >= 0", args.prove)
+    check_numbers(args, prove=0)
+    for name in ("data", "leave_out", "steps"):
+        given = getattr(args, name)
+        require(args.prove > 0 or given is None, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")
+    require(args.utterances is None, "--utterances", "be left to --prove N, which says how many", args.utterances)
     options = {}
     if args.prove:
         from ..netx.schema import read

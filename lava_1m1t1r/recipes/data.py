@@ -50,7 +50,7 @@ def load(
         train = SpokenDigits(train=True, n_per_class=sizes.get("train_per_class"), **digits)
         held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
         return Split(train, held, "SpokenDigits", f"{len(np.unique(held.speakers))} voices that never occur in training", True)
-    path = path_of(source, "source")
+    path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")
     if path.is_dir():
@@ -58,7 +58,7 @@ def load(
         return Split(shd(path, train=True), shd(path, train=False), "SHD", "SHD's own test set", False)
     events = read_shd(path)
     if test is not None:
-        return Split(events, read_shd(test), path.stem, f"the file {Path(test).name}", False)
+        return Split(events, read_shd(path_of(test, "test (--test-data)")), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, "Or give a test file.")
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
