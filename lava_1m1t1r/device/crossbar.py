@@ -49,8 +49,8 @@ class Crossbar:
         if not (isinstance(self.levels, float) and self.levels == inf):
             whole(self.levels, "Crossbar.levels", least=2, cure="Infinity is any conductance.")
         for name in ("programming_error", "read_noise"):
-            value = number(getattr(self, name), f"Crossbar.{name}", least=0.0)
-            require(value < 1, f"Crossbar.{name}", "lie in [0, 1)", value)
+            value = number(getattr(self, name), f"Crossbar.{name}")
+            require(0 <= value < 1, f"Crossbar.{name}", "lie in [0, 1)", value)
 
     def programmed(self, weight: Any, largest: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Conductances [S] of the positive and the negative cells for weights of any shape; ``largest`` takes the whole range.
