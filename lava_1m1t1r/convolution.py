@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import require
+from .errors import array_of, require
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def pooling(inputs: Any, kernel: Any, stride: Any = None, padding: Any = (0, 0),
 
 def pair(value: Any, field: str) -> tuple[int, int]:
     """(height, width) from one whole number or two."""
-    values = np.asarray(value)
+    values = array_of(value, field, "be a whole number, or two: height and width")
     good = values.dtype.kind in "iu" and values.size in (1, 2)
     require(good, field, "be a whole number, or two: height and width", value)
     height, width = np.broadcast_to(values.reshape(-1), 2).tolist()

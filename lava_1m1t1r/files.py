@@ -20,6 +20,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = path_of(path)
     require(path.name and not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
+    require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
     part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")  # the suffix: some writers choose the format by it
     try:
         yield part

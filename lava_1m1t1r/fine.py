@@ -13,6 +13,7 @@ import numpy as np
 from .arithmetic import DEVICE
 from .compiled import compiled
 from .dynamics import State, field, flow
+from .errors import number, numbers, require
 from .params import DeviceParams
 from .release import rates_of
 
@@ -99,7 +100,8 @@ def respond(device: DeviceParams, volts: Any, dt: float) -> Answer:
     -------
     Answer
     """
-    volts = np.ascontiguousarray(volts, np.float64)
+    require(isinstance(device, DeviceParams), "device", "be a DeviceParams", device)
+    volts, dt = np.ascontiguousarray(numbers(volts, "volts [V]", (2,), "(T, N)")), number(dt, "dt [s]", above=0.0, most=1e3)
     steps, size = volts.shape
     states = np.empty((size, 3, steps))
     found = []
@@ -107,6 +109,6 @@ def respond(device: DeviceParams, volts: Any, dt: float) -> Answer:
         one = device if device.size is None else device.take(n)
         rates = rates_of(one)
         times = np.empty(4 * steps)
-        count = _integrate(np.ascontiguousarray(volts[:, n]), float(dt), rates, one.v_th, one.x_max, states[n], times)
+        count = _integrate(np.ascontiguousarray(volts[:, n]), dt, rates, one.v_th, one.x_max, states[n], times)
         found.append(times[: min(count, times.size)].copy())
     return Answer(found, *(states[:, i].T for i in range(3)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import kernels, noise, reference
 from .convolution import Convolution
-from .errors import require
+from .errors import array_of, flag, require, whole
 from .program import StepParams, input_counts
 from .reference import Traces
 
@@ -62,6 +62,7 @@ def layers_of(net: Any) -> tuple[list[Layer], int]:
     layers, first
         The layers, and the first one's index in the file (:func:`run`'s ``first``).
     """
+    require(hasattr(net, "active"), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
     found = [layer for layer in net.active if layer.neuron is not None]
     require(found, "network", "hold a layer of neurons", [layer.kind for layer in net.active])
     for place, layer in enumerate(found, start=found[0].index):
@@ -77,7 +78,8 @@ class CompiledNeurons:
     """As :class:`.reference.Neurons`, by the compiled kernels; it does not see turn-ons."""
 
     def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
-        self.params, self.fixed = params, fixed
+        require(isinstance(params, StepParams), "params", "be a StepParams", params)
+        self.params, self.fixed = params, flag(fixed, "fixed")
         self.program = params.fixed(size) if fixed else params.floating(size)
         self.noisy = bool(np.any(params.device.sigma1) or np.any(params.device.sigma2))
         self._first = noise.start(seed, layer, size)
@@ -137,7 +139,9 @@ def run(
     -------
     list of LayerRun
     """
-    y = np.asarray(frames)
+    require(isinstance(layers, (list, tuple)), "layers", "be a list of Layers", layers)
+    first = whole(first, "first")
+    y = array_of(frames, "frames")
     require(y.ndim == 2 and y.size and y.dtype.kind in "iub", "frames", "be whole numbers (T, C)", (y.dtype, y.shape))
     y = y.astype(np.int64)
     out = []
@@ -178,7 +182,8 @@ def _delays(delay: Any, size: int) -> np.ndarray:
 
 
 def _check(layer: Layer, inputs: int, where: str) -> None:
-    weight = np.asarray(layer.weight)
+    require(isinstance(layer, Layer), where, "be a Layer of lava_1m1t1r.network", layer)
+    weight = array_of(layer.weight, f"{where}.weight")
     if layer.conv is None:
         require(weight.ndim == 2 and weight.shape[1] == inputs, f"{where}.weight", f"have shape (N, {inputs})", weight.shape)
     else:
@@ -191,7 +196,7 @@ def _check(layer: Layer, inputs: int, where: str) -> None:
         value = getattr(layer, name)
         if value is None:
             continue
-        value = np.asarray(value)
+        value = array_of(value, f"{where}.{name}")
         require(value.shape == shape, f"{where}.{name}", f"have shape {shape}", value.shape)
         require(np.all(np.rint(value) == value), f"{where}.{name}", "be whole numbers", value)
         if name.startswith("delay"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compiled import compiled
+from .errors import whole
 
 MASK = 0xFFFFFFFF
 
@@ -39,6 +40,7 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     (neurons,) int64
         In [1, 2^32): the SplitMix64 finaliser (Steele et al. 2014) of (seed, layer, neuron), never 0.
     """
+    seed, layer, neurons = whole(seed, "seed"), whole(layer, "layer"), whole(neurons, "neurons")
     z = (np.uint64(seed & MASK) << np.uint64(32)) ^ (np.uint64(layer & 0xFFFF) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
     with np.errstate(over="ignore"):
         z = z + np.uint64(0x9E3779B97F4A7C15)

@@ -34,7 +34,8 @@ class ByValue:
         names = [f.name for f in dataclasses.fields(self) if f.compare]
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
-    __hash__ = None
+    def __hash__(self) -> int:
+        return hash(type(self))  # arrays have none, and equal values must have equal ones
 
 
 @dataclass(frozen=True, eq=False)

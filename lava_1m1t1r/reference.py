@@ -9,7 +9,7 @@ import numpy as np
 from . import dynamics, noise
 from .arithmetic import ACT_SHIFT, FIXED_ARRAY, FLOAT_ARRAY
 from .dynamics import State
-from .errors import require
+from .errors import array_of, flag, require
 from .program import PER_NEURON, FixedProgram, StepParams, input_counts
 
 
@@ -44,7 +44,8 @@ class Neurons:
     """
 
     def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
-        self.params, self.fixed = params, fixed
+        require(isinstance(params, StepParams), "params", "be a StepParams", params)
+        self.params, self.fixed = params, flag(fixed, "fixed")
         self.program = widened(params.fixed(size)) if fixed else params.floating(size)
         self.noisy = bool(np.any(params.device.sigma1) or np.any(params.device.sigma2))
         self._first = noise.start(seed, layer, size)
@@ -91,7 +92,7 @@ def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, lay
     -------
     Traces of (T, N)
     """
-    a_in = np.asarray(a_in)
+    a_in = array_of(a_in, "a_in")
     require(a_in.ndim == 2 and a_in.size and a_in.dtype.kind in "iu", "a_in", "be an integer array (T, N)", (a_in.dtype, a_in.shape))
     neurons = Neurons(params, a_in.shape[1], fixed=fixed, seed=seed, layer=layer)
     steps = [neurons.step(a) for a in a_in]

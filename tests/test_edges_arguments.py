@@ -2,19 +2,36 @@
 
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, advisor, cuba, datasets, device, plot, presets, quantisation
-from lava_1m1t1r.device import energy, stimulus
+from lava_1m1t1r import (
+    StepParams,
+    advisor,
+    convolution,
+    cuba,
+    datasets,
+    device,
+    fine,
+    keys,
+    network,
+    plot,
+    presets,
+    quantisation,
+    reference,
+)
+from lava_1m1t1r.device import crossbar, energy, stimulus
 from lava_1m1t1r.device.cascade import cascade
+from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.device.fit import fit
-from lava_1m1t1r.device.measurement import Measurement, figure_4ab, read_csv
+from lava_1m1t1r.device.measurement import Measurement, figure_4ab, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
+from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
-from lava_1m1t1r.export import TARGETS
+from lava_1m1t1r.export import TARGETS, spice_neuron
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
 from lava_1m1t1r.network import layers_of
@@ -80,6 +97,21 @@ def here(name):
 
 # name: function, arguments that are right. Nothing of "huge" or "large" may be taken where it would be counted up to.
 CALLS = {
+    "respond": (fine.respond, dict(device=P, volts=np.full((5, 2), 0.5), dt=1e-3)),
+    "reference.run": (reference.run, dict(params=StepParams(P), a_in=np.ones((5, 2), int), fixed=True, seed=0, layer=0)),
+    "network.run": (network.run, dict(layers=layers_of(NET)[0], frames=FRAMES[0], fixed=True, seed=0, first=0)),
+    "layers_of": (layers_of, dict(net=NET)),
+    "Crossbar": (crossbar.Crossbar, dict(g_min=1e-6, g_max=1e-5, levels=4, programming_error=0.1, read_noise=0.1, v_read=0.2)),
+    "Periphery": (crossbar.Periphery, dict(v_supply=1.0, amplifier_current=1e-7, line_capacitance=1e-15, register_energy=1e-14)),
+    "DeviceNetwork": (DeviceNetwork, dict(net=NET, crossbar=crossbar.IDEAL, periphery=None, seed=0, rtol=3e-5)),
+    "DeviceNetwork.run": (DeviceNetwork(NET).run, dict(frames=FRAMES, first=0)),
+    "scaling": (partial(energy.scaling, factors=[1.0], volt=0.9), dict(p=P, name="c_gate")),
+    "output_current": (output_current, dict(p=P, v_gate=[0.1, 0.2])),
+    "write_csv": (write_csv, dict(path=here("written.csv"), rows=figure_4ab()[:1])),
+    "testbench": (spice_neuron.testbench, dict(p=P, durations=[1e-3], volts=[1.0], max_step=1e-5)),
+    "from_keys": (partial(keys.from_keys, where="file"), dict(keys=keys.to_keys(StepParams(P)))),
+    "convolution.pair": (partial(convolution.pair, field="kernel"), dict(value=2)),
+    "deploy_rtl": (TARGETS["rtl"], dict(net=NET, out_dir=here("rtl"), lanes=4, clock_hz=1e8)),
     "scaled": (P.scaled, dict(time=2.0)),
     "spread": (P.spread, dict(n=3, seed=0)),
     "take": (P.spread(3, 0).take, dict(n=1)),
@@ -163,7 +195,7 @@ CALLS = {
     "load": (data.load, dict(source=here("none.h5"))),
 }
 LONG = {("characterize", "trials"): {"large"}, ("load", "source"): {"none"}}  # right, and work for minutes
-WRITES = {("deploy_c", "out_dir")}  # some nonsense is a good name for a folder
+WRITES = {("deploy_c", "out_dir"), ("deploy_rtl", "out_dir")}  # some nonsense is a good name for a folder
 CASES = [(name, field) for name, (_, right) in CALLS.items() for field in right if (name, field) not in WRITES]
 
 

@@ -108,7 +108,7 @@ def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
         ({"lanes": 3}, "lanes must be a power of two from 1 to 64; got 3"),
         ({"name": "Net"}, "name must be a lower-case Verilog identifier"),
         ({"name": "bench"}, "not 'bench'"),
-        ({"clock_hz": 0}, "clock_hz must be > 0"),
+        ({"clock_hz": 0}, "clock_hz must be a finite number and > 0"),
         ({"simulator": "modelsim"}, "simulator must be one of verilator, icarus"),
     ],
 )

@@ -453,8 +453,19 @@ def test_default_step_is_lava_dls_and_the_papers():
         ),
         (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, delay_rec=[1, 2]), r"delay_rec must be one number, or one for each of 4 neurons"),
         (lambda: block.m1t1r.Dense(NEURON, 3, 4)(np.zeros((1, 3, 5))), "Dense input must be a tensor"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 4, delay=5), "delay must be True or False"),
+        (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, bias=0.5), "bias must be True or False"),
+        (lambda: block.m1t1r.Dense(NEURON, 10**12, 4), "in_neurons must be a whole number from 1 to"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 4, weight_scale=float("nan")), "weight_scale must be a finite number"),
+        (lambda: block.m1t1r.Affine(None, 3, 4, mask=torch.ones(3, 4)), r"mask must be a tensor \(4, 3\)"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 4, pre_hook_fx="8 bit"), "pre_hook_fx must be a function"),
+        (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, delay_rec=[[1], [1, 2]]), "delay_rec must be one number"),
+        (lambda: block.m1t1r.Input(3), "neuron_params must be a dict"),
+        (lambda: block.m1t1r.Input(NEURON, weight="one"), "Input.weight must be a finite number"),
+        (lambda: neuron.Neuron(persistent_state="no"), r"persistent_state'\] must be True or False"),
+        (lambda: neuron.Neuron(tau_grad=10**400), "tau_grad must be a finite number"),
+        (lambda: neuron.Neuron().set_params(params=None), "params must be a DeviceParams"),
     ],
-    ids=["neuron", "delays", "input"],
 )
 def test_blocks_refuse_by_name(made, text):
     with pytest.raises(InputError, match=text):

@@ -71,13 +71,13 @@ def test_other_kinds_of_layers(rng):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"g_min": 0.0}, r"Crossbar.g_min must be > 0 and finite; got 0\.0"),
+        ({"g_min": 0.0}, r"Crossbar.g_min must be a finite number and > 0; got 0\.0"),
         ({"g_max": 1e-7}, r"Crossbar.g_max \[S\] must exceed g_min"),
         ({"levels": 1}, "Crossbar.levels must be a whole number >= 2"),
         ({"levels": 2.5}, "Crossbar.levels must be a whole number >= 2"),
         ({"levels": -np.inf}, "Crossbar.levels must be a whole number >= 2"),
         ({"read_noise": -0.1}, r"Crossbar.read_noise must lie in \[0, 1\)"),
-        ({"v_read": np.nan}, "Crossbar.v_read must be > 0"),
+        ({"v_read": np.nan}, "Crossbar.v_read must be a finite number and > 0"),
     ],
 )
 def test_wrong_cells_are_refused(changes, words):
@@ -86,5 +86,5 @@ def test_wrong_cells_are_refused(changes, words):
 
 
 def test_wrong_periphery_is_refused():
-    with pytest.raises(InputError, match=r"Periphery.amplifier_current must be >= 0 and finite; got -1"):
+    with pytest.raises(InputError, match=r"Periphery.amplifier_current must be a finite number and >= 0; got -1"):
         Periphery(amplifier_current=-1.0)

@@ -13,6 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from ..errors import array_of, require
 from ..params import DeviceParams
 
 
@@ -47,7 +48,8 @@ def node_step(v_node: float, v_gate: float, h: float, p: Any) -> float:
 
 def output_current(p: DeviceParams, v_gate: Any) -> np.ndarray:
     """Static output current [A] of the branch, for gate voltages [V] of any shape; the load capacitance charged."""
-    v_gate = np.asarray(v_gate, np.float64)
+    require(isinstance(p, DeviceParams), "p", "be a DeviceParams", p)
+    v_gate = array_of(v_gate, "v_gate [V]").astype(np.float64)
     node = _NODE(v_gate, p.v_dd, p.r_load, p.k_transistor, p.v_t)
     return (p.v_dd - node) / p.r_load
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import require
+from ..errors import number, require, whole
 
 WEIGHT_ONE = 64
 """Weight counts of one unit."""
@@ -44,13 +44,12 @@ class Crossbar:
 
     def __post_init__(self) -> None:
         for name in ("g_min", "g_max", "v_read"):
-            value = getattr(self, name)
-            require(np.isfinite(value) and value > 0, f"Crossbar.{name}", "be > 0 and finite", value)
+            number(getattr(self, name), f"Crossbar.{name}", above=0.0)
         require(self.g_max > self.g_min, "Crossbar.g_max [S]", "exceed g_min", (self.g_min, self.g_max), "Exchange them.")
-        whole = self.levels == inf or (np.isfinite(self.levels) and self.levels == int(self.levels) and self.levels >= 2)
-        require(whole, "Crossbar.levels", "be a whole number >= 2 (inf: any conductance)", self.levels)
+        if not (isinstance(self.levels, float) and self.levels == inf):
+            whole(self.levels, "Crossbar.levels", least=2, cure="Infinity is any conductance.")
         for name in ("programming_error", "read_noise"):
-            value = getattr(self, name)
+            value = number(getattr(self, name), f"Crossbar.{name}")
             require(0 <= value < 1, f"Crossbar.{name}", "lie in [0, 1)", value)
 
     def programmed(self, weight: Any, largest: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +96,7 @@ class Periphery:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            require(np.isfinite(value) and value >= 0, f"Periphery.{name}", "be >= 0 and finite", value)
+            number(value, f"Periphery.{name}", least=0.0)
 
 
 class Rows(NamedTuple):

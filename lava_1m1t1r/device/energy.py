@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 
-from ..errors import InputError, number, require, whole
+from ..errors import InputError, number, path_of, require, whole
 from ..files import replacing
 from ..params import DeviceParams
 from . import stimulus
@@ -84,6 +84,8 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
 
 def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, width: float = 1e-3, gap: float = 1e-3) -> list[SpikeEnergy]:
     """Return the spike energies of devices in which the field ``name`` is multiplied by each of ``factors``."""
+    require(isinstance(p, DeviceParams), "scaling.p", "be a DeviceParams", p)
+    require(isinstance(name, str) and name in p.as_dict(), "scaling.name", "be a field of DeviceParams", name)
     return [spike_energy(replace(p, **{name: getattr(p, name) * f}), volt, width, gap) for f in factors]
 
 
@@ -110,6 +112,8 @@ def scaling_figure(
     paper's 65 nm estimate (Table 7) to its 3 nm projection (Table 8), under pulses of 1 ms and of 10 ns.
     A device that a factor keeps from firing is left out.
     """
+    require(isinstance(p, DeviceParams), "scaling_figure.p", "be a DeviceParams", p)
+    path = path_of(path)
     import matplotlib.pyplot as plt
 
     from .. import plot

@@ -17,7 +17,8 @@ import numba
 import numpy as np
 
 from ..cached import cached
-from ..errors import require
+from ..errors import array_of as array_of_numbers
+from ..errors import number, require, whole
 from ..network import outgoing
 from ..progress import bar
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
@@ -81,16 +82,20 @@ class DeviceNetwork:
     """
 
     def __init__(self, net: Any, crossbar: Crossbar = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5) -> None:
+        require(hasattr(net, "active"), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
         require(net.dt is not None, "network", "have a layer of 1M1T1R neurons, which states the network step", None)
         for layer in net.active:
             good = layer.neuron is None or hasattr(layer.neuron, "step")
             require(good, f"layer/{layer.index}", "hold 1M1T1R neurons", type(layer.neuron).__name__)
-        self.net, self.crossbar, self.seed = net, crossbar, int(seed)
+        require(isinstance(crossbar, Crossbar), "crossbar", "be a Crossbar", crossbar)
+        require(periphery is None or isinstance(periphery, Periphery), "periphery", "be a Periphery, or None", periphery)
+        self.net, self.crossbar, self.seed = net, crossbar, whole(seed, "seed")
         self.periphery = periphery or Periphery()
         self.arrays: tuple[Array, ...] = tuple(
             array_of(layer, crossbar, np.random.default_rng([self.seed, layer.index])) for layer in net.active
         )
-        self.control = Control(float(rtol), 0.01 * rtol, np.inf)
+        rtol = number(rtol, "rtol", least=1e-10, most=0.1)
+        self.control = Control(rtol, 0.01 * rtol, np.inf)
 
     def run(self, frames: Any, first: int = 0) -> list[Sample]:
         """Run samples from rest.
@@ -102,9 +107,10 @@ class DeviceNetwork:
         first : int
             Number of the first sample, which starts its read noise.
         """
-        frames = np.asarray(frames)
+        frames, first = array_of_numbers(frames, "frames"), whole(first, "first")
         good = frames.ndim == 3 and min(frames.shape) > 0 and frames.shape[2] == self.net.inputs
         require(good, "frames", f"have shape (B, T, {self.net.inputs})", frames.shape)
+        require(np.all(frames >= 0) and np.all(np.isfinite(frames)), "frames", "hold spike counts, finite and >= 0", frames)
         return [self._sample(frame, first + b) for b, frame in enumerate(bar(frames, "device level", unit="samples"))]
 
     def read_noise(self, sample: int, layer: int, steps: int) -> np.ndarray:

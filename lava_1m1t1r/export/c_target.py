@@ -83,6 +83,7 @@ def deploy_c(
         "network step [s]": lowered.dt,
     }
     notes = []
+    require(isinstance(compiler, str), "compiler", "be the name of a program", compiler)
     if shutil.which(compiler) is None:
         require(frames is None, "compiler", "be installed for the proof", compiler, "Install it, or leave frames (--prove) away.")
         notes.append(f"Not compiled: {compiler} is not installed here.")

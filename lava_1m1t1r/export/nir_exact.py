@@ -25,6 +25,7 @@ EXACT = "lava_1m1t1r exact"
 
 def to_nir(net: NetDescription) -> nir.NIRGraph:
     """The exact graph of a network of 1M1T1R neurons."""
+    require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read a file with netx.schema.read.")
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
     edges: list[tuple[str, str]] = []
     before = "input"
@@ -92,6 +93,7 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
     FormatError
         If the graph was not written by :func:`to_nir`. Names node and rule.
     """
+    require(isinstance(graph, nir.NIRGraph), "graph", "be a NIRGraph", graph, "Read a file with nir.read.")
     kind = graph.metadata.get("format")
     cure = "The portable graph holds other neurons: run it in a NIR framework."
     require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import array_of, missing
+from ..errors import array_of, flag, missing, whole
 
 try:
     import nir
@@ -58,6 +58,7 @@ def deploy_nir(
     Report
     """
     check_folder(out_dir)
+    portable, delays, seed = flag(portable, "portable"), flag(delays, "delays"), whole(seed, "seed")
     net = description(net)
     rules.check(net, rules.INTEGERS)
     exact = nir_exact.to_nir(net)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import programs
-from ..errors import array_of, require
+from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
@@ -76,8 +76,9 @@ def deploy_rtl(
     rules.check(net, rules.INTEGERS)
     good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and name != "bench" and not name.startswith("m1t1r_")
     require(good, "name", "be a lower-case Verilog identifier, not 'bench' and not beginning with m1t1r_", name)
+    lanes = whole(lanes, "lanes", least=1, most=64)
     require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)
-    require(np.isfinite(clock_hz) and clock_hz > 0, "clock_hz", "be > 0", clock_hz)
+    clock_hz = number(clock_hz, "clock_hz", above=0.0)
     require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     lowered = plan(net)
     sources = rtl_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name, lanes)

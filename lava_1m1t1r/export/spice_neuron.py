@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import programs
-from ..errors import MissingDependencyError, require
+from ..errors import MissingDependencyError, number, numbers, require
 from ..files import scratch
 from ..params import DeviceParams
 from ..programs import PIPES
@@ -108,8 +108,11 @@ def testbench(
     max_step : float, optional
         Longest step [s]; default: a fiftieth of the shortest piece.
     """
-    total = float(np.sum(durations))
-    longest = max_step or min(float(np.min(durations)) / 50.0, 0.02 / p.gamma1)
+    require(isinstance(p, DeviceParams) and p.size is None, "p", "be one device", p, "Take one with p.take(n).")
+    pieces, levels = numbers(durations, "durations [s]", shape="(S,)"), numbers(volts, "volts [V]", shape="(S,)")
+    require(np.all(pieces > 0) and len(levels) == len(pieces), "durations, volts", "be > 0 s, and as many", (durations, volts))
+    total = float(np.sum(pieces))
+    longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else min(float(np.min(durations)) / 50.0, 0.02 / p.gamma1)
     return f"""1M1T1R neuron
 {neuron_subcircuit(p)}
 Vdd vdd 0 {p.v_dd:.10e}

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
-from ..errors import array_of, require
+from ..errors import array_of, number, require
 from ..fast import FastNetwork
 from ..netx.description import NetDescription
 from . import rules
@@ -77,8 +77,10 @@ def deploy_spice(
     net = description(net)
     rules.check(net, rules.SPICE)
     if not isinstance(crossbar, Crossbar):
-        require(crossbar in CROSSBARS, "crossbar", f"be one of {', '.join(CROSSBARS)}, or a Crossbar", crossbar)
+        known = isinstance(crossbar, str) and crossbar in CROSSBARS
+        require(known, "crossbar", f"be one of {', '.join(CROSSBARS)}, or a Crossbar", crossbar)
         crossbar = CROSSBARS[crossbar]
+    timeout = number(timeout, "timeout [s]", above=0.0)
     require(isinstance(patterns, int) and patterns >= 0, "patterns", "be a whole number >= 0", patterns)
     require(labels is None or frames is not None, "labels", "come with frames", labels)
     network = DeviceNetwork(net, crossbar, seed=seed)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import FormatError, require
+from ..errors import FormatError, path_of, require
 from ..files import replacing
 from .data import Frames
 
@@ -55,7 +55,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     FormatError
         For a file that is absent, damaged, cut short, or something else; the text names it.
     """
-    path = Path(path)
+    path = path_of(path, "checkpoint")
     require(path.is_file(), f"checkpoint {path}", "be a file", "none there", "", FormatError)
     cure = "The file is damaged or comes from elsewhere: start afresh, without resuming."
     with open(path, "rb") as file:

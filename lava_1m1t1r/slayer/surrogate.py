@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import number
 from ..program import StepParams
 from .reverse import PER_NEURON, GradientProgram
 
@@ -31,11 +31,9 @@ class Surrogate:
 
     def __post_init__(self) -> None:
         for name in ("tau_grad", "scale_grad", "grow_cap"):
-            value = getattr(self, name)
-            require(_number(value) and value > 0, name, "be a number > 0", value)
+            number(getattr(self, name), name, above=0.0)
         for name in ("reset_grad", "grow_floor", "clip_grad"):
-            value = getattr(self, name)
-            require(_number(value) and value >= 0, name, "be a number >= 0", value)
+            number(getattr(self, name), name, least=0.0)
 
 
 def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype: Any) -> GradientProgram:
@@ -108,7 +106,3 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
 def is_linear(params: StepParams) -> bool:
     """Whether the field law is the paper's linear one."""
     return bool(np.all(np.isinf(np.asarray(params.device.v0))))
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -11,7 +11,7 @@ import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
-from ...errors import require
+from ...errors import array_of, flag, number, require
 from ...network import MAX_DELAY
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
@@ -25,6 +25,7 @@ SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes a step and channel that a fresh layer's weights are made for."""
+_MOST = 1 << 24  # inputs, or neurons, of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 _BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_UNIT  # 13 signed bits
 
@@ -83,15 +84,26 @@ def weight_counts(s: Any) -> np.ndarray:
     return np.rint(quantised_weight(s).detach().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
 
 
-def checked(neuron_params: dict | None, in_neurons: Any, out_neurons: Any) -> dict:
+def checked(
+    neuron_params: dict | None, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
+) -> dict:
     for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        require(whole and value > 0, name, "be a whole number > 0", value)
+        require(whole and 0 < value <= _MOST, name, f"be a whole number from 1 to {_MOST}", value)
+    number(weight_scale, "weight_scale", least=0.0)
+    require(pre_hook_fx is None or callable(pre_hook_fx), "pre_hook_fx", "be a function of the weights, or None", pre_hook_fx)
+    for name, value in flags.items():
+        flag(value, name)
     require(isinstance(neuron_params, dict), "neuron_params", "be a dict of the neuron's arguments", neuron_params)
     known = signature(Neuron).parameters
     for name in neuron_params:
         require(name in known, "neuron_params", f"hold arguments of the neuron ({', '.join(known)})", name)
     return neuron_params
+
+
+def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
+    shape = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+    require(mask is None or shape == (out_neurons, in_neurons), "mask", f"be a tensor ({out_neurons}, {in_neurons}), or None", shape)
 
 
 def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
@@ -177,7 +189,9 @@ class Dense(Driven, base.AbstractDense):
         count_log: bool = False,
         bias: bool = True,
     ) -> None:
-        checked(neuron_params, in_neurons, out_neurons)
+        flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
+        checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
+        check_mask(mask, out_neurons, in_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(out_neurons)
@@ -232,7 +246,8 @@ class Recurrent(Driven, base.AbstractRecurrent):
         bias: bool = True,
         delay_rec: Any = None,
     ) -> None:
-        checked(neuron_params, in_neurons, out_neurons)
+        flags = {"weight_norm": weight_norm, "requires_grad": requires_grad, "delay": delay, "delay_shift": delay_shift}
+        checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags, count_log=count_log, bias=bias)
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
         self.neuron = Neuron(**neuron_params)
@@ -250,7 +265,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
             self.recurrent_synapse.enable_weight_norm()
         steps = None
         if delay_rec is not None:
-            given = np.asarray(delay_rec)
+            given = array_of(delay_rec, "delay_rec", f"be one number, or one for each of {out_neurons} neurons")
             require(given.shape in ((), (out_neurons,)), "delay_rec", f"be one number, or one for each of {out_neurons} neurons", delay_rec)
             steps = np.broadcast_to(given, (out_neurons,))
             whole = steps.dtype.kind in "iu" and steps.min() >= 0 and steps.max() <= MAX_DELAY

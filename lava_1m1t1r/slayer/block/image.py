@@ -115,7 +115,8 @@ class Conv(_Image, base.AbstractConv):
         count_log: bool = False,
         bias: bool = True,
     ) -> None:
-        checked(neuron_params, in_features, out_features)
+        flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
+        checked(neuron_params, in_features, out_features, weight_scale, pre_hook_fx, **flags)
         kernel, *others = _pairs(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
         reach = tuple(d * (k - 1) + 1 for d, k in zip(others[2], kernel, strict=True))
         Convolution((in_features, *reach), out_features, kernel, *others, groups)  # refuses what can never work
@@ -180,7 +181,8 @@ class Pool(_Image, base.AbstractPool):
         count_log: bool = False,
         bias: bool = True,
     ) -> None:
-        checked(neuron_params, 1, 1)
+        flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
+        checked(neuron_params, 1, 1, weight_scale, pre_hook_fx, **flags)
         require(not weight_norm, "Pool.weight_norm", "be False", weight_norm, "The weight of a pooling does not learn.")
         kernel, stride, *others = _pairs(
             kernel_size=kernel_size, stride=kernel_size if stride is None else stride, padding=padding, dilation=dilation

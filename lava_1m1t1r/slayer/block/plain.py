@@ -10,11 +10,11 @@ import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
-from ...errors import require
+from ...errors import number, require
 from ..checks import check_parameters, check_tensor
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
-from .driven import Block, checked, draw_weights, quantised_weight, weight_counts
+from .driven import Block, check_mask, checked, draw_weights, quantised_weight, weight_counts
 
 
 class Affine(Block, base.AbstractAffine):
@@ -45,7 +45,8 @@ class Affine(Block, base.AbstractAffine):
         mask: torch.Tensor | None = None,
         count_log: bool = False,
     ) -> None:
-        checked({}, in_neurons, out_neurons)
+        checked({}, in_neurons, out_neurons, weight_scale, pre_hook_fx, weight_norm=weight_norm, count_log=count_log)
+        check_mask(mask, out_neurons, in_neurons)
         require(dynamics is False, "Affine.dynamics", "be False", dynamics, "Use Dense for neurons.")
         super().__init__(neuron_params, in_neurons, out_neurons, dynamics=False, mask=mask, count_log=count_log)
         hook = pre_hook_fx or Neuron().quantize_8bit
@@ -102,6 +103,11 @@ class Input(Block, base.AbstractInput):
         delay_shift: bool = True,
         count_log: bool = False,
     ) -> None:
+        if neuron_params is not None:
+            checked(neuron_params, 1, 1)
+        for name, value in (("weight", weight), ("bias", bias)):
+            if value is not None:
+                number(value, f"Input.{name}")
         super().__init__(neuron_params, weight=weight, bias=bias, delay_shift=delay_shift, count_log=count_log)
         self.neuron = None if neuron_params is None else Neuron(**neuron_params)
         if self.neuron is not None:

@@ -13,7 +13,7 @@ import torch
 from lava.lib.dl.slayer.neuron import base
 
 from ... import noise
-from ...errors import number, require
+from ...errors import flag, number, require
 from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
@@ -115,7 +115,7 @@ class Neuron(base.Neuron):
             p_scale=1 << 12,
             w_scale=WEIGHT_UNIT,
             s_scale=WEIGHT_UNIT << 6,
-            persistent_state=persistent_state,
+            persistent_state=flag(persistent_state, "neuron_params['persistent_state']"),
             shared_param=shared_param,
             requires_grad=requires_grad,
         )
@@ -192,6 +192,7 @@ class Neuron(base.Neuron):
         """Change the device or the step: any of the fields of DeviceParams (SI units) and StepParams."""
         step = {name: changes.pop(name) for name in ("dt", "substeps", "v_unit", "v_in_max") if name in changes}
         device = changes.pop("params", self._nominal_params.device)
+        require(isinstance(device, DeviceParams), "params", "be a DeviceParams", device)
         self._nominal_params = self._nominal_params.replace(device=dataclasses.replace(device, **changes), **step)
         self._program = self._known = None
         self.reset()
