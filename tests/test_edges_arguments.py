@@ -273,7 +273,7 @@ def test_names_that_no_file_can_have(name):
             reader(name)
 
 
-@pytest.mark.parametrize("name", ["dt", "slower", "v_unit", "learning_rate", "smooth", "spike_limit", "spike_cost"])
+@pytest.mark.parametrize("name", ["dt", "slower", "refractory", "v_unit", "learning_rate", "smooth", "spike_limit", "spike_cost"])
 def test_tasks_beyond_any_sense_are_refused(name):
     with pytest.raises(InputError, match=f"Task.{name} must be a finite number .* <= "):
         TASK.replace(**{name: 1e300})

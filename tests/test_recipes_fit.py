@@ -1,5 +1,7 @@
 """Training that can be watched: what a caller is told after each epoch, and what training does to an evaluated network."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,12 @@ def test_a_charged_network_spikes_less(tmp_path):
     assert 0 < spikes[5.0] < 0.8 * spikes[None]
 
 
+def test_a_longer_refractory_period_is_the_resistors():
+    usual, longer = Task("t").step.device, Task("t", refractory=3.0)
+    assert longer.step.device == dataclasses.replace(usual, r_control=3 * usual.r_control)
+    assert "3 times its R_c" in longer.device_text and "R_c," not in Task("t").device_text
+
+
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
@@ -114,7 +122,7 @@ def test_the_busiest_neurons_are_shown():
 WRONG = {
     **{"hidden": 0, "channels": 2.5, "epochs": -1, "batch": 0, "substeps": 65, "delay_rec": 63, "seed": -1},
     **{"dt": 0.0, "slower": float("nan"), "learning_rate": -1.0, "v_unit": float("inf"), "variation": 1.5, "preset": "_HYPERBOLIC"},
-    **{"smooth": -1.0, "label_smoothing": 1.0, "spike_limit": float("nan"), "spike_cost": "1", "learn": "mu"},
+    **{"refractory": 0.0, "smooth": -1.0, "label_smoothing": 1.0, "spike_limit": float("nan"), "spike_cost": "1", "learn": "mu"},
 }
 
 

@@ -27,7 +27,10 @@ RUN = "run"
 """Key of what the run was started with, see :func:`same_run`."""
 NETWORK = "network"
 """Start of the keys that say what the network is made of, see :func:`made_of`."""
-OPTIONS = ("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn", "patience")
+OPTIONS = (
+    *("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn"),
+    *("refractory", "spike_limit", "patience"),
+)
 WORDS = {
     "augmentation": "augmentation (--no-augmentation)",
     "training data": "training data (--data, --leave-out, --validate, --train-per-class)",

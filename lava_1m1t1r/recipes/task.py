@@ -26,7 +26,7 @@ _WHOLE = (
 _NUMBERS: dict[str, dict[str, Any]] = {
     # most: beyond any sense, and still far from where single precision overflows in the middle of the work
     "dt": {"above": 0.0, "most": 1e6},
-    "slower": {"above": 0.0, "most": 1e12},
+    **{name: {"above": 0.0, "most": 1e12} for name in ("slower", "refractory")},
     **{name: {"above": 0.0, "most": 1e3} for name in ("v_unit", "learning_rate")},
     **{name: {"least": 0.0, "most": 1.0} for name in ("variation", "label_smoothing")},
     **{name: {"least": 0.0, "most": 1e9} for name in ("smooth", "spike_limit", "spike_cost")},
@@ -55,6 +55,8 @@ class Task:
     """Measured device the neurons are modelled on."""
     slower: float = 40.0
     """By how much the device is slowed down to suit ``dt`` (DeviceParams.scaled): a step is then 0.25 ms of the measured device's time."""
+    refractory: float = 1.0
+    """Refractory period, in those of the preset's resistor: the factor on R_c. With ``spike_limit``: answers from fewer spikes."""
     substeps: int = 1
     v_unit: float = 0.125
     """Input voltage of one unit of weight [V]."""
@@ -94,6 +96,7 @@ class Task:
     def step(self) -> StepParams:
         """The neuron in network steps."""
         device = getattr(presets, self.preset).scaled(self.slower)
+        device = replace(device, r_control=self.refractory * device.r_control)
         return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
 
     def replace(self, **changes: Any) -> Task:
@@ -103,8 +106,9 @@ class Task:
     @property
     def device_text(self) -> str:
         """One sentence naming the device that the network assumes."""
+        longer = "" if self.refractory == 1 else f", with {self.refractory:g} times its R_c"
         return (
-            f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together), in steps of "
+            f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}, in steps of "
             f"{self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; one unit of weight is {self.v_unit:g} V."
         )
 
