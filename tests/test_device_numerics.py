@@ -11,6 +11,7 @@ from lava_1m1t1r.arithmetic import DEVICE
 from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.constants import COMPILED, constants
 from lava_1m1t1r.dynamics import State, field, flow
+from lava_1m1t1r.errors import InputError
 
 T1, FIG2 = presets.ZHAO2025_TABLE1, presets.ZHAO2025_FIG2
 
@@ -109,3 +110,14 @@ def test_slower_devices_do_the_same_later():
     s = stimulus.pulses(0.8, 2e-3, 0.5, 0.12)
     slow = simulate(FIG2.scaled(time=10.0), stimulus.pulses(0.8, 2e-2, 0.5, 1.2), seed=0, record="events")
     np.testing.assert_allclose(slow.spike_times() / 10, simulate(FIG2, s, seed=0, record="events").spike_times(), rtol=1e-6)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "change", [{"gamma2": 1e30}, {"gamma2": 1e15}, {"lam": 1e-300}, {"v0": 1e300}, {"sigma1": 1e15}, {"r_control": 1e-300}], ids=str
+)
+def test_what_would_never_end_is_given_up(change):
+    """The compiled loop hears neither Ctrl-C nor SIGTERM."""
+    train = stimulus.train(0.8, 1e-3, 1e-3, 5)
+    with pytest.raises(InputError, match="DeviceParams must have time constants"):
+        simulate(replace(presets.ZHAO2025_FIG2, **change), train, 1e-3, 0)

@@ -79,7 +79,7 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     complete = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
     drawn = [sum(energies[element] for energies in split.values() for element in INPUT_BRANCH) for split in (to_spike, complete)]
     supply = sum(value for energies in complete.values() for element, value in energies.items() if element not in INPUT_BRANCH)
-    return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd**2, complete)
+    return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
 
 
 def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, width: float = 1e-3, gap: float = 1e-3) -> list[SpikeEnergy]:

@@ -31,7 +31,8 @@ from .noise import normal
 RESTED = 0.01  # total length below which nothing is left of an old filament
 NOISE_STEP = 0.02  # largest standard deviation of a noise increment in one step
 
-
+PATIENCE, LEAST_PROGRESS = 1_000_000, 1e-4
+"""A piece that so many steps carry on by less than this share of it is given up: it would take hours, or never end."""
 _STRETCH = 0.9 * (np.arange(1, 65) / 64.0) ** (-1.0 / 3.0)
 
 
@@ -194,8 +195,15 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
     step = min(step, cell.step) if cell.step > 0.0 else step
     shortest = 1e-15 * t_end
     last = 0.0
+    tried, share, goal = 0, LEAST_PROGRESS * (t_end - t), t
     while t_end - t > shortest:
         left = t_end - t
+        tried += 1
+        if t >= goal:
+            tried, goal = 0, t + share
+        elif tried > PATIENCE:
+            cell.stalled = True
+            return
         was = s.filament + s.residue
         let_go = False
         if cell.closed:
@@ -208,8 +216,8 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
                 fast = max(p.sigma1 * abs(k1.filament), p.sigma2 * abs(k1.residue))
                 h = min(h, 0.5 * NOISE_STEP * NOISE_STEP / fast) if fast > 0.0 else h
             new, k4, error = _attempt(s, k1, h, v_in, p, c)
-            if error > 1.0:
-                step = h * max(0.2, _stretch(error))
+            if not error <= 1.0:  # nor nan
+                step = h * (max(0.2, _stretch(error)) if error < inf else 0.2)
                 continue
             if h == step or error > 0.1:
                 # Gustafsson's prediction: where the right step shrinks from step to step (the runaway before a turn-on), expect that again.
@@ -268,7 +276,7 @@ def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarra
     column = n if volts.shape[1] > 1 else 0
     cell.ruptured = True  # the first filament is a new one
     i = 0
-    while i < volts.shape[0]:
+    while i < volts.shape[0] and not cell.stalled:
         j = i + 1
         while j < volts.shape[0] and volts[j, column] == volts[i, column]:
             j += 1

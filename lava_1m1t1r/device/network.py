@@ -26,6 +26,7 @@ from .constants import constants
 from .crossbar import IDEAL, WEIGHT_ONE, Array, Crossbar, Periphery, array_of
 from .integrator import Control, advance
 from .noise import streams
+from .simulate import check_ended
 
 EVENTS = 1024
 """Events of one neuron in one step that are told apart."""
@@ -162,6 +163,7 @@ class DeviceNetwork:
             spikes,
             volts,
         )
+        check_ended(cells)
         rows = np.concatenate([y, outgoing(spikes.astype(np.int64), layer.delay_rec)[:, :recurrent], np.ones((steps, bias))], axis=1)
         return LayerTrace(spikes, volts, [times[owners == n] for n in range(size)], rows, branch_energies(cells))
 
@@ -244,6 +246,8 @@ def _run(table, cells, drive, variance, weight_rec, variance_rec, late, noise, p
             volts[t, n] = v
             cells[n].events = 0
             advance(cells[n], work[n], table[n], v, t * dt, (t + 1) * dt, control, sink, n)
+            if cells[n].stalled:
+                return times[:found].copy(), owners[:found].copy()
             for i in range(min(cells[n].events, EVENTS)):
                 if sink.kinds[i] == SPIKE:
                     spikes[t, n] = True

@@ -12,7 +12,7 @@ from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 from .cell import CELL, QUANTITIES
 from .constants import constants
-from .integrator import Control, integrate
+from .integrator import LEAST_PROGRESS, PATIENCE, Control, integrate
 from .noise import streams
 from .stimulus import MOST_PIECES, Stimulus, sampled
 from .trace import Trace
@@ -71,7 +71,7 @@ def simulate(
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or a device is so fast that the simulation would hardly end.
     """
     require(isinstance(p, DeviceParams), "simulate.p", "be DeviceParams", p, "Take one from lava_1m1t1r.presets.")
     dt, rtol = number(dt, "simulate.dt [s]", above=0.0), number(rtol, "simulate.rtol", least=1e-10, most=0.1)
@@ -109,9 +109,18 @@ def simulate(
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
     control = Control(float(rtol), 0.01 * rtol, float(max_step))
     times, kinds, owners = integrate(table, cells, stimulus.edges, volts, control, float(dt), codes, samples)
+    check_ended(cells)
     squeeze = p.size is None and stimulus.volts.ndim == 1
     kept = {name: samples[i, :, 0] if squeeze else samples[i] for i, name in enumerate(wanted)}
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
+
+
+def check_ended(cells: np.ndarray) -> None:
+    """Refuse devices that change so much faster than the input that the integrator gave up."""
+    stalled = np.flatnonzero(cells["stalled"])
+    cure = "Look for rates, or an R_c C_g, that no device has, or simulate shorter pieces."
+    rule = f"have time constants that {PATIENCE:.0e} steps carry through {LEAST_PROGRESS:.0e} of a piece of the input"
+    require(not len(stalled), "DeviceParams", rule, f"others in devices {stalled[:5].tolist()}", cure)
 
 
 def _start(start: Any, n: int) -> list[np.ndarray]:
