@@ -269,7 +269,7 @@ def test_nonsense_about_the_network_is_another_network(last):
 def test_a_refused_run_leaves_the_network_as_it_was(last):
     net = network.m1t1r(TASK)
     before = [p.clone() for p in net.parameters()]
-    with pytest.raises(InputError, match="spike_limit must"):
+    with pytest.raises(InputError, match="--spike-limit must"):
         fit.fit(net, TASK.replace(spike_limit=1.0), frames(), last.parent, resume=True, progress=False)
     assert not any(module._forward_hooks for module in net.modules())
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))

@@ -159,7 +159,21 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         "bench": ["--list"],
     }
     if find_spec("lava") and find_spec("lightning"):
-        jobs["train"] = [*data, "--hidden", "4", "--epochs", "1", "--refractory", "3", "--spike-limit", "9", "-o", "trained"]
+        jobs["train"] = [
+            *data,
+            "--hidden",
+            "4",
+            "--epochs",
+            "1",
+            "--refractory",
+            "3",
+            "--spike-limit",
+            "9",
+            "--spike-cost",
+            "2",
+            "-o",
+            "trained",
+        ]
     for command, options in jobs.items():
         done = run(command, *options, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -169,7 +183,7 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
     assert found["deploy"]["target"] == "c" and set(found["bench"]) >= {"device", "lava"}
     if "train" in found:
         assert found["train"] == json.loads((tmp_path / "trained" / "results.json").read_text())
-        assert (found["train"]["task"]["refractory"], found["train"]["task"]["spike_limit"]) == (3.0, 9.0)
+        assert [found["train"]["task"][name] for name in ("refractory", "spike_limit", "spike_cost")] == [3.0, 9.0, 2.0]
 
 
 def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):

@@ -193,6 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     own.add_argument("--leave-out", nargs="*", help="only these speakers of the file")
     own.add_argument("--training", choices=("tuned", "plain"), help=f"tuned: {TRAINING}; default: tuned on SpokenDigits, plain on files")
     own.add_argument("--spike-limit", type=float, help="charge spikes of the hidden layer above so many in an utterance")
+    own.add_argument("--spike-cost", type=float, default=1.0, help="loss of one spike a neuron above the limit")
     own.add_argument("--refractory", type=float, default=1.0, help="factor on the R_c of 1M1T1R: larger, fewer spikes")
     args = own.parse_args(arguments)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
@@ -201,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     augmentation = chosen_augmentation(args)
     tuned = args.training == "tuned" if args.training else args.data is None
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
-    base = Task("accuracy", **sizes, refractory=args.refractory, **(TRAINING if tuned else {}))
+    base = Task("accuracy", **sizes, refractory=args.refractory, spike_cost=args.spike_cost, **(TRAINING if tuned else {}))
     jobs = []
     for split in _splits(args):
         task = data.fitted(base, split)

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
     parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")
+    parser.add_argument("--spike-cost", type=float, help="loss of one spike a neuron above --spike-limit; default: 1")
     parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
@@ -50,9 +51,12 @@ def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
     from ..report.html import as_json
 
-    check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, refractory=0.0, seed=0, spike_limit=0)
+    check_numbers(
+        args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, refractory=0.0, seed=0, spike_limit=0, spike_cost=0.0
+    )
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
+    require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
     out = out_folder(args.out, "last.ckpt", "network.net", "results.json")
     require_training()
     with talking(args):
@@ -68,7 +72,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     from ..recipes.task import recipe
     from ..report.html import write_json
 
-    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation", "refractory", "spike_limit")
+    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation", "refractory", "spike_limit", "spike_cost")
     task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ())))
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
