@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -137,7 +138,8 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         if unknown:
             top.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
-        with shown():
+        with shown(), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # whoever gave a command wants no source line
             return import_module(f".commands.{args.command}", __package__).run(args)
     except BaseException as error:
         stop = interrupted(error) or signals.raised

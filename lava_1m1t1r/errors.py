@@ -131,5 +131,6 @@ def file_of(value: Any, field: str = "path") -> Path:
     """Return the path of a file that is there as a Path; an InputError says what it must be, and a FormatError that there is none."""
     path = path_of(value, field)
     require(not path.is_dir(), f"file {path}", "be a file", "a folder", "Name a file in it.", FormatError)
-    require(path.is_file(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    require(path.exists(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    require(path.is_file(), f"file {path}", "be a regular file", "a device or a pipe", "Copy what it gives into a file.", FormatError)
     return path

@@ -68,6 +68,8 @@ def trains(args, words):
         (["evaluate", "shipped", "--data", "{data}", "--leave-out", "²"], "leave_out (--leave-out) must be one of the set's speakers"),
         (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
+        trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
+        trains(["demo", "--data", "{data}", "--train-per-class", "3"], "--train-per-class must go with spoken digits"),
         trains(
             ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
         ),
@@ -193,6 +195,8 @@ def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):
         assert done.returncode == 0, done.stderr
         hint = "hint: the data hold 3 classes, the network has 20 outputs. Was it trained on other data?"
         assert done.stderr.splitlines() == [hint]
+    done = run("evaluate", "shipped", "--data", "small.h5", "--steps", "1", cwd=tmp_path)
+    assert done.stderr.splitlines()[1].startswith("warning: ") and len(done.stderr.splitlines()) == 2, done.stderr
 
 
 @pytest.mark.parametrize(("options", "steps"), [([], 120), (["--utterances", "2"], 120), (["--steps", "30"], 30)], ids=str)

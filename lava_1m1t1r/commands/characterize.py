@@ -25,9 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
     parser.add_argument("--seed", type=int, default=0, help="of these trials")
     parser.add_argument(
-        "--fit", metavar="CSV", help="fit the device to your measurements instead: quantity,volt,width,gap,count,value,tolerance,r_control"
+        "--fit",
+        metavar="CSV",
+        help="fit the device to your measurements instead: columns quantity (first_spike, first_turn_on, pulses_to_turn_on, mean_interval "
+        "or shortening), volt, width, gap and count (of the pulses), value, tolerance, r_control (may be empty), in V, s and ohm; "
+        "as a row: first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,",
     )
-    parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2")
+    parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2 v0")
     json_argument(parser, "the six characteristics, or the fit,")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..errors import require
 from ._common import check_numbers, json_argument, out_folder, require_training, talking
 
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
     )
-    parser.add_argument("--train-per-class", type=int, default=100, help="spoken digits: training utterances of each class")
+    parser.add_argument("--train-per-class", type=int, help="spoken digits: training utterances of each class (default 100)")
     parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
     json_argument(parser, "the results")
 
@@ -37,7 +38,11 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
     out = out_folder(args.out, "last.ckpt", "network.net", "cuba.net", "cuba/last.ckpt", "report.html", "results.json")
     require_training()
-    sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) and not args.data}
+    sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) is not None}
+    for name in sizes:
+        require(args.data is None, f"--{name.replace('_', '-')}", "go with spoken digits, not with --data", sizes[name])
+    if args.data is None:
+        sizes.setdefault("train_per_class", 100)
     task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)
     with talking(args):
         split = data.load(args.data, args.leave_out, args.test_data, **sizes)

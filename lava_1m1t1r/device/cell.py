@@ -20,7 +20,7 @@ INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
 
 CELL = np.dtype(
     [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
-    + [("random", np.uint64), ("steps", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]
+    + [("random", np.uint64), ("steps", np.int64), ("tried", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]
     + [*((name, np.bool_) for name in ("closed", "ruptured", "rested", "stalled")), ("energy", np.float64, (len(PHASES), len(ELEMENTS)))]
 )
 

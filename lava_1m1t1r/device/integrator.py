@@ -42,6 +42,7 @@ class Control(NamedTuple):
     rtol: float
     atol: float  # of lengths [1] and of the gate voltage [V]
     max_step: float  # s
+    most: float  # steps, also of those tried in vain, after which a device is given up
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
@@ -199,9 +200,10 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
     while t_end - t > shortest:
         left = t_end - t
         tried += 1
+        cell.tried += 1
         if t >= goal:
             tried, goal = 0, t + share
-        elif tried > PATIENCE:
+        elif tried > PATIENCE or cell.tried > c.most:
             cell.stalled = True
             return
         was = s.filament + s.residue

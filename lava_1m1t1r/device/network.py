@@ -26,7 +26,7 @@ from .constants import constants
 from .crossbar import IDEAL, WEIGHT_ONE, Array, Crossbar, Periphery, array_of
 from .integrator import Control, advance
 from .noise import streams
-from .simulate import check_ended
+from .simulate import check_ended, most_steps
 
 EVENTS = 1024
 """Events of one neuron in one step that are told apart."""
@@ -96,7 +96,7 @@ class DeviceNetwork:
             array_of(layer, crossbar, np.random.default_rng([self.seed, layer.index])) for layer in net.active
         )
         rtol = number(rtol, "rtol", least=1e-10, most=0.1)
-        self.control = Control(rtol, 0.01 * rtol, np.inf)
+        self.control = Control(rtol, 0.01 * rtol, np.inf, np.inf)
 
     def run(self, frames: Any, first: int = 0) -> list[Sample]:
         """Run samples from rest.
@@ -159,7 +159,7 @@ class DeviceNetwork:
             step.v_unit / WEIGHT_ONE,
             step.v_in_max,
             step.dt,
-            self.control,
+            self.control._replace(most=most_steps(0.0, steps)),
             spikes,
             volts,
         )

@@ -58,7 +58,10 @@ def load(
         return Split(shd(path, train=True), shd(path, train=False), "SHD", "SHD's own test set", False)
     events = read_shd(path)
     if test is not None:
-        return Split(events, read_shd(path_of(test, "test (--test-data)")), path.stem, f"the file {Path(test).name}", False)
+        other = path_of(test, "test (--test-data)")
+        same = other.exists() and other.samefile(path)
+        require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
+        return Split(events, read_shd(other), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, "Or give a test file.")
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
