@@ -62,6 +62,7 @@ def trains(args, words):
     ("args", "words"),
     [
         (["evaluate", "nowhere.net"], "NET must be an existing .net file"),
+        (["evaluate", "{data}"], "must be a network's .net file; got \"a file of spikes, as SHD's are\""),
         (["demo", "--data", "nowhere.h5"], "nowhere.h5"),
         (["demo", "--epochs", "0"], "--epochs must be a whole number from 1"),
         (["demo", "--leave-out", "george"], "--data FILE"),
@@ -69,6 +70,7 @@ def trains(args, words):
         (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
+        trains(["train", "--refractory", "1e12"], "--refractory 1e+12 makes a device that has no integers"),
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "--train-per-class must go with spoken digits"),
         trains(
             ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."

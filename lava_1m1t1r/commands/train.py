@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ..errors import require
+from ..errors import InputError, require
 from ..program import LEARNABLE
 from ._common import check_numbers, json_argument, out_folder, require_training, talking
 
@@ -74,6 +74,10 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
 
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation", "refractory", "spike_limit", "spike_cost")
     task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ())))
+    try:
+        task.step.fixed(1)
+    except InputError as error:  # before any data are made
+        raise InputError(f"--refractory {args.refractory or 1:g} makes a device that has no integers: {error}") from error
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)

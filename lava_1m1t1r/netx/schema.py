@@ -77,6 +77,9 @@ def read(path: str | os.PathLike) -> NetDescription:
         For anything that is not exactly understood. The text names file, layer and key.
     """
     with hdf5_file.opened(path) as file:
+        cure = "Give it as data (--data FILE), and here the network's file."
+        data = "spikes" in file and "layer" not in file
+        require(not data, str(path), "be a network's .net file", "a file of spikes, as SHD's are", cure, FormatError)
         hdf5_file.check_tree(file)
         return _read_file(file, str(path))
 
