@@ -38,8 +38,9 @@ lava-1m1t1r characterize --preset ZHAO2025_TABLE1 --set r_control=1e9
 lava-1m1t1r characterize --fit mine.csv --free mu beta gamma1      your own measurements""",
     "train": """
 lava-1m1t1r train --hidden 64 --epochs 20 -o runs/small
-lava-1m1t1r train --recipe shd --data shd_folder --validate 3 --patience 10
-lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume    with the options it was started with""",
+lava-1m1t1r train --data shd_folder -o runs/shd                        your copy of SHD: the paper's task
+lava-1m1t1r train --data mine.h5 --leave-out anna -o runs/mine         your recordings, one speaker to test on
+lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       with the options it was started with""",
     "evaluate": """
 lava-1m1t1r evaluate shipped --utterances 100
 lava-1m1t1r evaluate runs/train/network.net --lava 10    the same spikes in Lava's own runtime?

@@ -108,10 +108,23 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert len(seen) == 12  # a limit is for spikes: the GRUs' runs are those done before
     assert accuracy.main([*limited, "--training", "tuned"]) == 0
     assert len(seen) == 15 and all(task.smooth for task in seen_tasks[-3:]) and not any(task.smooth for task in seen_tasks[:-3])
+    assert accuracy.main([*arguments, "--only", "1m1t1r", "--leave-out", "b", "--learning-rate", "0.003"]) == 0
+    assert len(seen) == 16 and seen_tasks[-1].learning_rate == 0.003 != seen_tasks[0].learning_rate
+    with pytest.raises(ValueError, match="--learning-rate must be > 0"):
+        accuracy.main([*arguments, "--learning-rate", "0"])
     with pytest.raises(ValueError, match="--spike-limit must be >= 0"):
         accuracy.main([*arguments, "--spike-limit", "-1"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
+
+
+def test_few_people_are_shifted_further_than_many_made_voices():
+    own = accuracy.options("Table.", "runs", epochs=1, hidden=1, sizes=(1, 1))
+    own.add_argument("--data")
+    made_voices, people = accuracy.chosen_augmentation(own.parse_args([])), accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5"]))
+    assert (made_voices.channel_shift, made_voices.drop) == (3, 0.05)
+    assert (people.channel_shift, people.drop) == (8, 0.0) == (people.of(140, few_voices=True).channel_shift, 0.0)
+    assert accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5", "--drop", "0.2", "--channel-shift", "0"])).drop == 0.2
 
 
 @pytest.mark.timeout(300)

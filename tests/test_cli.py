@@ -187,6 +187,7 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
     assert found["deploy"]["target"] == "c" and set(found["bench"]) >= {"device", "lava"}
     if "train" in found:
         assert found["train"] == json.loads((tmp_path / "trained" / "results.json").read_text())
+        assert found["train"]["task"]["name"] == "recordings"  # what suits a file
         assert [found["train"]["task"][name] for name in ("refractory", "spike_limit", "spike_cost")] == [3.0, 9.0, 2.0]
 
 

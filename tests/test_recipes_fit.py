@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.recipes.task import Task
+from lava_1m1t1r.recipes.task import RECIPES, Task, recipe_for
 
 pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytestmark = pytest.mark.train
@@ -130,6 +130,12 @@ WRONG = {
 def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
     with pytest.raises(InputError, match=rf"Task\.{name} must"):
         Task("t", **{name: value})
+
+
+def test_every_source_of_data_has_its_recipe(tmp_path):
+    sources = {None: "spoken-digits", tmp_path: "shd", "words.h5": "recordings"}
+    assert {source: recipe_for(source) for source in sources} == sources
+    assert set(sources.values()) == set(RECIPES)
 
 
 def test_a_price_of_spikes_leaves_the_network_as_it_was(tmp_path):

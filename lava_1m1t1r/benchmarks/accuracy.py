@@ -27,6 +27,8 @@ from ..recipes.task import Task
 from .table import Table, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
+FEW_VOICES = Augmentation.of(140, few_voices=True)
+"""For files."""
 TRAINING: dict[str, Any] = {"delay_rec": 40, "smooth": 5.0, "label_smoothing": 0.1}
 """Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of
 them kept apart. With few people to learn from (three speakers of a file) they did not help: files are trained plainly."""
@@ -49,7 +51,7 @@ def rows() -> dict[str, Row]:
     from ..recipes import network, peers
 
     return {
-        "1M1T1R": Row(network.m1t1r, 0.02, True, 0.012),
+        "1M1T1R": Row(network.m1t1r, 0.01, True, 0.008),
         "CUBA (lava-dl)": Row(network.cuba, 0.02, True),
         "adaptive LIF (lava-dl)": Row(peers.alif, 0.02, False),
         "LSNN (Norse)": Row(peers.lsnn, 0.003, False),
@@ -146,8 +148,16 @@ def options(doc: str, out: str, *, epochs: int, hidden: int, sizes: tuple[int, i
     own.add_argument("--channels", type=int, default=140, help="input channels after grouping")
     own.add_argument("--train-per-class", type=int, default=sizes[0], help="utterances of SpokenDigits")
     own.add_argument("--test-per-class", type=int, default=sizes[1])
-    own.add_argument("--channel-shift", type=int, default=AUGMENTATION.channel_shift, help="largest, of the augmentation")
-    own.add_argument("--drop", type=float, default=AUGMENTATION.drop, help="share of the events left out by the augmentation")
+    own.add_argument(
+        "--channel-shift",
+        type=int,
+        help=f"largest, of the augmentation; default: {AUGMENTATION.channel_shift}, on files {FEW_VOICES.channel_shift}",
+    )
+    own.add_argument(
+        "--drop",
+        type=float,
+        help=f"share of the events left out by the augmentation; default: {AUGMENTATION.drop}, on files {FEW_VOICES.drop:g}",
+    )
     own.add_argument("--threads", type=int, default=1, help="of torch and of the library's kernels")
     own.add_argument("--only", nargs="*", default=None, help="rows whose name contains one of these words")
     return own
@@ -169,7 +179,8 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
 
 def chosen_augmentation(args: argparse.Namespace) -> Augmentation:
     """The tables' augmentation with what the options change of it."""
-    return dataclasses.replace(AUGMENTATION, channel_shift=args.channel_shift, drop=args.drop)
+    changes = {name: getattr(args, name) for name in ("channel_shift", "drop") if getattr(args, name) is not None}
+    return dataclasses.replace(AUGMENTATION if getattr(args, "data", None) is None else FEW_VOICES, **changes)
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
@@ -188,14 +199,16 @@ def _splits(args: argparse.Namespace) -> list[data.Split]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
-    own = options(__doc__, "runs/accuracy", epochs=25, hidden=256, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
+    own = options(__doc__, "runs/accuracy", epochs=25, hidden=512, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
     own.add_argument("--leave-out", nargs="*", help="only these speakers of the file")
     own.add_argument("--training", choices=("tuned", "plain"), help=f"tuned: {TRAINING}; default: tuned on SpokenDigits, plain on files")
+    own.add_argument("--learning-rate", type=float, help="of the rows chosen, instead of each one's own")
     own.add_argument("--spike-limit", type=float, help="charge spikes of the hidden layer above so many in an utterance")
     own.add_argument("--spike-cost", type=float, default=1.0, help="loss of one spike a neuron above the limit")
     own.add_argument("--refractory", type=float, default=1.0, help="factor on the R_c of 1M1T1R: larger, fewer spikes")
     args = own.parse_args(arguments)
+    require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     known = rows()
     chosen = checked(args, list(known))
@@ -218,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
                 for seed in range(args.repeats):
                     # GRU's values are no spikes
                     limit = None if name.startswith("GRU") else args.spike_limit
-                    rate = row.tuned_rate if tuned and row.tuned_rate else row.learning_rate
+                    rate = args.learning_rate or (row.tuned_rate if tuned and row.tuned_rate else row.learning_rate)
                     task = job_task.replace(seed=seed, learning_rate=rate, spike_limit=limit)
                     settings = {"data": split.name, "held_out": split.held_out, "sizes": [len(train), len(test)]}
                     settings |= {"task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}

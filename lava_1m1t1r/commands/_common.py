@@ -92,11 +92,10 @@ def data_arguments(parser: argparse.ArgumentParser) -> None:
 def test_frames(args: argparse.Namespace, net: Any) -> Any:
     """Frames of the test utterances, binned as the network asks."""
     from ..recipes import data
-    from ..recipes.task import recipe
+    from ..recipes.task import recipe, recipe_for
 
     check_numbers(args, utterances=1, steps=1)
-    name = "shd" if args.data is not None and Path(args.data).is_dir() else "spoken-digits"
-    task = recipe(name).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+    task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
     if args.data is None:
         from ..datasets import SpokenDigits
 

@@ -15,7 +15,9 @@ from ._common import check_numbers, json_argument, out_folder, require_training,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--recipe", choices=("spoken-digits", "shd"), default="spoken-digits", help="choices of frames, device and training"
+        "--recipe",
+        choices=("spoken-digits", "recordings", "shd"),
+        help="choices of frames, device and training; default: recordings for a file, shd for SHD's folder, else spoken-digits",
     )
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot")
     parser.add_argument("--leave-out", help="speaker of the file that makes the test set; default: the last one")
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--hidden", type=int, help="recurrent neurons")
-    parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many; 140 generalises better")
+    parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many")
     parser.add_argument("--batch", type=int, help="utterances a step")
     parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
     parser.add_argument("--seed", type=int, help="start of everything random")
@@ -69,11 +71,13 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
     from ..recipes import data
-    from ..recipes.task import recipe
+    from ..recipes.task import recipe, recipe_for
     from ..report.html import write_json
 
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation", "refractory", "spike_limit", "spike_cost")
-    task = recipe(args.recipe).replace(**{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ())))
+    task = recipe(args.recipe or recipe_for(args.data)).replace(
+        **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ()))
+    )
     try:
         task.step.fixed(1)
     except InputError as error:  # before any data are made
@@ -92,7 +96,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     from ..recipes.evaluate import evaluate
 
     net = network.m1t1r(task)
-    augmentation = None if args.no_augmentation else Augmentation.of(task.channels)
+    augmentation = None if args.no_augmentation else Augmentation.of(task.channels, few_voices=task.name == "recordings")
     fit.fit(
         net,
         task,
