@@ -63,10 +63,10 @@ def import_all() -> dict[str, str]:
     MODULES.extend({name.rpartition(".")[0] for name in MODULES if "." in name} - set(MODULES))
     MODULES.sort()
     package = sys.modules["lava_1m1t1r"]
-    if "lava_1m1t1r.proc.m1t1r.process" in absent:
-        package.__all__ = [name for name in package.__all__ if name != "M1T1R"]
-    else:
-        package.__dict__["M1T1R"] = package.M1T1R
+    without_lava = "lava_1m1t1r.proc.m1t1r.process" in absent
+    package.__all__ = [name for name in package.__all__ if not (without_lava and name == "M1T1R")]
+    package.__dict__.update({name: getattr(package, name) for name in package.__all__})  # which load when asked for, and pdoc does not ask
+    if not without_lava:
         files = sys.modules["lava_1m1t1r.netx.hdf5"]
         files.__dict__["Network"] = files.Network
     return absent
