@@ -30,7 +30,7 @@ COMMANDS = {
 EXAMPLES = {
     "demo": """
 lava-1m1t1r demo                                        spoken digits, made on the spot; about ten minutes
-lava-1m1t1r demo --data shd_folder --epochs 60 -o shd   your copy of SHD
+lava-1m1t1r demo --data shd_folder -o shd               your copy of SHD: the paper's task
 lava-1m1t1r demo --resume                               go on after Ctrl-C, from the last finished epoch""",
     "characterize": """
 lava-1m1t1r characterize                                           the fitted device of Fig. 2
@@ -53,7 +53,9 @@ lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compare
 lava-1m1t1r deploy rtl runs/train/network.net -o verilog""",
     "bench": """
 lava-1m1t1r bench                                        all tables: some minutes
-lava-1m1t1r bench device""",
+lava-1m1t1r bench device
+lava-1m1t1r bench accuracy --data mine.h5 --epochs 10    with options of the table, which are told by
+lava-1m1t1r bench accuracy --help-table                  this""",
     "doctor": """
 lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
@@ -136,8 +138,9 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         args, unknown = top.parse_known_args(argv)
         if hasattr(args, "absent"):
             raise args.absent
-        if unknown:
+        if unknown and "others" not in args:
             top.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.others = unknown
         command = f" {args.command}"
         with shown(), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # whoever gave a command wants no source line

@@ -70,7 +70,10 @@ def trains(args, words):
         (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
-        trains(["train", "--refractory", "1e12"], "--refractory 1e+12 makes a device that has no integers"),
+        trains(
+            ["train", "--refractory", "1e12"],
+            "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, dt 0.01, substeps 1, v_unit 0.125 makes a device that has no integers",
+        ),
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "--train-per-class must go with spoken digits"),
         trains(
             ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
@@ -87,6 +90,9 @@ def trains(args, words):
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must come with --prove N"),
         (["deploy", "c", "shipped", "-o", "out", "--utterances", "2", "--prove", "3"], "--utterances must be left to --prove N"),
+        (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must come with one table; got ['accuracy', 'device']"),
+        trains(["train", "--channel-shift=-1"], "--channel-shift must be a whole number from 0"),
+        trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must come without --no-augmentation"),
         (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
@@ -140,7 +146,17 @@ def test_the_main_job_on_a_small_file(tmp_path):
     spikes = run("simulate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--utterances", "5", "-o", "s.npz", cwd=tmp_path)
     assert spikes.returncode == 0, spikes.stderr
     with np.load(tmp_path / "s.npz") as saved:
-        assert saved["layer0"].shape == (5, 90, 128) and saved["answers"].shape == (5,)
+        assert saved["layer0"].shape == (5, 90, 512) and saved["answers"].shape == (5,)
+
+
+@pytest.mark.train
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("options", "code", "words"), [(["--hidden", "0"], 2, "--hidden must be > 0; got 0"), (["--help-table"], 0, "--leave-out")]
+)
+def test_a_table_takes_options_of_its_own(options, code, words, capfd):
+    assert cli.main(["bench", "accuracy", *options]) == code
+    assert words in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -1,11 +1,13 @@
 """Training that can be watched: what a caller is told after each epoch, and what training does to an evaluated network."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECIPES, Task, recipe_for
 
 pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
@@ -136,6 +138,19 @@ def test_every_source_of_data_has_its_recipe(tmp_path):
     sources = {None: "spoken-digits", tmp_path: "shd", "words.h5": "recordings"}
     assert {source: recipe_for(source) for source in sources} == sources
     assert set(sources.values()) == set(RECIPES)
+
+
+def test_every_recipe_has_its_augmentation():
+    suiting = {name: Augmentation.suiting(task) for name, task in RECIPES.items()}
+    assert suiting["spoken-digits"] == Augmentation() and suiting["shd"] == Augmentation.of(140)
+    assert suiting["recordings"] == Augmentation.of(140, few_voices=True)
+    assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(Augmentation.of(140), channel_shift=7)
+
+
+def test_a_device_without_integers_is_told_when_it_is_chosen():
+    for name, value in {"refractory": 1e12, "dt": 1e5, "v_unit": 1e-9}.items():
+        with pytest.raises(InputError, match=rf"Task: ZHAO2025_FIG2 with .*{name} {re.escape(f'{value:g}')}.* has no integers"):
+            Task("t", **{name: value})
 
 
 def test_a_price_of_spikes_leaves_the_network_as_it_was(tmp_path):

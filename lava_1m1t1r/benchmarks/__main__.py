@@ -25,6 +25,7 @@ def _run(name: str, options: list[str]) -> int:
 
     from ..errors import InputError, MissingDependencyError
 
+    sys.argv[0] = f"{__package__}.{name}"  # what a table's own help calls itself
     try:
         return import_module(f"{__package__}.{name}").main(options)
     except (InputError, MissingDependencyError, OSError) as error:

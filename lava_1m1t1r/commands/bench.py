@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .. import programs
+from ..errors import require
 from ..files import scratch
 from ._common import check_numbers, json_argument, out_folder
 
@@ -31,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="name the tables and end")
     parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")
     json_argument(parser, "the tables")
+    parser.add_argument("--help-table", action="store_true", help="tell the options of the one table named, which may be given too")
+    parser.set_defaults(others=[])
     parser.add_argument("--repeats", type=int, help="the shortest of so many runs counts, or so many seeds; default: each table's own")
 
 
@@ -45,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     named = ["all"] if args.table == "all" else args.table
+    own = [*args.others, *(["--help"] if args.help_table else [])]
+    require(
+        not own or (len(named) == 1 and named[0] in TABLES), " ".join(own), "come with one table", args.table, "Its options are its own."
+    )
     short = [name for name in TABLES if name not in LONG]
     wanted = [name for table in named for name in (short if table == "all" else [table])]
     codes, found = [], {}
@@ -53,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     with scratch("bench-") as spare:
         for name in dict.fromkeys(wanted):
             file = Path(spare) / f"{name}.json"
-            options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)])]
+            options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)]), *own]
             command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", TABLES[name][0], *options]
             done = programs.run(command, ours=True, stdout=sys.stderr if args.json else None)
             codes.append(abs(done.returncode))

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it; 0 if all realisations agreed."""
     from ..recipes import data
     from ..recipes.demo import demo
-    from ..recipes.task import recipe
+    from ..recipes.task import recipe, recipe_for
     from ..report.html import as_json
 
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         require(args.data is None, f"--{name.replace('_', '-')}", "go with spoken digits, not with --data", sizes[name])
     if args.data is None:
         sizes.setdefault("train_per_class", 100)
-    task = recipe("spoken-digits").replace(epochs=args.epochs, seed=args.seed)
+    task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
     with talking(args):
         split = data.load(args.data, args.leave_out, args.test_data, **sizes)
         task = data.fitted(task, split)

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, require
+from ..errors import require
 from ..program import LEARNABLE
 from ._common import check_numbers, json_argument, out_folder, require_training, talking
 
@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
     parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")
     parser.add_argument("--spike-cost", type=float, help="loss of one spike a neuron above --spike-limit; default: 1")
+    parser.add_argument(
+        "--channel-shift", type=int, help="largest shift of an utterance in training, in channels; default: what suits the recipe"
+    )
     parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
@@ -56,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(
         args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, refractory=0.0, seed=0, spike_limit=0, spike_cost=0.0
     )
+    check_numbers(args, channel_shift=0)
+    require(args.channel_shift is None or not args.no_augmentation, "--channel-shift", "come without --no-augmentation", args.channel_shift)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
@@ -78,10 +83,6 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     task = recipe(args.recipe or recipe_for(args.data)).replace(
         **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ()))
     )
-    try:
-        task.step.fixed(1)
-    except InputError as error:  # before any data are made
-        raise InputError(f"--refractory {args.refractory or 1:g} makes a device that has no integers: {error}") from error
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
@@ -96,7 +97,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     from ..recipes.evaluate import evaluate
 
     net = network.m1t1r(task)
-    augmentation = None if args.no_augmentation else Augmentation.of(task.channels, few_voices=task.name == "recordings")
+    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
     fit.fit(
         net,
         task,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import flag, number, whole
+from .task import Task
 
 _MOST = 10**7
 
@@ -48,6 +49,12 @@ class Augmentation:
         channels = whole(channels, "Augmentation.of.channels", least=1, most=_MOST)
         usual = cls(channel_shift=40, drop=0.0) if flag(few_voices, "Augmentation.of.few_voices") else cls()
         return replace(usual, channel_shift=round(usual.channel_shift * channels / 700))
+
+    @classmethod
+    def suiting(cls, task: Task, channel_shift: int | None = None) -> Augmentation:
+        """What suits a task's channels and recipe, with another ``channel_shift`` where one is given."""
+        usual = cls.of(task.channels, few_voices=task.name == "recordings")
+        return usual if channel_shift is None else replace(usual, channel_shift=channel_shift)
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""

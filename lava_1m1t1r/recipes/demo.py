@@ -71,7 +71,7 @@ def demo(
         f"{len(train)} training and {len(test)} test utterances ({split.held_out}); training {task.channels}-{task.hidden}-{task.classes}",
     )
     net = network.m1t1r(task)
-    fit.fit(net, task, train, folder, augmentation=Augmentation(), resume=resume, progress=progress)
+    fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
     net.eval()
     net.export(folder / NET)
     say(progress, "running the test set in fixed and floating point, then in Lava")
@@ -86,7 +86,7 @@ def demo(
         say(progress, "training the CUBA network alike")
         other = network.cuba(task)
         torch.set_num_threads(1)  # lava-dl's loop of small operations gains nothing from a second thread, and loses much on a busy machine
-        fit.fit(other, task, train, folder / "cuba", augmentation=Augmentation(), resume=resume, progress=progress)
+        fit.fit(other, task, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
         other.eval()
         other.export(folder / "cuba.net")
         baseline, _ = evaluate(folder / "cuba.net", test)

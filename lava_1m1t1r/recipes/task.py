@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import presets
-from ..errors import number, require, whole
+from ..errors import InputError, number, require, whole
 from ..network import MAX_DELAY
 from ..params import DeviceParams
 from ..program import StepParams, learnable
@@ -92,6 +92,11 @@ class Task:
         names = [name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")]
         require(self.preset in names, "Task.preset", f"be one of {', '.join(names)}", self.preset)
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
+        try:
+            self.step.fixed()
+        except InputError as error:
+            given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "dt", "substeps", "v_unit"))
+            raise InputError(f"Task: {self.preset} with {given} makes a device that has no integers: {error}") from error
 
     @property
     def step(self) -> StepParams:
