@@ -52,9 +52,9 @@ def rows() -> dict[str, Row]:
 
     return {
         "1M1T1R": Row(network.m1t1r, 0.01, True, 0.008),
-        "CUBA (lava-dl)": Row(network.cuba, 0.02, True),
-        "adaptive LIF (lava-dl)": Row(peers.alif, 0.02, False),
-        "LSNN (Norse)": Row(peers.lsnn, 0.003, False),
+        "CUBA (lava-dl)": Row(network.cuba, 0.02, True, 0.005),
+        "adaptive LIF (lava-dl)": Row(peers.alif, 0.02, False, 0.0025),
+        "LSNN (Norse)": Row(peers.lsnn, 0.003, False, 0.0015),
         "GRU": Row(peers.gru, 0.01, False),
         "GRU-96": Row(lambda task: peers.gru(task, 96), 0.01, False),
     }

@@ -6,6 +6,8 @@ are made for 1 ms. The adaptation's half second is about an utterance.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .network import Cuba, Network, dl, slayer, torch
 from .smooth import Blur, Smooth
 from .task import Task
@@ -25,7 +27,9 @@ ALIF = {
 """lava-dl's parameters of the adaptive LIF neuron, decays a step."""
 LSNN = {"tau_syn_inv": 1 / 0.02, "tau_mem_inv": 1 / 0.05, "tau_adapt_inv": 1 / ADAPTATION}
 """Norse's parameters of the LSNN cell [1/s]."""
-LSNN_RECURRENT = 0.2  # of Norse's own: its surrogate is wide, and with larger recurrent weights gradients explode
+LSNN_SURROGATE: dict[str, Any] = {"method": "triangle", "alpha": 0.3}
+"""Pseudo-derivative and dampening that LSNNs were published with (Bellec et al., Nature Communications 11, 3625, 2020). With Norse's
+own default gradients explode through the recurrence, and the network falls silent within a few epochs."""
 
 
 class Alif(Cuba):
@@ -47,10 +51,8 @@ class Lsnn(torch.nn.Module):
 
         # Norse adds beta / tau_adapt a spike, whatever the step; times dt it is the published jump
         values = {"beta": 1.8 * task.dt, **LSNN}
-        p = norse.LSNNParameters(**{name: torch.tensor(value) for name, value in values.items()})
+        p = norse.LSNNParameters(**{name: torch.tensor(value) for name, value in values.items()}, **LSNN_SURROGATE)
         self.cell = norse.LSNNRecurrentCell(task.channels, task.hidden, p, dt=task.dt)
-        with torch.no_grad():
-            self.cell.recurrent_weights *= LSNN_RECURRENT
         self.blur = Blur(task.channels, task.smooth)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
