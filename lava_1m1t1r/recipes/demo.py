@@ -86,7 +86,8 @@ def demo(
         say(progress, "training the CUBA network alike")
         other = network.cuba(task)
         torch.set_num_threads(1)  # lava-dl's loop of small operations gains nothing from a second thread, and loses much on a busy machine
-        fit.fit(other, task, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
+        alike = task.replace(learning_rate=network.CUBA_LEARNING_RATE)
+        fit.fit(other, alike, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
         other.eval()
         other.export(folder / "cuba.net")
         baseline, _ = evaluate(folder / "cuba.net", test)

@@ -90,6 +90,10 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
     return Network([hidden, block.Affine(None, task.hidden, task.classes)])
 
 
+CUBA_LEARNING_RATE = 0.005
+"""What suits the CUBA network: at the 1M1T1R networks' own rates it answers 4 points less rightly, from fewer spikes."""
+
+
 class Cuba(Network):
     """lava-dl's own recurrent CUBA layer before the same readout; its states are reset by hand, since lava-dl keeps them."""
 
