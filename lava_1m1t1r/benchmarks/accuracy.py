@@ -55,7 +55,7 @@ def rows() -> dict[str, Row]:
 
     return {
         "1M1T1R": Row(network.m1t1r, 0.01, True, 0.008),
-        "CUBA (lava-dl)": Row(network.cuba, network.CUBA_LEARNING_RATE, True),
+        "CUBA (lava-dl)": Row(network.cuba, network.CUBA_LEARNING_RATE, True, 0.0025),
         "adaptive LIF (lava-dl)": Row(peers.alif, 0.0025, False),
         "LSNN (Norse)": Row(peers.lsnn, 0.0015, False),
         "GRU": Row(peers.gru, 0.01, False),
