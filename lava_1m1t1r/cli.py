@@ -138,9 +138,10 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         args, unknown = top.parse_known_args(argv)
         if hasattr(args, "absent"):
             raise args.absent
-        if unknown and "others" not in args:
+        if "others" in args:
+            args.others = unknown
+        elif unknown:
             top.error(f"unrecognized arguments: {' '.join(unknown)}")
-        args.others = unknown
         command = f" {args.command}"
         with shown(), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # whoever gave a command wants no source line

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from lava_1m1t1r import cli
 from lava_1m1t1r.commands import _common
 from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.recipes.task import recipe
 
 
 def run(*args, timeout=240, cwd=None):
@@ -91,6 +94,7 @@ def trains(args, words):
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must come with --prove N"),
         (["deploy", "c", "shipped", "-o", "out", "--utterances", "2", "--prove", "3"], "--utterances must be left to --prove N"),
         (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must come with one table; got ['accuracy', 'device']"),
+        (["bench", "--list", "--hidden=8"], "--hidden=8 must come with one table"),
         trains(["train", "--channel-shift=-1"], "--channel-shift must be a whole number from 0"),
         trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must come without --no-augmentation"),
         (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),
@@ -226,6 +230,18 @@ def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
     args = cli.parser().parse_args(["simulate", "shipped", "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *options])
     net = read(_common.network_path("shipped"))
     assert _common.test_frames(args, net).binned.shape[1] == steps
+
+
+@pytest.mark.filterwarnings("ignore:.*of the spikes lie beyond")
+def test_frames_are_as_fine_as_the_network_asks(small_file):
+    """At 10 us the recipes' own slow device has no integers; the network's need not be that one."""
+    args = cli.parser().parse_args(["simulate", "shipped", "--data", str(small_file), "--steps", "40"])
+    net = read(_common.network_path("shipped"))
+    task = recipe("recordings").replace(dt=1e-5)
+    with pytest.raises(InputError, match="has no integers"):
+        task.require_integers()
+    fine = SimpleNamespace(dt=task.dt, inputs=net.inputs, outputs=net.outputs)
+    assert _common.test_frames(args, fine).binned.shape[1:] == (40, net.inputs)
 
 
 def test_the_load_of_the_two_neurons_is_named():

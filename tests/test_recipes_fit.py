@@ -150,7 +150,9 @@ def test_every_recipe_has_its_augmentation():
 def test_a_device_without_integers_is_told_when_it_is_chosen():
     for name, value in {"refractory": 1e12, "dt": 1e5, "v_unit": 1e-9}.items():
         with pytest.raises(InputError, match=rf"Task: ZHAO2025_FIG2 with .*{name} {re.escape(f'{value:g}')}.* has no integers"):
-            Task("t", **{name: value})
+            Task("t", **{name: value}).require_integers()
+    for task in RECIPES.values():
+        task.require_integers()
 
 
 def test_a_price_of_spikes_leaves_the_network_as_it_was(tmp_path):

@@ -220,6 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     tuned = args.training == "tuned" if args.training else args.data is None
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
     base = Task("accuracy", **sizes, refractory=args.refractory, spike_cost=args.spike_cost, **(TRAINING if tuned else {}))
+    base.require_integers()
     jobs = []
     for split in _splits(args):
         task = data.fitted(base, split)

@@ -53,7 +53,7 @@ def _trained(task, split, folder):
     path = folder / "network.net"
     if not path.is_file():
         net = network.m1t1r(task)
-        fit.fit(net, task, data.frames_of(split.train, task), folder, augmentation=Augmentation())
+        fit.fit(net, task, data.frames_of(split.train, task), folder, augmentation=Augmentation.suiting(task))
         net.eval()
         net.export(path)
     return read(path)

@@ -33,12 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")
     json_argument(parser, "the tables")
     parser.add_argument("--help-table", action="store_true", help="tell the options of the one table named, which may be given too")
-    parser.set_defaults(others=[])
+    parser.set_defaults(others=[])  # takes options that it does not know, for the table
     parser.add_argument("--repeats", type=int, help="the shortest of so many runs counts, or so many seeds; default: each table's own")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run each table in a process of its own, so that no library's threads disturb another's."""
+    named = ["all"] if args.table == "all" else args.table
+    own = [*args.others, *(["--help"] if args.help_table else [])]
+    alone = len(named) == 1 and named[0] in TABLES and not args.list
+    require(not own or alone, " ".join(own), "come with one table", args.table, "Its options are its own.")
     if args.list:
         tables = {name: text for name, (_, text) in TABLES.items()}
         print(json.dumps(tables, indent=1) if args.json else "\n".join(f"{name:12s}{text}" for name, text in tables.items()))
@@ -47,11 +51,6 @@ def run(args: argparse.Namespace) -> int:
     out = None if args.out is None else out_folder(args.out, *(f"{name}.json" for name in TABLES))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    named = ["all"] if args.table == "all" else args.table
-    own = [*args.others, *(["--help"] if args.help_table else [])]
-    require(
-        not own or (len(named) == 1 and named[0] in TABLES), " ".join(own), "come with one table", args.table, "Its options are its own."
-    )
     short = [name for name in TABLES if name not in LONG]
     wanted = [name for table in named for name in (short if table == "all" else [table])]
     codes, found = [], {}

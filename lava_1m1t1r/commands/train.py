@@ -56,10 +56,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
     from ..report.html import as_json
 
-    check_numbers(
-        args, epochs=1, hidden=1, channels=1, batch=1, patience=1, learning_rate=0.0, refractory=0.0, seed=0, spike_limit=0, spike_cost=0.0
-    )
-    check_numbers(args, channel_shift=0)
+    check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
+    check_numbers(args, learning_rate=0.0, refractory=0.0, spike_cost=0.0)
     require(args.channel_shift is None or not args.no_augmentation, "--channel-shift", "come without --no-augmentation", args.channel_shift)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
@@ -83,6 +81,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     task = recipe(args.recipe or recipe_for(args.data)).replace(
         **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ()))
     )
+    task.require_integers()
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)

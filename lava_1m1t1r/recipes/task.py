@@ -92,11 +92,6 @@ class Task:
         names = [name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")]
         require(self.preset in names, "Task.preset", f"be one of {', '.join(names)}", self.preset)
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
-        try:
-            self.step.fixed()
-        except InputError as error:
-            given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "dt", "substeps", "v_unit"))
-            raise InputError(f"Task: {self.preset} with {given} makes a device that has no integers: {error}") from error
 
     @property
     def step(self) -> StepParams:
@@ -104,6 +99,21 @@ class Task:
         device = getattr(presets, self.preset).scaled(self.slower)
         device = replace(device, r_control=self.refractory * device.r_control)
         return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
+
+    def require_integers(self) -> None:
+        """For whoever is about to make data and a 1M1T1R network of the task: refuse a device that the fixed-point step cannot hold.
+
+        No check of every Task: frames for a network that exists, and for CUBA ones, are binned with no regard to this device.
+
+        Raises
+        ------
+        InputError
+        """
+        try:
+            self.step.fixed()
+        except InputError as error:
+            given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "dt", "substeps", "v_unit"))
+            raise InputError(f"Task: {self.preset} with {given} makes a device that has no integers: {error}") from error
 
     def replace(self, **changes: Any) -> Task:
         """Return a copy with some choices changed (None leaves them)."""
