@@ -86,7 +86,7 @@ def _tick(running: Any, over: threading.Event) -> None:
 def say(text: str, file: Any = None) -> None:
     """Print a line, on standard output or to ``file``, and at once; bars make room for it."""
     file = sys.stdout if file is None else file
-    _bars().write(text, file)
+    _bars().write(f"{text}\n", file, end="")  # in one piece: an interrupt comes before the line or after it
     file.flush()
 
 
@@ -96,6 +96,7 @@ def tell(text: str) -> None:
         if _bars.cache_info().currsize:
             for live in list(_bars()._instances):  # also those that an interrupt has left behind
                 live.clear()
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")  # in one piece: an interrupt comes before the line or after it
+        sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python, when it ends, tries again, and its exit code tells of that

@@ -190,6 +190,22 @@ def test_a_line_stands_where_an_interrupted_bar_stood(terminal):
     assert before[-1] == "interrupted." and not before[-2].strip() and "work: " in line
 
 
+@pytest.mark.parametrize("speak", [progress.say, progress.tell])
+def test_an_interrupt_does_not_cut_a_line(speak, monkeypatch):
+    """It may come at any write; what is said next, as that the program was interrupted, starts a line of its own."""
+
+    class Interrupting(io.StringIO):
+        def write(self, text):
+            super().write(text)
+            raise KeyboardInterrupt
+
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        speak("a line")
+    assert sys.stdout.getvalue() + sys.stderr.getvalue() == "a line\n"
+
+
 @pytest.mark.train
 def test_training_shows_an_epoch_at_a_time_and_counts_from_one(terminal, tmp_path):
     from lava_1m1t1r.recipes import fit, network
