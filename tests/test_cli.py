@@ -83,6 +83,7 @@ def trains(args, words):
         ),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
+        (["characterize", "--set", "r_control=1e300"], "characterize.p.r_control [ohm] must be at most"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
         (["characterize", "--set", "mu=lots"], "--set mu must be a number"),
         (["characterize", "--fit", ""], "--fit must be a path"),

@@ -30,6 +30,7 @@ NAMES = (
 FACTORS = np.array([0.2, 0.4, 1.0, 2.0, 4.0])  # R_c of Fig. 4d: 50 MOhm to 1 GOhm, over 250 MOhm
 GAPS = np.array([0.4, 0.6, 0.8, 1.0, 1.2])  # of Fig. 3b, in pulse widths
 _LEAST_LOAD = 1e3  # ohm
+_MOST_REST = 1e4  # R_c C_g in pulse widths
 PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # of Fig. 4b, in pulse widths
 
 
@@ -96,6 +97,11 @@ def characterize(
         Of these trials.
     progress : bool
         Show a bar.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, the device does not fire, or its R_c C_g is thousands of times too long to be watched.
     """
     require(isinstance(p, DeviceParams) and p.size is None, "characterize.p", "be one device", p, "Take one with p.take(n).")
     trials, seed = whole(trials, "characterize.trials", least=1, most=10_000_000), whole(seed, "characterize.seed")
@@ -105,6 +111,9 @@ def characterize(
         width = number(width, "characterize.width [s]", least=1e-4 / p.gamma2, most=0.1 / p.gamma2, cure=cure)
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
     width = width or 10.0 ** round(log10(0.005 / p.gamma2))
+    largest = _MOST_REST * width / p.c_gate
+    cure = "Refractoriness is watched until R_c C_g has run out."
+    require(p.r_control <= largest, "characterize.p.r_control [ohm]", f"be at most {largest:.3g} for this C_g", p.r_control, cure)
     volt = _firing_voltage(quiet, width) if volt is None else volt
     fires = _events(quiet, stimulus.train(volt, width, width, 1000), width).spike_times().size
     require(fires, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
