@@ -110,6 +110,8 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert len(seen) == 15 and all(task.smooth for task in seen_tasks[-3:]) and not any(task.smooth for task in seen_tasks[:-3])
     assert accuracy.main([*arguments, "--only", "1m1t1r", "--leave-out", "b", "--learning-rate", "0.003"]) == 0
     assert len(seen) == 16 and seen_tasks[-1].learning_rate == 0.003 != seen_tasks[0].learning_rate
+    assert accuracy.main([*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--learn", "mu", "r_control"]) == 0
+    assert len(seen) == 17 and seen_tasks[-1].learn == ("mu", "r_control")  # other networks have no devices that could
     with pytest.raises(ValueError, match="--learning-rate must be > 0"):
         accuracy.main([*arguments, "--learning-rate", "0"])
     with pytest.raises(ValueError, match="--spike-limit must be >= 0"):
