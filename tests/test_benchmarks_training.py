@@ -91,33 +91,43 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     monkeypatch.setattr(accuracy, "trained", noted)
     arguments = [*SMALL, "--data", str(tmp_path / "words.h5"), "--runs", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert accuracy.main(arguments) == 0
-    assert seen == [(8, 8)] * 10  # five networks, each of two speakers left out
+    assert seen == [(8, 8)] * 12  # six networks, each of two speakers left out
     rows = {row["name"]: row for row in json.loads((tmp_path / "t.json").read_text())["tables"][0]["rows"]}
     assert "skipped" in rows["LSNN (Norse)"] and "not installed" in capsys.readouterr().out
     for name in ("1M1T1R", "CUBA (lava-dl)", "adaptive LIF (lava-dl)", "GRU"):
         runs = rows[name]["runs"]
         assert float(rows[name]["accuracy %"]) == pytest.approx(100 * np.mean([run["accuracy"] for run in runs]), abs=0.01)
         assert len(runs) == 2 and all(run["cpu"] > 0 for run in runs)
+    charged = [task for task in seen_tasks if task.spike_limit is not None]
+    assert [(task.learn, task.spike_limit) for task in charged] == [(("mu", "gamma1", "r_control"), 270)] * 2
+    assert "1M1T1R, few spikes" in rows and all(not task.learn for task in seen_tasks if task not in charged)
     kept = len(list((tmp_path / "runs").iterdir()))
     assert accuracy.main([*arguments, "--only", "1m1t1r", "GRU"]) == 0
-    assert len(seen) == 10 and len(list((tmp_path / "runs").iterdir())) == kept == 10
+    assert len(seen) == 12 and len(list((tmp_path / "runs").iterdir())) == kept == 12
     assert accuracy.main([*arguments, "--only", "1m1t1r", "--channel-shift", "1", "--leave-out", "b"]) == 0
-    assert len(seen) == 11  # other settings, another run
+    assert len(seen) == 13  # other settings, another run
     limited = [*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--spike-limit", "3"]
     assert accuracy.main(limited) == 0
-    assert len(seen) == 12  # a limit is for spikes: the GRUs' runs are those done before
+    assert len(seen) == 14  # a limit is for spikes: the GRU's run is that done before
     assert accuracy.main([*limited, "--training", "tuned"]) == 0
-    assert len(seen) == 15 and all(task.smooth for task in seen_tasks[-3:]) and not any(task.smooth for task in seen_tasks[:-3])
+    assert len(seen) == 16 and all(task.smooth for task in seen_tasks[-2:]) and not any(task.smooth for task in seen_tasks[:-2])
     assert accuracy.main([*arguments, "--only", "1m1t1r", "--leave-out", "b", "--learning-rate", "0.003"]) == 0
-    assert len(seen) == 16 and seen_tasks[-1].learning_rate == 0.003 != seen_tasks[0].learning_rate
+    assert len(seen) == 17 and seen_tasks[-1].learning_rate == 0.003 != seen_tasks[0].learning_rate
     assert accuracy.main([*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--learn", "mu", "r_control"]) == 0
-    assert len(seen) == 17 and seen_tasks[-1].learn == ("mu", "r_control")  # other networks have no devices that could
+    assert len(seen) == 18 and seen_tasks[-1].learn == ("mu", "r_control")  # other networks have no devices that could
     with pytest.raises(ValueError, match="--learning-rate must be > 0"):
         accuracy.main([*arguments, "--learning-rate", "0"])
     with pytest.raises(ValueError, match="--spike-limit must be >= 0"):
         accuracy.main([*arguments, "--spike-limit", "-1"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
+
+
+def test_a_whole_name_chooses_its_row_alone_and_a_word_all_that_contain_it():
+    names = list(accuracy.rows())
+    chosen = {word: [name for name in names if accuracy._means(word, name, names)] for word in ("1m1t1r", "gru", "gru-96", "lava", "few")}
+    assert chosen["1m1t1r"] == ["1M1T1R"] and chosen["gru"] == ["GRU"] and chosen["gru-96"] == ["GRU-96"]
+    assert len(chosen["lava"]) == 2 and chosen["few"] == ["1M1T1R, few spikes"]
 
 
 def test_few_people_are_shifted_further_than_many_made_voices():
