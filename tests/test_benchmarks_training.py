@@ -89,7 +89,7 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
         return trained(net, task, train, test, *rest)
 
     monkeypatch.setattr(accuracy, "trained", noted)
-    arguments = [*SMALL, "--data", str(tmp_path / "words.h5"), "--runs", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
+    arguments = [*SMALL, "--data", str(tmp_path / "words.h5"), "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert accuracy.main(arguments) == 0
     assert seen == [(8, 8)] * 12  # six networks, each of two speakers left out
     rows = {row["name"]: row for row in json.loads((tmp_path / "t.json").read_text())["tables"][0]["rows"]}
@@ -144,7 +144,7 @@ def test_few_people_are_shifted_further_than_many_made_voices():
 def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch, capsys):
     split = data.Split(made(16, 0), made(8, 1), "words", "others", True)
     monkeypatch.setattr(ablation.data, "load", lambda *_, **__: split)
-    arguments = [*SMALL, "--repeats", "2", "--runs", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
+    arguments = [*SMALL, "--repeats", "2", "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert ablation.main(arguments) == 0
     first, verdicts = json.loads((tmp_path / "t.json").read_text())["tables"]
     assert [row["name"] for row in first["rows"]] == list(ablation.variants(0.1))

@@ -1,7 +1,7 @@
 """What the device's characteristics are worth to a network: plasticity, noise and refractoriness switched off or on, several seeds.
 
 ``python -m lava_1m1t1r.benchmarks.ablation --repeats 5`` on SpokenDigits. Runs of the same seed start from the same weights and see the
-same utterances in the same order, so that differences are taken pair by pair. A run done is kept in the folder ``--runs``.
+same utterances in the same order, so that differences are taken pair by pair. A run done is kept in the folder ``--folder``.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
             settings |= {"sizes": [len(train), len(test)], "augmentation": dataclasses.asdict(augmentation)}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
-            found[name].append(kept(args.runs, name, settings, job))
+            found[name].append(kept(args.folder, name, settings, job))
     title = f"{split.name}, {split.held_out}: {len(train)} utterances, {args.epochs} epochs, {args.repeats} seeds"
     table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
     for name in chosen:

@@ -1,7 +1,7 @@
 """Accuracy of the 1M1T1R network beside CUBA, adaptive LIF, LSNN and GRU, with equal budgets, on voices that training never hears.
 
 ``python -m lava_1m1t1r.benchmarks.accuracy`` on SpokenDigits; with ``--data FILE`` on a file in SHD's format, leaving each speaker out
-in turn. A run done is kept in the folder ``--runs`` and not run again; several processes may fill one folder with ``--only``.
+in turn. A run done is kept in the folder ``--folder`` and not run again; several processes may fill one folder with ``--only``.
 """
 
 from __future__ import annotations
@@ -149,12 +149,12 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
     return result
 
 
-def options(doc: str, runs: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
+def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
     """Command-line options of the training tables."""
     own = argparse.ArgumentParser(description=doc.splitlines()[0])
     own.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
     own.add_argument("--repeats", type=int, default=1, help="seeds")
-    own.add_argument("--runs", type=Path, default=Path(runs), help="folder where runs done are kept")
+    own.add_argument("--folder", type=Path, default=Path(folder), help="folder where runs done are kept")
     own.add_argument("--epochs", type=int, default=epochs)
     own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")
     own.add_argument("--batch", type=int, default=64)
@@ -180,10 +180,10 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     """Check the options, set threads, make the folder; return the rows chosen."""
     for name in ("repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads"):
         require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
-    require(not args.runs.exists() or args.runs.is_dir(), "--runs", "be a folder or a new name", str(args.runs))
+    require(not args.folder.exists() or args.folder.is_dir(), "--folder", "be a folder or a new name", str(args.folder))
     chosen = [name for name in names if args.only is None or any(_means(word.lower(), name, names) for word in args.only)]
     require(len(chosen) > 0, "--only", f"occur in one of {', '.join(names)}", args.only)
-    args.runs.mkdir(parents=True, exist_ok=True)
+    args.folder.mkdir(parents=True, exist_ok=True)
     from ..recipes.fit import torch
 
     torch.set_num_threads(args.threads)
@@ -266,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
                     settings = {"data": split.name, "held_out": split.held_out, "sizes": [len(train), len(test)]}
                     settings |= {"task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
                     run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
-                    found.append(kept(args.runs, name, settings, run))
+                    found.append(kept(args.folder, name, settings, run))
         except ImportError as error:
             table.skip(name, f"not installed ({error.name or error})")
             continue
