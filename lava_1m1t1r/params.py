@@ -15,6 +15,7 @@ _POSITIVE = "be > 0 and finite"
 _NOT_NEGATIVE = "be >= 0 and finite"
 MOST_DEVICES = 10_000_000
 """That are drawn at once."""
+_SHOWN_WHOLE = 6  # values of a field
 
 
 def _value(default: float, rule: str = _POSITIVE, unit: str = "1") -> Any:
@@ -219,8 +220,15 @@ class DeviceParams(ByValue):
 
     def __repr__(self) -> str:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}
-        changed = [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
+        changed = [f"{name}={_shown(getattr(self, name))}" for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
         return f"DeviceParams({', '.join(changed)})"
+
+
+def _shown(value: Any) -> str:
+    """A field in one line: of many values, how many they are and their range."""
+    if np.size(value) <= _SHOWN_WHOLE:
+        return repr(value)
+    return f"<{np.size(value)} values, {np.min(value):g} to {np.max(value):g}>"
 
 
 def _as_number(name: str, value: Any) -> np.ndarray:

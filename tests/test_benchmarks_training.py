@@ -12,6 +12,7 @@ pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 from lava_1m1t1r import presets
 from lava_1m1t1r.benchmarks import ablation, accuracy
 from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network, peers
 from lava_1m1t1r.recipes.task import Task
 
@@ -122,6 +123,12 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
         accuracy.main([*arguments, "--spike-limit", "-1"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
+
+
+def test_data_that_cannot_be_read_leaves_no_folder_of_runs(tmp_path):
+    with pytest.raises(InputError, match="none.h5"):
+        accuracy.main([*SMALL, "--data", str(tmp_path / "none.h5"), "--folder", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_whole_name_chooses_its_row_alone_and_a_word_all_that_contain_it():

@@ -36,6 +36,7 @@ def test_fields_are_frozen_numbers_or_arrays_of_one_shape():
 def test_equality_and_print_show_what_differs():
     assert DeviceParams() == DeviceParams(mu=150) != DeviceParams(mu=151)
     assert repr(DeviceParams(mu=151.0)) == "DeviceParams(mu=151.0)"
+    assert repr(DeviceParams(mu=np.linspace(1.0, 4.0, 512))) == "DeviceParams(mu=<512 values, 1 to 4>)"
 
 
 def test_take_gives_one_device_or_several():

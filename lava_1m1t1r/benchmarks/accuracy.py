@@ -143,6 +143,7 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
     path = folder / f"{words}_{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
     if path.is_file():
         return json.loads(path.read_text())["result"]
+    folder.mkdir(parents=True, exist_ok=True)  # here: before the work, and not for options that are refused
     result = run()
     with replacing(path) as part:
         part.write_text(json.dumps({"name": name, "settings": settings, "result": result}, indent=1))
@@ -177,13 +178,12 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
 
 
 def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
-    """Check the options, set threads, make the folder; return the rows chosen."""
+    """Check the options, set threads; return the rows chosen."""
     for name in ("repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads"):
         require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
     require(not args.folder.exists() or args.folder.is_dir(), "--folder", "be a folder or a new name", str(args.folder))
     chosen = [name for name in names if args.only is None or any(_means(word.lower(), name, names) for word in args.only)]
     require(len(chosen) > 0, "--only", f"occur in one of {', '.join(names)}", args.only)
-    args.folder.mkdir(parents=True, exist_ok=True)
     from ..recipes.fit import torch
 
     torch.set_num_threads(args.threads)
