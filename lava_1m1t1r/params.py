@@ -220,8 +220,8 @@ class DeviceParams(ByValue):
 
     def __repr__(self) -> str:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}
-        changed = [f"{name}={_shown(getattr(self, name))}" for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
-        return f"DeviceParams({', '.join(changed)})"
+        changed = [name for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
+        return f"DeviceParams({', '.join(f'{name}={_shown(getattr(self, name))}' for name in changed)})"
 
 
 def _shown(value: Any) -> str:

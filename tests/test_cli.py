@@ -75,7 +75,7 @@ def trains(args, words):
         trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
         trains(
             ["train", "--refractory", "1e12"],
-            "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, dt 0.01, substeps 1, v_unit 0.125 makes a device that has no integers",
+            "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, spread 0, dt 0.01, substeps 1, v_unit 0.125 makes a device that has no integers",
         ),
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "--train-per-class must go with spoken digits"),
         trains(
@@ -96,6 +96,7 @@ def trains(args, words):
         (["deploy", "c", "shipped", "-o", "out", "--utterances", "2", "--prove", "3"], "--utterances must be left to --prove N"),
         (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must come with one table; got ['accuracy', 'device']"),
         (["bench", "--list", "--hidden=8"], "--hidden=8 must come with one table"),
+        trains(["train", "--spread", "1.5"], "--spread must lie in 0..1; got 1.5"),
         trains(["train", "--channel-shift=-1"], "--channel-shift must be a whole number from 0"),
         trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must come without --no-augmentation"),
         (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx import schema
+from lava_1m1t1r.program import LEARNABLE
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECIPES, Task, recipe_for
 
@@ -81,6 +84,33 @@ def test_a_longer_refractory_period_is_the_resistors():
     assert "3 times its R_c" in longer.device_text and "R_c," not in Task("t").device_text
 
 
+def test_spread_devices_are_drawn_once_and_go_into_the_file(tmp_path):
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import network
+
+    alike, task = (toy(spread=spread)[0].replace(hidden=40, seed=3) for spread in (0.0, 0.5))
+    nominal, devices = alike.step.device, task.devices
+    assert alike.devices == nominal and task.devices == devices != task.replace(seed=4).devices
+    for name in LEARNABLE:
+        logs = np.log(getattr(devices, name) / getattr(nominal, name))
+        assert 0.35 < logs.std() < 0.65 and abs(np.median(logs)) < 0.3
+    assert devices.v_th == nominal.v_th and devices.c_gate == nominal.c_gate
+    assert "spread by 0.5" in task.device_text and "spread" not in alike.device_text
+    net = network.m1t1r(task).eval()
+    net.export(tmp_path / "spread.net")
+    description = schema.read(tmp_path / "spread.net")
+    held = description.layers[0].neuron.step.device
+    assert all(getattr(held, name) == pytest.approx(getattr(devices, name)) for name in LEARNABLE)
+    frames = (np.random.default_rng(0).random((2, 30, task.channels)) < 0.5).astype(np.uint8)
+    with torch.no_grad():
+        trained = net.layers(torch.from_numpy(frames).float().transpose(1, 2))
+    simulated = FastNetwork(description).run(frames, record="spikes").layers
+    assert trained[0].sum() > 0
+    assert np.array_equal(simulated[0].out, trained[0].transpose(1, 2).numpy())
+
+
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
@@ -123,7 +153,15 @@ def test_the_busiest_neurons_are_shown():
 
 WRONG = {
     **{"hidden": 0, "channels": 2.5, "epochs": -1, "batch": 0, "substeps": 65, "delay_rec": 63, "seed": -1},
-    **{"dt": 0.0, "slower": float("nan"), "learning_rate": -1.0, "v_unit": float("inf"), "variation": 1.5, "preset": "_HYPERBOLIC"},
+    **{
+        "spread": -0.1,
+        "dt": 0.0,
+        "slower": float("nan"),
+        "learning_rate": -1.0,
+        "v_unit": float("inf"),
+        "variation": 1.5,
+        "preset": "_HYPERBOLIC",
+    },
     **{"refractory": 0.0, "smooth": -1.0, "label_smoothing": 1.0, "spike_limit": float("nan"), "spike_cost": "1", "learn": "mu"},
 }
 
@@ -142,9 +180,31 @@ def test_every_source_of_data_has_its_recipe(tmp_path):
 
 def test_every_recipe_has_its_augmentation():
     suiting = {name: Augmentation.suiting(task) for name, task in RECIPES.items()}
-    assert suiting["spoken-digits"] == Augmentation() and suiting["shd"] == Augmentation.of(140)
+    assert suiting["spoken-digits"] == Augmentation() and suiting["shd"] == dataclasses.replace(Augmentation.of(140), channel_shift=6)
     assert suiting["recordings"] == Augmentation.of(140, few_voices=True)
     assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(Augmentation.of(140), channel_shift=7)
+
+
+def test_blended_utterances_lie_between_two_of_a_class_where_the_first_lay():
+    frames, labels = np.zeros((5, 40, 60), np.uint8), np.array([0, 1, 0, 1, 2])
+    for i, (t, c) in enumerate([(4, 5), (10, 20), (20, 40), (25, 30), (15, 15)]):
+        frames[i, t : t + 9, c : c + 15 : 1 + i] = 1  # every utterance has its own pattern of channels
+    still = dict.fromkeys(("time_shift", "channel_shift", "stretch", "drop"), 0)
+    out = Augmentation(**still, blend=1.0)(frames, np.random.default_rng(0), labels)
+    for i, j in ((0, 2), (2, 0), (1, 3), (3, 1)):
+        places = [np.argwhere(frames[k]) for k in (i, j)]
+        moved = places[1] + np.rint(places[0].mean(0) - places[1].mean(0)).astype(int)
+        own, lent, found = ({tuple(x) for x in events} for events in (places[0], moved, np.argwhere(out[i])))
+        assert found <= own | lent
+        for some in (own, lent):
+            assert 0.3 * len(some) < len(found & some) < 0.9 * len(some)
+    assert np.array_equal(out[4], frames[4])  # alone of its class
+    some = Augmentation(**still, blend=0.5)(np.repeat(frames[:1], 400, 0), np.random.default_rng(0), np.zeros(400))
+    assert 0.4 < np.mean(some.sum((1, 2)) < frames[0].sum()) < 0.6
+    assert not Augmentation(**still, blend=1.0)(np.zeros_like(frames), np.random.default_rng(0), labels).any()
+    for wrong in (None, labels[:2]):
+        with pytest.raises(InputError, match="labels must"):
+            Augmentation(blend=0.1)(frames, np.random.default_rng(0), wrong)
 
 
 def test_a_device_without_integers_is_told_when_it_is_chosen():

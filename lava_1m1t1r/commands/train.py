@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"each neuron learns its own: {', '.join(LEARNABLE)}, within a factor of 4",
     )
+    parser.add_argument(
+        "--spread", type=float, help="give each neuron its own rates and R_c, spread by this share, drawn once (0: all alike)"
+    )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
     parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")
     parser.add_argument("--spike-cost", type=float, help="loss of one spike a neuron above --spike-limit; default: 1")
@@ -60,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(args, learning_rate=0.0, refractory=0.0, spike_cost=0.0)
     require(args.channel_shift is None or not args.no_augmentation, "--channel-shift", "come without --no-augmentation", args.channel_shift)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
-    require(args.variation is None or 0 <= args.variation <= 1, "--variation", "lie in 0..1", args.variation)
+    for name in ("variation", "spread"):
+        value = getattr(args, name)
+        require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
     out = out_folder(args.out, "last.ckpt", "network.net", "results.json")
     require_training()
@@ -77,7 +82,8 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     from ..recipes.task import recipe, recipe_for
     from ..report.html import write_json
 
-    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", "variation", "refractory", "spike_limit", "spike_cost")
+    device = ("variation", "spread", "refractory")
+    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost")
     task = recipe(args.recipe or recipe_for(args.data)).replace(
         **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ()))
     )

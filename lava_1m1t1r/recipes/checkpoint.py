@@ -29,7 +29,7 @@ NETWORK = "network"
 """Start of the keys that say what the network is made of, see :func:`made_of`."""
 OPTIONS = (
     *("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn"),
-    *("refractory", "spike_limit", "spike_cost", "patience"),
+    *("spread", "refractory", "spike_limit", "spike_cost", "patience"),
 )
 WORDS = {
     "augmentation": "augmentation (--no-augmentation)",

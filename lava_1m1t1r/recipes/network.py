@@ -71,7 +71,7 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
     """
     step = task.step
     params = {
-        "params": step.device,
+        "params": task.devices,
         "dt": step.dt,
         "substeps": step.substeps,
         "v_unit": step.v_unit,

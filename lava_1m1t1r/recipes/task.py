@@ -10,7 +10,7 @@ from .. import presets
 from ..errors import InputError, number, require, whole
 from ..network import MAX_DELAY
 from ..params import DeviceParams
-from ..program import StepParams, learnable
+from ..program import LEARNABLE, StepParams, learnable
 
 _MOST = 10**7
 _WHOLE = (
@@ -29,7 +29,7 @@ _NUMBERS: dict[str, dict[str, Any]] = {
     "dt": {"above": 0.0, "most": 1e6},
     **{name: {"above": 0.0, "most": 1e12} for name in ("slower", "refractory")},
     **{name: {"above": 0.0, "most": 1e3} for name in ("v_unit", "learning_rate")},
-    **{name: {"least": 0.0, "most": 1.0} for name in ("variation", "label_smoothing")},
+    **{name: {"least": 0.0, "most": 1.0} for name in ("spread", "variation", "label_smoothing")},
     **{name: {"least": 0.0, "most": 1e9} for name in ("smooth", "spike_limit", "spike_cost")},
 }
 
@@ -58,6 +58,9 @@ class Task:
     """By how much the device is slowed down to suit ``dt`` (DeviceParams.scaled): a step is then 0.25 ms of the measured device's time."""
     refractory: float = 1.0
     """Refractory period, in those of the preset's resistor: the factor on R_c. With ``spike_limit``: answers from fewer spikes."""
+    spread: float = 0.0
+    """Standard deviation of ln(mu), ln(beta), ln(gamma1), ln(gamma2) and ln(R_c) from neuron to neuron, drawn once, from the seed: a layer
+    of slower and faster devices, which training knows and files hold. 0: all are alike."""
     substeps: int = 1
     v_unit: float = 0.125
     """Input voltage of one unit of weight [V]."""
@@ -95,10 +98,18 @@ class Task:
 
     @property
     def step(self) -> StepParams:
-        """The neuron in network steps."""
+        """The median neuron in network steps."""
         device = getattr(presets, self.preset).scaled(self.slower)
         device = replace(device, r_control=self.refractory * device.r_control)
         return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
+
+    @property
+    def devices(self) -> DeviceParams:
+        """The recurrent neurons' device, or with ``spread`` their ``hidden`` devices."""
+        device = self.step.device
+        if not self.spread:
+            return device
+        return replace(device, **{f"{name}_dtod": self.spread for name in LEARNABLE}).spread(self.hidden, self.seed)
 
     def require_integers(self) -> None:
         """For whoever is about to make data and a 1M1T1R network of the task: refuse a device that the fixed-point step cannot hold.
@@ -110,9 +121,9 @@ class Task:
         InputError
         """
         try:
-            self.step.fixed()
+            self.step.replace(device=self.devices).fixed(self.hidden)
         except InputError as error:
-            given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "dt", "substeps", "v_unit"))
+            given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "spread", "dt", "substeps", "v_unit"))
             raise InputError(f"Task: {self.preset} with {given} makes a device that has no integers: {error}") from error
 
     def replace(self, **changes: Any) -> Task:
@@ -123,9 +134,11 @@ class Task:
     def device_text(self) -> str:
         """One sentence naming the device that the network assumes."""
         longer = "" if self.refractory == 1 else f", with {self.refractory:g} times its R_c"
+        each = f", each neuron's own, spread by {self.spread:g} in their logarithm" if self.spread else ""
         return (
-            f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}, in steps of "
-            f"{self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; one unit of weight is {self.v_unit:g} V."
+            f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}, "
+            f"in steps of {self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; "
+            f"one unit of weight is {self.v_unit:g} V."
         )
 
 
