@@ -185,28 +185,6 @@ def test_every_recipe_has_its_augmentation():
     assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(Augmentation.of(140), channel_shift=7)
 
 
-def test_blended_utterances_lie_between_two_of_a_class_where_the_first_lay():
-    frames, labels = np.zeros((5, 40, 60), np.uint8), np.array([0, 1, 0, 1, 2])
-    for i, (t, c) in enumerate([(4, 5), (10, 20), (20, 40), (25, 30), (15, 15)]):
-        frames[i, t : t + 9, c : c + 15 : 1 + i] = 1  # every utterance has its own pattern of channels
-    still = dict.fromkeys(("time_shift", "channel_shift", "stretch", "drop"), 0)
-    out = Augmentation(**still, blend=1.0)(frames, np.random.default_rng(0), labels)
-    for i, j in ((0, 2), (2, 0), (1, 3), (3, 1)):
-        places = [np.argwhere(frames[k]) for k in (i, j)]
-        moved = places[1] + np.rint(places[0].mean(0) - places[1].mean(0)).astype(int)
-        own, lent, found = ({tuple(x) for x in events} for events in (places[0], moved, np.argwhere(out[i])))
-        assert found <= own | lent
-        for some in (own, lent):
-            assert 0.3 * len(some) < len(found & some) < 0.9 * len(some)
-    assert np.array_equal(out[4], frames[4])  # alone of its class
-    some = Augmentation(**still, blend=0.5)(np.repeat(frames[:1], 400, 0), np.random.default_rng(0), np.zeros(400))
-    assert 0.4 < np.mean(some.sum((1, 2)) < frames[0].sum()) < 0.6
-    assert not Augmentation(**still, blend=1.0)(np.zeros_like(frames), np.random.default_rng(0), labels).any()
-    for wrong in (None, labels[:2]):
-        with pytest.raises(InputError, match="labels must"):
-            Augmentation(blend=0.1)(frames, np.random.default_rng(0), wrong)
-
-
 def test_a_device_without_integers_is_told_when_it_is_chosen():
     for name, value in {"refractory": 1e12, "dt": 1e5, "v_unit": 1e-9}.items():
         with pytest.raises(InputError, match=rf"Task: ZHAO2025_FIG2 with .*{name} {re.escape(f'{value:g}')}.* has no integers"):

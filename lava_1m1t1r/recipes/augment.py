@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import array_of, flag, number, require, whole
+from ..errors import flag, number, whole
 from .task import Task
 
 _MOST = 10**7
 MANY_VOICES_SHIFT = 30
 """Channel shift that suits data of SHD's size, in channels of 700. On training voices of SpokenDigits kept apart (140 channels, one seed
-each) 15 gave 95.4 %, 30 96.4 %, 45 95.7 %, and 30 with half of the utterances blended 94.8 %."""
+each) 15 gave 95.4 %, 30 96.4 %, 45 95.7 %; on the test voices 15 and 30 give the same."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,11 @@ class Augmentation:
     """Standard deviation of each event's channel, in channels: neighbours hear much the same."""
     drop: float = 0.05
     """Share of the events that are left out."""
-    blend: float = 0.0
-    """Share of the utterances that become a voice between two: laid centre over centre on another of the same word in the batch, of whose
-    events, and of their own, half are kept (as Nowotny, Turner & Knight, arXiv:2212.01232, do with SHD)."""
 
     def __post_init__(self) -> None:
         for name in ("time_shift", "channel_shift"):
             object.__setattr__(self, name, whole(getattr(self, name), f"Augmentation.{name}", most=_MOST))
-        for name, most in (("stretch", 1.0), ("channel_jitter", _MOST), ("drop", 1.0), ("blend", 1.0)):
+        for name, most in (("stretch", 1.0), ("channel_jitter", _MOST), ("drop", 1.0)):
             object.__setattr__(self, name, number(getattr(self, name), f"Augmentation.{name}", least=0.0, most=most))
 
     @classmethod
@@ -50,12 +47,10 @@ class Augmentation:
         """The usual sizes for so many channels: a vocal tract's shift is a share of the cochlea, and the default is for 700.
 
         ``few_voices``: for recordings of a handful of people, from whom strangers differ by more; events stay, for there are few. Chosen on
-        four human speakers (``bench accuracy --data FILE``): blending half of the utterances is worth 1.4 and 1.7 points (two seeds),
-        blending all of them nothing.
+        four human speakers (``bench accuracy --data FILE``).
         """
         channels = whole(channels, "Augmentation.of.channels", least=1, most=_MOST)
-        few = flag(few_voices, "Augmentation.of.few_voices")
-        usual = cls(channel_shift=40, drop=0.0, blend=0.5) if few else cls()
+        usual = cls(channel_shift=40, drop=0.0) if flag(few_voices, "Augmentation.of.few_voices") else cls()
         return replace(usual, channel_shift=round(usual.channel_shift * channels / 700))
 
     @classmethod
@@ -66,18 +61,10 @@ class Augmentation:
             usual = replace(usual, channel_shift=round(MANY_VOICES_SHIFT * task.channels / 700))
         return usual if channel_shift is None else replace(usual, channel_shift=channel_shift)
 
-    def __call__(self, frames: np.ndarray, rng: np.random.Generator, labels: np.ndarray | None = None) -> np.ndarray:
-        """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1.
-
-        ``labels`` (B,) are needed for ``blend`` alone.
-        """
+    def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""
         batch, steps, channels = frames.shape
         b, t, c = np.nonzero(frames)
-        if self.blend:
-            require(labels is not None, "labels", "be given where utterances are blended", labels)
-            labels = array_of(labels, "labels")
-            require(labels.shape == (batch,), "labels", f"have shape ({batch},)", labels.shape)
-            b, t, c = self._blended(b, t, c, labels, rng)
         tempo = 1.0 + rng.uniform(-self.stretch, self.stretch, batch)
         late = rng.integers(-self.time_shift, self.time_shift + 1, batch)
         up = rng.integers(-self.channel_shift, self.channel_shift + 1, batch)
@@ -87,24 +74,3 @@ class Augmentation:
         out = np.zeros_like(frames)
         out[b[kept], t[kept], c[kept]] = 1
         return out
-
-    def _blended(self, b: np.ndarray, t: np.ndarray, c: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Utterance, bin and channel of the events, which come in the order of the utterances, after blending."""
-        batch = len(labels)
-        other = np.arange(batch)
-        for label in np.unique(labels):
-            same = rng.permutation(np.flatnonzero(labels == label))
-            other[same] = np.roll(same, 1)  # nobody's own, but for who is alone
-        counts = np.bincount(b, minlength=batch)
-        mixed = (rng.random(batch) < self.blend) & (other != np.arange(batch)) & (counts > 0) & (counts[other] > 0)
-        ends = np.cumsum(counts)
-        into = np.repeat(np.flatnonzero(mixed), counts[other[mixed]])
-        theirs = np.concatenate([np.arange(ends[j] - counts[j], ends[j]) for j in other[mixed]] or [into])
-        places = []
-        own = ~mixed[b] | (rng.random(len(b), np.float32) < 0.5)
-        lent = rng.random(len(theirs), np.float32) < 0.5
-        for x in (t, c):
-            centre = np.bincount(b, x, batch) / np.maximum(counts, 1)
-            moved = x[theirs] + np.rint(centre[into] - centre[other[into]]).astype(int)
-            places.append(np.concatenate([x[own], moved[lent]]))
-        return np.concatenate([b[own], into[lent]]), places[0], places[1]

@@ -112,7 +112,7 @@ class Learner(L.LightningModule):
     def transfer_batch_to_device(self, batch: tuple, device: torch.device, dataloader_idx: int) -> tuple:
         x, y = batch
         if self.training and self.augmentation is not None:
-            x = self.augmentation(x, self.rng, y.numpy())
+            x = self.augmentation(x, self.rng)
         return torch.from_numpy(x).to(device).float().transpose(1, 2).contiguous(), y.to(device)
 
     def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
