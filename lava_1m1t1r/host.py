@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
 
 from .errors import MissingDependencyError, missing
 
+_NOISE = (
+    "No CUDA runtime is found, using CUDA_HOME",
+    "WARNING: Prophesee Dataset Toolbox could not be found!",
+    "Only Prophesee DVS demo will not run properly.",
+    "Please install it from https://github.com/prophesee-ai",
+)
+"""Parts of the lines that torch and lava-dl print whenever lava-dl is imported, about things that nothing here needs."""
+
 
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
+
+    What lava-dl prints about parts of it that nothing here needs is left out.
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So what was set is
     taken back before, and set again after: only Lava's own runtime needs 'fork', and :func:`lava_1m1t1r.run.guarded` asks for it.
@@ -33,9 +45,35 @@ def load_lava(module: str, purpose: str) -> Any:
     return _load(module, "lava-dl", purpose) if module.startswith("lava.lib.dl") else import_module(module)
 
 
+class _Without:
+    """A stream without the lines of :data:`_NOISE`. What keeps it, as handlers of logs do, goes on to write to the stream itself."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._dropped = stream, False
+
+    def write(self, text: str) -> int:
+        end_of_dropped, self._dropped = self._dropped and text == "\n", any(part in text for part in _NOISE)
+        if not (end_of_dropped or self._dropped):  # print writes a line and its end one after the other
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    if sys.stdout is None or sys.stderr is None:  # pythonw
+        yield
+        return
+    with redirect_stdout(_Without(sys.stdout)), redirect_stderr(_Without(sys.stderr)):
+        yield
+
+
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        return import_module(module)
+        with _without_noise():
+            return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))
         if not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):

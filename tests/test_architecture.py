@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lava_1m1t1r import host
+
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
 HEAVY = {"lava", "torch", "lightning"}
 MAY_IMPORT = {"lava": {"proc", "run", "netx", "slayer"}, "torch": {"slayer", "recipes"}, "lightning": {"recipes"}}
@@ -139,6 +141,24 @@ except ValueError as error:
 print(runs.run(lif, 2, Loihi2SimCfg(), [lif.v])[lif.v].ravel().tolist() == [1.0, 2.0], multiprocessing.get_start_method() == "spawn")
 """
     assert answer(code).split() == ["True"] * 3
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("module", ["slayer", "recipes.network", "recipes.peers"])
+def test_what_lava_dl_says_about_other_things_is_not_passed_on(module, tmp_path):
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    code = f"import os; os.environ['CUDA_HOME'] = {str(tmp_path)!r}; import lava_1m1t1r.{module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_other_words_at_an_import_are_passed_on(tmp_path, monkeypatch, capsys):
+    talk = "import sys; print('WARNING: Prophesee Dataset Toolbox could not be found!'); print('mind'); print('the gap', file=sys.stderr)"
+    (tmp_path / "talking.py").write_text(f"{talk}; kept = sys.stdout")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = host._load("talking", "talking", "A test")
+    print("later", file=module.kept)
+    assert capsys.readouterr() == ("mind\nlater\n", "the gap\n")
 
 
 def test_names_that_load_when_asked_for_are_listed():

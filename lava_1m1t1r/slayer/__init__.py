@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-from ..errors import missing
+from ..host import load_lava
 
-try:
-    import lava.lib.dl.slayer  # noqa: F401
-except ImportError as error:
-    raise missing("lava-dl", "lava", "Training with lava_1m1t1r.slayer (Python 3.10)") from error
+load_lava("lava.lib.dl.slayer", "Training with lava_1m1t1r.slayer")
 
-from . import block, neuron
+from . import block, neuron  # noqa: E402
 
 __all__ = ["block", "neuron"]
