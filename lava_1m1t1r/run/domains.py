@@ -12,8 +12,9 @@ from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
 
 from lava_1m1t1r.run.alarm import comes_from_outside
 from lava_1m1t1r.run.channels import Channel, Commands, Replies
+from lava_1m1t1r.run.copies import own_copies
 from lava_1m1t1r.run.failures import ProcessFailed, title
-from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, own_copies
+from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom
 
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response

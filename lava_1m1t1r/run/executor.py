@@ -21,9 +21,15 @@ from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeSe
 from lava_1m1t1r.errors import InputError, missing
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver, comes_from_outside
 from lava_1m1t1r.run.channels import Channel, ExternalChannel
+from lava_1m1t1r.run.copies import members
 from lava_1m1t1r.run.domains import AsyncDomain, LoihiDomain, Task
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
-from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, members
+from lava_1m1t1r.run.isolation import OwnRandom, Settings, UsersRandom
+
+_PATIENCE = 100
+"""How often a port tells a model that its run is over."""
+_DEAF: list = []
+"""Models that would not hear it. Left where they wait: greenlet would tell them once more when it is collected."""
 
 
 def never() -> bool:
@@ -58,6 +64,7 @@ class Executor:
         self.changed = threading.Event()  # the user's code sent or took a message
         self.channels: list[Channel] = []
         self._shared = members(executable.process_list)
+        self._settings = Settings()
         self.tasks = {}
         for process, builder in executable.proc_builders.items():
             given = vars(builder.proc_params).get("_parameters", {}).values()
@@ -121,11 +128,16 @@ class Executor:
         """Make every model anew, in its initial state."""
         for channel in self.channels:
             channel.clear()
+        self._settings.begin()
         with UsersRandom():
             start = OwnRandom()  # every model starts from the state that the user left, as forked processes do
             for task in self.tasks.values():
                 start.enter()
-                task.build(self._shared)
+                self._settings.forget(task)
+                try:
+                    task.build(self._shared)
+                finally:
+                    self._settings.leave(task)
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
@@ -157,6 +169,7 @@ class Executor:
         for task in self.tasks.values():
             task.greenlet.parent = self.greenlet
         returned, self.at_work = False, True
+        self._settings.begin()
         try:
             with UsersRandom(), alarm.set(seconds):
                 self._drain(until)
@@ -204,12 +217,14 @@ class Executor:
         return max((domain.completed for domain in self.domains), default=0)
 
     def _drain(self, until: Callable[[], bool]) -> None:
-        ready = self.ready
+        ready, settings = self.ready, self._settings
         while ready and (until is never or not until()):
             task = self.current = ready.popleft()
             task.waits_at = None
             random = task.random
             random.enter()
+            if settings.held:
+                settings.enter(task)
             try:
                 task.greenlet.switch()
             except BaseException as error:
@@ -218,6 +233,7 @@ class Executor:
                 text = f"{task.name} failed{_step(task)}: {traceback.format_exc()}"
                 raise ProcessFailed(text, (task.name,)) from error
             finally:
+                settings.leave(task)
                 random.leave()
             if task.idle:
                 task.domain.done(task)
@@ -227,6 +243,10 @@ class Executor:
         """Called by a port that has to wait: let others run until it is woken."""
         task = self.current
         if task is None:
+            here = self._greenlets.getcurrent()
+            here.refused = getattr(here, "refused", 0) + 1
+            if here.refused > _PATIENCE and here.parent is not None:  # it excepts everything, and would go on for ever
+                here.parent.switch()
             raise Deadlock(f"nothing runs, and the port would wait: {channel.sink} from {channel.source}")
         task.waits_at = channel
         self.greenlet.switch()
@@ -290,11 +310,18 @@ class Executor:
         self.running = False
         self.ready.clear()
         self.current = None
+        self._settings.begin()
         for task in self.tasks.values():
             with suppress(Exception):  # a model's own clean-up must not hide why the run ended
                 # Python's garbage collector may come here while another graph's model runs: return to that one
                 task.greenlet.parent = self._greenlets.getcurrent()
-                task.greenlet.throw(self._greenlets.GreenletExit)
+                self._settings.enter(task)
+                try:
+                    task.greenlet.throw(self._greenlets.GreenletExit)
+                finally:
+                    self._settings.leave(task)
+            if not task.greenlet.dead:
+                _DEAF.append(task.greenlet)
             task.greenlet = None
             task.idle, task.waits_at = True, None
 

@@ -41,7 +41,8 @@ class InProcess:
 
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
-    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew. An exception
+    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew; memory that processes
+    share is shared. Its ``np.errstate``, ``torch.no_grad`` and ``warnings.catch_warnings`` are its own. An exception
     in a model is raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once),
     ``var.set``, ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
 
@@ -62,9 +63,10 @@ class InProcess:
     Notes
     -----
     Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
-    main thread only. Variables of modules and classes are shared by the models and outlive a run, where each process of Lava's has
-    its own; so are the random numbers of others than numpy and Python (torch). Real time does not pass between two models: one
-    that asks ``probe()`` sees what the others have sent by then.
+    main thread only, and none that excepts everything again and again. Variables of modules and classes and the current folder are shared
+    by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of others than numpy and Python
+    (torch), and other settings than those named above. Two threads must not run graphs at once: they share ``np.random``. Real time
+    does not pass between two models: one that asks ``probe()`` sees what the others have sent by then.
 
     Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
     differ in the last bit from one start of Python to the next, in Lava's own runtime as here; of one compiled graph they are equal.

@@ -1,0 +1,119 @@
+"""Models in one process do not see each other's settings, write to memory that processes share, and end when their run does."""
+
+import gc
+import multiprocessing
+import sys
+import threading
+import warnings
+from multiprocessing import shared_memory
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+pytest.importorskip("greenlet", reason="needs greenlet")
+torch = pytest.importorskip("torch", reason="the models under test use it")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from alone.process import Deaf, Lax, Silent, Strict, Writer  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.io.source import RingBuffer as Source  # noqa: E402
+
+from lava_1m1t1r.run import Deadlock, InProcess, guarded, run  # noqa: E402
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def settings():
+    return np.geterr(), torch.is_grad_enabled(), warnings.filters, list(warnings.filters), warnings.showwarning
+
+
+@pytest.mark.parametrize("from_start", [False, True])
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
+def test_settings_held_while_a_port_blocks_are_the_models_own(runner, from_start):
+    """Several read the same input, so that all wait while the source works, in Lava's own runtime as in process."""
+    source, readers = Lax(), [Strict(from_start=from_start) for _ in range(3)]
+    for reader in readers:
+        source.out.connect(reader.inp)
+    before = settings()
+    with runner(source, Loihi2SimCfg()) as session:
+        session.run(4)
+        session.run(2)
+        found = [int(session.get(reader.raised)[0]) for reader in readers]
+        assert found == [6 if from_start else 12] * 3
+        assert int(session.get(source.gradients)[0]) == 6
+        assert settings() == before
+    assert settings() == before and settings()[2] is before[2]
+
+
+@pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
+def test_the_users_own_settings_are_what_models_start_from():
+    source, reader = Lax(), Strict()
+    source.out.connect(reader.inp)
+    with torch.no_grad(), np.errstate(over="raise"):
+        with InProcess(source, Loihi2SimCfg()) as session:
+            session.run(3)
+            assert int(session.get(source.gradients)[0]) == 0
+        assert not torch.is_grad_enabled() and np.geterr()["over"] == "raise"
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
+def test_a_run_that_fails_under_a_models_settings_leaves_the_users():
+    silent, strict = Silent(), Strict()
+    silent.out.connect(strict.inp)
+    before = settings()
+    with pytest.raises(Deadlock):
+        run(strict, 2, Loihi2SimCfg())
+    gc.collect()
+    assert settings() == before and settings()[2] is before[2]
+
+
+def test_memory_that_processes_share_is_written_to_and_other_memory_is_not(tmp_path):
+    memory, heap = shared_memory.SharedMemory(create=True, size=24), multiprocessing.Array("d", 3)
+    private = np.memmap(tmp_path / "private", float, "w+", shape=(3,))
+    try:
+        targets = {
+            "file": np.memmap(tmp_path / "file", float, "w+", shape=(3,)),
+            "part": np.memmap(tmp_path / "part", float, "w+", shape=(6,))[3:],
+            "memory": np.ndarray((3,), buffer=memory.buf),
+            "heap": np.frombuffer(heap.get_obj()),
+            "view": np.ctypeslib.as_array(heap.get_obj()),
+            "own": np.zeros(3),
+            "on write": np.memmap(tmp_path / "private", float, "c", shape=(3,)),
+            "list": [],
+            "lock": threading.Lock(),  # cannot be copied, and must not keep the others from being copied
+        }
+        targets["memory"][:] = 0
+        source, writer = Source(data=np.ones((3, 4))), Writer(**targets)
+        source.s_out.connect(writer.inp)
+        run(writer, 4, Loihi2SimCfg())
+        sums = {name: float(value[0]) for name, value in targets.items() if isinstance(value, np.ndarray)}
+        assert sums == {"file": 4, "part": 4, "memory": 4, "heap": 8, "view": 8, "own": 0, "on write": 0}
+        assert targets["list"] == [] and not private.any()
+    finally:
+        targets.pop("memory")
+        del writer, source
+        gc.collect()
+        memory.close()
+        memory.unlink()
+
+
+def test_shared_tensors_are_written_to_and_others_are_not():
+    own, shared, seen = (torch.zeros(3, dtype=torch.float64) for _ in range(3))
+    for tensor in (shared, seen):
+        tensor.share_memory_()
+    source, writer = Source(data=np.ones((3, 2))), Writer(own=own, array=own.numpy(), shared=shared, seen=seen.numpy())
+    source.s_out.connect(writer.inp)
+    run(writer, 2, Loihi2SimCfg())
+    assert [float(tensor[0]) for tensor in (own, shared, seen)] == [0, 2, 2]
+
+
+def test_a_model_that_excepts_everything_ends_with_its_run():
+    silent, deaf = Silent(), Deaf()
+    silent.out.connect(deaf.inp)
+    with pytest.raises(Deadlock, match="Deaf"):
+        run(deaf, 2, Loihi2SimCfg(), timeout=5)
+    gc.collect()
