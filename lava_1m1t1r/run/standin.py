@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
@@ -19,6 +21,7 @@ class StandIn:
 
     def __init__(self, session):
         self._session = session
+        self.num_steps = 0
         processes = {*session._executor.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
         self._vars = {var.id: var for process in processes for var in process.vars.members}
 
@@ -34,6 +37,7 @@ class StandIn:
         known = isinstance(condition, (RunSteps, RunContinuous))
         require(known, "condition", "be RunSteps or RunContinuous", type(condition).__name__)
         steps = condition.num_steps if isinstance(condition, RunSteps) else None
+        self.num_steps = sys.maxsize if steps is None else steps
         if condition.blocking:
             self._session.run(steps)
         else:
