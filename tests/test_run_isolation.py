@@ -76,6 +76,7 @@ def test_memory_that_processes_share_is_written_to_and_other_memory_is_not(tmp_p
     private = np.memmap(tmp_path / "private", float, "w+", shape=(3,))
     try:
         targets = {
+            "lock": threading.Lock(),  # cannot be copied, and must not keep the others from being copied
             "file": np.memmap(tmp_path / "file", float, "w+", shape=(3,)),
             "part": np.memmap(tmp_path / "part", float, "w+", shape=(6,))[3:],
             "memory": np.ndarray((3,), buffer=memory.buf),
@@ -84,7 +85,6 @@ def test_memory_that_processes_share_is_written_to_and_other_memory_is_not(tmp_p
             "own": np.zeros(3),
             "on write": np.memmap(tmp_path / "private", float, "c", shape=(3,)),
             "list": [],
-            "lock": threading.Lock(),  # cannot be copied, and must not keep the others from being copied
         }
         targets["memory"][:] = 0
         source, writer = Source(data=np.ones((3, 4))), Writer(**targets)

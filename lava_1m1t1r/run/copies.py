@@ -42,7 +42,7 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
 
 def _own(value: Any, memo: dict[int, Any]) -> Any:
     try:
-        return copy.deepcopy(value, memo)
+        return copy.deepcopy(value, dict(memo))  # a copy that fails leaves half-filled containers in its memo
     except Exception:  # a lock, a socket, a generator: there is only one of it, and models share it, but not what lies beside it
         if type(value) is dict:
             return {key: _own(item, memo) for key, item in value.items()}
