@@ -75,7 +75,8 @@ def trains(args, words):
         trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
         trains(
             ["train", "--refractory", "1e12"],
-            "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, spread 0, dt 0.01, substeps 1, v_unit 0.125 makes a device",
+            "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, spread 0, dt 0.01, substeps 1, v_unit 0.125 "
+            "makes a device that has no integers",
         ),
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "--train-per-class must go with spoken digits"),
         trains(

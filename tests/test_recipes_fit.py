@@ -152,16 +152,8 @@ def test_the_busiest_neurons_are_shown():
 
 
 WRONG = {
-    **{"hidden": 0, "channels": 2.5, "epochs": -1, "batch": 0, "substeps": 65, "delay_rec": 63, "seed": -1},
-    **{
-        "spread": -0.1,
-        "dt": 0.0,
-        "slower": float("nan"),
-        "learning_rate": -1.0,
-        "v_unit": float("inf"),
-        "variation": 1.5,
-        "preset": "_HYPERBOLIC",
-    },
+    **{"hidden": 0, "channels": 2.5, "epochs": -1, "batch": 0, "substeps": 65, "delay_rec": 63, "seed": -1, "spread": -0.1},
+    **{"dt": 0.0, "slower": float("nan"), "learning_rate": -1.0, "v_unit": float("inf"), "variation": 1.5, "preset": "_HYPERBOLIC"},
     **{"refractory": 0.0, "smooth": -1.0, "label_smoothing": 1.0, "spike_limit": float("nan"), "spike_cost": "1", "learn": "mu"},
 }
 

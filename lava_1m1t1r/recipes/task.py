@@ -10,7 +10,7 @@ from .. import presets
 from ..errors import InputError, number, require, whole
 from ..network import MAX_DELAY
 from ..params import DeviceParams
-from ..program import LEARNABLE, StepParams, learnable
+from ..program import StepParams, learnable
 
 _MOST = 10**7
 _WHOLE = (
@@ -109,7 +109,7 @@ class Task:
         device = self.step.device
         if not self.spread:
             return device
-        return replace(device, **{f"{name}_dtod": self.spread for name in LEARNABLE}).spread(self.hidden, self.seed)
+        return replace(device.with_variation(self.spread), v_th_dtod=0.0).spread(self.hidden, self.seed)
 
     def require_integers(self) -> None:
         """For whoever is about to make data and a 1M1T1R network of the task: refuse a device that the fixed-point step cannot hold.
