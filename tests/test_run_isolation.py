@@ -16,7 +16,8 @@ pytest.importorskip("greenlet", reason="needs greenlet")
 torch = pytest.importorskip("torch", reason="the models under test use it")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from alone.process import Deaf, Lax, Silent, Strict, Writer  # noqa: E402
+from alone.process import Deaf, Lax, Strict, Writer  # noqa: E402
+from faulty.process import Faulty  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 
@@ -44,6 +45,8 @@ def test_settings_held_while_a_port_blocks_are_the_models_own(runner, from_start
         found = [int(session.get(reader.raised)[0]) for reader in readers]
         assert found == [6 if from_start else 12] * 3
         assert int(session.get(source.gradients)[0]) == 6
+        session.set(readers[0].raised, np.zeros(1, int))  # the model is told of it, and divides
+        assert int(session.get(readers[0].raised)[0]) == from_start
         assert settings() == before
     assert settings() == before and settings()[2] is before[2]
 
@@ -62,8 +65,8 @@ def test_the_users_own_settings_are_what_models_start_from():
 
 @pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
 def test_a_run_that_fails_under_a_models_settings_leaves_the_users():
-    silent, strict = Silent(), Strict()
-    silent.out.connect(strict.inp)
+    silent, strict = Faulty(shape=(1,), fault="silent", at=1), Strict()
+    silent.s_out.connect(strict.inp)
     before = settings()
     with pytest.raises(Deadlock):
         run(strict, 2, Loihi2SimCfg())
@@ -112,8 +115,8 @@ def test_shared_tensors_are_written_to_and_others_are_not():
 
 
 def test_a_model_that_excepts_everything_ends_with_its_run():
-    silent, deaf = Silent(), Deaf()
-    silent.out.connect(deaf.inp)
+    silent, deaf = Faulty(shape=(1,), fault="silent", at=1), Deaf()
+    silent.s_out.connect(deaf.inp)
     with pytest.raises(Deadlock, match="Deaf"):
         run(deaf, 2, Loihi2SimCfg(), timeout=5)
     gc.collect()

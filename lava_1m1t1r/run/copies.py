@@ -29,7 +29,7 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
         ``id(object): object`` of what must not be copied: the Processes of the graph, their ports and Vars.
     """
     own = copy.copy(builder)
-    given = vars(builder.proc_params).get("_parameters", {})
+    given = parameters(builder)
     memo: dict[int, Any] = {**shared, **{id(value): value for value in _leaves(given) if _is_shared(value)}}
     own.proc_params = copy.copy(builder.proc_params)
     own.proc_params._parameters = _own(given, memo)
@@ -38,6 +38,11 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
         own.vars[name] = var = copy.copy(var)
         var.value = copy.deepcopy(var.value)  # Lava copies it for models that hold an array, and hands it over to others
     return own
+
+
+def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
+    """What the Process was given for its ProcessModel, by name."""
+    return vars(builder.proc_params).get("_parameters", {})
 
 
 def _own(value: Any, memo: dict[int, Any]) -> Any:

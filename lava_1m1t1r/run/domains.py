@@ -59,6 +59,7 @@ class Task:
     def build(self, shared: dict[int, object]) -> None:
         """Make the model, in its own random stream, as Lava's builder does."""
         self.random = OwnRandom()
+        self.hub.settings.forget(self)
         self.random.enter()
         try:
             self.model = own_copies(self.builder, shared).build()
@@ -67,6 +68,7 @@ class Task:
                 raise
             raise ProcessFailed(f"{self.name} could not be built: {traceback.format_exc()}", (self.name,)) from error
         finally:
+            self.hub.settings.leave(self)
             self.random.leave()
         self.model.process_to_service = self.replies
         self.model.service_to_process = self.commands
@@ -75,13 +77,15 @@ class Task:
 
     def tell_of_vars(self) -> None:
         """A Var was set from outside: the model may have to work out others anew."""
-        with UsersRandom():
+        with UsersRandom(), self.hub.settings:
             self.random.enter()
+            self.hub.settings.enter(self)
             try:
                 self.model.on_var_update()
             except Exception as error:
                 raise ProcessFailed(f"{self.name} failed when a Var was set: {traceback.format_exc()}", (self.name,)) from error
             finally:
+                self.hub.settings.leave(self)
                 self.random.leave()
 
     def start(self, work: Callable[[], None]) -> None:

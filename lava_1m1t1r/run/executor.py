@@ -21,12 +21,12 @@ from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeSe
 from lava_1m1t1r.errors import InputError, missing
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver, comes_from_outside
 from lava_1m1t1r.run.channels import Channel, ExternalChannel
-from lava_1m1t1r.run.copies import members
+from lava_1m1t1r.run.copies import members, parameters
 from lava_1m1t1r.run.domains import AsyncDomain, LoihiDomain, Task
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
 from lava_1m1t1r.run.isolation import OwnRandom, Settings, UsersRandom
 
-_PATIENCE = 100
+_TOLD = 100
 """How often a port tells a model that its run is over."""
 _DEAF: list = []
 """Models that would not hear it. Left where they wait: greenlet would tell them once more when it is collected."""
@@ -64,11 +64,10 @@ class Executor:
         self.changed = threading.Event()  # the user's code sent or took a message
         self.channels: list[Channel] = []
         self._shared = members(executable.process_list)
-        self._settings = Settings()
+        self.settings = Settings()
         self.tasks = {}
         for process, builder in executable.proc_builders.items():
-            given = vars(builder.proc_params).get("_parameters", {}).values()
-            if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in given):
+            if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in parameters(builder).values()):
                 raise InputError(
                     f"{title(process)} was given a channel between operating-system processes for its ProcessModel "
                     f"{builder.proc_model.__name__}, which does not run in one process. Record the Var instead."
@@ -128,16 +127,11 @@ class Executor:
         """Make every model anew, in its initial state."""
         for channel in self.channels:
             channel.clear()
-        self._settings.begin()
-        with UsersRandom():
+        with UsersRandom(), self.settings:
             start = OwnRandom()  # every model starts from the state that the user left, as forked processes do
             for task in self.tasks.values():
                 start.enter()
-                self._settings.forget(task)
-                try:
-                    task.build(self._shared)
-                finally:
-                    self._settings.leave(task)
+                task.build(self._shared)
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
@@ -169,9 +163,8 @@ class Executor:
         for task in self.tasks.values():
             task.greenlet.parent = self.greenlet
         returned, self.at_work = False, True
-        self._settings.begin()
         try:
-            with UsersRandom(), alarm.set(seconds):
+            with UsersRandom(), self.settings, alarm.set(seconds):
                 self._drain(until)
                 while not (self._finished() or until()):
                     if not (self._serve() or self._wait_for_user(self._patience if patient else 0.0)):
@@ -217,7 +210,7 @@ class Executor:
         return max((domain.completed for domain in self.domains), default=0)
 
     def _drain(self, until: Callable[[], bool]) -> None:
-        ready, settings = self.ready, self._settings
+        ready, settings = self.ready, self.settings
         while ready and (until is never or not until()):
             task = self.current = ready.popleft()
             task.waits_at = None
@@ -245,7 +238,7 @@ class Executor:
         if task is None:
             here = self._greenlets.getcurrent()
             here.refused = getattr(here, "refused", 0) + 1
-            if here.refused > _PATIENCE and here.parent is not None:  # it excepts everything, and would go on for ever
+            if here.refused > _TOLD and here.parent is not None:  # it excepts everything, and would go on for ever
                 here.parent.switch()
             raise Deadlock(f"nothing runs, and the port would wait: {channel.sink} from {channel.source}")
         task.waits_at = channel
@@ -310,20 +303,20 @@ class Executor:
         self.running = False
         self.ready.clear()
         self.current = None
-        self._settings.begin()
-        for task in self.tasks.values():
-            with suppress(Exception):  # a model's own clean-up must not hide why the run ended
-                # Python's garbage collector may come here while another graph's model runs: return to that one
-                task.greenlet.parent = self._greenlets.getcurrent()
-                self._settings.enter(task)
-                try:
-                    task.greenlet.throw(self._greenlets.GreenletExit)
-                finally:
-                    self._settings.leave(task)
-            if not task.greenlet.dead:
-                _DEAF.append(task.greenlet)
-            task.greenlet = None
-            task.idle, task.waits_at = True, None
+        with self.settings:
+            for task in self.tasks.values():
+                with suppress(Exception):  # a model's own clean-up must not hide why the run ended
+                    # Python's garbage collector may come here while another graph's model runs: return to that one
+                    task.greenlet.parent = self._greenlets.getcurrent()
+                    self.settings.enter(task)
+                    try:
+                        task.greenlet.throw(self._greenlets.GreenletExit)
+                    finally:
+                        self.settings.leave(task)
+                if not task.greenlet.dead:
+                    _DEAF.append(task.greenlet)
+                task.greenlet = None
+                task.idle, task.waits_at = True, None
 
 
 def _end(process, initializer) -> str:

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from alone.process import Deaf, Lax, Silent, Strict, Writer
+from alone.process import Deaf, Lax, Strict, Writer
 from lava.magma.core.decorator import implements, requires
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
@@ -36,6 +36,9 @@ class PyStrictModel(PyLoihiProcessModel):
                 self._divide()
                 self.raised += not torch.is_grad_enabled()
         self.out.send(np.ones(1))
+
+    def on_var_update(self):
+        self._divide()
 
     def _divide(self):
         try:
@@ -84,12 +87,3 @@ class PyDeafModel(PyLoihiProcessModel):
                 break
             except:  # noqa: E722
                 pass
-
-
-@implements(proc=Silent, protocol=LoihiProtocol)
-@requires(CPU)
-class PySilentModel(PyLoihiProcessModel):
-    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-    def run_spk(self):
-        pass

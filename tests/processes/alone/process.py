@@ -44,11 +44,3 @@ class Deaf(AbstractProcess):
     def __init__(self):
         super().__init__()
         self.inp = InPort(shape=(1,))
-
-
-class Silent(AbstractProcess):
-    """Never sends."""
-
-    def __init__(self):
-        super().__init__()
-        self.out = OutPort(shape=(1,))
