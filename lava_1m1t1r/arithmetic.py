@@ -19,8 +19,8 @@ import numpy as np
 
 from . import exponential
 from .cached import cached
-from .compiled import COUNTS_ZEROS, leading_zeros, read
 from .compiled import compiled as _compiled
+from .compiled import float64_bits, read
 from .compiled import inlined as _inlined
 
 # Registers of the fixed-point step (FIXED_POINT.md, section 1).
@@ -257,9 +257,7 @@ class Primitives(NamedTuple):
     read: Callable  # read(table, index)
     times: Callable  # product of two numbers in [0, 2^32)
     compiled: Callable  # decorator
-    normalised: Callable | None = (
-        None  # normalised(w) -> (w << up, up) with bit STATE_BITS set, for w > 2^(STATE_BITS - 16); None: by selects
-    )
+    place: Callable | None = None  # place(w) -> knot and fraction of w in [2^FINEST, 2^(STATE_BITS + 1)); None: by selects
 
 
 def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
@@ -267,7 +265,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
 
     The same lines run on numpy arrays, in compiled loops, and on the counting numbers of :mod:`.budget`.
     """
-    select, read, times, compiled, normalised = primitives
+    select, read, times, compiled, place_of = primitives
 
     @compiled
     def smaller(a, b):
@@ -313,6 +311,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
 
     @compiled
     def by_selects(w):
+        # Normalise: shift up until bit STATE_BITS is set.
         far = w < (1 << (STATE_BITS - 7))
         w, up = select(far, w << 8, w), select(far, 8, 0)
         far = w < (1 << (STATE_BITS - 3))
@@ -320,17 +319,17 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
         far = w < (1 << (STATE_BITS - 1))
         w, up = select(far, w << 2, w), select(far, up + 2, up)
         far = w < (1 << STATE_BITS)
-        return select(far, w << 1, w), select(far, up + 1, up)
+        w, up = select(far, w << 1, w), select(far, up + 1, up)
+        octave = STATE_BITS - FINEST - up
+        knot = (octave << KNOTS) + ((w >> FRACTION) & ((1 << KNOTS) - 1))
+        return knot, w & ((1 << FRACTION) - 1)
 
-    normalised = normalised or by_selects
+    place_of = place_of or by_selects
 
     @compiled
     def place(gap):
         # Position of a gap on the logarithmic scale of the curves: knot, and 16 bits between knots.
-        w, up = normalised(gap + (1 << FINEST))
-        octave = STATE_BITS - FINEST - up
-        knot = (octave << KNOTS) + ((w >> FRACTION) & ((1 << KNOTS) - 1))
-        return knot, w & ((1 << FRACTION) - 1)
+        return place_of(gap + (1 << FINEST))
 
     @compiled
     def on_curve(curve, knot, fraction):
@@ -393,12 +392,16 @@ def _times(a, b):
     return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF)
 
 
+_FLOAT64_FRACTION, _FLOAT64_BIAS = 52, 1023
+
+
 @_compiled
-def _by_leading_zeros(w):
-    up = leading_zeros(w) - (63 - STATE_BITS)
-    return w << up, up
+def _by_float64(w):
+    # Exponent and fraction of a floating-point number, side by side, are a place on a logarithmic scale.
+    bits = float64_bits(w)
+    knot = (bits >> (_FLOAT64_FRACTION - KNOTS)) - ((_FLOAT64_BIAS + FINEST) << KNOTS)
+    return knot, (bits >> (_FLOAT64_FRACTION - STATE_BITS)) & ((1 << FRACTION) - 1)
 
 
-# Counting zeros is one instruction where the processor has it for vectors, and a detour elsewhere.
-FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled, _by_leading_zeros if COUNTS_ZEROS else None))
+FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled, _by_float64))
 FIXED_ARRAY = fixed_arithmetic(Primitives(np.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))

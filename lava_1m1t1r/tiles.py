@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-_BYTES = 64 if _FEATURES.get("avx512f", False) else 32 if _FEATURES.get("avx2", False) else 16  # of a vector register
+from .compiled import has
+
+_BYTES = 64 if has("avx512f") else 32 if has("avx2") else 16  # of a vector register
 _ACROSS = 4 if _BYTES == 64 else 2  # vectors of a product's tile: with four rows, what the registers hold
 ROWS = 4
 """Rows of a product's tile."""

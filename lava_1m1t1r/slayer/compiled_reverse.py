@@ -28,13 +28,13 @@ of this constant length, so that LLVM sees that the rows do not overlap, and run
 _ROWS = len(Local._fields) - 1 - len(VALUES)  # rows a substep: the local derivatives but the length
 _ROWS_LEARNING = _ROWS + len(VALUES)
 _CONSTANTS = len(Constants._fields)
-_STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _OVER_P = (LANES * row for row in (0, 3, 4, 5, 6, 7))
+_STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _GROWN, _OVER_P = (LANES * row for row in (0, 3, 4, 5, 6, 7, 9))
 
 
 def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Scratch of one thread for a layer of ``size`` neurons: states, local derivatives, products, adjoint."""
     return (
-        np.empty((7 + _CONSTANTS * learning) * LANES, dtype),
+        np.empty((9 + _CONSTANTS * learning) * LANES, dtype),
         np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
         np.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),
         np.empty((BLOCK, 3, size), dtype),
@@ -122,7 +122,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         return i, place - real(i)
 
     ops = Ops(_select, law, exponential, knot, _read)
-    recompute = _bound(reverse.recompute, {"_growth": _compiled(reverse._growth)})
+    grow, settle = _bound(reverse.grow, {"_growth": _compiled(reverse._growth)}), _compiled(reverse.settle)
     compiled_reverse = _compiled(reverse.reverse)
     over_constants = _compiled(reverse.over_constants)
     n_rows = _ROWS_LEARNING if learning else _ROWS
@@ -145,28 +145,37 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
             for i in range(size):
                 q = _neuron(p, n0 + i)
                 s = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
-                s, d = recompute(s, load_state(m, _V + i), q, ops)
-                store_state(m, _STATE + i, s.filament)
-                store_state(m, _STATE + LANES + i, s.residue)
-                store_state(m, _STATE + 2 * LANES + i, s.gate)
+                grown, d = grow(s, load_state(m, _V + i), q, ops)
+                store_state(m, _GROWN + i, grown.filament)
+                store_state(m, _GROWN + LANES + i, grown.residue)
                 store_local(rows, base + i, d.early_v)
                 store_local(rows, base + LANES + i, d.early_x)
                 store_local(rows, base + 2 * LANES + i, d.late_v)
                 store_local(rows, base + 3 * LANES + i, d.late_x)
-                store_local(rows, base + 4 * LANES + i, d.step)
                 store_local(rows, base + 5 * LANES + i, d.open)
-                store_local(rows, base + 6 * LANES + i, d.yields)
                 store_local(rows, base + 7 * LANES + i, d.below)
+                if learning:
+                    store_local(rows, base + 11 * LANES + i, s.filament)
+                    store_local(rows, base + 12 * LANES + i, s.residue)
+                    store_local(rows, base + 13 * LANES + i, s.gate)
+                    store_local(rows, base + 14 * LANES + i, d.mean)
+                    store_local(rows, base + 15 * LANES + i, d.early)
+                    store_local(rows, base + 16 * LANES + i, d.late)
+            # a loop of its own: a neuron's operations wait for each other, and more neurons of half the length fit a processor's view
+            for i in range(size):
+                q = _neuron(p, n0 + i)
+                s = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+                grown = State(load_state(m, _GROWN + i), load_state(m, _GROWN + LANES + i), s.gate)
+                s, d = settle(s, grown, load_state(m, _V + i), q, ops)
+                store_state(m, _STATE + i, s.filament)
+                store_state(m, _STATE + LANES + i, s.residue)
+                store_state(m, _STATE + 2 * LANES + i, s.gate)
+                store_local(rows, base + 4 * LANES + i, d.step)
+                store_local(rows, base + 6 * LANES + i, d.yields)
                 store_local(rows, base + 8 * LANES + i, d.charge)
                 store_local(rows, base + 9 * LANES + i, d.way)
                 store_local(rows, base + 10 * LANES + i, d.drop_slope)
                 if learning:
-                    store_local(rows, base + 11 * LANES + i, d.filament)
-                    store_local(rows, base + 12 * LANES + i, d.residue)
-                    store_local(rows, base + 13 * LANES + i, d.gate)
-                    store_local(rows, base + 14 * LANES + i, d.mean)
-                    store_local(rows, base + 15 * LANES + i, d.early)
-                    store_local(rows, base + 16 * LANES + i, d.late)
                     store_local(rows, base + 17 * LANES + i, d.charged)
                 longest, at = load_state(m, _LONGEST + i), load_state(m, _LONGEST_AT + i)
                 longer = d.length > longest
@@ -269,6 +278,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see make_scratch; constants (5, N), where
         devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
         """
+        widest_vectors()
         n_neurons, alike = counts.shape[2], True
         for n in range(n_neurons):
             alike &= delay_rec[n] == delay_rec[0]

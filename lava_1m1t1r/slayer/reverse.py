@@ -103,6 +103,32 @@ class Local(NamedTuple):
 VALUES = Local._fields[-7:]
 
 
+class Rise(NamedTuple):
+    """What the first half of a substep adds to :class:`Local`, under the same names."""
+
+    early_v: Any
+    early_x: Any
+    late_v: Any
+    late_x: Any
+    open: Any
+    below: Any
+    mean: Any
+    early: Any
+    late: Any
+
+
+class Turn(NamedTuple):
+    """What the second half adds."""
+
+    step: Any
+    length: Any
+    yields: Any
+    charge: Any
+    way: Any
+    drop_slope: Any
+    charged: Any
+
+
 class Within(NamedTuple):
     """Derivatives of the loss over what a substep computes on its way."""
 
@@ -139,6 +165,14 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
     ops : Ops
         Scalars or tensors.
     """
+    grown, rise = grow(s, v, q, ops)
+    after, turn = settle(s, grown, v, q, ops)
+    values = {**rise._asdict(), **turn._asdict(), **s._asdict()}
+    return after, Local(**values)
+
+
+def grow(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Rise]:
+    """:func:`..dynamics.grow`; arguments as :func:`recompute`."""
     select = ops.select
     blocked = v <= s.gate
     drive, slope = ops.law(select(blocked, q.zero, v - s.gate), q)
@@ -148,14 +182,30 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
     predicted = kept + early + residue_kept + q.transfer * s.filament
     over = predicted >= q.one
     late, late_v, late_x = _growth(drive, slope, select(over, q.one, predicted), q, select)
-    grown = kept + q.half * (early + late)
-    below = grown < q.one
-    mean = q.half * (s.filament + select(below, grown, q.one))
-    grown_residue = residue_kept + q.transfer * mean
-    residue = select(grown_residue < q.one, grown_residue, q.one)
-    yields = grown > q.one - residue
-    filament = select(yields, q.one - residue, grown)
-    length = grown + grown_residue
+    filament = kept + q.half * (early + late)
+    below = filament < q.one
+    mean = q.half * (s.filament + select(below, filament, q.one))
+    rise = Rise(
+        early_v,
+        early_x,
+        late_v,
+        select(over, q.zero, late_x),
+        select(blocked, q.zero, q.one),
+        select(below, q.one, q.zero),
+        mean,
+        early,
+        late,
+    )
+    return State(filament, residue_kept + q.transfer * mean, s.gate), rise
+
+
+def settle(s: State, grown: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Turn]:
+    """:func:`..dynamics.settle`; arguments as :func:`recompute`, and what :func:`grow` returns first."""
+    select = ops.select
+    residue = select(grown.residue < q.one, grown.residue, q.one)
+    yields = grown.filament > q.one - residue
+    filament = select(yields, q.one - residue, grown.filament)
+    length = grown.filament + grown.residue
     far = select(length < q.one, q.one - length, length - q.one) * q.width + q.one
     place = residue * q.segments
     knot, above = ops.knot(place, q)
@@ -171,28 +221,16 @@ def recompute(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Lo
     r_d = q.r_on * x + q.r_off * (ops.exp((q.one - x) * q.lam_inverse) - q.one)
     share = q.one - ops.exp(q.zero - q.substep_per_c / r_d)
     charged = drained + share * way
-    local = Local(
-        early_v,
-        early_x,
-        late_v,
-        select(over, q.zero, late_x),
+    turn = Turn(
         q.scale / (far * far),
         select(s.gate <= q.v_th, length, q.zero - q.one),
-        select(blocked, q.zero, q.one),
         select(yields, q.one, q.zero),
-        select(below, q.one, q.zero),
         select(stays, q.zero, share),
         to_release,
         select(held, drop_slope * q.segments, q.zero),
-        s.filament,
-        s.residue,
-        s.gate,
-        mean,
-        early,
-        late,
         charged,
     )
-    return State(filament, residue, q.gate_kept * charged), local
+    return State(filament, residue, q.gate_kept * charged), turn
 
 
 def _growth(drive, slope, x, q, select):
