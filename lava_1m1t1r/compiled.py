@@ -81,7 +81,7 @@ def store(typing_context, array, index, value):
     return types.void(array, types.intp, wide), code
 
 
-_FEATURES = numba.config.CPU_FEATURES or get_host_cpu_features()
+_FEATURES = get_host_cpu_features() if numba.config.CPU_FEATURES is None else numba.config.CPU_FEATURES
 _GATHERS = f'"target-features"="{_FEATURES},+fast-gather"'
 
 
