@@ -87,6 +87,18 @@ def _select(condition, a, b):
 
 
 @_compiled
+def _states(m, i):
+    return State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+
+
+@_compiled
+def _keep_states(m, i, s):
+    store_state(m, _STATE + i, s.filament)
+    store_state(m, _STATE + LANES + i, s.residue)
+    store_state(m, _STATE + 2 * LANES + i, s.gate)
+
+
+@_compiled
 def _read(table, i):
     return read(table, i)
 
@@ -144,7 +156,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
             number = real(k)
             for i in range(size):
                 q = _neuron(p, n0 + i)
-                s = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+                s = _states(m, i)
                 grown, d = grow(s, load_state(m, _V + i), q, ops)
                 store_state(m, _GROWN + i, grown.filament)
                 store_state(m, _GROWN + LANES + i, grown.residue)
@@ -164,12 +176,10 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
             # a loop of its own: a neuron's operations wait for each other, and more neurons of half the length fit a processor's view
             for i in range(size):
                 q = _neuron(p, n0 + i)
-                s = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+                s = _states(m, i)
                 grown = State(load_state(m, _GROWN + i), load_state(m, _GROWN + LANES + i), s.gate)
                 s, d = settle(s, grown, load_state(m, _V + i), q, ops)
-                store_state(m, _STATE + i, s.filament)
-                store_state(m, _STATE + LANES + i, s.residue)
-                store_state(m, _STATE + 2 * LANES + i, s.gate)
+                _keep_states(m, i, s)
                 store_local(rows, base + 4 * LANES + i, d.step)
                 store_local(rows, base + 6 * LANES + i, d.yields)
                 store_local(rows, base + 8 * LANES + i, d.charge)
@@ -222,7 +232,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     load_local(rows, base + 16 * LANES + i) if learning else q.zero,
                     load_local(rows, base + 17 * LANES + i) if learning else q.zero,
                 )
-                after = State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
+                after = _states(m, i)
                 fires = load_state(m, _LONGEST + i) if load_state(m, _LONGEST_AT + i) == number else q.zero
                 before, over_v, within = compiled_reverse(after, fires, d, q)
                 if learning:
@@ -232,9 +242,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     store_state(m, _OVER_P + 2 * LANES + i, load_state(m, _OVER_P + 2 * LANES + i) + over.residue_kept)
                     store_state(m, _OVER_P + 3 * LANES + i, load_state(m, _OVER_P + 3 * LANES + i) + over.transfer)
                     store_state(m, _OVER_P + 4 * LANES + i, load_state(m, _OVER_P + 4 * LANES + i) + over.gate_kept)
-                store_state(m, _STATE + i, before.filament)
-                store_state(m, _STATE + LANES + i, before.residue)
-                store_state(m, _STATE + 2 * LANES + i, before.gate)
+                _keep_states(m, i, before)
                 store_state(m, _OVER_V + i, load_state(m, _OVER_V + i) + over_v)
 
     @_compiled
