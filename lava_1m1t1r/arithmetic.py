@@ -140,7 +140,7 @@ class FloatPrimitives(NamedTuple):
     """What the floating-point substep is made of, besides ``+ - * /``."""
 
     select: Callable  # select(condition, a, b)
-    law: Callable  # law(d, v0, v_ref): see field_law
+    law: Callable  # law(d, p): field_law of the program's v0 and v_ref
     smaller: Callable  # smaller(a, b), b an array or a number
     positive: Callable  # positive(x): the larger of x and 0
     interpolate: Callable  # interpolate(u, table): table (K + 1,) over u in [0, 1], linear between knots
@@ -155,7 +155,7 @@ def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
 
     @compiled
     def field(d, p):
-        return p.growth * law(d, p.v0, p.v_ref)
+        return p.growth * law(d, p)
 
     @compiled
     def difference(v_in, gate):
@@ -200,13 +200,13 @@ def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
     @compiled
     def charge(x, way, p):
         gap = 1.0 - x
-        r_d = p.r_on * x + p.r_off * exp_minus_1(gap / p.lam) / exp_minus_1(1.0 / p.lam)
+        r_d = p.r_on * x + p.off_scale * exp_minus_1(gap * p.per_lam)
         return -exp_minus_1(-p.substep_per_c / r_d) * way
 
     @compiled
     def noise(change, draw, gain, p):
         total = (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24)
-        return gain * root_of(abs(change)) * (total - BYTES_MEAN) / BYTES_DEVIATION
+        return gain * root_of(abs(change)) * (total - BYTES_MEAN) * (1.0 / BYTES_DEVIATION)
 
     return _by_name(locals(), 1.0)
 
@@ -221,12 +221,20 @@ def _smaller(a, b):
     return a if a < b else b
 
 
+def field_scale(v0: Any, v_ref: Any) -> np.ndarray:
+    """Factor [V] that makes the hyperbolic law of ``2 sinh(d / v0)``; 0 for the linear law (v0 = inf)."""
+    linear = np.isinf(v0)
+    a = np.where(linear, 1.0, np.asarray(v_ref) / np.asarray(v0))
+    a_limited = np.minimum(a, exponential.LIMIT)  # as its arguments are
+    return np.where(linear, 0.0, v_ref * np.exp(-a_limited) / -np.expm1(-2.0 * a))
+
+
 @_inlined
-def _vectorised_law(d: float, v0: float, v_ref: float) -> float:
-    """:func:`_sinh_law` by exponentials that LLVM runs several at a time: equal within 1e-14."""
-    y, a = d / v0, v_ref / v0
-    hyperbolic = v_ref * exponential.exp(-y - a) * exponential.expm1(2.0 * y) / -exponential.expm1(-2.0 * a)
-    return d if v0 == inf else hyperbolic
+def _vectorised_law(d: float, p: Any) -> float:
+    """:func:`_sinh_law` by an exponential that LLVM runs several at a time, and constants computed once: equal within 1e-14."""
+    rise = exponential.expm1(d * p.per_v0)
+    hyperbolic = p.field_scale * (rise + rise / (rise + 1.0))
+    return d if p.per_v0 == 0.0 else hyperbolic
 
 
 @_compiled
@@ -237,8 +245,12 @@ def _sqrt(x):
 @_inlined
 def _interpolate(u, table):
     n = table.size - 1
-    i = min(int(u * n), n - 1)
+    i = min(np.int32(u * n), np.int32(n - 1))  # as int64, only AVX-512 converts it in vectors
     return read(table, i) + (read(table, i + 1) - read(table, i)) * (u * n - i)
+
+
+def _law_array(d, p):
+    return field_law(d, p.v0, p.v_ref)
 
 
 def _interpolate_array(u, table):
@@ -246,7 +258,7 @@ def _interpolate_array(u, table):
 
 
 _COMPILED = FloatPrimitives(_select, _vectorised_law, _smaller, _positive, _interpolate, exponential.expm1, _sqrt, _inlined)
-_ARRAY = FloatPrimitives(np.where, field_law, np.minimum, lambda x: np.maximum(x, 0.0), _interpolate_array, np.expm1, np.sqrt, lambda f: f)
+_ARRAY = FloatPrimitives(np.where, _law_array, np.minimum, lambda x: np.maximum(x, 0.0), _interpolate_array, np.expm1, np.sqrt, lambda f: f)
 FLOAT, FLOAT_ARRAY = float_arithmetic(_COMPILED), float_arithmetic(_ARRAY)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import dynamics
 from .arithmetic import ACT_SHIFT, FIXED, FLOAT
-from .compiled import compiled, inlined, interleave_loops, interleave_real_loops, load, read, store, widest_vectors
+from .compiled import compiled, inlined, interleave_loops, load, read, store, widest_vectors
 from .dynamics import State
 from .noise import compiled_draw
 from .program import FixedProgram, FloatProgram
@@ -64,6 +64,10 @@ def float_neuron(p, n):
         p.drop,
         read(p.noise_filament, n),
         read(p.noise_residue, n),
+        read(p.per_v0, n),
+        read(p.field_scale, n),
+        read(p.per_lam, n),
+        read(p.off_scale, n),
     )
 
 
@@ -163,7 +167,7 @@ def _float_substep(filament, residue, gate, v_in, p, spike):
         q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
         fired = _finish(filament, residue, gate, n, s, _grow(s, v, q, FLOAT), v, q, FLOAT)
         store(spike, n, load(spike, n) | fired)
-    interleave_real_loops()
+    interleave_loops()
 
 
 @compiled
@@ -174,4 +178,4 @@ def _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike):
         grown = _jittered(s, generator, n, _grow(s, v, q, FLOAT), q, FLOAT)
         fired = _finish(filament, residue, gate, n, s, grown, v, q, FLOAT)
         store(spike, n, load(spike, n) | fired)
-    interleave_real_loops()
+    interleave_loops()

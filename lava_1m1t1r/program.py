@@ -26,6 +26,7 @@ from .arithmetic import (
     STATE_BITS,
     STRETCH_BITS,
     field_law,
+    field_scale,
 )
 from .dynamics import State
 from .errors import InputError, flag, number, require, whole
@@ -66,6 +67,10 @@ class FloatProgram(NamedTuple):
     drop: Any  # (65,) field at which the filament lets go, over the residue [V]
     noise_filament: Any  # sqrt(sigma1)
     noise_residue: Any  # sqrt(sigma2)
+    per_v0: Any  # 1 / v0 [1/V], 0 where the law is linear
+    field_scale: Any  # v_ref / (2 sinh(v_ref / v0)) [V]
+    per_lam: Any  # 1 / lam
+    off_scale: Any  # r_off / (exp(1 / lam) - 1) [ohm]
 
 
 class FixedProgram(NamedTuple):
@@ -260,6 +265,10 @@ class StepParams(ByValue):
             drop=self.drop,
             noise_filament=n(np.sqrt(d.sigma1)),
             noise_residue=n(np.sqrt(d.sigma2)),
+            per_v0=n(1.0 / np.asarray(d.v0)),
+            field_scale=n(field_scale(d.v0, d.v_ref)),
+            per_lam=n(1.0 / np.asarray(d.lam)),
+            off_scale=n(d.r_off / np.expm1(1.0 / np.asarray(d.lam))),
         )
 
     def fixed(self, size: int = 1) -> FixedProgram:

@@ -1,13 +1,14 @@
 """The number systems: each operation of the fixed-point step at its borders, against plain integers and against real numbers."""
 
-from math import floor
+import dataclasses
+from math import floor, sinh
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_1m1t1r import presets
+from lava_1m1t1r import exponential, presets
 from lava_1m1t1r.arithmetic import DEVICE, FIXED, FIXED_ARRAY, FLOAT, FLOAT_ARRAY, ONE, StepArithmetic, field_law, resistance
 from lava_1m1t1r.compiled import compiled
 from lava_1m1t1r.kernels import fixed_neuron, float_neuron
@@ -19,6 +20,9 @@ PARAMS = StepParams(presets.ZHAO2025_FIG2)
 PROGRAM = widened(PARAMS.fixed(1))
 REAL = PARAMS.floating(1)
 length = st.one_of(st.sampled_from([0, 1, ONE - 1, ONE]), st.integers(0, ONE))
+
+
+_expm1 = compiled(lambda x: exponential.expm1(x))
 
 
 def one(value):
@@ -119,6 +123,30 @@ def test_compiled_and_array_systems_are_the_same(name):
         real = () if not extra else (REAL,)
         wanted = getattr(FIXED_ARRAY, name)(one(x), *extra), getattr(FLOAT_ARRAY, name)(np.array([float(x)]), *real)
         assert call(x, program, REAL) == (int(np.ravel(wanted[0])[0]), pytest.approx(float(np.ravel(wanted[1])[0])))
+
+
+def test_compiled_exponential_is_within_two_units_in_the_last_place():
+    near, far = np.geomspace(1e-300, 0.4, 4001), np.linspace(0.3, 699.9, 40001)
+    x = np.concatenate([near, -near, far, -far])
+    found = np.array([_expm1(value) for value in x])
+    np.testing.assert_allclose(found, np.expm1(x), rtol=5e-16, atol=0)
+    assert _expm1(0.0) == 0.0
+    assert _expm1(1e3) == pytest.approx(np.exp(700.0), rel=1e-12) and _expm1(-1e3) == -1.0
+
+
+@pytest.mark.parametrize("v0", [0.005, 0.02, 0.08, 1.0, np.inf])
+def test_compiled_field_law_and_charge_are_the_formulas(v0):
+    p = StepParams(dataclasses.replace(presets.ZHAO2025_FIG2, v0=v0)).floating(1)
+    field, charge = (
+        compiled(lambda d, p: FLOAT.field(d, float_neuron(p, 0))),
+        compiled(lambda x, p: FLOAT.charge(x, 1.0, float_neuron(p, 0))),
+    )
+    assert field(0.0, p) == 0.0
+    v_ref = presets.ZHAO2025_FIG2.v_ref
+    for x in (1e-12, 1e-3, 0.1, 0.79, 1.0):
+        law = x if v0 == np.inf else v_ref * sinh(x / v0) / sinh(v_ref / v0)
+        assert field(x, p) == pytest.approx(p.growth[0] * law, rel=1e-12, abs=0)
+        assert charge(x, p) == pytest.approx(FLOAT_ARRAY.charge(np.array([x]), 1.0, p)[0], rel=1e-12, abs=0)
 
 
 def test_both_step_systems_define_every_operation():

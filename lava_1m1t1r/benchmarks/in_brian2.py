@@ -55,12 +55,12 @@ def _text_arithmetic(p: Any) -> Any:
         return first + (second - first) * (residue * knots - knot)
 
     def charge(x, way, _p):
-        r_d = p.r_on * x + x.of(f"expm1({(1.0 - x) / p.lam})") * float(p.r_off / np.expm1(1.0 / p.lam))
+        r_d = p.r_on * x + x.of(f"expm1({(1.0 - x) * p.per_lam})") * p.off_scale
         return way * x.of(f"-expm1({-p.substep_per_c} / {r_d})")
 
     return FLOAT_ARRAY._replace(
         select=lambda c, a, b: c.of(f"int({c}) * ({a}) + (1 - int({c})) * ({b})"),
-        field=lambda d, _p: float(p.growth * p.v_ref / np.sinh(p.v_ref / p.v0)) * d.of(f"sinh({d / p.v0})"),
+        field=lambda d, _p: 2.0 * p.growth * p.field_scale * d.of(f"sinh({d * p.per_v0})"),
         positive=positive,
         growth=lambda drive, x, _p: smaller(drive / (p.alpha + 1.0 - x), GROWTH_MAX_FLOAT),
         at_most_one=lambda x: smaller(x, 1.0),

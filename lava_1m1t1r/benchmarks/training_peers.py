@@ -117,7 +117,6 @@ def _plain(shape: Shape, substeps: int) -> Step:
     f = {name: torch.tensor(np.asarray(value)[:1], dtype=torch.float32) for name, value in params.floating(1)._asdict().items()}
     drop = torch.tensor(params.drop, dtype=torch.float32)
     gain = f["growth"] * f["v_ref"] / torch.sinh(f["v_ref"] / f["v0"])
-    most = torch.expm1(1 / f["lam"])
 
     class Spike(torch.autograd.Function):
         @staticmethod
@@ -147,7 +146,7 @@ def _plain(shape: Shape, substeps: int) -> Step:
             shut = length >= 1
             way = torch.where(shut & (v > drained), torch.relu(v - release - drained), v - drained)
             x = torch.where(shut, 1.0, 0.5 * (before + filament + residue))
-            r_d = f["r_on"] * x + f["r_off"] * torch.expm1((1 - x) / f["lam"]) / most
+            r_d = f["r_on"] * x + f["off_scale"] * torch.expm1((1 - x) * f["per_lam"])
             charged = drained - torch.expm1(-f["substep_per_c"] / r_d) * way
             spike = Spike.apply(length - 1) * (gate <= f["v_th"])
             fired = spike if fired is None else torch.maximum(fired, spike)

@@ -67,7 +67,7 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         scale = rate
     lost = 1.0 - f.filament_kept
     lasting = 0.25 * lost * (1.0 + f.alpha) ** 2  # the least growth with which gain exceeds loss at every length
-    alpha, lam, r_on, r_off, per_c = (float(x[0]) for x in (f.alpha, f.lam, f.r_on, f.r_off, f.substep_per_c))
+    alpha, per_lam, r_on, off_scale, per_c = (float(x[0]) for x in (f.alpha, f.per_lam, f.r_on, f.off_scale, f.substep_per_c))
     values = {
         "growth": growth,
         "rate": rate,
@@ -86,9 +86,9 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
     return GradientProgram(
         *(np.ascontiguousarray(values[name], dtype) for name in PER_NEURON),
         number(alpha),
-        number(1.0 / lam),
+        number(per_lam),
         number(r_on),
-        number(r_off / np.expm1(1.0 / lam)),
+        number(off_scale),
         number(per_c),
         f.drop[:-1].astype(dtype),
         np.diff(f.drop).astype(dtype),

@@ -24,11 +24,11 @@ FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i
 """The integer substep on int64 tensors."""
 
 
-def _law(d: torch.Tensor, v0: torch.Tensor, v_ref: torch.Tensor) -> torch.Tensor:
-    if torch.isinf(v0).all():
+def _law(d: torch.Tensor, p: Any) -> torch.Tensor:
+    if torch.isinf(p.v0).all():
         return d
-    shift = v_ref / v0
-    return v_ref * (torch.exp(d / v0 - shift) - torch.exp(-d / v0 - shift)) / -torch.expm1(-2.0 * shift)
+    shift = p.v_ref / p.v0
+    return p.v_ref * (torch.exp(d / p.v0 - shift) - torch.exp(-d / p.v0 - shift)) / -torch.expm1(-2.0 * shift)
 
 
 def _smaller(a: torch.Tensor, b: Any) -> torch.Tensor:
