@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.codegen import get_host_cpu_features
@@ -144,12 +145,25 @@ def _interleaved(vectors: int) -> Any:
     return intrinsic(interleave)
 
 
-interleave_loops = _interleaved(4)
+_VECTORS = 4
+interleave_loops = _interleaved(_VECTORS)
 """``interleave_loops()``, last in a function: let its loops, which must end in a ``store``, work on several vectors at once.
 
 A neuron's step is one long chain of operations that wait for each other, longer than a processor looks ahead: with one vector at a
 time it waits 40 % of the time (7.3 ns a neuron and fixed-point substep in place of 5.0: AMD EPYC, AVX-512, 256 neurons).
 """
+LANES = 8 * _VECTORS
+"""Neurons that such a loop steps at a time. It takes the rest one by one, each as long as a vector of them: layers are better filled up."""
+
+
+def filled(size: int) -> int:
+    """Number of neurons with those that fill the last lanes."""
+    return -(-size // LANES) * LANES
+
+
+def repeated(values: np.ndarray, size: int) -> np.ndarray:
+    """Values of neurons (N,), and the last one again up to ``size``: for the neurons that fill a layer up."""
+    return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
 
 
 @intrinsic

@@ -28,6 +28,7 @@ from .arithmetic import (
     field_law,
     field_scale,
 )
+from .compiled import repeated
 from .dynamics import State
 from .errors import InputError, flag, number, require, whole
 from .params import ByValue, DeviceParams
@@ -72,6 +73,10 @@ class FloatProgram(NamedTuple):
     per_lam: Any  # 1 / lam
     off_scale: Any  # r_off / (exp(1 / lam) - 1) [ohm]
 
+    def filled(self, size: int) -> FloatProgram:
+        """For ``size`` neurons, of which the last ones have the constants of the last one here."""
+        return self._replace(**{name: repeated(getattr(self, name), size) for name in self._fields if name != "drop"})
+
 
 class FixedProgram(NamedTuple):
     """Constants (N,) int32 and packed tables int64 of one fixed-point substep; FIXED_POINT.md gives scales and widths."""
@@ -97,6 +102,10 @@ class FixedProgram(NamedTuple):
     charge: Any  # share of the gate's way, over the gap
     drop: Any  # gate counts, over the residue
     root: Any  # square root, for the noise
+
+    def filled(self, size: int, times: int = 1) -> FixedProgram:
+        """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
+        return self._replace(**{name: repeated(np.tile(getattr(self, name), times), size) for name in PER_NEURON})
 
 
 def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:

@@ -106,48 +106,76 @@ def project(start, channel, value, w, bias, counts, first, last):
 @cached
 def recurrent_forward(
     w_rec, delay_rec, p, alike, substeps, v_max, noisy, generator, window, shift, history, counts, out, first, last,
-    state, v_in, spike, listed,
+    group, state, v_in, spike, drawn, listed,
 ):  # fmt: skip
     """Samples first .. last - 1 of a layer through time, in integers.
 
     w_rec (N, N) int32, row j the weights of spikes of neuron j, or (0, N); delay_rec (N,) int64; alike: whether all neurons are one
     device; generator (B, N) int64; window (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given; history
     (B, T + 1, 3, N) int32, row 0 given: states before each step; counts (B, T, N) int32 input, to which the recurrence adds; out
-    (B, T, N) real: the spikes, shift steps later. Scratch: state (3, M), v_in and spike (M,) int32, M = N or filled up where alike;
-    listed (N,) int32.
+    (B, T, N) real: the spikes, shift steps later; group: samples that take a step together, which makes longer loops of small layers.
+    Scratch: state (3, M), v_in and spike (M,) int32, drawn (M,) int64, M = group * N filled up, as p is; listed (N,) int32.
     """
     n, steps = counts.shape[2], counts.shape[1]
-    for b in range(first, last):
-        fired = window[b]
-        for k in range(3):
-            for i in range(v_in.size):
-                state[k, i] = history[b, 0, k, i] if i < n else 0
+    for b0 in range(first, last, group):
+        members = min(group, last - b0)
+        for i in range(v_in.size):
+            state[0, i] = state[1, i] = state[2, i] = v_in[i] = 0
+        for s in range(members):
+            for k in range(3):
+                for i in range(n):
+                    state[k, s * n + i] = history[b0 + s, 0, k, i]
+            for i in range(generator.shape[1]):
+                drawn[s * n + i] = generator[b0 + s, i]
         for t in range(steps):
-            row = counts[b, t]
-            if w_rec.shape[0]:
-                found = 0
-                for j in range(n):  # listed without a branch a neuron
-                    listed[found] = j
-                    found += fired[PAST + t - 1 - delay_rec[j], j]
-                add_rows(w_rec, listed, None, 0, found, row)
-            for i in range(n):
-                store(v_in, i, input_count(load(row, i), v_max))
+            for s in range(members):
+                row, fired = counts[b0 + s, t], window[b0 + s]
+                if w_rec.shape[0]:
+                    found = 0
+                    for j in range(n):  # listed without a branch a neuron
+                        listed[found] = j
+                        found += fired[PAST + t - 1 - delay_rec[j], j]
+                    add_rows(w_rec, listed, None, 0, found, row)
+                for i in range(n):
+                    store(v_in, s * n + i, input_count(load(row, i), v_max))
             if noisy:
-                fixed_noisy_step(state[0], state[1], state[2], generator[b], v_in, p, substeps, spike)
+                fixed_noisy_step(state[0], state[1], state[2], drawn, v_in, p, substeps, spike)
             elif alike:
                 fixed_step_alike(state[0], state[1], state[2], v_in, p, substeps, spike)
             else:
                 fixed_step(state[0], state[1], state[2], v_in, p, substeps, spike)
-            for k in range(3):
-                now, kept = state[k], history[b, t + 1, k]
+            for s in range(members):
+                for k in range(3):
+                    now, kept = state[k], history[b0 + s, t + 1, k]
+                    for i in range(n):
+                        store(kept, i, load(now, s * n + i))
+                seen = window[b0 + s, PAST + t]
                 for i in range(n):
-                    store(kept, i, load(now, i))
-            seen = fired[PAST + t]
-            for i in range(n):
-                store(seen, i, load(spike, i))
-        for t in range(steps):
-            for i in range(n):
-                out[b, t, i] = fired[PAST + t - shift, i]
+                    store(seen, i, load(spike, s * n + i))
+        for s in range(members):
+            for i in range(generator.shape[1]):
+                generator[b0 + s, i] = drawn[s * n + i]
+            for t in range(steps):
+                for i in range(n):
+                    out[b0 + s, t, i] = window[b0 + s, PAST + t - shift, i]
+
+
+@cached
+def quantise(x, step, low, high, out, inside):
+    """Multiples of step nearest to x (K,), limited to [low, high] but for nan; inside (K,) uint8: whether they were within."""
+    widest_vectors()
+    for i in range(x.size):
+        nearest = np.rint(load(x, i) / step) * step
+        store(inside, i, 1 if (nearest >= low) & (nearest <= high) else 0)
+        nearest = low if nearest < low else nearest
+        store(out, i, high if nearest > high else nearest)
+
+
+@cached
+def count_events(channel, counts, first, last):
+    """Number of events of each channel among first .. last - 1: counts (C,) += them."""
+    for e in range(first, last):
+        counts[channel[e]] += 1
 
 
 @cached

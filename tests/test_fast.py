@@ -13,7 +13,6 @@ from lava_1m1t1r import StepParams, network, presets
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.cached import sources_digest
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.exponential import exp, expm1
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.fast.network import check_frames
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -99,9 +98,13 @@ def test_networks_run_in_several_threads_at_once(rng):
     assert len(seen) == 3 and all(np.array_equal(out, expected) for out in seen)
 
 
+@pytest.mark.parametrize("common", (None, 0, 62))
 @pytest.mark.parametrize("readout", (False, True))
-def test_stream_equals_the_batch(rng, readout):
+def test_stream_equals_the_batch(rng, readout, common):
     net, x = made(rng, noise=1e-3, readout=readout), frames(rng, batch=2)
+    if common is not None:  # one delay for all neurons
+        layers = [replace(layer, delay=np.full(layer.size, common, np.int32)) if layer.neuron else layer for layer in net.layers]
+        net = NetDescription(tuple(layers))
     fast = FastNetwork(net)
     result = fast.run(x, "all")
     stream = Stream(fast)
@@ -185,20 +188,6 @@ def test_machine_code_is_keyed_by_all_its_sources(tmp_path, monkeypatch):
         counts.append(done.stdout.split())
     assert counts == [["0", "1"], ["1", "0"], ["0", "1"]]
     assert len(sources_digest()) == 64
-
-
-def test_exponentials_are_exact_to_the_last_places():
-    x = np.concatenate([np.linspace(-r, r, 4001) for r in (1e-9, 1e-3, 1.0, 40.0, 690.0)])
-
-    @njit
-    def call(function, x, out):
-        for i in range(x.size):
-            out[i] = function(x[i])
-
-    for ours, numpys in ((expm1, np.expm1), (exp, np.exp)):
-        out = np.empty_like(x)
-        call(ours, x, out)
-        np.testing.assert_allclose(out, numpys(x), rtol=4 * np.finfo(float).eps)
 
 
 def test_silence_takes_the_same_course(rng):

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..compiled import filled
 from ..errors import flag, require, whole
 from ..progress import bar
 from . import kernels, synapses
-from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, filled, fresh, m1t1r
+from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
 
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
@@ -114,7 +115,7 @@ class FastLayer:
         self.size, self.spiking = layer.size, layer.spiking
         self.single = layer.kind == "input"
         zeros = np.zeros(self.size, np.int32)
-        self.width = self.size if layer.neuron is None or floating else filled(self.size)
+        self.width = self.size if layer.neuron is None else filled(self.size)
         if layer.conv is not None:
             self.synapse = synapses.convolution(layer.conv, layer.weight)
         elif self.single:

@@ -14,10 +14,10 @@ from numba.extending import overload
 
 from .. import dynamics, noise
 from ..arithmetic import ACT_SHIFT, FIXED
-from ..compiled import compiled, inlined, load, read, store, widest_vectors
+from ..compiled import compiled, filled, inlined, load, read, repeated, store, widest_vectors
 from ..dynamics import State
 from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, float_step, input_count
-from ..program import PER_NEURON, StepParams
+from ..program import StepParams
 
 
 class FixedM1T1R(NamedTuple):
@@ -57,33 +57,20 @@ class Cuba(NamedTuple):
 
 _grow, _settle = inlined(dynamics.grow), inlined(dynamics.settle)
 
-LANES = 8
-"""Neurons that the compiled loops step at a time; layers are filled up to a multiple with neurons that get no input."""
-
-
-def filled(size: int) -> int:
-    """Number of neurons with those that fill the last lanes."""
-    return -(-size // LANES) * LANES
-
-
-def _repeated(values: np.ndarray, size: int) -> np.ndarray:
-    return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
-
 
 def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fill: bool = False) -> FixedM1T1R | FloatM1T1R:
-    """``size`` neurons at rest, with fresh generators; with ``fill``, fixed-point layers are filled up."""
+    """``size`` neurons at rest, with fresh generators; with ``fill``, filled up with neurons that get no input."""
     noisy = bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
     generator = noise.start(seed, layer, size)
-    if floating:
-        state = tuple(np.zeros(size) for _ in range(3))
-        return FloatM1T1R(state, generator, np.zeros(size), step.floating(size), step.v_unit, step.v_in_max, step.substeps, noisy)
-    program = step.fixed(size)
+    program: Any = step.floating(size) if floating else step.fixed(size)
     if fill:
         size = filled(size)
-        program = program._replace(**{name: _repeated(getattr(program, name), size) for name in PER_NEURON})
-        generator = _repeated(generator, size)
-    state = tuple(np.zeros(size, np.int32) for _ in range(3))
-    return FixedM1T1R(state, generator, np.zeros(size, np.int32), program, step.v_max_count, step.substeps, noisy)
+        program, generator = program.filled(size), repeated(generator, size)
+    kind = np.float64 if floating else np.int32
+    state, v_in = tuple(np.zeros(size, kind) for _ in range(3)), np.zeros(size, kind)
+    if floating:
+        return FloatM1T1R(state, generator, v_in, program, step.v_unit, step.v_in_max, step.substeps, noisy)
+    return FixedM1T1R(state, generator, v_in, program, step.v_max_count, step.substeps, noisy)
 
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
@@ -93,7 +80,7 @@ def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size
     if bias is not None:
         shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
     size = filled(size)
-    u, v = (_repeated(values, size) for values in kept)
+    u, v = (repeated(values, size) for values in kept)
     return Cuba(tuple(np.zeros(size, np.int32) for _ in range(2)), u, v, shifted, int(threshold) << ACT_SHIFT)
 
 

@@ -44,7 +44,7 @@ class Stream:
 
     def due(self) -> np.ndarray:
         """Spikes (C_out,) that leave in the coming step; they do not depend on its frame. Spiking networks only."""
-        return self._layers[-1].due(self.steps)[0]
+        return self._layers[-1].due(self.steps)[0].copy()
 
     def states(self) -> list[dict[str, np.ndarray]]:
         """States of each layer now, by name: views, to be read only."""
@@ -63,6 +63,8 @@ class _StepLayer:
         self.run = run
         size = run.fast.size
         self.past = np.zeros((kernels.RING, size), np.uint8)
+        delays = np.unique(run.fast.delay)
+        self.common_delay = int(delays[0]) if delays.size == 1 else None  # a row of the past is read sooner than its cells
         self.columns = np.arange(size)
         self.spikes = np.zeros((1, size), np.uint8)
         self.nothing = tuple(np.zeros((0, size), s.dtype) for s in run.neuron.state) if run.fast.neuron is not None else ()
@@ -81,5 +83,7 @@ class _StepLayer:
         return sent
 
     def due(self, now: int) -> np.ndarray:
-        """Spikes (1, N) that leave in step ``now``."""
+        """Spikes (1, N) that leave in step ``now``; may be a view."""
+        if self.common_delay is not None:
+            return self.past[(now - 1 - self.common_delay) % kernels.RING][None]
         return self.past[(now - 1 - self.run.fast.delay) % kernels.RING, self.columns][None]

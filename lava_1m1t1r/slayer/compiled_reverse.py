@@ -17,7 +17,7 @@ from ..compiled import load, read, store, widest_vectors
 from ..dynamics import State
 from ..training_kernels import add_products, filled_columns
 from . import reverse
-from .reverse import PER_NEURON, VALUES, Constants, GradientProgram, Local, Ops
+from .reverse import VALUES, Constants, GradientProgram, Local, Ops
 from .scoped import load_local, load_state, store_local, store_state
 
 BLOCK = 4
@@ -25,6 +25,8 @@ BLOCK = 4
 LANES = 64
 """Neurons that go through a step and back together: their local derivatives stay in the first cache. The scratch is one array in rows
 of this constant length, so that LLVM sees that the rows do not overlap, and runs the loops eight neurons at a time."""
+_VECTOR = 16
+"""Numbers in the widest vectors. Loops take the rest one by one, each as long as a vector: they run over lanes without a neuron instead."""
 _ROWS = len(Local._fields) - 1 - len(VALUES)  # rows a substep: the local derivatives but the length
 _ROWS_LEARNING = _ROWS + len(VALUES)
 _CONSTANTS = len(Constants._fields)
@@ -39,6 +41,16 @@ def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[
         np.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),
         np.empty((BLOCK, 3, size), dtype),
     )
+
+
+def samples_together(size: int) -> int:
+    """How many samples of a layer of ``size`` neurons share the lanes: small layers would leave most of them empty."""
+    return max(1, min(BLOCK, LANES // size))
+
+
+def filled_lanes(size: int) -> int:
+    """Lanes that loops over ``size`` neurons run through; so many constants a neuron they read."""
+    return -(-size // _VECTOR) * _VECTOR
 
 
 def _compiled(function):
@@ -137,24 +149,32 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
     grow, settle = _bound(reverse.grow, {"_growth": _compiled(reverse._growth)}), _compiled(reverse.settle)
     compiled_reverse = _compiled(reverse.reverse)
     over_constants = _compiled(reverse.over_constants)
+    filled_up = _compiled(filled_lanes)
     n_rows = _ROWS_LEARNING if learning else _ROWS
 
     @_compiled
-    def forwards(row, counts, p, units, substeps, n0, size, m, rows):
-        """Compute a step of neurons n0 .. n0 + size - 1 again; leave voltages and local derivatives in m."""
+    def forwards(history, counts, t, samples, p, units, substeps, n0, size, width, m, rows):
+        """Compute step t of neurons n0 .. n0 + size - 1 again; leave voltages and local derivatives in m."""
         widest_vectors()
-        for i in range(size):
-            v = real(load_state(counts, n0 + i)) * units[0]
-            store_state(m, _V + i, min(max(v, p.zero), units[1]))
-            store_state(m, _STATE + i, real(load_state(row[0], n0 + i)) * units[2])
-            store_state(m, _STATE + LANES + i, real(load_state(row[1], n0 + i)) * units[2])
-            store_state(m, _STATE + 2 * LANES + i, real(load_state(row[2], n0 + i)) * units[3])
+        for s in range(samples):
+            row, given, at = history[s, t], counts[s, t], s * size
+            for i in range(size):
+                v = real(load_state(given, n0 + i)) * units[0]
+                store_state(m, _V + at + i, min(max(v, p.zero), units[1]))
+                store_state(m, _STATE + at + i, real(load_state(row[0], n0 + i)) * units[2])
+                store_state(m, _STATE + LANES + at + i, real(load_state(row[1], n0 + i)) * units[2])
+                store_state(m, _STATE + 2 * LANES + at + i, real(load_state(row[2], n0 + i)) * units[3])
+        for i in range(samples * size, width):
+            store_state(m, _V + i, p.zero)
+            for k in range(3):
+                store_state(m, _STATE + k * LANES + i, p.zero)
+        for i in range(width):
             store_state(m, _LONGEST + i, -p.one - p.one)
             store_state(m, _LONGEST_AT + i, p.zero)
         for k in range(substeps):
             base = k * n_rows * LANES
             number = real(k)
-            for i in range(size):
+            for i in range(width):
                 q = _neuron(p, n0 + i)
                 s = _states(m, i)
                 grown, d = grow(s, load_state(m, _V + i), q, ops)
@@ -174,7 +194,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     store_local(rows, base + 15 * LANES + i, d.early)
                     store_local(rows, base + 16 * LANES + i, d.late)
             # a loop of its own: a neuron's operations wait for each other, and more neurons of half the length fit a processor's view
-            for i in range(size):
+            for i in range(width):
                 q = _neuron(p, n0 + i)
                 s = _states(m, i)
                 grown = State(load_state(m, _GROWN + i), load_state(m, _GROWN + LANES + i), s.gate)
@@ -193,15 +213,23 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 store_state(m, _LONGEST_AT + i, number if longer else at)
 
     @_compiled
-    def backwards(adjoint, spike, p, substeps, n0, size, m, rows):
-        """Reverse of the same: adjoint (3, N) of the states in place; dL/dv is left in m."""
+    def backwards(adjoint, grad, t, samples, p, substeps, n0, size, width, m, rows):
+        """Reverse of the same: adjoint (samples, 3, N) of the states; it and dL/dv are left in m."""
         widest_vectors()
-        for i in range(size):
-            store_state(m, _STATE + i, load_state(adjoint[0], n0 + i))
-            store_state(m, _STATE + LANES + i, load_state(adjoint[1], n0 + i))
-            store_state(m, _STATE + 2 * LANES + i, load_state(adjoint[2], n0 + i))
-            # a step whose gate was above the threshold throughout has no spike to move
-            store_state(m, _LONGEST + i, p.zero if load_state(m, _LONGEST + i) < p.zero else load_state(spike, n0 + i))
+        for s in range(samples):
+            over, spike, at = adjoint[s], grad[s, t], s * size
+            for i in range(size):
+                store_state(m, _STATE + at + i, load_state(over[0], n0 + i))
+                store_state(m, _STATE + LANES + at + i, load_state(over[1], n0 + i))
+                store_state(m, _STATE + 2 * LANES + at + i, load_state(over[2], n0 + i))
+                # a step whose gate was above the threshold throughout has no spike to move
+                none = load_state(m, _LONGEST + at + i) < p.zero
+                store_state(m, _LONGEST + at + i, p.zero if none else load_state(spike, n0 + i))
+        for i in range(samples * size, width):
+            store_state(m, _LONGEST + i, p.zero)
+            for k in range(3):
+                store_state(m, _STATE + k * LANES + i, p.zero)
+        for i in range(width):
             store_state(m, _OVER_V + i, p.zero)
             if learning:
                 for k in range(_CONSTANTS):
@@ -209,7 +237,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         for k in range(substeps - 1, -1, -1):
             base = k * n_rows * LANES
             number = real(k)
-            for i in range(size):
+            for i in range(width):
                 q = _neuron(p, n0 + i)
                 d = Local(
                     load_local(rows, base + i),
@@ -246,19 +274,23 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 store_state(m, _OVER_V + i, load_state(m, _OVER_V + i) + over_v)
 
     @_compiled
-    def finish(adjoint, counts, p, units, clip_grad, grad_in, constants, n0, size, m):
+    def finish(adjoint, counts, t, samples, p, units, clip_grad, grad, constants, n0, size, m):
+        """From m into the arrays: adjoint of the states before, dL/d(input), and dL/d(constants)."""
         widest_vectors()
-        for i in range(size):
-            store_state(adjoint[0], n0 + i, load_state(m, _STATE + i))
-            store_state(adjoint[1], n0 + i, load_state(m, _STATE + LANES + i))
-            store_state(adjoint[2], n0 + i, load_state(m, _STATE + 2 * LANES + i))
-            v = real(load_state(counts, n0 + i)) * units[0]
-            inside = (v >= p.zero) & (v <= units[1])
-            store_state(grad_in, n0 + i, load_state(m, _OVER_V + i) * units[4] * (p.one if inside else clip_grad))
-        if learning:
-            for k in range(_CONSTANTS):
-                for i in range(size):
-                    store_state(constants[k], n0 + i, load_state(constants[k], n0 + i) + load_state(m, _OVER_P + k * LANES + i))
+        for s in range(samples):
+            over, given, over_input, at = adjoint[s], counts[s, t], grad[s, t], s * size
+            for i in range(size):
+                store_state(over[0], n0 + i, load_state(m, _STATE + at + i))
+                store_state(over[1], n0 + i, load_state(m, _STATE + LANES + at + i))
+                store_state(over[2], n0 + i, load_state(m, _STATE + 2 * LANES + at + i))
+                v = real(load_state(given, n0 + i)) * units[0]
+                inside = (v >= p.zero) & (v <= units[1])
+                store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units[4] * (p.one if inside else clip_grad))
+            if learning:
+                for k in range(_CONSTANTS):
+                    for i in range(size):
+                        more = load_state(m, _OVER_P + k * LANES + at + i)
+                        store_state(constants[k], n0 + i, load_state(constants[k], n0 + i) + more)
 
     def layer(
         history,
@@ -272,6 +304,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         substeps,
         first,
         last,
+        group,
         scratch,
         rows,
         products,
@@ -282,9 +315,10 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
 
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) in: dL/dspike, to
         which the recurrence adds; out: dL/d(input in units of weight 1), which takes its place step by step; delay_rec (N,) int64; w_rec
-        real, row i of (N, N) the weights to neuron i, as training_kernels.panels has it, or (0,); units (5,) volt a count of input,
-        v_in_max, share a count, volt a gate count, volt a unit; scratch, rows, products, adjoint: see make_scratch; constants (5, N), where
-        devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
+        real, row i of (N, N) the weights to neuron i, as training_kernels.panels has it, or (0,); p for group * N neurons, filled up; units
+        (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; group: see samples_together; scratch, rows,
+        products, adjoint: see make_scratch; constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see
+        reverse.Constants.
         """
         widest_vectors()
         n_neurons, alike = counts.shape[2], True
@@ -295,12 +329,14 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 for n in range(n_neurons):
                     adjoint[b, k, n] = p.zero
         for t in range(counts.shape[1] - 1, -1, -1):
-            for b in range(first, last):
+            for b in range(first, last, group):
+                samples, over, given, arriving = min(group, last - b), adjoint[b - first :], counts[b:], grad[b:]
                 for n0 in range(0, n_neurons, LANES):
                     size = min(LANES, n_neurons - n0)
-                    forwards(history[b, t], counts[b, t], p, units, substeps, n0, size, scratch, rows)
-                    backwards(adjoint[b - first], grad[b, t], p, substeps, n0, size, scratch, rows)
-                    finish(adjoint[b - first], counts[b, t], p, units, clip_grad, grad[b, t], constants, n0, size, scratch)
+                    width = filled_up(samples * size)
+                    forwards(history[b:], given, t, samples, p, units, substeps, n0, size, width, scratch, rows)
+                    backwards(over, arriving, t, samples, p, substeps, n0, size, width, scratch, rows)
+                    finish(over, given, t, samples, p, units, clip_grad, arriving, constants, n0, size, scratch)
             if w_rec.size and t > 0:
                 recur(grad, delay_rec, alike, w_rec, first, last, t, products)
 
@@ -334,9 +370,6 @@ def _bound(function, names):
     """Compile a function of another module with some of its globals replaced by their compiled forms."""
     copy = type(function)(function.__code__, {**function.__globals__, **names}, function.__name__)
     return _compiled(copy)
-
-
-_ARRAYS = len(PER_NEURON)
 
 
 @_compiled

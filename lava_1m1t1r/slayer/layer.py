@@ -10,12 +10,13 @@ import torch
 
 from .. import training_kernels as kernels
 from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
+from ..compiled import filled
 from ..errors import require
 from ..program import PER_NEURON, FixedProgram, StepParams
 from ..tiles import COLUMNS, ROWS
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_synaptic_input
-from .compiled_reverse import BLOCK, layer_kernel, make_scratch
+from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .quantise import WEIGHT_UNIT
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
@@ -139,9 +140,10 @@ def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Te
     """dL/dw (N, C) from dL/dinput (B, T, N)."""
     batch, steps, _ = grad.shape
     parts = ranges(batch, _SAMPLES)
-    counts = [np.bincount(events.channel[events.start[a * steps] : events.start[b * steps]], minlength=channels) for a, b in parts]
+    counts = np.zeros((len(parts), channels), np.int64)
+    start = events.start
+    share(lambda a, b: kernels.count_events(events.channel, counts[a // _SAMPLES], start[a * steps], start[b * steps]), parts)
     times = np.empty(len(events.channel), grad.dtype)
-    counts = np.reshape(counts, (len(parts), channels))  # a batch may be empty
     return _gathered(counts, grad, times, lambda cursor, rows, a, b: kernels.sort_events(*events, cursor, rows, times, steps, a, b))
 
 
@@ -195,7 +197,8 @@ def _real(*tensors: torch.Tensor | None) -> torch.dtype:
     return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
 
 
-_VECTOR = 8  # neurons: the compiled step goes through the rest one by one
+_NEURONS = 128
+"""Neurons that take a step together, of several samples where a layer has fewer: a few neurons mostly wait for their last substep."""
 
 
 def alike_devices(program: FixedProgram) -> bool:
@@ -221,24 +224,27 @@ class _Layer(torch.autograd.Function):
         size = counts.shape[2]
         table = np.zeros((0, size), np.int16) if w_rec is None else weight_counts(w_rec)
         history = buffers.empty((batch, steps + 1, 3, size), np.int32)
-        history[:, 0] = run.states
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
-        window[:, : kernels.PAST] = run.past if run.past.size else 0
         out = torch.empty(batch, steps, size, dtype=ctx.real)
         late = out.numpy()
         alike = not run.noisy and alike_devices(run.program)
-        filled = -(-size // _VECTOR) * _VECTOR if alike else size
+        group = max(1, min(_NEURONS // size, batch))
+        width = filled(group * size)
+        program = run.program.filled(width, group)
 
         def part(first, last):
+            history[first:last, 0] = run.states[first:last]
+            window[first:last, : kernels.PAST] = run.past[first:last] if run.past.size else 0
             if w is not None:
                 fill(first, last)
-            state, v_in, spike = np.empty((3, filled), np.int32), np.zeros(filled, np.int32), np.empty(filled, np.int32)
+            state, v_in, spike = np.empty((3, width), np.int32), np.zeros(width, np.int32), np.empty(width, np.int32)
             kernels.recurrent_forward(
-                table, run.delay_rec, run.program, alike, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, window,
-                run.shift, history, counts, late, first, last, state, v_in, spike, np.empty(size + 1, np.int32),
+                table, run.delay_rec, program, alike, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, window,
+                run.shift, history, counts, late, first, last, group, state, v_in, spike, np.zeros(width, np.int64),
+                np.empty(size + 1, np.int32),
             )  # fmt: skip
 
-        share(part, ranges(batch, 2))
+        share(part, ranges(batch, max(2, group)))
         if run.keeps_last:
             run.last[:] = [history[:, -1].copy(), window[:, -kernels.PAST :].copy()]
         ctx.history, ctx.counts, ctx.window, ctx.channels = history, counts, window, x.shape[1]
@@ -252,7 +258,7 @@ class _Layer(torch.autograd.Function):
         run = ctx.run
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
         buffers = Buffers()
-        over, over_constants = _backwards(ctx, grad.numpy(), w_rec, need_constants, None if need_x and w is None else buffers)
+        over, over_bias, over_constants = _backwards(ctx, grad.numpy(), w_rec, need_constants, None if need_x and w is None else buffers)
         over_w = over_rec = over_x = None
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
@@ -260,14 +266,13 @@ class _Layer(torch.autograd.Function):
             over_rec = recurrent_gradient(ctx.window, run.delay_rec, over).to(w_rec.dtype)
         if need_x:
             over_x = torch.from_numpy(over).transpose(1, 2) if w is None else _over_input(over, w)
-        over_bias = torch.from_numpy(over.sum((0, 1))) if need_bias else None
-        return over_x, over_w, over_bias, over_rec, over_constants, None
+        return over_x, over_w, over_bias if need_bias else None, over_rec, over_constants, None
 
 
 def _backwards(
     ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, learning: bool, buffers: Buffers | None
-) -> tuple[np.ndarray, torch.Tensor | None]:
-    """dL/d(synaptic input) from dL/doutput, both (B, T, N); where devices learn, dL/d(their constants) (5, N).
+) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
+    """dL/d(synaptic input) from dL/doutput, both (B, T, N); the same summed, (N,); where devices learn, dL/d(their constants) (5, N).
 
     The first lies in ``buffers``, or in memory of its own.
     """
@@ -277,24 +282,27 @@ def _backwards(
     over = np.empty(late.shape, dtype) if buffers is None else buffers.empty(late.shape, dtype)
     kept = max(steps - run.shift, 0)
     params = run.params
-    p = gradient_program(params, size, run.surrogate, dtype)
+    group = samples_together(size)
+    p = gradient_program(params, size, run.surrogate, dtype).filled(filled_lanes(group * size), group)
     v_count = params.v_unit / (1 << INPUT_BITS)
     units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
     table = np.zeros(0, dtype) if w_rec is None else kernels.panels(w_rec.detach().numpy().astype(dtype))
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     parts = ranges(batch, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
+    sums = np.zeros((len(parts), size), dtype)
 
     def part(first, last):
         over[first:last, :kept] = late[first:last, run.shift :]
         over[first:last, kept:] = 0
         kernel(
             ctx.history, ctx.counts, over, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
-            first, last, *make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK],
+            first, last, group, *make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK],
         )  # fmt: skip
+        sums[first // BLOCK] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 
     share(part, parts)
-    return over, torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
+    return over, torch.from_numpy(sums.sum(0)), torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
 
 
 def layer(

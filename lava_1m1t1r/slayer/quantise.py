@@ -1,4 +1,4 @@
-"""Quantisation of weights and biases as lava-dl has it, in one pass."""
+"""Quantisation of weights and biases as lava-dl has it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..arithmetic import ACT_SHIFT
+from ..training_kernels import quantise as quantise_values
 
 WEIGHT_UNIT = 1 << ACT_SHIFT
 """Counts of weight 1."""
@@ -16,12 +17,17 @@ WEIGHT_UNIT = 1 << ACT_SHIFT
 class _Quantise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:
-        # On the CPU numpy does it: torch would wake its threads for a matrix, and they wait actively, on the cores that ours need.
-        known = x.device.type == "cpu" and x.dtype != torch.bfloat16
-        module, values = (np, x.detach().numpy()) if known else (torch, x.detach())
-        rounded = module.round(values / step) * step
+        if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+            # not by torch: it would wake its threads for a matrix, and they wait actively, on the cores that ours need
+            values = x.detach().contiguous().numpy()
+            number, out, ctx.inside = values.dtype.type, np.empty_like(values), np.empty(values.shape, bool)
+            quantise_values(
+                values.reshape(-1), number(step), number(low), number(high), out.reshape(-1), ctx.inside.reshape(-1).view(np.uint8)
+            )
+            return torch.from_numpy(out)
+        rounded = torch.round(x.detach() / step) * step
         ctx.inside = (rounded >= low) & (rounded <= high)
-        return torch.as_tensor(module.clip(rounded, low, high))
+        return torch.clip(rounded, low, high)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):

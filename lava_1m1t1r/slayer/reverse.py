@@ -28,6 +28,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ..compiled import repeated
 from ..dynamics import State
 
 
@@ -61,6 +64,10 @@ class GradientProgram(NamedTuple):
     half: Any
     one: Any
     most: Any  # growth saturates here
+
+    def filled(self, size: int, times: int) -> GradientProgram:
+        """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
+        return self._replace(**{name: repeated(np.tile(getattr(self, name), times), size) for name in PER_NEURON})
 
 
 PER_NEURON = GradientProgram._fields[:12]
