@@ -185,6 +185,13 @@ def test_backward_pass_equals_automatic_differentiation(recurrent, substeps):
     check(StepParams(FIG2.scaled(4 / substeps), substeps=substeps), Surrogate(), recurrent, seed=substeps, delays=3 * recurrent)
 
 
+@pytest.mark.parametrize(("recurrent", "learn"), [(False, ()), (True, ("mu", "gamma1", "r_control"))])
+@pytest.mark.parametrize("size", [1, 7, 20])
+def test_backward_pass_of_small_layers_whose_samples_take_steps_together(size, recurrent, learn):
+    batch = {1: 40, 7: 11, 20: 6}[size]  # not whole groups
+    check(StepParams(FIG2.scaled(2), substeps=2), Surrogate(), recurrent, seed=3 + size, batch=batch, size=size, steps=24, learn=learn)
+
+
 @pytest.mark.parametrize(
     "surrogate",
     [
