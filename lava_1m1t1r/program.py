@@ -103,6 +103,11 @@ class FixedProgram(NamedTuple):
     drop: Any  # gate counts, over the residue
     root: Any  # square root, for the noise
 
+    @property
+    def alike(self) -> bool:
+        """Whether all neurons have the same constants."""
+        return all((getattr(self, name) == getattr(self, name)[0]).all() for name in PER_NEURON)
+
     def filled(self, size: int, times: int = 1) -> FixedProgram:
         """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
         return self._replace(**{name: repeated(np.tile(getattr(self, name), times), size) for name in PER_NEURON})

@@ -16,7 +16,7 @@ from .. import dynamics, noise
 from ..arithmetic import ACT_SHIFT, FIXED
 from ..compiled import compiled, filled, inlined, load, read, repeated, store, widest_vectors
 from ..dynamics import State
-from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, float_step, input_count
+from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, fixed_step_alike, float_step, input_count
 from ..program import StepParams
 
 
@@ -30,6 +30,7 @@ class FixedM1T1R(NamedTuple):
     v_max: int
     substeps: int
     noisy: bool
+    alike: bool
 
 
 class FloatM1T1R(NamedTuple):
@@ -70,7 +71,7 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
     state, v_in = tuple(np.zeros(size, kind) for _ in range(3)), np.zeros(size, kind)
     if floating:
         return FloatM1T1R(state, generator, v_in, program, step.v_unit, step.v_in_max, step.substeps, noisy)
-    return FixedM1T1R(state, generator, v_in, program, step.v_max_count, step.substeps, noisy)
+    return FixedM1T1R(state, generator, v_in, program, step.v_max_count, step.substeps, noisy, program.alike)
 
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
@@ -140,6 +141,8 @@ def _advance_fixed(neuron, current, spike):
         _silent_step(neuron)
     elif neuron.noisy:
         fixed_noisy_step(filament, residue, gate, neuron.generator, neuron.v_in, neuron.program, neuron.substeps, spike)
+    elif neuron.alike:
+        fixed_step_alike(filament, residue, gate, neuron.v_in, neuron.program, neuron.substeps, spike)
     else:
         fixed_step(filament, residue, gate, neuron.v_in, neuron.program, neuron.substeps, spike)
 

@@ -12,7 +12,7 @@ from .. import training_kernels as kernels
 from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..compiled import filled
 from ..errors import require
-from ..program import PER_NEURON, FixedProgram, StepParams
+from ..program import FixedProgram, StepParams
 from ..tiles import COLUMNS, ROWS
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_synaptic_input
@@ -201,11 +201,6 @@ _NEURONS = 128
 """Neurons that take a step together, of several samples where a layer has fewer: a few neurons mostly wait for their last substep."""
 
 
-def alike_devices(program: FixedProgram) -> bool:
-    """Whether all neurons of a program have the same constants."""
-    return all((getattr(program, name) == getattr(program, name)[0]).all() for name in PER_NEURON)
-
-
 class _Layer(torch.autograd.Function):
     """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T)."""
 
@@ -227,7 +222,7 @@ class _Layer(torch.autograd.Function):
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)
         late = out.numpy()
-        alike = not run.noisy and alike_devices(run.program)
+        alike = not run.noisy and run.program.alike
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
         program = run.program.filled(width, group)
