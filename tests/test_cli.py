@@ -323,3 +323,19 @@ def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(tmp_path):
     line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data small.h5 --json 2>/dev/full"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["utterances"] == 3
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("given", "seen"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_training_lets_torch_sleep_before_it_is_loaded(given, seen, tmp_path):
+    code = """
+import os, sys
+from lava_1m1t1r import cli
+from lava_1m1t1r.commands import train
+train._train = lambda *_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
+sys.exit(cli.main(["train", "-o", "out"]))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[1])} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, [seen, "False"]), done.stderr

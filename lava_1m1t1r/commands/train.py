@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import require
 from ..program import LEARNABLE
-from ._common import check_numbers, json_argument, out_folder, require_training, talking
+from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
     out = out_folder(args.out, "last.ckpt", "network.net", "results.json")
     require_training()
+    let_torch_sleep()
     with talking(args):
         results = _train(args, out)
     if args.json and results is not None:
