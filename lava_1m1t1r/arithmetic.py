@@ -221,7 +221,7 @@ def _smaller(a, b):
     return a if a < b else b
 
 
-def field_scale(v0: Any, v_ref: Any) -> np.ndarray:
+def sinh_scale(v0: Any, v_ref: Any) -> np.ndarray:
     """Factor [V] that makes the hyperbolic law of ``2 sinh(d / v0)``; 0 for the linear law (v0 = inf)."""
     linear = np.isinf(v0)
     a = np.where(linear, 1.0, np.asarray(v_ref) / np.asarray(v0))
@@ -233,7 +233,7 @@ def field_scale(v0: Any, v_ref: Any) -> np.ndarray:
 def _vectorised_law(d: float, p: Any) -> float:
     """:func:`_sinh_law` by an exponential that LLVM runs several at a time, and constants computed once: equal within 1e-14."""
     rise = exponential.expm1(d * p.per_v0)
-    hyperbolic = p.field_scale * (rise + rise / (rise + 1.0))
+    hyperbolic = p.sinh_scale * (rise + rise / (rise + 1.0))
     return d if p.per_v0 == 0.0 else hyperbolic
 
 
@@ -404,15 +404,12 @@ def _times(a, b):
     return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF)
 
 
-_FLOAT64_FRACTION, _FLOAT64_BIAS = 52, 1023
-
-
 @_compiled
 def _by_float64(w):
     # Exponent and fraction of a floating-point number, side by side, are a place on a logarithmic scale.
     bits = float64_bits(w)
-    knot = (bits >> (_FLOAT64_FRACTION - KNOTS)) - ((_FLOAT64_BIAS + FINEST) << KNOTS)
-    return knot, (bits >> (_FLOAT64_FRACTION - STATE_BITS)) & ((1 << FRACTION) - 1)
+    knot = (bits >> (exponential.FRACTION - KNOTS)) - ((exponential.BIAS + FINEST) << KNOTS)
+    return knot, (bits >> (exponential.FRACTION - STATE_BITS)) & ((1 << FRACTION) - 1)
 
 
 FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled, _by_float64))

@@ -161,8 +161,9 @@ def filled(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def repeated(values: np.ndarray, size: int) -> np.ndarray:
-    """Values of neurons (N,), and the last one again up to ``size``: for the neurons that fill a layer up."""
+def repeated(values: np.ndarray, size: int, times: int = 1) -> np.ndarray:
+    """Values of neurons (N,), ``times`` in turn, and the last one again up to ``size``: for the neurons that fill a layer up."""
+    values = np.tile(values, times)
     return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
 
 

@@ -17,22 +17,23 @@ LIMIT = 700.0
 _PER_OCTAVE = 1.4426950408889634  # 1 / ln 2
 _LN2_HIGH = 0.6931471803691238  # ln 2 in two parts, so that k ln 2 is exact to 2^-80
 _LN2_LOW = 1.9082149292705877e-10
-_BIAS, _FRACTION = 1023, 52  # of an IEEE double
-_WHOLE = 1.5 * 2.0**_FRACTION
+FRACTION, BIAS = 52, 1023  # of an IEEE double
+_WHOLE = 1.5 * 2.0**FRACTION
 """Adding it rounds to a whole number, which the last bits then hold: only AVX-512 converts to int64 in vectors."""
 _C = tuple(1.0 / factorial(n) for n in range(15))
 
 
 @intrinsic
-def _power_of_two(typing_context, shifted):
-    """2^k, from ``shifted = k + _WHOLE``."""
+def power_of_two(typing_context, shifted):
+    """2^k in float32 or float64, from ``shifted = k + 1.5 * 2^23`` or ``k + 1.5 * 2^52``, whose last bits are the whole number k."""
+    bits, fraction, bias = (32, 23, 127) if shifted == types.float32 else (64, FRACTION, BIAS)
 
     def code(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        exponent = builder.shl(builder.bitcast(arguments[0], word), ir.Constant(word, _FRACTION))
-        return builder.bitcast(builder.add(exponent, ir.Constant(word, _BIAS << _FRACTION)), ir.DoubleType())
+        word = ir.IntType(bits)
+        exponent = builder.shl(builder.bitcast(arguments[0], word), ir.Constant(word, fraction))
+        return builder.bitcast(builder.add(exponent, ir.Constant(word, bias << fraction)), arguments[0].type)
 
-    return types.float64(types.float64), code
+    return shifted(shifted), code
 
 
 @inlined
@@ -57,5 +58,5 @@ def expm1(x):
     p = fused(p, r, _C[3])
     p = fused(p, r, _C[2])
     p = fused(p, r * r, r)  # e^r - 1
-    scale = _power_of_two(shifted)
+    scale = power_of_two(shifted)
     return fused(scale, p, scale - 1.0)

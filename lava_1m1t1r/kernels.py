@@ -65,7 +65,7 @@ def float_neuron(p, n):
         read(p.noise_filament, n),
         read(p.noise_residue, n),
         read(p.per_v0, n),
-        read(p.field_scale, n),
+        read(p.sinh_scale, n),
         read(p.per_lam, n),
         read(p.off_scale, n),
     )

@@ -26,7 +26,7 @@ from .arithmetic import (
     STATE_BITS,
     STRETCH_BITS,
     field_law,
-    field_scale,
+    sinh_scale,
 )
 from .compiled import repeated
 from .dynamics import State
@@ -69,7 +69,7 @@ class FloatProgram(NamedTuple):
     noise_filament: Any  # sqrt(sigma1)
     noise_residue: Any  # sqrt(sigma2)
     per_v0: Any  # 1 / v0 [1/V], 0 where the law is linear
-    field_scale: Any  # v_ref / (2 sinh(v_ref / v0)) [V]
+    sinh_scale: Any  # v_ref / (2 sinh(v_ref / v0)) [V]
     per_lam: Any  # 1 / lam
     off_scale: Any  # r_off / (exp(1 / lam) - 1) [ohm]
 
@@ -110,7 +110,7 @@ class FixedProgram(NamedTuple):
 
     def filled(self, size: int, times: int = 1) -> FixedProgram:
         """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
-        return self._replace(**{name: repeated(np.tile(getattr(self, name), times), size) for name in PER_NEURON})
+        return self._replace(**{name: repeated(getattr(self, name), size, times) for name in PER_NEURON})
 
 
 def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
@@ -280,7 +280,7 @@ class StepParams(ByValue):
             noise_filament=n(np.sqrt(d.sigma1)),
             noise_residue=n(np.sqrt(d.sigma2)),
             per_v0=n(1.0 / np.asarray(d.v0)),
-            field_scale=n(field_scale(d.v0, d.v_ref)),
+            sinh_scale=n(sinh_scale(d.v0, d.v_ref)),
             per_lam=n(1.0 / np.asarray(d.lam)),
             off_scale=n(d.r_off / np.expm1(1.0 / np.asarray(d.lam))),
         )

@@ -60,7 +60,7 @@ def _text_arithmetic(p: Any) -> Any:
 
     return FLOAT_ARRAY._replace(
         select=lambda c, a, b: c.of(f"int({c}) * ({a}) + (1 - int({c})) * ({b})"),
-        field=lambda d, _p: 2.0 * p.growth * p.field_scale * d.of(f"sinh({d * p.per_v0})"),
+        field=lambda d, _p: 2.0 * p.growth * p.sinh_scale * d.of(f"sinh({d * p.per_v0})"),
         positive=positive,
         growth=lambda drive, x, _p: smaller(drive / (p.alpha + 1.0 - x), GROWTH_MAX_FLOAT),
         at_most_one=lambda x: smaller(x, 1.0),

@@ -8,13 +8,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 from ..cached import cached
 from ..compiled import load, read, store, widest_vectors
 from ..dynamics import State
+from ..exponential import power_of_two
 from ..training_kernels import add_products, filled_columns
 from . import reverse
 from .reverse import VALUES, Constants, GradientProgram, Local, Ops
@@ -57,18 +55,6 @@ def _compiled(function):
     return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"}, forceinline=True)(function)
 
 
-@intrinsic
-def _power_of_two(typing_context, shifted):
-    """2^k as float32, from ``shifted = k + _SHIFT``, whose last bits are the whole number k."""
-
-    def code(context, builder, signature, arguments):
-        word = ir.IntType(32)
-        exponent = builder.shl(builder.bitcast(arguments[0], word), ir.Constant(word, 23))
-        return builder.bitcast(builder.add(exponent, ir.Constant(word, 127 << 23)), ir.FloatType())
-
-    return types.float32(types.float32), code
-
-
 _f = np.float32
 _SHIFT = _f(1.5 * 2**23)  # adding it rounds to a whole number
 _LOG2E, _LN2_HIGH, _LN2_LOW = _f(1.4426950408889634), _f(0.693359375), _f(-2.12194440e-4)
@@ -85,7 +71,7 @@ def _exp32(x):
     k = shifted - _SHIFT
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     p = (((_A6 * r + _A5) * r + _A4) * r + _A3) * r + _HALF
-    return ((p * r + _ONE) * r + _ONE) * _power_of_two(shifted)
+    return ((p * r + _ONE) * r + _ONE) * power_of_two(shifted)
 
 
 @_compiled

@@ -253,7 +253,9 @@ class _Layer(torch.autograd.Function):
         run = ctx.run
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
         buffers = Buffers()
-        over, over_bias, over_constants = _backwards(ctx, grad.numpy(), w_rec, need_constants, None if need_x and w is None else buffers)
+        over, over_bias, over_constants = _backwards(
+            ctx, grad.numpy(), w_rec, need_bias, need_constants, None if need_x and w is None else buffers
+        )
         over_w = over_rec = over_x = None
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
@@ -261,13 +263,13 @@ class _Layer(torch.autograd.Function):
             over_rec = recurrent_gradient(ctx.window, run.delay_rec, over).to(w_rec.dtype)
         if need_x:
             over_x = torch.from_numpy(over).transpose(1, 2) if w is None else _over_input(over, w)
-        return over_x, over_w, over_bias if need_bias else None, over_rec, over_constants, None
+        return over_x, over_w, over_bias, over_rec, over_constants, None
 
 
 def _backwards(
-    ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, learning: bool, buffers: Buffers | None
-) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
-    """dL/d(synaptic input) from dL/doutput, both (B, T, N); the same summed, (N,); where devices learn, dL/d(their constants) (5, N).
+    ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, biased: bool, learning: bool, buffers: Buffers | None
+) -> tuple[np.ndarray, torch.Tensor | None, torch.Tensor | None]:
+    """dL/d(synaptic input) from dL/doutput, both (B, T, N); where biased, its sum (N,); where devices learn, dL/d(their constants) (5, N).
 
     The first lies in ``buffers``, or in memory of its own.
     """
@@ -285,7 +287,7 @@ def _backwards(
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     parts = ranges(batch, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
-    sums = np.zeros((len(parts), size), dtype)
+    sums = np.zeros((len(parts), size if biased else 0), dtype)
 
     def part(first, last):
         over[first:last, :kept] = late[first:last, run.shift :]
@@ -294,10 +296,12 @@ def _backwards(
             ctx.history, ctx.counts, over, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
             first, last, group, *make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK],
         )  # fmt: skip
-        sums[first // BLOCK] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
+        if biased:
+            sums[first // BLOCK] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 
     share(part, parts)
-    return over, torch.from_numpy(sums.sum(0)), torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
+    over_bias = torch.from_numpy(sums.sum(0)) if biased else None
+    return over, over_bias, torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
 
 
 def layer(

@@ -28,8 +28,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..compiled import repeated
 from ..dynamics import State
 
@@ -67,7 +65,7 @@ class GradientProgram(NamedTuple):
 
     def filled(self, size: int, times: int) -> GradientProgram:
         """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
-        return self._replace(**{name: repeated(np.tile(getattr(self, name), times), size) for name in PER_NEURON})
+        return self._replace(**{name: repeated(getattr(self, name), size, times) for name in PER_NEURON})
 
 
 PER_NEURON = GradientProgram._fields[:12]
