@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
-from lava_1m1t1r.benchmarks import ablation, accuracy
+from lava_1m1t1r.benchmarks import ablation, accuracy, table
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network, peers
@@ -133,7 +133,7 @@ def test_data_that_cannot_be_read_leaves_no_folder_of_runs(tmp_path):
 
 def test_a_whole_name_chooses_its_row_alone_and_a_word_all_that_contain_it():
     names = list(accuracy.rows())
-    chosen = {word: [name for name in names if accuracy._means(word, name, names)] for word in ("1m1t1r", "gru", "gru-96", "lava", "few")}
+    chosen = {word: table.chosen(names, [word]) for word in ("1m1t1r", "gru", "gru-96", "lava", "few")}
     assert chosen["1m1t1r"] == ["1M1T1R"] and chosen["gru"] == ["GRU"] and chosen["gru-96"] == ["GRU-96"]
     assert len(chosen["lava"]) == 2 and chosen["few"] == ["1M1T1R, few spikes"]
 

@@ -43,7 +43,7 @@ def test_a_row_is_timed_at_the_activity_found():
 def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, capsys):
     out = tmp_path / "table.json"
     small = ["--batch", "2", "--steps", "3", "--inputs", "4", "--hidden", "5", "--repeats", "1", "--threads", "1", "--json", str(out)]
-    assert training_step.main([*small, "--only", "dense", "jax.scan"]) == 0
+    assert training_step.main([*small, "--only", "DENSE MATRIX", "jax.scan"]) == 0
     rows = json.loads(out.read_text())["tables"][0]["rows"]
     assert rows[0]["name"] == "dense matrix products alone" and rows[0]["CPU ms"] > 0 and rows[0]["x first"] == 1
     assert "--jax" in rows[1]["skipped"] and "skipped: give --jax" in capsys.readouterr().out

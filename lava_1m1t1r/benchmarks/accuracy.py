@@ -25,7 +25,7 @@ from ..progress import say
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
-from .table import Table, write_json
+from .table import Table, chosen, only_argument, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
 """For SpokenDigits. Twice the channel shift was worth a point on voices kept apart, and nothing on the test voices (95.1 %, one seed)."""
@@ -174,7 +174,7 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
         help=f"share of the events left out by the augmentation; default: {AUGMENTATION.drop}, on files {FEW_VOICES.drop:g}",
     )
     own.add_argument("--threads", type=int, default=1, help="of torch and of the library's kernels")
-    own.add_argument("--only", nargs="*", default=None, help="rows of these names, or whose name contains one of these words")
+    only_argument(own)
     return own
 
 
@@ -183,17 +183,11 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     for name in ("repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads"):
         require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
     require(not args.folder.exists() or args.folder.is_dir(), "--folder", "be a folder or a new name", str(args.folder))
-    chosen = [name for name in names if args.only is None or any(_means(word.lower(), name, names) for word in args.only)]
-    require(len(chosen) > 0, "--only", f"occur in one of {', '.join(names)}", args.only)
+    found = chosen(names, args.only)
     from ..recipes.fit import torch
 
     torch.set_num_threads(args.threads)
-    return chosen
-
-
-def _means(word: str, name: str, names: list[str]) -> bool:
-    """Whether a word chooses a row: a whole name chooses its own alone."""
-    return word == name.lower() if word in (other.lower() for other in names) else word in name.lower()
+    return found
 
 
 def chosen_augmentation(args: argparse.Namespace) -> Augmentation:
@@ -243,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     known = rows()
-    chosen = checked(args, list(known))
+    names = checked(args, list(known))
     augmentation = chosen_augmentation(args)
     tuned = args.training == "tuned" if args.training else args.data is None
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
@@ -257,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = sum(len(job[2]) for job in jobs) // len(jobs)
     title = f"{jobs[0][0].name}, {held}: {size} utterances, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
     table = Table(title, ("parameters", "accuracy %", "+-", "spikes", "CPU s", "train %"))
-    for name in chosen:
+    for name in names:
         row, found = known[name], []
         try:
             for split, job_task, train, test in jobs:

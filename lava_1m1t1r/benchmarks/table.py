@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import require
 from ..files import replacing
 from ..progress import say
 
@@ -74,12 +75,35 @@ def cpu_of(pids: list[int]) -> float:
     return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
 
 
-def parser(doc: str, repeats: int = 10) -> argparse.ArgumentParser:
-    """Options of every speed script."""
+def parser(doc: str, repeats: int = 10, of: str = "the shortest of so many runs counts") -> argparse.ArgumentParser:
+    """Options of every script; ``of`` says what is repeated."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
-    options.add_argument("--repeats", type=int, default=repeats, help="the shortest of so many runs counts")
+    options.add_argument("--repeats", type=int, default=repeats, help=of)
     return options
+
+
+def only_argument(options: argparse.ArgumentParser) -> None:
+    """Declare ``--only``, which :func:`chosen` reads."""
+    options.add_argument("--only", nargs="*", default=None, help="rows of these names, or whose name contains one of these words")
+
+
+def chosen(names: list[str], words: list[str] | None) -> list[str]:
+    """Return the names that words choose: a whole name its own alone, a part of one all that contain it; None: all.
+
+    Raises
+    ------
+    InputError
+        If none is chosen.
+    """
+    whole = {name.lower() for name in names}
+
+    def means(word: str, name: str) -> bool:
+        return word == name if word in whole else word in name
+
+    found = [name for name in names if words is None or any(means(word.lower(), name.lower()) for word in words)]
+    require(len(found) > 0, "--only", f"occur in one of {', '.join(names)}", words)
+    return found
 
 
 def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:

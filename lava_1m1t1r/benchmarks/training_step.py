@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import require
 from . import training_jax, training_peers
-from .table import Table, parser, write_json
+from .table import Table, chosen, only_argument, parser, write_json
 from .training_measure import Shape, measure
 
 _LIMIT = 1800  # seconds a row may take
@@ -32,7 +32,7 @@ def options() -> argparse.ArgumentParser:
         found.add_argument(f"--{name}", type=type(default), default=default)
     found.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     found.add_argument("--activity", type=float, default=0.1, help="hidden spikes a step and neuron")
-    found.add_argument("--only", nargs="*", default=None, help="rows whose name contains one of these words")
+    only_argument(found)
     found.add_argument("--jax", metavar="PYTHON", help="interpreter of an environment with jax and spyx")
     found.add_argument("--row", default=None, help=argparse.SUPPRESS)
     return found
@@ -70,10 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
         f"B={shape.batch} T={shape.steps} {shape.inputs}-{shape.hidden}R-{shape.outputs}, {args.threads} thread(s), forward + loss + "
         f"backward, {args.repeats} steps, one process a row; x first: {clock} ms over those of the first row"
     )
+    names = chosen([*training_peers.ROWS, *training_jax.ROWS], args.only)
     table, first = Table(title, COLUMNS), None
-    for name in [*training_peers.ROWS, *training_jax.ROWS]:
-        if args.only is not None and not any(word in name for word in args.only):
-            continue
+    for name in names:
         found = _row(name, {"row": name, **order}, args.jax)
         if "missing" in found:
             table.skip(name, found["missing"])

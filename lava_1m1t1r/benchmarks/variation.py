@@ -21,7 +21,7 @@ TRAINED_FOR = 0.2
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, apply variation, print."""
-    options = parser(__doc__, repeats=5)
+    options = parser(__doc__, repeats=5, of="chips drawn at each level")
     options.add_argument("--epochs", type=int, help="passes over the training set; default: the recipe's")
     options.add_argument("--hidden", type=int, help="recurrent neurons; default: the recipe's")
     options.add_argument("--train-per-class", type=int, default=100)
