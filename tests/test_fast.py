@@ -1,5 +1,6 @@
 """The compiled network: against the library's plain loops, threads, streams, its cache, its cost."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from numba import njit
 from lava_1m1t1r import StepParams, network, presets
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.cached import sources_digest
+from lava_1m1t1r.cores import cores
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.fast.network import check_frames
@@ -85,6 +87,26 @@ def test_threads_and_neighbours_change_nothing(rng):
     alone = np.concatenate([fast.run(x[b : b + 1]).out for b in range(7)])
     for threads in (1, 2, 5):
         assert np.array_equal(fast.run(x, threads=threads).out, alone)
+
+
+def test_two_samples_run_at_the_same_time(rng, monkeypatch):
+    fast, met = FastNetwork(made(rng)), threading.Barrier(2, timeout=60)
+    run_sample = FastNetwork._run_sample
+
+    def meeting(self, x, records, b):
+        met.wait()  # each waits for the other: breaks where they come one after the other
+        run_sample(self, x, records, b)
+
+    monkeypatch.setattr(FastNetwork, "_run_sample", meeting)
+    fast.run(frames(rng, batch=2), threads=2)
+
+
+def test_cores_are_those_that_this_process_may_run_on(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {5, 7, 8}, raising=False)
+    assert cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert cores() == 6
 
 
 def test_networks_run_in_several_threads_at_once(rng):

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cores import cores
 from ..errors import require
 from ..fast import FastNetwork, Stream
 from ..files import scratch
@@ -75,14 +76,17 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
     except ImportError as error:
         table.skip(f"Lava graph, {mark}", str(error))
         return
-    cores = os.sched_getaffinity(0)
+    if sys.platform != "linux":
+        table.skip(f"Lava graph, {mark}", "only Linux can be told to run all of Lava's processes on one core")
+        return
+    allowed = os.sched_getaffinity(0)
     for tag in ("fixed_pt", "floating_pt"):
         expected = FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0]
-        os.sched_setaffinity(0, {min(cores)})  # one core for all of Lava's processes, as for the fast path
+        os.sched_setaffinity(0, {min(allowed)})  # one core for all of Lava's processes, as for the fast path
         try:
             timing = stock(net, frames, max(3, args.repeats // 3), tag)
         finally:
-            os.sched_setaffinity(0, cores)
+            os.sched_setaffinity(0, allowed)
         row = (1e3 * timing.wall, 1e3 * timing.cpu, 1e6 * timing.cpu / args.steps, timing.cpu / base, "")
         table.add(f"Lava graph, one core, {tag}, {mark}", *row)
         wrong = int(np.sum(timing.out != expected)) if net.spiking else 0
@@ -156,11 +160,11 @@ def growth(args: Any) -> list[Table]:
 
 
 def _threads(fast: FastNetwork, args: Any) -> Table:
-    cores = len(os.sched_getaffinity(0))
-    table = Table(f"{_SAMPLES} samples on threads ({cores} cores here)", ("wall us/sample", "speed-up"))
+    here = cores()
+    table = Table(f"{_SAMPLES} samples on threads ({here} cores here)", ("wall us/sample", "speed-up"))
     frames = networks.spikes(_SAMPLES, args.steps)
     one = 0.0
-    for threads in sorted({1, 2, cores}):
+    for threads in sorted({1, 2, here}):
         time = least(lambda n=threads: fast.run(frames, threads=n), args.repeats) / _SAMPLES
         one = one or time
         table.add(f"{threads} threads", 1e6 * time, one / time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cores import cores
 from ..errors import require
 from ..files import replacing
 from ..progress import say
@@ -110,6 +110,6 @@ def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:
     """Write tables beside a word on the machine, whole or not at all; None: do not."""
     if path is None:
         return
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": cores(), "numpy": np.__version__}
     with replacing(path) as part:
         part.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1))

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..cores import cores
 from ..errors import require
 from . import training_jax, training_peers
 from .table import Table, chosen, only_argument, parser, write_json
@@ -30,7 +31,7 @@ def options() -> argparse.ArgumentParser:
     found = parser(__doc__)
     for name, default in Shape()._asdict().items():
         found.add_argument(f"--{name}", type=type(default), default=default)
-    found.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    found.add_argument("--threads", type=int, default=min(2, cores()))
     found.add_argument("--activity", type=float, default=0.1, help="hidden spikes a step and neuron")
     only_argument(found)
     found.add_argument("--jax", metavar="PYTHON", help="interpreter of an environment with jax and spyx")

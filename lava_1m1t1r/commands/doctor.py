@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
+
+from ..cores import cores
 
 # what it is for, package, extra
 PACKAGES = (
@@ -57,7 +58,7 @@ def findings() -> dict:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "packages": packages,
         "tools": tools,
     }

@@ -5,7 +5,6 @@ It needs neither Lava nor torch. A network is :class:`lava_1m1t1r.netx.descripti
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiled import filled
+from ..cores import cores
 from ..errors import flag, require, whole
 from ..progress import bar
 from . import kernels, synapses
@@ -74,7 +74,7 @@ class FastNetwork:
         record : None, "spikes" or "all"
             Whether to keep every layer's spikes, or its spikes and states (twelve times the memory).
         threads : int, optional
-            Samples at a time; all cores when not given. Results do not depend on it.
+            Samples at a time; when not given, as many as cores that this process may run on. Results do not depend on it.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class FastNetwork:
         require(known, "record", "be None, 'spikes' or 'all'", record)
         frames = check_frames(frames, self.inputs)
         batch, steps = frames.shape[:2]
-        threads = os.cpu_count() or 1 if threads is None else whole(threads, "threads", least=1, most=4096)
+        threads = cores() if threads is None else whole(threads, "threads", least=1, most=4096)
         records = [layer.empty(batch, steps, record, layer is self.layers[-1]) for layer in self.layers]
         work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
         title = f"{'floating' if self.floating else 'fixed'} point"
@@ -93,9 +93,8 @@ class FastNetwork:
             for b in bar(range(batch), title, unit="samples"):
                 work(b)
         else:
-            work(0)  # compile once, not once per thread
-            with ThreadPoolExecutor(min(threads, batch - 1)) as pool:
-                for _ in bar(pool.map(work, range(1, batch)), title, total=batch - 1, unit="samples"):
+            with ThreadPoolExecutor(min(threads, batch)) as pool:  # numba compiles once, whichever thread asks first
+                for _ in bar(pool.map(work, range(batch)), title, total=batch, unit="samples"):
                     pass
         return Result(records[-1].out, tuple(records) if record else ())
 

@@ -14,10 +14,12 @@ from typing import Any
 import numba
 import torch
 
+from ..cores import cores
+
 
 def thread_count() -> int:
     """Threads to use: the least of torch's setting, numba's setting and the cores this process may run on."""
-    return max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, len(os.sched_getaffinity(0))))
+    return max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, cores()))
 
 
 @lru_cache(maxsize=4)
