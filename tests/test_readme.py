@@ -1,4 +1,4 @@
-"""The README's lines run, and its links point somewhere."""
+"""The README's lines run, and the links of pages point somewhere."""
 
 import re
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from lava_1m1t1r.commands.bench import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,11 +25,17 @@ def test_the_lines_of_lava_run_and_spike(tmp_path):
     assert len(spikes) == 2 and min(spikes) > 0
 
 
-def test_links_to_files_exist():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert links
+@pytest.mark.parametrize("page", ["README.md", "RESULTS.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_links_to_files_exist(page):
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text(encoding="utf-8")) if not link.startswith("http")]
+    assert links or page == "CONTRIBUTING.md"
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_results_name_tables_that_there_are():
+    tables = set(re.findall(r"`bench (\w+)", (ROOT / "RESULTS.md").read_text(encoding="utf-8")))
+    assert tables == set(TABLES)
 
 
 def test_the_two_commands_are_in_the_makefile():
