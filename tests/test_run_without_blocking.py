@@ -175,7 +175,7 @@ def test_another_thread_may_stop_a_run():
         injector.stop()
         injector.send(np.ones(2))
         worker.join(20)
-        assert not worker.is_alive() and session.steps_run == 6
+        assert not worker.is_alive() and session.steps_run in (5, 6)  # the step that it was in, or the next if that had begun
     with pytest.raises(Stopped):
         session.run(1)
 

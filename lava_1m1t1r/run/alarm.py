@@ -32,6 +32,11 @@ def _code(function):
     return getattr(function, "__code__", None)
 
 
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an exception in a thread at its next line of Python, or take back one that it has not met yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
+
+
 class Alarm:
     """Raises :class:`TimeIsOver` in the thread that set it, once the time is over.
 
@@ -51,14 +56,14 @@ class Alarm:
         self._awake_at = 0.0
         self._fired = False
         self._closed = False
-        self._interrupted = False
+        self._interrupted = self._sent = False
 
     @contextmanager
     def set(self, seconds: float):
         """For the body of the ``with`` statement."""
         with self._lock:
             self._target = threading.get_ident()
-            self._fired = self._interrupted = False
+            self._fired = self._interrupted = self._sent = False
             self._deadline = time.monotonic() + seconds
             late = self._deadline < self._awake_at
         if self._thread is None:
@@ -69,14 +74,14 @@ class Alarm:
         try:
             yield
         except KeyboardInterrupt as error:
-            if self._interrupted:
+            if self._sent:
                 raise TimeIsOver from error
             raise
         finally:
             with self._lock:
                 self._deadline = None
                 if self._fired:  # perhaps not delivered yet: it must not hit the caller's next lines
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), None)
+                    _raise_in(self._target, None)
 
     def close(self) -> None:
         """End the thread."""
@@ -106,9 +111,12 @@ class Alarm:
     def _look(self, now: float, period: float) -> None:
         if self._deadline is not None and now >= self._deadline:
             self._deadline = now + REPEATED_AFTER
-            if self._fired and self._target == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):
-                self._interrupted = True
+            in_c = self._fired and not self._interrupted  # turn and turn about, should the thread except both
+            self._interrupted = in_c and self._target == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT))
+            # Never both: what waits at a Condition takes its lock back after the one, and would be hit by the other before it has
+            _raise_in(self._target, None if self._interrupted else TimeIsOver)
+            if self._interrupted:
+                self._sent = True
                 signal.pthread_kill(self._target, signal.SIGINT)
             self._fired = True
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeIsOver))
         self._awake_at = now + period if self._deadline is None else self._deadline

@@ -130,7 +130,26 @@ class SendPort(_Port, CspSendPort):
 
 
 class RecvPort(_Port, CspRecvPort):
-    """Receiving end."""
+    """Receiving end.
+
+    Lava's CspSelector is told of messages as the ``observer`` of the ports that it selects from. It asks each port first, and would
+    then wait for another thread: here the model waits where it asks.
+    """
+
+    @property
+    def observer(self):
+        return self._observer
+
+    @observer.setter
+    def observer(self, observer):
+        self._observer = observer
+        task = self.channel.hub.current
+        if task is not None:
+            task.selects = tuple(channel for channel in task.selects if channel is not self.channel)
+            if observer is not None:
+                task.selects += (self.channel,)
+
+    _observer = None
 
     @property
     def _queue(self):
@@ -156,9 +175,12 @@ class RecvPort(_Port, CspRecvPort):
         return item
 
     def probe(self):
-        if not self.channel.items:
-            self.channel.hub.give_way()
-        return bool(self.channel.items)
+        channel = self.channel
+        if not channel.items:
+            channel.hub.give_way()
+            if self._observer is not None:
+                channel.hub.block_at_any()
+        return bool(channel.items)
 
 
 class ExternalChannel(Channel):

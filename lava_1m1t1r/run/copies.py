@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import io
 import mmap
 import sys
-from collections.abc import Iterator
+import threading
 from multiprocessing.managers import BaseProxy
-from multiprocessing.shared_memory import SharedMemory
 from multiprocessing.sharedctypes import SynchronizedBase
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.process.process import AbstractProcess
 
+_MOST_KEPT = 100
+"""Objects that cannot be copied, among one Process's parameters, up to which all that lies around them is copied."""
+_PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
+_OF_C = ctypes.c_int.__mro__[2]
+"""What all objects of ctypes are."""
+
 
 def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProcessBuilder:
     """Copy a builder's parameters and initial values, so that its model cannot change the user's or a neighbour's.
 
-    Memory that processes share (``np.memmap``, ``multiprocessing``'s arrays, SharedMemory and managers, torch's shared tensors) is not
-    copied: a forked process writes to it, too. Nor are objects of which there is only one, such as locks.
+    What is one object stays one, also where parameters and initial values share it. Memory that processes share (``np.memmap``,
+    ``multiprocessing``'s arrays, SharedMemory and managers, torch's shared tensors) is not copied: a forked process writes to it, too.
+    Nor are objects of which there is only one: those that cannot be copied, such as locks and open files, what closes something when it
+    is collected, such as the end of a pipe, and threads. What holds them is copied around them.
 
     Parameters
     ----------
@@ -29,14 +39,14 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
         ``id(object): object`` of what must not be copied: the Processes of the graph, their ports and Vars.
     """
     own = copy.copy(builder)
-    given = parameters(builder)
-    memo: dict[int, Any] = {**shared, **{id(value): value for value in _leaves(given) if _is_shared(value)}}
+    values = {name: var.value for name, var in builder.vars.items()}
+    given, values = _copied((parameters(builder), values), shared)
     own.proc_params = copy.copy(builder.proc_params)
-    own.proc_params._parameters = _own(given, memo)
+    own.proc_params._parameters = given
     own.vars = {}
     for name, var in builder.vars.items():
         own.vars[name] = var = copy.copy(var)
-        var.value = copy.deepcopy(var.value)  # Lava copies it for models that hold an array, and hands it over to others
+        var.value = values[name]  # Lava copies it for models that hold an array, and hands it over to others
     return own
 
 
@@ -45,34 +55,54 @@ def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
     return vars(builder.proc_params).get("_parameters", {})
 
 
-def _own(value: Any, memo: dict[int, Any]) -> Any:
+class _Memo(dict):
+    """What ``copy.deepcopy`` asks, with the id of each object that it comes to, whether there is a copy: shared ones are their own."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = super().get(key, default)
+        if found is default:
+            value = ctypes.cast(key, ctypes.py_object).value  # alive: it is being copied
+            if _is_shared(value):
+                self[key] = found = value
+        return found
+
+
+def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tuple[dict[str, Any], ...]:
+    kept = dict(shared)
+    for _ in range(_MOST_KEPT):
+        try:
+            return copy.deepcopy(value, _Memo(kept))  # a copy that fails leaves half-filled containers in its memo
+        except Exception as error:
+            culprit = _culprit(error.__traceback__)
+            kept[id(culprit)] = culprit
+    return tuple({name: _alone(item, kept) for name, item in part.items()} for part in value)
+
+
+def _alone(value: Any, shared: dict[int, object]) -> Any:
     try:
-        return copy.deepcopy(value, dict(memo))  # a copy that fails leaves half-filled containers in its memo
-    except Exception:  # a lock, a socket, a generator: there is only one of it, and models share it, but not what lies beside it
-        if type(value) is dict:
-            return {key: _own(item, memo) for key, item in value.items()}
-        if type(value) in (list, tuple):
-            return type(value)(_own(item, memo) for item in value)
+        return copy.deepcopy(value, _Memo(shared))
+    except Exception:
         return value
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """All that lies in nested dicts, lists and tuples."""
-    open_, seen = [value], set()
-    while open_:
-        value = open_.pop()
-        if type(value) in (dict, list, tuple):
-            if id(value) not in seen:
-                seen.add(id(value))
-                open_.extend(value.values() if type(value) is dict else value)
-        else:
-            yield value
+def _culprit(trace: TracebackType | None) -> Any:
+    """The object that ``copy.deepcopy`` was at, innermost, when it failed."""
+    found = None
+    while trace is not None:
+        if trace.tb_frame.f_code is copy.deepcopy.__code__:
+            found = trace.tb_frame.f_locals["x"]
+        trace = trace.tb_next
+    return found
 
 
 def _is_shared(value: Any) -> bool:
-    """Whether a forked process would see the same memory, and not its own copy of it."""
-    if isinstance(value, (BaseProxy, SynchronizedBase, SharedMemory, mmap.mmap)):
+    """Whether there is only one of it, or a forked process would see the same memory and not its own copy of it."""
+    if type(value) in _PLAIN:
+        return False
+    if isinstance(value, (BaseProxy, SynchronizedBase, mmap.mmap, threading.Thread)):
         return True
+    if hasattr(type(value), "__del__"):
+        return not isinstance(value, (io.StringIO, io.BytesIO))  # files that are memory, and have nothing to close
     while isinstance(value, np.ndarray):
         if isinstance(value, np.memmap) and value.mode == "c":
             return False
@@ -82,8 +112,9 @@ def _is_shared(value: Any) -> bool:
         return value.is_shared()
     if isinstance(value, memoryview):
         value = value.obj
-    # what multiprocessing's arrays lie in knows the heap that it was taken from
-    return isinstance(value, mmap.mmap) or type(getattr(value, "_wrapper", None)).__module__ == "multiprocessing.heap"
+    if isinstance(value, _OF_C):  # what multiprocessing's arrays lie in knows the heap that it was taken from
+        return type(getattr(value, "_wrapper", None)).__module__ == "multiprocessing.heap"
+    return isinstance(value, mmap.mmap)
 
 
 def members(processes: list[AbstractProcess]) -> dict[int, object]:

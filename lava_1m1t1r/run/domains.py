@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import traceback
 from collections.abc import Callable
 
@@ -9,12 +10,13 @@ import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
+from lava.proc.io.injector import PyLoihiInjectorModel, PyLoihiInjectorModelAsync
 
 from lava_1m1t1r.run.alarm import comes_from_outside
 from lava_1m1t1r.run.channels import Channel, Commands, Replies
 from lava_1m1t1r.run.copies import own_copies
 from lava_1m1t1r.run.failures import ProcessFailed, title
-from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom
+from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, own_context
 
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response
@@ -41,7 +43,11 @@ class Task:
         What it has to do, or is in the middle of.
     idle : bool
         Whether it has finished ``work``.
+    failed : bool
+        Whether it is of no use any more.
     waits_at : Channel or None
+    selects : tuple of Channel
+        Those that a CspSelector of the model waits at.
     """
 
     def __init__(self, hub, process, builder: PyProcessBuilder):
@@ -51,18 +57,22 @@ class Task:
         self.replies = Replies()
         self.commands = Commands(hub)
         self.random = OwnRandom()
+        self.context = contextvars.Context()
         self.greenlet = None
         self.idle = True
         self.waits_at: Channel | None = None
+        self.selects: tuple[Channel, ...] = ()
         self.work: Callable[[], None] | None = None
 
     def build(self, shared: dict[int, object]) -> None:
-        """Make the model, in its own random stream, as Lava's builder does."""
+        """Make the model, in its own random stream and context, as Lava's builder does."""
         self.random = OwnRandom()
+        self.context = own_context()
+        self.failed = False
         self.hub.settings.forget(self)
         self.random.enter()
         try:
-            self.model = own_copies(self.builder, shared).build()
+            self.model = self.context.run(lambda: own_copies(self.builder, shared).build())
         except BaseException as error:
             if comes_from_outside(error):
                 raise
@@ -70,6 +80,8 @@ class Task:
         finally:
             self.hub.settings.leave(self)
             self.random.leave()
+        if isinstance(self.model, (PyLoihiInjectorModel, PyLoihiInjectorModelAsync)):
+            self.model._p_to_pm_dst_port = self.replies  # Lava's finaliser joins one, and nothing in Lava makes it
         self.model.process_to_service = self.replies
         self.model.service_to_process = self.commands
         self.handlers = self.model._cmd_handlers
@@ -77,13 +89,25 @@ class Task:
 
     def tell_of_vars(self) -> None:
         """A Var was set from outside: the model may have to work out others anew."""
+        self.call(self.model.on_var_update, "failed when a Var was set")
+
+    def stop(self) -> None:
+        """Let the model end what it started. Lava asks each to stop, but not one that has failed."""
+        if not self.failed:
+            self.failed = True  # it is asked once
+            self.call(self.handlers[MGMT_COMMAND.STOP[0]], "failed when it was stopped")
+
+    def call(self, method: Callable[[], None], failed: str) -> None:
+        """Call a method of the model outside of a run, as what belongs to the model's process is for it."""
         with UsersRandom(), self.hub.settings:
             self.random.enter()
             self.hub.settings.enter(self)
             try:
-                self.model.on_var_update()
-            except Exception as error:
-                raise ProcessFailed(f"{self.name} failed when a Var was set: {traceback.format_exc()}", (self.name,)) from error
+                self.context.run(method)
+            except BaseException as error:
+                if comes_from_outside(error):
+                    raise
+                raise ProcessFailed(f"{self.name} {failed}: {traceback.format_exc()}", (self.name,)) from error
             finally:
                 self.hub.settings.leave(self)
                 self.random.leave()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -133,6 +134,18 @@ class Executor:
                 start.enter()
                 task.build(self._shared)
 
+    def stop(self, alarm: Alarm, seconds: float) -> None:
+        """Let the models end what they started, within ``seconds``; warn of those that fail at it."""
+        try:
+            with alarm.set(seconds):
+                for task in self.tasks.values():
+                    try:
+                        task.stop()
+                    except ProcessFailed as error:
+                        warnings.warn(str(error), stacklevel=1)
+        except TimeIsOver:
+            warnings.warn(f"models were not stopped within {seconds:g} s: {task.name} was at work.", stacklevel=1)
+
     # -- run -----------------------------------------------------------------------------------------------------------
 
     def begin(self, steps: int) -> None:
@@ -148,6 +161,7 @@ class Executor:
         self.ready.clear()
         for task in self.tasks.values():
             task.greenlet = self._greenlets.greenlet(task.loop)
+            task.greenlet.gr_context = task.context
         for domain in self.domains:
             domain.begin(steps)
 
@@ -223,6 +237,7 @@ class Executor:
             except BaseException as error:
                 if comes_from_outside(error):
                     raise
+                task.failed = True
                 text = f"{task.name} failed{_step(task)}: {traceback.format_exc()}"
                 raise ProcessFailed(text, (task.name,)) from error
             finally:
@@ -244,8 +259,19 @@ class Executor:
         task.waits_at = channel
         self.greenlet.switch()
 
+    def block_at_any(self) -> None:
+        """Called by a port of several that a model selects from: let others run until there is a message at one of them."""
+        task = self.current
+        if task is None or not task.selects or any(channel.items for channel in task.selects):
+            return
+        for channel in task.selects:
+            channel.receiver = task
+        self.block(next((channel for channel in task.selects if isinstance(channel, ExternalChannel)), task.selects[0]))
+
     def wake(self, task: Task) -> None:
         """A port that ``task`` waits at is free."""
+        for channel in task.selects:
+            channel.receiver = None  # it waits at none any more
         self.ready.append(task)
 
     def give_way(self) -> None:
@@ -316,7 +342,7 @@ class Executor:
                 if not task.greenlet.dead:
                     _DEAF.append(task.greenlet)
                 task.greenlet = None
-                task.idle, task.waits_at = True, None
+                task.idle, task.waits_at, task.selects = True, None, ()
 
 
 def _end(process, initializer) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
@@ -28,7 +28,7 @@ from lava_1m1t1r.run.checks import (
 )
 from lava_1m1t1r.run.executor import Executor, Task, never
 from lava_1m1t1r.run.failures import ProcessFailed, RunTimeout, Stopped, title
-from lava_1m1t1r.run.recorder import Recorder, Recording
+from lava_1m1t1r.run.recorder import Recorder, Recording, as_recorder
 from lava_1m1t1r.run.standin import StandIn
 
 _NOT_STARTED = "this session has not been started: use it in a with statement."
@@ -42,9 +42,9 @@ class InProcess:
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
     copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew; memory that processes
-    share is shared. Its ``np.errstate``, ``torch.no_grad`` and ``warnings.catch_warnings`` are its own. An exception
-    in a model is raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole arrays at once),
-    ``var.set``, ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
+    share is shared. Its ``np.errstate``, ``torch.no_grad``, ``warnings.catch_warnings``, context variables and event loop are its own.
+    An exception in a model is raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole
+    arrays at once), ``var.set``, ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
 
     Parameters
     ----------
@@ -63,9 +63,10 @@ class InProcess:
     Notes
     -----
     Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
-    main thread only, and none that excepts everything again and again. Variables of modules and classes and the current folder are shared
-    by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of others than numpy and Python
-    (torch), and other settings than those named above. Two threads must not run graphs at once: they share ``np.random``. Real time
+    main thread only, and none that excepts everything again and again. Variables of modules, classes and functions (what a function
+    given as a parameter closes over) and the current folder are shared by the models and outlive a run, where each process of Lava's
+    has its own; so are the random numbers of others than numpy and Python (torch), and other settings than those named above.
+    A model's helper threads cannot use its ports. Two threads must not run graphs at once: they share ``np.random``. Real time
     does not pass between two models: one that asks ``probe()`` sees what the others have sent by then.
 
     Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
@@ -119,9 +120,9 @@ class InProcess:
             self._alarm.close()
             raise
         self._open = True
-        runtime = StandIn(self)
-        self._proc.runtime = runtime
-        executable.assign_runtime_to_all_processes(runtime)
+        self._runtime = StandIn(self)
+        self._proc.runtime = self._runtime
+        executable.assign_runtime_to_all_processes(self._runtime)
         return self
 
     def _build(self, seconds: float) -> Executable:
@@ -173,11 +174,7 @@ class InProcess:
         if timeout is not None:
             check_timeout(timeout)
         self._check_open()
-        recorder = record
-        if not isinstance(record, Recorder):
-            cure = "One alone goes into a list: record=[lif.s_out]."
-            require(isinstance(record, Iterable), "record", "be a Recorder, or a sequence of Vars and OutPorts", record, cure)
-            recorder = Recorder(*record, every=every)
+        recorder = as_recorder(record, every)
         self.wait()
         executor = self._executor
         recording = None
@@ -289,6 +286,7 @@ class InProcess:
         """Put every Process back to its initial state, without compiling anew."""
         self._check_open()
         self._executor.end()
+        self._executor.stop(self._alarm, self._timeout)
         self._executor.build()
         self.steps_run = 0
 
@@ -305,7 +303,9 @@ class InProcess:
     def _close(self) -> None:
         self._open = False
         self._executor.end()
+        self._executor.stop(self._alarm, self._timeout)
         self._alarm.close()
+        self._runtime.let_go()
 
     def _check_open(self) -> None:
         if self._executor is None:
@@ -353,5 +353,7 @@ def run(
     >>> spikes = run(lif, 100, Loihi2SimCfg(select_tag="fixed_pt"), record=[lif.s_out])[lif.s_out]  # doctest: +SKIP
     """
     check_steps(steps)
-    with InProcess(proc, run_cfg, timeout) as session:
-        return session.run(steps, record, every)
+    session = InProcess(proc, run_cfg, timeout)
+    recorder = as_recorder(record, every)  # before the graph is compiled, which can be done once
+    with session:
+        return session.run(steps, recorder)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import ctypes
 import random
 import sys
 import warnings
+from asyncio import _get_running_loop, _set_running_loop
 from typing import Any
 
 import numpy as np
@@ -55,11 +57,14 @@ class OwnRandom:
     def __init__(self):
         self._generator = copy.deepcopy(np.random.get_bit_generator())
         self._spare = _spare_normal()
-        self._used = not isinstance(self._generator, np.random.MT19937)
+        # a spare normal is taken without a trace in the generator
+        self._used = self._spare is not None or not isinstance(self._generator, np.random.MT19937)
         if not self._used:
-            # numpy's struct of MT19937: 624 words of 32 bits, then the position
-            self._position = ctypes.c_int.from_address(self._generator.ctypes.state_address + 4 * 624)
-            self._start = self._position.value
+            # numpy's struct of MT19937: 624 words of 32 bits, all of which change after the last one, then the position
+            address = self._generator.ctypes.state_address
+            self._word = ctypes.c_uint32.from_address(address)
+            self._position = ctypes.c_int.from_address(address + 4 * 624)
+            self._start = self._word.value, self._position.value
         self._python: _PythonsRandom | None = None
 
     def enter(self) -> None:
@@ -72,7 +77,7 @@ class OwnRandom:
 
     def leave(self) -> None:
         """Keep what the generators themselves do not hold; nothing to do while no number has been drawn."""
-        if self._used or self._position.value != self._start:
+        if self._used or (self._word.value, self._position.value) != self._start:
             self._used = True
             self._spare = _spare_normal()
         if self._python is not None:
@@ -99,12 +104,22 @@ class UsersRandom:
         self._python.restore()
 
 
+def own_context() -> contextvars.Context:
+    """The user's context variables as they are now, for a model to change."""
+    context = contextvars.copy_context()
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        context.run(lambda: decimal.setcontext(decimal.getcontext().copy()))  # the variable holds an object that is changed in place
+    return context
+
+
 class Settings:
     """What a model may set for its process, and hold while a port blocks or from its start on.
 
-    numpy's handling of errors (``np.errstate``), torch's gradient mode (``torch.no_grad``), and what becomes of warnings
-    (``warnings.catch_warnings``). Looking at them takes 0.3 us. numpy 2 has its own in context variables, which greenlets keep apart.
-    Models work inside a ``with`` block, before and after which they are as the user has them.
+    numpy's handling of errors (``np.errstate``), torch's gradient mode (``torch.no_grad``), what becomes of warnings
+    (``warnings.catch_warnings``), and the event loop that runs (``asyncio.run``; a notebook's own is none of theirs). Looking at them
+    takes 0.3 us. What lies in context variables (numpy 2, ``decimal``) greenlets keep apart. Models work inside a ``with`` block,
+    before and after which all is as the user has it.
     """
 
     def __init__(self):
@@ -117,6 +132,8 @@ class Settings:
         self._gradients = bool if torch is None else torch.is_grad_enabled
         self._set_gradients = None if torch is None else torch.set_grad_enabled
         self._users = self._read()
+        self._start = (*self._users[:-1], None)
+        self._write(self._start)
 
     def __exit__(self, *exc_info):
         self._write(self._users)
@@ -128,7 +145,7 @@ class Settings:
 
     def leave(self, model: Any) -> None:
         """Keep what this model has set for when it goes on; the others find what the user had."""
-        errors, gradients, filters, show, show_it = self._users
+        errors, gradients, filters, show, show_it, _ = self._start
         w: Any = warnings
         if (
             w.filters is not filters
@@ -136,9 +153,10 @@ class Settings:
             or w._showwarnmsg_impl is not show_it
             or self._gradients() is not gradients
             or self._errors() != errors
+            or _get_running_loop() is not None
         ):
             self.held[model] = self._read()
-            self._write(self._users)
+            self._write(self._start)
 
     def forget(self, model: Any) -> None:
         """This model is made anew."""
@@ -146,11 +164,12 @@ class Settings:
 
     def _read(self) -> tuple:
         w: Any = warnings
-        return list(self._errors()), self._gradients(), w.filters, w.showwarning, w._showwarnmsg_impl  # numpy hands out its own list
+        errors = list(self._errors())  # numpy hands out its own list
+        return errors, self._gradients(), w.filters, w.showwarning, w._showwarnmsg_impl, _get_running_loop()
 
     def _write(self, found: tuple) -> None:
         w: Any = warnings
-        errors, gradients, filters, *show = found
+        errors, gradients, filters, *show, loop = found
         if errors:
             np.seterrobj(list(errors))
         if self._set_gradients is not None:
@@ -159,6 +178,7 @@ class Settings:
         if w.filters is not filters:
             w.filters = filters
             w._filters_mutated()
+        _set_running_loop(loop)
 
 
 def _spare_normal() -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from lava.magma.core.model.py.ports import PyOutPortVectorDense
@@ -66,6 +66,15 @@ class Recorder:
         return {target: self[target] for target in self.targets}
 
 
+def as_recorder(record: Sequence[Var | OutPort] | Recorder, every: int) -> Recorder:
+    """``record`` itself, or a new Recorder of what it holds."""
+    if isinstance(record, Recorder):
+        return record
+    cure = "One alone goes into a list: record=[lif.s_out]."
+    require(isinstance(record, Iterable), "record", "be a Recorder, or a sequence of Vars and OutPorts", record, cure)
+    return Recorder(*record, every=every)
+
+
 class Recording:
     """One run of a :class:`Recorder`: the arrays are made before the first step, and filled by ``sample``."""
 
@@ -74,7 +83,14 @@ class Recording:
         self._before = before
         self._taken = 0
         count = (before + steps) // recorder.every - before // recorder.every
-        self._tracks = [_track(target, executor, find, count) for target in recorder.targets]
+        self._tracks: list[_VarTrack | _PortTrack] = []
+        try:
+            for target in recorder.targets:
+                self._tracks.append(_track(target, executor, find, count))
+        except BaseException:
+            for track in self._tracks:
+                track.close()
+            raise
         self._domains = {track.task.domain for track in self._tracks} or {executor.domains[0]}
         for domain in self._domains:
             own = [track for track in self._tracks if track.task.domain is domain]
@@ -181,16 +197,17 @@ def _dense(target: Var, value) -> None:
 def _track(target: Var | OutPort, executor: Executor, find, count: int):
     if isinstance(target, Var):
         task, name = find(target)
-        track = _VarTrack(target, task, name, count)
-    else:
-        sources: Sequence[OutPort] = [target] if target.process in executor.tasks else target.get_src_ports()
-        known = len(sources) == 1 and sources[0].process in executor.tasks
-        require(known, "record", "hold OutPorts of Processes of this graph", f"{target.name} of {target.process}")
-        track = _PortTrack(sources[0], executor.tasks[sources[0].process], count)
-    require(
-        isinstance(track.task.domain, LoihiDomain),
-        f"record: {track.task.name}",
-        "follow the LoihiProtocol (asynchronous models have no time steps)",
-        type(track.task.model).__name__,
-    )
-    return track
+        _of_steps(task)
+        return _VarTrack(target, task, name, count)
+    sources: Sequence[OutPort] = [target] if target.process in executor.tasks else target.get_src_ports()
+    known = len(sources) == 1 and sources[0].process in executor.tasks
+    require(known, "record", "hold OutPorts of Processes of this graph", f"{target.name} of {target.process}")
+    task = executor.tasks[sources[0].process]
+    _of_steps(task)
+    return _PortTrack(sources[0], task, count)
+
+
+def _of_steps(task: Task) -> None:
+    has_steps = isinstance(task.domain, LoihiDomain)
+    must = "follow the LoihiProtocol (asynchronous models have no time steps)"
+    require(has_steps, f"record: {task.name}", must, type(task.model).__name__)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty
 
 import numpy as np
+from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
@@ -40,7 +41,7 @@ class _Port:
                 raise Stopped(STOPPED)
             try:
                 self._port._queue.get(peek=True, timeout=TICK)
-                return self._port.recv()
+                return self._runtime.heard(self._port.recv())
             except Empty:
                 self._runtime.look_after()
 
@@ -87,6 +88,7 @@ class GuardedRuntime(Runtime):
         self._last_activity: list | None = None
         self._idle_since = 0.0
         self._looked = 0.0
+        self._size_due = False
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -156,7 +158,21 @@ class GuardedRuntime(Runtime):
         if self.stopped:
             raise Stopped(STOPPED)
         with self._bounded(self.timeout):
-            return super().get_var(var_id, idx)
+            self._size_due = True
+            try:
+                return super().get_var(var_id, idx)
+            finally:
+                self._size_due = False
+
+    def heard(self, answer: np.ndarray) -> np.ndarray:
+        """Look at an answer of a RuntimeService: a Var's values begin with how many they are, or with the error of a model that has failed.
+
+        Lava takes the error for no values, and answers zeros.
+        """
+        size_due, self._size_due = self._size_due, False
+        if size_due and answer[0] < 0:
+            self._fail_soon()
+        return answer
 
     def set_var(self, var_id, value, idx=None):
         if self.stopped:
@@ -164,6 +180,18 @@ class GuardedRuntime(Runtime):
         value = np.atleast_1d(self._sendable(var_id, value))
         with self._bounded(self.timeout):
             super().set_var(var_id, value, idx)
+        self._await_update(var_id)
+
+    def _await_update(self, var_id) -> None:
+        """Lava tells a model of a new value and does not wait for what it makes of it. Reading a Var of the model does."""
+        models = self._executable.node_configs[0].var_models
+        if not self._is_started or var_id not in models:
+            return
+        owner = models[var_id].proc_id
+        model = next(builder.proc_model for process, builder in self._executable.proc_builders.items() if process.id == owner)
+        if model.on_var_update is not AbstractPyProcessModel.on_var_update:
+            sizes = {i: math.prod(known.shape) for i, known in models.items() if known.proc_id == owner}
+            self.get_var(min(sizes, key=sizes.__getitem__))
 
     def _sendable(self, var_id, value) -> np.ndarray:
         """Lava tells the model of the values before it looks at them: after a wrong one, model and Runtime wait for each other."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 from lava.magma.compiler.compiler_graphs import find_processes
+from lava.magma.core.process.process import ProcessServer
+from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
 from lava_1m1t1r.errors import require
@@ -32,6 +34,15 @@ class StandIn:
     @property
     def _is_running(self) -> bool:
         return self._session.running
+
+    def let_go(self) -> None:
+        """The graph has ended: let it be collected once the user forgets it. Lava's servers keep every Process and Var for ever.
+
+        In Lava's own runtime that is little; here the models, with all that they hold, are still there to be read.
+        """
+        servers = ProcessServer(), VarServer()
+        servers[0].processes = [process for process in servers[0].processes if process.runtime is not self]
+        servers[1].vars = [var for var in servers[1].vars if getattr(var.process, "runtime", None) is not self]
 
     def start(self, condition) -> None:
         known = isinstance(condition, (RunSteps, RunContinuous))

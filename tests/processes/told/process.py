@@ -1,0 +1,32 @@
+"""Processes that do what they are told: functions of the test's, called by their models."""
+
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+
+
+class Told(AbstractProcess):
+    """In each step ``x`` becomes what ``step(model)`` returns, and is sent.
+
+    Parameters
+    ----------
+    start, step, update, stop : callable, optional
+        Of the model: called at its start, in each step, when a Var was set, when it is stopped.
+    **given
+        Further parameters of the model.
+    """
+
+    def __init__(self, *, start=None, step=None, update=None, stop=None, name=None, **given):
+        super().__init__(start=start, step=step, update=update, stop=stop, name=name, **given)
+        self.s_out = OutPort(shape=(1,))
+        self.x = Var(shape=(1,), init=0)
+
+
+class Selecting(AbstractProcess):
+    """Adds up what it selects from its two inputs, ``count`` messages in a run: 1000 of the second for 1 of the first."""
+
+    def __init__(self, *, count):
+        super().__init__(count=count)
+        self.one = InPort(shape=(1,))
+        self.two = InPort(shape=(1,))
+        self.x = Var(shape=(1,), init=0)

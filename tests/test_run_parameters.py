@@ -1,0 +1,324 @@
+"""What a model gets and what it starts: own copies of its parameters, its own random numbers and context, an end for what it began."""
+
+import asyncio
+import collections
+import contextvars
+import dataclasses
+import decimal
+import gc
+import io
+import multiprocessing
+import queue
+import sys
+import threading
+import types
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+pytest.importorskip("greenlet", reason="needs greenlet")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from lava.magma.core.run_conditions import RunSteps  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.sparse.process import Sparse  # noqa: E402
+from told.process import Selecting, Told  # noqa: E402
+
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, guarded, run  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def recorded(told, steps=3, **options):
+    return run(told, steps, Loihi2SimCfg(), record=[told.x], **options)[told.x][:, 0].tolist()
+
+
+def in_lava(told, steps=3):
+    found = []
+    with guarded(told, Loihi2SimCfg()) as session:
+        for _ in range(steps):
+            session.run(1)
+            found.append(float(session.get(told.x)[0]))
+    return found
+
+
+# -- copies ------------------------------------------------------------------------------------------------------------
+
+
+class Counter:
+    def __init__(self, values, lock=None):
+        self.values, self.lock = values, lock
+
+    def count(self):
+        self.values += 1
+        return self.values[0]
+
+
+@pytest.mark.parametrize("where", ["beside", "within", "nowhere"])
+def test_what_cannot_be_copied_keeps_nothing_around_it_from_being_copied(where):
+    """Lava's own numbers, and the user's array as it was: for a lock beside or within what the model changes."""
+
+    def told():
+        values = np.zeros(1)
+        lock = threading.Lock()
+        given = {"counter": Counter(values, lock if where == "within" else None), "values": values}
+        return Told(
+            step=lambda m: m.proc_params["counter"].count() + m.proc_params["values"][0], **given, lock=lock if where == "beside" else 0
+        )
+
+    mine = told()
+    assert recorded(mine) == in_lava(told()) == [2, 4, 6]
+    assert mine.proc_params["values"][0] == 0
+
+
+def test_two_models_do_not_share_an_object_that_holds_a_lock():
+    counter = Counter(np.zeros(1), threading.Lock())
+    one, two = (Told(step=lambda m: m.proc_params["counter"].count(), counter=counter) for _ in range(2))
+    assert recorded(one) == recorded(two) == [1, 2, 3]
+
+
+def test_more_of_what_cannot_be_copied_than_is_looked_for_is_shared_and_the_rest_is_copied():
+    own = np.zeros(1)
+    told = Told(
+        step=lambda m: np.add(m.proc_params["own"], 1, out=m.proc_params["own"])[0], own=own, locks=[threading.Lock() for _ in range(200)]
+    )
+    assert recorded(told) == [1, 2, 3] and own[0] == 0
+
+
+Holder = collections.namedtuple("Holder", "memory")
+
+
+@dataclasses.dataclass
+class Kept:
+    memory: np.ndarray
+
+
+@pytest.mark.parametrize(
+    "hold", [Holder, Kept, lambda memory: types.SimpleNamespace(memory=memory)], ids=["namedtuple", "dataclass", "namespace"]
+)
+def test_shared_memory_is_shared_wherever_it_lies(hold, tmp_path):
+    memory = np.memmap(tmp_path / "memory", float, "w+", shape=(1,))
+    told = Told(step=lambda m: np.add(m.proc_params["held"].memory, 1, out=m.proc_params["held"].memory)[0], held=hold(memory))
+    assert recorded(told) == [1, 2, 3] and memory[0] == 3
+
+
+def test_the_end_of_a_pipe_is_the_users_own_and_stays_open():
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    told = Told(step=lambda m: m.proc_params["held"].memory.send(m.time_step) or 0, held=Kept(sender), sender=sender)
+    with InProcess(told, Loihi2SimCfg()) as session:
+        for _ in range(3):
+            session.run(2)
+            session.reset()
+            gc.collect()
+    sender.send("open")
+    assert [receiver.recv() for _ in range(7)] == [1, 2] * 3 + ["open"]
+
+
+def test_files_in_memory_are_copied():
+    text = io.StringIO()
+    recorded(Told(step=lambda m: m.proc_params["text"].write("word"), text=text))
+    assert text.getvalue() == ""
+
+
+def test_a_matrix_that_is_a_parameter_and_an_initial_value_stays_one():
+    """As in Lava's own runtime, which hands sparse matrices over as they are."""
+    matrix = csr_matrix(np.eye(2))
+    sparse = Sparse(weights=matrix)
+    sparse.proc_params["beside"] = sparse.weights.init
+    with InProcess(sparse, Loihi2SimCfg(select_tag="floating_pt")) as session:
+        model = session._executor.tasks[sparse].model
+        assert model.proc_params["beside"] is model.weights is not sparse.weights.init
+
+
+# -- random numbers, context, event loop -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draw", [lambda m: np.random.normal(), lambda m: np.random.random(312)[0]], ids=["spare normal", "a whole turn"])
+def test_random_numbers_are_lavas_whatever_the_generator_shows_of_them(draw):
+    found = []
+    for numbers in (recorded, in_lava):
+        np.random.seed(0)
+        np.random.normal()  # leaves a spare
+        found.append(numbers(Told(step=draw), 5))
+    assert found[0] == found[1] and len(set(found[0])) == 5
+
+
+VARIABLE = contextvars.ContextVar("variable")
+
+
+def test_context_variables_are_the_users_to_begin_with_and_the_models_own():
+    VARIABLE.set(7.0)
+
+    def step(_model):
+        VARIABLE.set(VARIABLE.get() + 1)
+        return VARIABLE.get()
+
+    told = Told(step=step)
+    with InProcess(told, Loihi2SimCfg()) as session:
+        session.run(2)
+        assert session.run(1, record=[told.x])[told.x].tolist() == [[10]]
+    assert VARIABLE.get() == 7
+
+
+def test_decimals_are_as_the_model_sets_them_from_its_start():
+    with decimal.localcontext() as context:
+        context.prec = 5
+
+        def start(_model):
+            decimal.getcontext().prec -= 2
+
+        step = lambda m: float(decimal.Decimal(1) / 3)  # noqa: E731
+        assert recorded(Told(step=step)) == [0.33333] * 3
+        assert recorded(Told(start=start, step=step)) == [0.333] * 3
+        assert context.prec == 5
+
+
+def test_a_model_runs_an_event_loop_of_its_own_below_the_users():
+    async def five():
+        await asyncio.sleep(0)
+        return 5.0
+
+    async def cell():
+        found = recorded(Told(step=lambda m: asyncio.run(five())))
+        return found, asyncio.get_running_loop()
+
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(cell()) == ([5.0] * 3, loop)
+    finally:
+        loop.close()
+
+
+def test_a_model_selects_from_ports():
+    """Of which neither has a message when it asks: three Processes come before the one, two before the other."""
+    sources, selecting = [Told(step=lambda m: m.time_step) for _ in range(2)], Selecting(count=10)
+    for source, port, hops in zip(sources, (selecting.one, selecting.two), (3, 2), strict=True):
+        end = source.s_out
+        for _ in range(hops):
+            relay = Dense(weights=np.eye(1))
+            end.connect(relay.s_in)
+            end = relay.a_out
+        end.connect(port)
+    run(selecting, 5, Loihi2SimCfg(select_tag="floating_pt"), timeout=20)
+    assert selecting.x.get().tolist() == [2 + 1000 * 3]  # each Dense sends what it got a step before
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_stopped_once_and_before_it_is_made_anew():
+    said = []
+    told = Told(stop=lambda m: said.append(m.time_step))
+    with InProcess(told, Loihi2SimCfg()) as session:
+        session.run(2)
+        session.reset()
+        assert said == [2]
+        session.run(3)
+    session.stop()
+    assert said == [2, 3]
+
+
+def test_a_model_that_failed_is_not_stopped_and_its_neighbours_are():
+    said = []
+    bad, good = Told(step=lambda m: 1 / 0, stop=lambda m: said.append("bad"), name="bad"), Selecting(count=1)
+    other = Told(stop=lambda m: said.append("good"))
+    bad.s_out.connect(good.one)
+    other.s_out.connect(good.two)
+    with pytest.raises(ProcessFailed, match="Told 'bad' failed in step 1"):
+        run(good, 2, Loihi2SimCfg())
+    assert said == ["good"]
+
+
+def test_a_model_that_fails_when_it_is_stopped_is_told_of():
+    told = Told(step=lambda m: 3, stop=lambda m: 1 / 0, name="bad")
+    with pytest.warns(UserWarning, match="Told 'bad' failed when it was stopped"):
+        assert recorded(told) == [3] * 3
+
+
+def test_a_model_that_does_not_stop_is_left():
+    told = Told(stop=lambda m: threading.Event().wait(), name="late")
+    with pytest.warns(UserWarning, match="not stopped within 0.5 s: Told 'late' was at work"):
+        recorded(told, timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda m: queue.Queue().get(), lambda m: threading.Event().wait(), lambda m: queue.Queue().get(timeout=30)]
+)
+def test_the_time_ends_for_a_model_that_waits_for_a_thread(wait):
+    with pytest.raises(RunTimeout, match="Told 'waiting' was at work in step 1"):
+        run(Told(step=wait, name="waiting"), 3, Loihi2SimCfg(), timeout=0.5)
+
+
+def test_a_graph_that_has_ended_is_collected_with_its_last_user():
+    class Large:
+        """Something that can be followed."""
+
+    seen = []
+
+    def start(model):
+        model.large = Large()
+        seen.append(weakref.ref(model.large))
+
+    told = Told(start=start)
+    run(told, 2, Loihi2SimCfg())
+    gc.collect()
+    assert seen[0]() is not None and told.x.get() == 0
+    del told
+    gc.collect()
+    assert seen[0]() is None
+
+
+# -- what is set, what is asked for ------------------------------------------------------------------------------------
+
+
+def wrong(_model):
+    raise ValueError("not this")
+
+
+def leave(_model):
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("update", [wrong, leave])
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+def test_a_model_that_fails_when_a_var_is_set_is_named_at_once(runner, update):
+    told = Told(update=update, name="set")
+    with runner(told, Loihi2SimCfg()):
+        told.run(RunSteps(1), Loihi2SimCfg())
+        with pytest.raises(ProcessFailed, match="Told 'set'"):
+            told.x.set(np.array([5.0]))
+
+
+def test_what_a_model_makes_of_a_new_value_is_there_when_set_returns():
+    def update(model):
+        model.x *= 2
+
+    told = Told(update=update)
+    with guarded(told, Loihi2SimCfg()) as session:
+        session.run(1)
+        session.set(told.x, np.array([5.0]))
+        assert session.get(told.x)[0] == 10
+
+
+@pytest.mark.parametrize("given", [{"record": 3}, {"every": 0, "record": []}, {"record": ["x"]}])
+def test_a_call_that_is_refused_can_be_mended(given):
+    told = Told(step=lambda m: 1)
+    with pytest.raises(InputError):
+        run(told, 3, Loihi2SimCfg(), **given)
+    assert recorded(told) == [1] * 3
+
+
+def test_a_recording_that_is_refused_leaves_no_listener():
+    told, other = Told(step=lambda m: 1), Told()
+    with InProcess(told, Loihi2SimCfg()) as session:
+        for _ in range(3):
+            with pytest.raises(InputError):
+                session.run(1, record=[told.s_out, other.x])
+        assert session._executor.tasks[told].model.s_out.csp_ports == []
+        assert session.run(2, record=[told.s_out])[told.s_out].tolist() == [[1], [1]]
