@@ -18,7 +18,7 @@ TABLES = {
     "simulation": ("simulation_speed", "the fast path beside Lava, Brian2, Norse, snnTorch; time over activity, size, threads"),
     "lava": ("lava_runtime", "one Lava graph: stock runtime, guarded, in process, fused, by samples; Monitor and Recorder"),
     "accuracy": ("accuracy", "unheard voices: 1M1T1R beside CUBA, adaptive LIF, LSNN, GRU, equal budgets (an hour or more)"),
-    "ablation": ("ablation", "plasticity, noise, refractoriness switched off, several seeds (half an hour or more)"),
+    "ablation": ("ablation", "plasticity, noise, refractoriness switched off, several seeds (ten minutes or more)"),
     "variation": ("variation", "accuracy over device-to-device variation, trained on one device and trained for variation"),
 }
 """Name to the script and what it shows."""
