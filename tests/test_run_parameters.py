@@ -83,11 +83,14 @@ def test_two_models_do_not_share_an_object_that_holds_a_lock():
     assert recorded(one) == recorded(two) == [1, 2, 3]
 
 
-def test_more_of_what_cannot_be_copied_than_is_looked_for_is_shared_and_the_rest_is_copied():
-    own = np.zeros(1)
-    told = Told(
-        step=lambda m: np.add(m.proc_params["own"], 1, out=m.proc_params["own"])[0], own=own, locks=[threading.Lock() for _ in range(200)]
-    )
+@pytest.mark.parametrize("kinds", [1, 200], ids=["of one kind", "of more kinds than are looked for"])
+def test_the_rest_is_copied_beside_much_that_cannot_be(kinds):
+    def refuse(self, protocol):
+        raise TypeError("there is only one of it")
+
+    types_ = [type(f"Only{i}", (), {"__reduce_ex__": refuse}) for i in range(kinds)]
+    own, only = np.zeros(1), [types_[i % kinds]() for i in range(300)]
+    told = Told(step=lambda m: np.add(m.proc_params["own"], 1, out=m.proc_params["own"])[0], own=own, only=only)
     assert recorded(told) == [1, 2, 3] and own[0] == 0
 
 

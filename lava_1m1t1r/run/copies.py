@@ -17,8 +17,8 @@ import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.process.process import AbstractProcess
 
-_MOST_KEPT = 100
-"""Objects that cannot be copied, among one Process's parameters, up to which all that lies around them is copied."""
+_MOST_KINDS = 100
+"""Types of objects that cannot be copied, among one Process's parameters, up to which all that lies around them is copied."""
 _PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
 _OF_C = ctypes.c_int.__mro__[2]
 """What all objects of ctypes are."""
@@ -58,29 +58,35 @@ def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
 class _Memo(dict):
     """What ``copy.deepcopy`` asks, with the id of each object that it comes to, whether there is a copy: shared ones are their own."""
 
+    def __init__(self, shared: dict[int, object], kinds: set[type]):
+        super().__init__(shared)
+        self.kinds = kinds
+
     def get(self, key: Any, default: Any = None) -> Any:
         found = super().get(key, default)
         if found is default:
             value = ctypes.cast(key, ctypes.py_object).value  # alive: it is being copied
-            if _is_shared(value):
+            if type(value) in self.kinds or _is_shared(value):
                 self[key] = found = value
         return found
 
 
 def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tuple[dict[str, Any], ...]:
-    kept = dict(shared)
-    for _ in range(_MOST_KEPT):
+    kinds: set[type] = set()
+    for _ in range(_MOST_KINDS):
         try:
-            return copy.deepcopy(value, _Memo(kept))  # a copy that fails leaves half-filled containers in its memo
+            return copy.deepcopy(value, _Memo(shared, kinds))  # a copy that fails leaves half-filled containers in its memo
         except Exception as error:
-            culprit = _culprit(error.__traceback__)
-            kept[id(culprit)] = culprit
-    return tuple({name: _alone(item, kept) for name, item in part.items()} for part in value)
+            kind = type(_culprit(error.__traceback__))
+            if kind in _PLAIN:
+                break
+            kinds.add(kind)
+    return tuple({name: _alone(item, shared) for name, item in part.items()} for part in value)
 
 
 def _alone(value: Any, shared: dict[int, object]) -> Any:
     try:
-        return copy.deepcopy(value, _Memo(shared))
+        return copy.deepcopy(value, _Memo(shared, set()))
     except Exception:
         return value
 
