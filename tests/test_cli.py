@@ -235,6 +235,31 @@ def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
     assert _common.test_frames(args, net).binned.shape[1] == steps
 
 
+def test_a_file_may_be_taken_whole(tmp_path, capsys):
+    spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
+    net = read(_common.network_path("shipped"))
+    for name, speakers, whole in (("two", [0, 0, 1], 3), ("one", [0, 0, 0], 3)):
+        path = tmp_path / f"{name}.h5"
+        write_shd(path, EventSet.from_utterances(spikes, [0, 1, 0], speakers, keys=("low", "high")))
+        args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
+        assert len(_common.test_frames(args, net)) == whole
+    assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
+    assert "or take all of it (--all-speakers, elsewhere)" in capsys.readouterr().err
+    for options, words in (("--leave-out 0", "--leave-out must stand alone"), ("", "")):
+        assert cli.main(["evaluate", "shipped", "--data", str(path), "--all-speakers", *options.split()]) == (2 if words else 0)
+        assert words in capsys.readouterr().err
+    assert cli.main(["evaluate", "shipped", "--all-speakers"]) == 2
+    assert "--all-speakers must go with --data" in capsys.readouterr().err
+
+
+def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, capsys):
+    spikes = [(np.array([0.0, end], np.float32), np.array([0, 1])) for end in (0.5, 0.7, 0.6, 60000.0)]
+    write_shd(tmp_path / "stray.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 0], keys=("low", "high")))
+    assert cli.main(["evaluate", "shipped", "--data", str(tmp_path / "stray.h5"), "--leave-out", "1"]) == 2
+    told = capsys.readouterr().err
+    assert "half of them end by 0.7 s" in told and "one of 6e+04 s" in told, told
+
+
 @pytest.mark.filterwarnings("ignore:.*of the spikes lie beyond")
 def test_frames_are_as_fine_as_the_network_asks(small_file):
     """At 10 us the recipes' own slow device has no integers; the network's need not be that one."""

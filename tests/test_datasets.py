@@ -338,6 +338,19 @@ def test_a_spike_on_the_edge_of_a_bin_belongs_to_the_bin_it_opens():
     np.testing.assert_array_equal(frames(events, 10e-3, 1000)[0, :, 0], 1)
 
 
+@pytest.mark.parametrize("dt", [1e-3, 1e-2])
+def test_times_in_float32_stay_in_their_bin_for_a_minute(dt):
+    steps = round(60 / dt)
+    events = EventSet.from_utterances([((np.arange(steps) * dt).astype(np.float32), np.zeros(steps, int))], [0])
+    assert (frames(events, dt, steps, clip=None).sum(2) == 1).all()
+
+
+def test_sets_are_equal_by_value(events):
+    again = events[:]
+    assert events == again and hash(events) == hash(again) and again in [events]
+    assert events != events[:1] and events[0] == again[0] and events[0] != events[1] and events != 3
+
+
 def test_counts_saturate_at_255():
     events = EventSet.from_utterances([(np.zeros(300), np.zeros(300, int))], [0])
     assert frames(events, 1e-3, 1, clip=None).max() == 255

@@ -133,3 +133,15 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
     assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
     with pytest.raises(InputError, match="be one device"):
         characterize(FIG2.spread(2, 0))
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        replace(presets.ZHAO2025_FIG3, r_control=1e9),
+        replace(presets.ZHAO2025_TABLE7, gamma1=2525.4635169034104, lam=0.07663958732386056, c_gate=2.2145039589396632e-11),
+    ],
+    ids=["a value of Fig. 4d", "no turn-on in between"],
+)
+def test_devices_that_do_not_turn_on_under_lasting_input_are_characterised(device):
+    assert len(characterize(device, trials=3).six) == 6

@@ -189,6 +189,82 @@ def test_normed_weights_learn_and_are_read_as_they_are():
     assert not torch.equal(out, net(x))
 
 
+def exported(net, path):
+    with h5py.File(path, "w") as file:
+        net.export_hdf5(file.create_group("layer/0"))
+    with h5py.File(path) as file:
+        return file["layer/0/weight"][()]
+
+
+@pytest.mark.parametrize("normed", [False, True], ids=["plain", "weight_norm"])
+@pytest.mark.parametrize("kind", [block.m1t1r.Dense, block.m1t1r.Affine])
+def test_synapses_that_do_not_exist_are_in_no_file_and_no_output(kind, normed, tmp_path):
+    torch.manual_seed(0)
+    mask = torch.rand(6, 20) < 0.5
+    net = kind(NEURON, 20, 6, mask=mask, weight_norm=normed)
+    assert not exported(net, tmp_path / "fresh.net")[~mask].any()
+    x = spikes(4, 20, 40)
+    optimiser = torch.optim.Adam(net.parameters(), 0.05)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (net(x) - 0.5).pow(2).mean().backward()
+        optimiser.step()
+    weight = exported(net, tmp_path / "trained.net")
+    assert not weight[~mask].any() and weight[mask].any()
+    without = x.clone()
+    without[:, ~mask.any(0)] = 0
+    alone = mask[:1] & ~mask[1:].any(0)  # inputs of neuron 0 alone reach no other
+    without[:, alone[0]] = 0
+    assert torch.equal(net(x)[:, 1:], net(without)[:, 1:])
+
+
+def test_an_export_leaves_the_network_to_be_trained_on(tmp_path):
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, weight_norm=True), spikes(4, 20, 40)
+    optimiser = torch.optim.SGD(net.parameters(), 0.1)
+    names = list(net.state_dict())
+    for epoch in range(2):
+        before = exported(net, tmp_path / f"{epoch}.net")
+        optimiser.zero_grad()
+        (10 * (net(x) - 0.5).pow(2).sum()).backward()
+        optimiser.step()
+        assert np.any(exported(net, tmp_path / f"{epoch}.net") != before)
+    assert list(net.state_dict()) == names
+
+
+def test_pruned_synapses_learn_and_stay_pruned(tmp_path):
+    from torch.nn.utils import prune
+
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Dense(NEURON, 20, 30), spikes(4, 20, 40)
+    prune.l1_unstructured(net.synapse, "weight", 0.5)
+    optimiser = torch.optim.Adam(net.parameters(), 0.05)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (net(x) - 0.5).pow(2).mean().backward()
+        optimiser.step()
+    weight = exported(net, tmp_path / "pruned.net")
+    assert not weight[net.synapse.weight_mask.reshape(weight.shape) == 0].any() and weight.any()
+
+
+def test_noise_that_a_file_would_draw_otherwise_is_told(tmp_path):
+    noisy = block.m1t1r.Dense({**NEURON, "params": replace(FIG2, sigma1=1e-3)}, 20, 30)
+    with h5py.File(tmp_path / "net", "w") as file:
+        with pytest.warns(UserWarning, match="layer/1: its noise is not drawn as here, where neuron.layer is 0. Set it to 1"):
+            noisy.export_hdf5(file.create_group("layer/1"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            noisy.export_hdf5(file.create_group("layer/0"))
+            block.m1t1r.Dense(NEURON, 20, 30).export_hdf5(file.create_group("layer/2"))
+
+
+def test_the_widest_variation_draws_devices_that_have_integers():
+    net = block.m1t1r.Dense({**NEURON, "variation": 1.0}, 20, 3000)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        assert net.train()(spikes(1, 20, 3)).shape == (1, 3000, 3)
+
+
 def test_memory_comes_back_while_it_is_taken():
     """The garbage collector may run anywhere, in the middle of taking memory too."""
     import gc

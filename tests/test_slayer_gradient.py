@@ -16,6 +16,8 @@ from lava_1m1t1r.arithmetic import field_law  # noqa: E402
 from lava_1m1t1r.dynamics import State  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
+from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
+from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
 from lava_1m1t1r.slayer.reverse import Ops, recompute, reverse  # noqa: E402
 from lava_1m1t1r.slayer.surrogate import Surrogate, gradient_program  # noqa: E402
 
@@ -274,3 +276,18 @@ def test_reverse_equals_finite_differences_where_the_step_is_smooth(start, v):
     numeric = [slope(k) for k in range(4)]
     # the gate's share of its way depends on the length below the turn-on too, by less than a percent: left out
     np.testing.assert_allclose([*adjoint, over_v], numeric, rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+@pytest.mark.parametrize("volt", [0.0, -0.2])
+def test_the_gradient_of_a_resting_neuron_does_not_depend_on_rounding(volt, force, monkeypatch):
+    """The field law at 0 V is 0, and not the rest of two exponentials: of either sign, it chose whether such neurons learn at all."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    device = FIG2.with_variation(0.2, 0.05).spread(300, 1)
+    found = []
+    for kind in (torch.float32, torch.float64):
+        z = torch.full((1, 300, 1), volt / 0.125, dtype=kind, requires_grad=True)
+        Neuron(params=device).to(kind)(z).sum().backward()
+        found.append(z.grad[0, :, 0].double())
+    assert (found[1] > 0).all()
+    assert torch.allclose(*found, rtol=1e-4)

@@ -96,8 +96,22 @@ def data_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where utterances come from."""
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot (test voices)")
     parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
+    parser.add_argument("--all-speakers", action="store_true", help="use the whole file, whoever speaks")
     parser.add_argument("--utterances", type=int, help="use only the first ones")
     parser.add_argument("--steps", type=int, help="bins of an utterance; default: as many as training on the same data takes")
+
+
+def _of_file(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Utterances that were asked for, and those whose length training on the same data goes by."""
+    from ..recipes import data
+
+    if args.all_speakers:
+        require(args.leave_out is None, "--leave-out", "stand alone", args.leave_out, "Or --all-speakers, without it.")
+        require(not Path(args.data).is_dir(), "--all-speakers", "go with a file", args.data, "Of SHD's folder the test set is taken.")
+        events = data.read_shd(args.data)
+        return events, events
+    split = data.load(args.data, args.leave_out)
+    return split.test, split.train
 
 
 def test_frames(args: argparse.Namespace, net: Any) -> Any:
@@ -111,13 +125,13 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
         from ..datasets import SpokenDigits
 
         require(args.leave_out is None, "--leave-out", "go with --data", args.leave_out)
+        require(not args.all_speakers, "--all-speakers", "go with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
     else:
-        split = data.load(args.data, args.leave_out)
-        events, like_training = split.test, split.train
+        events, like_training = _of_file(args)
     # not of the utterances at hand: the answer to one must not depend on which others are asked for
     steps = args.steps or data.steps_for(like_training, task)
     heard = len(set(events.labels.tolist()))

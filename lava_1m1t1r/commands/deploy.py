@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     out_folder(args.out)
     check_numbers(args, prove=0)
-    for name in ("data", "leave_out", "steps"):
+    for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
-        require(args.prove > 0 or given is None, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")
+        require(args.prove > 0 or not given, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")
     require(args.utterances is None, "--utterances", "be left to --prove N, which says how many", args.utterances)
     options = {}
     if args.prove:

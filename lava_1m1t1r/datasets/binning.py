@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from lava_1m1t1r.progress import bar
 
 _EDGE = 1e-4
 """Share of a bin by which a spike before a bin's edge counts as on it, or times k * dt stored in float32 would fall one
-bin early about every second time."""
+bin early about every second time. To it comes float32's own error, which grows with the time."""
+_FLOAT32 = 2.0**-23
 _BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
 _MOST_CELLS = 1 << 36  # of frames
 _MOST_STEPS = 1 << 24  # of an utterance
@@ -104,11 +105,16 @@ def cropped_share(events: EventSet, duration: float) -> float:
     return float(np.mean(events.times >= duration)) if len(events.times) else 0.0
 
 
+def _bin(times: Any, dt: float) -> Any:
+    bins = np.asarray(times, np.float64) / dt
+    return np.floor(bins * (1 + _FLOAT32) + _EDGE).astype(np.int64)
+
+
 def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) -> None:
     """Bin utterances ``start .. start + len(out)`` into ``out`` (b, T, C)."""
     b, n_steps, channels = out.shape
     spikes = slice(events.offsets[start], events.offsets[start + b])
-    step = np.floor(events.times[spikes].astype(np.float64) / dt + _EDGE).astype(np.int64)
+    step = _bin(events.times[spikes], dt)
     group = events.units[spikes].astype(np.int64) * channels // events.n_channels
     row = np.repeat(np.arange(b), np.diff(events.offsets[start : start + b + 1]))
     inside = (step >= 0) & (step < n_steps)
@@ -125,7 +131,7 @@ def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | N
     require(isinstance(events, EventSet), "events", "be an EventSet", events, "Read it with datasets.read_shd, or make SpokenDigits.")
     dt = number(dt, "dt [s]", above=0.0, cure="Usual bin widths are 1e-3 to 1e-2 s.")
     if n_steps is None:
-        n_steps = int(np.floor(float(events.durations.max(initial=0.0)) / dt + _EDGE)) + 1
+        n_steps = int(_bin(events.durations.max(initial=0.0), dt)) + 1
     n_steps = whole(n_steps, "n_steps", least=1, most=_MOST_STEPS, cure="A wider bin needs fewer.")
     most = events.n_channels
     channels = most if channels is None else whole(channels, "channels", least=1, most=most, cure="The data have no more.")

@@ -9,6 +9,7 @@ from typing import Any, cast, overload
 import numpy as np
 
 from lava_1m1t1r.errors import require, whole
+from lava_1m1t1r.params import ByValue
 
 N_CHANNELS = 700
 """Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
@@ -21,8 +22,8 @@ SHD_KEYS = (
 """The 20 classes in label order: 0-9 English, 10-19 German."""
 
 
-@dataclass(frozen=True)
-class Utterance:
+@dataclass(frozen=True, eq=False)
+class Utterance(ByValue):
     """The spikes of one utterance."""
 
     times: np.ndarray
@@ -45,8 +46,8 @@ class Utterance:
         return float(self.times.max()) if len(self.times) else 0.0
 
 
-@dataclass(frozen=True, repr=False)
-class EventSet:
+@dataclass(frozen=True, repr=False, eq=False)
+class EventSet(ByValue):
     """A whole data set: utterance ``i`` owns ``times[offsets[i]:offsets[i + 1]]`` and the same of ``units``.
 
     Indexing with an integer gives an :class:`Utterance` (a view); with a slice, an index array or a Boolean mask

@@ -156,7 +156,7 @@ def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, n
     wrong = (units < 0) | (units >= n_channels)
     if wrong.any():
         row = int(np.searchsorted(np.cumsum(sizes), np.argmax(wrong), side="right"))
-        cure = "Give n_channels if the file has another number of channels."
+        cure = "In Python give n_channels, if the file has more channels (datasets.read_shd); commands take 700."
         raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], cure)
     return times.astype(np.float32), units.astype(np.uint16), sizes
 

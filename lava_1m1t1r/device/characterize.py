@@ -136,6 +136,10 @@ def _events(p: DeviceParams, s: stimulus.Stimulus, width: float):
     return simulate(p, s, width, 0, "events")
 
 
+def _first(times: np.ndarray) -> float:
+    return float(times[0]) if times.size else float("nan")
+
+
 def _firing_voltage(p: DeviceParams, width: float) -> float:
     volt = p.v_ref
     while not _events(p, stimulus.train(volt, width, width, 1000), width).spike_times().size:
@@ -180,7 +184,7 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
         fires = _events(p, stimulus.constant(middle, long), width).turn_on_times().size
         low, high = (low, middle) if fires else (middle, high)
     volts = np.linspace(high, 1.5 * volt, 20)
-    first = np.array([_events(p, stimulus.constant(v, long), width).turn_on_times()[0] for v in volts])
+    first = np.array([_first(_events(p, stimulus.constant(v, long), width).turn_on_times()) for v in volts])
     spikes = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
     end = min(float(spikes[0]) + 20 * width, 2000 * width)
     shown = simulate(p, stimulus.train(volt, width, width, round(end / width / 2)), width / 200, 0)
@@ -229,17 +233,19 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
 
 
 def _plasticity(p: DeviceParams, volt: float, width: float) -> Characteristic:
-    on = _events(p, stimulus.constant(volt, 500 * width), width).turn_on_times()
-    first = float(on[0]) if on.size else np.nan
+    first = _first(_events(p, stimulus.constant(volt, 500 * width), width).turn_on_times())
     long = 1.5 * first
     shorter = []
     for gap in PAIR_GAPS * width:
+        if np.isnan(first):  # it fires under pulses alone
+            shorter.append(np.nan)
+            continue
         times = _events(p, stimulus.pair(volt, long, gap), width).turn_on_times()
         second = times[times >= (long + gap) * (1 - 1e-12)]
         shorter.append(first - (second[0] - long - gap) if second.size else np.nan)
     return Characteristic(
         {
-            "first integration": (first, "s"),
+            "first integration (nan: no turn-on under lasting input)": (first, "s"),
             "gaps": (PAIR_GAPS * width, "s"),
             "second integration shorter by (nan: no second turn-on)": (np.array(shorter), "s"),
         },

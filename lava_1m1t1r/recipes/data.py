@@ -15,6 +15,10 @@ from ..datasets.binning import BinnedEvents, cropped_share
 from ..errors import path_of, require
 from .task import Task
 
+_OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
+MOST_STEPS = 1000
+"""Bins of an utterance beyond which one that is much longer than the others is refused."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -63,7 +67,7 @@ def load(
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
         return Split(events, read_shd(other), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
-    require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, "Or give a test file.")
+    require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
@@ -112,8 +116,23 @@ def fitted(task: Task, split: Split) -> Task:
 
 
 def steps_for(events: EventSet, task: Task) -> int:
-    """Bins that hold 99 % of the utterances whole, and never fewer than the task's."""
+    """Bins that hold 99 % of the utterances whole, and never fewer than the task's.
+
+    Raises
+    ------
+    InputError
+        If so many bins are ten times what half of the utterances take, and more than ``MOST_STEPS``: a time that is wrong, most likely.
+    """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
-    return max(task.n_steps, int(np.ceil(longest / task.dt)))
+    steps = max(task.n_steps, int(np.ceil(longest / task.dt)))
+    usual = float(np.median(events.durations)) if len(events) else 0.0
+    require(
+        steps <= MOST_STEPS or longest <= 10 * usual,
+        "utterances",
+        f"be about as long as each other (half of them end by {usual:.3g} s)",
+        f"one of {float(events.durations.max(initial=0.0)):.4g} s",
+        "Leave it out, or mend its times (s, from its start).",
+    )
+    return steps

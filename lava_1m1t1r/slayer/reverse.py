@@ -181,6 +181,7 @@ def grow(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Rise]:
     select = ops.select
     blocked = v <= s.gate
     drive, slope = ops.law(select(blocked, q.zero, v - s.gate), q)
+    drive = select(blocked, q.zero, drive)  # the law's two exponentials leave a rest at 0, of either sign
     kept = q.filament_kept * s.filament
     residue_kept = q.residue_kept * s.residue
     early, early_v, early_x = _growth(drive, slope, s.filament + s.residue, q, select)

@@ -25,7 +25,7 @@ class Surrogate:
     grow_floor: float = 0.3
     """Smallest slope of the growth, in slopes at the growth that just closes the gap under lasting drive [1]."""
     grow_cap: float = 0.3
-    """Largest slope of the growth, in slopes at the growth that closes the gap within one step [1]."""
+    """Largest slope of the growth, in slopes at the growth that closes the gap within one step [1]; never below the smallest."""
     clip_grad: float = 1.0
     """Slope of the input's clip outside [0, v_in_max]; inside it is 1 [1]. 0: neurons below 0 V do not learn."""
 

@@ -69,19 +69,21 @@ class Block(torch.nn.Module):
         self.neuron.reset()
 
 
-def quantised_weight(s: Any) -> torch.Tensor:
-    """Quantised weight (out, in) of a synapse, which is read here, not called."""
-    if s.weight_norm_enabled:  # torch makes it anew, from weight_g and weight_v, at calls only
-        for hook in s._forward_pre_hooks.values():
-            hook(s, ())
-    w = s.weight if s.pre_hook_fx is None else s.pre_hook_fx(s.weight)
+def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``."""
+    for hook in s._forward_pre_hooks.values():  # torch makes the weights of weight_norm and of pruning anew at calls only
+        hook(s, ())
+    w = s.weight
+    if mask is not None:
+        w = w * mask.to(w).reshape(w.shape)
+    if s.pre_hook_fx is not None:
+        w = s.pre_hook_fx(w)
     return w.reshape(w.shape[0], -1)
 
 
-def weight_counts(s: Any) -> np.ndarray:
-    if s.weight_norm_enabled:
-        s.disable_weight_norm()
-    return np.rint(quantised_weight(s).detach().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
+def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
+    """What :func:`quantised_weight` returns, in counts for a file. The synapse stays as it is, to be trained on."""
+    return np.rint(quantised_weight(s, mask).detach().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
 
 
 def checked(
@@ -137,10 +139,11 @@ class Driven(Block):
         handle.create_dataset("shape", data=np.array([main.out_channels]))
         handle.create_dataset("inFeatures", data=main.in_channels)
         handle.create_dataset("outFeatures", data=main.out_channels)
-        handle.create_dataset("weight", data=weight_counts(main))
+        handle.create_dataset("weight", data=weight_counts(main, getattr(self, "mask", None)))
         self._export_neurons(handle)
 
     def _export_neurons(self, handle: Any) -> None:
+        self.neuron.check_place(handle.name)
         if self.bias is not None:
             handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
         if self.delay is not None:
@@ -205,9 +208,7 @@ class Dense(Driven, base.AbstractDense):
 
     def forward(self, x: torch.Tensor) -> Any:
         """(B, in, T) spikes -> (B, out, T) spikes."""
-        if self.mask is not None:
-            self.synapse.weight.data *= self.mask
-        w = quantised_weight(self.synapse)
+        w = quantised_weight(self.synapse, self.mask)
         return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, None, None, w.shape[0], self.delay_shift))
 
     def export_hdf5(self, handle: Any) -> None:

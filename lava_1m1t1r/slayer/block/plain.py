@@ -58,9 +58,7 @@ class Affine(Block, base.AbstractAffine):
 
     def forward(self, x: torch.Tensor) -> Any:
         """(B, in, T) spikes -> (B, out, T) weighted sums."""
-        if self.mask is not None:
-            self.synapse.weight.data *= self.mask
-        w = quantised_weight(self.synapse)
+        w = quantised_weight(self.synapse, self.mask)
         y = readout(self._nct(x, w.shape[1]), w)
         return (y, None) if self.count_log else y
 
@@ -76,7 +74,7 @@ class Affine(Block, base.AbstractAffine):
         handle.create_dataset("shape", data=np.array(self.shape))
         handle.create_dataset("inFeatures", data=self.synapse.in_channels)
         handle.create_dataset("outFeatures", data=self.synapse.out_channels)
-        handle.create_dataset("weight", data=weight_counts(self.synapse))
+        handle.create_dataset("weight", data=weight_counts(self.synapse, self.mask))
 
 
 class Input(Block, base.AbstractInput):

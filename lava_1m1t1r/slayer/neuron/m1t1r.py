@@ -70,7 +70,8 @@ class Neuron(base.Neuron):
     tau_grad, scale_grad, reset_grad, grow_floor, grow_cap, clip_grad : float, optional
         See :class:`..surrogate.Surrogate`.
     persistent_state : bool
-        Whether a call goes on where the last one of the same batch size ended; gradients stop there.
+        Whether a call goes on where the last one of the same batch size ended; gradients stop there. Spikes that an axonal delay
+        (``delay=True`` of the block) has not let out by the end of a call are lost.
     norm, dropout
         Not offered: both would make the synaptic input other than whole counts. Refused.
     shared_param, requires_grad
@@ -238,8 +239,7 @@ class Neuron(base.Neuron):
         varied = self.training and self.variation
         params, program = self._drawn(size) if varied else (self.params, self._nominal(size))
         constants = None if self.learned is None else self.learned.constants(params, size)
-        device = params.device
-        noisy = bool(np.any(device.sigma1) or np.any(device.sigma2))
+        noisy = _is_noisy(params.device)
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
         run = LayerRun(
             params,
@@ -261,6 +261,13 @@ class Neuron(base.Neuron):
             self._generator = run.generator
         return spikes
 
+    def check_place(self, group: str) -> None:
+        """Warn if the network that is exported to the HDF5 group of this name would draw other noise than the one that was trained."""
+        index = group.rstrip("/").rpartition("/")[2]
+        if index.isdecimal() and int(index) != self.layer and _is_noisy(self.params.device):
+            text = f"{group}: its noise is not drawn as here, where neuron.layer is {self.layer}. Set it to {index} for equal spikes."
+            warnings.warn(text, stacklevel=2)
+
     def _nominal(self, size: int) -> FixedProgram:
         params = self.params  # first: learned devices that have changed take the program away
         if self._program is None or self._program[0] != size:
@@ -270,7 +277,10 @@ class Neuron(base.Neuron):
     def _drawn(self, size: int) -> tuple[StepParams, FixedProgram]:
         """Other devices about the nominal ones."""
         varied = self.params.device.with_variation(self.variation)
-        params = self.params.replace(device=varied.spread(size, int(torch.randint(0, 1 << 31, ()))))
+        device = varied.spread(size, int(torch.randint(0, 1 << 31, ())))
+        # a threshold that the gate has no bits for is one that it never reaches
+        device = dataclasses.replace(device, v_th=np.minimum(device.v_th, self.params.largest_v_th))
+        params = self.params.replace(device=device)
         return params, params.fixed(size)
 
     def _generators(self, batch: int, size: int) -> np.ndarray:
@@ -278,6 +288,10 @@ class Neuron(base.Neuron):
             return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
         seeds = torch.randint(0, 1 << 31, (batch,)).tolist()
         return np.stack([noise.start(seed, self.layer, size) for seed in seeds])
+
+
+def _is_noisy(device: DeviceParams) -> bool:
+    return bool(np.any(device.sigma1) or np.any(device.sigma2))
 
 
 def _shown(value: Any) -> str:
