@@ -132,7 +132,7 @@ def steps_for(events: EventSet, task: Task) -> int:
         steps <= MOST_STEPS or longest <= 10 * usual,
         "utterances",
         f"be about as long as each other (half of them end by {usual:.3g} s)",
-        f"one of {float(events.durations.max(initial=0.0)):.4g} s",
+        f"one of {float(events.durations.max(initial=0.0)):g} s",
         "Leave it out, or mend its times (s, from its start).",
     )
     return steps
