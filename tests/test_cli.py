@@ -16,6 +16,7 @@ from lava_1m1t1r.commands import _common
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import recipe
 
 
@@ -258,6 +259,18 @@ def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, ca
     assert cli.main(["evaluate", "shipped", "--data", str(tmp_path / "stray.h5"), "--leave-out", "1"]) == 2
     told = capsys.readouterr().err
     assert "half of them end by 0.7 s" in told and "one of 60000 s" in told, told
+
+
+def test_sets_that_do_not_suit_each_other_are_told(capsys):
+    spikes, empty = ([0.0, 0.5], [0, 1]), ([], [])
+    made = lambda labels, utterance=spikes: EventSet.from_utterances([utterance] * len(labels), labels)  # noqa: E731
+    task = data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([1, 2, 3]), "words", "others", False))
+    assert task.classes == 4
+    assert "no utterance of 2 classes of the test set (2, 3)" in capsys.readouterr().err
+    data.fitted(recipe("recordings"), data.Split(made([0, 1, 2]), made([1]), "words", "others", False))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match="words: the test set must hold at least one spike; got '2 empty utterances'"):
+        data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([0, 1], empty), "words", "others", False))
 
 
 @pytest.mark.filterwarnings("ignore:.*of the spikes lie beyond")

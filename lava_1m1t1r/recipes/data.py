@@ -13,6 +13,7 @@ import numpy as np
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, cropped_share
 from ..errors import path_of, require
+from ..progress import tell
 from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
@@ -99,19 +100,24 @@ def frames_of(events: EventSet, task: Task) -> Frames:
 
 
 def fitted(task: Task, split: Split) -> Task:
-    """Fit a task's classes, channels and length to the data.
+    """Fit a task's classes, channels and length to the data; a hint tells of test classes that training has not heard.
 
     Raises
     ------
     InputError
-        If the sets differ in channels, or a set is empty.
+        If the sets differ in channels, or a set is empty or holds no spike.
     """
     for name, events in (("training", split.train), ("test", split.test)):
         require(len(events) > 0, f"{split.name}: the {name} set", "hold at least one utterance", len(events))
+        require(len(events.times) > 0, f"{split.name}: the {name} set", "hold at least one spike", f"{len(events)} empty utterances")
     channels = (split.train.n_channels, split.test.n_channels)
     require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
     classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
+    unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
+    if unheard:
+        shown = ", ".join(str(label) for label in unheard[:10]) + (", ..." if len(unheard) > 10 else "")
+        tell(f"hint: the training set has no utterance of {len(unheard)} classes of the test set ({shown}), which it cannot learn to tell.")
     return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps_for(split.train, task))
 
 
