@@ -65,9 +65,11 @@ class _Memo(dict):
     def get(self, key: Any, default: Any = None) -> Any:
         found = super().get(key, default)
         if found is default:
-            value = ctypes.cast(key, ctypes.py_object).value  # alive: it is being copied
-            if type(value) in self.kinds or _is_shared(value):
-                self[key] = found = value
+            frame = sys._getframe(1)
+            if frame.f_code is copy.deepcopy.__code__:
+                value = frame.f_locals["x"]
+                if type(value) in self.kinds or _is_shared(value):
+                    self[key] = found = value
         return found
 
 
