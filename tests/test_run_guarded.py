@@ -1,6 +1,8 @@
 """The guarded runner: what hangs plain Lava ends here with an error that names the Process, and leaves nothing."""
 
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -271,6 +273,16 @@ def test_two_graphs_at_once_and_from_another_thread():
     assert len(totals) == 2
     for got, expected in totals:
         np.testing.assert_array_equal(got, expected)
+
+
+def test_a_manager_of_shared_memory_that_does_not_answer_is_made_to_leave():
+    """As one that was forked while another thread held a lock."""
+    relay, _, _ = chain()
+    with guarded(relay, FLOAT, timeout=20) as session:
+        session.run(T)
+        manager = session._runtime._messaging_infrastructure._smm._manager._process
+        os.kill(manager.pid, signal.SIGSTOP)
+    assert not manager.is_alive()
 
 
 def test_a_session_outside_a_with_statement_says_so():

@@ -23,6 +23,7 @@ from lava.magma.runtime.message_infrastructure.shared_memory_manager import Shar
 from lava_1m1t1r import programs
 
 STACK_SIGNAL = signal.SIGUSR2
+_LONGEST_FAREWELL = 2.0  # s
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
 # Methods of Lava's model.py that hand over to the user's code: a main thread without one of them is between phases.
 _PHASES = {"_spike", "_pre_mgmt", "_lrn", "_post_mgmt", "_run_async"}
@@ -191,6 +192,19 @@ class Children(MultiProcessing):
         self.children.append(child)
         return actor
 
+    def _end_manager(self, manager: SharedMemoryManager) -> None:
+        """Ask the memory's manager to leave, which Lava does without a limit; then make it leave.
+
+        It was forked: where another thread held a lock just then, it may wait for that for ever.
+        """
+        process = manager._manager._process
+        asked = threading.Thread(target=manager.shutdown, name="end-shared-memory", daemon=True)
+        asked.start()
+        asked.join(_LONGEST_FAREWELL)
+        if asked.is_alive():
+            process.kill()
+            asked.join(_LONGEST_FAREWELL)
+
     def stop(self, patience: float = 0.0) -> None:
         """End every child, and give the shared memory back."""
         end = time.monotonic() + patience
@@ -199,7 +213,7 @@ class Children(MultiProcessing):
         self.children.clear()
         if self._smm is not None:
             segments = [handle.name for handle in self._smm._shared_memory_handles]
-            self._smm.shutdown()
+            self._end_manager(self._smm)
             for name in segments:  # left only when the memory's manager was killed as well
                 with suppress(FileNotFoundError):
                     leftover = shared_memory.SharedMemory(name)
