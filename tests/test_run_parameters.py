@@ -9,6 +9,7 @@ import gc
 import io
 import multiprocessing
 import queue
+import signal
 import sys
 import threading
 import types
@@ -244,12 +245,22 @@ def test_a_model_that_fails_when_it_is_stopped_is_told_of():
         assert recorded(told) == [3] * 3
 
 
+@pytest.fixture
+def hears_interrupts():
+    """Shells start background jobs, and so perhaps these tests, deaf to them; then nothing ends a wait at a lock."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_interrupts")
 def test_a_model_that_does_not_stop_is_left():
     told = Told(stop=lambda m: threading.Event().wait(), name="late")
     with pytest.warns(UserWarning, match="not stopped within 0.5 s: Told 'late' was at work"):
         recorded(told, timeout=0.5)
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 @pytest.mark.parametrize(
     "wait", [lambda m: queue.Queue().get(), lambda m: threading.Event().wait(), lambda m: queue.Queue().get(timeout=30)]
 )

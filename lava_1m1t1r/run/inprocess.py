@@ -63,9 +63,10 @@ class InProcess:
     Notes
     -----
     Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
-    main thread only, and none that excepts everything again and again. Variables of modules, classes and functions (what a function
-    given as a parameter closes over) and the current folder are shared by the models and outlive a run, where each process of Lava's
-    has its own; so are the random numbers of others than numpy and Python (torch), and other settings than those named above.
+    main thread only, where that hears Ctrl-C (background jobs of shells do not), and none that excepts everything again and again.
+    Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared by
+    the models and outlive a run, where each process of Lava's has its own; so are the random numbers of others than numpy and Python
+    (torch), and other settings than those named above.
     A model's helper threads cannot use its ports. Two threads must not run graphs at once: they share ``np.random``. Real time
     does not pass between two models: one that asks ``probe()`` sees what the others have sent by then.
 
