@@ -302,11 +302,13 @@ def leave(_model):
 @pytest.mark.parametrize("update", [wrong, leave])
 @pytest.mark.parametrize("runner", [InProcess, guarded])
 def test_a_model_that_fails_when_a_var_is_set_is_named_at_once(runner, update):
-    told = Told(update=update, name="set")
+    said = []
+    told = Told(update=update, stop=said.append, name="set")
     with runner(told, Loihi2SimCfg()):
         told.run(RunSteps(1), Loihi2SimCfg())
         with pytest.raises(ProcessFailed, match="Told 'set'"):
             told.x.set(np.array([5.0]))
+    assert said == []  # as in Lava's own runtime, where it has died
 
 
 def test_what_a_model_makes_of_a_new_value_is_there_when_set_returns():

@@ -173,15 +173,20 @@ def test_memory_used_again_is_not_memory_in_use():
         assert torch.equal(a, b) and a.abs().sum() > 0
 
 
-def test_normed_weights_learn_and_are_read_as_they_are():
-    torch.manual_seed(0)
-    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, weight_norm=True), spikes(4, 20, 40)
+def take_steps(net, x, count):
+    """Train towards half a spike everywhere."""
     optimiser = torch.optim.Adam(net.parameters(), 0.05)
-    before = net.input_synapse.weight_g.detach().clone()
-    for _ in range(3):
+    for _ in range(count):
         optimiser.zero_grad()
         (net(x) - 0.5).pow(2).mean().backward()
         optimiser.step()
+
+
+def test_normed_weights_learn_and_are_read_as_they_are():
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, weight_norm=True), spikes(4, 20, 40)
+    before = net.input_synapse.weight_g.detach().clone()
+    take_steps(net, x, 3)
     assert not torch.equal(before, net.input_synapse.weight_g)
     out = net(x)
     with torch.no_grad():
@@ -204,11 +209,7 @@ def test_synapses_that_do_not_exist_are_in_no_file_and_no_output(kind, normed, t
     net = kind(NEURON, 20, 6, mask=mask, weight_norm=normed)
     assert not exported(net, tmp_path / "fresh.net")[~mask].any()
     x = spikes(4, 20, 40)
-    optimiser = torch.optim.Adam(net.parameters(), 0.05)
-    for _ in range(2):
-        optimiser.zero_grad()
-        (net(x) - 0.5).pow(2).mean().backward()
-        optimiser.step()
+    take_steps(net, x, 2)
     weight = exported(net, tmp_path / "trained.net")
     assert not weight[~mask].any() and weight[mask].any()
     without = x.clone()
@@ -238,11 +239,7 @@ def test_pruned_synapses_learn_and_stay_pruned(tmp_path):
     torch.manual_seed(0)
     net, x = block.m1t1r.Dense(NEURON, 20, 30), spikes(4, 20, 40)
     prune.l1_unstructured(net.synapse, "weight", 0.5)
-    optimiser = torch.optim.Adam(net.parameters(), 0.05)
-    for _ in range(2):
-        optimiser.zero_grad()
-        (net(x) - 0.5).pow(2).mean().backward()
-        optimiser.step()
+    take_steps(net, x, 2)
     weight = exported(net, tmp_path / "pruned.net")
     assert not weight[net.synapse.weight_mask.reshape(weight.shape) == 0].any() and weight.any()
 

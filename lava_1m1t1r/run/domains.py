@@ -43,8 +43,8 @@ class Task:
         What it has to do, or is in the middle of.
     idle : bool
         Whether it has finished ``work``.
-    failed : bool
-        Whether it is of no use any more.
+    ended : bool
+        Whether it has failed or been stopped.
     waits_at : Channel or None
     selects : tuple of Channel
         Those that a CspSelector of the model waits at.
@@ -68,7 +68,7 @@ class Task:
         """Make the model, in its own random stream and context, as Lava's builder does."""
         self.random = OwnRandom()
         self.context = own_context()
-        self.failed = False
+        self.ended = False
         self.hub.settings.forget(self)
         self.random.enter()
         try:
@@ -93,8 +93,8 @@ class Task:
 
     def stop(self) -> None:
         """Let the model end what it started. Lava asks each to stop, but not one that has failed."""
-        if not self.failed:
-            self.failed = True  # it is asked once
+        if not self.ended:
+            self.ended = True
             self.call(self.handlers[MGMT_COMMAND.STOP[0]], "failed when it was stopped")
 
     def call(self, method: Callable[[], None], failed: str) -> None:
@@ -107,6 +107,7 @@ class Task:
             except BaseException as error:
                 if comes_from_outside(error):
                     raise
+                self.ended = True
                 raise ProcessFailed(f"{self.name} {failed}: {traceback.format_exc()}", (self.name,)) from error
             finally:
                 self.hub.settings.leave(self)

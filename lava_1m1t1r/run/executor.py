@@ -237,7 +237,7 @@ class Executor:
             except BaseException as error:
                 if comes_from_outside(error):
                     raise
-                task.failed = True
+                task.ended = True
                 text = f"{task.name} failed{_step(task)}: {traceback.format_exc()}"
                 raise ProcessFailed(text, (task.name,)) from error
             finally:

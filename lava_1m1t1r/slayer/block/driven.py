@@ -170,7 +170,7 @@ class Dense(Driven, base.AbstractDense):
     delay_shift : bool
         Whether the output comes one step late, as between Lava's Processes.
     mask : bool (out, in), optional
-        Synapses that exist.
+        Synapses that exist; the weights of others count nowhere, and are in no file.
     count_log : bool
         Whether to return (output, mean rate).
     bias : bool
