@@ -10,7 +10,10 @@ from importlib import import_module
 from typing import Any
 
 from .errors import MissingDependencyError, missing
+from .later import executed_later
 
+_OBJECT_DETECTION = "lava.lib.dl.slayer.object_detection"
+"""The one part of lava-dl that needs torchvision and OpenCV: 65 MB, and a second and a half, which nothing here needs."""
 _NOISE = (
     "No CUDA runtime is found, using CUDA_HOME",
     "WARNING: Prophesee Dataset Toolbox could not be found!",
@@ -23,7 +26,7 @@ _NOISE = (
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    What lava-dl prints about parts of it that nothing here needs is left out.
+    What lava-dl prints about parts of it that nothing here needs is left out, and its object detection loads where it is first used.
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So what was set is
     taken back before, and set again after: only Lava's own runtime needs 'fork', and :func:`lava_1m1t1r.run.guarded` asks for it.
@@ -72,7 +75,7 @@ def _without_noise() -> Iterator[None]:
 
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        with _without_noise():
+        with _without_noise(), executed_later(_OBJECT_DETECTION):
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))

@@ -1,13 +1,14 @@
 """The import arrows of CONTRIBUTING.md, checked on the sources and in a fresh interpreter."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lava_1m1t1r import host
+from lava_1m1t1r import host, later
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
 HEAVY = {"lava", "torch", "lightning"}
@@ -159,6 +160,35 @@ def test_other_words_at_an_import_are_passed_on(tmp_path, monkeypatch, capsys):
     module = host._load("talking", "talking", "A test")
     print("later", file=module.kept)
     assert capsys.readouterr() == ("mind\nlater\n", "the gap\n")
+
+
+@pytest.mark.timeout(120)
+def test_lava_dls_object_detection_loads_where_it_is_used():
+    """It alone needs torchvision and OpenCV; whoever looks through all modules does not load it."""
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    code = """
+import inspect, sys
+import lava_1m1t1r.slayer
+import lava.lib.dl.slayer as dl
+inspect.getmodule(inspect.currentframe())
+before = {"torchvision", "cv2"} & set(sys.modules)
+from lava.lib.dl.slayer.object_detection import models
+print(before == set(), "YOLOBase" in dir(dl.obd), models is dl.obd.models, hasattr(dl.obd, "no_such_name"))
+"""
+    assert answer(code).splitlines()[-1] == "True True True False"
+
+
+def test_a_module_that_cannot_be_executed_says_so_whenever_it_is_asked(tmp_path, monkeypatch):
+    (tmp_path / "broken_part.py").write_text("ready = 1\nimport no_such_module_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    with later.executed_later("broken_part"):
+        import broken_part
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
+            _ = broken_part.anything
+    monkeypatch.delitem(sys.modules, "broken_part")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("broken_part")  # outside of the block as ever
 
 
 def test_names_that_load_when_asked_for_are_listed():
