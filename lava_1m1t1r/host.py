@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import Any
 
 from .errors import MissingDependencyError, missing
-from .later import executed_later
+from .imports import executed_later, executed_within
 
-_OBJECT_DETECTION = "lava.lib.dl.slayer.object_detection"
-"""The one part of lava-dl that needs torchvision and OpenCV: 65 MB, and a second and a half, which nothing here needs."""
+_LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
+"""What lava-dl and Lava import for themselves and training needs not: torchvision and OpenCV (65 MB, a second and a half), and plots
+(15 MB)."""
+_SETS_FORK = "lava.magma.runtime.message_infrastructure.multiprocessing"
 _NOISE = (
     "No CUDA runtime is found, using CUDA_HOME",
     "WARNING: Prophesee Dataset Toolbox could not be found!",
@@ -26,10 +28,11 @@ _NOISE = (
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    What lava-dl prints about parts of it that nothing here needs is left out, and its object detection loads where it is first used.
+    What lava-dl prints about parts of it that nothing here needs is left out; its object detection and pyplot load where they are used.
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So what was set is
-    taken back before, and set again after: only Lava's own runtime needs 'fork', and :func:`lava_1m1t1r.run.guarded` asks for it.
+    taken back before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs
+    'fork', and :func:`lava_1m1t1r.run.guarded` asks for it.
 
     Raises
     ------
@@ -37,15 +40,22 @@ def load_lava(module: str, purpose: str) -> Any:
         Without Lava, or lava-dl where ``module`` is of it, or with one that does not load; says what to install, and that Lava needs
         Python 3.10.
     """
+    executed_within(_SETS_FORK, _no_start_method)
+    if module.startswith("lava.lib.dl"):
+        return _load(module, "lava-dl", purpose)
+    _load("lava.magma.core.process.process", "lava-nc", purpose)
+    return import_module(module)
+
+
+@contextmanager
+def _no_start_method() -> Iterator[None]:
     chosen = multiprocessing.get_start_method(allow_none=True)
-    if "lava.magma.runtime.message_infrastructure.multiprocessing" not in sys.modules:
-        multiprocessing.set_start_method(None, force=True)
+    multiprocessing.set_start_method(None, force=True)
     try:
-        _load("lava.magma.core.process.process", "lava-nc", purpose)
+        yield
     finally:
         if chosen is not None:
             multiprocessing.set_start_method(chosen, force=True)
-    return _load(module, "lava-dl", purpose) if module.startswith("lava.lib.dl") else import_module(module)
 
 
 class _Without:
@@ -75,7 +85,7 @@ def _without_noise() -> Iterator[None]:
 
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        with _without_noise(), executed_later(_OBJECT_DETECTION):
+        with _without_noise(), executed_later(*_LATER):
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))

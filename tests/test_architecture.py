@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lava_1m1t1r import host, later
+from lava_1m1t1r import host
+from lava_1m1t1r import imports as loading
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
 HEAVY = {"lava", "torch", "lightning"}
@@ -145,6 +146,21 @@ print(runs.run(lif, 2, Loihi2SimCfg(), [lif.v])[lif.v].ravel().tolist() == [1.0,
 
 
 @pytest.mark.timeout(120)
+def test_training_loads_no_process_graphs_and_lava_loads_after_it_whatever_start_method_has_been_chosen():
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    code = """
+import multiprocessing, sys
+import lava_1m1t1r.slayer
+import lava_1m1t1r.slayer.block.m1t1r
+before = "lava.magma" in sys.modules
+multiprocessing.set_start_method("spawn")
+from lava.proc.lif.process import LIF  # the user's own import
+print(before, multiprocessing.get_start_method())
+"""
+    assert answer(code).split() == ["False", "spawn"]
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("module", ["slayer", "recipes.network", "recipes.peers"])
 def test_what_lava_dl_says_about_other_things_is_not_passed_on(module, tmp_path):
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
@@ -163,25 +179,30 @@ def test_other_words_at_an_import_are_passed_on(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.timeout(120)
-def test_lava_dls_object_detection_loads_where_it_is_used():
-    """It alone needs torchvision and OpenCV; whoever looks through all modules does not load it."""
+def test_lava_dls_object_detection_and_plots_load_where_they_are_used():
+    """They alone need torchvision, OpenCV and matplotlib's figures; whoever looks through all modules does not load them."""
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
     code = """
 import inspect, sys
 import lava_1m1t1r.slayer
 import lava.lib.dl.slayer as dl
 inspect.getmodule(inspect.currentframe())
-before = {"torchvision", "cv2"} & set(sys.modules)
+before = {"torchvision", "cv2", "matplotlib.figure"} & set(sys.modules)
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+dl.utils.LearningStats().plot()
+drawn = len(plt.get_fignums()) > 0
 from lava.lib.dl.slayer.object_detection import models
-print(before == set(), "YOLOBase" in dir(dl.obd), models is dl.obd.models, hasattr(dl.obd, "no_such_name"))
+print(before == set(), drawn, "YOLOBase" in dir(dl.obd), models is dl.obd.models, hasattr(dl.obd, "no_such_name"))
 """
-    assert answer(code).splitlines()[-1] == "True True True False"
+    assert answer(code).splitlines()[-1] == "True True True True False"
 
 
 def test_a_module_that_cannot_be_executed_says_so_whenever_it_is_asked(tmp_path, monkeypatch):
     (tmp_path / "broken_part.py").write_text("ready = 1\nimport no_such_module_at_all")
     monkeypatch.syspath_prepend(tmp_path)
-    with later.executed_later("broken_part"):
+    with loading.executed_later("broken_part"):
         import broken_part
     for _ in range(2):
         with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):

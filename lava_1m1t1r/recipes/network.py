@@ -13,7 +13,7 @@ from ..files import replacing
 from ..host import load_lava
 from .task import Task
 
-dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before torch, see host
+dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before torch: it says what to install
 import torch  # noqa: E402
 
 from .. import slayer  # noqa: E402

@@ -1,11 +1,11 @@
-"""Modules that another package imports and hardly anyone needs: executed when something of theirs is first asked for."""
+"""Modules of other packages executed otherwise than Python would: when something of theirs is first asked for, or within a context."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -13,14 +13,27 @@ from typing import Any
 
 
 @contextmanager
-def executed_later(name: str) -> Iterator[None]:
-    """For a ``with`` block in which the module ``name``, if it is imported, is found and not yet executed."""
-    finder = _Finder(name)
-    sys.meta_path.insert(0, finder)
+def executed_later(*names: str) -> Iterator[None]:
+    """For a ``with`` block in which the modules ``names``, where they are imported, are found and not yet executed."""
+    finders: list[MetaPathFinder] = [_Finder(name, _be_later) for name in names]
+    sys.meta_path[:0] = finders
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        for finder in finders:
+            sys.meta_path.remove(finder)
+
+
+def executed_within(name: str, context: Callable[[], AbstractContextManager]) -> None:
+    """From now on, whoever imports the module ``name`` has it executed within ``context()``; nothing changes where it has been imported."""
+
+    def execute(module: ModuleType, loader: Any) -> None:
+        with context():
+            loader.exec_module(module)
+
+    known = (finder.name for finder in sys.meta_path if isinstance(finder, _Finder))
+    if name not in sys.modules and name not in known:
+        sys.meta_path.insert(0, _Finder(name, execute))
 
 
 class _Later(ModuleType):
@@ -55,24 +68,30 @@ class _Later(ModuleType):
             return True
 
 
-class _Loader(Loader):
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+def _be_later(module: ModuleType, _loader: Any) -> None:
+    module.__class__ = _Later
 
-    def create_module(self, spec: ModuleSpec) -> None:
-        return None
+
+class _Loader(Loader):
+    def __init__(self, loader: Any, execute: Callable[[ModuleType, Any], None]) -> None:
+        self.loader, self.execute = loader, execute
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__.loader = module.__loader__ = self.loader
-        module.__class__ = _Later
+        self.execute(module, self.loader)
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, name: str) -> None:
-        self.name = name
+    """Finds the module ``name`` where it is, and has it executed by ``execute(module, loader)``."""
+
+    def __init__(self, name: str, execute: Callable[[ModuleType, Any], None]) -> None:
+        self.name, self.execute = name, execute
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target) if fullname == self.name else None
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
+            spec.loader = _Loader(spec.loader, self.execute)
         return spec
