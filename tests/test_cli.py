@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -259,6 +260,17 @@ def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, ca
     assert cli.main(["evaluate", "shipped", "--data", str(tmp_path / "stray.h5"), "--leave-out", "1"]) == 2
     told = capsys.readouterr().err
     assert "half of them end by 0.7 s" in told and "one of 60000 s" in told, told
+
+
+def test_milliseconds_are_told_before_frames_are_made_for_them(tmp_path, capsys):
+    spikes = [(np.array([0.0, end], np.float32), np.array([0, 1])) for end in (500.0, 700.0, 600.0, 400.0)]
+    write_shd(tmp_path / "ms.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 0], keys=("low", "high")))
+    for command in ("evaluate shipped --leave-out 1", f"train -o {tmp_path / 'out'}"):
+        assert cli.main([*command.split(), "--data", str(tmp_path / "ms.h5")]) == 2
+        assert re.search(
+            r"utterances must last up to 100 s .*half of them longer than [56]\d\d s.*Times are in seconds", capsys.readouterr().err
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_sets_that_do_not_suit_each_other_are_told(capsys):

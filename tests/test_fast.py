@@ -47,6 +47,28 @@ def frames(rng, batch=3, steps=150, channels=17, rate=0.4):
     return (rng.random((batch, steps, channels)) < rate).astype(np.uint8)
 
 
+def dense(weight, bias=0):
+    n, c = weight.shape
+    return Layer(0, "dense", (n,), c, weight, bias=np.full(n, bias, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+
+
+def test_counts_whose_sums_may_leave_32_bits_are_refused():
+    """They wrap in integers and not in floating point. A count of few events, or of an input that reaches one neuron, is no danger."""
+    wide = NetDescription((dense(np.full((1, 300), 254, np.int32), bias=3),))
+    limit = (2**31 - 1 - 3) // (300 * 254)
+    x = np.zeros((2, 3, 300), int)
+    x[1, 2] = limit
+    assert check_frames(x, wide).dtype == np.int16
+    for refused in (lambda: FastNetwork(wide).run(x + 1), lambda: Stream(wide).step(x[1, 2] + 1)):
+        with pytest.raises(InputError, match=f"frames must bring .* counts up to {limit} do; got 'counts up to {limit + 1}, "):
+            refused()
+    x[1, 2, 1:] = 0
+    x[1, 2, 0] = 32767
+    FastNetwork(wide).run(x)
+    single = Layer(0, "input", (300,), 300, np.array([254], np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+    FastNetwork(NetDescription((single,))).run(np.full((1, 2, 300), 32767))
+
+
 @pytest.mark.parametrize("floating", (False, True))
 def test_equals_the_plain_loops(rng, floating):
     net, x = made(rng, noise=1e-3), frames(rng)
@@ -179,7 +201,7 @@ def test_cuba_wraps_and_clips_as_lava_does():
 )
 def test_frames_are_checked(bad, text):
     with pytest.raises(InputError, match=text):
-        check_frames(bad, 17)
+        check_frames(bad, NetDescription((dense(np.ones((2, 17), np.int32)),)))
 
 
 @pytest.mark.parametrize("kind", (bool, np.uint8, np.int64, np.float32))

@@ -8,7 +8,7 @@ import pytest
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution, pooling
-from lava_1m1t1r.errors import FormatError
+from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -154,6 +154,29 @@ def test_lava_equals_fast(rng, net, backend, tag):
         assert one.out.any() and np.array_equal(one.out, other.out)
         assert all(np.array_equal(one.states[name], state) for name, state in other.states.items())
     assert np.array_equal(hdf5.predict(net, x, "fused", tag=tag), a.out)
+
+
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+def test_one_process_sends_to_a_conv(rng):
+    """Lava would mistake the axes of what several send. Fusing is not mistaken about who is connected to what."""
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava_1m1t1r.netx.fused import FusedSimCfg
+    from lava_1m1t1r.netx.graph.process import Network
+    from lava_1m1t1r.netx.terminal.process import Frames
+    from lava_1m1t1r.run import run
+
+    conv = Convolution((2, 4, 3), 2, (2, 2))
+    net = NetDescription((image(0, "conv", conv, weights(rng, 2, 2, 2, 2)),))
+    x = frames(rng, net, batch=1)
+    lava, other = Network(net), Frames(frames=x[0])
+    Frames(frames=x[0]).s_out.connect(lava.inp)
+    for port in (lava.inp, lava.layers[0].inp):
+        with pytest.raises(InputError, match="inp must have one sender"):
+            other.s_out.connect(port)
+    assert other.s_out.out_connections == []
+    seen = run(lava, x.shape[1], FusedSimCfg(lava), record=[lava.out])[lava.out]
+    assert seen.any() and np.array_equal(seen, hdf5.predict(net, x)[0])
 
 
 @pytest.mark.lava

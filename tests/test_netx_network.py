@@ -9,7 +9,8 @@ import pytest
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.plan import plan
-from lava_1m1t1r.network import layers_of, outgoing, run
+from lava_1m1t1r.network import layers_of, outgoing
+from lava_1m1t1r.network import run as run_loops
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
@@ -22,7 +23,7 @@ from lava.proc.monitor.process import Monitor  # noqa: E402
 from lava_1m1t1r.netx.fused import FusedSimCfg  # noqa: E402
 from lava_1m1t1r.netx.graph.process import Network  # noqa: E402
 from lava_1m1t1r.netx.terminal.process import Frames, Tap  # noqa: E402
-from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run_guarded  # noqa: E402
+from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run, run_guarded  # noqa: E402
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 FIG2 = presets.ZHAO2025_FIG2
@@ -102,6 +103,14 @@ def test_graded_input_counts(rng):
     agree(network(rng), frames(rng, high=5), "inprocess", "fixed_pt")
 
 
+@pytest.mark.parametrize("channels, decay, count", ((2, 0, 1627), (2, 1024, 16901), (700, 1024, 1000), (700, 0, 12000)))
+def test_counts_that_take_cuba_currents_out_of_32_bits(channels, decay, count):
+    """As in Lava, whose integers wrap there."""
+    weight = np.full((1, channels), 254, np.int32)
+    net = NetDescription((Layer(0, "dense", (1,), channels, weight, neuron=CubaNeuron(decay, 256, 640)),))
+    agree(net, np.full((1, 60, channels), count), "inprocess", "fixed_pt")
+
+
 def test_odd_weights(rng):
     net = network(rng, readout="none")
     layers = [replace(layer, weight=layer.weight // 4 * 2 + 1) if layer.weight is not None else layer for layer in net.layers]
@@ -130,7 +139,7 @@ def test_a_kind_is_known_by_its_matrix_wherever_it_runs(rng):
     agree(nets[0], x, "inprocess", "fixed_pt")
     assert np.array_equal(*(hdf5.predict(net, x) for net in nets))
     layers, first = layers_of(nets[0])
-    assert np.array_equal(outgoing(run(layers, x[0], first=first)[0].traces.spike), hdf5.predict(nets[1], x)[0])
+    assert np.array_equal(outgoing(run_loops(layers, x[0], first=first)[0].traces.spike), hdf5.predict(nets[1], x)[0])
     assert np.array_equal(*(lowered.weight << lowered.weight_shift for net in nets for lowered in plan(net).layers))
 
 
@@ -154,6 +163,34 @@ def test_fused_equals_composed(rng, tag, readout):
     assert np.array_equal(*seen)
     late = 0 if net.spiking else 1
     assert np.array_equal(seen[1][3 + late : 3 + late + BATCH * STEPS].reshape(BATCH, STEPS, -1), hdf5.predict(net, x, tag=tag))
+
+
+@pytest.mark.parametrize(
+    "neuron", (CubaNeuron(1024, 256, 64), M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2.scaled(0.1)))), ids=("cuba", "m1t1r")
+)
+@pytest.mark.parametrize("interval, offset", ((10, 0), (10, 1), (10, 3), (None, 3), (10, 9)))
+def test_fused_equals_composed_before_the_first_sample_too(neuron, interval, offset):
+    """A bias that fires neurons by itself: they begin in Lava's first step, before their synapses have handed anything on."""
+    bias = np.array([560], np.int32)
+    net = NetDescription((Layer(0, "dense", (1,), 1, np.array([[2]], np.int32), bias=bias, neuron=neuron),))
+    seen = []
+    for fused in (False, True):
+        lava = Network(net, reset_interval=interval, reset_offset=offset)
+        Frames(frames=np.zeros((30, 1), np.uint8)).s_out.connect(lava.inp)
+        config = FusedSimCfg(lava) if fused else Loihi2SimCfg(select_tag="fixed_pt")
+        seen.append(run(lava, 30, config, record=[lava.out])[lava.out])
+    assert seen[0][0] == (offset > 0) and np.array_equal(*seen)
+
+
+def test_what_came_before_the_first_sample_leaves_no_trace(rng):
+    """Also without a reset interval."""
+    net, x = network(rng), frames(rng)[0]
+    for fused in (False, True):
+        lava = Network(net, reset_offset=7)
+        Frames(frames=np.concatenate([np.ones((7, CHANNELS), np.uint8), x])).s_out.connect(lava.inp)
+        config = FusedSimCfg(lava) if fused else Loihi2SimCfg(select_tag="fixed_pt")
+        out = run(lava, 8 + STEPS, config, record=[lava.out])[lava.out]
+        assert np.array_equal(out[8:], hdf5.predict(net, x[None])[0])
 
 
 @pytest.mark.parametrize("kind, tag", (("m1t1r", "fixed_pt"), ("m1t1r", "floating_pt"), ("cuba", "fixed_pt")))

@@ -88,6 +88,16 @@ def test_bias_is_input(rng):
     assert np.array_equal(spikes, reference.run(StepParams(FIG2), x + bias).spike)
 
 
+@pytest.mark.parametrize("sign", (1, -1))
+def test_a_bias_does_not_turn_the_sign_of_the_largest_inputs(sign):
+    x = np.full((60, 1), 2**31 - 1 if sign > 0 else -(2**31))
+    spikes = []
+    for bias in (0.0, sign * 1.0):
+        neuron = driven(x, params=FIG2, bias=bias)
+        spikes.append(run(neuron, 60, config("fixed_pt"), record=[neuron.s_out])[neuron.s_out])
+    assert np.array_equal(*spikes) and spikes[0].any() == (sign > 0)
+
+
 @pytest.mark.parametrize("tag", BOTH)
 def test_cascade_of_two_neurons(rng, tag):
     """Spikes of the first drive the second through Lava's Dense, which hands them on one step later."""

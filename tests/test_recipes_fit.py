@@ -209,6 +209,34 @@ def test_a_price_of_spikes_needs_blocks(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_path):
+    from lava_1m1t1r.datasets import EventSet
+    from lava_1m1t1r.recipes import data, fit, network
+
+    task, frames = toy()
+    net, five = network.m1t1r(task), data.Frames(frames.binned, frames.labels + 5, 0.0)
+    wide = data.Frames(frames.binned._replace(shape=(*frames.binned.shape[:2], 35)), frames.labels, 0.0)
+    none = data.frames_of(EventSet.from_utterances([([], [])], [0], n_channels=20), task)
+    none = data.Frames(none.binned, none.labels[:0], 0.0)
+    for text, train, options in (
+        ("validation: labels must lie in 0..1; got 6", frames, {"validation": five}),
+        ("train: labels must lie in 0..1; got 6", five, {}),
+        ("validation must have 20 channels, as the training set; got 35", frames, {"validation": wide}),
+        ("validation must hold at least one utterance", frames, {"validation": none}),
+        ("validation must be Frames", frames, {"validation": "frames"}),
+        ("train must be Frames", None, {}),
+        *((f"patience must be a whole number >= 1; got {p}", frames, {"validation": frames, "patience": p}) for p in (0, -1, 1.5)),
+        ("patience must be a whole number", frames, {"validation": frames, "patience": "3"}),
+    ):
+        with pytest.raises(InputError, match=re.escape(text)):
+            fit.fit(net, task, train, tmp_path / "new", progress=False, **options)
+    with pytest.raises(InputError, match="task must be a Task"):
+        fit.fit(net, "recordings", frames, tmp_path / "new", progress=False)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match=re.escape("network must have an output for each of Task.classes (5); got '2 outputs'")):
+        fit.fit(net, task.replace(classes=5), frames, tmp_path, progress=False)
+
+
 @pytest.mark.parametrize(("saved", "loading"), [(5.0, 4.0), (5.0, 0.0), (0.0, 5.0)])
 def test_weights_behind_another_gaussian_are_refused(saved, loading):
     pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")

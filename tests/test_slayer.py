@@ -18,6 +18,7 @@ from lava_1m1t1r.keys import from_keys  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.slayer import block, neuron  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
+from lava_1m1t1r.slayer.buffers import Buffers  # noqa: E402
 from lava_1m1t1r.slayer.delay import Delay  # noqa: E402
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -554,6 +555,7 @@ NO_SPIKES = {
     "complex": (SPIKES * 1j, "input must hold real numbers"),
     "sparse": (SPIKES.to_sparse(), "input must be a dense tensor.*to_dense"),
     "meta": (SPIKES.to("meta"), "input must have values"),
+    "nested": (torch.nested.nested_tensor([SPIKES[0]]), "input must be a dense tensor.*to_padded_tensor"),
 }
 
 
@@ -565,6 +567,40 @@ def test_both_paths_refuse_what_are_no_spikes(harm, force, monkeypatch):
     for net in (block.m1t1r.Dense(NEURON, 3, 2), block.m1t1r.Recurrent(NEURON, 3, 2), block.m1t1r.Affine(None, 3, 2)):
         with pytest.raises(InputError, match=text):
             net(x)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_counts_whose_sums_may_leave_32_bits_are_refused(force, monkeypatch):
+    """Compiled loops would wrap there, plain torch operations not. A large count of a few inputs is no danger."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    for net in (block.m1t1r.Dense(NEURON, 300, 2), block.m1t1r.Recurrent(NEURON, 300, 2), block.m1t1r.Affine(None, 300, 2)):
+        (net.input_synapse if hasattr(net, "input_synapse") else net.synapse).weight.data[1] = 3.0
+        x = torch.zeros(2, 300, 4)
+        x[1, :3, 2] = 32767
+        net(x)
+        x[1, :, 2] = 32767
+        with pytest.raises(InputError, match="input must bring weighted sums within 16777216 units of weight 1; got 'counts up to 32767, 9.8301e"):
+            net(x)
+
+
+def test_traces_are_refused():
+    with pytest.raises(InputError, match="torch.jit traces"), pytest.warns(torch.jit.TracerWarning):
+        torch.jit.trace(block.m1t1r.Dense(NEURON, 3, 2), SPIKES)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_buffers_that_were_never_begun_end_in_peace():
+    """torch.compile makes such."""
+    Buffers.__new__(Buffers).__del__()
+
+
+def test_hooks_on_a_synapse_do_not_run():
+    """It is read, not called; only what makes its weights anew runs."""
+    dense = block.m1t1r.Dense(NEURON, 3, 2)
+    dense.synapse.register_forward_pre_hook(lambda module, arguments, named: 1 / 0, with_kwargs=True)
+    dense.synapse.register_forward_pre_hook(lambda module, arguments: 1 / 0)
+    dense.synapse.register_forward_hook(lambda *_: 1 / 0)
+    assert dense(SPIKES).shape == (1, 2, 5)
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -580,12 +616,13 @@ def test_currents_are_finite_and_what_32_bits_count(force, monkeypatch):
                 encoder(z)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("force", [False, True])
-def test_weights_that_are_nan_are_told_in_the_forward_pass(force, monkeypatch):
+def test_weights_that_are_not_finite_are_told_in_the_forward_pass(force, value, monkeypatch):
     monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
     for name, text in (("input_synapse.weight", "weights"), ("recurrent_synapse.weight", "weights"), ("bias", "bias")):
         net = block.m1t1r.Recurrent(NEURON, 3, 2)
-        net.get_parameter(name).data.view(-1)[1] = float("nan")
+        net.get_parameter(name).data.view(-1)[1] = value
         with pytest.raises(InputError, match=f"{text} must be finite"):
             net(SPIKES)
 

@@ -70,7 +70,8 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
             require(size == len(labels), f"{path}: {name}", rule, size, "", FormatError)
         bad = (labels < 0) | (labels >= n_classes)
         if bad.any():
-            raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", labels[bad][0])
+            cure = "" if keys else f"Name the classes in {KEYS}, as SHD does, or number them from 0."
+            raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", labels[bad][0], cure)
         names = _texts(file, SPEAKER_NAMES, path)
         times, units, sizes = _read_spikes(data, path, n_channels)
     finite = np.isfinite(times)

@@ -57,7 +57,7 @@ class FastNetwork:
     """
 
     def __init__(self, net: Any, floating: bool = False):
-        described = all(hasattr(net, name) for name in ("active", "inputs", "outputs"))
+        described = all(hasattr(net, name) for name in ("active", "inputs", "outputs", "first_sums"))
         require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
         self.net = net
         self.floating = flag(floating, "FastNetwork.floating")
@@ -83,7 +83,7 @@ class FastNetwork:
         """
         known = record is None or (isinstance(record, str) and record in ("spikes", "all"))
         require(known, "record", "be None, 'spikes' or 'all'", record)
-        frames = check_frames(frames, self.inputs)
+        frames = check_frames(frames, self.net)
         batch, steps = frames.shape[:2]
         threads = cores() if threads is None else whole(threads, "threads", least=1, most=4096)
         records = [layer.empty(batch, steps, record, layer is self.layers[-1]) for layer in self.layers]
@@ -222,8 +222,12 @@ def events_of(frames: np.ndarray) -> Events:
     return events
 
 
-def check_frames(frames: Any, channels: int) -> np.ndarray:
-    """Frames as (B, T, C) uint8 or int16, contiguous; an error names what does not fit."""
+def check_frames(frames: Any, net: Any) -> np.ndarray:
+    """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
+
+    So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
+    """
+    channels = net.inputs
     try:
         frames = np.asarray(frames)
     except ValueError:  # rows of unequal length
@@ -233,10 +237,26 @@ def check_frames(frames: Any, channels: int) -> np.ndarray:
     require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
     require(frames.dtype.kind in "biuf", "frames", "hold numbers", frames.dtype)
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
-        return np.ascontiguousarray(frames).view(np.uint8)
+        frames = np.ascontiguousarray(frames).view(np.uint8)
+        check_sums(frames, net)
+        return frames
     good = np.all(np.isfinite(frames)) and frames.min() >= 0 and frames.max() <= MAX_COUNT
     require(good and np.all(frames == np.rint(frames)), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames)
-    return np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
+    frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
+    check_sums(frames, net)
+    return frames
+
+
+def check_sums(frames: np.ndarray, net: Any) -> None:
+    """Refuse frames (B, T, C) with which a weighted sum of the first layer might leave 32 bits, for what is known of them at a glance."""
+    bounds = net.first_sums
+    if bounds.of_rows * (255 if frames.dtype == np.uint8 else MAX_COUNT) <= bounds.room:  # spikes, nearly always: not even looked at
+        return
+    largest = int(frames.max())
+    together = largest if bounds.single else int(frames.sum(axis=2, dtype=np.int64).max())
+    good = min(largest * bounds.of_rows, together * bounds.largest) <= bounds.room
+    rule = f"bring the first layer sums below 2^31: counts up to {bounds.room // bounds.of_rows} do"
+    require(good, "frames", rule, f"counts up to {largest}, {together} in a step", "Make them smaller, and the weights larger.")
 
 
 __all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]

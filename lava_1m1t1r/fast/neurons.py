@@ -168,14 +168,15 @@ def _toward_zero(product):
 def _advance_cuba(neuron, current, spike):
     u, v = neuron.state
     for n in range(spike.size):
-        new = _toward_zero(load(u, n) * read(neuron.current_kept, n)) + (load(current, n) << ACT_SHIFT)
+        # In Lava's 32 bits, which graded input may leave.
+        new = np.int32(_toward_zero(load(u, n) * read(neuron.current_kept, n)) + (load(current, n) << ACT_SHIFT))
         # Lava wraps what leaves 24 bits, with its own edges: 2^23 stays, -2^23 wraps.
         if new > _HALF:
             new -= 2 * _HALF
         elif new <= -_HALF:
             new += 2 * _HALF
         store(u, n, new)
-        volt = _toward_zero(load(v, n) * read(neuron.voltage_kept, n)) + new + read(neuron.bias, n)
+        volt: Any = np.int32(_toward_zero(load(v, n) * read(neuron.voltage_kept, n)) + new + read(neuron.bias, n))
         volt = min(max(volt, 1 - _HALF), _HALF - 1)
         fired = volt > neuron.threshold
         store(v, n, 0 if fired else volt)

@@ -36,7 +36,7 @@ class Stream:
         except ValueError:  # rows of unequal length
             frame = np.zeros((0, 0))
         require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
-        out = check_frames(frame[None, None], self.network.inputs)[0]
+        out = check_frames(frame[None, None], self.network.net)[0]
         for layer in self._layers:
             out = layer.step(events_of(out), self.steps)
         self.steps += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,19 @@ class CubaNeuron(ByValue):
         return self.threshold < 1 << THRESHOLD_BITS
 
 
+class SumBounds(NamedTuple):
+    """What the weighted sums of a layer's input stay within, in counts."""
+
+    of_rows: int
+    """Largest sum of the magnitudes of a neuron's weights, >= 1."""
+    largest: int
+    """Largest magnitude of a weight."""
+    single: bool
+    """Whether an input reaches a neuron alone."""
+    room: int
+    """What 32 bits leave to the input, beside the bias and the recurrence."""
+
+
 @dataclass(frozen=True, eq=False)
 class Layer(ByValue):
     """One layer. N neurons (outputs), C inputs; weights and biases count 1/64."""
@@ -85,6 +98,16 @@ class Layer(ByValue):
             return int(self.weight[0]) * np.eye(self.size, dtype=np.int32)
         return self.weight if self.conv is None else self.conv.matrix(self.weight)
 
+    def sums(self) -> SumBounds:
+        """Bounds of the weighted sums of the input."""
+        if self.weight is None:  # averages
+            return SumBounds(self.inputs // self.size, 1, False, 2**31 - 1)
+        weight = np.abs(np.asarray(self.weight if self.conv is None else self.conv.full(self.weight), np.int64))
+        rows = weight.reshape(len(weight), -1).sum(axis=1)
+        rest = np.zeros(1, np.int64) if self.weight_rec is None else np.abs(self.weight_rec.astype(np.int64)).sum(axis=1)
+        rest = rest + (0 if self.bias is None else np.abs(self.bias.astype(np.int64)))
+        return SumBounds(max(int(rows.max()), 1), int(weight.max()), self.kind == "input", 2**31 - 1 - int(rest.max()))
+
     @property
     def size(self) -> int:
         """Number of neurons, or outputs, N."""
@@ -115,6 +138,11 @@ class NetDescription(ByValue):
     def active(self) -> tuple[Layer, ...]:
         """The layers that compute something."""
         return tuple(layer for layer in self.layers if layer.computes)
+
+    @cached_property
+    def first_sums(self) -> SumBounds:
+        """Bounds of the first layer's weighted sums."""
+        return self.active[0].sums()
 
     @property
     def inputs(self) -> int:

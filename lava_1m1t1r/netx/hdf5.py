@@ -121,7 +121,7 @@ def predict(
         fast = net if isinstance(net, FastNetwork) and net.floating == floating else FastNetwork(description, floating)
         result = fast.run(frames, record, threads)
     else:
-        frames = check_frames(frames, description.inputs)
+        frames = check_frames(frames, description)
         runner = load_lava("lava_1m1t1r.netx.runner", f"predict with backend={backend!r}")
         timeout = 60.0 + 0.1 * frames.shape[0] * frames.shape[1] if timeout is None else timeout
         result = runner.run(description, frames, backend, tag, record == "all", timeout)

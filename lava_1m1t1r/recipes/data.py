@@ -18,7 +18,7 @@ from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
 MOST_STEPS = 1000
-"""Bins of an utterance beyond which one that is much longer than the others is refused."""
+"""Bins of an utterance beyond which one that is much longer than the others is refused; utterances of ten times as many all are."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,20 @@ def steps_for(events: EventSet, task: Task) -> int:
     ------
     InputError
         If so many bins are ten times what half of the utterances take, and more than ``MOST_STEPS``: a time that is wrong, most likely.
+        Or if half of the utterances take ten times ``MOST_STEPS``: milliseconds, most likely.
     """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
     steps = max(task.n_steps, int(np.ceil(longest / task.dt)))
     usual = float(np.median(events.durations)) if len(events) else 0.0
+    require(
+        usual <= 10 * MOST_STEPS * task.dt,
+        "utterances",
+        f"last up to {10 * MOST_STEPS * task.dt:g} s ({10 * MOST_STEPS} steps of {1e3 * task.dt:g} ms)",
+        f"half of them longer than {usual:g} s",
+        "Times are in seconds.",
+    )
     require(
         steps <= MOST_STEPS or longest <= 10 * usual,
         "utterances",

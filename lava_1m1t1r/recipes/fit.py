@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, missing, path_of, require
+from ..errors import FormatError, missing, path_of, require, whole
 from ..progress import bar, tell
 from .augment import Augmentation
 from .data import Frames
@@ -118,6 +118,10 @@ class Learner(L.LightningModule):
     def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
         x, y = batch
         logits = scores(self.network(x))
+        outputs = logits.shape[1]
+        require(
+            outputs >= self.task.classes, "network", f"have an output for each of Task.classes ({self.task.classes})", f"{outputs} outputs"
+        )
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss)
         right = (logits.argmax(1) == y).float()
@@ -216,6 +220,13 @@ def _quiet() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
+def _check_frames(frames: Frames, task: Task, name: str) -> None:
+    require(isinstance(frames, Frames), name, "be Frames", frames, "Make them of events with frames_of.")
+    require(len(frames) > 0, name, "hold at least one utterance", len(frames))
+    low, high = int(frames.labels.min()), int(frames.labels.max())
+    require(0 <= low and high < task.classes, f"{name}: labels", f"lie in 0..{task.classes - 1}", high if low >= 0 else low)
+
+
 def _line(epochs: int) -> Callable[[dict[str, float]], None]:
     def line(epoch: dict[str, float]) -> None:
         accuracy = f", {epoch['accuracy']:.1%} in validation" if "accuracy" in epoch else ""
@@ -268,13 +279,16 @@ def fit(
     InputError
         If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs.
     """
-    require(len(train) > 0, "train", "hold at least one utterance", len(train))
-    require(
-        int(train.labels.max()) < task.classes and int(train.labels.min()) >= 0, "labels", f"lie in 0..{task.classes - 1}", train.labels
-    )
+    require(isinstance(task, Task), "task", "be a Task", task)
+    _check_frames(train, task, "train")
+    if validation is not None:
+        _check_frames(validation, task, "validation")
+        channels = [frames.binned.shape[2] for frames in (train, validation)]
+        require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
     charged = task.spike_limit is None or len(getattr(network, "blocks", ())) > 0
     cure = "Or leave Task.spike_limit at None: it counts the spikes of blocks[0]."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
+    patience = None if patience is None else whole(patience, "patience", least=1)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
     last = path_of(folder, "folder") / LAST
     rank, world, local = processes()

@@ -35,4 +35,4 @@ class Buffers:
 
     def __del__(self) -> None:
         # without the lock: the garbage collector may come here while this very thread holds it
-        _returned.extend(self._held)
+        _returned.extend(getattr(self, "_held", ()))  # torch.compile makes objects without asking __init__

@@ -20,15 +20,34 @@ def check_tensor(x: Any, name: str) -> None:
     require(isinstance(x, torch.Tensor), name, "be a tensor", x)
     require(not (x.is_complex() or x.is_quantized), name, "hold real numbers", x.dtype)
     require(x.layout == torch.strided, name, "be a dense tensor", x.layout, "Call its to_dense().")
+    require(not x.is_nested, name, "be a dense tensor", "a nested one", "Call its to_padded_tensor(0).")
+    require(
+        not torch.jit.is_tracing(), name, "hold values", "one that torch.jit traces", "The compiled loops are no graph: export the file."
+    )
     require(x.device.type != "meta", name, "have values", "a tensor on the device 'meta'", "Make it on the CPU or a GPU.")
 
 
-def check_counts(x: torch.Tensor, name: str) -> None:
-    """Refuse cells that are not :data:`COUNTS`. The compiled loops check as they read; this is for the rest."""
+def check_counts(x: torch.Tensor, name: str, w: torch.Tensor | None = None) -> None:
+    """Refuse cells of x (B, C, T) that are not :data:`COUNTS`, or may take sums weighted by w (N, C) out of 32 bits.
+
+    The compiled loops check as they read; this is for the rest.
+    """
     low, high = _extremes(x)
     require(0 <= low and high < 32768, name, COUNTS, high if low >= 0 else low, COUNTS_CURE)
     whole = not x.is_floating_point() or torch.equal(x, torch.round(x))
     require(whole, name, COUNTS, "fractions", COUNTS_CURE)
+    if w is not None and high > 1:
+        check_sums(high, float(x.detach().sum(1).max()), w)
+
+
+def check_sums(largest: float, together: float, w: torch.Tensor) -> None:
+    """Refuse counts, of which ``largest`` is the largest and ``together`` the most in a step, if they may take w (N, C) out of 32 bits."""
+    if w.numel() == 0:
+        return
+    magnitude = w.detach().abs()
+    most = min(largest * float(magnitude.sum(1).max()), together * float(magnitude.max()))
+    rule = f"bring weighted sums within {_LARGEST_INPUT:.0f} units of weight 1"
+    require(most <= _LARGEST_INPUT, "input", rule, f"counts up to {largest:g}, {together:g} in a step", "Use smaller counts.")
 
 
 def check_synaptic_input(z: torch.Tensor) -> None:

@@ -15,7 +15,7 @@ from ..errors import require
 from ..program import FixedProgram, StepParams
 from ..tiles import COLUMNS, ROWS
 from .buffers import Buffers
-from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_synaptic_input
+from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .quantise import WEIGHT_UNIT
 from .reverse import Constants
@@ -117,8 +117,8 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum of spikes without neurons: (B, C, T) and quantised (N, C) -> (B, N, T), exact multiples of 1/64."""
     x, w = _single(x), _single(w)
     if plain_torch(x):
-        check_counts(x, "input")
         check_finite(w.detach(), "weights")
+        check_counts(x, "input", w)
         return tensor_readout(x, w)
     return _Project.apply(x, w).transpose(1, 2)
 
@@ -127,6 +127,9 @@ def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts
     """What fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
+    if events.value is not None:
+        sums = np.concatenate([[0], np.cumsum(events.value, dtype=np.int64)])[events.start]
+        check_sums(float(events.value.max()), float(np.diff(sums).max()), w)
     start = np.rint(constant * WEIGHT_UNIT).astype(np.int32)
     table = weight_counts(w)
     return lambda first, last: kernels.project(*events, table, start, counts, first, last)
@@ -338,7 +341,7 @@ def layer(
     if not plain_torch(x):
         return _Layer.apply(x, w, bias, w_rec, constants, run)
     if w is not None:
-        check_counts(x, "input")
+        check_counts(x, "input", w)
     for values, name in ((w, "weights"), (bias, "bias"), (w_rec, "recurrent weights")):
         check_finite(None if values is None else values.detach(), name)
     return TensorLayer.apply(x, w, bias, w_rec, constants, run)

@@ -25,7 +25,7 @@ class _Quantise(torch.autograd.Function):
                 values.reshape(-1), number(step), number(low), number(high), out.reshape(-1), ctx.inside.reshape(-1).view(np.uint8)
             )
             return torch.from_numpy(out)
-        rounded = torch.round(x.detach() / step) * step
+        rounded = torch.round(x.detach() / step) * step + (x.detach() - x.detach())  # as training_kernels.quantise
         ctx.inside = (rounded >= low) & (rounded <= high)
         return torch.clip(rounded, low, high)
 
@@ -43,5 +43,8 @@ def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
 
 
 def quantise(x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:
-    """Round to multiples of ``step``, clip to [low, high]; the gradient passes rounding unchanged and stops outside the range."""
+    """Round to multiples of ``step``, clip to [low, high]; the gradient passes rounding unchanged and stops outside the range.
+
+    What is nan or infinite becomes nan, which layers refuse: a training that has diverged shall not go on with the largest weights.
+    """
     return _Quantise.apply(x, step, low, high)

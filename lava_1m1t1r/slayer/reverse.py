@@ -9,7 +9,8 @@ spike
     the length before saturation, the largest of the step's substeps in which the gate was not above the threshold. The
     derivative of the step function ``H`` is ``scale_grad / (1 + |x_hat - 1| / tau_grad)^2``.
 charge
-    The gate's share ``c(x)`` of its way counts as ``reset_grad * H(x_hat - 1)``, with the same derivative.
+    The gate's share ``c(x)`` of its way counts as ``reset_grad * H(x_hat - 1)``, with the same derivative. The way counts as that of a
+    closed filament, at least 0, also where the filament is still open: it is what closing would set free.
 growth over voltage
     The true slope falls by ``e`` every ``v0`` below the turn-on and explodes above it. It is bounded to ``[grow_floor * slope of
     a growth that just closes the gap under lasting drive, grow_cap * slope of a growth that closes it within one step]``.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from lava.magma.core.process.ports.ports import AbstractVirtualPort
 from lava.magma.core.run_configs import Loihi2SimCfg
 
 from lava_1m1t1r.errors import require
@@ -48,5 +52,15 @@ def _guests(network: Network) -> set[str]:
     """Processes that are connected to a layer, from outside the network."""
     inside = {process for block in network.layers for process in (block, *block.procs.members)}
     kinds = [kind for p in inside for kind in (p.in_ports, p.out_ports, p.ref_ports, p.var_ports)]
-    others = [other for kind in kinds for port in kind.members for other in (*port.in_connections, *port.out_connections)]
-    return {title(other.process) for other in others if other.process not in inside | {network}}
+    ports = [port for kind in kinds for port in kind.members]
+    others = {other.process for port in ports for side in ("in_connections", "out_connections") for other in _real(port, side)}
+    return {title(other) for other in others - inside - {network}}
+
+
+def _real(port: Any, side: str) -> Iterator[Any]:
+    """Ports that a port is connected to on that side, with a look through those that only turn values: they name another Process."""
+    for other in getattr(port, side):
+        if isinstance(other, AbstractVirtualPort):
+            yield from _real(other, side)
+        else:
+            yield other

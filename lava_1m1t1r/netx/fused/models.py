@@ -32,6 +32,8 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
             return
         if self.time_step % self.interval == self.sample_start % self.interval:
             self.stream.reset()
+        elif self.time_step == 1:  # composed neurons take a step before their synapses have handed anything on
+            self.stream.step(np.zeros(self.fast.inputs, np.uint8))
         spiking = self.fast.layers[-1].spiking
         # Sent before anything is received, as the composed network's buffering synapses allow: loops do not lock.
         self.out.send((self.stream.due() if spiking else self.readout).astype(self.kind))

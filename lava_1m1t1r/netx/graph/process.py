@@ -46,6 +46,18 @@ class Axon(AbstractProcess):
         self.s_out = OutPort(shape=delay.shape)
 
 
+class OneSender(InPort):
+    """A port for one sender: Lava turns the values of several senders as if they were one's, where a Conv's axes follow."""
+
+    def _add_inputs(self, inputs: list[Any]) -> None:
+        alone = len(self.in_connections) + len(inputs) <= 1
+        for sender in inputs if not alone else ():
+            sender.out_connections.remove(self)  # Lava notes a connection at its sender first
+        cure = "Add them up in one Process before it."
+        require(alone, self.name, "have one sender, since a Conv follows", "another one", cure)
+        super()._add_inputs(inputs)
+
+
 class AbstractBlock(AbstractProcess):
     """One layer: synapse, neuron, and what they need.
 
@@ -74,9 +86,13 @@ class AbstractBlock(AbstractProcess):
         self.offset = None
         if layer.kind == "input" and layer.bias is not None and isinstance(layer.neuron, CubaNeuron):
             self.offset = RingBuffer(data=layer.bias[:, None])  # LIF's own bias goes to the voltage
-        self.inp = InPort(shape=(layer.inputs,))
+        self.inp = self.in_port((layer.inputs,))
         self.out = OutPort(shape=self.shape)
         self._wire()
+
+    def in_port(self, shape: tuple[int, ...]) -> InPort:
+        """A port that leads to the synapse."""
+        return (OneSender if isinstance(self.synapse, Conv) else InPort)(shape=shape)
 
     def source(self) -> OutPort:
         """The port, of a Process inside, whose values ``out`` gives."""
@@ -135,7 +151,7 @@ class Network(AbstractProcess):
         All layers go back to rest every so many steps, without a trace of the sample before: samples of this length can be sent
         one after the other. None: no reset.
     reset_offset : int
-        The first sample begins so many steps late.
+        The first sample begins so many steps late, at rest, whatever came before.
     sample_steps : int, optional
         Whole samples as messages: ``inp`` is (T, C) and ``out`` (T, C_out), one sample from rest in each step of Lava. Runs under
         :class:`lava_1m1t1r.netx.fused.FusedSimCfg` only.
@@ -143,7 +159,7 @@ class Network(AbstractProcess):
     Attributes
     ----------
     inp, out : InPort, OutPort
-        (C,) and (C_out,); images are flat, in the order (C, H, W).
+        (C,) and (C_out,); images are flat, in the order (C, H, W). Any number of Processes may send to ``inp``, one where a Conv follows.
     layers : list of AbstractBlock
         Blocks with ``neuron`` and ``synapse``; readouts have no neuron.
     net : NetDescription
@@ -177,6 +193,8 @@ class Network(AbstractProcess):
         self.net = net
         self.sample_steps = sample_steps
         self.reset_interval = reset_interval
+        if reset_interval is None and reset_offset:
+            reset_interval = NEVER
         self.layers: list[AbstractBlock] = []
         for i, layer in enumerate(net.active):
             kind = CubaBlock if isinstance(layer.neuron, CubaNeuron) else Block
@@ -185,7 +203,7 @@ class Network(AbstractProcess):
             self.layers.append(block)
         self.in_layer, self.out_layer = self.layers[0], self.layers[-1]
         rows = () if sample_steps is None else (sample_steps,)
-        self.inp = InPort(shape=(*rows, *self.in_layer.inp.shape))
+        self.inp = self.in_layer.in_port((*rows, *self.in_layer.inp.shape))
         self.out = OutPort(shape=(*rows, *self.out_layer.out.shape))
         if sample_steps is None:
             self.inp.connect(self.in_layer.inp)

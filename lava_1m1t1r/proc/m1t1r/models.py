@@ -95,4 +95,7 @@ class PyM1T1RModelFixed(AbstractPyM1T1RModel):
 
     def current(self, a_in):
         """Synaptic input with the bias, in 1/64 units."""
-        return (a_in + np.rint(self.bias * (1 << ACT_SHIFT))).astype(np.int32)
+        if not self.bias.any():
+            return np.asarray(a_in, np.int32)
+        bounds = np.iinfo(np.int32)
+        return np.clip(a_in + np.rint(self.bias * (1 << ACT_SHIFT)), bounds.min, bounds.max).astype(np.int32)

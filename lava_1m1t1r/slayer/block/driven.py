@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ...errors import array_of, flag, number, require
 from ...network import MAX_DELAY
@@ -25,6 +28,8 @@ SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes a step and channel that a fresh layer's weights are made for."""
+_REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
+"""Hooks by which torch makes weights anew."""
 _MOST = 1 << 24  # inputs, or neurons, of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 _BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_UNIT  # 13 signed bits
@@ -71,8 +76,9 @@ class Block(torch.nn.Module):
 
 def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``."""
-    for hook in s._forward_pre_hooks.values():  # torch makes the weights of weight_norm and of pruning anew at calls only
-        hook(s, ())
+    for hook in s._forward_pre_hooks.values():
+        if isinstance(hook, _REMAKING):  # at calls only
+            hook(s, ())
     w = s.weight
     if mask is not None:
         w = w * mask.to(w).reshape(w.shape)
