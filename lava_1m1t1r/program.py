@@ -352,7 +352,8 @@ class StepParams(ByValue):
             own,
             "Give arrays of the layer's size.",
         )
-        return lambda value: np.ascontiguousarray(np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size,)))
+        # writable, whatever is given: compiled loops know read-only arrays for another type
+        return lambda value: np.array(np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size,)))
 
     def _per_neuron_field(self, n: Any, v0: float, growth: Any) -> tuple[np.ndarray, np.ndarray]:
         """Sensitivity and gain of each neuron against the layer's field table, which is made for the median v0."""

@@ -229,6 +229,8 @@ def gather_rows(offset, rows, times, grad, out, first, last, column):
     n = out.shape[1]
     for k in range(offset.shape[0]):  # these columns of a part stay in the second cache or closer
         for c in range(first, last):
+            if offset[k, c] == offset[k, c + 1]:  # no sums to be fetched and put back
+                continue
             if column + COLUMNS <= n:
                 add_weighted_rows(grad, n, column, rows, times, offset[k, c], offset[k, c + 1], out[c])
             else:

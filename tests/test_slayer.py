@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 dl = pytest.importorskip("lava.lib.dl.slayer")
 h5py = pytest.importorskip("h5py")
 
-from lava_1m1t1r import presets, reference  # noqa: E402
+from lava_1m1t1r import presets, reference, weight_kernels  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.keys import from_keys  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
@@ -579,7 +579,9 @@ def test_counts_whose_sums_may_leave_32_bits_are_refused(force, monkeypatch):
         x[1, :3, 2] = 32767
         net(x)
         x[1, :, 2] = 32767
-        with pytest.raises(InputError, match="input must bring weighted sums within 16777216 units of weight 1; got 'counts up to 32767, 9.8301e"):
+        with pytest.raises(
+            InputError, match="input must bring weighted sums within 16777216 units of weight 1; got 'counts up to 32767, 9.8301e"
+        ):
             net(x)
 
 
@@ -670,3 +672,25 @@ def test_weights_of_neurons_with_another_step_are_told(tmp_path):
         one.load_state_dict(saved)
         other.load_state_dict(dict(saved))  # as older ones: without a word on the device
     assert torch.equal(one.synapse.weight, other.synapse.weight)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (16, 16), (17, 33), (64, 48), (100, 32)])
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_matrices_are_turned_round_whole(shape, real, rng):
+    """Blocks, and what is left beside them."""
+    w = (rng.integers(-256, 255, shape) / 64).astype(real)
+    counts, scratch = np.empty(shape[::-1], np.int16), np.empty(weight_kernels.CELLS, real)
+    assert weight_kernels.turn_counts(w, real(64), counts, scratch, 0, shape[1]) == np.abs(64 * w).max()
+    assert np.array_equal(counts, 64 * w.T)
+    for value in (np.nan, np.inf):
+        w[-1, -1] = value
+        assert not np.isfinite(weight_kernels.turn_counts(w, real(64), counts, scratch, 0, shape[1]))
+    grad, inside = rng.standard_normal(shape[::-1]).astype(real), rng.random(shape) < 0.7
+    out = np.empty(shape, real)
+    weight_kernels.turn_masked(grad, inside.view(np.uint8), out, scratch, 0, shape[0])
+    assert np.array_equal(out, grad.T * inside)
+
+
+def test_large_counts_of_weights_take_32_bits():
+    w = torch.tensor([[40000 / 64, -1.0]])
+    assert layer_module.weight_counts(w).dtype == np.int32 and layer_module.weight_counts(w).tolist() == [[40000], [-64]]

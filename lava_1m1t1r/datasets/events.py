@@ -130,9 +130,10 @@ class EventSet(ByValue):
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        speakers = len(np.unique(self.speakers))
+        speakers, occurring = len(np.unique(self.speakers)), len(np.unique(self.labels))
+        classes = f"{self.n_classes}" if occurring == self.n_classes else f"{occurring} of {self.n_classes}"
         return (
-            f"EventSet({len(self)} utterances, {len(self.times)} spikes, {self.n_classes} classes, "
+            f"EventSet({len(self)} utterances, {len(self.times)} spikes, {classes} classes, "
             f"{speakers} speakers, {self.n_channels} channels)"
         )
 

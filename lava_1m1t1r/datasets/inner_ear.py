@@ -6,7 +6,9 @@ Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364: level a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -14,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lava_1m1t1r.cores import cores
 from lava_1m1t1r.datasets.events import N_CHANNELS
 from lava_1m1t1r.errors import number, require, whole
 from lava_1m1t1r.progress import bar
@@ -121,8 +124,6 @@ class InnerEar:
         total : int, optional
             Length of the bar where ``utterances`` has no length.
         """
-        from joblib import Parallel, delayed
-
         n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
         require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
         many = isinstance(utterances, Iterable) and not isinstance(utterances, (np.ndarray, str, bytes, dict))
@@ -135,11 +136,26 @@ class InnerEar:
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
         which = count() if indices is None else indices
-        work = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(self)(audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False)
-        )
-        # No list(...): it would ask the bar for its total, and make room for it.
-        return [spikes for spikes in bar(work, progress, asked=progress is not None, total=total, unit="utt")]
+        each = ((audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False))
+        with ThreadPoolExecutor(cores() if n_jobs == -1 else n_jobs, "inner ear") as pool:
+            try:
+                # No list(...): it would ask the bar for its total, and make room for it.
+                work = _in_order(pool, self, each)
+                return [spikes for spikes in bar(work, progress, asked=progress is not None, total=total, unit="utt")]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # waits for threads in compiled code, which Python must not end around
+                raise
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple]) -> Iterator[Spikes]:
+    """``work(*item)`` of each item, in their order, begun for a few ahead."""
+    waiting: deque[Future[Spikes]] = deque()
+    for item in each:
+        waiting.append(pool.submit(work, *item))
+        if len(waiting) > 2 * pool._max_workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:

@@ -64,6 +64,10 @@ class FastNetwork:
         self.layers = tuple(FastLayer(layer, self.floating) for layer in net.active)
         self.inputs, self.outputs = net.inputs, net.outputs
 
+    def __repr__(self) -> str:
+        sizes = "-".join(str(size) for size in (self.inputs, *(layer.size for layer in self.layers)))
+        return f"{type(self).__name__}({sizes}, {'floating' if self.floating else 'fixed'} point)"
+
     def run(self, frames: Any, record: str | None = None, threads: int | None = None) -> Result:
         """Run samples from rest.
 

@@ -24,6 +24,9 @@ class Stream:
         self.network = network if isinstance(network, FastNetwork) else FastNetwork(network)
         self.reset()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.network}, after {self.steps} steps)"
+
     def reset(self) -> None:
         """Back to rest, generators rewound."""
         self.steps = 0

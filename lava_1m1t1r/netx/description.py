@@ -134,6 +134,10 @@ class NetDescription(ByValue):
     source: str = field(default="", compare=False)
     """Where it was read from, for messages."""
 
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers)
+        return f"{type(self).__name__}({self.inputs} inputs, {layers}{', of ' + self.source if self.source else ''})"
+
     @cached_property
     def active(self) -> tuple[Layer, ...]:
         """The layers that compute something."""

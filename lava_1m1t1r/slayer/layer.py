@@ -14,6 +14,7 @@ from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
 from ..tiles import COLUMNS, ROWS
+from ..weight_kernels import CELLS, turn_counts
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
@@ -22,6 +23,9 @@ from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
 from .threads import ranges, share, thread_count
+
+_CHANNELS = 256
+"""Channels whose weights a thread turns round together."""
 
 
 class Events(NamedTuple):
@@ -81,11 +85,16 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
 
 def weight_counts(w: torch.Tensor) -> np.ndarray:
     """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
-    counts = np.rint(w.detach().numpy().T * WEIGHT_UNIT)
-    largest = max(counts.max(), -counts.min()) if counts.size else 0
-    check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
-    short = largest < 1 << 15
-    return np.ascontiguousarray(counts, np.int16 if short else np.int32)
+    values = np.ascontiguousarray(w.detach().numpy())
+    unit, parts = values.dtype.type(WEIGHT_UNIT), ranges(values.shape[1], _CHANNELS)
+    for kind in (np.int16, np.int32):
+        counts = np.empty(values.shape[::-1], kind)
+        turn = lambda a, b: turn_counts(values, unit, counts, np.empty(CELLS, values.dtype), a, b)  # noqa: B023, E731
+        largest = np.max(share(turn, parts), initial=0.0)
+        check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
+        if largest < 1 << 15:
+            break
+    return counts
 
 
 class _Project(torch.autograd.Function):
@@ -184,7 +193,7 @@ def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Cal
 def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     """dL/dx (B, C, T) from dL/dinput (B, T, N)."""
     rows, columns = grad.reshape(-1, grad.shape[2]), w.shape[1]
-    table = kernels.panels(w.detach().numpy().astype(rows.dtype))
+    table = kernels.panels(w.detach().numpy().astype(rows.dtype, copy=False))
     out = np.empty((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
     share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), ranges(len(rows), 256))
@@ -286,7 +295,8 @@ def _backwards(
     p = gradient_program(params, size, run.surrogate, dtype).filled(filled_lanes(group * size), group)
     v_count = params.v_unit / (1 << INPUT_BITS)
     units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
-    table = np.zeros(0, dtype) if w_rec is None else kernels.panels(w_rec.detach().numpy().astype(dtype))
+    recurs = w_rec is not None and steps > 1  # nothing comes from before the call
+    table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     parts = ranges(batch, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)

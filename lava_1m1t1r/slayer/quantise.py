@@ -9,9 +9,15 @@ import torch
 
 from ..arithmetic import ACT_SHIFT
 from ..training_kernels import quantise as quantise_values
+from ..weight_kernels import CELLS, turn_masked
+from .threads import ranges, share
 
 WEIGHT_UNIT = 1 << ACT_SHIFT
 """Counts of weight 1."""
+
+
+_ROWS = 256
+"""Rows of a gradient that a thread turns round together."""
 
 
 class _Quantise(torch.autograd.Function):
@@ -33,6 +39,12 @@ class _Quantise(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor):
         if isinstance(ctx.inside, torch.Tensor) or torch.is_grad_enabled():
             return grad * torch.as_tensor(ctx.inside), None, None, None
+        turned = grad[(..., *(0,) * (grad.dim() - 2))].t() if grad.dim() > 1 and grad.shape[2:].numel() == 1 else grad
+        if turned is not grad and turned.is_contiguous():  # as layers give it; parameters want theirs the other way round
+            source, out = turned.numpy(), np.empty(turned.shape[::-1], turned.numpy().dtype)
+            inside = ctx.inside.view(np.uint8).reshape(out.shape)
+            share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), _ROWS))
+            return torch.from_numpy(out).reshape(grad.shape), None, None, None
         return torch.as_tensor(grad.numpy() * ctx.inside), None, None, None
 
 

@@ -1,0 +1,82 @@
+"""Compiled passes over whole weight matrices: what every call of a layer does once, however few steps it has.
+
+Matrices are turned round on the way, block by block through a scratch: rows as long as a power of two have the same places in a cache, and
+of more of them than these can hold, each line would be fetched for every number in it. All are serial over what they are given; results
+do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .cached import cached
+from .compiled import inlined, load, read, store
+
+BLOCK = 16
+"""Rows and columns of a block: a row is a line of a cache, or two."""
+CELLS = BLOCK * BLOCK
+"""Numbers in the scratch."""
+
+
+@inlined
+def _counts(w, unit, out, scratch, n0, c0, rows, columns):
+    largest, bad = w.dtype.type(0), w.dtype.type(0)
+    for i in range(rows):
+        source = w[n0 + i]
+        for k in range(columns):
+            value = np.rint(load(source, c0 + k) * unit)
+            bad += value - value
+            magnitude = abs(value)
+            largest = magnitude if magnitude > largest else largest
+            store(scratch, i * BLOCK + k, value)
+    for k in range(columns):
+        target = out[c0 + k]
+        for i in range(rows):
+            store(target, n0 + i, load(scratch, i * BLOCK + k))
+    return largest + bad
+
+
+@cached
+def turn_counts(w, unit, out, scratch, first, last):
+    """out (C, N) = w (N, C) times unit in whole numbers, columns first .. last - 1 of w; returns their largest magnitude.
+
+    What is nan or infinite, or too large for out's type, leaves numbers without meaning; the magnitude tells (nan, or infinity).
+    """
+    largest, bad = w.dtype.type(0), w.dtype.type(0)
+    n = w.shape[0]
+    for n0 in range(0, n, BLOCK):
+        for c0 in range(first, last, BLOCK):
+            rows, columns = min(BLOCK, n - n0), min(BLOCK, last - c0)
+            if rows == BLOCK and columns == BLOCK:  # loops of constant length
+                found = _counts(w, unit, out, scratch, n0, c0, BLOCK, BLOCK)
+            else:
+                found = _counts(w, unit, out, scratch, n0, c0, rows, columns)
+            bad += found - found
+            largest = found if found > largest else largest
+    return largest + bad
+
+
+@inlined
+def _masked(grad, inside, out, scratch, n0, c0, rows, columns):
+    zero = grad.dtype.type(0)
+    for k in range(columns):
+        source = grad[c0 + k]
+        for i in range(rows):
+            store(scratch, k * BLOCK + i, load(source, n0 + i))
+    for i in range(rows):
+        target, kept = out[n0 + i], inside[n0 + i]
+        for k in range(columns):
+            store(target, c0 + k, load(scratch, k * BLOCK + i) if read(kept, c0 + k) != 0 else zero)
+
+
+@cached
+def turn_masked(grad, inside, out, scratch, first, last):
+    """out (N, C) = grad (C, N) turned round where inside (N, C) uint8 is not 0, else 0: rows first .. last - 1 of out."""
+    c = grad.shape[0]
+    for n0 in range(first, last, BLOCK):
+        for c0 in range(0, c, BLOCK):
+            rows, columns = min(BLOCK, last - n0), min(BLOCK, c - c0)
+            if rows == BLOCK and columns == BLOCK:
+                _masked(grad, inside, out, scratch, n0, c0, BLOCK, BLOCK)
+            else:
+                _masked(grad, inside, out, scratch, n0, c0, rows, columns)
