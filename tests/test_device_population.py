@@ -33,6 +33,12 @@ def test_any_number_of_workers_gives_the_same():
     np.testing.assert_array_equal(one[:30], fewer)
 
 
+@pytest.mark.filterwarnings("error")
+def test_trials_of_one_device_need_no_spread():
+    times = first_turn_on_times(monte_carlo(presets.ZHAO2025_FIG3CD, PULSE, 30, seed=4, progress=False))
+    assert np.unique(times).size > 5
+
+
 def test_a_dask_cluster_gives_the_same():
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
     here = first_turn_on_times(monte_carlo(VARIED, PULSE, 150, seed=4, progress=False))
@@ -132,7 +138,7 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
     written = report.plot(tmp_path / "figures")
     assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
     with pytest.raises(InputError, match="be one device"):
-        characterize(FIG2.spread(2, 0))
+        characterize(FIG2.with_variation(0.1).spread(2, 0))
 
 
 @pytest.mark.parametrize(
