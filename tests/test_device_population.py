@@ -64,6 +64,13 @@ def test_the_next_neuron_fires_later_and_loads_the_one_before():
     assert np.abs(chain.drives[1] - unloaded).max() > 1e-3
 
 
+def test_where_all_or_none_fire_the_turn_on_time_is_of_those_that_do():
+    report = characterize(replace(FIG2, sigma1=1e-6), trials=2)
+    one = report["stochasticity"]
+    assert set(one.curves["probability"]) == {0.0, 1.0}
+    assert 0 < one.numbers["turn-on, median where it is nearest to 1/2"][0] < 15e-3 and one.curves["times"].size == 2
+
+
 def test_energies_balance_and_reach_the_published_number():
     e = spike_energy(T7, 0.45)
     assert e.input_to_spike == pytest.approx(1.0e-12, rel=0.05)  # "about 1 pJ per spike at 0.45 V"
@@ -120,6 +127,35 @@ def test_wrong_measurements_say_what_is_wrong(tmp_path):
     path.write_text("quantity,volt,width,gap,count,r_control,value,tolerance\nfirst_spike,x,1,1,1,,1,1\n")
     with pytest.raises(FormatError, match="line 2"):
         read_csv(path)
+
+
+HEAD = "quantity,volt,width,gap,count,r_control,value,tolerance\n"
+
+
+def test_files_in_other_units_are_refused_by_column_and_unit(tmp_path):
+    path = tmp_path / "ms.csv"
+    path.write_text(HEAD + "first_spike,0.8,1e-3,1e-3,200,,88,4.4\n")
+    with pytest.raises(FormatError, match=r"line 2, value \[s\] must lie within the train of pulses, 0.4 s; got 88.0. The file holds SI"):
+        read_csv(path)
+    path.write_text(HEAD + "first_spike,0.8,1000,1000,200,,88000,4400\n")
+    with pytest.raises(InputError, match=r"measurements\[0\], count \* \(width \+ gap\) \[s\] must be at most .* Are width and gap in sec"):
+        fit(FIG2, read_csv(path))
+    path.write_text(HEAD + "first_spike,800,1e-3,1e-3,200,,88e-3,4.4e-3\n")
+    with pytest.raises(InputError, match=r"fit.measurements\[0\] \(first_spike under pulses of 800 V, 0.001 s\): DeviceParams must have"):
+        fit(FIG2, read_csv(path))
+
+
+def test_a_fit_stays_within_what_a_device_can_have():
+    rows = [Measurement("first_turn_on", 0.8, 1e-3, 1e-3, 60, 88e-3, 4e-3)]
+    assert fit(FIG2, rows, free=("mu", "x_max")).params.x_max >= 1.0
+    assert fit(replace(FIG2, lam=0.002), rows, free=("lam",)).params.lam > 1.4e-3
+    with pytest.raises(InputError, match=r"start of v0 must be a finite number and > 0; got inf. .*--set v0="):
+        fit(presets.ZHAO2025_TABLE1, rows)
+
+
+def test_a_residue_that_outlasts_all_protocols_is_refused():
+    with pytest.raises(InputError, match=r"characterize.width \[s\] must be at most .* it follows gamma2 = 1e-06/s.*Check gamma1"):
+        characterize(replace(FIG2, gamma2=1e-6))
 
 
 def test_the_six_characteristics_and_their_figures(tmp_path):
