@@ -14,7 +14,7 @@ from .fine import Answer, respond
 from .network import CompiledNeurons
 from .params import DeviceParams
 from .program import StepParams
-from .quantisation import DRAIN_TIMES, activity, drain_steps, longest_true
+from .quantisation import activity, drain_steps, latched
 from .reference import Traces
 
 STEPS = 1000
@@ -214,10 +214,11 @@ def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
     """Synaptic inputs (T, trains) of the probes, in 1/64 unit."""
     volt = min(float(params.device.v_ref), params.v_in_max)
     count = int(np.rint(volt / params.v_unit * (1 << ACT_SHIFT)))
+    volt = count / (1 << ACT_SHIFT) * params.v_unit  # what both get: v_ref to the nearest count
     regular = (np.arange(steps) % 2 == 0)[:, None]
     poisson = np.random.default_rng(0).random((steps, TRAINS)) < 0.5
     constant = np.ones((steps, 1), bool)
-    named = {f"pulses of {volt:g} V, every other step": regular, "Poisson pulses, half the steps": poisson, "constant": constant}
+    named = {f"pulses of {volt:.4g} V, every other step": regular, "Poisson pulses, half the steps": poisson, "constant": constant}
     return {name: on * count for name, on in named.items()}
 
 
@@ -230,13 +231,10 @@ def _response(times: list[np.ndarray], latched: np.ndarray, duration: float) -> 
     )
 
 
-def _latched(params: StepParams, gate: np.ndarray) -> np.ndarray:
-    return longest_true(gate > params.device.v_th) > DRAIN_TIMES * drain_steps(params) + 1
-
-
 def _device(params: StepParams, a_in: np.ndarray) -> Response:
     answer = _respond(params, a_in)
-    return _response(answer.spike_times, _latched(params, answer.gate), len(a_in) * params.dt)
+    held = latched(params, answer.gate > params.device.v_th, answer.spike)
+    return _response(answer.spike_times, held, len(a_in) * params.dt)
 
 
 def _respond(params: StepParams, a_in: np.ndarray) -> Answer:
@@ -253,8 +251,7 @@ def _step(params: StepParams, a_in: np.ndarray) -> Response:
     traces = _run(params, a_in)
     # A spike of step t happened somewhere within it: at its middle on average.
     times = [(np.flatnonzero(column) + 0.5) * params.dt for column in traces.spike.T]
-    counts = params.fixed(1).v_th[0] / params.device.v_th
-    return _response(times, _latched(params, traces.gate / counts), len(a_in) * params.dt)
+    return _response(times, latched(params, traces.gate > params.fixed(1).v_th[0], traces.spike), len(a_in) * params.dt)
 
 
 def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, float | None]:
@@ -262,7 +259,7 @@ def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, floa
     counts = np.rint(volts / params.v_unit * (1 << ACT_SHIFT)).astype(np.int64)
     traces = _run(params, np.broadcast_to(counts, (steps, LEVELS)))
     fires = traces.spike.any(0)
-    latches = _latched(params, traces.gate * (params.device.v_th / params.fixed(1).v_th[0]))
+    latches = latched(params, traces.gate > params.fixed(1).v_th[0], traces.spike)
     first, latch = (float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
     return first, latch
 
@@ -271,6 +268,8 @@ def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> 
     weights = array_of(weights, "advise.weights")
     size = params.device.size
     require(weights.ndim == 2 and size in (None, len(weights)), "advise.weights", f"have shape (N, C), N = {size or 'any'}", weights.shape)
+    cure = "Floating-point weights [v_unit] become such counts by np.rint(64 * weights).astype(int)."
+    require(weights.dtype.kind in "iu", "advise.weights", "be whole numbers, in 1/64 unit", weights.dtype, cure)
     volts = np.maximum(weights, 0).sum(1) / (1 << ACT_SHIFT) * params.v_unit
     return np.flatnonzero(volts < (np.inf if fires_from is None else fires_from)).tolist()
 

@@ -27,7 +27,9 @@ class Answer(NamedTuple):
     """What the devices did."""
 
     spike_times: list[np.ndarray]
-    """Per device: when the gate rose above ``v_th`` [s]."""
+    """Per device: when the gate rose above ``v_th`` [s]; any number of times in a step."""
+    spike: np.ndarray
+    """(T, N) bool: whether it did so within the step."""
     filament: np.ndarray
     """(T, N), at the end of each step, as the two below."""
     residue: np.ndarray
@@ -42,11 +44,11 @@ def _slopes(s, v_in, p):
 
 @compiled
 def _integrate(volts, dt, p, v_th, x_max, states, times):
-    """One device over (T,) volts; states (3, T) and times receive what happened. Returns the number of spikes."""
+    """One device over (T,) volts; states (4, T) and times receive what happened, as far as it fits. Returns the number of spikes."""
     s = State(0.0, 0.0, 0.0)
     spikes = 0
     for k in range(volts.size):
-        v_in, left, now = volts[k], dt, k * dt
+        v_in, left, now, before = volts[k], dt, k * dt, spikes
         while left > 1e-12 * dt:
             d = _slopes(s, v_in, p)
             df = d.filament.gain - d.filament.loss * s.filament
@@ -70,6 +72,7 @@ def _integrate(volts, dt, p, v_th, x_max, states, times):
             left -= h
             now += h
         states[0, k], states[1, k], states[2, k] = s
+        states[3, k] = spikes - before
     return spikes
 
 
@@ -103,12 +106,15 @@ def respond(device: DeviceParams, volts: Any, dt: float) -> Answer:
     require(isinstance(device, DeviceParams), "device", "be a DeviceParams", device)
     volts, dt = np.ascontiguousarray(numbers(volts, "volts [V]", (2,), "(T, N)")), number(dt, "dt [s]", above=0.0, most=1e3)
     steps, size = volts.shape
-    states = np.empty((size, 3, steps))
+    states = np.empty((size, 4, steps))
     found = []
     for n in range(size):
         one = device if device.size is None else device.take(n)
         rates = rates_of(one)
-        times = np.empty(4 * steps)
-        count = _integrate(np.ascontiguousarray(volts[:, n]), dt, rates, one.v_th, one.x_max, states[n], times)
-        found.append(times[: min(count, times.size)].copy())
-    return Answer(found, *(states[:, i].T for i in range(3)))
+        column, times = np.ascontiguousarray(volts[:, n]), np.empty(4 * steps)
+        count = _integrate(column, dt, rates, one.v_th, one.x_max, states[n], times)
+        if count > times.size:  # a device far faster than the step: once more, with room for all its spikes
+            times = np.empty(count)
+            _integrate(column, dt, rates, one.v_th, one.x_max, states[n], times)
+        found.append(times[:count].copy())
+    return Answer(found, states[:, 3].T > 0, *(states[:, i].T for i in range(3)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, log
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ _POSITIVE = "be > 0 and finite"
 _NOT_NEGATIVE = "be >= 0 and finite"
 MOST_DEVICES = 10_000_000
 """That are drawn at once."""
+_MOST_EXPONENT = 700.0  # of e: doubles end at 709
 _SHOWN_WHOLE = 6  # values of a field
 
 
@@ -43,13 +45,15 @@ class ByValue:
 class DeviceParams(ByValue):
     """One 1M1T1R neuron: diffusive memristor, transistor, control resistor.
 
-    Every field takes a number, or an array of shape (N,) for N different devices. Defaults are Table 1 of Zhao et al. 2025
+    Every field takes a number, or an array of shape (N,) for N different devices; arrays of a layer's shape, such as (H, W), are read
+    row by row. Defaults are Table 1 of Zhao et al. 2025
     (doi:10.1038/s41928-025-01488-x) with the linear field law of the paper.
 
     Raises
     ------
     InputError
-        If a field is not a number, not finite, or outside its range. The text names the field.
+        If a field is not a number, not finite, or outside its range, or ``lam`` so small that ``r_off exp(1 / lam)`` has no floating-point
+        number. The text names the field.
     """
 
     mu: Any = _value(150.0, unit="1/(V s)")
@@ -63,7 +67,7 @@ class DeviceParams(ByValue):
     gamma2: Any = _value(5.0, unit="1/s")
     """Rate at which the residue disperses [1/s] (gamma2). Larger: plasticity forgets sooner."""
     lam: Any = _value(0.2)
-    """Tunnelling length, as a share of the gap [1] (lambda)."""
+    """Tunnelling length, as a share of the gap [1] (lambda); at least 0.0015 with the R_off of Table 1 (:func:`least_lam`)."""
     r_on: Any = _value(1e6, unit="ohm")
     """Resistance with the filament closed [ohm] (R_on)."""
     r_off: Any = _value(1e12, unit="ohm")
@@ -136,12 +140,21 @@ class DeviceParams(ByValue):
             (self.r_on, self.r_off),
             "Exchange them if they were swapped.",
         )
+        least = least_lam(float(np.max(self.r_off)))
+        rule = f"be >= {least:.3g} with this r_off, or the resistance over the gap overflows"
+        require(np.all(np.asarray(self.lam) >= least), "DeviceParams.lam [1]", rule, self.lam, "Published devices have 0.2.")
 
     @property
     def size(self) -> int | None:
         """Number of devices N, or None where all fields are plain numbers."""
         shapes = [getattr(self, f.name).shape for f in dataclasses.fields(self) if isinstance(getattr(self, f.name), np.ndarray)]
         return int(np.prod(shapes[0])) if shapes else None
+
+    @property
+    def varies(self) -> bool:
+        """Whether any ``_dtod`` field makes :meth:`spread` draw different devices."""
+        widths = [getattr(self, f.name) for f in dataclasses.fields(self) if f.name.endswith("_dtod") and f.name != "v0_dtod"]
+        return any(np.any(width) for width in widths) or bool(np.any(np.where(np.isinf(self.v0), 0.0, self.v0_dtod)))
 
     def scaled(self, time: float) -> DeviceParams:
         """Return a device that is ``time`` times slower in everything it does.
@@ -178,12 +191,13 @@ class DeviceParams(ByValue):
         """Return ``n`` different devices, drawn from this one's ``_dtod`` fields (which are 0 in the result).
 
         Log-normal about the nominal values, so the median device is this one. Device i depends on (seed, i) alone: the first 100 of
-        1000 are the 100 of 100.
+        1000 are the 100 of 100. The presets have no spread, and their ``n`` devices would be equal, of which a UserWarning tells: give
+        them one with :meth:`with_variation`.
 
         Parameters
         ----------
         n : int
-            Number of devices.
+            Number of devices; where fields hold arrays, the size of these.
         seed : int
             Of the draw.
 
@@ -191,16 +205,26 @@ class DeviceParams(ByValue):
         -------
         DeviceParams
             Arrays of shape (n,) in the fields that vary, and in ``mu`` always.
+
+        Raises
+        ------
+        InputError
+            If ``n`` is no size, or not that of the fields' arrays.
         """
         n, seed = whole(n, "spread.n", least=1, most=MOST_DEVICES), whole(seed, "spread.seed")
+        require(self.size in (None, n), "spread.n", f"be {self.size}, the size of the arrays in this DeviceParams", n)
+        if n > 1 and not self.varies:
+            text = "DeviceParams.spread: every _dtod field is 0, so that all devices are equal. Use .with_variation(0.2).spread(...)."
+            warnings.warn(text, stacklevel=2)
         names = [f.name.removesuffix("_dtod") for f in dataclasses.fields(self) if f.name.endswith("_dtod")]
         draws = np.array([np.random.default_rng([seed, i]).standard_normal(len(names)) for i in range(n)])
+        shape = next((v.shape for v in self.as_dict().values() if isinstance(v, np.ndarray)), (n,))
         changes = {}
         for name, draw in zip(names, draws.T, strict=True):
             width = getattr(self, f"{name}_dtod")
             changes[f"{name}_dtod"] = 0.0
             if name == "mu" or np.any(np.asarray(width) > 0):
-                changes[name] = getattr(self, name) * np.exp(width * draw)
+                changes[name] = getattr(self, name) * np.exp(width * draw.reshape(shape))
         return dataclasses.replace(self, **changes)
 
     def take(self, n: int | slice) -> DeviceParams:
@@ -222,6 +246,11 @@ class DeviceParams(ByValue):
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}
         changed = [name for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
         return f"DeviceParams({', '.join(f'{name}={_shown(getattr(self, name))}' for name in changed)})"
+
+
+def least_lam(r_off: float) -> float:
+    """Smallest ``lam`` whose ``r_off exp(1 / lam)`` is a double [1], for an ``r_off`` [ohm]."""
+    return 1.0 / max(_MOST_EXPONENT - log(max(r_off, 1.0)), 1.0)
 
 
 def _shown(value: Any) -> str:

@@ -16,7 +16,8 @@ from .program import PER_NEURON, FixedProgram, StepParams, decay
 from .reference import Traces
 
 DRAIN_TIMES = 10.0
-"""A neuron counts as latched once its gate stays above threshold for so many times longer than it takes to drain from the largest input."""
+"""A neuron counts as latched once its gate stays above threshold, without a spike in between, for so many times longer than it takes to
+drain from the largest input."""
 
 
 class Rate(NamedTuple):
@@ -159,6 +160,21 @@ def longest_true(on: np.ndarray) -> np.ndarray:
     return longest
 
 
+def latched(params: StepParams, above: np.ndarray, spike: np.ndarray) -> np.ndarray:
+    """Find the neurons that latch, (N,) bool.
+
+    Parameters
+    ----------
+    params : StepParams
+        The layer's.
+    above : (T, N) bool
+        Whether the gate is above threshold at the end of each step.
+    spike : (T, N) bool
+        Whether it rose above threshold within the step: between two ends of steps that find it above it was then below as well.
+    """
+    return longest_true(above & ~spike) > DRAIN_TIMES * drain_steps(params) + 1
+
+
 def activity(params: StepParams, runs: Sequence[Traces], fixed: bool = True) -> Activity:
     """Find silent and latched neurons of a layer.
 
@@ -173,10 +189,9 @@ def activity(params: StepParams, runs: Sequence[Traces], fixed: bool = True) -> 
     """
     size = runs[0].spike.shape[1]
     v_th = np.broadcast_to(params.fixed(size).v_th if fixed else np.asarray(params.device.v_th), (size,))
-    limit = np.broadcast_to(DRAIN_TIMES * drain_steps(params) + 1, (size,))
     spikes = np.sum([r.spike.sum(0) for r in runs], 0)
-    latched = np.any([longest_true(r.gate > v_th) > limit for r in runs], 0)
-    return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(latched).tolist())
+    held = np.any([latched(params, r.gate > v_th, r.spike) for r in runs], 0)
+    return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(held).tolist())
 
 
 def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuantisation:

@@ -43,6 +43,21 @@ def test_fine_integration_of_different_devices_is_each_alone():
         assert np.array_equal(both.spike_times[n], alone.spike_times[0])
 
 
+def test_a_device_that_fires_many_times_a_step_neither_slows_down_nor_latches():
+    # About 24 spikes a step: room for four was taken for all of them, and gates above threshold at both ends of a step for held ones.
+    from lava_1m1t1r.device import simulate, stimulus
+
+    params = StepParams(presets.ZHAO2025_FIG3.scaled(0.1), dt=1e-2, substeps=16)
+    volt = 461 / 64 * params.v_unit
+    mine = respond(params.device, np.full((20, 1), volt), params.dt)
+    spikes = simulate(params.device, stimulus.constant(volt, 0.2), 1e-2, 0, "events").spike_times()
+    assert spikes.size > 400 and mine.spike_times[0].size == pytest.approx(spikes.size, rel=0.02)
+    assert mine.spike_times[0][-1] > 0.199 and mine.spike[2:].all() and not mine.spike[0, 0]
+    probe = advise(params, steps=20).probes[2]
+    assert probe.device.rate == mine.spike_times[0].size / 0.2
+    assert not probe.device.latched and not probe.step.latched
+
+
 def test_advice_on_the_fig_2_device():
     advice = advise(StepParams(FIG2), steps=400)
     pulses, poisson, constant = advice.probes
@@ -54,6 +69,7 @@ def test_advice_on_the_fig_2_device():
     # errors are signed and relative to the device
     assert pulses.rate_error == pytest.approx(pulses.step.rate / pulses.device.rate - 1)
     text = str(advice)
+    assert "pulses of 0.8008 V" in text  # 410 counts of 1/512 V
     assert "first spike" in text and "fires from" in text
     assert json.loads(json.dumps(advice.as_dict()))["probes"][0]["device"]["latched"] is False
 
@@ -99,6 +115,7 @@ def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():
         ({"params": FIG2}, "StepParams"),
         ({"steps": 3}, "steps"),
         ({"weights": np.ones(3, int)}, "weights"),
+        ({"weights": np.full((2, 3), np.nan)}, "weights must be whole numbers"),
         ({"a_in": np.ones((5, 2))}, "a_in"),
         ({"params": StepParams(replace(FIG2, gamma2=0.001))}, "gamma2"),
     ],

@@ -237,7 +237,10 @@ def in_halves(weight, descale=False):
 OTHERS = {
     "v_unit": (changed(v_unit=0.25), r"network.blocks.0.neuron must .* 'v_unit=0.125'; got 'v_unit=0.25'"),
     "tau_grad": (changed(tau_grad=0.4), r"network.blocks.0.neuron must .* 'tau_grad=0.3'; got 'tau_grad=0.4'"),
-    "devices": (changed(params=TASK.step.device.spread(6, 0)), r"neuron must .*; got 'mu=<6 values, crc32 "),
+    "devices": (
+        changed(params=dataclasses.replace(TASK.step.device, mu_dtod=0.1).spread(6, 0)),
+        r"neuron must .*; got 'mu=<6 values, crc32 ",
+    ),
     "shift": (
         changed(lambda net: setattr(net.blocks[0], "delay_shift", False)),
         r"blocks.0 must .* 'delay_shift=True'; got 'delay_shift=F",

@@ -118,6 +118,11 @@ def test_stimuli_compose():
     assert s.duration == pytest.approx(6e-3)
     np.testing.assert_array_equal(s.sampled(1e-3), [1, 0, 0, 1, 0, 0])
     np.testing.assert_array_equal(stimulus.sampled(s.sampled(1e-3), 1e-3).volts, [1, 0, 1, 0])
+    for same in (3 * s, sum([s, s, s])):
+        np.testing.assert_array_equal(same.volts, (s * 3).volts)
+        np.testing.assert_array_equal(same.durations, (s * 3).durations)
+    with pytest.raises(InputError, match=r"other \+ Stimulus must add a Stimulus; got 1"):
+        1 + s
     with pytest.raises(InputError, match="duty"):
         stimulus.pulses(1.0, 1e-3, 1.5, 1.0)
     with pytest.raises(InputError, match="duration"):
@@ -131,3 +136,29 @@ def test_the_last_sample_of_a_simulation_that_ends_before_it_is_the_end():
     longer = simulate(presets.ZHAO2025_FIG2, stimulus.constant(0.8, 1.6e-5), 1.6e-5, 0, ("filament", "gate_voltage", "resistance"))
     for name in ("filament", "gate_voltage", "resistance"):
         assert getattr(trace, name)[1] == pytest.approx(getattr(longer, name)[0], rel=1e-12)
+    assert trace.time.tolist() == [1e-5, 1.6e-5] and longer.time.tolist() == [1.6e-5]
+    s = stimulus.constant(0.8, 1.4e-5)
+    assert simulate(presets.ZHAO2025_FIG2, s, 1e-5, 0).time.tolist() == [1e-5]  # what is left is less than half an interval
+    assert simulate(presets.ZHAO2025_FIG2, s, 1.0, 0).time.tolist() == [1.4e-5]
+    whole = simulate(presets.ZHAO2025_FIG2, stimulus.train(0.8, 1e-3, 1e-3, 7), 1e-5, 0, "events")  # for all that durations round
+    np.testing.assert_array_equal(whole.time, np.arange(1, 1401) * 1e-5)
+
+
+def test_a_device_can_start_only_as_it_can_be():
+    start = {"v_in": stimulus.rest(1e-3), "dt": 1e-3, "seed": 0}
+    with pytest.raises(InputError, match=r"simulate.start: filament \+ residue \[1\] must be at most x_max; got \(1.2, 1.0\)"):
+        simulate(presets.ZHAO2025_FIG2, start=(0.9, 0.3, 0.0), **start)
+    with pytest.raises(InputError, match="at most x_max"):
+        simulate(replace(presets.ZHAO2025_FIG2, mu=np.ones(2), x_max=np.array([1.0, 1.5])), start=([1.1, 1.1], 0.0, 0.0), **start)
+    end = simulate(presets.ZHAO2025_FIG2, stimulus.constant(1.2, 0.1), 1e-3, 0, "events").cells
+    last = simulate(presets.ZHAO2025_FIG2, start=(end["filament"], end["residue"], end["gate"]), **start)
+    assert last.filament[-1] > 0 and simulate(presets.ZHAO2025_TABLE1, start=(0.9, 0.3, 0.0), **start).filament[-1] > 0
+
+
+@pytest.mark.parametrize("n", ["a", 0.5, -1, 1, True])
+def test_a_trace_has_the_devices_it_has(n):
+    trace = simulate(presets.ZHAO2025_FIG2, stimulus.rest(1e-3), 1e-3, 0, "events")
+    for ask in (trace.spike_times, trace.turn_on_times, trace.energy_split):
+        assert len(ask(0)) == len(ask(np.int64(0)))
+        with pytest.raises(InputError, match="Trace device must be a whole number from 0 to 0"):
+            ask(n)

@@ -33,6 +33,12 @@ def test_any_number_of_workers_gives_the_same():
     np.testing.assert_array_equal(one[:30], fewer)
 
 
+@pytest.mark.filterwarnings("error")
+def test_trials_of_one_device_need_no_spread():
+    times = first_turn_on_times(monte_carlo(presets.ZHAO2025_FIG3CD, PULSE, 30, seed=4, progress=False))
+    assert np.unique(times).size > 5
+
+
 def test_a_dask_cluster_gives_the_same():
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
     here = first_turn_on_times(monte_carlo(VARIED, PULSE, 150, seed=4, progress=False))
@@ -56,6 +62,13 @@ def test_the_next_neuron_fires_later_and_loads_the_one_before():
     assert np.median(np.abs(drop / p.r_load + drawn - transistor)[over > 0.05]) < 1e-9
     unloaded = simulate(p, chain.drives[0], 1e-5, 0, ("current",)).current * p.r_load
     assert np.abs(chain.drives[1] - unloaded).max() > 1e-3
+
+
+def test_where_all_or_none_fire_the_turn_on_time_is_of_those_that_do():
+    report = characterize(replace(FIG2, sigma1=1e-6), trials=2)
+    one = report["stochasticity"]
+    assert set(one.curves["probability"]) == {0.0, 1.0}
+    assert 0 < one.numbers["turn-on, median where it is nearest to 1/2"][0] < 15e-3 and one.curves["times"].size == 2
 
 
 def test_energies_balance_and_reach_the_published_number():
@@ -116,6 +129,35 @@ def test_wrong_measurements_say_what_is_wrong(tmp_path):
         read_csv(path)
 
 
+HEAD = "quantity,volt,width,gap,count,r_control,value,tolerance\n"
+
+
+def test_files_in_other_units_are_refused_by_column_and_unit(tmp_path):
+    path = tmp_path / "ms.csv"
+    path.write_text(HEAD + "first_spike,0.8,1e-3,1e-3,200,,88,4.4\n")
+    with pytest.raises(FormatError, match=r"line 2, value \[s\] must lie within the train of pulses, 0.4 s; got 88.0. The file holds SI"):
+        read_csv(path)
+    path.write_text(HEAD + "first_spike,0.8,1000,1000,200,,88000,4400\n")
+    with pytest.raises(InputError, match=r"measurements\[0\], count \* \(width \+ gap\) \[s\] must be at most .* Are width and gap in sec"):
+        fit(FIG2, read_csv(path))
+    path.write_text(HEAD + "first_spike,800,1e-3,1e-3,200,,88e-3,4.4e-3\n")
+    with pytest.raises(InputError, match=r"fit.measurements\[0\] \(first_spike under pulses of 800 V, 0.001 s\): DeviceParams must have"):
+        fit(FIG2, read_csv(path))
+
+
+def test_a_fit_stays_within_what_a_device_can_have():
+    rows = [Measurement("first_turn_on", 0.8, 1e-3, 1e-3, 60, 88e-3, 4e-3)]
+    assert fit(FIG2, rows, free=("mu", "x_max")).params.x_max >= 1.0
+    assert fit(replace(FIG2, lam=0.002), rows, free=("lam",)).params.lam > 1.4e-3
+    with pytest.raises(InputError, match=r"start of v0 must be a finite number and > 0; got inf. .*--set v0="):
+        fit(presets.ZHAO2025_TABLE1, rows)
+
+
+def test_a_residue_that_outlasts_all_protocols_is_refused():
+    with pytest.raises(InputError, match=r"characterize.width \[s\] must be at most .* it follows gamma2 = 1e-06/s.*Check gamma1"):
+        characterize(replace(FIG2, gamma2=1e-6))
+
+
 def test_the_six_characteristics_and_their_figures(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     report = characterize(FIG2, trials=100)
@@ -132,7 +174,7 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
     written = report.plot(tmp_path / "figures")
     assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
     with pytest.raises(InputError, match="be one device"):
-        characterize(FIG2.spread(2, 0))
+        characterize(FIG2.with_variation(0.1).spread(2, 0))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.params import DeviceParams
+from lava_1m1t1r.params import DeviceParams, least_lam
 from lava_1m1t1r.program import StepParams
 
 FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
@@ -63,6 +63,35 @@ def test_spread_is_log_normal_and_each_device_its_own():
     assert not np.array_equal(p.spread(10, seed=2).mu, many.mu[:10])
     with pytest.raises(InputError, match=r"spread\.n"):
         p.spread(0, seed=1)
+
+
+def test_a_spread_of_nothing_says_so():
+    for p in (DeviceParams(), DeviceParams(v0_dtod=0.1)):  # under the linear law v0 is nothing that could differ
+        with pytest.warns(UserWarning, match=r"every _dtod field is 0.*with_variation\(0.2\)"):
+            assert p.spread(3, 0).mu.tolist() == [150.0] * 3
+    assert not DeviceParams().varies and DeviceParams(v0=0.1, v0_dtod=0.1).varies and DeviceParams(mu_dtod=[0.0, 0.1]).varies
+
+
+def test_arrays_of_devices_spread_each_about_its_own():
+    p = DeviceParams(mu=[100.0, 150.0, 200.0], mu_dtod=[0.0, 0.1, 0.0], beta_dtod=0.2)
+    many = p.spread(3, seed=1)
+    assert many.mu[0] == 100.0 and many.mu[1] != 150.0 and many.mu[2] == 200.0 and np.unique(many.beta).size == 3
+    square = DeviceParams(mu=np.full((2, 3), 150.0), r_on=np.full((2, 3), 1e6), mu_dtod=0.1).spread(6, seed=1)
+    np.testing.assert_array_equal(square.mu.reshape(-1), DeviceParams(mu_dtod=0.1).spread(6, seed=1).mu)
+    for q in (p, DeviceParams(mu_dtod=[0.1, 0.2, 0.3])):
+        with pytest.raises(InputError, match=r"spread.n must be 3, the size of the arrays"):
+            q.spread(5, 0)
+
+
+def test_tunnelling_lengths_whose_resistance_has_no_number_are_refused():
+    with pytest.raises(InputError, match=r"DeviceParams.lam \[1\] must be >= 0.00149 with this r_off"):
+        DeviceParams(lam=1e-3)
+    with pytest.raises(InputError, match="DeviceParams.lam"):
+        DeviceParams(lam=[0.2, 1e-300])
+    smallest = DeviceParams(lam=1.01 * least_lam(1e12))
+    with np.errstate(all="raise"):
+        StepParams(smallest).fixed()
+        StepParams(smallest).floating()
 
 
 def test_variation_spreads_every_rate_alike():

@@ -16,8 +16,9 @@ from ..presets import ZHAO2025_FIG3CD
 from ..progress import bar
 from . import stimulus
 from .cascade import cascade
+from .constants import MOST_VOLTS
 from .montecarlo import firing_probability
-from .simulate import MOST_VOLTS, simulate
+from .simulate import simulate
 
 NAMES = (
     "leaky integration",
@@ -31,6 +32,7 @@ FACTORS = np.array([0.2, 0.4, 1.0, 2.0, 4.0])  # R_c of Fig. 4d: 50 MOhm to 1 GO
 GAPS = np.array([0.4, 0.6, 0.8, 1.0, 1.2])  # of Fig. 3b, in pulse widths
 _LEAST_LOAD = 1e3  # ohm
 _MOST_REST = 1e4  # R_c C_g in pulse widths
+_MOST_WIDTH = 1e3  # in time constants of the filament: protocols last thousands of pulses
 PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # of Fig. 4b, in pulse widths
 
 
@@ -101,7 +103,7 @@ def characterize(
     Raises
     ------
     InputError
-        If an argument breaks its rule, the device does not fire, or its R_c C_g is thousands of times too long to be watched.
+        If an argument breaks its rule, the device does not fire, or its R_c C_g or 1 / gamma2 is thousands of times too long to be watched.
     """
     require(isinstance(p, DeviceParams) and p.size is None, "characterize.p", "be one device", p, "Take one with p.take(n).")
     trials, seed = whole(trials, "characterize.trials", least=1, most=10_000_000), whole(seed, "characterize.seed")
@@ -111,6 +113,10 @@ def characterize(
         width = number(width, "characterize.width [s]", least=1e-4 / p.gamma2, most=0.1 / p.gamma2, cure=cure)
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
     width = width or 10.0 ** round(log10(0.005 / p.gamma2))
+    rates = p.gamma1 + p.beta
+    cure = "Check gamma1 + beta and gamma2: pulses must be short for the residue, and not thousands of times too long for the filament."
+    rule = f"be at most {_MOST_WIDTH / rates:.3g} s with these gamma1 and beta (by default it follows gamma2 = {p.gamma2:g}/s)"
+    require(width * rates <= _MOST_WIDTH, "characterize.width [s]", rule, width, cure)
     largest = _MOST_REST * width / p.c_gate
     cure = "Refractoriness is watched until R_c C_g has run out."
     require(p.r_control <= largest, "characterize.p.r_control [ohm]", f"be at most {largest:.3g} for this C_g", p.r_control, cure)
@@ -277,7 +283,8 @@ def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed
     volts = volt * np.linspace(0.8, 1.3, 11)
     results = [firing_probability(p, v, 15 * width, trials, seed) for v in bar(volts, NAMES[5], asked=progress, unit="V")]
     probability = np.array([r[0] for r in results])
-    half = int(np.argmin(np.abs(probability - 0.5)))
+    # Of those under which any fired: where all or none do, the two are equally far from 1/2.
+    half = int(np.argmin([abs(share - 0.5) if times.size else np.inf for share, times in results]))
     times = results[half][1]
     return Characteristic(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from math import exp, expm1
+from math import exp, expm1, sinh
 from typing import Any
 
 import numba
@@ -15,16 +15,23 @@ from ..params import DeviceParams
 
 _FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
 _DERIVED = ["per_v0", "field_scale", "field_shift", "field_tail", "per_c", "off_scale", "per_lam", "drain"]
+MOST_VOLTS = 1e3
+"""Largest input [V]: far above what any device survives."""
+_LINEAR, _NEARLY_LINEAR = 1e-8, 1e-3  # voltage over v0 below which sinh is its argument, and below which its two terms nearly cancel
 CONSTANTS = np.dtype([(name, np.float64) for name in _FIELDS + _DERIVED])
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def prepare(p: Any) -> None:
     """Fill in the derived constants of one record; again whenever ``mu`` or ``v0`` of a new cycle have been drawn."""
-    p.per_v0 = 1.0 / p.v0
+    # Up to MOST_VOLTS, a v0 so large gives the linear law's numbers, to the last bit.
+    p.per_v0 = 0.0 if max(p.v_ref, MOST_VOLTS) < _LINEAR * p.v0 else 1.0 / p.v0
     p.field_shift = p.v_ref * p.per_v0
     p.field_tail = exp(-2.0 * p.field_shift)
-    p.field_scale = p.v_ref / (1.0 - p.field_tail) if p.field_shift > 0.0 else 1.0
+    if p.field_shift >= _NEARLY_LINEAR:
+        p.field_scale = p.v_ref / -expm1(-2.0 * p.field_shift)
+    else:
+        p.field_scale = p.v_ref / sinh(p.field_shift) if p.field_shift > 0.0 else 1.0
     p.per_c = 1.0 / p.c_gate
     p.per_lam = 1.0 / p.lam
     p.off_scale = p.r_off / expm1(p.per_lam)
@@ -51,6 +58,8 @@ def _field(d: float, p: Any) -> float:
     # v_ref sinh(d/v0) / sinh(v_ref/v0) with one exponential. Beyond v_ref/v0 = 350 the second term has underflowed: leave it out.
     if p.per_v0 == 0.0 or d == 0.0:
         return d
+    if p.field_shift < _NEARLY_LINEAR:  # the difference of two exponentials near 1 would lose digits
+        return p.field_scale * sinh(d * p.per_v0)
     rise = exp(d * p.per_v0 - p.field_shift)
     return p.field_scale * (rise - p.field_tail / rise if p.field_tail > 0.0 else rise)
 

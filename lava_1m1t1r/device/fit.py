@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 
-from ..errors import number, require, whole
-from ..params import DeviceParams
+from ..errors import InputError, number, require, whole
+from ..params import DeviceParams, least_lam
 from ..progress import bar
 from .measurement import Measurement, predicted
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
 """What is usually fitted: growth, the three rates of loss, and the steepness of the field law."""
+LONGEST = 1e6
+"""Train of a measurement, in time constants of the starting filament: what is simulated hundreds of times should take a second at most."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def fit(
     free : sequence of str
         Fields to fit.
     span : float
-        Each may change by this factor, up or down.
+        Each may change by this factor, up or down, within what DeviceParams allow.
     search : int
         Generations of the global search, of 8 members per parameter each; 0: none.
     seed : int
@@ -109,6 +112,11 @@ def fit(
     Returns
     -------
     Fit
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or a measurement's train cannot be simulated. The text names the measurement.
     """
     from scipy.optimize import differential_evolution, least_squares
 
@@ -123,9 +131,17 @@ def fit(
     names = [f.name for f in dataclasses.fields(p)]
     for name in free:
         require(name in names, "fit.free", "name fields of DeviceParams", name)
-        number(getattr(p, name), f"fit: start of {name}", above=0.0)
+        cure = f"It is fitted by factors of where it starts: give it a value first, as in replace(p, {name}=...) or --set {name}=..."
+        number(getattr(p, name), f"fit: start of {name}", above=0.0, cure=cure)
+    longest = LONGEST / (p.gamma1 + p.beta)
+    for i, m in enumerate(measurements):
+        rule = f"be at most {longest:.3g} s for the rates of this device"
+        cure = "Are width and gap in seconds, as in SI units?"
+        require(m.duration <= longest, f"fit.measurements[{i}], count * (width + gap) [s]", rule, m.duration, cure)
     start = np.log([getattr(p, name) for name in free])
-    bounds = (start - np.log(span), start + np.log(span))
+    least = {"x_max": 1.0, "lam": least_lam(p.r_off * (span if "r_off" in free else 1.0))}
+    lowest = np.array([log(least[name] * (1 + 1e-12)) if name in least else -np.inf for name in free])
+    bounds = (np.maximum(start - np.log(span), lowest), start + np.log(span))
     shown = bar(title="fit", asked=progress, unit=" evaluations")
     evaluations = 0
 
@@ -136,8 +152,13 @@ def fit(
         nonlocal evaluations
         evaluations += 1
         shown.update()
-        q = device(u)
-        return np.array([predicted(q, m, rtol) for m in measurements])
+        q, found = device(u), np.empty(len(measurements))
+        for i, m in enumerate(measurements):
+            try:
+                found[i] = predicted(q, m, rtol)
+            except InputError as error:
+                raise InputError(f"fit.measurements[{i}] ({m.quantity} under pulses of {m.volt:g} V, {m.width:g} s): {error}") from error
+        return found
 
     measured = np.array([m.value for m in measurements])
     tolerance = np.array([m.tolerance for m in measurements])
@@ -163,9 +184,9 @@ def fit(
     best = solution.x if solution.cost <= 0.5 * np.sum(residuals(u) ** 2) else u
     jacobian = np.empty((len(measurements), len(free)))
     for i in range(len(free)):
-        step = np.zeros(len(free))
-        step[i] = 0.02
-        jacobian[:, i] = (residuals(best + step) - residuals(best - step)) / 0.04
+        low, high = best.copy(), best.copy()
+        low[i], high[i] = max(best[i] - 0.02, lowest[i]), best[i] + 0.02
+        jacobian[:, i] = (residuals(high) - residuals(low)) / (high[i] - low[i])
     predictions = values(best)
     shown.close()
     return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, evaluations)

@@ -8,8 +8,8 @@ A step that would carry x across 1 is shortened until it ends there: that is a t
 *Closed*: x is held at ``x_max`` and the filament yields to the residue. The gate equation then has constant coefficients: an
 exponential, exact. The regime ends when growth no longer covers the losses; that instant is found by regula falsi.
 
-Noise is added after a free step with the variance that the step's drift accumulates, ``sigma |dx|``, so its law does not depend on
-the steps.
+Noise is added after a free step with the variance that the step's drift accumulates, ``sigma |dx|``, and that is left of it at the
+step's end, so its law does not depend on the steps: exactly where gain and loss are constant, within a few per cent elsewhere.
 """
 
 from __future__ import annotations
@@ -173,10 +173,23 @@ def _first_step(k: State, loss: float) -> float:
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
-def _shaken(new: State, s: State, cell: Any, p: Any) -> State:
-    """Add the noise N1, N2 of eqs. (S12), (S13): Gaussian with variance ``sigma |dx|`` of this step's drift."""
-    filament = new.filament + sqrt(p.sigma1 * abs(new.filament - s.filament)) * normal(cell)
-    residue = new.residue + sqrt(p.sigma2 * abs(new.residue - s.residue)) * normal(cell)
+def _rise(s: State, k: State, p: Any) -> float:
+    """How much faster the filament grows for being longer [1/s], its loss taken off: d(dx1/dt)/dx1."""
+    loss, gap = p.gamma1 + p.beta, 1.0 - s.filament - s.residue
+    steeper = (k.filament + loss * s.filament) / (p.alpha + abs(gap))
+    return (steeper if gap > 0.0 else -steeper) - loss
+
+
+@numba.njit(fastmath={"contract"}, error_model="numpy")
+def _shaken(new: State, s: State, k1: State, k4: State, h: float, cell: Any, p: Any) -> State:
+    """Add the noise N1, N2 of eqs. (S12), (S13): Gaussian with variance ``sigma |dx|`` of this step's drift, as its end finds it.
+
+    A drift that changes as ``exp(r t)`` carries early noise to the end of the step by ``exp(r (h - t))``, and the sum over the step of
+    ``sigma |dx/dt| exp(2 r (h - t)) dt`` is ``sigma |dx| exp(r h)``. Losses make r negative, growth that feeds itself positive.
+    """
+    carried = exp(min(0.5 * h * (_rise(s, k1, p) + _rise(new, k4, p)), 1.0))
+    filament = new.filament + sqrt(p.sigma1 * abs(new.filament - s.filament) * carried) * normal(cell)
+    residue = new.residue + sqrt(p.sigma2 * abs(new.residue - s.residue) * exp(-p.gamma2 * h)) * normal(cell)
     residue = min(max(residue, 0.0), p.x_max)
     return State(min(max(filament, 0.0), p.x_max - residue), residue, new.gate)
 
@@ -233,7 +246,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
                 k4 = _slopes(new, v_in, p)
                 step = _first_step(k4, flow(new, 0.0, v_in, p, COMPILED).gate.loss)
             elif noisy:
-                new = _shaken(new, s, cell, p)
+                new = _shaken(new, s, k1, k4, h, cell, p)
                 k4 = _slopes(new, v_in, p)
             is_now = new.filament + new.residue
             if was < 1.0 <= is_now:

@@ -69,6 +69,16 @@ class Measurement:
         """Return the train."""
         return stimulus.train(self.volt, self.width, self.gap, int(self.count))
 
+    @property
+    def duration(self) -> float:
+        """Length of the train [s]."""
+        return self.count * (self.width + self.gap)
+
+    @property
+    def largest(self) -> tuple[float, str]:
+        """Largest value that can be read off the train, and its unit."""
+        return (self.count, "pulses") if self.quantity == "pulses_to_turn_on" else (self.duration, "s")
+
     def device(self, p: DeviceParams) -> DeviceParams:
         """Return ``p`` with the R_c of this row."""
         return p if np.isnan(self.r_control) else replace(p, r_control=self.r_control)
@@ -118,7 +128,7 @@ mean inter-spike interval [s]; how much earlier in its pulse the second pulse's 
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     """Return what the device ``p`` gives for the row ``m``, without noise."""
     quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
-    trace = simulate(m.device(quiet), m.stimulus(), record="events", seed=0, rtol=rtol)
+    trace = simulate(m.device(quiet), m.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
     return QUANTITIES[m.quantity](m, trace)
 
 
@@ -151,9 +161,14 @@ def _row(row: dict[str, str], where: str) -> Measurement:
     except (TypeError, ValueError) as error:
         raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}.") from error
     try:
-        return Measurement(row["quantity"], **numbers)
+        m = Measurement(row["quantity"], **numbers)
     except InputError as error:
         raise FormatError(f"{where}: {error}") from error
+    most, unit = m.largest
+    cure = "The file holds SI units: s for width, gap and times, V for volt, ohm for r_control."
+    rule = f"lie within the train of pulses, {most:g} {unit}"
+    require(abs(m.value) <= 2 * most, f"{where}, value [{unit}]", rule, m.value, cure, FormatError)  # twice it stands for "never"
+    return m
 
 
 def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def monte_carlo(
     workers = whole(workers, "monte_carlo.workers", least=-1, most=4096)
     require(workers != 0, "monte_carlo.workers", "be a number of processes, or -1 for all cores", workers)
     v_in = v_in if isinstance(v_in, Stimulus) else numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
-    devices = p.spread(n, seed)
+    devices = p.spread(n, seed) if p.varies else replace(p, mu=np.full(n, p.mu))
     starts = range(0, n, BLOCK)
     tasks = (delayed(_block)(devices, a, min(a + BLOCK, n), v_in, dt, seed, record, options) for a in starts)
     results = Parallel(n_jobs=workers, return_as="generator")(tasks)

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 from .cell import CELL, QUANTITIES
-from .constants import constants
+from .constants import MOST_VOLTS, constants
 from .integrator import Control, integrate
 from .noise import streams
 from .stimulus import MOST_PIECES, Stimulus, sampled
@@ -21,8 +21,6 @@ RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
 """What :func:`simulate` keeps unless told otherwise."""
 MOST_TIMES = 1e9
 """Longest simulation, in time constants of the filament."""
-MOST_VOLTS = 1e3
-"""Largest input [V]: far above what any device survives."""
 
 
 def simulate(
@@ -40,7 +38,8 @@ def simulate(
     """Integrate the 1M1T1R neuron of ``p`` under an input voltage.
 
     The integrator takes its own, adaptive steps; ``dt`` is the interval of the input's samples and of the recorded ones. Sample k
-    of the trace is the state at the *end* of interval k.
+    of the trace is the state at the *end* of interval k. A Stimulus that is no whole number of intervals long is simulated to its own
+    end: a rest of at least half an interval has a sample, taken there, and a shorter rest has none.
 
     Parameters
     ----------
@@ -56,9 +55,10 @@ def simulate(
         ``"events"`` keeps spikes and turn-ons only. Names: filament, residue, gate_voltage, resistance, current (of the load),
         output_voltage (of the drain), input_current.
     start : (filament, residue, gate voltage)
-        State at t = 0 [1, 1, V], numbers or (N,).
+        State at t = 0 [1, 1, V], numbers or (N,); filament and residue together at most ``x_max``.
     rtol : float
-        Relative error allowed in a step; the absolute one is a hundredth of it.
+        Relative error allowed in a step; the absolute one is a hundredth of it. At the default, first spikes are less than 1e-4 off. Where
+        that decides how long a spike lasts, as near the end of a pulse, its energy may be 1 % off: take 1e-6 for these.
     max_step : float
         Longest step [s].
     first : int
@@ -99,7 +99,7 @@ def simulate(
     require(len(sizes) <= 1, "simulate", "get as many columns of v_in as devices", (p.size, columns), "Use (T,) for one input to all.")
     n = sizes.pop() if sizes else 1
     cells = np.zeros(n, CELL)
-    for name, value in zip(("filament", "residue", "gate"), _start(start, n), strict=True):
+    for name, value in zip(("filament", "residue", "gate"), _start(start, n, p), strict=True):
         cells[name] = value
     table = constants(p, n)
     cells["node"] = table["v_dd"]
@@ -109,7 +109,7 @@ def simulate(
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
     control = Control(float(rtol), 0.01 * rtol, float(max_step), most_steps(stimulus.duration / longest, len(volts)))
     times, kinds, owners = integrate(table, cells, stimulus.edges, volts, control, float(dt), codes, samples)
-    check_ended(cells)
+    check_ended(cells, largest)
     squeeze = p.size is None and stimulus.volts.ndim == 1
     kept = {name: samples[i, :, 0] if squeeze else samples[i] for i, name in enumerate(wanted)}
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
@@ -120,15 +120,19 @@ def most_steps(share: float, pieces: int) -> float:
     return 1e7 + 1e4 * pieces + 10 * share * MOST_TIMES
 
 
-def check_ended(cells: np.ndarray) -> None:
-    """Refuse devices that change so much faster than the input that the integrator gave up."""
+def check_ended(cells: np.ndarray, volts: float) -> None:
+    """Refuse devices that change so much faster than the input, of up to ``volts`` [V], that the integrator gave up."""
     stalled = cells["stalled"]
-    cure = "Look for rates, or an R_c C_g, that no device has, or simulate shorter pieces."
-    rule = "have time constants that are not too short for the input to be stepped through in seconds"
-    require(not stalled.any(), "DeviceParams", rule, f"too short ones in device {stalled.argmax()}", cure)
+    rule = "have time constants that are not too short, at the voltages of the input, for it to be stepped through in seconds"
+    got = f"too short ones in device {stalled.argmax()}, at up to {volts:g} V"
+    cure = (
+        "Look for a voltage far above v_ref, which under the hyperbolic law grows filaments as exp(V / v0), for rates, a noise or an "
+        "R_c C_g that no device has, or simulate shorter pieces."
+    )
+    require(not stalled.any(), "DeviceParams", rule, got, cure)
 
 
-def _start(start: Any, n: int) -> list[np.ndarray]:
+def _start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
     three = isinstance(start, (tuple, list, np.ndarray)) and len(start) == 3
     require(three, "simulate.start", "be (filament, residue, gate voltage)", start)
     names = ("filament [1]", "residue [1]", "gate voltage [V]")
@@ -136,6 +140,9 @@ def _start(start: Any, n: int) -> list[np.ndarray]:
     for name, value in zip(names, values, strict=True):
         good = value.size in (1, n) and np.all(np.abs(value) <= MOST_VOLTS) and (name == names[2] or np.all(value >= 0))
         require(good, f"simulate.start: {name}", f"hold one value or {n}, lengths >= 0", value)
+    total = values[0] + values[1]
+    fits = np.all(total <= np.reshape(p.x_max, -1) * (1 + 1e-9))  # final states of another simulation add up to x_max but for rounding
+    require(fits, "simulate.start: filament + residue [1]", "be at most x_max", (float(np.max(total)), p.x_max))
     return values
 
 

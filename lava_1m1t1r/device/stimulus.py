@@ -14,7 +14,7 @@ MOST_PIECES = 100_000_000
 
 @dataclass(frozen=True, eq=False)
 class Stimulus:
-    """A voltage that is constant between edges. ``a + b`` plays b after a; ``a * 3`` plays a three times."""
+    """A voltage that is constant between edges. ``a + b`` plays b after a, as ``sum([a, b])``; ``a * 3``, ``3 * a`` play a three times."""
 
     durations: np.ndarray
     """Length of each piece [s], (S,)."""
@@ -50,13 +50,23 @@ class Stimulus:
             volts = [s.volts if s.volts.ndim == 2 else np.repeat(s.volts[:, None], n, 1) for s in (self, other)]
         return Stimulus(np.concatenate((self.durations, other.durations)), np.concatenate(volts))
 
+    def __radd__(self, other: object) -> Stimulus:
+        # what sum() begins with
+        require(type(other) is int and other == 0, "other + Stimulus", "add a Stimulus", other)
+        return self
+
     def __mul__(self, times: int) -> Stimulus:
         times = whole(times, "Stimulus * times", least=1, most=MOST_PIECES // max(self.volts.size, 1))
         repeated = (times,) if self.volts.ndim == 1 else (times, 1)
         return Stimulus(np.tile(self.durations, times), np.tile(self.volts, repeated))
 
+    __rmul__ = __mul__
+
     def sampled(self, dt: float) -> np.ndarray:
-        """Return the voltage in the middle of each interval of ``dt`` seconds, (T,) or (T, N)."""
+        """Return the voltage in the middle of each interval of ``dt`` seconds, (T,) or (T, N).
+
+        A rest at the end, where the stimulus is no whole number of intervals long, counts as an interval if it is half of one or more.
+        """
         dt = number(dt, "sampled.dt [s]", above=0.0)
         require(self.duration / dt <= MOST_PIECES, "sampled.dt [s]", f"make at most {MOST_PIECES} samples", dt)
         middles = (np.arange(max(round(self.duration / dt), 1)) + 0.5) * dt

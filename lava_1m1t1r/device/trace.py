@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import whole
 from ..params import DeviceParams
 from .cell import ELEMENTS, PHASES, SPIKE, TURN_ON
 from .stimulus import Stimulus
@@ -42,8 +42,9 @@ class Trace:
 
     @property
     def time(self) -> np.ndarray:
-        """Times of the samples [s], (T,): the end of each interval of the input."""
-        return np.arange(1, self.length + 1) * self.dt
+        """Times of the samples [s], (T,): the end of each interval of the input; the last one not after the end of the simulation."""
+        times = np.arange(1, self.length + 1) * self.dt
+        return np.where(times > self.duration * (1 + 1e-9), self.duration, times)
 
     @property
     def duration(self) -> float:
@@ -87,9 +88,11 @@ class Trace:
 
         Entries of resistive elements are heat; entries of capacitors are stored energy gained (negative: given back).
         """
-        table = self.cells["energy"][n]
+        table = self.cells["energy"][self._device(n)]
         return {phase: dict(zip(ELEMENTS, map(float, row), strict=True)) for phase, row in zip(PHASES, table, strict=True)}
 
     def _events(self, n: int, kind: int) -> np.ndarray:
-        require(0 <= n < self.size, "Trace device", f"be >= 0 and < {self.size}", n)
-        return self.event_times[(self.event_devices == n) & (self.event_kinds == kind)]
+        return self.event_times[(self.event_devices == self._device(n)) & (self.event_kinds == kind)]
+
+    def _device(self, n: Any) -> int:
+        return whole(n, "Trace device", most=self.size - 1)

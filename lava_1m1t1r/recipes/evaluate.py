@@ -92,7 +92,8 @@ def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDesc
         if isinstance(layer.neuron, M1T1RNeuron):
             step = layer.neuron.step
             # seeds of layers lie apart, since device i depends on (seed, i)
-            device = step.device.with_variation(level).spread(layer.size, 1000 * seed + layer.index)
+            device = step.device.with_variation(level)
+            device = device.spread(layer.size, 1000 * seed + layer.index) if device.varies else device
             layer = replace(layer, neuron=replace(layer.neuron, step=step.replace(device=device)))
         layers.append(layer)
     return replace(net, layers=tuple(layers))
