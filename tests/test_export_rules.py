@@ -88,9 +88,13 @@ BROKEN = {
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=1e-3)))),
         r"layer/1 \(dense\) neuron: v_ref / v0 must be < 300; got 800",
     ),
+    rules.sums_fit_twenty_four_bits: (
+        lambda n: changed(n, 1, inputs=40_000, weight=np.full((3, 40_000), -254), bias=np.array([3, -7, 5])),
+        r"layer/1 \(dense\) weight must add up, all as positive, to at most 8388607 counts a neuron .*got 10160007\. Use smaller",
+    ),
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
-OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.RTL, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
 CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
 
 
@@ -103,6 +107,21 @@ def test_a_broken_rule_is_refused_before_anything_is_written(target, rule, rng, 
     with pytest.raises(ValueError):
         TARGETS[target](net, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sums_of_twenty_four_bits_are_bounded_in_every_layer():
+    """By itself; of counts of all ones; neither 32 bits nor what just fits are refused."""
+    weight, most = np.full((1, 33_025), 254), (1 << 23) - 1
+    weight[0, -1] = most + 1 - 33_024 * 254
+    last = Layer(0, "affine", (1,), 33_025, weight)
+    for spoilt in (last, replace(last, weight=-weight), Layer(0, "average", (1,), most + 1)):
+        with pytest.raises(InputError, match="must add up.*got 8388608"):
+            rules.sums_fit_twenty_four_bits(NetDescription((spoilt,)))
+    weight[0, -1] -= 2
+    rules.sums_fit_twenty_four_bits(NetDescription((last,)))
+    recurrent = Layer(0, "input", (2,), 2, np.array([254]), np.full((2, 2), most), neuron=neuron())
+    with pytest.raises(InputError, match=rf"got {254 + 2 * most}"):
+        rules.sums_fit_twenty_four_bits(NetDescription((recurrent,)))
 
 
 def test_every_target_has_its_rules_here():

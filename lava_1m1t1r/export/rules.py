@@ -194,6 +194,18 @@ def crossbars_fit_a_netlist(net: NetDescription) -> None:
         require(cells <= MAX_CROSSBAR, _at(net, layer, "weight"), f"have at most {MAX_CROSSBAR} synapses", cells, cure)
 
 
+def sums_fit_twenty_four_bits(net: NetDescription) -> None:
+    """Adders of the RTL would wrap around. Spikes are inputs of 1; what counts the first layer may get follows from what is left."""
+    most = (1 << 23) - 1
+    for layer in net.active:
+        sums = np.abs(np.asarray(layer.weight if layer.kind == "input" else layer.matrix(), np.int64)).sum(axis=-1)
+        sums = sums + (0 if layer.weight_rec is None else np.abs(np.asarray(layer.weight_rec, np.int64)).sum(axis=1))
+        largest = int(np.max(sums + (0 if layer.bias is None else np.abs(np.asarray(layer.bias, np.int64)))))
+        rule = f"add up, all as positive, to at most {most} counts a neuron (24 bits)"
+        cure = "Use smaller weights or fewer inputs, or target c, whose sums have 32 bits."
+        require(largest <= most, _at(net, layer, "weight"), rule, largest, cure)
+
+
 SHAPES: tuple[Rule, ...] = (
     layers_are_of_a_kind_that_is_known,
     layers_hold_their_weights,
@@ -213,6 +225,7 @@ INTEGERS: tuple[Rule, ...] = (
     all_layers_have_the_same_step,
     neurons_have_devices_the_fixed_point_step_can_hold,
 )
+RTL: tuple[Rule, ...] = (*INTEGERS, sums_fit_twenty_four_bits)
 LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
 SPICE: tuple[Rule, ...] = (
     *INTEGERS,
