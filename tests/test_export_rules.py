@@ -1,5 +1,8 @@
 """Every rule of every target refuses, names layer, rule, value and cure, and nothing is written; folders appear whole or not at all."""
 
+import errno
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, rules
-from lava_1m1t1r.export.output import MARK, write_folder
+from lava_1m1t1r.export.output import MARK, STAGE, write_folder
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
@@ -185,6 +188,95 @@ def test_a_former_export_is_replaced_whole(tmp_path):
     write_folder(out, {"c.txt": b"3"})
     assert sorted(p.name for p in out.iterdir()) == [MARK, "c.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_folder_that_is_there_stays_the_same_folder(tmp_path, monkeypatch):
+    """Somebody may stand in it: ``-o .``. What is in the way and not ours can only be an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    (tmp_path / "lost+found").mkdir()
+    write_folder(".", {"a.txt": "1", "in/b.txt": "2"})
+    assert contents(Path.cwd()) == {MARK: "a.txt\nin/b.txt\n", "a.txt": "1", "in/b.txt": "2"}
+    write_folder(".", {"a.txt": "3", "c.txt": "4"})
+    assert contents(Path.cwd()) == {MARK: "a.txt\nc.txt\n", "a.txt": "3", "c.txt": "4"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [MARK, "a.txt", "c.txt", "lost+found"]
+
+
+def test_a_folder_is_filled_where_its_parent_may_not_be_touched(tmp_path, monkeypatch):
+    """As a mounted volume, which has no other name, or a folder in one that is read-only."""
+    out, real = tmp_path / "out", os.replace
+    out.mkdir()
+
+    def busy(source, target):
+        if out in (Path(source), Path(target)):
+            raise OSError(errno.EBUSY, "Device or resource busy", str(source))
+        real(source, target)
+
+    def read_only(suffix=None, prefix=None, dir=None, make=tempfile.mkdtemp):
+        if Path(dir) == tmp_path:
+            raise OSError(errno.EROFS, "Read-only file system", str(dir))
+        return make(suffix, prefix, dir)
+
+    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr(tempfile, "mkdtemp", read_only)
+    for text in ("1", "2"):
+        write_folder(out, {"a.txt": text, "in/b.txt": text})
+        assert contents(out) == {MARK: "a.txt\nin/b.txt\n", "a.txt": text, "in/b.txt": text}
+
+
+def ending(number, error, late, real=os.replace):
+    """``os.replace`` whose call of that number, and no other, raises: before it moves, or after."""
+    calls = iter(range(100))
+
+    def move(source, target):
+        due = next(calls) == number
+        if late or not due:
+            real(source, target)
+        if due:
+            raise error
+
+    return move
+
+
+@pytest.mark.parametrize(("former", "moves"), [({}, 5), ({"a.txt": "1", "in/b.txt": "2", "old.txt": "3"}, 8)])
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_moves_that_end_midway_are_undone(former, moves, error, late, tmp_path, monkeypatch):
+    """Whichever it is."""
+    if former:
+        write_folder(tmp_path, former)
+    for number in range(moves):
+        was = contents(tmp_path)
+        with monkeypatch.context() as patched, pytest.raises(type(error)):
+            patched.setattr(os, "replace", ending(number, error, late))
+            write_folder(tmp_path, {"a.txt": "5", "c.txt": "6", "in/b.txt": "7"})
+        assert contents(tmp_path) == was and list(tmp_path.glob(f"{STAGE}*")) == []
+    monkeypatch.setattr(os, "replace", ending(moves, error, late))
+    write_folder(tmp_path, {"a.txt": "5", "c.txt": "6", "in/b.txt": "7"})
+    assert len(contents(tmp_path)) == 4
+
+
+def test_what_a_lost_machine_left_is_replaced(tmp_path, monkeypatch):
+    out, real, moved = tmp_path / "out", os.replace, []
+    write_folder(out, {"a.txt": "1", "b.txt": "2"})
+
+    def lost(source, target):
+        if len(moved) == 3:
+            os._exit(7)
+        moved.append(real(source, target))
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "replace", lost)
+        write_folder(out, {"a.txt": "3", "c.txt": "4"})
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and len(list(out.glob(f"{STAGE}*"))) == 1
+    write_folder(out, {"a.txt": "5", "d.txt": "6"})
+    assert contents(out) == {MARK: "a.txt\nd.txt\n", "a.txt": "5", "d.txt": "6"}
 
 
 @pytest.mark.parametrize("name", ["../x", "/tmp/x"])
