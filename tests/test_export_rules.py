@@ -127,6 +127,12 @@ def test_sums_of_twenty_four_bits_are_bounded_in_every_layer():
         rules.sums_fit_twenty_four_bits(NetDescription((recurrent,)))
 
 
+def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
+    net = changed(good(rng), 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=4e-3), v_in_max=3.0)))
+    with pytest.raises(InputError, match=r"layer/1 \(dense\) neuron: 1.1 v_in_max / v0 must be < 700; got 825.*a smaller v_in_max"):
+        rules.field_laws_can_be_computed_by_a_circuit_simulator(net)
+
+
 def test_every_target_has_its_rules_here():
     assert set(OF_TARGET) == set(TARGETS)
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import require
 from ..network import MAX_DELAY
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
 KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
 """Layers that the exporters know; a file may hold others."""
@@ -183,7 +184,10 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
         if isinstance(layer.neuron, M1T1RNeuron):
             device = layer.neuron.step.device
             steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
-            require(steepest < 300, _at(net, layer, "neuron: v_ref / v0"), "be < 300", steepest, "Use a larger v0.")
+            require(steepest < STEEPEST, _at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
+            most = MARGIN * layer.neuron.step.v_in_max / float(np.min(device.v0))
+            where, cure = _at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
+            require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
 
 
 def crossbars_fit_a_netlist(net: NetDescription) -> None:
