@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lava_1m1t1r"
 GUIDES = {
     "README.md": "readme",
+    "RESULTS.md": "results",
     "lava_1m1t1r/FIXED_POINT.md": "fixed_point",
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",

@@ -168,6 +168,11 @@ def test_a_table_takes_options_of_its_own(options, code, words, capfd):
     assert words in "".join(capfd.readouterr())
 
 
+def test_options_of_a_table_are_named_as_they_were_given(capsys):
+    assert cli.main(["bench", "device", "training", "--width", "3", "--help-table"]) == 2
+    assert "bench: --width 3 --help-table must come with one table" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_gives_its_results_as_json(command, capsys):
     with pytest.raises(SystemExit):

@@ -118,6 +118,18 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
         SpokenDigits(train=False, n_per_class=1)
 
 
+def test_without_a_home_the_variable_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.delenv(spoken_digits.CACHE_VARIABLE, raising=False)
+    cure = rf"The environment variable {spoken_digits.CACHE_VARIABLE} names another\."
+    with pytest.raises(InputError, match=rf"folder for made data must be a folder that can be written to; .*file/\.cache.* {cure}"):
+        SpokenDigits(train=False)
+    with pytest.raises(InputError, match="root must be a folder that can be written to"):
+        SpokenDigits(tmp_path / "file" / "here", train=False)
+
+
 def test_wrong_sizes_and_seeds_are_refused(tmp_path):
     for wrong in (dict(n_per_class=0), dict(seed=-1), dict(classes=[]), dict(classes=[20]), dict(classes=[0.5])):
         with pytest.raises(InputError, match=next(iter(wrong))):

@@ -9,10 +9,20 @@ ROOT = Path(__file__).resolve().parents[1]
 pytest.importorskip("pdoc", reason="pdoc is not installed: pip install 'lava-1m1t1r[docs]'")
 
 
-def test_links_that_lead_nowhere_are_found(tmp_path):
+@pytest.fixture(scope="module")
+def build():
     spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_page_that_the_readme_leans_on_is_a_page(build):
+    linked = {match[2] for match in build.LINK.finditer((ROOT / "README.md").read_text(encoding="utf-8")) if match[2].endswith(".md")}
+    assert "RESULTS.md" in linked and linked <= set(build.GUIDES)
+
+
+def test_links_that_lead_nowhere_are_found(build, tmp_path):
     (tmp_path / "a.html").write_text('<a id="here" href="b.html#there">x</a><a href="#here">y</a><a href="c.html">z</a>', encoding="utf-8")
     (tmp_path / "b.html").write_text('<p id="place"><a href="https://c.example">w</a></p>', encoding="utf-8")
     assert build.broken_links(tmp_path) == ["a.html: b.html#there names no place of that page", "a.html: c.html does not exist"]

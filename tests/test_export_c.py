@@ -89,9 +89,35 @@ def test_stated_bytes_are_those_of_the_object(rng, tmp_path):
     assert constants <= sections["text"] <= constants + 4096  # and the code
 
 
-def test_a_name_must_be_a_c_identifier(rng, tmp_path):
-    with pytest.raises(InputError, match="name must be a lower-case C identifier"):
-        c_target.deploy_c(nets.network("one_neuron", rng), tmp_path / "out", name="my net")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "my net"}, "name must be a lower-case C identifier"),
+        ({"name": "a" * 300}, "name must be a lower-case C identifier of at most 200 characters"),
+        ({"name": "stdint"}, "name must not be a header of C: it would hide <stdint.h>; got 'stdint'. Call it my_stdint"),
+        ({"flash_limit": "10"}, "flash_limit must be a whole number >= 0; got '10'"),
+        ({"ram_limit": np.nan}, "ram_limit must be a whole number >= 0; got nan"),
+        ({"frames": np.full((1, 4, 1), np.nan)}, "frames must hold whole spike counts"),
+    ],
+)
+def test_wrong_options_are_refused(options, words, rng, tmp_path):
+    with pytest.raises(InputError, match=words):
+        c_target.deploy_c(nets.network("one_neuron", rng), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_keyword_of_c_may_be_a_prefix(rng, tmp_path):
+    """It stands before _step and the like only."""
+    frames = np.ones((1, 5, 1), int)
+    report = c_target.deploy_c(nets.network("one_neuron", rng), tmp_path / "out", name="int", frames=frames)
+    assert "int.h" in report.files
+
+
+def test_counts_that_the_sources_refuse_are_refused_before_they_are_compiled(rng, tmp_path):
+    net = NetDescription((nets.layer(rng, 0, 700, 3, scale=40),))
+    limit = c_source.input_limit(plan(net))
+    with pytest.raises(InputError, match=f"frames must hold spike counts of at most {limit}; got {limit + 1}"):
+        c_target.deploy_c(net, tmp_path / "out", frames=np.full((1, 1, 700), limit + 1))
 
 
 def test_the_firmware_example_compiles(tmp_path):

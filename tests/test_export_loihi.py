@@ -46,6 +46,19 @@ def test_every_limit_has_a_source_and_assumed_ones_say_so(rng, tmp_path):
     assert any(x.assumed for x in loihi_limits.ALL) and not all(x.assumed for x in loihi_limits.ALL)
 
 
+def test_state_variables_are_counted_and_generators_told(monkeypatch, rng, tmp_path):
+    quiet = deploy_loihi(nets.network("recurrent_with_delays", rng), tmp_path / "quiet")
+    noisy = deploy_loihi(nets.network("noisy_unequal_with_readout", rng), tmp_path / "noisy")
+    told = "generators of layers 0, 1 have 32 bits, more than the 24 of a state variable: each takes 2 of 16 bits"
+    for report, expected in ((quiet, False), (noisy, True)):
+        text = (report.folder / "resources.txt").read_text()
+        assert (told in text) == any(told in note for note in report.notes) == expected
+        assert "kept   bits of a state variable: needs 24 of 24 bits (layer 0; lava-nc" in text
+    monkeypatch.setattr(loihi_limits, "STATE_BITS", replace(loihi_limits.STATE_BITS, value=20))
+    with pytest.raises(InputError, match=r"layer/0 bits of a state variable must keep to 20 bits .*got 24\."):
+        deploy_loihi(nets.network("recurrent_with_delays", rng), tmp_path / "out")
+
+
 @pytest.mark.parametrize("chips", [1, 2])
 def test_a_network_larger_than_its_chips_is_refused(chips, monkeypatch, rng, tmp_path):
     monkeypatch.setattr(loihi_limits, "CORES", replace(loihi_limits.CORES, value=1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export import rtl_source, rtl_target
+from lava_1m1t1r.export import names, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.description import NetDescription
@@ -107,7 +107,14 @@ def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
     [
         ({"lanes": 3}, "lanes must be a power of two from 1 to 64; got 3"),
         ({"name": "Net"}, "name must be a lower-case Verilog identifier"),
-        ({"name": "bench"}, "not 'bench'"),
+        ({"name": "bench"}, "name must not be taken by the bench, a port or a tool; got 'bench'. Call it my_bench"),
+        ({"name": "clk"}, "name must not be taken by"),
+        ({"name": "reg"}, "name must not be a keyword of Verilog or SystemVerilog; got 'reg'. Call it my_reg"),
+        ({"name": "m1t1r_fifo"}, "does not begin with m1t1r_"),
+        ({"name": "a" * 300}, "of at most 200 characters"),
+        ({"frames": np.full((1, 4, 1), np.nan)}, "frames must hold whole spike counts"),
+        ({"frames": np.zeros((0, 4, 1))}, "frames must hold at least one sample"),
+        ({"frames": np.full((1, 4, 1), 0.5)}, "frames must hold whole spike counts"),
         ({"clock_hz": 0}, "clock_hz must be a finite number and > 0"),
         ({"simulator": "modelsim"}, "simulator must be one of verilator, icarus"),
     ],
@@ -116,6 +123,26 @@ def test_wrong_options_are_refused(options, words, rng, tmp_path):
     with pytest.raises(InputError, match=words):
         rtl_target.deploy_rtl(nets.network("one_neuron", rng), tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+@needs("iverilog")
+def test_keywords_are_refused_because_no_tool_parses_them(tmp_path):
+    """And a name that only resembles one is taken."""
+    assert len(names.KEYWORDS) == 248  # of IEEE 1800-2017
+    for word in ("table", "module", "logic", "checker"):
+        (tmp_path / "a.v").write_text(f"module {word}(input wire a); endmodule\n")
+        assert subprocess.run(["iverilog", "-g2012", "-o", "a", "a.v"], cwd=tmp_path, stderr=subprocess.DEVNULL).returncode
+    assert names.verilog_module("my_table") == "my_table"
+
+
+@needs("iverilog")
+def test_samples_too_short_to_count_cycles_are_compared_all_the_same(rng, tmp_path):
+    net = nets.network("one_neuron", rng)
+    report = rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((2, 2, 1), int), simulator="icarus")
+    assert report.facts["simulated by icarus"].startswith("4 steps") and not any("a step" in name for name in report.facts)
+    assert any("Cycles a step are not known" in note for note in report.notes)
+    report = rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((2, 3, 1), int), simulator="icarus")
+    assert report.facts["cycles a step, mean"] > 0 and report.facts["time a step, mean [s]"] > 0
 
 
 @needs("iverilog")

@@ -1,5 +1,8 @@
 """Every rule of every target refuses, names layer, rule, value and cure, and nothing is written; folders appear whole or not at all."""
 
+import errno
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, rules
-from lava_1m1t1r.export.output import MARK, write_folder
+from lava_1m1t1r.export.output import MARK, STAGE, write_folder
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
@@ -88,9 +91,13 @@ BROKEN = {
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=1e-3)))),
         r"layer/1 \(dense\) neuron: v_ref / v0 must be < 300; got 800",
     ),
+    rules.sums_fit_twenty_four_bits: (
+        lambda n: changed(n, 1, inputs=40_000, weight=np.full((3, 40_000), -254), bias=np.array([3, -7, 5])),
+        r"layer/1 \(dense\) weight must add up, all as positive, to at most 8388607 counts a neuron .*got 10160007\. Use smaller",
+    ),
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
-OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.INTEGERS, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.RTL, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
 CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
 
 
@@ -103,6 +110,27 @@ def test_a_broken_rule_is_refused_before_anything_is_written(target, rule, rng, 
     with pytest.raises(ValueError):
         TARGETS[target](net, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sums_of_twenty_four_bits_are_bounded_in_every_layer():
+    """By itself; of counts of all ones; neither 32 bits nor what just fits are refused."""
+    weight, most = np.full((1, 33_025), 254), (1 << 23) - 1
+    weight[0, -1] = most + 1 - 33_024 * 254
+    last = Layer(0, "affine", (1,), 33_025, weight)
+    for spoilt in (last, replace(last, weight=-weight), Layer(0, "average", (1,), most + 1)):
+        with pytest.raises(InputError, match="must add up.*got 8388608"):
+            rules.sums_fit_twenty_four_bits(NetDescription((spoilt,)))
+    weight[0, -1] -= 2
+    rules.sums_fit_twenty_four_bits(NetDescription((last,)))
+    recurrent = Layer(0, "input", (2,), 2, np.array([254]), np.full((2, 2), most), neuron=neuron())
+    with pytest.raises(InputError, match=rf"got {254 + 2 * most}"):
+        rules.sums_fit_twenty_four_bits(NetDescription((recurrent,)))
+
+
+def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
+    net = changed(good(rng), 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=4e-3), v_in_max=3.0)))
+    with pytest.raises(InputError, match=r"layer/1 \(dense\) neuron: 1.1 v_in_max / v0 must be < 700; got 825.*a smaller v_in_max"):
+        rules.field_laws_can_be_computed_by_a_circuit_simulator(net)
 
 
 def test_every_target_has_its_rules_here():
@@ -166,6 +194,95 @@ def test_a_former_export_is_replaced_whole(tmp_path):
     write_folder(out, {"c.txt": b"3"})
     assert sorted(p.name for p in out.iterdir()) == [MARK, "c.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_folder_that_is_there_stays_the_same_folder(tmp_path, monkeypatch):
+    """Somebody may stand in it: ``-o .``. What is in the way and not ours can only be an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    (tmp_path / "lost+found").mkdir()
+    write_folder(".", {"a.txt": "1", "in/b.txt": "2"})
+    assert contents(Path.cwd()) == {MARK: "a.txt\nin/b.txt\n", "a.txt": "1", "in/b.txt": "2"}
+    write_folder(".", {"a.txt": "3", "c.txt": "4"})
+    assert contents(Path.cwd()) == {MARK: "a.txt\nc.txt\n", "a.txt": "3", "c.txt": "4"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [MARK, "a.txt", "c.txt", "lost+found"]
+
+
+def test_a_folder_is_filled_where_its_parent_may_not_be_touched(tmp_path, monkeypatch):
+    """As a mounted volume, which has no other name, or a folder in one that is read-only."""
+    out, real = tmp_path / "out", os.replace
+    out.mkdir()
+
+    def busy(source, target):
+        if out in (Path(source), Path(target)):
+            raise OSError(errno.EBUSY, "Device or resource busy", str(source))
+        real(source, target)
+
+    def read_only(suffix=None, prefix=None, dir=None, make=tempfile.mkdtemp):
+        if Path(dir) == tmp_path:
+            raise OSError(errno.EROFS, "Read-only file system", str(dir))
+        return make(suffix, prefix, dir)
+
+    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr(tempfile, "mkdtemp", read_only)
+    for text in ("1", "2"):
+        write_folder(out, {"a.txt": text, "in/b.txt": text})
+        assert contents(out) == {MARK: "a.txt\nin/b.txt\n", "a.txt": text, "in/b.txt": text}
+
+
+def ending(number, error, late, real=os.replace):
+    """``os.replace`` whose call of that number, and no other, raises: before it moves, or after."""
+    calls = iter(range(100))
+
+    def move(source, target):
+        due = next(calls) == number
+        if late or not due:
+            real(source, target)
+        if due:
+            raise error
+
+    return move
+
+
+@pytest.mark.parametrize(("former", "moves"), [({}, 5), ({"a.txt": "1", "in/b.txt": "2", "old.txt": "3"}, 8)])
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_moves_that_end_midway_are_undone(former, moves, error, late, tmp_path, monkeypatch):
+    """Whichever it is."""
+    if former:
+        write_folder(tmp_path, former)
+    for number in range(moves):
+        was = contents(tmp_path)
+        with monkeypatch.context() as patched, pytest.raises(type(error)):
+            patched.setattr(os, "replace", ending(number, error, late))
+            write_folder(tmp_path, {"a.txt": "5", "c.txt": "6", "in/b.txt": "7"})
+        assert contents(tmp_path) == was and list(tmp_path.glob(f"{STAGE}*")) == []
+    monkeypatch.setattr(os, "replace", ending(moves, error, late))
+    write_folder(tmp_path, {"a.txt": "5", "c.txt": "6", "in/b.txt": "7"})
+    assert len(contents(tmp_path)) == 4
+
+
+def test_what_a_lost_machine_left_is_replaced(tmp_path, monkeypatch):
+    out, real, moved = tmp_path / "out", os.replace, []
+    write_folder(out, {"a.txt": "1", "b.txt": "2"})
+
+    def lost(source, target):
+        if len(moved) == 3:
+            os._exit(7)
+        moved.append(real(source, target))
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "replace", lost)
+        write_folder(out, {"a.txt": "3", "c.txt": "4"})
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and len(list(out.glob(f"{STAGE}*"))) == 1
+    write_folder(out, {"a.txt": "5", "d.txt": "6"})
+    assert contents(out) == {MARK: "a.txt\nd.txt\n", "a.txt": "5", "d.txt": "6"}
 
 
 @pytest.mark.parametrize("name", ["../x", "/tmp/x"])

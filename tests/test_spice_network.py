@@ -236,14 +236,23 @@ def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
     [
         ({"crossbar": "wan"}, "crossbar must be one of ideal, wan2022, falcone2025, or a Crossbar; got 'wan'"),
         ({"patterns": -1}, "patterns must be a whole number >= 0"),
+        ({"patterns": True}, "patterns must be a whole number >= 0"),
         ({"labels": [1]}, "labels must come with frames"),
         ({"frames": np.zeros((2, 5, 8)), "labels": [1], "patterns": 0}, r"labels must have shape \(2,\)"),
+        ({"frames": np.zeros((1, 5, 8)), "labels": [0.5]}, "labels must hold whole numbers from 0 to 3, one for each output"),
+        ({"frames": np.zeros((1, 5, 8)), "labels": [4]}, "labels must hold whole numbers from 0 to 3"),
+        ({"frames": np.full((1, 5, 8), 1.5)}, "frames must hold spike counts: whole numbers >= 0"),
     ],
 )
 def test_wrong_options_are_refused(options, words, toy, tmp_path):
     with pytest.raises(InputError, match=words):
         TARGETS["spice"](toy, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_may_be_numpys(toy, tmp_path):
+    report = TARGETS["spice"](toy, tmp_path / "out", frames=np.zeros((2, 3, 8)), labels=[0.0, 3.0], patterns=np.int64(0))
+    assert not any(name.startswith("pattern") for name in report.files)
 
 
 def test_differences_are_named(toy):

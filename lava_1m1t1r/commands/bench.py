@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     named = ["all"] if args.table == "all" else args.table
     own = [*args.others, *(["--help"] if args.help_table else [])]
     alone = len(named) == 1 and named[0] in TABLES and not args.list
-    require(not own or alone, " ".join(own), "come with one table", args.table, "Its options are its own.")
+    given = " ".join([*args.others, *(["--help-table"] if args.help_table else [])])
+    require(not given or alone, given, "come with one table", args.table, "Its options are its own.")
     if args.list:
         tables = {name: text for name, (_, text) in TABLES.items()}
         print(json.dumps(tables, indent=1) if args.json else "\n".join(f"{name:12s}{text}" for name, text in tables.items()))

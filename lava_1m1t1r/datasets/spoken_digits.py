@@ -19,7 +19,8 @@ from lava_1m1t1r.datasets.events import SHD_KEYS, EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
 from lava_1m1t1r.datasets.shd_file import read_shd, write_shd
 from lava_1m1t1r.datasets.speech import RATE, Request, require_synthesiser, synthesize, trimmed
-from lava_1m1t1r.errors import FormatError, flag, path_of, require, whole
+from lava_1m1t1r.errors import FormatError, InputError, flag, path_of, require, whole
+from lava_1m1t1r.files import scratch
 
 CACHE_VARIABLE = "LAVA_1M1T1R_CACHE"
 """Environment variable that names the cache folder; ``~/.cache/lava_1m1t1r`` without it."""
@@ -96,7 +97,7 @@ def SpokenDigits(
         except FormatError as error:
             warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
     require_synthesiser()
-    folder.mkdir(parents=True, exist_ok=True)
+    _prepare(folder, "folder for made data" if root is None else "root")
     events = _make(train, n_per_class, seed, chosen, n_jobs, progress)
     write_shd(folder / name, events, meta={"recipe": text})
     return read_shd(folder / name)  # times as float16 holds them, on the first call as on every other
@@ -106,6 +107,17 @@ def cache_folder() -> Path:
     """Return the folder for made data: ``$LAVA_1M1T1R_CACHE``, else ``~/.cache/lava_1m1t1r``."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named).expanduser() if named else Path.home() / ".cache" / "lava_1m1t1r"
+
+
+def _prepare(folder: Path, field: str) -> None:
+    """Make the folder of the cache, and see whether it takes files: before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch(".probe-", folder):  # permissions do not tell of file systems that are read-only
+            return
+    except OSError as error:
+        cure = f"The environment variable {CACHE_VARIABLE} names another."
+        raise InputError(f"{field} must be a folder that can be written to; got {str(folder)!r}: {error}. {cure}") from error
 
 
 def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int, Request, float]]:

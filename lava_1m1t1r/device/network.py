@@ -111,7 +111,8 @@ class DeviceNetwork:
         frames, first = array_of_numbers(frames, "frames"), whole(first, "first")
         good = frames.ndim == 3 and min(frames.shape) > 0 and frames.shape[2] == self.net.inputs
         require(good, "frames", f"have shape (B, T, {self.net.inputs})", frames.shape)
-        require(np.all(frames >= 0) and np.all(np.isfinite(frames)), "frames", "hold spike counts, finite and >= 0", frames)
+        good = np.all(np.isfinite(frames)) and np.all(frames >= 0) and np.all(frames == np.rint(frames))
+        require(good, "frames", "hold spike counts: whole numbers >= 0", frames)
         return [self._sample(frame, first + b) for b, frame in enumerate(bar(frames, "device level", unit="samples"))]
 
     def read_noise(self, sample: int, layer: int, steps: int) -> np.ndarray:

@@ -71,7 +71,10 @@ _REWIND = """
 
 
 def input_limit(plan: Plan) -> int:
-    """Largest input value for which no sum of the first layer can leave 32 bits, at most that of the fast path."""
+    """Largest input value for which no sum of the first layer can leave 32 bits, at most that of the fast path.
+
+    Layers after it receive spikes: 2^16 of them from either side, weights of 2^8 counts and a bias of 2^15 need 27 bits.
+    """
     rest = plan.layers[0].largest_sum(0)
     return int(min(MAX_COUNT, (2**31 - 1 - rest) // max(1, plan.layers[0].largest_sum(1) - rest)))
 

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from .. import programs
-from ..errors import array_of, require
+from ..errors import require, whole
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
 from ..programs import PIPES
 from . import c_source, rules
+from .names import c_prefix
 from .output import check_folder, write_folder
-from .plan import Plan, PlanLayer, description, plan, shape_of
+from .plan import Plan, PlanLayer, description, plan, samples, shape_of
 from .report import Report, VerificationError
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
@@ -68,13 +69,12 @@ def deploy_c(
     check_folder(out_dir)
     net = description(net)
     rules.check(net, rules.INTEGERS)
-    good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name)
-    require(good, "name", "be a lower-case C identifier", name, "Use letters, digits and _.")
+    name = c_prefix(name)
     lowered = plan(net)
     flash, ram = flash_bytes(lowered), ram_bytes(lowered)
-    for what, bytes_, limit in (("flash", flash, flash_limit), ("ram", ram, ram_limit)):
-        cure = "Use a smaller layer, equal neurons in a layer, or shorter delays."
-        require(limit is None or sum(bytes_.values()) <= limit, f"{what}_limit", f"be at least {sum(bytes_.values())} bytes", limit, cure)
+    for field, bytes_, limit in (("flash_limit", flash, flash_limit), ("ram_limit", ram, ram_limit)):
+        least, cure = sum(bytes_.values()), "Use a smaller layer, equal neurons in a layer, or shorter delays."
+        require(limit is None or whole(limit, field) >= least, field, f"be at least {least} bytes", limit, cure)
     sources = c_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name)
     facts: dict[str, Any] = {
         "constants [bytes]": flash,
@@ -150,8 +150,7 @@ def verify(
     dict
         Steps compared, and instructions a step of this machine's processor where valgrind is installed.
     """
-    frames = array_of(frames, "frames")
-    frames = frames[None] if frames.ndim == 2 else frames
+    frames = samples(frames, net, c_source.input_limit(plan(net)))
     expected = FastNetwork(net).run(frames, record="all", threads=1)
     batch, steps = frames.shape[:2]
     states = [np.stack(list(x.states.values()), axis=3).reshape(batch, steps, -1) for x in expected.layers if x.states]

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..budget import budget
+from ..budget import GENERATOR_WIDTH, budget
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from . import loihi_limits as limits
 from .loihi_limits import Limit
 
 CUBA_STATE_BITS = {"current": 24, "voltage": 24}
+GENERATOR_WORDS = 2
+"""State variables that hold a neuron's generator: its word is wider than one, and is only shifted and cut, which halves can be."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class LayerResources:
     """Weights of 8 bits; with their 6-bit delays where the layer before it, or itself, has delays. Indices are left out: not public."""
     state_bits: int
     """Per neuron."""
+    noisy: bool
+    """Whether a neuron holds a noise generator."""
+    variable_bits: int
+    """Widest state variable of a neuron. A noise generator, of 32 bits, is :data:`GENERATOR_WORDS` of them."""
     constant_bits: int
     """Per neuron where neurons differ, per layer where they do not."""
     table_bits: int
@@ -73,6 +79,7 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
     delayed = [np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
     bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
     states, constants, tables, operations, widest = _neuron(layer)
+    words = [-(-bits // (GENERATOR_WORDS if name == "generator" else 1)) for name, bits in states.items()]
     axons_in = layer.inputs + own.shape[1]
     axons_out = layer.size * (1 + bool(own.shape[1]))
     cores_by = {
@@ -92,7 +99,9 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
         axons_out=axons_out,
         synapses=int(forward.sum() + own.sum()),
         synapse_bits=sum(bits),
-        state_bits=states,
+        state_bits=sum(states.values()),
+        noisy="generator" in states,
+        variable_bits=max(words, default=0),
         constant_bits=constants,
         table_bits=tables,
         operations=operations,
@@ -104,12 +113,12 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
     )
 
 
-def _neuron(layer: Layer) -> tuple[int, int, int, int, int]:
+def _neuron(layer: Layer) -> tuple[dict[str, int], int, int, int, int]:
     if not isinstance(layer.neuron, M1T1RNeuron):
-        return (0 if layer.neuron is None else sum(CUBA_STATE_BITS.values())), 0, 0, 0, 24
+        return ({} if layer.neuron is None else CUBA_STATE_BITS), 0, 0, 0, 24
     cost = budget(layer.neuron.step, layer.size)
     constants, tables = sum(cost.constant_bits.values()), sum(cost.table_bits.values())
-    return sum(cost.state_bits.values()), constants, tables, sum(cost.operations.values()), cost.widest_bits
+    return cost.state_bits, constants, tables, sum(cost.operations.values()), cost.widest_bits
 
 
 def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int) -> list[dict[str, Any]]:
@@ -127,13 +136,13 @@ def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int
         (limits.AXONS_OUT, [-(-x.axons_out // x.cores) for x in layers]),
         (limits.SYNAPSE_BITS, [-(-x.synapse_bits // x.cores) for x in layers]),
         (limits.DELAY, [x.largest_delay for x in layers]),
+        (limits.STATE_BITS, [x.variable_bits for x in layers]),
         (limits.MULTIPLY_BITS, [x.widest_bits for x in layers]),
         (limits.BIAS_BITS, [0 if x.bias is None else int(np.max(np.abs(x.bias))).bit_length() + 1 for x in net.active]),
     ):
         worst = int(np.argmax(needs))
         rows.append(_row(limit, int(needs[worst]), layers[worst].index))
-    rows += [_row(limits.STATE_BITS, 24, None), _row(limits.WEIGHT_BITS, 8, None)]
-    return rows
+    return [*rows, _row(limits.WEIGHT_BITS, 8, None)]
 
 
 def _row(limit: Limit, needed: int, layer: int | None, times: int = 1) -> dict[str, Any]:
@@ -149,6 +158,18 @@ def _row(limit: Limit, needed: int, layer: int | None, times: int = 1) -> dict[s
     }
 
 
+def generators(layers: tuple[LayerResources, ...]) -> str:
+    """What the noise generators take beyond one state variable: a sentence, empty where there are none."""
+    noisy = ", ".join(str(x.index) for x in layers if x.noisy)
+    if not noisy:
+        return ""
+    bits = GENERATOR_WIDTH // GENERATOR_WORDS
+    return (
+        f"The noise generators of layers {noisy} have {GENERATOR_WIDTH} bits, more than the {limits.STATE_BITS.value} of a state variable: "
+        f"each takes {GENERATOR_WORDS} of {bits} bits, and a draw, counted as one operation, shifts across them."
+    )
+
+
 def table(layers: tuple[LayerResources, ...], rows: list[dict[str, Any]]) -> str:
     """Both as plain text."""
     columns = {"neurons": 8, "fan-in": 8, "fan-out": 8, "synapses": 10, "kbit": 8, "state": 7, "operations": 11, "cores": 6}
@@ -159,6 +180,7 @@ def table(layers: tuple[LayerResources, ...], rows: list[dict[str, Any]]) -> str
         )
         lines.append(f"{x.index:>3} {x.kind:<12}{numbers}{x.cores:>6}  {x.set_by}")
     lines += ["", "kbit: synaptic memory of the layer. state: bits a neuron. operations: of a neuron and network step.", ""]
+    lines += [generators(layers), ""] if generators(layers) else []
     for row in rows:
         where = "network" if row["layer"] is None else f"layer {row['layer']}"
         mark = "kept  " if row["kept"] else "BROKEN"

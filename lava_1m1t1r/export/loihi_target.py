@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import array_of, require
+from ..errors import array_of, require, whole
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES, unpack
 from . import rules
-from .loihi_resources import layer_resources, table, verdicts
+from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
 from .plan import description, same, shape_of
 from .report import Report, VerificationError, plain
@@ -54,7 +54,7 @@ def deploy_loihi(
     check_folder(out_dir)
     net = description(net)
     rules.check(net, rules.LOIHI)
-    require(isinstance(chips, int) and chips > 0, "chips", "be a whole number > 0", chips)
+    chips = whole(chips, "chips", least=1)
     layers = layer_resources(net)
     rows = verdicts(net, layers, chips)
     for row in rows:
@@ -92,6 +92,7 @@ def deploy_loihi(
         "Not run on a chip: the microcode's language and the chip's process models are not public. Energy is left out: none was measured.",
         "The cores are counted from the limits alone; Intel's compiler may place layers otherwise.",
     ]
+    notes += [generators(layers)] if generators(layers) else []
     if custom:
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"
         notes.append(f"Layers {', '.join(map(str, custom))} need microcode that is to be written (handoff/nc_model.py). {loader}.")

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 from ..errors import InputError, path_of, require
+from ..files import scratch
 
 MARK = ".lava_1m1t1r_export"
 """Name of the file by which a folder is known as ours, so that a second export may replace it; it lists the files."""
+STAGE = f"{MARK}.part-"
+"""Beginning of the name of a folder in which files of ours wait to be moved, or were left by a machine that was lost meanwhile."""
 
 
 def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]) -> tuple[str, ...]:
     """Write files into ``out_dir``, which appears complete or not at all.
 
-    The files are written into a temporary folder beside it, which then takes its name. A former export is replaced; a folder with any
-    other file in it is refused.
+    The files are written into a temporary folder first: beside a new folder, whose name it then takes; inside a folder that is there, into
+    which they are then moved. That one stays the same folder, for it may be a mounted volume, lie in a folder that cannot be written to,
+    or be where somebody stands. A former export is replaced, and put back if an error or Ctrl-C ends the moves; a folder with any other
+    file in it is refused.
 
     Parameters
     ----------
     out_dir : path
-        Folder to make.
+        Folder to make or to fill.
     contents : mapping
         Name (with ``/`` for a folder inside) to text or bytes.
 
@@ -35,27 +38,57 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     """
     out = _place(out_dir)
     check_folder(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    old = None
-    try:
-        for name, content in {**contents, MARK: "\n".join(sorted(contents)) + "\n"}.items():
-            path = (stage / name).resolve()
-            require(stage.resolve() in path.parents, "file name", "stay inside the output folder", name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        stage.chmod(0o755)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            os.replace(out, old)
-        os.replace(stage, out)
-    finally:
-        if old is not None:
-            if not out.exists():  # stopped between the two
-                os.replace(old, out)
-            shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(stage, ignore_errors=True)
+    if out.exists():
+        with scratch(STAGE, inside=out) as stage:
+            _write(Path(stage, "new"), contents)
+            _replace(out, Path(stage), contents)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(f".{out.name}.", inside=out.parent) as stage:
+            _write(Path(stage), contents)
+            Path(stage).chmod(0o755)
+            os.replace(stage, out)
     return tuple(sorted(contents))
+
+
+def _write(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    for name, content in {**contents, MARK: _listed(contents)}.items():
+        path = (folder / name).resolve()
+        require(folder.resolve() in path.parents, "file name", "stay inside the output folder", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> None:
+    """Move a former export in ``out`` to ``stage/old`` and what ``stage/new`` holds to its place, or nothing.
+
+    While they are moved, the mark lists the files of both: should the machine be lost, what it leaves is known as ours.
+    """
+    former = _marked(out)
+    new, old, before, both = (stage / name for name in ("new", "old", "before", "both"))
+    old.mkdir()
+    before.write_text(_listed(former - {MARK}))
+    both.write_text(_listed({*former, *contents} - {MARK}))
+    arriving = {name.split("/")[0] for name in contents}
+    leaving = arriving | {name.split("/")[0] for name in former - {MARK}} | {path.name for path in out.glob(f"{STAGE}*")}
+    moves = [(out / name, old / name) for name in leaving - {stage.name}] + [(new / name, out / name) for name in arriving]
+    begun: list[tuple[Path, Path]] = []
+    try:
+        os.replace(both, out / MARK)
+        for source, target in moves:
+            if os.path.lexists(source):
+                begun.append((source, target))  # before the move: Ctrl-C may come between the two
+                os.replace(source, target)
+        os.replace(new / MARK, out / MARK)
+    except BaseException:
+        for source, target in reversed(begun):
+            if not os.path.lexists(source):
+                os.replace(target, source)
+        if former:
+            os.replace(before, out / MARK)
+        else:
+            (out / MARK).unlink(missing_ok=True)
+        raise
 
 
 def check_folder(out_dir: str | os.PathLike) -> None:
@@ -65,11 +98,22 @@ def check_folder(out_dir: str | os.PathLike) -> None:
     if not out.exists():
         return
     require(out.is_dir(), "output folder", "be a folder", str(out), "Name another one.")
-    mark = out / MARK
-    ours = {MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
+    ours = _marked(out)
     names = (str(path.relative_to(out)) for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
-    foreign = list(islice((name for name in names if name not in ours), 3))  # no more: it may be the root of all files
+    foreign = list(
+        islice((name for name in names if name not in ours and not name.startswith(STAGE)), 3)
+    )  # no more: it may be the root of all files
     require(not foreign, "output folder", "hold nothing but a former export", foreign, "Remove these files or name another folder.")
+
+
+def _marked(out: Path) -> set[str]:
+    """Files of a former export in ``out``, the mark among them; none where there was none."""
+    mark = out / MARK
+    return {MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "\n".join(sorted(names)) + "\n"
 
 
 def _place(out_dir: str | os.PathLike) -> Path:

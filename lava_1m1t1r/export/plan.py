@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import noise
+from ..errors import array_of, require
+from ..fast.network import check_frames
 from ..netx import schema
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, FixedProgram
@@ -109,6 +112,14 @@ class Plan:
 def description(net: str | os.PathLike | NetDescription) -> NetDescription:
     """The network in a ``.net`` file, or the description as it is."""
     return net if isinstance(net, NetDescription) else schema.read(net)
+
+
+def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
+    """Samples (B, T, C), or one of them (T, C), as spike counts (B, T, C) of at most ``limit``; an InputError says what they must be."""
+    frames = array_of(frames, "frames")
+    frames = check_frames(frames[None] if frames.ndim == 2 else frames, net.inputs)
+    require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
+    return frames
 
 
 def shape_of(net: NetDescription) -> str:

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from .. import programs
-from ..errors import array_of, number, require, whole
+from ..errors import number, require, whole
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
 from ..programs import PIPES
 from . import rtl_source, rules
+from .names import verilog_module
 from .output import check_folder, write_folder
-from .plan import Plan, description, plan, shape_of
+from .plan import Plan, description, plan, samples, shape_of
 from .report import Report, VerificationError
 
 SIMULATORS = ("verilator", "icarus")
@@ -73,9 +74,8 @@ def deploy_rtl(
     """
     check_folder(out_dir)
     net = description(net)
-    rules.check(net, rules.INTEGERS)
-    good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and name != "bench" and not name.startswith("m1t1r_")
-    require(good, "name", "be a lower-case Verilog identifier, not 'bench' and not beginning with m1t1r_", name)
+    rules.check(net, rules.RTL)
+    name = verilog_module(name)
     lanes = whole(lanes, "lanes", least=1, most=64)
     require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
@@ -91,13 +91,15 @@ def deploy_rtl(
     }
     notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
     if frames is not None:
-        frames = array_of(frames, "frames")
-        frames = frames[None] if frames.ndim == 2 else frames
+        frames = samples(frames, net, rtl_source.input_limit(lowered))
         facts |= simulate(net, sources, frames, name, simulator)
         sources |= bench_files(net, frames)
-        cycles = facts["cycles a step, mean"]
-        facts["time a step, mean [s]"] = cycles / clock_hz
-        facts["faster than the network's own time by"] = lowered.dt * clock_hz / cycles
+        cycles = facts.get("cycles a step, mean")
+        if cycles is None:
+            notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
+        else:
+            facts["time a step, mean [s]"] = cycles / clock_hz
+            facts["faster than the network's own time by"] = lowered.dt * clock_hz / cycles
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
@@ -136,14 +138,12 @@ def simulate(
     Returns
     -------
     dict
-        What was compared, and the clock cycles between the output's frames when the input never waits.
+        What was compared, and the clock cycles between the output's frames when the input never waits; no cycles of samples that are
+        so short that all frames come with the reset.
     """
     tool = "iverilog" if simulator == "icarus" else simulator
     require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames (--prove) away.")
-    frames = array_of(frames, "frames")
-    frames = frames[None] if frames.ndim == 2 else frames
-    limit = rtl_source.input_limit(plan(net))
-    require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
+    frames = samples(frames, net, rtl_source.input_limit(plan(net)))
     expected = FastNetwork(net).run(frames, record="all", threads=1)
     with scratch() as folder:
         bench = bench_files(net, frames)
@@ -162,11 +162,9 @@ def simulate(
     cycles = _intervals(times)
     compared = _compare_states(states, expected.layers)
     spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
-    return {
-        f"simulated by {simulator}": f"{frames.shape[0] * frames.shape[1]} steps, {spikes} spikes, {compared} states: all equal",
-        "cycles a step, mean": float(np.mean(cycles)),
-        "cycles a step, largest": int(np.max(cycles)),
-    }
+    text = f"{frames.shape[0] * frames.shape[1]} steps, {spikes} spikes, {compared} states: all equal"
+    found = {"cycles a step, mean": float(np.mean(cycles)), "cycles a step, largest": int(np.max(cycles))} if cycles.size else {}
+    return {f"simulated by {simulator}": text, **found}
 
 
 def bench_files(net: NetDescription, frames: np.ndarray) -> dict[str, str]:
@@ -206,8 +204,7 @@ def _compare_outputs(text: str, expected: str) -> None:
 
 def _intervals(text: str) -> np.ndarray:
     """Cycles between output frames; the first of a sample come with the reset and are left out."""
-    samples = [np.diff([int(n) for n in sample.split()][2:]) for sample in text.split("end\n")[:-1]]
-    return np.concatenate([x if x.size else np.zeros(1) for x in samples])
+    return np.concatenate([np.diff([int(n) for n in sample.split()][2:]) for sample in text.split("end\n")[:-1]])
 
 
 def _compare_states(text: str, layers: Sequence[Any]) -> int:

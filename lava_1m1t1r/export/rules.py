@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import require
 from ..network import MAX_DELAY
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
 KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
 """Layers that the exporters know; a file may hold others."""
@@ -183,7 +184,10 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
         if isinstance(layer.neuron, M1T1RNeuron):
             device = layer.neuron.step.device
             steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
-            require(steepest < 300, _at(net, layer, "neuron: v_ref / v0"), "be < 300", steepest, "Use a larger v0.")
+            require(steepest < STEEPEST, _at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
+            most = MARGIN * layer.neuron.step.v_in_max / float(np.min(device.v0))
+            where, cure = _at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
+            require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
 
 
 def crossbars_fit_a_netlist(net: NetDescription) -> None:
@@ -192,6 +196,18 @@ def crossbars_fit_a_netlist(net: NetDescription) -> None:
         cells = layer.size * (layer.inputs + (0 if layer.weight_rec is None else layer.size))
         cure = "Use smaller layers, or simulate with device.network, which writes no netlist."
         require(cells <= MAX_CROSSBAR, _at(net, layer, "weight"), f"have at most {MAX_CROSSBAR} synapses", cells, cure)
+
+
+def sums_fit_twenty_four_bits(net: NetDescription) -> None:
+    """Adders of the RTL would wrap around. Spikes are inputs of 1; what counts the first layer may get follows from what is left."""
+    most = (1 << 23) - 1
+    for layer in net.active:
+        sums = np.abs(np.asarray(layer.weight if layer.kind == "input" else layer.matrix(), np.int64)).sum(axis=-1)
+        sums = sums + (0 if layer.weight_rec is None else np.abs(np.asarray(layer.weight_rec, np.int64)).sum(axis=1))
+        largest = int(np.max(sums + (0 if layer.bias is None else np.abs(np.asarray(layer.bias, np.int64)))))
+        rule = f"add up, all as positive, to at most {most} counts a neuron (24 bits)"
+        cure = "Use smaller weights or fewer inputs, or target c, whose sums have 32 bits."
+        require(largest <= most, _at(net, layer, "weight"), rule, largest, cure)
 
 
 SHAPES: tuple[Rule, ...] = (
@@ -213,6 +229,7 @@ INTEGERS: tuple[Rule, ...] = (
     all_layers_have_the_same_step,
     neurons_have_devices_the_fixed_point_step_can_hold,
 )
+RTL: tuple[Rule, ...] = (*INTEGERS, sums_fit_twenty_four_bits)
 LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
 SPICE: tuple[Rule, ...] = (
     *INTEGERS,

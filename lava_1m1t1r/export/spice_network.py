@@ -84,7 +84,7 @@ def _neurons(place: int, layer: Any, array: Array, v_read: float) -> Iterator[st
     step = layer.neuron.step
     for device in range(layer.size if step.device.size else 1):
         one = step.device.take(device) if step.device.size else step.device
-        yield neuron_subcircuit(one, f"m1t1r_{place}_{device}")
+        yield neuron_subcircuit(one, f"m1t1r_{place}_{device}", step.v_in_max)
         yield f".model spike_{place}_{device} adc_bridge(in_low={one.v_th:.10e} in_high={one.v_th:.10e} {_delays(step.dt)})"
         yield f"Vdd{place}_{device} vdd{place}_{device} 0 {one.v_dd:.10e}"
     for n in range(layer.size):

@@ -22,13 +22,22 @@ from ..programs import PIPES
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
+STEEPEST = 300
+"""What v_ref / v0 must stay below: the hyperbolic sine is divided by its value there."""
+LARGEST_EXPONENT = 700
+"""What the argument of a hyperbolic sine must stay below; 710 is more than a double can hold."""
+MARGIN = 1.1
+"""Where the field ends, as a multiple of the largest voltage: apart from it, for Newton's method dislikes kinks."""
 
 
-def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r") -> str:
+def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) -> str:
     """Return the subcircuit of one neuron: ``.subckt <name> in out vdd``, ground 0.
 
     ``in`` is the memristor's electrode, ``out`` the transistor's drain, which the load resistor pulls up to ``vdd``. Inner nodes:
     filament, residue, gate. Runs in ngspice 36 and later.
+
+    Up to ``v_max`` between ``in`` and gate the hyperbolic field law is the device's; from a tenth above it on the field is constant, so
+    that no excursion of Newton's method lets its exponential overflow. The linear law has no such end.
 
     Parameters
     ----------
@@ -36,6 +45,8 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r") -> str:
         One device (no arrays). Its noise is left out.
     name : str
         Of the subcircuit.
+    v_max : float
+        Largest voltage [V] from ``in`` to the gate that is to be driven: the largest input, less the most negative one.
 
     Returns
     -------
@@ -44,21 +55,22 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r") -> str:
     Raises
     ------
     InputError
-        If ``p`` holds an array of devices.
+        If ``p`` holds an array of devices, or its field at ``v_max`` is more than a double can hold.
     """
     require(p.size is None, "neuron_subcircuit.p", "be one device", f"{p.size} devices", "Write one subcircuit for each p.take(n).")
     d = "max(V(in)-V(gate),0)"
     if p.v0 == inf:
         drive = d
     else:
-        require(p.v_ref / p.v0 < 300, "neuron_subcircuit: v_ref / v0", "be < 300", p.v_ref / p.v0)
-        # Beyond 3 V the exponential would overflow in Newton's excursions; the neuron's input ends at 1.2 V, that of Fig. 4 at 2 V.
-        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({d},3)/{p.v0:.10e})"
-    if p.x_max == inf:
-        gap, leak = "abs(1-V(x))", ""
-    else:
-        steep = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT)
-        gap, leak = "max(1-V(x),0)", f"-{steep:.6e}*max(V(x)-{p.x_max:.10e},0)"
+        require(p.v_ref / p.v0 < STEEPEST, "neuron_subcircuit: v_ref / v0", f"be < {STEEPEST}", p.v_ref / p.v0)
+        reach = MARGIN * number(v_max, "neuron_subcircuit.v_max [V]", above=0.0)
+        cure = "Name the largest input voltage as v_max."
+        require(reach / p.v0 < LARGEST_EXPONENT, f"neuron_subcircuit: {MARGIN} v_max / v0", f"be < {LARGEST_EXPONENT}", reach / p.v0, cure)
+        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({d},{reach:.10e})/{p.v0:.10e})"
+    # Where the total length ends at 1, what lies beyond is the overshoot, which opens no gap.
+    gap = "max(1-V(x),0)" if p.x_max == 1.0 else "abs(1-V(x))"
+    steep = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT)
+    leak = "" if p.x_max == inf else f"-{steep:.6e}*max(V(x)-{p.x_max:.10e},0)"
     scale = p.r_off / np.expm1(1.0 / p.lam)
     return f"""* 1M1T1R neuron (doi:10.1038/s41928-025-01488-x, SI Notes 4 and 6); V(filament), V(residue) are shares of the gap
 .subckt {name} in out vdd
@@ -97,6 +109,8 @@ def testbench(
 ) -> str:
     """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input; writes its states to ``output``.
 
+    The field law is the device's for all of these inputs.
+
     Parameters
     ----------
     p : DeviceParams
@@ -112,9 +126,10 @@ def testbench(
     pieces, levels = numbers(durations, "durations [s]", shape="(S,)"), numbers(volts, "volts [V]", shape="(S,)")
     require(np.all(pieces > 0) and len(levels) == len(pieces), "durations, volts", "be > 0 s, and as many", (durations, volts))
     total = float(np.sum(pieces))
+    swing = float(np.ptp(np.append(levels, 0.0))) or p.v_ref  # after a negative input the gate is negative, too
     longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else min(float(np.min(durations)) / 50.0, 0.02 / p.gamma1)
     return f"""1M1T1R neuron
-{neuron_subcircuit(p)}
+{neuron_subcircuit(p, v_max=swing)}
 Vdd vdd 0 {p.v_dd:.10e}
 Vin in 0 PWL({piecewise(durations, volts)})
 Xneuron in out vdd m1t1r

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
-from ..errors import array_of, number, require
+from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from ..netx.description import NetDescription
 from . import rules
@@ -81,7 +81,7 @@ def deploy_spice(
         require(known, "crossbar", f"be one of {', '.join(CROSSBARS)}, or a Crossbar", crossbar)
         crossbar = CROSSBARS[crossbar]
     timeout = number(timeout, "timeout [s]", above=0.0)
-    require(isinstance(patterns, int) and patterns >= 0, "patterns", "be a whole number >= 0", patterns)
+    patterns = whole(patterns, "patterns")
     require(labels is None or frames is not None, "labels", "come with frames", labels)
     network = DeviceNetwork(net, crossbar, seed=seed)
     files: dict[str, str] = {"network.cir": f"* {shape_of(net)} network of 1M1T1R neurons\n" + netlist(network)}
@@ -91,6 +91,7 @@ def deploy_spice(
     else:
         frames = array_of(frames, "frames")
         frames = frames[None] if frames.ndim == 2 else frames
+        labels = None if labels is None else _classes(labels, len(frames), net.outputs)
         samples = network.run(frames)
         facts |= measured(net, frames, samples, labels)
         some = frames[:patterns]
@@ -106,6 +107,14 @@ def deploy_spice(
     files |= {"report.html": report.page, "report.json": json.dumps(report.as_dict(), indent=1) + "\n"}
     write_folder(out_dir, files)
     return report
+
+
+def _classes(labels: Any, samples: int, outputs: int) -> np.ndarray:
+    labels = array_of(labels, "labels")
+    require(labels.shape == (samples,), "labels", f"have shape ({samples},), one for each sample", labels.shape)
+    good = np.all((labels >= 0) & (labels < outputs) & (labels == np.rint(labels)))
+    require(good, "labels", f"hold whole numbers from 0 to {outputs - 1}, one for each output of the network", labels)
+    return labels
 
 
 def described(network: DeviceNetwork) -> dict[str, Any]:
@@ -139,8 +148,6 @@ def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], lab
     fixed = FastNetwork(net).run(frames, threads=1).out.sum(axis=1, dtype=np.int64).argmax(axis=1)
     facts: dict[str, Any] = {"samples simulated at the device level": len(samples)}
     if labels is not None:
-        labels = array_of(labels, "labels")
-        require(labels.shape == answers.shape, "labels", f"have shape ({len(answers)},), one for each sample", labels.shape)
         facts["accuracy of the hardware"] = float(np.mean(answers == labels))
         facts["accuracy of the fixed-point network"] = float(np.mean(fixed == labels))
     facts["same class as the fixed-point network"] = float(np.mean(answers == fixed))
