@@ -278,6 +278,16 @@ def test_milliseconds_are_told_before_frames_are_made_for_them(tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ("evaluate", "simulate"))
+def test_labels_that_are_no_outputs_of_the_network_are_told(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spikes, keys = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 2, [f"word {i}" for i in range(22)]
+    write_shd("words.h5", EventSet.from_utterances(spikes, [0, 21], [0, 0], keys=keys))
+    assert cli.main([command, "shipped", "--data", "words.h5", "--all-speakers"]) == 2
+    assert "labels must lie in 0..19, one for each output of the network; got 21" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["words.h5"]
+
+
 def test_sets_that_do_not_suit_each_other_are_told(capsys):
     spikes, empty = ([0.0, 0.5], [0, 1]), ([], [])
     made = lambda labels, utterance=spikes: EventSet.from_utterances([utterance] * len(labels), labels)  # noqa: E731

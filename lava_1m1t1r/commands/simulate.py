@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the outputs of all layers, the answers and the labels."""
     from ..netx.hdf5 import predict
     from ..netx.schema import read
-    from ..recipes.evaluate import answers
+    from ..recipes.evaluate import answers, check_labels
     from ..report.html import as_json
 
     out = path_of(args.out, "--out")
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     with talking(args):
         net = read(network_path(args.net))
         test = test_frames(args, net)
+        check_labels(test, net)
         result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
     given = answers(result.out)
     out.parent.mkdir(parents=True, exist_ok=True)

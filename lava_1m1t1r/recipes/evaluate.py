@@ -45,6 +45,12 @@ def answers(out: np.ndarray) -> np.ndarray:
     return out.sum(1, dtype=np.int64).argmax(1)
 
 
+def check_labels(test: Frames, net: NetDescription) -> None:
+    """Refuse labels that are no outputs of the network."""
+    most = int(test.labels.max())
+    require(most < net.outputs, "labels", f"lie in 0..{net.outputs - 1}, one for each output of the network", most, "Is it of other data?")
+
+
 def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Evaluation, Any]:
     """Run the fast path in fixed and floating point over a test set.
 
@@ -55,8 +61,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
     """
     net = net if isinstance(net, NetDescription) else read(net)
     require(isinstance(test, Frames) and len(test) > 0, "test", "be Frames of at least one utterance", test)
-    most = int(test.labels.max())
-    require(most < net.outputs, "labels", f"lie in 0..{net.outputs - 1}, one for each output of the network", most, "Is it of other data?")
+    check_labels(test, net)
     frames = test.dense()
     fixed = FastNetwork(net).run(frames, record="spikes")
     given = answers(fixed.out)
