@@ -52,6 +52,15 @@ def dense(weight, bias=0):
     return Layer(0, "dense", (n,), c, weight, bias=np.full(n, bias, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
 
 
+def test_networks_are_told_in_a_line(rng):
+    net = made(rng)
+    fast, stream = FastNetwork(net, floating=True), Stream(FastNetwork(net))
+    stream.step(np.zeros(17, int))
+    assert repr(net) == "NetDescription(17 inputs, dense_rec 13, dense_rec 6, affine 5)"
+    assert repr(fast) == "FastNetwork(17-13-6-5, floating point)"
+    assert repr(stream) == "Stream(FastNetwork(17-13-6-5, fixed point), after 1 steps)"
+
+
 def test_counts_whose_sums_may_leave_32_bits_are_refused():
     """They wrap in integers and not in floating point. A count of few events, or of an input that reaches one neuron, is no danger."""
     wide = NetDescription((dense(np.full((1, 300), 254, np.int32), bias=3),))

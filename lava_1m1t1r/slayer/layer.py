@@ -50,6 +50,13 @@ class LayerRun(NamedTuple):
     states: np.ndarray  # (B, 3, N) int32 at the start
     keeps_last: bool
     last: list  # receives, where keeps_last, (states (B, 3, N), spikes (B, PAST, N)) at the end
+    made: dict  # what calls with the same params and program have made of them
+
+    def once(self, make: Callable[..., Any], *key: Any) -> Any:
+        """What ``make`` makes, the first time that it is asked for by this key."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
 
 def events_of(x: np.ndarray, name: str = "input") -> Events:
@@ -237,7 +244,7 @@ class _Layer(torch.autograd.Function):
         alike = not run.noisy and run.program.alike
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
-        program = run.program.filled(width, group)
+        program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
@@ -292,7 +299,8 @@ def _backwards(
     kept = max(steps - run.shift, 0)
     params = run.params
     group = samples_together(size)
-    p = gradient_program(params, size, run.surrogate, dtype).filled(filled_lanes(group * size), group)
+    lanes = filled_lanes(group * size)
+    p = run.once(lambda: gradient_program(params, size, run.surrogate, dtype).filled(lanes, group), dtype, run.surrogate, lanes, group)
     v_count = params.v_unit / (1 << INPUT_BITS)
     units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
     recurs = w_rec is not None and steps > 1  # nothing comes from before the call

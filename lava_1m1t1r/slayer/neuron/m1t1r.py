@@ -237,7 +237,7 @@ class Neuron(base.Neuron):
         require(not names or self.learned is not None, "neuron_params['learn']", "be used in a block", names, "Or call learn_for(count).")
         self._size = size
         varied = self.training and self.variation
-        params, program = self._drawn(size) if varied else (self.params, self._nominal(size))
+        params, program, made = self._drawn(size) if varied else self._nominal(size)
         constants = None if self.learned is None else self.learned.constants(params, size)
         noisy = _is_noisy(params.device)
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
@@ -253,6 +253,7 @@ class Neuron(base.Neuron):
             self._states if keeps else np.zeros((batch, 3, size), np.int32),
             self.persistent_state,
             [],
+            made,
         )
         spikes = layer(x, w, bias, w_rec, constants, run)
         self.shape, self.num_neurons = torch.Size([size]), size
@@ -268,20 +269,20 @@ class Neuron(base.Neuron):
             text = f"{group}: its noise is not drawn as here, where neuron.layer is {self.layer}. Set it to {index} for equal spikes."
             warnings.warn(text, stacklevel=2)
 
-    def _nominal(self, size: int) -> FixedProgram:
+    def _nominal(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
         params = self.params  # first: learned devices that have changed take the program away
         if self._program is None or self._program[0] != size:
-            self._program = (size, params.fixed(size))
-        return self._program[1]
+            self._program = (size, params.fixed(size), {})
+        return params, *self._program[1:]
 
-    def _drawn(self, size: int) -> tuple[StepParams, FixedProgram]:
+    def _drawn(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
         """Other devices about the nominal ones."""
         varied = self.params.device.with_variation(self.variation)
         device = varied.spread(size, int(torch.randint(0, 1 << 31, ())))
         # a threshold that the gate has no bits for is one that it never reaches
         device = dataclasses.replace(device, v_th=np.minimum(device.v_th, self.params.largest_v_th))
         params = self.params.replace(device=device)
-        return params, params.fixed(size)
+        return params, params.fixed(size), {}
 
     def _generators(self, batch: int, size: int) -> np.ndarray:
         if not self.training:
