@@ -222,12 +222,12 @@ def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
     return {name: on * count for name, on in named.items()}
 
 
-def _response(times: list[np.ndarray], latched: np.ndarray, duration: float) -> Response:
+def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Response:
     first = [t[0] for t in times if t.size]
     intervals = np.concatenate([np.diff(t) for t in times])
     rate = sum(t.size for t in times) / len(times) / duration
     return Response(
-        float(np.mean(first)) if first else None, float(intervals.mean()) if intervals.size else None, float(rate), bool(latched.any())
+        float(np.mean(first)) if first else None, float(intervals.mean()) if intervals.size else None, float(rate), bool(held.any())
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import Loader, MetaPathFinder
@@ -39,33 +40,42 @@ def executed_within(name: str, context: Callable[[], AbstractContextManager]) ->
 class _Later(ModuleType):
     """A module that is executed when something of its own is first asked for: what modules have by themselves is there before.
 
-    importlib's LazyLoader executes for that, too, which whatever looks through all modules asks for (inspect does).
+    importlib's LazyLoader executes for that, too, which whatever looks through all modules asks for (inspect does). What somebody gives the
+    module before it is executed stays, as there. Threads wait until it has been executed.
     """
 
-    _lock = threading.RLock()
-
-    def __getattr__(self, name: str) -> Any:
-        if (not name.startswith("__") or name == "__all__") and self._executed():
-            return getattr(self, name)
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("__") or name == "__all__":
+            _execute(self)
+        return ModuleType.__getattribute__(self, name)
 
     def __dir__(self) -> list[str]:
-        return dir(self) if self._executed() else list(super().__dir__())
+        _execute(self)
+        return list(self.__dict__)
 
-    def _executed(self) -> bool:
-        """Execute the module; False for what itself asks for while it is executed, which is not there yet."""
-        with _Later._lock:
-            if type(self) is not _Later:  # executed while this thread waited
-                return True
-            if self.__dict__.get("__executing__"):
-                return False
-            self.__executing__ = True
-            try:
-                self.__spec__.loader.exec_module(self)
-            finally:
-                del self.__executing__  # after an error, whoever asks next is told, too
-            self.__class__ = ModuleType  # type: ignore[assignment]
-            return True
+
+_locks: defaultdict[str, Any] = defaultdict(threading.RLock)
+_executing: set[str] = set()
+
+
+def _execute(module: ModuleType) -> None:
+    """Execute a module that has not been, unless this thread is about it: the module itself asks for what it has so far."""
+    name, own = module.__name__, module.__dict__
+    with _locks[name]:
+        if type(module) is not _Later or name in _executing:
+            return
+        given = {key: value for key, value in own.items() if not key.startswith("__")}
+        _executing.add(name)
+        try:
+            module.__spec__.loader.exec_module(module)
+            module.__class__ = ModuleType  # type: ignore[assignment]
+        except BaseException:  # whoever asks next is told, too, and finds no half of it
+            for key in [key for key in own if not key.startswith("__")]:
+                del own[key]
+            raise
+        finally:
+            own.update(given)
+            _executing.discard(name)
 
 
 def _be_later(module: ModuleType, _loader: Any) -> None:

@@ -122,6 +122,19 @@ def orderly(last: bool = False) -> Iterator[_Handler]:
             signal.signal(number, signal.SIG_DFL if old is None else old)
 
 
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number; False on Windows, where asking would end it."""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 @contextmanager
 def unbroken() -> Iterator[None]:
     """For a ``with`` block that Ctrl-C and SIGTERM shall not break: they come when it ends. Forked children call :func:`child`."""

@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -205,11 +206,33 @@ def test_a_module_that_cannot_be_executed_says_so_whenever_it_is_asked(tmp_path,
     with loading.executed_later("broken_part"):
         import broken_part
     for _ in range(2):
-        with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
-            _ = broken_part.anything
+        for name in ("anything", "ready"):
+            with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
+                getattr(broken_part, name)
     monkeypatch.delitem(sys.modules, "broken_part")
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("broken_part")  # outside of the block as ever
+
+
+def test_what_a_module_is_given_before_it_is_executed_stays(tmp_path, monkeypatch):
+    """As pyplot's ``show`` that a script silences. What is taken back before is the module's own."""
+    (tmp_path / "late_part.py").write_text("def show(): return 'shown'\ndef save(): return 'saved'\nown = show()")
+    monkeypatch.syspath_prepend(tmp_path)
+    with loading.executed_later("late_part"):
+        import late_part
+    late_part.show, late_part.save = (lambda: "silent"), None
+    del late_part.save
+    assert (late_part.show(), late_part.save(), late_part.own) == ("silent", "saved", "shown")
+    assert type(late_part) is type(sys)
+
+
+def test_threads_wait_until_a_module_is_executed(tmp_path, monkeypatch):
+    (tmp_path / "slow_part.py").write_text("import time\ndef first(): return second()\ntime.sleep(0.3)\ndef second(): return 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    with loading.executed_later("slow_part"):
+        import slow_part
+    with ThreadPoolExecutor(4) as pool:
+        assert [task.result() for task in [pool.submit(lambda: slow_part.first()) for _ in range(4)]] == [1] * 4
 
 
 def test_names_that_load_when_asked_for_are_listed():

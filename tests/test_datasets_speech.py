@@ -126,7 +126,7 @@ def test_without_a_home_the_variable_is_named(tmp_path, monkeypatch):
     cure = rf"The environment variable {spoken_digits.CACHE_VARIABLE} names another\."
     with pytest.raises(InputError, match=rf"folder for made data must be a folder that can be written to; .*file/\.cache.* {cure}"):
         SpokenDigits(train=False)
-    with pytest.raises(InputError, match="root must be a folder that can be written to"):
+    with pytest.raises(InputError, match=r"root must be a folder that can be written to; .* Name another one\.$"):
         SpokenDigits(tmp_path / "file" / "here", train=False)
 
 

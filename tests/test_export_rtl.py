@@ -1,7 +1,9 @@
 """Generated Verilog: every spike and state under Icarus and Verilator, clean lint, Yosys, and the stated clock cycles."""
 
+import re
 import shutil
 import subprocess
+from importlib import resources
 
 import export_networks as nets
 import numpy as np
@@ -126,6 +128,12 @@ def test_wrong_options_are_refused(options, words, rng, tmp_path):
 
 
 @needs("iverilog")
+def test_ports_of_the_top_module_are_no_names_for_it():
+    text = resources.files("lava_1m1t1r.export.templates").joinpath("net.v").read_text()
+    ports = set(re.findall(r"^ +(?:input|output) +wire +(?:\[.*\] +)?(\w+)", text, re.MULTILINE))
+    assert len(ports) == 10 and ports <= names.TAKEN
+
+
 def test_keywords_are_refused_because_no_tool_parses_them(tmp_path):
     """And a name that only resembles one is taken."""
     assert len(names.KEYWORDS) == 248  # of IEEE 1800-2017

@@ -285,6 +285,27 @@ def test_what_a_lost_machine_left_is_replaced(tmp_path, monkeypatch):
     assert contents(out) == {MARK: "a.txt\nd.txt\n", "a.txt": "5", "d.txt": "6"}
 
 
+def test_a_folder_is_filled_by_one_export_at_a_time(tmp_path, monkeypatch):
+    """Of this process or of another one."""
+    real, begun = os.replace, []
+    write_folder(tmp_path, {"a.txt": "1"})
+
+    def between(source, target):
+        if not begun:
+            begun.append(source)
+            with pytest.raises(InputError, match="output folder must not be filled by another export"):
+                write_folder(tmp_path, {"b.txt": "2"})
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", between)
+    write_folder(tmp_path, {"a.txt": "3"})
+    assert begun and contents(tmp_path) == {MARK: "a.txt\n", "a.txt": "3"}
+    (tmp_path / f"{STAGE}{os.getppid()}-x").mkdir()
+    with pytest.raises(InputError, match="output folder must not be filled by another export"):
+        write_folder(tmp_path, {"b.txt": "2"})
+    assert contents(tmp_path) == {MARK: "a.txt\n", "a.txt": "3"}
+
+
 @pytest.mark.parametrize("name", ["../x", "/tmp/x"])
 def test_nothing_is_written_outside_the_folder(name, tmp_path):
     with pytest.raises(InputError, match="stay inside"):

@@ -69,7 +69,7 @@ def test_counts_whose_sums_may_leave_32_bits_are_refused():
     x[1, 2] = limit
     assert check_frames(x, wide).dtype == np.int16
     for refused in (lambda: FastNetwork(wide).run(x + 1), lambda: Stream(wide).step(x[1, 2] + 1)):
-        with pytest.raises(InputError, match=f"frames must bring .* counts up to {limit} do; got 'counts up to {limit + 1}, "):
+        with pytest.raises(InputError, match=f"frames must hold counts of at most {limit}, .*; got 'counts up to {limit + 1}, "):
             refused()
     x[1, 2, 1:] = 0
     x[1, 2, 0] = 32767

@@ -133,7 +133,8 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
     else:
         events, like_training = _of_file(args)
     # not of the utterances at hand: the answer to one must not depend on which others are asked for
-    steps = args.steps or data.steps_for(like_training, task)
+    usual = data.steps_for(like_training, task)  # with --steps, too: it tells of times that are wrong
+    steps = args.steps or usual
     heard = len(set(events.labels.tolist()))
     if 0 < heard < net.outputs:
         text = f"the data hold {heard} classes, the network has {net.outputs} outputs. Was it trained on other data?"

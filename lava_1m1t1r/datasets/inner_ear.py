@@ -137,22 +137,23 @@ class InnerEar:
             total = len(utterances)
         which = count() if indices is None else indices
         each = ((audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False))
-        with ThreadPoolExecutor(cores() if n_jobs == -1 else n_jobs, "inner ear") as pool:
+        threads = cores() if n_jobs == -1 else n_jobs
+        with ThreadPoolExecutor(threads, "inner ear") as pool:
             try:
                 # No list(...): it would ask the bar for its total, and make room for it.
-                work = _in_order(pool, self, each)
+                work = _in_order(pool, self, each, 2 * threads)
                 return [spikes for spikes in bar(work, progress, asked=progress is not None, total=total, unit="utt")]
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # waits for threads in compiled code, which Python must not end around
                 raise
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple]) -> Iterator[Spikes]:
-    """``work(*item)`` of each item, in their order, begun for a few ahead."""
+def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple], ahead: int) -> Iterator[Spikes]:
+    """``work(*item)`` of each item, in their order, begun for a few ``ahead``."""
     waiting: deque[Future[Spikes]] = deque()
     for item in each:
         waiting.append(pool.submit(work, *item))
-        if len(waiting) > 2 * pool._max_workers:
+        if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

@@ -116,7 +116,7 @@ def _prepare(folder: Path, field: str) -> None:
         with scratch(".probe-", folder):  # permissions do not tell of file systems that are read-only
             return
     except OSError as error:
-        cure = f"The environment variable {CACHE_VARIABLE} names another."
+        cure = "Name another one." if field == "root" else f"The environment variable {CACHE_VARIABLE} names another."
         raise InputError(f"{field} must be a folder that can be written to; got {str(folder)!r}: {error}. {cure}") from error
 
 

@@ -99,7 +99,7 @@ def fit(
     free : sequence of str
         Fields to fit.
     span : float
-        Each may change by this factor, up or down, within what DeviceParams allow.
+        Each may change by this factor, up or down; ``x_max`` and ``lam`` within what DeviceParams allow.
     search : int
         Generations of the global search, of 8 members per parameter each; 0: none.
     seed : int
@@ -142,6 +142,7 @@ def fit(
     least = {"x_max": 1.0, "lam": least_lam(p.r_off * (span if "r_off" in free else 1.0))}
     lowest = np.array([log(least[name] * (1 + 1e-12)) if name in least else -np.inf for name in free])
     bounds = (np.maximum(start - np.log(span), lowest), start + np.log(span))
+    start = np.maximum(start, lowest)
     shown = bar(title="fit", asked=progress, unit=" evaluations")
     evaluations = 0
 
@@ -168,16 +169,22 @@ def fit(
 
     u = start
     if search:
-        found = differential_evolution(
-            lambda v: float(np.sum(np.minimum(residuals(v) ** 2, 100.0))),
-            list(zip(*bounds, strict=True)),
-            maxiter=search,
-            popsize=8,
-            seed=seed,
-            x0=start,
-            polish=False,
-            tol=0.0,
-        )
+        try:
+            found = differential_evolution(
+                lambda v: float(np.sum(np.minimum(residuals(v) ** 2, 100.0))),
+                list(zip(*bounds, strict=True)),
+                maxiter=search,
+                popsize=8,
+                seed=seed,
+                x0=start,
+                polish=False,
+                tol=0.0,
+            )
+        except RuntimeError as error:  # scipy's, of whatever error a member of its population ends with
+            cause = error.__cause__
+            if isinstance(cause, InputError):
+                raise cause from None
+            raise
         u = found.x
     solution = least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=0.02 / np.maximum(np.abs(u), 1e-3))
     # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.

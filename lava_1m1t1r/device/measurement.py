@@ -166,7 +166,7 @@ def _row(row: dict[str, str], where: str) -> Measurement:
         raise FormatError(f"{where}: {error}") from error
     most, unit = m.largest
     cure = "The file holds SI units: s for width, gap and times, V for volt, ohm for r_control."
-    rule = f"lie within the train of pulses, {most:g} {unit}"
+    rule = f"be at most twice the train of pulses, {2 * most:g} {unit}"
     require(abs(m.value) <= 2 * most, f"{where}, value [{unit}]", rule, m.value, cure, FormatError)  # twice it stands for "never"
     return m
 

@@ -79,7 +79,7 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
     delayed = [np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
     bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
     states, constants, tables, operations, widest = _neuron(layer)
-    words = [-(-bits // (GENERATOR_WORDS if name == "generator" else 1)) for name, bits in states.items()]
+    words = [-(-width // (GENERATOR_WORDS if name == "generator" else 1)) for name, width in states.items()]
     axons_in = layer.inputs + own.shape[1]
     axons_out = layer.size * (1 + bool(own.shape[1]))
     cores_by = {

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 from ..errors import InputError, path_of, require
 from ..files import scratch
+from ..programs import is_running
 
 MARK = ".lava_1m1t1r_export"
 """Name of the file by which a folder is known as ours, so that a second export may replace it; it lists the files."""
 STAGE = f"{MARK}.part-"
-"""Beginning of the name of a folder in which files of ours wait to be moved, or were left by a machine that was lost meanwhile."""
+"""Beginning of the name of a folder in which files of ours wait to be moved, or were left by a machine that was lost meanwhile; the
+number of the process follows."""
+_stages: set[str] = set()  # of this process
 
 
 def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]) -> tuple[str, ...]:
@@ -22,7 +26,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     The files are written into a temporary folder first: beside a new folder, whose name it then takes; inside a folder that is there, into
     which they are then moved. That one stays the same folder, for it may be a mounted volume, lie in a folder that cannot be written to,
     or be where somebody stands. A former export is replaced, and put back if an error or Ctrl-C ends the moves; a folder with any other
-    file in it is refused.
+    file in it, or that another export fills at the time, is refused.
 
     Parameters
     ----------
@@ -39,7 +43,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     out = _place(out_dir)
     check_folder(out)
     if out.exists():
-        with scratch(STAGE, inside=out) as stage:
+        with scratch(f"{STAGE}{os.getpid()}-", inside=out) as stage, _at_work(Path(stage)):
             _write(Path(stage, "new"), contents)
             _replace(out, Path(stage), contents)
     else:
@@ -49,6 +53,26 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
             Path(stage).chmod(0o755)
             os.replace(stage, out)
     return tuple(sorted(contents))
+
+
+@contextmanager
+def _at_work(stage: Path) -> Iterator[None]:
+    """For a ``with`` block in which no other export fills the folder of this stage."""
+    _stages.add(stage.name)
+    try:
+        others = [path for path in stage.parent.glob(f"{STAGE}*") if path != stage and _is_alive(path)]
+        require(not others, "output folder", "not be filled by another export", [path.name for path in others], "Wait for its end.")
+        yield
+    finally:
+        _stages.discard(stage.name)
+
+
+def _is_alive(stage: Path) -> bool:
+    """Whether the process that a stage's name tells, or another thread of this one, is still about it."""
+    number = stage.name.removeprefix(STAGE).partition("-")[0]
+    if stage.name in _stages or not number.isdecimal() or int(number) == os.getpid():
+        return stage.name in _stages
+    return is_running(int(number))
 
 
 def _write(folder: Path, contents: Mapping[str, str | bytes]) -> None:

@@ -117,7 +117,7 @@ def description(net: str | os.PathLike | NetDescription) -> NetDescription:
 def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
     """Samples (B, T, C), or one of them (T, C), as spike counts (B, T, C) of at most ``limit``; an InputError says what they must be."""
     frames = array_of(frames, "frames")
-    frames = check_frames(frames[None] if frames.ndim == 2 else frames, net.inputs)
+    frames = check_frames(frames[None] if frames.ndim == 2 else frames, net)
     require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
     return frames
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import require
 from ..network import MAX_DELAY
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
 KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
@@ -200,13 +201,11 @@ def crossbars_fit_a_netlist(net: NetDescription) -> None:
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
     """Adders of the RTL would wrap around. Spikes are inputs of 1; what counts the first layer may get follows from what is left."""
-    most = (1 << 23) - 1
+    most = (1 << (SUM_BITS - 1)) - 1
     for layer in net.active:
-        sums = np.abs(np.asarray(layer.weight if layer.kind == "input" else layer.matrix(), np.int64)).sum(axis=-1)
-        sums = sums + (0 if layer.weight_rec is None else np.abs(np.asarray(layer.weight_rec, np.int64)).sum(axis=1))
-        largest = int(np.max(sums + (0 if layer.bias is None else np.abs(np.asarray(layer.bias, np.int64)))))
-        rule = f"add up, all as positive, to at most {most} counts a neuron (24 bits)"
+        rule = f"add up, all as positive, to at most {most} counts a neuron ({SUM_BITS} bits)"
         cure = "Use smaller weights or fewer inputs, or target c, whose sums have 32 bits."
+        largest = int(layer.sums().reach(1, np.inf))
         require(largest <= most, _at(net, layer, "weight"), rule, largest, cure)
 
 

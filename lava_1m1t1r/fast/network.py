@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,12 @@ from ..compiled import filled
 from ..cores import cores
 from ..errors import flag, require, whole
 from ..progress import bar
+from ..sums import LARGEST_SUM
 from . import kernels, synapses
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
+
+if TYPE_CHECKING:
+    from ..netx.description import NetDescription
 
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
@@ -226,7 +230,7 @@ def events_of(frames: np.ndarray) -> Events:
     return events
 
 
-def check_frames(frames: Any, net: Any) -> np.ndarray:
+def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
 
     So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
@@ -251,16 +255,12 @@ def check_frames(frames: Any, net: Any) -> np.ndarray:
     return frames
 
 
-def check_sums(frames: np.ndarray, net: Any) -> None:
+def check_sums(frames: np.ndarray, net: NetDescription) -> None:
     """Refuse frames (B, T, C) with which a weighted sum of the first layer might leave 32 bits, for what is known of them at a glance."""
     bounds = net.first_sums
-    if bounds.of_rows * (255 if frames.dtype == np.uint8 else MAX_COUNT) <= bounds.room:  # spikes, nearly always: not even looked at
+    if bounds.reach(255 if frames.dtype == np.uint8 else MAX_COUNT, np.inf) <= LARGEST_SUM:  # nearly always: not even looked at
         return
-    largest = int(frames.max())
-    together = largest if bounds.single else int(frames.sum(axis=2, dtype=np.int64).max())
-    good = min(largest * bounds.of_rows, together * bounds.largest) <= bounds.room
-    rule = f"bring the first layer sums below 2^31: counts up to {bounds.room // bounds.of_rows} do"
-    require(good, "frames", rule, f"counts up to {largest}, {together} in a step", "Make them smaller, and the weights larger.")
+    bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))
 
 
 __all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]

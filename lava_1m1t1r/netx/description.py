@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..convolution import Convolution
 from ..errors import whole
 from ..params import ByValue
 from ..program import StepParams
+from ..sums import SumBounds, bounds_of
 
 WEIGHT_ONE = 1 << ACT_SHIFT
 """Integer weight that lava-dl calls 1.0."""
@@ -48,19 +49,6 @@ class CubaNeuron(ByValue):
     def spikes(self) -> bool:
         """False for lava-dl's readouts: the layer's output is then its voltage."""
         return self.threshold < 1 << THRESHOLD_BITS
-
-
-class SumBounds(NamedTuple):
-    """What the weighted sums of a layer's input stay within, in counts."""
-
-    of_rows: int
-    """Largest sum of the magnitudes of a neuron's weights, >= 1."""
-    largest: int
-    """Largest magnitude of a weight."""
-    single: bool
-    """Whether an input reaches a neuron alone."""
-    room: int
-    """What 32 bits leave to the input, beside the bias and the recurrence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +87,10 @@ class Layer(ByValue):
         return self.weight if self.conv is None else self.conv.matrix(self.weight)
 
     def sums(self) -> SumBounds:
-        """Bounds of the weighted sums of the input."""
+        """Bounds of the weighted sums."""
         if self.weight is None:  # averages
-            return SumBounds(self.inputs // self.size, 1, False, 2**31 - 1)
-        weight = np.abs(np.asarray(self.weight if self.conv is None else self.conv.full(self.weight), np.int64))
-        rows = weight.reshape(len(weight), -1).sum(axis=1)
-        rest = np.zeros(1, np.int64) if self.weight_rec is None else np.abs(self.weight_rec.astype(np.int64)).sum(axis=1)
-        rest = rest + (0 if self.bias is None else np.abs(self.bias.astype(np.int64)))
-        return SumBounds(max(int(rows.max()), 1), int(weight.max()), self.kind == "input", 2**31 - 1 - int(rest.max()))
+            return bounds_of(np.ones((1, self.inputs // self.size)))
+        return bounds_of(self.weight if self.conv is None else self.conv.full(self.weight), self.weight_rec, self.bias)
 
     @property
     def size(self) -> int:

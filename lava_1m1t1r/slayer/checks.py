@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..arithmetic import ACT_SHIFT
 from ..errors import require
+from ..sums import bounds_of
 
 COUNTS = "hold whole numbers from 0 to 32767 (spikes or counts of them)"
 COUNTS_CURE = "Use spikes; dropout without rescaling."
@@ -27,8 +29,8 @@ def check_tensor(x: Any, name: str) -> None:
     require(x.device.type != "meta", name, "have values", "a tensor on the device 'meta'", "Make it on the CPU or a GPU.")
 
 
-def check_counts(x: torch.Tensor, name: str, w: torch.Tensor | None = None) -> None:
-    """Refuse cells of x (B, C, T) that are not :data:`COUNTS`, or may take sums weighted by w (N, C) out of 32 bits.
+def check_counts(x: torch.Tensor, name: str) -> tuple[float, float]:
+    """Refuse cells of x (B, C, T) that are not :data:`COUNTS`; return the largest, and the most in a step where that is more than 1.
 
     The compiled loops check as they read; this is for the rest.
     """
@@ -36,18 +38,16 @@ def check_counts(x: torch.Tensor, name: str, w: torch.Tensor | None = None) -> N
     require(0 <= low and high < 32768, name, COUNTS, high if low >= 0 else low, COUNTS_CURE)
     whole = not x.is_floating_point() or torch.equal(x, torch.round(x))
     require(whole, name, COUNTS, "fractions", COUNTS_CURE)
-    if w is not None and high > 1:
-        check_sums(high, float(x.detach().sum(1).max()), w)
+    return high, float(x.detach().sum(1).max()) if high > 1 else high
 
 
-def check_sums(largest: float, together: float, w: torch.Tensor) -> None:
-    """Refuse counts, of which ``largest`` is the largest and ``together`` the most in a step, if they may take w (N, C) out of 32 bits."""
-    if w.numel() == 0:
-        return
-    magnitude = w.detach().abs()
-    most = min(largest * float(magnitude.sum(1).max()), together * float(magnitude.max()))
-    rule = f"bring weighted sums within {_LARGEST_INPUT:.0f} units of weight 1"
-    require(most <= _LARGEST_INPUT, "input", rule, f"counts up to {largest:g}, {together:g} in a step", "Use smaller counts.")
+def check_sums(
+    largest: float, together: float, w: torch.Tensor, w_rec: torch.Tensor | None = None, bias: torch.Tensor | None = None
+) -> None:
+    """Refuse counts, at most ``largest`` each and ``together`` in a step, with which sums of finite weights may leave 32 bits."""
+    if largest > 1 and w.numel() > 0:
+        counts = (None if v is None else np.rint(v.detach().cpu().numpy() * (1 << ACT_SHIFT)) for v in (w, w_rec, bias))
+        bounds_of(*counts).check(largest, together, "input")
 
 
 def check_synaptic_input(z: torch.Tensor) -> None:

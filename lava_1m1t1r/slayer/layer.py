@@ -35,6 +35,14 @@ class Events(NamedTuple):
     channel: np.ndarray  # int32
     value: np.ndarray | None  # int32; None: all are 1
 
+    @property
+    def largest(self) -> tuple[float, float]:
+        """The largest value, and the most in a step where that is more than 1."""
+        if self.value is None:
+            return 1.0, 1.0
+        until = np.concatenate([[0], np.cumsum(self.value, dtype=np.int64)])[self.start]
+        return float(self.value.max()), float(np.diff(until).max())
+
 
 class LayerRun(NamedTuple):
     """What one call of a layer needs besides its tensors."""
@@ -94,14 +102,15 @@ def weight_counts(w: torch.Tensor) -> np.ndarray:
     """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
     values = np.ascontiguousarray(w.detach().numpy())
     unit, parts = values.dtype.type(WEIGHT_UNIT), ranges(values.shape[1], _CHANNELS)
-    for kind in (np.int16, np.int32):
+
+    def turned(kind: Any) -> tuple[np.ndarray, float]:
         counts = np.empty(values.shape[::-1], kind)
-        turn = lambda a, b: turn_counts(values, unit, counts, np.empty(CELLS, values.dtype), a, b)  # noqa: B023, E731
-        largest = np.max(share(turn, parts), initial=0.0)
-        check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
-        if largest < 1 << 15:
-            break
-    return counts
+        found = share(lambda a, b: turn_counts(values, unit, counts, np.empty(CELLS, values.dtype), a, b), parts)
+        return counts, np.max(found, initial=0.0)
+
+    counts, largest = turned(np.int16)
+    check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
+    return counts if largest < 1 << 15 else turned(np.int32)[0]
 
 
 class _Project(torch.autograd.Function):
@@ -111,7 +120,9 @@ class _Project(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         events = events_of(x.detach().transpose(1, 2).numpy())
         counts = np.empty((x.shape[0], x.shape[2], w.shape[0]), np.int32)
-        share(projector(events, w, None, counts), ranges(len(counts), 4))
+        fill = projector(events, w, None, counts)
+        check_sums(*events.largest, w)
+        share(fill, ranges(len(counts), 4))
         ctx.events, ctx.real = events, _real(w, x)
         ctx.save_for_backward(w)
         ctx.channels = x.shape[1]
@@ -134,7 +145,7 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     x, w = _single(x), _single(w)
     if plain_torch(x):
         check_finite(w.detach(), "weights")
-        check_counts(x, "input", w)
+        check_sums(*check_counts(x, "input"), w)
         return tensor_readout(x, w)
     return _Project.apply(x, w).transpose(1, 2)
 
@@ -143,9 +154,6 @@ def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts
     """What fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
-    if events.value is not None:
-        sums = np.concatenate([[0], np.cumsum(events.value, dtype=np.int64)])[events.start]
-        check_sums(float(events.value.max()), float(np.diff(sums).max()), w)
     start = np.rint(constant * WEIGHT_UNIT).astype(np.int32)
     table = weight_counts(w)
     return lambda first, last: kernels.project(*events, table, start, counts, first, last)
@@ -237,6 +245,8 @@ class _Layer(torch.autograd.Function):
             fill = projector(ctx.events, w, bias, counts)
         size = counts.shape[2]
         table = np.zeros((0, size), np.int16) if w_rec is None else weight_counts(w_rec)
+        if w is not None:
+            check_sums(*ctx.events.largest, w, w_rec, bias)
         history = buffers.empty((batch, steps + 1, 3, size), np.int32)
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)
@@ -358,10 +368,10 @@ def layer(
         check_synaptic_input(x)
     if not plain_torch(x):
         return _Layer.apply(x, w, bias, w_rec, constants, run)
-    if w is not None:
-        check_counts(x, "input", w)
     for values, name in ((w, "weights"), (bias, "bias"), (w_rec, "recurrent weights")):
         check_finite(None if values is None else values.detach(), name)
+    if w is not None:
+        check_sums(*check_counts(x, "input"), w, w_rec, bias)
     return TensorLayer.apply(x, w, bias, w_rec, constants, run)
 
 

@@ -31,7 +31,7 @@ class _Quantise(torch.autograd.Function):
                 values.reshape(-1), number(step), number(low), number(high), out.reshape(-1), ctx.inside.reshape(-1).view(np.uint8)
             )
             return torch.from_numpy(out)
-        rounded = torch.round(x.detach() / step) * step + (x.detach() - x.detach())  # as training_kernels.quantise
+        rounded = torch.round(x.detach() / step) * step + (x.detach() - x.detach())  # the difference is 0, or nan of what is not finite
         ctx.inside = (rounded >= low) & (rounded <= high)
         return torch.clip(rounded, low, high)
 
@@ -39,9 +39,10 @@ class _Quantise(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor):
         if isinstance(ctx.inside, torch.Tensor) or torch.is_grad_enabled():
             return grad * torch.as_tensor(ctx.inside), None, None, None
-        turned = grad[(..., *(0,) * (grad.dim() - 2))].t() if grad.dim() > 1 and grad.shape[2:].numel() == 1 else grad
-        if turned is not grad and turned.is_contiguous():  # as layers give it; parameters want theirs the other way round
-            source, out = turned.numpy(), np.empty(turned.shape[::-1], turned.numpy().dtype)
+        matrix = grad.flatten(1) if grad.dim() > 1 and grad.shape[2:].numel() == 1 else None
+        if matrix is not None and matrix.t().is_contiguous():  # as layers give it; parameters want theirs the other way round
+            source = matrix.t().numpy()
+            out = np.empty(matrix.shape, source.dtype)
             inside = ctx.inside.view(np.uint8).reshape(out.shape)
             share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), _ROWS))
             return torch.from_numpy(out).reshape(grad.shape), None, None, None

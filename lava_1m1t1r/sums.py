@@ -1,0 +1,43 @@
+"""How large the weighted sums of a layer can become: what realisations in 32 bits, or fewer, must hold."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import require
+
+LARGEST_SUM = 2**31 - 1
+"""What 32 bits hold, in counts. Beyond it every realisation would wrap in its own way, and floating point not at all."""
+
+
+class SumBounds(NamedTuple):
+    """Of a layer's input, bias and recurrence, in weight counts."""
+
+    of_rows: int
+    """Largest sum of the magnitudes of the weights that reach a neuron from the input."""
+    largest: int
+    """Largest magnitude of such a weight."""
+    rest: int
+    """Largest sum of the magnitudes of a neuron's bias and of its weights from the layer's own spikes."""
+
+    def reach(self, largest: float, together: float) -> float:
+        """Bound of the sums under counts of at most ``largest``, at most ``together`` of them in a step."""
+        return min(largest * self.of_rows, together * self.largest) + self.rest
+
+    def check(self, largest: float, together: float, name: str = "frames") -> None:
+        """Refuse such counts if they may take a sum out of 32 bits; the InputError names the largest counts that cannot."""
+        most = max((LARGEST_SUM - self.rest) // max(self.of_rows, 1), 0)
+        rule = f"hold counts of at most {most}, or so few that no sum of the first layer can leave 32 bits"
+        shown = f"counts up to {largest:.0f}, {together:.0f} in a step"
+        require(self.reach(largest, together) <= LARGEST_SUM, name, rule, shown, "Use smaller counts or weights.")
+
+
+def bounds_of(weight: Any, weight_rec: Any = None, bias: Any = None) -> SumBounds:
+    """Bounds for weights (N, ...) of which each row reaches a neuron, recurrent ones (N, N) and a bias (N,): whole numbers, or None."""
+    weight = np.abs(np.asarray(weight, np.int64))
+    rest = np.zeros(1, np.int64) if weight_rec is None else np.abs(np.asarray(weight_rec, np.int64)).sum(axis=1)
+    rest = rest + (0 if bias is None else np.abs(np.asarray(bias, np.int64)))
+    rows = weight.reshape(len(weight), -1).sum(axis=1)
+    return SumBounds(int(rows.max(initial=0)), int(weight.max(initial=0)), int(rest.max(initial=0)))
