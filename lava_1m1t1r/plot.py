@@ -6,6 +6,7 @@ Lines and text use colours that read on white and on black; the functions draw, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def states(time: Any, values: Mapping[str, Any], ax: Any = None, scale: Mapping[
     time = array_of(time, "time [s]")
     require(time.ndim == 1, "time [s]", "have the shape (T,)", time.shape)
     ax = axes(ax)
-    for (name, trace), colour in zip(values.items(), COLOURS * 2, strict=False):
+    for (name, trace), colour in zip(values.items(), cycle(COLOURS), strict=False):
         trace = array_of(trace, f"values[{name!r}]")
         require(trace.shape == time.shape, f"values[{name!r}]", f"have the shape of time {time.shape}", trace.shape)
         factor = number((scale or {}).get(name, 1.0), f"scale[{name!r}]")

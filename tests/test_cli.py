@@ -288,6 +288,26 @@ def test_labels_that_are_no_outputs_of_the_network_are_told(command, tmp_path, c
     assert [path.name for path in tmp_path.iterdir()] == ["words.h5"]
 
 
+def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
+    spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
+    made = {"train": ("one", "two", "three"), "same": ("one", "two"), "sorted": ("one", "three", "two"), "new": ("four", "one", "two")}
+    for name, keys in made.items():
+        labels = np.arange(3) % len(keys)
+        write_shd(tmp_path / f"{name}.h5", EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
+    of = {name: data.load(tmp_path / "train.h5", test=tmp_path / f"{name}.h5").test for name in ("same", "sorted", "new")}
+    assert of["same"].labels.tolist() == [0, 1, 0] and of["same"].keys == ("one", "two")
+    assert of["sorted"].labels.tolist() == [0, 2, 1] and of["sorted"].keys == ("one", "two", "three")
+    assert of["new"].labels.tolist() == [3, 0, 1] and of["new"].keys == ("one", "two", "three", "four")
+    assert capsys.readouterr().err.count("numbered as in training, by their names") == 2
+
+
+def test_utterances_that_end_on_an_edge_are_held_whole():
+    events = EventSet.from_utterances([([0.5, 1.0], [0, 1])] * 10, [0, 1] * 5)
+    task = recipe("recordings")
+    assert data.steps_for(events, task) == 101
+    assert data.frames_of(events, task.replace(n_steps=101)).cropped == 0.0
+
+
 def test_sets_that_do_not_suit_each_other_are_told(capsys):
     spikes, empty = ([0.0, 0.5], [0, 1]), ([], [])
     made = lambda labels, utterance=spikes: EventSet.from_utterances([utterance] * len(labels), labels)  # noqa: E731

@@ -32,6 +32,7 @@ def test_states_histogram_confusion_energy_hysteresis():
     ax = plot.states(time, {"filament": np.arange(5), "residue": np.zeros(5)})
     assert [line.get_label() for line in ax.lines] == ["filament", "residue"]
     assert np.allclose(ax.lines[0].get_xdata(), time * 1e3)
+    assert len(plot.states(time, {str(n): np.zeros(5) for n in range(15)}).lines) == 15
     ax = plot.isi_histogram(np.array([0.0, 0.002, 0.004, 0.010]), bins=4)
     assert sum(patch.get_height() for patch in ax.patches) == 3
     ax = plot.confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
@@ -79,6 +80,11 @@ def test_report_escapes_and_stands_alone(tmp_path):
     assert 'src="data:image/png;base64,' in page and "prefers-color-scheme" in page and "viewport" in page
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"n": 3, "x": [1.5]}
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "results.json"}
+
+
+def test_names_that_are_no_text_are_shown_as_far_as_they_are(tmp_path):
+    report = Report("1M1T1R on caf\udce9", "lead")  # as Python has the bytes of a file's name that are no UTF-8
+    assert "1M1T1R on caf?" in report.save(tmp_path).read_text()
 
 
 def test_what_cannot_be_json_is_named(tmp_path):

@@ -574,7 +574,7 @@ def test_counts_whose_sums_may_leave_32_bits_are_refused(force, monkeypatch):
     """Compiled loops would wrap there, plain torch operations not. A large count of a few inputs is no danger."""
     monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
     for net in (block.m1t1r.Dense(NEURON, 300, 2), block.m1t1r.Recurrent(NEURON, 300, 2), block.m1t1r.Affine(None, 300, 2)):
-        (net.input_synapse if hasattr(net, "input_synapse") else net.synapse).weight.data[1] = 3.0
+        (net.input_synapse if hasattr(net, "input_synapse") else net.synapse).weight.data[1] = 3.9
         x = torch.zeros(2, 300, 4)
         x[1, :3, 2] = 32767
         net(x)

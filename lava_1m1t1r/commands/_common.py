@@ -98,7 +98,9 @@ def data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
     parser.add_argument("--all-speakers", action="store_true", help="use the whole file, whoever speaks")
     parser.add_argument("--utterances", type=int, help="use only the first ones")
-    parser.add_argument("--steps", type=int, help="bins of an utterance; default: as many as training on the same data takes")
+    parser.add_argument(
+        "--steps", type=int, help="bins of an utterance; default: as many as training on the same file takes (its results.json names them)"
+    )
 
 
 def _of_file(args: argparse.Namespace) -> tuple[Any, Any]:

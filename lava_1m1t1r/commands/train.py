@@ -135,4 +135,6 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
         f"{result.floating_accuracy:.2%} in floating point"
     )
     print(f"network: {out / 'network.net'}")
+    if args.test_data is not None:
+        print(f"again: lava-1m1t1r evaluate {out / 'network.net'} --data {args.test_data} --all-speakers --steps {task.n_steps}")
     return results

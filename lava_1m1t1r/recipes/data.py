@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test events that share no speaker, and where they come from."""
+    """Training and test events, and where they come from. Classes are numbered alike; whether speakers occur in both ``held_out`` says."""
 
     train: EventSet
     test: EventSet
     name: str
     held_out: str
-    """Who speaks in the test set, in words."""
+    """What the test set is, in words: who speaks in it, or whose it is."""
     synthetic: bool
 
 
@@ -60,18 +60,30 @@ def load(
         require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")
     if path.is_dir():
         require(test is None, "test (--test-data)", "go with one file", test)
-        return Split(shd(path, train=True), shd(path, train=False), "SHD", "SHD's own test set", False)
+        train = shd(path, train=True)
+        return Split(train, numbered_alike(train, shd(path, train=False)), "SHD", "SHD's own test set", False)
     events = read_shd(path)
     if test is not None:
         other = path_of(test, "test (--test-data)")
         same = other.exists() and other.samefile(path)
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-        return Split(events, read_shd(other), path.stem, f"the file {Path(test).name}", False)
+        return Split(events, numbered_alike(events, read_shd(other)), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
+
+
+def numbered_alike(train: EventSet, test: EventSet) -> EventSet:
+    """The test set with the training set's class numbers, where both name their classes; names that training lacks follow after its own."""
+    if not (train.keys and test.keys) or train.keys[: len(test.keys)] == test.keys:
+        return test
+    keys = tuple(dict.fromkeys((*train.keys, *(test.keys[label] for label in np.unique(test.labels)))))
+    place = {key: number for number, key in enumerate(keys)}
+    labels = np.array([place[test.keys[label]] for label in test.labels.tolist()], np.int64)
+    tell(f"hint: classes of the test set are numbered as in training, by their names ({', '.join(keys[:5])}, ...)")
+    return replace(test, labels=labels, keys=keys)
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,8 @@ def steps_for(events: EventSet, task: Task) -> int:
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
-    steps = max(task.n_steps, int(np.ceil(longest / task.dt)))
+    # a spike on an edge, to single precision, is in the bin after it
+    steps = max(task.n_steps, int(longest / task.dt * (1 + 1e-6)) + 1)
     usual = float(np.median(events.durations)) if len(events) else 0.0
     require(
         usual <= 10 * MOST_STEPS * task.dt,

@@ -122,9 +122,10 @@ def forward(net: Any, test: data.Frames, fixed: Any, result: Evaluation, batch: 
 
 def write(task, split, test, folder, description, result, fixed, baseline, lava_same, seconds) -> dict[str, Any]:
     """Write the report and return its numbers."""
-    keys = split.test.keys or tuple(str(k) for k in range(task.classes))
+    keys = max(split.train.keys, split.test.keys, key=len)
+    keys += tuple(str(k) for k in range(len(keys), task.classes))
     report = Report(
-        f"1M1T1R on {split.name}: {result.accuracy:.1%} on unseen speakers",
+        f"1M1T1R on {split.name}: {result.accuracy:.1%} on {split.held_out}",
         f"A recurrent network of {task.hidden} memristive neurons hears {task.channels} inner-ear channels. Device: {task.device_text}",
     )
     shown = {"accuracy, fixed point": f"{result.accuracy:.1%}"}
@@ -159,11 +160,13 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
     report.section("Energy, estimated", energy["text"])
     report.note(energy["assumptions"])
     layers, _ = layers_of(description)
-    advice = advise(task.step, layers[0].weight, synaptic_input(description, fixed, frames[:8]))
-    report.section("How far the network step is from the device")
+    some = frames[:8]  # what is recorded is large
+    recorded = f"The recorded input is that of the first {len(some)} test utterances."
+    advice = advise(task.step, layers[0].weight, synaptic_input(description, fixed, some))
+    report.section("How far the network step is from the device", recorded)
     report.pre(str(advice))
-    quantised = quantise_network(layers, frames[:8])
-    report.section("From floating to fixed point")
+    quantised = quantise_network(layers, some)
+    report.section("From floating to fixed point", recorded)
     report.pre("\n".join(str(layer) for layer in quantised))
     report.results = {
         "data": split.name,

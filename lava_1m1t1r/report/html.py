@@ -139,7 +139,7 @@ def as_json(values: Any) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="replace")  # names of files may be no text
 
 
 def _plain(value: Any, field: str) -> Any:
