@@ -108,7 +108,7 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     events : EventSet
         What to write. float16 resolves times to 0.5 ms up to 1 s and to 1 ms up to 2 s, as in SHD itself.
     meta : dict of str, optional
-        Texts for ``extra/meta_info``, for example how the data were made; :func:`read_meta` reads them back.
+        Texts for ``extra/meta_info``, for example how the data were made; :func:`.shd_file.read_meta` reads them back.
 
     Raises
     ------

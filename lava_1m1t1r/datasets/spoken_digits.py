@@ -34,7 +34,7 @@ TRAIN_VOICES = (
 """Voice variants of the training set: the speakers. Whispering and robot voices are left out."""
 TEST_VOICES = "f2 f5 belinda grandma m3 m7 Andy Denis quincy travis".split()
 """Voice variants of the test set. None of them, nor one of the same name and another number (klatt, klatt2, ...), is in the training
-set; but the synthesiser makes quincy by varying the same voice as robert, which is in it."""
+set; but quincy shares many of its settings with robert, who is."""
 VOICES = (*TRAIN_VOICES, *TEST_VOICES)
 """All speakers; a speaker's number is the place in this list."""
 
