@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,17 +12,22 @@ from pathlib import Path
 
 from .errors import path_of, require
 
+_SUFFIX = 16  # longest one that a format is chosen by
+
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """For a ``with`` block that writes the yielded path, beside ``path``; it takes that name when the block ends well.
 
-    Ctrl-C, a full disk or any other error leaves what was there before, and nothing else. Folders are refused.
+    Ctrl-C, a full disk or any other error leaves what was there before, and nothing else. Of several threads or processes that write
+    one file at once, the last to end has it. Folders are refused.
     """
     path = path_of(path)
     require(path.name and not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
     require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")  # the suffix: some writers choose the format by it
+    suffix = path.suffix if len(path.suffix) <= _SUFFIX else ""  # some writers choose the format by it
+    # of this call alone, for another thread may write the same file; and short, for the file's own name may be as long as names can be
+    part = path.with_name(f".{secrets.token_hex(8)}.part{suffix}")
     try:
         yield part
         os.replace(part, path)

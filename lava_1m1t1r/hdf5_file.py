@@ -23,6 +23,7 @@ LEAST_ALLOWED = 1 << 26
 CLAIM = 20
 """How many times larger than the file its datasets may be: what weights of networks compress to, with room."""
 MOST_OBJECTS, DEEPEST = 10_000, 16
+_FILTERS = {1: "gzip", 2: "shuffle", 3: "check sums (fletcher32)", 32000: "lzf"}
 _SLACK = 1 << 12  # bytes that a stored chunk may be larger than its content: headers and check sums
 
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, SystemError)
@@ -93,7 +94,8 @@ def dataset(file: Any, name: str, rows: bool = False) -> Any:
     ------
     FormatError
         If the path leads through a link to elsewhere; if the dataset is of another kind than numbers or text, keeps its values in
-        another file, claims more than 64 MiB and 20 times the size of the file, or is packed by a filter that can hide more.
+        another file, claims more than 64 MiB and 20 times the size of the file, or is packed by a filter that can hide more (rows:
+        by another one than gzip and shuffle).
     """
     import h5py
 
@@ -142,6 +144,10 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
     good = set(names) <= set(known) and len(set(names)) == len(names) and len(packed) <= 1
     cure = "Repack it with h5repack -f NONE."
     require(good, where, "be packed by nothing but one of gzip and lzf, with shuffle and check sums", names, cure, FormatError)
+    if data.id.get_type().get_class() == h5py.h5t.VLEN:  # unpacked here, not by the library
+        extra = [_FILTERS[n] for n in names if n not in hdf5_heap.FILTERS]
+        rule = "be packed by nothing but gzip and shuffling, as it holds rows of variable length"
+        require(not extra, where, rule, extra, cure, FormatError)
     if packed:
         last = names[-1] == packed[0] or names[-2:] == [packed[0], h5py.h5z.FILTER_FLETCHER32]
         require(last, where, "be packed after shuffling", names, cure, FormatError)

@@ -17,6 +17,8 @@ from .errors import FormatError, require
 
 _ROW = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
 _HEAP, _OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HHIQ")
+FILTERS = {1, 2}
+"""What rows may be packed by, in the numbers of HDF5: gzip and shuffle."""
 _DAMAGED = "The file is damaged: copy or download it again."
 _REPACK = "Repack it with h5repack -f NONE -l CONTI."
 
@@ -112,7 +114,7 @@ def _references(data: Any, where: str, file: mmap.mmap) -> bytes:
         return file[at : at + size]
     require(len(data.shape) == 1, where, "be one-dimensional", data.shape, error=FormatError)
     names = [data.id.get_create_plist().get_filter(i)[0] for i in range(data.id.get_create_plist().get_nfilters())]
-    require(set(names) <= {1, 2}, where, "be packed by nothing but gzip and shuffling", names, _REPACK, FormatError)
+    require(set(names) <= FILTERS, where, "be packed by nothing but gzip and shuffling", names, _REPACK, FormatError)
     table = bytearray(count * _ROW.itemsize)
     for i in range(data.id.get_num_chunks()):
         first = data.id.get_chunk_info(i).chunk_offset[0]

@@ -1,9 +1,12 @@
 """Event sets, SHD's file layout and frames."""
 
+import errno
 import gzip
+import subprocess
 import sys
 import types
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, write_shd
+from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 HUMANS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
@@ -83,6 +86,7 @@ def test_a_speaker_named_as_another_is_numbered(events):
         ("units", [1, 2], "hold 6 spikes"),
         ("labels", [1], "one entry an utterance"),
         ("speakers", [[1, 2, 3]], "one-dimensional"),
+        ("keys", ("a", "b"), r"EventSet.labels must lie in 0..1, as there are 2 keys; got 2. Name every class, or give no keys."),
     ],
 )
 def test_fields_that_do_not_fit_are_refused(field, value, text):
@@ -201,15 +205,91 @@ def test_other_numbers_of_channels_and_classes_can_be_given(path):
     with pytest.raises(FormatError, match=r"lie in 0..9"):
         read_shd(path, n_classes=10)
     assert read_shd(path, n_channels=1024).n_channels == 1024
+    change(path, "labels", 1, 25)
+    with pytest.raises(FormatError, match=r"lie in 0..19; got 25"):  # has no name
+        read_shd(path, n_classes=30)
+    with h5py.File(path, "a") as file:
+        del file["extra/keys"]
+    assert read_shd(path, n_classes=30).labels[1] == 25
 
 
-def test_a_failed_write_leaves_nothing(tmp_path, events):
-    bad = EventSet.from_utterances([([np.nan], [1])], [0])
-    with pytest.raises(InputError, match="finite"):
-        write_shd(tmp_path / "bad.h5", bad)
-    with pytest.raises(InputError, match="meta must be texts by name"):
-        write_shd(tmp_path / "bad.h5", events, meta=["not a mapping"])
+@pytest.mark.parametrize(
+    ("changes", "meta", "text"),
+    [
+        (dict(times=np.full(470, 65_505.0)), None, r"EventSet.times must lie in 0..65504 s to be stored as float16; got 65505"),
+        (dict(labels=[0, 1, 2, 20], keys=()), None, r"EventSet.labels must lie in 0..19 to be stored without keys; .* Give the set keys"),
+        (dict(labels=[0, 1, 2, 65_536], keys=["a"] * 65_537), None, r"EventSet.labels must lie in 0..65535 to be stored"),
+        (dict(speakers=[0, 1, 2, 2**31]), None, r"EventSet.speakers must lie in .*..2147483647 to be stored"),
+        (dict(keys=(*SHD_KEYS, "a\0")), None, r"EventSet.keys must be text without NUL .*; got 'a\\x00'"),
+        (dict(speaker_names=("\ud800",)), None, "EventSet.speaker_names must be text without NUL and lone surrogates"),
+        ({}, ["not a mapping"], "meta must be texts by name"),
+        ({}, {"": "x"}, "name in meta must be a name in HDF5: not empty.*; got ''"),
+        ({}, {".": "x"}, "name in meta must"),
+        ({}, {"a/b": "x"}, "name in meta must"),
+        ({}, {"a\0": "x"}, "name in meta must"),
+        ({}, {"speaker_names": "x"}, "name in meta must be .* speaker_names or n_channels"),
+        ({}, {"how": "a\0b"}, r"meta\['how'\] must be text without NUL"),
+    ],
+)
+def test_what_a_file_could_not_give_back_is_refused_and_leaves_nothing(tmp_path, events, changes, meta, text):
+    with pytest.raises(InputError, match=text):
+        write_shd(tmp_path / "bad.h5", replace(events, **changes), meta)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_texts_come_back(tmp_path, events):
+    path = write_shd(tmp_path / "a.h5", events, meta={"how": "spoken, fünf", "..": "parent"})
+    assert shd_file.read_meta(path, "how") == "spoken, fünf" and shd_file.read_meta(path, "..") == "parent"
+    assert shd_file.read_meta(path, "why") is None and shd_file.read_meta(path, "speaker_names") is None
+
+
+def test_large_numbers_of_speakers_and_long_names_of_files_come_back(tmp_path, events):
+    many = replace(events, speakers=[0, 65_535, 65_536, 2**31 - 1])
+    assert read_shd(write_shd(tmp_path / ("a" * 252 + ".h5"), many)) == many
+    with h5py.File(write_shd(tmp_path / "b.h5", replace(many, speakers=[0, 1, 2, 65_535]))) as file:
+        assert file["extra/speaker"].dtype == np.uint16
+
+
+def test_another_number_of_channels_comes_back(tmp_path, events):
+    few = replace(events, units=events.units // 5, n_channels=140)
+    path = write_shd(tmp_path / "few.h5", few)
+    assert read_shd(path) == few and read_shd(path, n_channels=700).n_channels == 700
+    with h5py.File(write_shd(tmp_path / "usual.h5", events)) as file:
+        assert "n_channels" not in file["extra/meta_info"]
+    for wrong in (0, 70_000, 0.5, [140]):
+        with h5py.File(path, "a") as file:
+            del file["extra/meta_info/n_channels"]
+            file["extra/meta_info/n_channels"] = wrong
+        with pytest.raises(FormatError, match="few.h5: extra/meta_info/n_channels must be a whole number from 1 to 65536"):
+            read_shd(path)
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, events):
+    """Here the limit of the size of a file stands for it; the HDF5 library writing to the disk itself dies of it."""
+    code = """if True:
+        import resource, signal, sys
+        import numpy as np
+        from lava_1m1t1r.datasets import EventSet, write_shd
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        one = (np.linspace(0, 1, 4000), np.zeros(4000))
+        try:
+            write_shd(sys.argv[1], EventSet.from_utterances([one] * 300, [0] * 300))
+        except OSError as error:
+            print("OSError", error.errno)
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.h5")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"OSError {errno.EFBIG}\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_write_one_file_leave_one_whole(tmp_path, events):
+    sets = [replace(events, speakers=[i, i, i, i]) for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            list(pool.map(lambda one: write_shd(tmp_path / "a.h5", one), sets))
+            assert read_shd(tmp_path / "a.h5") in sets
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
 @pytest.mark.skipif(not HUMANS.is_file(), reason="the recordings of people lie beside the project, not in it")
@@ -322,6 +402,28 @@ def test_frames_and_binned_events_count_as_defined(events, dt, n_steps, channels
     np.testing.assert_array_equal(binned.dense(), want)
     row = binned.channel[binned.indptr[n_steps] : binned.indptr[n_steps + 1]]  # first step of the second utterance
     np.testing.assert_array_equal(row, np.flatnonzero(want[1, 0]))
+
+
+@pytest.mark.parametrize("index", [[2, 0], [-1], [], [True, False, False, True], slice(1, 3), np.array([3, 3], np.uint64)])
+def test_some_utterances_are_made_dense_as_numpy_indexes(events, index):
+    chosen = np.arange(4)[index if isinstance(index, slice) or len(index) else slice(0)]
+    np.testing.assert_array_equal(binned_events(events, 0.1, 11).dense(index), frames(events, 0.1, 11)[chosen])
+
+
+@pytest.mark.parametrize(
+    ("index", "text"),
+    [
+        ([4], "utterances must lie within 4 utterances"),
+        ([-5], "utterances must lie within 4 utterances"),
+        ([True, False], r"mask must have one entry an utterance \(4\); got \(2,\)"),
+        ([0.5], "utterances must be integers, a mask or a slice"),
+        (1, "utterances must be integers, a mask or a slice"),
+        ([[0], [1, 2]], "utterances must be integers, a mask or a slice"),
+    ],
+)
+def test_other_utterances_are_not_made_dense(events, index, text):
+    with pytest.raises(InputError, match=text):
+        binned_events(events, 0.1, 11).dense(index)
 
 
 def test_blocks_do_not_show_in_the_result(events, monkeypatch):

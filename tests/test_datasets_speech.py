@@ -1,17 +1,19 @@
 """Synthesised speech, SpokenDigits and WAV folders."""
 
+import errno
 import os
 import struct
 import subprocess
 import sys
 import wave
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, speech, spoken_digits, wav_folder
+from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, shd_file, speech, spoken_digits, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +36,20 @@ def test_the_same_requests_give_the_same_audio():
 def test_an_unknown_voice_is_named():
     with pytest.raises(InputError, match="voice must be a voice of eSpeak NG; got 'xx"):
         speech.synthesize([speech.Request("seven", "xx-nowhere")])
+
+
+@speaks
+@pytest.mark.parametrize("variant", ["nosuchvariant", "", "99", "m3+f2"])
+def test_an_unknown_variant_is_named(variant):
+    with pytest.raises(InputError, match=r"voice must have a variant \(after \+\) of eSpeak NG; got 'en-us\+"):
+        speech.synthesize([speech.Request("seven", f"en-us+{variant}")])
+
+
+@speaks
+def test_variants_of_a_number_are_spoken():
+    for short, variant in (("3", "m3"), ("12", "f2")):
+        one, other = (speech.synthesize([speech.Request("seven", f"en-us+{v}")])[0] for v in (short, variant))
+        np.testing.assert_array_equal(one, other)
 
 
 def test_requests_out_of_range_are_refused():
@@ -116,6 +132,55 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:5000])
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(AssertionError, match="cache"):
         SpokenDigits(train=False, n_per_class=1)
+
+
+def hums(monkeypatch):
+    """Have requests hummed instead of spoken, and count how often."""
+    calls = []
+
+    def synthesize(requests, title):
+        calls.append(len(requests))
+        return [np.sin(np.arange(4000) * (0.05 + 0.01 * i)) for i in range(len(requests))]
+
+    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
+    monkeypatch.setattr(spoken_digits, "synthesize", synthesize)
+    return calls
+
+
+def test_a_cache_of_another_content_is_made_again(tmp_path, monkeypatch):
+    calls = hums(monkeypatch)
+    arguments = dict(root=tmp_path, n_per_class=2, classes=[3, 5], n_jobs=1, progress=False)
+    first = SpokenDigits(**arguments)
+    assert SpokenDigits(**arguments) == first and calls == [40]
+    (path,) = tmp_path.iterdir()
+    meta = {name: shd_file.read_meta(path, name) for name in ("recipe", "digest")}
+    other = replace(first, units=first.units[::-1])
+    for events, kept, text in (
+        (first, {}, "be made by the recipe that its name stands for"),
+        (first, {**meta, "recipe": meta["recipe"].replace("train", "test")}, "be made by the recipe"),
+        (first[:3], meta, "labels must be those of 4 utterances in turn"),
+        (other, meta, "hold what was written; got 'another digest'"),
+    ):
+        write_shd(path, events, kept)
+        with pytest.warns(UserWarning, match=f"Making the data again, because the cache is damaged: .*{text}"):
+            assert SpokenDigits(**arguments) == first
+    assert calls == [40] * 5
+    write_shd(path, other, {"recipe": meta["recipe"]})  # as earlier releases did
+    assert SpokenDigits(**arguments) == other and calls == [40] * 5
+
+
+def test_data_that_cannot_be_kept_are_given_all_the_same(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    calls = hums(monkeypatch)
+    arguments = dict(n_per_class=1, classes=[0], n_jobs=1, progress=False)
+    kept = SpokenDigits(tmp_path / "kept", **arguments)
+    monkeypatch.setattr(spoken_digits, "write_shd", full)
+    cure = rf"No space left on device. The environment variable {spoken_digits.CACHE_VARIABLE}, or root, names another folder"
+    with pytest.warns(UserWarning, match=rf"The data are made and not kept, because .* cannot be written: .*{cure}"):
+        assert SpokenDigits(tmp_path / "full", **arguments) == kept
+    assert calls == [20, 20] and not list((tmp_path / "full").iterdir())
 
 
 def test_without_a_home_the_variable_is_named(tmp_path, monkeypatch):
@@ -228,6 +293,16 @@ def test_a_folder_becomes_an_event_set(recordings):
     times, units = InnerEar()(audio, rate, index=1)
     np.testing.assert_array_equal(events[1].times, times)
     np.testing.assert_array_equal(events[1].units, units)
+
+
+def test_labels_of_one_number_are_in_the_same_order_in_each_process():
+    names = ["10", "1", "001", "2", "01"]
+    for seed in (0, 1, 2):
+        code = f"from lava_1m1t1r.datasets import wav; print(wav._names({names}))"
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        env = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(seed)}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "('001', '01', '1', '2', '10')"
 
 
 def test_a_csv_list_becomes_the_same(recordings):

@@ -240,15 +240,13 @@ def test_integers_do_not_wrap_and_floats_are_not_cut():
         ("units", [700], r"units must lie in 0..699; got 700"),
         ("labels", [0.5], "labels must hold whole numbers"),
         ("labels", [np.nan], "labels must hold whole numbers"),
+        ("labels", [-1], "labels must be >= 0; got -1"),
+        ("times", [-0.5], "times must be finite and >= 0 s; got -0.5"),
+        ("times", [np.nan], "times must be finite and >= 0 s; got nan"),
+        ("times", [1e39], "times must be finite and >= 0 s; got inf"),
     ):
         with pytest.raises(InputError, match=text):
             datasets.EventSet(**{**good, field: value})
-
-
-def test_spikes_before_zero_fall_into_no_bin():
-    early = datasets.EventSet([-0.5, 0.015], [3, 4], [0, 2], [0], [0])
-    x = datasets.frames(early, 1e-2, 3)
-    assert x.sum() == 1 and x[0, 1, 4] == 1
 
 
 def test_folders_to_write_are_paths():

@@ -159,6 +159,16 @@ def test_rows_packed_and_unpacked_read_alike(tmp_path):
     assert plain.keys == packed.keys == ("a", "b", "c")
 
 
+def test_rows_packed_otherwise_are_refused_and_how_is_told(shd_path):
+    with h5py.File(shd_path, "r+") as file:
+        rows = file["spikes/times"][:]
+        del file["spikes/times"]
+        file.create_dataset("spikes/times", data=rows, dtype=h5py.vlen_dtype(np.float16), chunks=(1,), compression="lzf")
+    text = r"spikes/times must be packed by nothing but gzip and shuffling, as it holds rows .*; got \['lzf'\]. Repack it with h5repack"
+    with pytest.raises(FormatError, match=text):
+        read_shd(shd_path)
+
+
 def test_a_layer_of_too_many_neurons(net):
     with h5py.File(net, "r+") as file:
         del file["layer/0/shape"]

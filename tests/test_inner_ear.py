@@ -1,5 +1,6 @@
 """The inner ear against its equations, its published figures, and people's spikes made by the same equations."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,22 @@ def test_any_number_of_workers_gives_the_same_spikes():
     for i, (a, b) in enumerate(zip(one, three, strict=True)):
         np.testing.assert_array_equal(a.times, b.times)
         np.testing.assert_array_equal(a.units, InnerEar()(*sounds[i], index=i).units)
+
+
+def test_one_number_an_utterance(monkeypatch):
+    monkeypatch.setattr(InnerEar, "__call__", lambda self, audio, rate, index: index)
+    ear, sounds = InnerEar(), [(np.ones(9), 9)] * 3
+    assert ear.encode(sounds, indices=[4, 2, 7]) == ear.encode(iter(sounds), indices=iter([4, 2, 7, 1])) == [4, 2, 7]
+    assert ear.encode(iter(sounds), indices=itertools.count(5)) == [5, 6, 7]
+    for given in (sounds, iter(sounds)):
+        with pytest.raises(InputError, match=r"indices must hold one number an utterance \(3\); got 4"):
+            ear.encode(given, indices=[0, 1, 2, 3])
+    with pytest.raises(InputError, match=r"indices must hold one number an utterance \(3\); got 2"):
+        ear.encode(sounds, indices=[0, 1])
+    with pytest.raises(InputError, match="indices must go on to the last utterance; got 'no more than 2'"):
+        ear.encode(sounds, indices=iter([0, 1]))
+    with pytest.raises(InputError, match="indices must be numbers, one an utterance; got 3"):
+        ear.encode(sounds, indices=3)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lava_1m1t1r.datasets.events import EventSet
+from lava_1m1t1r.datasets.events import EventSet, as_index
 from lava_1m1t1r.errors import number, require, whole
 from lava_1m1t1r.progress import bar
 
@@ -35,10 +35,14 @@ class BinnedEvents(NamedTuple):
     shape: tuple[int, int, int]
     """(B, T, C) of the dense array that this stands for."""
 
-    def dense(self, utterances: Sequence[int] | None = None) -> np.ndarray:
-        """Return the same as :func:`frames`: (B, T, C) uint8, or those of the utterances with these numbers, in that order."""
+    def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Return the same as :func:`frames`: (B, T, C) uint8, or those of some utterances, in that order.
+
+        They are given as to :meth:`EventSet.subset`: by a slice, numbers (negative ones count from the end) or a Boolean mask.
+        """
         size, steps, channels = self.shape
-        rows = np.arange(size) if utterances is None else np.asarray(utterances, np.int64)
+        every = slice(None) if utterances is None else utterances
+        rows = np.arange(size)[every if isinstance(every, slice) else as_index(every, size, "utterances")]
         out = np.zeros((len(rows), steps, channels), np.uint8)
         for frame, i in zip(out, rows, strict=True):
             bounds = self.indptr[i * steps : (i + 1) * steps + 1]

@@ -55,13 +55,13 @@ class EventSet(ByValue):
     """
 
     times: np.ndarray
-    """(E,) float32: spike times [s], each from the start of its utterance."""
+    """(E,) float32: spike times [s], finite and >= 0, each from the start of its utterance."""
     units: np.ndarray
     """(E,) uint16: channel of each spike, below ``n_channels``."""
     offsets: np.ndarray
     """(B + 1,) int64: where each utterance starts; the last entry is E."""
     labels: np.ndarray
-    """(B,) int64: class of each utterance."""
+    """(B,) int64: class of each utterance, from 0, and below the number of ``keys`` where there are any."""
     speakers: np.ndarray
     """(B,) int64: speaker of each utterance, -1 where unknown."""
     keys: tuple[str, ...] = ()
@@ -101,6 +101,15 @@ class EventSet(ByValue):
         for name in ("labels", "speakers"):
             size = len(getattr(self, name))
             require(size == len(self), f"EventSet.{name}", f"hold one entry an utterance ({len(self)})", size)
+        earliest, latest = self.times.min(initial=0), self.times.max(initial=0)  # not a number where one is not
+        finite = earliest >= 0 and latest < np.inf
+        cure = "Times count from the start of the utterance; drop spikes that have none."
+        require(finite, "EventSet.times", "be finite and >= 0 s", float(earliest if earliest < 0 else latest), cure)
+        least, most = int(self.labels.min(initial=0)), int(self.labels.max(initial=0))
+        require(least >= 0, "EventSet.labels", "be >= 0", least, "Number the classes from 0.")
+        named = most < len(self.keys) or not self.keys
+        cure = "Name every class, or give no keys."
+        require(named, "EventSet.labels", f"lie in 0..{len(self.keys) - 1}, as there are {len(self.keys)} keys", most, cure)
 
     @classmethod
     def from_utterances(
@@ -178,7 +187,7 @@ class EventSet(ByValue):
 
     def subset(self, index: slice | Sequence[int] | np.ndarray) -> EventSet:
         """Return the utterances of a slice, an index array or a Boolean mask, in that order."""
-        chosen = np.arange(len(self))[index if isinstance(index, slice) else _as_index(index, len(self))]
+        chosen = np.arange(len(self))[index if isinstance(index, slice) else as_index(index, len(self), "index")]
         starts, sizes = self.offsets[chosen], np.diff(self.offsets)[chosen]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         # position of every kept spike in the old arrays: its utterance's old start plus its rank there
@@ -221,17 +230,21 @@ class EventSet(ByValue):
         return cast(int, found)
 
 
-def _as_index(index: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
-    index = np.asarray(index)
-    if index.size == 0 and index.dtype != bool:
+def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.ndarray:
+    """Check numbers of utterances (negative ones count from the end) or a Boolean mask; an InputError says what they must be."""
+    try:
+        index = np.asarray(index)
+    except ValueError:  # rows of unequal length
+        index = np.zeros((0, 0))
+    if index.ndim == 1 and index.size == 0 and index.dtype != bool:
         index = index.astype(np.int64)
     if index.dtype == bool:
         require(index.shape == (size,), "mask", f"have one entry an utterance ({size})", index.shape)
         return index
     whole = index.ndim == 1 and index.dtype.kind in "iu"
-    require(whole, "index", "be integers, a mask or a slice", (index.dtype, index.shape))
+    require(whole, field, "be integers, a mask or a slice", (index.dtype, index.shape))
     inside = index.size == 0 or (index.min() >= -size and index.max() < size)
-    require(inside, "index", f"lie within {size} utterances", index)
+    require(inside, field, f"lie within {size} utterances", index)
     return index
 
 
@@ -249,4 +262,5 @@ def _column(values: object, field: str, dtype: type) -> np.ndarray:
         limits: np.iinfo = np.iinfo(dtype)
         inside = raw.min() >= limits.min and raw.max() <= limits.max
         require(inside, field, f"lie in {limits.min}..{limits.max}", (raw.min(), raw.max()))
-    return np.ascontiguousarray(raw, dtype=dtype)
+    with np.errstate(over="ignore"):  # to inf, which is refused with a text of its own
+        return np.ascontiguousarray(raw, dtype=dtype)

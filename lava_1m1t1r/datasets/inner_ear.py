@@ -7,7 +7,7 @@ Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364: level a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -123,6 +123,8 @@ class InnerEar:
             Title of a progress bar on standard error, where that is a terminal.
         total : int, optional
             Length of the bar where ``utterances`` has no length.
+        indices : iterable of int, optional
+            One number an utterance, see :meth:`__call__`; a list of another length is refused. An iterator may go on after the last.
         """
         n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
         require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
@@ -135,8 +137,10 @@ class InnerEar:
             require(paired, "utterances", "be (audio, rate) pairs", utterances)
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
-        which = count() if indices is None else indices
-        each = ((audio, rate, index) for (audio, rate), index in zip(utterances, which, strict=False))
+        require(indices is None or isinstance(indices, Iterable), "indices", "be numbers, one an utterance", indices)
+        if isinstance(utterances, Sized) and isinstance(indices, Sized):
+            _check_number(indices, len(utterances))
+        each = _numbered(utterances, count() if indices is None else indices)
         threads = cores() if n_jobs == -1 else n_jobs
         with ThreadPoolExecutor(threads, "inner ear") as pool:
             try:
@@ -146,6 +150,22 @@ class InnerEar:
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # waits for threads in compiled code, which Python must not end around
                 raise
+
+
+def _numbered(utterances: Iterable[tuple[np.ndarray, int]], indices: Iterable[int]) -> Iterator[tuple[np.ndarray, int, int]]:
+    """(audio, rate, index) of each utterance."""
+    which, n = iter(indices), 0
+    for audio, rate in utterances:
+        index = next(which, None)
+        require(index is not None, "indices", "go on to the last utterance", f"no more than {n}", "Give one number an utterance.")
+        yield audio, rate, index
+        n += 1
+    if isinstance(indices, Sized):
+        _check_number(indices, n)
+
+
+def _check_number(indices: Sized, n: int) -> None:
+    require(len(indices) == n, "indices", f"hold one number an utterance ({n})", len(indices))
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple], ahead: int) -> Iterator[Spikes]:

@@ -162,7 +162,7 @@ def membrane_motion(signal: np.ndarray, rate: float, n_channels: int, block: int
 
     The model takes the non-negative frequencies alone and an inverse FFT of their number, so that the motion comes at
     half the rate of the audio. The signal is padded with zeros up to a length that the FFT likes and the motion is cut
-    back, which shifts it by less than 0.1 samples.
+    back, which shifts it by less than 0.1 samples where N is even, and by less than half a sample where it is odd.
 
     Parameters
     ----------

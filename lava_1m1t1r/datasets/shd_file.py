@@ -5,8 +5,11 @@ Data set: Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.304436
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +17,17 @@ import numpy as np
 from lava_1m1t1r import hdf5_file, hdf5_heap
 from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet
 from lava_1m1t1r.errors import FormatError, path_of, require
+from lava_1m1t1r.files import replacing
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"
-SPEAKER_NAMES = f"{META}/speaker_names"
+SPEAKER_NAMES, CHANNELS = f"{META}/speaker_names", f"{META}/n_channels"
+"""What SHD has no place for: names of speakers, and a number of channels other than its 700."""
+_OURS = tuple(name.rpartition("/")[2] for name in (SPEAKER_NAMES, CHANNELS))
+_FLOAT16 = float(np.finfo(np.float16).max)
 
 
-def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: int | None = None) -> EventSet:
+def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: int | None = None) -> EventSet:
     """Read an HDF5 file in SHD's layout.
 
     Times are stored as float16; they are widened to float32 before anything else happens to them. Spikes whose time
@@ -30,10 +37,11 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
     ----------
     path : path
         The ``.h5`` file.
-    n_channels : int
-        Number of channels; a unit at or above it is an error.
+    n_channels : int, optional
+        Number of channels; a unit at or above it is an error. Default: what :func:`write_shd` noted in the file, else 700.
     n_classes : int, optional
-        Number of classes; a label at or above it is an error. Default: the number of ``extra/keys``, else 20.
+        Number of classes; a label at or above it is an error, as one without a name is where there are ``extra/keys``. Default: the
+        number of ``extra/keys``, else 20.
 
     Returns
     -------
@@ -62,7 +70,8 @@ def read_shd(path: str | os.PathLike, n_channels: int = N_CHANNELS, n_classes: i
             rule = f"hold variable-length rows of {'floats' if kinds == 'f' else 'integers'}"
             require(numeric, f"{path}: {name}", rule, str(data[name].dtype), cure, FormatError)
         keys = _texts(file, KEYS, path)
-        n_classes = n_classes or len(keys) or len(SHD_KEYS)
+        n_classes = min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
+        n_channels = n_channels or _channels(file, path)
         labels = _column(data[LABELS], LABELS, path)
         speakers = np.full(len(labels), -1) if data[SPEAKERS] is None else _column(data[SPEAKERS], SPEAKERS, path)
         for name, size in ((TIMES, len(data[TIMES])), (UNITS, len(data[UNITS])), (SPEAKERS, len(speakers))):
@@ -99,53 +108,119 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     events : EventSet
         What to write. float16 resolves times to 0.5 ms up to 1 s and to 1 ms up to 2 s, as in SHD itself.
     meta : dict of str, optional
-        Texts for ``extra/meta_info``, for example how the data were made.
-    """
-    import h5py
+        Texts for ``extra/meta_info``, for example how the data were made; :func:`.shd_file.read_meta` reads them back.
 
+    Raises
+    ------
+    InputError
+        For events or texts that the file could not give back.
+    """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     path = path_of(path)
     require(path.parent.is_dir(), "folder", "exist", str(path.parent), "Create it first.")
-    texts = (
-        meta is None or isinstance(meta, dict) and all(isinstance(k, str) and isinstance(v, str) and "/" not in k for k, v in meta.items())
-    )
-    require(texts, "meta", "be texts by name", meta)
-    for name, most in (("labels", 2**16 - 1), ("speakers", 2**31 - 1)):
-        values = getattr(events, name)
-        least = 0 if name == "labels" else -(2**31)
-        fits = len(values) == 0 or (values.min() >= least and values.max() <= most)
-        require(fits, f"EventSet.{name}", f"lie in {least}..{most} to be stored", values)
-    # float16 ends at 65504: anything above would come back as inf and be dropped by every reader
-    limit = float(np.finfo(np.float16).max)
-    good = len(events.times) == 0 or (np.all(events.times >= 0) and float(events.times.max()) <= limit)
-    require(good, "EventSet.times", f"be finite and lie in 0..{limit:.0f} s to be stored as float16", events.times)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(temporary, "w") as file:
-            for name, values, dtype in ((TIMES, events.times, np.float16), (UNITS, events.units, np.uint16)):
-                rows = np.empty(len(events), dtype=object)
-                for i in range(len(events)):
-                    rows[i] = values[events.offsets[i] : events.offsets[i + 1]].astype(dtype)
-                file.create_dataset(name, data=rows, dtype=h5py.vlen_dtype(dtype))
-            file[LABELS] = events.labels.astype(np.uint16)
-            known = len(events) == 0 or events.speakers.min() >= 0
-            file[SPEAKERS] = events.speakers.astype(np.uint16 if known else np.int32)
-            file[KEYS] = np.array([k.encode() for k in events.keys], dtype="S") if events.keys else np.array([], "S1")
-            file.create_group(META)
-            if events.speaker_names:
-                file[SPEAKER_NAMES] = np.array([n.encode() for n in events.speaker_names], dtype="S")
-            for name, text in (meta or {}).items():
-                file[f"{META}/{name}"] = text
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _check_meta(meta)
+    _check_storable(events)
+    with replacing(path) as part:
+        part.write_bytes(_image(events, meta or {}))
     return path
 
 
-def _check_counts(n_channels: int, n_classes: int | None) -> None:
+def read_meta(path: str | os.PathLike, name: str) -> str | None:
+    """Return one of the texts that :func:`write_shd` was given as ``meta``, or None where the file has none of that name.
+
+    Raises
+    ------
+    FormatError
+        When the file is absent, is not HDF5 or is damaged.
+    """
+    path, place = path_of(path), f"{META}/{name}"
+    with hdf5_file.opened(path) as file:
+        data = hdf5_file.dataset(file, place)
+        if data is None or data.shape != () or data.dtype.kind not in "SO":
+            return None
+        return bytes(hdf5_file.value_of(data, f"{path}: {place}")).decode(errors="replace")
+
+
+def as_stored(events: EventSet) -> EventSet:
+    """Return the events as a read of their file would: with times as float16 holds them."""
+    return replace(events, times=events.times.astype(np.float16))
+
+
+def _image(events: EventSet, meta: Mapping[str, str]) -> memoryview:
+    """Content of the file. It is made in memory, because the HDF5 library crashes on a full disk."""
+    import h5py
+
+    whole = io.BytesIO()
+    with h5py.File(whole, "w") as file:
+        for name, values, dtype in ((TIMES, events.times, np.float16), (UNITS, events.units, np.uint16)):
+            rows = np.empty(len(events), dtype=object)
+            for i in range(len(events)):
+                rows[i] = values[events.offsets[i] : events.offsets[i + 1]].astype(dtype)
+            file.create_dataset(name, data=rows, dtype=h5py.vlen_dtype(dtype))
+        file[LABELS] = events.labels.astype(np.uint16)
+        small = len(events) == 0 or (events.speakers.min() >= 0 and events.speakers.max() < 2**16)
+        file[SPEAKERS] = events.speakers.astype(np.uint16 if small else np.int32)
+        file[KEYS] = np.array([k.encode() for k in events.keys], dtype="S") if events.keys else np.array([], "S1")
+        file.create_group(META)
+        if events.speaker_names:
+            file[SPEAKER_NAMES] = np.array([n.encode() for n in events.speaker_names], dtype="S")
+        if events.n_channels != N_CHANNELS:
+            file[CHANNELS] = np.int32(events.n_channels)
+        for name, text in meta.items():
+            file[f"{META}/{name}"] = text
+    return whole.getbuffer()
+
+
+def _check_meta(meta: object) -> None:
+    named = meta is None or isinstance(meta, dict) and all(isinstance(k, str) and isinstance(v, str) for k, v in meta.items())
+    require(named, "meta", "be texts by name", meta)
+    for name, text in meta.items() if isinstance(meta, dict) else ():
+        good = name not in ("", ".", *_OURS) and "/" not in name and _plain(name)
+        rule = f"be a name in HDF5: not empty, '.', {' or '.join(_OURS)}, and without '/', NUL and lone surrogates"
+        require(good, "name in meta", rule, name)
+        require(_plain(text), f"meta[{name!r}]", "be text without NUL and lone surrogates", text)
+
+
+def _check_storable(events: EventSet) -> None:
+    """Refuse what the types of the file cannot hold, and what :func:`read_shd` would refuse."""
+    for name, least, most in (("labels", 0, 2**16 - 1), ("speakers", -(2**31), 2**31 - 1)):
+        values = getattr(events, name)
+        fits = len(values) == 0 or (values.min() >= least and values.max() <= most)
+        require(fits, f"EventSet.{name}", f"lie in {least}..{most} to be stored", values)
+    named = events.keys or events.labels.max(initial=0) < len(SHD_KEYS)
+    cure = "Give the set keys, a name for each class."
+    require(named, "EventSet.labels", f"lie in 0..{len(SHD_KEYS) - 1} to be stored without keys", events.labels, cure)
+    for name in ("keys", "speaker_names"):
+        for text in getattr(events, name):
+            require(_plain(text), f"EventSet.{name}", "be text without NUL and lone surrogates to be stored", text)
+    # anything above would come back as inf and be dropped by every reader
+    latest = events.times.max(initial=0)
+    require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored as float16", float(latest))
+
+
+def _plain(text: str) -> bool:
+    """Whether HDF5 can hold a text."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _check_counts(n_channels: int | None, n_classes: int | None) -> None:
     for name, value in (("n_channels", n_channels), ("n_classes", n_classes)):
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 1 <= value <= 1 << 16
-        require(whole or (value is None and name == "n_classes"), name, "be a whole number from 1 to 65536", value)
+        require(whole or value is None, name, "be a whole number from 1 to 65536", value)
+
+
+def _channels(file, path: Path) -> int:
+    """Number of channels that the file notes; SHD's own files note none."""
+    data = hdf5_file.dataset(file, CHANNELS)
+    if data is None:
+        return N_CHANNELS
+    noted = int(data[()]) if data.shape == () and data.dtype.kind in "iu" else 0
+    rule = "be a whole number from 1 to 65536"
+    require(1 <= noted <= 1 << 16, f"{path}: {CHANNELS}", rule, noted or (data.shape, str(data.dtype)), "", FormatError)
+    return noted
 
 
 def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -157,7 +232,7 @@ def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, n
     wrong = (units < 0) | (units >= n_channels)
     if wrong.any():
         row = int(np.searchsorted(np.cumsum(sizes), np.argmax(wrong), side="right"))
-        cure = "In Python give n_channels, if the file has more channels (datasets.read_shd); commands take 700."
+        cure = "In Python give n_channels, if the file has more channels (datasets.read_shd); commands take 700 where the file notes none."
         raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], cure)
     return times.astype(np.float32), units.astype(np.uint16), sizes
 

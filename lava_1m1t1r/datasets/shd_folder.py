@@ -7,12 +7,15 @@ import os
 import shutil
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.datasets.shd_file import read_shd
 from lava_1m1t1r.errors import FormatError, InputError, flag, missing, path_of, require
-from lava_1m1t1r.files import scratch
+from lava_1m1t1r.files import replacing, scratch
 
 
 def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -> EventSet:
@@ -72,20 +75,23 @@ def _downloaded(folder: Path, train: bool, name: str) -> EventSet:
 
 def _unpack(archive: Path, target: Path) -> None:
     """Unpack to a temporary name first, so that a damaged archive leaves nothing behind."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as file:
-                member = next((n for n in file.namelist() if Path(n).name == target.name), None)
-                require(member, str(archive), f"hold {target.name}", file.namelist(), "", FormatError)
-                with file.open(member) as source, open(temporary, "wb") as out:
-                    shutil.copyfileobj(source, out)
-        else:
-            with gzip.open(archive) as source, open(temporary, "wb") as out:
-                shutil.copyfileobj(source, out)
-        os.replace(temporary, target)
+        with replacing(target) as part, open(part, "wb") as out, _content(archive, target.name) as source:
+            shutil.copyfileobj(source, out)
     except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile) as error:
         text = f"{archive} must be a complete archive: {error}. Delete it and fetch it again."
         raise FormatError(text) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _content(archive: Path, name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """Open the file ``name`` of an archive."""
+    if archive.suffix != ".zip":
+        with gzip.open(archive) as source:
+            yield source
+        return
+    with zipfile.ZipFile(archive) as file:
+        member = next((n for n in file.namelist() if Path(n).name == name), None)
+        require(member, str(archive), f"hold {name}", file.namelist(), "", FormatError)
+        with file.open(str(member)) as source:
+            yield source

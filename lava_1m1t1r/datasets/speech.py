@@ -136,6 +136,7 @@ def _speak_all(requests: list[Request]) -> list[np.ndarray]:
         spoken = []
         for r in requests:
             parts.clear()
+            _check_variant(r.voice, data)
             known = library.espeak_SetVoiceByName(r.voice.encode()) == _EE_OK
             require(known, "Request.voice", "be a voice of eSpeak NG", r.voice, "Examples: en-us+m3, de+f2.")
             for parameter, value in ((_SPEED, r.speed), (_PITCH, r.pitch), (_PITCH_RANGE, r.pitch_range)):
@@ -146,6 +147,15 @@ def _speak_all(requests: list[Request]) -> list[np.ndarray]:
             require(status == _EE_OK and parts, "Request", "be spoken", r)
             spoken.append(np.concatenate(parts))
         return spoken
+
+
+def _check_variant(voice: str, data: Path) -> None:
+    """Refuse a variant that is not there, for the library would speak with the plain voice instead."""
+    _, plus, variant = voice.partition("+")
+    if variant.isascii() and variant.isdigit():  # short for m1 to m9, and from 11 for f1
+        variant = f"m{int(variant)}" if int(variant) < 10 else f"f{int(variant) - 10}"
+    known = not plus or (variant and Path(data, "voices", "!v", variant).is_file())
+    require(known, "Request.voice", "have a variant (after +) of eSpeak NG", voice, "Examples: en-us+m3, de+f2.")
 
 
 def read_requests(path: str | os.PathLike) -> list[Request]:

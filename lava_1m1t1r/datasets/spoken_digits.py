@@ -17,7 +17,7 @@ import numpy as np
 
 from lava_1m1t1r.datasets.events import SHD_KEYS, EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
-from lava_1m1t1r.datasets.shd_file import read_shd, write_shd
+from lava_1m1t1r.datasets.shd_file import as_stored, read_meta, read_shd, write_shd
 from lava_1m1t1r.datasets.speech import RATE, Request, require_synthesiser, synthesize, trimmed
 from lava_1m1t1r.errors import FormatError, InputError, flag, path_of, require, whole
 from lava_1m1t1r.files import scratch
@@ -33,7 +33,8 @@ TRAIN_VOICES = (
 ).split()
 """Voice variants of the training set: the speakers. Whispering and robot voices are left out."""
 TEST_VOICES = "f2 f5 belinda grandma m3 m7 Andy Denis quincy travis".split()
-"""Voice variants of the test set; none of them, nor a sibling (klatt, klatt2, ...), is in the training set."""
+"""Voice variants of the test set. None of them, nor one of the same name and another number (klatt, klatt2, ...), is in the training
+set; but quincy shares many of its settings with robert, who is."""
 VOICES = (*TRAIN_VOICES, *TEST_VOICES)
 """All speakers; a speaker's number is the place in this list."""
 
@@ -80,6 +81,11 @@ def SpokenDigits(
     -------
     EventSet
         Classes take turns (0, 1, ..., 19, 0, ...), so that any part from the start is balanced.
+
+    Warns
+    -----
+    UserWarning
+        When the file in the cache is damaged or another's, so that the data are made again; and when they cannot be kept.
     """
     train, progress = flag(train, "train"), flag(progress, "progress")
     n_per_class = (80 if train else 20) if n_per_class is None else n_per_class
@@ -93,14 +99,37 @@ def SpokenDigits(
     name = f"spoken_digits_{'train' if train else 'test'}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
     if (folder / name).is_file():
         try:
-            return read_shd(folder / name)
+            return _cached(folder / name, text, np.tile(chosen, n_per_class))
         except FormatError as error:
             warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
     require_synthesiser()
     _prepare(folder, "folder for made data" if root is None else "root")
-    events = _make(train, n_per_class, seed, chosen, n_jobs, progress)
-    write_shd(folder / name, events, meta={"recipe": text})
-    return read_shd(folder / name)  # times as float16 holds them, on the first call as on every other
+    events = as_stored(_make(train, n_per_class, seed, chosen, n_jobs, progress))  # on the first call as on every other
+    try:
+        write_shd(folder / name, events, meta={"recipe": text, "digest": _digest(events)})
+    except OSError as error:  # a full disk: what took minutes to make is good all the same
+        cure = f"The environment variable {CACHE_VARIABLE}, or root, names another folder."
+        warnings.warn(f"The data are made and not kept, because {folder / name} cannot be written: {error}. {cure}", stacklevel=2)
+    return events
+
+
+def _cached(path: Path, recipe: str, labels: np.ndarray) -> EventSet:
+    """Read the file of the cache, unless it is of another recipe or was changed after it was written."""
+    events, cure = read_shd(path), "Another program wrote to it."
+    require(read_meta(path, "recipe") == recipe, str(path), "be made by the recipe that its name stands for", "another", cure, FormatError)
+    complete = np.array_equal(events.labels, labels)
+    require(complete, f"{path}: labels", f"be those of {len(labels)} utterances in turn", events.labels, cure, FormatError)
+    digest = read_meta(path, "digest")  # earlier releases wrote none
+    require(digest in (None, _digest(events)), str(path), "hold what was written", "another digest", cure, FormatError)
+    return events
+
+
+def _digest(events: EventSet) -> str:
+    """What tells the spikes and names of one set from those of another."""
+    hashed = hashlib.blake2b(json.dumps([events.keys, events.speaker_names]).encode(), digest_size=16)
+    for array in (events.times, events.units, events.offsets, events.labels, events.speakers):
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()
 
 
 def cache_folder() -> Path:

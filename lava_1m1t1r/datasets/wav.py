@@ -147,9 +147,9 @@ def _csv_rows(path: Path) -> Sequence[_Row]:
 
 
 def _names(values: Iterator[str]) -> tuple[str, ...]:
-    """Distinct names in order, as numbers where all are numbers: 2 before 10."""
-    names = set(values)
-    return tuple(sorted(names, key=int if all(n.isdecimal() for n in names) else str))
+    """Distinct names in order, as numbers where all are numbers: 2 before 10, and 01 before 1."""
+    names = sorted(set(values))  # names of the same number stay in this order, for a set has another in each process
+    return tuple(sorted(names, key=int) if all(n.isdecimal() for n in names) else names)
 
 
 def _chunks(path: Path, data: bytes) -> Iterator[tuple[bytes, bytes]]:
