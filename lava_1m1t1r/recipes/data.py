@@ -18,7 +18,9 @@ from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
 MOST_STEPS = 1000
-"""Bins of an utterance beyond which one that is much longer than the others is refused; utterances of ten times as many all are."""
+"""Bins of an utterance beyond which one that is much longer than the others is refused."""
+MOST_SECONDS = 100.0
+"""What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def steps_for(events: EventSet, task: Task) -> int:
     ------
     InputError
         If so many bins are ten times what half of the utterances take, and more than ``MOST_STEPS``: a time that is wrong, most likely.
-        Or if half of the utterances take ten times ``MOST_STEPS``: milliseconds, most likely.
+        Or if half of the utterances last longer than ``MOST_SECONDS``: milliseconds, most likely.
     """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
@@ -148,13 +150,8 @@ def steps_for(events: EventSet, task: Task) -> int:
     # a spike on an edge, to single precision, is in the bin after it
     steps = max(task.n_steps, int(longest / task.dt * (1 + 1e-6)) + 1)
     usual = float(np.median(events.durations)) if len(events) else 0.0
-    require(
-        usual <= 10 * MOST_STEPS * task.dt,
-        "utterances",
-        f"last up to {10 * MOST_STEPS * task.dt:g} s ({10 * MOST_STEPS} steps of {1e3 * task.dt:g} ms)",
-        f"half of them longer than {usual:g} s",
-        "Times are in seconds.",
-    )
+    most = max(MOST_SECONDS, 10 * MOST_STEPS * task.dt)
+    require(usual <= most, "utterances", f"last up to {most:g} s", f"half of them longer than {usual:g} s", "Times are in seconds.")
     require(
         steps <= MOST_STEPS or longest <= 10 * usual,
         "utterances",
