@@ -273,7 +273,7 @@ def test_milliseconds_are_told_before_frames_are_made_for_them(tmp_path, capsys)
     for command in ("evaluate shipped --leave-out 1", f"train -o {tmp_path / 'out'}"):
         assert cli.main([*command.split(), "--data", str(tmp_path / "ms.h5")]) == 2
         assert re.search(
-            r"utterances must last up to 100 s .*half of them longer than [56]\d\d s.*Times are in seconds", capsys.readouterr().err
+            r"utterances must last up to 100 s.*half of them longer than [56]\d\d s.*Times are in seconds", capsys.readouterr().err
         )
     assert not (tmp_path / "out").exists()
 
