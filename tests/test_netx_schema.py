@@ -214,3 +214,10 @@ def test_networks_are_equal_by_value(net, path):
         layers[i] = replace(layers[i], **change)
         assert (read == replace(read, layers=tuple(layers))) is False
     assert (read == replace(read, layers=read.layers[:2])) is False and (read != net) in (True, False)
+
+
+def test_a_file_has_the_permissions_of_others_and_a_name_of_any_length(net, tmp_path):
+    path, other = tmp_path / f"{'n' * 250}.net", tmp_path / "other"
+    schema.write(path, net)
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode and schema.read(path).layers == net.layers

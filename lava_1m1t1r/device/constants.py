@@ -75,6 +75,13 @@ def _growth(drive: float, x: float, p: Any) -> float:
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
+def steepness(growth: float, x: float, p: Any) -> float:
+    """Derivative over the total length x of such a growth at x [1/s]."""
+    steeper = growth / (p.alpha + abs(1.0 - x))
+    return steeper if x < 1.0 else -steeper
+
+
+@numba.njit(fastmath={"contract"}, error_model="numpy")
 def resistance(x: float, p: Any) -> float:
     """Memristor resistance R_d [ohm] at total length x, eq. (S4)."""
     # exp - 1 and not expm1, which is slow: rounding leaves r_off * 1e-18, far below r_on.

@@ -25,7 +25,7 @@ from ..cached import cached
 from ..dynamics import State
 from .cell import SPIKE, TURN_ON, Sink, account, between, crossing, note, sample
 from .circuit import node_step
-from .constants import COMPILED, field, flow, prepare
+from .constants import COMPILED, field, flow, prepare, steepness
 from .noise import normal
 
 RESTED = 0.01  # total length below which nothing is left of an old filament
@@ -175,9 +175,8 @@ def _first_step(k: State, loss: float) -> float:
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _rise(s: State, k: State, p: Any) -> float:
     """How much faster the filament grows for being longer [1/s], its loss taken off: d(dx1/dt)/dx1."""
-    loss, gap = p.gamma1 + p.beta, 1.0 - s.filament - s.residue
-    steeper = (k.filament + loss * s.filament) / (p.alpha + abs(gap))
-    return (steeper if gap > 0.0 else -steeper) - loss
+    loss = p.gamma1 + p.beta
+    return steepness(k.filament + loss * s.filament, s.filament + s.residue, p) - loss
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import hdf5_file
 from ..errors import FormatError, InputError, path_of, require
+from ..files import replacing
 from ..keys import NEURON_TYPE, from_keys, to_keys
 from ..network import MAX_DELAY
 from . import images, values
@@ -245,21 +244,15 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
     layers = net.layers if isinstance(net, NetDescription) else tuple(net) if isinstance(net, Iterable) else ()
     described = layers and all(isinstance(layer, Layer) for layer in layers)
     require(described, "net", "be a NetDescription, or a list of its layers", net)
-    require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
-    require(not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        with h5py.File(temporary, "w") as file:
-            file["version"] = VERSION
-            for i, layer in enumerate(layers):
-                _write_layer(file.create_group(f"layer/{i}"), layer)
-        read(temporary)
-        os.replace(temporary, path)
-    except FormatError as error:
-        raise FormatError(str(error).replace(temporary, str(path))) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replacing(path) as part:
+        try:
+            with h5py.File(part, "w") as file:
+                file["version"] = VERSION
+                for i, layer in enumerate(layers):
+                    _write_layer(file.create_group(f"layer/{i}"), layer)
+            read(part)
+        except FormatError as error:
+            raise FormatError(str(error).replace(str(part), str(path))) from error
 
 
 def _write_layer(group: Any, layer: Layer) -> None:
