@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,15 +15,22 @@ from ..compiled import filled
 from ..cores import cores
 from ..errors import flag, require, whole
 from ..progress import bar
-from ..sums import LARGEST_SUM
+from ..sums import LARGEST_SUM, SumBounds
 from . import kernels, synapses
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
 
-if TYPE_CHECKING:
-    from ..netx.description import NetDescription
-
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
+
+
+class Described(Protocol):
+    """What frames are checked by, of a network."""
+
+    @property
+    def inputs(self) -> int: ...
+
+    @property
+    def first_sums(self) -> SumBounds: ...
 
 
 class LayerRecord(NamedTuple):
@@ -230,7 +237,7 @@ def events_of(frames: np.ndarray) -> Events:
     return events
 
 
-def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
+def check_frames(frames: Any, net: Described) -> np.ndarray:
     """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
 
     So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
@@ -255,7 +262,7 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     return frames
 
 
-def check_sums(frames: np.ndarray, net: NetDescription) -> None:
+def check_sums(frames: np.ndarray, net: Described) -> None:
     """Refuse frames (B, T, C) with which a weighted sum of the first layer might leave 32 bits, for what is known of them at a glance."""
     bounds = net.first_sums
     if bounds.reach(255 if frames.dtype == np.uint8 else MAX_COUNT, np.inf) <= LARGEST_SUM:  # nearly always: not even looked at
