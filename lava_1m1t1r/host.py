@@ -28,8 +28,8 @@ _NOISE = (
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    What lava-dl prints about parts of it that nothing here needs is left out; its object detection, and
-    pyplot, load where they are used (and say then what they have to say).
+    What lava-dl prints about parts of it that nothing here needs is left out; its object detection, and pyplot, load where they are used
+    (and say then what they have to say).
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So what was set is
     taken back before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs

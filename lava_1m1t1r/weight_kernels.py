@@ -16,6 +16,8 @@ BLOCK = 16
 """Rows and columns of a block: a row is a line of a cache, or two."""
 CELLS = BLOCK * BLOCK
 """Numbers in the scratch."""
+PART = 256
+"""Rows or columns that a thread turns round at a time."""
 
 
 @inlined

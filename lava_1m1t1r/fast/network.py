@@ -253,21 +253,14 @@ def check_frames(frames: Any, net: Described) -> np.ndarray:
     require(frames.dtype.kind in "biuf", "frames", "hold numbers", frames.dtype)
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
         frames = np.ascontiguousarray(frames).view(np.uint8)
-        check_sums(frames, net)
-        return frames
-    good = np.all(np.isfinite(frames)) and frames.min() >= 0 and frames.max() <= MAX_COUNT
-    require(good and np.all(frames == np.rint(frames)), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames)
-    frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
-    check_sums(frames, net)
-    return frames
-
-
-def check_sums(frames: np.ndarray, net: Described) -> None:
-    """Refuse frames (B, T, C) with which a weighted sum of the first layer might leave 32 bits, for what is known of them at a glance."""
+    else:
+        good = np.all(np.isfinite(frames)) and frames.min() >= 0 and frames.max() <= MAX_COUNT
+        require(good and np.all(frames == np.rint(frames)), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames)
+        frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
     bounds = net.first_sums
-    if bounds.reach(255 if frames.dtype == np.uint8 else MAX_COUNT, np.inf) <= LARGEST_SUM:  # nearly always: not even looked at
-        return
-    bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))
+    if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at
+        bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))
+    return frames
 
 
 __all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]

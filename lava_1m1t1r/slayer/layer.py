@@ -14,7 +14,7 @@ from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
 from ..tiles import COLUMNS, ROWS
-from ..weight_kernels import CELLS, turn_counts
+from ..weight_kernels import CELLS, PART, turn_counts
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
@@ -23,9 +23,6 @@ from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
 from .threads import ranges, share, thread_count
-
-_CHANNELS = 256
-"""Channels whose weights a thread turns round together."""
 
 
 class Events(NamedTuple):
@@ -101,7 +98,7 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
 def weight_counts(w: torch.Tensor) -> np.ndarray:
     """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
     values = np.ascontiguousarray(w.detach().numpy())
-    unit, parts = values.dtype.type(WEIGHT_UNIT), ranges(values.shape[1], _CHANNELS)
+    unit, parts = values.dtype.type(WEIGHT_UNIT), ranges(values.shape[1], PART)
 
     def turned(kind: Any) -> tuple[np.ndarray, float]:
         counts = np.empty(values.shape[::-1], kind)

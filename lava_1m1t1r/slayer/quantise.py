@@ -9,15 +9,11 @@ import torch
 
 from ..arithmetic import ACT_SHIFT
 from ..training_kernels import quantise as quantise_values
-from ..weight_kernels import CELLS, turn_masked
+from ..weight_kernels import CELLS, PART, turn_masked
 from .threads import ranges, share
 
 WEIGHT_UNIT = 1 << ACT_SHIFT
 """Counts of weight 1."""
-
-
-_ROWS = 256
-"""Rows of a gradient that a thread turns round together."""
 
 
 class _Quantise(torch.autograd.Function):
@@ -44,7 +40,7 @@ class _Quantise(torch.autograd.Function):
             source = matrix.t().numpy()
             out = np.empty(matrix.shape, source.dtype)
             inside = ctx.inside.view(np.uint8).reshape(out.shape)
-            share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), _ROWS))
+            share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), PART))
             return torch.from_numpy(out).reshape(grad.shape), None, None, None
         return torch.as_tensor(grad.numpy() * ctx.inside), None, None, None
 
