@@ -81,7 +81,7 @@ def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, aug
 
     def as_tested() -> None:
         if variant.tested:
-            net.blocks[0].neuron.set_params(**variant.tested)
+            net.hidden.neuron.set_params(**variant.tested)
 
     result = trained(net, task, train, test, augmentation, True, as_tested)
     return {**result, "gap": result["train_accuracy"] - result["accuracy"]}

@@ -120,13 +120,13 @@ def trained(
 
 
 def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, float]:
-    """Share of right answers of a network run in torch, and how many values of the first block are not 0 in an utterance."""
+    """Share of right answers of a network run in torch, and how many values of the hidden block are not 0 in an utterance."""
     import torch
 
     from ..recipes.fit import scores
 
     active = []
-    hook = net.blocks[0].register_forward_hook(lambda _block, _x, out: active.append(int(torch.count_nonzero(out))))
+    hook = net.hidden.register_forward_hook(lambda _block, _x, out: active.append(int(torch.count_nonzero(out))))
     right = 0
     with torch.no_grad():
         for start in range(0, len(test), batch):

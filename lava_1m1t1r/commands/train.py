@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spread", type=float, help="give each neuron its own rates and R_c, spread by this share, drawn once (0: all alike)"
     )
+    parser.add_argument(
+        "--taps",
+        type=int,
+        nargs="+",
+        metavar="STEPS",
+        help="delay lines: each channel reaches the recurrent neurons with each of these delays, each over weights of its own (0: as it is)",
+    )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
     parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")
     parser.add_argument("--spike-cost", type=float, help="loss of one spike a neuron above --spike-limit; default: 1")
@@ -86,7 +93,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     device = ("variation", "spread", "refractory")
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost")
     task = recipe(args.recipe or recipe_for(args.data)).replace(
-        **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ()))
+        **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ())), taps=args.taps
     )
     task.require_integers()
     split = data.load(args.data, args.leave_out, args.test_data)

@@ -68,7 +68,7 @@ class FastNetwork:
     """
 
     def __init__(self, net: Any, floating: bool = False):
-        described = all(hasattr(net, name) for name in ("active", "inputs", "outputs", "first_sums"))
+        described = all(hasattr(net, name) for name in ("active", "inputs", "outputs", "first_sums", "arriving"))
         require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
         self.net = net
         self.floating = flag(floating, "FastNetwork.floating")
@@ -114,7 +114,7 @@ class FastNetwork:
         return Result(records[-1].out, tuple(records) if record else ())
 
     def _run_sample(self, frames: np.ndarray, records: Sequence[LayerRecord], b: int) -> None:
-        events = events_of(frames)
+        events = events_of(self.net.arriving(frames))
         for layer, record in zip(self.layers, records, strict=True):
             out = layer.start().run(events, frames.shape[0], record, b)
             if layer is not self.layers[-1]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..delay_lines import LinesRun
 from ..errors import require
 from . import kernels
 from .network import Events, FastNetwork, LayerRun, check_frames, events_of
@@ -31,6 +32,8 @@ class Stream:
         """Back to rest, generators rewound."""
         self.steps = 0
         self._layers = [_StepLayer(layer.start()) for layer in self.network.layers]
+        lines = self.network.net.delay_lines
+        self._lines = None if lines is None else LinesRun(lines.delay, lines.inputs)
 
     def step(self, frame: Any) -> np.ndarray:
         """Take the spike counts (C,) of one step; returns the output (C_out,) of that step."""
@@ -40,6 +43,8 @@ class Stream:
             frame = np.zeros((0, 0))
         require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
         out = check_frames(frame[None, None], self.network.net)[0]
+        if self._lines is not None:
+            out = self._lines.step(out[0])[None]
         for layer in self._layers:
             out = layer.step(events_of(out), self.steps)
         self.steps += 1

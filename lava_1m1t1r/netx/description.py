@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
+from ..delay_lines import spread
 from ..errors import whole
 from ..params import ByValue
 from ..program import StepParams
@@ -22,6 +23,8 @@ THRESHOLD_BITS = 17
 
 WEIGHTLESS = ("average",)
 """Kinds of layer that compute without weights of their own."""
+DELAY_LINES = "delay_lines"
+"""Kind of layer that brings the input to the first one that computes, each channel several times (:mod:`lava_1m1t1r.delay_lines`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ class Layer(ByValue):
     index: int
     """Place in the file; numbers the noise."""
     kind: str
-    """``input``, ``flatten``, ``dense``, ``dense_rec``, ``conv``, ``pool``, ``affine`` or ``average``."""
+    """``input``, ``flatten``, ``delay_lines``, ``dense``, ``dense_rec``, ``conv``, ``pool``, ``affine`` or ``average``."""
     shape: tuple[int, ...]
     """Shape of the output as in the file; N is its product. Images are (C, H, W), and everything per neuron is flat in that order."""
     inputs: int
@@ -70,7 +73,7 @@ class Layer(ByValue):
     bias: np.ndarray | None = None
     """(N,) int32, added every step: to the current of 1M1T1R and input neurons, to the voltage of dense CUBA neurons (as lava-dl)."""
     delay: np.ndarray | None = None
-    """(N,) int32, 0 to 62: further steps that each neuron's spikes take to leave the layer."""
+    """(N,) int32, 0 to 62: further steps that each neuron's spikes take to leave the layer; of delay lines all that they take."""
     delay_rec: np.ndarray | None = None
     """(N,) int32, 0 to 62: the recurrent input at step t is ``weight_rec @ s[t - 1 - delay_rec]``."""
     neuron: M1T1RNeuron | CubaNeuron | None = None
@@ -129,13 +132,23 @@ class NetDescription(ByValue):
 
     @cached_property
     def first_sums(self) -> SumBounds:
-        """Bounds of the first layer's weighted sums."""
-        return self.active[0].sums()
+        """Bounds of the first layer's weighted sums, by the counts of the input: delay lines bring it each of them several times."""
+        sums, lines = self.active[0].sums(), self.delay_lines
+        return sums if lines is None else sums._replace(largest=sums.largest * (lines.size // lines.inputs))
 
     @property
     def inputs(self) -> int:
         """Number of input channels."""
-        return self.active[0].inputs
+        return self.active[0].inputs if self.delay_lines is None else self.delay_lines.inputs
+
+    @cached_property
+    def delay_lines(self) -> Layer | None:
+        """What brings the input to the first layer that computes; None: it comes as it is."""
+        return next((layer for layer in self.layers if layer.kind == DELAY_LINES), None)
+
+    def arriving(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (..., T, C) as they reach the first layer that computes: through the delay lines, if there are some."""
+        return frames if self.delay_lines is None else spread(frames, self.delay_lines.delay)
 
     @property
     def outputs(self) -> int:

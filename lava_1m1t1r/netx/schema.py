@@ -2,7 +2,7 @@
 
 The layout is that of lava-dl 0.6's netx: groups ``layer/0``, ``layer/1``, ...; every value is a dataset. :data:`KEYS` lists the keys.
 What netx does not know is added under new names: neurons of type ``1M1T1R`` (keys in :mod:`lava_1m1t1r.keys`), ``delayRec``, the
-layer types ``affine`` (a readout without neurons) and a working ``average``, and the format's ``version`` at the root.
+layer types ``affine`` (a readout without neurons), ``delay_lines`` and a working ``average``, and the format's ``version`` at the root.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..files import replacing
 from ..keys import NEURON_TYPE, from_keys, to_keys
 from ..network import MAX_DELAY
 from . import images, values
-from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .description import DELAY_LINES, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from .values import MOST_NEURONS
 
 VERSION = 1
@@ -42,12 +42,12 @@ class Key(NamedTuple):
 _SPIKING = ("dense", "dense_rec")
 _WEIGHTED = (*_SPIKING, "affine")
 _ALL_SPIKING = (*_SPIKING, *images.KINDS)
-KINDS = ("input", "flatten", *_WEIGHTED, *images.KINDS, "average")
+KINDS = ("input", "flatten", DELAY_LINES, *_WEIGHTED, *images.KINDS, "average")
 """Layer types that are read; convT, unpool, concat and dense_comp of netx are refused."""
 KEYS = (
     Key("type", "text", "", KINDS, KINDS, 1),
     Key("shape", "int", "*", KINDS, KINDS, 1),
-    Key("inFeatures", "int", "", (), KINDS, 1),
+    Key("inFeatures", "int", "", (DELAY_LINES,), KINDS, 1),
     Key("outFeatures", "int", "", (), KINDS, 1),
     Key("inputShape", "int", "3", (), images.KINDS, 1),
     Key("inChannels", "int", "", (), ("conv",), 1),
@@ -58,7 +58,7 @@ KEYS = (
     Key("weight", "int", "N C", _WEIGHTED, ("input", *_WEIGHTED), 1),
     Key("weight_rec", "int", "N N", ("dense_rec",), ("dense_rec",), 1),
     Key("bias", "int", "N", (), ("input", *_ALL_SPIKING), 1),
-    Key("delay", "int", "N", (), _ALL_SPIKING, 1),
+    Key("delay", "int", "N", (DELAY_LINES,), (DELAY_LINES, *_ALL_SPIKING), 1),
     Key("delayRec", "int", "N", (), ("dense_rec",), 1),
     Key("neuron", "neuron", "", ("dense_rec", *images.KINDS), ("input", *_ALL_SPIKING), 1),
 )
@@ -125,6 +125,10 @@ def _check_network(net: NetDescription, where: str, error: type[Exception]) -> N
             layer.kind,
             error=error,
         )
+    lines = [layer.index for layer in net.layers if layer.kind == DELAY_LINES]
+    first = len(lines) == 0 or (len(lines) == 1 and lines[0] < net.active[0].index)
+    place = f"{where}: layer/{lines[-1]}" if lines else where
+    require(first, place, "come before all layers that compute, and be the only delay lines", DELAY_LINES, error=error)
     steps = {layer.neuron.step.dt for layer in net.layers if isinstance(layer.neuron, M1T1RNeuron)}
     require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
@@ -152,6 +156,10 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     elif kind in _WEIGHTED:
         weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
+    elif kind == DELAY_LINES:
+        weight, inputs = None, int(values.whole_numbers(group["inFeatures"], f"{where}/inFeatures", (1,)).item())
+        rule = "be positive, and divide the lines evenly among the channels"
+        require(inputs > 0 and size % inputs == 0, f"{where}/inFeatures", f"{rule} ({size} lines)", inputs, error=FormatError)
     else:
         weight, inputs = None, before if before is not None else size
     require(
@@ -256,9 +264,9 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
 
 
 def _write_layer(group: Any, layer: Layer) -> None:
-    group.create_dataset("type", (1,), "S10", [layer.kind.encode("ascii")])
+    group.create_dataset("type", (1,), f"S{max(10, len(layer.kind))}", [layer.kind.encode("ascii")])  # lava-dl's type
     group["shape"] = np.array(layer.shape)
-    if layer.kind in _WEIGHTED:
+    if layer.kind in (DELAY_LINES, *_WEIGHTED):
         group["inFeatures"], group["outFeatures"] = layer.inputs, layer.size
     if layer.conv is not None:
         images.write(group, layer)

@@ -165,7 +165,7 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
     advice = advise(task.step, layers[0].weight, synaptic_input(description, fixed, some))
     report.section("How far the network step is from the device", recorded)
     report.pre(str(advice))
-    quantised = quantise_network(layers, some)
+    quantised = quantise_network(layers, description.arriving(some))
     report.section("From floating to fixed point", recorded)
     report.pre("\n".join(str(layer) for layer in quantised))
     report.results = {
@@ -198,7 +198,7 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
 def synaptic_input(net: Any, result: Any, frames: np.ndarray) -> np.ndarray:
     """Input (B, T, N) of the first layer in weight counts, its own recurrence included."""
     layer = net.active[0]
-    a_in = frames.astype(np.int64) @ layer.weight.T.astype(np.int64)
+    a_in = net.arriving(frames).astype(np.int64) @ layer.weight.T.astype(np.int64)
     if layer.weight_rec is not None:
         spikes = result.layers[0].spikes[: len(frames)].astype(np.int64)
         late = np.zeros_like(spikes)

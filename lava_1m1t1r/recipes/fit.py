@@ -79,7 +79,9 @@ class Learner(L.LightningModule):
         if self.task.spike_limit is None:
             yield
             return
-        hook = self.network.blocks[0].register_forward_hook(self._note)
+        from .network import first_computing  # lava-dl: other networks train without it
+
+        hook = first_computing(self.network.blocks).register_forward_hook(self._note)
         try:
             yield
         finally:
@@ -286,7 +288,7 @@ def fit(
         channels = [frames.binned.shape[2] for frames in (train, validation)]
         require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
     charged = task.spike_limit is None or len(getattr(network, "blocks", ())) > 0
-    cure = "Or leave Task.spike_limit at None: it counts the spikes of blocks[0]."
+    cure = "Or leave Task.spike_limit at None: it counts the spikes of the first of the blocks."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     patience = None if patience is None else whole(patience, "patience", least=1)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import h5py
@@ -17,6 +18,7 @@ dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before t
 import torch  # noqa: E402
 
 from .. import slayer  # noqa: E402
+from ..slayer.block.lines import DelayLines  # noqa: E402
 from ..slayer.checks import check_parameters  # noqa: E402
 from .smooth import Smooth  # noqa: E402
 
@@ -28,17 +30,23 @@ class Network(torch.nn.Module):
         super().__init__()
         self.blocks = torch.nn.ModuleList(blocks)
 
+    @property
+    def hidden(self) -> torch.nn.Module:
+        """The first block that computes."""
+        return first_computing(self.blocks)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
             x = block(x)
         return x
 
     def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Output of every block, (B, N, T) each."""
+        """Output of every block that computes, (B, N, T) each."""
         outputs = []
         for block in self.blocks:
             x = block(x)
-            outputs.append(x)
+            if not isinstance(block, DelayLines):
+                outputs.append(x)
         return outputs
 
     def export(self, path: str | os.PathLike) -> None:
@@ -60,12 +68,22 @@ class Network(torch.nn.Module):
                 block.export_hdf5(layers.create_group(str(index)))
 
 
+def first_computing(blocks: Iterable[torch.nn.Module]) -> torch.nn.Module:
+    """The first of a network's blocks that is more than delay lines."""
+    return next(block for block in blocks if not isinstance(block, DelayLines))
+
+
+def before(task: Task) -> list[torch.nn.Module]:
+    """What stands before the recurrent layer of a task's networks: its delay lines, if it has some."""
+    return [] if task.taps == (0,) else [DelayLines(task.channels, task.taps)]
+
+
 SURROGATE = {"grow_cap": 0.3, "grow_floor": 0.1}
 """Bounds of the growth's derivative that trained best on SpokenDigits (see slayer.surrogate)."""
 
 
 def m1t1r(task: Task, **neuron: Any) -> Network:
-    """The recurrent 1M1T1R network of a task: channels - hidden (recurrent, delayed) - weighted sums of the classes.
+    """The recurrent 1M1T1R network of a task: channels (delay lines) - hidden (recurrent, delayed) - weighted sums of the classes.
 
     ``neuron`` overrides arguments of :class:`..slayer.neuron.Neuron`.
     """
@@ -84,10 +102,10 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
     torch.manual_seed(task.seed)
     delays = np.random.default_rng(task.seed).integers(0, task.delay_rec + 1, task.hidden)
     block = slayer.block.m1t1r
-    hidden = block.Recurrent(params, task.channels, task.hidden, bias=True, delay_rec=delays)
+    hidden = block.Recurrent(params, task.lines, task.hidden, bias=True, delay_rec=delays)
     if task.smooth:
-        Smooth(hidden.input_synapse, task.smooth)
-    return Network([hidden, block.Affine(None, task.hidden, task.classes)])
+        Smooth(hidden.input_synapse, task.smooth, len(task.taps))
+    return Network([*before(task), hidden, block.Affine(None, task.hidden, task.classes)])
 
 
 CUBA_LEARNING_RATE = 0.005
@@ -98,7 +116,7 @@ class Cuba(Network):
     """lava-dl's own recurrent CUBA layer before the same readout; its states are reset by hand, since lava-dl keeps them."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        hidden = self.blocks[0]
+        hidden = self.hidden
         hidden.neuron.current_state = torch.zeros(1, device=x.device)
         hidden.neuron.voltage_state = torch.zeros(1, device=x.device)
         hidden.spike_state = torch.zeros(1, device=x.device)
@@ -109,7 +127,7 @@ def cuba(task: Task) -> Cuba:
     """CUBA network with the shape, weights' precision and training of :func:`m1t1r`."""
     torch.manual_seed(task.seed)
     params = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "tau_grad": 0.03, "scale_grad": 3, "requires_grad": True}
-    hidden = dl.block.cuba.Recurrent(params, task.channels, task.hidden, weight_scale=3)
+    hidden = dl.block.cuba.Recurrent(params, task.lines, task.hidden, weight_scale=3)
     if task.smooth:
-        Smooth(hidden.input_synapse, task.smooth)
-    return Cuba([hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
+        Smooth(hidden.input_synapse, task.smooth, len(task.taps))
+    return Cuba([*before(task), hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])

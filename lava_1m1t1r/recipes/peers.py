@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .network import Cuba, Network, dl, slayer, torch
+from .network import Cuba, Network, before, dl, slayer, torch
 from .smooth import Blur, Smooth
 from .task import Task
 
@@ -36,7 +36,7 @@ class Alif(Cuba):
     """lava-dl's recurrent adaptive LIF layer before the same readout as :class:`.network.Cuba`; states reset by hand alike."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        neuron = self.blocks[0].neuron
+        neuron = self.hidden.neuron
         neuron.refractory_state = torch.zeros(1, device=x.device)
         neuron.threshold_state = torch.full((1,), float(neuron.threshold), device=x.device)
         return super().forward(x)
@@ -52,7 +52,7 @@ class Lsnn(torch.nn.Module):
         # Norse adds beta / tau_adapt a spike, whatever the step; times dt it is the published jump
         values = {"beta": 1.8 * task.dt, **LSNN}
         p = norse.LSNNParameters(**{name: torch.tensor(value) for name, value in values.items()}, **LSNN_SURROGATE)
-        self.cell = norse.LSNNRecurrentCell(task.channels, task.hidden, p, dt=task.dt)
+        self.cell = norse.LSNNRecurrentCell(task.lines, task.hidden, p, dt=task.dt)
         self.blur = Blur(task.channels, task.smooth)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -66,10 +66,10 @@ class Lsnn(torch.nn.Module):
 class Gru(torch.nn.Module):
     """PyTorch's GRU over time: (B, C, T) -> (B, N, T)."""
 
-    def __init__(self, channels: int, units: int, smooth: float = 0.0) -> None:
+    def __init__(self, task: Task, units: int) -> None:
         super().__init__()
-        self.cell = torch.nn.GRU(channels, units, batch_first=True)
-        self.blur = Blur(channels, smooth)
+        self.cell = torch.nn.GRU(task.lines, units, batch_first=True)
+        self.blur = Blur(task.channels, task.smooth)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.cell(self.blur(x).transpose(1, 2))[0].transpose(1, 2)
@@ -89,10 +89,10 @@ class Readout(torch.nn.Module):
 def alif(task: Task) -> Alif:
     """Adaptive LIF network with the shape of :func:`.network.cuba`; lava-dl's 8-bit weights in the forward pass, decays learned."""
     torch.manual_seed(task.seed)
-    hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.channels, task.hidden, weight_scale=1)
+    hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.lines, task.hidden, weight_scale=1)
     if task.smooth:
-        Smooth(hidden.input_synapse, task.smooth)
-    return Alif([hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
+        Smooth(hidden.input_synapse, task.smooth, len(task.taps))
+    return Alif([*before(task), hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
 
 
 def lsnn(task: Task) -> Network:
@@ -104,14 +104,14 @@ def lsnn(task: Task) -> Network:
         Without Norse.
     """
     torch.manual_seed(task.seed)
-    return Network([Lsnn(task), Readout(task.hidden, task.classes)])
+    return Network([*before(task), Lsnn(task), Readout(task.hidden, task.classes)])
 
 
 def gru(task: Task, units: int | None = None) -> Network:
     """GRU network in floating point; without ``units``, as many as have about the parameters of the recurrent layer of ``task.hidden``."""
     torch.manual_seed(task.seed)
-    c, n = task.channels, task.hidden
+    c, n = task.lines, task.hidden
     if units is None:  # 3 u (u + c) + 6 u + K u = n (n + c) + K n
         half = (c + 2 + task.classes / 3) / 2
         units = round((half**2 + n * (n + c + task.classes) / 3) ** 0.5 - half)
-    return Network([Gru(c, units, task.smooth), Readout(units, task.classes, 1 / task.n_steps)])
+    return Network([*before(task), Gru(task, units), Readout(units, task.classes, 1 / task.n_steps)])

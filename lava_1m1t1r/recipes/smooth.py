@@ -21,12 +21,14 @@ class Smooth(torch.nn.Module):
         Its weights are scaled so that smoothed ones have the spread that they were drawn with.
     deviation : float
         Standard deviation of the Gaussian, in channels, > 0. It ends at the edges, where it is normalised to the channels that are left.
+    lines : int
+        Delay lines of a channel: the inputs are all channels of the first lines, then all of the second ones, ..., each smoothed alone.
     """
 
-    def __init__(self, synapse: Any, deviation: float) -> None:
+    def __init__(self, synapse: Any, deviation: float, lines: int = 1) -> None:
         super().__init__()
         self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
-        self.kernel = kernel(synapse.weight.shape[1], deviation)
+        self.kernel = kernel(synapse.weight.shape[1] // lines, deviation)
         middle = self.kernel[len(self.kernel) // 2]
         with torch.no_grad():
             synapse.weight /= middle.norm()
@@ -35,7 +37,7 @@ class Smooth(torch.nn.Module):
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:
         """Quantised smooth weights; ``descale`` as lava-dl has it."""
         self.kernel = self.kernel.to(weight)
-        smooth = (weight.flatten(1) @ self.kernel.T).reshape(weight.shape)
+        smooth = (weight.reshape(-1, len(self.kernel)) @ self.kernel.T).reshape(weight.shape)
         return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
 
     def get_extra_state(self) -> torch.Tensor:
@@ -55,7 +57,7 @@ class Smooth(torch.nn.Module):
 class Blur(torch.nn.Module):
     """What :class:`Smooth` does to weights, done to the input of a network in floating point: the products are the same.
 
-    (B, C, T) -> (B, C, T); unchanged without ``deviation``.
+    (B, K C, T) -> (B, K C, T), K delay lines a channel; unchanged without ``deviation``.
     """
 
     def __init__(self, channels: int, deviation: float) -> None:
@@ -64,7 +66,7 @@ class Blur(torch.nn.Module):
         self.register_buffer("kernel", None if gauss is None else gauss / gauss[channels // 2].norm(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if self.kernel is None else self.kernel.T @ x
+        return x if self.kernel is None else (self.kernel.T @ x.unflatten(1, (-1, len(self.kernel)))).flatten(1, 2)
 
 
 def kernel(channels: int, deviation: float) -> torch.Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import presets
+from ..delay_lines import delays_of
 from ..errors import InputError, number, require, whole
 from ..network import MAX_DELAY
 from ..params import DeviceParams
@@ -67,6 +68,9 @@ class Task:
     hidden: int = 128
     delay_rec: int = 20
     """Recurrent delays are drawn from 0 to this many steps, once, from the seed."""
+    taps: tuple[int, ...] = (0,)
+    """Delays [steps] with which each channel reaches the recurrent neurons, each over weights of its own (delay_lines): (0,), and it comes
+    once, as it is."""
     epochs: int = 30
     batch: int = 64
     learning_rate: float = 0.02
@@ -95,6 +99,7 @@ class Task:
         names = [name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")]
         require(self.preset in names, "Task.preset", f"be one of {', '.join(names)}", self.preset)
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
+        object.__setattr__(self, "taps", tuple(delays_of(self.taps, 1, "Task.taps").tolist()))
 
     @property
     def step(self) -> StepParams:
@@ -102,6 +107,11 @@ class Task:
         device = getattr(presets, self.preset).scaled(self.slower)
         device = replace(device, r_control=self.refractory * device.r_control)
         return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
+
+    @property
+    def lines(self) -> int:
+        """Inputs of the recurrent layer: its channels, once for each tap."""
+        return self.channels * len(self.taps)
 
     @property
     def devices(self) -> DeviceParams:

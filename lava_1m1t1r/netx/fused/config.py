@@ -51,6 +51,7 @@ class FusedSimCfg(Loihi2SimCfg):
 def _guests(network: Network) -> set[str]:
     """Processes that are connected to a layer, from outside the network."""
     inside = {process for block in network.layers for process in (block, *block.procs.members)}
+    inside |= {network.delay_lines} - {None}
     kinds = [kind for p in inside for kind in (p.in_ports, p.out_ports, p.ref_ports, p.var_ports)]
     ports = [port for kind in kinds for port in kind.members]
     others = {other.process for port in ports for side in ("in_connections", "out_connections") for other in _real(port, side)}

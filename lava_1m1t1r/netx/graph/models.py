@@ -11,8 +11,9 @@ from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from lava_1m1t1r.delay_lines import LinesRun
 from lava_1m1t1r.errors import require
-from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
+from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, DelayLines, Network
 from lava_1m1t1r.run.checks import fed, tell_of_zeros
 
 
@@ -47,6 +48,8 @@ class PyNetworkModel(AbstractSubProcessModel):
         require(proc.sample_steps is None, "Network.sample_steps", "be None", proc.sample_steps, "Or run it under FusedSimCfg.")
         if not fed(proc.inp):  # Lava's own runtime would not tell
             tell_of_zeros(proc.inp)
+        if proc.delay_lines is not None:
+            self.delay_lines = proc.delay_lines
         for i, block in enumerate(proc.layers):
             setattr(self, f"layer_{i}", block)
 
@@ -98,3 +101,44 @@ class PyAxonModelFloat(AbstractPyAxonModel):
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+class AbstractPyDelayLinesModel(PyLoihiProcessModel):
+    """Ring of the last frames, from which each line takes its own."""
+
+    s_in: Any = None
+    s_out: Any = None
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.lines = LinesRun(proc_params["delay"], proc_params["channels"])
+        self.interval = proc_params["reset_interval"]
+        self.offset = proc_params["reset_offset"]
+
+    def run_spk(self):
+        """Take this step's frame, pass on what is due."""
+        if self.interval is not None and self.time_step % self.interval == self.offset % self.interval:
+            self.lines.reset()
+        self.s_out.send(self.lines.step(self.s_in.recv()).astype(self.kind))
+
+
+@implements(proc=DelayLines, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyDelayLinesModelFixed(AbstractPyDelayLinesModel):
+    """Counts as integers."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    kind = np.int32
+
+
+@implements(proc=DelayLines, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyDelayLinesModelFloat(AbstractPyDelayLinesModel):
+    """Counts as floats."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    kind = float

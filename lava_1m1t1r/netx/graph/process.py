@@ -46,6 +46,26 @@ class Axon(AbstractProcess):
         self.s_out = OutPort(shape=delay.shape)
 
 
+class DelayLines(AbstractProcess):
+    """Brings each channel of the input to the first layer several times, each time later.
+
+    Parameters
+    ----------
+    delay : (N,) int
+        Steps of each line, >= 0; 0 passes in the same step. Line n carries channel ``n mod C``.
+    channels : int
+        C, which divides N.
+    reset_interval, reset_offset : int or None, int
+        Every so many steps what is on its way is forgotten, before the input of that step.
+    """
+
+    def __init__(self, *, delay: np.ndarray, channels: int, reset_interval: int | None = None, reset_offset: int = 1) -> None:
+        delay = np.asarray(delay, int)
+        super().__init__(delay=delay, channels=channels, reset_interval=reset_interval, reset_offset=reset_offset)
+        self.s_in = InPort(shape=(channels,))
+        self.s_out = OutPort(shape=delay.shape)
+
+
 class OneSender(InPort):
     """A port for one sender: Lava turns the values of several senders as if they were one's, where a Conv's axes follow."""
 
@@ -162,6 +182,8 @@ class Network(AbstractProcess):
         (C,) and (C_out,); images are flat, in the order (C, H, W). Any number of Processes may send to ``inp``, one where a Conv follows.
     layers : list of AbstractBlock
         Blocks with ``neuron`` and ``synapse``; readouts have no neuron.
+    delay_lines : DelayLines or None
+        What stands between ``inp`` and the first of them.
     net : NetDescription
     """
 
@@ -202,11 +224,21 @@ class Network(AbstractProcess):
             block = kind(layer=layer, message_bits=bits, reset_interval=reset_interval, reset_offset=FIRST_INPUT + reset_offset)
             self.layers.append(block)
         self.in_layer, self.out_layer = self.layers[0], self.layers[-1]
+        self.delay_lines = None
+        if net.delay_lines is not None:
+            lines = net.delay_lines
+            self.delay_lines = DelayLines(
+                delay=lines.delay,
+                channels=lines.inputs,
+                reset_interval=reset_interval,
+                reset_offset=FIRST_INPUT - 1 + reset_offset,  # synapses hand on a step later, and neurons are reset then
+            )
+            self.delay_lines.s_out.connect(self.in_layer.inp)
         rows = () if sample_steps is None else (sample_steps,)
-        self.inp = self.in_layer.in_port((*rows, *self.in_layer.inp.shape))
+        self.inp = self.in_layer.in_port((*rows, *self.entrance().shape))
         self.out = OutPort(shape=(*rows, *self.out_layer.out.shape))
         if sample_steps is None:
-            self.inp.connect(self.in_layer.inp)
+            self.inp.connect(self.entrance())
             self.out_layer.out.connect(self.out)
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             before.out.connect(after.inp)
@@ -215,9 +247,13 @@ class Network(AbstractProcess):
         """Number of layers that compute something."""
         return len(self.layers)
 
+    def entrance(self) -> InPort:
+        """The port inside that ``inp`` leads to. A method, as :meth:`AbstractBlock.source` is."""
+        return self.in_layer.inp if self.delay_lines is None else self.delay_lines.s_in
+
     def fuse(self) -> None:
         """Take the layers out of the graph: for a ProcessModel that runs the whole network itself."""
-        for outer, inner in ((self.inp, self.in_layer.inp), (self.out_layer.out, self.out)):
+        for outer, inner in ((self.inp, self.entrance()), (self.out_layer.out, self.out)):
             if inner in outer.out_connections:
                 outer.out_connections.remove(inner)
                 inner.in_connections.remove(outer)

@@ -6,6 +6,7 @@ forward pass (even multiples of 1/64 in [-4, 4)).
 
 from .driven import INPUT_RATE, RECURRENT_RATE, SPREAD_VOLTAGE, START_VOLTAGE, Dense, Recurrent
 from .image import HELD_VOLTAGE, Conv, Pool
+from .lines import DelayLines
 from .plain import Affine, Average, Flatten, Input
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Affine",
     "Average",
     "Conv",
+    "DelayLines",
     "Dense",
     "Flatten",
     "Input",

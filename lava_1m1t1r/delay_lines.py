@@ -1,0 +1,61 @@
+"""Delay lines before a network: each channel reaches the first layer several times, each time a little later.
+
+Line n carries channel ``n mod C``, ``delay[n]`` steps later. A neuron behind them weighs the last moments of its input and not one
+alone: with four lines a channel the networks here tell words apart that their neurons' own memory does not (RESULTS.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import array_of, require
+from .network import MAX_DELAY
+
+
+def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
+    """Delay of each line, (K C,) int64, from the K taps that all channels have alike.
+
+    Raises
+    ------
+    InputError
+        If the taps are not whole numbers from 0 to 62, or two of them are equal; the text begins with ``name``.
+    """
+    found = array_of(taps, name).reshape(-1)
+    good = found.size > 0 and found.dtype.kind in "iu" and found.min() >= 0 and found.max() <= MAX_DELAY
+    require(good, name, f"hold whole numbers of steps from 0 to {MAX_DELAY}", taps)
+    require(len(np.unique(found)) == found.size, name, "hold each delay once", taps, "Two equal lines are one with twice the weight.")
+    return np.repeat(found.astype(np.int64), channels)
+
+
+def spread(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
+    """What the lines of these delays (N,) make of frames (..., T, C): (..., T, N), nothing before the start."""
+    steps, channels = frames.shape[-2:]
+    out = np.zeros((*frames.shape[:-1], len(delay)), frames.dtype)
+    for late in np.unique(delay).tolist():
+        lines = np.flatnonzero(delay == late)
+        out[..., late:, lines] = frames[..., : max(steps - late, 0), lines % channels]
+    return out
+
+
+class LinesRun:
+    """Delay lines in use, a step at a time; the same as :func:`spread`."""
+
+    def __init__(self, delay: np.ndarray, channels: int) -> None:
+        self.delay = np.asarray(delay, np.int64)
+        self.source = np.arange(len(self.delay)) % channels
+        self.past = np.zeros((int(self.delay.max()) + 1, channels), np.int16)
+        self.now = 0
+
+    def reset(self) -> None:
+        """Forget what is on its way."""
+        self.past[:] = 0
+
+    def step(self, frame: np.ndarray) -> np.ndarray:
+        """Take the counts (C,) of a step; what arrives in it: (N,)."""
+        length = len(self.past)
+        self.past[self.now % length] = frame
+        due = self.past[(self.now - self.delay) % length, self.source]
+        self.now += 1
+        return due
