@@ -123,7 +123,7 @@ class DeviceNetwork:
         return np.random.default_rng([self.seed, self.net.active[layer].index, 1, sample]).standard_normal(shape)
 
     def _sample(self, frames: np.ndarray, number: int) -> Sample:
-        y = frames.astype(np.float64)
+        y = self.net.arriving(frames).astype(np.float64)
         traces, rows = [], []
         for place, (layer, array) in enumerate(zip(self.net.active, self.arrays, strict=True)):
             noise = self.read_noise(number, place, len(y))

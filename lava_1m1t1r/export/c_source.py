@@ -69,6 +69,31 @@ _REWIND = """
             l->generator[n] = (uint32_t)z ? (uint32_t)z : 1u;
         }"""
 
+_ON_LINE = """
+/* Spike counts of the last steps, and the step that comes next among them. */
+static uint16_t gone[@LENGTH@][@CHANNELS@];
+static uint32_t next_step;
+
+/* What arrives on a delay line in the step that was kept last. */
+static uint32_t on_line(uint32_t n)
+{
+    const uint32_t late = line_delay[n] + 1u;
+    return gone[next_step < late ? next_step + @LENGTH@u - late : next_step - late][n % @CHANNELS@u];
+}
+"""
+_KEEP = """
+    for (n = 0; n < @PREFIX@_INPUTS; n++) {
+        gone[next_step][n] = input[n];
+    }
+    next_step = next_step + 1u < sizeof gone / sizeof gone[0] ? next_step + 1u : 0u;"""
+_FORGET = """
+    for (k = 0; k < sizeof gone / sizeof gone[0]; k++) {
+        for (n = 0; n < @PREFIX@_INPUTS; n++) {
+            gone[k][n] = 0;
+        }
+    }
+    next_step = 0;"""
+
 
 def input_limit(plan: Plan) -> int:
     """Largest input value for which no sum of the first layer can leave 32 bits, at most that of the fast path.
@@ -112,7 +137,13 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "PREFIX": name.upper(),
         "prefix": name,
         "LAYERS": str(len(plan.layers)),
-        "INPUTS": str(plan.inputs),
+        "INPUTS": str(plan.channels),
+        "LINES": "" if plan.lines is None else _lines(plan),
+        "KEEP": "" if plan.lines is None else _KEEP,
+        "FORGET": "" if plan.lines is None else _FORGET,
+        "INPUT": "input[n]" if plan.lines is None else "on_line(n)",
+        "INPUT_ARG": ", const uint16_t *input" if plan.lines is None else "",
+        "INPUT_USE": ", input" if plan.lines is None else "",
         "OUTPUTS": str(plan.outputs),
         "INPUT_LIMIT": str(input_limit(plan)),
         "OUTPUT_TYPE": "uint8_t" if plan.spiking else "int32_t",
@@ -132,7 +163,21 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
 
 def _filled(template: str, text: dict[str, str]) -> str:
     source = (resources.files(__package__) / "templates" / template).read_text()
-    return re.sub(r"@(\w+)@", lambda match: text[match[1]], source)
+    for _ in range(2):  # parts hold names too
+        source = re.sub(r"@(\w+)@", lambda match: text[match[1]], source)
+    return source
+
+
+def _lines(plan: Plan) -> str:
+    lines: list[str] = ["/* delay lines: line n carries input n mod the number of inputs, so many steps later */"]
+    _array(lines, "uint8_t", "line_delay", plan.lines)
+    own = {"LENGTH": str(lines_length(plan)), "CHANNELS": str(plan.channels)}
+    return "\n".join(lines) + re.sub(r"@(\w+)@", lambda match: own[match[1]], _ON_LINE)
+
+
+def lines_length(plan: Plan) -> int:
+    """Steps of input that the delay lines hold; 0 without them."""
+    return 0 if plan.lines is None else int(plan.lines.max()) + 1
 
 
 def _data(plan: Plan, name: str) -> str:

@@ -108,7 +108,8 @@ def flash_bytes(lowered: Plan) -> dict[str, int]:
         if layer.program is not None:
             neurons += _CONSTANTS * (1 if layer.uniform else layer.outputs)
             tables |= {np.asarray(t).tobytes(): _ENTRY * t.size for t in _tables(layer)}
-    return {"weights": weights, "neurons": neurons, "tables": sum(tables.values())}
+    lines = {} if lowered.lines is None else {"delay lines": lowered.lines.size}
+    return {"weights": weights, "neurons": neurons, "tables": sum(tables.values()), **lines}
 
 
 def _tables(layer: PlanLayer) -> Sequence[np.ndarray]:
@@ -125,6 +126,7 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
         "delay lines": sum(word * x.outputs for x in own),
         "generators": sum(4 * x.outputs for x in own if x.generator is not None),
         "sums": 4 * max(x.outputs for x in lowered.layers),
+        **({} if lowered.lines is None else {"input on its way": 2 * c_source.lines_length(lowered) * lowered.channels}),
     }
 
 

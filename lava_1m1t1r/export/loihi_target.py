@@ -92,6 +92,8 @@ def deploy_loihi(
         "Not run on a chip: the microcode's language and the chip's process models are not public. Energy is left out: none was measured.",
         "The cores are counted from the limits alone; Intel's compiler may place layers otherwise.",
     ]
+    if net.delay_lines is not None:
+        notes.append("Delay lines are counted as axons of the first layer, of which each channel has several; a chip's synapses delay them.")
     notes += [generators(layers)] if generators(layers) else []
     if custom:
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"

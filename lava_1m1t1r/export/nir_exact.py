@@ -1,7 +1,7 @@
 """The exact network as a NIR graph, and back: same parameters, same spikes.
 
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
-convolutions and poolings are Affine or Linear too, written out, with their kernels in the metadata, as is every layer whose weights are not
+delay lines are a Linear of ones and a Delay behind the Input; convolutions and poolings are Affine or Linear too, written out, with their kernels in the metadata, as is every layer whose weights are not
 its matrix. Recurrence is a cycle
 neuron - (Delay -) Linear - neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's
 spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
@@ -17,18 +17,18 @@ import numpy as np
 
 from ..convolution import Convolution
 from ..errors import FormatError, require
-from ..netx.description import WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import DELAY_LINES, WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
 
 EXACT = "lava_1m1t1r exact"
+LINES, LINES_DELAY = "lines", "delay_lines"
+"""Nodes of the delay lines: each channel's copies, and their delays."""
 
 
 def to_nir(net: NetDescription) -> nir.NIRGraph:
     """The exact graph of a network of 1M1T1R neurons."""
     require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read a file with netx.schema.read.")
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
-    edges: list[tuple[str, str]] = []
-    before = "input"
+    nodes, edges, before = begun(net)
     for layer in net.active:
         weight = f"weight_{layer.index}"
         nodes[weight] = synapse(layer)
@@ -46,6 +46,25 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
     return nir.NIRGraph(nodes, edges, metadata={"format": EXACT, "dt": net.dt, "steps_a_layer": 1})
+
+
+def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], str]:
+    """Nodes and edges as far as the first layer that computes, and the node that leads to it: the input, or behind it the delay lines."""
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
+    lines = net.delay_lines
+    if lines is None:
+        return nodes, [], "input"
+    copies = np.tile(np.eye(lines.inputs, dtype=np.float32), (lines.size // lines.inputs, 1))
+    nodes[LINES] = nir.Linear(copies, metadata={"layer_index": lines.index})
+    nodes[LINES_DELAY] = nir.Delay(np.asarray(lines.delay) * net.dt)
+    return nodes, [("input", LINES), (LINES, LINES_DELAY)], LINES_DELAY
+
+
+def _lines(graph: nir.NIRGraph, dt: float) -> list[Layer]:
+    if LINES not in graph.nodes:
+        return []
+    node, steps = graph.nodes[LINES], np.rint(graph.nodes[LINES_DELAY].delay / dt).astype(np.int32)
+    return [Layer(int(node.metadata["layer_index"]), DELAY_LINES, (len(steps),), node.weight.shape[1], delay=steps)]
 
 
 def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
@@ -98,7 +117,7 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
     cure = "The portable graph holds other neurons: run it in a NIR framework."
     require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)
     dt = float(graph.metadata["dt"])
-    layers = []
+    layers = _lines(graph, dt)
     for name, node in graph.nodes.items():
         if not name.startswith("weight_"):
             continue

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from ..fast import FastNetwork
-from ..netx.description import WEIGHT_ONE, NetDescription
+from ..netx.description import DELAY_LINES, WEIGHT_ONE, NetDescription
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 
@@ -39,16 +39,21 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
         Of the search.
     """
     exact = FastNetwork(net).run(frames, record="all", threads=1)
-    fits, losses, received = {}, {}, np.asarray(frames, np.int64)
+    fits, losses, received = {}, {}, net.arriving(np.asarray(frames, np.int64))
     for layer, record in zip(net.active, exact.layers, strict=True):
         if layer.neuron is not None:
             a_in = _forward(layer, received) + _recurrent(layer, record.spikes)
             fits[layer.index], losses[f"layer {layer.index}"] = fit(a_in / WEIGHT_ONE, record.spikes, seed)
         received = record.out.astype(np.int64)
     if not delays:
-        net = dataclasses.replace(net, layers=tuple(dataclasses.replace(x, delay=None, delay_rec=None) for x in net.layers))
+        net = dataclasses.replace(net, layers=tuple(_undelayed(x) for x in net.layers))
     graph = _graph(net, fits, losses)
     return Portable(graph, fits, {"of each layer under its true input (0 equal, 1 silence)": losses} | _measure(net, fits, frames, exact))
+
+
+def _undelayed(layer: Any) -> Any:
+    delay = np.zeros_like(layer.delay) if layer.kind == DELAY_LINES else None
+    return dataclasses.replace(layer, delay=delay, delay_rec=None)
 
 
 def _forward(layer: Any, received: np.ndarray) -> np.ndarray:
@@ -82,7 +87,7 @@ def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarr
         Spikes of every layer of neurons, and the sums of a readout [units].
     """
     outputs: list[np.ndarray] = []
-    received = np.asarray(frames, np.float64)
+    received = net.arriving(np.asarray(frames, np.float64))
     for layer in net.active:
         total = _forward(layer, received) / WEIGHT_ONE
         if layer.neuron is None:
@@ -135,9 +140,7 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
 
 
 def _graph(net: NetDescription, fits: dict[int, CubaFit], losses: dict[str, float]) -> nir.NIRGraph:
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
-    edges: list[tuple[str, str]] = []
-    before = "input"
+    nodes, edges, before = nir_exact.begun(net)
     for layer in net.active:
         weight = f"weight_{layer.index}"
         edges.append((before, weight))

@@ -95,7 +95,7 @@ def deploy_nir(
                 f"{PORTABLE_FILE} is no substitute for this network: its spikes are farther from the network's than silence is. CubaLIF "
                 "cannot clip its input, and training may have made use of that."
             )
-        has_delays = any(x.delay is not None or x.delay_rec is not None for x in net.active)
+        has_delays = net.delay_lines is not None or any(x.delay is not None or x.delay_rec is not None for x in net.active)
         if has_delays:
             notes.append("It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay." if delays else "Its delays are left out.")
     return Report("nir", shape_of(net), Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))

@@ -92,10 +92,14 @@ class Plan:
     """Network step [s]."""
     source: str
     """Name of the file, for headings."""
+    channels: int
+    """Values of an input frame, C."""
+    lines: np.ndarray | None
+    """(K C,) uint8 delays of the lines that bring them to the first layer, line n channel n mod C; None: they come as they are."""
 
     @property
     def inputs(self) -> int:
-        """Values of an input frame."""
+        """Inputs of the first layer: channels, or lines."""
         return self.layers[0].inputs
 
     @property
@@ -123,13 +127,29 @@ def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
 
 
 def shape_of(net: NetDescription) -> str:
-    """``700-128R-20``: sizes of the layers that compute, R for recurrence."""
-    return "-".join([str(net.inputs), *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in net.active)])
+    """``700-128R-20``: sizes of the layers that compute, R for recurrence; ``140x4-512R-20``: behind four delay lines a channel."""
+    lines = net.delay_lines
+    first = str(net.inputs) if lines is None else f"{net.inputs}x{lines.size // lines.inputs}"
+    return "-".join([first, *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in net.active)])
 
 
 def plan(net: NetDescription) -> Plan:
     """Lower a network that keeps the rules of an integer target."""
-    return Plan(tuple(_lower(layer) for layer in net.active), net.dt, Path(net.source).name or "a network in memory")
+    lines = None if net.delay_lines is None else np.asarray(net.delay_lines.delay, np.uint8)
+    name = Path(net.source).name or "a network in memory"
+    return Plan(tuple(_lower(layer) for layer in net.active), net.dt, name, net.inputs, lines)
+
+
+def of_lines(net: NetDescription) -> tuple[str, ...]:
+    """A note for targets whose first layer gets its delay lines' spikes from outside; none where there are no lines."""
+    lines = net.delay_lines
+    if lines is None:
+        return ()
+    longest = int(np.max(lines.delay))
+    return (
+        f"Input n of the first layer is channel n mod {lines.inputs}, as many steps later as delay_lines of the .net file say (up to "
+        f"{longest}): whoever feeds it sends each spike {lines.size // lines.inputs} times. The proof's inputs are sent so.",
+    )
 
 
 def _lower(layer: Layer) -> PlanLayer:
@@ -170,7 +190,9 @@ def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
 
 def same(a: NetDescription, b: NetDescription) -> bool:
     """Whether two networks do the same: layers that compute, weights, delays, neurons, seeds. No delay equals delays of 0."""
-    if len(a.active) != len(b.active):
+    x, y = a.delay_lines, b.delay_lines
+    alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.delay, y.delay)
+    if len(a.active) != len(b.active) or not alike:
         return False
     return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))
 

@@ -21,7 +21,7 @@ from ..programs import PIPES
 from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
-from .plan import Plan, description, plan, samples, shape_of
+from .plan import Plan, description, of_lines, plan, samples, shape_of
 from .report import Report, VerificationError
 
 SIMULATORS = ("verilator", "icarus")
@@ -89,7 +89,7 @@ def deploy_rtl(
         "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
         "network step [s]": lowered.dt,
     }
-    notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
+    notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed.", *of_lines(net)]
     if frames is not None:
         frames = samples(frames, net, rtl_source.input_limit(lowered))
         facts |= simulate(net, sources, frames, name, simulator)
@@ -177,7 +177,7 @@ def bench_files(net: NetDescription, frames: np.ndarray) -> dict[str, str]:
             values = np.flatnonzero(frame) if net.spiking else frame
             lines.append("".join(f"{v} " for v in values))
         lines.append("end")
-    return {"frames.txt": _tokens(frames), "expected.txt": "\n".join(lines) + "\n"}
+    return {"frames.txt": _tokens(net.arriving(frames)), "expected.txt": "\n".join(lines) + "\n"}
 
 
 def _tokens(frames: np.ndarray) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..errors import require
 from ..network import MAX_DELAY
-from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import DELAY_LINES, WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
-KINDS = ("input", "flatten", "dense", "dense_rec", "conv", "pool", "affine", "average")
+KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "conv", "pool", "affine", "average")
 """Layers that the exporters know; a file may hold others."""
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
@@ -47,7 +47,7 @@ def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
 def layers_hold_their_weights(net: NetDescription) -> None:
     """Without weights they would be taken for names of shapes."""
     for layer in net.layers:
-        free = layer.kind in ("flatten", *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
+        free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
         require(free or layer.weight is not None, _at(net, layer, "weight"), "be given", None)
 
 
@@ -135,6 +135,17 @@ def delays_are_at_most_62_steps(net: NetDescription) -> None:
                 require(fits, _at(net, layer, key), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", np.asarray(value))
 
 
+def delay_lines_lead_to_the_first_layer(net: NetDescription) -> None:
+    """They bring it all channels equally often, and nothing else has some."""
+    lines, first = [layer for layer in net.layers if layer.kind == DELAY_LINES], net.active[0]
+    for layer in lines:
+        rule = f"be the only ones, before the first layer that computes, with lines for its {first.inputs} inputs"
+        good = len(lines) == 1 and layer.index < first.index and layer.size == first.inputs and layer.size % max(layer.inputs, 1) == 0
+        require(good, _at(net, layer), rule, f"{layer.inputs} channels, {layer.size} lines")
+        fits = layer.delay is not None and np.size(layer.delay) == layer.size and 0 <= np.min(layer.delay) <= np.max(layer.delay) <= MAX_DELAY
+        require(fits, _at(net, layer, "delay"), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", layer.delay)
+
+
 def biases_fit_sixteen_bits(net: NetDescription) -> None:
     """A larger one is a mistake: 2^15 counts are 512 units."""
     for layer in net.active:
@@ -219,6 +230,7 @@ SHAPES: tuple[Rule, ...] = (
     a_convolution_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,
     delays_are_at_most_62_steps,
+    delay_lines_lead_to_the_first_layer,
     biases_fit_sixteen_bits,
 )
 INTEGERS: tuple[Rule, ...] = (

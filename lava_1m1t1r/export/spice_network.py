@@ -121,10 +121,10 @@ def _registers(place: int, layer: Any, more: bool) -> Iterator[str]:
 def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0, include: str = "network.cir") -> str:
     """A complete deck of one pattern: stimulus from spike counts (T, C), simulation over T steps, nodes to save."""
     net, v_read = network.net, network.crossbar.v_read
-    steps = len(frames)
+    steps, frames = len(frames), net.arriving(frames)
     durations = np.full(steps, net.dt)
     lines = [f"Pattern {sample}: {steps} network steps", f".include {include}"]
-    for i in range(net.inputs):
+    for i in range(net.active[0].inputs):
         lines.append(_source(f"r0_{i}", durations, frames[:, i] * v_read))
     if network.crossbar.read_noise > 0.0:
         for place, layer in enumerate(net.active):

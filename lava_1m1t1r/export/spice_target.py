@@ -17,7 +17,7 @@ from ..fast import FastNetwork
 from ..netx.description import NetDescription
 from . import rules
 from .output import check_folder, write_folder
-from .plan import description, shape_of
+from .plan import description, of_lines, shape_of
 from .report import Report
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE
@@ -181,6 +181,7 @@ def assumptions(network: DeviceNetwork) -> list[str]:
         "Energies of neurons are integrals of the circuit's currents, of crossbars those of the cells' heat while pulses last.",
         f"The devices: {step.device!r}. Pulses last a whole step, so crossbar and driver energies grow with its length.",
     ]
+    notes += [f"{note} Registers before it are no part of the netlist, and cost no energy here." for note in of_lines(net)]
     if not net.spiking:
         notes.append(
             f"The readout's differential currents are integrated ({READOUT:g} V for a spike of weight 1) and read at the pattern's end; "

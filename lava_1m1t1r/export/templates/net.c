@@ -57,7 +57,7 @@ typedef struct {
 
 @DATA@
 static int32_t sums[@WIDEST@];
-
+@LINES@
 /* floor(x / 2^shift). C leaves the shift of a negative number to the compiler: it is used where it floors, which nearly all do. */
 static int64_t floored(int64_t x, uint32_t shift)
 {
@@ -180,7 +180,7 @@ static unsigned arrived(const layer *l, const uint8_t *delay, uint32_t n)
     return (unsigned)(l->past[n] >> (delay ? delay[n] : 0u)) & 1u;
 }
 
-static void weigh(const layer *l, const layer *before, const uint16_t *input)
+static void weigh(const layer *l, const layer *before@INPUT_ARG@)
 {
     const uint32_t size = l->outputs;
     uint32_t n;
@@ -188,7 +188,7 @@ static void weigh(const layer *l, const layer *before, const uint16_t *input)
         sums[n] = l->bias ? l->bias[n] : 0;
     }
     for (n = 0; n < l->inputs; n++) {
-        const uint32_t count = before ? arrived(before, before->delay, n) : input[n];
+        const uint32_t count = before ? arrived(before, before->delay, n) : @INPUT@;
         const int32_t value = (int32_t)(count << l->weight_shift);
         if (value && l->single) {
             sums[n] += value * l->weight[0];
@@ -228,7 +228,7 @@ void @prefix@_reset(void)
             l->state[n].filament = l->state[n].residue = l->state[n].gate = 0;
             l->past[n] = 0;
         }@REWIND@
-    }
+    }@FORGET@
 }
 
 int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @OUTPUT_TYPE@ output[@PREFIX@_OUTPUTS])
@@ -238,11 +238,11 @@ int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @OUTPUT_TYPE@ output[@P
         if (input[n] > @PREFIX@_INPUT_LIMIT) {
             return -1;
         }
-    }
+    }@KEEP@
     /* From the last layer to the first: each reads what the one before it sent a step ago. */
     for (k = @PREFIX@_LAYERS; k-- > 0;) {
         const layer *l = layers + k;
-        weigh(l, k ? l - 1 : 0, input);
+        weigh(l, k ? l - 1 : 0@INPUT_USE@);
         if (k == @PREFIX@_LAYERS - 1u) {
             for (n = 0; n < @PREFIX@_OUTPUTS; n++) {
                 output[n] = @OUTPUT_EXPRESSION@;
