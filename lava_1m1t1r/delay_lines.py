@@ -13,6 +13,9 @@ import numpy as np
 from .errors import array_of, require
 from .network import MAX_DELAY
 
+DELAY_LINES = "delay_lines"
+"""Type of the layer in files."""
+
 
 def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
     """Delay of each line, (K C,) int64, from the K taps that all channels have alike.

@@ -68,6 +68,12 @@ def input_neurons_odd_weights_and_average(rng):
     return first, replace(middle, weight=middle.weight // 2), Layer(2, "average", (4,), 12)
 
 
+def behind_delay_lines(rng):
+    """Lines in no order, one of them the longest there is, before a layer with noise."""
+    lines = Layer(0, "delay_lines", (15,), 5, delay=rng.permutation([0, 0, 3, 62, *rng.integers(0, 40, 11)]).astype(np.int32))
+    return lines, layer(rng, 1, 15, 6, "dense_rec", delays=3, noise=True, scale=2.5, bias=True), layer(rng, 2, 6, 3, "affine")
+
+
 def one_neuron(rng):
     return (layer(rng, 0, 1, 1, scale=4, bias=True),)
 
@@ -95,6 +101,7 @@ NETWORKS = {
         input_neurons_odd_weights_and_average,
         one_neuron,
         images,
+        behind_delay_lines,
     )
 }
 

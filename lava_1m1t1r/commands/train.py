@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="STEPS",
-        help="delay lines: each channel reaches the recurrent neurons with each of these delays, each over weights of its own (0: as it is)",
+        help="delay lines: each channel reaches the recurrent neurons with each of these delays, over weights of its own (0: as it is)",
     )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
     parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")

@@ -93,7 +93,7 @@ def deploy_loihi(
         "The cores are counted from the limits alone; Intel's compiler may place layers otherwise.",
     ]
     if net.delay_lines is not None:
-        notes.append("Delay lines are counted as axons of the first layer, of which each channel has several; a chip's synapses delay them.")
+        notes.append("Delay lines are counted as axons of the first layer, several a channel; a chip's synapses delay them.")
     notes += [generators(layers)] if generators(layers) else []
     if custom:
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"

@@ -1,10 +1,10 @@
 """The exact network as a NIR graph, and back: same parameters, same spikes.
 
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
-delay lines are a Linear of ones and a Delay behind the Input; convolutions and poolings are Affine or Linear too, written out, with their kernels in the metadata, as is every layer whose weights are not
-its matrix. Recurrence is a cycle
-neuron - (Delay -) Linear - neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's
-spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
+delay lines are a Linear of ones and a Delay behind the Input. Convolutions and poolings are Affine or Linear too, written out, with
+their kernels in the metadata, as is every layer whose weights are not its matrix. Recurrence is a cycle neuron - (Delay -) Linear -
+neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's spikes, and each turn of a cycle,
+take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import nir
 import numpy as np
 
 from ..convolution import Convolution
+from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, require
-from ..netx.description import DELAY_LINES, WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
 
 EXACT = "lava_1m1t1r exact"

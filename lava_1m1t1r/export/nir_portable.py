@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import nir
 import numpy as np
 
+from ..delay_lines import DELAY_LINES
 from ..fast import FastNetwork
-from ..netx.description import DELAY_LINES, WEIGHT_ONE, NetDescription
+from ..netx.description import WEIGHT_ONE, NetDescription
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..delay_lines import DELAY_LINES
 from ..errors import require
 from ..network import MAX_DELAY
-from ..netx.description import DELAY_LINES, WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
@@ -142,7 +143,7 @@ def delay_lines_lead_to_the_first_layer(net: NetDescription) -> None:
         rule = f"be the only ones, before the first layer that computes, with lines for its {first.inputs} inputs"
         good = len(lines) == 1 and layer.index < first.index and layer.size == first.inputs and layer.size % max(layer.inputs, 1) == 0
         require(good, _at(net, layer), rule, f"{layer.inputs} channels, {layer.size} lines")
-        fits = layer.delay is not None and np.size(layer.delay) == layer.size and 0 <= np.min(layer.delay) <= np.max(layer.delay) <= MAX_DELAY
+        fits = np.shape(layer.delay) == (layer.size,) and np.min(layer.delay) >= 0 and np.max(layer.delay) <= MAX_DELAY
         require(fits, _at(net, layer, "delay"), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", layer.delay)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
-from ..delay_lines import spread
+from ..delay_lines import DELAY_LINES, spread
 from ..errors import whole
 from ..params import ByValue
 from ..program import StepParams
@@ -23,8 +23,6 @@ THRESHOLD_BITS = 17
 
 WEIGHTLESS = ("average",)
 """Kinds of layer that compute without weights of their own."""
-DELAY_LINES = "delay_lines"
-"""Kind of layer that brings the input to the first one that computes, each channel several times (:mod:`lava_1m1t1r.delay_lines`)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import hdf5_file
+from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
 from ..keys import NEURON_TYPE, from_keys, to_keys
 from ..network import MAX_DELAY
 from . import images, values
-from .description import DELAY_LINES, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from .values import MOST_NEURONS
 
 VERSION = 1

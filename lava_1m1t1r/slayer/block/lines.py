@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...delay_lines import delays_of
+from ...delay_lines import DELAY_LINES, delays_of
 from ...errors import require, whole
-from ...netx.description import DELAY_LINES
 from ..checks import check_tensor
 
 
