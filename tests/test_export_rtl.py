@@ -3,17 +3,19 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import resources
 
 import export_networks as nets
 import numpy as np
 import pytest
 
+from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import names, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
-from lava_1m1t1r.netx.description import NetDescription
+from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 
 
 def needs(tool):
@@ -159,3 +161,96 @@ def test_too_large_counts_are_refused(rng, tmp_path):
     frames = np.full((1, 1, net.inputs), rtl_source.input_limit(plan(net)) + 1)
     with pytest.raises(InputError, match="frames must hold spike counts of at most"):
         rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
+
+
+@needs("iverilog")
+def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is(rng):
+    # V_MAX below 2^17 and a stretch of nearly two: the field's table has its end beyond 2^17
+    device = replace(presets.ZHAO2025_FIG2, v0=np.array([0.3, 0.3, 0.2]), v_ref=1.2)
+    neuron = M1T1RNeuron(StepParams(device, dt=1e-3, v_unit=0.25, v_in_max=7.0))
+    net = NetDescription((Layer(0, "dense", (3,), 3, np.eye(3, dtype=np.int32) * 254, neuron=neuron),))
+    assert plan(net).layers[0].program.field_top >= 1 << 17
+    frames = (np.arange(0, 40, 2)[None, :, None] * np.ones((1, 1, 3))).astype(np.int16)
+    assert "all equal" in rtl_target.simulate(net, drawn(net), frames, simulator="icarus")["simulated by icarus"]
+    if shutil.which("verilator"):
+        assert rtl_target.lint(drawn(net), "net") == ""
+
+
+RESETS = """
+module tb;
+    reg clk = 0, rst = 1, in_valid = 0, in_last = 0, out_now = 0;
+    reg [@MSB@:0] in_addr = 0;
+    wire in_ready, out_valid, out_last;
+    wire [@OUT@:0] out_data;
+    integer pre, t, n, taken;
+    always #5 clk = !clk;
+    net dut (.clk(clk), .rst(rst), .in_valid(in_valid), .in_ready(in_ready), .in_last(in_last), .in_addr(in_addr),
+             .out_valid(out_valid), .out_ready(1'b1), .out_last(out_last), .out_data(out_data));
+    always @(posedge clk) if (out_now && !rst && out_valid) begin
+        if (out_last) begin $write("; "); taken = taken + 1; end else $write("%0d ", out_data);
+    end
+    // a token: held until a rising edge takes it
+    task give(input last, input integer channel); begin
+        in_valid = 1; in_last = last; in_addr = channel;
+        @(negedge clk);
+        while (!accepted) @(negedge clk);
+        in_valid = 0;
+    end endtask
+    reg accepted;
+    always @(posedge clk) accepted <= in_valid && in_ready;
+    initial begin
+        repeat (4) @(negedge clk); rst = 0;
+        for (pre = 0; pre < @TIMES@; pre = pre + 1) begin
+            in_valid = 1; in_addr = 1; in_last = 0;
+            for (t = 0; t < 100 + pre; t = t + 1) begin in_last = (t % 3) == 2; @(negedge clk); end
+            in_valid = 0; rst = 1; @(negedge clk); rst = 0;  // one cycle
+            out_now = 1; taken = 0;
+            for (t = 0; t < 9; t = t + 1) begin
+                for (n = 0; n < 2; n = n + 1) give(0, n);
+                give(0, @UNKNOWN@);
+                give(1, 0);
+            end
+            while (taken < 10) @(negedge clk);
+            out_now = 0; $write("\\n");
+        end
+        $finish;
+    end
+endmodule
+"""
+
+
+@needs("iverilog")
+def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(rng, tmp_path):
+    # 3 channels have numbers of 2 bits: number 3 is none of them, and its row would be that of a recurrent spike
+    weight, weight_rec = np.full((2, 3), 112, np.int32), np.array([[0, 254], [254, 0]], np.int32)
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=4e-3, v_unit=0.25, substeps=4))
+    net = NetDescription((Layer(0, "dense_rec", (2,), 3, weight, weight_rec, neuron=neuron),))
+    for file, text in drawn(net).items():
+        (tmp_path / file).write_text(text)
+    bench = RESETS.replace("@MSB@", "1").replace("@OUT@", "0").replace("@TIMES@", "250").replace("@UNKNOWN@", "3")
+    (tmp_path / "tb.v").write_text(bench)
+    sources = [p.name for p in tmp_path.glob("*.v") if p.name != "bench.v"]
+    subprocess.run(["iverilog", "-g2005", "-s", "tb", "-o", "tb.vvp", *sources], cwd=tmp_path, check=True, timeout=60)
+    done = subprocess.run(["vvp", "-n", "tb.vvp"], cwd=tmp_path, check=True, timeout=120, capture_output=True, text=True)
+    frames = np.zeros((1, 10, 3), np.uint8)
+    frames[0, :9, :2] = 1
+    spikes = FastNetwork(net).run(frames).out[0]
+    wanted = "".join("".join(f"{n} " for n in np.flatnonzero(frame)) + "; " for frame in spikes)
+    assert spikes.sum() > 2
+    assert [line for line in done.stdout.splitlines() if ";" in line] == [wanted] * 250
+
+
+@pytest.mark.parametrize("name", nets.NETWORKS)
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_the_memories_that_are_stated_are_those_that_are_written(name, lanes, rng):
+    lowered = plan(nets.network(name, rng))
+    files = rtl_source.sources(lowered, "A drawn network.", "net", lanes)
+    stated = rtl_target.memory_bits(lowered, lanes)
+    words = {path: len(text.split()) for path, text in files.items() if path.endswith(".hex")}
+    used = re.findall(r'"(\w+\.hex)"', files["net.v"])  # once for each memory that holds it
+    tables = [path for path in used if path.split("_")[0] in ("field", "inverse", "charge", "drop", "root")]
+    assert stated["tables"] == 57 * sum(words[path] for path in tables)
+    wide = {k: 1 if layer.single else lanes for k, layer in enumerate(lowered.layers)}
+    assert stated["weights"] == 8 * sum(words[f"weights_{k}.hex"] * wide[k] for k in wide if f"weights_{k}.hex" in words)
+    width = {"constants": 169, "wiring": 28, "generators": 32}
+    assert stated["constants"] == sum(width[path.split("_")[0]] * words[path] for path in used if path.split("_")[0] in width)

@@ -71,6 +71,10 @@ BROKEN = {
         lambda n: changed(n, 0, delay_rec=np.full(7, 63)),
         r"delayRec must hold 7 whole numbers from 0 to 62",
     ),
+    rules.readouts_have_no_bias: (
+        lambda n: NetDescription((n.layers[0], Layer(1, "affine", (2,), 7, np.zeros((2, 7), np.int32), bias=np.array([7, -9])))),
+        r"layer/1 \(affine\) bias must be left out of a layer without neurons",
+    ),
     rules.delay_lines_lead_to_the_first_layer: (
         lambda n: replace(n, layers=(*n.layers, Layer(2, "delay_lines", (6,), 3, delay=np.zeros(6, int)))),
         r"layer/2 \(delay_lines\) must be the only ones, before the first layer.*3 channels, 6 lines",

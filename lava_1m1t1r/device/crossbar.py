@@ -160,10 +160,22 @@ def array_of(layer: Any, crossbar: Crossbar, rng: np.random.Generator) -> Array:
     parts = [np.asarray(layer.matrix(), np.float64)]
     if layer.weight_rec is not None:
         parts.append(np.asarray(layer.weight_rec, np.float64))
-    largest = max(max(float(np.abs(part).max()) for part in parts), 1.0)
-    bias = np.zeros((layer.size, 0))
-    if layer.bias is not None and np.any(layer.bias):
-        rows = int(np.ceil(np.abs(layer.bias).max() / largest))
-        bias = np.repeat(np.asarray(layer.bias, np.float64)[:, None] / rows, rows, axis=1)
-    cells = crossbar.programmed(np.concatenate([*parts, bias], axis=1), largest, rng)
-    return Array(*cells, Rows(layer.inputs, layer.size * (len(parts) - 1), bias.shape[1]), largest, crossbar)
+    rows = rows_of(layer)
+    if rows.bias:
+        parts.append(np.repeat(np.asarray(layer.bias, np.float64)[:, None] / rows.bias, rows.bias, axis=1))
+    largest = _largest(layer)
+    cells = crossbar.programmed(np.concatenate(parts, axis=1), largest, rng)
+    return Array(*cells, rows, largest, crossbar)
+
+
+def rows_of(layer: Any) -> Rows:
+    """How many rows a layer's inputs, recurrence and bias take."""
+    biased = layer.bias is not None and np.any(layer.bias)
+    bias = int(np.ceil(np.abs(layer.bias).max() / _largest(layer))) if biased else 0
+    return Rows(layer.inputs, 0 if layer.weight_rec is None else layer.size, bias)
+
+
+def _largest(layer: Any) -> float:
+    """Magnitude of the largest weight [counts], at least 1."""
+    weight = np.ones(1) if layer.weight is None else layer.weight  # those of averages are 1
+    return max(1.0, *(float(np.abs(part).max()) for part in (weight, layer.weight_rec) if part is not None))

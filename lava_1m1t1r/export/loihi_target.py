@@ -18,6 +18,7 @@ from ..files import scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES, unpack
+from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
@@ -25,6 +26,14 @@ from .plan import description, same, shape_of
 from .report import Report, VerificationError, plain
 
 NET_FILE = "network.net"
+CURES = {
+    limits.BIAS_BITS.name: "Use smaller biases.",
+    limits.DELAY.name: "Use shorter delays.",
+    limits.STATE_BITS.name: "Use another neuron: these registers are what the fixed-point step needs.",
+    limits.MULTIPLY_BITS.name: "Use another neuron: these products are what the fixed-point step needs.",
+    limits.CORES.name: "Use smaller layers, fewer synapses, or more chips.",
+}
+"""What helps where a smaller layer does not."""
 
 
 def deploy_loihi(
@@ -60,7 +69,7 @@ def deploy_loihi(
     for row in rows:
         where = f"{net.source or 'network'}" + ("" if row["layer"] is None else f": layer/{row['layer']}")
         rule = f"keep to {row['value']} {row['unit']} ({'assumed; ' if row['assumed'] else ''}{row['source']})"
-        cure = "Use a smaller layer, fewer synapses, or more chips."
+        cure = CURES.get(row["limit"], "Use a smaller layer, fewer synapses, or more chips.")
         require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
     shape = shape_of(net)
     written = _net_file(net)

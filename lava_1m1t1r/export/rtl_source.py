@@ -211,15 +211,13 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
         for i in range(len(packed)):
             packed[i] |= (int(getattr(p, field)[i]) & ((1 << bits) - 1)) << at
         at += bits
-    bias = np.zeros(n, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
-    wiring = (bias.astype(np.int64) & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
-    plain = bool(np.all(wiring == wiring[0]))
+    wiring = wiring_of(layer)
     files[f"constants_{k}.hex"] = _hex(packed, at)
-    files[f"wiring_{k}.hex"] = _hex(wiring[:1] if plain else wiring, 28)
+    files[f"wiring_{k}.hex"] = _hex(wiring, 28)
     core: dict[str, Any] = {
         "HISTORY": layer.history,
         "EQUAL": int(layer.uniform),
-        "PLAIN": int(plain),
+        "PLAIN": int(len(wiring) == 1),
         "V_MAX": layer.v_max,
         "NOISE": int(layer.generator is not None),
         "SUBSTEPS": layer.substeps,
@@ -245,6 +243,13 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
             files[tables[key]] = _hex([(e & 0xFF) << 49 | b << STEP_BITS | s & ((1 << STEP_BITS) - 1) for e, b, s in rows], 57)
         core[curve.upper()] = f'"{tables[key]}"'
     return core
+
+
+def wiring_of(layer: PlanLayer) -> np.ndarray:
+    """Bias and delays of each neuron in a word of 28 bits; one word where all have the same."""
+    bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
+    wiring = (bias & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
+    return wiring[:1] if np.all(wiring == wiring[0]) else wiring
 
 
 def _hex(values: Any, bits: int) -> str:

@@ -83,7 +83,7 @@ def deploy_rtl(
     lowered = plan(net)
     sources = rtl_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name, lanes)
     facts: dict[str, Any] = {
-        "memory [bits]": memory_bits(lowered),
+        "memory [bits]": memory_bits(lowered, lanes),
         "largest spike count of an input": rtl_source.input_limit(lowered),
         "cycles of a frame without spikes": {x.name: int(rtl_source.frame_cycles(x, lanes, 0)) for x in lowered.layers},
         "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
@@ -108,26 +108,28 @@ def deploy_rtl(
     return Report("rtl", shape_of(net), Path(out_dir), files, facts, tuple(notes))
 
 
-def memory_bits(lowered: Plan) -> dict[str, int]:
-    """Bits of the memories by what they hold."""
+def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
+    """Bits of the memories by what they hold, as they are written: each layer has tables of its own, and rows fill whole words."""
     bits = dict.fromkeys(("weights", "constants", "tables", "states", "sums", "queues"), 0)
-    tables: dict[bytes, int] = {}
     queue = (1 << rtl_source.INPUT_FIFO) * (rtl_source.address_bits(lowered.inputs) + 1)
     for layer in lowered.layers:
-        rec = 0 if layer.weight_rec is None else layer.weight_rec.size
-        bits["weights"] += 8 * ((0 if layer.single else layer.weight.size) + rec)
-        bits["sums"] += rtl_source.SUM_BITS * layer.outputs
+        own = 1 if layer.single else lanes
+        row = rtl_source.words(layer, own) * own  # of a spike: a weight a neuron, filled up to whole words
+        rows = layer.inputs + (0 if layer.weight_rec is None else layer.outputs)
+        bits["weights"] += 0 if layer.single else 8 * rows * row
+        bits["sums"] += rtl_source.SUM_BITS * row
         if layer.program is None:
             continue
         noisy = layer.generator is not None
-        bits["constants"] += 169 * (1 if layer.uniform else layer.outputs) + 28 * layer.outputs + 32 * layer.outputs * noisy
+        wiring = len(rtl_source.wiring_of(layer))
+        bits["constants"] += 169 * (1 if layer.uniform else layer.outputs) + 28 * wiring + 32 * layer.outputs * noisy
         bits["states"] += (70 + layer.history + 32 * noisy) * layer.outputs
         p = layer.program
-        tables |= {np.asarray(t).tobytes(): 57 * t.size for t in (p.field, p.inverse, p.charge, p.drop, *((p.root,) if noisy else ()))}
+        bits["tables"] += sum(57 * t.size for t in (p.field, p.inverse, p.charge, p.drop, *((p.root,) if noisy else ())))
         depth = 1 << rtl_source.address_bits(layer.outputs + 2)
         queues = (layer is not lowered.layers[-1]) + (layer.weight_rec is not None)
         queue += queues * depth * (rtl_source.address_bits(layer.outputs) + 1)
-    return bits | {"tables": sum(tables.values()), "queues": queue}
+    return bits | {"queues": queue}
 
 
 def simulate(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
+from ..device.crossbar import rows_of
 from ..errors import require
 from ..network import MAX_DELAY
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -136,6 +137,13 @@ def delays_are_at_most_62_steps(net: NetDescription) -> None:
                 require(fits, _at(net, layer, key), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", np.asarray(value))
 
 
+def readouts_have_no_bias(net: NetDescription) -> None:
+    """Their value is the weighted sum (FIXED_POINT.md, section 6), and files have no place for one."""
+    for layer in net.active:
+        biased = layer.neuron is None and layer.bias is not None and bool(np.any(layer.bias))
+        require(not biased, _at(net, layer, "bias"), "be left out of a layer without neurons", layer.bias, "Add it to the sums yourself.")
+
+
 def delay_lines_lead_to_the_first_layer(net: NetDescription) -> None:
     """They bring it all channels equally often, and nothing else has some."""
     lines, first = [layer for layer in net.layers if layer.kind == DELAY_LINES], net.active[0]
@@ -206,9 +214,10 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
 def crossbars_fit_a_netlist(net: NetDescription) -> None:
     """Every cell is a line; a convolution is written out."""
     for layer in net.active:
-        cells = layer.size * (layer.inputs + (0 if layer.weight_rec is None else layer.size))
+        cells = layer.size * sum(rows_of(layer))
         cure = "Use smaller layers, or simulate with device.network, which writes no netlist."
-        require(cells <= MAX_CROSSBAR, _at(net, layer, "weight"), f"have at most {MAX_CROSSBAR} synapses", cells, cure)
+        rule = f"have at most {MAX_CROSSBAR} synapses, those of its bias included"
+        require(cells <= MAX_CROSSBAR, _at(net, layer, "weight"), rule, cells, cure)
 
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
@@ -232,6 +241,7 @@ SHAPES: tuple[Rule, ...] = (
     weights_are_whole_numbers_of_eight_bits,
     delays_are_at_most_62_steps,
     delay_lines_lead_to_the_first_layer,
+    readouts_have_no_bias,
     biases_fit_sixteen_bits,
 )
 INTEGERS: tuple[Rule, ...] = (

@@ -42,6 +42,8 @@ def main(arguments: argparse.ArgumentParser, given: Sequence[str] | None = None)
     options = vars(arguments.parse_args(given))
     target, net, out, report_file = (options.pop(name) for name in ("target", "net", "out", "json"))
     try:
+        if report_file is not None:
+            _check_report(report_file, Path(out))
         for name in ("frames", "labels"):
             if options.get(name) is not None:
                 options[name] = _array(options[name], f"--{name}")
@@ -56,6 +58,13 @@ def main(arguments: argparse.ArgumentParser, given: Sequence[str] | None = None)
     if report_file:
         report_file.write_text(json.dumps(report.as_dict(), indent=1) + "\n")
     return 0
+
+
+def _check_report(file: Path, out: Path) -> None:
+    """Refuse a place where the report cannot be written, or where the next export would not bear it: before the work."""
+    require(file.parent.is_dir() and not file.is_dir(), "--json", "be a file in a folder that exists", str(file))
+    inside = out.absolute() in file.absolute().parents
+    require(not inside, "--json", "lie outside of --out", str(file), "That folder is for the export alone.")
 
 
 def _array(path: Path, what: str) -> np.ndarray:

@@ -80,7 +80,7 @@ module m1t1r_layer #(
     reg [16:0] v_in;
     always @(posedge clk) if (state == START) v_in <= v_now;
     reg begun;  // the neuron starts in the cycle after START, when v_in stands
-    always @(posedge clk) begun <= state == START;
+    always @(posedge clk) begun <= state == START && !rst;
 
     wire done, spike;
     wire [69:0] new_state;

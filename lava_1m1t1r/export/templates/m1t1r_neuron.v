@@ -29,8 +29,8 @@ module m1t1r_neuron #(
 );
     localparam [22:0] ONE = 23'h400000;
     localparam [24:0] GROWTH_MAX = 25'h800000;
-    localparam [16:0] TOP = FIELD_TOP;
-    localparam [16:0] FIELD_MASK = (1 << FIELD_SHIFT) - 1;
+    localparam [17:0] TOP = FIELD_TOP;  // below 2^18: an input of 17 bits, stretched up to twice
+    localparam [17:0] FIELD_MASK = (1 << FIELD_SHIFT) - 1;
     localparam [6:0] LAST_SUBSTEP = SUBSTEPS - 1;
     // The schedule: a product asked for in cycle k is in p in cycle k + 2, as is a table's entry.
     localparam [5:0] IDLE = 6'd63, JITTER = 6'd40;
@@ -52,7 +52,7 @@ module m1t1r_neuron #(
     reg [23:0] gate, drained, target, charged;
     reg [24:0] grown_filament, grown_residue;
     reg [24:0] early;
-    reg [16:0] u;
+    reg [17:0] u;
     reg [18:0] drive;
     reg [5:0] growth_by;
     reg [15:0] fraction;
@@ -184,7 +184,7 @@ module m1t1r_neuron #(
                 b <= {10'd0, filament_decay};
             end
             6'd2: begin
-                u <= q > $signed({32'd0, TOP}) ? TOP : q[16:0];
+                u <= q > $signed({31'd0, TOP}) ? TOP : q[17:0];
                 a <= {4'd0, residue};
                 b <= {10'd0, residue_decay};
             end
@@ -196,7 +196,7 @@ module m1t1r_neuron #(
             6'd4: begin
                 residue_kept <= residue - lost[22:0];
                 a <= {{2{field_step[24]}}, field_step};
-                b <= {5'd0, u & FIELD_MASK};
+                b <= {4'd0, u & FIELD_MASK};
                 gap <= ONE - (filament + residue);
             end
             6'd5: begin

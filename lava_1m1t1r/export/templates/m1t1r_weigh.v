@@ -48,6 +48,7 @@ module m1t1r_weigh #(
     wire last = own ? rec_data[OUT_BITS] : in_data[IN_BITS];
     wire [31:0] row = own ? INPUTS + {{(32 - OUT_BITS) {1'b0}}, rec_data[OUT_BITS-1:0]} : {{(32 - IN_BITS) {1'b0}}, in_data[IN_BITS-1:0]};
     wire [31:0] start = row * WORDS;
+    wire known = own || row < INPUTS;  // a channel that is not there is no spike
 
     generate
         if (SINGLE != 0) begin : one
@@ -102,7 +103,7 @@ module m1t1r_weigh #(
                 DECODE: begin
                     at <= SINGLE != 0 ? row[WORD_BITS-1:0] : 0;
                     address <= SINGLE != 0 ? 0 : start[ADDRESS_BITS-1:0];
-                    state <= !last ? ADD : RECURRENT != 0 && !own ? FETCH : READY;
+                    state <= !last ? (known ? ADD : FETCH) : RECURRENT != 0 && !own ? FETCH : READY;
                     if (last) own <= RECURRENT != 0 && !own;
                 end
                 ADD: begin

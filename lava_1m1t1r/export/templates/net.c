@@ -257,10 +257,9 @@ int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @OUTPUT_TYPE@ output[@P
 
 const @prefix@_state *@prefix@_states(unsigned layer_index, uint32_t *size)
 {
-    const layer *l = layers + layer_index;
-    if (layer_index >= @PREFIX@_LAYERS || !l->neuron) {
+    if (layer_index >= @PREFIX@_LAYERS || !layers[layer_index].neuron) {
         return 0;
     }
-    *size = l->outputs;
-    return l->state;
+    *size = layers[layer_index].outputs;
+    return layers[layer_index].state;
 }
