@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,6 +136,14 @@ layer's neurons share, or (``v_th``) have no derivative there: a spike is moved 
 the threshold lies."""
 
 
+_HALVES = 8
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, 1 where both are 0 (a device without transfer)."""
+    return np.where(b > 0, a / np.where(b > 0, b, 1.0), 1.0)
+
+
 def learnable(names: Any, field: str) -> tuple[str, ...]:
     """Return names out of :data:`LEARNABLE`, each once; an InputError about ``field`` says what they must be."""
     rule = f"hold names out of {', '.join(LEARNABLE)}"
@@ -261,6 +270,29 @@ class StepParams(ByValue):
     def shares(self) -> dict[str, np.ndarray]:
         """Per-substep growth [1/V], shares lost and transfer [1]: :func:`shares` of this device."""
         return shares(self.device, self.h, np.expm1)
+
+    def towards(self, device: DeviceParams, size: int) -> StepParams:
+        """The step of ``size`` devices that were drawn or learned about this one, as far as integers hold them.
+
+        Those with a share lost or handed over that no decay holds are drawn back towards this step's own, by halves of the way in
+        logarithm; a training shall not end in its midst over a neuron that has become too slow.
+        """
+        least = 2.0 ** -(_MAX_DECAY_SHIFT - DECAY_BITS + 1)
+        own = {name: np.broadcast_to(getattr(self.device, name), (size,)).astype(float) for name in LEARNABLE}
+        there = {name: np.broadcast_to(getattr(device, name), (size,)).astype(float) for name in LEARNABLE}
+        way = np.ones(size)
+        for _ in range(_HALVES):
+            values = {name: np.where(way == 1, there[name], own[name] * _ratio(there[name], own[name]) ** way) for name in LEARNABLE}
+            r = shares(SimpleNamespace(c_gate=device.c_gate, **values), self.h, np.expm1)
+            lost = np.stack([np.broadcast_to(r[name], (size,)) for name in ("filament_lost", "residue_lost", "gate_lost", "transfer")])
+            beyond = ((lost < least) & (lost > 0) | (lost > 1)).any(axis=0)
+            if not beyond.any():
+                break
+            way = np.where(beyond, way / 2, way)
+        else:
+            values = {name: np.where(beyond, own[name], values[name]) for name in LEARNABLE}
+        moved = {name: value for name, value in values.items() if np.any(way < 1)}
+        return self.replace(device=dataclasses.replace(device, **moved))
 
     def floating(self, size: int = 1) -> FloatProgram:
         """Constants of the floating-point substep for ``size`` neurons."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ..errors import require
+from ..slayer.exact import exactly
 
 
 class Smooth(torch.nn.Module):
@@ -37,7 +38,8 @@ class Smooth(torch.nn.Module):
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:
         """Quantised smooth weights; ``descale`` as lava-dl has it."""
         self.kernel = self.kernel.to(weight)
-        smooth = (weight.reshape(-1, len(self.kernel)) @ self.kernel.T).reshape(weight.shape)
+        with exactly(weight.device.type):  # what is trained is what is exported
+            smooth = (weight.reshape(-1, len(self.kernel)) @ self.kernel.T).reshape(weight.shape)
         return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
 
     def get_extra_state(self) -> torch.Tensor:

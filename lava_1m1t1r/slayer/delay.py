@@ -9,23 +9,27 @@ from lava.lib.dl.slayer import axon
 
 from ..errors import require
 from ..network import MAX_DELAY
+from .checks import check_finite
 
 
 class Delay(axon.Delay):
     """As ``lava.lib.dl.slayer.axon.Delay``: same values, same gradient; delays of 0 to 62 steps, one a neuron.
 
-    As lava-dl's, they are drawn from 0 to 1 at the first call, whose input tells their number; until then ``delay`` is empty.
+    They are drawn from 0 to 1: at once where ``size`` tells their number, and else, as lava-dl's, at the first call, whose input does;
+    until then ``delay`` is empty.
     """
 
-    def __init__(self, max_delay: int = MAX_DELAY, grad_scale: float = 1.0) -> None:
+    def __init__(self, max_delay: int = MAX_DELAY, grad_scale: float = 1.0, size: int | None = None) -> None:
         super().__init__(max_delay=max_delay, grad_scale=grad_scale)
-        self.delay.data = torch.empty(0)
+        self.delay = torch.nn.Parameter(torch.rand(size or 0), requires_grad=self.delay.requires_grad)
+        self.init = size is not None
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (the base class's name)
         """Delay spikes (B, N, T)."""
         if not self.init:
-            self.delay.data = torch.rand(input.shape[1], dtype=torch.float, device=input.device)
+            self.delay.data = torch.rand(input.shape[1], dtype=self.delay.dtype, device=input.device)
             self.init = True
+        check_finite(self.delay.detach(), "delay")
         self.clamp()
         require(len(self.delay) == input.shape[1], "Delay input", f"have {len(self.delay)} neurons, one a delay", tuple(input.shape))
         return _Shift.apply(input.transpose(1, 2), self.delay, self.grad_scale).transpose(1, 2)

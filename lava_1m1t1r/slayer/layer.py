@@ -18,6 +18,7 @@ from ..weight_kernels import CELLS, PART, turn_counts
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
+from .exact import wide
 from .quantise import WEIGHT_UNIT
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
@@ -214,7 +215,7 @@ def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
 
 def _single(x: torch.Tensor | None) -> Any:
     """Numbers of 16 bits as 32 bits: compiled loops know neither kind of them, numpy one."""
-    return x.float() if x is not None and x.dtype in (torch.float16, torch.bfloat16) else x
+    return None if x is None else wide(x)
 
 
 def _real(*tensors: torch.Tensor | None) -> torch.dtype:

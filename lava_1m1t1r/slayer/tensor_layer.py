@@ -16,6 +16,7 @@ from ..dynamics import State
 from ..errors import require
 from ..reference import widened
 from ..training_kernels import PAST
+from .exact import exact, exactly, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import gradient_program, is_linear
 
@@ -81,6 +82,7 @@ class TensorLayer(torch.autograd.Function):
     """As :class:`.layer._Layer`, on any device."""
 
     @staticmethod
+    @exact
     def forward(ctx, x, w, bias, w_rec, constants, run):  # noqa: ANN001
         device = x.device
         real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
@@ -126,6 +128,7 @@ class TensorLayer(torch.autograd.Function):
         return spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()
 
     @staticmethod
+    @exact
     def backward(ctx, grad):  # noqa: ANN001
         refuse_second_derivatives()
         x, w, w_rec = ctx.saved_tensors
@@ -188,4 +191,6 @@ def _product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 def tensor_readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum (B, N, T) of spikes (B, C, T): products of multiples of 1/64, exact in float32 below 2^18."""
-    return _product(x.to(w.dtype), w)
+    w = wide(w)
+    with exactly(x.device.type):
+        return _product(x.to(w.dtype), w)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -18,6 +19,7 @@ from ...errors import array_of, flag, number, require
 from ...network import MAX_DELAY
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
+from ..exact import eager
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise
@@ -71,7 +73,8 @@ class Block(torch.nn.Module):
 
     def reset(self) -> None:
         """Forget the end of the last call: only of consequence with ``persistent_state``."""
-        self.neuron.reset()
+        if self.neuron is not None:
+            self.neuron.reset()
 
 
 def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -89,7 +92,7 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
 
 def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
     """What :func:`quantised_weight` returns, in counts for a file. The synapse stays as it is, to be trained on."""
-    return np.rint(quantised_weight(s, mask).detach().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
+    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
 
 
 def checked(
@@ -150,8 +153,11 @@ class Driven(Block):
 
     def _export_neurons(self, handle: Any) -> None:
         self.neuron.check_place(handle.name)
+        if not self.delay_shift:
+            text = f"{handle.name}: files have no delay_shift=False. There each layer's spikes come a step late, and nothing else changes"
+            warnings.warn(f"{text} in networks without biases and recurrence alone.", stacklevel=2)
         if self.bias is not None:
-            handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
+            handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().double().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
         if self.delay is not None:
             handle.create_dataset("delay", data=self.delay.steps.cpu().numpy())
         for key, value in self.neuron.device_params.items():
@@ -174,7 +180,7 @@ class Dense(Driven, base.AbstractDense):
     delay : bool
         Whether to learn axonal delays of the outgoing spikes, 0 to 62 steps.
     delay_shift : bool
-        Whether the output comes one step late, as between Lava's Processes.
+        Whether the output comes one step late, as between Lava's Processes. Files have networks for which it is True.
     mask : bool (out, in), optional
         Synapses that exist; the weights of others count nowhere, and are in no file.
     count_log : bool
@@ -204,7 +210,7 @@ class Dense(Driven, base.AbstractDense):
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(out_neurons)
-        self.delay = Delay() if delay else None
+        self.delay = Delay(size=out_neurons) if delay else None
         self._set_bias(bias, out_neurons)
         self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit)
         self._start_weights(self.synapse, in_neurons, weight_scale, INPUT_RATE)
@@ -212,6 +218,7 @@ class Dense(Driven, base.AbstractDense):
             self.synapse.enable_weight_norm()
         del self.synapse_params, self.neuron_params
 
+    @eager
     def forward(self, x: torch.Tensor) -> Any:
         """(B, in, T) spikes -> (B, out, T) spikes."""
         w = quantised_weight(self.synapse, self.mask)
@@ -259,7 +266,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(out_neurons)
-        self.delay = Delay() if delay else None
+        self.delay = Delay(size=out_neurons) if delay else None
         self._set_bias(bias, out_neurons)
         hook = pre_hook_fx or self.neuron.quantize_8bit
         self.input_synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=hook)
@@ -280,6 +287,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         self.register_buffer("delay_rec", None if steps is None else torch.from_numpy(steps.astype(np.int64)))
         del self.synapse_params, self.recurrent_params, self.neuron_params
 
+    @eager
     def forward(self, x: torch.Tensor) -> Any:
         """(B, in, T) spikes -> (B, out, T) spikes."""
         w, w_rec = quantised_weight(self.input_synapse), quantised_weight(self.recurrent_synapse)

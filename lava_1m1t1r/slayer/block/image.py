@@ -15,6 +15,7 @@ from ...convolution import Convolution, pair, pooling
 from ...errors import require
 from ..checks import check_counts, check_parameters, check_tensor
 from ..delay import Delay
+from ..exact import eager, exactly, wide
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
 from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
@@ -31,6 +32,7 @@ class _Image(Driven):
         """Sizes for inputs (C, H, W)."""
         raise NotImplementedError
 
+    @eager
     def forward(self, x: torch.Tensor) -> Any:
         """(B, C, H, W, T) spikes -> (B, features, H, W, T) spikes."""
         name = f"{type(self).__name__} input"
@@ -123,7 +125,7 @@ class Conv(_Image, base.AbstractConv):
         super().__init__(neuron_params, in_features, out_features, kernel, *others, groups, delay_shift=delay_shift, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(out_features)
-        self.delay = Delay() if delay else None
+        self.delay = Delay(size=out_features) if delay else None
         self._set_bias(bias, out_features)
         hook = pre_hook_fx or self.neuron.quantize_8bit
         self.synapse = synapse.Conv(in_features, out_features, kernel, *others, groups, pre_hook_fx=hook)
@@ -212,11 +214,12 @@ class Pool(_Image, base.AbstractPool):
 
 def weighted(x: torch.Tensor, w: torch.Tensor, conv: Convolution) -> torch.Tensor:
     """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other: multiples of 1/64, up to rounding."""
-    batch, steps = x.shape[0], x.shape[4]
+    batch, steps, w = x.shape[0], x.shape[4], wide(w)
     images = x.permute(0, 4, 1, 2, 3).flatten(0, 1).to(w.dtype)
     if any(conv.margin):
         images = F.pad(images, (0, conv.margin[1], 0, conv.margin[0]))
-    z = F.conv2d(images, w, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+    with exactly(x.device.type):
+        z = F.conv2d(images, w, None, conv.stride, conv.padding, conv.dilation, conv.groups)
     return z.reshape(batch, steps, *conv.shape).permute(0, 2, 3, 4, 1)
 
 

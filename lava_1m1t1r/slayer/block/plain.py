@@ -12,6 +12,7 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...errors import number, require
 from ..checks import check_parameters, check_tensor
+from ..exact import eager
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
 from .driven import Block, check_mask, checked, draw_weights, quantised_weight, weight_counts
@@ -56,6 +57,7 @@ class Affine(Block, base.AbstractAffine):
             self.synapse.enable_weight_norm()
         del self.synapse_params, self.neuron_params
 
+    @eager
     def forward(self, x: torch.Tensor) -> Any:
         """(B, in, T) spikes -> (B, out, T) weighted sums."""
         w = quantised_weight(self.synapse, self.mask)
@@ -113,6 +115,7 @@ class Input(Block, base.AbstractInput):
             self.pre_hook_fx = self.neuron.quantize_8bit
         del self.neuron_params
 
+    @eager
     def forward(self, x: torch.Tensor) -> Any:
         """(B, N, T) or (B, C, H, W, T) values or spikes -> spikes of the same shape."""
         check_tensor(x, "Input input")
@@ -131,6 +134,7 @@ class Input(Block, base.AbstractInput):
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'input'."""
         check_parameters(self, handle.name)
+        _require_shape(self.input_shape, "Input")
         super().export_hdf5(handle)
 
 
@@ -145,3 +149,12 @@ class Average(base.AbstractAverage):
 
 class Flatten(base.AbstractFlatten):
     """(B, C, H, W, T) -> (B, C * H * W, T), as lava-dl's."""
+
+    def export_hdf5(self, handle: Any) -> None:
+        """Write the layer into an HDF5 group: type 'flatten'."""
+        _require_shape(self.shape, "Flatten")
+        super().export_hdf5(handle)
+
+
+def _require_shape(shape: Any, name: str) -> None:
+    require(shape is not None, f"{name}.shape", "be known", None, "Run the block once: its input tells its size.")

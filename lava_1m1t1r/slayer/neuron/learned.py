@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from torch.nn.utils.prune import BasePruningMethod
 
 from ...errors import require
-from ...params import DeviceParams
 from ...program import LEARNABLE, StepParams, shares
 from ..reverse import Constants
 
@@ -52,15 +52,18 @@ class LearnedDevice(torch.nn.Module):
 
     def factors(self, size: int) -> dict[str, torch.Tensor]:
         """Factor of each of ``size`` neurons, by name: (size,) float64, differentiable."""
+        for hook in self._forward_pre_hooks.values():
+            if isinstance(hook, BasePruningMethod):  # at calls only
+                hook(self, ())
         require(size % self.count == 0, "neurons of the layer", f"be a multiple of the {self.count} learned values", size)
         logs = {name: getattr(self, f"log_{name}").double() for name in self.names}
         return {name: torch.exp(self.reach * torch.tanh(x / self.reach)).repeat_interleave(size // self.count) for name, x in logs.items()}
 
-    def device(self, nominal: DeviceParams, size: int) -> DeviceParams:
-        """The devices as learned so far: arrays of (size,)."""
+    def step(self, nominal: StepParams, size: int) -> StepParams:
+        """The step with the devices as learned so far, arrays of (size,), as far as integers hold them (:meth:`..StepParams.towards`)."""
         with torch.no_grad():
-            changes = {name: getattr(nominal, name) * f.cpu().numpy() for name, f in self.factors(size).items()}
-        return dataclasses.replace(nominal, **changes)
+            changes = {name: getattr(nominal.device, name) * f.cpu().numpy() for name, f in self.factors(size).items()}
+        return nominal.towards(dataclasses.replace(nominal.device, **changes), size)
 
     def constants(self, params: StepParams, size: int) -> torch.Tensor:
         """The step's constants (5, size) float64 in the order of :class:`..reverse.Constants`, with the gradient over the factors.

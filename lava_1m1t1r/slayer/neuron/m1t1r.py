@@ -71,7 +71,8 @@ class Neuron(base.Neuron):
         See :class:`..surrogate.Surrogate`.
     persistent_state : bool
         Whether a call goes on where the last one of the same batch size ended; gradients stop there. Spikes that an axonal delay
-        (``delay=True`` of the block) has not let out by the end of a call are lost.
+        (``delay=True`` of the block) has not let out by the end of a call are lost. Not together with ``torch.utils.checkpoint``, which
+        runs every call twice.
     norm, dropout
         Not offered: both would make the synaptic input other than whole counts. Refused.
     shared_param, requires_grad
@@ -173,10 +174,9 @@ class Neuron(base.Neuron):
             return self._nominal_params
         size = self._size or self.learned.count
         # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
-        state = (size, *(p.detach().cpu().numpy().tobytes() for p in self.learned.parameters()))
+        state = (size, *(p.detach().double().cpu().numpy().tobytes() for p in self.learned.parameters()))
         if self._known is None or self._known[0] != state:
-            device = self.learned.device(self._nominal_params.device, size)
-            self._known = (state, self._nominal_params.replace(device=device))
+            self._known = (state, self.learned.step(self._nominal_params, size))
             self._program = None
         return self._known[1]
 
@@ -281,7 +281,7 @@ class Neuron(base.Neuron):
         device = varied.spread(size, int(torch.randint(0, 1 << 31, ())))
         # a threshold that the gate has no bits for is one that it never reaches
         device = dataclasses.replace(device, v_th=np.minimum(device.v_th, self.params.largest_v_th))
-        params = self.params.replace(device=device)
+        params = self.params.towards(device, size)
         return params, params.fixed(size), {}
 
     def _generators(self, batch: int, size: int) -> np.ndarray:

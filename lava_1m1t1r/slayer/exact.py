@@ -1,0 +1,52 @@
+"""What keeps sums of whole counts exact, and compiled loops out of tracers: around what a layer computes by torch's own operations."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+
+def exactly(device_type: str) -> AbstractContextManager:
+    """For a ``with`` block in which torch's products keep their numbers' width: autocast would cut counts to 8 or 11 bits."""
+    on = torch.is_autocast_cpu_enabled() if device_type == "cpu" else torch.is_autocast_enabled()
+    return torch.autocast(device_type, enabled=False) if on else nullcontext()
+
+
+def exact(function: Callable) -> Callable:
+    """For ``forward`` and ``backward`` of an autograd function, whose second argument is a tensor: see :func:`exactly`."""
+
+    @functools.wraps(function)
+    def inside(ctx: Any, x: torch.Tensor, *more: Any) -> Any:
+        with exactly(x.device.type):
+            return function(ctx, x, *more)
+
+    return inside
+
+
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """Numbers of 16 bits as 32 bits."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def eager(forward: Callable) -> Callable:
+    """For a block's ``forward``: ``torch.compile`` leaves it as it is, and compiles what stands around it.
+
+    Its loops are compiled already, and numba cannot specialise them while torch traces. As ``torch.compiler.disable``, which would load
+    torch's compiler with the library, into every process that trains.
+    """
+    left_alone: list[Callable] = []
+
+    @functools.wraps(forward)
+    def call(self: Any, *inputs: Any, **named: Any) -> Any:
+        if "torch._dynamo" not in sys.modules:
+            return forward(self, *inputs, **named)
+        if not left_alone:
+            left_alone.append(torch.compiler.disable(forward))
+        return left_alone[0](self, *inputs, **named)
+
+    return call

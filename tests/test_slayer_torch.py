@@ -1,0 +1,142 @@
+"""Blocks among torch's other features: compilers, narrow numbers, averages of weights, optimisers that look before the first call."""
+
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lava.lib.dl.slayer")
+
+from lava_1m1t1r import presets  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.recipes.smooth import Smooth  # noqa: E402
+from lava_1m1t1r.slayer.block.m1t1r import Affine, Conv, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
+
+pytestmark = pytest.mark.train
+STEP = {"params": presets.ZHAO2025_FIG2.scaled(40), "dt": 10e-3, "substeps": 1}
+
+
+def spikes(*shape, rate=0.3):
+    return (torch.rand(*shape) < rate).float()
+
+
+@pytest.mark.parametrize("made", [lambda: Conv(STEP, 2, 4, 3, weight_scale=3), lambda: Pool(STEP, 2, bias=True)], ids=["conv", "pool"])
+def test_images_count_the_same_in_narrow_numbers(made):
+    torch.manual_seed(0)
+    block, x = made(), spikes(4, 2, 8, 8, 60, rate=0.1)
+    wanted = block(x)
+    assert wanted.sum() > 100
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(block(x), wanted)
+    narrow = copy.deepcopy(block).bfloat16()
+    assert torch.equal(narrow(x.bfloat16()), copy.deepcopy(narrow).float()(x))
+
+
+def test_smooth_weights_and_readouts_are_the_same_under_autocast(monkeypatch):
+    torch.manual_seed(0)
+    block, readout, x = Dense(STEP, 140, 64), Affine(None, 64, 5, weight_scale=40), spikes(3, 140, 50, rate=0.1)
+    Smooth(block.synapse, 5.0)
+    monkeypatch.setattr("lava_1m1t1r.slayer.layer.FORCE_TORCH", True)
+    wanted = readout(block(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(readout(block(x)), wanted)
+
+
+@pytest.mark.timeout(240)
+def test_a_compiled_network_is_the_network_and_loops_are_compiled_while_torch_traces(tmp_path):
+    code = """
+import sys, torch
+from lava_1m1t1r import presets
+from lava_1m1t1r.slayer.block.m1t1r import Affine, Dense, Recurrent
+assert "torch._dynamo" not in sys.modules  # not loaded by the library: half of a training process's memory
+step = {"params": presets.ZHAO2025_FIG2.scaled(40), "dt": 10e-3, "substeps": 1}
+torch.manual_seed(0)
+hidden = Recurrent({**step, "learn": ("mu",)}, 12, 9, delay=True, delay_rec=3, weight_scale=3)
+net = torch.nn.Sequential(Dense(step, 10, 12, weight_scale=3), hidden, Affine(None, 9, 3))
+x = (torch.rand(4, 10, 40) < 0.4).float()
+compiled = torch.compile(net, backend="eager")
+for given in (x, x[:, :, ::2]):
+    out = compiled(given)
+    assert torch.equal(out, net(given)) and bool(out.any())
+out.sum().backward()
+assert bool(net[0].synapse.weight.grad.any())
+print("equal")
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=230, cwd=tmp_path)
+    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+
+
+def test_delays_are_there_before_the_first_call():
+    block = Dense(STEP, 10, 12, delay=True, weight_scale=3)
+    averaged = torch.optim.swa_utils.AveragedModel(block)
+    averaged.update_parameters(block)
+    optimiser = torch.optim.Adagrad(block.parameters())
+    before = block.delay.delay.detach().clone()
+    block(spikes(8, 10, 60)).cumsum(-1).sum().backward()
+    optimiser.step()
+    averaged.update_parameters(block)
+    assert before.shape == (12,) and not torch.equal(before, block.delay.delay)
+    assert Dense(STEP, 10, 12, delay=True).double().delay.delay.dtype == torch.float64
+    with torch.device("meta"):
+        assert Recurrent(STEP, 10, 12, delay=True).delay.delay.device.type == "meta"
+    with torch.no_grad():
+        block.delay.delay.fill_(float("nan"))
+    with pytest.raises(InputError, match="delay must be finite"):
+        block(spikes(1, 10, 5))
+
+
+def test_blocks_without_neurons_are_reset_too_and_shapes_must_be_known_to_export(tmp_path):
+    import h5py
+
+    for block in (Affine(None, 3, 2), Input(), Dense(STEP, 3, 2)):
+        block.reset()
+    with h5py.File(tmp_path / "x.net", "w") as file:
+        for block in (Flatten(), Input(), Input(STEP)):
+            with pytest.raises(InputError, match=r"\.shape must be known.*Run the block once"):
+                block.export_hdf5(file.create_group(type(block).__name__ + str(id(block))))
+
+
+def test_networks_of_sixteen_bits_learn_devices_and_export(tmp_path):
+    import h5py
+
+    block = Dense({**STEP, "learn": ("mu",)}, 10, 12).bfloat16()
+    block(spikes(2, 10, 30).bfloat16()).sum().backward()
+    with h5py.File(tmp_path / "x.net", "w") as file:
+        block.export_hdf5(file.create_group("layer/0"))
+        assert file["layer/0/weight"].shape == (12, 10)
+    with h5py.File(tmp_path / "y.net", "w") as file, pytest.warns(UserWarning, match="delay_shift=False"):
+        Dense(STEP, 3, 2, delay_shift=False).export_hdf5(file.create_group("layer/0"))
+
+
+def test_pruned_device_parameters_are_made_anew_at_each_call():
+    from torch.nn.utils import prune
+
+    block, x = Dense({**STEP, "learn": ("mu",)}, 10, 12, weight_scale=3), spikes(4, 10, 60)
+    prune.l1_unstructured(block.neuron.learned, "log_mu", 0.5)
+    optimiser = torch.optim.SGD(block.parameters(), 0.1)
+    for _ in range(3):
+        block(x).sum().backward()
+        optimiser.step()
+    log = block.neuron.learned.log_mu
+    assert int((log == 0).sum()) >= 6 and int((log != 0).sum()) > 0
+
+
+def test_devices_that_integers_cannot_hold_are_drawn_back_and_training_goes_on():
+    slow = presets.ZHAO2025_FIG4.scaled(10)
+    block, x = Dense({"params": slow, "learn": ("gamma2",)}, 10, 12), spikes(2, 10, 30)
+    block(x)
+    with torch.no_grad():
+        block.neuron.learned.log_gamma2.fill_(-2.0)
+    block(x).sum().backward()  # the slowest residue that the decays hold is not as slow as that
+    learned = np.asarray(block.neuron.params.device.gamma2)
+    assert np.all((learned < slow.gamma2) & (learned > slow.gamma2 * np.exp(-2.0)))
+    spread = presets.ZHAO2025_FIG2.scaled(40).with_variation(1.0)
+    wide = Dense({**STEP, "params": spread.spread(256, 1), "variation": 1.0}, 10, 256)
+    for _ in range(5):
+        wide(x)
+    step = StepParams(slow)
+    assert step.towards(slow, 3).device == slow  # what fits stays as it is
