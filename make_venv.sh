@@ -2,8 +2,8 @@
 # Build .venv with everything the demo and the tests need. Finds a Python 3.10 by itself; does nothing twice.
 set -eu
 cd "$(dirname "$0")"
-stamp=.venv/.installed
-if [ -f "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ] && [ ! constraints.txt -nt "$stamp" ] && [ ! make_venv.sh -nt "$stamp" ]; then
+stamp=.venv/.installed place=.venv/.place here=$(pwd -P)  # a folder that was moved, or copied, has an environment that was not
+if [ -f "$stamp" ] && [ -x .venv/bin/python ] && [ "$(cat "$place" 2>/dev/null)" = "$here" ] && [ ! pyproject.toml -nt "$stamp" ] && [ ! constraints.txt -nt "$stamp" ] && [ ! make_venv.sh -nt "$stamp" ]; then
     exit 0
 fi
 
@@ -14,7 +14,7 @@ find_310() {
         candidate=$(command -v "$name" 2>/dev/null) || continue
         if is_310 "$candidate"; then echo "$candidate"; return; fi
     done
-    for root in "${PYENV_ROOT:-$HOME/.pyenv}"; do
+    for root in "${PYENV_ROOT:-${HOME:-/nowhere}/.pyenv}"; do
         for candidate in "$root"/versions/3.10*/bin/python; do
             if is_310 "$candidate"; then echo "$candidate"; return; fi
         done
@@ -31,7 +31,7 @@ python=$(find_310) || {
     exit 1
 }
 echo "lava-1m1t1r: building .venv with $python (once, a few minutes)"
-[ -x .venv/bin/python ] && is_310 .venv/bin/python || { rm -rf .venv; "$python" -m venv .venv; }
+{ is_310 .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1 && [ "$(cat "$place" 2>/dev/null)" = "$here" ]; } || { rm -rf .venv; "$python" -m venv .venv; echo "$here" > "$place"; }
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=23" "setuptools<81" wheel
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lava,speech,nir,report,dask,dev]"
 touch "$stamp"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,27 @@ class _SourcesCache(FunctionCache):
     def __init__(self, function: Callable, variant: tuple) -> None:
         super().__init__(function)
         self._variant = variant
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What was kept; None, to compile anew, where it was not, or is cut short."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # of whatever kind reading a damaged pickle ends in
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep it, unless the disk is full: compiled it is all the same."""
+        for again in (True, False):
+            try:
+                return super().save_overload(sig, data)
+            except OSError:
+                return None
+            except Exception:  # the index is damaged: an empty one takes its place
+                if not again:
+                    return None
+                with suppress(OSError):
+                    self.flush()
+        return None
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         # The sources say all but which variant: what a closure holds (other compiled functions) is another object in each process.

@@ -79,11 +79,19 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
         return action.help if action.default in (None, [], False) else super()._get_help_string(action)
 
 
+class _Parser(argparse.ArgumentParser):
+    """As Python 3.10's, which does not keep to itself that a text could not be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="lava-1m1t1r",
-        description=__doc__.split("\n")[0],
+        description=(__doc__ or "The 1M1T1R neuron, from device to network.").split("\n")[0],  # -OO leaves no __doc__
         formatter_class=_Help,
         epilog=f"Each command explains itself: lava-1m1t1r COMMAND --help. To begin: lava-1m1t1r doctor.\n\n{EXIT_CODES}",
     )

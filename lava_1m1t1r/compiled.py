@@ -18,6 +18,12 @@ from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from .errors import require
+
+require(
+    not numba.config.DISABLE_JIT, "NUMBA_DISABLE_JIT", "be unset", "1", "The loops are written for the compiler, and do not run without it."
+)
+
 
 def compiled(function: Callable) -> Any:
     """Compile a function that allocates nothing and whose integers never divide."""

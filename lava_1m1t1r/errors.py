@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
     """
     if ok:
         return
-    shown = repr(value)
+    shown = repr(value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") and not np.ndim(value) else value)
     if len(shown) > 120:
         shown = shown[:117] + "..."
     raise error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
@@ -51,8 +52,9 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
 
 def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
     """Build the error for an absent optional package (the caller raises it from the ImportError)."""
+    only = " Lava runs on Python 3.10 only." if extra == "lava" and sys.version_info >= (3, 11) else ""
     return MissingDependencyError(
-        f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]'."
+        f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]'.{only}"
     )
 
 

@@ -6,6 +6,7 @@ that are loaded as programs. Nothing of that belongs into a network or a data se
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import zlib
@@ -53,6 +54,8 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     except InputError:
         raise
     except _LIBRARY_ERRORS as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # of what the caller does meanwhile
+            raise
         text = f"{path} must be an HDF5 file, complete and undamaged; reading it failed with: {_line(error)}. Copy or download it again."
         raise FormatError(text) from error
 

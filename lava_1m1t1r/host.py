@@ -93,7 +93,7 @@ def _load(module: str, package: str, purpose: str) -> Any:
         if not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
             text = (
                 f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
-                "Install it anew, with the versions that it needs: pip install --force-reinstall 'lava-1m1t1r[lava]'."
+                "Install it anew, with the versions that it needs: pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'."
             )
         if sys.version_info >= (3, 11):
             text += f" Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}."

@@ -225,14 +225,21 @@ def _end(process: subprocess.Popen, ours: bool) -> None:
     if process.poll() is None:
         for group in {process.pid, *_groups_below(process.pid)}:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+                _kill(process, group)
     process.wait()
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # what a program that has ended left in its group
+        _kill(process, process.pid)  # what a program that has ended left in its group
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             with suppress(OSError):
                 stream.close()
+
+
+def _kill(process: subprocess.Popen, group: int) -> None:
+    if hasattr(os, "killpg"):
+        os.killpg(group, signal.SIGKILL)
+    else:  # Windows has no groups
+        process.kill()
 
 
 def _groups_below(pid: int) -> set[int]:

@@ -153,7 +153,7 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
 
 def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
     """Command-line options of the training tables."""
-    own = argparse.ArgumentParser(description=doc.splitlines()[0])
+    own = argparse.ArgumentParser(description=(doc or " ").splitlines()[0])
     own.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
     own.add_argument("--repeats", type=int, default=1, help="seeds")
     own.add_argument("--folder", type=Path, default=Path(folder), help="folder where runs done are kept")

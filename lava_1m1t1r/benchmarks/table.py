@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +64,8 @@ def least(job: Callable[[], Any], repeats: int, clock: Callable[[], float] = tim
 
 def cpu_of_children() -> float:
     """Processor time of all processes that this one has waited for [s]."""
+    import resource  # not on Windows
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -77,7 +78,7 @@ def cpu_of(pids: list[int]) -> float:
 
 def parser(doc: str, repeats: int = 10, of: str = "the shortest of so many runs counts") -> argparse.ArgumentParser:
     """Options of every script; ``of`` says what is repeated."""
-    options = argparse.ArgumentParser(description=doc.splitlines()[0])
+    options = argparse.ArgumentParser(description=(doc or " ").splitlines()[0])
     options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
     options.add_argument("--repeats", type=int, default=repeats, help=of)
     return options

@@ -91,11 +91,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure_here(order: dict[str, Any]) -> int:
-    import torch
-
-    torch.set_num_threads(order["threads"])
-    torch.manual_seed(0)
     try:
+        import torch
+
+        torch.set_num_threads(order["threads"])
+        torch.manual_seed(0)
         found = measure(training_peers.ROWS[order["row"]], Shape(*order["shape"]), order["repeats"], order["activity"])
     except ImportError as error:
         found = {"missing": str(error)}

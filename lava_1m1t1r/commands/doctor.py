@@ -17,6 +17,8 @@ PACKAGES = (
     ("core", "scipy", ""),
     ("core", "numba", ""),
     ("core", "h5py", ""),
+    ("core", "tqdm", ""),
+    ("core", "joblib", ""),
     ("Lava processes", "lava-nc", "lava"),
     ("training", "lava-dl", "lava"),
     ("training", "torch", "lava"),
@@ -48,7 +50,7 @@ def findings() -> dict:
             found = version(name)
         except PackageNotFoundError:
             found = None
-        needs_310 = extra == "lava" and name != "torch" and sys.version_info >= (3, 11)
+        needs_310 = extra == "lava" and sys.version_info >= (3, 11)
         cure = "needs Python 3.10" if needs_310 else f"pip install 'lava-1m1t1r[{extra}]'" if extra else "pip install lava-1m1t1r"
         packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})
     tools = [

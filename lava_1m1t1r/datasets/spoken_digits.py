@@ -135,7 +135,10 @@ def _digest(events: EventSet) -> str:
 def cache_folder() -> Path:
     """Return the folder for made data: ``$LAVA_1M1T1R_CACHE``, else ``~/.cache/lava_1m1t1r``."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "lava_1m1t1r"
+    try:
+        return Path(named).expanduser() if named else Path.home() / ".cache" / "lava_1m1t1r"
+    except RuntimeError as error:  # a user without a home, ~nobody
+        raise InputError(f"{CACHE_VARIABLE} must name a folder for made data; got {named!r}: {error}") from error
 
 
 def _prepare(folder: Path, field: str) -> None:
@@ -195,7 +198,7 @@ def _ear(train: bool, seed: int) -> InnerEar:
 
 
 def _recipe(train: bool, n_per_class: int, seed: int, classes: list[int]) -> dict:
-    """Everything that decides the spikes; its hash names the cached file."""
+    """What was asked for; its hash names the cached file. (From one scipy to the next a spike in 200 000 may move.)"""
     try:
         synthesiser = version("espeakng-loader")
     except PackageNotFoundError:

@@ -123,7 +123,7 @@ def check_folder(out_dir: str | os.PathLike) -> None:
         return
     require(out.is_dir(), "output folder", "be a folder", str(out), "Name another one.")
     ours = _marked(out)
-    names = (str(path.relative_to(out)) for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
     others = (name for name in names if name not in ours and not name.startswith(STAGE))
     foreign = list(islice(others, 3))  # no more: it may be the root of all files
     require(not foreign, "output folder", "hold nothing but a former export", foreign, "Remove these files or name another folder.")

@@ -27,7 +27,7 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
     if backend == "fused":
         return Result(_fused(net, frames, tag, timeout), ())
     total = batch * steps + 1  # readouts come a step late
-    network = Network(net, reset_interval=steps, input_message_bits=0 if frames.max() <= 1 else 16)
+    network = Network(net, reset_interval=steps, input_message_bits=_message_bits(frames))
     source = Frames(frames=frames.reshape(batch * steps, -1))
     source.s_out.connect(network.inp)
     blocks = network.layers if record else network.layers[-1:]
@@ -48,6 +48,10 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
     return Result(records[-1].out, tuple(records) if record else ())
 
 
+def _message_bits(frames: np.ndarray) -> int:
+    return 0 if frames.max() <= 1 else 16
+
+
 def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: Any) -> list[Any]:
     """Run ``steps`` within ``timeout`` seconds: at once or, where somebody watches, in parts, so that a bar can tell how far it is."""
     end, found = time.monotonic() + timeout, []
@@ -62,7 +66,7 @@ def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: An
 
 
 def _fused(net: NetDescription, frames: np.ndarray, tag: str, timeout: float) -> np.ndarray:
-    network = Network(net, sample_steps=frames.shape[1])
+    network = Network(net, sample_steps=frames.shape[1], input_message_bits=_message_bits(frames))
     source, tap = Frames(frames=frames), Tap(shape=network.out.shape, steps=frames.shape[0])
     source.s_out.connect(network.inp)
     network.out.connect(tap.a_in)

@@ -26,7 +26,7 @@ try:
     from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
-    raise missing("lava-dl and lightning", "lava", "Training") from error
+    raise missing(getattr(error, "name", None) or "lightning", "lava", "Training") from error
 
 from . import checkpoint  # noqa: E402
 

@@ -121,7 +121,9 @@ class Child:
             process.kill()
             OsProcess.join(process)
         process.close()
-        process._is_done = True  # so that a later join() of Lava returns at once
+        for end in (process._pconn, process._cconn):  # Lava's own join() closes them
+            end.close()
+        process._is_done = True  # so that a later one returns at once
         self._report.close()
 
 

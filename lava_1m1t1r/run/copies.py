@@ -6,6 +6,7 @@ import copy
 import ctypes
 import io
 import mmap
+import random
 import sys
 import threading
 from multiprocessing.managers import BaseProxy
@@ -20,6 +21,8 @@ from lava.magma.core.process.process import AbstractProcess
 _MOST_KINDS = 100
 """Types of objects that cannot be copied, among one Process's parameters, up to which all that lies around them is copied."""
 _PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
+_GLOBAL: dict[int, object] = {id(one): one for one in (random._inst, np.random.mtrand._rand)}
+"""The generators behind ``random`` and ``np.random``, of which each model has its own stream (:mod:`.isolation`)."""
 _OF_C = ctypes.c_int.__mro__[2]
 """What all objects of ctypes are."""
 
@@ -58,8 +61,8 @@ def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
 class _Memo(dict):
     """What ``copy.deepcopy`` asks, with the id of each object that it comes to, whether there is a copy: shared ones are their own."""
 
-    def __init__(self, shared: dict[int, object], kinds: set[type]):
-        super().__init__(shared)
+    def __init__(self, shared: dict[int, object], kinds: set[Any]):
+        super().__init__({**_GLOBAL, **shared})
         self.kinds = kinds
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -68,21 +71,23 @@ class _Memo(dict):
             frame = sys._getframe(1)
             if frame.f_code is copy.deepcopy.__code__:
                 value = frame.f_locals["x"]
-                if type(value) in self.kinds or _is_shared(value):
+                if type(value) in self.kinds or id(value) in self.kinds or _is_shared(value):
                     self[key] = found = value
         return found
 
 
 def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tuple[dict[str, Any], ...]:
-    kinds: set[type] = set()
+    kinds: set[Any] = set()
     for _ in range(_MOST_KINDS):
         try:
             return copy.deepcopy(value, _Memo(shared, kinds))  # a copy that fails leaves half-filled containers in its memo
         except Exception as error:
-            kind = type(_culprit(error.__traceback__))
+            culprit = _culprit(error.__traceback__)
+            kind = type(culprit)
             if kind in _PLAIN:
                 break
-            kinds.add(kind)
+            # of tensors some can be copied: those that are no results of others that learn
+            kinds.add(id(culprit) if kind.__module__.partition(".")[0] == "torch" else kind)
     return tuple({name: _alone(item, shared) for name, item in part.items()} for part in value)
 
 

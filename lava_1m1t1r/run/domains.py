@@ -99,7 +99,7 @@ class Task:
 
     def call(self, method: Callable[[], None], failed: str) -> None:
         """Call a method of the model outside of a run, as what belongs to the model's process is for it."""
-        with UsersRandom(), self.hub.settings:
+        with UsersRandom(self.hub.random_start), self.hub.settings:
             self.random.enter()
             self.hub.settings.enter(self)
             try:

@@ -13,6 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
@@ -25,7 +26,7 @@ from lava_1m1t1r.run.channels import Channel, ExternalChannel
 from lava_1m1t1r.run.copies import members, parameters
 from lava_1m1t1r.run.domains import AsyncDomain, LoihiDomain, Task
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
-from lava_1m1t1r.run.isolation import OwnRandom, Settings, UsersRandom
+from lava_1m1t1r.run.isolation import Settings, UsersRandom
 
 _TOLD = 100
 """How often a port tells a model that its run is over."""
@@ -66,6 +67,7 @@ class Executor:
         self.channels: list[Channel] = []
         self._shared = members(executable.process_list)
         self.settings = Settings()
+        self.random_start: Any = None
         self.tasks = {}
         for process, builder in executable.proc_builders.items():
             if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in parameters(builder).values()):
@@ -128,10 +130,9 @@ class Executor:
         """Make every model anew, in its initial state."""
         for channel in self.channels:
             channel.clear()
-        with UsersRandom(), self.settings:
-            start = OwnRandom()  # every model starts from the state that the user left, as forked processes do
+        with UsersRandom() as random, self.settings:
+            self.random_start = random.start  # every model starts from the state that the user left, as forked processes do
             for task in self.tasks.values():
-                start.enter()
                 task.build(self._shared)
 
     def stop(self, alarm: Alarm, seconds: float) -> None:
@@ -178,7 +179,7 @@ class Executor:
             task.greenlet.parent = self.greenlet
         returned, self.at_work = False, True
         try:
-            with UsersRandom(), self.settings, alarm.set(seconds):
+            with UsersRandom(self.random_start), self.settings, alarm.set(seconds):
                 self._drain(until)
                 while not (self._finished() or until()):
                     if not (self._serve() or self._wait_for_user(self._patience if patient else 0.0)):

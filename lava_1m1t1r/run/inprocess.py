@@ -67,7 +67,9 @@ class InProcess:
     Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared by
     the models and outlive a run, where each process of Lava's has its own; so are the random numbers of others than numpy and Python
     (torch), and other settings than those named above.
-    A model's helper threads cannot use its ports. Two threads must not run graphs at once: they share ``np.random``. Real time
+    A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``; and what another
+    thread draws from there or from ``random`` meanwhile is drawn from the models' numbers: it takes a Generator of its own
+    (``np.random.default_rng``). Real time
     does not pass between two models: one that asks ``probe()`` sees what the others have sent by then.
 
     Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may

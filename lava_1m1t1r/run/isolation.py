@@ -7,11 +7,14 @@ import copy
 import ctypes
 import random
 import sys
+import threading
 import warnings
 from asyncio import _get_running_loop, _set_running_loop
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from lava_1m1t1r.run.failures import RunError
 
 _PYTHONS = random._inst
 """Python's global generator, the one behind ``random.random`` and the others."""
@@ -46,40 +49,122 @@ _FRESH = _PythonsRandom()
 """Where every model finds Python's generator until it draws its first number."""
 
 
+class _State(NamedTuple):
+    """Where ``np.random`` stands."""
+
+    kind: type
+    """Of its bit generator."""
+    numbers: Any
+    """The bit generator's own: bytes of a Mersenne Twister, of others what their ``state`` says."""
+    spare: float | None
+    """``np.random.normal`` draws two numbers at a time and keeps the second outside of the generator."""
+
+
+class _Home:
+    """The generator behind ``np.random`` while models run: where each of them finds it until it draws its first number.
+
+    It is written to and never exchanged: another thread may be drawing from it without Python's lock, and would go on in memory that
+    somebody else draws from. Its own lock is held meanwhile.
+    """
+
+    def __init__(self, start: _State | None):
+        self.generator = np.random.get_bit_generator()
+        self._users: Any = None
+        self._look()
+        self._before = self.read()
+        self.start = self._before if start is None else start
+        if self.start.kind is not self._before.kind:  # the user has chosen another kind since the models were built
+            self._users, self.generator = self.generator, self.start.kind()
+            np.random.set_bit_generator(self.generator)
+            self._look()
+        if start is not None:
+            self.write(self.start, self._before.spare)
+
+    def _look(self) -> None:
+        self._words: Any = None
+        if isinstance(self.generator, np.random.MT19937):
+            # numpy's struct: 624 words of 32 bits, all of which change after the last one, then the position
+            memory = (ctypes.c_uint32 * 625).from_address(self.generator.ctypes.state_address)
+            self._bytes = memoryview(memory).cast("B")
+            self._words = self._bytes.cast("I")
+
+    def leave(self) -> None:
+        """Give the user's state back."""
+        if self._users is not None:
+            np.random.set_bit_generator(self._users)
+            self.generator = self._users
+            self._look()
+        self.write(self._before, _spare_normal())
+
+    def read(self) -> _State:
+        """The state now."""
+        with self.generator.lock:
+            numbers = None if self._words is None else bytes(self._bytes)
+        if numbers is None:
+            numbers = copy.deepcopy(self.generator.state)
+        return _State(type(self.generator), numbers, _spare_normal())
+
+    def write(self, state: _State, spare: float | None) -> None:
+        """Put this state there; ``spare`` is the normal that is kept now."""
+        if self._words is None:
+            self.generator.state = state.numbers
+        else:
+            with self.generator.lock:
+                self._bytes[:] = state.numbers
+        if state.spare is not None or spare is not None:
+            _set_spare_normal(state.spare)
+
+    def begin(self) -> None:
+        """All that models draw is drawn from now on."""
+        # a spare normal is taken without a trace in the generator
+        self.tells = self._words is not None and self.start.spare is None
+        if self._words is not None:
+            self.first, self.position = self._words[0], self._words[624]
+
+    def drawn_from(self) -> bool:
+        """Whether a number was drawn since the start, or cannot be told."""
+        return not self.tells or self._words[0] != self.first or self._words[624] != self.position
+
+
+_home: Any = None
+"""The :class:`_Home` of the models that run, None outside of them."""
+_ONE = threading.RLock()
+"""Held while models run."""
+
+
 class OwnRandom:
     """The global random numbers of numpy and of Python, one stream a model.
 
     In Lava each model is a forked process: it inherits the state of ``np.random`` at the fork and goes on alone, while Python
-    seeds ``random`` anew at each fork. Here the models share a process, so the generator behind ``np.random`` is exchanged
-    (0.1 us) before each one runs. Python's cannot be exchanged; its state is copied for those models that draw from it.
+    seeds ``random`` anew at each fork. Here the models share a process: both generators stand where a fork finds them, and those models
+    that have drawn find their own state instead.
     """
 
-    def __init__(self):
-        self._generator = copy.deepcopy(np.random.get_bit_generator())
-        self._spare = _spare_normal()
-        # a spare normal is taken without a trace in the generator
-        self._used = self._spare is not None or not isinstance(self._generator, np.random.MT19937)
-        if not self._used:
-            # numpy's struct of MT19937: 624 words of 32 bits, all of which change after the last one, then the position
-            address = self._generator.ctypes.state_address
-            self._word = ctypes.c_uint32.from_address(address)
-            self._position = ctypes.c_int.from_address(address + 4 * 624)
-            self._start = self._word.value, self._position.value
+    def __init__(self) -> None:
+        self._state: _State | None = None
+        self._generator: Any = None
         self._python: _PythonsRandom | None = None
 
     def enter(self) -> None:
         """From now on ``np.random`` and ``random`` are this stream."""
-        np.random.set_bit_generator(self._generator)
-        if self._spare is not None:
-            _set_spare_normal(self._spare)
+        if self._generator is not None:
+            np.random.set_bit_generator(self._generator)
+        elif self._state is not None:
+            _home.write(self._state, _home.start.spare)
         if self._python is not None:
             self._python.restore()
 
     def leave(self) -> None:
-        """Keep what the generators themselves do not hold; nothing to do while no number has been drawn."""
-        if self._used or (self._word.value, self._position.value) != self._start:
-            self._used = True
-            self._spare = _spare_normal()
+        """Keep what was drawn; nothing to do while no number has been."""
+        home = _home
+        found = np.random.get_bit_generator()
+        if found is not home.generator:  # the model has put one of its own there
+            self._generator = found
+            np.random.set_bit_generator(home.generator)
+            home.write(home.start, None)
+        elif self._state is not None or self._generator is not None or home.drawn_from():
+            self._state, self._generator = home.read(), None
+            home.write(home.start, self._state.spare)
         if self._python is not None:
             self._python.keep()
             _FRESH.restore()
@@ -89,19 +174,42 @@ class OwnRandom:
 
 
 class UsersRandom:
-    """Context of models: gives the user's own ``np.random`` and ``random`` back."""
+    """Context of models: gives the user's own ``np.random`` and ``random`` back.
 
-    def __enter__(self):
-        self._spare = _spare_normal()
-        self._generator = np.random.get_bit_generator()
-        self._python = _PythonsRandom()
+    Parameters
+    ----------
+    start : optional
+        Where ``np.random`` stood when the models were built: ``start`` of the context that they were built in.
+
+    Raises
+    ------
+    RunError
+        While another thread is in such a context.
+    """
+
+    def __init__(self, start: Any = None) -> None:
+        self.start = start
+
+    def __enter__(self) -> UsersRandom:
+        global _home
+        if not _ONE.acquire(blocking=False):
+            raise RunError(
+                "another thread runs a graph in this process, and both would draw from one np.random. Run one after the other, in "
+                "processes of their own, or in Lava's own runtime (guarded)."
+            )
+        self._outer, self._python = _home, _PythonsRandom()
+        _home = _Home(self.start)
+        _home.begin()
+        self.start = _home.start
         _FRESH.renew()
+        return self
 
-    def __exit__(self, *exc_info):
-        np.random.set_bit_generator(self._generator)
-        if self._spare is not None:
-            _set_spare_normal(self._spare)
+    def __exit__(self, *exc_info: object) -> None:
+        global _home
+        _home.leave()
+        _home = self._outer
         self._python.restore()
+        _ONE.release()
 
 
 def own_context() -> contextvars.Context:
@@ -187,5 +295,5 @@ def _spare_normal() -> float | None:
     return state["gauss"] if state.get("has_gauss") else None
 
 
-def _set_spare_normal(value: float) -> None:
-    np.random.set_state(np.random.get_state(legacy=False) | {"has_gauss": 1, "gauss": value})
+def _set_spare_normal(value: float | None) -> None:
+    np.random.set_state(np.random.get_state(legacy=False) | {"has_gauss": int(value is not None), "gauss": value or 0.0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 import time
 import weakref
 from contextlib import contextmanager, suppress
@@ -84,6 +85,7 @@ class GuardedRuntime(Runtime):
         self.timeout = timeout
         self.stall = stall
         self.stopped = False
+        self._process = os.getpid()
         self._deadline = float("inf")
         self._last_activity: list | None = None
         self._idle_since = 0.0
@@ -157,12 +159,30 @@ class GuardedRuntime(Runtime):
     def get_var(self, var_id, idx=None):
         if self.stopped:
             raise Stopped(STOPPED)
+        self._check_readable(var_id)
         with self._bounded(self.timeout):
             self._size_due = True
             try:
                 return super().get_var(var_id, idx)
             finally:
                 self._size_due = False
+
+    def _check_readable(self, var_id) -> None:
+        """A model sends a Var that is an array or a whole number, and nothing at all of others: who asks would wait."""
+        found = self._owner(var_id)
+        if found is not None:
+            process, builder, name = found
+            kind = getattr(getattr(builder.proc_model, name, None), "cls", None)
+            readable = kind is None or (isinstance(kind, type) and issubclass(kind, (np.ndarray, int, np.integer, str)))
+            what = f"get: {title(process)}.{name}"
+            cure = "Run the graph in process (lava_1m1t1r.run.InProcess), where any Var can be read."
+            require(readable, what, "be an array or a whole number in its ProcessModel, for Lava to send it", kind, cure)
+
+    def _owner(self, var_id):
+        """Process, builder and name of a Var, or None if no model holds it."""
+        known = self._executable.node_configs[0].var_models.get(var_id)
+        builders = self._executable.proc_builders.items()
+        return next(((p, b, known.name) for p, b in builders if known is not None and p.id == known.proc_id), None)
 
     def heard(self, answer: np.ndarray) -> np.ndarray:
         """Look at an answer of a RuntimeService: a Var's values begin with how many they are, or with the error of a model that has failed.
@@ -291,7 +311,7 @@ class GuardedRuntime(Runtime):
         patience : float
             Seconds that the children get to leave by themselves; then they are killed.
         """
-        if self.stopped:
+        if self.stopped or os.getpid() != self._process:  # the children are those of the process that we were forked from
             return
         try:
             if patience and self._is_initialized:
@@ -319,6 +339,8 @@ class GuardedRuntime(Runtime):
             port._array = []  # its memory is gone: a late call must raise, not crash
         for queue in getattr(self, "exception_q", []):
             queue.close()
+            for end in (queue._reader, queue._writer):  # close() leaves them to the collector, and Lava's servers keep us from it
+                end.close()
         if self._watchdog_manager is not None:
             self._watchdog_manager.stop()
 

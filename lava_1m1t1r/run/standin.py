@@ -24,8 +24,8 @@ class StandIn:
     def __init__(self, session):
         self._session = session
         self.num_steps = 0
-        processes = {*session._executor.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
-        self._vars = {var.id: var for process in processes for var in process.vars.members}
+        self._processes = {*session._executor.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
+        self._vars = {var.id: var for process in self._processes for var in process.vars.members}
 
     @property
     def _is_started(self) -> bool:
@@ -41,8 +41,15 @@ class StandIn:
         In Lava's own runtime that is little; here the models, with all that they hold, are still there to be read.
         """
         servers = ProcessServer(), VarServer()
-        servers[0].processes = [process for process in servers[0].processes if process.runtime is not self]
-        servers[1].vars = [var for var in servers[1].vars if getattr(var.process, "runtime", None) is not self]
+        ours = set(self._processes)
+        outer = [process for process in servers[0].processes if process not in ours]
+        found = True
+        while found:  # those that are made of ours, which Lava gives no runtime
+            found = [process for process in outer if not ours.isdisjoint(process.procs.members)]
+            ours.update(found)
+            outer = [process for process in outer if process not in ours]
+        servers[0].processes = outer
+        servers[1].vars = [var for var in servers[1].vars if var.process not in ours]
 
     def start(self, condition) -> None:
         known = isinstance(condition, (RunSteps, RunContinuous))

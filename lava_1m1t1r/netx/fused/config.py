@@ -22,7 +22,8 @@ class FusedSimCfg(Loihi2SimCfg):
     Parameters
     ----------
     *networks : Network
-        What to fuse. Their layers leave the graph: nothing else may be connected to a layer, and its Vars stay as they are.
+        What to fuse; other Networks of the graph stay as they are. Their layers leave the graph: nothing else may be connected to a layer,
+        and nothing connected to one afterwards gets anything; its Vars stay as they are.
     select_tag : {"fixed_pt", "floating_pt"}
         Number system, of all Processes.
 
@@ -45,7 +46,7 @@ class FusedSimCfg(Loihi2SimCfg):
             fast.run(np.zeros((1, 1, fast.inputs), np.uint8), threads=1)  # compiled before Lava forks
             network.fuse()
             network.proc_params["fast"] = fast
-        super().__init__(select_tag=select_tag, exception_proc_model_map={Network: models[select_tag]})
+        super().__init__(select_tag=select_tag, exception_proc_model_map=dict.fromkeys(networks, models[select_tag]))
 
 
 def _guests(network: Network) -> set[str]:

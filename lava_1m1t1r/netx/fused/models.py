@@ -18,6 +18,7 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
     def __init__(self, proc_params):
         super().__init__(proc_params)
         self.fast = proc_params["fast"]
+        self.spikes = proc_params["input_message_bits"] == 0
         self.samples = proc_params["sample_steps"] is not None
         self.interval = proc_params["reset_interval"] or NEVER
         self.sample_start = 1 + proc_params["reset_offset"]
@@ -27,7 +28,7 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
     def run_spk(self):
         """One message in, one out."""
         if self.samples:
-            frames = self.inp.recv()
+            frames = self._counts(self.inp.recv())
             self.out.send(self.fast.run(frames[None], threads=1).out[0].astype(self.kind))
             return
         if self.time_step % self.interval == self.sample_start % self.interval:
@@ -37,9 +38,13 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
         spiking = self.fast.layers[-1].spiking
         # Sent before anything is received, as the composed network's buffering synapses allow: loops do not lock.
         self.out.send((self.stream.due() if spiking else self.readout).astype(self.kind))
-        value = self.stream.step(self.inp.recv())
+        value = self.stream.step(self._counts(self.inp.recv()))
         if not spiking and self.fast.layers[-1].neuron is None:
             self.readout = value
+
+    def _counts(self, values):
+        """What the first synapse makes of its input: without message bits, a spike of whatever is not 0."""
+        return (values != 0).astype(np.uint8) if self.spikes else values
 
 
 @implements(proc=Network, protocol=LoihiProtocol)

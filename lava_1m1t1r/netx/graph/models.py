@@ -15,6 +15,7 @@ from lava_1m1t1r.delay_lines import LinesRun
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, DelayLines, Network
 from lava_1m1t1r.run.checks import fed, tell_of_zeros
+from lava_1m1t1r.run.failures import title
 
 
 class AbstractComposition(AbstractSubProcessModel):
@@ -45,6 +46,8 @@ class PyNetworkModel(AbstractSubProcessModel):
     """A Process for every synapse, neuron and delay. The blocks are named so that Lava checks their tags."""
 
     def __init__(self, proc):
+        cure = "Its layers have left the graph; make it anew for another one."
+        require(not proc.fused, title(proc), "be run under the FusedSimCfg that it was given to", "another run configuration", cure)
         require(proc.sample_steps is None, "Network.sample_steps", "be None", proc.sample_steps, "Or run it under FusedSimCfg.")
         if not fed(proc.inp):  # Lava's own runtime would not tell
             tell_of_zeros(proc.inp)

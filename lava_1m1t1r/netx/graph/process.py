@@ -166,7 +166,7 @@ class Network(AbstractProcess):
     num_layers : int, optional
         Build the first so many layers only.
     input_message_bits : int
-        0 for spikes; more for graded input (counts).
+        0 for spikes: whatever is not 0 is one, and those of several senders in a step are one, too; more for graded input (counts).
     reset_interval : int, optional
         All layers go back to rest every so many steps, without a trace of the sample before: samples of this length can be sent
         one after the other. None: no reset.
@@ -211,8 +211,16 @@ class Network(AbstractProcess):
             optional = value is None and field in ("num_layers", "reset_interval", "sample_steps")
             require(whole or optional, f"Network.{field}", f"be a whole number >= {least}", value)
         net = net.head(num_layers)
-        super().__init__(net=net, reset_interval=reset_interval, reset_offset=reset_offset, sample_steps=sample_steps, name=name)
+        super().__init__(
+            net=net,
+            input_message_bits=input_message_bits,
+            reset_interval=reset_interval,
+            reset_offset=reset_offset,
+            sample_steps=sample_steps,
+            name=name,
+        )
         self.net = net
+        self.fused = False
         self.sample_steps = sample_steps
         self.reset_interval = reset_interval
         if reset_interval is None and reset_offset:
@@ -253,6 +261,7 @@ class Network(AbstractProcess):
 
     def fuse(self) -> None:
         """Take the layers out of the graph: for a ProcessModel that runs the whole network itself."""
+        self.fused = True
         for outer, inner in ((self.inp, self.entrance()), (self.out_layer.out, self.out)):
             if inner in outer.out_connections:
                 outer.out_connections.remove(inner)

@@ -38,6 +38,15 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.neuron = neuron._replace(state=states, generator=self.generator.reshape(-1))
         self.spike = np.zeros(size, np.int32)
         self.first_generator = self.generator.copy()
+        self._joined = {name: getattr(self, name) for name in ("filament", "residue", "v_gate", "generator")}
+
+    def _rejoin(self):
+        """Take over what another Process has written through a RefPort: Lava puts a new array in the place of the one that was joined."""
+        for name, joined in self._joined.items():
+            found = getattr(self, name)
+            if found is not joined:
+                joined[...] = found
+                setattr(self, name, joined)
 
     def _is_at(self, offset):
         return self.interval is not None and self.time_step % self.interval == offset % self.interval
@@ -46,6 +55,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         """One network step."""
         if self.neuron is None:
             self._start()
+        self._rejoin()
         a_in = self.a_in.recv()
         if self._is_at(self.offset):
             for var in (self.filament, self.residue, self.v_gate):

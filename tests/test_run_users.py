@@ -1,0 +1,234 @@
+"""In-process and guarded runs beside other things that a user's program does: threads, forks, RefPorts, many runs, several networks."""
+
+import gc
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.magma")
+
+from lava.magma.core.process.process import ProcessServer  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.io.reset import Reset  # noqa: E402
+from lava.proc.io.source import RingBuffer  # noqa: E402
+from lava.proc.lif.process import LIF  # noqa: E402
+
+from lava_1m1t1r import M1T1R, presets  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.netx import hdf5  # noqa: E402
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription  # noqa: E402
+from lava_1m1t1r.netx.fused import FusedSimCfg  # noqa: E402
+from lava_1m1t1r.netx.terminal.process import Tap  # noqa: E402
+from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.run import InProcess, guarded, run  # noqa: E402
+from lava_1m1t1r.run.failures import RunError  # noqa: E402
+
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+FIXED = Loihi2SimCfg(select_tag="fixed_pt")
+
+
+def pair():
+    """Two LIFs of which one drives the other."""
+    first, synapse, second = LIF(shape=(3,), bias_mant=40, vth=100), Dense(weights=np.eye(3) * 60), LIF(shape=(3,), vth=100)
+    first.s_out.connect(synapse.s_in)
+    synapse.a_out.connect(second.a_in)
+    return first, second
+
+
+@pytest.fixture
+def net(rng):
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    weight = (2 * rng.integers(20, 110, (7, 4))).astype(np.int32)
+    return NetDescription((Layer(0, "dense", (7,), 4, weight, neuron=neuron),))
+
+
+def test_another_thread_may_draw_numbers_and_nothing_is_corrupted(tmp_path):
+    # in a process of its own: what this is about ends one
+    code = """
+import threading
+import numpy as np
+import pytest
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava_1m1t1r.run import run
+from test_run_users import pair
+stop = threading.Event()
+def draw():
+    while not stop.is_set():
+        np.random.random(20_000)
+threads = [threading.Thread(target=draw, daemon=True) for _ in range(2)]
+[t.start() for t in threads]
+seen = set()
+for _ in range(12):
+    first, second = pair()
+    found = run(second, 60, Loihi2SimCfg(select_tag="fixed_pt"), record=[second.v])
+    seen.add(found[second.v].tobytes())
+stop.set()
+[t.join() for t in threads]
+assert len(seen) == 1
+print("well")
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100, env=env, cwd=tmp_path)
+    assert done.stdout.strip() == "well", (done.returncode, done.stderr[-2000:])
+
+
+def test_two_threads_cannot_run_graphs_at_once_and_one_after_the_other_they_can():
+    _, second = pair()
+    _, other = pair()
+    refused, inside, done = [], threading.Event(), threading.Event()
+
+    with InProcess(second, FIXED) as session, InProcess(other, FIXED) as rival:
+
+        def race():
+            inside.wait(10)
+            try:
+                rival.run(5)
+            except RunError as error:
+                refused.append(str(error))
+            done.set()
+
+        thread = threading.Thread(target=race)
+        thread.start()
+        task = next(task for task in session._executor.tasks.values() if task.model.__class__.__name__.startswith("PyLif"))
+        whole = task.model.run_spk
+
+        def wait_for_the_other():
+            inside.set()
+            done.wait(10)
+            whole()
+
+        task.model.run_spk = wait_for_the_other
+        session.run(2)
+        thread.join(10)
+        assert len(refused) == 1 and "another thread runs a graph in this process" in refused[0]
+
+
+def test_the_global_generators_are_never_copied_and_of_tensors_only_what_cannot_be():
+    from lava_1m1t1r.run.copies import _copied
+
+    numpys = np.random.mtrand._rand
+    ((drawn),) = _copied(({"one": random.uniform, "two": numpys, "three": np.random.default_rng(3)},), {})
+    assert drawn["one"].__self__ is random.uniform.__self__ and drawn["two"] is numpys
+    torch = pytest.importorskip("torch")
+    weight = torch.ones(2, requires_grad=True)
+    given = {"plain": torch.ones(2), "result": weight * 2, "other": torch.zeros(1)}
+    ((copied),) = _copied((given,), {})
+    assert copied["result"] is given["result"]  # torch cannot copy it
+    assert copied["plain"] is not given["plain"] and copied["other"] is not given["other"]
+
+
+def test_a_refport_sets_the_states_of_neurons_as_a_user_does():
+    def spikes(reset):
+        source = RingBuffer(data=np.ones((1, 60)))
+        synapse = Dense(weights=np.array([[240]]))
+        neuron = M1T1R(shape=(1,), params=presets.ZHAO2025_FIG2, dt=1e-3, v_unit=0.25)
+        source.s_out.connect(synapse.s_in)
+        synapse.a_out.connect(neuron.a_in)
+        if reset == "RefPort":
+            for var in (neuron.filament, neuron.residue, neuron.v_gate):
+                Reset(interval=6, offset=5).connect_var(var)
+        with InProcess(neuron, FIXED) as session:
+            found = []
+            for _ in range(10):
+                recorded = session.run(6, record=[neuron.s_out, neuron.filament])
+                found.append(np.concatenate([recorded[neuron.s_out], recorded[neuron.filament]], axis=1))
+                if reset == "user":
+                    for var in (neuron.filament, neuron.residue, neuron.v_gate):
+                        session.set(var, np.zeros(1, int))
+        return np.concatenate(found)
+
+    alone, by_port, by_user = (spikes(reset) for reset in (None, "RefPort", "user"))
+    assert by_port[:, 0].sum() > alone[:, 0].sum()
+    assert abs(int(by_port[:, 0].sum()) - int(by_user[:, 0].sum())) <= 2  # Lava's Reset comes a phase earlier or later
+    assert len(np.unique(by_port[:, 1])) > 4  # the Var goes on showing what the neuron does
+
+
+def test_many_guarded_runs_leave_no_files_open():
+    def once():
+        first, second = pair()
+        with guarded(second, FIXED, timeout=30) as session:
+            session.run(2)
+
+    once()
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        once()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_networks_that_ran_in_process_are_forgotten(net):
+    frames = np.ones((1, 5, 4), np.uint8)
+    hdf5.predict(net, frames, "inprocess")
+    before = len(ProcessServer().processes)
+    for _ in range(3):
+        hdf5.predict(net, frames, "inprocess")
+    assert len(ProcessServer().processes) <= before
+
+
+def test_a_forked_child_leaves_its_parents_graph_alone():
+    first, second = pair()
+    with guarded(second, FIXED, timeout=30) as session:
+        session.run(2)
+        child = os.fork()
+        if child == 0:
+            try:
+                session.__exit__(None, None, None)
+            finally:
+                os._exit(0)
+        end = time.monotonic() + 30
+        while os.waitpid(child, os.WNOHANG)[0] == 0:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        session.run(2)
+        assert session.get(first.v).shape == (3,)
+
+
+def test_a_var_that_lava_does_not_send_is_refused_by_name():
+    from lava.proc.rf_iz.process import RF_IZ
+
+    neuron = RF_IZ(shape=(2,), period=10, alpha=0.9)
+    with guarded(neuron, Loihi2SimCfg(select_tag="floating_pt"), timeout=30) as session:
+        session.run(2)
+        with pytest.raises(InputError, match=r"get: RF_IZ.*\.cos_decay must be an array or a whole number"):
+            session.get(neuron.cos_decay)
+        assert session.get(neuron.real).shape == (2,)
+
+
+@pytest.mark.parametrize("bits", [0, 8])
+def test_two_senders_reach_a_fused_network_as_a_composed_one(bits, rng):
+    layer = Layer(0, "dense", (5,), 3, (2 * rng.integers(5, 60, (5, 3))).astype(np.int32), neuron=CubaNeuron(1024, 128, 64 * 90))
+    data, seen = (rng.random((2, 3, 50)) < 0.5).astype(int), []
+    for fused in (False, True):
+        network = hdf5.Network(NetDescription((layer,)), input_message_bits=bits)
+        for part in data:
+            RingBuffer(data=part).s_out.connect(network.inp)
+        tap = Tap(shape=(5,), steps=50)
+        network.out.connect(tap.a_in)
+        run(network, 50, FusedSimCfg(network) if fused else FIXED)
+        seen.append(tap.values())
+    assert np.array_equal(*seen) and seen[0].sum() > 5
+
+
+def test_one_of_two_networks_is_fused_and_a_fused_one_belongs_to_its_configuration(net):
+    networks, taps = [hdf5.Network(net, name=name) for name in "ab"], []
+    source = RingBuffer(data=np.ones((4, 40)))
+    for network in networks:
+        source.s_out.connect(network.inp)
+        taps.append(Tap(shape=(7,), steps=40))
+        network.out.connect(taps[-1].a_in)
+    run(networks[0], 40, FusedSimCfg(networks[1]))
+    assert np.array_equal(taps[0].values(), taps[1].values()) and taps[0].values().sum() > 5
+    alone = hdf5.Network(net, name="c")
+    FusedSimCfg(alone)
+    with pytest.raises(InputError, match="be run under the FusedSimCfg that it was given to"):
+        run(alone, 4, FIXED)
