@@ -111,6 +111,26 @@ def test_spread_devices_are_drawn_once_and_go_into_the_file(tmp_path):
     assert np.array_equal(simulated[0].out, trained[0].transpose(1, 2).numpy())
 
 
+def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_path):
+    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.recipes import fit, network
+    from lava_1m1t1r.recipes.augment import Augmentation
+    from lava_1m1t1r.recipes.evaluate import evaluate
+
+    for taps in ((), (0, 0), (63,), (-1,), (0.5,)):
+        with pytest.raises(InputError, match="^Task.taps must hold"):
+            Task("t", taps=taps)
+    task, frames = toy(taps=(0, 5, 11), spike_limit=1.0, hidden=10)
+    net = network.m1t1r(task)
+    fit.fit(net, task, frames, tmp_path, augmentation=Augmentation.of(task.channels), progress=False)
+    net.eval()
+    net.export(tmp_path / "network.net")
+    result, ran = evaluate(tmp_path / "network.net", frames)
+    assert result.accuracy > 0.6 and ran.layers[0].spikes.shape[2] == 10
+    assert schema.read(tmp_path / "network.net").delay_lines.size == 3 * task.channels
+
+
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch

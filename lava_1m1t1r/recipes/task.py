@@ -162,8 +162,8 @@ _MANY_VOICES: dict[str, Any] = {
     "label_smoothing": 0.1,
     "learning_rate": 0.008,
 }
-"""What trained best on SpokenDigits of SHD's size (``bench accuracy``), in 25 epochs: behind delay lines, and with as many parameters as 512
-neurons without. Half as many answer a point less rightly."""
+"""What trained best on SpokenDigits of SHD's size (``bench accuracy``), in 25 epochs: behind delay lines, and with as many parameters as
+512 neurons without. Half as many answer a point less rightly."""
 _FEW_VOICES: dict[str, Any] = {"channels": 140, "hidden": 364, "taps": _TAPS, "learning_rate": 0.01}
 """What did best on a human speaker whom training had not heard, with recordings of two or three others."""
 RECIPES = {
