@@ -40,7 +40,7 @@ def test_doctor_knows_the_core(capsys):
     assert cli.main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     core = {p["name"]: p["version"] for p in found["packages"] if p["for"] == "core"}
-    assert set(core) == {"numpy", "scipy", "numba", "h5py"} and all(core.values())
+    assert set(core) == {"numpy", "scipy", "numba", "h5py", "tqdm", "joblib"} and all(core.values())
 
 
 @pytest.mark.parametrize(

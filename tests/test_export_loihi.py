@@ -66,7 +66,7 @@ def test_a_network_larger_than_its_chips_is_refused(chips, monkeypatch, rng, tmp
     if chips == 2:
         assert deploy_loihi(net, tmp_path / "out", chips=2).facts["cores"] == 2
         return
-    with pytest.raises(InputError, match=r"neuron cores of a chip must keep to 1 cores \(open-neuromorphic.*got 2\. Use a smaller"):
+    with pytest.raises(InputError, match=r"neuron cores of a chip must keep to 1 cores \(open-neuromorphic.*got 2\. Use smaller layers"):
         deploy_loihi(net, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

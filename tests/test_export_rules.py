@@ -50,7 +50,7 @@ BROKEN = {
     ),
     rules.crossbars_fit_a_netlist: (
         lambda n: changed(n, 0, inputs=rules.MAX_CROSSBAR // 7 + 1, weight=np.zeros((7, rules.MAX_CROSSBAR // 7 + 1), np.int8)),
-        r"layer/0 \(dense_rec\) weight must have at most 1048576 synapses; got 1048\d+\. Use smaller layers",
+        r"layer/0 \(dense_rec\) weight must have at most 1048576 synapses, those of its bias included; got 1048\d+\. Use smaller layers",
     ),
     rules.the_network_computes_something: (lambda n: NetDescription((Layer(0, "flatten", (4,), 4),)), "computes something"),
     rules.only_the_last_layer_sends_sums: (lambda n: changed(n, 0, kind="affine", neuron=None), r"layer/0 \(affine\) must be the last"),

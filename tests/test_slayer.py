@@ -365,15 +365,20 @@ def test_delays_are_restored_into_a_fresh_block(size):
     make, x = lambda: block.m1t1r.Recurrent(NEURON, 20, size, delay=True), spikes(2, 20, 30)
     net = make()
     fresh = make()
-    fresh.load_state_dict(net.state_dict())  # neither knows its delays
-    assert fresh.delay.shape is None and fresh.delay.steps.tolist() == [0]
-    net(x)
+    assert not torch.equal(fresh.delay.delay, net.delay.delay) and net.delay.shape == (size,)  # drawn at once
+    fresh.load_state_dict(net.state_dict())
+    assert torch.equal(fresh.delay.delay, net.delay.delay)
     with torch.no_grad():
         net.delay.delay.copy_(torch.linspace(3.2, 9.9, size))
     for again in (make(), fresh):
         again.load_state_dict(net.state_dict())
         assert torch.equal(again(x), net(x)) and torch.equal(again.delay.delay, net.delay.delay) and net(x).sum() > 0
-    net.load_state_dict(make().state_dict())  # they are to be drawn again
+    unknown, other = Delay(), Delay()  # as a pooling's, whose input tells how many there are
+    other.load_state_dict(unknown.state_dict())
+    assert other.shape is None and other.steps.tolist() == [0]
+    unknown.load_state_dict(net.delay.state_dict())
+    assert torch.equal(unknown.delay, net.delay.delay)
+    net.delay.load_state_dict(other.state_dict())  # they are to be drawn again
     net(x)
     assert net.delay.delay.max() <= 1
     with pytest.raises(InputError, match=f"Delay input must have {size} neurons"):

@@ -173,10 +173,11 @@ class GuardedRuntime(Runtime):
         if found is not None:
             process, builder, name = found
             kind = getattr(getattr(builder.proc_model, name, None), "cls", None)
-            readable = kind is None or (isinstance(kind, type) and issubclass(kind, (np.ndarray, int, np.integer, str)))
             what = f"get: {title(process)}.{name}"
             cure = "Run the graph in process (lava_1m1t1r.run.InProcess), where any Var can be read."
-            require(readable, what, "be an array or a whole number in its ProcessModel, for Lava to send it", kind, cure)
+            require(
+                kind not in (float, complex), what, "be an array or a whole number in its ProcessModel, for Lava to send it", kind, cure
+            )
 
     def _owner(self, var_id):
         """Process, builder and name of a Var, or None if no model holds it."""
