@@ -6,6 +6,7 @@ alone: with four lines a channel the networks here tell words apart that their n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
     return np.repeat(found.astype(np.int64), channels)
 
 
-def spread(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
+def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
     """What the lines of these delays (N,) make of frames (..., T, C): (..., T, N), nothing before the start."""
     steps, channels = frames.shape[-2:]
     out = np.zeros((*frames.shape[:-1], len(delay)), frames.dtype)
@@ -42,13 +43,18 @@ def spread(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
     return out
 
 
-class LinesRun:
-    """Delay lines in use, a step at a time; the same as :func:`spread`."""
+def first_behind(blocks: Iterable[Any]) -> Any:
+    """The first of a trainable network's blocks that is more than delay lines; None if there is none."""
+    return next((block for block in blocks if not getattr(block, "only_delays", False)), None)
 
-    def __init__(self, delay: np.ndarray, channels: int) -> None:
+
+class LinesRun:
+    """Delay lines in use, a step at a time, of values of one kind; the same as :func:`on_lines`."""
+
+    def __init__(self, delay: np.ndarray, channels: int, kind: Any = np.int16) -> None:
         self.delay = np.asarray(delay, np.int64)
         self.source = np.arange(len(self.delay)) % channels
-        self.past = np.zeros((int(self.delay.max()) + 1, channels), np.int16)
+        self.past = np.zeros((int(self.delay.max()) + 1, channels), kind)
         self.now = 0
 
     def reset(self) -> None:

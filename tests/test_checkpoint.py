@@ -347,3 +347,15 @@ def test_a_full_disk_is_told_once_and_leaves_nothing(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
     assert "File too large" in done.stdout and "Exception ignored" not in done.stderr, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_every_option_of_train_that_is_a_choice_of_the_task_is_named_when_a_run_cannot_go_on():
+    import argparse
+
+    from lava_1m1t1r.commands import train
+    from lava_1m1t1r.recipes.checkpoint import OPTIONS
+
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    fields = {field.name for field in dataclasses.fields(type(TASK))}
+    assert {action.dest for action in parser._actions} & fields <= set(OPTIONS)

@@ -155,7 +155,7 @@ def test_the_main_job_on_a_small_file(tmp_path):
     spikes = run("simulate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--utterances", "5", "-o", "s.npz", cwd=tmp_path)
     assert spikes.returncode == 0, spikes.stderr
     with np.load(tmp_path / "s.npz") as saved:
-        assert saved["layer0"].shape == (5, 90, 512) and saved["answers"].shape == (5,)
+        assert saved["layer0"].shape == (5, 90, 364) and saved["answers"].shape == (5,)
 
 
 @pytest.mark.train

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lava_1m1t1r import network, presets
-from lava_1m1t1r.delay_lines import LinesRun, delays_of, spread
+from lava_1m1t1r.delay_lines import LinesRun, delays_of, on_lines
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
@@ -46,7 +46,7 @@ def test_lines_are_what_the_sentence_says_at_once_and_step_by_step(delay, channe
     rng = np.random.default_rng(seed)
     delay = np.array(delay * channels)
     frames = rng.integers(0, 3, (2, steps, channels)).astype(np.int16)
-    at_once = spread(frames, delay)
+    at_once = on_lines(frames, delay)
     assert at_once.dtype == frames.dtype
     assert np.array_equal(at_once, [by_hand(sample, delay) for sample in frames])
     run = LinesRun(delay, channels)
@@ -83,6 +83,30 @@ def test_lava_equals_the_fast_path_composed_and_fused(net, frames, tag):
     wanted = hdf5.predict(net, frames, tag=tag)
     for backend in ("inprocess", "fused", "lava"):
         assert np.array_equal(hdf5.predict(net, frames, backend, tag=tag), wanted), backend
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("tag", "bits"), [("fixed_pt", 0), ("fixed_pt", 24), ("floating_pt", 0), ("floating_pt", 16)])
+def test_lines_in_lava_hand_on_whatever_comes(tag, bits):
+    pytest.importorskip("lava.magma")
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.source import RingBuffer
+
+    from lava_1m1t1r.netx.terminal.process import Tap
+    from lava_1m1t1r.run import run
+
+    affine = Layer(1, "affine", (1,), 2, np.array([[2, 2]], np.int32))
+    behind = NetDescription((Layer(0, "delay_lines", (2,), 1, delay=np.zeros(2, np.int32)), affine))
+    alone = NetDescription((Layer(1, "affine", (1,), 1, np.array([[4]], np.int32)),))
+    values = np.array([[40_000, 65_536, -1, 7, 0]]) if tag == "fixed_pt" else np.array([[0.5, 1.5, 65_536, -1, 0]])
+    seen = []
+    for net in (behind, alone):
+        network, tap = hdf5.Network(net, input_message_bits=bits), Tap(shape=(1,), steps=6)
+        RingBuffer(data=values).s_out.connect(network.inp)
+        network.out.connect(tap.a_in)
+        run(network, 6, Loihi2SimCfg(select_tag=tag))
+        seen.append(tap.values())
+    assert np.array_equal(*seen) and seen[0].any()
 
 
 @pytest.mark.lava
@@ -150,7 +174,7 @@ def test_lines_are_smoothed_each_by_itself_and_pass_gradients_on(rng):
     assert torch.allclose(blurred[:, 3:], gauss.T @ x[:, 3:])
     lines = DelayLines(3, (0, 4))
     given = torch.rand(2, 3, 9, dtype=torch.float64, requires_grad=True)
-    assert np.array_equal(lines(given).detach().transpose(1, 2), spread(given.detach().transpose(1, 2).numpy(), lines.delay.numpy()))
+    assert np.array_equal(lines(given).detach().transpose(1, 2), on_lines(given.detach().transpose(1, 2).numpy(), lines.delay.numpy()))
     assert torch.autograd.gradcheck(lines, (given,))
 
 
@@ -186,8 +210,36 @@ def test_lines_stand_first_and_alone(net, tmp_path):
     behind = Layer(1, "delay_lines", (22,), 11, delay=np.zeros(22, np.int32))
     wide = Layer(1, "dense_rec", (11,), 3, hidden.weight[:, :3], hidden.weight_rec, neuron=hidden.neuron)
     for layers in ((wide, behind), (lines, Layer(1, "delay_lines", (6,), 6, delay=lines.delay), hidden)):
-        with pytest.raises(FormatError, match="layer/1 must come before all layers that compute, and be the only delay lines"):
+        with pytest.raises(FormatError, match=r"layer/[01] \(delay_lines\) must come before all layers that compute, and be the only"):
             schema.write(tmp_path / "x.net", layers)
+
+
+def test_lines_that_lead_nowhere_are_refused_in_memory_too(net):
+    lines, hidden, readout = net.layers
+    moved = (Layer(0, "dense_rec", (11,), 3, hidden.weight[:, :3], hidden.weight_rec, neuron=hidden.neuron), Layer(1, *lines_of(lines)))
+    narrow = (lines, Layer(1, "dense_rec", (11,), 4, hidden.weight[:, :4], hidden.weight_rec, neuron=hidden.neuron))
+    for layers, words in (
+        (moved, "come before all layers"),
+        (narrow, "have as many lines as the first layer inputs, 4"),
+        ((Layer(0, "delay_lines", (6,), 3), hidden), "delay must hold 6 whole numbers"),
+        ((Layer(0, "delay_lines", (6,), 4, delay=lines.delay), hidden), "4 channels, 6 lines"),
+    ):
+        with pytest.raises(InputError, match=words):
+            FastNetwork(NetDescription(layers))
+    assert repr(FastNetwork(net)) == "FastNetwork(3x2-11-4, fixed point)"
+
+
+def lines_of(layer):
+    return layer.kind, layer.shape, layer.inputs, None, None, None, layer.delay
+
+
+def test_a_chips_synapses_are_counted_with_the_delays_of_the_lines_before_them(net):
+    from lava_1m1t1r.export.loihi_resources import layer_resources
+
+    hidden = net.layers[1]
+    alone = NetDescription(net.layers[1:])
+    behind, bare = (layer_resources(n)[0] for n in (net, alone))
+    assert behind.synapse_bits - bare.synapse_bits == 6 * np.count_nonzero(hidden.weight) and behind.largest_delay == 40
 
 
 @settings(max_examples=20)

@@ -77,7 +77,7 @@ BROKEN = {
     ),
     rules.delay_lines_lead_to_the_first_layer: (
         lambda n: replace(n, layers=(*n.layers, Layer(2, "delay_lines", (6,), 3, delay=np.zeros(6, int)))),
-        r"layer/2 \(delay_lines\) must be the only ones, before the first layer.*3 channels, 6 lines",
+        r"layer/2 \(delay_lines\) must come before all layers that compute, and be the only delay lines",
     ),
     rules.biases_fit_sixteen_bits: (lambda n: changed(n, 1, bias=np.full(3, 1 << 15)), r"layer/1 \(dense\) bias must hold 3"),
     rules.neurons_are_1m1t1r: (lambda n: changed(n, 1, neuron=CUBA), r"layer/1 \(dense\) must hold 1M1T1R.*CubaNeuron.*target loihi"),

@@ -111,6 +111,63 @@ def test_two_threads_cannot_run_graphs_at_once_and_one_after_the_other_they_can(
         assert len(refused) == 1 and "another thread runs a graph in this process" in refused[0]
 
 
+SEEDED = """
+import numpy as np
+from lava.magma.core.decorator import implements, requires
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class Seeded(AbstractProcess):
+    def __init__(self, how):
+        super().__init__(how=how)
+        self.value = Var(shape=(1,), init=0.0)
+
+
+@implements(proc=Seeded, protocol=LoihiProtocol)
+@requires(CPU)
+class PySeeded(PyLoihiProcessModel):
+    value: np.ndarray = LavaPyType(np.ndarray, float)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        how = proc_params["how"]
+        if how == "array":
+            np.random.seed([1, 2, 3])
+        elif how == "own":
+            np.random.set_bit_generator(np.random.MT19937(5))
+
+    def run_spk(self):
+        self.value[:] = np.random.normal()
+"""
+
+
+@pytest.mark.parametrize("how", ["array", "own", "none"])
+def test_models_that_seed_or_bring_a_generator_draw_as_in_processes_of_their_own(how, tmp_path, monkeypatch):
+    import importlib
+
+    (tmp_path / "seeded_model.py").write_text(SEEDED)
+    monkeypatch.syspath_prepend(tmp_path)
+    seeded = importlib.import_module("seeded_model")
+    drawn = []
+    for kind in (guarded, InProcess):
+        np.random.seed([7])
+        first = seeded.Seeded(how)
+        with kind(first, Loihi2SimCfg(), timeout=30) as session:
+            found = []
+            for _ in range(4):
+                session.run(1)
+                found.append(float(session.get(first.value)[0]))
+        drawn.append(found)
+    assert drawn[0] == drawn[1] and len(set(drawn[0])) == 4
+    np.random.seed([7])
+    assert np.random.normal() == np.random.RandomState([7]).normal()
+
+
 def test_the_global_generators_are_never_copied_and_of_tensors_only_what_cannot_be():
     from lava_1m1t1r.run.copies import _copied
 

@@ -116,8 +116,9 @@ def run(net: NetDescription, frames: np.ndarray, folder: Path, repeats: int) -> 
     try:
         dt = net.dt * b2.second
         b2.defaultclock.dt = dt
-        steps, channels = np.nonzero(frames)
-        source = b2.SpikeGeneratorGroup(frames.shape[1], channels, steps * dt)
+        arriving = net.arriving(frames)
+        steps, channels = np.nonzero(arriving)
+        source = b2.SpikeGeneratorGroup(arriving.shape[1], channels, steps * dt)
         parts.append(source)
         for layer in net.active:
             table = b2.TimedArray(layer.neuron.step.floating(1).drop, dt=_KNOT * b2.second, name=f"drop_table_{layer.index}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..budget import GENERATOR_WIDTH, budget
+from ..delay_lines import DELAY_LINES
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from . import loihi_limits as limits
 from .loihi_limits import Limit
@@ -62,7 +63,7 @@ def layer_resources(net: NetDescription) -> tuple[LayerResources, ...]:
     """The needs of each layer that computes something."""
     active = net.active
     after = (*active[1:], None)
-    before = (None, *active[:-1])
+    before = (net.delay_lines, *active[:-1])  # whose delays the synapses behind hold
     return tuple(_resources(b, x, a) for b, x, a in zip(before, active, after, strict=True))
 
 
@@ -88,7 +89,8 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
         limits.AXONS_OUT.name: -(-axons_out // limits.AXONS_OUT.value),
     }
     set_by = max(cores_by, key=lambda name: cores_by[name])
-    delays = [0 if d is None else int(np.max(d)) for d in (layer.delay, layer.delay_rec)]
+    lines = before.delay if before is not None and before.kind == DELAY_LINES else None
+    delays = [0 if d is None else int(np.max(d)) for d in (layer.delay, layer.delay_rec, lines)]
     return LayerResources(
         index=layer.index,
         kind=layer.kind,

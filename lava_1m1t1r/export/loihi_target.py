@@ -107,7 +107,7 @@ def deploy_loihi(
     if custom:
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"
         notes.append(f"Layers {', '.join(map(str, custom))} need microcode that is to be written (handoff/nc_model.py). {loader}.")
-    else:
+    elif net.delay_lines is None:
         notes.append("All neurons are CUBA: lava-dl's own netx loads the file too.")
     return Report("loihi", shape, Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
 

@@ -146,13 +146,7 @@ def readouts_have_no_bias(net: NetDescription) -> None:
 
 def delay_lines_lead_to_the_first_layer(net: NetDescription) -> None:
     """They bring it all channels equally often, and nothing else has some."""
-    lines, first = [layer for layer in net.layers if layer.kind == DELAY_LINES], net.active[0]
-    for layer in lines:
-        rule = f"be the only ones, before the first layer that computes, with lines for its {first.inputs} inputs"
-        good = len(lines) == 1 and layer.index < first.index and layer.size == first.inputs and layer.size % max(layer.inputs, 1) == 0
-        require(good, _at(net, layer), rule, f"{layer.inputs} channels, {layer.size} lines")
-        fits = np.shape(layer.delay) == (layer.size,) and np.min(layer.delay) >= 0 and np.max(layer.delay) <= MAX_DELAY
-        require(fits, _at(net, layer, "delay"), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", layer.delay)
+    net.check_delay_lines(net.source or "network")
 
 
 def biases_fit_sixteen_bits(net: NetDescription) -> None:

@@ -76,7 +76,9 @@ class FastNetwork:
         self.inputs, self.outputs = net.inputs, net.outputs
 
     def __repr__(self) -> str:
-        sizes = "-".join(str(size) for size in (self.inputs, *(layer.size for layer in self.layers)))
+        copies = self.net.active[0].inputs // self.inputs
+        first = f"{self.inputs}x{copies}" if copies > 1 else self.inputs
+        sizes = "-".join(str(size) for size in (first, *(layer.size for layer in self.layers)))
         return f"{type(self).__name__}({sizes}, {'floating' if self.floating else 'fixed'} point)"
 
     def run(self, frames: Any, record: str | None = None, threads: int | None = None) -> Result:

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
-from ..delay_lines import DELAY_LINES, spread
-from ..errors import whole
+from ..delay_lines import DELAY_LINES, on_lines
+from ..errors import InputError, require, whole
+from ..network import MAX_DELAY
 from ..params import ByValue
 from ..program import StepParams
 from ..sums import SumBounds, bounds_of
@@ -142,11 +143,26 @@ class NetDescription(ByValue):
     @cached_property
     def delay_lines(self) -> Layer | None:
         """What brings the input to the first layer that computes; None: it comes as it is."""
+        self.check_delay_lines()
         return next((layer for layer in self.layers if layer.kind == DELAY_LINES), None)
+
+    def check_delay_lines(self, where: str = "network", error: type[Exception] = InputError) -> None:
+        """Refuse delay lines that do not lead to the first layer that computes, all channels alike."""
+        lines = [layer for layer in self.layers if layer.kind == DELAY_LINES]
+        for layer in lines:
+            first = self.active[0]
+            place = f"{where}: layer/{layer.index} ({layer.kind})"
+            alone = len(lines) == 1 and layer.index < first.index
+            require(alone, place, "come before all layers that compute, and be the only delay lines", f"{len(lines)} of them", error=error)
+            good = layer.size == first.inputs and layer.inputs > 0 and layer.size % layer.inputs == 0
+            rule = f"have as many lines as the first layer inputs, {first.inputs}, and as many of each channel"
+            require(good, place, rule, f"{layer.inputs} channels, {layer.size} lines", error=error)
+            fits = np.shape(layer.delay) == (layer.size,) and np.min(layer.delay) >= 0 and np.max(layer.delay) <= MAX_DELAY
+            require(fits, f"{place} delay", f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", layer.delay, error=error)
 
     def arriving(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., T, C) as they reach the first layer that computes: through the delay lines, if there are some."""
-        return frames if self.delay_lines is None else spread(frames, self.delay_lines.delay)
+        return frames if self.delay_lines is None else on_lines(frames, self.delay_lines.delay)
 
     @property
     def outputs(self) -> int:

@@ -126,10 +126,7 @@ def _check_network(net: NetDescription, where: str, error: type[Exception]) -> N
             layer.kind,
             error=error,
         )
-    lines = [layer.index for layer in net.layers if layer.kind == DELAY_LINES]
-    first = len(lines) == 0 or (len(lines) == 1 and lines[0] < net.active[0].index)
-    place = f"{where}: layer/{lines[-1]}" if lines else where
-    require(first, place, "come before all layers that compute, and be the only delay lines", DELAY_LINES, error=error)
+    net.check_delay_lines(where, error)
     steps = {layer.neuron.step.dt for layer in net.layers if isinstance(layer.neuron, M1T1RNeuron)}
     require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 

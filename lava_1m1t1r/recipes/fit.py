@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..delay_lines import first_behind
 from ..errors import FormatError, missing, path_of, require, whole
 from ..progress import bar, tell
 from .augment import Augmentation
@@ -79,9 +80,7 @@ class Learner(L.LightningModule):
         if self.task.spike_limit is None:
             yield
             return
-        from .network import first_computing  # lava-dl: other networks train without it
-
-        hook = first_computing(self.network.blocks).register_forward_hook(self._note)
+        hook = first_behind(self.network.blocks).register_forward_hook(self._note)
         try:
             yield
         finally:
@@ -287,7 +286,7 @@ def fit(
         _check_frames(validation, task, "validation")
         channels = [frames.binned.shape[2] for frames in (train, validation)]
         require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
-    charged = task.spike_limit is None or len(getattr(network, "blocks", ())) > 0
+    charged = task.spike_limit is None or first_behind(getattr(network, "blocks", ())) is not None
     cure = "Or leave Task.spike_limit at None: it counts the spikes of the first of the blocks."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     patience = None if patience is None else whole(patience, "patience", least=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import h5py
 import numpy as np
 
+from ..delay_lines import first_behind
 from ..errors import path_of
 from ..files import replacing
 from ..host import load_lava
@@ -33,7 +33,7 @@ class Network(torch.nn.Module):
     @property
     def hidden(self) -> torch.nn.Module:
         """The first block that computes."""
-        return first_computing(self.blocks)
+        return first_behind(self.blocks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
@@ -45,7 +45,7 @@ class Network(torch.nn.Module):
         outputs = []
         for block in self.blocks:
             x = block(x)
-            if not isinstance(block, DelayLines):
+            if not getattr(block, "only_delays", False):
                 outputs.append(x)
         return outputs
 
@@ -66,11 +66,6 @@ class Network(torch.nn.Module):
             layers = file.create_group("layer")
             for index, block in enumerate(self.blocks):
                 block.export_hdf5(layers.create_group(str(index)))
-
-
-def first_computing(blocks: Iterable[torch.nn.Module]) -> torch.nn.Module:
-    """The first of a network's blocks that is more than delay lines."""
-    return next(block for block in blocks if not isinstance(block, DelayLines))
 
 
 def before(task: Task) -> list[torch.nn.Module]:

@@ -83,7 +83,8 @@ class _Home:
     def _look(self) -> None:
         self._words: Any = None
         if isinstance(self.generator, np.random.MT19937):
-            # numpy's struct: 624 words of 32 bits, all of which change after the last one, then the position
+            # numpy's struct: 624 words of 32 bits, all of which change after the last one, then the position. The second word tells of
+            # seeds, too; some leave the first one as it is.
             memory = (ctypes.c_uint32 * 625).from_address(self.generator.ctypes.state_address)
             self._bytes = memoryview(memory).cast("B")
             self._words = self._bytes.cast("I")
@@ -119,11 +120,11 @@ class _Home:
         # a spare normal is taken without a trace in the generator
         self.tells = self._words is not None and self.start.spare is None
         if self._words is not None:
-            self.first, self.position = self._words[0], self._words[624]
+            self.word, self.position = self._words[1], self._words[624]
 
     def drawn_from(self) -> bool:
         """Whether a number was drawn since the start, or cannot be told."""
-        return not self.tells or self._words[0] != self.first or self._words[624] != self.position
+        return not self.tells or self._words[1] != self.word or self._words[624] != self.position
 
 
 _home: Any = None
@@ -143,12 +144,15 @@ class OwnRandom:
     def __init__(self) -> None:
         self._state: _State | None = None
         self._generator: Any = None
+        self._spare: float | None = None
         self._python: _PythonsRandom | None = None
 
     def enter(self) -> None:
         """From now on ``np.random`` and ``random`` are this stream."""
         if self._generator is not None:
             np.random.set_bit_generator(self._generator)
+            if self._spare is not None:
+                _set_spare_normal(self._spare)
         elif self._state is not None:
             _home.write(self._state, _home.start.spare)
         if self._python is not None:
@@ -159,7 +163,7 @@ class OwnRandom:
         home = _home
         found = np.random.get_bit_generator()
         if found is not home.generator:  # the model has put one of its own there
-            self._generator = found
+            self._generator, self._spare = found, _spare_normal()
             np.random.set_bit_generator(home.generator)
             home.write(home.start, None)
         elif self._state is not None or self._generator is not None or home.drawn_from():
@@ -197,8 +201,12 @@ class UsersRandom:
                 "another thread runs a graph in this process, and both would draw from one np.random. Run one after the other, in "
                 "processes of their own, or in Lava's own runtime (guarded)."
             )
-        self._outer, self._python = _home, _PythonsRandom()
-        _home = _Home(self.start)
+        try:
+            self._outer, self._python = _home, _PythonsRandom()
+            _home = _Home(self.start)
+        except BaseException:
+            _ONE.release()
+            raise
         _home.begin()
         self.start = _home.start
         _FRESH.renew()

@@ -114,7 +114,7 @@ class AbstractPyDelayLinesModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
-        self.lines = LinesRun(proc_params["delay"], proc_params["channels"])
+        self.lines = LinesRun(proc_params["delay"], proc_params["channels"], self.kind)
         self.interval = proc_params["reset_interval"]
         self.offset = proc_params["reset_offset"]
 
@@ -122,7 +122,7 @@ class AbstractPyDelayLinesModel(PyLoihiProcessModel):
         """Take this step's frame, pass on what is due."""
         if self.interval is not None and self.time_step % self.interval == self.offset % self.interval:
             self.lines.reset()
-        self.s_out.send(self.lines.step(self.s_in.recv()).astype(self.kind))
+        self.s_out.send(self.lines.step(self.s_in.recv()))
 
 
 @implements(proc=DelayLines, protocol=LoihiProtocol)

@@ -16,7 +16,8 @@ class DelayLines(torch.nn.Module):
     """Each channel several times, each time a little later: (B, C, T) -> (B, K C, T).
 
     The first of a network's blocks, if it has one. The next one then weighs the last moments of its input and not one alone, which is
-    worth points on speech (RESULTS.md). Exported as type 'delay_lines': line n carries channel ``n mod C``.
+    worth points on speech (RESULTS.md). Every call begins with empty lines, whatever neurons keep (``persistent_state``). Exported as type
+    'delay_lines': line n carries channel ``n mod C``.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ class DelayLines(torch.nn.Module):
     ------
     InputError
     """
+
+    only_delays = True
 
     def __init__(self, channels: int, taps: Any) -> None:
         super().__init__()
@@ -48,6 +51,9 @@ class DelayLines(torch.nn.Module):
         for k, late in enumerate(self.delay[:: self.channels].tolist()):
             out[:, k * self.channels : (k + 1) * self.channels, late:] = x[:, :, : max(x.shape[2] - late, 0)]
         return out
+
+    def reset(self) -> None:
+        """Nothing stays in the lines from one call to the next."""
 
     def extra_repr(self) -> str:
         """What tells it from others."""
