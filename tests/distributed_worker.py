@@ -39,7 +39,7 @@ def kept(build):
 
 def delayed(task):
     net = plain(task)
-    net.blocks[0].delay = Delay()
+    net.hidden.delay = Delay()
     return net
 
 
@@ -61,5 +61,5 @@ del fit.Learner.on_train_epoch_end
 report["resumed"] = train("stopped", "--resume")
 network.m1t1r = kept(delayed)
 report["delayed"] = train("delayed")
-report["delays"] = made[-1].blocks[0].delay.delay.tolist()
+report["delays"] = made[-1].hidden.delay.delay.tolist()
 (OUT / f"rank{RANK}.json").write_text(json.dumps(report))

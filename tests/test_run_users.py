@@ -61,14 +61,14 @@ from lava_1m1t1r.run import run
 from test_run_users import pair
 stop = threading.Event()
 def draw():
-    while not stop.is_set():
-        np.random.random(20_000)
+    while not stop.wait(0.001):
+        np.random.random(100_000)
 threads = [threading.Thread(target=draw, daemon=True) for _ in range(2)]
 [t.start() for t in threads]
 seen = set()
-for _ in range(12):
+for _ in range(8):
     first, second = pair()
-    found = run(second, 60, Loihi2SimCfg(select_tag="fixed_pt"), record=[second.v])
+    found = run(second, 40, Loihi2SimCfg(select_tag="fixed_pt"), record=[second.v])
     seen.add(found[second.v].tobytes())
 stop.set()
 [t.join() for t in threads]

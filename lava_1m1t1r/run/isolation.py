@@ -105,6 +105,20 @@ class _Home:
             numbers = copy.deepcopy(self.generator.state)
         return _State(type(self.generator), numbers, _spare_normal())
 
+    def swapped(self, state: _State) -> _State:
+        """Put this state there, and return the one that was: the lock, which another thread may hold for long, is taken once."""
+        if self._words is None:
+            found = self.read()
+            self.write(state, found.spare)
+            return found
+        spare = _spare_normal()
+        with self.generator.lock:
+            numbers = bytes(self._bytes)
+            self._bytes[:] = state.numbers
+        if state.spare is not None or spare is not None:
+            _set_spare_normal(state.spare)
+        return _State(type(self.generator), numbers, spare)
+
     def write(self, state: _State, spare: float | None) -> None:
         """Put this state there; ``spare`` is the normal that is kept now."""
         if self._words is None:
@@ -121,6 +135,15 @@ class _Home:
         self.tells = self._words is not None and self.start.spare is None
         if self._words is not None:
             self.word, self.position = self._words[1], self._words[624]
+
+    def is_free(self) -> bool:
+        """Whether no other thread draws just now: while one does, the numbers that are missing are its own, and to wait for it at each
+        turn of each model would take many times as long as the models.
+        """
+        if self.generator.lock.acquire(blocking=False):
+            self.generator.lock.release()
+            return True
+        return False
 
     def drawn_from(self) -> bool:
         """Whether a number was drawn since the start, or cannot be told."""
@@ -166,9 +189,10 @@ class OwnRandom:
             self._generator, self._spare = found, _spare_normal()
             np.random.set_bit_generator(home.generator)
             home.write(home.start, None)
-        elif self._state is not None or self._generator is not None or home.drawn_from():
-            self._state, self._generator = home.read(), None
-            home.write(home.start, self._state.spare)
+        elif self._state is not None or self._generator is not None:
+            self._state, self._generator = home.swapped(home.start), None
+        elif home.drawn_from() and home.is_free():
+            self._state = home.swapped(home.start)
         if self._python is not None:
             self._python.keep()
             _FRESH.restore()
