@@ -256,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     tuned = args.training == "tuned" if args.training else args.data is None
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
     base = Task("accuracy", **sizes, refractory=args.refractory, spike_cost=args.spike_cost, **(TRAINING if tuned else {}))
-    base.require_integers()
+    base.replace(taps=args.taps).require_integers()  # refuses lines that cannot be, too, before data are made
     jobs = []
     for split in _splits(args):
         task = data.fitted(base, split)

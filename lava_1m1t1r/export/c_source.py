@@ -71,14 +71,14 @@ _REWIND = """
 
 _ON_LINE = """
 /* Spike counts of the last steps, and the step that comes next among them. */
-static uint16_t gone[@LENGTH@][@CHANNELS@];
+static uint16_t gone[@KEPT@][@INPUTS@];
 static uint32_t next_step;
 
 /* What arrives on a delay line in the step that was kept last. */
 static uint32_t on_line(uint32_t n)
 {
     const uint32_t late = line_delay[n] + 1u;
-    return gone[next_step < late ? next_step + @LENGTH@u - late : next_step - late][n % @CHANNELS@u];
+    return gone[next_step < late ? next_step + @KEPT@u - late : next_step - late][n % @INPUTS@u];
 }
 """
 _KEEP = """
@@ -138,6 +138,7 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "prefix": name,
         "LAYERS": str(len(plan.layers)),
         "INPUTS": str(plan.channels),
+        "KEPT": str(lines_length(plan)),
         "LINES": "" if plan.lines is None else _lines(plan),
         "KEEP": "" if plan.lines is None else _KEEP,
         "FORGET": "" if plan.lines is None else _FORGET,
@@ -171,8 +172,7 @@ def _filled(template: str, text: dict[str, str]) -> str:
 def _lines(plan: Plan) -> str:
     lines: list[str] = ["/* delay lines: line n carries input n mod the number of inputs, so many steps later */"]
     _array(lines, "uint8_t", "line_delay", plan.lines)
-    own = {"LENGTH": str(lines_length(plan)), "CHANNELS": str(plan.channels)}
-    return "\n".join(lines) + re.sub(r"@(\w+)@", lambda match: own[match[1]], _ON_LINE)
+    return "\n".join(lines) + _ON_LINE
 
 
 def lines_length(plan: Plan) -> int:

@@ -71,14 +71,14 @@ class _Home:
         self.generator = np.random.get_bit_generator()
         self._users: Any = None
         self._look()
-        self._before = self.read()
+        self._before = self.swapped(None)
         self.start = self._before if start is None else start
         if self.start.kind is not self._before.kind:  # the user has chosen another kind since the models were built
             self._users, self.generator = self.generator, self.start.kind()
             np.random.set_bit_generator(self.generator)
             self._look()
         if start is not None:
-            self.write(self.start, self._before.spare)
+            self.swapped(self.start)
 
     def _look(self) -> None:
         self._words: Any = None
@@ -95,39 +95,26 @@ class _Home:
             np.random.set_bit_generator(self._users)
             self.generator = self._users
             self._look()
-        self.write(self._before, _spare_normal())
+        self.swapped(self._before)
 
-    def read(self) -> _State:
-        """The state now."""
-        with self.generator.lock:
-            numbers = None if self._words is None else bytes(self._bytes)
-        if numbers is None:
-            numbers = copy.deepcopy(self.generator.state)
-        return _State(type(self.generator), numbers, _spare_normal())
+    def swapped(self, state: _State | None) -> _State:
+        """Put this state there (None: leave it as it is), and return the one that was.
 
-    def swapped(self, state: _State) -> _State:
-        """Put this state there, and return the one that was: the lock, which another thread may hold for long, is taken once."""
-        if self._words is None:
-            found = self.read()
-            self.write(state, found.spare)
-            return found
+        The lock, which another thread may hold for long, is taken once.
+        """
         spare = _spare_normal()
-        with self.generator.lock:
-            numbers = bytes(self._bytes)
-            self._bytes[:] = state.numbers
-        if state.spare is not None or spare is not None:
-            _set_spare_normal(state.spare)
-        return _State(type(self.generator), numbers, spare)
-
-    def write(self, state: _State, spare: float | None) -> None:
-        """Put this state there; ``spare`` is the normal that is kept now."""
         if self._words is None:
-            self.generator.state = state.numbers
+            numbers = copy.deepcopy(self.generator.state)
+            if state is not None:
+                self.generator.state = state.numbers
         else:
             with self.generator.lock:
-                self._bytes[:] = state.numbers
-        if state.spare is not None or spare is not None:
+                numbers = bytes(self._bytes)
+                if state is not None:
+                    self._bytes[:] = state.numbers
+        if state is not None and (state.spare is not None or spare is not None):
             _set_spare_normal(state.spare)
+        return _State(type(self.generator), numbers, spare)
 
     def begin(self) -> None:
         """All that models draw is drawn from now on."""
@@ -177,7 +164,7 @@ class OwnRandom:
             if self._spare is not None:
                 _set_spare_normal(self._spare)
         elif self._state is not None:
-            _home.write(self._state, _home.start.spare)
+            _home.swapped(self._state)
         if self._python is not None:
             self._python.restore()
 
@@ -188,7 +175,7 @@ class OwnRandom:
         if found is not home.generator:  # the model has put one of its own there
             self._generator, self._spare = found, _spare_normal()
             np.random.set_bit_generator(home.generator)
-            home.write(home.start, None)
+            home.swapped(home.start)
         elif self._state is not None or self._generator is not None:
             self._state, self._generator = home.swapped(home.start), None
         elif home.drawn_from() and home.is_free():

@@ -13,7 +13,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lava_1m1t1r.delay_lines import LinesRun
 from lava_1m1t1r.errors import require
-from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, DelayLines, Network
+from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
 from lava_1m1t1r.run.checks import fed, tell_of_zeros
 from lava_1m1t1r.run.failures import title
 
@@ -58,18 +58,18 @@ class PyNetworkModel(AbstractSubProcessModel):
 
 
 class AbstractPyAxonModel(PyLoihiProcessModel):
-    """Ring of the last spikes, read at each neuron's delay."""
+    """Ring of the last frames, from which each axon takes its own."""
 
     s_in: Any = None
     s_out: Any = None
+    kind: Any = None
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
-        self.delay = proc_params["delay"]
+        self.lines = LinesRun(proc_params["delay"], proc_params["channels"], self.kind)
         self.interval = proc_params["reset_interval"]
         self.offset = proc_params["reset_offset"]
-        self.columns = np.arange(self.delay.size)
-        self.past = np.zeros((int(self.delay.max()) + 1, self.delay.size), np.int32)
+        self.withholds = proc_params["withholds"]
 
     def _is_at(self, offset):
         return self.interval is not None and self.time_step % self.interval == offset % self.interval
@@ -77,11 +77,9 @@ class AbstractPyAxonModel(PyLoihiProcessModel):
     def run_spk(self):
         """Take this step's spikes, pass on those that are due."""
         if self._is_at(self.offset):
-            self.past[:] = 0
-        now, length = self.time_step, self.past.shape[0]
-        self.past[now % length] = self.s_in.recv()
-        due = self.past[(now - self.delay) % length, self.columns]
-        if self._is_at(self.offset - 1):
+            self.lines.reset()
+        due = self.lines.step(self.s_in.recv())
+        if self.withholds and self._is_at(self.offset - 1):
             due = np.zeros_like(due)
         self.s_out.send(due)
 
@@ -90,10 +88,11 @@ class AbstractPyAxonModel(PyLoihiProcessModel):
 @requires(CPU)
 @tag("fixed_pt")
 class PyAxonModelFixed(AbstractPyAxonModel):
-    """Spikes as integers."""
+    """Spikes, or counts of them, as integers."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    kind = np.int32
 
 
 @implements(proc=Axon, protocol=LoihiProtocol)
@@ -101,46 +100,6 @@ class PyAxonModelFixed(AbstractPyAxonModel):
 @tag("floating_pt")
 class PyAxonModelFloat(AbstractPyAxonModel):
     """Spikes as floats."""
-
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-
-class AbstractPyDelayLinesModel(PyLoihiProcessModel):
-    """Ring of the last frames, from which each line takes its own."""
-
-    s_in: Any = None
-    s_out: Any = None
-
-    def __init__(self, proc_params):
-        super().__init__(proc_params)
-        self.lines = LinesRun(proc_params["delay"], proc_params["channels"], self.kind)
-        self.interval = proc_params["reset_interval"]
-        self.offset = proc_params["reset_offset"]
-
-    def run_spk(self):
-        """Take this step's frame, pass on what is due."""
-        if self.interval is not None and self.time_step % self.interval == self.offset % self.interval:
-            self.lines.reset()
-        self.s_out.send(self.lines.step(self.s_in.recv()))
-
-
-@implements(proc=DelayLines, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PyDelayLinesModelFixed(AbstractPyDelayLinesModel):
-    """Counts as integers."""
-
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    kind = np.int32
-
-
-@implements(proc=DelayLines, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class PyDelayLinesModelFloat(AbstractPyDelayLinesModel):
-    """Counts as floats."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)

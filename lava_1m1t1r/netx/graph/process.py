@@ -29,39 +29,33 @@ FIRST_INPUT = 2
 
 
 class Axon(AbstractProcess):
-    """Delays each neuron's spikes by its own number of steps, and forgets them at a reset.
+    """Delays spikes by each axon's own number of steps, and forgets them at a reset.
 
     Parameters
     ----------
     delay : (N,) int
         Steps, >= 0; 0 passes a spike on in the same step.
+    channels : int, optional
+        C, which divides N: axon n carries channel ``n mod C`` of the input, as delay lines do. Default: N, one axon a neuron.
     reset_interval, reset_offset : int or None, int
-        As of :class:`M1T1R`; nothing passes in the step before a reset.
+        As of :class:`M1T1R`.
+    withholds : bool
+        Whether nothing passes in the step before a reset: what neurons send then would reach the next sample.
     """
 
-    def __init__(self, *, delay: np.ndarray, reset_interval: int | None = None, reset_offset: int = FIRST_INPUT) -> None:
+    def __init__(
+        self,
+        *,
+        delay: np.ndarray,
+        channels: int | None = None,
+        reset_interval: int | None = None,
+        reset_offset: int = FIRST_INPUT,
+        withholds: bool = True,
+    ) -> None:
         delay = np.asarray(delay, int)
-        super().__init__(delay=delay, reset_interval=reset_interval, reset_offset=reset_offset)
-        self.s_in = InPort(shape=delay.shape)
-        self.s_out = OutPort(shape=delay.shape)
-
-
-class DelayLines(AbstractProcess):
-    """Brings each channel of the input to the first layer several times, each time later.
-
-    Parameters
-    ----------
-    delay : (N,) int
-        Steps of each line, >= 0; 0 passes in the same step. Line n carries channel ``n mod C``.
-    channels : int
-        C, which divides N.
-    reset_interval, reset_offset : int or None, int
-        Every so many steps what is on its way is forgotten, before the input of that step.
-    """
-
-    def __init__(self, *, delay: np.ndarray, channels: int, reset_interval: int | None = None, reset_offset: int = 1) -> None:
-        delay = np.asarray(delay, int)
-        super().__init__(delay=delay, channels=channels, reset_interval=reset_interval, reset_offset=reset_offset)
+        channels = delay.size if channels is None else channels
+        resets = {"reset_interval": reset_interval, "reset_offset": reset_offset, "withholds": withholds}
+        super().__init__(delay=delay, channels=channels, **resets)
         self.s_in = InPort(shape=(channels,))
         self.s_out = OutPort(shape=delay.shape)
 
@@ -182,7 +176,7 @@ class Network(AbstractProcess):
         (C,) and (C_out,); images are flat, in the order (C, H, W). Any number of Processes may send to ``inp``, one where a Conv follows.
     layers : list of AbstractBlock
         Blocks with ``neuron`` and ``synapse``; readouts have no neuron.
-    delay_lines : DelayLines or None
+    delay_lines : Axon or None
         What stands between ``inp`` and the first of them.
     net : NetDescription
     """
@@ -235,11 +229,12 @@ class Network(AbstractProcess):
         self.delay_lines = None
         if net.delay_lines is not None:
             lines = net.delay_lines
-            self.delay_lines = DelayLines(
+            self.delay_lines = Axon(
                 delay=lines.delay,
                 channels=lines.inputs,
                 reset_interval=reset_interval,
                 reset_offset=FIRST_INPUT - 1 + reset_offset,  # synapses hand on a step later, and neurons are reset then
+                withholds=False,
             )
             self.delay_lines.s_out.connect(self.in_layer.inp)
         rows = () if sample_steps is None else (sample_steps,)

@@ -154,8 +154,8 @@ class Driven(Block):
     def _export_neurons(self, handle: Any) -> None:
         self.neuron.check_place(handle.name)
         if not self.delay_shift:
-            text = f"{handle.name}: files have no delay_shift=False. There each layer's spikes come a step late, and nothing else changes"
-            warnings.warn(f"{text} in networks without biases and recurrence alone.", stacklevel=2)
+            late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
+            warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
         if self.bias is not None:
             handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().double().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
         if self.delay is not None:
