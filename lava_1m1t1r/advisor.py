@@ -173,7 +173,7 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
     """
     require(isinstance(params, StepParams), "advise.params", "be StepParams", params)
     steps = whole(steps, "advise.steps", least=20, most=_MOST_STEPS)
-    probe_params = params.replace(device=_quiet(_median(params.device)))
+    probe_params = params.replace(device=_median(params.device).quiet())
     stimuli = _stimuli(probe_params, steps)
     answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
     probes = tuple(Probe(name, answers[name], _step(probe_params, a)) for name, a in stimuli.items())
@@ -203,11 +203,6 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
 
 def _median(device: DeviceParams) -> DeviceParams:
     return replace(device, **{name: float(np.median(value)) for name, value in device.as_dict().items()})
-
-
-def _quiet(device: DeviceParams) -> DeviceParams:
-    """Without noise: step and device draw different numbers, and the comparison is about the scheme."""
-    return replace(device, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
 
 
 def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
@@ -287,7 +282,7 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     found = activity(params, runs)
     size = samples.shape[-1]
     chosen = np.unique(np.linspace(0, size - 1, min(COMPARED, size)).astype(int))
-    quiet = _quiet(params.device)
+    quiet = params.device.quiet()  # step and device draw different numbers, and the comparison is about the scheme
     device = quiet if quiet.size is None else replace(quiet, **{k: v[chosen] for k, v in quiet.as_dict().items() if np.ndim(v)})
     own = params.replace(device=device)
     answer = _respond(own, samples[0][:, chosen])

@@ -52,16 +52,29 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
 
 def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
     """Build the error for an absent optional package (the caller raises it from the ImportError)."""
-    only = " Lava runs on Python 3.10 only." if extra == "lava" and sys.version_info >= (3, 11) else ""
+    only = lava_python() if extra == "lava" else ""
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]'.{only}"
     )
 
 
+def lava_python() -> str:
+    """What stands in the way of Lava's packages where this is another Python than theirs; empty where it is theirs."""
+    here = sys.version_info[:2]
+    return f" Lava runs on Python 3.10 only; this is Python {here[0]}.{here[1]}." if here != (3, 10) else ""
+
+
 def number(
-    value: Any, field: str, *, above: float | None = None, least: float | None = None, most: float | None = None, cure: str = ""
+    value: Any,
+    field: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    cure: str = "",
+    error: type[Exception] = InputError,
 ) -> float:
-    """Return a finite real number as a float; an InputError says what it must be.
+    """Return a finite real number as a float; an InputError, or another ``error``, says what it must be.
 
     Parameters
     ----------
@@ -72,7 +85,7 @@ def number(
     real = isinstance(value, Real) and not isinstance(value, bool)
     good = real and -_LARGEST <= value <= _LARGEST  # nan compares false
     good = good and (above is None or value > above) and (least is None or value >= least) and (most is None or value <= most)
-    require(good, field, " and ".join(["be a finite number", *bounds]), value, cure)
+    require(good, field, " and ".join(["be a finite number", *bounds]), value, cure, error)
     return float(value)
 
 

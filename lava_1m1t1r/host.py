@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
 
-from .errors import MissingDependencyError, missing
+from .errors import MissingDependencyError, lava_python, missing
 from .imports import executed_later, executed_within
 
 _LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
@@ -94,7 +94,6 @@ def _load(module: str, package: str, purpose: str) -> Any:
             text = (
                 f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
                 "Install it anew, with the versions that it needs: pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'."
+                + lava_python()
             )
-        if sys.version_info >= (3, 11):
-            text += f" Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}."
         raise MissingDependencyError(text) from error

@@ -81,7 +81,7 @@ class CompiledNeurons:
         require(isinstance(params, StepParams), "params", "be a StepParams", params)
         self.params, self.fixed = params, flag(fixed, "fixed")
         self.program = params.fixed(size) if fixed else params.floating(size)
-        self.noisy = bool(np.any(params.device.sigma1) or np.any(params.device.sigma2))
+        self.noisy = params.device.noisy
         self._first = noise.start(seed, layer, size)
         self.reset()
 

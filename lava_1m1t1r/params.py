@@ -24,6 +24,7 @@ def _value(default: float, rule: str = _POSITIVE, unit: str = "1") -> Any:
     return field(default=default, metadata={"rule": rule, "unit": unit})
 
 
+_NOISE = ("sigma1", "sigma2", "mu_ctoc", "v0_ctoc")
 _VARYING = ("mu", "beta", "gamma1", "gamma2", "r_control", "v_th")
 
 
@@ -155,6 +156,15 @@ class DeviceParams(ByValue):
         """Whether any ``_dtod`` field makes :meth:`spread` draw different devices."""
         widths = [getattr(self, f.name) for f in dataclasses.fields(self) if f.name.endswith("_dtod") and f.name != "v0_dtod"]
         return any(np.any(width) for width in widths) or bool(np.any(np.where(np.isinf(self.v0), 0.0, self.v0_dtod)))
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a device differs from one run to the next."""
+        return any(np.any(getattr(self, name)) for name in _NOISE)
+
+    def quiet(self) -> DeviceParams:
+        """Return the device without noise."""
+        return dataclasses.replace(self, **dict.fromkeys(_NOISE, 0.0))
 
     def scaled(self, time: float) -> DeviceParams:
         """Return a device that is ``time`` times slower in everything it does.

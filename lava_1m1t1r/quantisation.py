@@ -314,7 +314,7 @@ def side_by_side(layers: Sequence[network.Layer], frames: Any, seed: int = 0, fi
 
 
 def quantise_network(
-    layers: Sequence[network.Layer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None
+    layers: Sequence[network.Layer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None, first: int = 0
 ) -> list[LayerQuantisation]:
     """Report every layer of a network; with samples, also what its neurons do in fixed and floating point.
 
@@ -328,6 +328,8 @@ def quantise_network(
         Of stochastic neurons. Float and fixed then draw the same numbers.
     names : sequence of str, optional
         Of the layers.
+    first : int
+        Index of the first of them in its file, as in :func:`.network.run`.
 
     Returns
     -------
@@ -343,7 +345,8 @@ def quantise_network(
     reports = [quantise(layer.params, layer.size, name) for layer, name in zip(layers, names, strict=True)]
     if samples is None:
         return reports
-    samples, inputs = array_of(samples, "quantise_network.samples"), layers[0].weight.shape[1]
+    samples, conv = array_of(samples, "quantise_network.samples"), layers[0].conv
+    inputs = layers[0].weight.shape[1] if conv is None else conv.sources
     good = samples.ndim == 3 and samples.size > 0 and samples.shape[2] == inputs
     require(good, "quantise_network.samples", f"have the shape (B, T, {inputs}) and not be empty", samples.shape)
     for report in reports:
@@ -351,7 +354,7 @@ def quantise_network(
     fixed_runs: list[list[Traces]] = [[] for _ in layers]
     pairs = [{"teacher-forced": Agreement(0, 0, (0, 0)), "free-running": Agreement(0, 0, (0, 0))} for _ in layers]
     for frames in samples:
-        ran = side_by_side(layers, frames, seed)
+        ran = side_by_side(layers, frames, seed, first)
         for i, fixed in enumerate(ran.fixed):
             fixed_runs[i].append(fixed.traces)
             for kind, other in (("teacher-forced", ran.forced[i]), ("free-running", ran.free[i])):

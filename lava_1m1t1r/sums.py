@@ -26,9 +26,13 @@ class SumBounds(NamedTuple):
         """Bound of the sums under counts of at most ``largest``, at most ``together`` of them in a step."""
         return min(largest * self.of_rows, together * self.largest) + self.rest
 
+    def limit(self, largest: int = LARGEST_SUM) -> int:
+        """Largest count of an input, in any number of inputs at once, with which no sum exceeds ``largest``."""
+        return max((largest - self.rest) // max(self.of_rows, 1), 0)
+
     def check(self, largest: float, together: float, name: str = "frames") -> None:
         """Refuse such counts if they may take a sum out of 32 bits; the InputError names the largest counts that cannot."""
-        most = max((LARGEST_SUM - self.rest) // max(self.of_rows, 1), 0)
+        most = self.limit()
         rule = f"hold counts of at most {most}, or so few that no sum of the first layer can leave 32 bits"
         shown = f"counts up to {largest:.0f}, {together:.0f} in a step"
         require(self.reach(largest, together) <= LARGEST_SUM, name, rule, shown, "Use smaller counts or weights.")

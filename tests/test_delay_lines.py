@@ -1,5 +1,7 @@
 """Delay lines before a network: the same in the loops, in training, in Lava, in files; the exporters' tests have a network behind some."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from lava_1m1t1r.delay_lines import LinesRun, delays_of, on_lines
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
+from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.program import StepParams
@@ -257,3 +260,27 @@ def test_counts_are_bounded_by_what_all_lines_bring(net):
     # a channel's counts come over two lines: so many in a step are twice as many at the neurons
     alone, both = net.active[0].sums(), net.first_sums
     assert (both.largest, both.of_rows) == (2 * alone.largest, alone.of_rows)
+
+
+def test_parameters_of_other_taps_are_refused():
+    from_torch = pytest.importorskip("lava_1m1t1r.slayer.block.lines", reason="needs lava-dl")
+    saved = from_torch.DelayLines(3, (0, 5)).state_dict()
+    from_torch.DelayLines(3, (0, 5)).load_state_dict(saved)
+    for taps in ((0, 9), (0, 5, 9)):
+        with pytest.raises(InputError, match=r"delay must be those of the state dict; got \[0, .*9\]"):
+            from_torch.DelayLines(3, taps).load_state_dict(saved)
+
+
+@pytest.mark.parametrize("steps", [3, 12, 40])
+def test_recorded_input_is_that_of_the_network(steps, net, rng):
+    """Also of samples that are shorter than a recurrent delay."""
+    pytest.importorskip("lightning", reason="needs lightning")
+    from lava_1m1t1r.recipes.demo import synaptic_input
+
+    lines, layer, readout = net.layers
+    net = NetDescription((lines, replace(layer, delay_rec=rng.integers(0, 20, 11).astype(np.int32)), readout))
+    frames = (rng.random((2, steps, 3)) < 0.5).astype(np.uint8)
+    found = synaptic_input(net, FastNetwork(net).run(frames, record="all"), frames)
+    layers, _ = layers_of(net)
+    for one, a_in in zip(frames, found, strict=True):
+        np.testing.assert_array_equal(a_in, network.run(layers, net.arriving(one), seed=3, first=1)[0].a_in)

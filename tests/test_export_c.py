@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import export_networks as nets
@@ -10,8 +11,9 @@ import pytest
 
 from lava_1m1t1r import reference
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export import c_source, c_target
+from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.fast.network import MAX_COUNT
 from lava_1m1t1r.netx.description import NetDescription
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
@@ -131,3 +133,23 @@ def test_the_firmware_example_compiles(tmp_path):
     subprocess.run(["gcc", *c_target.FLAGS, "-Iout", "out/net.c", str(here / "c/use.c"), "-o", "use"], cwd=tmp_path, check=True)
     lines = subprocess.run(["./use"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(lines) == 4 and any(not line.endswith(" 0 spikes") for line in lines)
+
+
+@pytest.mark.parametrize(("limit", "bits"), [(c_source.input_limit, 32), (rtl_source.input_limit, rtl_source.SUM_BITS)])
+def test_no_sum_exceeds_its_register_under_the_largest_counts(limit, bits, rng):
+    """Also where one neuron has the largest input weights and another one the largest recurrent ones."""
+    drawn = nets.layer(rng, 0, 700, 40, "dense_rec", bias=True)
+    weight, weight_rec = np.full((40, 700), 2, np.int32), np.full((40, 40), 2, np.int32)
+    weight[3], weight_rec[7] = 254, -256
+    net = NetDescription((replace(drawn, weight=weight, weight_rec=weight_rec, bias=np.full(40, 1 << 15, np.int32)),))
+    most = limit(plan(net))
+    largest = most * np.abs(weight).sum(1).astype(np.int64) + np.abs(weight_rec).sum(1) + (1 << 15)
+    assert 0 < most and largest.max() < 1 << (bits - 1)
+    assert (most + 1) * 700 * 254 + 40 * 256 + (1 << 15) >= 1 << (bits - 1) or most == MAX_COUNT
+
+
+def test_names_of_files_do_not_end_comments(rng, tmp_path):
+    net = replace(nets.network("one_neuron", rng), source="a\nb*\u2603\udcff.net")
+    assert plan(net).source == "a?b*??.net"
+    for deploy in (c_target.deploy_c, rtl_target.deploy_rtl):
+        deploy(net, tmp_path / deploy.__name__)

@@ -149,3 +149,35 @@ def test_a_silent_layer_is_named(rng, tmp_path):
     net = replace(net, layers=(replace(net.layers[0], bias=None, weight=-np.abs(net.layers[0].weight)),))
     report = nir_target.deploy_nir(net, tmp_path / "out")
     assert report.facts["portable, layers that are silent on these frames, and so not fitted"] == "layer 0"
+
+
+def test_delay_lines_may_be_left_out_too(rng, tmp_path):
+    net = nets.network("behind_delay_lines", rng)
+    nir_target.deploy_nir(net, tmp_path / "out", frames=nets.frames(rng, net), delays=False)
+    assert not any(isinstance(node, nir.Delay) for node in nir.read(tmp_path / "out" / "portable.nir").nodes.values())
+
+
+def test_lines_without_delays_come_back(rng, tmp_path):
+    net = nets.network("behind_delay_lines", rng)
+    net = replace(net, layers=(replace(net.layers[0], delay=np.zeros(15, np.int32)), *net.layers[1:]))
+    assert same(net, nir_exact.from_nir(written(nir_exact.to_nir(net), tmp_path)))
+
+
+def test_the_rates_of_the_floating_point_step_come_back(rng, tmp_path):
+    net = nets.network("one_neuron", rng)
+    (layer,) = net.layers
+    held = replace(net, layers=(replace(layer, neuron=replace(layer.neuron, step=layer.neuron.step.replace(held=True))),))
+    for one in (net, held):
+        back = nir_exact.from_nir(written(nir_exact.to_nir(one), tmp_path))
+        assert back.layers[0].neuron.step == one.layers[0].neuron.step and back.layers[0].neuron.step.held == (one is held)
+
+
+@pytest.mark.parametrize(
+    ("node", "key"),
+    [(None, "dt"), ("weight_1", "layer_index"), ("weight_1", "kind"), ("weight_1", "shape"), (nir_exact.LINES, "layer_index")],
+)
+def test_what_metadata_lack_is_named(node, key, rng, tmp_path):
+    graph = nir_exact.to_nir(nets.network("behind_delay_lines", rng))
+    del (graph if node is None else graph.nodes[node]).metadata[key]
+    with pytest.raises(FormatError, match="NIR graph metadata/dt must" if node is None else f"NIR node {node} metadata must hold {key}"):
+        nir_exact.from_nir(written(graph, tmp_path))

@@ -336,3 +336,5 @@ def test_reports_are_text_and_json(target, rng, tmp_path):
     assert report.text.startswith(f"{target}: 13-7R-3 -> ")
     assert json.loads(json.dumps(report.as_dict()))["files"] == sorted(report.files)
     assert all((tmp_path / "out" / name).is_file() for name in report.files)
+    for file in (tmp_path / "out").rglob("*.json"):
+        json.loads(file.read_text(), parse_constant=pytest.fail)  # nan and infinity are none of JSON's

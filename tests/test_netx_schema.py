@@ -221,3 +221,12 @@ def test_a_file_has_the_permissions_of_others_and_a_name_of_any_length(net, tmp_
     schema.write(path, net)
     other.touch()
     assert path.stat().st_mode == other.stat().st_mode and len(schema.read(path).layers) == len(net.layers)
+
+
+def test_a_file_does_not_change_the_noise(net, tmp_path):
+    """It starts from a layer's place."""
+    noisy = next(layer for layer in net.layers if layer.noisy)
+    other = [replace(layer, index=layer.index + 1) for layer in net.layers]
+    with pytest.raises(InputError, match=rf"layer/{noisy.index}.index must be {noisy.index}, its place in the file"):
+        schema.write(tmp_path / "x.net", other)
+    assert list(tmp_path.iterdir()) == []

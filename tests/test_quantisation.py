@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from realisations import described, draw
 
-from lava_1m1t1r import network, presets
+from lava_1m1t1r import convolution, network, presets
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.network import Layer
 from lava_1m1t1r.program import StepParams
@@ -185,3 +185,16 @@ def test_the_shipped_network_says_the_same_in_floating_and_in_fixed_point():
     assert fed.same > 10_000 and fed.share >= 0.99
     assert result.float_spikes.share >= 0.98
     assert abs(result.accuracy - result.floating_accuracy) <= 0.005 + 1e-9
+
+
+def test_images_and_layers_behind_others_of_a_file_are_compared(rng):
+    """What draws numbers draws those of its place in the file."""
+    conv = convolution.Convolution((2, 5, 4), 3, (3, 3))
+    params = StepParams(replace(FIG2, sigma1=2e-3, sigma2=2e-3))
+    layer = Layer(params, 2 * rng.integers(0, 100, conv.weight_shape), conv=conv)
+    frames = (rng.random((2, 60, 40)) < 0.5).astype(np.int64)
+    spikes = [quantise_network([layer], frames, seed=5, first=first)[0].activity.spikes for first in (0, 3)]
+    own = [sum(int(network.run([layer], one, seed=5, first=first)[0].traces.spike.sum()) for one in frames) for first in (0, 3)]
+    assert spikes == own and spikes[0] != spikes[1]
+    with pytest.raises(InputError, match=r"samples must have the shape \(B, T, 40\)"):
+        quantise_network([layer], frames[:, :, :18])

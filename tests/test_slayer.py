@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import warnings
 from dataclasses import replace
 
@@ -16,7 +18,7 @@ from lava_1m1t1r import presets, reference, weight_kernels  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.keys import from_keys  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.slayer import block, neuron  # noqa: E402
+from lava_1m1t1r.slayer import block, neuron, threads  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.buffers import Buffers  # noqa: E402
 from lava_1m1t1r.slayer.delay import Delay  # noqa: E402
@@ -76,8 +78,8 @@ def test_spikes_do_not_depend_on_the_number_of_threads():
     torch.manual_seed(0)
     net, x, before = block.m1t1r.Recurrent(NEURON, 30, 40), spikes(7, 30, 25), torch.get_num_threads()
     results = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
+    for count in (1, 2):
+        torch.set_num_threads(count)
         net.zero_grad()
         y = net(x)
         y.sum().backward()
@@ -698,3 +700,23 @@ def test_matrices_are_turned_round_whole(shape, real, rng):
 def test_large_counts_of_weights_take_32_bits():
     w = torch.tensor([[40000 / 64, -1.0]])
     assert layer_module.weight_counts(w).dtype == np.int32 and layer_module.weight_counts(w).tolist() == [[40000], [-64]]
+
+
+def test_work_that_is_cut_short_waits_for_what_other_threads_still_do(monkeypatch):
+    """They write into arrays that the next call takes."""
+    monkeypatch.setattr(threads, "thread_count", lambda: 3)
+    here, begun, done = threading.get_ident(), threading.Event(), []
+
+    def work(i):
+        if threading.get_ident() == here:
+            begun.wait(10)
+            raise KeyboardInterrupt
+        begun.set()
+        time.sleep(0.2)
+        done.append(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.share(work, [(i,) for i in range(50)])
+    at_return = list(done)
+    time.sleep(0.5)
+    assert done == at_return and 0 < len(done) < 50

@@ -74,10 +74,7 @@ def require_training() -> None:
     """Raise the error that names the cure unless a network can be trained here; before any data are made."""
     for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
         if find_spec(module) is None:
-            text = str(missing(package, "lava", "Training"))
-            if sys.version_info >= (3, 11):
-                text += f" Lava runs on Python 3.10 only; this is Python {sys.version_info.major}.{sys.version_info.minor}."
-            raise MissingDependencyError(text)
+            raise missing(package, "lava", "Training")
 
 
 def network_argument(parser: argparse.ArgumentParser) -> None:

@@ -111,7 +111,7 @@ def characterize(
     if width is not None:
         cure = "Protocols last thousands of pulses, and the residue must outlast one."
         width = number(width, "characterize.width [s]", least=1e-4 / p.gamma2, most=0.1 / p.gamma2, cure=cure)
-    quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+    quiet = p.quiet()
     width = width or 10.0 ** round(log10(0.005 / p.gamma2))
     rates = p.gamma1 + p.beta
     cure = "Check gamma1 + beta and gamma2: pulses must be short for the residue, and not thousands of times too long for the filament."
@@ -123,9 +123,8 @@ def characterize(
     volt = _firing_voltage(quiet, width) if volt is None else volt
     fires = _events(quiet, stimulus.train(volt, width, width, 1000), width).spike_times().size
     require(fires, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
-    noisy = p.mu_ctoc > 0 or p.v0_ctoc > 0 or p.sigma1 > 0 or p.sigma2 > 0
     spread = ZHAO2025_FIG3CD
-    trial = p if noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
+    trial = p if p.noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
     work: dict[str, Callable[[], Characteristic]] = {
         NAMES[0]: lambda: _integration(quiet, volt, width),
         NAMES[1]: lambda: _threshold(quiet, volt, width),
@@ -135,7 +134,7 @@ def characterize(
         NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed, progress),
     }
     six = {name: job() for name, job in bar(work.items(), "characteristics", asked=progress)}
-    return Characteristics(p, float(volt), float(width), six, not noisy)
+    return Characteristics(p, float(volt), float(width), six, not p.noisy)
 
 
 def _events(p: DeviceParams, s: stimulus.Stimulus, width: float):

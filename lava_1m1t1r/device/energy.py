@@ -62,7 +62,7 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     require(isinstance(p, DeviceParams) and p.size is None, "spike_energy.p", "be one device", p, "Take one with p.take(n).")
     volt, limit = number(volt, "spike_energy.volt [V]", above=0.0, most=MOST_VOLTS), whole(limit, "spike_energy.limit", least=1, most=10**7)
     width, gap = number(width, "spike_energy.width [s]", above=0.0), number(gap, "spike_energy.gap [s]", above=0.0)
-    quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+    quiet = p.quiet()
     period = width + gap
     spikes = simulate(quiet, stimulus.train(volt, width, gap, limit), width, 0, "events").spike_times()
     require(spikes.size, "spike_energy.volt [V]", f"make the device fire within {limit} pulses", volt, "Raise the voltage or the limit.")

@@ -143,7 +143,6 @@ def fit(
     lowest = np.array([log(least[name] * (1 + 1e-12)) if name in least else -np.inf for name in free])
     bounds = (np.maximum(start - np.log(span), lowest), start + np.log(span))
     start = np.maximum(start, lowest)
-    shown = bar(title="fit", asked=progress, unit=" evaluations")
     evaluations = 0
 
     def device(u: np.ndarray) -> DeviceParams:
@@ -167,33 +166,33 @@ def fit(
     def residuals(u: np.ndarray) -> np.ndarray:
         return (values(u) - measured) / tolerance
 
-    u = start
-    if search:
-        try:
-            found = differential_evolution(
-                lambda v: float(np.sum(np.minimum(residuals(v) ** 2, 100.0))),
-                list(zip(*bounds, strict=True)),
-                maxiter=search,
-                popsize=8,
-                seed=seed,
-                x0=start,
-                polish=False,
-                tol=0.0,
-            )
-        except RuntimeError as error:  # scipy's, of whatever error a member of its population ends with
-            cause = error.__cause__
-            if isinstance(cause, InputError):
-                raise cause from None
-            raise
-        u = found.x
-    solution = least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=0.02 / np.maximum(np.abs(u), 1e-3))
-    # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
-    best = solution.x if solution.cost <= 0.5 * np.sum(residuals(u) ** 2) else u
-    jacobian = np.empty((len(measurements), len(free)))
-    for i in range(len(free)):
-        low, high = best.copy(), best.copy()
-        low[i], high[i] = max(best[i] - 0.02, lowest[i]), best[i] + 0.02
-        jacobian[:, i] = (residuals(high) - residuals(low)) / (high[i] - low[i])
-    predictions = values(best)
-    shown.close()
+    with bar(title="fit", asked=progress, unit=" evaluations") as shown:
+        u = start
+        if search:
+            try:
+                found = differential_evolution(
+                    lambda v: float(np.sum(np.minimum(residuals(v) ** 2, 100.0))),
+                    list(zip(*bounds, strict=True)),
+                    maxiter=search,
+                    popsize=8,
+                    seed=seed,
+                    x0=start,
+                    polish=False,
+                    tol=0.0,
+                )
+            except RuntimeError as error:  # scipy's, of whatever error a member of its population ends with
+                cause = error.__cause__
+                if isinstance(cause, InputError):
+                    raise cause from None
+                raise
+            u = found.x
+        solution = least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=0.02 / np.maximum(np.abs(u), 1e-3))
+        # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
+        best = solution.x if solution.cost <= 0.5 * np.sum(residuals(u) ** 2) else u
+        jacobian = np.empty((len(measurements), len(free)))
+        for i in range(len(free)):
+            low, high = best.copy(), best.copy()
+            low[i], high[i] = max(best[i] - 0.02, lowest[i]), best[i] + 0.02
+            jacobian[:, i] = (residuals(high) - residuals(low)) / (high[i] - low[i])
+        predictions = values(best)
     return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, evaluations)

@@ -127,7 +127,7 @@ mean inter-spike interval [s]; how much earlier in its pulse the second pulse's 
 
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     """Return what the device ``p`` gives for the row ``m``, without noise."""
-    quiet = replace(p, sigma1=0.0, sigma2=0.0, mu_ctoc=0.0, v0_ctoc=0.0)
+    quiet = p.quiet()
     trace = simulate(m.device(quiet), m.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
     return QUANTITIES[m.quantity](m, trace)
 

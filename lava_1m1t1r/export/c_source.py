@@ -100,8 +100,7 @@ def input_limit(plan: Plan) -> int:
 
     Layers after it receive spikes: 2^16 of them from either side, weights of 2^8 counts and a bias of 2^15 need 27 bits.
     """
-    rest = plan.layers[0].largest_sum(0)
-    return int(min(MAX_COUNT, (2**31 - 1 - rest) // max(1, plan.layers[0].largest_sum(1) - rest)))
+    return min(MAX_COUNT, plan.layers[0].sums.limit())
 
 
 def history_bits(plan: Plan) -> int:
@@ -206,11 +205,11 @@ def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: in
     p: FixedProgram = layer.program
     n = layer.outputs
     columns = np.stack([np.asarray(getattr(p, field)) for field in _CONSTANTS], axis=1)
-    columns = columns[:1] if layer.uniform else columns
+    columns = columns[:1] if layer.program.alike else columns
     lines.append(f"static const constants neuron_{k}[{len(columns)}] = {{")
     lines += ["    {" + ", ".join(str(int(v)) for v in row) + "}," for row in columns] + ["};"]
     lines += [f"static {name}_state state_{k}[{n}];", f"static history past_{k}[{n}];"]
-    fields: dict[str, Any] = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.uniform else "1u"}
+    fields: dict[str, Any] = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.program.alike else "1u"}
     fields |= {"v_max": f"{layer.v_max}u", "substeps": f"{layer.substeps}u"}
     fields |= {"field_shift": f"{int(p.field_shift)}u", "field_top": f"{int(p.field_top)}u"}
     curves = ["field", "inverse", "charge", "drop"] + (["root"] if layer.generator is not None else [])

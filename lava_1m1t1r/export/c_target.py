@@ -106,7 +106,7 @@ def flash_bytes(lowered: Plan) -> dict[str, int]:
         neurons += 0 if layer.bias is None else 4 * layer.outputs
         neurons += sum(layer.outputs for delay in (layer.delay, layer.delay_rec) if np.any(delay))
         if layer.program is not None:
-            neurons += _CONSTANTS * (1 if layer.uniform else layer.outputs)
+            neurons += _CONSTANTS * (1 if layer.program.alike else layer.outputs)
             tables |= {np.asarray(t).tobytes(): _ENTRY * t.size for t in _tables(layer)}
     lines = {} if lowered.lines is None else {"delay lines": lowered.lines.size}
     return {"weights": weights, "neurons": neurons, "tables": sum(tables.values()), **lines}
@@ -118,12 +118,12 @@ def _tables(layer: PlanLayer) -> Sequence[np.ndarray]:
 
 
 def ram_bytes(lowered: Plan) -> dict[str, int]:
-    """Bytes of what changes: states, delay lines, generators, and one layer's sums."""
+    """Bytes of what changes: states, spike histories, generators, and one layer's sums."""
     word = c_source.history_bits(lowered) // 8
     own = [x for x in lowered.layers if x.program is not None]
     return {
         "states": sum(_STATE * x.outputs for x in own),
-        "delay lines": sum(word * x.outputs for x in own),
+        "spike histories": sum(word * x.outputs for x in own),
         "generators": sum(4 * x.outputs for x in own if x.generator is not None),
         "sums": 4 * max(x.outputs for x in lowered.layers),
         **({} if lowered.lines is None else {"input on its way": 2 * c_source.lines_length(lowered) * lowered.channels}),

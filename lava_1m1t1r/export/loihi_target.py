@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from importlib import resources
 from pathlib import Path
@@ -18,12 +17,13 @@ from ..files import scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES, unpack
+from ..report.html import as_json
 from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
 from .plan import description, same, shape_of
-from .report import Report, VerificationError, plain
+from .report import Report, VerificationError
 
 NET_FILE = "network.net"
 CURES = {
@@ -166,4 +166,4 @@ def _parameters(layer: Any) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(plain(value), indent=1) + "\n"
+    return as_json(value) + "\n"

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..errors import FormatError, require
+from ..errors import FormatError, number, require
 from ..netx.description import WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
 
@@ -57,15 +57,30 @@ def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, 
         return nodes, [], "input"
     copies = np.tile(np.eye(lines.inputs, dtype=np.float32), (lines.size // lines.inputs, 1))
     nodes[LINES] = nir.Linear(copies, metadata={"layer_index": lines.index})
-    nodes[LINES_DELAY] = nir.Delay(np.asarray(lines.delay) * net.dt)
-    return nodes, [("input", LINES), (LINES, LINES_DELAY)], LINES_DELAY
+    edges = [("input", LINES)]
+    return nodes, edges, add_delay(nodes, edges, LINES_DELAY, LINES, lines.delay, net.dt)
 
 
 def _lines(graph: nir.NIRGraph, dt: float) -> list[Layer]:
     if LINES not in graph.nodes:
         return []
-    node, steps = graph.nodes[LINES], np.rint(graph.nodes[LINES_DELAY].delay / dt).astype(np.int32)
-    return [Layer(int(node.metadata["layer_index"]), DELAY_LINES, (len(steps),), node.weight.shape[1], delay=steps)]
+    node = graph.nodes[LINES]
+    size, channels = node.weight.shape
+    steps = _steps(graph, LINES_DELAY, dt)
+    delay = np.zeros(size, np.int32) if steps is None else steps
+    return [Layer(int(_said(graph, LINES, "layer_index")), DELAY_LINES, (size,), channels, delay=delay)]
+
+
+def _steps(graph: nir.NIRGraph, name: str, dt: float) -> np.ndarray | None:
+    """Delays of a node of this name, in steps; None where there is no such node."""
+    return np.rint(graph.nodes[name].delay / dt).astype(np.int32) if name in graph.nodes else None
+
+
+def _said(graph: nir.NIRGraph, name: str, key: str) -> Any:
+    """What the metadata of a node say."""
+    about = graph.nodes[name].metadata
+    require(key in about, f"NIR node {name} metadata", f"hold {key}", sorted(about), "Write the graph with to_nir.", error=FormatError)
+    return about[key]
 
 
 def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
@@ -117,19 +132,16 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
     kind = graph.metadata.get("format")
     cure = "The portable graph holds other neurons: run it in a NIR framework."
     require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)
-    dt = float(graph.metadata["dt"])
+    found = graph.metadata.get("dt")
+    dt = number(0.0 if found is None else float(found), "NIR graph metadata/dt", above=0.0, error=FormatError)
     layers = _lines(graph, dt)
     for name, node in graph.nodes.items():
         if not name.startswith("weight_"):
             continue
-        index = int(node.metadata["layer_index"])
-        kind, shape = str(node.metadata["kind"]), tuple(int(n) for n in node.metadata["shape"])
+        index, kind = int(_said(graph, name, "layer_index")), str(_said(graph, name, "kind"))
+        shape = tuple(int(n) for n in _said(graph, name, "shape"))
         require(name == f"weight_{index}", f"NIR node {name}", f"be weight_{index}, as its metadata say", name, error=FormatError)
         neuron = graph.nodes.get(f"neuron_{index}")
-        steps = {}
-        for key, delay in (("delay", f"delay_{index}"), ("delay_rec", f"recurrent_delay_{index}")):
-            if delay in graph.nodes:
-                steps[key] = np.rint(graph.nodes[delay].delay / dt).astype(np.int32)
         recurrent = graph.nodes.get(f"recurrent_{index}")
         size = int(np.prod(shape))
         layer = Layer(
@@ -141,8 +153,9 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
             conv=_sizes(node),
             weight_rec=None if recurrent is None else _counts(recurrent.weight),
             bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
+            delay=_steps(graph, f"delay_{index}", dt),
+            delay_rec=_steps(graph, f"recurrent_delay_{index}", dt),
             neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
-            **steps,
         )
         if "kernels" in node.metadata:
             equal = np.array_equal(layer.matrix(), _counts(node.weight))

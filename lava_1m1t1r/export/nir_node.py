@@ -34,6 +34,7 @@ class M1T1RNode(nir.NIRNode):
     v_in_max: float  # [V]
     seed: int  # of stochastic neurons
     layer_index: int  # completes the seed
+    held: bool = True  # StepParams.held
 
     def __post_init__(self) -> None:
         self.device = {name: np.asarray(self.device[name], np.float64) for name in FIELDS}
@@ -44,13 +45,14 @@ class M1T1RNode(nir.NIRNode):
     def of(cls, step: StepParams, size: int, seed: int, layer_index: int, **metadata: Any) -> M1T1RNode:
         """The node of ``size`` neurons; every parameter as an array of full size."""
         device = {name: np.broadcast_to(np.asarray(getattr(step.device, name), np.float64), (size,)).copy() for name in FIELDS}
-        return cls(device, step.dt, step.substeps, step.v_unit, step.v_in_max, int(seed), int(layer_index), metadata=metadata)
+        return cls(device, step.dt, step.substeps, step.v_unit, step.v_in_max, int(seed), int(layer_index), step.held, metadata=metadata)
 
     @property
     def step(self) -> StepParams:
         """Parameters as this library holds them: numbers where all neurons agree."""
         values = {name: float(v[0]) if np.all(v == v[0]) else v for name, v in self.device.items()}
-        return StepParams(DeviceParams(**values), float(self.dt), int(self.substeps), float(self.v_unit), float(self.v_in_max))
+        device, v_unit, v_in_max = DeviceParams(**values), float(self.v_unit), float(self.v_in_max)
+        return StepParams(device, float(self.dt), int(self.substeps), v_unit, v_in_max, held=bool(self.held))
 
 
 def _register() -> None:

@@ -14,7 +14,8 @@ from ..errors import array_of, require
 from ..fast.network import check_frames
 from ..netx import schema
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
-from ..program import PER_NEURON, FixedProgram
+from ..program import FixedProgram
+from ..sums import SumBounds, bounds_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +71,10 @@ class PlanLayer:
         return int(max(self.delay.max(initial=0), self.delay_rec.max(initial=0))) + 1
 
     @property
-    def uniform(self) -> bool:
-        """Whether all neurons have the same constants."""
-        return all(np.all(getattr(self.program, name) == getattr(self.program, name)[0]) for name in PER_NEURON)
-
-    def largest_sum(self, value: int = 1) -> int:
-        """Bound of ``|a_in|`` with inputs of at most ``value`` [counts]."""
-        rows = np.abs(self.weight.astype(np.int64)).reshape(-1, 1 if self.single else self.inputs).sum(axis=1) << self.weight_shift
-        rows = rows * value
-        if self.weight_rec is not None:
-            rows = rows + (np.abs(self.weight_rec.astype(np.int64)).sum(axis=1) << self.rec_shift)
-        return int((rows + (0 if self.bias is None else np.abs(self.bias.astype(np.int64)))).max())
+    def sums(self) -> SumBounds:
+        """Bounds of ``a_in`` [counts]."""
+        weight_rec = None if self.weight_rec is None else self.weight_rec.astype(np.int64) << self.rec_shift
+        return bounds_of(self.weight.astype(np.int64) << self.weight_shift, weight_rec, self.bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +131,7 @@ def plan(net: NetDescription) -> Plan:
     """Lower a network that keeps the rules of an integer target."""
     lines = None if net.delay_lines is None else np.asarray(net.delay_lines.delay, np.uint8)
     name = Path(net.source).name or "a network in memory"
+    name = "".join(c if c.isascii() and c.isprintable() else "?" for c in name)  # it stands in comments of C and Verilog
     return Plan(tuple(_lower(layer) for layer in net.active), net.dt, name, net.inputs, lines)
 
 
@@ -159,7 +154,6 @@ def _lower(layer: Layer) -> PlanLayer:
     neuron = layer.neuron
     assert neuron is None or isinstance(neuron, M1T1RNeuron)  # the rules let no other through
     step = None if neuron is None else neuron.step
-    noisy = step is not None and bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
     zeros = np.zeros(n, np.uint8)
     return PlanLayer(
         index=layer.index,
@@ -176,8 +170,8 @@ def _lower(layer: Layer) -> PlanLayer:
         program=None if step is None else step.fixed(n),
         substeps=1 if step is None else step.substeps,
         v_max=0 if step is None else step.v_max_count,
-        generator=noise.start(neuron.seed, layer.index, n) if noisy else None,
-        seed=neuron.seed if noisy else 0,
+        generator=noise.start(neuron.seed, layer.index, n) if layer.noisy else None,
+        seed=neuron.seed if layer.noisy else 0,
     )
 
 

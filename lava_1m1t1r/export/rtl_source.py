@@ -33,6 +33,11 @@ _FIELDS = (
     ("noise_filament", 18),
     ("noise_residue", 18),
 )  # from bit 0 upwards, as m1t1r_neuron.v takes them apart
+CONSTANT_BITS = sum(bits for _, bits in _FIELDS)
+WIRING_BITS = 28
+"""Of a neuron's bias and delays."""
+ENTRY_BITS = 57
+"""Of a table's entry: exponent, base and step."""
 
 
 def address_bits(count: int) -> int:
@@ -42,9 +47,7 @@ def address_bits(count: int) -> int:
 
 def input_limit(plan: Plan) -> int:
     """Largest spike count of a channel and step with which no sum of the first layer leaves its register."""
-    first = plan.layers[0]
-    rest = first.largest_sum(0)
-    return int(((1 << (SUM_BITS - 1)) - 1 - rest) // max(1, first.largest_sum(1) - rest))
+    return plan.layers[0].sums.limit((1 << (SUM_BITS - 1)) - 1)
 
 
 def words(layer: PlanLayer, lanes: int) -> int:
@@ -205,7 +208,7 @@ def _weights(layer: PlanLayer, row: int, lanes: int) -> str:
 
 def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, k: int) -> dict[str, Any]:
     p, n = layer.program, layer.outputs
-    packed = [0] * (1 if layer.uniform else n)
+    packed = [0] * (1 if layer.program.alike else n)
     at = 0
     for field, bits in _FIELDS:
         for i in range(len(packed)):
@@ -213,10 +216,10 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
         at += bits
     wiring = wiring_of(layer)
     files[f"constants_{k}.hex"] = _hex(packed, at)
-    files[f"wiring_{k}.hex"] = _hex(wiring, 28)
+    files[f"wiring_{k}.hex"] = _hex(wiring, WIRING_BITS)
     core: dict[str, Any] = {
         "HISTORY": layer.history,
-        "EQUAL": int(layer.uniform),
+        "EQUAL": int(layer.program.alike),
         "PLAIN": int(len(wiring) == 1),
         "V_MAX": layer.v_max,
         "NOISE": int(layer.generator is not None),
@@ -240,13 +243,13 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
             tables[key] = f"{curve}_{k}.hex"
             base, step, exponent = (x.tolist() for x in unpack(table))
             rows = zip(exponent, base, step, strict=True)
-            files[tables[key]] = _hex([(e & 0xFF) << 49 | b << STEP_BITS | s & ((1 << STEP_BITS) - 1) for e, b, s in rows], 57)
+            files[tables[key]] = _hex([(e & 0xFF) << 49 | b << STEP_BITS | s & ((1 << STEP_BITS) - 1) for e, b, s in rows], ENTRY_BITS)
         core[curve.upper()] = f'"{tables[key]}"'
     return core
 
 
 def wiring_of(layer: PlanLayer) -> np.ndarray:
-    """Bias and delays of each neuron in a word of 28 bits; one word where all have the same."""
+    """Bias and delays of each neuron in a word of ``WIRING_BITS``; one word where all have the same."""
     bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
     wiring = (bias & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
     return wiring[:1] if np.all(wiring == wiring[0]) else wiring

@@ -122,10 +122,11 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
             continue
         noisy = layer.generator is not None
         wiring = len(rtl_source.wiring_of(layer))
-        bits["constants"] += 169 * (1 if layer.uniform else layer.outputs) + 28 * wiring + 32 * layer.outputs * noisy
+        constants = 1 if layer.program.alike else layer.outputs
+        bits["constants"] += rtl_source.CONSTANT_BITS * constants + rtl_source.WIRING_BITS * wiring + 32 * layer.outputs * noisy
         bits["states"] += (70 + layer.history + 32 * noisy) * layer.outputs
         p = layer.program
-        bits["tables"] += sum(57 * t.size for t in (p.field, p.inverse, p.charge, p.drop, *((p.root,) if noisy else ())))
+        bits["tables"] += sum(rtl_source.ENTRY_BITS * t.size for t in (p.field, p.inverse, p.charge, p.drop, *((p.root,) if noisy else ())))
         depth = 1 << rtl_source.address_bits(layer.outputs + 2)
         queues = (layer is not lowered.layers[-1]) + (layer.weight_rec is not None)
         queue += queues * depth * (rtl_source.address_bits(layer.outputs) + 1)

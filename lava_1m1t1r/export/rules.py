@@ -129,7 +129,7 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
 
 
 def delays_are_at_most_62_steps(net: NetDescription) -> None:
-    """Delay lines remember 63 steps."""
+    """Histories of spikes reach 63 steps back."""
     for layer in net.active:
         for key, value in (("delay", layer.delay), ("delayRec", layer.delay_rec)):
             if value is not None:

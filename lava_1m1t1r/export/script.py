@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, MissingDependencyError, require
+from ..report.html import as_json
 from . import LABELLED, TARGETS, VerificationError
 
 
@@ -56,7 +56,7 @@ def main(arguments: argparse.ArgumentParser, given: Sequence[str] | None = None)
         return 1
     print(report.text)
     if report_file:
-        report_file.write_text(json.dumps(report.as_dict(), indent=1) + "\n")
+        report_file.write_text(as_json(report.as_dict()) + "\n")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from ..netx.description import NetDescription
+from ..report.html import as_json
 from . import rules
 from .output import check_folder, write_folder
 from .plan import description, of_lines, shape_of
@@ -104,7 +104,7 @@ def deploy_spice(
         else:
             notes.append("ngspice was not run: no pattern was asked for.")
     report = Report("spice", shape_of(net), Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
-    files |= {"report.html": report.page, "report.json": json.dumps(report.as_dict(), indent=1) + "\n"}
+    files |= {"report.html": report.page, "report.json": as_json(report.as_dict()) + "\n"}
     write_folder(out_dir, files)
     return report
 

@@ -61,7 +61,7 @@ _grow, _settle = inlined(dynamics.grow), inlined(dynamics.settle)
 
 def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fill: bool = False) -> FixedM1T1R | FloatM1T1R:
     """``size`` neurons at rest, with fresh generators; with ``fill``, filled up with neurons that get no input."""
-    noisy = bool(np.any(step.device.sigma1) or np.any(step.device.sigma2))
+    noisy = step.device.noisy
     generator = noise.start(seed, layer, size)
     program: Any = step.floating(size) if floating else step.fixed(size)
     if fill:

@@ -105,6 +105,11 @@ class Layer(ByValue):
         return isinstance(self.neuron, M1T1RNeuron) or (isinstance(self.neuron, CubaNeuron) and self.neuron.spikes)
 
     @property
+    def noisy(self) -> bool:
+        """Whether the neurons draw numbers."""
+        return isinstance(self.neuron, M1T1RNeuron) and self.neuron.step.device.noisy
+
+    @property
     def computes(self) -> bool:
         """False for layers that only name a shape."""
         return self.weight is not None or self.kind in WEIGHTLESS

@@ -250,6 +250,10 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
     layers = net.layers if isinstance(net, NetDescription) else tuple(net) if isinstance(net, Iterable) else ()
     described = layers and all(isinstance(layer, Layer) for layer in layers)
     require(described, "net", "be a NetDescription, or a list of its layers", net)
+    for i, layer in enumerate(layers):
+        cure = "Put the layers without neurons that stand before it into the list, too."
+        rule = f"be {i}, its place in the file, which its noise starts from"
+        require(layer.index == i or not layer.noisy, f"net: layer/{i}.index", rule, layer.index, cure)
     with replacing(path) as part:
         try:
             with h5py.File(part, "w") as file:

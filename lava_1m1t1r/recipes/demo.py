@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..advisor import advise
+from ..delay_lines import on_lines
 from ..device.energy import spike_energy
 from ..errors import InputError, missing
 from ..fast import FastNetwork
@@ -159,13 +160,13 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
     energy = energy_of(task, result.spikes)
     report.section("Energy, estimated", energy["text"])
     report.note(energy["assumptions"])
-    layers, _ = layers_of(description)
+    layers, first = layers_of(description)
     some = frames[:8]  # what is recorded is large
     recorded = f"The recorded input is that of the first {len(some)} test utterances."
     advice = advise(task.step, layers[0].weight, synaptic_input(description, fixed, some))
     report.section("How far the network step is from the device", recorded)
     report.pre(str(advice))
-    quantised = quantise_network(layers, description.arriving(some))
+    quantised = quantise_network(layers, description.arriving(some), first=first)
     report.section("From floating to fixed point", recorded)
     report.pre("\n".join(str(layer) for layer in quantised))
     report.results = {
@@ -201,11 +202,8 @@ def synaptic_input(net: Any, result: Any, frames: np.ndarray) -> np.ndarray:
     a_in = net.arriving(frames).astype(np.int64) @ layer.weight.T.astype(np.int64)
     if layer.weight_rec is not None:
         spikes = result.layers[0].spikes[: len(frames)].astype(np.int64)
-        late = np.zeros_like(spikes)
-        delays = np.zeros(layer.size, int) if layer.delay_rec is None else layer.delay_rec
-        for n, delay in enumerate(delays):
-            late[:, 1 + delay :, n] = spikes[:, : spikes.shape[1] - 1 - delay, n]
-        a_in = a_in + late @ layer.weight_rec.T.astype(np.int64)
+        late = np.ones(layer.size, np.int64) + (0 if layer.delay_rec is None else layer.delay_rec)
+        a_in = a_in + on_lines(spikes, late) @ layer.weight_rec.T.astype(np.int64)
     return a_in if layer.bias is None else a_in + layer.bias
 
 

@@ -76,7 +76,7 @@ class Learner(L.LightningModule):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """For a ``with`` block in which the first block's spikes are noted, where they are charged for."""
+        """For a ``with`` block in which the hidden layer's spikes are noted, where they are charged for."""
         if self.task.spike_limit is None:
             yield
             return
@@ -258,7 +258,7 @@ def fit(
     Parameters
     ----------
     network : torch.nn.Module
-        (B, C, T) spikes in, (B, K, T) out. With ``task.spike_limit`` it has a list ``blocks``, the first of which is charged.
+        (B, C, T) spikes in, (B, K, T) out. With ``task.spike_limit`` it has a list ``blocks``; the first of them that computes is charged.
     folder : path
         Where ``last.ckpt`` is kept, written after every epoch.
     validation : Frames, optional
@@ -287,7 +287,7 @@ def fit(
         channels = [frames.binned.shape[2] for frames in (train, validation)]
         require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
     charged = task.spike_limit is None or first_behind(getattr(network, "blocks", ())) is not None
-    cure = "Or leave Task.spike_limit at None: it counts the spikes of the first of the blocks."
+    cure = "Or leave Task.spike_limit at None: it counts the spikes of the first block that computes."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     patience = None if patience is None else whole(patience, "patience", least=1)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)

@@ -80,7 +80,7 @@ class Task:
     label_smoothing: float = 0.0
     """Share of the label that training spreads over all classes."""
     spike_limit: float | None = None
-    """Spikes of the first block in an utterance above which training is charged for them; None: never."""
+    """Spikes of the recurrent layer in an utterance above which training is charged for them; None: never."""
     spike_cost: float = 1.0
     """Loss of one spike a neuron above ``spike_limit``; it sets in over the first third of the training."""
     variation: float = 0.0

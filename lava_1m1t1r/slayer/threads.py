@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +40,12 @@ def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
             results[i] = work(*parts[i])
 
     others = [_pool(os.getpid(), thread_count()).submit(until_done) for _ in range(threads - 1)]
-    until_done()
+    try:
+        until_done()
+    finally:  # after Ctrl-C too: whoever goes on takes back the arrays that the others still write to
+        for _ in rest:
+            pass
+        wait(others)
     for other in others:
         other.result()
     return results

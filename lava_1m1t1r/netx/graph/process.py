@@ -305,7 +305,7 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
     if isinstance(neuron, M1T1RNeuron):
         device, step = neuron.step.device, neuron.step
         # Bias and noise act without input too: they must begin where the first input arrives.
-        early = layer.bias is not None or np.any(device.sigma1) or np.any(device.sigma2)
+        early = layer.bias is not None or layer.noisy
         return M1T1R(
             shape=(layer.size,),
             params=device,

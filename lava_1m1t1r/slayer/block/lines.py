@@ -52,6 +52,13 @@ class DelayLines(torch.nn.Module):
             out[:, k * self.channels : (k + 1) * self.channels, late:] = x[:, :, : max(x.shape[2] - late, 0)]
         return out
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        saved = state_dict.get(f"{prefix}delay")
+        same = saved is None or torch.equal(saved.cpu(), self.delay.cpu())
+        cure = "Make the network with the taps of the saved one."
+        require(same, f"{prefix}delay", "be those of the state dict", self.delay[:: self.channels].tolist(), cure)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def reset(self) -> None:
         """Nothing stays in the lines from one call to the next."""
 

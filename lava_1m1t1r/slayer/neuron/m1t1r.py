@@ -239,7 +239,7 @@ class Neuron(base.Neuron):
         varied = self.training and self.variation
         params, program, made = self._drawn(size) if varied else self._nominal(size)
         constants = None if self.learned is None else self.learned.constants(params, size)
-        noisy = _is_noisy(params.device)
+        noisy = params.device.noisy
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
         run = LayerRun(
             params,
@@ -265,7 +265,7 @@ class Neuron(base.Neuron):
     def check_place(self, group: str) -> None:
         """Warn if the network that is exported to the HDF5 group of this name would draw other noise than the one that was trained."""
         index = group.rstrip("/").rpartition("/")[2]
-        if index.isdecimal() and int(index) != self.layer and _is_noisy(self.params.device):
+        if index.isdecimal() and int(index) != self.layer and self.params.device.noisy:
             text = f"{group}: its noise is not drawn as here, where neuron.layer is {self.layer}. Set it to {index} for equal spikes."
             warnings.warn(text, stacklevel=2)
 
@@ -289,10 +289,6 @@ class Neuron(base.Neuron):
             return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
         seeds = torch.randint(0, 1 << 31, (batch,)).tolist()
         return np.stack([noise.start(seed, self.layer, size) for seed in seeds])
-
-
-def _is_noisy(device: DeviceParams) -> bool:
-    return bool(np.any(device.sigma1) or np.any(device.sigma2))
 
 
 def _shown(value: Any) -> str:
