@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .errors import array_of, require
-from .network import MAX_DELAY
 
+MAX_DELAY = 62
+"""Largest delay of anything [steps]: 6 bits, as lava-dl and Lava have it."""
 DELAY_LINES = "delay_lines"
 """Type of the layer in files."""
 

@@ -13,12 +13,10 @@ import numpy as np
 
 from . import kernels, noise, reference
 from .convolution import Convolution
+from .delay_lines import MAX_DELAY, on_lines
 from .errors import array_of, flag, require, whole
 from .program import StepParams, input_counts
 from .reference import Traces
-
-MAX_DELAY = 62
-"""Largest delay [steps]: 6 bits, as lava-dl and Lava have it."""
 
 
 class Layer(NamedTuple):
@@ -172,9 +170,7 @@ def run(
 
 def outgoing(spikes: np.ndarray, delay: Any = None) -> np.ndarray:
     """What the next layer sees of (T, N) spikes: y[t] = s[t - 1 - delay]."""
-    late = _delays(delay, spikes.shape[1])
-    before = np.arange(len(spikes))[:, None] - 1 - late
-    return np.where(before >= 0, spikes[np.maximum(before, 0), np.arange(spikes.shape[1])], 0)
+    return on_lines(spikes, 1 + _delays(delay, spikes.shape[1]))
 
 
 def _delays(delay: Any, size: int) -> np.ndarray:

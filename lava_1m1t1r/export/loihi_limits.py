@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..delay_lines import MAX_DELAY
+
 _LAVA = "lava-nc 0.10.0"
 _NENGO = "nengo-loihi 1.1.0, hardware/validate.py and block.py: numbers of Loihi 1, marked there as to be checked"
 
@@ -28,7 +30,7 @@ CORES = Limit("neuron cores of a chip", 128, "cores", "open-neuromorphic.org, Lo
 NEURONS = Limit("neurons of a core", 1024, "neurons", _NENGO, True)
 STATE_BITS = Limit("bits of a state variable", 24, "bits", f"{_LAVA}, proc/lif/models.py: u and v hold 24 bits", False)
 WEIGHT_BITS = Limit("bits of a weight", 8, "bits", f"{_LAVA}, utils/weightutils.py", False)
-DELAY = Limit("delay of an axon", 62, "steps", "lava-dl 0.6.0, netx/hdf5.py clamps there (6 bits)", False)
+DELAY = Limit("delay of an axon", MAX_DELAY, "steps", "lava-dl 0.6.0, netx/hdf5.py clamps there (6 bits)", False)
 AXONS_IN = Limit("input axons of a core", 4096, "axons", _NENGO, True)
 AXONS_OUT = Limit("output axons of a core", 4096, "axons", _NENGO, True)
 SYNAPSE_BITS = Limit("synaptic memory of a core", 16384 * 64, "bits", _NENGO, True)

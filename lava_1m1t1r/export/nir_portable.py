@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import nir
 import numpy as np
 
-from ..delay_lines import DELAY_LINES
+from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..fast import FastNetwork
 from ..netx.description import WEIGHT_ONE, NetDescription
 from . import nir_exact
@@ -71,12 +71,7 @@ def _recurrent(layer: Any, spikes: np.ndarray) -> np.ndarray:
 
 def delayed(spikes: np.ndarray, steps: np.ndarray | None, more: int) -> np.ndarray:
     """Spikes (B, T, N), each neuron's later by its ``steps`` and ``more``."""
-    out = np.zeros(spikes.shape, np.int64)
-    for n in range(spikes.shape[2]):
-        d = more + (0 if steps is None else int(steps[n]))
-        if d < spikes.shape[1]:
-            out[:, d:, n] = spikes[:, : spikes.shape[1] - d, n]
-    return out
+    return on_lines(spikes.astype(np.int64), np.full(spikes.shape[2], more) + (0 if steps is None else steps))
 
 
 def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray) -> list[np.ndarray]:
@@ -107,16 +102,17 @@ def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarr
 
 def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
     batch, steps, size = total.shape
-    past = np.zeros((batch, steps + 64, size))  # 64 steps of silence come first
+    silent = MAX_DELAY + 1  # steps of silence that come first
+    past = np.zeros((batch, steps + silent, size))
     i, v = np.zeros((batch, size)), np.zeros((batch, size))
     weight = np.asarray(layer.weight_rec).T / WEIGHT_ONE
     back = 1 + (np.zeros(size, int) if layer.delay_rec is None else np.asarray(layer.delay_rec))
     for t in range(steps):
-        i = f.alpha * i + total[:, t] + f.bias + past[:, t + 64 - back, np.arange(size)] @ weight
+        i = f.alpha * i + total[:, t] + f.bias + past[:, t + silent - back, np.arange(size)] @ weight
         v = f.beta * v + i
-        past[:, t + 64] = v > f.threshold
+        past[:, t + silent] = v > f.threshold
         v[v > f.threshold] = 0.0
-    return past[:, 64:].astype(np.int8)
+    return past[:, silent:].astype(np.int8)
 
 
 def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Any) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..delay_lines import DELAY_LINES
+from ..delay_lines import DELAY_LINES, MAX_DELAY
 from ..device.crossbar import rows_of
 from ..errors import require
-from ..network import MAX_DELAY
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST

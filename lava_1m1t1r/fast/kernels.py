@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from ..cached import cached
 from ..compiled import load, store
+from ..delay_lines import MAX_DELAY
 from .neurons import advance
 from .synapses import add, add_rows
 
-RING = 64
-"""Steps that recurrent spikes wait in: more than the largest delay."""
+RING = MAX_DELAY + 2
+"""Steps that recurrent spikes wait in."""
 
 
 @cached

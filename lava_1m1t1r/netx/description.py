@@ -10,9 +10,8 @@ import numpy as np
 
 from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
-from ..delay_lines import DELAY_LINES, on_lines
+from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..errors import InputError, require, whole
-from ..network import MAX_DELAY
 from ..params import ByValue
 from ..program import StepParams
 from ..sums import SumBounds, bounds_of

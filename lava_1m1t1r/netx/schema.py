@@ -19,7 +19,6 @@ from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
 from ..keys import NEURON_TYPE, from_keys, to_keys
-from ..network import MAX_DELAY
 from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from .values import MOST_NEURONS
@@ -288,4 +287,4 @@ def _write_layer(group: Any, layer: Layer) -> None:
             group[f"neuron/{key}"] = value
 
 
-__all__ = ["KEYS", "KINDS", "MAX_DELAY", "VERSION", "Key", "read", "write"]
+__all__ = ["KEYS", "KINDS", "VERSION", "Key", "read", "write"]

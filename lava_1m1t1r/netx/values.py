@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..delay_lines import MAX_DELAY
 from ..errors import FormatError, require
 from ..hdf5_file import value_of
-from ..network import MAX_DELAY
 
 MOST_NEURONS = 1 << 20
 """In one layer: what a whole Loihi 2 chip holds."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import presets
-from ..delay_lines import delays_of
+from ..delay_lines import MAX_DELAY, delays_of
 from ..errors import InputError, number, require, whole
-from ..network import MAX_DELAY
 from ..params import DeviceParams
 from ..program import StepParams, learnable
 

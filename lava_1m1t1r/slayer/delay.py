@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from lava.lib.dl.slayer import axon
 
+from ..delay_lines import MAX_DELAY
 from ..errors import require
-from ..network import MAX_DELAY
 from .checks import check_finite
 
 

@@ -15,8 +15,8 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from ...delay_lines import MAX_DELAY
 from ...errors import array_of, flag, number, require
-from ...network import MAX_DELAY
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..exact import eager
