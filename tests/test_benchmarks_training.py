@@ -14,6 +14,7 @@ from lava_1m1t1r.benchmarks import ablation, accuracy, table
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network, peers
+from lava_1m1t1r.recipes.synaptic_delays import size_of
 from lava_1m1t1r.recipes.task import Task
 
 torch = fit.torch
@@ -48,9 +49,10 @@ def test_networks_of_the_table_have_about_equal_parameters():
     for name, row in accuracy.rows().items():
         if "Norse" in name:
             pytest.importorskip("norse.torch")
-        own = accuracy.as_large(task.replace(**{k: v for k, v in (row.changes or {}).items() if k == "taps"}))
-        counts[name] = sum(p.numel() for p in row.build(own).parameters())
-    equal = [count for name, count in counts.items() if name != "GRU-96"]
+        changes = {k: v for k, v in (row.changes or {}).items() if k in ("taps", "synaptic_delays")}
+        for k, own in enumerate((task.replace(**changes), task.replace(taps=(0, 5)))):  # and all of them behind delay lines
+            counts[name, k] = size_of(row.build(accuracy.as_large(own)))
+    equal = [count for (name, _), count in counts.items() if name != "GRU-96"]
     assert max(equal) / min(equal) < 1.02, counts
     assert accuracy.as_large(task) == task and accuracy.as_large(task.replace(taps=(0, 5))).hidden < 256
 
@@ -105,7 +107,8 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert [task.learn for task in charged] == [()] * 2 + [("mu", "gamma1", "r_control")] * 2
     assert [task.spike_limit for task in charged] == [180 * 16 / 512] * 2 + [270 * 16 / 512] * 2  # as many a neuron as of 512
     behind = [task for task in seen_tasks if task.taps != (0,)]
-    assert len(behind) == 4 and {task.taps for task in behind} == {accuracy.TAPS} and all(task.hidden < 16 for task in behind)
+    assert len(behind) == 4 and {task.taps for task in behind} == {accuracy.TAPS} and all(task.hidden == 16 for task in behind)
+    assert all(task.synaptic_delays == (task in behind) for task in seen_tasks)
     assert "1M1T1R, few spikes" in rows and all(not task.learn for task in seen_tasks if task not in charged)
     kept = len(list((tmp_path / "runs").iterdir()))
     assert accuracy.main([*arguments, "--only", "1m1t1r", "GRU"]) == 0
@@ -123,6 +126,9 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert len(seen) == 22 and seen_tasks[-1].learn == ("mu", "r_control")  # other networks have no devices that could
     assert accuracy.main([*arguments, "--only", "GRU", "--leave-out", "b", "--taps", "0", "3"]) == 0
     assert len(seen) == 23 and seen_tasks[-1].taps == (0, 3) and seen_tasks[-1].lines == 2 * seen_tasks[-1].channels
+    one = [*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--taps", "0", "3", "--synaptic-delays"]
+    assert accuracy.main(one) == 0  # GRU's synapses have all delays: the run done before
+    assert len(seen) == 24 and seen_tasks[-1].synaptic_delays and seen_tasks[-1].hidden == 16 > seen_tasks[-2].hidden
     with pytest.raises(ValueError, match="--learning-rate must be > 0"):
         accuracy.main([*arguments, "--learning-rate", "0"])
     with pytest.raises(ValueError, match="--spike-limit must be >= 0"):

@@ -1,5 +1,6 @@
 """Training that can be watched: what a caller is told after each epoch, and what training does to an evaluated network."""
 
+import copy
 import dataclasses
 import re
 
@@ -129,6 +130,62 @@ def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_pa
     result, ran = evaluate(tmp_path / "network.net", frames)
     assert result.accuracy > 0.6 and ran.layers[0].spikes.shape[2] == 10
     assert schema.read(tmp_path / "network.net").delay_lines.size == 3 * task.channels
+
+
+@pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn"])
+@pytest.mark.parametrize("smooth", [0.0, 2.0])
+def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
+    """One weight a neuron and channel, drawn from the seed; the spread of the sums is that of synapses without delays."""
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import network, peers, synaptic_delays
+    from lava_1m1t1r.slayer.block.driven import quantised_weight
+
+    if build == "peers.lsnn":
+        pytest.importorskip("norse.torch", reason="needs norse")
+    module, name = build.split(".")
+    task, _ = toy()
+    task = task.replace(channels=60, hidden=50, taps=(0, 5, 11), synaptic_delays=True, smooth=smooth)
+    plain = task.replace(taps=(0,))
+
+    def weight(net):
+        hidden = net.hidden
+        return hidden.cell.input_weights if name == "lsnn" else quantised_weight(hidden.input_synapse)
+
+    nets = [getattr({"network": network, "peers": peers}[module], name)(t) for t in (task, plain, task, task.replace(seed=1))]
+    one, without, again, other = map(weight, nets)
+    chosen = synaptic_delays.drawn(task)
+    assert chosen.reshape(50, 3, 60).sum(1).eq(1).all() and chosen.float().mean(0).min() > 0.1
+    assert torch.equal(one, again) and not torch.equal(chosen, synaptic_delays.drawn(task.replace(seed=1)))
+    assert one[~chosen].eq(0).all() and one[chosen].ne(0).float().mean() > 0.8 and other[~chosen].ne(0).any()
+    spread = float(without.std()) * (1 if name != "lsnn" or not smooth else float(nets[1].hidden.blur.kernel.norm(dim=0).mean()))
+    assert float(one[chosen].std()) == pytest.approx(spread, rel=0.2)
+    assert synaptic_delays.size_of(nets[0]) == synaptic_delays.size_of(nets[1])
+    latent = nets[0].hidden.cell.parametrizations.input_weights.original if name == "lsnn" else nets[0].hidden.input_synapse.weight
+    one.sum().backward()
+    assert smooth or latent.grad.reshape(one.shape)[~chosen].eq(0).all()
+    copied, loaded = copy.deepcopy(nets[0]), copy.deepcopy(nets[0])
+    loaded.load_state_dict(nets[3].state_dict())  # which synapses there are is a part of the state
+    x = (torch.rand(2, 60, 40) < 0.3).float()
+    assert torch.equal(copied(x), nets[0](x)) and torch.equal(loaded(x), nets[3](x))
+
+
+def test_synaptic_delays_train_and_stand_in_the_file(tmp_path):
+    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.recipes import fit, network, synaptic_delays
+    from lava_1m1t1r.recipes.evaluate import evaluate
+
+    with pytest.raises(InputError, match="^Task.synaptic_delays must be"):
+        Task("t", synaptic_delays=2)
+    task, frames = toy(taps=(0, 5, 11), synaptic_delays=True, hidden=12, smooth=1.0)
+    net = network.m1t1r(task)
+    fit.fit(net, task, frames, tmp_path, progress=False)
+    net.eval().export(tmp_path / "network.net")
+    result, _ = evaluate(tmp_path / "network.net", frames)
+    weight = schema.read(tmp_path / "network.net").active[0].weight
+    assert result.accuracy > 0.6 and not weight[~synaptic_delays.drawn(task).numpy()].any()
 
 
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():

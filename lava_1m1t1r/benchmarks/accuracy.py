@@ -35,8 +35,9 @@ TRAINING: dict[str, Any] = {"delay_rec": 40, "smooth": 5.0, "label_smoothing": 0
 """Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of
 them kept apart. With few people to learn from (three speakers of a file) they did not help: files are trained plainly."""
 HIDDEN = 512
-LINES_FEW_SPIKES: dict[str, Any] = {"taps": TAPS, "spike_limit": 180.0}
-"""Behind delay lines fewer spikes do; the limit is a guess that was not tuned."""
+DELAYS: dict[str, Any] = {"taps": TAPS, "synaptic_delays": True}
+DELAYS_FEW_SPIKES: dict[str, Any] = {**DELAYS, "spike_limit": 180.0}
+"""With delays fewer spikes do; the limit is a guess that was not tuned."""
 FEW_SPIKES: dict[str, Any] = {"learn": ("mu", "gamma1", "r_control"), "spike_limit": 270.0}
 """Fields of the Task with which ``HIDDEN`` neurons answered as rightly, from half the spikes, on voices kept apart (another ten): 95.7 and
 96.1 % from 240, beside 96.0 to 96.3 % from 430; charged alike, equal devices gave 94.0 % from 207 and these 95.1 % from 193 (limit 200).
@@ -66,8 +67,8 @@ def rows() -> dict[str, Row]:
     from ..recipes import network, peers
 
     return {
-        "1M1T1R, delay lines": Row(network.m1t1r, 0.01, True, 0.008, {"taps": TAPS}),
-        "1M1T1R, delay lines, few spikes": Row(network.m1t1r, 0.01, True, 0.008, LINES_FEW_SPIKES),
+        "1M1T1R, synaptic delays": Row(network.m1t1r, 0.01, True, 0.008, DELAYS),
+        "1M1T1R, synaptic delays, few spikes": Row(network.m1t1r, 0.01, True, 0.008, DELAYS_FEW_SPIKES),
         "1M1T1R": Row(network.m1t1r, 0.01, True, 0.008),
         "1M1T1R, few spikes": Row(network.m1t1r, 0.01, True, 0.008, FEW_SPIKES),
         "CUBA (lava-dl)": Row(network.cuba, network.CUBA_LEARNING_RATE, True, 0.0025),
@@ -97,6 +98,7 @@ def trained(
     """
     from ..recipes import fit
     from ..recipes.evaluate import evaluate
+    from ..recipes.synaptic_delays import size_of
 
     epochs: list[dict[str, float]] = []
 
@@ -111,7 +113,7 @@ def trained(
         after()
         net.eval()
         found = {
-            "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+            "parameters": size_of(net),
             "train_accuracy": epochs[-1]["train_accuracy"],
             "cpu": cpu,
         }
@@ -221,6 +223,10 @@ def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
         found["spike_limit"] *= args.hidden / HIDDEN
     if args.taps is not None:
         found["taps"] = tuple(args.taps)
+    if args.synaptic_delays is not None:
+        found["synaptic_delays"] = args.synaptic_delays
+    if name.startswith("GRU"):
+        found["synaptic_delays"] = False
     if args.spike_limit is not None and not name.startswith("GRU"):
         found["spike_limit"] = args.spike_limit
     if args.learn and name.startswith("1M1T1R"):
@@ -229,7 +235,9 @@ def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def as_large(task: Task) -> Task:
-    """The task with fewer neurons where delay lines bring more inputs: as many parameters as without."""
+    """The task with fewer neurons where each has several weights a channel: as many parameters as without delay lines."""
+    if task.synaptic_delays:
+        return task
     n, rest = task.hidden, task.classes + 1
     half = (task.lines + rest) / 2
     return task.replace(hidden=round((half**2 + n * (n + task.channels + rest)) ** 0.5 - half))
@@ -244,7 +252,14 @@ def main(arguments: list[str] | None = None) -> int:
     own.add_argument("--learning-rate", type=float, help="of the rows chosen, instead of each one's own")
     own.add_argument("--spike-limit", type=float, help="charge spikes of the hidden layer above so many in an utterance")
     own.add_argument("--spike-cost", type=float, default=1.0, help="loss of one spike a neuron above the limit")
-    own.add_argument("--taps", type=int, nargs="+", metavar="STEPS", help="every row behind these delay lines, with as many parameters")
+    own.add_argument(
+        "--taps", type=int, nargs="+", metavar="STEPS", help="delays of the inputs' synapses in every row, with as many parameters"
+    )
+    own.add_argument(
+        "--synaptic-delays",
+        action=argparse.BooleanOptionalAction,
+        help="each synapse has one of the delays, or all of them, over weights of their own; GRU's have all",
+    )
     own.add_argument("--refractory", type=float, default=1.0, help="factor on the R_c of 1M1T1R: larger, fewer spikes")
     own.add_argument("--learn", nargs="+", choices=LEARNABLE, metavar="NAME", help=f"1M1T1R neurons learn their: {', '.join(LEARNABLE)}")
     args = own.parse_args(arguments)

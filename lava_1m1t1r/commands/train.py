@@ -47,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="STEPS",
-        help="delay lines: each channel reaches the recurrent neurons with each of these delays, over weights of its own (0: as it is)",
+        help="delays of the inputs' synapses, in steps (0: none)",
+    )
+    parser.add_argument(
+        "--synaptic-delays",
+        action=argparse.BooleanOptionalAction,
+        help="give each synapse one of --taps, drawn once, or all of them, over weights of their own; default: as the recipe says",
     )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
     parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")
@@ -93,7 +98,10 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     device = ("variation", "spread", "refractory")
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost")
     task = recipe(args.recipe or recipe_for(args.data)).replace(
-        **{name: getattr(args, name) for name in chosen}, learn=tuple(dict.fromkeys(args.learn or ())), taps=args.taps
+        **{name: getattr(args, name) for name in chosen},
+        learn=tuple(dict.fromkeys(args.learn or ())),
+        taps=args.taps,
+        synaptic_delays=args.synaptic_delays,
     )
     task.require_integers()
     split = data.load(args.data, args.leave_out, args.test_data)

@@ -28,7 +28,7 @@ RUN = "run"
 NETWORK = "network"
 """Start of the keys that say what the network is made of, see :func:`made_of`."""
 OPTIONS = (
-    *("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn", "taps"),
+    *("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn", "taps", "synaptic_delays"),
     *("spread", "refractory", "spike_limit", "spike_cost", "patience"),
 )
 WORDS = {

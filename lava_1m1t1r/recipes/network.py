@@ -20,6 +20,7 @@ import torch  # noqa: E402
 from .. import slayer  # noqa: E402
 from ..slayer.block.lines import DelayLines  # noqa: E402
 from ..slayer.checks import check_parameters  # noqa: E402
+from . import synaptic_delays  # noqa: E402
 from .smooth import Smooth  # noqa: E402
 
 
@@ -73,6 +74,15 @@ def before(task: Task) -> list[torch.nn.Module]:
     return [] if task.taps == (0,) else [DelayLines(task.channels, task.taps)]
 
 
+def wire(synapse: Any, task: Task) -> None:
+    """Make the weights of a task's inputs smooth, and draw the delays of synapses, as the task asks."""
+    if task.smooth:
+        Smooth(synapse, task.smooth, len(task.taps))
+    chosen = synaptic_delays.drawn(task)
+    if chosen is not None:
+        synaptic_delays.Drawn(synapse, chosen)
+
+
 SURROGATE = {"grow_cap": 0.3, "grow_floor": 0.1}
 """Bounds of the growth's derivative that trained best on SpokenDigits (see slayer.surrogate)."""
 
@@ -98,8 +108,7 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
     delays = np.random.default_rng(task.seed).integers(0, task.delay_rec + 1, task.hidden)
     block = slayer.block.m1t1r
     hidden = block.Recurrent(params, task.lines, task.hidden, bias=True, delay_rec=delays)
-    if task.smooth:
-        Smooth(hidden.input_synapse, task.smooth, len(task.taps))
+    wire(hidden.input_synapse, task)
     return Network([*before(task), hidden, block.Affine(None, task.hidden, task.classes)])
 
 
@@ -123,6 +132,5 @@ def cuba(task: Task) -> Cuba:
     torch.manual_seed(task.seed)
     params = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "tau_grad": 0.03, "scale_grad": 3, "requires_grad": True}
     hidden = dl.block.cuba.Recurrent(params, task.lines, task.hidden, weight_scale=3)
-    if task.smooth:
-        Smooth(hidden.input_synapse, task.smooth, len(task.taps))
+    wire(hidden.input_synapse, task)
     return Cuba([*before(task), hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .network import Cuba, Network, before, dl, slayer, torch
-from .smooth import Blur, Smooth
+from .network import Cuba, Network, before, dl, slayer, torch, wire
+from .smooth import Blur
+from .synaptic_delays import draw_weight, drawn
 from .task import Task
 
 ADAPTATION = 0.5
@@ -53,7 +54,10 @@ class Lsnn(torch.nn.Module):
         values = {"beta": 1.8 * task.dt, **LSNN}
         p = norse.LSNNParameters(**{name: torch.tensor(value) for name, value in values.items()}, **LSNN_SURROGATE)
         self.cell = norse.LSNNRecurrentCell(task.lines, task.hidden, p, dt=task.dt)
-        self.blur = Blur(task.channels, task.smooth)
+        chosen = drawn(task)
+        self.blur = Blur(task.channels, task.smooth if chosen is None else 0.0)
+        if chosen is not None:
+            draw_weight(self.cell, "input_weights", chosen, task)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         state, spikes = None, []
@@ -90,8 +94,7 @@ def alif(task: Task) -> Alif:
     """Adaptive LIF network with the shape of :func:`.network.cuba`; lava-dl's 8-bit weights in the forward pass, decays learned."""
     torch.manual_seed(task.seed)
     hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.lines, task.hidden, weight_scale=1)
-    if task.smooth:
-        Smooth(hidden.input_synapse, task.smooth, len(task.taps))
+    wire(hidden.input_synapse, task)
     return Alif([*before(task), hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
 
 
@@ -108,7 +111,10 @@ def lsnn(task: Task) -> Network:
 
 
 def gru(task: Task, units: int | None = None) -> Network:
-    """GRU network in floating point; without ``units``, as many as have about the parameters of the recurrent layer of ``task.hidden``."""
+    """GRU network in floating point, whose synapses have all delays there are.
+
+    Without ``units``, as many as have about the parameters of the recurrent layer of ``task.hidden``.
+    """
     torch.manual_seed(task.seed)
     c, n = task.lines, task.hidden
     if units is None:  # 3 u (u + c) + 6 u + K u = n (n + c) + K n
