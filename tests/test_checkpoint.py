@@ -329,10 +329,14 @@ def test_a_run_that_starts_afresh_replaces_the_old_checkpoint(last):
     assert checkpoint.read(last)["run"]["seed"] == 5
 
 
-def test_a_moved_folder(last, tmp_path):
-    (tmp_path / "moved").mkdir()
-    last.rename(tmp_path / "moved" / "last.ckpt")
-    train(tmp_path / "moved", resume=True)
+def test_a_run_goes_on_in_a_moved_folder(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.Learner, "on_train_epoch_end", lambda self: setattr(self.trainer, "should_stop", True), raising=False)
+        train(tmp_path / "stopped")
+    (tmp_path / "stopped").rename(tmp_path / "moved")
+    epochs = []
+    train(tmp_path / "moved", resume=True, on_epoch=lambda epoch: epochs.append(epoch["epoch"]))
+    assert epochs == [2]
 
 
 def test_a_full_disk_is_told_once_and_leaves_nothing(tmp_path):

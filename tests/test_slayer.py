@@ -280,6 +280,10 @@ def test_memory_comes_back_while_it_is_taken():
             circle[0].empty((100,), np.float32)
     finally:
         gc.set_threshold(*threshold)
+    one = Buffers()
+    memory = one.empty((12345,), np.float32).ctypes.data
+    del one
+    assert Buffers().empty((12345,), np.float32).ctypes.data == memory
 
 
 def test_a_call_leaves_no_state_for_the_next_one():

@@ -156,7 +156,7 @@ def growth(args: Any) -> list[Table]:
         for n, time in zip(SIZES, times, strict=True):
             size.add(f"{n} neurons", substeps, 1e6 * time, 1e9 * time / n / substeps)
         size.add("slope", substeps, "", 1e9 * np.polyfit(SIZES, times, 1)[0] / substeps)
-    return [table, size, _threads(fast, args), _streaming(net, fast, args)]
+    return [table, size, _threads(fast, args), _streaming(fast, args)]
 
 
 def _threads(fast: FastNetwork, args: Any) -> Table:
@@ -171,7 +171,7 @@ def _threads(fast: FastNetwork, args: Any) -> Table:
     return table
 
 
-def _streaming(net: Any, fast: FastNetwork, args: Any) -> Table:
+def _streaming(fast: FastNetwork, args: Any) -> Table:
     table = Table("Live input, a call a step (CPU)", ("us/step",))
     frames = networks.spikes(1, args.steps)[0]
     stream = Stream(fast)

@@ -92,7 +92,7 @@ def deploy_rtl(
     notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed.", *of_lines(net)]
     if frames is not None:
         frames = samples(frames, net, rtl_source.input_limit(lowered))
-        facts |= simulate(net, sources, frames, name, simulator)
+        facts |= simulate(net, sources, frames, simulator)
         sources |= bench_files(net, frames)
         cycles = facts.get("cycles a step, mean")
         if cycles is None:
@@ -133,9 +133,7 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
     return bits | {"queues": queue}
 
 
-def simulate(
-    net: NetDescription, sources: Mapping[str, str], frames: Any, name: str = "net", simulator: str = "verilator"
-) -> dict[str, Any]:
+def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simulator: str = "verilator") -> dict[str, Any]:
     """Simulate the design on samples (B, T, C); spikes, states and outputs must equal the fast fixed-point network's.
 
     Returns

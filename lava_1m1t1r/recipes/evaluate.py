@@ -109,14 +109,14 @@ def accuracy(net: NetDescription, test: Frames) -> float:
     return float(np.mean(answers(FastNetwork(net).run(test.dense()).out) == test.labels))
 
 
-def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int, backend: str = "lava") -> np.ndarray:
+def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int) -> np.ndarray:
     """Run the first utterances in Lava, fixed point and floating point; note every value that differs. Returns the floating answers."""
     frames = test.dense()[:utterances]
-    lava = hdf5.predict(net, frames, backend=backend, record="all")
+    lava = hdf5.predict(net, frames, backend="lava", record="all")
     name = "Lava fixed_pt"
     result.mismatches[name] = differences([layer.out for layer in lava.layers], fixed, utterances)
     result.compared[name] = len(frames)
-    floating = hdf5.predict(net, frames, backend=backend, tag="floating_pt")
+    floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt")
     own = FastNetwork(net, floating=True).run(frames).out
     result.mismatches["Lava floating_pt against the fast floating path"] = int(np.sum(floating != own))
     result.compared["Lava floating_pt against the fast floating path"] = len(frames)

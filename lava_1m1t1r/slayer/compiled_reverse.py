@@ -250,7 +250,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 fires = load_state(m, _LONGEST + i) if load_state(m, _LONGEST_AT + i) == number else q.zero
                 before, over_v, within = compiled_reverse(after, fires, d, q)
                 if learning:
-                    over = over_constants(after, within, d, q)
+                    over = over_constants(after, within, d)
                     store_state(m, _OVER_P + i, load_state(m, _OVER_P + i) + over.growth)
                     store_state(m, _OVER_P + LANES + i, load_state(m, _OVER_P + LANES + i) + over.filament_kept)
                     store_state(m, _OVER_P + 2 * LANES + i, load_state(m, _OVER_P + 2 * LANES + i) + over.residue_kept)

@@ -293,7 +293,7 @@ def reverse(adjoint: State, spike: Any, m: Local, q: GradientProgram) -> tuple[S
     return State(filament, before, gate), driven + on_way, Within(grown, grown_residue, predicted, early, late, charged, on_way)
 
 
-def over_constants(adjoint: State, within: Within, m: Local, q: GradientProgram) -> Constants:
+def over_constants(adjoint: State, within: Within, m: Local) -> Constants:
     """Derivatives of the loss over the neuron's constants that this substep adds: arguments and results of :func:`reverse`."""
     return Constants(
         within.early * m.early + within.late * m.late,

@@ -164,7 +164,7 @@ class TensorLayer(torch.autograd.Function):
                 adjoint, over_v, within = reverse(after, torch.where(at == k, spike, 0.0), kept[k], q)
                 total = total + over_v
                 if learned is not None:
-                    learned += torch.stack([part.sum(0, dtype=torch.float64) for part in over_constants(after, within, kept[k], q)])
+                    learned += torch.stack([part.sum(0, dtype=torch.float64) for part in over_constants(after, within, kept[k])])
             slope = torch.where((raw >= 0) & (raw <= v_max), 1.0, run.surrogate.clip_grad)
             over[:, t] = total * slope * params.v_unit
             if w_rec is not None and t > 0:
