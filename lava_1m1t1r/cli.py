@@ -20,6 +20,7 @@ from .progress import shown, tell
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
     "characterize": "The six characteristics of a device, with figures; or fit a device to your own measurements.",
+    "encode": "Your own recordings (WAV) through the inner ear, into a file in SHD's format, to train on.",
     "train": "Train a recurrent 1M1T1R network on SHD, SpokenDigits or any file in SHD's format.",
     "evaluate": "Accuracy of a .net file on a data set, in fixed and floating point.",
     "simulate": "Run a .net file on utterances and write the spikes.",
@@ -36,6 +37,10 @@ lava-1m1t1r demo --resume                               go on after Ctrl-C, from
 lava-1m1t1r characterize                                           the fitted device of Fig. 2
 lava-1m1t1r characterize --preset ZHAO2025_TABLE1 --set r_control=1e9
 lava-1m1t1r characterize --fit mine.csv --free mu beta gamma1      your own measurements""",
+    "encode": """
+lava-1m1t1r encode recordings -o mine.h5                       a folder of folders: recordings/<label>/*.wav
+lava-1m1t1r encode recordings -o mine.h5 --speaker '_(\\w+)_'   the speaker from the name: 7_anna_3.wav
+lava-1m1t1r encode list.csv -o mine.h5                         file,label,speaker""",
     "train": """
 lava-1m1t1r train --hidden 64 --epochs 20 -o runs/small
 lava-1m1t1r train --data shd_folder -o runs/shd                        your copy of SHD: the paper's task

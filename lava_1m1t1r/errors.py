@@ -45,6 +45,7 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
     if ok:
         return
     shown = repr(value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") and not np.ndim(value) else value)
+    shown = " ".join(shown.split())  # arrays take several lines
     if len(shown) > 120:
         shown = shown[:117] + "..."
     raise error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))

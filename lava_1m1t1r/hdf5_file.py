@@ -46,6 +46,8 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     with open(path, "rb") as file:
         first = file.read(8)
     cure = "Unpack it first if it is an archive; else copy or download it again."
+    if first[:4] == b"RIFF":
+        cure = "Recordings become such a file by lava-1m1t1r encode, or datasets.wav_folder and write_shd."
     try:
         readable = h5py.is_hdf5(path)
         require(readable, str(path), "be an HDF5 file, complete and undamaged", first, cure, FormatError)

@@ -3,20 +3,22 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import wave
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.commands import _common
-from lava_1m1t1r.datasets import EventSet, write_shd
-from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
+from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import recipe
 
@@ -155,7 +157,13 @@ def test_the_main_job_on_a_small_file(tmp_path):
     spikes = run("simulate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--utterances", "5", "-o", "s.npz", cwd=tmp_path)
     assert spikes.returncode == 0, spikes.stderr
     with np.load(tmp_path / "s.npz") as saved:
-        assert saved["layer0"].shape == (5, 90, 364) and saved["answers"].shape == (5,)
+        assert saved["layer1"].shape == (5, 90, 512) and saved["answers"].shape == (5,)  # layer 0 are the delay lines
+        assert saved["classes"].tolist() == ["low", "middle", "high"]
+    as_json = run("simulate", "out/network.net", "--data", "small.h5", "--utterances", "4", "--json", cwd=tmp_path)
+    found = json.loads(as_json.stdout)
+    assert found["names"] == [("low", "middle", "high")[k] for k in found["answers"]] and found["held_out"] == "speaker 2"
+    hint = "results.json says that the network was trained without speaker 1; here it hears speaker 2"
+    assert hint in as_json.stderr
 
 
 @pytest.mark.train
@@ -226,8 +234,8 @@ def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):
     for command, options in (("evaluate", ["--json"]), ("simulate", ["--utterances", "2"])):
         done = run(command, "shipped", "--data", "small.h5", *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        hint = "hint: the data hold 3 classes, the network has 20 outputs. Was it trained on other data?"
-        assert done.stderr.splitlines() == [hint]
+        hint = "hint: the classes of the data (low, middle, high) are not those of the network (zero, one, two, ...)."
+        assert done.stderr.splitlines() == [f"{hint} Was it trained on other data?"]
     done = run("evaluate", "shipped", "--data", "small.h5", "--steps", "1", cwd=tmp_path)
     assert done.stderr.splitlines()[1].startswith("warning: ") and len(done.stderr.splitlines()) == 2, done.stderr
 
@@ -239,7 +247,7 @@ def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
     write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
     args = cli.parser().parse_args(["simulate", "shipped", "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *options])
     net = read(_common.network_path("shipped"))
-    assert _common.test_frames(args, net).binned.shape[1] == steps
+    assert _common.test_frames(args, net).frames.binned.shape[1] == steps
 
 
 def test_a_file_may_be_taken_whole(tmp_path, capsys):
@@ -249,7 +257,7 @@ def test_a_file_may_be_taken_whole(tmp_path, capsys):
         path = tmp_path / f"{name}.h5"
         write_shd(path, EventSet.from_utterances(spikes, [0, 1, 0], speakers, keys=("low", "high")))
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
-        assert len(_common.test_frames(args, net)) == whole
+        assert len(_common.test_frames(args, net).frames) == whole
     assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
     assert "or take all of it (--all-speakers, elsewhere)" in capsys.readouterr().err
     for options, words in (("--leave-out 0", "--leave-out must stand alone"), ("", "")):
@@ -328,8 +336,8 @@ def test_frames_are_as_fine_as_the_network_asks(small_file):
     task = recipe("recordings").replace(dt=1e-5)
     with pytest.raises(InputError, match="has no integers"):
         task.require_integers()
-    fine = SimpleNamespace(dt=task.dt, inputs=net.inputs, outputs=net.outputs)
-    assert _common.test_frames(args, fine).binned.shape[1:] == (40, net.inputs)
+    fine = replace(net, layers=tuple(replace(x, neuron=x.neuron and replace(x.neuron, step=task.step)) for x in net.layers))
+    assert _common.test_frames(args, fine).frames.binned.shape[1:] == (40, net.inputs)
 
 
 def test_the_load_of_the_two_neurons_is_named():
@@ -424,3 +432,83 @@ sys.exit(cli.main(["train", "-o", "out"]))
     environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[1])} | ({} if given is None else {"OMP_WAIT_POLICY": given})
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stdout.split()) == (0, [seen, "False"]), done.stderr
+
+
+def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
+    """A file that holds some of the words numbers them from 0."""
+    net = read(_common.network_path("shipped"))
+    spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
+    answers = {}
+    for name, keys, labels in (
+        ("some", ("eins", "two"), [0, 1, 0]),
+        ("all", net.classes, [11, 2, 11]),
+        ("foreign", ("un", "two"), [0, 1, 0]),
+    ):
+        path = tmp_path / f"{name}.h5"
+        write_shd(path, EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
+        args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
+        answers[name] = _common.test_frames(args, net).frames.labels.tolist()
+    assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
+    said = capsys.readouterr().err
+    assert "hint: the classes of the data (un, two) are not those of the network" in said
+
+
+def test_utterances_of_other_data_are_refused_however_few_are_asked_for(tmp_path, capsys):
+    net = read(_common.network_path("shipped"))
+    write(
+        tmp_path / "few.net",
+        replace(net, layers=(net.layers[0], replace(net.layers[1], shape=(2,), weight=net.layers[1].weight[:2])), classes=()),
+    )
+    write_shd(tmp_path / "small.h5", small_set(each=1))
+    assert cli.main(["evaluate", str(tmp_path / "few.net"), "--data", str(tmp_path / "small.h5"), "--utterances", "1"]) == 2
+    words = "labels must lie in 0..1, one for each output of the network; got 2. Was it trained on other data?"
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for word in ("ja", "nein"):
+        (tmp_path / "wavs" / word).mkdir(parents=True)
+        for name in ("1_anna_2", "2_jörg_1"):
+            with wave.open(str(tmp_path / "wavs" / word / f"{name}.wav"), "wb") as file:
+                file.setparams((1, 2, 16000, 0, "NONE", ""))
+                file.writeframes((3000 * rng.standard_normal(4000)).astype("<i2").tobytes())
+    folder, out = str(tmp_path / "wavs"), tmp_path / "new" / "mine.h5"
+    assert cli.main(["encode", folder, "-o", str(out), "--speaker", r"_(\w+)_", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    events = read_shd(out)
+    assert found["classes"] == list(events.keys) == ["ja", "nein"] and found["speakers"] == list(events.speaker_names) == ["anna", "jörg"]
+    assert len(events) == 4 and events.labels.tolist() == [0, 0, 1, 1] and events.speakers.tolist() == [0, 1, 0, 1]
+    np.testing.assert_array_equal(events.units, wav_folder(folder, progress=False).units)
+    for arguments, words in (
+        ([folder, "-o", str(tmp_path / "a.txt")], "--out must be a file ending in .h5"),
+        ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "("], "--speaker must be a regular expression"),
+        ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "bob"], "must have a speaker in its name, as --speaker 'bob' finds it"),
+        ([str(tmp_path / "nowhere"), "-o", str(tmp_path / "a.h5")], "path must exist"),
+    ):
+        assert cli.main(["encode", *arguments]) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
+    assert cli.main(["encode", folder, "-o", str(out)]) == 0
+    assert "Training on one file leaves a speaker out: name them (--speaker" in capsys.readouterr().out
+    with pytest.raises(FormatError, match="lava-1m1t1r encode"):
+        read_shd(tmp_path / "wavs" / "ja" / "1_anna_2.wav")
+    with pytest.raises(FormatError, match="lava-1m1t1r encode .*wavs -o FILE.h5"):
+        shd(folder)
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
+    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+    pytest.importorskip("lava", reason="Lava is not installed")
+    write_shd(tmp_path / "small.h5", small_set(each=2))
+    options = ["--data", "small.h5", "--hidden", "4", "--epochs", "1", "--leave-out", "0", "-o", "my run"]
+    first, second = (run("train", *options, cwd=tmp_path) for _ in range(2))
+    assert "replacing" not in first.stderr and "replacing the run in my run (with --resume it would go on)" in second.stderr
+    (again,) = (line.removeprefix("again: lava-1m1t1r ") for line in first.stdout.splitlines() if line.startswith("again: "))
+    assert again == "evaluate 'my run/network.net' --data small.h5 --leave-out 0"
+    done = run(*shlex.split(again), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
+    resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
+    assert resumed.returncode == 2 and "It follows the data: give those (--data)" in resumed.stderr

@@ -154,7 +154,9 @@ def test_a_silent_layer_is_named(rng, tmp_path):
 def test_delay_lines_may_be_left_out_too(rng, tmp_path):
     net = nets.network("behind_delay_lines", rng)
     nir_target.deploy_nir(net, tmp_path / "out", frames=nets.frames(rng, net), delays=False)
-    assert not any(isinstance(node, nir.Delay) for node in nir.read(tmp_path / "out" / "portable.nir").nodes.values())
+    nodes = nir.read(tmp_path / "out" / "portable.nir").nodes
+    assert not any(isinstance(node, nir.Delay) for node in nodes.values()) and nir_exact.LINES not in nodes
+    np.testing.assert_array_equal(nodes["weight_1"].weight * 64, net.layers[1].weight.reshape(6, 3, 5).sum(1))
 
 
 def test_lines_without_delays_come_back(rng, tmp_path):

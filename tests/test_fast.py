@@ -6,6 +6,7 @@ import sys
 import threading
 from dataclasses import replace
 
+import export_networks
 import numpy as np
 import pytest
 from numba import njit
@@ -269,3 +270,9 @@ def test_curves_are_read_alike_at_every_gap():
     out = np.empty_like(x)
     compiled_charge(x, program, out)
     assert np.array_equal(out, FIXED_ARRAY.charge(x, np.int64(1 << 22), program))
+
+
+def test_what_is_due_is_spikes(rng):
+    net = export_networks.network("noisy_unequal_with_readout", rng)
+    with pytest.raises(InputError, match="network must have spikes as its output; got 'affine'"):
+        Stream(net).due()

@@ -230,3 +230,18 @@ def test_a_file_does_not_change_the_noise(net, tmp_path):
     with pytest.raises(InputError, match=rf"layer/{noisy.index}.index must be {noisy.index}, its place in the file"):
         schema.write(tmp_path / "x.net", other)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_the_outputs_come_back(net, tmp_path):
+    named = replace(net, classes=("eins", "zwei", "drei", "vierundfünfzig"))
+    schema.write(tmp_path / "a.net", named)
+    assert schema.read(tmp_path / "a.net").classes == named.classes and net.classes == ()
+    with h5py.File(tmp_path / "a.net", "r+") as file:
+        del file["classes"]
+        file["classes"] = np.array([b"only", b"two"])
+    with pytest.raises(FormatError, match="classes must hold 4 texts"):
+        schema.read(tmp_path / "a.net")
+    for classes in (("one",), 5 * ("x",), (1, 2, 3, 4)):
+        with pytest.raises(InputError, match="classes must"):
+            schema.write(tmp_path / "b.net", replace(net, classes=classes))
+    assert not (tmp_path / "b.net").exists()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
 from ..files import scratch
@@ -100,22 +101,71 @@ def data_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _of_file(args: argparse.Namespace) -> tuple[Any, Any]:
-    """Utterances that were asked for, and those whose length training on the same data goes by."""
+class Tested(NamedTuple):
+    """Utterances that a network is tried on."""
+
+    frames: Any
+    data: str
+    """Name of the file or set."""
+    held_out: str
+    """Who speaks, in words."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"{self.data}, {self.held_out}"
+
+
+def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
+    """Utterances that were asked for, those whose length training on the same data goes by, and what they are called."""
     from ..recipes import data
 
     if args.all_speakers:
         require(args.leave_out is None, "--leave-out", "stand alone", args.leave_out, "Or --all-speakers, without it.")
         require(not Path(args.data).is_dir(), "--all-speakers", "go with a file", args.data, "Of SHD's folder the test set is taken.")
         events = data.read_shd(args.data)
-        return events, events
+        return events, events, Path(args.data).stem, "all speakers"
     split = data.load(args.data, args.leave_out)
-    return split.test, split.train
+    return split.test, split.train, split.name, split.held_out
 
 
-def test_frames(args: argparse.Namespace, net: Any) -> Any:
-    """Frames of the test utterances, binned as the network asks."""
+def _told_of_training(net: Path, name: str, held_out: str) -> None:
+    """Say so where the network's own results tell that it was trained on the voices at hand."""
+    try:
+        trained = json.loads((net.parent / "results.json").read_text(encoding="utf-8"))
+        other = trained["held_out"]
+        if trained["data"] == name and other != held_out:
+            tell(f"hint: {net.parent / 'results.json'} says that the network was trained without {other}; here it hears {held_out}.")
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # none, or another program's
+
+
+def _numbered(events: Any, net: Any) -> Any:
+    """The events with the network's numbers of their classes, where it knows them by name; a hint tells of data that look foreign."""
     from ..recipes import data
+
+    found = sorted(set(events.labels.tolist()))
+    names = [events.keys[label] for label in found] if events.keys else []
+    if net.classes and names:
+        if set(names) <= set(net.classes):
+            return data.numbered_as(net.classes, events)
+        text = f"the classes of the data ({_shown(names)}) are not those of the network ({_shown(net.classes)})"
+    elif len(found) < net.outputs:
+        text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
+    else:
+        return events
+    tell(f"hint: {text}. Was it trained on other data?")
+    return events
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def test_frames(args: argparse.Namespace, net: Any) -> Tested:
+    """Frames of the test utterances, binned as the network asks, their classes numbered as the network's."""
+    from ..recipes import data
+    from ..recipes.evaluate import check_labels
     from ..recipes.task import recipe, recipe_for
 
     check_numbers(args, utterances=1, steps=1)
@@ -127,18 +177,18 @@ def test_frames(args: argparse.Namespace, net: Any) -> Any:
         require(not args.all_speakers, "--all-speakers", "go with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
+            name, held_out = data.SPOKEN_DIGITS, data.voices_of(events)
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
     else:
-        events, like_training = _of_file(args)
+        events, like_training, name, held_out = _of_file(args)
+        _told_of_training(Path(net.source), name, held_out)
     # not of the utterances at hand: the answer to one must not depend on which others are asked for
     usual = data.steps_for(like_training, task)  # with --steps, too: it tells of times that are wrong
     steps = args.steps or usual
-    heard = len(set(events.labels.tolist()))
-    if 0 < heard < net.outputs:
-        text = f"the data hold {heard} classes, the network has {net.outputs} outputs. Was it trained on other data?"
-        tell(f"hint: {text}")
+    require(len(events) > 0, "--data", "hold at least one utterance", args.data)
+    events = _numbered(events, net)
+    check_labels(events, net)
     if args.utterances:
         events = events[: args.utterances]
-    require(len(events) > 0, "--data", "hold at least one utterance", args.data)
-    return data.frames_of(events, task.replace(n_steps=steps))
+    return Tested(data.frames_of(events, task.replace(n_steps=steps)), name, held_out)

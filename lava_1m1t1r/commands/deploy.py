@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
         args.utterances = args.prove
         with talking(args):
-            test = test_frames(args, read(path))
+            tested = test_frames(args, read(path))
+        test = tested.frames
+        tell(f"the proof hears {tested.text}: {len(test)} utterances")
         options["frames"] = test.dense()
         if args.target in LABELLED:
             options["labels"] = test.labels

@@ -24,11 +24,15 @@ def run(args: argparse.Namespace) -> int:
 
     with talking(args):
         net = read(network_path(args.net))
-        test = test_frames(args, net)
+        tested = test_frames(args, net)
+        test = tested.frames
         result, fixed = evaluate(net, test)
         if args.lava:
             compare(net, test, fixed, result, utterances=min(args.lava, len(test)))
     numbers = {
+        "data": tested.data,
+        "held_out": tested.held_out,
+        "classes": list(net.classes),
         "utterances": len(test),
         "accuracy": result.accuracy,
         "floating_accuracy": result.floating_accuracy,
@@ -42,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(numbers))
     else:
-        print(f"{len(test)} utterances: {result.accuracy:.2%} right in fixed point, {result.spikes:.0f} spikes each")
+        print(f"{tested.text}: {len(test)} utterances, {result.accuracy:.2%} right in fixed point, {result.spikes:.0f} spikes each")
         if result.same_answer is not None:
             print(f"  {result.floating_accuracy:.2%} in floating point; the same class on {result.same_answer:.2%}; {result.float_spikes}")
         for name, wrong in result.mismatches.items():

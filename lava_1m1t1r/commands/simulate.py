@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the outputs of all layers, the answers and the labels."""
     from ..netx.hdf5 import predict
     from ..netx.schema import read
-    from ..recipes.evaluate import answers, check_labels
+    from ..recipes.evaluate import answers
     from ..report.html import as_json
 
     out = path_of(args.out, "--out")
@@ -36,19 +36,21 @@ def run(args: argparse.Namespace) -> int:
     out_folder(out.parent)
     with talking(args):
         net = read(network_path(args.net))
-        test = test_frames(args, net)
-        check_labels(test, net)
+        tested = test_frames(args, net)
+        test = tested.frames
         result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
     given = answers(result.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    layers = {f"layer{i}": layer.out for i, layer in enumerate(result.layers)}
+    layers = {f"layer{layer.index}": run.out for layer, run in zip(net.active, result.layers, strict=True)}
+    named = [net.classes[i] for i in given] if net.classes else None
     whole = io.BytesIO()  # an archive on a full disk would complain once more whenever Python comes to collect it
-    np.savez_compressed(whole, answers=given, labels=test.labels, dt=net.dt or 0.0, **layers)
+    np.savez_compressed(whole, answers=given, labels=test.labels, dt=net.dt or 0.0, classes=np.array(net.classes, str), **layers)
     with replacing(out) as part:
         part.write_bytes(whole.getbuffer())
     if args.json:
         right = {"utterances": len(test), "backend": args.backend, "tag": args.tag, "accuracy": float(np.mean(given == test.labels))}
-        print(as_json({**right, "answers": given, "labels": test.labels, "out": out}))
+        where = {"data": tested.data, "held_out": tested.held_out}
+        print(as_json({**where, **right, "answers": given, "names": named, "labels": test.labels, "out": out}))
         return 0
-    print(f"{len(test)} utterances on {args.backend} ({args.tag}): {np.mean(given == test.labels):.2%} right; wrote {out}")
+    print(f"{tested.text}: {len(test)} utterances on {args.backend} ({args.tag}): {np.mean(given == test.labels):.2%} right; wrote {out}")
     return 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
 from ..errors import require
 from ..program import LEARNABLE
+from ..progress import tell
 from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -81,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
     out = out_folder(args.out, "last.ckpt", "network.net", "results.json")
     require_training()
+    if not args.resume and (Path(args.out) / "network.net").exists():
+        tell(f"replacing the run in {args.out} (with --resume it would go on)")
     let_torch_sleep()
     with talking(args):
         results = _train(args, out)
@@ -132,7 +136,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
-    net.export(out / "network.net")
+    net.export(out / "network.net", data.names_of(split, task.classes))
     result, _ = evaluate(out / "network.net", data.frames_of(split.test, task))
     results = {
         "data": split.name,
@@ -150,6 +154,12 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
         f"{result.floating_accuracy:.2%} in floating point"
     )
     print(f"network: {out / 'network.net'}")
+    again = f"again: lava-1m1t1r evaluate {shlex.quote(str(out / 'network.net'))}"
     if args.test_data is not None:
-        print(f"again: lava-1m1t1r evaluate {out / 'network.net'} --data {args.test_data} --all-speakers --steps {task.n_steps}")
+        print(f"{again} --data {shlex.quote(args.test_data)} --all-speakers --steps {task.n_steps}")
+    elif args.data is not None:
+        number, names = int(split.test.speakers[0]), split.test.speaker_names
+        speaker = shlex.quote(names[number]) if 0 <= number < len(names) else str(number)
+        speaker = "" if Path(args.data).is_dir() else f" --leave-out {speaker}"
+        print(f"{again} --data {shlex.quote(args.data)}{speaker}")
     return results

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import nir
 import numpy as np
 
-from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
+from ..delay_lines import MAX_DELAY, on_lines
 from ..fast import FastNetwork
 from ..netx.description import WEIGHT_ONE, NetDescription
 from . import nir_exact
@@ -47,14 +47,21 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
             fits[layer.index], losses[f"layer {layer.index}"] = fit(a_in / WEIGHT_ONE, record.spikes, seed)
         received = record.out.astype(np.int64)
     if not delays:
-        net = dataclasses.replace(net, layers=tuple(_undelayed(x) for x in net.layers))
+        net = _undelayed(net)
     graph = _graph(net, fits, losses)
     return Portable(graph, fits, {"of each layer under its true input (0 equal, 1 silence)": losses} | _measure(net, fits, frames, exact))
 
 
-def _undelayed(layer: Any) -> Any:
-    delay = np.zeros_like(layer.delay) if layer.kind == DELAY_LINES else None
-    return dataclasses.replace(layer, delay=delay, delay_rec=None)
+def _undelayed(net: NetDescription) -> NetDescription:
+    """The network without delays: of a channel's delay lines the sum of their weights is left."""
+    lines, layers = net.delay_lines, []
+    for layer in net.active:
+        if lines is not None and layer is net.active[0]:
+            weight = layer.matrix().reshape(layer.size, -1, lines.inputs).sum(1)
+            kind = layer.kind if layer.conv is None else "dense"  # what is left of kernels is a matrix
+            layer = dataclasses.replace(layer, kind=kind, inputs=lines.inputs, weight=weight, conv=None)
+        layers.append(dataclasses.replace(layer, delay=None, delay_rec=None))
+    return NetDescription(tuple(layers))
 
 
 def _forward(layer: Any, received: np.ndarray) -> np.ndarray:

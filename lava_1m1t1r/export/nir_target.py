@@ -97,7 +97,11 @@ def deploy_nir(
             )
         has_delays = net.delay_lines is not None or any(x.delay is not None or x.delay_rec is not None for x in net.active)
         if has_delays:
-            notes.append("It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay." if delays else "Its delays are left out.")
+            notes.append(
+                "It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay."
+                if delays
+                else "Its delays are left out, and delay lines with them."
+            )
     return Report("nir", shape_of(net), Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
 
 

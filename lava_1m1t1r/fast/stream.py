@@ -51,7 +51,14 @@ class Stream:
         return out[0].copy()
 
     def due(self) -> np.ndarray:
-        """Spikes (C_out,) that leave in the coming step; they do not depend on its frame. Spiking networks only."""
+        """Spikes (C_out,) that leave in the coming step; they do not depend on its frame.
+
+        Raises
+        ------
+        InputError
+            For a network whose output is no spikes: sums of the coming step depend on its frame.
+        """
+        require(self.network.net.spiking, "network", "have spikes as its output", self.network.net.active[-1].kind)
         return self._layers[-1].due(self.steps)[0].copy()
 
     def states(self) -> list[dict[str, np.ndarray]]:

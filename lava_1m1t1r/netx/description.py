@@ -123,6 +123,8 @@ class NetDescription(ByValue):
     """Of the file's format; 1 also for files without one (lava-dl's)."""
     source: str = field(default="", compare=False)
     """Where it was read from, for messages."""
+    classes: tuple[str, ...] = ()
+    """Names of the outputs, as the data they were trained on have them; none: they have none."""
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers)

@@ -2,14 +2,16 @@
 
 The layout is that of lava-dl 0.6's netx: groups ``layer/0``, ``layer/1``, ...; every value is a dataset. :data:`KEYS` lists the keys.
 What netx does not know is added under new names: neurons of type ``1M1T1R`` (keys in :mod:`lava_1m1t1r.keys`), ``delayRec``, the
-layer types ``affine`` (a readout without neurons), ``delay_lines`` and a working ``average``, and the format's ``version`` at the root.
+layer types ``affine`` (a readout without neurons), ``delay_lines`` and a working ``average``, and at the root the format's ``version``
+and ``classes``, the outputs' names.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +27,9 @@ from .values import MOST_NEURONS
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
-ROOT_KEYS = {"layer", "version", "simulation"}
+CLASSES = "classes"
+"""Key of the names of the outputs, if there are some."""
+ROOT_KEYS = {"layer", "version", "simulation", CLASSES}
 
 
 class Key(NamedTuple):
@@ -112,6 +116,8 @@ def _read_file(file: Any, path: str) -> NetDescription:
         before = layer.shape
     net = NetDescription(tuple(layers), version, path)
     _check_network(net, path, FormatError)
+    if CLASSES in file:
+        net = replace(net, classes=values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs))
     return net
 
 
@@ -257,11 +263,20 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
         try:
             with h5py.File(part, "w") as file:
                 file["version"] = VERSION
+                write_classes(file, getattr(net, "classes", ()))
                 for i, layer in enumerate(layers):
                     _write_layer(file.create_group(f"layer/{i}"), layer)
             read(part)
         except FormatError as error:
             raise FormatError(str(error).replace(str(part), str(path))) from error
+
+
+def write_classes(file: Any, names: Sequence[str]) -> None:
+    """Write the names of the outputs into an open file; none are no names."""
+    texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    require(texts, "classes", "be a list of texts", names)
+    if names:
+        file[CLASSES] = np.array([name.encode("utf-8", "replace") for name in names])
 
 
 def _write_layer(group: Any, layer: Layer) -> None:

@@ -34,6 +34,14 @@ def text_of(dataset: Any, where: str) -> str:
     return raw[0].decode("ascii", "replace") if isinstance(raw[0], bytes) else str(raw[0])
 
 
+def texts_of(dataset: Any, where: str, size: int) -> tuple[str, ...]:
+    """``size`` texts in a row."""
+    raw = value_of(dataset, where) if hasattr(dataset, "dtype") else None
+    fits = isinstance(raw, np.ndarray) and raw.shape == (size,) and all(isinstance(text, (bytes, str)) for text in raw)
+    require(fits, where, f"hold {size} texts", raw if raw is not None else "a group", error=FormatError)
+    return tuple(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in raw)
+
+
 def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
     """Whole numbers as int64; shape (1,) takes scalars too, None in a shape takes any size."""
     group, text = hasattr(dataset, "keys"), getattr(dataset, "dtype", np.dtype(float)).kind not in "biuf"

@@ -23,6 +23,14 @@ MOST_SECONDS = 100.0
 """What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
 
 
+SPOKEN_DIGITS = "SpokenDigits"
+
+
+def voices_of(test: EventSet) -> str:
+    """What the test set of SpokenDigits is, in words."""
+    return f"{len(np.unique(test.speakers))} voices that never occur in training"
+
+
 @dataclass(frozen=True)
 class Split:
     """Training and test events, and where they come from. Classes are numbered alike; whether speakers occur in both ``held_out`` says."""
@@ -56,7 +64,7 @@ def load(
         sizes = {key: digits.pop(key) for key in ("train_per_class", "test_per_class") if key in digits}
         train = SpokenDigits(train=True, n_per_class=sizes.get("train_per_class"), **digits)
         held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
-        return Split(train, held, "SpokenDigits", f"{len(np.unique(held.speakers))} voices that never occur in training", True)
+        return Split(train, held, SPOKEN_DIGITS, voices_of(held), True)
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")
@@ -79,9 +87,20 @@ def load(
 
 def numbered_alike(train: EventSet, test: EventSet) -> EventSet:
     """The test set with the training set's class numbers, where both name their classes; names that training lacks follow after its own."""
-    if not (train.keys and test.keys) or train.keys[: len(test.keys)] == test.keys:
+    return numbered_as(train.keys, test)
+
+
+def names_of(split: Split, classes: int) -> tuple[str, ...]:
+    """Names of the classes that a network learns from a split; none where the data name fewer."""
+    names = max(split.train.keys, split.test.keys, key=len)[:classes]
+    return names if len(names) == classes else ()
+
+
+def numbered_as(names: tuple[str, ...], test: EventSet) -> EventSet:
+    """The test set with its classes numbered as in ``names``, where both name them; other names follow after those."""
+    if not (names and test.keys) or names[: len(test.keys)] == test.keys:
         return test
-    keys = tuple(dict.fromkeys((*train.keys, *(test.keys[label] for label in np.unique(test.labels)))))
+    keys = tuple(dict.fromkeys((*names, *(test.keys[label] for label in np.unique(test.labels)))))
     place = {key: number for number, key in enumerate(keys)}
     labels = np.array([place[test.keys[label]] for label in test.labels.tolist()], np.int64)
     tell(f"hint: classes of the test set are numbered as in training, by their names ({', '.join(keys[:5])}, ...)")
@@ -128,6 +147,10 @@ def fitted(task: Task, split: Split) -> Task:
     require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
     classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
+    absent = sorted(set(range(classes)) - set(split.train.labels.tolist()) - set(split.test.labels.tolist()))
+    if absent:
+        shown = ", ".join(map(str, absent[:10])) + (", ..." if len(absent) > 10 else "")
+        tell(f"hint: no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({shown}): outputs without use.")
     unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
     if unheard:
         shown = ", ".join(str(label) for label in unheard[:10]) + (", ..." if len(unheard) > 10 else "")

@@ -74,7 +74,8 @@ def demo(
     net = network.m1t1r(task)
     fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
     net.eval()
-    net.export(folder / NET)
+    names = data.names_of(split, task.classes)
+    net.export(folder / NET, names)
     say(progress, "running the test set in fixed and floating point, then in Lava")
     description = read(folder / NET)
     result, fixed = evaluate(description, test)
@@ -90,7 +91,7 @@ def demo(
         alike = task.replace(learning_rate=network.CUBA_LEARNING_RATE)
         fit.fit(other, alike, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
         other.eval()
-        other.export(folder / "cuba.net")
+        other.export(folder / "cuba.net", names)
         baseline, _ = evaluate(folder / "cuba.net", test)
     return write(task, split, test, folder, description, result, fixed, baseline, lava_same, time.monotonic() - started)
 

@@ -45,10 +45,11 @@ def answers(out: np.ndarray) -> np.ndarray:
     return out.sum(1, dtype=np.int64).argmax(1)
 
 
-def check_labels(test: Frames, net: NetDescription) -> None:
-    """Refuse labels that are no outputs of the network."""
+def check_labels(test: Any, net: NetDescription) -> None:
+    """Refuse ``test.labels`` that are no outputs of the network."""
     most = int(test.labels.max())
-    require(most < net.outputs, "labels", f"lie in 0..{net.outputs - 1}, one for each output of the network", most, "Is it of other data?")
+    rule = f"lie in 0..{net.outputs - 1}, one for each output of the network"
+    require(most < net.outputs, "labels", rule, most, "Was it trained on other data?")
 
 
 def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Evaluation, Any]:

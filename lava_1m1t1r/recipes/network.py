@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
 from ..delay_lines import first_behind
-from ..errors import path_of
+from ..errors import path_of, require
 from ..files import replacing
 from ..host import load_lava
+from ..netx import schema
 from .task import Task
 
 dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before torch: it says what to install
@@ -50,8 +52,8 @@ class Network(torch.nn.Module):
                 outputs.append(x)
         return outputs
 
-    def export(self, path: str | os.PathLike) -> None:
-        """Write the ``.net`` file, whole or not at all.
+    def export(self, path: str | os.PathLike, classes: Sequence[str] = ()) -> None:
+        """Write the ``.net`` file, whole or not at all; ``classes`` are the names of the outputs, if they have some.
 
         Raises
         ------
@@ -63,10 +65,13 @@ class Network(torch.nn.Module):
             check_parameters(block, f"layer/{index}")  # lava-dl's own blocks do not
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, h5py.File(part, "w") as file:
-            file.create_dataset("version", data=1)
+            file.create_dataset("version", data=schema.VERSION)
+            schema.write_classes(file, classes)
             layers = file.create_group("layer")
             for index, block in enumerate(self.blocks):
                 block.export_hdf5(layers.create_group(str(index)))
+            outputs = int(np.prod(layers[str(len(self.blocks) - 1)]["shape"]))
+            require(len(classes) in (0, outputs), "classes", f"name the {outputs} outputs, or none", classes)
 
 
 def before(task: Task) -> list[torch.nn.Module]:

@@ -21,7 +21,7 @@ typedef struct {
     uint32_t gate;
 } @prefix@_state;
 
-/* All neurons to rest, empty delay lines, noise generators rewound. Call once before the first step. */
+/* All neurons to rest, nothing on its way, noise generators rewound. Call once before the first step. */
 void @prefix@_reset(void);
 
 /* Run one step: spike counts in, @OUTPUT_WORDS@ out.

@@ -1,0 +1,65 @@
+"""``lava-1m1t1r encode``: labelled recordings through the inner ear, into a file in SHD's format."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import FormatError, InputError, path_of, require
+from ._common import check_numbers, json_argument, out_folder, talking
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("recordings", help="a folder <label>/*.wav, or a CSV file with the columns file, label and, optionally, speaker")
+    parser.add_argument("-o", "--out", required=True, help="the file to write, ending in .h5")
+    parser.add_argument(
+        "--speaker",
+        metavar="REGEX",
+        help="regular expression that finds the speaker in the names of a folder's files: its first group, or all of it",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the inner ear's noise")
+    json_argument(parser, "what was written")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file."""
+    from ..datasets import InnerEar, wav_folder, write_shd
+    from ..report.html import as_json
+
+    check_numbers(args, seed=0)
+    out = path_of(args.out, "--out")
+    require(out.suffix in (".h5", ".hdf5") and not out.is_dir(), "--out", "be a file ending in .h5", args.out)
+    out_folder(out.parent)
+    source = Path(args.recordings)
+    require(source.is_dir() or args.speaker is None, "--speaker", "go with a folder", args.speaker, "A CSV file has a column of them.")
+    with talking(args):
+        events = wav_folder(source, None if args.speaker is None else _speaker_by(args.speaker), InnerEar(seed=args.seed))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_shd(out, events)
+    found = {"out": out, "utterances": len(events), "classes": list(events.keys), "speakers": list(events.speaker_names)}
+    if args.json:
+        print(as_json(found))
+        return 0
+    print(f"{out}: {len(events)} utterances, {len(events.keys)} classes, {len(events.speaker_names) or 'no'} speakers")
+    if not events.speaker_names:
+        print(
+            "Training on one file leaves a speaker out: name them (--speaker, or a column speaker), or give it a test file (--test-data)."
+        )
+    return 0
+
+
+def _speaker_by(pattern: str) -> Callable[[Path], str]:
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        raise InputError(f"--speaker must be a regular expression; got {pattern!r}: {error}.") from error
+
+    def speaker_of(file: Path) -> str:
+        found = search(file.stem)
+        require(found is not None, str(file), f"have a speaker in its name, as --speaker {pattern!r} finds it", file.stem, "", FormatError)
+        return next((group for group in found.groups() if group is not None), found.group())
+
+    return speaker_of
