@@ -276,3 +276,40 @@ def test_what_is_due_is_spikes(rng):
     net = export_networks.network("noisy_unequal_with_readout", rng)
     with pytest.raises(InputError, match="network must have spikes as its output; got 'affine'"):
         Stream(net).due()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"delay": np.full(7, -50_000_000, np.int32)}, r"layer/0 delay must lie in 0\.\.62; got \(-50000000, -50000000\)"),
+        ({"delay_rec": np.full(7, 63, np.int32)}, r"layer/0 delay_rec must lie in 0\.\.62"),
+        ({"delay": np.full(3, 5, np.int32)}, r"layer/0 delay must have shape \(7,\); got \(3,\)"),
+        ({"delay": [1] * 7}, "layer/0 delay must be an array of whole numbers"),
+        ({"inputs": 4_000_000}, r"layer/0 weight must have shape \(7, 4000000\)"),
+        ({"weight": np.full((7, 4), 40_000, np.int32)}, r"layer/0 weight must lie in -32767\.\.32767"),
+        ({"weight": np.full((7, 4), 2.0)}, "layer/0 weight must be an array of whole numbers"),
+        ({"weight": None, "kind": "average"}, "layer/0 must divide its 4 inputs evenly; got 7"),
+        ({"bias": np.zeros(6, np.int32)}, r"layer/0 bias must have shape \(7,\)"),
+        ({"bias": np.full(7, 2**31 - 9, np.int64)}, "layer/0 must have sums of at most 2147483647 counts under spikes"),
+        ({"neuron": CubaNeuron(np.full(3, 9), 9, 80)}, "layer/0 neuron current_decay must hold one whole number from 0 to 4096, or 7"),
+        ({"neuron": CubaNeuron(9, 5000, 80)}, "layer/0 neuron voltage_decay must hold"),
+        ({"neuron": M1T1RNeuron(StepParams(replace(FIG2, mu=np.full(3, 50.0))))}, "layer/0 neuron must hold one device or 7; got 3"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_networks_made_by_hand_are_checked(changes, words):
+    """Compiled loops do not look where they read."""
+    layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+    FastNetwork(NetDescription((layer,)))
+    with pytest.raises(InputError, match=words):
+        FastNetwork(NetDescription((replace(layer, **changes),)))
+
+
+def test_chains_made_by_hand_are_checked():
+    layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+    with pytest.raises(InputError, match="layer/1 must have 7 inputs, as many as the layer before it has outputs; got 4"):
+        FastNetwork(NetDescription((layer, replace(layer, index=1))))
+    with pytest.raises(InputError, match="layer/0 must be the last layer, because its output is not spikes"):
+        FastNetwork(NetDescription((replace(layer, neuron=None), replace(layer, index=1, inputs=7, weight=np.ones((7, 7), np.int32)))))
+    with pytest.raises(InputError, match="network must hold a layer that computes something"):
+        FastNetwork(NetDescription(()))

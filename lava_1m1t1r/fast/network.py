@@ -68,8 +68,9 @@ class FastNetwork:
     """
 
     def __init__(self, net: Any, floating: bool = False):
-        described = all(hasattr(net, name) for name in ("active", "inputs", "outputs", "first_sums", "arriving"))
+        described = all(hasattr(type(net), name) for name in ("active", "inputs", "outputs", "first_sums", "arriving", "check"))
         require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
+        net.check()
         self.net = net
         self.floating = flag(floating, "FastNetwork.floating")
         self.layers = tuple(FastLayer(layer, self.floating) for layer in net.active)

@@ -14,13 +14,14 @@ from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..errors import InputError, require, whole
 from ..params import ByValue
 from ..program import StepParams
-from ..sums import SumBounds, bounds_of
+from ..sums import LARGEST_SUM, SumBounds, bounds_of
 
 WEIGHT_ONE = 1 << ACT_SHIFT
 """Integer weight that lava-dl calls 1.0."""
 THRESHOLD_BITS = 17
 """A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
 
+_MOST_WEIGHT = 2**15 - 1  # in counts: what the compiled loops hold
 WEIGHTLESS = ("average",)
 """Kinds of layer that compute without weights of their own."""
 
@@ -79,6 +80,37 @@ class Layer(ByValue):
     conv: Convolution | None = None
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
+    def check(self, where: str, error: type[Exception] = InputError) -> None:
+        """Refuse arrays of other shapes than the layer's, or of numbers beyond what the integers hold."""
+        n, c = self.size, self.inputs
+        require(n > 0 and c > 0, where, "have neurons and inputs", (n, c), error=error)
+        if self.kind == "average":
+            require(c % n == 0, where, f"divide its {c} inputs evenly", n, error=error)
+        else:
+            shape = (1,) if self.kind == "input" else (n, c) if self.conv is None else self.conv.weight_shape
+            sizes = self.conv is None or (self.conv.sources, self.conv.size) == (c, n)
+            require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
+            weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight
+            _whole(weight, f"{where} weight", shape, _MOST_WEIGHT, error, several=self.conv is not None)
+        for name, value, shape, most in (
+            ("weight_rec", self.weight_rec, (n, n), _MOST_WEIGHT),
+            ("bias", self.bias, (n,), LARGEST_SUM),
+            ("delay", self.delay, (n,), None),
+            ("delay_rec", self.delay_rec, (n,), None),
+        ):
+            if value is not None:
+                _whole(value, f"{where} {name}", shape, most, error)
+        reach = int(self.sums().reach(1, c))
+        require(reach <= LARGEST_SUM, where, f"have sums of at most {LARGEST_SUM} counts under spikes", reach, error=error)
+        if isinstance(self.neuron, M1T1RNeuron):
+            devices = self.neuron.step.device.size
+            require(devices in (None, n), f"{where} neuron", f"hold one device or {n}", devices, error=error)
+        if isinstance(self.neuron, CubaNeuron):
+            for name in ("current_decay", "voltage_decay"):
+                decay = np.asarray(getattr(self.neuron, name))
+                good = decay.dtype.kind in "iu" and decay.shape in ((), (n,)) and 0 <= decay.min() and decay.max() <= 4096
+                require(good, f"{where} neuron {name}", f"hold one whole number from 0 to 4096, or {n}", decay, error=error)
+
     def matrix(self) -> np.ndarray:
         """What the layer weighs its inputs with, whatever its kind: (N, C) int32, ``weight`` itself where that is the matrix."""
         if self.kind == "average":
@@ -112,6 +144,17 @@ class Layer(ByValue):
     def computes(self) -> bool:
         """False for layers that only name a shape."""
         return self.weight is not None or self.kind in WEIGHTLESS
+
+
+def _whole(value: Any, name: str, shape: tuple[int, ...], most: int | None, error: type[Exception], several: bool = False) -> None:
+    """Refuse what is no array of whole numbers from -most to most, or, without ``most``, of delays; ``several``: axes of 1 fit any."""
+    kind, found = getattr(getattr(value, "dtype", None), "kind", ""), np.shape(value)
+    fits = len(found) == len(shape) and all(a == b or (several and a == 1) for a, b in zip(found, shape, strict=True))
+    require(kind in "iu" and kind, name, "be an array of whole numbers", value, error=error)
+    require(fits, name, f"have shape {shape}", found, error=error)
+    low, high = (0, MAX_DELAY) if most is None else (-most, most)
+    good = int(value.min()) >= low and int(value.max()) <= high
+    require(good, name, f"lie in {low}..{high}", (int(value.min()), int(value.max())), error=error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +208,25 @@ class NetDescription(ByValue):
             require(good, place, rule, f"{layer.inputs} channels, {layer.size} lines", error=error)
             fits = np.shape(layer.delay) == (layer.size,) and np.min(layer.delay) >= 0 and np.max(layer.delay) <= MAX_DELAY
             require(fits, f"{place} delay", f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", layer.delay, error=error)
+
+    def check(self, where: str = "network", error: type[Exception] = InputError) -> None:
+        """Refuse a network that nothing can run: sizes that do not fit, numbers too large for the integers, a layer of sums in its midst.
+
+        Files are read more strictly (8-bit weights, 13-bit biases); this holds for networks made by hand, too.
+        """
+        require(self.active, where, "hold a layer that computes something", [layer.kind for layer in self.layers], error=error)
+        before: int | None = None
+        for layer in self.active:
+            place = f"{where}: layer/{layer.index}"
+            rule = f"have {before} inputs, as many as the layer before it has outputs"
+            require(before in (None, layer.inputs), place, rule, layer.inputs, error=error)
+            last = layer is self.active[-1]
+            require(layer.spiking or last, place, "be the last layer, because its output is not spikes", layer.kind, error=error)
+            layer.check(place, error)
+            before = layer.size
+        self.check_delay_lines(where, error)
+        steps = {layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)}
+        require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
     def arriving(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., T, C) as they reach the first layer that computes: through the delay lines, if there are some."""

@@ -115,25 +115,10 @@ def _read_file(file: Any, path: str) -> NetDescription:
         layers.append(layer)
         before = layer.shape
     net = NetDescription(tuple(layers), version, path)
-    _check_network(net, path, FormatError)
+    net.check(path, FormatError)
     if CLASSES in file:
         net = replace(net, classes=values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs))
     return net
-
-
-def _check_network(net: NetDescription, where: str, error: type[Exception]) -> None:
-    require(net.active, where, "hold a layer that computes something", [layer.kind for layer in net.layers], error=error)
-    for layer in net.active[:-1]:
-        require(
-            layer.spiking,
-            f"{where}: layer/{layer.index}",
-            "be the last layer, because its output is not spikes",
-            layer.kind,
-            error=error,
-        )
-    net.check_delay_lines(where, error)
-    steps = {layer.neuron.step.dt for layer in net.layers if isinstance(layer.neuron, M1T1RNeuron)}
-    require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
 
 def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...] | None) -> Layer:

@@ -205,6 +205,7 @@ class Network(AbstractProcess):
             optional = value is None and field in ("num_layers", "reset_interval", "sample_steps")
             require(whole or optional, f"Network.{field}", f"be a whole number >= {least}", value)
         net = net.head(num_layers)
+        net.check()
         super().__init__(
             net=net,
             input_message_bits=input_message_bits,
