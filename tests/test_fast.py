@@ -1,5 +1,6 @@
 """The compiled network: against the library's plain loops, threads, streams, its cache, its cost."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -313,3 +314,15 @@ def test_chains_made_by_hand_are_checked():
         FastNetwork(NetDescription((replace(layer, neuron=None), replace(layer, index=1, inputs=7, weight=np.ones((7, 7), np.int32)))))
     with pytest.raises(InputError, match="network must hold a layer that computes something"):
         FastNetwork(NetDescription(()))
+
+
+def test_a_copied_stream_goes_on_by_itself(rng):
+    net = FastNetwork(export_networks.network("behind_delay_lines", rng))
+    frames = (rng.random((60, net.inputs)) < 0.4).astype(np.uint8)
+    one = Stream(net)
+    for frame in frames[:20]:
+        one.step(frame)
+    other = copy.copy(one)
+    ahead = [other.step(frame) for frame in frames[20:]]
+    assert np.array_equal(ahead, [one.step(frame) for frame in frames[20:]]) and other.network is net
+    assert np.array_equal(ahead, net.run(frames[None]).out[0, 20:])

@@ -281,6 +281,10 @@ def test_errors(rng):
             Network(net, **arguments)
     with pytest.raises(InputError, match="FusedSimCfg"):
         FusedSimCfg("net")
+    lava = Network(net)
+    FusedSimCfg(lava)
+    with pytest.raises(InputError, match="be given networks that are not fused yet; got .* Use the configuration made for it"):
+        FusedSimCfg(lava)
 
 
 def test_what_is_connected_to_a_layer_keeps_its_network_from_being_fused(rng):

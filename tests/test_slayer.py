@@ -724,3 +724,33 @@ def test_work_that_is_cut_short_waits_for_what_other_threads_still_do(monkeypatc
     at_return = list(done)
     time.sleep(0.5)
     assert done == at_return and 0 < len(done) < 50
+
+
+def test_weights_whose_sums_of_spikes_may_leave_32_bits_are_refused():
+    for make in (block.m1t1r.Affine, block.m1t1r.Dense):
+        net = make({**NEURON}, 4, 3, pre_hook_fx=lambda w: torch.full_like(w, 2e7))
+        with pytest.raises(InputError, match="weights must be at most 8.38861e.06, so that no sum of 4 spikes leaves 32 bits; got 20000000"):
+            net(torch.ones(1, 4, 2))
+    wide = block.m1t1r.Affine({**NEURON}, 4, 3, pre_hook_fx=lambda w: torch.full_like(w, 600.0))
+    assert torch.equal(wide(torch.ones(1, 4, 2)), torch.full((1, 3, 2), 2400.0))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_large_counts_are_summed_exactly_in_single_precision(force, monkeypatch):
+    """Sums of which float32 holds none: large ones that cancel."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    counts = torch.randint(0, 20000, (2, 300, 40), generator=torch.Generator().manual_seed(0)).float()
+    x = torch.cat([counts, counts], 1)
+    net = block.m1t1r.Dense({**NEURON}, 600, 5)
+    half = torch.randint(-128, 127, (5, 300), generator=torch.Generator().manual_seed(1)) * 2 / 64.0
+    with torch.no_grad():
+        net.synapse.weight.copy_(torch.cat([half, -half], 1).reshape(net.synapse.weight.shape))
+        net.bias.fill_(6.25)
+    silent = net(torch.zeros_like(x))
+    assert torch.equal(net(x), silent) and silent.sum() > 0
+
+
+@pytest.mark.parametrize("seed", [True, 2**64 + 3, -1, 0.5])
+def test_seeds_are_checked_where_they_are_given(seed):
+    with pytest.raises(InputError, match=r"neuron_params\['seed'\] must be a whole number >= 0"):
+        block.m1t1r.Dense({**NEURON, "seed": seed}, 4, 3)

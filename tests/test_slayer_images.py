@@ -220,3 +220,21 @@ def diverged(net):
 def test_bad_arguments_are_named(call, text):
     with pytest.raises(InputError, match=text):
         call()
+
+
+def test_large_counts_are_summed_exactly_in_single_precision():
+    """Channels that cancel, each beyond the 24 bits that float32 holds."""
+    torch.manual_seed(0)
+    conv = b.Conv(NEURON, 64, 2, 1)
+    kernels = torch.randint(-128, 127, (2, 32)) * 2 / 64.0
+    counts = torch.randint(0, 32768, (1, 32, 3, 3, 50)).float()
+    with torch.no_grad():
+        conv.synapse.weight.copy_(torch.cat([kernels, -kernels], 1).reshape(conv.synapse.weight.shape))
+        conv.bias.fill_(6.25)
+    y = conv(torch.cat([counts, counts], 1))
+    assert y.dtype == torch.float32 and y.sum() > 0 and torch.equal(y, conv(torch.zeros(1, 64, 3, 3, 50)))
+    y.sum().backward()
+    assert torch.isfinite(conv.synapse.weight.grad).all()
+    wide = b.Conv(NEURON, 2000, 2, 1, pre_hook_fx=torch.ones_like)
+    with pytest.raises(InputError, match="input must hold counts of at most 16777, or so few"):
+        wide(torch.full((1, 2000, 1, 1, 2), 32767.0))

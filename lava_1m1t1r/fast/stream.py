@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,13 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.network}, after {self.steps} steps)"
+
+    def __copy__(self) -> Stream:
+        """Another stream of the same network that goes on from here."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(copy.deepcopy({k: v for k, v in vars(self).items() if k != "network"}, {id(self.network): self.network}))
+        other.network = self.network
+        return other
 
     def reset(self) -> None:
         """Back to rest, generators rewound."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ..arithmetic import ACT_SHIFT
+
 
 def exactly(device_type: str) -> AbstractContextManager:
     """For a ``with`` block in which torch's products keep their numbers' width: autocast would cut counts to 8 or 11 bits."""
@@ -31,6 +33,13 @@ def exact(function: Callable) -> Callable:
 def wide(x: torch.Tensor) -> torch.Tensor:
     """Numbers of 16 bits as 32 bits."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def summed_in(x: torch.Tensor, w: torch.Tensor) -> torch.dtype:
+    """In what sums of counts (B, C, ...) under weights (N, ...) are exact: float64 where one may leave the 24 bits of float32."""
+    w = wide(w.detach())
+    largest = float(x.detach().max()) * float(w.abs().flatten(1).sum(1).max()) if x.numel() and w.numel() else 0.0
+    return torch.float64 if largest >= 1 << (24 - ACT_SHIFT) else w.dtype
 
 
 def eager(forward: Callable) -> Callable:

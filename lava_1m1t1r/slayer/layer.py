@@ -13,6 +13,7 @@ from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
 from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
+from ..sums import LARGEST_SUM
 from ..tiles import COLUMNS, ROWS
 from ..weight_kernels import CELLS, PART, turn_counts
 from .buffers import Buffers
@@ -108,7 +109,12 @@ def weight_counts(w: torch.Tensor) -> np.ndarray:
 
     counts, largest = turned(np.int16)
     check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
-    return counts if largest < 1 << 15 else turned(np.int32)[0]
+    if largest < 1 << 15:
+        return counts
+    most = LARGEST_SUM // max(len(counts), 1)
+    rule = f"be at most {most / WEIGHT_UNIT:g}, so that no sum of {len(counts)} spikes leaves 32 bits"
+    require(largest <= most, "weights", rule, float(largest) / WEIGHT_UNIT, "Quantise them: 8 bits are what files hold.")
+    return turned(np.int32)[0]
 
 
 class _Project(torch.autograd.Function):

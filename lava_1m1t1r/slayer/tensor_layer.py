@@ -16,7 +16,7 @@ from ..dynamics import State
 from ..errors import require
 from ..reference import widened
 from ..training_kernels import PAST
-from .exact import exact, exactly, wide
+from .exact import exact, exactly, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import gradient_program, is_linear
 
@@ -86,7 +86,11 @@ class TensorLayer(torch.autograd.Function):
     def forward(ctx, x, w, bias, w_rec, constants, run):  # noqa: ANN001
         device = x.device
         real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
-        counts = torch.round(x.to(real) * _UNIT) if w is None else _product(x.to(real), torch.round(w.to(real) * _UNIT))
+        if w is None:
+            counts = torch.round(x.to(real) * _UNIT)
+        else:
+            kind = summed_in(x, w)
+            counts = _product(x.to(kind), torch.round(w.to(kind) * _UNIT))
         if bias is not None:
             counts = counts + torch.round(bias.to(real) * _UNIT)[None, :, None]
         counts = counts.transpose(1, 2).to(torch.int64)
@@ -165,7 +169,7 @@ class TensorLayer(torch.autograd.Function):
                 total = total + over_v
                 if learned is not None:
                     learned += torch.stack([part.sum(0, dtype=torch.float64) for part in over_constants(after, within, kept[k])])
-            slope = torch.where((raw >= 0) & (raw <= v_max), 1.0, run.surrogate.clip_grad)
+            slope = torch.where((raw >= 0) & (raw <= v_max), 1.0, torch.full_like(raw, run.surrogate.clip_grad))
             over[:, t] = total * slope * params.v_unit
             if w_rec is not None and t > 0:
                 back = over[:, t] @ w_rec.to(real)
@@ -190,7 +194,7 @@ def _product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 
 def tensor_readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    """Weighted sum (B, N, T) of spikes (B, C, T): products of multiples of 1/64, exact in float32 below 2^18."""
-    w = wide(w)
+    """Weighted sum (B, N, T) of spikes (B, C, T): exact sums of multiples of 1/64, rounded once where single precision ends."""
+    w, kind = wide(w), summed_in(x, w)
     with exactly(x.device.type):
-        return _product(x.to(w.dtype), w)
+        return _product(x.to(kind), w.to(kind)).to(w.dtype)

@@ -39,6 +39,8 @@ class FusedSimCfg(Loihi2SimCfg):
         require(len(networks) > 0, "FusedSimCfg", "be given the networks to fuse", networks)
         for network in networks:
             require(isinstance(network, Network), "FusedSimCfg", "be given Networks", network)
+            fused = "be given networks that are not fused yet"
+            require(not network.fused, "FusedSimCfg", fused, title(network), "Use the configuration made for it, or a new Network.")
             guests = ", ".join(sorted(_guests(network)))
             cure = "Connect to the network's own ports, or run it under Loihi2SimCfg."
             require(not guests, "FusedSimCfg", f"be given networks with nothing connected to the layers of {title(network)}", guests, cure)

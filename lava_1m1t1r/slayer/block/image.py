@@ -13,9 +13,9 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...convolution import Convolution, pair, pooling
 from ...errors import require
-from ..checks import check_counts, check_parameters, check_tensor
+from ..checks import check_counts, check_parameters, check_sums, check_tensor
 from ..delay import Delay
-from ..exact import eager, exactly, wide
+from ..exact import eager, exactly, summed_in, wide
 from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
 from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
@@ -39,15 +39,17 @@ class _Image(Driven):
         cure = "Blocks of images take (batch, channel, height, width, time)."
         check_tensor(x, name)
         require(x.dim() == 5, name, "have shape (B, C, H, W, T)", tuple(x.shape), cure)
-        check_counts(x, name)
+        largest = check_counts(x, name)
         conv = self._sizes(tuple(x.shape[1:4]))
-        z = weighted(x, self._kernels(conv), conv)
+        w = self._kernels(conv)
+        check_sums(*largest, w.flatten(1))
+        z = weighted(x, w, conv)
         if self.bias is not None:
             z = z + self.quantised_bias.to(z.dtype).reshape(1, -1, 1, 1, 1)
         self.conv = conv
         out = self.neuron.run(z.flatten(1, 3), None, None, None, None, conv.size, self.delay_shift)
         self.neuron.shape = torch.Size(conv.shape)
-        y = out.transpose(1, 2).unflatten(1, conv.shape)
+        y = out.to(wide(w).dtype).transpose(1, 2).unflatten(1, conv.shape)
         if self.delay is not None:  # one a feature, as lava-dl's
             y = y.flatten(2, 3).transpose(1, 2)
             y = self.delay(y.flatten(0, 1)).reshape(y.shape).transpose(1, 2).unflatten(2, conv.shape[1:])
@@ -213,8 +215,8 @@ class Pool(_Image, base.AbstractPool):
 
 
 def weighted(x: torch.Tensor, w: torch.Tensor, conv: Convolution) -> torch.Tensor:
-    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other: multiples of 1/64, up to rounding."""
-    batch, steps, w = x.shape[0], x.shape[4], wide(w)
+    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other: exact multiples of 1/64."""
+    batch, steps, w = x.shape[0], x.shape[4], w.to(summed_in(x, w))
     images = x.permute(0, 4, 1, 2, 3).flatten(0, 1).to(w.dtype)
     if any(conv.margin):
         images = F.pad(images, (0, conv.margin[1], 0, conv.margin[0]))

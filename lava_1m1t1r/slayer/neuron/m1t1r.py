@@ -13,7 +13,7 @@ import torch
 from lava.lib.dl.slayer.neuron import base
 
 from ... import noise
-from ...errors import flag, number, require
+from ...errors import flag, number, require, whole
 from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
@@ -25,7 +25,6 @@ from ..surrogate import Surrogate
 from .learned import LEARN_RANGE, LearnedDevice
 
 _MADE_FOR = "1M1T1R"
-_WHOLE = "be a whole number >= 0"
 
 
 def neuron_params(device_params: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +103,7 @@ class Neuron(base.Neuron):
     ) -> None:
         require(norm is None, "neuron_params['norm']", "be None", norm, "Use bias=True of the block, or weight_norm.")
         require(dropout is None, "neuron_params['dropout']", "be None", dropout, "Drop input events instead, without rescaling.")
-        require(isinstance(seed, (int, np.integer)) and seed >= 0, "neuron_params['seed']", _WHOLE, seed)
+        seed = whole(seed, "neuron_params['seed']")
         given = {"tau_grad": tau_grad, "scale_grad": scale_grad, "reset_grad": reset_grad}
         given |= {"grow_floor": grow_floor, "grow_cap": grow_cap, "clip_grad": clip_grad}
         surrogate = Surrogate(**{name: value for name, value in given.items() if value is not None})
@@ -129,7 +128,7 @@ class Neuron(base.Neuron):
         """What of the device learns; None: nothing."""
         self._size: int | None = None
         self.surrogate = surrogate
-        self.seed = int(seed)
+        self.seed = seed
         self.layer = 0
         """The layer's index in the file, from which its generators start; networks of stochastic devices set it."""
         self._program: Any = None
