@@ -742,7 +742,7 @@ def test_large_counts_are_summed_exactly_in_single_precision(force, monkeypatch)
     counts = torch.randint(0, 20000, (2, 300, 40), generator=torch.Generator().manual_seed(0)).float()
     x = torch.cat([counts, counts], 1)
     net = block.m1t1r.Dense({**NEURON}, 600, 5)
-    half = torch.randint(-128, 127, (5, 300), generator=torch.Generator().manual_seed(1)) * 2 / 64.0
+    half = torch.randint(-127, 128, (5, 300), generator=torch.Generator().manual_seed(1)) * 2 / 64.0
     with torch.no_grad():
         net.synapse.weight.copy_(torch.cat([half, -half], 1).reshape(net.synapse.weight.shape))
         net.bias.fill_(6.25)

@@ -226,7 +226,7 @@ def test_large_counts_are_summed_exactly_in_single_precision():
     """Channels that cancel, each beyond the 24 bits that float32 holds."""
     torch.manual_seed(0)
     conv = b.Conv(NEURON, 64, 2, 1)
-    kernels = torch.randint(-128, 127, (2, 32)) * 2 / 64.0
+    kernels = torch.randint(-127, 128, (2, 32)) * 2 / 64.0
     counts = torch.randint(0, 32768, (1, 32, 3, 3, 50)).float()
     with torch.no_grad():
         conv.synapse.weight.copy_(torch.cat([kernels, -kernels], 1).reshape(conv.synapse.weight.shape))
