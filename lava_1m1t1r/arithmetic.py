@@ -27,6 +27,7 @@ from .compiled import inlined as _inlined
 STATE_BITS = 22  # filament and residue: 2^22 counts are the whole gap
 INPUT_BITS = 12  # v_in: 2^12 counts are one v_unit
 ACT_SHIFT = 6  # a_in counts 1/64 of a v_unit, as lava-dl's weights do
+WEIGHT_ONE = 1 << ACT_SHIFT  # counts of a weight that lava-dl calls 1.0
 GATE_EXTRA = 6  # the gate has 6 bits below v_in's last
 ONE = 1 << STATE_BITS
 GROWTH_MAX = 2 * ONE  # growth in a substep saturates at two gaps

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import kernels, noise, reference
+from .arithmetic import WEIGHT_ONE
 from .convolution import Convolution
 from .delay_lines import MAX_DELAY, on_lines
 from .errors import array_of, flag, require, whole
@@ -93,7 +94,7 @@ class CompiledNeurons:
         """Advance by one network step under (N,) synaptic inputs; a Traces of (N,) arrays, turn_on None."""
         rest = (self.program, self.params.substeps, self._spike)
         if not self.fixed:
-            v_in = np.clip(a_in / 64 * self.params.v_unit, 0.0, self.params.v_in_max)
+            v_in = np.clip(a_in / WEIGHT_ONE * self.params.v_unit, 0.0, self.params.v_in_max)
             kernels.float_step(*self.state, self.generator, self.noisy, v_in, *rest)
         else:
             v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import dynamics, noise
-from .arithmetic import ACT_SHIFT, FIXED_ARRAY, FLOAT_ARRAY
+from .arithmetic import FIXED_ARRAY, FLOAT_ARRAY, WEIGHT_ONE
 from .dynamics import State
 from .errors import array_of, flag, require
 from .program import PER_NEURON, FixedProgram, StepParams, input_counts
@@ -61,7 +61,7 @@ class Neurons:
         if self.fixed:
             ops, v_in = FIXED_ARRAY, input_counts(np.asarray(a_in, np.int64), self.params.v_max_count)
         else:
-            ops, v_in = FLOAT_ARRAY, np.clip(a_in / (1 << ACT_SHIFT) * self.params.v_unit, 0.0, self.params.v_in_max)
+            ops, v_in = FLOAT_ARRAY, np.clip(a_in / WEIGHT_ONE * self.params.v_unit, 0.0, self.params.v_in_max)
         spike = turn_on = np.zeros(self._first.size, bool)
         for _ in range(self.params.substeps):
             grown = dynamics.grow(self.state, v_in, self.program, ops)

@@ -19,9 +19,11 @@ MARKERS = {
     "train": "needs torch and lava-dl",
     "spice": "needs ngspice",
     "hdl": "needs a Verilog simulator",
+    "nir": "needs nir",
+    "report": "needs matplotlib",
 }
 TOOLS = {"spice": ("ngspice",), "hdl": ("iverilog", "verilator")}
-PACKAGES = {"lava": "lava.magma", "train": "lava.lib.dl.slayer"}
+PACKAGES = {"lava": "lava.magma", "train": "lava.lib.dl.slayer", "nir": "nir", "report": "matplotlib"}
 TIME_LIMIT = 120  # s, unless a test sets its own
 
 

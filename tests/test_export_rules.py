@@ -106,7 +106,9 @@ BROKEN = {
     rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
 OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.RTL, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
-CASES = [(target, rule) for target, listed in OF_TARGET.items() for rule in listed]
+ALONE = {"nir": [pytest.mark.nir]}
+HERE = [pytest.param(target, marks=ALONE.get(target, []), id=target) for target in sorted(OF_TARGET)]
+CASES = [pytest.param(target, rule, marks=ALONE.get(target, [])) for target, listed in OF_TARGET.items() for rule in listed]
 
 
 @pytest.mark.parametrize(("target", "rule"), CASES, ids=lambda x: getattr(x, "__name__", x))
@@ -149,7 +151,7 @@ def test_every_target_has_its_rules_here():
     ("kind", "rule"),
     [("concat", "be of a kind"), ("something", "be of a kind"), ("conv", "weight must be given"), ("pool", "weight must be given")],
 )
-@pytest.mark.parametrize("target", sorted(OF_TARGET))
+@pytest.mark.parametrize("target", HERE)
 def test_layers_that_a_target_does_not_know_are_never_left_out(target, kind, rule, rng, tmp_path):
     net = good(rng)
     strange = replace(net, layers=(net.layers[0], Layer(1, kind, (7,), 7), replace(net.layers[1], index=2)))
@@ -158,7 +160,7 @@ def test_layers_that_a_target_does_not_know_are_never_left_out(target, kind, rul
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("target", sorted(OF_TARGET))
+@pytest.mark.parametrize("target", HERE)
 def test_a_damaged_file_is_refused_with_its_key(target, rng, tmp_path):
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "x.net"
@@ -170,7 +172,7 @@ def test_a_damaged_file_is_refused_with_its_key(target, rng, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("target", sorted(OF_TARGET))
+@pytest.mark.parametrize("target", HERE)
 def test_a_folder_with_other_files_is_refused_and_kept(target, rng, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"hold nothing but a former export; got \['mine.txt'\]"):
@@ -328,7 +330,7 @@ def test_a_link_is_not_followed(tmp_path):
         write_folder(tmp_path / "link", {"a": "1"})
 
 
-@pytest.mark.parametrize("target", sorted(OF_TARGET))
+@pytest.mark.parametrize("target", HERE)
 def test_reports_are_text_and_json(target, rng, tmp_path):
     import json
 

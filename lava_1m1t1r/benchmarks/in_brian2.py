@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dynamics
-from ..arithmetic import FLOAT_ARRAY, GROWTH_MAX_FLOAT
+from ..arithmetic import FLOAT_ARRAY, GROWTH_MAX_FLOAT, WEIGHT_ONE
 from ..dynamics import State
 from ..netx.description import NetDescription
 from .table import cpu_of_children
@@ -75,7 +75,7 @@ def statements(step: Any) -> str:
     p = step.floating(1)
     p = type(p)(*(value if name == "drop" else float(np.ravel(value)[0]) for name, value in p._asdict().items()))
     ops, lines = _text_arithmetic(p), []
-    v_in = _Text(lines, f"clip(charge_in * {step.v_unit / 64!r}, 0, {float(step.v_in_max)!r})")
+    v_in = _Text(lines, f"clip(charge_in * {step.v_unit / WEIGHT_ONE!r}, 0, {float(step.v_in_max)!r})")
     state = State(*(v_in.of(name) for name in State._fields))
     total: Any = None
     for _ in range(step.substeps):

@@ -13,10 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arithmetic import WEIGHT_ONE
 from ..errors import number, require, whole
-
-WEIGHT_ONE = 64
-"""Weight counts of one unit."""
 
 
 @dataclass(frozen=True)

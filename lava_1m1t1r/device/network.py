@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..errors import array_of as array_of_numbers
 from ..errors import number, require, whole
@@ -23,7 +24,7 @@ from ..network import outgoing
 from ..progress import bar
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
-from .crossbar import IDEAL, WEIGHT_ONE, Array, Crossbar, Periphery, array_of
+from .crossbar import IDEAL, Array, Crossbar, Periphery, array_of
 from .integrator import Control, advance
 from .noise import streams
 from .simulate import check_ended, most_steps

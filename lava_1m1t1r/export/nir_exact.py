@@ -15,10 +15,11 @@ from typing import Any
 import nir
 import numpy as np
 
+from ..arithmetic import WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, number, require
-from ..netx.description import WEIGHT_ONE, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..netx.description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
 
 EXACT = "lava_1m1t1r exact"

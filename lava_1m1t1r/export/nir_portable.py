@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import nir
 import numpy as np
 
+from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import MAX_DELAY, on_lines
 from ..fast import FastNetwork
-from ..netx.description import WEIGHT_ONE, NetDescription
+from ..netx.description import NetDescription
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..device.crossbar import WEIGHT_ONE, Array
+from ..arithmetic import WEIGHT_ONE
+from ..device.crossbar import Array
 from ..device.network import DeviceNetwork, longest_delays
 from .spice_neuron import EDGE, neuron_subcircuit, piecewise
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import WEIGHT_ONE
 from ..device.network import DeviceNetwork, Sample
 from ..files import scratch
 from ..network import outgoing
 from ..progress import bar
 from .report import VerificationError
-from .spice_network import READOUT, WEIGHT_ONE, deck, netlist
+from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises
 
 FIRST_SPIKE, RATE = 0.01, 0.05

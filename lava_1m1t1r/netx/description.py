@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..errors import InputError, require, whole
@@ -16,8 +15,6 @@ from ..params import ByValue
 from ..program import StepParams
 from ..sums import LARGEST_SUM, SumBounds, bounds_of
 
-WEIGHT_ONE = 1 << ACT_SHIFT
-"""Integer weight that lava-dl calls 1.0."""
 THRESHOLD_BITS = 17
 """A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
 

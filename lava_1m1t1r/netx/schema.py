@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import hdf5_file
+from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
@@ -173,7 +174,7 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     elif kind == "dense":
         kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
     if kind == "input" and fields.get("neuron") is not None:
-        weight = values.weights_of(group["weight"], f"{where}/weight", (1,)) if "weight" in group else np.array([64], np.int32)
+        weight = values.weights_of(group["weight"], f"{where}/weight", (1,)) if "weight" in group else np.array([WEIGHT_ONE], np.int32)
         fields["weight"] = weight
     if kind in ("input", "affine"):
         for name in ("weight", "bias", "delay"):

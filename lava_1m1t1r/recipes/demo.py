@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..advisor import advise
+from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import on_lines
 from ..device.energy import spike_energy
 from ..errors import InputError, missing
@@ -115,7 +116,8 @@ def forward(net: Any, test: data.Frames, fixed: Any, result: Evaluation, batch: 
             fixed.out[start : start + batch], tuple(layer._replace(out=layer.out[start : start + batch]) for layer in fixed.layers)
         )
         counts = [
-            np.rint(y * (1 if layer.spikes is not None else 64)).astype(np.int64) for y, layer in zip(layers, fixed.layers, strict=True)
+            np.rint(y * (1 if layer.spikes is not None else WEIGHT_ONE)).astype(np.int64)
+            for y, layer in zip(layers, fixed.layers, strict=True)
         ]
         wrong += differences(counts, part, len(x))
     result.mismatches["training forward"] = wrong

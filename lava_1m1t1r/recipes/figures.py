@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import plot
+from ..arithmetic import WEIGHT_ONE
 from ..program import StepParams
 
 
@@ -18,7 +19,7 @@ def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
     plot.raster(frames[utterance], dt, axes[0]).set_ylabel("inner-ear channel")
     plot.raster(result.layers[0].spikes[utterance], dt, axes[1], plot.COLOURS[1]).set_ylabel("1M1T1R neuron")
     out = plot.axes(axes[2])
-    sums = np.cumsum(result.out[utterance].astype(np.int64), 0) / 64
+    sums = np.cumsum(result.out[utterance].astype(np.int64), 0) / WEIGHT_ONE
     best = int(sums[-1].argmax())
     for k in range(sums.shape[1]):
         out.plot(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import training_kernels as kernels
-from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE
+from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE, WEIGHT_ONE
 from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
@@ -20,7 +20,6 @@ from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .exact import wide
-from .quantise import WEIGHT_UNIT
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
@@ -100,7 +99,7 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
 def weight_counts(w: torch.Tensor) -> np.ndarray:
     """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
     values = np.ascontiguousarray(w.detach().numpy())
-    unit, parts = values.dtype.type(WEIGHT_UNIT), ranges(values.shape[1], PART)
+    unit, parts = values.dtype.type(WEIGHT_ONE), ranges(values.shape[1], PART)
 
     def turned(kind: Any) -> tuple[np.ndarray, float]:
         counts = np.empty(values.shape[::-1], kind)
@@ -112,8 +111,8 @@ def weight_counts(w: torch.Tensor) -> np.ndarray:
     if largest < 1 << 15:
         return counts
     most = LARGEST_SUM // max(len(counts), 1)
-    rule = f"be at most {most / WEIGHT_UNIT:g}, so that no sum of {len(counts)} spikes leaves 32 bits"
-    require(largest <= most, "weights", rule, float(largest) / WEIGHT_UNIT, "Quantise them: 8 bits are what files hold.")
+    rule = f"be at most {most / WEIGHT_ONE:g}, so that no sum of {len(counts)} spikes leaves 32 bits"
+    require(largest <= most, "weights", rule, float(largest) / WEIGHT_ONE, "Quantise them: 8 bits are what files hold.")
     return turned(np.int32)[0]
 
 
@@ -130,7 +129,7 @@ class _Project(torch.autograd.Function):
         ctx.events, ctx.real = events, _real(w, x)
         ctx.save_for_backward(w)
         ctx.channels = x.shape[1]
-        return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_UNIT)
+        return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_ONE)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
@@ -158,7 +157,7 @@ def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts
     """What fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
-    start = np.rint(constant * WEIGHT_UNIT).astype(np.int32)
+    start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
     table = weight_counts(w)
     return lambda first, last: kernels.project(*events, table, start, counts, first, last)
 
@@ -242,7 +241,7 @@ class _Layer(torch.autograd.Function):
         ctx.buffers = buffers = Buffers()
         if w is None:
             ctx.events = None
-            counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_UNIT).to(torch.int32).transpose(1, 2).numpy())
+            counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:
             ctx.events = events_of(x.detach().transpose(1, 2).numpy())
             counts = buffers.empty((batch, steps, w.shape[0]), np.int32)
@@ -316,7 +315,7 @@ def _backwards(
     lanes = filled_lanes(group * size)
     p = run.once(lambda: gradient_program(params, size, run.surrogate, dtype).filled(lanes, group), dtype, run.surrogate, lanes, group)
     v_count = params.v_unit / (1 << INPUT_BITS)
-    units = np.array([v_count * WEIGHT_UNIT, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
+    units = np.array([v_count * WEIGHT_ONE, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
     recurs = w_rec is not None and steps > 1  # nothing comes from before the call
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arithmetic import ACT_SHIFT
+from ..arithmetic import WEIGHT_ONE
 from ..training_kernels import quantise as quantise_values
 from ..weight_kernels import CELLS, PART, turn_masked
 from .threads import ranges, share
-
-WEIGHT_UNIT = 1 << ACT_SHIFT
-"""Counts of weight 1."""
 
 
 class _Quantise(torch.autograd.Function):
@@ -47,8 +44,8 @@ class _Quantise(torch.autograd.Function):
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
     """lava-dl's 8-bit weights: even multiples of 1/64 in [-4, 4); ``descale`` gives the counts, times 64."""
-    quantised = quantise(weight, 2 / WEIGHT_UNIT, -256 / WEIGHT_UNIT, 254 / WEIGHT_UNIT)
-    return quantised * WEIGHT_UNIT if descale else quantised
+    quantised = quantise(weight, 2 / WEIGHT_ONE, -256 / WEIGHT_ONE, 254 / WEIGHT_ONE)
+    return quantised * WEIGHT_ONE if descale else quantised
 
 
 def quantise(x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from lava.lib.dl.slayer.neuron import base
 
-from .quantise import WEIGHT_UNIT, quantise_8bit
+from ..arithmetic import WEIGHT_ONE
+from .quantise import quantise_8bit
 
 
 class _Fire(torch.autograd.Function):
@@ -53,7 +54,7 @@ class StepwiseNeuron(base.Neuron):
 
     def __init__(self, tau_grad: float = 0.3, scale_grad: float = 1.0, real: torch.dtype = torch.float32) -> None:
         # lava-dl asks for a threshold and scales; weights are 8 bit in units of 1/64, as in the other layers.
-        super().__init__(threshold=1.0, tau_grad=tau_grad, scale_grad=scale_grad, w_scale=WEIGHT_UNIT, s_scale=WEIGHT_UNIT << 6)
+        super().__init__(threshold=1.0, tau_grad=tau_grad, scale_grad=scale_grad, w_scale=WEIGHT_ONE, s_scale=WEIGHT_ONE << 6)
         self.surrogate = float(tau_grad), float(scale_grad)
         self.real = real
 
@@ -82,7 +83,7 @@ class StepwiseNeuron(base.Neuron):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Spikes from synaptic input (B, N, T) in units of weight 1, rounded to 1/64. Every call starts from rest."""
-        counts = torch.round(z.detach() * WEIGHT_UNIT).to(torch.int64)
+        counts = torch.round(z.detach() * WEIGHT_ONE).to(torch.int64)
         state, carried, spikes = self.start(z.shape[0], z.shape[1]), None, []
         for t in range(z.shape[2]):
             if torch.is_grad_enabled():

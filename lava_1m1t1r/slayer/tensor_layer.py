@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
+from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
 from ..dynamics import State
 from ..errors import require
 from ..reference import widened
@@ -20,7 +20,6 @@ from .exact import exact, exactly, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import gradient_program, is_linear
 
-_UNIT = 1 << ACT_SHIFT
 FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
 """The integer substep on int64 tensors."""
 
@@ -87,19 +86,19 @@ class TensorLayer(torch.autograd.Function):
         device = x.device
         real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
         if w is None:
-            counts = torch.round(x.to(real) * _UNIT)
+            counts = torch.round(x.to(real) * WEIGHT_ONE)
         else:
             kind = summed_in(x, w)
-            counts = _product(x.to(kind), torch.round(w.to(kind) * _UNIT))
+            counts = _product(x.to(kind), torch.round(w.to(kind) * WEIGHT_ONE))
         if bias is not None:
-            counts = counts + torch.round(bias.to(real) * _UNIT)[None, :, None]
+            counts = counts + torch.round(bias.to(real) * WEIGHT_ONE)[None, :, None]
         counts = counts.transpose(1, 2).to(torch.int64)
         batch, steps, size = counts.shape
         p = moved(widened(run.program), device)
         states = torch.from_numpy(run.states).to(device, torch.int64)
         s = State(states[:, 0], states[:, 1], states[:, 2])
         generator = torch.from_numpy(run.generator).to(device)
-        rec = None if w_rec is None else torch.round(w_rec.to(real) * _UNIT)
+        rec = None if w_rec is None else torch.round(w_rec.to(real) * WEIGHT_ONE)
         past = np.zeros((batch, PAST, size), np.uint8) if run.past.size == 0 else run.past
         spikes = torch.cat([torch.from_numpy(past).to(device, real), torch.zeros(batch, steps, size, dtype=real, device=device)], 1)
         delays = torch.from_numpy(run.delay_rec).to(device)
@@ -154,7 +153,7 @@ class TensorLayer(torch.autograd.Function):
         for t in range(grad.shape[1] - 1, -1, -1):
             row = ctx.history[t].to(real)
             s = State(row[:, 0] / ONE, row[:, 1] / ONE, row[:, 2] * (v_count / (1 << GATE_EXTRA)))
-            raw = ctx.inputs[t].to(real) * (v_count * _UNIT)
+            raw = ctx.inputs[t].to(real) * (v_count * WEIGHT_ONE)
             v = raw.clamp(0, v_max)
             kept = []
             for _ in range(params.substeps):

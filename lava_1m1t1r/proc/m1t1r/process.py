@@ -11,6 +11,7 @@ from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.process.variable import Var
 
 from lava_1m1t1r import noise
+from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.errors import array_of, flag, number, require
 from lava_1m1t1r.fast.warm import warm
 from lava_1m1t1r.params import DeviceParams
@@ -168,8 +169,8 @@ def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def _checked_bias(bias: Any, shape: tuple[int, ...], size: int) -> np.ndarray:
-    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {LARGEST_BIAS // 64}"
+    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {LARGEST_BIAS // WEIGHT_ONE}"
     values = array_of(bias, name, rule).astype(np.float64)
-    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all(np.abs(values * 64) < LARGEST_BIAS)
+    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all(np.abs(values * WEIGHT_ONE) < LARGEST_BIAS)
     require(good, name, rule, bias)
     return np.broadcast_to(values.reshape(shape) if values.ndim else values, shape).copy()

@@ -15,12 +15,12 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
 from ...errors import array_of, flag, number, require
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..exact import eager
-from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise
 
@@ -34,7 +34,7 @@ _REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
 """Hooks by which torch makes weights anew."""
 _MOST = 1 << 24  # inputs, or neurons, of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
-_BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_UNIT  # 13 signed bits
+_BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_ONE  # 13 signed bits
 
 
 class Block(torch.nn.Module):
@@ -92,7 +92,7 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
 
 def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
     """What :func:`quantised_weight` returns, in counts for a file. The synapse stays as it is, to be trained on."""
-    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_UNIT).astype(np.float32)
+    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
 
 
 def checked(
@@ -140,7 +140,7 @@ class Driven(Block):
     @property
     def quantised_bias(self) -> torch.Tensor | None:
         """Constant input in units of weight 1, multiples of 1/64; None without bias."""
-        return None if self.bias is None else quantise(self.bias, 1 / WEIGHT_UNIT, -_BIAS_LIMIT, _BIAS_LIMIT)
+        return None if self.bias is None else quantise(self.bias, 1 / WEIGHT_ONE, -_BIAS_LIMIT, _BIAS_LIMIT)
 
     def _export(self, handle: Any, kind: str, main: Any) -> None:
         check_parameters(self, handle.name)
@@ -157,7 +157,7 @@ class Driven(Block):
             late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
             warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
         if self.bias is not None:
-            handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().double().cpu().numpy() * WEIGHT_UNIT).astype(np.int32))
+            handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32))
         if self.delay is not None:
             handle.create_dataset("delay", data=self.delay.steps.cpu().numpy())
         for key, value in self.neuron.device_params.items():

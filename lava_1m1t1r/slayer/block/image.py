@@ -11,18 +11,18 @@ import torch.nn.functional as F
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
+from ...arithmetic import WEIGHT_ONE
 from ...convolution import Convolution, pair, pooling
 from ...errors import require
 from ..checks import check_counts, check_parameters, check_sums, check_tensor
 from ..delay import Delay
 from ..exact import eager, exactly, summed_in, wide
-from ..layer import WEIGHT_UNIT
 from ..neuron.m1t1r import Neuron
 from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that ever turns a device on by itself (0.64 V, Fig. 2)."""
-_LARGEST_WEIGHT = 254 / WEIGHT_UNIT
+_LARGEST_WEIGHT = 254 / WEIGHT_ONE
 
 
 class _Image(Driven):

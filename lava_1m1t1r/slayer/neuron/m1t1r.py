@@ -13,13 +13,14 @@ import torch
 from lava.lib.dl.slayer.neuron import base
 
 from ... import noise
+from ...arithmetic import WEIGHT_ONE
 from ...errors import flag, number, require, whole
 from ...keys import from_keys, to_keys
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
 from ..checks import check_tensor
-from ..layer import WEIGHT_UNIT, LayerRun, layer
+from ..layer import LayerRun, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
 from .learned import LEARN_RANGE, LearnedDevice
@@ -114,8 +115,8 @@ class Neuron(base.Neuron):
             tau_grad=surrogate.tau_grad,
             scale_grad=surrogate.scale_grad,
             p_scale=1 << 12,
-            w_scale=WEIGHT_UNIT,
-            s_scale=WEIGHT_UNIT << 6,
+            w_scale=WEIGHT_ONE,
+            s_scale=WEIGHT_ONE << 6,
             persistent_state=flag(persistent_state, "neuron_params['persistent_state']"),
             shared_param=shared_param,
             requires_grad=requires_grad,
