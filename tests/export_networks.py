@@ -117,14 +117,14 @@ def frames(rng, net, steps=150, samples=2, rate=0.15, largest=3):
     return ((rng.random(shape) < rate) * rng.integers(1, largest + 1, shape)).astype(np.int16)
 
 
-def utterance(dt):
-    """A spoken digit in frames of ``dt`` where the speech is at hand, random spikes of half a second otherwise."""
+def utterance(dt, channels=700):
+    """A spoken digit in frames of ``dt`` where the speech is at hand, random spikes of half a second otherwise; channels in groups."""
     if SPEECH.is_file():
         import h5py
 
         with h5py.File(SPEECH, "r") as file:
             times, units = file["spikes/times"][0], file["spikes/units"][0].astype(int)
-        frames = np.zeros((1, int(times.max() / dt) + 1, 700), np.int16)
-        np.add.at(frames[0], ((times / dt).astype(int), units), 1)
+        frames = np.zeros((1, int(times.max() / dt) + 1, channels), np.int16)
+        np.add.at(frames[0], ((times / dt).astype(int), units * channels // 700), 1)
         return frames
-    return (np.random.default_rng(0).random((1, int(0.5 / dt), 700)) < 10.0 * dt).astype(np.int16)
+    return (np.random.default_rng(0).random((1, int(0.5 / dt), channels)) < 10.0 * dt).astype(np.int16)

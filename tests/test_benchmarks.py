@@ -139,5 +139,5 @@ def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     test = data.frames_of(events, task)
     assert rows[0]["0%"] == f"{100 * evaluate.accuracy(net, test):.1f}"
     varied = evaluate.with_varied_devices(net, 0.2, seed=1)
-    assert np.std(np.log(varied.layers[0].neuron.step.device.mu)) > 0.1 and varied.layers[1] is net.layers[1]
+    assert np.std(np.log(varied.active[0].neuron.step.device.mu)) > 0.1 and varied.layers[-1] is net.layers[-1]
     assert variation.main(out) == 0 and capsys.readouterr().out.count(rows[1]["20%"]) >= 2  # trained networks are found again

@@ -26,7 +26,7 @@ from lava_1m1t1r.recipes.task import recipe  # noqa: E402
 from lava_1m1t1r.slayer.delay import Delay  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
-TASK = recipe("spoken-digits").replace(channels=20, classes=2, hidden=6, n_steps=20, epochs=2, batch=8)
+TASK = recipe("spoken-digits").replace(taps=(0,), channels=20, classes=2, hidden=6, n_steps=20, epochs=2, batch=8)
 
 
 def frames(seed=0, task=TASK):

@@ -462,10 +462,9 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
 
 def test_utterances_of_other_data_are_refused_however_few_are_asked_for(tmp_path, capsys):
     net = read(_common.network_path("shipped"))
-    write(
-        tmp_path / "few.net",
-        replace(net, layers=(net.layers[0], replace(net.layers[1], shape=(2,), weight=net.layers[1].weight[:2])), classes=()),
-    )
+    *others, readout = net.layers
+    two = replace(readout, shape=(2,), weight=readout.weight[:2])
+    write(tmp_path / "few.net", replace(net, layers=(*others, two), classes=()))
     write_shd(tmp_path / "small.h5", small_set(each=1))
     assert cli.main(["evaluate", str(tmp_path / "few.net"), "--data", str(tmp_path / "small.h5"), "--utterances", "1"]) == 2
     words = "labels must lie in 0..1, one for each output of the network; got 2. Was it trained on other data?"

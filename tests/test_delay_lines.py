@@ -262,8 +262,10 @@ def test_counts_are_bounded_by_what_all_lines_bring(net):
     assert (both.largest, both.of_rows) == (2 * alone.largest, alone.of_rows)
 
 
+@pytest.mark.train
 def test_parameters_of_other_taps_are_refused():
-    from_torch = pytest.importorskip("lava_1m1t1r.slayer.block.lines", reason="needs lava-dl")
+    from lava_1m1t1r.slayer.block import lines as from_torch
+
     saved = from_torch.DelayLines(3, (0, 5)).state_dict()
     from_torch.DelayLines(3, (0, 5)).load_state_dict(saved)
     for taps in ((0, 9), (0, 5, 9)):

@@ -87,7 +87,7 @@ EVENTS = datasets.EventSet.from_utterances([([0.1, 0.2], [1, 2]), ([0.3], [5])],
 NET = NetDescription((Layer(0, "dense", (2,), 3, np.full((2, 3), 64, np.int32), neuron=M1T1RNeuron(StepParams(P))),))
 FRAMES = np.ones((1, 3, 3), np.uint8)
 TONE = np.sin(np.arange(4000) / 3)
-TASK = recipe("spoken-digits").replace(channels=3, n_steps=5, classes=2)
+TASK = recipe("spoken-digits").replace(taps=(0,), channels=3, n_steps=5, classes=2)
 EAR = datasets.InnerEar(n_channels=2)
 
 

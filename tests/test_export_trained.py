@@ -1,4 +1,4 @@
-"""Each target's proof on trained networks with delays: a small one whole, and 700-128R-20 on whole utterances."""
+"""Each target's proof on trained networks with delays: a small one whole, and the shipped 140x4-128R-20 on whole utterances."""
 
 import importlib.util
 import io
@@ -16,7 +16,7 @@ from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 
 HERE = Path(__file__).resolve().parent
-TRAINED = {"8-16R-4": HERE / "toy.net", "700-128R-20": HERE.parent / "lava_1m1t1r" / "data" / "spoken_digits.net"}
+TRAINED = {"8-16R-4": HERE / "toy.net", "140x4-128R-20": HERE.parent / "lava_1m1t1r" / "data" / "spoken_digits.net"}
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 
 
@@ -27,8 +27,8 @@ def needs(tool):
 def trained(shape, samples=2):
     """A trained network and samples of its kind: drawn patterns of the toy task, or an utterance in 10 ms frames."""
     net = schema.read(TRAINED[shape])
-    if shape == "700-128R-20":
-        return net, nets.utterance(net.dt)
+    if shape == "140x4-128R-20":
+        return net, np.minimum(nets.utterance(net.dt, net.inputs), 1)
     rng = np.random.default_rng(5)
     frames = rng.random((samples, 40, 8)) < np.where(np.arange(40)[:, None] // 20 == np.arange(8) // 4, 0.45, 0.05)
     return net, frames.astype(np.uint8)
@@ -37,8 +37,8 @@ def trained(shape, samples=2):
 @pytest.mark.parametrize("shape", TRAINED)
 def test_they_are_recurrent_with_delays_and_fire(shape):
     net, frames = trained(shape)
-    hidden = net.layers[0]
-    assert hidden.weight_rec is not None and np.any(hidden.delay_rec) and net.layers[1].kind == "affine"
+    hidden, readout = net.active
+    assert hidden.weight_rec is not None and np.any(hidden.delay_rec) and readout.kind == "affine"
     spikes = FastNetwork(net).run(frames, record="all", threads=1).layers[0].spikes
     assert spikes.sum() > len(frames) * hidden.size / 4
 
@@ -81,7 +81,7 @@ def test_icarus_runs_the_small_network():
 @needs("verilator")
 @pytest.mark.slow
 def test_verilator_runs_the_large_network_on_a_whole_utterance():
-    net, frames = trained("700-128R-20")
+    net, frames = trained("140x4-128R-20")
     found = rtl_target.simulate(net, rtl_source.sources(plan(net), "x", "net", 4), frames)
     assert f"{frames.shape[1]} steps" in found["simulated by verilator"] and "all equal" in found["simulated by verilator"]
     assert found["cycles a step, largest"] < 1e6 * net.dt * 100  # the network's own time, at 100 MHz
@@ -90,7 +90,7 @@ def test_verilator_runs_the_large_network_on_a_whole_utterance():
 @needs("yosys")
 @pytest.mark.slow
 def test_yosys_maps_the_large_network():
-    net, _ = trained("700-128R-20")
+    net, _ = trained("140x4-128R-20")
     found = rtl_target.cells(rtl_source.sources(plan(net), "x", "net", 4), "net")
     weights = sum(8 * x.weight.size + (0 if x.weight_rec is None else 8 * x.weight_rec.size) for x in plan(net).layers)
     assert found["18 kbit memory blocks"] * 18 * 1024 >= weights and 2000 < found["4-input LUTs"] < 12000
@@ -131,9 +131,9 @@ def test_norse_runs_the_portable_graph_of_a_trained_recurrent_network(tmp_path):
 
 def test_a_portable_graph_that_is_worse_than_silence_says_so(tmp_path):
     pytest.importorskip("nir", reason="needs nir")
-    net, frames = trained("700-128R-20")
+    net, frames = trained("140x4-128R-20")
     report = TARGETS["nir"](net, tmp_path / "out", frames=frames)
-    assert report.facts["portable, distance of each layer in the running network"]["layer 0"] >= 1
+    assert report.facts["portable, distance of each layer in the running network"]["layer 1"] >= 1
     assert any("no substitute" in note and "cannot clip" in note for note in report.notes)
 
 
@@ -145,7 +145,7 @@ def test_the_loihi_pack_holds_the_network_and_its_traces(shape, tmp_path):
     own = FastNetwork(schema.read(tmp_path / "out" / "network.net")).run(golden["frames"], record="all", threads=1)
     spikes = next(golden[key] for key in golden.files if key.endswith("spikes"))
     np.testing.assert_array_equal(spikes, own.layers[0].spikes)
-    assert report.facts["neurons"] == net.layers[0].size + net.layers[1].size
+    assert report.facts["neurons"] == sum(layer.size for layer in net.active)
 
 
 @pytest.mark.lava

@@ -22,13 +22,12 @@ def toy(**changes):
     """Two words that differ in their channels, and a small task for them."""
     from lava_1m1t1r.datasets import EventSet
     from lava_1m1t1r.recipes import data
-    from lava_1m1t1r.recipes.task import recipe
 
     rng = np.random.default_rng(0)
     labels = np.arange(24) % 2
     spikes = [(np.sort(rng.uniform(0, 0.3, 200)).astype(np.float32), rng.integers(0, 10, 200) + 10 * label) for label in labels]
     events = EventSet.from_utterances(spikes, labels, n_channels=20)
-    task = recipe("spoken-digits").replace(channels=20, classes=2, hidden=12, n_steps=40, epochs=3, batch=8).replace(**changes)
+    task = Task("toy", channels=20, classes=2, hidden=12, n_steps=40, epochs=3, batch=8).replace(**changes)
     return task, data.frames_of(events, task)
 
 
@@ -249,7 +248,7 @@ def test_every_source_of_data_has_its_recipe(tmp_path):
 
 def test_every_recipe_has_its_augmentation():
     suiting = {name: Augmentation.suiting(task) for name, task in RECIPES.items()}
-    assert suiting["spoken-digits"] == Augmentation() and suiting["shd"] == dataclasses.replace(Augmentation.of(140), channel_shift=6)
+    assert suiting["spoken-digits"] == Augmentation.of(140) and suiting["shd"] == dataclasses.replace(Augmentation.of(140), channel_shift=6)
     assert suiting["recordings"] == Augmentation.of(140, few_voices=True)
     assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(Augmentation.of(140), channel_shift=7)
 

@@ -140,10 +140,10 @@ def test_read_noise_is_reproducible_and_of_its_size(toy, quiet):
 
 
 def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, rng):
-    """700-128R-20 on spikes of many channels: device level and fixed point agree on most sums, spike counts within a few per cent."""
+    """140x4-128R-20 on spikes of many channels: device level and fixed point agree on most sums, spike counts within a few per cent."""
     from lava_1m1t1r.fast import FastNetwork
 
-    frames = (rng.random((4, 90, 700)) < 0.03).astype(np.uint8)
+    frames = (rng.random((4, 90, shipped.inputs)) < 0.06).astype(np.uint8)
     fixed = FastNetwork(shipped).run(frames, record="all", threads=1)
     samples = DeviceNetwork(shipped).run(frames)
     ours = np.array([s.layers[0].spikes.sum() for s in samples])
@@ -208,14 +208,14 @@ def test_the_written_decks_run_by_themselves(toy, tmp_path):
 
 def test_a_large_network_is_simulated_but_not_in_ngspice(shipped, rng, tmp_path, monkeypatch):
     monkeypatch.setattr("lava_1m1t1r.export.spice_target.run_network", None)
-    frames = (rng.random((2, 30, 700)) < 0.03).astype(np.uint8)
+    frames = (rng.random((2, 30, shipped.inputs)) < 0.06).astype(np.uint8)
     report = TARGETS["spice"](shipped, tmp_path / "out", frames=frames, patterns=1)
     energy = report.facts["energy an inference [J]"]
     parts = [report.facts[f"energy of the {part} [J]"] for part in ("neurons", "crossbar", "drivers")]
     assert energy == pytest.approx(sum(part["total"] for part in parts)) and min(part["total"] for part in parts) > 0
-    assert any("ngspice was not run" in note and "108800" in note for note in report.notes)
+    assert any("ngspice was not run" in note and "91008" in note for note in report.notes)
     text = (tmp_path / "out" / "network.cir").read_text()
-    assert text.count("\nX0_") == 128 and text.count("\nRp0_") == 128 * (700 + 128 + 2)
+    assert text.count("\nX0_") == 128 and text.count("\nRp0_") == 128 * (560 + 128 + 3)
 
 
 def test_without_ngspice_the_message_says_what_to_install(toy, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..cores import cores
 from ..errors import require
+from ..export.plan import shape_of
 from ..fast import FastNetwork, Stream
 from ..files import scratch
 from ..netx.schema import read
@@ -48,8 +49,8 @@ def side_by_side(args: Any) -> Table:
             _torch_rows(table, frames[0], base, args)
     net = read(SHIPPED)
     frames = networks.spikes(_SAMPLES, args.steps, net.inputs)
-    base = _fast_rows(table, net, frames, "shipped 700-128R-20", args)
-    _lava_rows(table, net, frames[0], "shipped 700-128R-20", base, args)
+    base = _fast_rows(table, net, frames, f"shipped {shape_of(net)}", args)
+    _lava_rows(table, net, frames[0], f"shipped {shape_of(net)}", base, args)
     return table
 
 
