@@ -179,7 +179,7 @@ def test_the_shipped_network_says_the_same_in_floating_and_in_fixed_point():
     layers, first = network.layers_of(net)
     fed = Agreement(0, 0, (0, 0))
     for frames in test.dense()[::4]:
-        ran = side_by_side(layers, frames, first=first)
+        ran = side_by_side(layers, net.arriving(frames), first=first)
         fed += agreement(ran.fixed[0].traces.spike, ran.forced[0].traces.spike)
     print(f"fed: {fed}; free: {result.float_spikes}; right: {result.accuracy:.2%} fixed, {result.floating_accuracy:.2%} floating")
     assert fed.same > 10_000 and fed.share >= 0.99
