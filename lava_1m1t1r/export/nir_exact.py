@@ -56,7 +56,7 @@ def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, 
     lines = net.delay_lines
     if lines is None:
         return nodes, [], "input"
-    copies = np.tile(np.eye(lines.inputs, dtype=np.float32), (lines.size // lines.inputs, 1))
+    copies = np.tile(np.eye(lines.inputs, dtype=np.float32), (lines.copies, 1))
     nodes[LINES] = nir.Linear(copies, metadata={"layer_index": lines.index})
     edges = [("input", LINES)]
     return nodes, edges, add_delay(nodes, edges, LINES_DELAY, LINES, lines.delay, net.dt)

@@ -123,7 +123,7 @@ def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
 def shape_of(net: NetDescription) -> str:
     """``700-128R-20``: sizes of the layers that compute, R for recurrence; ``140x4-512R-20``: behind four delay lines a channel."""
     lines = net.delay_lines
-    first = str(net.inputs) if lines is None else f"{net.inputs}x{lines.size // lines.inputs}"
+    first = str(net.inputs) if lines is None else f"{net.inputs}x{lines.copies}"
     return "-".join([first, *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in net.active)])
 
 
@@ -143,7 +143,7 @@ def of_lines(net: NetDescription) -> tuple[str, ...]:
     longest = int(np.max(lines.delay))
     return (
         f"Input n of the first layer is channel n mod {lines.inputs}, as many steps later as delay_lines of the .net file say (up to "
-        f"{longest}): whoever feeds it sends each spike {lines.size // lines.inputs} times. The proof's inputs are sent so.",
+        f"{longest}): whoever feeds it sends each spike {lines.copies} times. The proof's inputs are sent so.",
     )
 
 

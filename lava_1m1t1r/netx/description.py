@@ -128,6 +128,11 @@ class Layer(ByValue):
         return int(np.prod(self.shape))
 
     @property
+    def copies(self) -> int:
+        """Of delay lines: how many a channel has."""
+        return self.size // self.inputs
+
+    @property
     def spiking(self) -> bool:
         """Whether the layer's output is spikes, one step after their cause."""
         return isinstance(self.neuron, M1T1RNeuron) or (isinstance(self.neuron, CubaNeuron) and self.neuron.spikes)
@@ -179,7 +184,7 @@ class NetDescription(ByValue):
     def first_sums(self) -> SumBounds:
         """Bounds of the first layer's weighted sums, by the counts of the input: delay lines bring it each of them several times."""
         sums, lines = self.active[0].sums(), self.delay_lines
-        return sums if lines is None else sums._replace(largest=sums.largest * (lines.size // lines.inputs))
+        return sums if lines is None else sums._replace(largest=sums.largest * lines.copies)
 
     @property
     def inputs(self) -> int:
