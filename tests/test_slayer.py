@@ -726,6 +726,12 @@ def test_work_that_is_cut_short_waits_for_what_other_threads_still_do(monkeypatc
     assert done == at_return and 0 < len(done) < 50
 
 
+@pytest.mark.parametrize("shape", [(1, 5, 3), (5, 3), (2, 4, 3, 3)])
+def test_averages_of_groups_that_do_not_fit_are_refused(shape):
+    with pytest.raises(InputError, match=r"Average input must have shape \(B, N, T\), N a multiple of 2"):
+        block.m1t1r.Average(2)(torch.zeros(shape))
+
+
 def test_weights_whose_sums_of_spikes_may_leave_32_bits_are_refused():
     for make in (block.m1t1r.Affine, block.m1t1r.Dense):
         net = make({**NEURON}, 4, 3, pre_hook_fx=lambda w: torch.full_like(w, 2e7))

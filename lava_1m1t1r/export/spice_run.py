@@ -90,8 +90,8 @@ def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSampl
     return SpiceSample(tuple(layers), scores, len(table))
 
 
-def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample]) -> dict[str, Any]:
-    """Facts of the agreement between the device level and ngspice, pattern by pattern.
+def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample], places: Sequence[int] | None = None) -> dict[str, Any]:
+    """Facts of the agreement between the device level and ngspice, pattern by pattern; ``places`` are the layers' in their file.
 
     Raises
     ------
@@ -101,12 +101,13 @@ def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample]) -> dict[str, 
     """
     worst, where, firing = 0.0, "", 0
     counts = np.zeros((2, len(ours[0].layers)), int)
+    places = range(len(ours[0].layers)) if places is None else places
     for b, (a, c) in enumerate(zip(ours, theirs, strict=True)):
         if a.answer != c.answer:
             raise VerificationError(f"ngspice answers class {c.answer} to pattern {b}, the device level {a.answer}.")
-        for place, (layer, times) in enumerate(zip(a.layers, c.spike_times, strict=True)):
+        for k, (place, layer, times) in enumerate(zip(places, a.layers, c.spike_times, strict=True)):
             for n, (x, y) in enumerate(zip(layer.spike_times, times, strict=True)):
-                counts[:, place] += len(x), len(y)
+                counts[:, k] += len(x), len(y)
                 if bool(len(x)) != bool(len(y)):
                     raise VerificationError(f"Pattern {b}, layer {place}, neuron {n} fires {len(x)} times, in ngspice {len(y)} times.")
                 if len(x):
@@ -120,7 +121,7 @@ def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample]) -> dict[str, 
         "ngspice against the device level": f"{len(ours)} patterns, same classes",
         "ngspice, largest deviation of a first spike": worst,
         "ngspice, first spikes compared": firing,
-        "ngspice, spikes of each layer": {f"layer {k}": f"{b} (device level {a})" for k, (a, b) in enumerate(counts.T)},
+        "ngspice, spikes of each layer": {f"layer {k}": f"{b} (device level {a})" for k, (a, b) in zip(places, counts.T, strict=True)},
         "ngspice, largest deviation of a layer's rate": float(rates.max()),
         "ngspice, time points a pattern": round(float(np.mean([x.points for x in theirs]))),
     }

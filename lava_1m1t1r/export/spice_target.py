@@ -98,7 +98,8 @@ def deploy_spice(
         files |= {f"pattern_{b}.cir": deck(network, pattern, b) for b, pattern in enumerate(some)}
         synapses = sum(array.positive.size for array in network.arrays)
         if synapses <= LARGEST and len(some):
-            facts |= compare(samples[: len(some)], run_network(network, some, timeout=timeout))
+            places = [layer.index for layer in net.active if layer.neuron is not None]
+            facts |= compare(samples[: len(some)], run_network(network, some, timeout=timeout), places)
         elif len(some):
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
         else:

@@ -141,6 +141,13 @@ class Input(Block, base.AbstractInput):
 class Average(base.AbstractAverage):
     """Mean over groups of neurons, as lava-dl's: (B, N, T) -> (B, num_outputs, T)."""
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, T) -> (B, num_outputs, T)."""
+        check_tensor(x, "Average input")
+        fits = x.dim() == 3 and x.shape[1] % self.num_outputs == 0
+        require(fits, "Average input", f"have shape (B, N, T), N a multiple of {self.num_outputs}", tuple(x.shape))
+        return super().forward(x)
+
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'average'."""
         handle.create_dataset("type", (1,), "S10", [b"average"])
