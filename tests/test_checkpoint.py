@@ -202,6 +202,15 @@ def test_options_are_given_as_they_are_typed(tmp_path):
         train(tmp_path, dataclasses.replace(learning, learn=()), resume=True)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_switches_are_named_as_they_are_typed(asked, tmp_path):
+    task = TASK.replace(taps=(0, 3), synaptic_delays=not asked, epochs=1)
+    train(tmp_path, task)
+    option = "--no-synaptic-delays" if asked else "--synaptic-delays"
+    with pytest.raises(InputError, match=f"--synaptic-delays must .*; got {asked}. Give {option} to go on"):
+        train(tmp_path, task.replace(synaptic_delays=asked), resume=True)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

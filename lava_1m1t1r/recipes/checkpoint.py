@@ -151,6 +151,8 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
 
 
 def _as_typed(option: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return option if value else f"--no-{option.removeprefix('--')}"
     if value is None or value == ():
         return f"no {option}"
     return f"{option} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
