@@ -62,3 +62,10 @@ def test_the_example_spikes(example):
 
     out = FastNetwork(schema.read(example / "example.net")).run(np.load(example / "frames.npy")).out
     assert (out.sum(axis=(0, 1)) > 0).all()
+
+
+def test_a_reader_that_goes_is_no_error(tmp_path):
+    command = f"{sys.executable} {DEPLOY / 'loihi' / 'deploy.py'} {ROOT / 'tests' / 'toy.net'} -o {tmp_path / 'out'} | true"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=100, env=environment)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "out").is_dir()

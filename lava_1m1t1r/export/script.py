@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,9 +55,12 @@ def main(arguments: argparse.ArgumentParser, given: Sequence[str] | None = None)
     except VerificationError as error:
         print(error, file=sys.stderr)
         return 1
-    print(report.text)
     if report_file:
         report_file.write_text(as_json(report.as_dict()) + "\n")
+    try:
+        print(report.text, flush=True)
+    except BrokenPipeError:  # the reader has gone, as `head` does; what Python has still to print goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
