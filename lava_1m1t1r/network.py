@@ -170,8 +170,8 @@ def run(
 
 
 def outgoing(spikes: np.ndarray, delay: Any = None) -> np.ndarray:
-    """What the next layer sees of (T, N) spikes: y[t] = s[t - 1 - delay]."""
-    return on_lines(spikes, 1 + _delays(delay, spikes.shape[1]))
+    """What the next layer, or the layer itself, sees of (..., T, N) spikes: y[t] = s[t - 1 - delay]."""
+    return on_lines(spikes, 1 + _delays(delay, spikes.shape[-1]))
 
 
 def _delays(delay: Any, size: int) -> np.ndarray:

@@ -107,7 +107,7 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert [task.learn for task in charged] == [()] * 2 + [("mu", "gamma1", "r_control")] * 2
     assert [task.spike_limit for task in charged] == [180 * 16 / 512] * 2 + [270 * 16 / 512] * 2  # as many a neuron as of 512
     behind = [task for task in seen_tasks if task.taps != (0,)]
-    assert len(behind) == 4 and {task.taps for task in behind} == {accuracy.TAPS} and all(task.hidden == 16 for task in behind)
+    assert len(behind) == 4 and {task.taps for task in behind} == {accuracy.DELAYS["taps"]} and all(task.hidden == 16 for task in behind)
     assert all(task.synaptic_delays == (task in behind) for task in seen_tasks)
     assert "1M1T1R, few spikes" in rows and all(not task.learn for task in seen_tasks if task not in charged)
     kept = len(list((tmp_path / "runs").iterdir()))

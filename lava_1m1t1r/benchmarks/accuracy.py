@@ -24,7 +24,7 @@ from ..program import LEARNABLE
 from ..progress import say
 from ..recipes import data
 from ..recipes.augment import Augmentation
-from ..recipes.task import TAPS, Task
+from ..recipes.task import DELAYS, Task
 from .table import Table, chosen, only_argument, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
@@ -35,7 +35,6 @@ TRAINING: dict[str, Any] = {"delay_rec": 40, "smooth": 5.0, "label_smoothing": 0
 """Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of
 them kept apart. With few people to learn from (three speakers of a file) they did not help: files are trained plainly."""
 HIDDEN = 512
-DELAYS: dict[str, Any] = {"taps": TAPS, "synaptic_delays": True}
 DELAYS_FEW_SPIKES: dict[str, Any] = {**DELAYS, "spike_limit": 180.0}
 """With delays fewer spikes do; the limit is a guess that was not tuned."""
 FEW_SPIKES: dict[str, Any] = {"learn": ("mu", "gamma1", "r_control"), "spike_limit": 270.0}

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,17 +149,13 @@ def _numbered(events: Any, net: Any) -> Any:
     if net.classes and names:
         if set(names) <= set(net.classes):
             return data.numbered_as(net.classes, events)
-        text = f"the classes of the data ({_shown(names)}) are not those of the network ({_shown(net.classes)})"
+        text = f"the classes of the data ({data.listed(names, 3)}) are not those of the network ({data.listed(net.classes, 3)})"
     elif len(found) < net.outputs:
         text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
     else:
         return events
     tell(f"hint: {text}. Was it trained on other data?")
     return events
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def test_frames(args: argparse.Namespace, net: Any) -> Tested:

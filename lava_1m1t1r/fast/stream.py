@@ -31,10 +31,7 @@ class Stream:
 
     def __copy__(self) -> Stream:
         """Another stream of the same network that goes on from here."""
-        other = type(self).__new__(type(self))
-        other.__dict__.update(copy.deepcopy({k: v for k, v in vars(self).items() if k != "network"}, {id(self.network): self.network}))
-        other.network = self.network
-        return other
+        return copy.deepcopy(self, {id(one): one for one in (self.network, *self.network.layers)})
 
     def reset(self) -> None:
         """Back to rest, generators rewound."""

@@ -132,6 +132,11 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     return Frames(binned, events.labels, cropped_share(events, task.dt * task.n_steps))
 
 
+def listed(values: Sequence[Any], most: int = 10) -> str:
+    """The first of some values, for a hint."""
+    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
+
+
 def fitted(task: Task, split: Split) -> Task:
     """Fit a task's classes, channels and length to the data; a hint tells of test classes that training has not heard.
 
@@ -149,12 +154,11 @@ def fitted(task: Task, split: Split) -> Task:
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
     absent = sorted(set(range(classes)) - set(split.train.labels.tolist()) - set(split.test.labels.tolist()))
     if absent:
-        shown = ", ".join(map(str, absent[:10])) + (", ..." if len(absent) > 10 else "")
-        tell(f"hint: no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({shown}): outputs without use.")
+        tell(f"hint: no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
     unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
     if unheard:
-        shown = ", ".join(str(label) for label in unheard[:10]) + (", ..." if len(unheard) > 10 else "")
-        tell(f"hint: the training set has no utterance of {len(unheard)} classes of the test set ({shown}), which it cannot learn to tell.")
+        text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
+        tell(f"hint: the training set has no utterance of {text}.")
     return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps_for(split.train, task))
 
 

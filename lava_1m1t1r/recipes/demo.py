@@ -10,11 +10,10 @@ import numpy as np
 
 from ..advisor import advise
 from ..arithmetic import WEIGHT_ONE
-from ..delay_lines import on_lines
 from ..device.energy import spike_energy
 from ..errors import InputError, missing
 from ..fast import FastNetwork
-from ..network import layers_of
+from ..network import layers_of, outgoing
 from ..netx.schema import read
 from ..progress import bar
 from ..quantisation import quantise_network
@@ -205,8 +204,7 @@ def synaptic_input(net: Any, result: Any, frames: np.ndarray) -> np.ndarray:
     a_in = net.arriving(frames).astype(np.int64) @ layer.weight.T.astype(np.int64)
     if layer.weight_rec is not None:
         spikes = result.layers[0].spikes[: len(frames)].astype(np.int64)
-        late = np.ones(layer.size, np.int64) + (0 if layer.delay_rec is None else layer.delay_rec)
-        a_in = a_in + on_lines(spikes, late) @ layer.weight_rec.T.astype(np.int64)
+        a_in = a_in + outgoing(spikes, layer.delay_rec) @ layer.weight_rec.T.astype(np.int64)
     return a_in if layer.bias is None else a_in + layer.bias
 
 

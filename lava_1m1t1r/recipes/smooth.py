@@ -38,8 +38,7 @@ class Smooth(torch.nn.Module):
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:
         """Quantised smooth weights; ``descale`` as lava-dl has it."""
         self.kernel = self.kernel.to(weight)
-        with exactly(weight.device.type):  # what is trained is what is exported
-            smooth = (weight.reshape(-1, len(self.kernel)) @ self.kernel.T).reshape(weight.shape)
+        smooth = smoothed(weight, self.kernel)
         return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
 
     def get_extra_state(self) -> torch.Tensor:
@@ -69,6 +68,12 @@ class Blur(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x if self.kernel is None else (self.kernel.T @ x.unflatten(1, (-1, len(self.kernel)))).flatten(1, 2)
+
+
+def smoothed(weight: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    """Weights (N, K C, ...) behind a :func:`kernel` over their channels."""
+    with exactly(weight.device.type):  # what is trained is what is exported
+        return (weight.reshape(-1, len(kernel)) @ kernel.T).reshape(weight.shape)
 
 
 def kernel(channels: int, deviation: float) -> torch.Tensor:

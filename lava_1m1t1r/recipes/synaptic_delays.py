@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
-from ..slayer.exact import exactly
-from .smooth import kernel
+from .smooth import kernel, smoothed
 from .task import Task
 
 
@@ -60,8 +59,7 @@ class _DrawnWeight(torch.nn.Module):
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         if self.kernel is not None:
-            with exactly(weight.device.type):
-                weight = (weight.unflatten(1, (-1, len(self.kernel))) @ self.kernel.to(weight).T).flatten(1)
+            weight = smoothed(weight, self.kernel.to(weight))
         return weight * self.chosen
 
 

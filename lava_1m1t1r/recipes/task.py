@@ -158,9 +158,10 @@ TAPS = (0, 6, 12, 18)
 """Delays of synapses [steps of 10 ms], chosen on training voices of SpokenDigits, ten of them kept apart, with as many parameters each.
 Where a synapse has one of them (``synaptic_delays``, 512 neurons): 98.2 and 98.7 % (two seeds). Where it has all (364 neurons): 98.0, 97.4
 and 97.7 % (three), beside 97.6 % of (0, 3, 6, 9), 97.3 % of (0, 9, 18, 27) and 97.2 % of six (0, 4, ..., 20); and 97.2 % without."""
-_DELAYS: dict[str, Any] = {"channels": 140, "taps": TAPS, "synaptic_delays": True}
+DELAYS: dict[str, Any] = {"taps": TAPS, "synaptic_delays": True}
+_EARS: dict[str, Any] = {"channels": 140, **DELAYS}
 _MANY_VOICES: dict[str, Any] = {
-    **_DELAYS,
+    **_EARS,
     "hidden": 512,
     "delay_rec": 40,
     "smooth": 5.0,
@@ -168,12 +169,12 @@ _MANY_VOICES: dict[str, Any] = {
     "learning_rate": 0.008,
 }
 """What trained best on SpokenDigits of SHD's size (``bench accuracy``), in 25 epochs."""
-_FEW_VOICES: dict[str, Any] = {**_DELAYS, "hidden": 512, "learning_rate": 0.01}
+_FEW_VOICES: dict[str, Any] = {**_EARS, "hidden": 512, "learning_rate": 0.01}
 """What did best on a human speaker whom training had not heard, with recordings of two or three others."""
 RECIPES = {
     task.name: task
     for task in (
-        Task("spoken-digits", **_DELAYS),
+        Task("spoken-digits", **_EARS),
         Task("recordings", epochs=25, **_FEW_VOICES),
         Task("shd", n_steps=120, epochs=25, **_MANY_VOICES),
     )

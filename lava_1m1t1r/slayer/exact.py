@@ -35,11 +35,11 @@ def wide(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def summed_in(x: torch.Tensor, w: torch.Tensor) -> torch.dtype:
-    """In what sums of counts (B, C, ...) under weights (N, ...) are exact: float64 where one may leave the 24 bits of float32."""
+def summed_in(largest: float, w: torch.Tensor) -> torch.dtype:
+    """In what sums of counts up to ``largest`` under weights (N, ...) are exact: float64 where one may leave the 24 bits of float32."""
     w = wide(w.detach())
-    largest = float(x.detach().max()) * float(w.abs().flatten(1).sum(1).max()) if x.numel() and w.numel() else 0.0
-    return torch.float64 if largest >= 1 << (24 - ACT_SHIFT) else w.dtype
+    sums = float(w.abs().flatten(1).sum(1).max()) if w.numel() else 0.0
+    return torch.float64 if largest * sums >= 1 << (24 - ACT_SHIFT) else w.dtype
 
 
 def eager(forward: Callable) -> Callable:

@@ -88,7 +88,7 @@ class TensorLayer(torch.autograd.Function):
         if w is None:
             counts = torch.round(x.to(real) * WEIGHT_ONE)
         else:
-            kind = summed_in(x, w)
+            kind = summed_in(_largest(x), w)
             counts = _product(x.to(kind), torch.round(w.to(kind) * WEIGHT_ONE))
         if bias is not None:
             counts = counts + torch.round(bias.to(real) * WEIGHT_ONE)[None, :, None]
@@ -188,12 +188,16 @@ class TensorLayer(torch.autograd.Function):
         return over_x, over_w, over.sum((0, 1)) if need_bias else None, over_rec, learned, None
 
 
+def _largest(x: torch.Tensor) -> float:
+    return float(x.detach().max()) if x.numel() else 0.0
+
+
 def _product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     return torch.einsum("nc,bct->bnt", w, x)
 
 
 def tensor_readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum (B, N, T) of spikes (B, C, T): exact sums of multiples of 1/64, rounded once where single precision ends."""
-    w, kind = wide(w), summed_in(x, w)
+    w, kind = wide(w), summed_in(_largest(x), w)
     with exactly(x.device.type):
         return _product(x.to(kind), w.to(kind)).to(w.dtype)

@@ -43,7 +43,7 @@ class _Image(Driven):
         conv = self._sizes(tuple(x.shape[1:4]))
         w = self._kernels(conv)
         check_sums(*largest, w.flatten(1))
-        z = weighted(x, w, conv)
+        z = weighted(x, w.to(summed_in(largest[0], w)), conv)
         if self.bias is not None:
             z = z + self.quantised_bias.to(z.dtype).reshape(1, -1, 1, 1, 1)
         self.conv = conv
@@ -215,8 +215,8 @@ class Pool(_Image, base.AbstractPool):
 
 
 def weighted(x: torch.Tensor, w: torch.Tensor, conv: Convolution) -> torch.Tensor:
-    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other: exact multiples of 1/64."""
-    batch, steps, w = x.shape[0], x.shape[4], w.to(summed_in(x, w))
+    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other, in the weights' own precision."""
+    batch, steps, w = x.shape[0], x.shape[4], wide(w)
     images = x.permute(0, 4, 1, 2, 3).flatten(0, 1).to(w.dtype)
     if any(conv.margin):
         images = F.pad(images, (0, conv.margin[1], 0, conv.margin[0]))
