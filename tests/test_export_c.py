@@ -29,6 +29,29 @@ def test_all_spikes_and_states_equal(name, flags, rng):
     assert "all equal" in found["compared with the fixed-point network"]
 
 
+def _sparse(rng, size):
+    """Inputs that reach no neuron, one or some of them; a layer without a recurrent weight other than 0."""
+    first = nets.layer(rng, 0, 40, size, "dense_rec", delays=2, scale=20)
+    weight = np.where(rng.random(first.weight.shape) < 0.1, first.weight, 0)
+    weight[:, [0, 39]] = 0
+    weight[-1, 7] = 254
+    rec = np.where(rng.random((size, size)) < 0.02, first.weight_rec, 0)
+    last = nets.layer(rng, 1, size, 5, "dense_rec", scale=1)
+    return NetDescription((replace(first, weight=weight, weight_rec=rec), replace(last, weight_rec=np.zeros((5, 5), np.int32))))
+
+
+@pytest.mark.parametrize("flags", [SANITIZED, STRICT], ids=["sanitized", "strict"])
+@pytest.mark.parametrize(("size", "wide"), [(256, 1), (257, 2)])
+def test_zeros_of_sparse_weights_are_not_stored(size, wide, flags, rng):
+    net = _sparse(rng, size)
+    found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net), "abc", flags=flags)
+    assert "all equal" in found["compared with the fixed-point network"]
+    first, last = net.layers
+    rows = 4 * (41 + size + 1)  # where each input's begin
+    kept = (np.count_nonzero(first.weight) + np.count_nonzero(first.weight_rec)) * (1 + wide) + rows
+    assert c_target.flash_bytes(plan(net))["weights"] == kept + last.weight.size + last.weight_rec.size < first.weight.size
+
+
 def test_a_layer_equals_the_arbiter(rng, tmp_path):
     """Against :mod:`.reference` without the fast path between: the host program's output is the neurons' spikes a step later."""
     net = NetDescription((nets.layer(rng, 0, 9, 6, noise=True, unequal=True, bias=True),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,6 +95,36 @@ _FORGET = """
     next_step = 0;"""
 
 
+class Stored(NamedTuple):
+    """Weights of N neurons with C inputs as the sources hold them."""
+
+    weight: np.ndarray  # int8, a row of N an input; or those other than 0 alone, row after row
+    target: np.ndarray | None  # of the latter: the neuron that each of them reaches, of receiver_type
+    first: np.ndarray | None  # and (C + 1,) uint32, where each input's begin
+
+    @property
+    def bytes(self) -> int:
+        """What they take."""
+        return sum(part.nbytes for part in self if part is not None)
+
+
+def stored(weight: np.ndarray, widest: int) -> Stored:
+    """(N, C) int8, or (1,), with zeros or without them: what takes less, where the widest layer has that many neurons."""
+    rows = np.ascontiguousarray(weight.T)
+    dense = Stored(rows.reshape(-1), None, None)
+    if rows.ndim == 1 or not rows.any():  # C has no arrays without elements
+        return dense
+    row, column = np.nonzero(rows)
+    first = np.searchsorted(row, np.arange(len(rows) + 1)).astype(np.uint32)
+    sparse = Stored(rows[row, column], column.astype(receiver_type(widest).removesuffix("_t")), first)
+    return min(dense, sparse, key=lambda found: found.bytes)
+
+
+def receiver_type(widest: int) -> str:
+    """C type that numbers the neurons of a layer of ``widest``."""
+    return next(f"uint{bits}_t" for bits in (8, 16, 32) if widest <= 1 << bits)
+
+
 def input_limit(plan: Plan) -> int:
     """Largest input value for which no sum of the first layer can leave 32 bits, at most that of the fast path.
 
@@ -150,7 +180,8 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "OUTPUT_WORDS": "spikes (0 or 1)" if plan.spiking else "weighted sums",
         "OUTPUT_EXPRESSION": "(uint8_t)arrived(l, l->delay, n)" if plan.spiking else "sums[n]",
         "HISTORY": f"uint{history_bits(plan)}_t",
-        "WIDEST": str(max(layer.outputs for layer in plan.layers)),
+        "WIDEST": str(plan.widest),
+        "RECEIVER": receiver_type(plan.widest),
         "DATA": _data(plan, name),
         "NOISE": _NOISE if noisy else "",
         "JITTER": _JITTER if noisy else "",
@@ -186,10 +217,9 @@ def _data(plan: Plan, name: str) -> str:
     for k, layer in enumerate(plan.layers):
         lines.append(f"/* {layer.name} */")
         fields: dict[str, Any] = {"inputs": f"{layer.inputs}u", "outputs": f"{layer.outputs}u", "single": f"{int(layer.single)}u"}
-        fields["weight"] = _array(lines, "int8_t", f"weight_{k}", layer.weight.T)
+        fields["input"] = _synapses(lines, layer.weight, layer.weight_shift, f"{k}", plan.widest)
         if layer.weight_rec is not None:
-            fields["weight_rec"] = _array(lines, "int8_t", f"weight_rec_{k}", layer.weight_rec.T)
-        fields |= {"weight_shift": f"{layer.weight_shift}u", "rec_shift": f"{layer.rec_shift}u"}
+            fields["recurrent"] = _synapses(lines, layer.weight_rec, layer.rec_shift, f"rec_{k}", plan.widest)
         if layer.bias is not None:
             fields["bias"] = _array(lines, "int32_t", f"bias_{k}", layer.bias)
         for field in ("delay", "delay_rec"):
@@ -199,6 +229,15 @@ def _data(plan: Plan, name: str) -> str:
             fields |= _neurons(lines, tables, layer, k, name)
         rows.append("    {" + ", ".join(f".{key} = {value}" for key, value in fields.items()) + "},")
     return "\n".join([*lines, f"static const layer layers[{len(rows)}] = {{", *rows, "};"])
+
+
+def _synapses(lines: list[str], weight: np.ndarray, shift: int, suffix: str, widest: int) -> str:
+    found = stored(weight, widest)
+    fields = [f".weight = {_array(lines, 'int8_t', f'weight_{suffix}', found.weight)}", f".shift = {shift}u"]
+    if found.target is not None:
+        fields.append(f".target = {_array(lines, receiver_type(widest), f'target_{suffix}', found.target)}")
+        fields.append(f".first = {_array(lines, 'uint32_t', f'first_{suffix}', found.first)}")
+    return "{" + ", ".join(fields) + "}"
 
 
 def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: int, name: str) -> dict[str, Any]:

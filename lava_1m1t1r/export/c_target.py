@@ -102,7 +102,7 @@ def flash_bytes(lowered: Plan) -> dict[str, int]:
     tables: dict[bytes, int] = {}
     weights = neurons = 0
     for layer in lowered.layers:
-        weights += layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
+        weights += sum(c_source.stored(w, lowered.widest).bytes for w in (layer.weight, layer.weight_rec) if w is not None)
         neurons += 0 if layer.bias is None else 4 * layer.outputs
         neurons += sum(layer.outputs for delay in (layer.delay, layer.delay_rec) if np.any(delay))
         if layer.program is not None:
@@ -125,7 +125,7 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
         "states": sum(_STATE * x.outputs for x in own),
         "spike histories": sum(word * x.outputs for x in own),
         "generators": sum(4 * x.outputs for x in own if x.generator is not None),
-        "sums": 4 * max(x.outputs for x in lowered.layers),
+        "sums": 4 * lowered.widest,
         **({} if lowered.lines is None else {"input on its way": 2 * c_source.lines_length(lowered) * lowered.channels}),
     }
 

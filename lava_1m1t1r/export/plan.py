@@ -102,6 +102,11 @@ class Plan:
         return self.layers[-1].outputs
 
     @property
+    def widest(self) -> int:
+        """Neurons or sums of the largest layer."""
+        return max(layer.outputs for layer in self.layers)
+
+    @property
     def spiking(self) -> bool:
         """Whether the output is spikes; otherwise weighted sums."""
         return self.layers[-1].program is not None

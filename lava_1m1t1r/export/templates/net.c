@@ -36,17 +36,25 @@ typedef struct {
 
 typedef @HISTORY@ history; /* a neuron's last spikes, the newest in bit 0 */
 
+typedef @RECEIVER@ receiver; /* the number of a neuron */
+
+/* Weights in steps of 2^shift, a row for each sender: of all receivers, or of those that target names, from first[sender] on. */
+typedef struct {
+    const int8_t *weight;
+    uint32_t shift;
+    const receiver *target; /* null: of all */
+    const uint32_t *first;  /* [senders + 1], or null */
+} synapses;
+
 typedef struct {
     uint32_t inputs, outputs;
-    uint32_t single;          /* 1: input n alone feeds neuron n, with the one weight there is */
-    const int8_t *weight;     /* [inputs][outputs], in steps of 2^weight_shift */
-    const int8_t *weight_rec; /* [outputs][outputs] in steps of 2^rec_shift, or null */
-    uint32_t weight_shift, rec_shift;
-    const int32_t *bias;      /* [outputs], or null */
-    const uint8_t *delay;     /* [outputs] steps of the outgoing spikes, or null */
-    const uint8_t *delay_rec; /* [outputs] steps of the recurrent spikes, or null */
-    const constants *neuron;  /* null: a readout, whose output is the weighted sum */
-    uint32_t per_neuron;      /* 1: neuron[outputs]; 0: neuron[1] */
+    uint32_t single;           /* 1: input n alone feeds neuron n, with the one weight there is */
+    synapses input, recurrent; /* recurrent.weight null: none */
+    const int32_t *bias;       /* [outputs], or null */
+    const uint8_t *delay;      /* [outputs] steps of the outgoing spikes, or null */
+    const uint8_t *delay_rec;  /* [outputs] steps of the recurrent spikes, or null */
+    const constants *neuron;   /* null: a readout, whose output is the weighted sum */
+    uint32_t per_neuron;       /* 1: neuron[outputs]; 0: neuron[1] */
     uint32_t v_max, substeps, field_shift, field_top;
     const entry *field, *inverse, *charge, *drop, *root;
     @prefix@_state *state;
@@ -167,11 +175,20 @@ static unsigned substep(const layer *l, const constants *p, @prefix@_state *s, u
     return fired;
 }
 
-static void add_row(const int8_t *row, uint32_t size, int32_t value)
+/* What count spikes of a sender bring to a layer of that size. */
+static void send(const synapses *s, uint32_t sender, uint32_t size, uint32_t count)
 {
+    const int32_t value = (int32_t)(count << s->shift);
     uint32_t n;
-    for (n = 0; n < size; n++) {
-        sums[n] += value * row[n];
+    if (s->target) {
+        for (n = s->first[sender]; n < s->first[sender + 1u]; n++) {
+            sums[s->target[n]] += value * s->weight[n];
+        }
+    } else {
+        const int8_t *row = s->weight + (unsigned long)sender * size;
+        for (n = 0; n < size; n++) {
+            sums[n] += value * row[n];
+        }
     }
 }
 
@@ -189,16 +206,15 @@ static void weigh(const layer *l, const layer *before@INPUT_ARG@)
     }
     for (n = 0; n < l->inputs; n++) {
         const uint32_t count = before ? arrived(before, before->delay, n) : @INPUT@;
-        const int32_t value = (int32_t)(count << l->weight_shift);
-        if (value && l->single) {
-            sums[n] += value * l->weight[0];
-        } else if (value) {
-            add_row(l->weight + (unsigned long)n * size, size, value);
+        if (count && l->single) {
+            sums[n] += (int32_t)(count << l->input.shift) * l->input.weight[0];
+        } else if (count) {
+            send(&l->input, n, size, count);
         }
     }
-    for (n = 0; l->weight_rec && n < size; n++) {
+    for (n = 0; l->recurrent.weight && n < size; n++) {
         if (arrived(l, l->delay_rec, n)) {
-            add_row(l->weight_rec + (unsigned long)n * size, size, (int32_t)1 << l->rec_shift);
+            send(&l->recurrent, n, size, 1u);
         }
     }
 }
