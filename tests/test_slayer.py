@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 dl = pytest.importorskip("lava.lib.dl.slayer")
 h5py = pytest.importorskip("h5py")
 
-from lava_1m1t1r import presets, reference, weight_kernels  # noqa: E402
+from lava_1m1t1r import presets, reference  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.keys import from_keys  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.slayer import block, neuron, threads  # noqa: E402
+from lava_1m1t1r.slayer import block, neuron, threads, weight_kernels  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.buffers import Buffers  # noqa: E402
 from lava_1m1t1r.slayer.delay import Delay  # noqa: E402

@@ -13,10 +13,10 @@ from ..cached import cached
 from ..compiled import load, read, store, widest_vectors
 from ..dynamics import State
 from ..exponential import power_of_two
-from ..training_kernels import add_products, filled_columns
 from . import reverse
 from .reverse import VALUES, Constants, GradientProgram, Local, Ops
 from .scoped import load_local, load_state, store_local, store_state
+from .training_kernels import add_products, filled_columns
 
 BLOCK = 4
 """Samples that one thread takes through time together: they share the loads of the recurrent weights."""

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .. import training_kernels as kernels
 from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE, WEIGHT_ONE
 from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
 from ..sums import LARGEST_SUM
-from ..tiles import COLUMNS, ROWS
-from ..weight_kernels import CELLS, PART, turn_counts
+from . import training_kernels as kernels
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
@@ -24,6 +22,8 @@ from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
 from .threads import ranges, share, thread_count
+from .tiles import COLUMNS, ROWS
+from .weight_kernels import CELLS, PART, turn_counts
 
 
 class Events(NamedTuple):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ..arithmetic import WEIGHT_ONE
-from ..training_kernels import quantise as quantise_values
-from ..weight_kernels import CELLS, PART, turn_masked
 from .threads import ranges, share
+from .training_kernels import quantise as quantise_values
+from .weight_kernels import CELLS, PART, turn_masked
 
 
 class _Quantise(torch.autograd.Function):

@@ -15,10 +15,10 @@ from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, WEIGHT_ONE, Flo
 from ..dynamics import State
 from ..errors import require
 from ..reference import widened
-from ..training_kernels import PAST
 from .exact import exact, exactly, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import gradient_program, is_linear
+from .training_kernels import PAST
 
 FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
 """The integer substep on int64 tensors."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .cached import cached
-from .compiled import inlined, load, read, store, widest_vectors
-from .delay_lines import MAX_DELAY
-from .fast.synapses import add_rows
-from .kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
+from ..cached import cached
+from ..compiled import inlined, load, read, store, widest_vectors
+from ..delay_lines import MAX_DELAY
+from ..fast.synapses import add_rows
+from ..kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
 from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_count, differs, lowest_bit
 from .tiles import product_columns as _product_columns
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cached import cached
-from .compiled import inlined, load, read, store
+from ..cached import cached
+from ..compiled import inlined, load, read, store
 
 BLOCK = 16
 """Rows and columns of a block: a row is a line of a cache, or two."""

@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from .compiled import has
+from ..compiled import has
 
 _BYTES = 64 if has("avx512f") else 32 if has("avx2") else 16  # of a vector register
 _ACROSS = 4 if _BYTES == 64 else 2  # vectors of a product's tile: with four rows, what the registers hold
