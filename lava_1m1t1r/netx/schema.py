@@ -34,14 +34,13 @@ ROOT_KEYS = {"layer", "version", "simulation", CLASSES}
 
 
 class Key(NamedTuple):
-    """One dataset below ``layer/<i>/``. The reader goes by ``required`` and ``allowed``; ``_read_layer`` checks type and shape."""
+    """One dataset below ``layer/<i>/``; ``_read_layer`` checks type and shape."""
 
     name: str
-    dtype: str  # "text", "int": whole numbers of any type, "neuron": a group
-    shape: str  # letters of Layer: N outputs, C inputs; O features, I channels of a group, h, w kernel; "*" any, "" scalar
-    required: tuple[str, ...]  # kinds of layer that must have it
-    allowed: tuple[str, ...]  # kinds of layer that may have it
-    since: int  # version of the layout
+    required: tuple[str, ...]
+    """Kinds of layer that must have it."""
+    allowed: tuple[str, ...]
+    """Kinds of layer that may have it."""
 
 
 _SPIKING = ("dense", "dense_rec")
@@ -49,23 +48,23 @@ _WEIGHTED = (*_SPIKING, "affine")
 _ALL_SPIKING = (*_SPIKING, *images.KINDS)
 KINDS = ("input", "flatten", DELAY_LINES, *_WEIGHTED, *images.KINDS, "average")
 """Layer types that are read; convT, unpool, concat and dense_comp of netx are refused."""
-KEYS = (
-    Key("type", "text", "", KINDS, KINDS, 1),
-    Key("shape", "int", "*", KINDS, KINDS, 1),
-    Key("inFeatures", "int", "", (DELAY_LINES,), KINDS, 1),
-    Key("outFeatures", "int", "", (), KINDS, 1),
-    Key("inputShape", "int", "3", (), images.KINDS, 1),
-    Key("inChannels", "int", "", (), ("conv",), 1),
-    Key("outChannels", "int", "", (), ("conv",), 1),
-    *(Key(name, "int", "2", images.KINDS, images.KINDS, 1) for name in images.PAIRS),
-    Key("groups", "int", "", ("conv",), ("conv",), 1),
-    Key("weight", "int", "O I h w", images.KINDS, images.KINDS, 1),
-    Key("weight", "int", "N C", _WEIGHTED, ("input", *_WEIGHTED), 1),
-    Key("weight_rec", "int", "N N", ("dense_rec",), ("dense_rec",), 1),
-    Key("bias", "int", "N", (), ("input", *_ALL_SPIKING), 1),
-    Key("delay", "int", "N", (DELAY_LINES,), (DELAY_LINES, *_ALL_SPIKING), 1),
-    Key("delayRec", "int", "N", (), ("dense_rec",), 1),
-    Key("neuron", "neuron", "", ("dense_rec", *images.KINDS), ("input", *_ALL_SPIKING), 1),
+KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I channels of a group, h and w of the kernel
+    Key("type", KINDS, KINDS),  # text
+    Key("shape", KINDS, KINDS),
+    Key("inFeatures", (DELAY_LINES,), KINDS),
+    Key("outFeatures", (), KINDS),
+    Key("inputShape", (), images.KINDS),  # (3,)
+    Key("inChannels", (), ("conv",)),
+    Key("outChannels", (), ("conv",)),
+    *(Key(name, images.KINDS, images.KINDS) for name in images.PAIRS),  # (2,)
+    Key("groups", ("conv",), ("conv",)),
+    Key("weight", images.KINDS, images.KINDS),  # (O, I, h, w)
+    Key("weight", _WEIGHTED, ("input", *_WEIGHTED)),  # (N, C), or (1,)
+    Key("weight_rec", ("dense_rec",), ("dense_rec",)),  # (N, N)
+    Key("bias", (), ("input", *_ALL_SPIKING)),  # (N,), (O,) or (1,)
+    Key("delay", (DELAY_LINES,), (DELAY_LINES, *_ALL_SPIKING)),  # as bias
+    Key("delayRec", (), ("dense_rec",)),  # (N,)
+    Key("neuron", ("dense_rec", *images.KINDS), ("input", *_ALL_SPIKING)),  # a group
 )
 _CUBA_TYPES = ("CUBA", "LOIHI")
 _CUBA_REQUIRED = ("iDecay", "vDecay", "vThMant")
