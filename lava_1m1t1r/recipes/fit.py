@@ -280,19 +280,10 @@ def fit(
     InputError
         If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs.
     """
-    require(isinstance(task, Task), "task", "be a Task", task)
-    _check_frames(train, task, "train")
-    if validation is not None:
-        _check_frames(validation, task, "validation")
-        channels = [frames.binned.shape[2] for frames in (train, validation)]
-        require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
-    charged = task.spike_limit is None or first_behind(getattr(network, "blocks", ())) is not None
-    cure = "Or leave Task.spike_limit at None: it counts the spikes of the first block that computes."
-    require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     patience = None if patience is None else whole(patience, "patience", least=1)
-    require(patience is None or validation is not None, "patience", "come with a validation set", patience)
+    _check_arguments(network, task, train, validation, patience)
     last = path_of(folder, "folder") / LAST
-    rank, world, local = processes()
+    rank, world, _ = processes()
     run = {
         "recipe": task.name,
         **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
@@ -308,11 +299,7 @@ def fit(
     learner = Learner(network, task, batches * task.epochs, augmentation)
     found = None
     if resume and last.exists():
-        found = checkpoint.read(last)
-        missing_parts = sorted(_PARTS - set(found))
-        require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)
-        checkpoint.same_run(last, found, run)
-        checkpoint.same_shapes(last, found, learner)
+        found = _found(last, run, learner)
     elif resume and progress and rank == 0:
         tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
     network.train()  # Lightning leaves a network that was evaluated before as it is
@@ -324,31 +311,8 @@ def fit(
             network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
-    # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
-    keep = L.pytorch.callbacks.ModelCheckpoint(last.parent, filename="{epoch}", save_last=True, save_top_k=0, enable_version_counter=False)
-    callbacks: list[Any] = [keep]
-    if patience is not None:
-        callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
-    if on_epoch is not None:
-        callbacks.append(_Watch(on_epoch))
-    if progress:
-        callbacks += [_Bar(), _Watch(_line(task.epochs))]
     with _quiet():
-        trainer = L.Trainer(
-            max_epochs=task.epochs,
-            accelerator="auto",
-            devices=local,
-            num_nodes=world // local,
-            strategy="ddp" if world > 1 else "auto",
-            logger=False,
-            callbacks=callbacks,
-            plugins=[_Files(run)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=1.0,
-            log_every_n_steps=1,
-        )
+        trainer = _trainer(task.epochs, run, _callbacks(last, task.epochs, patience, on_epoch, progress))
         try:
             with learner.listening():
                 trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
@@ -360,6 +324,61 @@ def fit(
         if task.epochs == 0:  # nothing to train; whoever goes on from here finds the network as it is
             trainer.save_checkpoint(last)
     return last
+
+
+def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patience: Any) -> None:
+    require(isinstance(task, Task), "task", "be a Task", task)
+    _check_frames(train, task, "train")
+    if validation is not None:
+        _check_frames(validation, task, "validation")
+        channels = [frames.binned.shape[2] for frames in (train, validation)]
+        require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
+    charged = task.spike_limit is None or first_behind(getattr(network, "blocks", ())) is not None
+    cure = "Or leave Task.spike_limit at None: it counts the spikes of the first block that computes."
+    require(charged, "network", "have a list of blocks", type(network).__name__, cure)
+    require(patience is None or validation is not None, "patience", "come with a validation set", patience)
+
+
+def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
+    """What the checkpoint holds, which must be of this run."""
+    found = checkpoint.read(last)
+    missing_parts = sorted(_PARTS - set(found))
+    require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)
+    checkpoint.same_run(last, found, run)
+    checkpoint.same_shapes(last, found, learner)
+    return found
+
+
+def _callbacks(
+    last: Path, epochs: int, patience: int | None, on_epoch: Callable[[dict[str, float]], None] | None, progress: bool
+) -> list[L.Callback]:
+    # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
+    keep = L.pytorch.callbacks.ModelCheckpoint(last.parent, filename="{epoch}", save_last=True, save_top_k=0, enable_version_counter=False)
+    callbacks: list[L.Callback] = [keep]
+    if patience is not None:
+        callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
+    if on_epoch is not None:
+        callbacks.append(_Watch(on_epoch))
+    return [*callbacks, _Bar(), _Watch(_line(epochs))] if progress else callbacks
+
+
+def _trainer(epochs: int, run: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+    _, world, local = processes()
+    return L.Trainer(
+        max_epochs=epochs,
+        accelerator="auto",
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        logger=False,
+        callbacks=callbacks,
+        plugins=[_Files(run)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        log_every_n_steps=1,
+    )
 
 
 def _stopped_early(found: dict[str, Any]) -> bool:
