@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import numpy as np
 
@@ -118,16 +119,102 @@ def fit(
     InputError
         If an argument breaks its rule, or a measurement's train cannot be simulated. The text names the measurement.
     """
-    from scipy.optimize import differential_evolution, least_squares
+    from scipy.optimize import least_squares
 
+    _check_lists(p, measurements, free)
+    measurements, free = tuple(measurements), tuple(free)
+    span, rtol = number(span, "fit.span", above=1.0, most=1e6), number(rtol, "fit.rtol", above=0.0, most=0.1)
+    search, seed = whole(search, "fit.search", most=1_000_000), whole(seed, "fit.seed", most=2**32 - 1)
+    _check_values(p, measurements, free)
+    start = np.log([getattr(p, name) for name in free])
+    least = {"x_max": 1.0, "lam": least_lam(p.r_off * (span if "r_off" in free else 1.0))}
+    lowest = np.array([log(least[name] * (1 + 1e-12)) if name in least else -np.inf for name in free])
+    bounds = (np.maximum(start - np.log(span), lowest), start + np.log(span))
+    start = np.maximum(start, lowest)
+    with bar(title="fit", asked=progress, unit=" evaluations") as shown:
+        problem = _Problem(p, measurements, free, rtol, shown.update)
+        u = _searched(problem, start, bounds, search, seed) if search else start
+        diff_step = _STEP / np.maximum(np.abs(u), 1e-3)
+        solution = least_squares(problem.residuals, np.clip(u, *bounds), bounds=bounds, diff_step=diff_step)
+        # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
+        best = solution.x if solution.cost <= 0.5 * np.sum(problem.residuals(u) ** 2) else u
+        jacobian = problem.jacobian(best, lowest)
+        residuals = problem.residuals(best)
+    predictions = residuals * problem.tolerance + problem.measured
+    return Fit(problem.device(best), free, measurements, predictions, residuals, jacobian, problem.evaluations)
+
+
+_STEP = 0.02
+"""Of finite differences, in the logarithm of a parameter."""
+
+
+class _Problem:
+    """How far a device of these parameters' logarithms u (P,) is from the measurements."""
+
+    def __init__(
+        self, p: DeviceParams, measurements: tuple[Measurement, ...], free: tuple[str, ...], rtol: float, seen: Callable[[], object]
+    ) -> None:
+        self.p, self.measurements, self.free, self.rtol, self.seen = p, measurements, free, rtol, seen
+        self.measured = np.array([m.value for m in measurements])
+        self.tolerance = np.array([m.tolerance for m in measurements])
+        self.evaluations = 0
+
+    def device(self, u: np.ndarray) -> DeviceParams:
+        return dataclasses.replace(self.p, **dict(zip(self.free, np.exp(u).tolist(), strict=True)))
+
+    def residuals(self, u: np.ndarray) -> np.ndarray:
+        """(prediction - measurement) / tolerance, (M,)."""
+        self.evaluations += 1
+        self.seen()
+        q, found = self.device(u), np.empty(len(self.measurements))
+        for i, m in enumerate(self.measurements):
+            try:
+                found[i] = predicted(q, m, self.rtol)
+            except InputError as error:
+                raise InputError(f"fit.measurements[{i}] ({m.quantity} under pulses of {m.volt:g} V, {m.width:g} s): {error}") from error
+        return (found - self.measured) / self.tolerance
+
+    def jacobian(self, u: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+        """Change of the residuals over u, (M, P)."""
+        columns = []
+        for i in range(len(u)):
+            low, high = u.copy(), u.copy()
+            low[i], high[i] = max(u[i] - _STEP, lowest[i]), u[i] + _STEP
+            columns.append((self.residuals(high) - self.residuals(low)) / (high[i] - low[i]))
+        return np.stack(columns, axis=1)
+
+
+def _searched(problem: _Problem, start: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], generations: int, seed: int) -> np.ndarray:
+    """The best point of a global search."""
+    from scipy.optimize import differential_evolution
+
+    try:
+        return differential_evolution(
+            lambda u: float(np.sum(np.minimum(problem.residuals(u) ** 2, 100.0))),
+            list(zip(*bounds, strict=True)),
+            maxiter=generations,
+            popsize=8,
+            seed=seed,
+            x0=start,
+            polish=False,
+            tol=0.0,
+        ).x
+    except RuntimeError as error:  # scipy's, of whatever error a member of its population ends with
+        cause = error.__cause__
+        if isinstance(cause, InputError):
+            raise cause from None
+        raise
+
+
+def _check_lists(p: Any, measurements: Any, free: Any) -> None:
     require(isinstance(p, DeviceParams) and p.size is None, "fit.p", "be one device", p, "Take one with p.take(n).")
     listed = isinstance(measurements, Sequence) and measurements and all(isinstance(m, Measurement) for m in measurements)
     require(listed, "fit.measurements", "hold at least one Measurement", measurements, "Read them with read_csv.")
     named = isinstance(free, Sequence) and not isinstance(free, (str, bytes)) and free and len(set(map(repr, free))) == len(free)
     require(named, "fit.free", "be different names of fields of DeviceParams", free)
-    measurements, free = tuple(measurements), tuple(free)
-    span, rtol = number(span, "fit.span", above=1.0, most=1e6), number(rtol, "fit.rtol", above=0.0, most=0.1)
-    search, seed = whole(search, "fit.search", most=1_000_000), whole(seed, "fit.seed", most=2**32 - 1)
+
+
+def _check_values(p: DeviceParams, measurements: tuple[Measurement, ...], free: tuple[str, ...]) -> None:
     names = [f.name for f in dataclasses.fields(p)]
     for name in free:
         require(name in names, "fit.free", "name fields of DeviceParams", name)
@@ -138,61 +225,3 @@ def fit(
         rule = f"be at most {longest:.3g} s for the rates of this device"
         cure = "Are width and gap in seconds, as in SI units?"
         require(m.duration <= longest, f"fit.measurements[{i}], count * (width + gap) [s]", rule, m.duration, cure)
-    start = np.log([getattr(p, name) for name in free])
-    least = {"x_max": 1.0, "lam": least_lam(p.r_off * (span if "r_off" in free else 1.0))}
-    lowest = np.array([log(least[name] * (1 + 1e-12)) if name in least else -np.inf for name in free])
-    bounds = (np.maximum(start - np.log(span), lowest), start + np.log(span))
-    start = np.maximum(start, lowest)
-    evaluations = 0
-
-    def device(u: np.ndarray) -> DeviceParams:
-        return dataclasses.replace(p, **dict(zip(free, np.exp(u).tolist(), strict=True)))
-
-    def values(u: np.ndarray) -> np.ndarray:
-        nonlocal evaluations
-        evaluations += 1
-        shown.update()
-        q, found = device(u), np.empty(len(measurements))
-        for i, m in enumerate(measurements):
-            try:
-                found[i] = predicted(q, m, rtol)
-            except InputError as error:
-                raise InputError(f"fit.measurements[{i}] ({m.quantity} under pulses of {m.volt:g} V, {m.width:g} s): {error}") from error
-        return found
-
-    measured = np.array([m.value for m in measurements])
-    tolerance = np.array([m.tolerance for m in measurements])
-
-    def residuals(u: np.ndarray) -> np.ndarray:
-        return (values(u) - measured) / tolerance
-
-    with bar(title="fit", asked=progress, unit=" evaluations") as shown:
-        u = start
-        if search:
-            try:
-                found = differential_evolution(
-                    lambda v: float(np.sum(np.minimum(residuals(v) ** 2, 100.0))),
-                    list(zip(*bounds, strict=True)),
-                    maxiter=search,
-                    popsize=8,
-                    seed=seed,
-                    x0=start,
-                    polish=False,
-                    tol=0.0,
-                )
-            except RuntimeError as error:  # scipy's, of whatever error a member of its population ends with
-                cause = error.__cause__
-                if isinstance(cause, InputError):
-                    raise cause from None
-                raise
-            u = found.x
-        solution = least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=0.02 / np.maximum(np.abs(u), 1e-3))
-        # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
-        best = solution.x if solution.cost <= 0.5 * np.sum(residuals(u) ** 2) else u
-        jacobian = np.empty((len(measurements), len(free)))
-        for i in range(len(free)):
-            low, high = best.copy(), best.copy()
-            low[i], high[i] = max(best[i] - 0.02, lowest[i]), best[i] + 0.02
-            jacobian[:, i] = (residuals(high) - residuals(low)) / (high[i] - low[i])
-        predictions = values(best)
-    return Fit(device(best), free, measurements, predictions, (predictions - measured) / tolerance, jacobian, evaluations)
