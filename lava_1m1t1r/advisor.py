@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arithmetic import ACT_SHIFT
+from .arithmetic import WEIGHT_ONE
 from .errors import InputError, array_of, require, whole
 from .fine import Answer, respond
 from .network import CompiledNeurons
@@ -208,8 +208,8 @@ def _median(device: DeviceParams) -> DeviceParams:
 def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
     """Synaptic inputs (T, trains) of the probes, in 1/64 unit."""
     volt = min(float(params.device.v_ref), params.v_in_max)
-    count = int(np.rint(volt / params.v_unit * (1 << ACT_SHIFT)))
-    volt = count / (1 << ACT_SHIFT) * params.v_unit  # what both get: v_ref to the nearest count
+    count = int(np.rint(volt / params.v_unit * WEIGHT_ONE))
+    volt = count / WEIGHT_ONE * params.v_unit  # what both get: v_ref to the nearest count
     regular = (np.arange(steps) % 2 == 0)[:, None]
     poisson = np.random.default_rng(0).random((steps, TRAINS)) < 0.5
     constant = np.ones((steps, 1), bool)
@@ -233,7 +233,7 @@ def _device(params: StepParams, a_in: np.ndarray) -> Response:
 
 
 def _respond(params: StepParams, a_in: np.ndarray) -> Answer:
-    return respond(params.device, np.clip(a_in / (1 << ACT_SHIFT) * params.v_unit, 0.0, params.v_in_max), params.dt)
+    return respond(params.device, np.clip(a_in / WEIGHT_ONE * params.v_unit, 0.0, params.v_in_max), params.dt)
 
 
 def _run(params: StepParams, a_in: np.ndarray) -> Traces:
@@ -251,7 +251,7 @@ def _step(params: StepParams, a_in: np.ndarray) -> Response:
 
 def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, float | None]:
     volts = np.arange(1, LEVELS + 1) / LEVELS * params.v_in_max
-    counts = np.rint(volts / params.v_unit * (1 << ACT_SHIFT)).astype(np.int64)
+    counts = np.rint(volts / params.v_unit * WEIGHT_ONE).astype(np.int64)
     traces = _run(params, np.broadcast_to(counts, (steps, LEVELS)))
     fires = traces.spike.any(0)
     latches = latched(params, traces.gate > params.fixed(1).v_th[0], traces.spike)
@@ -265,7 +265,7 @@ def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> 
     require(weights.ndim == 2 and size in (None, len(weights)), "advise.weights", f"have shape (N, C), N = {size or 'any'}", weights.shape)
     cure = "Floating-point weights [v_unit] become such counts by np.rint(64 * weights).astype(int)."
     require(weights.dtype.kind in "iu", "advise.weights", "be whole numbers, in 1/64 unit", weights.dtype, cure)
-    volts = np.maximum(weights, 0).sum(1) / (1 << ACT_SHIFT) * params.v_unit
+    volts = np.maximum(weights, 0).sum(1) / WEIGHT_ONE * params.v_unit
     return np.flatnonzero(volts < (np.inf if fires_from is None else fires_from)).tolist()
 
 

@@ -29,6 +29,7 @@ INPUT_BITS = 12  # v_in: 2^12 counts are one v_unit
 ACT_SHIFT = 6  # a_in counts 1/64 of a v_unit, as lava-dl's weights do
 WEIGHT_ONE = 1 << ACT_SHIFT  # counts of a weight that lava-dl calls 1.0
 GATE_EXTRA = 6  # the gate has 6 bits below v_in's last
+GATE_ONE = 1 << (INPUT_BITS + GATE_EXTRA)  # counts of the gate that are one v_unit
 ONE = 1 << STATE_BITS
 GROWTH_MAX = 2 * ONE  # growth in a substep saturates at two gaps
 GROWTH_MAX_FLOAT = 2.0

@@ -65,7 +65,9 @@ lava-1m1t1r bench accuracy --help-table                  this""",
 lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
-EXIT_CODES = "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 143 terminated"
+EXIT_CODES = (
+    "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 141 nobody reads, 143 terminated"
+)
 SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
 """What makes the work of a command smaller, where it is too large for the memory."""
 KEPT = {
@@ -114,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted."""
+    """Run one command; return its exit code, one of :data:`EXIT_CODES`."""
     _ready_streams()
     with orderly(last=argv is None) as signals:
         code = 0

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arithmetic import ACT_SHIFT
+from .arithmetic import WEIGHT_ONE
 from .errors import array_of, number, require
 from .network import CompiledNeurons
 from .params import DeviceParams
@@ -138,18 +138,17 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = SPRE
     varies = float(a_in.std((0, 1)).mean())
     require(np.isfinite(varies) and varies > 0, "a_in", "be finite and vary over time", varies, "Record it under real input.")
     gain = spread / (step.v_unit * varies)
-    count = 1 << ACT_SHIFT
-    driven, wanted = np.rint(a_in * gain * count).astype(np.int64), np.count_nonzero(spikes, axis=(0, 1))
+    driven, wanted = np.rint(a_in * gain * WEIGHT_ONE).astype(np.int64), np.count_nonzero(spikes, axis=(0, 1))
     mean = driven.mean((0, 1))
     bias, fired = np.zeros(a_in.shape[2], np.int64), np.zeros(a_in.shape[2], np.int64)
     nearest = np.full(a_in.shape[2], np.inf)
     for volt in _LEVELS:
-        tried = np.rint(volt / step.v_unit * count - mean).astype(np.int64)
+        tried = np.rint(volt / step.v_unit * WEIGHT_ONE - mean).astype(np.int64)
         found = _counts(step, driven + tried)
         nearer = np.abs(found - wanted) < nearest  # of equals, the one found first: the lowest
         bias, fired = np.where(nearer, tried, bias), np.where(nearer, found, fired)
         nearest = np.abs(fired - wanted)
-    return WorkingPoint(gain, bias / count, fired / (a_in.shape[0] * a_in.shape[1]))
+    return WorkingPoint(gain, bias / WEIGHT_ONE, fired / (a_in.shape[0] * a_in.shape[1]))
 
 
 def _counts(step: StepParams, a_in: np.ndarray) -> np.ndarray:

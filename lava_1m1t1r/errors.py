@@ -98,6 +98,14 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
     return int(value)
 
 
+def workers_of(value: Any, field: str, what: str = "threads") -> int:
+    """Return a number of workers, or -1 for one a core; an InputError says what it must be."""
+    rule = f"be a number of {what} from 1 to 4096, or -1 for all cores"
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    require(real and (value == -1 or (1 <= value <= 4096 and int(value) == value)), field, rule, value)
+    return int(value)
+
+
 def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "(N,)") -> np.ndarray:
     """Return finite real numbers as a float64 array with one of ``dims`` dimensions, called ``shape`` in the text of an InputError."""
     array = _plain_array(value, "iuf")

@@ -143,6 +143,8 @@ def run(
     y = array_of(frames, "frames")
     require(y.ndim == 2 and y.size and y.dtype.kind in "iub", "frames", "be whole numbers (T, C)", (y.dtype, y.shape))
     y = y.astype(np.int64)
+    given = forced is None or (isinstance(forced, (list, tuple)) and len(forced) == len(layers))
+    require(given, "forced", f"hold the synaptic input of each of {len(layers)} layers, or be None", forced)
     out = []
     for i, layer in enumerate(layers):
         where = f"layers[{i}]"

@@ -1,8 +1,8 @@
 """The random numbers of stochastic neurons: one 32-bit linear-feedback generator a neuron, the same in every realisation.
 
 The generator is Marsaglia's xorshift with shifts 13, 17, 5 (J. Stat. Softw. 8(14), 2003): linear over GF(2), full period 2^32 - 1; in
-hardware it is 32 flip-flops and some xor gates. Neuron n of layer l starts from (seed, l, n), so that networks of any size and any
-realisation draw the same numbers, and a reset rewinds them.
+hardware it is 32 flip-flops and some xor gates. Neuron n of layer l starts from (seed, l, n), so that all realisations draw the same
+numbers, and a reset rewinds them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from .compiled import compiled
 from .errors import whole
 
 MASK = 0xFFFFFFFF
+MOST_NEURONS, MOST_LAYERS = 1 << 20, 1 << 16
+"""Of a layer, and of a network: so many have generators of their own."""
 
 
 def draw(state):
@@ -31,17 +33,17 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     Parameters
     ----------
     seed, layer : int
-        The network's seed and the layer's place in it, >= 0.
+        The network's seed, >= 0, and the layer's place in it, below ``MOST_LAYERS``.
     neurons : int
-        Size of the layer.
+        Size of the layer, at most ``MOST_NEURONS``.
 
     Returns
     -------
     (neurons,) int64
         In [1, 2^32): the SplitMix64 finaliser (Steele et al. 2014) of (seed, layer, neuron), never 0.
     """
-    seed, layer, neurons = whole(seed, "seed"), whole(layer, "layer"), whole(neurons, "neurons")
-    z = (np.uint64(seed & MASK) << np.uint64(32)) ^ (np.uint64(layer & 0xFFFF) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
+    seed, layer, neurons = whole(seed, "seed"), whole(layer, "layer", most=MOST_LAYERS - 1), whole(neurons, "neurons", most=MOST_NEURONS)
+    z = (np.uint64(seed & MASK) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
     with np.errstate(over="ignore"):
         z = z + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

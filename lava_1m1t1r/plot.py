@@ -1,4 +1,4 @@
-"""Figures of neurons and networks: matplotlib axes in, axes out.
+"""Figures of neurons and networks: matplotlib axes in, axes out; without ``ax`` on new ones.
 
 Lines and text use colours that read on white and on black; the functions draw, and leave size, titles and saving to the caller.
 """
@@ -80,6 +80,8 @@ def states(time: Any, values: Mapping[str, Any], ax: Any = None, scale: Mapping[
         [s]; the axis is in ms.
     values : mapping of name to (T,)
         For example filament, residue and gate voltage; drawn on one axis.
+    scale : mapping of name to number, optional
+        What traces of these names are multiplied by.
     """
     require(isinstance(values, Mapping), "values", "be a mapping of names to traces", values)
     require(scale is None or isinstance(scale, Mapping), "scale", "be a mapping of names to numbers", scale)
@@ -188,6 +190,8 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     ----------
     counts : (K, K)
         Utterances of true class (row) answered as class (column).
+    labels : list of str
+        Names of the K classes; none: their numbers.
     """
     counts = numbers(counts, "counts", (2,), "(K, K)")
     require(counts.shape[0] == counts.shape[1], "counts", "have the shape (K, K)", counts.shape)

@@ -18,6 +18,7 @@ from .arithmetic import (
     FINEST,
     GAIN_BITS,
     GATE_EXTRA,
+    GATE_ONE,
     INPUT_BITS,
     KNOTS,
     MANTISSA,
@@ -32,6 +33,7 @@ from .arithmetic import (
 from .compiled import repeated
 from .dynamics import State
 from .errors import InputError, flag, number, require, whole
+from .noise import MOST_NEURONS
 from .params import ByValue, DeviceParams
 from .release import drop_curve
 
@@ -63,9 +65,7 @@ class FloatProgram(NamedTuple):
     transfer: Any
     gate_kept: Any  # over half a substep
     v_th: Any  # [V]
-    lam: Any
     r_on: Any  # [ohm]
-    r_off: Any  # [ohm]
     substep_per_c: Any  # substep / C_g [ohm]
     drop: Any  # (65,) field at which the filament lets go, over the residue [V]
     noise_filament: Any  # sqrt(sigma1)
@@ -193,7 +193,7 @@ class StepParams(ByValue):
         require(
             self.v_max_count << GATE_EXTRA < _MOST_GATE,
             "StepParams.v_in_max",
-            f"stay below {_MOST_GATE / (1 << (INPUT_BITS + GATE_EXTRA)) * self.v_unit:g} V, or the gate needs more than 24 bits",
+            f"stay below {_MOST_GATE / GATE_ONE * self.v_unit:g} V, or the gate needs more than 24 bits",
             self.v_in_max,
             "Use a larger v_unit.",
         )
@@ -238,7 +238,7 @@ class StepParams(ByValue):
     @property
     def largest_v_th(self) -> float:
         """Largest threshold that the gate's 24 bits hold [V]."""
-        return (_MOST_GATE - 1) / (1 << (INPUT_BITS + GATE_EXTRA)) * self.v_unit
+        return (_MOST_GATE - 1) / GATE_ONE * self.v_unit
 
     @property
     def v_max_count(self) -> int:
@@ -248,7 +248,7 @@ class StepParams(ByValue):
     @property
     def gate_lsb(self) -> float:
         """One count of the gate [V]."""
-        return self.v_unit / (1 << (INPUT_BITS + GATE_EXTRA))
+        return self.v_unit / GATE_ONE
 
     def in_units(self, filament: Any, residue: Any, gate: Any) -> State:
         """States of the fixed-point step, in register counts of any shape, as shares of the gap and volt."""
@@ -310,9 +310,7 @@ class StepParams(ByValue):
             transfer=n(r["transfer"]),
             gate_kept=n(1.0 - r["gate_lost"]),
             v_th=n(d.v_th),
-            lam=n(d.lam),
             r_on=n(d.r_on),
-            r_off=n(d.r_off),
             substep_per_c=n(self.h / np.asarray(d.c_gate)),
             drop=self.drop,
             noise_filament=n(np.sqrt(d.sigma1)),
@@ -345,13 +343,12 @@ class StepParams(ByValue):
         usable = np.all((gain > _LEAST_GROWTH) & (gain < 1 / _LEAST_GROWTH))  # 8 bits hold the shift
         rule = f"make a substep's growth per volt lie between {_LEAST_GROWTH:g} and {1 / _LEAST_GROWTH:g}"
         require(usable, "DeviceParams.mu", rule, d.mu)
-        unit = 1 << (INPUT_BITS + GATE_EXTRA)  # gate counts of one v_unit
         tables = self._tables(v0, int(stretch.max()))
-        v_th = np.rint(n(d.v_th) / self.v_unit * unit)
+        v_th = np.rint(n(d.v_th) / self.v_unit * GATE_ONE)
         require(
             np.all(v_th < _MOST_GATE),
             "DeviceParams.v_th",
-            f"stay below {_MOST_GATE / unit * self.v_unit:g} V, or it needs more than the gate's 24 bits",
+            f"be at most {self.largest_v_th:g} V, or it needs more than the gate's 24 bits",
             d.v_th,
             "Use a larger v_unit.",
         )
@@ -376,7 +373,7 @@ class StepParams(ByValue):
         return program._replace(**{name: getattr(program, name).astype(np.int32) for name in PER_NEURON})
 
     def _neurons(self, size: int) -> Any:
-        size, own = whole(size, "size of the layer", least=1, most=1 << 24), self.device.size
+        size, own = whole(size, "size of the layer", least=1, most=MOST_NEURONS), self.device.size
         require(
             own is None or own == size,
             "DeviceParams",
@@ -426,14 +423,13 @@ class StepParams(ByValue):
         gap = np.maximum(w - (1 << FINEST), 0) / ONE
         x = np.clip(1 - gap, 0, 1)
         r_d = one["r_on"] * x + one["r_off"] * np.expm1((1 - x) / one["lam"]) / np.expm1(1 / one["lam"])
-        gate_unit = 1 << (INPUT_BITS + GATE_EXTRA)
         return {
             "field_shift": shift,
             "field_top": int(top),
             "field": field,
             "inverse": floating_table(1.0 / (one["alpha"] + gap)),
             "charge": plain_table(-np.expm1(-self.h / (r_d * one["c_gate"])) * (1 << CHARGE_BITS)),
-            "drop": plain_table(np.append(self.drop, self.drop[-1]) / self.v_unit * gate_unit),
+            "drop": plain_table(np.append(self.drop, self.drop[-1]) / self.v_unit * GATE_ONE),
             "root": plain_table(np.sqrt(gap * ONE) * (1 << ROOT_BITS)),
         }
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import network
-from .arithmetic import ACT_SHIFT, GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, field_law
+from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .errors import InputError, array_of, require, whole
 from .program import PER_NEURON, FixedProgram, StepParams, decay
 from .reference import Traces
@@ -228,7 +228,7 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
             "filament and residue [gap]": 1 / ONE,
             "gate [V]": params.gate_lsb,
             "v_in [V]": params.v_unit / (1 << INPUT_BITS),
-            "weight [V]": params.v_unit / (1 << ACT_SHIFT),
+            "weight [V]": params.v_unit / WEIGHT_ONE,
             "v_th off by [V]": float(np.max(np.abs(program.v_th * params.gate_lsb - d.v_th))) if program else 0.0,
         },
         rates=tuple(rates),

@@ -17,7 +17,7 @@ class Traces(NamedTuple):
     """Everything a layer did. Arrays (T, N)."""
 
     spike: np.ndarray  # bool: the gate rose above the threshold
-    turn_on: np.ndarray  # bool: the filament closed
+    turn_on: np.ndarray | None  # bool: the filament closed; None: not seen
     filament: np.ndarray  # at the end of the step
     residue: np.ndarray
     gate: np.ndarray

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
-from lava_1m1t1r.benchmarks import networks, simulation_speed
+from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
+from lava_1m1t1r.errors import InputError
 
 
 def no_peers(monkeypatch, *names):
@@ -23,6 +24,12 @@ def test_the_network_of_the_tables_is_as_active_as_asked(substeps):
     rate = networks.activity_of(net, networks.spikes(4, 250, 60, 0.1, seed=9))
     assert 0.025 < rate < 0.1
     assert (net.inputs, net.active[0].size, net.outputs) == (60, 40, 5)
+
+
+@pytest.mark.parametrize("table", [device_speed, simulation_speed, training_step])
+def test_numbers_of_repeats_are_checked(table):
+    with pytest.raises(InputError, match="--repeats must be > 0; got 0"):
+        table.main(["--repeats", "0"])
 
 
 @pytest.mark.timeout(300)

@@ -411,7 +411,7 @@ def test_a_current_folder_that_is_gone(tmp_path):
 
 @pytest.mark.train
 def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
-    assert cli.main(["train", "--data", str(small_file), "--hidden", "10000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    assert cli.main(["train", "--data", str(small_file), "--hidden", "1000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
     error = capsys.readouterr().err.splitlines()[-1]
     assert "needs more memory than there is" in error and "--hidden" in error
     assert not list(tmp_path.iterdir())

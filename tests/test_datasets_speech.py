@@ -99,6 +99,20 @@ def test_the_plan_is_balanced_and_grows_at_its_end(train):
     assert plan != spoken_digits.utterances(train, 4, seed=4)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_jobs": 0}, "n_jobs must be a number of threads from 1 to 4096, or -1 for all cores; got 0"),
+        ({"n_jobs": -2}, "n_jobs must be a number of threads"),
+        ({"classes": [[1], [2, 3]]}, "classes must hold whole numbers from 0 to 19"),
+    ],
+)
+def test_wrong_orders_are_refused_before_a_word_is_spoken(change, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(spoken_digits, "_make", lambda *_: pytest.fail("it began"))
+    with pytest.raises(InputError, match=words):
+        SpokenDigits(tmp_path, train=False, n_per_class=1, progress=False, **change)
+
+
 @speaks
 def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     first = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, n_jobs=1, progress=False)

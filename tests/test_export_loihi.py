@@ -46,6 +46,13 @@ def test_every_limit_has_a_source_and_assumed_ones_say_so(rng, tmp_path):
     assert any(x.assumed for x in loihi_limits.ALL) and not all(x.assumed for x in loihi_limits.ALL)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5])
+def test_a_wrong_seed_is_refused(seed, rng, tmp_path):
+    with pytest.raises(InputError, match="seed must be a whole number >= 0"):
+        deploy_loihi(nets.network("one_neuron", rng), tmp_path / "out", seed=seed)
+    assert not (tmp_path / "out").exists()
+
+
 def test_state_variables_are_counted_and_generators_told(monkeypatch, rng, tmp_path):
     quiet = deploy_loihi(nets.network("recurrent_with_delays", rng), tmp_path / "quiet")
     noisy = deploy_loihi(nets.network("noisy_unequal_with_readout", rng), tmp_path / "noisy")

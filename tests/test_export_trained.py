@@ -60,14 +60,14 @@ def test_instructions_are_counted_or_left_out_and_never_a_failure(monkeypatch):
     sources = c_source.sources(plan(net), "x", "abc")
     found = c_target.verify(net, sources, frames, "abc")
     assert found["instructions a step (callgrind, this machine's processor)"] > 1000
-    call = c_target._call
+    call = c_target.call
 
     def unknown_instruction(command, folder, given=None):
         if command[0] == "valgrind":
             raise c_target.VerificationError("valgrind ended with -4")
         return call(command, folder, given)
 
-    monkeypatch.setattr(c_target, "_call", unknown_instruction)
+    monkeypatch.setattr(c_target, "call", unknown_instruction)
     assert list(c_target.verify(net, sources, frames, "abc")) == ["compared with the fixed-point network"]
 
 

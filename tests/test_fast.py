@@ -294,6 +294,8 @@ def test_what_is_due_is_spikes(rng):
         ({"bias": np.full(7, 2**31 - 9, np.int64)}, "layer/0 must have sums of at most 2147483647 counts under spikes"),
         ({"neuron": CubaNeuron(np.full(3, 9), 9, 80)}, "layer/0 neuron current_decay must hold one whole number from 0 to 4096, or 7"),
         ({"neuron": CubaNeuron(9, 5000, 80)}, "layer/0 neuron voltage_decay must hold"),
+        ({"neuron": CubaNeuron(9, 9, 2**26)}, "layer/0 neuron threshold must be a whole number from 0 to 33554431"),
+        ({"neuron": CubaNeuron(9, 9, 80), "bias": np.full(7, 2**26)}, r"layer/0 bias must lie in -33554431\.\.33554431"),
         ({"neuron": M1T1RNeuron(StepParams(replace(FIG2, mu=np.full(3, 50.0))))}, "layer/0 neuron must hold one device or 7; got 3"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -314,6 +316,20 @@ def test_chains_made_by_hand_are_checked():
         FastNetwork(NetDescription((replace(layer, neuron=None), replace(layer, index=1, inputs=7, weight=np.ones((7, 7), np.int32)))))
     with pytest.raises(InputError, match="network must hold a layer that computes something"):
         FastNetwork(NetDescription(()))
+
+
+def test_delays_of_lines_made_by_hand_are_checked():
+    lines = Layer(0, "delay_lines", (8,), 4, delay=np.arange(8.0))
+    layer = Layer(1, "dense", (7,), 8, np.full((7, 8), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+    with pytest.raises(InputError, match=r"layer/0 \(delay_lines\) delay must be an array of whole numbers"):
+        FastNetwork(NetDescription((lines, layer)))
+
+
+@pytest.mark.parametrize("frames", [np.ma.masked_equal([[[0, 1, 1, 1]]], 1), [[[0, 1], [1]]]])
+def test_masked_and_ragged_frames_are_refused(frames):
+    layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+    with pytest.raises(InputError, match="frames must hold numbers"):
+        FastNetwork(NetDescription((layer,))).run(frames)
 
 
 def test_a_copied_stream_goes_on_by_itself(rng):

@@ -283,8 +283,11 @@ def test_errors(rng):
         FusedSimCfg("net")
     lava = Network(net)
     FusedSimCfg(lava)
-    with pytest.raises(InputError, match="be given networks that are not fused yet; got .* Use the configuration made for it"):
-        FusedSimCfg(lava)
+    fresh = Network(net)
+    for networks in ((fresh, lava), (fresh, fresh)):
+        with pytest.raises(InputError, match="be given networks that are not fused yet; got .* Use the configuration made for it"):
+            FusedSimCfg(*networks)
+        assert not fresh.fused  # what was refused has changed nothing
 
 
 def test_what_is_connected_to_a_layer_keeps_its_network_from_being_fused(rng):

@@ -8,6 +8,7 @@ import pytest
 from lava_1m1t1r import dynamics, noise, presets, reference
 from lava_1m1t1r.arithmetic import BYTES_DEVIATION, BYTES_MEAN, FIXED_ARRAY, FLOAT_ARRAY, ONE
 from lava_1m1t1r.dynamics import State
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import widened
 
@@ -34,6 +35,14 @@ def test_starts_differ_by_seed_layer_and_neuron_and_not_by_size():
     every = np.concatenate([noise.start(seed, layer, 1000) for seed in range(4) for layer in range(4)])
     assert len(np.unique(every)) > len(every) - 3  # 16000 of 2^32: a collision happens once in 30 such draws
     assert every.min() >= 1 and every.max() < 1 << 32
+
+
+def test_generators_of_any_layer_are_its_own():
+    first, second = noise.start(5, 0, noise.MOST_NEURONS), noise.start(5, 1, 1)
+    assert second[0] not in first[[0, -1]]
+    for layer, neurons, text in ((0, noise.MOST_NEURONS + 1, "neurons .* 1048576"), (noise.MOST_LAYERS, 1, "layer .* 65535")):
+        with pytest.raises(InputError, match=text):
+            noise.start(5, layer, neurons)
 
 
 def test_byte_sum_is_nearly_gaussian():

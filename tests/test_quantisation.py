@@ -132,8 +132,9 @@ def test_wrong_frames_and_forcing_are_refused():
     layer = Layer(StepParams(FIG2), np.ones((2, 2)))
     with pytest.raises(InputError, match="frames"):
         network.run([layer], np.ones((3, 2)))
-    with pytest.raises(InputError, match="forced"):
-        network.run([layer], np.ones((3, 2), int), forced=[np.ones((3, 1), int)])
+    for forced in ([np.ones((3, 1), int)], [], 3):
+        with pytest.raises(InputError, match="forced"):
+            network.run([layer], np.ones((3, 2), int), forced=forced)
 
 
 def test_layers_of_a_file_are_the_networks(rng):

@@ -550,6 +550,7 @@ def test_default_step_is_lava_dls_and_the_papers():
         (lambda: neuron.Neuron(persistent_state="no"), r"persistent_state'\] must be True or False"),
         (lambda: neuron.Neuron(tau_grad=10**400), "tau_grad must be a finite number"),
         (lambda: neuron.Neuron().set_params(params=None), "params must be a DeviceParams"),
+        (lambda: neuron.Neuron().set_params(radius=1.0), "set_params must name fields of DeviceParams or StepParams; got 'radius'"),
     ],
 )
 def test_blocks_refuse_by_name(made, text):

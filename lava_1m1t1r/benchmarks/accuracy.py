@@ -25,7 +25,7 @@ from ..progress import say
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import DELAYS, Task
-from .table import Table, chosen, only_argument, write_json
+from .table import Table, chosen, only_argument, positive, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
 """For SpokenDigits. Twice the channel shift was worth a point on voices kept apart, and nothing on the test voices (95.1 %, one seed)."""
@@ -185,8 +185,7 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
 
 def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     """Check the options, set threads; return the rows chosen."""
-    for name in ("repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads"):
-        require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
+    positive(args, "repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads")
     require(not args.folder.exists() or args.folder.is_dir(), "--folder", "be a folder or a new name", str(args.folder))
     found = chosen(names, args.only)
     from ..recipes.fit import torch

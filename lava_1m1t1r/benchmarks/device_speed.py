@@ -11,7 +11,7 @@ import numpy as np
 
 from ..device import presets, simulate, stimulus
 from ..export.spice_neuron import run_ngspice
-from .table import Table, least, parser, write_json
+from .table import Table, least, parser, positive, write_json
 
 FIXED_STEP = 2e-6  # s, the step of an explicit fixed-step simulation of this device
 
@@ -19,6 +19,7 @@ FIXED_STEP = 2e-6  # s, the step of an explicit fixed-step simulation of this de
 def main(arguments: list[str] | None = None) -> int:
     """Print steps, speeds and the comparison with ngspice."""
     args = parser(__doc__, repeats=3).parse_args(arguments)
+    positive(args, "repeats")
     times = Table("The device level on one core", ("ms", "steps", "x"))
     p = presets.ZHAO2025_FIG2
     fig_2e = stimulus.pulses(0.8, 2e-3, 0.5, 0.4)

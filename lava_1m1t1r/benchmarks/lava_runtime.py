@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import require
 from . import networks
-from .table import Table, least, parser, write_json
+from .table import Table, least, parser, positive, write_json
 
 TAGS = ("fixed_pt", "floating_pt")
 
@@ -159,8 +159,7 @@ def options() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables."""
     args = options().parse_args(arguments)
-    for name in ("steps", "repeats"):
-        require(getattr(args, name) > 0, f"--{name}", "be > 0", getattr(args, name))
+    positive(args, "steps", "repeats")
     try:
         tables = [ways(args), lif(args), recording(args)]
     except ImportError as error:

@@ -23,7 +23,7 @@ _BATCH, _STEPS = 2, 250  # what the activity is tuned on
 def device(substeps: int) -> StepParams:
     """The device of Fig. 2 in steps of 1 ms, slowed down until a substep is a quarter of a millisecond of its time.
 
-    Its gate drains in a tenth of the measured device's time, or the refractory time would not let one neuron in ten fire.
+    Its gate drains in a tenth of that device's time, or the refractory time would not let one neuron in ten fire.
     """
     slower = ZHAO2025_FIG2.scaled(4 / substeps)
     return StepParams(replace(slower, r_control=0.1 * slower.r_control), dt=1e-3, substeps=substeps)
@@ -55,13 +55,10 @@ def tuned(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, activity: floa
     """
     frames = spikes(_BATCH, _STEPS, shape[0], rate, seed=1)
 
-    def rate_at(bias: int) -> float:
-        return activity_of(drawn(shape, substeps, bias), frames)
-
     biases = range(-600, 601, 50)
     rates = []
     for bias in biases:
-        rates.append(rate_at(bias))
+        rates.append(activity_of(drawn(shape, substeps, bias), frames))
         if rates[-1] >= activity:
             break
     best = biases[int(np.argmin(np.abs(np.array(rates) - activity)))]

@@ -23,7 +23,7 @@ from ..fast import FastNetwork, Stream
 from ..files import scratch
 from ..netx.schema import read
 from . import networks
-from .table import Table, least, parser, write_json
+from .table import Table, least, parser, positive, write_json
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
 SIZES = (64, 128, 256, 512, 1024)
@@ -193,8 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--no-brian2", action="store_true", help="leave Brian2 out: its programs take minutes to compile")
     options.add_argument("--only", choices=("side-by-side", "growth"), help="one part only")
     args = options.parse_args(arguments)
-    for name in ("steps", "repeats"):
-        require(getattr(args, name) > 0, f"--{name}", "be > 0", getattr(args, name))
+    positive(args, "steps", "repeats")
     parts: dict[str, Callable[[Any], Any]] = {"side-by-side": lambda a: [side_by_side(a)], "growth": growth}
     tables = [table for name, part in parts.items() if args.only in (None, name) for table in part(args)]
     write_json(args.json, [table.as_dict() for table in tables])

@@ -84,6 +84,12 @@ def parser(doc: str, repeats: int = 10, of: str = "the shortest of so many runs 
     return options
 
 
+def positive(args: argparse.Namespace, *names: str) -> None:
+    """Refuse options of these names that are not above 0."""
+    for name in names:
+        require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
+
+
 def only_argument(options: argparse.ArgumentParser) -> None:
     """Declare ``--only``, which :func:`chosen` reads."""
     options.add_argument("--only", nargs="*", default=None, help="rows of these names, or whose name contains one of these words")

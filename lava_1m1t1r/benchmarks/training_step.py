@@ -19,7 +19,7 @@ from typing import Any
 from ..cores import cores
 from ..errors import require
 from . import training_jax, training_peers
-from .table import Table, chosen, only_argument, parser, write_json
+from .table import Table, chosen, only_argument, parser, positive, write_json
 from .training_measure import Shape, measure
 
 _LIMIT = 1800  # seconds a row may take
@@ -62,8 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.row is not None:
         return _measure_here(json.loads(args.row))
     shape = Shape(*(getattr(args, name) for name in Shape._fields))
-    for name, value in (*shape._asdict().items(), ("threads", args.threads), ("repeats", args.repeats)):
-        require(value > 0, f"--{name}", "be > 0", value)
+    positive(args, *Shape._fields, "threads", "repeats")
     require(0 < args.activity < 1, "--activity", "lie between 0 and 1", args.activity)
     order = {"shape": shape, "threads": args.threads, "repeats": args.repeats, "activity": args.activity}
     clock = "CPU" if args.threads == 1 else "least"  # of one thread, the processor's time is right on a crowded machine too

@@ -13,7 +13,7 @@ import numpy as np
 from ..files import scratch
 from ..recipes import data
 from ..recipes.task import recipe
-from .table import Table, parser, write_json
+from .table import Table, parser, positive, write_json
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
 TRAINED_FOR = 0.2
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--test-per-class", type=int, default=20)
     options.add_argument("--folder", type=Path, help="where networks are kept: those found there are not trained again")
     args = options.parse_args(arguments)
+    positive(args, "repeats", "train_per_class", "test_per_class")
 
     split = data.load(train_per_class=args.train_per_class, test_per_class=args.test_per_class)
     task = data.fitted(recipe("spoken-digits").replace(epochs=args.epochs, hidden=args.hidden), split)

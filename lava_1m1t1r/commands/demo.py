@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import require
-from ._common import check_numbers, json_argument, out_folder, require_training, talking
+from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
     out = out_folder(args.out, "last.ckpt", "network.net", "cuba.net", "cuba/last.ckpt", "report.html", "results.json")
     require_training()
+    let_torch_sleep()
     sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) is not None}
     for name in sizes:
         require(args.data is None, f"--{name.replace('_', '-')}", "go with spoken digits, not with --data", sizes[name])

@@ -20,6 +20,7 @@ PACKAGES = (
     ("core", "tqdm", ""),
     ("core", "joblib", ""),
     ("Lava processes", "lava-nc", "lava"),
+    ("Lava in one process", "greenlet", "lava"),
     ("training", "lava-dl", "lava"),
     ("training", "torch", "lava"),
     ("training", "lightning", "lava"),

@@ -8,7 +8,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from lava_1m1t1r.errors import require, whole
+from lava_1m1t1r.errors import array_of, require, whole
 from lava_1m1t1r.params import ByValue
 
 N_CHANNELS = 700
@@ -232,10 +232,7 @@ class EventSet(ByValue):
 
 def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.ndarray:
     """Check numbers of utterances (negative ones count from the end) or a Boolean mask; an InputError says what they must be."""
-    try:
-        index = np.asarray(index)
-    except ValueError:  # rows of unequal length
-        index = np.zeros((0, 0))
+    index = array_of(index, field, "be integers, a mask or a slice")
     if index.ndim == 1 and index.size == 0 and index.dtype != bool:
         index = index.astype(np.int64)
     if index.dtype == bool:
@@ -250,10 +247,7 @@ def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.nda
 
 def _column(values: object, field: str, dtype: type) -> np.ndarray:
     """(N,) of ``dtype``; an error where a value would change."""
-    try:
-        raw = np.asarray(values)
-    except ValueError:  # rows of unequal length
-        raw = np.zeros((0, 0))
+    raw = array_of(values, field, "hold numbers, (N,)")
     require(raw.ndim == 1, field, "be one-dimensional", raw.shape)
     require(raw.size == 0 or raw.dtype.kind in "iuf", field, "hold numbers", raw)
     if raw.dtype.kind == "f" and np.issubdtype(dtype, np.integer):

@@ -18,7 +18,7 @@ import numpy as np
 
 from lava_1m1t1r.cores import cores
 from lava_1m1t1r.datasets.events import N_CHANNELS
-from lava_1m1t1r.errors import number, require, whole
+from lava_1m1t1r.errors import array_of, number, require, whole, workers_of
 from lava_1m1t1r.progress import bar
 
 RATE = 48_000
@@ -126,8 +126,7 @@ class InnerEar:
         indices : iterable of int, optional
             One number an utterance, see :meth:`__call__`; a list of another length is refused. An iterator may go on after the last.
         """
-        n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
-        require(n_jobs != 0, "n_jobs", "be a number of threads, or -1 for all cores", n_jobs)
+        n_jobs = workers_of(n_jobs, "n_jobs")
         many = isinstance(utterances, Iterable) and not isinstance(utterances, (np.ndarray, str, bytes, dict))
         require(many, "utterances", "be (audio, rate) pairs", utterances)
         total = None if total is None else whole(total, "total", most=2**31)
@@ -181,10 +180,7 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Itera
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
     rate = whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
-    try:
-        audio = np.asarray(audio)
-    except ValueError:  # rows of unequal length
-        audio = np.zeros((0, 0))
+    audio = array_of(audio, "audio", "hold integers or floats, (N,)")
     mono = "Average the channels, or choose one."
     require(audio.ndim == 1, "audio", "be mono, of shape (N,)", audio.shape, mono)
     require(audio.dtype.kind in "iuf", "audio", "hold integers or floats", str(audio.dtype))

@@ -88,6 +88,7 @@ def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np
         done = programs.run(
             [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
             title=title,
+            timeout=600.0 + len(requests),  # some hundredths of a second each
             env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder},  # what it leaves goes with our folder
             given="",
             **PIPES,

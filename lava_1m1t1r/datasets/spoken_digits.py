@@ -19,7 +19,7 @@ from lava_1m1t1r.datasets.events import SHD_KEYS, EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
 from lava_1m1t1r.datasets.shd_file import as_stored, read_meta, read_shd, write_shd
 from lava_1m1t1r.datasets.speech import RATE, Request, require_synthesiser, synthesize, trimmed
-from lava_1m1t1r.errors import FormatError, InputError, flag, path_of, require, whole
+from lava_1m1t1r.errors import FormatError, InputError, array_of, flag, path_of, require, whole, workers_of
 from lava_1m1t1r.files import scratch
 
 CACHE_VARIABLE = "LAVA_1M1T1R_CACHE"
@@ -90,7 +90,7 @@ def SpokenDigits(
     train, progress = flag(train, "train"), flag(progress, "progress")
     n_per_class = (80 if train else 20) if n_per_class is None else n_per_class
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62)
-    n_jobs = whole(n_jobs, "n_jobs", least=-1, most=4096, cure="-1 takes all cores.")
+    n_jobs = workers_of(n_jobs, "n_jobs")
     chosen = _chosen(classes)
     recipe = _recipe(train, n_per_class, seed, chosen)
     text = json.dumps(recipe, sort_keys=True)
@@ -175,7 +175,7 @@ def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int,
 def _chosen(classes: Sequence[int] | None) -> list[int]:
     if classes is None:
         return list(range(len(WORDS)))
-    found = np.unique(np.asarray(classes))
+    found = np.unique(array_of(classes, "classes", f"hold whole numbers from 0 to {len(WORDS) - 1}"))
     good = found.size > 0 and found.dtype.kind in "iu" and found[0] >= 0 and found[-1] < len(WORDS)
     require(good, "classes", f"hold whole numbers from 0 to {len(WORDS) - 1}", classes)
     return found.tolist()

@@ -12,7 +12,7 @@ import numpy as np
 
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
-from lava_1m1t1r.errors import FormatError, InputError, path_of, require
+from lava_1m1t1r.errors import FormatError, InputError, path_of, require, workers_of
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _LARGEST = 1 << 28  # bytes: far above any utterance that the inner ear takes
@@ -88,7 +88,7 @@ def wav_folder(
     FormatError
         When a file is damaged or the list names none; every file is read and checked before the first is encoded.
     """
-    path = path_of(path)
+    path, n_jobs = path_of(path), workers_of(n_jobs, "n_jobs")
     require(speaker_of is None or callable(speaker_of), "speaker_of", "be a function of a file", speaker_of)
     require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
     require(path.is_dir() or path.is_file(), "path", "be a folder or a CSV file", str(path), "", FormatError)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 
-from ..errors import InputError, number, path_of, require, whole
+from ..errors import InputError, missing, number, path_of, require, whole
 from ..files import replacing
 from ..params import DeviceParams
 from . import stimulus
@@ -87,6 +87,8 @@ def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, w
     """Return the spike energies of devices in which the field ``name`` is multiplied by each of ``factors``."""
     require(isinstance(p, DeviceParams), "scaling.p", "be a DeviceParams", p)
     require(isinstance(name, str) and name in p.as_dict(), "scaling.name", "be a field of DeviceParams", name)
+    require(isinstance(factors, Iterable), "scaling.factors", "be a list of numbers", factors)
+    factors = [number(f, "scaling.factors", above=0.0) for f in factors]
     return [spike_energy(replace(p, **{name: getattr(p, name) * f}), volt, width, gap) for f in factors]
 
 
@@ -115,8 +117,10 @@ def scaling_figure(
     """
     require(isinstance(p, DeviceParams), "scaling_figure.p", "be a DeviceParams", p)
     path = path_of(path)
-    import matplotlib.pyplot as plt
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing("matplotlib", "report", "Plotting") from error
     from .. import plot
     from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
 
@@ -134,7 +138,8 @@ def scaling_figure(
                 continue
     nodes = {"65 nm, Table 7": (ZHAO2025_TABLE7, 1e-3), "3 nm, Table 8": (ZHAO2025_TABLE8, 1e-8)}
     curves["technology"] = {float(k): spike_energy(q, 0.5, w, w).published for k, (q, w) in enumerate(nodes.values())}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), constrained_layout=True)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
         plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
     left.set_xlabel("factor")
@@ -145,5 +150,4 @@ def scaling_figure(
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
     with replacing(path) as part:
         figure.savefig(part, dpi=150)
-    plt.close(figure)
     return curves

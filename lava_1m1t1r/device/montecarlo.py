@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import numbers, require, whole
+from ..errors import numbers, require, whole, workers_of
 from ..params import MOST_DEVICES, DeviceParams
 from ..progress import bar
+from .cell import TURN_ON
 from .simulate import simulate
-from .stimulus import Stimulus
+from .stimulus import Stimulus, constant
 from .trace import Trace
 
 BLOCK = 100  # devices a task: fixed, so that the work is cut the same way for any number of workers
@@ -62,14 +63,18 @@ def monte_carlo(
 
     require(isinstance(p, DeviceParams) and p.size is None, "monte_carlo.p", "be one device", p, "Take one with p.take(n).")
     n, seed = whole(n, "monte_carlo.n", least=1, most=MOST_DEVICES), whole(seed, "monte_carlo.seed")
-    workers = whole(workers, "monte_carlo.workers", least=-1, most=4096)
-    require(workers != 0, "monte_carlo.workers", "be a number of processes, or -1 for all cores", workers)
+    workers = workers_of(workers, "monte_carlo.workers", "processes")
     v_in = v_in if isinstance(v_in, Stimulus) else numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
     devices = p.spread(n, seed) if p.varies else replace(p, mu=np.full(n, p.mu))
     starts = range(0, n, BLOCK)
     tasks = (delayed(_block)(devices, a, min(a + BLOCK, n), v_in, dt, seed, record, options) for a in starts)
     results = Parallel(n_jobs=workers, return_as="generator")(tasks)
-    return list(bar(results, "devices", asked=progress, total=len(starts), unit="00"))
+    traces = []
+    with bar(title="devices", asked=progress, total=n, unit=" devices") as shown:
+        for trace in results:
+            traces.append(trace)
+            shown.update(trace.size)
+    return traces
 
 
 def _block(devices: DeviceParams, a: int, b: int, v_in: Any, dt: float, seed: int, record: Any, options: dict) -> Trace:
@@ -80,7 +85,7 @@ def first_turn_on_times(traces: list[Trace]) -> np.ndarray:
     """Return the first turn-on of every device [s], (N,); inf where there was none."""
     times = []
     for t in traces:
-        on = t.event_kinds == 1
+        on = t.event_kinds == TURN_ON
         first = np.full(t.size, np.inf)
         np.minimum.at(first, t.event_devices[on], t.event_times[on])
         times.append(first)
@@ -91,7 +96,5 @@ def firing_probability(
     p: DeviceParams, volt: float, width: float, trials: int = 2000, seed: int = 0, workers: int = 1, progress: bool = False
 ) -> tuple[float, np.ndarray]:
     """Return with which probability one pulse of ``volt`` [V] and ``width`` [s] turns the device on, and the turn-on times [s]."""
-    from .stimulus import constant
-
     times = first_turn_on_times(monte_carlo(p, constant(volt, width), trials, width, seed, "events", workers, progress))
     return float(np.mean(np.isfinite(times))), times[np.isfinite(times)]

@@ -21,6 +21,7 @@ from ..cached import cached
 from ..errors import array_of as array_of_numbers
 from ..errors import number, require, whole
 from ..network import outgoing
+from ..noise import MOST_NEURONS
 from ..progress import bar
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
@@ -147,7 +148,7 @@ class DeviceNetwork:
         table, cells = constants(step.device, size), np.zeros(size, CELL)
         cells["node"] = table["v_dd"]
         cells["ruptured"] = True  # the first filament is a new one
-        cells["random"] = streams(layer.neuron.seed, layer.index << 16, size)
+        cells["random"] = streams(layer.neuron.seed, layer.index * MOST_NEURONS, size)
         spikes, volts = np.zeros((steps, size), np.bool_), np.empty((steps, size))
         times, owners = _run(
             table,

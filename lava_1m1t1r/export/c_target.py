@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import programs
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
-from ..programs import PIPES
 from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
 from .plan import Plan, PlanLayer, description, plan, samples, shape_of
 from .report import Report, VerificationError
+from .tools import call, written
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
 _ENTRY, _CONSTANTS, _STATE = 8, 32, 12  # bytes of the structs in templates/net.c
@@ -133,12 +131,12 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
 def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[str, int]:
     """Sections of the object file for this machine's processor, compiled for size."""
     with scratch() as folder:
-        _unpack(sources, folder)
+        written(sources, folder)
         target = Path(folder) / f"{name}.o"
-        _call([compiler, *FLAGS, "-Os", "-ffreestanding", "-fno-pie", "-c", f"{name}.c", "-o", str(target)], folder)
+        call([compiler, *FLAGS, "-Os", "-ffreestanding", "-fno-pie", "-c", f"{name}.c", "-o", str(target)], folder)
         if shutil.which("size") is None:
             return {"file": target.stat().st_size}
-        line = _call(["size", str(target)], folder).stdout.decode().splitlines()[1].split()
+        line = call(["size", str(target)], folder).stdout.decode().splitlines()[1].split()
         return {"text": int(line[0]), "data": int(line[1]), "bss": int(line[2])}
 
 
@@ -158,9 +156,9 @@ def verify(
     states = [np.stack(list(x.states.values()), axis=3).reshape(batch, steps, -1) for x in expected.layers if x.states]
     words = np.concatenate([np.full((batch, 1), steps), frames.reshape(batch, -1).astype(np.int64)], axis=1).astype("<i4").tobytes()
     with scratch() as folder:
-        _unpack(sources, folder)
-        _call([compiler, *FLAGS, *flags, f"{name}.c", "host/main.c", "-o", "main"], folder)
-        got = np.frombuffer(_call([f"{folder}/main", "states.bin"], folder, words).stdout, "<i4").reshape(expected.out.shape)
+        written(sources, folder)
+        call([compiler, *FLAGS, *flags, f"{name}.c", "host/main.c", "-o", "main"], folder)
+        got = np.frombuffer(call([f"{folder}/main", "states.bin"], folder, words).stdout, "<i4").reshape(expected.out.shape)
         got_states = np.fromfile(f"{folder}/states.bin", "<i4").reshape(batch, steps, -1)
         watched = any(flag.startswith("-fsanitize") for flag in flags)  # sanitizers and valgrind exclude each other
         instructions = None if watched else _instructions(folder, name, words, batch * steps)
@@ -181,22 +179,8 @@ def _instructions(folder: str, name: str, words: bytes, steps: int) -> int | Non
         return None
     tool = ["valgrind", "--tool=callgrind", f"--toggle-collect={name}_step", "--callgrind-out-file=/dev/null"]
     try:
-        done = _call([*tool, f"{folder}/main"], folder, words)
+        done = call([*tool, f"{folder}/main"], folder, words)
     except VerificationError:  # valgrind does not know all instructions of every processor
         return None
     found = re.search(r"Collected : (\d+)", done.stderr.decode())
     return int(found[1]) // steps if found else None
-
-
-def _unpack(sources: Mapping[str, str], folder: str) -> None:
-    for file, text in sources.items():
-        path = Path(folder) / file
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-
-
-def _call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess:
-    done = programs.run(command, title=Path(command[0]).name, given=given, cwd=folder, **PIPES)
-    if done.returncode:
-        raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
-    return done

@@ -63,7 +63,7 @@ def deploy_loihi(
     check_folder(out_dir)
     net = description(net)
     rules.check(net, rules.LOIHI)
-    chips = whole(chips, "chips", least=1)
+    chips, seed = whole(chips, "chips", least=1), whole(seed, "seed")
     layers = layer_resources(net)
     rows = verdicts(net, layers, chips)
     for row in rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from .names import verilog_module
 from .output import check_folder, write_folder
 from .plan import Plan, description, of_lines, plan, samples, shape_of
 from .report import Report, VerificationError
+from .tools import LIMIT, call, written
 
 SIMULATORS = ("verilator", "icarus")
 LINT = ("verilator", "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME")
@@ -148,16 +148,15 @@ def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simul
     expected = FastNetwork(net).run(frames, record="all", threads=1)
     with scratch() as folder:
         bench = bench_files(net, frames)
-        for file, text in {**sources, **bench}.items():
-            (Path(folder) / file).write_text(text)
+        written({**sources, **bench}, folder)
         verilog = [file for file in sources if file.endswith(".v")]
         if simulator == "verilator":
             flags = ["--binary", "--timing", "-j", "2", "--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O2"]
-            _call(["verilator", *flags, "--Mdir", "build", "-o", "bench", *verilog], folder)
-            _call([f"{folder}/build/bench", "+states"], folder)
+            call(["verilator", *flags, "--Mdir", "build", "-o", "bench", *verilog], folder)
+            call([f"{folder}/build/bench", "+states"], folder)
         else:
-            _call(["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *verilog], folder)
-            _call(["vvp", "-n", "bench.vvp", "+states"], folder)
+            call(["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *verilog], folder)
+            call(["vvp", "-n", "bench.vvp", "+states"], folder)
         outputs, states, times = ((Path(folder) / f"{what}.txt").read_text() for what in ("outputs", "states", "cycles"))
     _compare_outputs(outputs, bench["expected.txt"])
     cycles = _intervals(times)
@@ -231,22 +230,20 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
 def lint(sources: Mapping[str, str], name: str) -> str:
     """What Verilator's lint says of the design; empty when clean."""
     with scratch() as folder:
-        for file, text in sources.items():
-            (Path(folder) / file).write_text(text)
+        written(sources, folder)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
-        return programs.run([*LINT, "--top-module", name, *verilog], title="lint", cwd=folder, **PIPES, text=True).stderr
+        return programs.run([*LINT, "--top-module", name, *verilog], title="lint", timeout=LIMIT, cwd=folder, **PIPES, text=True).stderr
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
     """What Yosys makes of the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
     require(shutil.which("yosys"), "synthesise", "find Yosys installed", "yosys", "Install it, or leave synthesise away.")
     with scratch() as folder:
-        for file, text in sources.items():
-            (Path(folder) / file).write_text(text)
+        written(sources, folder)
         read = "read_verilog " + " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
         whole = f"{read}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt_clean; tee -o memories.txt stat"
-        _call(["yosys", "-q", "-p", whole], folder)
-        _call(["yosys", "-q", "-p", f"{read}; synth_ecp5 -top {name}; tee -o cells.txt stat"], folder)
+        call(["yosys", "-q", "-p", whole], folder)
+        call(["yosys", "-q", "-p", f"{read}; synth_ecp5 -top {name}; tee -o cells.txt stat"], folder)
         memories, mapped = ((Path(folder) / file).read_text() for file in ("memories.txt", "cells.txt"))
     kinds = {
         "4-input LUTs": "LUT4",
@@ -262,10 +259,3 @@ def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
 def _count(kind: str, stat: str) -> int:
     found = re.search(rf"\s{kind}\s+(\d+)", stat)
     return int(found[1]) if found else 0
-
-
-def _call(command: Sequence[str], folder: str) -> subprocess.CompletedProcess:
-    done = programs.run(command, title=Path(command[0]).name, cwd=folder, **PIPES, text=True)
-    if done.returncode:
-        raise VerificationError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
-    return done

@@ -14,11 +14,10 @@ from ..delay_lines import DELAY_LINES, MAX_DELAY
 from ..device.crossbar import rows_of
 from ..errors import require
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..netx.schema import KINDS
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
-KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "conv", "pool", "affine", "average")
-"""Layers that the exporters know; a file may hold others."""
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
 """Largest layer of the integer targets: neuron numbers of 16 bits."""

@@ -74,7 +74,11 @@ def _check_report(file: Path, out: Path) -> None:
 def _array(path: Path, what: str) -> np.ndarray:
     require(path.is_file(), what, "be an existing .npy file", str(path))
     try:
-        return np.load(path)
+        found = np.load(path)
+        if not isinstance(found, np.ndarray):  # several arrays
+            found.close()
+            raise ValueError("it holds several arrays, as a .npz file does")
+        return found
     except (ValueError, EOFError, OSError) as error:
         require(False, what, f"be a .npy file of numbers ({error})", str(path))
         raise

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compiled import filled
 from ..cores import cores
-from ..errors import flag, require, whole
+from ..errors import array_of, flag, require, whole
 from ..progress import bar
 from ..sums import LARGEST_SUM, SumBounds
 from . import kernels, synapses
@@ -246,14 +246,10 @@ def check_frames(frames: Any, net: Described) -> np.ndarray:
     So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
     """
     channels = net.inputs
-    try:
-        frames = np.asarray(frames)
-    except ValueError:  # rows of unequal length
-        frames = np.zeros(0)
+    frames = array_of(frames, "frames", "hold numbers: whole spike counts (B, T, C)")
     require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape)
     require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape)
     require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
-    require(frames.dtype.kind in "biuf", "frames", "hold numbers", frames.dtype)
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
         frames = np.ascontiguousarray(frames).view(np.uint8)
     else:

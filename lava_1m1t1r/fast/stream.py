@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..delay_lines import LinesRun
-from ..errors import require
+from ..errors import array_of, require
 from . import kernels
 from .network import Events, FastNetwork, LayerRun, check_frames, events_of
 
@@ -42,10 +42,7 @@ class Stream:
 
     def step(self, frame: Any) -> np.ndarray:
         """Take the spike counts (C,) of one step; returns the output (C_out,) of that step."""
-        try:
-            frame = np.asarray(frame)
-        except ValueError:  # rows of unequal length
-            frame = np.zeros((0, 0))
+        frame = array_of(frame, "frame", "hold numbers: whole spike counts (C,)")
         require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
         out = check_frames(frame[None, None], self.network.net)[0]
         if self._lines is not None:

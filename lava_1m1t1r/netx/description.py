@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..errors import InputError, require, whole
@@ -18,6 +19,8 @@ from ..sums import LARGEST_SUM, SumBounds, bounds_of
 THRESHOLD_BITS = 17
 """A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
 
+LARGEST_VOLTAGE = LARGEST_SUM >> ACT_SHIFT
+"""Of CUBA neurons, in weight counts: they compute in 1/64 of these."""
 _MOST_WEIGHT = 2**15 - 1  # in counts: what the compiled loops hold
 WEIGHTLESS = ("average",)
 """Kinds of layer that compute without weights of their own."""
@@ -89,20 +92,24 @@ class Layer(ByValue):
             require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
             weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight
             _whole(weight, f"{where} weight", shape, _MOST_WEIGHT, error, several=self.conv is not None)
+        largest = LARGEST_VOLTAGE if isinstance(self.neuron, CubaNeuron) else LARGEST_SUM
         for name, value, shape, most in (
             ("weight_rec", self.weight_rec, (n, n), _MOST_WEIGHT),
-            ("bias", self.bias, (n,), LARGEST_SUM),
+            ("bias", self.bias, (n,), largest),
             ("delay", self.delay, (n,), None),
             ("delay_rec", self.delay_rec, (n,), None),
         ):
             if value is not None:
                 _whole(value, f"{where} {name}", shape, most, error)
         reach = int(self.sums().reach(1, c))
-        require(reach <= LARGEST_SUM, where, f"have sums of at most {LARGEST_SUM} counts under spikes", reach, error=error)
+        require(reach <= largest, where, f"have sums of at most {largest} counts under spikes", reach, error=error)
         if isinstance(self.neuron, M1T1RNeuron):
             devices = self.neuron.step.device.size
             require(devices in (None, n), f"{where} neuron", f"hold one device or {n}", devices, error=error)
         if isinstance(self.neuron, CubaNeuron):
+            threshold = self.neuron.threshold
+            good = isinstance(threshold, (int, np.integer)) and 0 <= threshold <= largest
+            require(good, f"{where} neuron threshold", f"be a whole number from 0 to {largest}", threshold, error=error)
             for name in ("current_decay", "voltage_decay"):
                 decay = np.asarray(getattr(self.neuron, name))
                 good = decay.dtype.kind in "iu" and decay.shape in ((), (n,)) and 0 <= decay.min() and decay.max() <= 4096
@@ -208,8 +215,7 @@ class NetDescription(ByValue):
             good = layer.size == first.inputs and layer.inputs > 0 and layer.size % layer.inputs == 0
             rule = f"have as many lines as the first layer inputs, {first.inputs}, and as many of each channel"
             require(good, place, rule, f"{layer.inputs} channels, {layer.size} lines", error=error)
-            fits = np.shape(layer.delay) == (layer.size,) and np.min(layer.delay) >= 0 and np.max(layer.delay) <= MAX_DELAY
-            require(fits, f"{place} delay", f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", layer.delay, error=error)
+            _whole(layer.delay, f"{place} delay", (layer.size,), None, error)
 
     def check(self, where: str = "network", error: type[Exception] = InputError) -> None:
         """Refuse a network that nothing can run: sizes that do not fit, numbers too large for the integers, a layer of sums in its midst.

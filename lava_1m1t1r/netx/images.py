@@ -13,6 +13,7 @@ import numpy as np
 
 from ..convolution import Convolution, pooling
 from ..errors import FormatError, InputError, require
+from ..noise import MOST_NEURONS
 from . import values
 from .description import CubaNeuron, Layer
 
@@ -35,7 +36,7 @@ def read(group: Any, kind: str, where: str, before: tuple[int, ...] | None) -> t
             conv = Convolution(inputs, weight.shape[0], kernel, stride, padding, dilation, groups)
     except InputError as error:
         raise FormatError(f"{where}: {error}") from error
-    padded, most = inputs[0] * math.prod(conv.padded), 16 * values.MOST_NEURONS
+    padded, most = inputs[0] * math.prod(conv.padded), 16 * MOST_NEURONS
     require(padded <= most, f"{where}/padding", f"leave an input of at most {most} values", padded, error=FormatError)
     fits = kind == "pool" or weight.shape == conv.weight_shape
     require(fits, f"{where}/weight", f"have shape {conv.weight_shape}", weight.shape, error=FormatError)

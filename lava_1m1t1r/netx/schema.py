@@ -22,9 +22,9 @@ from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
 from ..keys import NEURON_TYPE, from_keys, to_keys
+from ..noise import MOST_NEURONS
 from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
-from .values import MOST_NEURONS
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""

@@ -10,7 +10,6 @@ from ..delay_lines import MAX_DELAY
 from ..errors import FormatError, require
 from ..hdf5_file import value_of
 
-MOST_NEURONS = 1 << 20
 """In one layer: what a whole Loihi 2 chip holds."""
 
 

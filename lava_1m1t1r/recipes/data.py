@@ -103,7 +103,7 @@ def numbered_as(names: tuple[str, ...], test: EventSet) -> EventSet:
     keys = tuple(dict.fromkeys((*names, *(test.keys[label] for label in np.unique(test.labels)))))
     place = {key: number for number, key in enumerate(keys)}
     labels = np.array([place[test.keys[label]] for label in test.labels.tolist()], np.int64)
-    tell(f"hint: classes of the test set are numbered as in training, by their names ({', '.join(keys[:5])}, ...)")
+    tell(f"hint: classes of the test set are numbered as in training, by their names ({listed(keys, 5)})")
     return replace(test, labels=labels, keys=keys)
 
 
@@ -120,8 +120,8 @@ class Frames:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def dense(self, utterances: Sequence[int] | None = None) -> np.ndarray:
-        """(B, T, C) uint8, of all utterances or of those with these numbers."""
+    def dense(self, utterances: Sequence[int] | slice | None = None) -> np.ndarray:
+        """(B, T, C) uint8, of all utterances or of those with these numbers, or of a slice."""
         return self.binned.dense(utterances)
 
 

@@ -87,9 +87,12 @@ def demo(
     if with_cuba:
         say(progress, "training the CUBA network alike")
         other = network.cuba(task)
+        alike, threads = task.replace(learning_rate=network.CUBA_LEARNING_RATE), torch.get_num_threads()
         torch.set_num_threads(1)  # lava-dl's loop of small operations gains nothing from a second thread, and loses much on a busy machine
-        alike = task.replace(learning_rate=network.CUBA_LEARNING_RATE)
-        fit.fit(other, alike, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
+        try:
+            fit.fit(other, alike, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
+        finally:
+            torch.set_num_threads(threads)
         other.eval()
         other.export(folder / "cuba.net", names)
         baseline, _ = evaluate(folder / "cuba.net", test)

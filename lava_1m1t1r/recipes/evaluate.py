@@ -112,7 +112,7 @@ def accuracy(net: NetDescription, test: Frames) -> float:
 
 def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int) -> np.ndarray:
     """Run the first utterances in Lava, fixed point and floating point; note every value that differs. Returns the floating answers."""
-    frames = test.dense()[:utterances]
+    frames = test.dense(slice(utterances))
     lava = hdf5.predict(net, frames, backend="lava", record="all")
     name = "Lava fixed_pt"
     result.mismatches[name] = differences([layer.out for layer in lava.layers], fixed, utterances)

@@ -65,7 +65,7 @@ def scores(output: torch.Tensor) -> torch.Tensor:
 
 
 class Learner(L.LightningModule):
-    """A network of lava-dl blocks learning to tell classes apart by their output neurons' rates."""
+    """A network of lava-dl blocks learning to tell classes apart by its outputs, summed over time."""
 
     def __init__(self, network: torch.nn.Module, task: Task, steps: int, augmentation: Augmentation | None) -> None:
         super().__init__()
@@ -258,11 +258,18 @@ def fit(
     Parameters
     ----------
     network : torch.nn.Module
-        (B, C, T) spikes in, (B, K, T) out. With ``task.spike_limit`` it has a list ``blocks``; the first of them that computes is charged.
+        (B, C, T) spikes in, (B, K, T) out, K at least the task's classes. With ``task.spike_limit`` it has a list ``blocks``; the first
+        of them that computes is charged.
+    task : Task
+        Its epochs, batch, learning rate, charges and seed; frames are as it asks already.
+    train : Frames
+        Of (T, C) each; shuffled anew in every epoch.
     folder : path
         Where ``last.ckpt`` is kept, written after every epoch.
     validation : Frames, optional
         Watched after each epoch. Never pass the test set here and then choose by it.
+    augmentation : Augmentation, optional
+        Changes each training utterance every time anew; None: none.
     resume : bool
         Go on from ``last.ckpt``, to the result of a run that was never stopped; without such a file, start afresh and say so.
     patience : int, optional

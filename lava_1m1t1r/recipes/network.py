@@ -27,7 +27,7 @@ from .smooth import Smooth  # noqa: E402
 
 
 class Network(torch.nn.Module):
-    """Blocks in a row: frames (B, C, T) to output spikes (B, K, T)."""
+    """Blocks in a row: frames (B, C, T) to the last block's output (B, K, T), of a task's networks weighted sums."""
 
     def __init__(self, blocks: list[torch.nn.Module]) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from typing import Any
 from .. import presets
 from ..delay_lines import MAX_DELAY, delays_of
 from ..errors import InputError, flag, number, require, whole
+from ..noise import MOST_NEURONS
 from ..params import DeviceParams
 from ..program import StepParams, learnable
 
@@ -18,7 +19,7 @@ _WHOLE = (
     ("channels", 1, _MOST),
     ("classes", 1, _MOST),
     ("substeps", 1, 64),
-    ("hidden", 1, _MOST),
+    ("hidden", 1, MOST_NEURONS),
     ("delay_rec", 0, MAX_DELAY),
     ("epochs", 0, _MOST),
     ("batch", 1, _MOST),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arithmetic import ACT_SHIFT
+from ..arithmetic import WEIGHT_ONE
 from ..errors import require
 from ..sums import bounds_of
 
@@ -46,7 +46,7 @@ def check_sums(
 ) -> None:
     """Refuse counts, at most ``largest`` each and ``together`` in a step, with which sums of finite weights may leave 32 bits."""
     if largest > 1 and w.numel() > 0:
-        counts = (None if v is None else np.rint(v.detach().cpu().numpy() * (1 << ACT_SHIFT)) for v in (w, w_rec, bias))
+        counts = (None if v is None else np.rint(v.detach().cpu().numpy() * WEIGHT_ONE) for v in (w, w_rec, bias))
         bounds_of(*counts).check(largest, together, "input")
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..arithmetic import GATE_EXTRA, INPUT_BITS, ONE, WEIGHT_ONE
+from ..arithmetic import INPUT_BITS, ONE, WEIGHT_ONE
 from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
@@ -49,7 +49,7 @@ class LayerRun(NamedTuple):
     program: FixedProgram
     surrogate: Surrogate
     noisy: bool
-    generator: np.ndarray  # (B, N) int64 where noisy, else (0, 0)
+    generator: np.ndarray  # (B, N) int64 where noisy, else (B, 0)
     delay_rec: np.ndarray  # (N,) int64
     past: np.ndarray  # (B, PAST, N) uint8, or (0, 0, 0): spikes before the start
     shift: int  # 1: the output is one step late
@@ -315,7 +315,7 @@ def _backwards(
     lanes = filled_lanes(group * size)
     p = run.once(lambda: gradient_program(params, size, run.surrogate, dtype).filled(lanes, group), dtype, run.surrogate, lanes, group)
     v_count = params.v_unit / (1 << INPUT_BITS)
-    units = np.array([v_count * WEIGHT_ONE, params.v_max_count * v_count, 1.0 / ONE, v_count / (1 << GATE_EXTRA), params.v_unit], dtype)
+    units = np.array([v_count * WEIGHT_ONE, params.v_max_count * v_count, 1.0 / ONE, params.gate_lsb, params.v_unit], dtype)
     recurs = w_rec is not None and steps > 1  # nothing comes from before the call
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, GATE_EXTRA, INPUT_BITS, ONE, WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
+from ..arithmetic import ACT_SHIFT, INPUT_BITS, ONE, WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
 from ..dynamics import State
 from ..errors import require
 from ..reference import widened
@@ -152,7 +152,7 @@ class TensorLayer(torch.autograd.Function):
         adjoint = State(*grad.new_zeros(3, grad.shape[0], size))
         for t in range(grad.shape[1] - 1, -1, -1):
             row = ctx.history[t].to(real)
-            s = State(row[:, 0] / ONE, row[:, 1] / ONE, row[:, 2] * (v_count / (1 << GATE_EXTRA)))
+            s = State(row[:, 0] / ONE, row[:, 1] / ONE, row[:, 2] * params.gate_lsb)
             raw = ctx.inputs[t].to(real) * (v_count * WEIGHT_ONE)
             v = raw.clamp(0, v_max)
             kept = []

@@ -37,17 +37,20 @@ class FusedSimCfg(Loihi2SimCfg):
         models = {"fixed_pt": PyNetworkFusedFixed, "floating_pt": PyNetworkFusedFloat}
         require(select_tag in models, "FusedSimCfg.select_tag", f"be one of {', '.join(models)}", select_tag)
         require(len(networks) > 0, "FusedSimCfg", "be given the networks to fuse", networks)
+        fast = []
         for network in networks:
             require(isinstance(network, Network), "FusedSimCfg", "be given Networks", network)
-            fused = "be given networks that are not fused yet"
-            require(not network.fused, "FusedSimCfg", fused, title(network), "Use the configuration made for it, or a new Network.")
+            fresh = not network.fused and networks.count(network) == 1
+            cure = "Use the configuration made for it, or a new Network."
+            require(fresh, "FusedSimCfg", "be given networks that are not fused yet", title(network), cure)
             guests = ", ".join(sorted(_guests(network)))
             cure = "Connect to the network's own ports, or run it under Loihi2SimCfg."
             require(not guests, "FusedSimCfg", f"be given networks with nothing connected to the layers of {title(network)}", guests, cure)
-            fast = FastNetwork(network.net, floating=select_tag == "floating_pt")
-            fast.run(np.zeros((1, 1, fast.inputs), np.uint8), threads=1)  # compiled before Lava forks
+            fast.append(FastNetwork(network.net, floating=select_tag == "floating_pt"))
+            fast[-1].run(np.zeros((1, 1, fast[-1].inputs), np.uint8), threads=1)  # compiled before Lava forks
+        for network, one in zip(networks, fast, strict=True):  # all of them, or none
             network.fuse()
-            network.proc_params["fast"] = fast
+            network.proc_params["fast"] = one
         super().__init__(select_tag=select_tag, exception_proc_model_map=dict.fromkeys(networks, models[select_tag]))
 
 

@@ -11,7 +11,7 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from lava_1m1t1r.arithmetic import ACT_SHIFT
+from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.fast.kernels import step_layer
 from lava_1m1t1r.fast.neurons import m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
@@ -86,7 +86,7 @@ class PyM1T1RModelFloat(AbstractPyM1T1RModel):
 
     def current(self, a_in):
         """Synaptic input with the bias, in 1/64 units."""
-        return (a_in / self.proc_params["a_in_scale"] + self.bias) * (1 << ACT_SHIFT)
+        return (a_in / self.proc_params["a_in_scale"] + self.bias) * WEIGHT_ONE
 
 
 @implements(proc=M1T1R, protocol=LoihiProtocol)
@@ -108,4 +108,4 @@ class PyM1T1RModelFixed(AbstractPyM1T1RModel):
         if not self.bias.any():
             return np.asarray(a_in, np.int32)
         bounds = np.iinfo(np.int32)
-        return np.clip(a_in + np.rint(self.bias * (1 << ACT_SHIFT)), bounds.min, bounds.max).astype(np.int32)
+        return np.clip(a_in + np.rint(self.bias * WEIGHT_ONE), bounds.min, bounds.max).astype(np.int32)

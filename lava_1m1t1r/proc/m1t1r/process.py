@@ -12,7 +12,7 @@ from lava.magma.core.process.variable import Var
 
 from lava_1m1t1r import noise
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
-from lava_1m1t1r.errors import array_of, flag, number, require
+from lava_1m1t1r.errors import array_of, flag, number, require, whole
 from lava_1m1t1r.fast.warm import warm
 from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
@@ -114,24 +114,18 @@ class M1T1R(AbstractProcess):
         _check_arrays(params, shape, size)
         step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max, held=flag(held, "M1T1R.held"))
         step.fixed(size)  # rates that do not fit the registers are an error here, not in the middle of a run
-        require(seed is None or _is_whole(seed, 0), "M1T1R.seed", "be a whole number >= 0, or None", seed)
-        require(_is_whole(layer, 0) and layer < 1 << 16, "M1T1R.layer", "be a whole number from 0 to 65535", layer)
+        seed = secrets.randbits(31) if seed is None else whole(seed, "M1T1R.seed")
+        layer = whole(layer, "M1T1R.layer", most=noise.MOST_LAYERS - 1)
         a_in_scale = number(a_in_scale, "M1T1R.a_in_scale", above=0.0, most=_LARGEST_SCALE)
-        require(
-            reset_interval is None or _is_whole(reset_interval, 1),
-            "M1T1R.reset_interval",
-            "be a whole number >= 1, or None",
-            reset_interval,
-        )
-        require(_is_whole(reset_offset, 0), "M1T1R.reset_offset", "be a whole number >= 0", reset_offset)
+        reset_interval = None if reset_interval is None else whole(reset_interval, "M1T1R.reset_interval", least=1)
+        reset_offset = whole(reset_offset, "M1T1R.reset_offset")
         bias = _checked_bias(bias, shape, size)
-        seed = secrets.randbits(31) if seed is None else int(seed)
         super().__init__(
             shape=shape,
             step=step,
             a_in_scale=a_in_scale,
-            reset_interval=None if reset_interval is None else int(reset_interval),
-            reset_offset=int(reset_offset),
+            reset_interval=reset_interval,
+            reset_offset=reset_offset,
             rewind=flag(rewind, "M1T1R.rewind"),
             drop_last=flag(drop_last, "M1T1R.drop_last"),
             name=name,
@@ -144,20 +138,16 @@ class M1T1R(AbstractProcess):
         self.filament = Var(shape=shape, init=0)
         self.residue = Var(shape=shape, init=0)
         self.v_gate = Var(shape=shape, init=0)
-        self.generator = Var(shape=shape, init=noise.start(seed, int(layer), size).reshape(shape))
+        self.generator = Var(shape=shape, init=noise.start(seed, layer, size).reshape(shape))
         self.bias = Var(shape=shape, init=bias)
         # Lava's processes are forked from this one and then share the compiled code.
         warm()
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
-
-
 def _checked_shape(shape: Any) -> tuple[int, ...]:
-    good = isinstance(shape, (tuple, list)) and len(shape) > 0 and all(_is_whole(n, 1) for n in shape)
-    require(good, "M1T1R.shape", "be a tuple of sizes >= 1", shape, "One layer of 256 neurons has shape (256,).")
-    return tuple(int(n) for n in shape)
+    cure = "One layer of 256 neurons has shape (256,)."
+    require(isinstance(shape, (tuple, list)) and len(shape) > 0, "M1T1R.shape", "be a tuple of sizes >= 1", shape, cure)
+    return tuple(whole(n, "M1T1R.shape", least=1, cure=cure) for n in shape)
 
 
 def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:

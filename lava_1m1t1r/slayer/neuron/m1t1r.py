@@ -194,6 +194,8 @@ class Neuron(base.Neuron):
         step = {name: changes.pop(name) for name in ("dt", "substeps", "v_unit", "v_in_max") if name in changes}
         device = changes.pop("params", self._nominal_params.device)
         require(isinstance(device, DeviceParams), "params", "be a DeviceParams", device)
+        for name in changes:
+            require(name in device.as_dict(), "set_params", "name fields of DeviceParams or StepParams", name)
         self._nominal_params = self._nominal_params.replace(device=dataclasses.replace(device, **changes), **step)
         self._program = self._known = None
         self.reset()

@@ -1,0 +1,35 @@
+"""Programs that prove an export: compilers, simulators and synthesisers, at work in a folder of their own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .. import programs
+from ..programs import PIPES
+from .report import VerificationError
+
+LIMIT = 7200.0
+"""Longest time a program may take [s]: none hangs for ever."""
+
+
+def written(sources: Mapping[str, str], folder: str) -> None:
+    """Write files, file name to text, into a folder."""
+    for file, text in sources.items():
+        path = Path(folder) / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a folder; a VerificationError tells how it failed, or that it did not end."""
+    name = Path(command[0]).name
+    try:
+        done = programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
+    except subprocess.TimeoutExpired as error:
+        raise VerificationError(f"{name} did not end within {LIMIT:g} s. Give fewer or shorter samples.") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace")
+        raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {said[-2000:]}")
+    return done
