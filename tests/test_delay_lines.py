@@ -224,12 +224,12 @@ def test_lines_that_lead_nowhere_are_refused_in_memory_too(net):
     for layers, words in (
         (moved, "come before all layers"),
         (narrow, "have as many lines as the first layer inputs, 4"),
-        ((Layer(0, "delay_lines", (6,), 3), hidden), "delay must hold 6 whole numbers"),
+        ((Layer(0, "delay_lines", (6,), 3), hidden), "delay must be an array of whole numbers"),
         ((Layer(0, "delay_lines", (6,), 4, delay=lines.delay), hidden), "4 channels, 6 lines"),
     ):
         with pytest.raises(InputError, match=words):
             FastNetwork(NetDescription(layers))
-    assert repr(FastNetwork(net)) == "FastNetwork(3x2-11-4, fixed point)"
+    assert repr(FastNetwork(net)) == "FastNetwork(3x2-11R-4, fixed point)"
 
 
 def lines_of(layer):

@@ -59,8 +59,8 @@ def test_networks_are_told_in_a_line(rng):
     fast, stream = FastNetwork(net, floating=True), Stream(FastNetwork(net))
     stream.step(np.zeros(17, int))
     assert repr(net) == "NetDescription(17 inputs, dense_rec 13, dense_rec 6, affine 5)"
-    assert repr(fast) == "FastNetwork(17-13-6-5, floating point)"
-    assert repr(stream) == "Stream(FastNetwork(17-13-6-5, fixed point), after 1 steps)"
+    assert repr(fast) == "FastNetwork(17-13R-6R-5, floating point)"
+    assert repr(stream) == "Stream(FastNetwork(17-13R-6R-5, fixed point), after 1 steps)"
 
 
 def test_counts_whose_sums_may_leave_32_bits_are_refused():

@@ -18,7 +18,6 @@ import numpy as np
 
 from ..cores import cores
 from ..errors import require
-from ..export.plan import shape_of
 from ..fast import FastNetwork, Stream
 from ..files import scratch
 from ..netx.schema import read
@@ -49,8 +48,8 @@ def side_by_side(args: Any) -> Table:
             _torch_rows(table, frames[0], base, args)
     net = read(SHIPPED)
     frames = networks.spikes(_SAMPLES, args.steps, net.inputs)
-    base = _fast_rows(table, net, frames, f"shipped {shape_of(net)}", args)
-    _lava_rows(table, net, frames[0], f"shipped {shape_of(net)}", base, args)
+    base = _fast_rows(table, net, frames, f"shipped {net.sizes}", args)
+    _lava_rows(table, net, frames[0], f"shipped {net.sizes}", base, args)
     return table
 
 

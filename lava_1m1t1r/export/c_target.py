@@ -18,7 +18,7 @@ from ..netx.description import NetDescription
 from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
-from .plan import Plan, PlanLayer, description, plan, samples, shape_of
+from .plan import Plan, PlanLayer, description, plan, samples
 from .report import Report, VerificationError
 from .tools import call, written
 
@@ -73,7 +73,7 @@ def deploy_c(
     for field, bytes_, limit in (("flash_limit", flash, flash_limit), ("ram_limit", ram, ram_limit)):
         least, cure = sum(bytes_.values()), "Use a smaller layer, equal neurons in a layer, or shorter delays."
         require(limit is None or whole(limit, field) >= least, field, f"be at least {least} bytes", limit, cure)
-    sources = c_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name)
+    sources = c_source.sources(lowered, f"{net.sizes} network of 1M1T1R neurons.", name)
     facts: dict[str, Any] = {
         "constants [bytes]": flash,
         "states [bytes]": ram,
@@ -92,7 +92,7 @@ def deploy_c(
     else:
         notes.append("Not run: give frames to compile it and compare all spikes and states.")
     files = write_folder(out_dir, sources)
-    return Report("c", shape_of(net), Path(out_dir), files, facts, tuple(notes))
+    return Report("c", net.sizes, Path(out_dir), files, facts, tuple(notes))
 
 
 def flash_bytes(lowered: Plan) -> dict[str, int]:

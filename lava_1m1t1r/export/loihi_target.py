@@ -22,7 +22,7 @@ from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
-from .plan import description, same, shape_of
+from .plan import description, same
 from .report import Report, VerificationError
 
 NET_FILE = "network.net"
@@ -71,7 +71,7 @@ def deploy_loihi(
         rule = f"keep to {row['value']} {row['unit']} ({'assumed; ' if row['assumed'] else ''}{row['source']})"
         cure = CURES.get(row["limit"], "Use a smaller layer, fewer synapses, or more chips.")
         require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
-    shape = shape_of(net)
+    shape = net.sizes
     written = _net_file(net)
     drawn = frames is None
     if drawn:

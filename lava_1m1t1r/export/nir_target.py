@@ -21,7 +21,7 @@ from ..netx.description import NetDescription
 from . import nir_exact, rules
 from .nir_portable import to_portable
 from .output import check_folder, write_folder
-from .plan import description, same, shape_of
+from .plan import description, same
 from .report import Report, VerificationError
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
@@ -102,7 +102,7 @@ def deploy_nir(
                 if delays
                 else "Its delays are left out, and delay lines with them."
             )
-    return Report("nir", shape_of(net), Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+    return Report("nir", net.sizes, Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
 
 
 def _file(graph: nir.NIRGraph) -> bytes:

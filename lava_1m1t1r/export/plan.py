@@ -15,7 +15,7 @@ from ..fast.network import check_frames
 from ..netx import schema
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..program import FixedProgram
-from ..sums import SumBounds, bounds_of
+from ..sums import SumBounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,8 @@ class PlanLayer:
     """(N,) int64 first states of the noise generators; None: a deterministic layer."""
     seed: int
     """Of the generators."""
+    sums: SumBounds
+    """Bounds of ``a_in`` [counts]."""
 
     @property
     def name(self) -> str:
@@ -69,12 +71,6 @@ class PlanLayer:
     def history(self) -> int:
         """Steps for which a neuron's spikes are remembered: its longest delay and the step that every spike takes."""
         return int(max(self.delay.max(initial=0), self.delay_rec.max(initial=0))) + 1
-
-    @property
-    def sums(self) -> SumBounds:
-        """Bounds of ``a_in`` [counts]."""
-        weight_rec = None if self.weight_rec is None else self.weight_rec.astype(np.int64) << self.rec_shift
-        return bounds_of(self.weight.astype(np.int64) << self.weight_shift, weight_rec, self.bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +121,6 @@ def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
     return frames
 
 
-def shape_of(net: NetDescription) -> str:
-    """``700-128R-20``: sizes of the layers that compute, R for recurrence; ``140x4-512R-20``: behind four delay lines a channel."""
-    lines = net.delay_lines
-    first = str(net.inputs) if lines is None else f"{net.inputs}x{lines.copies}"
-    return "-".join([first, *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in net.active)])
-
-
 def plan(net: NetDescription) -> Plan:
     """Lower a network that keeps the rules of an integer target."""
     lines = None if net.delay_lines is None else np.asarray(net.delay_lines.delay, np.uint8)
@@ -177,6 +166,7 @@ def _lower(layer: Layer) -> PlanLayer:
         v_max=0 if step is None else step.v_max_count,
         generator=noise.start(neuron.seed, layer.index, n) if layer.noisy else None,
         seed=neuron.seed if layer.noisy else 0,
+        sums=layer.sums(),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..budget import WIDTHS
 from ..program import unpack
 from .plan import Plan, PlanLayer
 
@@ -17,22 +18,8 @@ SUM_BITS = 24
 STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
 CYCLES, NOISE_CYCLES = 34, 18  # of a substep, and what noise adds
-_FIELDS = (
-    ("stretch", 17),
-    ("gain", 16),
-    ("growth_shift", 8),
-    ("filament_decay", 12),
-    ("filament_shift", 5),
-    ("residue_decay", 12),
-    ("residue_shift", 5),
-    ("transfer", 12),
-    ("transfer_shift", 5),
-    ("gate_decay", 12),
-    ("gate_shift", 5),
-    ("v_th", 24),
-    ("noise_filament", 18),
-    ("noise_residue", 18),
-)  # from bit 0 upwards, as m1t1r_neuron.v takes them apart
+_FIELDS = tuple({**WIDTHS, "v_th": WIDTHS["v_th"] + 1}.items())
+"""Constants of a neuron and their bits, from bit 0 upwards, as m1t1r_neuron.v takes them apart; its thresholds have a sign."""
 CONSTANT_BITS = sum(bits for _, bits in _FIELDS)
 WIRING_BITS = 28
 """Of a neuron's bias and delays."""

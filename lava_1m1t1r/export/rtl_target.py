@@ -20,7 +20,7 @@ from ..programs import PIPES
 from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
-from .plan import Plan, description, of_lines, plan, samples, shape_of
+from .plan import Plan, description, of_lines, plan, samples
 from .report import Report, VerificationError
 from .tools import LIMIT, call, written
 
@@ -81,7 +81,7 @@ def deploy_rtl(
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
     require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     lowered = plan(net)
-    sources = rtl_source.sources(lowered, f"{shape_of(net)} network of 1M1T1R neurons.", name, lanes)
+    sources = rtl_source.sources(lowered, f"{net.sizes} network of 1M1T1R neurons.", name, lanes)
     facts: dict[str, Any] = {
         "memory [bits]": memory_bits(lowered, lanes),
         "largest spike count of an input": rtl_source.input_limit(lowered),
@@ -105,7 +105,7 @@ def deploy_rtl(
     if synthesise:
         facts["Yosys, Lattice ECP5 cells"] = cells(sources, name)
     files = write_folder(out_dir, sources)
-    return Report("rtl", shape_of(net), Path(out_dir), files, facts, tuple(notes))
+    return Report("rtl", net.sizes, Path(out_dir), files, facts, tuple(notes))
 
 
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from ..netx.description import NetDescription
 from ..report.html import as_json
 from . import rules
 from .output import check_folder, write_folder
-from .plan import description, of_lines, shape_of
+from .plan import description, of_lines
 from .report import Report
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE
@@ -84,7 +84,7 @@ def deploy_spice(
     patterns = whole(patterns, "patterns")
     require(labels is None or frames is not None, "labels", "come with frames", labels)
     network = DeviceNetwork(net, crossbar, seed=seed)
-    files: dict[str, str] = {"network.cir": f"* {shape_of(net)} network of 1M1T1R neurons\n" + netlist(network)}
+    files: dict[str, str] = {"network.cir": f"* {net.sizes} network of 1M1T1R neurons\n" + netlist(network)}
     facts, notes = described(network), assumptions(network)
     if frames is None:
         notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
@@ -104,7 +104,7 @@ def deploy_spice(
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
         else:
             notes.append("ngspice was not run: no pattern was asked for.")
-    report = Report("spice", shape_of(net), Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
+    report = Report("spice", net.sizes, Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
     files |= {"report.html": report.page, "report.json": as_json(report.as_dict()) + "\n"}
     write_folder(out_dir, files)
     return report

@@ -68,7 +68,7 @@ class FastNetwork:
     """
 
     def __init__(self, net: Any, floating: bool = False):
-        described = all(hasattr(type(net), name) for name in ("active", "inputs", "outputs", "first_sums", "arriving", "check"))
+        described = all(hasattr(type(net), name) for name in ("active", "inputs", "outputs", "first_sums", "arriving", "check", "sizes"))
         require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
         net.check()
         self.net = net
@@ -77,10 +77,7 @@ class FastNetwork:
         self.inputs, self.outputs = net.inputs, net.outputs
 
     def __repr__(self) -> str:
-        copies = self.net.active[0].inputs // self.inputs
-        first = f"{self.inputs}x{copies}" if copies > 1 else self.inputs
-        sizes = "-".join(str(size) for size in (first, *(layer.size for layer in self.layers)))
-        return f"{type(self).__name__}({sizes}, {'floating' if self.floating else 'fixed'} point)"
+        return f"{type(self).__name__}({self.net.sizes}, {'floating' if self.floating else 'fixed'} point)"
 
     def run(self, frames: Any, record: str | None = None, threads: int | None = None) -> Result:
         """Run samples from rest.

@@ -194,6 +194,13 @@ class NetDescription(ByValue):
         return sums if lines is None else sums._replace(largest=sums.largest * lines.copies)
 
     @property
+    def sizes(self) -> str:
+        """``700-128R-20``: of the layers that compute, R for recurrence; ``140x4-512R-20``: behind four delay lines a channel."""
+        lines = self.delay_lines
+        first = str(self.inputs) if lines is None else f"{self.inputs}x{lines.copies}"
+        return "-".join([first, *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in self.active)])
+
+    @property
     def inputs(self) -> int:
         """Number of input channels."""
         return self.active[0].inputs if self.delay_lines is None else self.delay_lines.inputs

@@ -10,6 +10,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lava_1m1t1r.fast.stream import Stream
 from lava_1m1t1r.netx.graph.process import NEVER, Network
+from lava_1m1t1r.proc.resets import starts_again
 
 
 class AbstractPyNetworkFused(PyLoihiProcessModel):
@@ -31,7 +32,7 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
             frames = self._counts(self.inp.recv())
             self.out.send(self.fast.run(frames[None], threads=1).out[0].astype(self.kind))
             return
-        if self.time_step % self.interval == self.sample_start % self.interval:
+        if starts_again(self.time_step, self.interval, self.sample_start):
             self.stream.reset()
         elif self.time_step == 1:  # composed neurons take a step before their synapses have handed anything on
             self.stream.step(np.zeros(self.fast.inputs, np.uint8))

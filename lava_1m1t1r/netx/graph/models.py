@@ -14,6 +14,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava_1m1t1r.delay_lines import LinesRun
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
+from lava_1m1t1r.proc.resets import starts_again
 from lava_1m1t1r.run.checks import fed, tell_of_zeros
 from lava_1m1t1r.run.failures import title
 
@@ -71,15 +72,12 @@ class AbstractPyAxonModel(PyLoihiProcessModel):
         self.offset = proc_params["reset_offset"]
         self.withholds = proc_params["withholds"]
 
-    def _is_at(self, offset):
-        return self.interval is not None and self.time_step % self.interval == offset % self.interval
-
     def run_spk(self):
         """Take this step's spikes, pass on those that are due."""
-        if self._is_at(self.offset):
+        if starts_again(self.time_step, self.interval, self.offset):
             self.lines.reset()
         due = self.lines.step(self.s_in.recv())
-        if self.withholds and self._is_at(self.offset - 1):
+        if self.withholds and starts_again(self.time_step, self.interval, self.offset - 1):
             due = np.zeros_like(due)
         self.s_out.send(due)
 

@@ -15,6 +15,7 @@ from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.fast.kernels import step_layer
 from lava_1m1t1r.fast.neurons import m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
+from lava_1m1t1r.proc.resets import starts_again
 
 
 class AbstractPyM1T1RModel(PyLoihiProcessModel):
@@ -48,22 +49,19 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
                 joined[...] = found
                 setattr(self, name, joined)
 
-    def _is_at(self, offset):
-        return self.interval is not None and self.time_step % self.interval == offset % self.interval
-
     def run_spk(self):
         """One network step."""
         if self.neuron is None:
             self._start()
         self._rejoin()
         a_in = self.a_in.recv()
-        if self._is_at(self.offset):
+        if starts_again(self.time_step, self.interval, self.offset):
             for var in (self.filament, self.residue, self.v_gate):
                 var[...] = 0
             if self.rewind:
                 self.generator[...] = self.first_generator
         step_layer(self.neuron, self.current(a_in).reshape(-1), self.spike)
-        if self.drop_last and self._is_at(self.offset - 1):
+        if self.drop_last and starts_again(self.time_step, self.interval, self.offset - 1):
             self.spike[:] = 0
         self.s_out.send(self.spike.reshape(self.filament.shape))
 
