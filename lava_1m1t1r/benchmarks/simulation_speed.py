@@ -20,11 +20,10 @@ from ..cores import cores
 from ..errors import require
 from ..fast import FastNetwork, Stream
 from ..files import scratch
-from ..netx.schema import read
+from ..netx.schema import SHIPPED_NETWORK, read
 from . import networks
 from .table import Table, least, parser, positive, write_json
 
-SHIPPED = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
 SIZES = (64, 128, 256, 512, 1024)
 """Layers of which the time is taken."""
 _SAMPLES = 32  # for the rows on several threads
@@ -46,7 +45,7 @@ def side_by_side(args: Any) -> Table:
             _brian2_row(table, net, frames[0], mark, base, args)
         if substeps == 1:
             _torch_rows(table, frames[0], base, args)
-    net = read(SHIPPED)
+    net = read(SHIPPED_NETWORK)
     frames = networks.spikes(_SAMPLES, args.steps, net.inputs)
     base = _fast_rows(table, net, frames, f"shipped {net.sizes}", args)
     _lava_rows(table, net, frames[0], f"shipped {net.sizes}", base, args)

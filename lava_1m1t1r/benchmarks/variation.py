@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..files import scratch
-from ..recipes import data
-from ..recipes.task import recipe
+from ..recipes import NETWORK_FILE, data
+from ..recipes.task import SPOKEN_DIGITS, recipe
 from .table import Table, parser, positive, write_json
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     positive(args, "repeats", "train_per_class", "test_per_class")
 
     split = data.load(train_per_class=args.train_per_class, test_per_class=args.test_per_class)
-    task = data.fitted(recipe("spoken-digits").replace(epochs=args.epochs, hidden=args.hidden), split)
+    task = data.fitted(recipe(SPOKEN_DIGITS).replace(epochs=args.epochs, hidden=args.hidden), split)
     test = data.frames_of(split.test, task)
     table = Table(
         f"accuracy [%] on SpokenDigits, {split.held_out}; mean and standard deviation of {args.repeats} chips",
@@ -51,7 +51,7 @@ def _trained(task, split, folder):
     from ..recipes import fit, network
     from ..recipes.augment import Augmentation
 
-    path = folder / "network.net"
+    path = folder / NETWORK_FILE
     if not path.is_file():
         net = network.m1t1r(task)
         fit.fit(net, task, data.frames_of(split.train, task), folder, augmentation=Augmentation.suiting(task))

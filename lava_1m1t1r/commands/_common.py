@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
 from ..files import scratch
+from ..netx.schema import SHIPPED_NETWORK
 from ..progress import tell
+from ..recipes import RESULTS_FILE
 
 SHIPPED = "shipped"
 MOST = 10**7
@@ -85,7 +87,7 @@ def network_argument(parser: argparse.ArgumentParser) -> None:
 
 def network_path(name: str) -> Path:
     """Path of the network the user named."""
-    path = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net" if name == SHIPPED else Path(name)
+    path = SHIPPED_NETWORK if name == SHIPPED else Path(name)
     require("\0" not in name and path.is_file(), "NET", "be an existing .net file, or 'shipped'", name)
     return path
 
@@ -132,10 +134,10 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
 def _told_of_training(net: Path, name: str, held_out: str) -> None:
     """Say so where the network's own results tell that it was trained on the voices at hand."""
     try:
-        trained = json.loads((net.parent / "results.json").read_text(encoding="utf-8"))
+        trained = json.loads((net.parent / RESULTS_FILE).read_text(encoding="utf-8"))
         other = trained["held_out"]
         if trained["data"] == name and other != held_out:
-            tell(f"hint: {net.parent / 'results.json'} says that the network was trained without {other}; here it hears {held_out}.")
+            tell(f"hint: {net.parent / RESULTS_FILE} says that the network was trained without {other}; here it hears {held_out}.")
     except (OSError, ValueError, TypeError, KeyError):
         return  # none, or another program's
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import require
+from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
 from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from ..report.html import as_json
 
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
-    out = out_folder(args.out, "last.ckpt", "network.net", "cuba.net", "cuba/last.ckpt", "report.html", "results.json")
+    files = (CHECKPOINT_FILE, NETWORK_FILE, CUBA_FILE, RESULTS_FILE)
+    out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", "report.html")
     require_training()
     let_torch_sleep()
     sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) is not None}

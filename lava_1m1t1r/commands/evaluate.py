@@ -34,14 +34,7 @@ def run(args: argparse.Namespace) -> int:
         "held_out": tested.held_out,
         "classes": list(net.classes),
         "utterances": len(test),
-        "accuracy": result.accuracy,
-        "floating_accuracy": result.floating_accuracy,
-        "same_answer": result.same_answer,
-        "spikes_per_utterance": result.spikes,
-        "float_spikes": None if result.float_spikes is None else result.float_spikes.as_dict(),
-        "mismatches": result.mismatches,
-        "compared": result.compared,
-        "confusion": result.confusion,
+        **result.as_dict(),
     }
     if args.json:
         print(as_json(numbers))

@@ -11,6 +11,8 @@ from typing import Any
 from ..errors import require
 from ..program import LEARNABLE
 from ..progress import tell
+from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
+from ..recipes.task import RECIPES
 from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--recipe",
-        choices=("spoken-digits", "recordings", "shd"),
+        choices=tuple(RECIPES),
         help="choices of frames, device and training; default: recordings for a file, shd for SHD's folder, else spoken-digits",
     )
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot")
@@ -81,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
-    out = out_folder(args.out, "last.ckpt", "network.net", "results.json")
+    out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
-    if not args.resume and (Path(args.out) / "network.net").exists():
+    if not args.resume and (Path(args.out) / NETWORK_FILE).exists():
         tell(f"replacing the run in {args.out} (with --resume it would go on)")
     let_torch_sleep()
     with talking(args):
@@ -136,25 +138,22 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
-    net.export(out / "network.net", data.names_of(split, task.classes))
-    result, _ = evaluate(out / "network.net", data.frames_of(split.test, task))
+    net.export(out / NETWORK_FILE, data.names_of(split, task.classes))
+    result, _ = evaluate(out / NETWORK_FILE, data.frames_of(split.test, task))
     results = {
         "data": split.name,
         "held_out": split.held_out,
-        "accuracy": result.accuracy,
-        "floating_accuracy": result.floating_accuracy,
-        "same_answer": result.same_answer,
-        "spikes_per_utterance": result.spikes,
+        **result.as_dict(),
         "task": dataclasses.asdict(task),
     }
-    write_json(out / "results.json", results)
+    write_json(out / RESULTS_FILE, results)
     beside = " (the paper: 91.35 %)" if split.name == "SHD" else ""
     print(
         f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
         f"{result.floating_accuracy:.2%} in floating point"
     )
-    print(f"network: {out / 'network.net'}")
-    again = f"again: lava-1m1t1r evaluate {shlex.quote(str(out / 'network.net'))}"
+    print(f"network: {out / NETWORK_FILE}")
+    again = f"again: lava-1m1t1r evaluate {shlex.quote(str(out / NETWORK_FILE))}"
     if args.test_data is not None:
         print(f"{again} --data {shlex.quote(args.test_data)} --all-speakers --steps {task.n_steps}")
     elif args.data is not None:

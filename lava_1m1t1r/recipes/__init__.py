@@ -3,3 +3,6 @@
 ``task``: what is learnt and by which device; ``data``: events to frames; ``network``: the trainable network; ``fit``: training;
 ``evaluate``: the exported file, run three ways and compared.
 """
+
+NETWORK_FILE, CUBA_FILE, CHECKPOINT_FILE, RESULTS_FILE = "network.net", "cuba.net", "last.ckpt", "results.json"
+"""What a training leaves in its folder."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ..datasets.events import N_CHANNELS
 from ..errors import flag, number, whole
-from .task import Task
+from .task import RECORDINGS, SHD, SPOKEN_DIGITS, Task
 
 _MOST = 10**7
 MANY_VOICES_SHIFT = 30
 """Channel shift that suits data of SHD's size, in channels of 700. On training voices of SpokenDigits kept apart (140 channels, one seed
 each) 15 gave 95.4 %, 30 96.4 %, 45 95.7 %; on the test voices 15 and 30 give the same."""
+_BY_RECIPE: dict[str, dict[str, Any]] = {RECORDINGS: {"channel_shift": 40, "drop": 0.0}, SHD: {"channel_shift": MANY_VOICES_SHIFT}}
+"""What differs from the defaults, for 700 channels."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,19 @@ class Augmentation:
         ``few_voices``: for recordings of a handful of people, from whom strangers differ by more; events stay, for there are few. Chosen on
         four human speakers (``bench accuracy --data FILE``).
         """
-        channels = whole(channels, "Augmentation.of.channels", least=1, most=_MOST)
-        usual = cls(channel_shift=40, drop=0.0) if flag(few_voices, "Augmentation.of.few_voices") else cls()
-        return replace(usual, channel_shift=round(usual.channel_shift * channels / 700))
+        return cls._of(channels, RECORDINGS if flag(few_voices, "Augmentation.of.few_voices") else SPOKEN_DIGITS)
 
     @classmethod
     def suiting(cls, task: Task, channel_shift: int | None = None) -> Augmentation:
         """What suits a task's channels and recipe, with another ``channel_shift`` where one is given."""
-        usual = cls.of(task.channels, few_voices=task.name == "recordings")
-        if task.name == "shd":
-            usual = replace(usual, channel_shift=round(MANY_VOICES_SHIFT * task.channels / 700))
+        usual = cls._of(task.channels, task.name)
         return usual if channel_shift is None else replace(usual, channel_shift=channel_shift)
+
+    @classmethod
+    def _of(cls, channels: int, recipe: str) -> Augmentation:
+        channels = whole(channels, "Augmentation.of.channels", least=1, most=_MOST)
+        usual = cls(**_BY_RECIPE.get(recipe, {}))
+        return replace(usual, channel_shift=round(usual.channel_shift * channels / N_CHANNELS))
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""

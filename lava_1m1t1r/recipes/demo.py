@@ -18,11 +18,10 @@ from ..netx.schema import read
 from ..progress import bar
 from ..quantisation import quantise_network
 from ..report import Report
-from . import data, figures
+from . import CUBA_FILE, NETWORK_FILE, data, figures
 from .evaluate import Evaluation, answers, compare, differences, evaluate
 from .task import Task
 
-NET = "network.net"
 SYNTHETIC = (
     "Synthetic speech is more regular than people: this accuracy stands beside others on SpokenDigits, never beside the paper's "
     "91.35 % on SHD."
@@ -75,9 +74,9 @@ def demo(
     fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
     net.eval()
     names = data.names_of(split, task.classes)
-    net.export(folder / NET, names)
+    net.export(folder / NETWORK_FILE, names)
     say(progress, "running the test set in fixed and floating point, then in Lava")
-    description = read(folder / NET)
+    description = read(folder / NETWORK_FILE)
     result, fixed = evaluate(description, test)
     count = min(lava_utterances, len(test))
     forward(net, test, fixed, result)
@@ -94,8 +93,8 @@ def demo(
         finally:
             torch.set_num_threads(threads)
         other.eval()
-        other.export(folder / "cuba.net", names)
-        baseline, _ = evaluate(folder / "cuba.net", test)
+        other.export(folder / CUBA_FILE, names)
+        baseline, _ = evaluate(folder / CUBA_FILE, test)
     return write(task, split, test, folder, description, result, fixed, baseline, lava_same, time.monotonic() - started)
 
 
@@ -179,18 +178,11 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
         "held_out": split.held_out,
         "train_utterances": len(split.train),
         "test_utterances": len(test),
-        "accuracy": result.accuracy,
-        "floating_accuracy": result.floating_accuracy,
-        "same_answer_floating_fixed": result.same_answer,
-        "same_answer_floating_fixed_lava": lava_same,
+        **result.as_dict(),
+        "same_answer_lava": lava_same,
         "chance": 1 / task.classes,
         "cuba_accuracy": None if baseline is None else baseline.accuracy,
         "cuba_spikes": None if baseline is None else baseline.spikes,
-        "spikes_per_utterance": result.spikes,
-        "mismatches": result.mismatches,
-        "compared": result.compared,
-        "float_spikes": None if result.float_spikes is None else result.float_spikes.as_dict(),
-        "confusion": result.confusion,
         "energy": energy,
         "device": task.device_text,
         "cropped_share": test.cropped,

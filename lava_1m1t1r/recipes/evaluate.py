@@ -39,6 +39,19 @@ class Evaluation:
     compared: dict[str, int] = field(default_factory=dict)
     """Utterances compared, by realisation."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """For results.json."""
+        return {
+            "accuracy": self.accuracy,
+            "floating_accuracy": self.floating_accuracy,
+            "same_answer": self.same_answer,
+            "spikes_per_utterance": self.spikes,
+            "float_spikes": None if self.float_spikes is None else self.float_spikes.as_dict(),
+            "mismatches": self.mismatches,
+            "compared": self.compared,
+            "confusion": self.confusion,
+        }
+
 
 def answers(out: np.ndarray) -> np.ndarray:
     """Class of each sample: the output with the largest sum over time; of equals, the first. (B, T, K) -> (B,)."""

@@ -17,6 +17,7 @@ import numpy as np
 from ..delay_lines import first_behind
 from ..errors import FormatError, missing, path_of, require, whole
 from ..progress import bar, tell
+from . import CHECKPOINT_FILE
 from .augment import Augmentation
 from .data import Frames
 from .task import Task
@@ -31,7 +32,6 @@ except ImportError as error:
 
 from . import checkpoint  # noqa: E402
 
-LAST = "last.ckpt"
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
 
 
@@ -289,7 +289,7 @@ def fit(
     """
     patience = None if patience is None else whole(patience, "patience", least=1)
     _check_arguments(network, task, train, validation, patience)
-    last = path_of(folder, "folder") / LAST
+    last = path_of(folder, "folder") / CHECKPOINT_FILE
     rank, world, _ = processes()
     run = {
         "recipe": task.name,

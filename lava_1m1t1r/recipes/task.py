@@ -161,7 +161,7 @@ Where a synapse has one of them (``synaptic_delays``, 512 neurons): 98.2 and 98.
 and 97.7 % (three), beside 97.6 % of (0, 3, 6, 9), 97.3 % of (0, 9, 18, 27) and 97.2 % of six (0, 4, ..., 20); and 97.2 % without."""
 DELAYS: dict[str, Any] = {"taps": TAPS, "synaptic_delays": True}
 _EARS: dict[str, Any] = {"channels": 140, **DELAYS}
-_MANY_VOICES: dict[str, Any] = {
+MANY_VOICES: dict[str, Any] = {
     **_EARS,
     "hidden": 512,
     "delay_rec": 40,
@@ -172,12 +172,13 @@ _MANY_VOICES: dict[str, Any] = {
 """What trained best on SpokenDigits of SHD's size (``bench accuracy``), in 25 epochs."""
 _FEW_VOICES: dict[str, Any] = {**_EARS, "hidden": 512, "learning_rate": 0.01}
 """What did best on a human speaker whom training had not heard, with recordings of two or three others."""
+SPOKEN_DIGITS, RECORDINGS, SHD = "spoken-digits", "recordings", "shd"
 RECIPES = {
     task.name: task
     for task in (
-        Task("spoken-digits", **_EARS),
-        Task("recordings", epochs=25, **_FEW_VOICES),
-        Task("shd", n_steps=120, epochs=25, **_MANY_VOICES),
+        Task(SPOKEN_DIGITS, **_EARS),
+        Task(RECORDINGS, epochs=25, **_FEW_VOICES),
+        Task(SHD, n_steps=120, epochs=25, **MANY_VOICES),
     )
 }
 
@@ -191,5 +192,5 @@ def recipe(name: str) -> Task:
 def recipe_for(source: str | os.PathLike | None) -> str:
     """Name of the recipe that suits a source of data (:func:`.data.load`)."""
     if source is None:
-        return "spoken-digits"
-    return "shd" if os.path.isdir(source) else "recordings"
+        return SPOKEN_DIGITS
+    return SHD if os.path.isdir(source) else RECORDINGS
