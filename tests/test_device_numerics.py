@@ -140,5 +140,5 @@ def test_what_would_never_end_is_given_up(change):
 
 
 def test_voltages_that_no_growth_law_survives_are_named():
-    with pytest.raises(InputError, match=r"at up to 100 V'. Look for a voltage far above v_ref"):
+    with pytest.raises(InputError, match=r"at up to 100 V'. Simulate it in parts.* Or look for a voltage far above v_ref"):
         simulate(FIG2, stimulus.constant(100.0, 1e-3), 1e-3, 0)

@@ -71,7 +71,7 @@ BROKEN = {
         lambda n: changed(n, 0, delay_rec=np.full(7, 63)),
         r"delayRec must hold 7 whole numbers from 0 to 62",
     ),
-    rules.readouts_have_no_bias: (
+    rules.readouts_have_neither_bias_nor_delay: (
         lambda n: NetDescription((n.layers[0], Layer(1, "affine", (2,), 7, np.zeros((2, 7), np.int32), bias=np.array([7, -9])))),
         r"layer/1 \(affine\) bias must be left out of a layer without neurons",
     ),
@@ -80,6 +80,10 @@ BROKEN = {
         r"layer/2 \(delay_lines\) must come before all layers that compute, and be the only delay lines",
     ),
     rules.biases_fit_sixteen_bits: (lambda n: changed(n, 1, bias=np.full(3, 1 << 15)), r"layer/1 \(dense\) bias must hold 3"),
+    rules.the_library_can_run_it: (
+        lambda n: changed(n, 1, inputs=700, weight=np.zeros((3, 700), np.int32)),
+        "layer/1 must have 7 inputs, as many as the layer before it has outputs; got 700",
+    ),
     rules.neurons_are_1m1t1r: (lambda n: changed(n, 1, neuron=CUBA), r"layer/1 \(dense\) must hold 1M1T1R.*CubaNeuron.*target loihi"),
     rules.a_layer_of_neurons_states_the_step: (
         lambda n: NetDescription((Layer(0, "affine", (2,), 3, np.zeros((2, 3), np.int32)),)),
@@ -141,6 +145,23 @@ def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
     net = changed(good(rng), 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=4e-3), v_in_max=3.0)))
     with pytest.raises(InputError, match=r"layer/1 \(dense\) neuron: 1.1 v_in_max / v0 must be < 700; got 825.*a smaller v_in_max"):
         rules.field_laws_can_be_computed_by_a_circuit_simulator(net)
+
+
+@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"delay": np.full(3, 1.5)}, "layer/1 delay must be an array of whole numbers"),
+        ({"bias": np.full(3, 1.5)}, "layer/1 bias must be an array of whole numbers"),
+        ({"weight": [[2] * 7] * 3}, "layer/1 weight must be an array of whole numbers"),
+        ({"index": 0}, r"index, which starts their noise, rises; got \[0, 0\]"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_the_fast_path_refuses_no_target_takes(target, changes, words, rng, tmp_path):
+    with pytest.raises(InputError, match=words):
+        TARGETS[target](changed(good(rng), 1, **changes), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_target_has_its_rules_here():

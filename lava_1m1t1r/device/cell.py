@@ -19,7 +19,7 @@ INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
 """The elements that the input source feeds; the supply feeds the others."""
 
 CELL = np.dtype(
-    [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
+    [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step", "mu", "v0")]  # the last two: drawn ones; mu 0: none
     + [("random", np.uint64), ("steps", np.int64), ("tried", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]
     + [*((name, np.bool_) for name in ("closed", "ruptured", "rested", "stalled")), ("energy", np.float64, (len(PHASES), len(ELEMENTS)))]
 )
@@ -90,53 +90,91 @@ def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: fl
         sink.samples[i, k, n] = value
 
 
+_SWING, _SHORTEST = 0.05, 1e-9
+"""Of the node in one piece of a step, as a share of the supply; the shortest piece, as a share of the step."""
+
+
 @numba.njit(error_model="numpy")
 def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float, v_in: float, p: Any) -> None:
     """Book the energies of one step that has just been taken; advance the output node.
 
+    The step is cut where the gate passes ``v_th``, a tenth of it or the transistor's threshold, so that each part belongs to one phase
+    and the transistor is on or off throughout.
+    """
+    new = cell.gate
+    begin, gate = 0.0, old_gate
+    while begin < 1.0:
+        end, there = 1.0, new
+        for level in (p.v_th, 0.1 * p.v_th, p.v_t):
+            if (old_gate > level) != (new > level) and gate != level and (gate > level) == (old_gate > level):
+                u = crossing(old_gate, old_slope, new, slope, h, level)
+                if begin < u < end:
+                    end, there = u, level
+        _account_part(cell, old_gate, old_slope, new, slope, h, begin, end, gate, there, v_in, p)
+        begin, gate = end, there
+
+
+@numba.njit(error_model="numpy")
+def _account_part(
+    cell: Any, a: float, da: float, b: float, db: float, h: float, begin: float, end: float, gate: float, there: float, v_in: float, p: Any
+) -> None:
+    """The same for the part from ``begin`` to ``end``, shares of the step, whose gate goes from ``gate`` to ``there``.
+
     The charge through R_c and its heat are integrals of the step's cubic in V_gs; what the memristor turns into heat follows from
     the balance of the gate node, so that nothing is lost between the elements.
     """
-    new = cell.gate
-    if new > p.v_th:
+    middle = between(a, da, b, db, h, 0.5 * (begin + end))
+    if middle > p.v_th:
         cell.phase = 1
     elif cell.phase == 1:
         cell.phase = 2
-    elif cell.phase == 2 and new < 0.1 * p.v_th:
+    elif cell.phase == 2 and middle < 0.1 * p.v_th:
         cell.phase = 0
-    middle = between(old_gate, old_slope, new, slope, h, 0.5)
-    charge = h / 6.0 * (old_gate + 4.0 * middle + new) / p.r_control
-    heat = h / 6.0 * (old_gate * old_gate + 4.0 * middle * middle + new * new) / p.r_control
-    stored = 0.5 * p.c_gate * (new * new - old_gate * old_gate)
+    length = (end - begin) * h
+    charge = length / 6.0 * (gate + 4.0 * middle + there) / p.r_control
+    heat = length / 6.0 * (gate * gate + 4.0 * middle * middle + there * there) / p.r_control
+    stored = 0.5 * p.c_gate * (there * there - gate * gate)
     energy = cell.energy[cell.phase]
-    energy[0] += v_in * (p.c_gate * (new - old_gate) + charge) - heat - stored
+    energy[0] += v_in * (p.c_gate * (there - gate) + charge) - heat - stored
     energy[1] += heat
     energy[4] += stored
-    if new > p.v_t or old_gate > p.v_t or cell.node != p.v_dd:
-        old_node = cell.node
-        cell.node = node_step(old_node, new, h, p)
-        if p.c_load == 0.0:
-            supplied = load = 0.0
-            # The branch switches within a step: as many intervals as its voltage moves fifths of the supply.
-            pieces = 1 + int(5.0 * abs(cell.node - old_node) / p.v_dd)
-            start = p.v_dd - old_node
-            for i in range(pieces):
-                half = between(old_gate, old_slope, new, slope, h, (i + 0.5) / pieces)
-                full = between(old_gate, old_slope, new, slope, h, (i + 1.0) / pieces)
-                drop = p.v_dd - node_step(old_node, half, h, p)
-                end = p.v_dd - node_step(old_node, full, h, p)
-                supplied += h / (6.0 * pieces) * (start + 4.0 * drop + end) / p.r_load
-                load += h / (6.0 * pieces) * (start * start + 4.0 * drop * drop + end * end) / p.r_load
-                start = end
-            kept = 0.0
-        elif new <= p.v_t:
-            supplied = p.c_load * (cell.node - old_node)
-            kept = 0.5 * p.c_load * (cell.node * cell.node - old_node * old_node)
-            load = p.v_dd * supplied - kept
-        else:
-            supplied = h * (p.v_dd - cell.node) / p.r_load
-            load = supplied * (p.v_dd - cell.node)
-            kept = 0.5 * p.c_load * (cell.node * cell.node - old_node * old_node)
-        energy[2] += p.v_dd * supplied - load - kept
-        energy[3] += load
-        energy[5] += kept
+    off = middle <= p.v_t
+    if off and cell.node == p.v_dd:
+        return
+    before = cell.node
+    supplied = load = 0.0
+    if off:  # the load resistor charges the node
+        cell.node = node_step(before, 0.0, length, p)
+        supplied = p.c_load * (cell.node - before)
+        load = p.v_dd * supplied - 0.5 * p.c_load * (cell.node * cell.node - before * before)
+    elif p.c_load == 0.0:
+        cell.node = node_step(before, there, length, p)
+        # The branch switches within a step: as many intervals as its voltage moves fifths of the supply.
+        pieces = 1 + int(5.0 * abs(cell.node - before) / p.v_dd)
+        start = p.v_dd - node_step(before, gate, length, p)
+        for i in range(pieces):
+            half = between(a, da, b, db, h, begin + (end - begin) * (i + 0.5) / pieces)
+            full = between(a, da, b, db, h, begin + (end - begin) * (i + 1.0) / pieces)
+            drop = p.v_dd - node_step(before, half, length, p)
+            last = p.v_dd - node_step(before, full, length, p)
+            supplied += length / (6.0 * pieces) * (start + 4.0 * drop + last) / p.r_load
+            load += length / (6.0 * pieces) * (start * start + 4.0 * drop * drop + last * last) / p.r_load
+            start = last
+    else:
+        u, piece = begin, end - begin
+        while u < end:
+            piece = min(piece, end - u)
+            node = node_step(cell.node, between(a, da, b, db, h, u + piece), piece * h, p)
+            if abs(node - cell.node) > _SWING * p.v_dd and piece > _SHORTEST:  # the transistor empties the node within nanoseconds
+                piece *= 0.25
+                continue
+            first, last = p.v_dd - cell.node, p.v_dd - node
+            supplied += 0.5 * piece * h * (first + last) / p.r_load
+            load += piece * h / 3.0 * (first * first + first * last + last * last) / p.r_load
+            u = u + piece if u + piece < end * (1.0 - 1e-12) else end
+            piece *= 2.0
+            cell.node = node
+    kept = 0.5 * p.c_load * (cell.node * cell.node - before * before)
+    energy[2] += p.v_dd * supplied - load - kept
+    energy[3] += load
+    energy[5] += kept

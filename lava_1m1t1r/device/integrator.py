@@ -158,13 +158,20 @@ def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
-    """Draw the next filament: its growth rate and its field sensitivity."""
+    """Draw the next filament, once the old one is broken and the gate is no longer above its threshold: its growth rate and its field
+    sensitivity."""
     cell.ruptured = False
     cell.rested = True
     if nominal.mu_ctoc > 0.0 or nominal.v0_ctoc > 0.0:
-        p.mu = nominal.mu * exp(nominal.mu_ctoc * normal(cell))
-        p.v0 = nominal.v0 * exp(nominal.v0_ctoc * normal(cell))
-        prepare(p)
+        cell.mu = nominal.mu * exp(nominal.mu_ctoc * normal(cell))
+        cell.v0 = nominal.v0 * exp(nominal.v0_ctoc * normal(cell))
+        _take_drawn(cell, p)
+
+
+@numba.njit(fastmath={"contract"}, error_model="numpy")
+def _take_drawn(cell: Any, p: Any) -> None:
+    p.mu, p.v0 = cell.mu, cell.v0
+    prepare(p)
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
@@ -197,7 +204,7 @@ def _shaken(new: State, s: State, k1: State, k4: State, h: float, cell: Any, p: 
 def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
     """Integrate one device over one piece of constant input."""
     s = State(cell.filament, cell.residue, cell.gate)
-    if cell.ruptured or (v_in > 0.0 and not cell.rested and s.filament + s.residue < RESTED):
+    if (cell.ruptured and s.gate <= p.v_th) or (v_in > 0.0 and not cell.rested and s.filament + s.residue < RESTED):
         _new_cycle(cell, p, nominal)
     noisy = p.sigma1 > 0.0 or p.sigma2 > 0.0
     k1 = _slopes(s, v_in, p)
@@ -221,7 +228,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
         was = s.filament + s.residue
         let_go = False
         if cell.closed:
-            h, new, let_go = _closed_step(s, left, v_in, p)
+            h, new, let_go = _closed_step(s, min(c.max_step, left), v_in, p)
             k4 = _slopes(new, v_in, p)
         else:
             h = min(step, c.max_step, left)
@@ -276,7 +283,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             node = node_step(old_node, gate, h, p) if p.c_load == 0.0 else old_node + u * (cell.node - old_node)
             sample(sink, cell.sample, n, filament, residue, gate, node, v_in, p)
             cell.sample += 1
-        if cell.ruptured and s.gate > p.v_th >= new.gate:
+        if cell.ruptured and new.gate <= p.v_th:
             _new_cycle(cell, p, nominal)
             k4 = _slopes(new, v_in, p)
         t += h
@@ -288,7 +295,8 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarray, c: Control, sink: Sink, n: int) -> None:
     column = n if volts.shape[1] > 1 else 0
-    cell.ruptured = True  # the first filament is a new one
+    if cell.mu > 0.0:  # of the simulation that this one goes on from
+        _take_drawn(cell, p)
     i = 0
     while i < volts.shape[0] and not cell.stalled:
         j = i + 1

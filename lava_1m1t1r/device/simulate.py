@@ -21,6 +21,7 @@ RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
 """What :func:`simulate` keeps unless told otherwise."""
 MOST_TIMES = 1e9
 """Longest simulation, in time constants of the filament."""
+_MOST_STEPS = 5e9
 
 
 def simulate(
@@ -30,7 +31,7 @@ def simulate(
     seed: int | None = None,
     record: str | Iterable[str] = RECORDED,
     *,
-    start: tuple[Any, Any, Any] = (0.0, 0.0, 0.0),
+    start: tuple[Any, Any, Any] | Trace = (0.0, 0.0, 0.0),
     rtol: float = 3e-5,
     max_step: float = inf,
     first: int = 0,
@@ -54,11 +55,13 @@ def simulate(
     record : "events", or names
         ``"events"`` keeps spikes and turn-ons only. Names: filament, residue, gate_voltage, resistance, current (of the load),
         output_voltage (of the drain), input_current.
-    start : (filament, residue, gate voltage)
-        State at t = 0 [1, 1, V], numbers or (N,); filament and residue together at most ``x_max``.
+    start : (filament, residue, gate voltage), or Trace
+        State at t = 0 [1, 1, V], numbers or (N,); filament and residue together at most ``x_max``. Or a Trace of these devices, which this
+        one goes on from: with the filaments that were drawn last, the charge of the output node and the noise that follows (``seed`` and
+        ``first`` do not count then). Times and energies begin at 0.
     rtol : float
         Relative error allowed in a step; the absolute one is a hundredth of it. At the default, first spikes are less than 1e-4 off. Where
-        that decides how long a spike lasts, as near the end of a pulse, its energy may be 1 % off: take 1e-6 for these.
+        that decides how long a spike lasts, as at the very end of a pulse, its energy may be a third off: take 1e-6 for these.
     max_step : float
         Longest step [s].
     first : int
@@ -88,7 +91,7 @@ def simulate(
         stimulus, count = v_in, max(round(v_in.duration / dt), 1)
     # The integrator steps with the device's own times, and cannot be interrupted.
     longest = MOST_TIMES / float(np.max(np.asarray(p.gamma1) + np.asarray(p.beta)))
-    cure = "Simulate it in parts, each from the state of the one before (start=)."
+    cure = "Simulate it in parts, each going on from the one before (start=trace)."
     require(stimulus.duration <= longest, "simulate.v_in, duration [s]", f"be <= {longest:.3g} for these rates", stimulus.duration, cure)
     require(max_step >= stimulus.duration / MOST_TIMES, "simulate.max_step [s]", f"be >= {1 / MOST_TIMES:g} of the duration", max_step)
     largest = float(np.max(np.abs(stimulus.volts)))
@@ -98,12 +101,16 @@ def simulate(
     sizes = {s for s in (p.size or 1, columns) if s > 1}
     require(len(sizes) <= 1, "simulate", "get as many columns of v_in as devices", (p.size, columns), "Use (T,) for one input to all.")
     n = sizes.pop() if sizes else 1
-    cells = np.zeros(n, CELL)
-    for name, value in zip(("filament", "residue", "gate"), _start(start, n, p), strict=True):
-        cells[name] = value
     table = constants(p, n)
-    cells["node"] = table["v_dd"]
-    cells["random"] = streams(seed, first, n)
+    if isinstance(start, Trace):
+        cells, seed = _going_on(start, n), start.seed
+    else:
+        cells = np.zeros(n, CELL)
+        for name, value in zip(("filament", "residue", "gate"), _start(start, n, p), strict=True):
+            cells[name] = value
+        cells["node"] = table["v_dd"]
+        cells["ruptured"] = True  # the first filament is a new one
+        cells["random"] = streams(seed, first, n)
     samples = np.empty((len(wanted), count if wanted else 0, n))
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
@@ -115,19 +122,31 @@ def simulate(
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
 
 
+def _going_on(before: Trace, n: int) -> np.ndarray:
+    """Cells at the end of a simulation, counted anew."""
+    require(before.size == n, "simulate.start", f"be a Trace of {n} devices", before.size)
+    cells = before.cells.copy()
+    for name in ("steps", "tried", "events", "sample", "energy"):
+        cells[name] = 0
+    return cells
+
+
 def most_steps(share: float, pieces: int) -> float:
-    """Steps that a device may take: many times what any needs for ``pieces`` of input, of a ``share`` of the longest simulation."""
-    return 1e7 + 1e4 * pieces + 10 * share * MOST_TIMES
+    """Steps that a device may take, some minutes at most: for ``pieces`` of input, of a ``share`` of the longest simulation.
+
+    A device that fires all the time takes some hundreds of steps in a time constant of its filament.
+    """
+    return min(1e7 + 1e4 * pieces + 1e3 * share * MOST_TIMES, _MOST_STEPS)
 
 
 def check_ended(cells: np.ndarray, volts: float) -> None:
     """Refuse devices that change so much faster than the input, of up to ``volts`` [V], that the integrator gave up."""
     stalled = cells["stalled"]
-    rule = "have time constants that are not too short, at the voltages of the input, for it to be stepped through in seconds"
+    rule = "have time constants that are not too short, at the voltages of the input, for it to be stepped through in minutes"
     got = f"too short ones in device {stalled.argmax()}, at up to {volts:g} V"
     cure = (
-        "Look for a voltage far above v_ref, which under the hyperbolic law grows filaments as exp(V / v0), for rates, a noise or an "
-        "R_c C_g that no device has, or simulate shorter pieces."
+        "Simulate it in parts, each going on from the one before (start=trace). Or look for a voltage far above v_ref, which under the "
+        "hyperbolic law grows filaments as exp(V / v0), or for rates, a noise or an R_c C_g that no device has."
     )
     require(not stalled.any(), "DeviceParams", rule, got, cure)
 

@@ -135,11 +135,13 @@ def delays_are_at_most_62_steps(net: NetDescription) -> None:
                 require(fits, _at(net, layer, key), f"hold {layer.size} whole numbers from 0 to {MAX_DELAY} steps", np.asarray(value))
 
 
-def readouts_have_no_bias(net: NetDescription) -> None:
-    """Their value is the weighted sum (FIXED_POINT.md, section 6), and files have no place for one."""
+def readouts_have_neither_bias_nor_delay(net: NetDescription) -> None:
+    """Their value is the weighted sum (FIXED_POINT.md, section 6), and files have no place for these."""
     for layer in net.active:
-        biased = layer.neuron is None and layer.bias is not None and bool(np.any(layer.bias))
-        require(not biased, _at(net, layer, "bias"), "be left out of a layer without neurons", layer.bias, "Add it to the sums yourself.")
+        for name, cure in (("bias", "Add it to the sums yourself."), ("delay", "Delay the sums yourself.")):
+            value = getattr(layer, name)
+            absent = layer.neuron is not None or value is None or not np.any(value)
+            require(absent, _at(net, layer, name), "be left out of a layer without neurons", value, cure)
 
 
 def delay_lines_lead_to_the_first_layer(net: NetDescription) -> None:
@@ -153,6 +155,11 @@ def biases_fit_sixteen_bits(net: NetDescription) -> None:
         if layer.bias is not None:
             fits = np.size(layer.bias) == layer.size and np.max(np.abs(layer.bias)) < 1 << 15
             require(fits, _at(net, layer, "bias"), f"hold {layer.size} whole numbers below 2^15 in magnitude", np.asarray(layer.bias))
+
+
+def the_library_can_run_it(net: NetDescription) -> None:
+    """Layers fit each other, and arrays their layers: whatever is exported is what the fast path runs."""
+    net.check(net.source or "network")
 
 
 def only_the_last_layer_sends_sums(net: NetDescription) -> None:
@@ -233,8 +240,9 @@ SHAPES: tuple[Rule, ...] = (
     weights_are_whole_numbers_of_eight_bits,
     delays_are_at_most_62_steps,
     delay_lines_lead_to_the_first_layer,
-    readouts_have_no_bias,
+    readouts_have_neither_bias_nor_delay,
     biases_fit_sixteen_bits,
+    the_library_can_run_it,
 )
 INTEGERS: tuple[Rule, ...] = (
     *SHAPES,

@@ -231,6 +231,9 @@ class NetDescription(ByValue):
         """
         require(self.active, where, "hold a layer that computes something", [layer.kind for layer in self.layers], error=error)
         before: int | None = None
+        places = [layer.index for layer in self.layers]
+        rising = all(a < b for a, b in zip(places, places[1:], strict=False))
+        require(rising, where, "have layers whose index, which starts their noise, rises", places, error=error)
         for layer in self.active:
             place = f"{where}: layer/{layer.index}"
             rule = f"have {before} inputs, as many as the layer before it has outputs"
