@@ -662,6 +662,55 @@ def test_no_file_holds_weights_that_are_not_finite(value, tmp_path):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def of_file(net, x, path):
+    """What the file of one block gives, on the fast path, in the shape of the block's output."""
+    from lava_1m1t1r.netx import hdf5
+
+    out = net(x)
+    with h5py.File(path, "w") as file:
+        net.export_hdf5(file.create_group("layer/0"))
+    found = hdf5.predict(path, x.flatten(1, -2).transpose(1, 2).numpy().astype(int))
+    return out.detach().double().numpy(), found.transpose(0, 2, 1).reshape(out.shape)
+
+
+@pytest.mark.parametrize("given", [{}, {"weight": 1.0}, {"weight": 2.0}, {"weight": 1.5, "bias": 6.8}, {"weight": 0.75, "bias": 0.5}])
+def test_counts_drive_an_input_block_as_its_file(given, tmp_path):
+    x = spikes(2, 10, 60, 0.4) * 9
+    ours, files = of_file(block.m1t1r.Input(NEURON, **given), x, tmp_path / "a.net")
+    assert ours.sum() > 10
+    np.testing.assert_array_equal(ours, files)
+
+
+HOOKS = {"none": lambda w: w, "abs": torch.abs, "finer": lambda w: torch.round(w * 128) / 128, "double": lambda w: w.double()}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("kind", ["Dense", "Conv", "Affine"])
+@pytest.mark.parametrize("plain", [False, True], ids=["compiled", "torch"])
+def test_weights_of_a_users_own_hook_are_those_of_the_file(kind, hook, plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", plain)
+    torch.manual_seed(0)
+    made = {
+        "Dense": lambda: block.m1t1r.Dense(NEURON, 12, 6, pre_hook_fx=HOOKS[hook]),
+        "Conv": lambda: block.m1t1r.Conv(NEURON, 2, 3, (2, 3), pre_hook_fx=HOOKS[hook]),
+        "Affine": lambda: block.m1t1r.Affine(None, 12, 6, pre_hook_fx=HOOKS[hook]),
+    }[kind]()
+    x = spikes(2, 12, 60, 0.3)
+    ours, files = of_file(made, x.reshape(2, 2, 2, 3, 60) if kind == "Conv" else x, tmp_path / "a.net")
+    assert np.count_nonzero(files) > 5
+    np.testing.assert_array_equal(ours * 64 if kind == "Affine" else ours, files)
+
+
+def test_sizes_may_be_numpys_and_spikes_of_any_kind():
+    three, two = np.int64(3), np.int64(2)
+    for made in (block.m1t1r.Dense(NEURON, three, two), block.m1t1r.Recurrent(NEURON, three, two), block.m1t1r.Affine(None, three, two)):
+        assert made(SPIKES.bool()).shape == (1, 2, 5)
+    for x in (SPIKES.bool(), SPIKES.int()):
+        assert block.m1t1r.Input(NEURON, weight=2.0)(x).dtype == torch.float32
+        assert block.m1t1r.Input(count_log=True)(x)[1] == 1.0
+        assert block.m1t1r.Average(3)(x).dtype == torch.float32
+
+
 def test_networks_are_not_written_over_folders(tmp_path):
     from lava_1m1t1r.recipes.network import Network
 

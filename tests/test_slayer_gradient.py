@@ -66,6 +66,7 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
         over_v = torch.minimum(torch.maximum(slope, floor), cap)
         return value.clamp(max=2.0), over_v, torch.minimum(value * inverse, lost)
 
+    r_off, lam = (torch.as_tensor(np.asarray(value, np.float64)) for value in (params.device.r_off, params.device.lam))
     lengths = []
     for _ in range(params.substeps):
         blocked = v.detach() <= gate.detach()
@@ -93,7 +94,7 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
         jump = torch.relu(v - drop - drained)
         way = torch.where(shut & rises, jump, v - drained)
         x = torch.where(shut, 1.0, (filament + residue + new_filament + new_residue).detach() / 2)
-        r_d = f["r_on"] * x + f["r_off"] * torch.expm1((1 - x) / f["lam"]) / torch.expm1(1 / f["lam"])
+        r_d = f["r_on"] * x + r_off * torch.expm1((1 - x) / lam) / torch.expm1(1 / lam)
         share = -torch.expm1(-f["substep_per_c"] / r_d)
         closing = linear(torch.zeros_like(share), (length, surrogate.reset_grad * step))
         charged = drained + share * way + closing * jump.detach()

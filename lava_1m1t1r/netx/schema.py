@@ -71,7 +71,8 @@ KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I c
 )
 _CUBA_TYPES = ("CUBA", "LOIHI")
 _CUBA_REQUIRED = ("iDecay", "vDecay", "vThMant")
-_CUBA_FIXED = {"refDelay": 1, "gradedSpike": 0, "weight_exp": 0, "messageBits": 0}  # other values mean another neuron
+_CUBA_FIXED = {"refDelay": 1, "gradedSpike": 0, "weight_exp": 0, "wgtExp": 0, "messageBits": 0}  # other values mean another neuron
+_CUBA_TRAINING = ("scaleRho", "tauRho", "theta")  # surrogate gradients and real threshold: nothing that a run needs
 
 
 def read(path: str | os.PathLike) -> NetDescription:
@@ -208,7 +209,7 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
         return M1T1RNeuron(step, seed)
     require(kind in _CUBA_TYPES, f"{where}/neuron/type", f"be {NEURON_TYPE!r}, 'CUBA' or 'LOIHI'", kind, error=FormatError)
     for key in keys:
-        known = key == "type" or key in _CUBA_REQUIRED or key in _CUBA_FIXED
+        known = key == "type" or key in _CUBA_REQUIRED or key in _CUBA_FIXED or key in _CUBA_TRAINING
         require(known, f"{where}/neuron/{key}", "be a key of a CUBA neuron", key, error=FormatError)
     for key in _CUBA_REQUIRED:
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)

@@ -62,6 +62,8 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     real = not hasattr(dataset, "keys") and dataset.dtype.kind in "biuf"
     require(real, where, "be a dataset of real weights", getattr(dataset, "dtype", "a group"), error=FormatError)
     raw = np.asarray(dataset[()])
+    if len(shape) > 1 and raw.ndim > len(shape) and raw.shape[len(shape) :].count(1) == raw.ndim - len(shape):
+        raw = raw.reshape(raw.shape[: len(shape)])  # lava-dl's kernels in 5 axes, the last of length 1
     if raw.ndim == 1 and len(shape) == 2:  # netx takes flattened weights too
         require(raw.size % shape[0] == 0, where, f"hold a multiple of {shape[0]} values", raw.shape, error=FormatError)
         raw = raw.reshape(shape[0], -1)

@@ -17,7 +17,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
-from ...errors import array_of, flag, number, require
+from ...errors import array_of, flag, number, require, whole
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..exact import eager
@@ -57,7 +57,7 @@ class Block(torch.nn.Module):
         return self._counted(x)
 
     def _counted(self, x: torch.Tensor) -> Any:
-        return (x, (x > 0).to(x.dtype).mean()) if self.count_log else x
+        return (x, (x > 0).to(torch.get_default_dtype() if not x.is_floating_point() else x.dtype).mean()) if self.count_log else x
 
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
         check_tensor(x, f"{type(self).__name__} input")
@@ -78,7 +78,7 @@ class Block(torch.nn.Module):
 
 
 def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``."""
+    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
     for hook in s._forward_pre_hooks.values():
         if isinstance(hook, _REMAKING):  # at calls only
             hook(s, ())
@@ -87,6 +87,8 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
         w = w * mask.to(w).reshape(w.shape)
     if s.pre_hook_fx is not None:
         w = s.pre_hook_fx(w)
+    if getattr(s.pre_hook_fx, "__func__", None) is not Neuron.quantize_8bit:  # a user's own: files hold whole counts, whatever it gives
+        w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
     return w.reshape(w.shape[0], -1)
 
 
@@ -97,10 +99,9 @@ def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
 
 def checked(
     neuron_params: dict | None, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
-) -> dict:
-    for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        require(whole and 0 < value <= _MOST, name, f"be a whole number from 1 to {_MOST}", value)
+) -> tuple[int, int]:
+    """Refuse wrong arguments of a block; its sizes as ints, which lava-dl needs."""
+    sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=_MOST)
     number(weight_scale, "weight_scale", least=0.0)
     require(pre_hook_fx is None or callable(pre_hook_fx), "pre_hook_fx", "be a function of the weights, or None", pre_hook_fx)
     for name, value in flags.items():
@@ -109,7 +110,7 @@ def checked(
     known = signature(Neuron).parameters
     for name in neuron_params:
         require(name in known, "neuron_params", f"hold arguments of the neuron ({', '.join(known)})", name)
-    return neuron_params
+    return sizes
 
 
 def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
@@ -122,6 +123,16 @@ def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
     half = std * 3**0.5
     with torch.no_grad():
         weight.uniform_(mean - half, mean + half)
+
+
+def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
+    """Multiples of 1/64 within the 13 bits that files have."""
+    return quantise(bias, 1 / WEIGHT_ONE, -_BIAS_LIMIT, _BIAS_LIMIT)
+
+
+def bias_counts(bias: torch.Tensor) -> np.ndarray:
+    """What :func:`quantise_bias` returns, in counts for a file."""
+    return np.rint(quantise_bias(bias).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32)
 
 
 class Driven(Block):
@@ -140,7 +151,7 @@ class Driven(Block):
     @property
     def quantised_bias(self) -> torch.Tensor | None:
         """Constant input in units of weight 1, multiples of 1/64; None without bias."""
-        return None if self.bias is None else quantise(self.bias, 1 / WEIGHT_ONE, -_BIAS_LIMIT, _BIAS_LIMIT)
+        return None if self.bias is None else quantise_bias(self.bias)
 
     def _export(self, handle: Any, kind: str, main: Any) -> None:
         check_parameters(self, handle.name)
@@ -157,7 +168,7 @@ class Driven(Block):
             late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
             warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
         if self.bias is not None:
-            handle.create_dataset("bias", data=np.rint(self.quantised_bias.detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32))
+            handle.create_dataset("bias", data=bias_counts(self.bias))
         if self.delay is not None:
             handle.create_dataset("delay", data=self.delay.steps.cpu().numpy())
         for key, value in self.neuron.device_params.items():
@@ -205,7 +216,7 @@ class Dense(Driven, base.AbstractDense):
         bias: bool = True,
     ) -> None:
         flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
-        checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
+        in_neurons, out_neurons = checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
         check_mask(mask, out_neurons, in_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
@@ -261,7 +272,8 @@ class Recurrent(Driven, base.AbstractRecurrent):
         delay_rec: Any = None,
     ) -> None:
         flags = {"weight_norm": weight_norm, "requires_grad": requires_grad, "delay": delay, "delay_shift": delay_shift}
-        checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags, count_log=count_log, bias=bias)
+        flags |= {"count_log": count_log, "bias": bias}
+        in_neurons, out_neurons = checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
         torch.empty(out_neurons, out_neurons)  # what no memory holds fails here, before smaller parts have filled it
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
@@ -283,8 +295,8 @@ class Recurrent(Driven, base.AbstractRecurrent):
             given = array_of(delay_rec, "delay_rec", f"be one number, or one for each of {out_neurons} neurons")
             require(given.shape in ((), (out_neurons,)), "delay_rec", f"be one number, or one for each of {out_neurons} neurons", delay_rec)
             steps = np.broadcast_to(given, (out_neurons,))
-            whole = steps.dtype.kind in "iu" and steps.min() >= 0 and steps.max() <= MAX_DELAY
-            require(whole, "delay_rec", f"hold whole numbers from 0 to {MAX_DELAY}", delay_rec)
+            good = steps.dtype.kind in "iu" and steps.min() >= 0 and steps.max() <= MAX_DELAY
+            require(good, "delay_rec", f"hold whole numbers from 0 to {MAX_DELAY}", delay_rec)
         self.register_buffer("delay_rec", None if steps is None else torch.from_numpy(steps.astype(np.int64)))
         del self.synapse_params, self.recurrent_params, self.neuron_params
 

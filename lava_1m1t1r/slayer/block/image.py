@@ -120,7 +120,7 @@ class Conv(_Image, base.AbstractConv):
         bias: bool = True,
     ) -> None:
         flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
-        checked(neuron_params, in_features, out_features, weight_scale, pre_hook_fx, **flags)
+        in_features, out_features = checked(neuron_params, in_features, out_features, weight_scale, pre_hook_fx, **flags)
         kernel, *others = _pairs(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
         reach = tuple(d * (k - 1) + 1 for d, k in zip(others[2], kernel, strict=True))
         Convolution((in_features, *reach), out_features, kernel, *others, groups)  # refuses what can never work

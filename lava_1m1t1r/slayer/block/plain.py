@@ -15,7 +15,7 @@ from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
-from .driven import Block, check_mask, checked, draw_weights, quantised_weight, weight_counts
+from .driven import Block, bias_counts, check_mask, checked, draw_weights, quantise_bias, quantised_weight, weight_counts
 
 
 class Affine(Block, base.AbstractAffine):
@@ -46,7 +46,8 @@ class Affine(Block, base.AbstractAffine):
         mask: torch.Tensor | None = None,
         count_log: bool = False,
     ) -> None:
-        checked({}, in_neurons, out_neurons, weight_scale, pre_hook_fx, weight_norm=weight_norm, count_log=count_log)
+        flags = {"weight_norm": weight_norm, "count_log": count_log}
+        in_neurons, out_neurons = checked({}, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
         check_mask(mask, out_neurons, in_neurons)
         require(dynamics is False, "Affine.dynamics", "be False", dynamics, "Use Dense for neurons.")
         super().__init__(neuron_params, in_neurons, out_neurons, dynamics=False, mask=mask, count_log=count_log)
@@ -87,7 +88,8 @@ class Input(Block, base.AbstractInput):
     neuron_params : dict, optional
         Arguments of the neuron; None: no neurons.
     weight, bias : float, optional
-        Learnable factor and constant on the input before the neurons, in units of weight 1.
+        Learnable factor (8 bits, as all weights) and constant (13 bits, as all biases) on the input before the neurons, in units of
+        weight 1. The input itself is not quantised: it is what files take as counts, and their product is rounded to 1/64.
     delay_shift : bool
         Whether the neurons' spikes come one step late. Without neurons nothing does, as in the network that is exported (lava-dl's own
         block is late then, too, and its netx is not).
@@ -123,9 +125,9 @@ class Input(Block, base.AbstractInput):
         self.input_shape = x.shape[1:-1]
         if self.neuron is None:
             return self._counted(x)
-        z = self.pre_hook_fx(x)
+        z = real(x)
         z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
-        z = z if self.bias is None else z + self.pre_hook_fx(self.bias)
+        z = z if self.bias is None else z + quantise_bias(self.bias)
         flat = z.flatten(1, -2)
         out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1], self.delay_shift))
         self.neuron.shape = self.input_shape
@@ -135,7 +137,16 @@ class Input(Block, base.AbstractInput):
         """Write the layer into an HDF5 group: type 'input'."""
         check_parameters(self, handle.name)
         _require_shape(self.input_shape, "Input")
-        super().export_hdf5(handle)
+        handle.create_dataset("type", (1,), "S10", [b"input"])
+        handle.create_dataset("shape", data=np.array(self.input_shape))
+        if self.neuron is None:
+            return
+        if self.weight is not None:
+            handle.create_dataset("weight", data=self.pre_hook_fx(self.weight, descale=True).detach().cpu().numpy())
+        if self.bias is not None:
+            handle.create_dataset("bias", data=bias_counts(self.bias))
+        for key, value in self.neuron.device_params.items():
+            handle.create_dataset(f"neuron/{key}", data=value)
 
 
 class Average(base.AbstractAverage):
@@ -146,7 +157,7 @@ class Average(base.AbstractAverage):
         check_tensor(x, "Average input")
         fits = x.dim() == 3 and x.shape[1] % self.num_outputs == 0
         require(fits, "Average input", f"have shape (B, N, T), N a multiple of {self.num_outputs}", tuple(x.shape))
-        return super().forward(x)
+        return super().forward(real(x))
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'average'."""
@@ -161,6 +172,11 @@ class Flatten(base.AbstractFlatten):
         """Write the layer into an HDF5 group: type 'flatten'."""
         _require_shape(self.shape, "Flatten")
         super().export_hdf5(handle)
+
+
+def real(x: torch.Tensor) -> torch.Tensor:
+    """Spikes of whatever kind (bool, integers) as real numbers."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 def _require_shape(shape: Any, name: str) -> None:
