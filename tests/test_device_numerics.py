@@ -8,7 +8,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from lava_1m1t1r.arithmetic import DEVICE
-from lava_1m1t1r.device import presets, simulate, stimulus
+from lava_1m1t1r.device import monte_carlo, presets, simulate, spike_energy, stimulus
+from lava_1m1t1r.device.cell import INPUT_BRANCH
 from lava_1m1t1r.device.constants import COMPILED, constants
 from lava_1m1t1r.dynamics import State, field, flow
 from lava_1m1t1r.errors import InputError
@@ -142,3 +143,56 @@ def test_what_would_never_end_is_given_up(change):
 def test_voltages_that_no_growth_law_survives_are_named():
     with pytest.raises(InputError, match=r"at up to 100 V'. Simulate it in parts.* Or look for a voltage far above v_ref"):
         simulate(FIG2, stimulus.constant(100.0, 1e-3), 1e-3, 0)
+
+
+def test_drawn_filaments_do_not_depend_on_how_the_input_is_cut():
+    """A nanovolt of jitter makes each sample a piece of its own."""
+    even = np.full(2000, 0.85)
+    jittered = even + 1e-9 * (np.arange(2000) % 2)
+    whole, cut = (
+        monte_carlo(presets.ZHAO2025_FIG3CD, v, 100, dt=1e-4, record="events", progress=False)[0].spike_counts() for v in (even, jittered)
+    )
+    assert whole.mean() > 5 and np.mean(whole == cut) > 0.9
+
+
+@pytest.mark.parametrize("p", [presets.ZHAO2025_FIG3CD, presets.ZHAO2025_FIG2], ids=["drawn filaments", "quiet"])
+def test_simulations_go_on_from_a_trace(p):
+    whole = simulate(p, stimulus.constant(0.85, 0.2), seed=5, record="events")
+    trace, times = (0.0, 0.0, 0.0), []
+    for part in range(20):
+        trace = simulate(p, stimulus.constant(0.85, 0.01), seed=5, record="events", start=trace)
+        times += (trace.spike_times() + 0.01 * part).tolist()
+        assert trace.seed == 5 and trace.steps[0] < 0.2 * whole.steps[0]
+    assert len(times) == whole.spike_times().size > 1
+    np.testing.assert_allclose(times, whole.spike_times(), rtol=2e-3)
+    with pytest.raises(InputError, match="simulate.start must be a Trace of 2 devices; got 1"):
+        simulate(replace(p, mu=np.full(2, p.mu)), stimulus.constant(0.85, 0.01), start=trace)
+
+
+def test_latched_devices_run_for_long():
+    trace = simulate(presets.ZHAO2025_FIG2, stimulus.constant(0.75, 100.0), seed=0, record="events")
+    assert trace.turn_on_times().size > 10_000
+
+
+@pytest.mark.parametrize(("p", "volt"), [(presets.ZHAO2025_FIG2, 0.8), (presets.ZHAO2025_FIG4, 2.0), (presets.ZHAO2025_TABLE7, 0.52)])
+def test_energies_are_those_of_their_phases(p, volt):
+    """What the input gives until the spike is what the phase of integration takes from it."""
+    e = spike_energy(p, volt)
+    assert sum(e.split["integration"][element] for element in INPUT_BRANCH) == pytest.approx(e.input_to_spike, rel=1e-4)
+
+
+@pytest.mark.parametrize("c_load", [1e-15, 1e-12])
+def test_a_small_load_capacitance_changes_little(c_load):
+    """The supply's energy without one is an integral over the static branch."""
+    static, charged = (spike_energy(replace(presets.ZHAO2025_FIG2, c_load=c), 0.8) for c in (0.0, c_load))
+    assert charged.supply == pytest.approx(static.supply, rel=1e-3)
+
+
+def test_supply_energy_of_fast_pulses_equals_fine_steps():
+    """Table 8 under 10 ns: the spike comes a tenth of a nanosecond before its pulse ends."""
+    p, width = presets.ZHAO2025_TABLE8, 1e-8
+    e = spike_energy(p, 0.5, width, width)
+    wave = stimulus.train(0.5, width, width, e.pulses - 1) + stimulus.constant(0.5, width) + stimulus.rest(10 * p.r_control * p.c_gate)
+    fine = simulate(p, wave, width, 0, "events", rtol=1e-8, max_step=1e-10).energy_split()
+    supply = sum(value for phase in fine.values() for element, value in phase.items() if element not in INPUT_BRANCH)
+    assert e.supply == pytest.approx(supply, rel=2e-3)
