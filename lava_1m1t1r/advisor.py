@@ -18,7 +18,9 @@ from .quantisation import activity, drain_steps, latched
 from .reference import Traces
 
 STEPS = 1000
-_MOST_STEPS = 1_000_000
+_MOST_STEPS, _MOST_TRIED = 1_000_000, 64_000
+_ENOUGH, _FEW = 20, 5
+"""Spikes of the device under the regular pulses: so many end the search for a length of the probes; fewer than the other tell no rate."""
 TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
 LEVELS = 96  # constant voltages tried for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
@@ -82,7 +84,8 @@ class Advice:
     substeps: int
     probes: tuple[Probe, ...]
     by_substeps: dict[int, float]
-    """Largest error of first spike and rate over the pulsed probes under which the device does not latch, by number of substeps [1]."""
+    """Largest error of first spike and rate over the pulsed probes under which the device does not latch, by number of substeps [1]; inf
+    where device and step do not agree on latching."""
     fires_from: float | None
     """Lowest constant input that makes the (median) neuron fire within the probe [V]; None: none up to v_in_max."""
     latches_from: float | None
@@ -123,7 +126,10 @@ class Advice:
             latched = {(True, True): "; both latch", (True, False): "; the device latches", (False, True): "; the step latches"}
             lines.append(f"  {p.name}: " + ", ".join(parts) + latched.get((p.device.latched, p.step.latched), ""))
         if self.by_substeps:
-            lines.append("  largest error by substeps: " + ", ".join(f"{n}: {error:.1%}" for n, error in self.by_substeps.items()))
+            lines.append(
+                "  largest error by substeps: "
+                + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: latches otherwise" for n, error in self.by_substeps.items())
+            )
         lines.append(f"  constant input: fires from {_shown(self.fires_from, 1)} V, latches from {_shown(self.latches_from, 1)} V")
         if self.unreachable is not None:
             lines.append(f"  {len(self.unreachable)} neurons cannot fire with these weights{_some(self.unreachable)}")
@@ -148,7 +154,7 @@ def _some(indices: list[int]) -> str:
     return f" ({', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''})" if indices else ""
 
 
-def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: int = STEPS) -> Advice:
+def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: int | None = None) -> Advice:
     """Compare the fixed-point network step with the device, and look for neurons that stay silent or latch.
 
     Parameters
@@ -159,8 +165,8 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
         Integer weights of the layer (1/64 unit): which neurons they can make fire at all.
     a_in : (T, N) or (B, T, N) int, optional
         Recorded synaptic input of the layer (1/64 unit), bias and recurrence included.
-    steps : int
-        Length of the probes in network steps.
+    steps : int, optional
+        Length of the probes in network steps; default: 1000, or as many as the device needs to fire 20 times under regular pulses.
 
     Returns
     -------
@@ -172,19 +178,20 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
         If an argument breaks its rule, or the fixed-point step refuses the device.
     """
     require(isinstance(params, StepParams), "advise.params", "be StepParams", params)
-    steps = whole(steps, "advise.steps", least=20, most=_MOST_STEPS)
+    steps = None if steps is None else whole(steps, "advise.steps", least=20, most=_MOST_STEPS)
     probe_params = params.replace(device=_median(params.device).quiet())
+    steps = _length(probe_params) if steps is None else steps
     stimuli = _stimuli(probe_params, steps)
     answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
     probes = tuple(Probe(name, answers[name], _step(probe_params, a)) for name, a in stimuli.items())
     by_substeps = {}
-    compared = [name for name in list(stimuli)[:2] if not answers[name].latched]  # a latched device has no rate to compare
+    compared = list(stimuli)[:2]
     for n in sorted({*SUBSTEPS, params.substeps}):
         try:
             tried = [Probe(name, answers[name], _step(probe_params.replace(substeps=n), stimuli[name])) for name in compared]
         except InputError:  # the fixed-point form refuses these substeps
             continue
-        errors = [abs(e) for p in tried for e in (p.first_spike_error, p.rate_error) if e is not None]
+        errors = [error for p in tried for error in _errors(p, steps * params.dt)]
         if errors:
             by_substeps[n] = max(errors)
     fires_from, latches_from = _constant_levels(probe_params, steps)
@@ -197,8 +204,29 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
         latches_from=latches_from,
         unreachable=None if weights is None else _unreachable(params, weights, fires_from),
         recorded=None if a_in is None else _recorded(params, a_in),
-        notes=tuple(_notes(probe_params, probes, by_substeps)),
+        notes=tuple(_notes(probe_params, probes, by_substeps, steps)),
     )
+
+
+def _errors(p: Probe, duration: float) -> list[float]:
+    """What a step does otherwise than the device under a probe; a latched device has no rate to compare, and a few spikes tell none."""
+    if p.device.latched != p.step.latched:
+        return [np.inf]
+    if p.device.latched:
+        return []
+    told = p.device.rate * duration >= _FEW
+    return [abs(e) for e in (p.first_spike_error, p.rate_error if told else None) if e is not None]
+
+
+def _length(params: StepParams) -> int:
+    """Steps in which the device fires often enough to be compared, under the regular pulses."""
+    steps = STEPS
+    while steps < _MOST_TRIED:
+        answer = _device(params, next(iter(_stimuli(params, steps).values())))
+        if answer.latched or answer.rate * steps * params.dt >= _ENOUGH:
+            break
+        steps *= 2
+    return steps
 
 
 def _median(device: DeviceParams) -> DeviceParams:
@@ -296,8 +324,11 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     )
 
 
-def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int, float]) -> list[str]:
+def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int, float], steps: int) -> list[str]:
     notes = []
+    few = [p.name for p in probes[:2] if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
+    if few:
+        notes.append(f"the device fires less than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more.")
     drained = float(drain_steps(params)[0])
     if drained < 1:
         notes.append(
@@ -308,9 +339,9 @@ def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int,
     if not by_substeps:
         notes.append("under the pulsed probes the device never fires, or it latches: its rate could not be compared.")
     elif not good:
-        notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: use a smaller dt, or scale the device.")
+        notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: use another dt, or scale the device.")
     elif by_substeps.get(params.substeps, np.inf) > TOLERANCE:
-        notes.append(f"{good[0]} substeps come within {TOLERANCE:.0%} of the device.")
+        notes.append(f"{good[0]} substep{'s come' if good[0] > 1 else ' comes'} within {TOLERANCE:.0%} of the device.")
     if any(p.device.latched != p.step.latched for p in probes):
         notes.append(
             "device and step do not agree on latching under: "

@@ -158,6 +158,9 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         elif unknown:
             top.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
+        for name, value in vars(args).items():  # shells do so in --out ~/x, and not in --out=~/x
+            if isinstance(value, str) and value.startswith("~/"):
+                setattr(args, name, os.path.expanduser(value))
         with shown(), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # whoever gave a command wants no source line
             return import_module(f".commands.{args.command}", __package__).run(args)

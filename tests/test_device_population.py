@@ -9,7 +9,7 @@ from scipy.integrate import trapezoid
 
 from lava_1m1t1r.device import cascade, characterize, firing_probability, fit, monte_carlo, presets, simulate, spike_energy, stimulus
 from lava_1m1t1r.device.energy import scaling
-from lava_1m1t1r.device.measurement import Measurement, figure_3b, figure_4ab, predicted, read_csv, write_csv
+from lava_1m1t1r.device.measurement import COLUMNS, Measurement, figure_3b, figure_4ab, predicted, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
 from lava_1m1t1r.errors import FormatError, InputError
 
@@ -191,3 +191,32 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
 )
 def test_devices_that_do_not_turn_on_under_lasting_input_are_characterised(device):
     assert len(characterize(device, trials=3).six) == 6
+
+
+def test_a_device_that_never_fires_is_told_so():
+    rows = [Measurement("first_spike", 0.6, 1e-3, 1e-3, 100, 0.05, 0.005), Measurement("mean_interval", 0.6, 1e-3, 1e-3, 100, 0.004, 0.001)]
+    found = fit(presets.ZHAO2025_FIG2, rows, free=("mu",), span=1.5)
+    assert np.isnan(found.predictions).all() and found.report().count("never") == 2
+    assert found.residuals == pytest.approx([70, 196])
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("first_spike,0.8,1e-3,1e-3,20,,4.2e-3,1e-4,9", "line 2 must hold 8 values; got .* Numbers have a point, not a comma"),
+        ("shortening,0.8,1e-3,1e-3,1,,4.2e-3,1e-4", "line 2: Measurement.count must be at least 2 for shortening"),
+    ],
+)
+def test_rows_that_mean_nothing_are_refused(row, words, tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text(",".join(COLUMNS) + "\n" + row + "\n")
+    with pytest.raises(FormatError, match=words):
+        read_csv(path)
+
+
+def test_spaces_beside_commas_are_nothing(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text(" , ".join(COLUMNS) + "\nfirst_spike , 0.8 , 1e-3, 1e-3, 20, , 4.2e-3, 1e-4\n")
+    assert [(m.quantity, m.count, m.value) for m in read_csv(path)] == [("first_spike", 20, 4.2e-3)] and np.isnan(
+        read_csv(path)[0].r_control
+    )

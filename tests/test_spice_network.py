@@ -10,7 +10,7 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r import fine
+from lava_1m1t1r import StepParams, fine, presets
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, WEIGHT_ONE, Crossbar, Periphery
 from lava_1m1t1r.device.network import DeviceNetwork
@@ -18,6 +18,7 @@ from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_run
 from lava_1m1t1r.network import outgoing
 from lava_1m1t1r.netx import schema
+from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 
 HERE = Path(__file__).resolve().parent
 DEPLOY = HERE.parent / "deploy" / "spice"
@@ -226,8 +227,29 @@ def test_without_ngspice_the_message_says_what_to_install(toy, tmp_path, monkeyp
 
 
 @spice
+def test_the_device_of_figure_4_runs_on_ideal_cells(tmp_path):
+    """Its 2 V on small gates: where charges are asked for too finely, rounding stops ngspice at the first edge."""
+    step = StepParams(presets.ZHAO2025_FIG4, v_unit=1.0, v_in_max=2.5)
+    net = NetDescription((Layer(0, "dense", (1,), 1, np.array([[128]], np.int32), neuron=M1T1RNeuron(step)),))
+    report = TARGETS["spice"](net, tmp_path / "out", frames=np.ones((1, 60, 1), int), patterns=1, crossbar="ideal")
+    assert report.facts["ngspice, first spikes compared"] == 1
+    assert report.facts["ngspice, largest deviation of a first spike"] < 1e-3
+
+
+def test_a_failing_ngspice_fails_the_check_and_not_the_command(toy, tmp_path, monkeypatch, capsys):
+    fake = tmp_path / "bin" / "ngspice"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho no convergence\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    with pytest.raises(VerificationError, match="ngspice failed: no convergence"):
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0])
+    assert not (tmp_path / "out").exists()
+
+
+@spice
 def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
-    with pytest.raises(RuntimeError, match=r"did not end within 0\.2 s\. Use fewer"):
+    with pytest.raises(VerificationError, match=r"did not end within 0\.2 s\. Use fewer"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], timeout=0.2)
 
 

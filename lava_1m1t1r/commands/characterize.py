@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", default="characteristics", help="folder for the figures, the tables, and characteristics.json or fit.json"
     )
+    parser.add_argument("--volt", type=float, help="height of the pulses [V]; default: v_ref, raised until the device fires")
+    parser.add_argument("--width", type=float, help="length of the pulses [s]; default: 1e-3, or what suits gamma2")
     parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
     parser.add_argument("--seed", type=int, default=0, help="of these trials")
     parser.add_argument(
@@ -55,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table."""
     p = device(args.preset, args.set)
     require(args.fit is not None or args.free is None, "--free", "go with --fit CSV", args.free)
+    for name in ("volt", "width"):
+        value = getattr(args, name)
+        require(args.fit is None or value is None, f"--{name}", "be left to the CSV with --fit, which names it in each row", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
     check_numbers(args, trials=1, seed=0)
@@ -92,7 +97,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     from ..device.energy import scaling_figure, spike_energy, text
     from ..report.html import write_json, write_text
 
-    result = characterize(p, trials=args.trials, seed=args.seed, progress=True)
+    result = characterize(p, args.volt, args.width, trials=args.trials, seed=args.seed, progress=True)
     out.mkdir(parents=True, exist_ok=True)
     result.plot(out)
     write_text(out / "characteristics.txt", result.text())

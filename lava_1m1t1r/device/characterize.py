@@ -67,7 +67,7 @@ class Characteristics:
         for name, one in self.six.items():
             lines.append(name)
             for label, (value, unit) in one.numbers.items():
-                shown = np.array2string(np.asarray(value), precision=4, separator=", ")
+                shown = np.array2string(np.asarray(value), formatter={"float_kind": "{:.4g}".format}, separator=", ")
                 lines.append(f"  {label}: {shown}{' ' + unit if unit else ''}")
         if self.assumed_noise:
             lines.append("  (the device has no cycle-to-cycle spread; that of Figs. 3c and 3d was assumed)")

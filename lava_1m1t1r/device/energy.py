@@ -97,7 +97,7 @@ def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, w
 
 def text(rows: Sequence[SpikeEnergy]) -> str:
     """Return spike energies as a table of text."""
-    names = ("V_in [V]", "pulses", "spike [s]", "input to spike", "input to end", "supply", "C_l V_dd^2", "total")
+    names = ("V_in [V]", "pulses", "spike [s]", "input to spike", "input to end", "supply", "C_l V_dd^2", "total [J]")
     head = "{:>9}{:>8}{:>11}{:>16}{:>14}{:>12}{:>12}{:>12}".format(*names)
     return "\n".join(
         [head]

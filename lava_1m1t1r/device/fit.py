@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams, least_lam
 from ..progress import bar
-from .measurement import Measurement, predicted
+from .measurement import Measurement, happens, predicted
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
 """What is usually fitted: growth, the three rates of loss, and the steepness of the field law."""
@@ -30,7 +30,8 @@ class Fit:
     """Names of the fitted parameters, (P,)."""
     measurements: tuple[Measurement, ...]
     predictions: np.ndarray
-    """What the fitted device gives, (M,), in the units of the measurements."""
+    """What the fitted device gives, (M,), in the units of the measurements; nan for what never happens, whose residuals are of twice the
+    train's length, or of the whole for intervals."""
     residuals: np.ndarray
     """(prediction - measurement) / tolerance, (M,)."""
     jacobian: np.ndarray
@@ -68,7 +69,8 @@ class Fit:
         """Return the fit as a table of text."""
         lines = [f"{'quantity':<18}{'R_c [ohm]':>11}{'gap [s]':>9}{'measured':>12}{'fitted':>12}{'residual':>9}"]
         for m, value, r in zip(self.measurements, self.predictions, self.residuals, strict=True):
-            lines.append(f"{m.quantity:<18}{m.r_control:>11.3g}{m.gap:>9.3g}{m.value:>12.5g}{value:>12.5g}{r:>9.2f}")
+            fitted = "never" if np.isnan(value) else f"{value:.5g}"
+            lines.append(f"{m.quantity:<18}{m.r_control:>11.3g}{m.gap:>9.3g}{m.value:>12.5g}{fitted:>12}{r:>9.2f}")
         lines.append("parameters: " + ", ".join(f"{n} = {getattr(self.params, n):.5g}" for n in self.free))
         lines.append("singular values: " + ", ".join(f"{s:.3g}" for s in self.singular_values))
         for combination in self.undetermined():
@@ -140,7 +142,8 @@ def fit(
         best = solution.x if solution.cost <= 0.5 * np.sum(problem.residuals(u) ** 2) else u
         jacobian = problem.jacobian(best, lowest)
         residuals = problem.residuals(best)
-    predictions = residuals * problem.tolerance + problem.measured
+    found = zip(measurements, (residuals * problem.tolerance + problem.measured).tolist(), strict=True)
+    predictions = np.array([value if happens(m, value) else np.nan for m, value in found])
     return Fit(problem.device(best), free, measurements, predictions, residuals, jacobian, problem.evaluations)
 
 

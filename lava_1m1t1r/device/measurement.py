@@ -21,6 +21,7 @@ from .trace import Trace
 COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")
 MOST_PULSES = 100_000
 """In the train of one measurement."""
+_MORE = "more"  # than the columns
 
 
 def _is_number(value: object) -> bool:
@@ -64,6 +65,8 @@ class Measurement:
         whole = _is_number(self.count) and 1 <= self.count <= MOST_PULSES and int(self.count) == self.count
         require(whole, "Measurement.count", f"be a whole number from 1 to {MOST_PULSES}", self.count)
         object.__setattr__(self, "count", int(self.count))
+        several = self.quantity != "shortening" or self.count > 1
+        require(several, "Measurement.count", "be at least 2 for shortening, which compares the second pulse with the first", self.count)
 
     def stimulus(self) -> stimulus.Stimulus:
         """Return the train."""
@@ -125,6 +128,14 @@ QUANTITIES = {
 mean inter-spike interval [s]; how much earlier in its pulse the second pulse's turn-on comes than the first one's [s]."""
 
 
+def happens(m: Measurement, value: float) -> bool:
+    """Whether a prediction is what the device gives, and not the number that stands for "never", for a fit to come down from."""
+    most, _ = m.largest
+    if m.quantity == "mean_interval":
+        return value < most * (1 - 1e-9)
+    return m.quantity == "shortening" or value <= most * (1 + 1e-9)
+
+
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     """Return what the device ``p`` gives for the row ``m``, without noise."""
     quiet = p.quiet()
@@ -144,7 +155,8 @@ def read_csv(path: str | Path) -> list[Measurement]:
     rows = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, restkey=_MORE, skipinitialspace=True)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
             require(not absent, str(path), f"have the columns {', '.join(COLUMNS)}", f"without {absent}", error=FormatError)
             for row in reader:
@@ -156,12 +168,14 @@ def read_csv(path: str | Path) -> list[Measurement]:
 
 
 def _row(row: dict[str, str], where: str) -> Measurement:
+    cure = "Numbers have a point, not a comma."
+    require(_MORE not in row, where, f"hold {len(COLUMNS)} values", f"{row.get(_MORE)} beyond them", cure, FormatError)
     try:
-        numbers: dict[str, Any] = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
+        numbers: dict[str, Any] = {c: float(row[c]) if (row[c] or "").strip() else nan for c in COLUMNS[1:]}
     except (TypeError, ValueError) as error:
         raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}.") from error
     try:
-        m = Measurement(row["quantity"], **numbers)
+        m = Measurement((row["quantity"] or "").strip(), **numbers)
     except InputError as error:
         raise FormatError(f"{where}: {error}") from error
     most, unit = m.largest

@@ -135,7 +135,7 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0, include: s
     longest = min(net.dt / 50.0, 0.02 / max(float(np.max(p.gamma1)) for p in devices))
     # Tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at an edge.
     current = 0.1 / max(float(np.max(p.r_off)) for p in devices)
-    charge = 1e-7 * min(float(np.min(p.c_gate)) for p in devices)
+    charge = 1e-6 * min(float(np.min(p.c_gate)) for p in devices)
     saved = saved_nodes(network)
     lines += [".save " + " ".join(saved[i : i + 8]) for i in range(0, len(saved), 8)]
     lines.append(f".options reltol=1e-6 abstol={current:.2e} vntol=1e-8 chgtol={charge:.2e} trtol=1 method=gear")

@@ -19,6 +19,7 @@ from ..errors import MissingDependencyError, number, numbers, require
 from ..files import scratch
 from ..params import DeviceParams
 from ..programs import PIPES
+from .report import VerificationError
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -195,7 +196,7 @@ def run_ngspice(
     ------
     MissingDependencyError
         If ngspice is not installed.
-    RuntimeError
+    VerificationError
         If ngspice fails; the text holds its last lines.
     """
     with scratch() as folder:
@@ -212,7 +213,7 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
     ------
     MissingDependencyError
         If ngspice is not installed.
-    RuntimeError
+    VerificationError
         If ngspice fails or takes longer than ``timeout`` [s]; the text holds its last lines.
     """
     try:
@@ -222,6 +223,6 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
             "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
+        raise VerificationError(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
     if done.returncode or not Path(folder, output).exists():
-        raise RuntimeError(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")
+        raise VerificationError(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")

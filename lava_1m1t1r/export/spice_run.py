@@ -46,7 +46,7 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, first: int = 0, time
     ------
     MissingDependencyError
         If ngspice is not installed.
-    RuntimeError
+    VerificationError
         If ngspice fails.
     """
     found = []
@@ -66,14 +66,14 @@ def read_raw(path: Path) -> np.ndarray:
     fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
     table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
     if len(table) != int(fields["No. Points"]):
-        raise RuntimeError(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
+        raise VerificationError(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
     return table
 
 
 def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSample:
     dt = network.net.dt
     if table[-1, 0] < steps * dt * (1.0 - 1e-6):
-        raise RuntimeError(f"ngspice ended at {table[-1, 0]:g} s of {steps * dt:g} s.")
+        raise VerificationError(f"ngspice ended at {table[-1, 0]:g} s of {steps * dt:g} s.")
     column, layers, scores = 1, [], np.zeros(0)
     for layer in network.net.active:
         values = table[:, column : column + layer.size]
