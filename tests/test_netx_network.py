@@ -279,6 +279,7 @@ def test_errors(rng):
     for arguments in ({"num_layers": 0}, {"reset_interval": 0}, {"reset_offset": -1}, {"input_message_bits": 1.5}, {"sample_steps": 0}):
         with pytest.raises(InputError, match=f"Network.{next(iter(arguments))}"):
             Network(net, **arguments)
+    assert repr(Network(net)) == f"Network({net.sizes})"
     with pytest.raises(InputError, match="FusedSimCfg"):
         FusedSimCfg("net")
     lava = Network(net)

@@ -701,6 +701,12 @@ def test_weights_of_a_users_own_hook_are_those_of_the_file(kind, hook, plain, tm
     np.testing.assert_array_equal(ours * 64 if kind == "Affine" else ours, files)
 
 
+def test_what_lava_dl_has_and_this_library_has_not_is_told():
+    with pytest.raises(AttributeError, match="block.m1t1r has no KWTA: winners"):
+        block.m1t1r.KWTA  # noqa: B018
+    assert not hasattr(block.m1t1r, "Anything")
+
+
 def test_sizes_may_be_numpys_and_spikes_of_any_kind():
     three, two = np.int64(3), np.int64(2)
     for made in (block.m1t1r.Dense(NEURON, three, two), block.m1t1r.Recurrent(NEURON, three, two), block.m1t1r.Affine(None, three, two)):

@@ -16,7 +16,7 @@ from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix, eye, kron
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import require, whole
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
@@ -152,7 +152,8 @@ class Network(AbstractProcess):
     """The network of a ``.net`` file as a Lava Process, of this library's layers and of those that lava-dl wrote.
 
     Each layer is a block with Lava's own Dense (Sparse, Conv) synapses, and M1T1R neurons or Lava's LIF. Spikes line up with
-    training: ``out`` in the n-th step is the n-th frame of the output. A readout without neurons comes one step later.
+    training: ``out`` in the n-th step is the n-th frame of the output. A readout without neurons comes one step later. One with lava-dl's
+    dynamics never spikes: its voltages are ``layers[-1].neuron.v``, and :func:`.predict` reads them from there.
 
     Parameters
     ----------
@@ -195,16 +196,12 @@ class Network(AbstractProcess):
         name: str | None = None,
     ) -> None:
         net = net_config if isinstance(net_config, NetDescription) else read(net_config)
-        for field, value, least in (
-            ("num_layers", num_layers, 1),
-            ("input_message_bits", input_message_bits, 0),
-            ("reset_interval", reset_interval, 1),
-            ("reset_offset", reset_offset, 0),
-            ("sample_steps", sample_steps, 1),
-        ):
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
-            optional = value is None and field in ("num_layers", "reset_interval", "sample_steps")
-            require(whole or optional, f"Network.{field}", f"be a whole number >= {least}", value)
+        num_layers, reset_interval, sample_steps = (
+            None if value is None else whole(value, f"Network.{field}", least=1)
+            for field, value in (("num_layers", num_layers), ("reset_interval", reset_interval), ("sample_steps", sample_steps))
+        )
+        input_message_bits = whole(input_message_bits, "Network.input_message_bits")
+        reset_offset = whole(reset_offset, "Network.reset_offset")
         net = net.head(num_layers)
         net.check()
         super().__init__(
@@ -247,6 +244,9 @@ class Network(AbstractProcess):
             self.out_layer.out.connect(self.out)
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             before.out.connect(after.inp)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.net.sizes})"
 
     def __len__(self) -> int:
         """Number of layers that compute something."""

@@ -25,3 +25,16 @@ __all__ = [
     "Pool",
     "Recurrent",
 ]
+
+_NOT_OFFERED = {
+    "KWTA": "winners are the business of recurrent inhibition here: a Recurrent with negative recurrent weights",
+    "ConvT": "files of networks have no transposed convolutions",
+    "Unpool": "files of networks have no unpooling",
+    "TimeDecimation": "all layers of a network take the same steps; bin the events more coarsely",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _NOT_OFFERED:
+        raise AttributeError(f"block.m1t1r has no {name}: {_NOT_OFFERED[name]}.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
