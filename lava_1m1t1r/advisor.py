@@ -15,7 +15,8 @@ from .network import CompiledNeurons
 from .params import DeviceParams
 from .program import StepParams
 from .quantisation import activity, drain_steps, latched
-from .reference import Traces
+from .reference import Traces, stacked
+from .tables import input_volts
 
 STEPS = 1000
 _MOST_STEPS, _MOST_TRIED = 1_000_000, 64_000
@@ -261,13 +262,12 @@ def _device(params: StepParams, a_in: np.ndarray) -> Response:
 
 
 def _respond(params: StepParams, a_in: np.ndarray) -> Answer:
-    return respond(params.device, np.clip(a_in / WEIGHT_ONE * params.v_unit, 0.0, params.v_in_max), params.dt)
+    return respond(params.device, input_volts(a_in, params.v_unit, params.v_in_max), params.dt)
 
 
 def _run(params: StepParams, a_in: np.ndarray) -> Traces:
     neurons = CompiledNeurons(params, a_in.shape[1])
-    steps = [neurons.step(a) for a in a_in]
-    return Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
+    return stacked([neurons.step(a) for a in a_in])
 
 
 def _step(params: StepParams, a_in: np.ndarray) -> Response:

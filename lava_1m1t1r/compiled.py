@@ -35,13 +35,18 @@ def inlined(function: Callable) -> Any:
     return numba.njit(_nrt=False, error_model="numpy", nogil=True, forceinline=True)(function)
 
 
-def _tables(module: Any) -> Any:
-    """LLVM metadata naming the memory that no state lies in."""
+TABLES = "tables"
+"""The scope of memory that no state lies in."""
+
+
+def scopes(module: Any, *names: str) -> Any:
+    """LLVM metadata naming scopes of memory, which only in one domain say of each other that they never overlap."""
     domain = module.add_metadata([ir.MetaDataString(module, "lava_1m1t1r")])
-    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, "tables"), domain])])
+    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, name), domain]) for name in names])
 
 
-def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Pointer to an array's element, without a look at its bounds."""
     data = make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index], inbounds=True)
 
@@ -52,8 +57,8 @@ def _loader(mark: str) -> Callable:
 
         def code(context, builder, signature, arguments):
             kind = signature.args[0].dtype
-            value = builder.load(_element(context, builder, signature.args[0], *arguments))
-            value.set_metadata(mark, _tables(builder.module))
+            value = builder.load(element(context, builder, signature.args[0], *arguments))
+            value.set_metadata(mark, scopes(builder.module, TABLES))
             if isinstance(kind, types.Integer) and kind.bitwidth < 64:
                 extend = builder.sext if kind.signed else builder.zext
                 value = extend(value, ir.IntType(64))
@@ -81,8 +86,8 @@ def store(typing_context, array, index, value):
         kind = signature.args[0].dtype
         if isinstance(kind, types.Integer) and kind.bitwidth < 64:
             new = builder.trunc(new, ir.IntType(kind.bitwidth))
-        place = _element(context, builder, signature.args[0], array_value, index_value)
-        builder.store(new, place).set_metadata("noalias", _tables(builder.module))
+        place = element(context, builder, signature.args[0], array_value, index_value)
+        builder.store(new, place).set_metadata("noalias", scopes(builder.module, TABLES))
         return context.get_dummy_value()
 
     return types.void(array, types.intp, wide), code

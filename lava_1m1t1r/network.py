@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import kernels, noise, reference
-from .arithmetic import WEIGHT_ONE
 from .convolution import Convolution
 from .delay_lines import MAX_DELAY, on_lines
 from .errors import array_of, flag, require, whole
-from .program import StepParams, input_counts
-from .reference import Traces
+from .program import StepParams
+from .reference import Traces, stacked
+from .tables import input_counts, input_volts
 
 
 class Layer(NamedTuple):
@@ -94,7 +94,7 @@ class CompiledNeurons:
         """Advance by one network step under (N,) synaptic inputs; a Traces of (N,) arrays, turn_on None."""
         rest = (self.program, self.params.substeps, self._spike)
         if not self.fixed:
-            v_in = np.clip(a_in / WEIGHT_ONE * self.params.v_unit, 0.0, self.params.v_in_max)
+            v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
             kernels.float_step(*self.state, self.generator, self.noisy, v_in, *rest)
         else:
             v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
@@ -165,8 +165,7 @@ def run(
                 a_in[t] += np.asarray(layer.weight_rec, np.int64) @ np.where(before >= 0, spikes[np.maximum(before, 0), np.arange(size)], 0)
             steps.append(group.step(a_in[t]))
             spikes[t] = steps[-1].spike
-        traces = Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
-        out.append(LayerRun(a_in, traces))
+        out.append(LayerRun(a_in, stacked(steps)))
         y = outgoing(spikes, layer.delay)
     return out
 

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic import (
-    ACT_SHIFT,
-    BYTES_DEVIATION,
     CHARGE_BITS,
     DECAY_BITS,
     FINEST,
@@ -22,7 +20,6 @@ from .arithmetic import (
     INPUT_BITS,
     KNOTS,
     MANTISSA,
-    NOISE_SHIFT,
     ONE,
     ROOT_BITS,
     STATE_BITS,
@@ -32,10 +29,11 @@ from .arithmetic import (
 )
 from .compiled import repeated
 from .dynamics import State
-from .errors import InputError, flag, number, require, whole
+from .errors import flag, number, require, whole
 from .noise import MOST_NEURONS
 from .params import ByValue, DeviceParams
 from .release import drop_curve
+from .tables import SLOWEST_DECAY, decay, floating_table, held, noise_gain, plain_table
 
 V_UNIT = 0.125
 """Default input voltage of one lava-dl unit [V]."""
@@ -45,9 +43,7 @@ SUBSTEPS = 4
 """Default substeps of a network step. :func:`.advisor.advise` says what they are worth for a device: at 1 ms, first spikes of the
 Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
-RATE_ERROR = 0.01  # a decay may be off by this much before it is an error
 FIELD_ERROR = 1e-4  # relative error of the field table
-_MAX_DECAY_SHIFT = 26  # slower decays round away in 22 bits
 _LEAST_GROWTH = 1e-30
 _MOST_GATE = 1 << 23  # counts
 _SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref", "x_max")  # what the tables of a layer hold
@@ -277,7 +273,7 @@ class StepParams(ByValue):
         Those with a share lost or handed over that no decay holds are drawn back towards this step's own, by halves of the way in
         logarithm; a training shall not end in its midst over a neuron that has become too slow.
         """
-        least = 2.0 ** -(_MAX_DECAY_SHIFT - DECAY_BITS + 1)
+        least = 2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1)
         own = {name: np.broadcast_to(getattr(self.device, name), (size,)).astype(float) for name in LEARNABLE}
         there = {name: np.broadcast_to(getattr(device, name), (size,)).astype(float) for name in LEARNABLE}
         way = np.ones(size)
@@ -432,89 +428,3 @@ class StepParams(ByValue):
             "drop": plain_table(np.append(self.drop, self.drop[-1]) / self.v_unit * GATE_ONE),
             "root": plain_table(np.sqrt(gap * ONE) * (1 << ROOT_BITS)),
         }
-
-
-def pack(base: np.ndarray, step: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Table entries as one word each: exponent (8 bits, signed), base (24 bits), step (32 bits, signed)."""
-    return (exponent.astype(np.int64) << 56) | (base.astype(np.int64) << 32) | (step.astype(np.int64) & 0xFFFFFFFF)
-
-
-def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns (base, step, exponent) of a packed table, int64 each."""
-    return (table >> 32) & 0xFFFFFF, (table << 32) >> 32, table >> 56
-
-
-def plain_table(values: np.ndarray) -> np.ndarray:
-    """Packed table of a curve in counts, given at K + 1 knots, without exponent."""
-    counts = np.rint(values).astype(np.int64)
-    return pack(counts[:-1], np.diff(counts), np.zeros(counts.size - 1, np.int64))
-
-
-def floating_table(values: np.ndarray) -> np.ndarray:
-    """Packed table of a curve >= 0 of wide range: value = (base + step * fraction) 2^(exponent - 16).
-
-    Parameters
-    ----------
-    values : (K + 1,) float64
-        The curve at the knots, >= 0.
-
-    Returns
-    -------
-    (K,) int64
-        Packed. The larger of a segment's two ends has its mantissa in [2^16, 2^17).
-    """
-    larger = np.maximum(np.maximum(values[:-1], values[1:]), 1e-30)
-    exponent = np.floor(np.log2(larger)).astype(np.int64)
-    scale = np.exp2(MANTISSA - exponent)
-    over = np.rint(larger * scale) >= 2 << MANTISSA
-    exponent, scale = exponent + over, scale * np.where(over, 0.5, 1.0)
-    base, end = np.rint(values[:-1] * scale), np.rint(values[1:] * scale)
-    return pack(base, end - base, exponent)
-
-
-def held(share: np.ndarray) -> np.ndarray:
-    """A share lost in a substep as :func:`decay` holds it; itself where that refuses it."""
-    try:
-        mantissa, shift = decay(share, "share", zero=True)
-    except InputError:
-        return share
-    return mantissa * np.exp2(-shift.astype(float))
-
-
-def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Share lost in a substep as 12-bit mantissa and shift: lost = mantissa 2^-shift, shift = 12 + e.
-
-    Raises
-    ------
-    InputError
-        If a share is so small that it would round away in 22-bit states, or more than 1 % off.
-    """
-    lost = np.asarray(lost, np.float64)
-    e = np.floor(-np.log2(np.where(lost > 0, lost, 1.0))).astype(np.int64)
-    e = np.where(np.rint(lost * np.exp2(DECAY_BITS + e)) >= 1 << DECAY_BITS, e - 1, e)
-    e = np.maximum(e, 0)
-    shift = DECAY_BITS + e
-    mantissa = np.rint(lost * np.exp2(shift)).astype(np.int64)
-    mantissa = np.minimum(mantissa, (1 << DECAY_BITS) - 1)
-    wrong = np.where(lost > 0, np.abs(mantissa * np.exp2(-shift.astype(float)) / np.where(lost > 0, lost, 1) - 1), 0.0)
-    too_slow = (shift > _MAX_DECAY_SHIFT) & (lost > 0)
-    if np.any(too_slow | (wrong > RATE_ERROR)) or (not zero and np.any(lost <= 0)):
-        worst = float(lost[np.argmax(too_slow | (wrong > RATE_ERROR) | (lost <= 0))])
-        cure = "Use a smaller dt or more substeps" if worst > 1 else "Use a larger dt or fewer substeps"
-        raise InputError(
-            f"{name} must lie between {2.0 ** -(_MAX_DECAY_SHIFT - DECAY_BITS + 1):.1e} and 1 per substep, or it does not fit a decay of "
-            f"{STATE_BITS}-bit states (slower ones round away); got {worst:.3g}. {cure}."
-        )
-    return mantissa, shift
-
-
-def noise_gain(sigma: np.ndarray) -> np.ndarray:
-    """sqrt(sigma) as the factor of the noise: per root of a count and standard deviation of the byte sum."""
-    scale = (1 << (2 * NOISE_SHIFT - ROOT_BITS)) / BYTES_DEVIATION
-    require(np.all(sigma <= 1), "DeviceParams.sigma1, sigma2", "be <= 1", float(np.max(sigma)))
-    return np.rint(np.sqrt(sigma * ONE) * scale).astype(np.int64)
-
-
-def input_counts(a_in: np.ndarray, v_max: int) -> np.ndarray:
-    """Integer synaptic input (1/64 units) to v_in counts in [0, v_max]."""
-    return np.minimum(np.clip(a_in, 0, (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)

@@ -12,8 +12,9 @@ import numpy as np
 from . import network
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .errors import InputError, array_of, require, whole
-from .program import PER_NEURON, FixedProgram, StepParams, decay
+from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
+from .tables import decay
 
 DRAIN_TIMES = 10.0
 """A neuron counts as latched once its gate stays above threshold, without a spike in between, for so many times longer than it takes to

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import dynamics, noise
-from .arithmetic import FIXED_ARRAY, FLOAT_ARRAY, WEIGHT_ONE
+from .arithmetic import FIXED_ARRAY, FLOAT_ARRAY
 from .dynamics import State
 from .errors import array_of, flag, require
-from .program import PER_NEURON, FixedProgram, StepParams, input_counts
+from .program import PER_NEURON, FixedProgram, StepParams
+from .tables import input_counts, input_volts
 
 
 class Traces(NamedTuple):
@@ -21,6 +23,11 @@ class Traces(NamedTuple):
     filament: np.ndarray  # at the end of the step
     residue: np.ndarray
     gate: np.ndarray
+
+
+def stacked(steps: Sequence[Traces]) -> Traces:
+    """Traces of (N,) arrays, one a step, as one of (T, N) arrays."""
+    return Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
 
 
 def widened(program: FixedProgram) -> FixedProgram:
@@ -61,7 +68,7 @@ class Neurons:
         if self.fixed:
             ops, v_in = FIXED_ARRAY, input_counts(np.asarray(a_in, np.int64), self.params.v_max_count)
         else:
-            ops, v_in = FLOAT_ARRAY, np.clip(a_in / WEIGHT_ONE * self.params.v_unit, 0.0, self.params.v_in_max)
+            ops, v_in = FLOAT_ARRAY, input_volts(a_in, self.params.v_unit, self.params.v_in_max)
         spike = turn_on = np.zeros(self._first.size, bool)
         for _ in range(self.params.substeps):
             grown = dynamics.grow(self.state, v_in, self.program, ops)
@@ -95,5 +102,4 @@ def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, lay
     a_in = array_of(a_in, "a_in")
     require(a_in.ndim == 2 and a_in.size and a_in.dtype.kind in "iu", "a_in", "be an integer array (T, N)", (a_in.dtype, a_in.shape))
     neurons = Neurons(params, a_in.shape[1], fixed=fixed, seed=seed, layer=layer)
-    steps = [neurons.step(a) for a in a_in]
-    return Traces(*(np.stack(parts) for parts in zip(*steps, strict=True)))
+    return stacked([neurons.step(a) for a in a_in])

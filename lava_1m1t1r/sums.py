@@ -1,4 +1,5 @@
-"""How large the weighted sums of a layer can become: what realisations in 32 bits, or fewer, must hold."""
+"""What counts, weights and biases may be, and how large the weighted sums of a layer can become: what realisations in 32 bits, or fewer,
+must hold."""
 
 from __future__ import annotations
 
@@ -8,8 +9,19 @@ import numpy as np
 
 from .errors import require
 
+MAX_COUNT = (1 << 15) - 1
+"""Largest number of spikes in a channel and step of the input."""
+LARGEST_BIAS = (1 << 12) - 1
+"""Magnitude of a bias in files, in weight counts: 13 bits with the sign."""
+EVEN_WEIGHTS, ANY_WEIGHTS = (-256, 254), (-128, 127)
+"""Bounds of 8-bit weights, in counts: lava-dl's, which are even, and others."""
 LARGEST_SUM = 2**31 - 1
 """What 32 bits hold, in counts. Beyond it every realisation would wrap in its own way, and floating point not at all."""
+
+
+def weight_bounds(weight: np.ndarray) -> tuple[int, int]:
+    """Bounds of these weights, whole numbers, as :data:`EVEN_WEIGHTS` or :data:`ANY_WEIGHTS`."""
+    return EVEN_WEIGHTS if np.all(weight % 2 == 0) else ANY_WEIGHTS
 
 
 class SumBounds(NamedTuple):

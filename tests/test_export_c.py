@@ -13,8 +13,8 @@ from lava_1m1t1r import reference
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
-from lava_1m1t1r.fast.network import MAX_COUNT
 from lava_1m1t1r.netx.description import NetDescription
+from lava_1m1t1r.sums import MAX_COUNT
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..fast.network import MAX_COUNT
-from ..program import FixedProgram, unpack
+from ..program import FixedProgram
+from ..sums import MAX_COUNT
+from ..tables import unpack
 from .plan import Plan, PlanLayer
 
 _CONSTANTS = (

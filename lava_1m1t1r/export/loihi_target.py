@@ -16,8 +16,9 @@ from ..fast import FastNetwork
 from ..files import scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
-from ..program import PER_NEURON, SCALARS, TABLES, unpack
+from ..program import PER_NEURON, SCALARS, TABLES
 from ..report.html import as_json
+from ..tables import unpack
 from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts

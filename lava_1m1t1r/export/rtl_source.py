@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..budget import WIDTHS
-from ..program import unpack
+from ..tables import unpack
 from .plan import Plan, PlanLayer
 
 MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")

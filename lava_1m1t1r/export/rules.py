@@ -15,6 +15,7 @@ from ..device.crossbar import rows_of
 from ..errors import require
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import KINDS
+from ..sums import weight_bounds
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
@@ -119,7 +120,7 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
                 continue
             weight = np.asarray(weight)
             require(np.all(weight == np.rint(weight)), _at(net, layer, key), "hold whole numbers", weight, "Quantise the weights.")
-            low, high = (-256, 254) if np.all(weight % 2 == 0) else (-128, 127)
+            low, high = weight_bounds(weight)
             worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
             fits = weight.min() >= low and weight.max() <= high
             rule = "hold even numbers from -256 to 254, or any from -128 to 127"

@@ -15,12 +15,9 @@ from ..compiled import filled
 from ..cores import cores
 from ..errors import array_of, flag, require, whole
 from ..progress import bar
-from ..sums import LARGEST_SUM, SumBounds
+from ..sums import LARGEST_SUM, MAX_COUNT, SumBounds
 from . import kernels, synapses
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
-
-MAX_COUNT = (1 << 15) - 1
-"""Largest number of spikes in a channel and step of the input."""
 
 
 class Described(Protocol):

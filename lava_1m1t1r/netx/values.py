@@ -9,6 +9,7 @@ import numpy as np
 from ..delay_lines import MAX_DELAY
 from ..errors import FormatError, require
 from ..hdf5_file import value_of
+from ..sums import LARGEST_BIAS, weight_bounds
 
 """In one layer: what a whole Loihi 2 chip holds."""
 
@@ -70,8 +71,7 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     elif raw.size == 1 and shape == (1,):
         raw = raw.reshape(1)
     weight = whole_numbers(raw, where, shape)
-    even = np.all(weight % 2 == 0)
-    low, high = (-256, 254) if even else (-128, 127)
+    low, high = weight_bounds(weight)
     require(
         weight.min() >= low and weight.max() <= high,
         where,
@@ -86,7 +86,7 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
 def biases_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
     """(size,) int32 of 13 signed bits, from one value, one a neuron, or one a feature of an image."""
     bias = _per_neuron(dataset, where, size, features)
-    require(np.all(np.abs(bias) < 1 << 12), where, "have at most 13 signed bits", bias, error=FormatError)
+    require(np.all(np.abs(bias) <= LARGEST_BIAS), where, "have at most 13 signed bits", bias, error=FormatError)
     return _frozen(bias)
 
 

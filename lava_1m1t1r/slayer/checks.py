@@ -9,9 +9,9 @@ import torch
 
 from ..arithmetic import WEIGHT_ONE
 from ..errors import require
-from ..sums import bounds_of
+from ..sums import MAX_COUNT, bounds_of
 
-COUNTS = "hold whole numbers from 0 to 32767 (spikes or counts of them)"
+COUNTS = f"hold whole numbers from 0 to {MAX_COUNT} (spikes or counts of them)"
 COUNTS_CURE = "Use spikes; dropout without rescaling."
 _LARGEST_INPUT = float(1 << 24)  # its counts of 1/64 still fit 32 bits
 _DIVERGED = "If training diverged: take an earlier checkpoint, a lower learning rate, or clip gradients."
@@ -35,7 +35,7 @@ def check_counts(x: torch.Tensor, name: str) -> tuple[float, float]:
     The compiled loops check as they read; this is for the rest.
     """
     low, high = _extremes(x)
-    require(0 <= low and high < 32768, name, COUNTS, high if low >= 0 else low, COUNTS_CURE)
+    require(0 <= low and high <= MAX_COUNT, name, COUNTS, high if low >= 0 else low, COUNTS_CURE)
     whole = not x.is_floating_point() or torch.equal(x, torch.round(x))
     require(whole, name, COUNTS, "fractions", COUNTS_CURE)
     return high, float(x.detach().sum(1).max()) if high > 1 else high

@@ -12,7 +12,7 @@ from ..arithmetic import INPUT_BITS, ONE, WEIGHT_ONE
 from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
-from ..sums import LARGEST_SUM
+from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import Buffers
 from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
@@ -91,7 +91,7 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
         return Events(start, channel, None)
     value = np.empty(len(channel), np.int32)
     if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
-        bad = x[(x != np.rint(x)) | ~((x >= 0) & (x < 32768))]
+        bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
         require(False, name, COUNTS, float(bad[0]), COUNTS_CURE)
     return Events(start, channel, value)
 

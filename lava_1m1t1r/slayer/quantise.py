@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..arithmetic import WEIGHT_ONE
+from ..sums import EVEN_WEIGHTS
 from .threads import ranges, share
 from .training_kernels import quantise as quantise_values
 from .weight_kernels import CELLS, PART, turn_masked
@@ -44,7 +45,8 @@ class _Quantise(torch.autograd.Function):
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
     """lava-dl's 8-bit weights: even multiples of 1/64 in [-4, 4); ``descale`` gives the counts, times 64."""
-    quantised = quantise(weight, 2 / WEIGHT_ONE, -256 / WEIGHT_ONE, 254 / WEIGHT_ONE)
+    low, high = EVEN_WEIGHTS
+    quantised = quantise(weight, 2 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
     return quantised * WEIGHT_ONE if descale else quantised
 
 

@@ -9,32 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
-_SCOPES = ("tables", "states", "locals")
+from ..compiled import TABLES, element, scopes
 
-
-def _mark(module: Any, names: tuple[str, ...]) -> Any:
-    domain = module.add_metadata([ir.MetaDataString(module, "lava_1m1t1r")])
-    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, name), domain]) for name in names])
+_SCOPES = (TABLES, "states", "locals")
 
 
 def _marked(instruction: Any, module: Any, scope: str) -> None:
-    instruction.set_metadata("alias.scope", _mark(module, (scope,)))
-    instruction.set_metadata("noalias", _mark(module, tuple(other for other in _SCOPES if other != scope)))
-
-
-def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    return builder.gep(make_array(array_type)(context, builder, array).data, [index], inbounds=True)
+    instruction.set_metadata("alias.scope", scopes(module, scope))
+    instruction.set_metadata("noalias", scopes(module, *(other for other in _SCOPES if other != scope)))
 
 
 def _loader(scope: str) -> Callable:
     def load(typing_context, array, index):
         def code(context, builder, signature, arguments):
-            value = builder.load(_place(context, builder, signature.args[0], *arguments))
+            value = builder.load(element(context, builder, signature.args[0], *arguments))
             _marked(value, builder.module, scope)
             return value
 
@@ -47,7 +38,7 @@ def _storer(scope: str) -> Callable:
     def store(typing_context, array, index, value):
         def code(context, builder, signature, arguments):
             array_value, index_value, new = arguments
-            instruction = builder.store(new, _place(context, builder, signature.args[0], array_value, index_value))
+            instruction = builder.store(new, element(context, builder, signature.args[0], array_value, index_value))
             _marked(instruction, builder.module, scope)
             return context.get_dummy_value()
 

@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ..compiled import has
+from ..compiled import element, has
 
 _BYTES = 64 if has("avx512f") else 32 if has("avx2") else 16  # of a vector register
 _ACROSS = 4 if _BYTES == 64 else 2  # vectors of a product's tile: with four rows, what the registers hold
@@ -39,8 +39,7 @@ class _Tile:
         self.vector = ir.VectorType(self.real, self.lanes)
 
     def place(self, array_type: Any, array: Any, index: Any) -> Any:
-        data = make_array(array_type)(self.context, self.builder, array).data
-        return self.builder.gep(data, [index], inbounds=True)
+        return element(self.context, self.builder, array_type, array, index)
 
     def at(self, pointer: Any, k: int) -> Any:
         """Pointer to the k-th vector from ``pointer`` on."""
@@ -140,8 +139,7 @@ def differs(typing_context, array, first, value):
         array_, first_, value_ = arguments
         number = signature.args[0].dtype
         kind = ir.VectorType(context.get_data_type(number), MASKED)
-        data = make_array(signature.args[0])(context, builder, array_).data
-        place = builder.bitcast(builder.gep(data, [first_], inbounds=True), kind.as_pointer())
+        place = builder.bitcast(element(context, builder, signature.args[0], array_, first_), kind.as_pointer())
         one = builder.insert_element(ir.Constant(kind, ir.Undefined), value_, ir.Constant(ir.IntType(32), 0))
         same = builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), MASKED), None))
         loaded = builder.load(place, align=number.bitwidth // 8)

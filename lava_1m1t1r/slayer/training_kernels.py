@@ -14,6 +14,7 @@ from ..compiled import inlined, load, read, store, widest_vectors
 from ..delay_lines import MAX_DELAY
 from ..fast.synapses import add_rows
 from ..kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
+from ..sums import MAX_COUNT
 from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_count, differs, lowest_bit
 from .tiles import product_columns as _product_columns
 
@@ -87,7 +88,7 @@ def read_events(x, start, channel, value, first, last):
             for e in range(start[b * steps + t], start[b * steps + t + 1]):
                 cell = x[b, t, channel[e]]
                 value[e] = int(cell)
-                wrong += not ((cell == value[e]) & (cell >= 0) & (cell < 32768))
+                wrong += not ((cell == value[e]) & (cell >= 0) & (cell <= MAX_COUNT))
     return wrong
 
 

@@ -16,9 +16,8 @@ from lava_1m1t1r.errors import array_of, flag, number, require, whole
 from lava_1m1t1r.fast.warm import warm
 from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
+from lava_1m1t1r.sums import LARGEST_BIAS
 
-LARGEST_BIAS = 1 << 12
-"""Biases are 13-bit signed numbers of 1/64 unit."""
 _LARGEST_SCALE = float(1 << 31)  # counts of a_in are of 32 bits
 
 
@@ -159,8 +158,8 @@ def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def _checked_bias(bias: Any, shape: tuple[int, ...], size: int) -> np.ndarray:
-    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {LARGEST_BIAS // WEIGHT_ONE}"
+    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {(LARGEST_BIAS + 1) // WEIGHT_ONE}"
     values = array_of(bias, name, rule).astype(np.float64)
-    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all(np.abs(values * WEIGHT_ONE) < LARGEST_BIAS)
+    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all(np.abs(values * WEIGHT_ONE) < LARGEST_BIAS + 1)
     require(good, name, rule, bias)
     return np.broadcast_to(values.reshape(shape) if values.ndim else values, shape).copy()

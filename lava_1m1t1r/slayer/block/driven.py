@@ -18,6 +18,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
 from ...errors import array_of, flag, number, require, whole
+from ...sums import LARGEST_BIAS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..exact import eager
@@ -34,7 +35,6 @@ _REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
 """Hooks by which torch makes weights anew."""
 _MOST = 1 << 24  # inputs, or neurons, of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
-_BIAS_LIMIT = ((1 << 12) - 1) / WEIGHT_ONE  # 13 signed bits
 
 
 class Block(torch.nn.Module):
@@ -127,7 +127,8 @@ def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
 
 def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
     """Multiples of 1/64 within the 13 bits that files have."""
-    return quantise(bias, 1 / WEIGHT_ONE, -_BIAS_LIMIT, _BIAS_LIMIT)
+    most = LARGEST_BIAS / WEIGHT_ONE
+    return quantise(bias, 1 / WEIGHT_ONE, -most, most)
 
 
 def bias_counts(bias: torch.Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 from ...arithmetic import WEIGHT_ONE
 from ...convolution import Convolution, pair, pooling
 from ...errors import require
+from ...sums import EVEN_WEIGHTS
 from ..checks import check_counts, check_parameters, check_sums, check_tensor
 from ..delay import Delay
 from ..exact import eager, exactly, summed_in, wide
@@ -22,7 +23,7 @@ from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that ever turns a device on by itself (0.64 V, Fig. 2)."""
-_LARGEST_WEIGHT = 254 / WEIGHT_ONE
+_LARGEST_WEIGHT = EVEN_WEIGHTS[1] / WEIGHT_ONE
 
 
 class _Image(Driven):
