@@ -1,17 +1,18 @@
-"""The neuron's part of a ``.net`` file: ``neuron/*`` of an HDF5 layer group, to and from :class:`.program.StepParams`.
+"""A layer of a ``.net`` file as it is written, and the neuron's part of it, ``neuron/*``, to and from :class:`.program.StepParams`.
 
 The layout is that of lava-dl's netx (every value a dataset, names in camelCase); ``neuron/type`` is ``1M1T1R``, and
-``neuron/version`` counts the changes of this table.
+``neuron/version`` counts the changes of its table. What a layer holds, and how it is read: :mod:`.netx.schema`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .convolution import Convolution
 from .errors import FormatError, require
 from .params import DeviceParams
 from .program import StepParams
@@ -20,6 +21,62 @@ NEURON_TYPE = "1M1T1R"
 VERSION = 2
 _STEP_KEYS = {"dt": "dt", "substeps": "substeps", "vUnit": "v_unit", "vInMax": "v_in_max"}
 _DEVICE = "device/"
+
+
+PAIRS = ("kernelSize", "stride", "padding", "dilation")
+"""Of a convolution or a pooling: (height, width)."""
+
+
+def write_layer(
+    group: Any,
+    kind: str,
+    shape: Sequence[int],
+    *,
+    inputs: int | None = None,
+    conv: Convolution | None = None,
+    weight: np.ndarray | None = None,
+    weight_rec: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    delay: np.ndarray | None = None,
+    delay_rec: np.ndarray | None = None,
+    neuron: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a layer into an HDF5 group. None: the layer has no such thing.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    kind : str
+        Type of the layer.
+    shape : tuple of int
+        Of its output.
+    inputs : int, optional
+        C, where the file states it.
+    conv : Convolution, optional
+        Sizes of a layer that sees images.
+    weight, weight_rec, bias, delay, delay_rec : array, optional
+        Whole numbers, in counts and steps.
+    neuron : mapping, optional
+        Keys below ``neuron/``.
+    """
+    group.create_dataset("type", (1,), f"S{max(10, len(kind))}", [kind.encode("ascii")])  # lava-dl's type
+    group["shape"] = np.array(shape)
+    if inputs is not None:
+        group["inFeatures"], group["outFeatures"] = inputs, int(np.prod(shape))
+    if conv is not None:
+        group["inputShape"] = np.array(conv.inputs)
+        for name, value in zip(PAIRS, (conv.kernel, conv.stride, conv.padding, conv.dilation), strict=True):
+            group[name] = np.array(value)
+        if kind == "conv":
+            group["inChannels"], group["outChannels"], group["groups"] = conv.inputs[0], conv.features, conv.groups
+    for name, weights in (("weight", weight), ("weight_rec", weight_rec)):
+        if weights is not None:
+            group[name] = np.asarray(weights, np.float32)  # lava-dl's type
+    for name, values in (("bias", bias), ("delay", delay), ("delayRec", delay_rec)):
+        if values is not None:
+            group[name] = np.asarray(values)
+    for key, of_neuron in (neuron or {}).items():
+        group[f"neuron/{key}"] = of_neuron
 
 
 def to_keys(params: StepParams, seed: int = 0) -> dict[str, Any]:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..convolution import Convolution, pooling
 from ..errors import FormatError, InputError, require
+from ..keys import PAIRS
 from ..noise import MOST_NEURONS
 from . import values
-from .description import CubaNeuron, Layer
+from .description import CubaNeuron
 
 KINDS = ("conv", "pool")
-PAIRS = ("kernelSize", "stride", "padding", "dilation")
 
 
 def read(group: Any, kind: str, where: str, before: tuple[int, ...] | None) -> tuple[Convolution, np.ndarray]:
@@ -58,16 +58,6 @@ def check_pooling(conv: Convolution, neuron: Any, where: str) -> None:
         "lava-dl's pooling mixes neighbouring channels otherwise.",
         error=FormatError,
     )
-
-
-def write(group: Any, layer: Layer) -> None:
-    """Write the sizes."""
-    conv = layer.conv
-    group["inputShape"] = np.array(conv.inputs)
-    for name, value in zip(PAIRS, (conv.kernel, conv.stride, conv.padding, conv.dilation), strict=True):
-        group[name] = np.array(value)
-    if layer.kind == "conv":
-        group["inChannels"], group["outChannels"], group["groups"] = conv.inputs[0], conv.features, conv.groups
 
 
 def _inputs(group: Any, where: str, before: tuple[int, ...] | None) -> tuple[Any, ...]:

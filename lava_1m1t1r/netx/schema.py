@@ -22,7 +22,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
-from ..keys import NEURON_TYPE, from_keys, to_keys
+from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
 from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -59,10 +59,9 @@ KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I c
     Key("inputShape", (), images.KINDS),  # (3,)
     Key("inChannels", (), ("conv",)),
     Key("outChannels", (), ("conv",)),
-    *(Key(name, images.KINDS, images.KINDS) for name in images.PAIRS),  # (2,)
+    *(Key(name, images.KINDS, images.KINDS) for name in PAIRS),  # (2,)
     Key("groups", ("conv",), ("conv",)),
-    Key("weight", images.KINDS, images.KINDS),  # (O, I, h, w)
-    Key("weight", _WEIGHTED, ("input", *_WEIGHTED)),  # (N, C), or (1,)
+    Key("weight", (*_WEIGHTED, *images.KINDS), ("input", *_WEIGHTED, *images.KINDS)),  # (N, C), (1,) or (O, I, h, w)
     Key("weight_rec", ("dense_rec",), ("dense_rec",)),  # (N, N)
     Key("bias", (), ("input", *_ALL_SPIKING)),  # (N,), (O,) or (1,)
     Key("delay", (DELAY_LINES,), (DELAY_LINES, *_ALL_SPIKING)),  # as bias
@@ -269,26 +268,26 @@ def write_classes(file: Any, names: Sequence[str]) -> None:
 
 
 def _write_layer(group: Any, layer: Layer) -> None:
-    group.create_dataset("type", (1,), f"S{max(10, len(layer.kind))}", [layer.kind.encode("ascii")])  # lava-dl's type
-    group["shape"] = np.array(layer.shape)
-    if layer.kind in (DELAY_LINES, *_WEIGHTED):
-        group["inFeatures"], group["outFeatures"] = layer.inputs, layer.size
-    if layer.conv is not None:
-        images.write(group, layer)
-    for name, value in (("weight", layer.weight), ("weight_rec", layer.weight_rec)):
-        if value is not None:
-            group[name] = np.asarray(value, np.float32)  # lava-dl's type
-    for name, value in (("bias", layer.bias), ("delay", layer.delay), ("delayRec", layer.delay_rec)):
-        if value is not None:
-            group[name] = np.asarray(value)
+    neuron: dict[str, Any] | None = None
     if isinstance(layer.neuron, M1T1RNeuron):
-        for key, value in to_keys(layer.neuron.step, layer.neuron.seed).items():
-            group[f"neuron/{key}"] = value
+        neuron = to_keys(layer.neuron.step, layer.neuron.seed)
     elif isinstance(layer.neuron, CubaNeuron):
-        neuron = layer.neuron
-        keys = {"iDecay": neuron.current_decay, "vDecay": neuron.voltage_decay, "vThMant": neuron.threshold}
-        for key, value in {"type": "CUBA", **keys, "refDelay": 1, "gradedSpike": False}.items():
-            group[f"neuron/{key}"] = value
+        cuba = layer.neuron
+        neuron = {"type": "CUBA", "iDecay": cuba.current_decay, "vDecay": cuba.voltage_decay, "vThMant": cuba.threshold}
+        neuron |= {"refDelay": 1, "gradedSpike": False}
+    write_layer(
+        group,
+        layer.kind,
+        layer.shape,
+        inputs=layer.inputs if layer.kind in (DELAY_LINES, *_WEIGHTED) else None,
+        conv=layer.conv,
+        weight=layer.weight,
+        weight_rec=layer.weight_rec,
+        bias=layer.bias,
+        delay=layer.delay,
+        delay_rec=layer.delay_rec,
+        neuron=neuron,
+    )
 
 
 __all__ = ["KEYS", "KINDS", "VERSION", "Key", "read", "write"]

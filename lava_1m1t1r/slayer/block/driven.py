@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
 from ...errors import array_of, flag, number, require, whole
+from ...keys import write_layer
 from ...sums import LARGEST_BIAS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
@@ -154,26 +155,16 @@ class Driven(Block):
         """Constant input in units of weight 1, multiples of 1/64; None without bias."""
         return None if self.bias is None else quantise_bias(self.bias)
 
-    def _export(self, handle: Any, kind: str, main: Any) -> None:
+    def _export(self, handle: Any, kind: str, shape: Sequence[int], weight: np.ndarray, **more: Any) -> None:
+        """Write the layer with what the block has learned; ``more`` as :func:`...keys.write_layer` takes it."""
         check_parameters(self, handle.name)
-        handle.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
-        handle.create_dataset("shape", data=np.array([main.out_channels]))
-        handle.create_dataset("inFeatures", data=main.in_channels)
-        handle.create_dataset("outFeatures", data=main.out_channels)
-        handle.create_dataset("weight", data=weight_counts(main, getattr(self, "mask", None)))
-        self._export_neurons(handle)
-
-    def _export_neurons(self, handle: Any) -> None:
         self.neuron.check_place(handle.name)
         if not self.delay_shift:
             late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
             warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
-        if self.bias is not None:
-            handle.create_dataset("bias", data=bias_counts(self.bias))
-        if self.delay is not None:
-            handle.create_dataset("delay", data=self.delay.steps.cpu().numpy())
-        for key, value in self.neuron.device_params.items():
-            handle.create_dataset(f"neuron/{key}", data=value)
+        bias = None if self.bias is None else bias_counts(self.bias)
+        delay = None if self.delay is None else self.delay.steps.cpu().numpy()
+        write_layer(handle, kind, shape, weight=weight, bias=bias, delay=delay, neuron=self.neuron.device_params, **more)
 
 
 class Dense(Driven, base.AbstractDense):
@@ -238,7 +229,8 @@ class Dense(Driven, base.AbstractDense):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense'."""
-        self._export(handle, "dense", self.synapse)
+        weight = weight_counts(self.synapse, self.mask)
+        self._export(handle, "dense", weight.shape[:1], weight, inputs=weight.shape[1])
 
 
 class Recurrent(Driven, base.AbstractRecurrent):
@@ -310,7 +302,6 @@ class Recurrent(Driven, base.AbstractRecurrent):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense_rec'."""
-        self._export(handle, "dense_rec", self.input_synapse)
-        handle.create_dataset("weight_rec", data=weight_counts(self.recurrent_synapse))
-        if self.delay_rec is not None:
-            handle.create_dataset("delayRec", data=self.delay_rec.cpu().numpy())
+        weight, delays = weight_counts(self.input_synapse), None if self.delay_rec is None else self.delay_rec.cpu().numpy()
+        more = {"inputs": weight.shape[1], "weight_rec": weight_counts(self.recurrent_synapse), "delay_rec": delays}
+        self._export(handle, "dense_rec", weight.shape[:1], weight, **more)

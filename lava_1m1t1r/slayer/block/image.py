@@ -15,7 +15,7 @@ from ...arithmetic import WEIGHT_ONE
 from ...convolution import Convolution, pair, pooling
 from ...errors import require
 from ...sums import EVEN_WEIGHTS
-from ..checks import check_counts, check_parameters, check_sums, check_tensor
+from ..checks import check_counts, check_sums, check_tensor
 from ..delay import Delay
 from ..exact import eager, exactly, summed_in, wide
 from ..neuron.m1t1r import Neuron
@@ -72,15 +72,8 @@ class _Image(Driven):
 
     def _export_image(self, handle: Any, kind: str) -> None:
         conv = self._known()
-        check_parameters(self, handle.name)
-        handle.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
-        handle.create_dataset("shape", data=np.array(conv.shape))
-        handle.create_dataset("inputShape", data=np.array(conv.inputs))
-        sizes = {"kernelSize": conv.kernel, "stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
-        for key, value in sizes.items():
-            handle.create_dataset(key, data=np.array(value))
-        handle.create_dataset("weight", data=weight_counts(self.synapse).reshape(self.synapse.weight.shape[:-1]))
-        self._export_neurons(handle)
+        weight = weight_counts(self.synapse).reshape(self.synapse.weight.shape[:-1])
+        self._export(handle, kind, conv.shape, weight, conv=conv)
 
 
 class Conv(_Image, base.AbstractConv):
@@ -146,9 +139,6 @@ class Conv(_Image, base.AbstractConv):
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'conv'."""
         self._export_image(handle, "conv")
-        handle.create_dataset("inChannels", data=self.synapse.in_channels)
-        handle.create_dataset("outChannels", data=self.synapse.out_channels)
-        handle.create_dataset("groups", data=self.synapse.groups)
 
 
 class Pool(_Image, base.AbstractPool):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from ...delay_lines import DELAY_LINES, delays_of
 from ...errors import require, whole
+from ...keys import write_layer
 from ..checks import check_tensor
 
 
@@ -68,8 +68,4 @@ class DelayLines(torch.nn.Module):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'delay_lines'."""
-        handle.create_dataset("type", data=np.array([DELAY_LINES.encode("ascii")]))
-        handle.create_dataset("shape", data=np.array([self.lines]))
-        handle.create_dataset("inFeatures", data=self.channels)
-        handle.create_dataset("outFeatures", data=self.lines)
-        handle.create_dataset("delay", data=self.delay.cpu().numpy())
+        write_layer(handle, DELAY_LINES, (self.lines,), inputs=self.channels, delay=self.delay.cpu().numpy())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...errors import number, require
+from ...keys import write_layer
 from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
@@ -73,11 +73,8 @@ class Affine(Block, base.AbstractAffine):
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'affine', without neuron."""
         check_parameters(self, handle.name)
-        handle.create_dataset("type", (1,), "S10", [b"affine"])
-        handle.create_dataset("shape", data=np.array(self.shape))
-        handle.create_dataset("inFeatures", data=self.synapse.in_channels)
-        handle.create_dataset("outFeatures", data=self.synapse.out_channels)
-        handle.create_dataset("weight", data=weight_counts(self.synapse, self.mask))
+        weight = weight_counts(self.synapse, self.mask)
+        write_layer(handle, "affine", self.shape, inputs=weight.shape[1], weight=weight)
 
 
 class Input(Block, base.AbstractInput):
@@ -137,16 +134,12 @@ class Input(Block, base.AbstractInput):
         """Write the layer into an HDF5 group: type 'input'."""
         check_parameters(self, handle.name)
         _require_shape(self.input_shape, "Input")
-        handle.create_dataset("type", (1,), "S10", [b"input"])
-        handle.create_dataset("shape", data=np.array(self.input_shape))
         if self.neuron is None:
+            write_layer(handle, "input", self.input_shape)
             return
-        if self.weight is not None:
-            handle.create_dataset("weight", data=self.pre_hook_fx(self.weight, descale=True).detach().cpu().numpy())
-        if self.bias is not None:
-            handle.create_dataset("bias", data=bias_counts(self.bias))
-        for key, value in self.neuron.device_params.items():
-            handle.create_dataset(f"neuron/{key}", data=value)
+        weight = None if self.weight is None else self.pre_hook_fx(self.weight, descale=True).detach().cpu().numpy()
+        bias = None if self.bias is None else bias_counts(self.bias)
+        write_layer(handle, "input", self.input_shape, weight=weight, bias=bias, neuron=self.neuron.device_params)
 
 
 class Average(base.AbstractAverage):
@@ -161,8 +154,7 @@ class Average(base.AbstractAverage):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'average'."""
-        handle.create_dataset("type", (1,), "S10", [b"average"])
-        handle.create_dataset("shape", data=np.array([self.num_outputs]))
+        write_layer(handle, "average", (self.num_outputs,))
 
 
 class Flatten(base.AbstractFlatten):
@@ -171,7 +163,7 @@ class Flatten(base.AbstractFlatten):
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'flatten'."""
         _require_shape(self.shape, "Flatten")
-        super().export_hdf5(handle)
+        write_layer(handle, "flatten", self.shape)
 
 
 def real(x: torch.Tensor) -> torch.Tensor:
