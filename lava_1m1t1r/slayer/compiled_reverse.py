@@ -101,17 +101,8 @@ def _read(table, i):
     return read(table, i)
 
 
-@cache
-def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
-    """Compiled backward pass of a layer, in float64 or float32, for the linear or the hyperbolic field law; whether devices learn.
-
-    Returns
-    -------
-    function
-        See its docstring.
-    """
-    real = np.float64 if double else np.float32
-    exponential = _exp64 if double else _exp32
+def _ops(real: Any, linear: bool) -> Ops:
+    exponential = _exp64 if real is np.float64 else _exp32
 
     if linear:
 
@@ -131,12 +122,12 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         i = min(np.int32(place), np.int32(q.drop.size - 1))
         return i, place - real(i)
 
-    ops = Ops(_select, law, exponential, knot, _read)
-    grow, settle = _bound(reverse.grow, {"_growth": _compiled(reverse._growth)}), _compiled(reverse.settle)
-    compiled_reverse = _compiled(reverse.reverse)
-    over_constants = _compiled(reverse.over_constants)
-    filled_up = _compiled(filled_lanes)
-    n_rows = _ROWS_LEARNING if learning else _ROWS
+    return Ops(_select, law, exponential, knot, _read)
+
+
+def _forwards(real: Any, linear: bool, learning: bool) -> Any:
+    ops, n_rows = _ops(real, linear), _ROWS_LEARNING if learning else _ROWS
+    grow, settle = _bound(reverse.grow, {"growth": _compiled(reverse.growth)}), _compiled(reverse.settle)
 
     @_compiled
     def forwards(history, counts, t, samples, p, units, substeps, n0, size, width, m, rows):
@@ -197,6 +188,13 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 longer = d.length > longest
                 store_state(m, _LONGEST + i, d.length if longer else longest)
                 store_state(m, _LONGEST_AT + i, number if longer else at)
+
+    return forwards
+
+
+def _backwards(real: Any, learning: bool) -> Any:
+    n_rows = _ROWS_LEARNING if learning else _ROWS
+    compiled_reverse, over_constants = _compiled(reverse.reverse), _compiled(reverse.over_constants)
 
     @_compiled
     def backwards(adjoint, grad, t, samples, p, substeps, n0, size, width, m, rows):
@@ -259,6 +257,10 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 _keep_states(m, i, before)
                 store_state(m, _OVER_V + i, load_state(m, _OVER_V + i) + over_v)
 
+    return backwards
+
+
+def _finish(real: Any, learning: bool) -> Any:
     @_compiled
     def finish(adjoint, counts, t, samples, p, units, clip_grad, grad, constants, n0, size, m):
         """From m into the arrays: adjoint of the states before, dL/d(input), and dL/d(constants)."""
@@ -277,6 +279,50 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     for i in range(size):
                         more = load_state(m, _OVER_P + k * LANES + at + i)
                         store_state(constants[k], n0 + i, load_state(constants[k], n0 + i) + more)
+
+    return finish
+
+
+def _recur(real: Any) -> Any:
+    @_compiled
+    def recur(grad, delay_rec, alike, w_rec, first, last, t, products):
+        """Add W^T dL/dinput(t), which grad holds from t on, to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
+        size = grad.shape[2]
+        for b in range(BLOCK):
+            for n in range(products.shape[1]):
+                store(products[b], n, real(0.0))
+        i1, i2, i3 = min(first + 1, last - 1), min(first + 2, last - 1), min(first + 3, last - 1)
+        add_products(
+            grad[first, t], grad[i1, t], grad[i2, t], grad[i3, t], w_rec,
+            products[0], products[1], products[2], products[3],
+        )  # fmt: skip
+        for b in range(first, last):
+            if alike and t - 1 - delay_rec[0] >= 0:
+                row, product = grad[b, t - 1 - delay_rec[0]], products[b - first]
+                for j in range(size):
+                    store(row, j, load(row, j) + read(product, j))
+            elif not alike:
+                for j in range(size):
+                    back = t - 1 - delay_rec[j]
+                    if back >= 0:
+                        grad[b, back, j] += products[b - first, j]
+
+    return recur
+
+
+@cache
+def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
+    """Compiled backward pass of a layer, in float64 or float32, for the linear or the hyperbolic field law; whether devices learn.
+
+    Returns
+    -------
+    function
+        See its docstring.
+    """
+    real = np.float64 if double else np.float32
+    forwards, backwards = _forwards(real, linear, learning), _backwards(real, learning)
+    finish, recur = _finish(real, learning), _recur(real)
+    filled_up = _compiled(filled_lanes)
 
     def layer(
         history,
@@ -326,29 +372,6 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
             if w_rec.size and t > 0:
                 recur(grad, delay_rec, alike, w_rec, first, last, t, products)
 
-    @_compiled
-    def recur(grad, delay_rec, alike, w_rec, first, last, t, products):
-        """Add W^T dL/dinput(t), which grad holds from t on, to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
-        size = grad.shape[2]
-        for b in range(BLOCK):
-            for n in range(products.shape[1]):
-                store(products[b], n, real(0.0))
-        i1, i2, i3 = min(first + 1, last - 1), min(first + 2, last - 1), min(first + 3, last - 1)
-        add_products(
-            grad[first, t], grad[i1, t], grad[i2, t], grad[i3, t], w_rec,
-            products[0], products[1], products[2], products[3],
-        )  # fmt: skip
-        for b in range(first, last):
-            if alike and t - 1 - delay_rec[0] >= 0:
-                row, product = grad[b, t - 1 - delay_rec[0]], products[b - first]
-                for j in range(size):
-                    store(row, j, load(row, j) + read(product, j))
-            elif not alike:
-                for j in range(size):
-                    back = t - 1 - delay_rec[j]
-                    if back >= 0:
-                        grad[b, back, j] += products[b - first, j]
-
     return cached(layer, _compiled, (double, linear, learning))
 
 
@@ -375,9 +398,9 @@ def _neuron(p, n):
         read(p.slope_floor, n),
         read(p.slope_cap, n),
         p.alpha,
-        p.lam_inverse,
+        p.per_lam,
         p.r_on,
-        p.r_off,
+        p.off_scale,
         p.substep_per_c,
         p.drop,
         p.drop_slope,

@@ -49,9 +49,9 @@ class GradientProgram(NamedTuple):
     slope_floor: Any  # bounds of the growth's slope over the voltage [1/V]
     slope_cap: Any
     alpha: Any  # from here on scalars
-    lam_inverse: Any
+    per_lam: Any  # 1 / lam
     r_on: Any
-    r_off: Any  # r_off / expm1(1 / lam) [ohm]
+    off_scale: Any  # r_off / expm1(1 / lam) [ohm]
     substep_per_c: Any  # [ohm]
     drop: Any  # (64,) field at which the filament lets go, at the knots over the residue [V]
     drop_slope: Any  # (64,) change to the next knot [V]
@@ -185,10 +185,10 @@ def grow(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Rise]:
     drive = select(blocked, q.zero, drive)  # the law's two exponentials leave a rest at 0, of either sign
     kept = q.filament_kept * s.filament
     residue_kept = q.residue_kept * s.residue
-    early, early_v, early_x = _growth(drive, slope, s.filament + s.residue, q, select)
+    early, early_v, early_x = growth(drive, slope, s.filament + s.residue, q, select)
     predicted = kept + early + residue_kept + q.transfer * s.filament
     over = predicted >= q.one
-    late, late_v, late_x = _growth(drive, slope, select(over, q.one, predicted), q, select)
+    late, late_v, late_x = growth(drive, slope, select(over, q.one, predicted), q, select)
     filament = kept + q.half * (early + late)
     below = filament < q.one
     mean = q.half * (s.filament + select(below, filament, q.one))
@@ -225,7 +225,7 @@ def settle(s: State, grown: State, v: Any, q: GradientProgram, ops: Ops) -> tupl
     to_release = select(to_release < q.zero, q.zero, to_release)
     way = select(held, to_release, to_supply)
     x = select(yields, q.one, q.half * ((s.filament + s.residue) + (filament + residue)))
-    r_d = q.r_on * x + q.r_off * (ops.exp((q.one - x) * q.lam_inverse) - q.one)
+    r_d = q.r_on * x + q.off_scale * (ops.exp((q.one - x) * q.per_lam) - q.one)
     share = q.one - ops.exp(q.zero - q.substep_per_c / r_d)
     charged = drained + share * way
     turn = Turn(
@@ -240,7 +240,7 @@ def settle(s: State, grown: State, v: Any, q: GradientProgram, ops: Ops) -> tupl
     return State(filament, residue, q.gate_kept * charged), turn
 
 
-def _growth(drive, slope, x, q, select):
+def growth(drive, slope, x, q, select):
     inverse = q.one / (q.alpha + q.one - x)
     growth = drive * inverse
     over_v = slope * inverse
