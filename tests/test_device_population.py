@@ -220,3 +220,16 @@ def test_spaces_beside_commas_are_nothing(tmp_path):
     assert [(m.quantity, m.count, m.value) for m in read_csv(path)] == [("first_spike", 20, 4.2e-3)] and np.isnan(
         read_csv(path)[0].r_control
     )
+
+
+@pytest.mark.timeout(120)
+def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from lava_1m1t1r.device.energy import scaling_figure
+
+    curves = scaling_figure(presets.ZHAO2025_FIG2, tmp_path / "scaling.png", 0.8)
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
+    charge = curves["C_g, R_c C_g kept"]
+    assert len(charge) >= 3 and charge[4.0] > charge[1.0] > charge[0.25]  # a larger gate takes more charge
+    assert curves["technology"][0.0] == pytest.approx(1.3e-12, rel=0.15)  # Table 7: about 1.39 pJ
+    assert 0.4e-18 < curves["technology"][1.0] < 1.1e-18  # Table 8: about 1 aJ

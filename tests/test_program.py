@@ -1,13 +1,13 @@
 """From a device and a step to constants: checks, roundings, and what a layer's neurons may differ in."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_1m1t1r import presets
+from lava_1m1t1r import DeviceParams, presets
 from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import PER_NEURON, StepParams
@@ -147,3 +147,20 @@ def test_step_params_print_compare_and_replace():
     assert params.scaled(3).device == FIG2.scaled(3) and params.scaled(3).dt == 2e-3
     with pytest.raises(AttributeError):
         params.dt = 1.0
+
+
+SPREADS = [f.name for f in fields(DeviceParams) if f.name.endswith(("_ctoc", "_dtod"))]
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_spreads_are_refused(name):
+    with pytest.raises(InputError, match=f"DeviceParams.{name} must be .*Use "):
+        StepParams(replace(presets.ZHAO2025_FIG2, **{name: 0.1}))
+
+
+def test_the_noisy_preset_is_refused_and_a_drawn_layer_is_not():
+    with pytest.raises(InputError, match="mu_ctoc"):
+        StepParams(presets.ZHAO2025_FIG3CD)
+    layer = replace(presets.ZHAO2025_FIG2, mu_dtod=0.2, r_control_dtod=0.1).spread(5, seed=1)
+    program = StepParams(layer).fixed(5)
+    assert len(np.unique(program.gate_decay + program.gate_shift * 4096)) == 5

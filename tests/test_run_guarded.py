@@ -122,10 +122,8 @@ def test_lavas_own_calls_work_inside():
 )
 def test_a_broken_model_is_named_with_its_traceback(fault, text):
     relay, _, _ = chain(fault)
-    start = time.monotonic()
     with pytest.raises(ProcessFailed, match=text) as caught, guarded(relay, FLOAT, timeout=20) as session:
         session.run(T)
-    assert time.monotonic() - start < 10
     assert caught.value.processes == ("Faulty 'relay'",)
     if fault in ("raise", "shape", "unpicklable"):
         assert "in run_spk" in str(caught.value)
@@ -206,8 +204,8 @@ def test_stop_ends_a_run_that_is_still_going():
     relay, _, _ = chain("spin")
     with guarded(relay, FLOAT, timeout=20):
         relay.run(RunSteps(num_steps=T, blocking=False))
-        start = time.monotonic()
-    assert time.monotonic() - start < 8
+    with pytest.raises(Stopped):  # and not RunTimeout: nobody waited for the run's end
+        relay.run(RunSteps(num_steps=1))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, Crossbar, Periphery, array_of
+from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, Crossbar, Periphery, programmed_array
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx.description import Layer
 
@@ -17,7 +17,7 @@ def layer(rng, **changes):
 
 def test_an_ideal_crossbar_holds_weights_and_bias_exactly(rng):
     own = layer(rng, bias=np.full(12, 700, np.int32))
-    array = array_of(own, IDEAL, rng)
+    array = programmed_array(own, IDEAL, rng)
     assert array.rows == (20, 12, int(np.ceil(700 / array.largest)))
     counts = array.counts
     np.testing.assert_allclose(counts[:, :20], own.weight, atol=1e-9)
@@ -30,7 +30,7 @@ def test_an_ideal_crossbar_holds_weights_and_bias_exactly(rng):
 
 def test_the_amplifier_turns_a_unit_of_weight_into_v_unit(rng):
     own = layer(rng)
-    array = array_of(own, CROSSBARS["falcone2025"], rng)
+    array = programmed_array(own, CROSSBARS["falcone2025"], rng)
     ideal = replace(array, crossbar=array.crossbar)
     current = (array.positive - array.negative) @ np.full(sum(array.rows), array.crossbar.v_read)
     np.testing.assert_allclose(ideal.feedback(0.125) * current, array.counts.sum(axis=1) / 64 * 0.125, rtol=1e-9)
@@ -39,7 +39,7 @@ def test_the_amplifier_turns_a_unit_of_weight_into_v_unit(rng):
 @pytest.mark.parametrize("levels", [2, 5, 32])
 def test_levels_round_to_the_nearest(levels, rng):
     own = layer(rng)
-    array = array_of(own, Crossbar(levels=levels), rng)
+    array = programmed_array(own, Crossbar(levels=levels), rng)
     spacing = array.largest / (levels - 1)
     off = np.abs(array.counts[:, :20] - own.weight)
     assert off.max() <= spacing / 2 + 1e-9 and len(np.unique(np.round(array.positive, 12))) <= levels
@@ -48,14 +48,14 @@ def test_levels_round_to_the_nearest(levels, rng):
 def test_programming_errors_have_their_standard_deviation(rng):
     own = replace(layer(rng), weight=np.full((12, 2000), 128, np.int32), inputs=2000)
     cells = Crossbar(programming_error=0.02)
-    positive = array_of(own, cells, np.random.default_rng(1)).positive[:, :2000]
-    again = array_of(own, cells, np.random.default_rng(1)).positive[:, :2000]
+    positive = programmed_array(own, cells, np.random.default_rng(1)).positive[:, :2000]
+    again = programmed_array(own, cells, np.random.default_rng(1)).positive[:, :2000]
     np.testing.assert_array_equal(positive, again)
     assert positive.std() == pytest.approx(0.02 * (cells.g_max - cells.g_min), rel=0.03)
 
 
 def test_conductances_never_become_negative(rng):
-    array = array_of(layer(rng), Crossbar(programming_error=0.5), rng)
+    array = programmed_array(layer(rng), Crossbar(programming_error=0.5), rng)
     assert array.positive.min() >= 0 and array.negative.min() >= 0
 
 
@@ -65,7 +65,7 @@ def test_other_kinds_of_layers(rng):
         Layer(0, "average", (2,), 4): [[1, 1, 0, 0], [0, 0, 1, 1]],
     }
     for own, expected in cases.items():
-        np.testing.assert_allclose(array_of(own, IDEAL, rng).counts, expected, atol=1e-9)
+        np.testing.assert_allclose(programmed_array(own, IDEAL, rng).counts, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(

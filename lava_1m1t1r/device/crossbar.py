@@ -143,7 +143,7 @@ class Array:
         return self.crossbar.v_read * (self.positive + self.negative).sum(axis=0)
 
 
-def array_of(layer: Any, crossbar: Crossbar, rng: np.random.Generator) -> Array:
+def programmed_array(layer: Any, crossbar: Crossbar, rng: np.random.Generator) -> Array:
     """Program a layer's forward and recurrent weights and its bias into one crossbar.
 
     A bias larger than the largest weight is split over several rows, which carry a pulse in every step.

@@ -18,14 +18,13 @@ import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
-from ..errors import array_of as array_of_numbers
-from ..errors import number, require, whole
+from ..errors import array_of, number, require, whole
 from ..network import outgoing
 from ..noise import MOST_NEURONS
 from ..progress import bar
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
-from .crossbar import IDEAL, Array, Crossbar, Periphery, array_of
+from .crossbar import IDEAL, Array, Crossbar, Periphery, programmed_array
 from .integrator import Control, advance
 from .noise import streams
 from .simulate import check_ended, most_steps
@@ -95,7 +94,7 @@ class DeviceNetwork:
         self.net, self.crossbar, self.seed = net, crossbar, whole(seed, "seed")
         self.periphery = periphery or Periphery()
         self.arrays: tuple[Array, ...] = tuple(
-            array_of(layer, crossbar, np.random.default_rng([self.seed, layer.index])) for layer in net.active
+            programmed_array(layer, crossbar, np.random.default_rng([self.seed, layer.index])) for layer in net.active
         )
         rtol = number(rtol, "rtol", least=1e-10, most=0.1)
         self.control = Control(rtol, 0.01 * rtol, np.inf, np.inf)
@@ -110,7 +109,7 @@ class DeviceNetwork:
         first : int
             Number of the first sample, which starts its read noise.
         """
-        frames, first = array_of_numbers(frames, "frames"), whole(first, "first")
+        frames, first = array_of(frames, "frames"), whole(first, "first")
         good = frames.ndim == 3 and min(frames.shape) > 0 and frames.shape[2] == self.net.inputs
         require(good, "frames", f"have shape (B, T, {self.net.inputs})", frames.shape)
         good = np.all(np.isfinite(frames)) and np.all(frames >= 0) and np.all(frames == np.rint(frames))

@@ -15,7 +15,7 @@ from ..errors import InputError, missing
 from ..fast import FastNetwork
 from ..network import layers_of, outgoing
 from ..netx.schema import read
-from ..progress import bar
+from ..progress import bar, say
 from ..quantisation import quantise_network
 from ..report import Report
 from . import CUBA_FILE, NETWORK_FILE, data, figures
@@ -66,7 +66,7 @@ def demo(
 
     started = time.monotonic()
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
-    say(
+    _tell(
         progress,
         f"{len(train)} training and {len(test)} test utterances ({split.held_out}); training {task.channels}-{task.hidden}-{task.classes}",
     )
@@ -75,7 +75,7 @@ def demo(
     net.eval()
     names = data.names_of(split, task.classes)
     net.export(folder / NETWORK_FILE, names)
-    say(progress, "running the test set in fixed and floating point, then in Lava")
+    _tell(progress, "running the test set in fixed and floating point, then in Lava")
     description = read(folder / NETWORK_FILE)
     result, fixed = evaluate(description, test)
     count = min(lava_utterances, len(test))
@@ -84,7 +84,7 @@ def demo(
     lava_same = float(np.mean(lava_floating == answers(fixed.out[:count]))) if count else None
     baseline = None
     if with_cuba:
-        say(progress, "training the CUBA network alike")
+        _tell(progress, "training the CUBA network alike")
         other = network.cuba(task)
         alike, threads = task.replace(learning_rate=network.CUBA_LEARNING_RATE), torch.get_num_threads()
         torch.set_num_threads(1)  # lava-dl's loop of small operations gains nothing from a second thread, and loses much on a busy machine
@@ -98,10 +98,10 @@ def demo(
     return write(task, split, test, folder, description, result, fixed, baseline, lava_same, time.monotonic() - started)
 
 
-def say(progress: bool, text: str) -> None:
-    """Tell what happens now."""
+def _tell(progress: bool, text: str) -> None:
+    """Say what happens now, on standard output."""
     if progress:
-        print(text, flush=True)
+        say(text)
 
 
 def forward(net: Any, test: data.Frames, fixed: Any, result: Evaluation, batch: int = 100) -> None:

@@ -50,7 +50,7 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
     )
 
 
-def compiled(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
+def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
     """What Lava's compiler makes of the graph of ``proc``; where that fails, the error names the Process that it was at."""
     require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
     try:

@@ -18,7 +18,7 @@ from lava_1m1t1r.run.checks import (
     check_start_method,
     check_steps,
     check_timeout,
-    compiled,
+    compiled_graph,
     innermost,
     tell_of_missing_sources,
 )
@@ -46,7 +46,7 @@ class Guarded:
         if self._runtime is not None:
             raise Stopped(STOPPED)
         check_start_method()
-        executable = compiled(self._proc, self._run_cfg, self._compile_config)
+        executable = compiled_graph(self._proc, self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
         self._proc._runtime = runtime

@@ -21,7 +21,7 @@ from lava_1m1t1r.run.checks import (
     check_held,
     check_steps,
     check_timeout,
-    compiled,
+    compiled_graph,
     in_python_only,
     innermost,
     tell_of_missing_sources,
@@ -133,7 +133,7 @@ class InProcess:
             with self._alarm.set(seconds):
                 executable = self._run_cfg
                 if isinstance(executable, RunConfig):
-                    executable = compiled(self._proc, in_python_only(executable), self._compile_config)
+                    executable = compiled_graph(self._proc, in_python_only(executable), self._compile_config)
                 tell_of_missing_sources(executable)
                 executor = Executor(executable, self._patience)
                 executor.build()
