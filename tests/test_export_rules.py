@@ -52,13 +52,7 @@ BROKEN = {
         lambda n: changed(n, 0, inputs=rules.MAX_CROSSBAR // 7 + 1, weight=np.zeros((7, rules.MAX_CROSSBAR // 7 + 1), np.int8)),
         r"layer/0 \(dense_rec\) weight must have at most 1048576 synapses, those of its bias included; got 1048\d+\. Use smaller layers",
     ),
-    rules.the_network_computes_something: (lambda n: NetDescription((Layer(0, "flatten", (4,), 4),)), "computes something"),
-    rules.only_the_last_layer_sends_sums: (lambda n: changed(n, 0, kind="affine", neuron=None), r"layer/0 \(affine\) must be the last"),
     rules.sizes_fit_sixteen_bits: (lambda n: changed(n, 1, inputs=1 << 17), r"layer/1 \(dense\) shape must have at most 65536.*131072"),
-    rules.weights_have_the_shape_of_their_layer: (
-        lambda n: changed(n, 1, weight=np.zeros((3, 6), np.int32)),
-        r"layer/1 \(dense\) weight must have shape \(3, 7\); got \(3, 6\)",
-    ),
     rules.a_convolution_may_be_written_out: (
         lambda n: NetDescription((image(1 << 12),)),
         r"layer/0 \(conv\) weight must fill.*got 16781312",
@@ -67,19 +61,14 @@ BROKEN = {
         lambda n: changed(n, 0, weight_rec=np.full((7, 7), 300)),
         r"layer/0 \(dense_rec\) weight_rec must hold even numbers.*300\. Quantise",
     ),
-    rules.delays_are_at_most_62_steps: (
-        lambda n: changed(n, 0, delay_rec=np.full(7, 63)),
-        r"delayRec must hold 7 whole numbers from 0 to 62",
-    ),
     rules.readouts_have_neither_bias_nor_delay: (
         lambda n: NetDescription((n.layers[0], Layer(1, "affine", (2,), 7, np.zeros((2, 7), np.int32), bias=np.array([7, -9])))),
         r"layer/1 \(affine\) bias must be left out of a layer without neurons",
     ),
-    rules.delay_lines_lead_to_the_first_layer: (
-        lambda n: replace(n, layers=(*n.layers, Layer(2, "delay_lines", (6,), 3, delay=np.zeros(6, int)))),
-        r"layer/2 \(delay_lines\) must come before all layers that compute, and be the only delay lines",
+    rules.biases_fit_sixteen_bits: (
+        lambda n: changed(n, 1, bias=np.full(3, 1 << 15)),
+        r"layer/1 \(dense\) bias must hold whole numbers below 2\^15",
     ),
-    rules.biases_fit_sixteen_bits: (lambda n: changed(n, 1, bias=np.full(3, 1 << 15)), r"layer/1 \(dense\) bias must hold 3"),
     rules.the_library_can_run_it: (
         lambda n: changed(n, 1, inputs=700, weight=np.zeros((3, 700), np.int32)),
         "layer/1 must have 7 inputs, as many as the layer before it has outputs; got 700",
@@ -89,7 +78,6 @@ BROKEN = {
         lambda n: NetDescription((Layer(0, "affine", (2,), 3, np.zeros((2, 3), np.int32)),)),
         "states the network step",
     ),
-    rules.all_layers_have_the_same_step: (lambda n: changed(n, 1, neuron=neuron(dt=2e-3)), r"neuron/dt \[s\] must be 0.001.*0.002"),
     rules.neurons_have_devices_the_fixed_point_step_can_hold: (
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, gamma2=1e-6)))),
         "gamma2 must lie between",
@@ -154,6 +142,9 @@ def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
         ({"delay": np.full(3, 1.5)}, "layer/1 delay must be an array of whole numbers"),
         ({"bias": np.full(3, 1.5)}, "layer/1 bias must be an array of whole numbers"),
         ({"weight": [[2] * 7] * 3}, "layer/1 weight must be an array of whole numbers"),
+        ({"weight": np.zeros((3, 6), np.int32)}, r"layer/1 weight must have shape \(3, 7\); got \(3, 6\)"),
+        ({"delay": np.full(3, 63)}, r"layer/1 delay must lie in 0\.\.62"),
+        ({"neuron": neuron(dt=2e-3)}, r"neuron/dt must be equal in all layers; got \[0.001, 0.002\]"),
         ({"index": 0}, r"index, which starts their noise, rises; got \[0, 0\]"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
