@@ -118,12 +118,12 @@ def test_neurons_that_are_not_known_are_refused(tmp_path, name):
 
 
 SHIPPED = Path(netx.__file__).resolve().parents[4] / "tests/lava/lib/dl/netx"
-"""What lava-dl's wheel installs of its own tests: networks of former releases, and what they answer on Loihi."""
+"""What lava-dl's wheel installs of its own tests: networks of former releases, and their ground truth."""
 
 
 @pytest.mark.skipif(not (SHIPPED / "gts/ntidigits/output.npy").is_file(), reason="needs the networks of lava-dl's tests")
-def test_a_network_that_ran_on_loihi_gives_its_spikes():
-    """Keys and kernels as former releases wrote them; axonal delays. The ground truth is a step later than our outputs."""
+def test_a_network_of_a_former_release_gives_its_ground_truth():
+    """Keys and kernels as former releases wrote them; axonal delays. It is a step later than our outputs."""
     frames, expected = (np.load(SHIPPED / f"gts/ntidigits/{name}.npy") for name in ("input", "output"))
     net = schema.read(SHIPPED / "gts/ntidigits/ntidigits.net").head(3)  # before the average, as in lava-dl's test
     out = hdf5.predict(net, frames.T[None].astype(int))[0].T
