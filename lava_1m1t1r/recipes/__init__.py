@@ -1,7 +1,7 @@
 """A sample's way: events -> frames -> network -> spikes -> answer, as the command line and the tutorials walk it.
 
-``task``: what is learnt and by which device; ``data``: events to frames; ``network``: the trainable network; ``fit``: training;
-``evaluate``: the exported file, run three ways and compared.
+``task``: what is learnt and by which device; ``data``: events to frames; ``network``: the trainable network; ``restore``: that of a
+file; ``fit``: training; ``evaluate``: the exported file, run three ways and compared.
 """
 
 NETWORK_FILE, CUBA_FILE, CHECKPOINT_FILE, RESULTS_FILE = "network.net", "cuba.net", "last.ckpt", "results.json"

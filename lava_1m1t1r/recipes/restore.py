@@ -1,0 +1,142 @@
+"""From a network's file back to blocks, to go on training."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import WEIGHT_ONE
+from ..delay_lines import DELAY_LINES
+from ..errors import flag, require
+from ..netx.description import Layer, M1T1RNeuron, NetDescription
+from ..netx.schema import read
+from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, weight_bounds
+from .network import SURROGATE, Network, torch
+
+from torch.nn.utils import prune  # noqa: E402  isort: skip
+from ..slayer import block  # noqa: E402  isort: skip
+from ..slayer.quantise import quantise  # noqa: E402  isort: skip
+
+
+def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **neuron: Any) -> Network:
+    """The trainable network of a file: it answers as the file does, and exports it again.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        A network of 1M1T1R neurons.
+    sparse : bool
+        Whether synapses of weight 0 do not exist, and never learn, as where each synapse has one of several delays. Else all learn.
+    **neuron
+        Further arguments of :class:`..slayer.neuron.Neuron` for all layers, such as ``variation`` or ``learn``.
+
+    Raises
+    ------
+    InputError
+        If it holds what no block of this library trains; the text names the layer.
+    """
+    description = net if isinstance(net, NetDescription) else read(net)
+    description.check()
+    flag(sparse, "restored.sparse")
+    return Network([_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers])
+
+
+def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
+    where = f"layer/{layer.index} ({layer.kind})"
+    known = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
+    require(known, where, "hold 1M1T1R neurons", type(layer.neuron).__name__, "Train others with lava-dl's own blocks.")
+    if layer.kind in _WITHOUT_WEIGHTS:
+        return _WITHOUT_WEIGHTS[layer.kind](layer, where)
+    params = {**_neuron(layer.neuron), **more} if isinstance(layer.neuron, M1T1RNeuron) else None
+    delay, bias = layer.delay is not None, layer.bias is not None
+    if layer.kind == "affine":
+        made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(layer.weight))
+    elif layer.kind == "input":
+        weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in (layer.weight, layer.bias))
+        made = block.m1t1r.Input(params, weight, constant)
+        require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
+        made.input_shape = torch.Size(layer.shape)
+    elif layer.kind == "dense":
+        made = block.m1t1r.Dense(params, layer.inputs, layer.size, pre_hook_fx=_hook(layer.weight), delay=delay, bias=bias)
+    elif layer.kind == "dense_rec":
+        hook = _hook(layer.weight, layer.weight_rec)
+        made = block.m1t1r.Recurrent(params, layer.inputs, layer.size, pre_hook_fx=hook, delay=delay, bias=bias, delay_rec=layer.delay_rec)
+    else:
+        made = _image(layer, params, delay, bias)
+    _fill(made, layer, where, sparse)
+    return made
+
+
+def _neuron(neuron: M1T1RNeuron) -> dict[str, Any]:
+    step = neuron.step
+    device = {"params": step.device, "dt": step.dt, "substeps": step.substeps}
+    return {**device, "v_unit": step.v_unit, "v_in_max": step.v_in_max, "seed": neuron.seed}
+
+
+def _image(layer: Layer, params: Any, delay: bool, bias: bool) -> torch.nn.Module:
+    conv, more = layer.conv, {"pre_hook_fx": _hook(layer.weight), "delay": delay, "bias": bias}
+    assert conv is not None  # only images are left
+    if layer.kind == "pool":
+        made = block.m1t1r.Pool(params, conv.kernel, conv.stride, conv.padding, conv.dilation, **more)
+    else:
+        sizes = (conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups)
+        made = block.m1t1r.Conv(params, conv.inputs[0], conv.features, *sizes, **more)
+    made.conv = conv
+    return made
+
+
+def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
+    """Put the file's numbers into a block."""
+    if getattr(made, "neuron", None) is not None:
+        made.neuron.layer = layer.index
+    if layer.kind == "input":
+        return
+    own = [(getattr(made, "synapse", None) or made.input_synapse, layer.weight)]
+    if layer.weight_rec is not None:
+        own.append((made.recurrent_synapse, layer.weight_rec))
+    for synapse, counts in own:
+        weight = torch.from_numpy(np.asarray(counts) / WEIGHT_ONE).to(synapse.weight).reshape(synapse.weight.shape)
+        synapse.weight.data.copy_(weight)
+        if sparse and layer.conv is None:
+            prune.custom_from_mask(synapse, "weight", weight != 0)
+    if layer.bias is not None:
+        made.bias.data = _each(layer.bias, made.bias.numel(), f"{where} bias").to(made.bias) / WEIGHT_ONE
+    if layer.delay is not None:
+        count = layer.size if layer.conv is None else layer.conv.features
+        made.delay.delay.data = _each(layer.delay, count, f"{where} delay").to(made.delay.delay)
+        made.delay.init = True
+
+
+def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
+    """One number for each of ``count`` equal parts of the layer, as its block learns them."""
+    parts = np.asarray(values).reshape(count, -1)
+    require(np.all(parts == parts[:, :1]), where, f"be alike in each of {count} parts, as the block learns it", values)
+    return torch.from_numpy(parts[:, 0].copy())
+
+
+def _hook(*weights: np.ndarray | None) -> Any:
+    """Quantisation that keeps these weights: the usual one, or that of odd counts."""
+    low, high = EVEN_WEIGHTS if all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights) else ANY_WEIGHTS
+    if (low, high) == EVEN_WEIGHTS:
+        return None
+    return lambda weight: quantise(weight, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
+
+
+def _lines(layer: Layer, where: str) -> torch.nn.Module:
+    taps = np.asarray(layer.delay)[:: layer.inputs]
+    alike = np.array_equal(np.repeat(taps, layer.inputs), layer.delay)
+    require(alike, f"{where} delay", "be alike for all channels, each line of the first before those of the second", layer.delay)
+    return block.m1t1r.DelayLines(layer.inputs, taps)
+
+
+def _shapes(layer: Layer, _where: str) -> torch.nn.Module:
+    if layer.kind == "flatten":
+        made = block.m1t1r.Flatten()
+        made.shape = list(layer.shape)
+        return made
+    return block.m1t1r.Average(layer.size)
+
+
+_WITHOUT_WEIGHTS = {DELAY_LINES: _lines, "flatten": _shapes, "average": _shapes}

@@ -1,0 +1,88 @@
+"""Networks from their files back to blocks: the same answers, the same file, and training goes on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lava.lib.dl.slayer")
+
+from realisations import NETWORKS, described, draw  # noqa: E402
+
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.export.plan import same  # noqa: E402
+from lava_1m1t1r.fast import FastNetwork  # noqa: E402
+from lava_1m1t1r.netx import schema  # noqa: E402
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, NetDescription  # noqa: E402
+from lava_1m1t1r.recipes.restore import restored  # noqa: E402
+
+pytestmark = [pytest.mark.train, pytest.mark.timeout(120)]
+
+
+def answers(net, frames, images):
+    x = torch.from_numpy(frames.astype(np.float32)).transpose(1, 2)
+    x = x.reshape(x.shape[0], *images, x.shape[2]) if images else x
+    return net.eval()(x).detach().flatten(1, -2).transpose(1, 2).numpy()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_restored_network_is_that_of_its_file(name, tmp_path):
+    drawn = draw(name, np.random.default_rng(list(NETWORKS).index(name)))
+    given, frames = described(drawn), drawn.frames[None]
+    schema.write(tmp_path / "a.net", given)
+    net = restored(tmp_path / "a.net")
+    first = given.active[0].conv
+    found, expected = answers(net, frames, first.inputs if first is not None else None), FastNetwork(given).run(frames).out
+    assert np.count_nonzero(expected) > 0
+    np.testing.assert_array_equal(found if given.spiking else np.rint(64 * found), expected)
+    net.export(tmp_path / "b.net")
+    assert same(schema.read(tmp_path / "b.net"), schema.read(tmp_path / "a.net"))
+
+
+def test_the_shipped_network_learns_on_with_its_synapses_as_they_are(tmp_path):
+    before = schema.read(schema.SHIPPED_NETWORK)
+    net = restored(before, sparse=True)
+    torch.manual_seed(0)
+    x, y = (torch.rand(8, before.inputs, 40) < 0.05).float(), torch.arange(8) % 20
+    optimiser, losses = torch.optim.Adam(net.parameters(), 0.01), []
+    for _ in range(8):
+        loss = torch.nn.functional.cross_entropy(net(x).sum(-1), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.7 * losses[0]
+    net.export(tmp_path / "a.net", before.classes)
+    after = schema.read(tmp_path / "a.net")
+    old, new = (n.active[0].weight for n in (before, after))
+    assert np.mean(old == 0) > 0.7 and not new[old == 0].any() and np.any(new != old)
+    assert after.classes == before.classes and same(after, replace(after, classes=()))
+
+
+def test_devices_and_options_of_training_come_with_it(rng):
+    given = described(draw("everything", rng, size=9, steps=60))
+    net = restored(given, learn=("mu",), variation=0.1)
+    hidden = net.hidden
+    assert hidden.neuron.variation == 0.1 and hidden.neuron.learned is not None
+    assert hidden.neuron.seed == given.active[0].neuron.seed
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"neuron": CubaNeuron(9, 9, 80)}, r"layer/0 \(dense\) must hold 1M1T1R neurons; got 'CubaNeuron'"),
+        ({"weight": np.zeros((3, 3), np.int32)}, r"layer/0 weight must have shape"),
+    ],
+)
+def test_what_no_block_trains_is_refused(change, words, rng):
+    layer = Layer(0, "dense", (3,), 4, np.full((3, 4), 20, np.int32), neuron=CubaNeuron(9, 9, 80))
+    with pytest.raises(InputError, match=words):
+        restored(NetDescription((replace(layer, **change),)))
+
+
+def test_lines_in_no_order_are_refused():
+    lines = Layer(0, "delay_lines", (4,), 2, delay=np.array([0, 3, 1, 0], np.int32))
+    net = NetDescription((lines, Layer(1, "affine", (2,), 4, np.full((2, 4), 20, np.int32))))
+    with pytest.raises(InputError, match=r"layer/0 \(delay_lines\) delay must be alike for all channels"):
+        restored(net)
