@@ -19,9 +19,9 @@ from .reference import Traces, stacked
 from .tables import input_volts
 
 STEPS = 1000
-_MOST_STEPS, _MOST_TRIED = 1_000_000, 64_000
+_MOST_STEPS, _MOST_TRIED, _MOST_SILENT = 1_000_000, 64_000, 8_000
 _ENOUGH, _FEW = 20, 5
-"""Spikes of the device under the regular pulses: so many end the search for a length of the probes; fewer than the other tell no rate."""
+"""Spikes of the device under the regular pulses: at the first number the probes are long enough, below the second no rate is compared."""
 TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
 LEVELS = 96  # constant voltages tried for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
@@ -85,8 +85,8 @@ class Advice:
     substeps: int
     probes: tuple[Probe, ...]
     by_substeps: dict[int, float]
-    """Largest error of first spike and rate over the pulsed probes under which the device does not latch, by number of substeps [1]; inf
-    where device and step do not agree on latching."""
+    """Largest error of first spike and rate over the pulsed probes, by number of substeps [1]; inf where device and step do not agree on
+    latching. Probes under which both latch do not count."""
     fires_from: float | None
     """Lowest constant input that makes the (median) neuron fire within the probe [V]; None: none up to v_in_max."""
     latches_from: float | None
@@ -108,7 +108,7 @@ class Advice:
             }
             for p in self.probes
         ]
-        out["by_substeps"] = {str(n): error for n, error in self.by_substeps.items()}
+        out["by_substeps"] = {str(n): error if error < np.inf else "latches otherwise" for n, error in self.by_substeps.items()}
         out["recorded"] = self.recorded and self.recorded._asdict()
         out["notes"] = list(self.notes)
         return out
@@ -225,7 +225,9 @@ def _length(params: StepParams) -> int:
     while steps < _MOST_TRIED:
         answer = _device(params, next(iter(_stimuli(params, steps).values())))
         if answer.latched or answer.rate * steps * params.dt >= _ENOUGH:
-            break
+            return steps
+        if answer.rate == 0 and steps >= _MOST_SILENT:
+            return STEPS  # it never fires: longer probes would show that for longer
         steps *= 2
     return steps
 
@@ -328,7 +330,9 @@ def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int,
     notes = []
     few = [p.name for p in probes[:2] if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
     if few:
-        notes.append(f"the device fires less than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more.")
+        notes.append(
+            f"the device fires fewer than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more steps."
+        )
     drained = float(drain_steps(params)[0])
     if drained < 1:
         notes.append(

@@ -66,7 +66,7 @@ lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
 EXIT_CODES = (
-    "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 141 nobody reads, 143 terminated"
+    "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 141 output closed, 143 terminated"
 )
 SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
 """What makes the work of a command smaller, where it is too large for the memory."""
@@ -159,8 +159,7 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
             top.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
         for name, value in vars(args).items():  # shells do so in --out ~/x, and not in --out=~/x
-            if isinstance(value, str) and value.startswith("~/"):
-                setattr(args, name, os.path.expanduser(value))
+            setattr(args, name, [_at_home(one) for one in value] if isinstance(value, list) else _at_home(value))
         with shown(), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # whoever gave a command wants no source line
             return import_module(f".commands.{args.command}", __package__).run(args)
@@ -173,6 +172,16 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         if text is None:
             raise
         return _complain(command, text, USAGE_ERROR)
+
+
+def _at_home(value: Any) -> Any:
+    """A path below ``~/`` in full, also behind an option's name; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    name, equals, path = value.partition("=")
+    if name.startswith("--") and path.startswith("~/"):
+        return name + equals + os.path.expanduser(path)
+    return os.path.expanduser(value) if value.startswith("~/") else value
 
 
 def _in_words(error: BaseException, command: str) -> str | None:

@@ -40,7 +40,7 @@ TABLES = "tables"
 
 
 def scopes(module: Any, *names: str) -> Any:
-    """LLVM metadata naming scopes of memory, which only in one domain say of each other that they never overlap."""
+    """LLVM metadata naming scopes of memory; scopes exclude each other only within one domain."""
     domain = module.add_metadata([ir.MetaDataString(module, "lava_1m1t1r")])
     return module.add_metadata([module.add_metadata([ir.MetaDataString(module, name), domain]) for name in names])
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .errors import path_of, require
 
+SHIPPED_NETWORK = Path(__file__).resolve().parent / "data" / "spoken_digits.net"
+"""The small trained network that comes with the package."""
 _SUFFIX = 16  # longest one that a format is chosen by
 
 

@@ -51,7 +51,7 @@ def write_layer(
     shape : tuple of int
         Of its output.
     inputs : int, optional
-        C, where the file states it.
+        Number of inputs C; None: not written.
     conv : Convolution, optional
         Sizes of a layer that sees images.
     weight, weight_rec, bias, delay, delay_rec : array, optional

@@ -14,7 +14,7 @@ from .errors import whole
 
 MASK = 0xFFFFFFFF
 MOST_NEURONS, MOST_LAYERS = 1 << 20, 1 << 16
-"""Of a layer, and of a network: so many have generators of their own."""
+"""Of a layer, as many as a whole Loihi 2 chip holds, and of a network: so many have generators of their own."""
 
 
 def draw(state):

@@ -123,3 +123,24 @@ def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():
 def test_wrong_arguments_are_refused_by_name(arguments, text):
     with pytest.raises(InputError, match=text):
         advise(**({"params": StepParams(FIG2), "steps": 40} | arguments))
+
+
+def test_probes_last_as_long_as_the_device_needs():
+    """At 0.1 ms the first spike comes after 880 steps: a thousand would compare three spikes with two."""
+    found = advise(StepParams(FIG2, dt=1e-4))
+    assert found.probes[0].device.rate * 100e-3 > 5 and found.by_substeps[4] < 0.1
+    assert not any("fewer than" in note for note in found.notes)
+    short = advise(StepParams(FIG2, dt=1e-4), steps=1000)
+    assert any("fires fewer than 5 times in 1000 steps" in note for note in short.notes) and short.by_substeps[4] < 0.01
+
+
+def test_a_device_that_never_fires_is_not_watched_for_long():
+    found = advise(StepParams(replace(FIG2, mu=0.3 * FIG2.mu)))
+    assert not found.by_substeps and found.probes[0].device.rate == 0
+    assert any("never fires" in note for note in found.notes)
+
+
+def test_latching_otherwise_is_a_failure_of_the_substeps():
+    found = advise(StepParams(FIG2))
+    assert found.by_substeps[1] == np.inf and found.by_substeps[4] < 0.05
+    assert "1: latches otherwise" in str(found) and found.as_dict()["by_substeps"]["1"] == "latches otherwise"

@@ -518,3 +518,17 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
     resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
     assert resumed.returncode == 2 and "It follows the data: give those (--data)" in resumed.stderr
+
+
+@pytest.mark.report
+def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["characterize", "--out=~/found", "--trials", "2", "--volt", "0.9", "--width", "1e-3"]) == 0
+    assert "pulses of 0.9 V, 0.001 s" in (tmp_path / "found" / "characteristics.txt").read_text() and not (tmp_path / "~").exists()
+    assert cli._at_home("--folder=~/x") == f"--folder={tmp_path}/x" and cli._at_home(3) == 3
+
+
+def test_pulses_of_a_fit_are_those_of_its_rows(tmp_path, capsys):
+    assert cli.main(["characterize", "--fit", "m.csv", "--volt", "0.9", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    assert "--volt must be left to the CSV with --fit" in capsys.readouterr().err

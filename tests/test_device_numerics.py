@@ -165,8 +165,33 @@ def test_simulations_go_on_from_a_trace(p):
         assert trace.seed == 5 and trace.steps[0] < 0.2 * whole.steps[0]
     assert len(times) == whole.spike_times().size > 1
     np.testing.assert_allclose(times, whole.spike_times(), rtol=2e-3)
+    with pytest.raises(InputError, match="simulate.start must be a Trace of these devices"):
+        simulate(replace(p, mu=1.1 * p.mu), stimulus.constant(0.85, 0.01), start=trace)
     with pytest.raises(InputError, match="simulate.start must be a Trace of 2 devices; got 1"):
-        simulate(replace(p, mu=np.full(2, p.mu)), stimulus.constant(0.85, 0.01), start=trace)
+        simulate(p, np.full((5, 2), 0.85), start=trace)
+
+
+def test_the_output_node_goes_on_too():
+    p = replace(presets.ZHAO2025_TABLE7, c_load=1e-12)
+    halves = stimulus.train(0.52, 1e-3, 1e-3, 30), stimulus.train(0.52, 1e-3, 1e-3, 30)
+    first = simulate(p, halves[0], 1e-3, 0, "events")
+    second = simulate(p, halves[1], 1e-3, 0, "events", start=first)
+    whole = simulate(p, halves[0] + halves[1], 1e-3, 0, "events")
+    assert whole.spike_times().size > 0
+    total = [sum(sum(phase.values()) for phase in t.energy_split().values()) for t in (first, second, whole)]
+    assert total[0] + total[1] == pytest.approx(total[2], rel=1e-3)
+
+
+def test_a_first_filament_is_drawn_whatever_the_gate():
+    many = replace(presets.ZHAO2025_FIG3CD, mu=np.full(50, presets.ZHAO2025_FIG3CD.mu))
+    started = simulate(many, stimulus.constant(0.85, 1e-6), seed=0, record="events", start=(0.6, 0.3, 0.5))
+    assert len(np.unique(started.cells["mu"])) == 50
+
+
+def test_max_step_holds_while_the_filament_is_closed():
+    wave = stimulus.constant(0.85, 0.1)
+    free, bounded = (simulate(presets.ZHAO2025_FIG2, wave, seed=0, record="events", max_step=step) for step in (np.inf, 1e-6))
+    assert bounded.steps[0] >= 100_000 > free.steps[0]
 
 
 def test_latched_devices_run_for_long():

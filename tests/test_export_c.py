@@ -11,7 +11,7 @@ import pytest
 
 from lava_1m1t1r import reference
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target
+from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.netx.description import NetDescription
 from lava_1m1t1r.sums import MAX_COUNT
@@ -176,3 +176,10 @@ def test_names_of_files_do_not_end_comments(rng, tmp_path):
     assert plan(net).source == "a?b*??.net"
     for deploy in (c_target.deploy_c, rtl_target.deploy_rtl):
         deploy(net, tmp_path / deploy.__name__)
+
+
+def test_programs_that_do_not_end_are_told(rng, monkeypatch):
+    net = nets.network("one_neuron", rng)
+    monkeypatch.setattr(tools, "LIMIT", 1e-3)
+    with pytest.raises(c_target.VerificationError, match="gcc did not end within 0.001 s"):
+        c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net), "abc")

@@ -61,7 +61,7 @@ BROKEN = {
         lambda n: changed(n, 0, weight_rec=np.full((7, 7), 300)),
         r"layer/0 \(dense_rec\) weight_rec must hold even numbers.*300\. Quantise",
     ),
-    rules.readouts_have_neither_bias_nor_delay: (
+    rules.readouts_are_sums_of_their_inputs: (
         lambda n: NetDescription((n.layers[0], Layer(1, "affine", (2,), 7, np.zeros((2, 7), np.int32), bias=np.array([7, -9])))),
         r"layer/1 \(affine\) bias must be left out of a layer without neurons",
     ),
@@ -145,6 +145,12 @@ def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
         ({"weight": np.zeros((3, 6), np.int32)}, r"layer/1 weight must have shape \(3, 7\); got \(3, 6\)"),
         ({"delay": np.full(3, 63)}, r"layer/1 delay must lie in 0\.\.62"),
         ({"neuron": neuron(dt=2e-3)}, r"neuron/dt must be equal in all layers; got \[0.001, 0.002\]"),
+        (
+            {"kind": "affine", "neuron": None, "bias": None, "delay": None, "weight_rec": np.full((3, 3), 20)},
+            "weight_rec must be left out of a layer without neurons",
+        ),
+        ({"index": 65536}, "index is a whole number from 0 to 65535"),
+        ({"index": "a"}, "index is a whole number from 0 to 65535"),
         ({"index": 0}, r"index, which starts their noise, rises; got \[0, 0\]"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

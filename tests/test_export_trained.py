@@ -13,10 +13,11 @@ import pytest
 from lava_1m1t1r.export import TARGETS, c_source, c_target, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.files import SHIPPED_NETWORK
 from lava_1m1t1r.netx import schema
 
 HERE = Path(__file__).resolve().parent
-TRAINED = {"8-16R-4": HERE / "toy.net", "140x4-128R-20": HERE.parent / "lava_1m1t1r" / "data" / "spoken_digits.net"}
+TRAINED = {"8-16R-4": HERE / "toy.net", "140x4-128R-20": SHIPPED_NETWORK}
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 
 

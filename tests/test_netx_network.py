@@ -285,8 +285,9 @@ def test_errors(rng):
     lava = Network(net)
     FusedSimCfg(lava)
     fresh = Network(net)
-    for networks in ((fresh, lava), (fresh, fresh)):
-        with pytest.raises(InputError, match="be given networks that are not fused yet; got .* Use the configuration made for it"):
+    once = "be given each network once; got"
+    for networks, text in (((fresh, lava), "that are not fused yet; got .* Use the configuration made for it"), ((fresh, fresh), once)):
+        with pytest.raises(InputError, match=text):
             FusedSimCfg(*networks)
         assert not fresh.fused  # what was refused has changed nothing
 

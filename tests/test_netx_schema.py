@@ -254,3 +254,21 @@ def test_names_of_the_outputs_come_back(net, tmp_path):
         with pytest.raises(InputError, match="classes must"):
             schema.write(tmp_path / "b.net", replace(net, classes=classes))
     assert not (tmp_path / "b.net").exists()
+
+
+def test_keys_of_lava_dls_former_releases_are_read(tmp_path):
+    """Numbers of training beside the neuron's, another name of the weights' exponent, kernels in five axes."""
+    path = tmp_path / "old.net"
+    neuron = {"type": b"LOIHI", "iDecay": 4096, "vDecay": 1024, "vThMant": 25, "refDelay": 1, "wgtExp": 0}
+    neuron |= {"scaleRho": 10.0, "tauRho": 0.5, "theta": 1600}
+    with h5py.File(path, "w") as file:
+        sizes = {"kernelSize": (2, 2), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1, "inputShape": (1, 3, 3)}
+        values = {"type": b"conv", "shape": (2, 2, 2), "weight": np.full((2, 1, 2, 2, 1), 6.0), **sizes}
+        for key, value in {**values, **{f"neuron/{key}": value for key, value in neuron.items()}}.items():
+            file[f"layer/0/{key}"] = value
+    (layer,) = schema.read(path).layers
+    assert layer.weight.shape == (2, 1, 2, 2) and layer.neuron == CubaNeuron(4096, 1024, 25)
+    with h5py.File(path, "a") as file:
+        file["layer/0/neuron/wgtExp"][()] = 1
+    with pytest.raises(FormatError, match="layer/0/neuron/wgtExp must be 0: other values are not supported"):
+        schema.read(path)

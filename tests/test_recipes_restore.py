@@ -13,6 +13,7 @@ from realisations import NETWORKS, described, draw  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
+from lava_1m1t1r.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.netx import schema  # noqa: E402
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, NetDescription  # noqa: E402
 from lava_1m1t1r.recipes.restore import restored  # noqa: E402
@@ -41,7 +42,7 @@ def test_a_restored_network_is_that_of_its_file(name, tmp_path):
 
 
 def test_the_shipped_network_learns_on_with_its_synapses_as_they_are(tmp_path):
-    before = schema.read(schema.SHIPPED_NETWORK)
+    before = schema.read(SHIPPED_NETWORK)
     net = restored(before, sparse=True)
     torch.manual_seed(0)
     x, y = (torch.rand(8, before.inputs, 40) < 0.05).float(), torch.arange(8) % 20

@@ -681,6 +681,15 @@ def test_counts_drive_an_input_block_as_its_file(given, tmp_path):
     np.testing.assert_array_equal(ours, files)
 
 
+def test_input_blocks_warn_of_what_files_do_otherwise(tmp_path):
+    late = block.m1t1r.Input(NEURON, weight=2.0, delay_shift=False)
+    noisy = block.m1t1r.Input({**NEURON, "params": replace(FIG2, sigma1=1e-3)}, weight=2.0)
+    for net, place, text in ((late, "layer/0", "files have no delay_shift=False"), (noisy, "layer/3", "its noise is not drawn as here")):
+        net(SPIKES)
+        with h5py.File(tmp_path / "a.net", "w") as file, pytest.warns(UserWarning, match=text):
+            net.export_hdf5(file.create_group(place))
+
+
 HOOKS = {"none": lambda w: w, "abs": torch.abs, "finer": lambda w: torch.round(w * 128) / 128, "double": lambda w: w.double()}
 
 

@@ -16,6 +16,7 @@ from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, WEIGHT_ONE, Crossbar, 
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_run
+from lava_1m1t1r.files import SHIPPED_NETWORK
 from lava_1m1t1r.network import outgoing
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
@@ -49,7 +50,7 @@ def quiet(toy):
 
 @pytest.fixture(scope="module")
 def shipped():
-    return schema.read(HERE.parent / "lava_1m1t1r" / "data" / "spoken_digits.net")
+    return schema.read(SHIPPED_NETWORK)
 
 
 def test_the_toy_is_trained_and_has_delays(toy):

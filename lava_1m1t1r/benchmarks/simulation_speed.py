@@ -19,8 +19,8 @@ import numpy as np
 from ..cores import cores
 from ..errors import require
 from ..fast import FastNetwork, Stream
-from ..files import scratch
-from ..netx.schema import SHIPPED_NETWORK, read
+from ..files import SHIPPED_NETWORK, scratch
+from ..netx.schema import read
 from . import networks
 from .table import Table, least, parser, positive, write_json
 

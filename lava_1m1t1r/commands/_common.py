@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
-from ..files import scratch
-from ..netx.schema import SHIPPED_NETWORK
+from ..files import SHIPPED_NETWORK, scratch
 from ..progress import tell
 from ..recipes import RESULTS_FILE
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -85,15 +86,19 @@ def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np
     with scratch("speech-") as folder:
         inbox, outbox = Path(folder, "requests.json"), Path(folder, "audio.npz")
         inbox.write_text(json.dumps([asdict(r) for r in requests]), encoding="utf-8")
-        done = programs.run(
-            [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
-            title=title,
-            timeout=600.0 + len(requests),  # some hundredths of a second each
-            env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder},  # what it leaves goes with our folder
-            given="",
-            **PIPES,
-            text=True,
-        )
+        limit = 600.0 + len(requests)  # far above the hundredths of a second that each takes
+        try:
+            done = programs.run(
+                [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
+                title=title,
+                timeout=limit,
+                env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder},  # what it leaves goes with our folder
+                given="",
+                **PIPES,
+                text=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"The speech synthesiser did not end within {limit:g} s.") from error
         if done.returncode != 0 or not outbox.exists():
             text = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
             raise InputError(f"The speech synthesiser failed: {text[0]}")

@@ -19,7 +19,8 @@ INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
 """The elements that the input source feeds; the supply feeds the others."""
 
 CELL = np.dtype(
-    [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step", "mu", "v0")]  # the last two: drawn ones; mu 0: none
+    [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
+    + [(name, np.float64) for name in ("mu", "v0")]  # of the present filament, where they are drawn; else 0
     + [("random", np.uint64), ("steps", np.int64), ("tried", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]
     + [*((name, np.bool_) for name in ("closed", "ruptured", "rested", "stalled")), ("energy", np.float64, (len(PHASES), len(ELEMENTS)))]
 )
@@ -90,8 +91,8 @@ def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: fl
         sink.samples[i, k, n] = value
 
 
-_SWING, _SHORTEST = 0.05, 1e-9
-"""Of the node in one piece of a step, as a share of the supply; the shortest piece, as a share of the step."""
+_SWING, _SHORTEST = 0.01, 1e-9
+"""Largest change of the node's voltage in a piece of a step, as a share of V_dd; shortest piece, as a share of the step."""
 
 
 @numba.njit(error_model="numpy")
@@ -101,11 +102,14 @@ def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float
     The step is cut where the gate passes ``v_th``, a tenth of it or the transistor's threshold, so that each part belongs to one phase
     and the transistor is on or off throughout.
     """
-    new = cell.gate
+    new, tenth = cell.gate, 0.1 * p.v_th
+    if (old_gate > p.v_th) == (new > p.v_th) and (old_gate > tenth) == (new > tenth) and (old_gate > p.v_t) == (new > p.v_t):
+        _account_part(cell, old_gate, old_slope, new, slope, h, 0.0, 1.0, old_gate, new, v_in, p)
+        return
     begin, gate = 0.0, old_gate
     while begin < 1.0:
         end, there = 1.0, new
-        for level in (p.v_th, 0.1 * p.v_th, p.v_t):
+        for level in (p.v_th, tenth, p.v_t):
             if (old_gate > level) != (new > level) and gate != level and (gate > level) == (old_gate > level):
                 u = crossing(old_gate, old_slope, new, slope, h, level)
                 if begin < u < end:
@@ -114,7 +118,7 @@ def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float
         begin, gate = end, there
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", forceinline=True)
 def _account_part(
     cell: Any, a: float, da: float, b: float, db: float, h: float, begin: float, end: float, gate: float, there: float, v_in: float, p: Any
 ) -> None:
@@ -151,7 +155,7 @@ def _account_part(
         cell.node = node_step(before, there, length, p)
         # The branch switches within a step: as many intervals as its voltage moves fifths of the supply.
         pieces = 1 + int(5.0 * abs(cell.node - before) / p.v_dd)
-        start = p.v_dd - node_step(before, gate, length, p)
+        start = p.v_dd - before
         for i in range(pieces):
             half = between(a, da, b, db, h, begin + (end - begin) * (i + 0.5) / pieces)
             full = between(a, da, b, db, h, begin + (end - begin) * (i + 1.0) / pieces)

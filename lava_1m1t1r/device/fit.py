@@ -30,8 +30,8 @@ class Fit:
     """Names of the fitted parameters, (P,)."""
     measurements: tuple[Measurement, ...]
     predictions: np.ndarray
-    """What the fitted device gives, (M,), in the units of the measurements; nan for what never happens, whose residuals are of twice the
-    train's length, or of the whole for intervals."""
+    """What the fitted device gives, (M,), in the units of the measurements; nan for what cannot be read off (a mean interval wants three
+    spikes). Its residual is computed with twice the train's length, that of a mean interval with its length."""
     residuals: np.ndarray
     """(prediction - measurement) / tolerance, (M,)."""
     jacobian: np.ndarray
@@ -69,7 +69,7 @@ class Fit:
         """Return the fit as a table of text."""
         lines = [f"{'quantity':<18}{'R_c [ohm]':>11}{'gap [s]':>9}{'measured':>12}{'fitted':>12}{'residual':>9}"]
         for m, value, r in zip(self.measurements, self.predictions, self.residuals, strict=True):
-            fitted = "never" if np.isnan(value) else f"{value:.5g}"
+            fitted = "none" if np.isnan(value) else f"{value:.5g}"
             lines.append(f"{m.quantity:<18}{m.r_control:>11.3g}{m.gap:>9.3g}{m.value:>12.5g}{fitted:>12}{r:>9.2f}")
         lines.append("parameters: " + ", ".join(f"{n} = {getattr(self.params, n):.5g}" for n in self.free))
         lines.append("singular values: " + ", ".join(f"{s:.3g}" for s in self.singular_values))

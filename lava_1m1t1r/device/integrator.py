@@ -297,6 +297,8 @@ def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarra
     column = n if volts.shape[1] > 1 else 0
     if cell.mu > 0.0:  # of the simulation that this one goes on from
         _take_drawn(cell, p)
+    elif cell.ruptured:  # the first filament is a new one, whatever the gate
+        _new_cycle(cell, p, nominal)
     i = 0
     while i < volts.shape[0] and not cell.stalled:
         j = i + 1

@@ -21,7 +21,6 @@ from .trace import Trace
 COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")
 MOST_PULSES = 100_000
 """In the train of one measurement."""
-_MORE = "more"  # than the columns
 
 
 def _is_number(value: object) -> bool:
@@ -129,7 +128,8 @@ mean inter-spike interval [s]; how much earlier in its pulse the second pulse's 
 
 
 def happens(m: Measurement, value: float) -> bool:
-    """Whether a prediction is what the device gives, and not the number that stands for "never", for a fit to come down from."""
+    """Whether a prediction was read off, and is not the number that stands for "never", or for less than three spikes of an interval's
+    mean: for a fit to come down from."""
     most, _ = m.largest
     if m.quantity == "mean_interval":
         return value < most * (1 - 1e-9)
@@ -155,12 +155,15 @@ def read_csv(path: str | Path) -> list[Measurement]:
     rows = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey=_MORE, skipinitialspace=True)
+            reader = csv.DictReader(file, skipinitialspace=True)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
             require(not absent, str(path), f"have the columns {', '.join(COLUMNS)}", f"without {absent}", error=FormatError)
             for row in reader:
-                rows.append(_row(row, f"{path}, line {reader.line_num}"))
+                where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
+                cure = "Numbers have a point, not a comma."
+                require(not beyond, where, f"hold {len(reader.fieldnames)} values", f"{beyond} beyond them", cure, FormatError)
+                rows.append(_row(row, where))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
     require(rows, str(path), "hold at least one row", "none", error=FormatError)
@@ -168,8 +171,6 @@ def read_csv(path: str | Path) -> list[Measurement]:
 
 
 def _row(row: dict[str, str], where: str) -> Measurement:
-    cure = "Numbers have a point, not a comma."
-    require(_MORE not in row, where, f"hold {len(COLUMNS)} values", f"{row.get(_MORE)} beyond them", cure, FormatError)
     try:
         numbers: dict[str, Any] = {c: float(row[c]) if (row[c] or "").strip() else nan for c in COLUMNS[1:]}
     except (TypeError, ValueError) as error:

@@ -21,7 +21,8 @@ RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
 """What :func:`simulate` keeps unless told otherwise."""
 MOST_TIMES = 1e9
 """Longest simulation, in time constants of the filament."""
-_MOST_STEPS = 5e9
+_MOST_STEPS = 5e8
+"""Steps of a device, which take 0.1 to 0.6 us each: some minutes, in which nobody can interrupt it."""
 
 
 def simulate(
@@ -103,6 +104,7 @@ def simulate(
     n = sizes.pop() if sizes else 1
     table = constants(p, n)
     if isinstance(start, Trace):
+        require(start.params == p, "simulate.start", "be a Trace of these devices", start.params, "Give it the state instead.")
         cells, seed = _going_on(start, n), start.seed
     else:
         cells = np.zeros(n, CELL)
@@ -132,7 +134,7 @@ def _going_on(before: Trace, n: int) -> np.ndarray:
 
 
 def most_steps(share: float, pieces: int) -> float:
-    """Steps that a device may take, some minutes at most: for ``pieces`` of input, of a ``share`` of the longest simulation.
+    """Steps that a device may take for ``pieces`` of input, of a ``share`` of the longest simulation; at most :data:`_MOST_STEPS`.
 
     A device that fires all the time takes some hundreds of steps in a time constant of its filament.
     """

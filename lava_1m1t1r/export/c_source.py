@@ -123,7 +123,7 @@ def stored(weight: np.ndarray, widest: int) -> Stored:
 
 def receiver_type(widest: int) -> str:
     """C type that numbers the neurons of a layer of ``widest``."""
-    return next(f"uint{bits}_t" for bits in (8, 16, 32) if widest <= 1 << bits)
+    return next(f"uint{bits}_t" for bits in (8, 16) if widest <= 1 << bits)
 
 
 def input_limit(plan: Plan) -> int:

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import programs
 from ..errors import number, require, whole
 from ..fast import FastNetwork
 from ..files import scratch
 from ..netx.description import NetDescription
-from ..programs import PIPES
 from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
 from .plan import Plan, description, of_lines, plan, samples
 from .report import Report, VerificationError
-from .tools import LIMIT, call, written
+from .tools import call, ended, written
 
 SIMULATORS = ("verilator", "icarus")
 LINT = ("verilator", "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME")
@@ -232,7 +230,7 @@ def lint(sources: Mapping[str, str], name: str) -> str:
     with scratch() as folder:
         written(sources, folder)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
-        return programs.run([*LINT, "--top-module", name, *verilog], title="lint", timeout=LIMIT, cwd=folder, **PIPES, text=True).stderr
+        return ended([*LINT, "--top-module", name, *verilog], folder).stderr.decode()
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:

@@ -95,10 +95,11 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
             require(fits, _at(net, layer, key), rule, worst, "Quantise the weights as lava-dl does.")
 
 
-def readouts_have_neither_bias_nor_delay(net: NetDescription) -> None:
-    """Their value is the weighted sum (FIXED_POINT.md, section 6), and files have no place for these."""
+def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:
+    """Their value is the weighted sum (FIXED_POINT.md, section 6): without spikes nothing comes back or later, and files have no bias."""
+    cure = "Add it to the sums, or delay them, yourself."
     for layer in net.active:
-        for name, cure in (("bias", "Add it to the sums yourself."), ("delay", "Delay the sums yourself.")):
+        for name in ("bias", "delay", "weight_rec", "delay_rec"):
             value = getattr(layer, name)
             absent = layer.neuron is not None or value is None or not np.any(value)
             require(absent, _at(net, layer, name), "be left out of a layer without neurons", value, cure)
@@ -185,7 +186,7 @@ SHAPES: tuple[Rule, ...] = (
     sizes_fit_sixteen_bits,
     a_convolution_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,
-    readouts_have_neither_bias_nor_delay,
+    readouts_are_sums_of_their_inputs,
     biases_fit_sixteen_bits,
 )
 INTEGERS: tuple[Rule, ...] = (

@@ -22,13 +22,18 @@ def written(sources: Mapping[str, str], folder: str) -> None:
         path.write_text(text)
 
 
-def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder; a VerificationError tells how it failed, or that it did not end."""
+def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a folder, whatever it ends with; a VerificationError tells that it did not end."""
     name = Path(command[0]).name
     try:
-        done = programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
+        return programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
     except subprocess.TimeoutExpired as error:
         raise VerificationError(f"{name} did not end within {LIMIT:g} s. Give fewer or shorter samples.") from error
+
+
+def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a folder; a VerificationError tells how it failed, or that it did not end."""
+    done = ended(command, folder, given)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace")
         raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {said[-2000:]}")

@@ -12,6 +12,7 @@ from ..arithmetic import ACT_SHIFT
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..errors import InputError, require, whole
+from ..noise import MOST_LAYERS, MOST_NEURONS
 from ..params import ByValue
 from ..program import StepParams
 from ..sums import LARGEST_SUM, SumBounds, bounds_of
@@ -83,6 +84,7 @@ class Layer(ByValue):
     def check(self, where: str, error: type[Exception] = InputError) -> None:
         """Refuse arrays of other shapes than the layer's, or of numbers beyond what the integers hold."""
         n, c = self.size, self.inputs
+        require(n <= MOST_NEURONS, where, f"have at most {MOST_NEURONS} neurons", n, error=error)
         require(n > 0 and c > 0, where, "have neurons and inputs", (n, c), error=error)
         if self.kind == "average":
             require(c % n == 0, where, f"divide its {c} inputs evenly", n, error=error)
@@ -232,6 +234,8 @@ class NetDescription(ByValue):
         require(self.active, where, "hold a layer that computes something", [layer.kind for layer in self.layers], error=error)
         before: int | None = None
         places = [layer.index for layer in self.layers]
+        numbered = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and 0 <= n < MOST_LAYERS for n in places)
+        require(numbered, where, f"have layers whose index is a whole number from 0 to {MOST_LAYERS - 1}", places, error=error)
         rising = all(a < b for a, b in zip(places, places[1:], strict=False))
         require(rising, where, "have layers whose index, which starts their noise, rises", places, error=error)
         for layer in self.active:

@@ -12,7 +12,6 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +26,6 @@ from ..noise import MOST_NEURONS
 from . import images, values
 from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
-SHIPPED_NETWORK = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
-"""The small trained network that comes with the package."""
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
 CLASSES = "classes"

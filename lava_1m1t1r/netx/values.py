@@ -11,8 +11,6 @@ from ..errors import FormatError, require
 from ..hdf5_file import value_of
 from ..sums import LARGEST_BIAS, weight_bounds
 
-"""In one layer: what a whole Loihi 2 chip holds."""
-
 
 def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
     """Datasets of a group and its groups as one dict of ``group/name``."""

@@ -290,7 +290,7 @@ def fit(
     patience = None if patience is None else whole(patience, "patience", least=1)
     _check_arguments(network, task, train, validation, patience)
     last = path_of(folder, "folder") / CHECKPOINT_FILE
-    rank, world, _ = processes()
+    rank, world, local = processes()
     run = {
         "recipe": task.name,
         **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
@@ -319,7 +319,7 @@ def fit(
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     with _quiet():
-        trainer = _trainer(task.epochs, run, _callbacks(last, task.epochs, patience, on_epoch, progress))
+        trainer = _trainer(task.epochs, run, _callbacks(last, task.epochs, patience, on_epoch, progress), world, local)
         try:
             with learner.listening():
                 trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
@@ -369,8 +369,7 @@ def _callbacks(
     return [*callbacks, _Bar(), _Watch(_line(epochs))] if progress else callbacks
 
 
-def _trainer(epochs: int, run: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
-    _, world, local = processes()
+def _trainer(epochs: int, run: dict[str, Any], callbacks: list[L.Callback], world: int, local: int) -> L.Trainer:
     return L.Trainer(
         max_epochs=epochs,
         accelerator="auto",

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import path_of, require
 from ..files import replacing
+from ..recipes import RESULTS_FILE
 
 _STYLE = """
 :root {
@@ -115,7 +116,7 @@ class Report:
         """Write both files into ``folder`` (made if absent) and return the path of the page."""
         folder = path_of(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "results.json", self.results)
+        write_json(folder / RESULTS_FILE, self.results)
         write_text(folder / "report.html", self.page)
         return folder / "report.html"
 

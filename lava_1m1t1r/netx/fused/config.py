@@ -40,9 +40,9 @@ class FusedSimCfg(Loihi2SimCfg):
         fast = []
         for network in networks:
             require(isinstance(network, Network), "FusedSimCfg", "be given Networks", network)
-            fresh = not network.fused and networks.count(network) == 1
             cure = "Use the configuration made for it, or a new Network."
-            require(fresh, "FusedSimCfg", "be given networks that are not fused yet", title(network), cure)
+            require(not network.fused, "FusedSimCfg", "be given networks that are not fused yet", title(network), cure)
+            require(networks.count(network) == 1, "FusedSimCfg", "be given each network once", title(network))
             guests = ", ".join(sorted(_guests(network)))
             cure = "Connect to the network's own ports, or run it under Loihi2SimCfg."
             require(not guests, "FusedSimCfg", f"be given networks with nothing connected to the layers of {title(network)}", guests, cure)

@@ -19,6 +19,7 @@ from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
 from ...errors import array_of, flag, number, require, whole
 from ...keys import write_layer
+from ...noise import MOST_NEURONS
 from ...sums import LARGEST_BIAS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
@@ -34,7 +35,7 @@ INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes a step and channel that a fresh layer's weights are made for."""
 _REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
 """Hooks by which torch makes weights anew."""
-_MOST = 1 << 24  # inputs, or neurons, of a layer
+_MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 
 
@@ -58,7 +59,7 @@ class Block(torch.nn.Module):
         return self._counted(x)
 
     def _counted(self, x: torch.Tensor) -> Any:
-        return (x, (x > 0).to(torch.get_default_dtype() if not x.is_floating_point() else x.dtype).mean()) if self.count_log else x
+        return (x, (x > 0).to(real(x).dtype).mean()) if self.count_log else x
 
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
         check_tensor(x, f"{type(self).__name__} input")
@@ -71,6 +72,16 @@ class Block(torch.nn.Module):
             "Blocks take time last: transpose frames (B, T, C).",
         )
         return x
+
+    def _check_export(self, handle: Any) -> None:
+        """Refuse what no file can hold, and warn of what it would do otherwise than the block."""
+        check_parameters(self, handle.name)
+        if self.neuron is None:
+            return
+        self.neuron.check_place(handle.name)
+        if not self.delay_shift:
+            late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
+            warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
 
     def reset(self) -> None:
         """Forget the end of the last call: only of consequence with ``persistent_state``."""
@@ -102,7 +113,7 @@ def checked(
     neuron_params: dict | None, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
 ) -> tuple[int, int]:
     """Refuse wrong arguments of a block; its sizes as ints, which lava-dl needs."""
-    sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=_MOST)
+    sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=MOST_NEURONS)
     number(weight_scale, "weight_scale", least=0.0)
     require(pre_hook_fx is None or callable(pre_hook_fx), "pre_hook_fx", "be a function of the weights, or None", pre_hook_fx)
     for name, value in flags.items():
@@ -124,6 +135,11 @@ def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
     half = std * 3**0.5
     with torch.no_grad():
         weight.uniform_(mean - half, mean + half)
+
+
+def real(x: torch.Tensor) -> torch.Tensor:
+    """Spikes of whatever kind (bool, integers) as real numbers."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
@@ -157,11 +173,7 @@ class Driven(Block):
 
     def _export(self, handle: Any, kind: str, shape: Sequence[int], weight: np.ndarray, **more: Any) -> None:
         """Write the layer with what the block has learned; ``more`` as :func:`...keys.write_layer` takes it."""
-        check_parameters(self, handle.name)
-        self.neuron.check_place(handle.name)
-        if not self.delay_shift:
-            late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
-            warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
+        self._check_export(handle)
         bias = None if self.bias is None else bias_counts(self.bias)
         delay = None if self.delay is None else self.delay.steps.cpu().numpy()
         write_layer(handle, kind, shape, weight=weight, bias=bias, delay=delay, neuron=self.neuron.device_params, **more)

@@ -15,7 +15,7 @@ from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
-from .driven import Block, bias_counts, check_mask, checked, draw_weights, quantise_bias, quantised_weight, weight_counts
+from .driven import Block, bias_counts, check_mask, checked, draw_weights, quantise_bias, quantised_weight, real, weight_counts
 
 
 class Affine(Block, base.AbstractAffine):
@@ -132,7 +132,7 @@ class Input(Block, base.AbstractInput):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'input'."""
-        check_parameters(self, handle.name)
+        self._check_export(handle)
         _require_shape(self.input_shape, "Input")
         if self.neuron is None:
             write_layer(handle, "input", self.input_shape)
@@ -164,11 +164,6 @@ class Flatten(base.AbstractFlatten):
         """Write the layer into an HDF5 group: type 'flatten'."""
         _require_shape(self.shape, "Flatten")
         write_layer(handle, "flatten", self.shape)
-
-
-def real(x: torch.Tensor) -> torch.Tensor:
-    """Spikes of whatever kind (bool, integers) as real numbers."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 def _require_shape(shape: Any, name: str) -> None:
