@@ -13,7 +13,7 @@ from ..errors import flag, require
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import read
 from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, weight_bounds
-from .network import SURROGATE, Network, torch
+from .network import SURROGATE, Network, torch  # says what to install where torch or Lava is missing
 
 from torch.nn.utils import prune  # noqa: E402  isort: skip
 from ..slayer import block  # noqa: E402  isort: skip
@@ -127,7 +127,7 @@ def _hook(*weights: np.ndarray | None) -> Any:
 def _lines(layer: Layer, where: str) -> torch.nn.Module:
     taps = np.asarray(layer.delay)[:: layer.inputs]
     alike = np.array_equal(np.repeat(taps, layer.inputs), layer.delay)
-    require(alike, f"{where} delay", "be alike for all channels, each line of the first before those of the second", layer.delay)
+    require(alike, f"{where} delay", "be alike for all channels, which come in turn, at each delay once", layer.delay)
     return block.m1t1r.DelayLines(layer.inputs, taps)
 
 
