@@ -10,6 +10,7 @@ import numpy as np
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..errors import flag, require
+from ..keys import to_keys
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import read
 from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, weight_bounds
@@ -17,6 +18,7 @@ from .network import SURROGATE, Network, torch  # says what to install where tor
 
 from torch.nn.utils import prune  # noqa: E402  isort: skip
 from ..slayer import block  # noqa: E402  isort: skip
+from ..slayer.neuron import neuron_params  # noqa: E402  isort: skip
 from ..slayer.quantise import quantise  # noqa: E402  isort: skip
 
 
@@ -49,7 +51,8 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     require(known, where, "hold 1M1T1R neurons", type(layer.neuron).__name__, "Train others with lava-dl's own blocks.")
     if layer.kind in _WITHOUT_WEIGHTS:
         return _WITHOUT_WEIGHTS[layer.kind](layer, where)
-    params = {**_neuron(layer.neuron), **more} if isinstance(layer.neuron, M1T1RNeuron) else None
+    own = layer.neuron
+    params = {**neuron_params(to_keys(own.step, own.seed)), **more} if isinstance(own, M1T1RNeuron) else None
     delay, bias = layer.delay is not None, layer.bias is not None
     if layer.kind == "affine":
         made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(layer.weight))
@@ -67,12 +70,6 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
         made = _image(layer, params, delay, bias)
     _fill(made, layer, where, sparse)
     return made
-
-
-def _neuron(neuron: M1T1RNeuron) -> dict[str, Any]:
-    step = neuron.step
-    device = {"params": step.device, "dt": step.dt, "substeps": step.substeps}
-    return {**device, "v_unit": step.v_unit, "v_in_max": step.v_in_max, "seed": neuron.seed}
 
 
 def _image(layer: Layer, params: Any, delay: bool, bias: bool) -> torch.nn.Module:
@@ -118,9 +115,9 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
 
 def _hook(*weights: np.ndarray | None) -> Any:
     """Quantisation that keeps these weights: the usual one, or that of odd counts."""
-    low, high = EVEN_WEIGHTS if all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights) else ANY_WEIGHTS
-    if (low, high) == EVEN_WEIGHTS:
+    if all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights):
         return None
+    low, high = ANY_WEIGHTS
     return lambda weight: quantise(weight, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
 
 
