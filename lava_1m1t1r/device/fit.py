@@ -141,10 +141,9 @@ def fit(
         # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
         best = solution.x if solution.cost <= 0.5 * np.sum(problem.residuals(u) ** 2) else u
         jacobian = problem.jacobian(best, lowest)
-        residuals = problem.residuals(best)
-    found = zip(measurements, (residuals * problem.tolerance + problem.measured).tolist(), strict=True)
-    predictions = np.array([value if happens(m, value) else np.nan for m, value in found])
-    return Fit(problem.device(best), free, measurements, predictions, residuals, jacobian, problem.evaluations)
+        found = problem.predictions(best)
+    predictions = np.array([value if happens(m, value) else np.nan for m, value in zip(measurements, found.tolist(), strict=True)])
+    return Fit(problem.device(best), free, measurements, predictions, problem.off(found), jacobian, problem.evaluations)
 
 
 _STEP = 0.02
@@ -165,8 +164,8 @@ class _Problem:
     def device(self, u: np.ndarray) -> DeviceParams:
         return dataclasses.replace(self.p, **dict(zip(self.free, np.exp(u).tolist(), strict=True)))
 
-    def residuals(self, u: np.ndarray) -> np.ndarray:
-        """(prediction - measurement) / tolerance, (M,)."""
+    def predictions(self, u: np.ndarray) -> np.ndarray:
+        """What the device gives, (M,), or the numbers that stand for "never"."""
         self.evaluations += 1
         self.seen()
         q, found = self.device(u), np.empty(len(self.measurements))
@@ -175,7 +174,15 @@ class _Problem:
                 found[i] = predicted(q, m, self.rtol)
             except InputError as error:
                 raise InputError(f"fit.measurements[{i}] ({m.quantity} under pulses of {m.volt:g} V, {m.width:g} s): {error}") from error
-        return (found - self.measured) / self.tolerance
+        return found
+
+    def off(self, predictions: np.ndarray) -> np.ndarray:
+        """(prediction - measurement) / tolerance, (M,)."""
+        return (predictions - self.measured) / self.tolerance
+
+    def residuals(self, u: np.ndarray) -> np.ndarray:
+        """The same for the device of these logarithms."""
+        return self.off(self.predictions(u))
 
     def jacobian(self, u: np.ndarray, lowest: np.ndarray) -> np.ndarray:
         """Change of the residuals over u, (M, P)."""
