@@ -66,6 +66,30 @@ def test_clock_cycles_are_those_stated(rng):
     assert found["cycles a step, largest"] == stated[2:-1].max()
 
 
+@needs("iverilog")
+def test_clock_cycles_of_delay_lines_are_those_stated(rng):
+    """More lines than a neuron of one substep has cycles: the layer waits for them, and the output comes at their pace."""
+    lines = Layer(0, "delay_lines", (28,), 7, delay=rng.integers(0, 9, 28).astype(np.int32))
+    net = NetDescription((lines, replace(nets.layer(rng, 1, 28, 1, substeps=1), weight=np.ones((1, 28), np.int32))))
+    frames = nets.frames(rng, net, steps=60, samples=1, rate=0.3)
+    stated = rtl_source.lines_cycles(plan(net), frames[0])
+    assert stated.min() > 3 * 28 and stated.max() > stated.min() + 20
+    found = rtl_target.simulate(net, drawn(net), frames, simulator="icarus")
+    assert found["cycles a step, mean"] == pytest.approx(stated[2:-1].mean(), abs=1)
+
+
+@needs("iverilog")
+def test_more_spikes_than_delay_lines_can_count_are_refused_and_the_most_are_counted(rng, tmp_path):
+    lines = Layer(0, "delay_lines", (4,), 2, delay=np.array([0, 1, 2, 0], np.int32))
+    net = NetDescription((lines, replace(nets.layer(rng, 1, 4, 3), weight=np.ones((3, 4), np.int32))))
+    frames = np.zeros((1, 6, 2), np.int16)
+    frames[0, 1:3] = 255
+    assert "all equal" in rtl_target.simulate(net, drawn(net), frames, simulator="icarus")["simulated by icarus"]
+    frames[0, 1, 0] = 256
+    with pytest.raises(InputError, match="frames must hold spike counts of at most 255"):
+        rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
+
+
 @needs("verilator")
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_lint_is_clean(name, rng):
@@ -220,11 +244,13 @@ endmodule
 
 
 @needs("iverilog")
-def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(rng, tmp_path):
+@pytest.mark.parametrize("lines", [(), (Layer(0, "delay_lines", (6,), 3, delay=np.array([0, 2, 1, 1, 0, 3], np.int32)),)])
+def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(lines, rng, tmp_path):
     # 3 channels have numbers of 2 bits: number 3 is none of them, and its row would be that of a recurrent spike
-    weight, weight_rec = np.full((2, 3), 112, np.int32), np.array([[0, 254], [254, 0]], np.int32)
+    copies = 1 + len(lines)
+    weight, weight_rec = np.full((2, 3 * copies), 112 // copies, np.int32), np.array([[0, 254], [254, 0]], np.int32)
     neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=4e-3, v_unit=0.25, substeps=4))
-    net = NetDescription((Layer(0, "dense_rec", (2,), 3, weight, weight_rec, neuron=neuron),))
+    net = NetDescription((*lines, Layer(1, "dense_rec", (2,), 3 * copies, weight, weight_rec, neuron=neuron)))
     for file, text in drawn(net).items():
         (tmp_path / file).write_text(text)
     bench = RESETS.replace("@MSB@", "1").replace("@OUT@", "0").replace("@TIMES@", "250").replace("@UNKNOWN@", "3")
@@ -252,5 +278,8 @@ def test_the_memories_that_are_stated_are_those_that_are_written(name, lanes, rn
     assert stated["tables"] == 57 * sum(words[path] for path in tables)
     wide = {k: 1 if layer.single else lanes for k, layer in enumerate(lowered.layers)}
     assert stated["weights"] == 8 * sum(words[f"weights_{k}.hex"] * wide[k] for k in wide if f"weights_{k}.hex" in words)
+    if lowered.lines is not None:
+        counts = int(re.search(r"FRAMES\((\d+)\)", files["net.v"])[1]) << int(re.search(r"IN_BITS\((\d+)\), .LINES", files["net.v"])[1])
+        assert stated["delay lines"] == 8 * counts + words["delays.hex"] * rtl_source.address_bits(int(lowered.lines.max()) + 2)
     width = {"constants": 169, "wiring": 28, "generators": 32}
     assert stated["constants"] == sum(width[path.split("_")[0]] * words[path] for path in used if path.split("_")[0] in width)

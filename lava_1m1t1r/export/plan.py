@@ -129,18 +129,6 @@ def plan(net: NetDescription) -> Plan:
     return Plan(tuple(_lower(layer) for layer in net.active), net.dt, name, net.inputs, lines)
 
 
-def of_lines(net: NetDescription) -> tuple[str, ...]:
-    """A note for targets whose first layer gets its delay lines' spikes from outside; none where there are no lines."""
-    lines = net.delay_lines
-    if lines is None:
-        return ()
-    longest = int(np.max(lines.delay))
-    return (
-        f"Input n of the first layer is channel n mod {lines.inputs}, as many steps later as delay_lines of the .net file say (up to "
-        f"{longest}): whoever feeds it sends each spike {lines.copies} times. The proof's inputs are sent so.",
-    )
-
-
 def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
     weight, weight_shift = narrow(layer.weight if layer.kind == "input" else layer.matrix())

@@ -10,13 +10,15 @@ import numpy as np
 
 from .. import __version__
 from ..budget import WIDTHS
+from ..delay_lines import on_lines
 from ..tables import unpack
 from .plan import Plan, PlanLayer
 
-MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
+MODULES = ("m1t1r_fifo.v", "m1t1r_lines.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
 SUM_BITS = 24
 STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
+COUNT_BITS = 8  # of a channel's spikes in a frame that delay lines keep
 CYCLES, NOISE_CYCLES = 34, 18  # of a substep, and what noise adds
 _FIELDS = tuple({**WIDTHS, "v_th": WIDTHS["v_th"] + 1}.items())
 """Constants of a neuron and their bits, from bit 0 upwards, as m1t1r_neuron.v takes them apart; its thresholds have a sign."""
@@ -33,8 +35,28 @@ def address_bits(count: int) -> int:
 
 
 def input_limit(plan: Plan) -> int:
-    """Largest spike count of a channel and step with which no sum of the first layer leaves its register."""
-    return plan.layers[0].sums.limit((1 << (SUM_BITS - 1)) - 1)
+    """Largest spike count of a channel and step that delay lines can hold, and with which no sum of the first layer leaves its register."""
+    summed = plan.layers[0].sums.limit((1 << (SUM_BITS - 1)) - 1)
+    return summed if plan.lines is None else min(summed, (1 << COUNT_BITS) - 1)
+
+
+def frames_kept(lines: np.ndarray) -> int:
+    """Frames that delay lines keep: the one that arrives, those of the longest delay, and one that is cleared for the next."""
+    return int(lines.max()) + 2
+
+
+def lines_bits(plan: Plan) -> int:
+    """Memory bits of the delay lines: counts, which channels fill up to a power of two, and the lines' delays."""
+    assert plan.lines is not None
+    frames = frames_kept(plan.lines)
+    return (frames << address_bits(plan.channels)) * COUNT_BITS + plan.lines.size * address_bits(frames)
+
+
+def lines_cycles(plan: Plan, frames: Any) -> Any:
+    """Clock cycles of the delay lines for frames (..., T, C) of spike counts; the first layer may work at the same time."""
+    assert plan.lines is not None
+    sent = on_lines(frames, plan.lines)
+    return 3 * np.sum(frames, -1) + 3 * plan.lines.size + np.maximum(sent - 1, 0).sum(-1) + 2
 
 
 def words(layer: PlanLayer, lanes: int) -> int:
@@ -88,13 +110,14 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
         "TITLE": title,
         "SOURCE": plan.source,
         "NAME": name,
-        "IN_MSB": str(address_bits(plan.inputs) - 1),
+        "IN_MSB": str(address_bits(plan.channels) - 1),
         "OUT_MSB": str(out_bits - 1),
         "OUT_SIGNED": "out_data" if plan.spiking else "$signed(out_data)",
         "NEURON_LAYERS": str(sum(x.program is not None for x in plan.layers)),
         "TRACES": "".join(_trace(k) for k, x in enumerate(plan.layers) if x.program is not None),
         "BODY": "\n".join(body),
-        "IN_BITS": str(address_bits(plan.inputs)),
+        "FIRST_BITS": str(address_bits(plan.inputs)),
+        "INPUT": _input(files, plan),
         "INPUT_FIFO": str(INPUT_FIFO),
         "DATA": "spikes: number of the neuron" if plan.spiking else "weighted sums, one an output, signed",
         "LAST": str(len(plan.layers)),
@@ -109,6 +132,25 @@ def _trace(k: int) -> str:
     core = f"dut.layer_{k}"
     values = f"{core}.new_state[22:0], {core}.new_state[45:23], {core}.new_state[69:46]"
     return f'            if ({core}.written) $fwrite(states, "{k} %0d %0d %0d %0d %0d\\n", {core}.n, {core}.spike, {values});\n'
+
+
+def _input(files: dict[str, str], plan: Plan) -> str:
+    if plan.lines is None:
+        return "    assign {push_0, sent_0, in_ready} = {in_valid, in_last, in_addr, !full_0};"
+    frames = frames_kept(plan.lines)
+    files["delays.hex"] = _hex(plan.lines, address_bits(frames))
+    lines = {
+        "CHANNELS": plan.channels,
+        "IN_BITS": address_bits(plan.channels),
+        "LINES": plan.inputs,
+        "LINE_BITS": address_bits(plan.inputs),
+        "FRAMES": frames,
+        "FRAME_BITS": address_bits(frames),
+        "COUNT_BITS": COUNT_BITS,
+        "DELAYS": '"delays.hex"',
+    }
+    ports = "clk, rst, in_valid, in_ready, in_last, in_addr, push_0, sent_0, full_0"
+    return f"    m1t1r_lines #({_parameters(lines)}) lines (\n        {ports});"
 
 
 def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: PlanLayer, k: int, lanes: int) -> list[str]:

@@ -18,7 +18,7 @@ from ..netx.description import NetDescription
 from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
-from .plan import Plan, description, of_lines, plan, samples
+from .plan import Plan, description, plan, samples
 from .report import Report, VerificationError
 from .tools import call, ended, written
 
@@ -87,7 +87,11 @@ def deploy_rtl(
         "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
         "network step [s]": lowered.dt,
     }
-    notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed.", *of_lines(net)]
+    if lowered.lines is not None:
+        facts["cycles of the delay lines for a frame without spikes"] = int(
+            rtl_source.lines_cycles(lowered, np.zeros((1, lowered.channels)))[0]
+        )
+    notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
     if frames is not None:
         frames = samples(frames, net, rtl_source.input_limit(lowered))
         facts |= simulate(net, sources, frames, simulator)
@@ -109,6 +113,8 @@ def deploy_rtl(
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
     """Bits of the memories by what they hold, as they are written: each layer has tables of its own, and rows fill whole words."""
     bits = dict.fromkeys(("weights", "constants", "tables", "states", "sums", "queues"), 0)
+    if lowered.lines is not None:
+        bits["delay lines"] = rtl_source.lines_bits(lowered)
     queue = (1 << rtl_source.INPUT_FIFO) * (rtl_source.address_bits(lowered.inputs) + 1)
     for layer in lowered.layers:
         own = 1 if layer.single else lanes
@@ -175,7 +181,7 @@ def bench_files(net: NetDescription, frames: np.ndarray) -> dict[str, str]:
             values = np.flatnonzero(frame) if net.spiking else frame
             lines.append("".join(f"{v} " for v in values))
         lines.append("end")
-    return {"frames.txt": _tokens(net.arriving(frames)), "expected.txt": "\n".join(lines) + "\n"}
+    return {"frames.txt": _tokens(frames), "expected.txt": "\n".join(lines) + "\n"}
 
 
 def _tokens(frames: np.ndarray) -> str:

@@ -17,7 +17,7 @@ from ..netx.description import NetDescription
 from ..report.html import as_json
 from . import rules
 from .output import check_folder, write_folder
-from .plan import description, of_lines
+from .plan import description
 from .report import Report
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE
@@ -182,7 +182,11 @@ def assumptions(network: DeviceNetwork) -> list[str]:
         "Energies of neurons are integrals of the circuit's currents, of crossbars those of the cells' heat while pulses last.",
         f"The devices: {step.device!r}. Pulses last a whole step, so crossbar and driver energies grow with its length.",
     ]
-    notes += [f"{note} Registers before it are no part of the netlist, and cost no energy here." for note in of_lines(net)]
+    if net.delay_lines is not None:
+        notes.append(
+            f"Delay lines are no part of the netlist, and cost no energy here: input n is channel n mod {net.inputs}, as many steps later "
+            "as delay_lines of the .net file say. The patterns are late so; whoever drives the rows sends each spike on all of its lines."
+        )
     if not net.spiking:
         notes.append(
             f"The readout's differential currents are integrated ({READOUT:g} V for a spike of weight 1) and read at the pattern's end; "

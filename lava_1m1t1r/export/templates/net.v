@@ -15,11 +15,11 @@ module @NAME@ (
     output wire         out_last,
     output wire [@OUT_MSB@:0] out_data
 );
-    wire full_0, empty_0, pop_0;
-    wire [@IN_BITS@:0] data_0;
-    assign in_ready = !full_0;
-    m1t1r_fifo #(.WIDTH(@IN_BITS@ + 1), .LOG_DEPTH(@INPUT_FIFO@)) spikes_0 (
-        clk, rst, in_valid, {in_last, in_addr}, full_0, pop_0, data_0, empty_0);
+    wire push_0, full_0, empty_0, pop_0;
+    wire [@FIRST_BITS@:0] sent_0, data_0;
+@INPUT@
+    m1t1r_fifo #(.WIDTH(@FIRST_BITS@ + 1), .LOG_DEPTH(@INPUT_FIFO@)) spikes_0 (
+        clk, rst, push_0, sent_0, full_0, pop_0, data_0, empty_0);
 @BODY@
 
     assign out_valid = push_@LAST@;
