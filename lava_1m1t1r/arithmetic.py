@@ -34,6 +34,7 @@ ONE = 1 << STATE_BITS
 GROWTH_MAX = 2 * ONE  # growth in a substep saturates at two gaps
 GROWTH_MAX_FLOAT = 2.0
 DECAY_BITS = 12  # a decay is a 12-bit mantissa times 2^-(12 + e)
+DECAY_ONE = 1 << DECAY_BITS  # all of it; CUBA's decays are shares of this
 MANTISSA = 16  # table mantissas lie in [2^16, 2^17)
 GAIN_BITS = 15  # a neuron's growth gain: mantissa in [2^15, 2^16)
 STRETCH_BITS = 16  # a neuron's field sensitivity: 2^16 is that of the table
@@ -46,6 +47,11 @@ NOISE_SHIFT = 10
 ROOT_BITS = 6  # roots count 2^-6 of the root of a count
 BYTES_MEAN = 510  # of the sum of four random bytes
 BYTES_DEVIATION = (4 * (256**2 - 1) / 12) ** 0.5
+
+
+def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns of a packed table, or of one entry: base (24 bits), step (32 bits, signed), exponent (8 bits, signed)."""
+    return (table >> 32) & 0xFFFFFF, (table << 32) >> 32, table >> 56
 
 
 class DeviceArithmetic(NamedTuple):
@@ -310,10 +316,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
     def raised(v_in):
         return v_in << GATE_EXTRA
 
-    @compiled
-    def entry(packed):
-        # A table entry holds exponent (8 bits, signed), base (24 bits) and step (32 bits, signed) in one word.
-        return (packed >> 32) & 0xFFFFFF, (packed << 32) >> 32, packed >> 56
+    entry = compiled(unpack)
 
     @compiled
     def field(d, p):

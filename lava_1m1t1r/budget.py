@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from . import dynamics
-from .arithmetic import ACT_SHIFT, ONE, Primitives, fixed_arithmetic
+from .arithmetic import ACT_SHIFT, ONE, Primitives, fixed_arithmetic, unpack
 from .dynamics import State
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
-from .tables import unpack
 
 KINDS = ("add", "subtract", "multiply", "shift", "compare", "select", "table read", "bits", "lfsr")
 """All that the fixed-point neuron does. ``bits`` cuts a word (its low bits, its bytes); ``lfsr`` is one draw of the generator."""

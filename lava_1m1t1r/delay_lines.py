@@ -6,7 +6,6 @@ alone: with four lines a channel the networks here tell words apart that their n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -42,11 +41,6 @@ def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
         lines = np.flatnonzero(delay == late)
         out[..., late:, lines] = frames[..., : max(steps - late, 0), lines % channels]
     return out
-
-
-def first_behind(blocks: Iterable[Any]) -> Any:
-    """The first of a trainable network's blocks that is more than delay lines; None if there is none."""
-    return next((block for block in blocks if not getattr(block, "only_delays", False)), None)
 
 
 class LinesRun:

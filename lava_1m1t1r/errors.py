@@ -17,6 +17,9 @@ _LARGEST = 1.7976931348623157e308
 class InputError(ValueError):
     """A value from outside breaks a rule. The text names field, rule, value and cure."""
 
+    cure = ""
+    """What usually mends it: the last sentence of the text, where :func:`require` was given one."""
+
 
 class FormatError(InputError):
     """A file is not in the format it claims. The text names file, place in it, rule and cure."""
@@ -48,7 +51,10 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
     shown = " ".join(shown.split())  # arrays take several lines
     if len(shown) > 120:
         shown = shown[:117] + "..."
-    raise error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
+    failure = error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
+    if isinstance(failure, InputError):
+        failure.cure = cure
+    raise failure
 
 
 def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:

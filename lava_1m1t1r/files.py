@@ -1,14 +1,19 @@
-"""Files that appear whole or not at all, and folders that go, however the work in them ends."""
+"""Files that appear whole or not at all, numbers as JSON, and folders that go, however the work in them ends."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from .errors import path_of, require
 
@@ -57,3 +62,41 @@ def scratch(prefix: str = "lava_1m1t1r-", inside: str | os.PathLike | None = Non
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write numbers, arrays, texts and what holds them as JSON, whole or not at all; what is not finite is null. See :func:`as_json`."""
+    write_text(path, as_json(values))
+
+
+def as_json(values: Any) -> str:
+    """Numbers, arrays, texts and what holds them as JSON; what is not finite is null.
+
+    Raises
+    ------
+    InputError
+        For anything else; the text says where in ``values`` it stands.
+    """
+    return json.dumps(_plain(values, "values"), indent=1, allow_nan=False)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", errors="replace")  # names of files may be no text
+
+
+def _plain(value: Any, field: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one, f"{field}[{key!r}]") for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one, f"{field}[{i}]") for i, one in enumerate(value)]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist(), field)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    plain = value is None or isinstance(value, (str, int))
+    require(plain, field, "be a number, text, array, path, None, or a list, tuple or mapping of such, to be JSON", value)
+    return value

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from . import network, presets
+from . import network, presets, reference
 from .convolution import Convolution, pooling
+from .files import write_text
 from .network import Layer
 from .program import PER_NEURON, SCALARS, TABLES, StepParams
 
@@ -71,7 +72,7 @@ def _frames(steps: int, channels: int, seed: int, every: int = 1) -> np.ndarray:
 def record(layers: list[Layer], seed: int, frames: np.ndarray) -> dict[str, Any]:
     """Run a network and write down everything about it, as plain values."""
     out = []
-    for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=network.REFERENCE), strict=True):
+    for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=reference.Neurons), strict=True):
         size = layer.size
         program = layer.params.fixed(size)
         t = ran.traces
@@ -109,9 +110,7 @@ def write(folder: str | os.PathLike) -> list[Path]:
     for name, drawn in networks().items():
         path = folder / f"{name}.json"
         text = json.dumps(record(*drawn), separators=(",", ":")).replace('],"', '],\n"')
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, text + "\n")
         paths.append(path)
     return paths
 

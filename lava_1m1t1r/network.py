@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import kernels, noise, reference
+from . import kernels, noise
 from .convolution import Convolution
 from .delay_lines import MAX_DELAY, on_lines
 from .errors import array_of, flag, require, whole
@@ -199,7 +199,3 @@ def _check(layer: Layer, inputs: int, where: str) -> None:
         require(np.all(np.rint(value) == value), f"{where}.{name}", "be whole numbers", value)
         if name.startswith("delay"):
             require(value.min() >= 0 and value.max() <= MAX_DELAY, f"{where}.{name}", f"lie in 0 to {MAX_DELAY}", value)
-
-
-REFERENCE = reference.Neurons
-"""The arbiter, for ``run(..., neurons=REFERENCE)``."""

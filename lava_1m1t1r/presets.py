@@ -40,3 +40,8 @@ ZHAO2025_FIG3CD = replace(_HYPERBOLIC, v_ref=0.8015, mu=90.5, beta=37.55, gamma1
 """The device of Figs. 3c and 3d, with its cycle-to-cycle spread: probability of firing in one 15 ms pulse. What varies most from
 filament to filament is the field sensitivity 1/v0, the jump distance and the field's concentration at the tip: a spread of the
 growth rate alone would give 99.9 % at 1.0 V where 95 % were measured."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of all presets, sorted."""
+    return tuple(sorted(name for name, value in globals().items() if isinstance(value, DeviceParams) and not name.startswith("_")))

@@ -176,7 +176,7 @@ def latched(params: StepParams, above: np.ndarray, spike: np.ndarray) -> np.ndar
     return longest_true(above & ~spike) > DRAIN_TIMES * drain_steps(params) + 1
 
 
-def activity(params: StepParams, runs: Sequence[Traces], fixed: bool = True) -> Activity:
+def activity(params: StepParams, runs: Sequence[Traces]) -> Activity:
     """Find silent and latched neurons of a layer.
 
     Parameters
@@ -184,12 +184,10 @@ def activity(params: StepParams, runs: Sequence[Traces], fixed: bool = True) -> 
     params : StepParams
         The layer's.
     runs : sequence of Traces of (T, N)
-        One a sample.
-    fixed : bool
-        Whether the gate is in counts (else volt).
+        One a sample, in counts.
     """
     size = runs[0].spike.shape[1]
-    v_th = np.broadcast_to(params.fixed(size).v_th if fixed else np.asarray(params.device.v_th), (size,))
+    v_th = np.broadcast_to(params.fixed(size).v_th, (size,))
     spikes = np.sum([r.spike.sum(0) for r in runs], 0)
     held = np.any([latched(params, r.gate > v_th, r.spike) for r in runs], 0)
     return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(held).tolist())
@@ -244,7 +242,7 @@ def _rate(name: str, lost: np.ndarray, lsb: float | None, zero: bool) -> Rate:
             mantissa, shift = decay(np.array([share]), name, zero)
         except InputError as refusal:
             away += int(count)
-            cure = str(refusal).rsplit(". ", 1)[-1]
+            cure = refusal.cure
             continue
         if share > 0:
             error = max(error, abs(float(mantissa[0]) * 2.0 ** -int(shift[0]) / share - 1))

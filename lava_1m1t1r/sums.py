@@ -15,6 +15,8 @@ LARGEST_BIAS = (1 << 12) - 1
 """Magnitude of a bias in files, in weight counts: 13 bits with the sign."""
 EVEN_WEIGHTS, ANY_WEIGHTS = (-256, 254), (-128, 127)
 """Bounds of 8-bit weights, in counts: lava-dl's, which are even, and others."""
+WEIGHT_RULE = "even numbers from {} to {}, or any from {} to {}".format(*EVEN_WEIGHTS, *ANY_WEIGHTS)
+"""The bounds in words."""
 LARGEST_SUM = 2**31 - 1
 """What 32 bits hold, in counts. Beyond it every realisation would wrap in its own way, and floating point not at all."""
 

@@ -16,11 +16,6 @@ def pack(base: np.ndarray, step: np.ndarray, exponent: np.ndarray) -> np.ndarray
     return (exponent.astype(np.int64) << 56) | (base.astype(np.int64) << 32) | (step.astype(np.int64) & 0xFFFFFFFF)
 
 
-def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns (base, step, exponent) of a packed table, int64 each."""
-    return (table >> 32) & 0xFFFFFF, (table << 32) >> 32, table >> 56
-
-
 def plain_table(values: np.ndarray) -> np.ndarray:
     """Packed table of a curve in counts, given at K + 1 knots, without exponent."""
     counts = np.rint(values).astype(np.int64)
@@ -78,10 +73,9 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
     if np.any(too_slow | (wrong > RATE_ERROR)) or (not zero and np.any(lost <= 0)):
         worst = float(lost[np.argmax(too_slow | (wrong > RATE_ERROR) | (lost <= 0))])
         cure = "Use a smaller dt or more substeps" if worst > 1 else "Use a larger dt or fewer substeps"
-        raise InputError(
-            f"{name} must lie between {2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1):.1e} and 1 per substep, or it does not fit a decay of "
-            f"{STATE_BITS}-bit states (slower ones round away); got {worst:.3g}. {cure}."
-        )
+        slowest = 2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1)
+        fits = f"or it does not fit a decay of {STATE_BITS}-bit states (slower ones round away)"
+        require(False, name, f"lie between {slowest:.1e} and 1 per substep, {fits}", float(f"{worst:.3g}"), f"{cure}.")
     return mantissa, shift
 
 

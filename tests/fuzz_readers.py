@@ -275,7 +275,7 @@ def judge(kind: str, path: Path) -> tuple[str, str]:
     except InputError as error:
         named = path.stem in str(error) or kind == "wav"  # of sound, the inner ear knows no file
         verdict = ("refused" if named else "unnamed"), str(error)[:300]
-    except Exception as error:  # noqa: BLE001 (what a fuzzer is for)
+    except Exception as error:
         verdict = f"raised {type(error).__name__}", str(error)[:300]
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     return ("memory", f"{grown} bytes more") if grown > GROWTH else verdict

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from page_neuron import layer_of, unrolled
 
-from lava_1m1t1r import network, presets
+from lava_1m1t1r import network, presets, reference
 from lava_1m1t1r.convolution import Convolution, pooling
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.network import Layer
@@ -185,7 +185,7 @@ def by_page(drawn: Drawn) -> list[Traces]:
 
 def by_arbiter(drawn: Drawn) -> list[Traces]:
     """The numpy reference step: what everybody is compared with."""
-    return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed, neurons=network.REFERENCE)]
+    return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed, neurons=reference.Neurons)]
 
 
 def by_kernels(drawn: Drawn) -> list[Traces]:

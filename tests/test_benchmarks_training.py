@@ -14,8 +14,9 @@ from lava_1m1t1r.benchmarks import ablation, accuracy, table
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network, peers
+from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.synaptic_delays import size_of
-from lava_1m1t1r.recipes.task import Task
+from lava_1m1t1r.recipes.task import RECORDINGS, Task, recipe
 
 torch = fit.torch
 SMALL = ["--hidden", "16", "--epochs", "1", "--channels", "20", "--batch", "8"]
@@ -155,7 +156,7 @@ def test_few_people_are_shifted_further_than_many_made_voices():
     own.add_argument("--data")
     made_voices, people = accuracy.chosen_augmentation(own.parse_args([])), accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5"]))
     assert (made_voices.channel_shift, made_voices.drop) == (3, 0.05)
-    assert (people.channel_shift, people.drop) == (8, 0.0) == (people.of(140, few_voices=True).channel_shift, 0.0)
+    assert (people.channel_shift, people.drop) == (8, 0.0) == (Augmentation.suiting(recipe(RECORDINGS)).channel_shift, 0.0)
     assert accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5", "--drop", "0.2", "--channel-shift", "0"])).drop == 0.2
 
 

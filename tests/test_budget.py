@@ -9,13 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lava_1m1t1r import presets, reference
-from lava_1m1t1r.arithmetic import ONE, STATE_BITS
+from lava_1m1t1r.arithmetic import ONE, STATE_BITS, unpack
 from lava_1m1t1r.budget import KINDS, WIDTHS, Number, Tally, budget, step, table_widths
 from lava_1m1t1r.dynamics import State
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.noise import draw
 from lava_1m1t1r.program import TABLES, StepParams
-from lava_1m1t1r.tables import unpack
 
 FIG2 = presets.ZHAO2025_FIG2
 NOISY = replace(FIG2, sigma1=1e-2, sigma2=1e-3)

@@ -16,14 +16,14 @@ import pytest
 pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
 
-import torch  # noqa: E402
+import torch
 
-from lava_1m1t1r.datasets import EventSet  # noqa: E402
-from lava_1m1t1r.errors import FormatError, InputError  # noqa: E402
-from lava_1m1t1r.recipes import checkpoint, data, fit, network  # noqa: E402
-from lava_1m1t1r.recipes.augment import Augmentation  # noqa: E402
-from lava_1m1t1r.recipes.task import recipe  # noqa: E402
-from lava_1m1t1r.slayer.delay import Delay  # noqa: E402
+from lava_1m1t1r.datasets import EventSet
+from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.recipes import checkpoint, data, fit, network
+from lava_1m1t1r.recipes.augment import Augmentation
+from lava_1m1t1r.recipes.task import recipe
+from lava_1m1t1r.slayer.delay import Delay
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 TASK = recipe("spoken-digits").replace(taps=(0,), channels=20, classes=2, hidden=6, n_steps=20, epochs=2, batch=8)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lava_1m1t1r import network, presets
+from lava_1m1t1r import network, presets, reference
 from lava_1m1t1r.delay_lines import LinesRun, delays_of, on_lines
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -63,7 +63,7 @@ def test_the_network_is_the_arbiters_behind_what_the_lines_bring(net, frames):
     assert first == 1
     result = FastNetwork(net).run(frames, record="all")
     for b, sample in enumerate(frames):
-        (run,) = network.run(layers, by_hand(sample, DELAYS), seed=3, neurons=network.REFERENCE, first=first)
+        (run,) = network.run(layers, by_hand(sample, DELAYS), seed=3, neurons=reference.Neurons, first=first)
         assert np.array_equal(result.layers[0].spikes[b], run.traces.spike)
         assert np.array_equal(result.layers[0].states["filament"][b], run.traces.filament)
     assert result.layers[0].spikes.sum() > 50

@@ -191,7 +191,6 @@ CALLS = {
     "with_varied_devices": (evaluate.with_varied_devices, dict(net=NET, level=0.1, seed=0)),
     "recipe": (recipe, dict(name="shd")),
     "Augmentation": (Augmentation, dict(time_shift=2, channel_shift=10, stretch=0.1, channel_jitter=1.0, drop=0.1)),
-    "Augmentation.of": (Augmentation.of, dict(channels=140, few_voices=True)),
     "load": (data.load, dict(source=here("none.h5"))),
 }
 LONG = {("characterize", "trials"): {"large"}, ("load", "source"): {"none"}}  # right, and work for minutes

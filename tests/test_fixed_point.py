@@ -11,12 +11,11 @@ from realisations import varied
 
 import lava_1m1t1r
 from lava_1m1t1r import network, noise, presets
-from lava_1m1t1r.arithmetic import ONE, field_law
+from lava_1m1t1r.arithmetic import ONE, field_law, unpack
 from lava_1m1t1r.budget import budget
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import TABLES, StepParams
 from lava_1m1t1r.reference import Traces
-from lava_1m1t1r.tables import unpack
 
 PAGE = (Path(lava_1m1t1r.__file__).parent / "FIXED_POINT.md").read_text(encoding="utf-8")
 FIG2 = presets.ZHAO2025_FIG2

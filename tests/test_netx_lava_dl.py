@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
-import torch  # noqa: E402
-from lava.lib.dl import netx, slayer  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+import torch
+from lava.lib.dl import netx, slayer
+from lava.magma.core.run_configs import Loihi2SimCfg
 
-from lava_1m1t1r.errors import FormatError  # noqa: E402
-from lava_1m1t1r.netx import hdf5, schema  # noqa: E402
-from lava_1m1t1r.netx.terminal.process import Frames, Tap  # noqa: E402
-from lava_1m1t1r.run import guarded  # noqa: E402
+from lava_1m1t1r.errors import FormatError
+from lava_1m1t1r.netx import hdf5, schema
+from lava_1m1t1r.netx.terminal.process import Frames, Tap
+from lava_1m1t1r.run import guarded
 
 pytestmark = [pytest.mark.lava, pytest.mark.train, pytest.mark.timeout(90)]
 NEURON = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "requires_grad": False}

@@ -15,15 +15,15 @@ from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 pytest.importorskip("lava.magma", reason="needs lava-nc")
-from lava.magma.core.run_conditions import RunSteps  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
-from lava.proc.monitor.process import Monitor  # noqa: E402
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.monitor.process import Monitor
 
-from lava_1m1t1r.netx.fused import FusedSimCfg  # noqa: E402
-from lava_1m1t1r.netx.graph.process import Network  # noqa: E402
-from lava_1m1t1r.netx.terminal.process import Frames, Tap  # noqa: E402
-from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run, run_guarded  # noqa: E402
+from lava_1m1t1r.netx.fused import FusedSimCfg
+from lava_1m1t1r.netx.graph.process import Network
+from lava_1m1t1r.netx.terminal.process import Frames, Tap
+from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run, run_guarded
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 FIG2 = presets.ZHAO2025_FIG2

@@ -10,8 +10,8 @@ matplotlib.use("Agg")
 
 from lava_1m1t1r import plot  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.files import as_json, write_json  # noqa: E402
 from lava_1m1t1r.report import Report  # noqa: E402
-from lava_1m1t1r.report.html import as_json, write_json  # noqa: E402
 
 
 def test_raster_draws_one_mark_a_spike(rng):

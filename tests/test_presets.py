@@ -7,7 +7,7 @@ from lava_1m1t1r import presets
 from lava_1m1t1r.device import simulate, stimulus
 from lava_1m1t1r.params import DeviceParams
 
-ALL = {name: value for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")}
+ALL = {name: getattr(presets, name) for name in presets.names()}
 
 
 def test_the_promised_presets_exist():

@@ -9,17 +9,17 @@ from lava_1m1t1r import DeviceParams, StepParams, presets, reference
 from lava_1m1t1r.errors import InputError
 
 pytest.importorskip("lava.magma", reason="needs lava-nc")
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
-from lava.proc.dense.process import Dense  # noqa: E402
-from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
-from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-from lava.proc.lif.process import LIF  # noqa: E402
-from lava.proc.monitor.process import Monitor  # noqa: E402
-from lava.proc.sparse.process import Sparse  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.conv.process import Conv
+from lava.proc.dense.process import Dense
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.io.source import RingBuffer as Source
+from lava.proc.lif.process import LIF
+from lava.proc.monitor.process import Monitor
+from lava.proc.sparse.process import Sparse
 
-from lava_1m1t1r.proc.m1t1r.process import M1T1R  # noqa: E402
-from lava_1m1t1r.run import InProcess, guarded, run, run_guarded  # noqa: E402
+from lava_1m1t1r.proc.m1t1r.process import M1T1R
+from lava_1m1t1r.run import InProcess, guarded, run, run_guarded
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(90)]
 FIG2 = presets.ZHAO2025_FIG2

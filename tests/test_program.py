@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_1m1t1r import DeviceParams, presets
-from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law
+from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law, unpack
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import PER_NEURON, StepParams
-from lava_1m1t1r.tables import decay, floating_table, input_counts, noise_gain, pack, plain_table, unpack
+from lava_1m1t1r.tables import decay, floating_table, input_counts, noise_gain, pack, plain_table
 
 FIG2 = presets.ZHAO2025_FIG2
 

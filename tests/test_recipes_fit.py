@@ -123,7 +123,7 @@ def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_pa
             Task("t", taps=taps)
     task, frames = toy(taps=(0, 5, 11), spike_limit=1.0, hidden=10)
     net = network.m1t1r(task)
-    fit.fit(net, task, frames, tmp_path, augmentation=Augmentation.of(task.channels), progress=False)
+    fit.fit(net, task, frames, tmp_path, augmentation=Augmentation.suiting(task), progress=False)
     net.eval()
     net.export(tmp_path / "network.net")
     result, ran = evaluate(tmp_path / "network.net", frames)
@@ -248,9 +248,10 @@ def test_every_source_of_data_has_its_recipe(tmp_path):
 
 def test_every_recipe_has_its_augmentation():
     suiting = {name: Augmentation.suiting(task) for name, task in RECIPES.items()}
-    assert suiting["spoken-digits"] == Augmentation.of(140) and suiting["shd"] == dataclasses.replace(Augmentation.of(140), channel_shift=6)
-    assert suiting["recordings"] == Augmentation.of(140, few_voices=True)
-    assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(Augmentation.of(140), channel_shift=7)
+    usual = Augmentation(channel_shift=2)  # of 140 channels, ten in 700
+    assert suiting["spoken-digits"] == usual and suiting["shd"] == dataclasses.replace(usual, channel_shift=6)
+    assert suiting["recordings"] == dataclasses.replace(usual, channel_shift=8, drop=0.0)
+    assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(usual, channel_shift=7)
 
 
 def test_a_device_without_integers_is_told_when_it_is_chosen():

@@ -15,16 +15,16 @@ import pytest
 pytest.importorskip("lava.magma", reason="needs lava-nc")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from faulty.process import Faulty  # noqa: E402
-from lava.magma.core.run_conditions import RunSteps  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
-from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-from lava.proc.lif.process import LIF  # noqa: E402
-from leftovers import left, watch_memory  # noqa: E402
+from faulty.process import Faulty
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.io.source import RingBuffer as Source
+from lava.proc.lif.process import LIF
+from leftovers import left, watch_memory
 
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.run import (  # noqa: E402
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.run import (
     Deadlock,
     ProcessFailed,
     RunError,

@@ -15,30 +15,30 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from faulty.process import Faulty  # noqa: E402
-from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse  # noqa: E402
-from kinds.models import ChipElsewhereModel  # noqa: E402
-from kinds.process import Elsewhere, Kinds, NoEntries, Orphan  # noqa: E402
-from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.io.extractor import Extractor, VarWire  # noqa: E402
-from lava.proc.io.injector import Injector  # noqa: E402
-from lava.proc.io.reset import Reset  # noqa: E402
-from lava.proc.io.sink import Read  # noqa: E402
-from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
-from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-from lava.proc.lif.process import LIF, LIFRefractory  # noqa: E402
-from lava.proc.monitor.process import Monitor  # noqa: E402
-from lava.proc.s4d.process import S4d  # noqa: E402
-from lava.proc.sparse.process import Sparse  # noqa: E402
-from lava.utils.serialization import load, save  # noqa: E402
-from leftovers import left, watch_memory  # noqa: E402
-from nested.process import Layer  # noqa: E402
-from noisy.process import Noisy, Ticking  # noqa: E402
+from faulty.process import Faulty
+from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse
+from kinds.models import ChipElsewhereModel
+from kinds.process import Elsewhere, Kinds, NoEntries, Orphan
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.extractor import Extractor, VarWire
+from lava.proc.io.injector import Injector
+from lava.proc.io.reset import Reset
+from lava.proc.io.sink import Read
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.io.source import RingBuffer as Source
+from lava.proc.lif.process import LIF, LIFRefractory
+from lava.proc.monitor.process import Monitor
+from lava.proc.s4d.process import S4d
+from lava.proc.sparse.process import Sparse
+from lava.utils.serialization import load, save
+from leftovers import left, watch_memory
+from nested.process import Layer
+from noisy.process import Noisy, Ticking
 
-import lava_1m1t1r.run  # noqa: E402
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.run import (  # noqa: E402
+import lava_1m1t1r.run
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.run import (
     Deadlock,
     InProcess,
     ProcessFailed,

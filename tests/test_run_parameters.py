@@ -24,14 +24,14 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from lava.magma.core.run_conditions import RunSteps  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.dense.process import Dense  # noqa: E402
-from lava.proc.sparse.process import Sparse  # noqa: E402
-from told.process import Selecting, Told  # noqa: E402
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.dense.process import Dense
+from lava.proc.sparse.process import Sparse
+from told.process import Selecting, Told
 
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, guarded, run  # noqa: E402
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, guarded, run
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -14,22 +14,22 @@ import pytest
 
 pytest.importorskip("lava.magma")
 
-from lava.magma.core.process.process import ProcessServer  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.dense.process import Dense  # noqa: E402
-from lava.proc.io.reset import Reset  # noqa: E402
-from lava.proc.io.source import RingBuffer  # noqa: E402
-from lava.proc.lif.process import LIF  # noqa: E402
+from lava.magma.core.process.process import ProcessServer
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.dense.process import Dense
+from lava.proc.io.reset import Reset
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.process import LIF
 
-from lava_1m1t1r import M1T1R, presets  # noqa: E402
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.netx import hdf5  # noqa: E402
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription  # noqa: E402
-from lava_1m1t1r.netx.fused import FusedSimCfg  # noqa: E402
-from lava_1m1t1r.netx.terminal.process import Tap  # noqa: E402
-from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.run import InProcess, guarded, run  # noqa: E402
-from lava_1m1t1r.run.failures import RunError  # noqa: E402
+from lava_1m1t1r import M1T1R, presets
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.netx import hdf5
+from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.netx.fused import FusedSimCfg
+from lava_1m1t1r.netx.terminal.process import Tap
+from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.run import InProcess, guarded, run
+from lava_1m1t1r.run.failures import RunError
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 FIXED = Loihi2SimCfg(select_tag="fixed_pt")

@@ -12,20 +12,20 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from faulty.process import Faulty  # noqa: E402
-from lava.magma.core.run_conditions import RunContinuous, RunSteps  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.proc.io.extractor import Extractor  # noqa: E402
-from lava.proc.io.injector import Injector  # noqa: E402
-from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
-from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-from lava.proc.io.utils import ChannelConfig, ReceiveEmpty, SendFull  # noqa: E402
-from lava.proc.lif.models import PyLifModelFloat  # noqa: E402
-from lava.proc.lif.process import LIF  # noqa: E402
-from noisy.process import Noisy, Ticking  # noqa: E402
+from faulty.process import Faulty
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.extractor import Extractor
+from lava.proc.io.injector import Injector
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.io.source import RingBuffer as Source
+from lava.proc.io.utils import ChannelConfig, ReceiveEmpty, SendFull
+from lava.proc.lif.models import PyLifModelFloat
+from lava.proc.lif.process import LIF
+from noisy.process import Noisy, Ticking
 
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.run import Deadlock, InProcess, ProcessFailed, RunTimeout, Stopped, alarm, inprocess, run  # noqa: E402
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.run import Deadlock, InProcess, ProcessFailed, RunTimeout, Stopped, alarm, inprocess, run
 
 pytestmark = pytest.mark.timeout(60)
 CFG = Loihi2SimCfg()

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from lava_1m1t1r.benchmarks import training_measure, training_peers, training_step  # noqa: E402
-from lava_1m1t1r.benchmarks.training_measure import Shape, Step  # noqa: E402
-from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.benchmarks import training_measure, training_peers, training_step
+from lava_1m1t1r.benchmarks.training_measure import Shape, Step
+from lava_1m1t1r.errors import InputError
 
 
 @pytest.mark.parametrize(("top", "reached"), [(0.3, 0.1), (0.04, 0.04)])

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
-import torch  # noqa: E402
+import torch
 
-from lava_1m1t1r import StepParams, dynamics, presets, reference  # noqa: E402
-from lava_1m1t1r.arithmetic import ACT_SHIFT, FLOAT_ARRAY, ONE  # noqa: E402
-from lava_1m1t1r.dynamics import State  # noqa: E402
-from lava_1m1t1r.reference import widened  # noqa: E402
-from lava_1m1t1r.slayer import neuron  # noqa: E402
-from lava_1m1t1r.slayer.stepwise import StepwiseNeuron, with_slopes  # noqa: E402
-from lava_1m1t1r.slayer.tensor_layer import FIXED_TENSOR, FLOAT_TENSOR, moved  # noqa: E402
+from lava_1m1t1r import StepParams, dynamics, presets, reference
+from lava_1m1t1r.arithmetic import ACT_SHIFT, FLOAT_ARRAY, ONE
+from lava_1m1t1r.dynamics import State
+from lava_1m1t1r.reference import widened
+from lava_1m1t1r.slayer import neuron
+from lava_1m1t1r.slayer.stepwise import StepwiseNeuron, with_slopes
+from lava_1m1t1r.slayer.tensor_layer import FIXED_TENSOR, FLOAT_TENSOR, moved
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(400)]
 CPU = torch.device("cpu")

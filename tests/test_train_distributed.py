@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
 pytest.importorskip("lightning", reason="needs lightning")
 
-from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
-from lava_1m1t1r.recipes import checkpoint  # noqa: E402
+from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.recipes import checkpoint
 
 TRAINING, HELD_OUT = 18, 4
 

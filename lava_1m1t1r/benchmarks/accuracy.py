@@ -24,12 +24,12 @@ from ..program import LEARNABLE
 from ..progress import say
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
-from ..recipes.task import DELAYS, MANY_VOICES, Task
+from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
 from .table import Table, chosen, only_argument, positive, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
 """For SpokenDigits. Twice the channel shift was worth a point on voices kept apart, and nothing on the test voices (95.1 %, one seed)."""
-FEW_VOICES = Augmentation.of(140, few_voices=True)
+FEW_VOICES = Augmentation.suiting(recipe(RECORDINGS))
 """For files."""
 TRAINING: dict[str, Any] = {name: MANY_VOICES[name] for name in ("delay_rec", "smooth", "label_smoothing")}
 """Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of
@@ -189,7 +189,7 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     positive(args, "repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads")
     require(not args.folder.exists() or args.folder.is_dir(), "--folder", "be a folder or a new name", str(args.folder))
     found = chosen(names, args.only)
-    from ..recipes.fit import torch
+    import torch
 
     torch.set_num_threads(args.threads)
     return found

@@ -174,7 +174,7 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         require(not args.all_speakers, "--all-speakers", "go with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
-            name, held_out = data.SPOKEN_DIGITS, data.voices_of(events)
+            name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import programs
 from ..errors import require
-from ..files import scratch
+from ..files import scratch, write_text
 from ._common import check_numbers, json_argument, out_folder
 
 TABLES = {
@@ -55,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
     short = [name for name in TABLES if name not in LONG]
     wanted = [name for table in named for name in (short if table == "all" else [table])]
     codes, found = [], {}
-    from ..report.html import write_text
 
     with scratch("bench-") as spare:
         for name in dict.fromkeys(wanted):

@@ -9,15 +9,14 @@ from typing import Any
 
 from .. import presets
 from ..errors import InputError, file_of, missing, require
+from ..files import as_json, write_json, write_text
 from ..params import DeviceParams
 from ._common import check_numbers, json_argument, out_folder, talking
-
-PRESETS = tuple(sorted(name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--preset", choices=PRESETS, default="ZHAO2025_FIG2", help="device to start from")
+    parser.add_argument("--preset", choices=presets.names(), default="ZHAO2025_FIG2", help="device to start from")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
     parser.add_argument(
         "-o", "--out", default="characteristics", help="folder for the figures, the tables, and characteristics.json or fit.json"
@@ -63,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
     check_numbers(args, trials=1, seed=0)
-    from ..report.html import as_json
 
     with talking(args):
         found = _fit(args, p, out) if args.fit is not None else _characterize(args, p, out)
@@ -75,7 +73,6 @@ def run(args: argparse.Namespace) -> int:
 def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
     from ..device.fit import fit
     from ..device.measurement import read_csv
-    from ..report.html import write_json, write_text
 
     rows = read_csv(file_of(args.fit, "--fit"))
     fitted = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
@@ -95,7 +92,6 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
         raise missing("matplotlib", "report", "Drawing the characteristics") from error
     from ..device import characterize
     from ..device.energy import scaling_figure, spike_energy, text
-    from ..report.html import write_json, write_text
 
     result = characterize(p, args.volt, args.width, trials=args.trials, seed=args.seed, progress=True)
     out.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import require
+from ..files import as_json
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
 from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
@@ -34,7 +35,6 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes import data
     from ..recipes.demo import demo
     from ..recipes.task import recipe, recipe_for
-    from ..report.html import as_json
 
     check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
     files = (CHECKPOINT_FILE, NETWORK_FILE, CUBA_FILE, RESULTS_FILE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import require
+from ..files import as_json
 from ..progress import tell
 from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
@@ -27,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
     from ..export import LABELLED, TARGETS, VerificationError
     from ..export.output import check_folder
-    from ..report.html import as_json
 
     path = network_path(args.net)
     check_folder(args.out)

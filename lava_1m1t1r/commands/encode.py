@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import FormatError, InputError, path_of, require
+from ..files import as_json
 from ._common import check_numbers, json_argument, out_folder, talking
 
 
@@ -27,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
     from ..datasets import InnerEar, wav_folder, write_shd
-    from ..report.html import as_json
 
     check_numbers(args, seed=0)
     out = path_of(args.out, "--out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..files import as_json
 from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, talking, test_frames
 
 
@@ -20,7 +21,6 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(args, lava=0)
     from ..netx.schema import read
     from ..recipes.evaluate import compare, evaluate
-    from ..report.html import as_json
 
     with talking(args):
         net = read(network_path(args.net))

@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 from ..errors import path_of, require
-from ..files import replacing
+from ..files import as_json, replacing
 from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 
@@ -29,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     from ..netx.hdf5 import predict
     from ..netx.schema import read
     from ..recipes.evaluate import answers
-    from ..report.html import as_json
 
     out = path_of(args.out, "--out")
     require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import require
+from ..files import as_json, write_json
 from ..program import LEARNABLE
 from ..progress import tell
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
-from ..recipes.task import RECIPES
+from ..recipes.task import PAPER_ACCURACY, RECIPES
 from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -73,7 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
-    from ..report.html import as_json
 
     check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
     check_numbers(args, learning_rate=0.0, refractory=0.0, spike_cost=0.0)
@@ -99,7 +99,6 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
     from ..recipes import data
     from ..recipes.task import recipe, recipe_for
-    from ..report.html import write_json
 
     device = ("variation", "spread", "refractory")
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost")
@@ -147,7 +146,7 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
         "task": dataclasses.asdict(task),
     }
     write_json(out / RESULTS_FILE, results)
-    beside = " (the paper: 91.35 %)" if split.name == "SHD" else ""
+    beside = f" (the paper: {PAPER_ACCURACY})" if split.name == data.SHD_NAME else ""
     print(
         f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
         f"{result.floating_accuracy:.2%} in floating point"

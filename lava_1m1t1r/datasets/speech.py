@@ -106,14 +106,14 @@ def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np
             return np.split(file["audio"], np.cumsum(file["sizes"])[:-1])
 
 
-def trimmed(audio: np.ndarray, rate: int, floor_db: float = -40.0, margin: float = 15e-3) -> np.ndarray:
-    """Cut leading and trailing silence: what stays ``floor_db`` below the loudest 10 ms, save a margin [s]."""
+def trimmed(audio: np.ndarray, rate: int) -> np.ndarray:
+    """Cut leading and trailing silence: what stays 40 dB below the loudest 10 ms, save a margin of 15 ms."""
     n = max(1, round(10e-3 * rate))
     power = np.convolve(np.asarray(audio, np.float64) ** 2, np.ones(n) / n, mode="same")
-    loud = np.flatnonzero(power > power.max(initial=0.0) * 10 ** (floor_db / 10))
+    loud = np.flatnonzero(power > power.max(initial=0.0) * 1e-4)
     if not len(loud):
         return audio
-    pad = round(margin * rate)
+    pad = round(15e-3 * rate)
     return audio[max(0, loud[0] - pad) : loud[-1] + pad + 1]
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..arithmetic import unpack
 from ..program import FixedProgram
 from ..sums import MAX_COUNT
-from ..tables import unpack
 from .plan import Plan, PlanLayer
 
 _CONSTANTS = (
@@ -278,10 +278,10 @@ def _array(lines: list[str], kind: str, name: str, values: np.ndarray) -> str:
     return name
 
 
-def _wrapped(items: list[str], width: int = 118) -> str:
+def _wrapped(items: list[str]) -> str:
     lines, line = [], "   "
     for item in items:
-        if len(line) + len(item) + 2 > width:
+        if len(line) + len(item) + 2 > 118:
             lines.append(line)
             line = "   "
         line += f" {item},"

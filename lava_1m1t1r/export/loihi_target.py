@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import array_of, require, whole
+from ..arithmetic import unpack
+from ..errors import require, whole
 from ..fast import FastNetwork
-from ..files import scratch
+from ..files import as_json, scratch
 from ..netx import schema
 from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES
-from ..report.html import as_json
-from ..tables import unpack
 from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
-from .plan import description, same
+from .plan import batched, description, drawn, same
 from .report import Report, VerificationError
 
 NET_FILE = "network.net"
@@ -74,11 +73,8 @@ def deploy_loihi(
         require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
     shape = net.sizes
     written = _net_file(net)
-    drawn = frames is None
-    if drawn:
-        frames = (np.random.default_rng(seed).random((2, 100, net.inputs)) < 20 * (net.dt or 1e-3)).astype(np.uint8)
-    frames = array_of(frames, "frames")
-    frames = frames[None] if frames.ndim == 2 else frames
+    random = frames is None
+    frames = drawn(net, 2, 100, seed) if random else batched(frames)
     files: dict[str, str | bytes] = {
         NET_FILE: written,
         "resources.txt": table(layers, rows),
@@ -95,7 +91,7 @@ def deploy_loihi(
         "largest fan-out": max(x.fan_out for x in layers),
         "limits kept": f"{len(rows)}, of which {sum(r['assumed'] for r in rows)} assumed (see resources.txt)",
         f"{NET_FILE} read back": "equal",
-        "golden traces": f"{frames.shape[0]} samples of {frames.shape[1]} steps" + (", random spikes" if drawn else ""),
+        "golden traces": f"{frames.shape[0]} samples of {frames.shape[1]} steps" + (", random spikes" if random else ""),
     }
     custom = [x.index for x in net.active if isinstance(x.neuron, M1T1RNeuron)]
     notes = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import array_of, flag, missing, whole
+from ..errors import flag, missing, whole
 
 try:
     import nir
@@ -21,7 +21,7 @@ from ..netx.description import NetDescription
 from . import nir_exact, rules
 from .nir_portable import to_portable
 from .output import check_folder, write_folder
-from .plan import description, same
+from .plan import DRAWN_RATE, batched, description, drawn, same
 from .report import Report, VerificationError
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
@@ -71,11 +71,8 @@ def deploy_nir(
         f"Each layer's spikes take one step of dt ({net.dt:g} s) beyond what Delay nodes say; dt is in the metadata.",
     ]
     facts: dict[str, Any] = {"network step [s]": net.dt, "nodes": len(exact.nodes), "exact graph read back": "equal"}
-    drawn = frames is None
-    if drawn:
-        frames = (np.random.default_rng(seed).random((8, 200, net.inputs)) < 20 * net.dt).astype(np.uint8)
-    frames = array_of(frames, "frames")
-    frames = frames[None] if frames.ndim == 2 else frames
+    random = frames is None
+    frames = drawn(net, 8, 200, seed) if random else batched(frames)
     ours, theirs = (FastNetwork(x).run(frames, threads=1).out for x in (net, back))
     if not np.array_equal(ours, theirs):
         raise VerificationError("The exact graph read back gives other spikes than the network.")
@@ -84,7 +81,7 @@ def deploy_nir(
         fitted = to_portable(net, frames, delays, seed)
         files[PORTABLE_FILE] = _file(fitted.graph)
         facts |= {f"portable, distance {key}" if key.startswith("of ") else f"portable, {key}": v for key, v in fitted.loss.items()}
-        source = "random spikes at 20 Hz a channel, because no frames were given" if drawn else f"{len(frames)} given samples"
+        source = f"random spikes at {DRAWN_RATE:g} Hz a channel, because no frames were given" if random else f"{len(frames)} given samples"
         notes += [
             f"{PORTABLE_FILE} is another neuron (no residue, no latch, no saturation of the input, no noise), fitted on {source}.",
             "Its constants assume forward Euler with dt. Its spikes come a step a layer earlier than the network's.",

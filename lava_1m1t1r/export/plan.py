@@ -113,10 +113,24 @@ def description(net: str | os.PathLike | NetDescription) -> NetDescription:
     return net if isinstance(net, NetDescription) else schema.read(net)
 
 
+DRAWN_RATE = 20.0
+"""Mean rate of a channel [Hz] of the random spikes that a proof takes where no frames are given."""
+
+
+def drawn(net: NetDescription, samples: int, steps: int, seed: int) -> np.ndarray:
+    """Random spikes (B, T, C) at ``DRAWN_RATE``; steps of a network that states none are taken for 1 ms."""
+    return (np.random.default_rng(seed).random((samples, steps, net.inputs)) < DRAWN_RATE * (net.dt or 1e-3)).astype(np.uint8)
+
+
+def batched(frames: Any) -> np.ndarray:
+    """Samples (B, T, C), or one of them (T, C), as an array (B, T, C)."""
+    frames = array_of(frames, "frames")
+    return frames[None] if frames.ndim == 2 else frames
+
+
 def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
     """Samples (B, T, C), or one of them (T, C), as spike counts (B, T, C) of at most ``limit``; an InputError says what they must be."""
-    frames = array_of(frames, "frames")
-    frames = check_frames(frames[None] if frames.ndim == 2 else frames, net)
+    frames = check_frames(batched(frames), net)
     require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
     return frames
 

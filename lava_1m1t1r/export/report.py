@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..report.html import Report as Page
 
 
@@ -39,13 +41,13 @@ class Report:
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes), "  Files: " + ", ".join(self.files)])
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Its parts by name; :func:`.files.as_json` writes them."""
         return {
             "target": self.target,
             "network": self.network,
             "folder": str(self.folder),
             "files": list(self.files),
-            "facts": {name: plain(value) for name, value in self.facts.items()},
+            "facts": dict(self.facts),
             "notes": list(self.notes),
         }
 
@@ -61,15 +63,6 @@ class Report:
         return page.page
 
 
-def plain(value: Any) -> Any:
-    """Numpy's numbers and arrays as Python's, for JSON."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
 def shown(value: Any) -> str:
     """A fact for people: thousands separated, fractions to four digits."""
     if isinstance(value, bool) or value is None:
@@ -78,5 +71,5 @@ def shown(value: Any) -> str:
         return ", ".join(f"{k}: {shown(v)}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(shown(v) for v in value)
-    value = plain(value)
+    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..arithmetic import unpack
 from ..budget import WIDTHS
 from ..delay_lines import on_lines
-from ..tables import unpack
 from .plan import Plan, PlanLayer
 
 MODULES = ("m1t1r_fifo.v", "m1t1r_lines.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")

@@ -14,7 +14,7 @@ from ..device.crossbar import rows_of
 from ..errors import require
 from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import KINDS
-from ..sums import weight_bounds
+from ..sums import WEIGHT_RULE, weight_bounds
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
@@ -82,7 +82,7 @@ def a_convolution_may_be_written_out(net: NetDescription) -> None:
 
 
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
-    """Even numbers from -256 to 254, or any from -128 to 127: what lava-dl's quantisation gives."""
+    """Those of :data:`.sums.WEIGHT_RULE`: what lava-dl's quantisation gives."""
     for layer in net.active:
         for key in ("weight", "weight_rec"):
             weight = getattr(layer, key)
@@ -91,8 +91,7 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
             low, high = weight_bounds(weight)
             worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
             fits = weight.min() >= low and weight.max() <= high
-            rule = "hold even numbers from -256 to 254, or any from -128 to 127"
-            require(fits, _at(net, layer, key), rule, worst, "Quantise the weights as lava-dl does.")
+            require(fits, _at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
 
 
 def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, MissingDependencyError, require
-from ..report.html import as_json
+from ..files import as_json
 from . import LABELLED, TARGETS, VerificationError
 
 

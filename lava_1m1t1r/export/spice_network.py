@@ -119,12 +119,12 @@ def _registers(place: int, layer: Any, more: bool) -> Iterator[str]:
             yield f"Arec{place}_{n} [q{place}_{n}_{delay_rec[n]}] [r{place}_{layer.inputs + n}] driver"
 
 
-def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0, include: str = "network.cir") -> str:
-    """A complete deck of one pattern: stimulus from spike counts (T, C), simulation over T steps, nodes to save."""
+def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
+    """A complete deck of one pattern, beside ``network.cir``: stimulus from spike counts (T, C), simulation over T steps, nodes to save."""
     net, v_read = network.net, network.crossbar.v_read
     steps, frames = len(frames), net.arriving(frames)
     durations = np.full(steps, net.dt)
-    lines = [f"Pattern {sample}: {steps} network steps", f".include {include}"]
+    lines = [f"Pattern {sample}: {steps} network steps", ".include network.cir"]
     for i in range(net.active[0].inputs):
         lines.append(_source(f"r0_{i}", durations, frames[:, i] * v_read))
     if network.crossbar.read_noise > 0.0:

@@ -39,7 +39,7 @@ class SpiceSample:
         return int(self.scores.argmax())
 
 
-def run_network(network: DeviceNetwork, frames: np.ndarray, first: int = 0, timeout: float = 600.0) -> list[SpiceSample]:
+def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600.0) -> list[SpiceSample]:
     """Simulate patterns (B, T, C) with ngspice, each within ``timeout`` seconds.
 
     Raises
@@ -53,7 +53,7 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, first: int = 0, time
     with scratch() as folder:
         Path(folder, "network.cir").write_text(netlist(network), encoding="utf-8")
         for b, pattern in enumerate(bar(frames, "ngspice", unit="patterns")):
-            Path(folder, "pattern.cir").write_text(deck(network, pattern, first + b), encoding="utf-8")
+            Path(folder, "pattern.cir").write_text(deck(network, pattern, b), encoding="utf-8")
             call_ngspice(folder, ("-b", "-r", "pattern.raw", "pattern.cir"), "pattern.raw", timeout)
             found.append(_sample(network, read_raw(Path(folder, "pattern.raw")), len(pattern)))
             Path(folder, "pattern.raw").unlink()

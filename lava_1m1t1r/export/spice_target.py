@@ -13,11 +13,11 @@ from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
+from ..files import as_json
 from ..netx.description import NetDescription
-from ..report.html import as_json
 from . import rules
 from .output import check_folder, write_folder
-from .plan import description
+from .plan import batched, description
 from .report import Report
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE
@@ -89,8 +89,7 @@ def deploy_spice(
     if frames is None:
         notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
     else:
-        frames = array_of(frames, "frames")
-        frames = frames[None] if frames.ndim == 2 else frames
+        frames = batched(frames)
         labels = None if labels is None else _classes(labels, len(frames), net.outputs)
         samples = network.run(frames)
         facts |= measured(net, frames, samples, labels)

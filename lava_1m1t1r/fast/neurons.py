@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import overload
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, FIXED, WEIGHT_ONE
+from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE, FIXED, WEIGHT_ONE
 from ..compiled import compiled, filled, inlined, load, read, repeated, store, widest_vectors
 from ..dynamics import State
 from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, fixed_step_alike, float_step, input_count
@@ -76,7 +76,7 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
     """``size`` neurons at rest, filled up. Decays of 4096, threshold and bias in weight counts."""
-    kept = [np.broadcast_to(np.asarray(4096 - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
+    kept = [np.broadcast_to(np.asarray(DECAY_ONE - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
     shifted = np.zeros(filled(size), np.int32)
     if bias is not None:
         shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
@@ -161,7 +161,7 @@ _HALF = 1 << 23  # Loihi's states have 24 bits
 @compiled
 def _toward_zero(product):
     # Lava shifts magnitudes: decays round toward zero.
-    return (abs(product) >> 12) * (1 if product > 0 else -1)
+    return (abs(product) >> DECAY_BITS) * (1 if product > 0 else -1)
 
 
 @compiled

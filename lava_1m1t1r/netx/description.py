@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import ACT_SHIFT
+from ..arithmetic import ACT_SHIFT, DECAY_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from ..errors import InputError, require, whole
@@ -114,8 +114,8 @@ class Layer(ByValue):
             require(good, f"{where} neuron threshold", f"be a whole number from 0 to {largest}", threshold, error=error)
             for name in ("current_decay", "voltage_decay"):
                 decay = np.asarray(getattr(self.neuron, name))
-                good = decay.dtype.kind in "iu" and decay.shape in ((), (n,)) and 0 <= decay.min() and decay.max() <= 4096
-                require(good, f"{where} neuron {name}", f"hold one whole number from 0 to 4096, or {n}", decay, error=error)
+                good = decay.dtype.kind in "iu" and decay.shape in ((), (n,)) and 0 <= decay.min() and decay.max() <= DECAY_ONE
+                require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {n}", decay, error=error)
 
     def matrix(self) -> np.ndarray:
         """What the layer weighs its inputs with, whatever its kind: (N, C) int32, ``weight`` itself where that is the matrix."""

@@ -12,7 +12,7 @@ from lava.proc.io.sink import Read
 from ..fast.network import LayerRecord, Result
 from ..progress import bar
 from ..run import Guarded, InProcess, guarded
-from .description import NetDescription
+from .description import M1T1RNeuron, NetDescription
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
 from .terminal.process import Frames, Tap
@@ -78,7 +78,7 @@ def _fused(net: NetDescription, frames: np.ndarray, tag: str, timeout: float) ->
 def _state_names(block: AbstractBlock, record: bool) -> tuple[str, ...]:
     if block.neuron is None:
         return ()
-    if hasattr(block.layer.neuron, "step"):
+    if isinstance(block.layer.neuron, M1T1RNeuron):
         return ("filament", "residue", "v_gate") if record else ()
     return ("u", "v") if record or not block.layer.spiking else ()
 

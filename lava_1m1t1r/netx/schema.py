@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import hdf5_file
-from ..arithmetic import WEIGHT_ONE
+from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
 from . import images, values
-from .description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from .description import THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
@@ -218,10 +218,11 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
     for key in ("iDecay", "vDecay"):
         value = values.whole_numbers(keys[key], f"{where}/neuron/{key}", None).reshape(-1)
         require(value.size in (1, size), f"{where}/neuron/{key}", f"hold 1 or {size} values", value.shape, error=FormatError)
-        require(value.min() >= 0 and value.max() <= 4096, f"{where}/neuron/{key}", "be 0 to 4096", value, error=FormatError)
+        require(value.min() >= 0 and value.max() <= DECAY_ONE, f"{where}/neuron/{key}", f"be 0 to {DECAY_ONE}", value, error=FormatError)
         decays.append(int(value[0]) if value.size == 1 else value.astype(np.int32))
     threshold = int(values.whole_numbers(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
-    require(0 <= threshold < 1 << 18, f"{where}/neuron/vThMant", "have at most 18 bits", threshold, error=FormatError)
+    rule = f"have at most {THRESHOLD_BITS + 1} bits"
+    require(0 <= threshold < 2 << THRESHOLD_BITS, f"{where}/neuron/vThMant", rule, threshold, error=FormatError)
     current, voltage = decays
     return CubaNeuron(current, voltage, threshold)
 

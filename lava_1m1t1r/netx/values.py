@@ -9,7 +9,7 @@ import numpy as np
 from ..delay_lines import MAX_DELAY
 from ..errors import FormatError, require
 from ..hdf5_file import value_of
-from ..sums import LARGEST_BIAS, weight_bounds
+from ..sums import LARGEST_BIAS, WEIGHT_RULE, weight_bounds
 
 
 def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
@@ -73,7 +73,7 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     require(
         weight.min() >= low and weight.max() <= high,
         where,
-        "fit 8 signed bits: even numbers from -256 to 254, or any from -128 to 127",
+        f"fit 8 signed bits: {WEIGHT_RULE}",
         (int(weight.min()), int(weight.max())),
         "Quantise the weights as lava-dl does.",
         error=FormatError,

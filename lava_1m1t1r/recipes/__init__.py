@@ -4,5 +4,9 @@
 file; ``fit``: training; ``evaluate``: the exported file, run three ways and compared.
 """
 
-NETWORK_FILE, CUBA_FILE, CHECKPOINT_FILE, RESULTS_FILE = "network.net", "cuba.net", "last.ckpt", "results.json"
+from ..report.html import RESULTS_FILE
+
+__all__ = ["CHECKPOINT_FILE", "CUBA_FILE", "NETWORK_FILE", "RESULTS_FILE"]
+
+NETWORK_FILE, CUBA_FILE, CHECKPOINT_FILE = "network.net", "cuba.net", "last.ckpt"
 """What a training leaves in its folder."""

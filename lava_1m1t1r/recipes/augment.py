@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from ..datasets.events import N_CHANNELS
-from ..errors import flag, number, whole
-from .task import RECORDINGS, SHD, SPOKEN_DIGITS, Task
+from ..errors import number, whole
+from .task import RECORDINGS, SHD, Task
 
 _MOST = 10**7
 MANY_VOICES_SHIFT = 30
 """Channel shift that suits data of SHD's size, in channels of 700. On training voices of SpokenDigits kept apart (140 channels, one seed
 each) 15 gave 95.4 %, 30 96.4 %, 45 95.7 %; on the test voices 15 and 30 give the same."""
 _BY_RECIPE: dict[str, dict[str, Any]] = {RECORDINGS: {"channel_shift": 40, "drop": 0.0}, SHD: {"channel_shift": MANY_VOICES_SHIFT}}
-"""What differs from the defaults, for 700 channels."""
+"""What differs from the defaults, for 700 channels. From recordings of a handful of people strangers differ by more, and events stay, for
+there are few; chosen on four human speakers (``bench accuracy --data FILE``)."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,14 @@ class Augmentation:
             object.__setattr__(self, name, number(getattr(self, name), f"Augmentation.{name}", least=0.0, most=most))
 
     @classmethod
-    def of(cls, channels: int, few_voices: bool = False) -> Augmentation:
-        """The usual sizes for so many channels: a vocal tract's shift is a share of the cochlea, and the default is for 700.
-
-        ``few_voices``: for recordings of a handful of people, from whom strangers differ by more; events stay, for there are few. Chosen on
-        four human speakers (``bench accuracy --data FILE``).
-        """
-        return cls._of(channels, RECORDINGS if flag(few_voices, "Augmentation.of.few_voices") else SPOKEN_DIGITS)
-
-    @classmethod
     def suiting(cls, task: Task, channel_shift: int | None = None) -> Augmentation:
-        """What suits a task's channels and recipe, with another ``channel_shift`` where one is given."""
-        usual = cls._of(task.channels, task.name)
-        return usual if channel_shift is None else replace(usual, channel_shift=channel_shift)
+        """What suits a task's channels and recipe, with another ``channel_shift`` where one is given.
 
-    @classmethod
-    def _of(cls, channels: int, recipe: str) -> Augmentation:
-        channels = whole(channels, "Augmentation.of.channels", least=1, most=_MOST)
-        usual = cls(**_BY_RECIPE.get(recipe, {}))
-        return replace(usual, channel_shift=round(usual.channel_shift * channels / N_CHANNELS))
+        The sizes of :data:`_BY_RECIPE` are for 700 channels; a vocal tract's shift is a share of the cochlea.
+        """
+        usual = cls(**_BY_RECIPE.get(task.name, {}))
+        shift = round(usual.channel_shift * task.channels / N_CHANNELS) if channel_shift is None else channel_shift
+        return replace(usual, channel_shift=shift)
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""

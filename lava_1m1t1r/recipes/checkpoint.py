@@ -63,16 +63,15 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     cure = "The file is damaged or comes from elsewhere: start afresh, without resuming."
     with open(path, "rb") as file:
         try:
-            tree = _tree(path, file)
-            found = tree["values"]
-        except Exception as error:  # noqa: BLE001 (zip, numpy, JSON and our own checks: whatever a damaged file makes them raise)
+            found = _values(path, file)
+        except Exception as error:
             raise FormatError(f"{path} must be a checkpoint of lava_1m1t1r; {error or type(error).__name__}. {cure}") from error
     good = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in ("state_dict", RUN))
     require(good, str(path), "hold a network and what the run was started with", "neither", cure, FormatError)
     return found
 
 
-def _tree(path: Path, file: Any) -> dict[str, Any]:
+def _values(path: Path, file: Any) -> Any:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         # we never compress, so whatever claims to unfold into more than the file holds is not ours
@@ -84,7 +83,7 @@ def _tree(path: Path, file: Any) -> dict[str, Any]:
     tree = json.loads(held.pop("tree").tobytes())
     if tree["format"] != FORMAT or tree["version"] != VERSION:
         raise ValueError(f"its format is {str(tree['format'])[:40]!r}, version {tree['version']!r}, not {FORMAT!r}, version {VERSION}")
-    return {"values": _unpacked(tree["values"], held)}
+    return _unpacked(tree["values"], held)
 
 
 def _packed(value: Any, arrays: list[np.ndarray]) -> Any:

@@ -21,9 +21,8 @@ MOST_STEPS = 1000
 """Bins of an utterance beyond which one that is much longer than the others is refused."""
 MOST_SECONDS = 100.0
 """What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
-
-
-SPOKEN_DIGITS = "SpokenDigits"
+SPOKEN_DIGITS_NAME, SHD_NAME = "SpokenDigits", "SHD"
+"""Names of the data sets that are known; a file is called by its own."""
 
 
 def voices_of(test: EventSet) -> str:
@@ -64,30 +63,25 @@ def load(
         sizes = {key: digits.pop(key) for key in ("train_per_class", "test_per_class") if key in digits}
         train = SpokenDigits(train=True, n_per_class=sizes.get("train_per_class"), **digits)
         held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
-        return Split(train, held, SPOKEN_DIGITS, voices_of(held), True)
+        return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")
     if path.is_dir():
         require(test is None, "test (--test-data)", "go with one file", test)
         train = shd(path, train=True)
-        return Split(train, numbered_alike(train, shd(path, train=False)), "SHD", "SHD's own test set", False)
+        return Split(train, numbered_as(train.keys, shd(path, train=False)), SHD_NAME, "SHD's own test set", False)
     events = read_shd(path)
     if test is not None:
         other = path_of(test, "test (--test-data)")
         same = other.exists() and other.samefile(path)
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-        return Split(events, numbered_alike(events, read_shd(other)), path.stem, f"the file {Path(test).name}", False)
+        return Split(events, numbered_as(events.keys, read_shd(other)), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
-
-
-def numbered_alike(train: EventSet, test: EventSet) -> EventSet:
-    """The test set with the training set's class numbers, where both name their classes; names that training lacks follow after its own."""
-    return numbered_as(train.keys, test)
 
 
 def names_of(split: Split, classes: int) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ from ..quantisation import quantise_network
 from ..report import Report
 from . import CUBA_FILE, NETWORK_FILE, data, figures
 from .evaluate import Evaluation, answers, compare, differences, evaluate
-from .task import Task
+from .task import PAPER_ACCURACY, Task
 
 SYNTHETIC = (
     "Synthetic speech is more regular than people: this accuracy stands beside others on SpokenDigits, never beside the paper's "
-    "91.35 % on SHD."
+    f"{PAPER_ACCURACY} on SHD."
 )
 
 
@@ -36,7 +36,6 @@ def demo(
     lava_utterances: int = 50,
     with_cuba: bool = True,
     resume: bool = False,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Train, export, run and report; return the results that also stand in ``results.json``.
 
@@ -60,22 +59,19 @@ def demo(
         matplotlib.use("Agg")
     except ImportError as error:
         raise missing("matplotlib", "report", "The report") from error
-    from . import fit, network  # Lava, torch and lightning: as late as possible
+    from . import fit, network  # Lava, torch and lightning: as late as possible; first, for they say what to install
+    import torch  # isort: skip
     from .augment import Augmentation
-    from .fit import torch
 
     started = time.monotonic()
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
-    _tell(
-        progress,
-        f"{len(train)} training and {len(test)} test utterances ({split.held_out}); training {task.channels}-{task.hidden}-{task.classes}",
-    )
+    say(f"{len(train)} training and {len(test)} test utterances ({split.held_out}); training {task.channels}-{task.hidden}-{task.classes}")
     net = network.m1t1r(task)
-    fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
+    fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume)
     net.eval()
     names = data.names_of(split, task.classes)
     net.export(folder / NETWORK_FILE, names)
-    _tell(progress, "running the test set in fixed and floating point, then in Lava")
+    say("running the test set in fixed and floating point, then in Lava")
     description = read(folder / NETWORK_FILE)
     result, fixed = evaluate(description, test)
     count = min(lava_utterances, len(test))
@@ -84,24 +80,18 @@ def demo(
     lava_same = float(np.mean(lava_floating == answers(fixed.out[:count]))) if count else None
     baseline = None
     if with_cuba:
-        _tell(progress, "training the CUBA network alike")
+        say("training the CUBA network alike")
         other = network.cuba(task)
         alike, threads = task.replace(learning_rate=network.CUBA_LEARNING_RATE), torch.get_num_threads()
         torch.set_num_threads(1)  # lava-dl's loop of small operations gains nothing from a second thread, and loses much on a busy machine
         try:
-            fit.fit(other, alike, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume, progress=progress)
+            fit.fit(other, alike, train, folder / "cuba", augmentation=Augmentation.suiting(task), resume=resume)
         finally:
             torch.set_num_threads(threads)
         other.eval()
         other.export(folder / CUBA_FILE, names)
         baseline, _ = evaluate(folder / CUBA_FILE, test)
     return write(task, split, test, folder, description, result, fixed, baseline, lava_same, time.monotonic() - started)
-
-
-def _tell(progress: bool, text: str) -> None:
-    """Say what happens now, on standard output."""
-    if progress:
-        say(text)
 
 
 def forward(net: Any, test: data.Frames, fixed: Any, result: Evaluation, batch: int = 100) -> None:

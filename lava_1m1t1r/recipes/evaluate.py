@@ -89,7 +89,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         confusion=confusion,
         spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
     )
-    if all(layer.neuron is None or hasattr(layer.neuron, "step") for layer in net.active):
+    if all(layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron) for layer in net.active):
         floating = FastNetwork(net, floating=True).run(frames, record="spikes")
         free = answers(floating.out)
         result.floating_accuracy = float(np.mean(free == test.labels))

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..delay_lines import first_behind
 from ..errors import FormatError, missing, path_of, require, whole
 from ..progress import bar, tell
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
+from .blocks import first_computing
 from .data import Frames
 from .task import Task
 
@@ -30,7 +30,7 @@ try:
 except ImportError as error:
     raise missing(getattr(error, "name", None) or "lightning", "lava", "Training") from error
 
-from . import checkpoint  # noqa: E402
+from . import checkpoint
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
 
@@ -80,7 +80,7 @@ class Learner(L.LightningModule):
         if self.task.spike_limit is None:
             yield
             return
-        hook = first_behind(self.network.blocks).register_forward_hook(self._note)
+        hook = first_computing(self.network.blocks).register_forward_hook(self._note)
         try:
             yield
         finally:
@@ -340,7 +340,7 @@ def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patie
         _check_frames(validation, task, "validation")
         channels = [frames.binned.shape[2] for frames in (train, validation)]
         require(channels[0] == channels[1], "validation", f"have {channels[0]} channels, as the training set", channels[1])
-    charged = task.spike_limit is None or first_behind(getattr(network, "blocks", ())) is not None
+    charged = task.spike_limit is None or first_computing(getattr(network, "blocks", ())) is not None
     cure = "Or leave Task.spike_limit at None: it counts the spikes of the first block that computes."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)

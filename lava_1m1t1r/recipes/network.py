@@ -9,11 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..delay_lines import first_behind
 from ..errors import path_of, require
 from ..files import replacing
 from ..host import load_lava
 from ..netx import schema
+from .blocks import computes, first_computing
 from .task import Task
 
 dl = load_lava("lava.lib.dl.slayer", "Building a trainable network")  # before torch: it says what to install
@@ -36,7 +36,7 @@ class Network(torch.nn.Module):
     @property
     def hidden(self) -> torch.nn.Module:
         """The first block that computes."""
-        return first_behind(self.blocks)
+        return first_computing(self.blocks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
@@ -48,7 +48,7 @@ class Network(torch.nn.Module):
         outputs = []
         for block in self.blocks:
             x = block(x)
-            if not getattr(block, "only_delays", False):
+            if computes(block):
                 outputs.append(x)
         return outputs
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .network import Cuba, Network, before, dl, slayer, torch, wire
+import torch
+
+from .network import Cuba, Network, before, dl, slayer, wire  # says what to install where torch or Lava is missing
 from .smooth import Blur
 from .synaptic_delays import draw_weight, drawn
 from .task import Task

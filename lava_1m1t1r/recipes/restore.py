@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn.utils import prune
 
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
@@ -13,13 +15,11 @@ from ..errors import flag, require
 from ..keys import to_keys
 from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import read
+from ..slayer import block
+from ..slayer.neuron import neuron_params
+from ..slayer.quantise import quantise
 from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, weight_bounds
-from .network import SURROGATE, Network, torch  # says what to install where torch or Lava is missing
-
-from torch.nn.utils import prune  # noqa: E402  isort: skip
-from ..slayer import block  # noqa: E402  isort: skip
-from ..slayer.neuron import neuron_params  # noqa: E402  isort: skip
-from ..slayer.quantise import quantise  # noqa: E402  isort: skip
+from .network import SURROGATE, Network  # says what to install where torch or Lava is missing
 
 
 def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **neuron: Any) -> Network:

@@ -98,8 +98,7 @@ class Task:
             if value is not None or name != "spike_limit":
                 object.__setattr__(self, name, number(value, f"Task.{name}", **bounds))
         require(self.label_smoothing < 1, "Task.label_smoothing", "lie below 1", self.label_smoothing)
-        names = [name for name, value in vars(presets).items() if isinstance(value, DeviceParams) and not name.startswith("_")]
-        require(self.preset in names, "Task.preset", f"be one of {', '.join(names)}", self.preset)
+        require(self.preset in presets.names(), "Task.preset", f"be one of {', '.join(presets.names())}", self.preset)
         object.__setattr__(self, "synaptic_delays", flag(self.synaptic_delays, "Task.synaptic_delays"))
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
         object.__setattr__(self, "taps", tuple(delays_of(self.taps, 1, "Task.taps").tolist()))
@@ -173,6 +172,8 @@ MANY_VOICES: dict[str, Any] = {
 _FEW_VOICES: dict[str, Any] = {**_EARS, "hidden": 512, "learning_rate": 0.01}
 """What did best on a human speaker whom training had not heard, with recordings of two or three others."""
 SPOKEN_DIGITS, RECORDINGS, SHD = "spoken-digits", "recordings", "shd"
+PAPER_ACCURACY = "91.35 %"
+"""The paper's accuracy on SHD, of its recurrent network."""
 RECIPES = {
     task.name: task
     for task in (

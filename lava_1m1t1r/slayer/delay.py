@@ -24,7 +24,7 @@ class Delay(axon.Delay):
         self.delay = torch.nn.Parameter(torch.rand(size or 0), requires_grad=self.delay.requires_grad)
         self.init = size is not None
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (the base class's name)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Delay spikes (B, N, T)."""
         if not self.init:
             self.delay.data = torch.rand(input.shape[1], dtype=self.delay.dtype, device=input.device)

@@ -235,7 +235,7 @@ class _Layer(torch.autograd.Function):
     """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T)."""
 
     @staticmethod
-    def forward(ctx, x, w, bias, w_rec, constants, run: LayerRun):  # noqa: ANN001
+    def forward(ctx, x, w, bias, w_rec, constants, run: LayerRun):
         ctx.run, ctx.real = run, _real(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         ctx.buffers = buffers = Buffers()
@@ -279,7 +279,7 @@ class _Layer(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad):  # noqa: ANN001
+    def backward(ctx, grad):
         refuse_second_derivatives()
         w, w_rec = ctx.saved_tensors
         run = ctx.run

@@ -82,7 +82,7 @@ class TensorLayer(torch.autograd.Function):
 
     @staticmethod
     @exact
-    def forward(ctx, x, w, bias, w_rec, constants, run):  # noqa: ANN001
+    def forward(ctx, x, w, bias, w_rec, constants, run):
         device = x.device
         real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
         if w is None:
@@ -132,7 +132,7 @@ class TensorLayer(torch.autograd.Function):
 
     @staticmethod
     @exact
-    def backward(ctx, grad):  # noqa: ANN001
+    def backward(ctx, grad):
         refuse_second_derivatives()
         x, w, w_rec = ctx.saved_tensors
         run, real = ctx.run, ctx.real

@@ -94,7 +94,7 @@ def read_events(x, start, channel, value, first, last):
 
 @cached
 def project(start, channel, value, w, bias, counts, first, last):
-    """counts (B, T, N) int32 = bias + sum over events of value * row of w (C, N) int32. value None: all are 1."""
+    """counts (B, T, N) int32 = bias + sum over events of value * row of w (C, N) int16 or int32. value None: all are 1."""
     steps, n = counts.shape[1], counts.shape[2]
     for b in range(first, last):
         for t in range(steps):
@@ -111,8 +111,8 @@ def recurrent_forward(
 ):  # fmt: skip
     """Samples first .. last - 1 of a layer through time, in integers.
 
-    w_rec (N, N) int32, row j the weights of spikes of neuron j, or (0, N); delay_rec (N,) int64; alike: whether all neurons are one
-    device; generator (B, N) int64; window (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given; history
+    w_rec (N, N) int16 or int32, row j the weights of spikes of neuron j, or (0, N); delay_rec (N,) int64; alike: whether all neurons are
+    one device; generator (B, N) int64; window (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given; history
     (B, T + 1, 3, N) int32, row 0 given: states before each step; counts (B, T, N) int32 input, to which the recurrence adds; out
     (B, T, N) real: the spikes, shift steps later; group: samples that take a step together, which makes longer loops of small layers.
     Scratch: state (3, M), v_in and spike (M,) int32, drawn (M,) int64, M = group * N filled up, as p is; listed (N,) int32.
