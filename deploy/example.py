@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.netx import schema
-from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 
 SIZES = (20, 16, 4)
 

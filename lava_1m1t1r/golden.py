@@ -18,7 +18,7 @@ import numpy as np
 from . import network, presets, reference
 from .convolution import Convolution, pooling
 from .files import write_text
-from .network import Layer
+from .network import PlainLayer
 from .program import PER_NEURON, SCALARS, TABLES, StepParams
 
 VERSION = 1
@@ -30,7 +30,7 @@ _STEEP = replace(presets.ZHAO2025_TABLE1, v0=0.08, beta=40.0, x_max=1.0)
 _QUICK = {"mu": 300.0}
 
 
-def networks() -> dict[str, tuple[list[Layer], int, np.ndarray]]:
+def networks() -> dict[str, tuple[list[PlainLayer], int, np.ndarray]]:
     """Layers, seed and frames (T, C) of every golden trace, by name."""
     one = np.array([[254]])
     volley = _frames(200, 1, 1, every=2) * 2  # two spikes of 254 counts: 0.99 V
@@ -44,20 +44,22 @@ def networks() -> dict[str, tuple[list[Layer], int, np.ndarray]]:
     noisy = replace(_STEEP, sigma1=2e-3, sigma2=3e-4)
     rng = np.random.default_rng(2025)
     dense = lambda n, c, mean: np.clip(2 * np.rint(rng.normal(mean, 40, (n, c)) / 2), -256, 254).astype(int)  # noqa: E731
-    recurrent = Layer(StepParams(noisy), dense(5, 8, 110), dense(5, 5, 20), None, np.array([0, 1, 7, 30, 62]), np.array([62, 0, 3, 11, 1]))
-    readout = Layer(StepParams(replace(presets.ZHAO2025_TABLE1, **_QUICK), substeps=3), dense(3, 5, 200), bias=np.array([150, 80, 0]))
+    delays = np.array([0, 1, 7, 30, 62]), np.array([62, 0, 3, 11, 1])
+    recurrent = PlainLayer(StepParams(noisy), dense(5, 8, 110), dense(5, 5, 20), None, *delays)
+    slow = StepParams(replace(presets.ZHAO2025_TABLE1, **_QUICK), substeps=3)
+    readout = PlainLayer(slow, dense(3, 5, 200), bias=np.array([150, 80, 0]))
     four = np.full((4, 1), 254)
     conv = Convolution((2, 5, 4), 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
     pool = pooling(conv.shape, (2, 2))  # of three rows: filled up
     kernels = dense(2, 6, 150).reshape(2, 1, 3, 2)
-    seen = Layer(StepParams(_STEEP), kernels, bias=np.repeat([60, 120], 6), delay=np.repeat([0, 9], 6), conv=conv)
-    pooled = Layer(StepParams(_STEEP), np.full((1, 1, 2, 2), 220), bias=np.full(4, 330), conv=pool)
+    seen = PlainLayer(StepParams(_STEEP), kernels, bias=np.repeat([60, 120], 6), delay=np.repeat([0, 9], 6), conv=conv)
+    pooled = PlainLayer(StepParams(_STEEP), np.full((1, 1, 2, 2), 220), bias=np.full(4, 330), conv=pool)
     return {
-        "steep_law": ([Layer(StepParams(_STEEP), one)], 0, volley),
-        "linear_law": ([Layer(StepParams(presets.ZHAO2025_TABLE1), one)], 0, volley),
-        "clipped_2v": ([Layer(StepParams(replace(_STEEP, v_ref=1.0), v_in_max=2.0, substeps=2), one)], 0, 3 * volley),
-        "spread": ([Layer(StepParams(spread), four)], 0, volley),
-        "stochastic": ([Layer(StepParams(noisy), four)], 7, volley),
+        "steep_law": ([PlainLayer(StepParams(_STEEP), one)], 0, volley),
+        "linear_law": ([PlainLayer(StepParams(presets.ZHAO2025_TABLE1), one)], 0, volley),
+        "clipped_2v": ([PlainLayer(StepParams(replace(_STEEP, v_ref=1.0), v_in_max=2.0, substeps=2), one)], 0, 3 * volley),
+        "spread": ([PlainLayer(StepParams(spread), four)], 0, volley),
+        "stochastic": ([PlainLayer(StepParams(noisy), four)], 7, volley),
         "images": ([seen, pooled], 0, _frames(100, 40, 5)),
         "recurrent_delays": ([recurrent, readout], 123456789, _frames(160, 8, 3)),
     }
@@ -69,7 +71,7 @@ def _frames(steps: int, channels: int, seed: int, every: int = 1) -> np.ndarray:
     return (on & (np.arange(steps) % every == 0)[:, None]).astype(int)
 
 
-def record(layers: list[Layer], seed: int, frames: np.ndarray) -> dict[str, Any]:
+def record(layers: list[PlainLayer], seed: int, frames: np.ndarray) -> dict[str, Any]:
     """Run a network and write down everything about it, as plain values."""
     out = []
     for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=reference.Neurons), strict=True):
@@ -81,7 +83,7 @@ def record(layers: list[Layer], seed: int, frames: np.ndarray) -> dict[str, Any]
                 "neurons": size,
                 "step": {name: getattr(layer.params, name) for name in ("dt", "substeps", "v_unit", "v_in_max")},
                 "device": {name: _json(getattr(layer.params.device, name)) for name in _FIELDS},
-                **{name: _json(getattr(layer, name)) for name in Layer._fields[1:] if name != "conv"},
+                **{name: _json(getattr(layer, name)) for name in PlainLayer._fields[1:] if name != "conv"},
                 **({} if layer.conv is None else {"conv": asdict(layer.conv)}),
                 "constants": {name: getattr(program, name).tolist() for name in PER_NEURON},
                 "field": {name: int(getattr(program, name)) for name in SCALARS},

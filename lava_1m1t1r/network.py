@@ -14,13 +14,14 @@ import numpy as np
 from . import kernels, noise
 from .convolution import Convolution
 from .delay_lines import MAX_DELAY, on_lines
+from .description import M1T1RNeuron, NetDescription
 from .errors import array_of, flag, require, whole
 from .program import StepParams
 from .reference import Traces, stacked
 from .tables import input_counts, input_volts
 
 
-class Layer(NamedTuple):
+class PlainLayer(NamedTuple):
     """A layer of N neurons with C inputs. Weights are integers in 1/64 unit (lava-dl's weight 1.0 is 64)."""
 
     params: StepParams
@@ -41,19 +42,19 @@ class Layer(NamedTuple):
         return y @ np.asarray(self.weight, np.int64).T if self.conv is None else self.conv.weigh(y, self.weight)
 
 
-class LayerRun(NamedTuple):
+class LayerTraces(NamedTuple):
     """What a layer received and did."""
 
     a_in: np.ndarray  # (T, N) int
     traces: Traces
 
 
-def layers_of(net: Any) -> tuple[list[Layer], int]:
+def layers_of(net: NetDescription) -> tuple[list[PlainLayer], int]:
     """The 1M1T1R layers of a network read from a file, for :func:`run` and the reports.
 
     Parameters
     ----------
-    net : NetDescription, or anything with its attributes
+    net : NetDescription
         Its layers with neurons must be 1M1T1R layers, and no input layers; a readout behind them is left out.
 
     Returns
@@ -61,16 +62,16 @@ def layers_of(net: Any) -> tuple[list[Layer], int]:
     layers, first
         The layers, and the first one's index in the file (:func:`run`'s ``first``).
     """
-    require(hasattr(net, "active"), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
+    require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
     found = [layer for layer in net.active if layer.neuron is not None]
     require(found, "network", "hold a layer of neurons", [layer.kind for layer in net.active])
     for place, layer in enumerate(found, start=found[0].index):
-        good = hasattr(layer.neuron, "step") and layer.kind != "input" and layer.index == place
+        good = isinstance(layer.neuron, M1T1RNeuron) and layer.kind != "input" and layer.index == place
         require(good, f"layer/{layer.index}", "be a 1M1T1R layer with synapses, behind another", layer.kind)
     fields = ("weight_rec", "bias", "delay", "delay_rec", "conv")
     weights = [layer.matrix() if layer.conv is None else layer.weight for layer in found]
     parts = [[weight, *(getattr(layer, name) for name in fields)] for layer, weight in zip(found, weights, strict=True)]
-    return [Layer(layer.neuron.step, *own) for layer, own in zip(found, parts, strict=True)], found[0].index
+    return [PlainLayer(layer.step, *own) for layer, own in zip(found, parts, strict=True)], found[0].index
 
 
 class CompiledNeurons:
@@ -106,7 +107,7 @@ class CompiledNeurons:
 
 
 def run(
-    layers: Sequence[Layer],
+    layers: Sequence[PlainLayer],
     frames: Any,
     *,
     fixed: bool = True,
@@ -114,12 +115,12 @@ def run(
     forced: Sequence[np.ndarray] | None = None,
     neurons: Callable[..., Any] = CompiledNeurons,
     first: int = 0,
-) -> list[LayerRun]:
+) -> list[LayerTraces]:
     """Run one sample from rest through a chain of layers.
 
     Parameters
     ----------
-    layers : sequence of Layer
+    layers : sequence of PlainLayer
         From the input's side.
     frames : (T, C) int
         Input spikes, one frame a network step.
@@ -136,7 +137,7 @@ def run(
 
     Returns
     -------
-    list of LayerRun
+    list of LayerTraces
     """
     require(isinstance(layers, (list, tuple)), "layers", "be a list of Layers", layers)
     first = whole(first, "first")
@@ -165,7 +166,7 @@ def run(
                 a_in[t] += np.asarray(layer.weight_rec, np.int64) @ np.where(before >= 0, spikes[np.maximum(before, 0), np.arange(size)], 0)
             steps.append(group.step(a_in[t]))
             spikes[t] = steps[-1].spike
-        out.append(LayerRun(a_in, stacked(steps)))
+        out.append(LayerTraces(a_in, stacked(steps)))
         y = outgoing(spikes, layer.delay)
     return out
 
@@ -179,8 +180,8 @@ def _delays(delay: Any, size: int) -> np.ndarray:
     return np.zeros(size, np.int64) if delay is None else np.asarray(delay, np.int64)
 
 
-def _check(layer: Layer, inputs: int, where: str) -> None:
-    require(isinstance(layer, Layer), where, "be a Layer of lava_1m1t1r.network", layer)
+def _check(layer: PlainLayer, inputs: int, where: str) -> None:
+    require(isinstance(layer, PlainLayer), where, "be a PlainLayer of lava_1m1t1r.network", layer)
     weight = array_of(layer.weight, f"{where}.weight")
     if layer.conv is None:
         require(weight.ndim == 2 and weight.shape[1] == inputs, f"{where}.weight", f"have shape (N, {inputs})", weight.shape)

@@ -293,16 +293,16 @@ def _distinct(columns: Sequence[np.ndarray]) -> int:
 
 
 class SideBySide(NamedTuple):
-    """One sample in fixed and floating point: a LayerRun a layer."""
+    """One sample in fixed and floating point: LayerTraces of each layer."""
 
-    fixed: list[network.LayerRun]
-    forced: list[network.LayerRun]
+    fixed: list[network.LayerTraces]
+    forced: list[network.LayerTraces]
     """Floating point, every layer fed the synaptic input of the fixed run: that of the layer before and its own recurrence."""
-    free: list[network.LayerRun]
+    free: list[network.LayerTraces]
     """Floating point, every layer fed what the floating-point neurons send."""
 
 
-def side_by_side(layers: Sequence[network.Layer], frames: Any, seed: int = 0, first: int = 0) -> SideBySide:
+def side_by_side(layers: Sequence[network.PlainLayer], frames: Any, seed: int = 0, first: int = 0) -> SideBySide:
     """Run a sample (T, C) in fixed point, in floating point on the fixed run's input, and in floating point alone.
 
     ``seed`` and ``first`` are those of :func:`.network.run`; float and fixed draw the same numbers.
@@ -313,13 +313,13 @@ def side_by_side(layers: Sequence[network.Layer], frames: Any, seed: int = 0, fi
 
 
 def quantise_network(
-    layers: Sequence[network.Layer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None, first: int = 0
+    layers: Sequence[network.PlainLayer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None, first: int = 0
 ) -> list[LayerQuantisation]:
     """Report every layer of a network; with samples, also what its neurons do in fixed and floating point.
 
     Parameters
     ----------
-    layers : sequence of :class:`.network.Layer`
+    layers : sequence of :class:`.network.PlainLayer`
         From the input's side.
     samples : (B, T, C) int, optional
         Input spikes.
@@ -334,8 +334,8 @@ def quantise_network(
     -------
     list of LayerQuantisation
     """
-    known = isinstance(layers, Sequence) and len(layers) > 0 and all(isinstance(layer, network.Layer) for layer in layers)
-    require(known, "quantise_network.layers", "be a sequence of network.Layer", layers)
+    known = isinstance(layers, Sequence) and len(layers) > 0 and all(isinstance(layer, network.PlainLayer) for layer in layers)
+    require(known, "quantise_network.layers", "be a sequence of network.PlainLayer", layers)
     seed = whole(seed, "quantise_network.seed")
     if names is None:
         names = [f"layer {i}" for i in range(len(layers))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution, pooling
-from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
 

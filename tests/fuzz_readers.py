@@ -49,8 +49,8 @@ def _nets(folder: Path) -> list[bytes]:
     import export_networks
     import h5py
 
+    from lava_1m1t1r.description import CubaNeuron, Layer
     from lava_1m1t1r.netx import schema
-    from lava_1m1t1r.netx.description import CubaNeuron, Layer
 
     rng = np.random.default_rng(1)
     cuba = Layer(1, "dense", (5,), 7, export_networks.even(rng, (5, 7), 1.0), neuron=CubaNeuron(1024, 128, 80))

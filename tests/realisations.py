@@ -19,7 +19,7 @@ from page_neuron import layer_of, unrolled
 from lava_1m1t1r import network, presets, reference
 from lava_1m1t1r.convolution import Convolution, pooling
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.network import Layer
+from lava_1m1t1r.network import PlainLayer
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import Traces
 
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
 class Drawn(NamedTuple):
     """A network, its seed, its input, and the features it has."""
 
-    layers: list[Layer]
+    layers: list[PlainLayer]
     seed: int
     frames: np.ndarray  # (T, C)
     features: set[str]
@@ -82,7 +82,7 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
             device = replace(device, sigma1=2e-3, sigma2=3e-4)
         params = StepParams(device, v_in_max=v_in_max, substeps=int(rng.integers(1, 6)))
         layers.append(
-            Layer(
+            PlainLayer(
                 params,
                 weights(rng, outputs, inputs, strengths[min(i, 1)]),
                 weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None,
@@ -112,7 +112,7 @@ def drawn_sizes(kind: str, inputs: tuple[int, int, int], rng: np.random.Generato
             return conv
 
 
-def image_layer(kind: str, inputs: tuple[int, int, int], features: Any, rng: np.random.Generator, strength: float) -> Layer:
+def image_layer(kind: str, inputs: tuple[int, int, int], features: Any, rng: np.random.Generator, strength: float) -> PlainLayer:
     """A drawn convolution or pooling; delays and biases one a feature, as training has them."""
     conv = drawn_sizes(kind, inputs, rng)
     of_feature = lambda values: np.repeat(values, conv.size // conv.features)  # noqa: E731
@@ -127,7 +127,7 @@ def image_layer(kind: str, inputs: tuple[int, int, int], features: Any, rng: np.
     else:
         bias = of_feature(2 * rng.integers(0, 100, conv.features)) if "bias" in features else None
     delay = of_feature(rng.integers(0, 30, conv.features)) if "delays" in features else None
-    return Layer(StepParams(device, substeps=int(rng.integers(1, 5))), weight, None, bias, delay, conv=conv)
+    return PlainLayer(StepParams(device, substeps=int(rng.integers(1, 5))), weight, None, bias, delay, conv=conv)
 
 
 def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int = 120) -> Drawn:
@@ -139,7 +139,7 @@ def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int 
     last, outputs = layers[-1].conv, 4
     recurrent = weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None
     params = StepParams(presets.ZHAO2025_FIG2, substeps=2)
-    layers.append(Layer(params, weights(rng, outputs, last.size, 60.0), recurrent, np.full(outputs, 260)))
+    layers.append(PlainLayer(params, weights(rng, outputs, last.size, 60.0), recurrent, np.full(outputs, 260)))
     frames = (rng.random((steps, int(np.prod(inputs)))) < 0.45).astype(np.int64)
     return Drawn(layers, int(rng.integers(0, 1 << 31)), frames, set(features))
 
@@ -193,7 +193,7 @@ def by_kernels(drawn: Drawn) -> list[Traces]:
     return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed)]
 
 
-def _kind(layer: Layer) -> str:
+def _kind(layer: PlainLayer) -> str:
     if layer.conv is not None:
         return "pool" if len(layer.weight) < layer.conv.features or any(layer.conv.margin) else "conv"
     return "dense" if layer.weight_rec is None else "dense_rec"
@@ -201,7 +201,7 @@ def _kind(layer: Layer) -> str:
 
 def described(drawn: Drawn) -> Any:
     """The network as the library's exporters and file readers know it."""
-    from lava_1m1t1r.netx import description as net
+    from lava_1m1t1r import description as net
 
     layers = [
         net.Layer(

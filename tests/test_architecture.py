@@ -15,12 +15,14 @@ from lava_1m1t1r import imports as loading
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
 HEAVY = {"lava", "torch", "lightning"}
 MAY_IMPORT = {"lava": {"proc", "run", "netx", "slayer"}, "torch": {"slayer", "recipes"}, "lightning": {"recipes"}}
-PARTS = {"device", "proc", "run", "netx", "slayer", "export", "datasets"}
+PARTS = {"device", "proc", "run", "netx", "slayer", "export", "datasets", "fast", "report", "recipes", "commands", "benchmarks", "cli"}
 ALLOWED = {
-    "netx": {"proc", "run"},
-    "export": {"netx", "device"},
+    "proc": {"fast"},
+    "slayer": {"fast"},
+    "netx": {"proc", "run", "fast"},
+    "export": {"netx", "device", "fast", "report"},
 }
-EXEMPT = {"commands", "recipes", "report", "benchmarks", "cli", "__main__", "__init__"}
+EXEMPT = {"commands", "recipes", "benchmarks", "cli", "__main__", "__init__"}
 
 
 def part_of(path: Path) -> str:

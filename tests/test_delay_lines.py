@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from lava_1m1t1r import network, presets, reference
 from lava_1m1t1r.delay_lines import LinesRun, delays_of, on_lines
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
 from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
-from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.program import StepParams
 
 DELAYS = (0, 5, 2, 17, 0, 40)

@@ -23,6 +23,7 @@ from lava_1m1t1r import (
     quantisation,
     reference,
 )
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import crossbar, energy, stimulus
 from lava_1m1t1r.device.cascade import cascade
 from lava_1m1t1r.device.circuit import output_current
@@ -36,7 +37,6 @@ from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
 from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
-from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.recipes import data, evaluate
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import recipe

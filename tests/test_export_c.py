@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import reference
+from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
-from lava_1m1t1r.netx.description import NetDescription
 from lava_1m1t1r.sums import MAX_COUNT
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")

@@ -8,13 +8,13 @@ import export_networks as nets
 import numpy as np
 import pytest
 
+from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import loihi_limits, loihi_resources
 from lava_1m1t1r.export.loihi_target import deploy_loihi
 from lava_1m1t1r.export.plan import same
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, NetDescription
 
 
 def test_resources_are_those_counted_by_hand():

@@ -13,11 +13,11 @@ import pytest
 
 nir = pytest.importorskip("nir", reason="needs nir")
 
+from lava_1m1t1r.description import NetDescription  # noqa: E402
 from lava_1m1t1r.errors import FormatError  # noqa: E402
 from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
-from lava_1m1t1r.netx.description import NetDescription  # noqa: E402
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import names, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
-from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 
 
 def needs(tool):

@@ -12,11 +12,11 @@ import pytest
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, rules
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
 from lava_1m1t1r.netx import schema
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 CUBA = CubaNeuron(512, 128, 80)
 FAST = presets.ZHAO2025_FIG2

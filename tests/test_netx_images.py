@@ -8,10 +8,10 @@ import pytest
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution, pooling
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.netx import hdf5, schema
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 NEURON = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2), seed=3)
 INPUTS = (4, 7, 6)

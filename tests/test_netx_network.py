@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.network import layers_of, outgoing
 from lava_1m1t1r.network import run as run_loops
 from lava_1m1t1r.netx import hdf5, schema
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 pytest.importorskip("lava.magma", reason="needs lava-nc")
 from lava.magma.core.run_conditions import RunSteps

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.netx import schema
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 FIG2 = presets.ZHAO2025_FIG2
 

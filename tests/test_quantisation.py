@@ -9,7 +9,7 @@ from realisations import described, draw
 
 from lava_1m1t1r import convolution, network, presets
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.network import Layer
+from lava_1m1t1r.network import PlainLayer
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.quantisation import Agreement, activity, agreement, drain_steps, longest_true, quantise, quantise_network, side_by_side
 from lava_1m1t1r.reference import Traces
@@ -57,7 +57,7 @@ def test_rates_that_round_away_are_named_with_the_cure():
     assert r.rounds_away == 2 and "larger dt" in r.cure
     assert "does not fit in 2 neurons" in str(report)
     with pytest.raises(InputError, match="gamma2"):
-        quantise_network([Layer(StepParams(replace(FIG2, gamma2=0.01)), np.full((2, 2), 200))], np.ones((1, 5, 2), int))
+        quantise_network([PlainLayer(StepParams(replace(FIG2, gamma2=0.01)), np.full((2, 2), 200))], np.ones((1, 5, 2), int))
 
 
 def test_duplicates_are_neurons_that_rounding_made_equal():
@@ -99,8 +99,8 @@ def test_network_report_prints_and_is_json(rng):
 
 def test_delays_of_the_network_by_hand():
     # One neuron that fires by itself; its spike reaches the second layer after 1 + delay steps.
-    first = Layer(StepParams(FIG2), np.full((1, 1), 254), bias=np.array([200]), delay=np.array([7]))
-    second = Layer(StepParams(FIG2), np.full((1, 1), 254))
+    first = PlainLayer(StepParams(FIG2), np.full((1, 1), 254), bias=np.array([200]), delay=np.array([7]))
+    second = PlainLayer(StepParams(FIG2), np.full((1, 1), 254))
     a, b = network.run([first, second], np.ones((60, 1), int))
     spikes = np.flatnonzero(a.traces.spike)
     assert spikes.size > 1
@@ -123,13 +123,13 @@ def test_delays_of_the_network_by_hand():
     ],
 )
 def test_wrong_layers_are_refused_by_name(change, text):
-    layer = Layer(StepParams(FIG2), np.ones((2, 2)))._replace(**change)
+    layer = PlainLayer(StepParams(FIG2), np.ones((2, 2)))._replace(**change)
     with pytest.raises(InputError, match=text):
         network.run([layer], np.ones((3, 2), int))
 
 
 def test_wrong_frames_and_forcing_are_refused():
-    layer = Layer(StepParams(FIG2), np.ones((2, 2)))
+    layer = PlainLayer(StepParams(FIG2), np.ones((2, 2)))
     with pytest.raises(InputError, match="frames"):
         network.run([layer], np.ones((3, 2)))
     for forced in ([np.ones((3, 1), int)], [], 3):
@@ -192,7 +192,7 @@ def test_images_and_layers_behind_others_of_a_file_are_compared(rng):
     """What draws numbers draws those of its place in the file."""
     conv = convolution.Convolution((2, 5, 4), 3, (3, 3))
     params = StepParams(replace(FIG2, sigma1=2e-3, sigma2=2e-3))
-    layer = Layer(params, 2 * rng.integers(0, 100, conv.weight_shape), conv=conv)
+    layer = PlainLayer(params, 2 * rng.integers(0, 100, conv.weight_shape), conv=conv)
     frames = (rng.random((2, 60, 40)) < 0.5).astype(np.int64)
     spikes = [quantise_network([layer], frames, seed=5, first=first)[0].activity.spikes for first in (0, 3)]
     own = [sum(int(network.run([layer], one, seed=5, first=first)[0].traces.spike.sum()) for one in frames) for first in (0, 3)]

@@ -22,9 +22,9 @@ from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF
 
 from lava_1m1t1r import M1T1R, presets
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx import hdf5
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.netx.fused import FusedSimCfg
 from lava_1m1t1r.netx.terminal.process import Tap
 from lava_1m1t1r.program import StepParams

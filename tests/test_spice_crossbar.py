@@ -6,9 +6,9 @@ import export_networks as nets
 import numpy as np
 import pytest
 
+from lava_1m1t1r.description import Layer
 from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, Crossbar, Periphery, programmed_array
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.netx.description import Layer
 
 
 def layer(rng, **changes):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, fine, presets
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, WEIGHT_ONE, Crossbar, Periphery
 from lava_1m1t1r.device.network import DeviceNetwork
@@ -19,7 +20,6 @@ from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_
 from lava_1m1t1r.files import SHIPPED_NETWORK
 from lava_1m1t1r.network import outgoing
 from lava_1m1t1r.netx import schema
-from lava_1m1t1r.netx.description import Layer, M1T1RNeuron, NetDescription
 
 HERE = Path(__file__).resolve().parent
 DEPLOY = HERE.parent / "deploy" / "spice"

@@ -11,7 +11,7 @@ import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from ..netx.description import NetDescription
+from ..description import NetDescription
 from ..netx.graph.process import Network
 from ..netx.terminal.process import Frames, Tap
 from ..run import InProcess, guarded

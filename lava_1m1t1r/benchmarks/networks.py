@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..description import Layer, M1T1RNeuron, NetDescription
 from ..fast import FastNetwork
-from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..presets import ZHAO2025_FIG2
 from ..program import StepParams
 

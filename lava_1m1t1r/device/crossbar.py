@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
+from ..description import Layer
 from ..errors import number, require, whole
 
 
@@ -143,14 +144,14 @@ class Array:
         return self.crossbar.v_read * (self.positive + self.negative).sum(axis=0)
 
 
-def programmed_array(layer: Any, crossbar: Crossbar, rng: np.random.Generator) -> Array:
+def programmed_array(layer: Layer, crossbar: Crossbar, rng: np.random.Generator) -> Array:
     """Program a layer's forward and recurrent weights and its bias into one crossbar.
 
     A bias larger than the largest weight is split over several rows, which carry a pulse in every step.
 
     Parameters
     ----------
-    layer : netx.description.Layer, or anything with its attributes
+    layer : description.Layer
     crossbar : Crossbar
     rng : numpy.random.Generator
         Of the programming errors.
@@ -166,14 +167,14 @@ def programmed_array(layer: Any, crossbar: Crossbar, rng: np.random.Generator) -
     return Array(*cells, rows, largest, crossbar)
 
 
-def rows_of(layer: Any) -> Rows:
+def rows_of(layer: Layer) -> Rows:
     """How many rows a layer's inputs, recurrence and bias take."""
     biased = layer.bias is not None and np.any(layer.bias)
     bias = int(np.ceil(np.abs(layer.bias).max() / _largest(layer))) if biased else 0
     return Rows(layer.inputs, 0 if layer.weight_rec is None else layer.size, bias)
 
 
-def _largest(layer: Any) -> float:
+def _largest(layer: Layer) -> float:
     """Magnitude of the largest weight [counts], at least 1."""
     weight = np.ones(1) if layer.weight is None else layer.weight  # those of averages are 1
     return max(1.0, *(float(np.abs(part).max()) for part in (weight, layer.weight_rec) if part is not None))

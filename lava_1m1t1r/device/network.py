@@ -18,6 +18,7 @@ import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
+from ..description import M1T1RNeuron, NetDescription
 from ..errors import array_of, number, require, whole
 from ..network import outgoing
 from ..noise import MOST_NEURONS
@@ -71,7 +72,7 @@ class DeviceNetwork:
 
     Parameters
     ----------
-    net : NetDescription, or anything with its attributes
+    net : NetDescription
         Layers of 1M1T1R neurons and, last, perhaps a readout.
     crossbar : Crossbar
         Cells that hold the weights.
@@ -83,11 +84,13 @@ class DeviceNetwork:
         Relative error allowed in a step of the integrator.
     """
 
-    def __init__(self, net: Any, crossbar: Crossbar = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5) -> None:
-        require(hasattr(net, "active"), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
+    def __init__(
+        self, net: NetDescription, crossbar: Crossbar = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5
+    ) -> None:
+        require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
         require(net.dt is not None, "network", "have a layer of 1M1T1R neurons, which states the network step", None)
         for layer in net.active:
-            good = layer.neuron is None or hasattr(layer.neuron, "step")
+            good = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
             require(good, f"layer/{layer.index}", "hold 1M1T1R neurons", type(layer.neuron).__name__)
         require(isinstance(crossbar, Crossbar), "crossbar", "be a Crossbar", crossbar)
         require(periphery is None or isinstance(periphery, Periphery), "periphery", "be a Periphery, or None", periphery)
@@ -139,7 +142,7 @@ class DeviceNetwork:
         return Sample(y, tuple(traces), self._energy(rows, traces))
 
     def _layer(self, layer: Any, array: Array, y: np.ndarray, noise: np.ndarray) -> LayerTrace:
-        step, size, steps = layer.neuron.step, layer.size, len(y)
+        step, size, steps = layer.step, layer.size, len(y)
         inputs, recurrent, bias = array.rows
         counts, squares = array.counts, array.squares
         fixed = np.concatenate([y, np.ones((steps, bias))], axis=1)

@@ -12,11 +12,11 @@ import numpy as np
 
 from .. import __version__
 from ..arithmetic import unpack
+from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..files import as_json, scratch
 from ..netx import schema
-from ..netx.description import M1T1RNeuron, NetDescription
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits
 from . import rules
@@ -141,7 +141,7 @@ def _pack(net: NetDescription, frames: np.ndarray, shape: str) -> dict[str, str 
 
 def _parameters(layer: Any) -> dict[str, Any]:
     """A layer's integers: constants (one number where all neurons agree), tables as columns, and where they come from in SI units."""
-    step = layer.neuron.step
+    step = layer.step
     p = step.fixed(layer.size)
     constants = {}
     for name in PER_NEURON:

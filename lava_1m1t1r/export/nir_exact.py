@@ -18,8 +18,8 @@ import numpy as np
 from ..arithmetic import WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
+from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from ..errors import FormatError, number, require
-from ..netx.description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from .nir_node import M1T1RNode
 
 EXACT = "lava_1m1t1r exact"
@@ -41,7 +41,7 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
         neuron = f"neuron_{layer.index}"
         about = {"shape": np.array(layer.shape)}
         assert isinstance(layer.neuron, M1T1RNeuron)  # the target's rules let no other through
-        nodes[neuron] = M1T1RNode.of(layer.neuron.step, layer.size, layer.neuron.seed, layer.index, **about)
+        nodes[neuron] = M1T1RNode.of(layer.step, layer.size, layer.neuron.seed, layer.index, **about)
         edges.append((weight, neuron))
         add_recurrence(nodes, edges, layer, neuron, net.dt)
         before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)

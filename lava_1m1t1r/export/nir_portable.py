@@ -10,8 +10,8 @@ import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import MAX_DELAY, on_lines
+from ..description import NetDescription
 from ..fast import FastNetwork
-from ..netx.description import NetDescription
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 
@@ -167,7 +167,7 @@ def _graph(net: NetDescription, fits: dict[int, CubaFit], losses: dict[str, floa
 
 def _node(layer: Any, f: CubaFit, dt: float, loss: float) -> nir.CubaLIF:
     full = lambda value: np.full(layer.size, value, np.float64)  # noqa: E731
-    step = layer.neuron.step
+    step = layer.step
     exact = {name: full(value) for name, value in step.device.as_dict().items()}
     exact |= {"substeps": step.substeps, "v_unit": step.v_unit, "v_in_max": step.v_in_max, "seed": layer.neuron.seed}
     # r and w_in make forward Euler with dt add the input as it is: what snnTorch asks for.

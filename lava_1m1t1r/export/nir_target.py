@@ -16,8 +16,8 @@ try:
 except ImportError as error:
     raise missing("nir", "nir", "The export to NIR") from error
 
+from ..description import NetDescription
 from ..fast import FastNetwork
-from ..netx.description import NetDescription
 from . import nir_exact, rules
 from .nir_portable import to_portable
 from .output import check_folder, write_folder

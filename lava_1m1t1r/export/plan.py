@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from .. import noise
+from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, require
 from ..fast.network import check_frames
 from ..netx import schema
-from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..program import FixedProgram
 from ..sums import SumBounds
 

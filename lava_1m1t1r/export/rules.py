@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
+from ..description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..device.crossbar import rows_of
 from ..errors import require
-from ..netx.description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import KINDS
 from ..sums import WEIGHT_RULE, weight_bounds
 from .rtl_source import SUM_BITS
@@ -121,7 +121,7 @@ def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> N
     """Rates, tables and registers fit; the error is that of :meth:`.StepParams.fixed`."""
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
-            layer.neuron.step.fixed(layer.size)
+            layer.step.fixed(layer.size)
 
 
 def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
@@ -142,7 +142,7 @@ def neurons_are_without_noise(net: NetDescription) -> None:
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
             for name in ("sigma1", "sigma2"):
-                value = getattr(layer.neuron.step.device, name)
+                value = getattr(layer.step.device, name)
                 cure = "Set it to 0; device.network simulates noisy devices."
                 require(not np.any(value), _at(net, layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
 
@@ -151,10 +151,10 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
     """The hyperbolic law is written as its formula, whose exponential must not overflow."""
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
-            device = layer.neuron.step.device
+            device = layer.step.device
             steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
             require(steepest < STEEPEST, _at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
-            most = MARGIN * layer.neuron.step.v_in_max / float(np.min(device.v0))
+            most = MARGIN * layer.step.v_in_max / float(np.min(device.v0))
             where, cure = _at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
             require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
 

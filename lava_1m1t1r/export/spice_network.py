@@ -82,7 +82,7 @@ def _sum(
 
 
 def _neurons(place: int, layer: Any, array: Array, v_read: float) -> Iterator[str]:
-    step = layer.neuron.step
+    step = layer.step
     for device in range(layer.size if step.device.size else 1):
         one = step.device.take(device) if step.device.size else step.device
         yield neuron_subcircuit(one, f"m1t1r_{place}_{device}", step.v_in_max)
@@ -131,7 +131,7 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
         for place, layer in enumerate(net.active):
             noise = network.read_noise(sample, place, steps)
             lines += [_source(f"z{place}_{n}", durations, noise[:, n]) for n in range(layer.size)]
-    devices = [x.neuron.step.device for x in net.active if x.neuron is not None]
+    devices = [x.step.device for x in net.active if x.neuron is not None]
     longest = min(net.dt / 50.0, 0.02 / max(float(np.max(p.gamma1)) for p in devices))
     # Tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at an edge.
     current = 0.1 / max(float(np.max(p.r_off)) for p in devices)

@@ -81,7 +81,7 @@ def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSampl
         if layer.neuron is None:
             scores = values[-1] / READOUT * WEIGHT_ONE
             continue
-        v_th = np.broadcast_to(layer.neuron.step.device.v_th, layer.size)
+        v_th = np.broadcast_to(layer.step.device.v_th, layer.size)
         layers.append([rises(table[:, 0], values[:, n], v_th[n]) for n in range(layer.size)])
         spikes = np.zeros((steps, layer.size), np.int64)
         for n, times in enumerate(layers[-1]):

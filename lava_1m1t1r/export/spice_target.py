@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..description import NetDescription
 from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from ..files import as_json
-from ..netx.description import NetDescription
 from . import rules
 from .output import check_folder, write_folder
 from .plan import batched, description
@@ -130,7 +130,7 @@ def described(network: DeviceNetwork) -> dict[str, Any]:
             f"layer {x.index}": float(np.sqrt(np.mean(w**2))) for (x, _), w in zip(layers, wanted, strict=True)
         },
         "feedback resistance of the amplifiers [ohm]": {
-            f"layer {x.index}": array.feedback(x.neuron.step.v_unit) for x, array in layers if x.neuron is not None
+            f"layer {x.index}": array.feedback(x.step.v_unit) for x, array in layers if x.neuron is not None
         },
         "1M1T1R circuits": sum(x.size for x, _ in layers if x.neuron is not None),
         "flip-flops": sum(registers(x) for x, _ in layers if x.neuron is not None),
@@ -165,7 +165,7 @@ def assumptions(network: DeviceNetwork) -> list[str]:
     """What the circuit and its energies take for granted, one sentence each."""
     net, p, cells = network.net, network.periphery, network.crossbar
     first = next(x for x in net.active if x.neuron is not None)
-    step = first.neuron.step
+    step = first.step
     notes = [
         f"Spikes travel in network steps of {net.dt:g} s: a comparator at v_th sets a latch, the step's end moves it into a shift "
         "register, whose taps drive rows; delays are its stages. Spike times within a step are not passed on.",

@@ -1,33 +1,24 @@
 """A whole network as compiled loops over events: one sample after the other, or one per thread.
 
-It needs neither Lava nor torch. A network is :class:`lava_1m1t1r.netx.description.NetDescription`, or anything with its attributes.
+It needs neither Lava nor torch. A network is a :class:`.description.NetDescription`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..compiled import filled
 from ..cores import cores
+from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, flag, require, whole
 from ..progress import bar
-from ..sums import LARGEST_SUM, MAX_COUNT, SumBounds
+from ..sums import LARGEST_SUM, MAX_COUNT
 from . import kernels, synapses
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
-
-
-class Described(Protocol):
-    """What frames are checked by, of a network."""
-
-    @property
-    def inputs(self) -> int: ...
-
-    @property
-    def first_sums(self) -> SumBounds: ...
 
 
 class LayerRecord(NamedTuple):
@@ -64,9 +55,10 @@ class FastNetwork:
         Floating-point 1M1T1R neurons in place of fixed-point ones. CUBA neurons have no floating form.
     """
 
-    def __init__(self, net: Any, floating: bool = False):
-        described = all(hasattr(type(net), name) for name in ("active", "inputs", "outputs", "first_sums", "arriving", "check", "sizes"))
-        require(described, "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read.")
+    def __init__(self, net: NetDescription, floating: bool = False):
+        require(
+            isinstance(net, NetDescription), "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read."
+        )
         net.check()
         self.net = net
         self.floating = flag(floating, "FastNetwork.floating")
@@ -121,7 +113,7 @@ class FastNetwork:
 class FastLayer:
     """Constants of one layer, laid out for the kernels; :meth:`start` gives it memory."""
 
-    def __init__(self, layer: Any, floating: bool):
+    def __init__(self, layer: Layer, floating: bool):
         self.layer = layer
         self.size, self.spiking = layer.size, layer.spiking
         self.single = layer.kind == "input"
@@ -141,8 +133,8 @@ class FastLayer:
         bias = zeros if layer.bias is None else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()
-        if hasattr(layer.neuron, "step"):
-            self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
+        if isinstance(layer.neuron, M1T1RNeuron):
+            self.neuron = m1t1r(layer.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
             self.state_names = ("filament", "residue", "v_gate")
         elif layer.neuron is not None:
             require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")
@@ -159,9 +151,9 @@ class FastLayer:
         wide[:, : self.size] = rows
         return wide
 
-    def start(self) -> LayerRun:
+    def start(self) -> RunningLayer:
         """A copy with memory of its own, at rest."""
-        return LayerRun(self)
+        return RunningLayer(self)
 
     def empty(self, batch: int, steps: int, record: str | None, last: bool) -> LayerRecord:
         """Arrays for what the layer will do: as ``record`` asks, and always the output of the ``last`` layer."""
@@ -175,7 +167,7 @@ class FastLayer:
         return LayerRecord(np.zeros(shape if record or last else nothing, kind), spikes, states)
 
 
-class LayerRun:
+class RunningLayer:
     """A layer in use: its states, the recurrent spikes on their way, and the time."""
 
     def __init__(self, fast: FastLayer):
@@ -234,7 +226,7 @@ def events_of(frames: np.ndarray) -> Events:
     return events
 
 
-def check_frames(frames: Any, net: Described) -> np.ndarray:
+def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
 
     So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
@@ -256,4 +248,4 @@ def check_frames(frames: Any, net: Described) -> np.ndarray:
     return frames
 
 
-__all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "LayerRun", "Result", "check_frames", "events_of"]
+__all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "RunningLayer", "Result", "check_frames", "events_of"]

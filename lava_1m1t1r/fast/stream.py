@@ -10,7 +10,7 @@ import numpy as np
 from ..delay_lines import LinesRun
 from ..errors import array_of, require
 from . import kernels
-from .network import Events, FastNetwork, LayerRun, check_frames, events_of
+from .network import Events, FastNetwork, RunningLayer, check_frames, events_of
 
 
 class Stream:
@@ -76,7 +76,7 @@ class Stream:
 class _StepLayer:
     """A layer and the spikes that have not left it yet."""
 
-    def __init__(self, run: LayerRun):
+    def __init__(self, run: RunningLayer):
         self.run = run
         size = run.fast.size
         self.past = np.zeros((kernels.RING, size), np.uint8)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..convolution import Convolution, pooling
+from ..description import CubaNeuron
 from ..errors import FormatError, InputError, require
 from ..keys import PAIRS
 from ..noise import MOST_NEURONS
 from . import values
-from .description import CubaNeuron
 
 KINDS = ("conv", "pool")
 

@@ -9,10 +9,10 @@ import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import Read
 
+from ..description import M1T1RNeuron, NetDescription
 from ..fast.network import LayerRecord, Result
 from ..progress import bar
 from ..run import Guarded, InProcess, guarded
-from .description import M1T1RNeuron, NetDescription
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
 from .terminal.process import Frames, Tap

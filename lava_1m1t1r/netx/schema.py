@@ -19,12 +19,12 @@ import numpy as np
 from .. import hdf5_file
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
+from ..description import THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..errors import FormatError, InputError, path_of, require
 from ..files import replacing
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
 from . import images, values
-from .description import THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 
 VERSION = 1
 """Of the layout; files without ``version`` (lava-dl's) count as 1."""
@@ -268,7 +268,7 @@ def write_classes(file: Any, names: Sequence[str]) -> None:
 def _write_layer(group: Any, layer: Layer) -> None:
     neuron: dict[str, Any] | None = None
     if isinstance(layer.neuron, M1T1RNeuron):
-        neuron = to_keys(layer.neuron.step, layer.neuron.seed)
+        neuron = to_keys(layer.step, layer.neuron.seed)
     elif isinstance(layer.neuron, CubaNeuron):
         cuba = layer.neuron
         neuron = {"type": "CUBA", "iDecay": cuba.current_decay, "vDecay": cuba.voltage_decay, "vThMant": cuba.threshold}

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
-from ..netx.description import M1T1RNeuron, NetDescription
 from ..netx.schema import read
 from ..progress import bar
 from ..quantisation import Agreement, agreement
@@ -109,7 +109,7 @@ def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDesc
     layers = []
     for layer in net.layers:
         if isinstance(layer.neuron, M1T1RNeuron):
-            step = layer.neuron.step
+            step = layer.step
             # seeds of layers lie apart, since device i depends on (seed, i)
             device = step.device.with_variation(level)
             device = device.spread(layer.size, 1000 * seed + layer.index) if device.varies else device

@@ -11,9 +11,9 @@ from torch.nn.utils import prune
 
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
+from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import flag, require
 from ..keys import to_keys
-from ..netx.description import Layer, M1T1RNeuron, NetDescription
 from ..netx.schema import read
 from ..slayer import block
 from ..slayer.neuron import neuron_params

@@ -16,8 +16,8 @@ from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix, eye, kron
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import require, whole
-from lava_1m1t1r.netx.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import ACT_SHIFT, DECAY_ONE
-from ..convolution import Convolution
-from ..delay_lines import DELAY_LINES, MAX_DELAY, on_lines
-from ..errors import InputError, require, whole
-from ..noise import MOST_LAYERS, MOST_NEURONS
-from ..params import ByValue
-from ..program import StepParams
-from ..sums import LARGEST_SUM, SumBounds, bounds_of
+from .arithmetic import ACT_SHIFT, DECAY_ONE
+from .convolution import Convolution
+from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
+from .errors import InputError, require, whole
+from .noise import MOST_LAYERS, MOST_NEURONS
+from .params import ByValue
+from .program import StepParams
+from .sums import LARGEST_SUM, SumBounds, bounds_of
 
 THRESHOLD_BITS = 17
 """A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
@@ -130,6 +130,11 @@ class Layer(ByValue):
         if self.weight is None:  # averages
             return bounds_of(np.ones((1, self.inputs // self.size)))
         return bounds_of(self.weight if self.conv is None else self.conv.full(self.weight), self.weight_rec, self.bias)
+
+    @property
+    def step(self) -> StepParams | None:
+        """Device and step of its 1M1T1R neurons; None where it has others, or none."""
+        return self.neuron.step if isinstance(self.neuron, M1T1RNeuron) else None
 
     @property
     def size(self) -> int:
@@ -247,7 +252,7 @@ class NetDescription(ByValue):
             layer.check(place, error)
             before = layer.size
         self.check_delay_lines(where, error)
-        steps = {layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)}
+        steps = {layer.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)}
         require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
     def arriving(self, frames: np.ndarray) -> np.ndarray:
@@ -262,7 +267,7 @@ class NetDescription(ByValue):
     @property
     def dt(self) -> float | None:
         """Network step [s]; None where no layer states one (lava-dl's files)."""
-        steps = [layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
+        steps = [layer.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
         return steps[0] if steps else None
 
     @property
