@@ -55,7 +55,8 @@ lava-1m1t1r simulate shipped --utterances 20 -o spikes.npz
 lava-1m1t1r simulate runs/train/network.net --data mine.h5 --backend inprocess --tag floating_pt""",
     "deploy": """
 lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compares the spikes
-lava-1m1t1r deploy rtl runs/train/network.net -o verilog""",
+lava-1m1t1r deploy rtl runs/train/network.net -o verilog
+lava-1m1t1r deploy rtl --help                            the options of a target""",
     "bench": """
 lava-1m1t1r bench                                        all tables: some minutes
 lava-1m1t1r bench device

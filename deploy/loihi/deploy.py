@@ -1,14 +1,14 @@
-"""Deploy a network Loihi-style: netx file, resource report, hand-off pack.
+"""Deploy a trained network as Loihi-style files: netx file, resource report, hand-off pack.
 
     python deploy/loihi/deploy.py NET.net -o OUT [--frames frames.npy]
 
-frames.npy: (B, T, C) spike counts. The same as ``lava-1m1t1r deploy loihi``; prints the report, and writes it as JSON with --json FILE.
+The same as ``lava-1m1t1r deploy loihi``, whose ``--help`` tells all options.
 """
 
-from lava_1m1t1r.export import script
+import sys
 
-arguments = script.parser("loihi", __doc__, "stimulus of the golden traces")
-arguments.add_argument("--chips", type=int, default=1)
+from lava_1m1t1r.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(script.main(arguments))
+    sys.argv[1:1] = ["deploy", "loihi"]
+    raise SystemExit(main())

@@ -3,30 +3,78 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from ..errors import require
+import numpy as np
+
+from ..errors import path_of, require
 from ..files import as_json
 from ..progress import tell
 from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
+SUMMARIES = {
+    "c": "Freestanding C99 in integers. Given samples, it is compiled, run on them and compared before it is written.",
+    "loihi": "Loihi-style: the .net file, a resource report against the chip's limits, a hand-off pack. Samples are its golden traces.",
+    "nir": "NIR graphs: the exact network, and a portable one of common neurons, fitted on the samples.",
+    "rtl": "Synthesizable Verilog-2001. Given samples, it is simulated on them and compared before it is written.",
+    "spice": "A netlist of crossbars and neurons. Given samples: accuracy and energy, and the first ones in ngspice.",
+}
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "c": {
+        "--name": {"default": "net", "help": "prefix of the C names"},
+        "--flash-limit": {"type": int, "help": "bytes that the constants may take"},
+        "--ram-limit": {"type": int, "help": "bytes that the states may take"},
+    },
+    "loihi": {"--chips": {"type": int, "default": 1, "help": "chips that the network may take"}},
+    "nir": {
+        "--no-portable": {"dest": "portable", "action": "store_false", "help": "the exact graph only"},
+        "--no-delays": {"dest": "delays", "action": "store_false", "help": "leave the delays out of the portable graph"},
+    },
+    "rtl": {
+        "--name": {"default": "net", "help": "top module"},
+        "--lanes": {"type": int, "default": 4, "help": "weights added in a clock cycle, a power of two"},
+        "--clock": {"dest": "clock_hz", "type": float, "default": 100e6, "help": "at which times are stated [Hz]"},
+        "--simulator": {"default": "verilator", "choices": ("verilator", "icarus"), "help": "for the proof"},
+        "--synthesise": {"action": "store_true", "help": "count cells with Yosys: minutes for large weight memories"},
+    },
+    "spice": {
+        "--crossbar": {"default": "falcone2025", "help": "cells that hold the weights: ideal, wan2022 or falcone2025"},
+        "--seed": {"type": int, "default": 0, "help": "of programming errors and read noise"},
+        "--patterns": {
+            "type": int,
+            "default": 4,
+            "help": "samples that get a deck, and in small networks a run in ngspice",
+        },
+        "--timeout": {"type": float, "default": 600.0, "help": "for a pattern in ngspice [s]"},
+    },
+}
+"""Options of each target, as argparse takes them; by their ``dest`` they are arguments of the target's function."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    from ..export import TARGETS
+    """Declare the targets and their options."""
+    from ..export import LABELLED
 
-    parser.add_argument("target", choices=sorted(TARGETS), help="what to export for")
-    network_argument(parser)
-    parser.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or a former export")
-    parser.add_argument(
-        "--prove", type=int, default=0, metavar="N", help="run the export on N test utterances with the target's own tool and compare"
-    )
-    data_arguments(parser)
-    json_argument(parser, "the report")
+    targets = parser.add_subparsers(dest="target", metavar="TARGET", required=True)
+    for target, summary in SUMMARIES.items():
+        own = targets.add_parser(target, help=summary, description=summary, formatter_class=parser.formatter_class)
+        network_argument(own)
+        own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or a former export")
+        own.add_argument(
+            "--prove", type=int, default=0, metavar="N", help="give it N test utterances, and compare by the target's own tool"
+        )
+        data_arguments(own)
+        own.add_argument("--frames", metavar="FILE", help="give it these samples instead: spike counts (B, T, C) in a .npy file")
+        if target in LABELLED:
+            own.add_argument("--labels", metavar="FILE", help="classes of the frames: (B,) in a .npy file")
+        for name, settings in OPTIONS[target].items():
+            own.add_argument(name, **settings)
+        json_argument(own, "the report")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
-    from ..export import LABELLED, TARGETS, VerificationError
+    from ..export import TARGETS, VerificationError
     from ..export.output import check_folder
 
     path = network_path(args.net)
@@ -37,18 +85,8 @@ def run(args: argparse.Namespace) -> int:
         given = getattr(args, name)
         require(args.prove > 0 or not given, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")
     require(args.utterances is None, "--utterances", "be left to --prove N, which says how many", args.utterances)
-    options = {}
-    if args.prove:
-        from ..netx.schema import read
-
-        args.utterances = args.prove
-        with talking(args):
-            tested = test_frames(args, read(path))
-        test = tested.frames
-        tell(f"the proof hears {tested.text}: {len(test)} utterances")
-        options["frames"] = test.dense()
-        if args.target in LABELLED:
-            options["labels"] = test.labels
+    names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
+    options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:
         with talking(args):
             report = TARGETS[args.target](path, args.out, **options)
@@ -57,3 +95,37 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(as_json(report.as_dict()) if args.json else report.text)
     return 0
+
+
+def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
+    """Frames, and labels where the target takes them: test utterances or files."""
+    from ..export import LABELLED
+
+    labelled = args.target in LABELLED
+    if args.frames is not None or (labelled and args.labels is not None):
+        require(not args.prove, "--frames, --labels", "be given without --prove", args.prove)
+        files = {name: getattr(args, name) for name in ("frames", *(("labels",) if labelled else ()))}
+        return {name: _array(file, f"--{name}") for name, file in files.items() if file is not None}
+    if not args.prove:
+        return {}
+    from ..netx.schema import read
+
+    args.utterances = args.prove
+    with talking(args):
+        tested = test_frames(args, read(path))
+    tell(f"the proof hears {tested.text}: {len(tested.frames)} utterances")
+    return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if labelled else {})
+
+
+def _array(file: str, option: str) -> np.ndarray:
+    path = path_of(file, option)
+    require(path.is_file(), option, "be an existing .npy file", file)
+    try:
+        found = np.load(path)
+        if not isinstance(found, np.ndarray):  # several arrays
+            found.close()
+            raise ValueError("it holds several arrays, as a .npz file does")
+        return found
+    except (ValueError, EOFError, OSError) as error:
+        require(False, option, f"be a .npy file of numbers ({error})", file)
+        raise
