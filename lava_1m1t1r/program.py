@@ -111,6 +111,11 @@ class FixedProgram(NamedTuple):
         return self._replace(**{name: repeated(getattr(self, name), size, times) for name in PER_NEURON})
 
 
+PER_NEURON = FixedProgram._fields[:14]
+SCALARS = FixedProgram._fields[14:16]
+TABLES = FixedProgram._fields[16:]
+
+
 def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
     """Growth [1/V], shares lost and transfer [1] in a substep of ``h`` seconds: the one place where rates per second become such shares.
 
@@ -149,11 +154,6 @@ def learnable(names: Any, field: str) -> tuple[str, ...]:
         require(isinstance(name, str) and name in LEARNABLE, field, rule, name)
     require(len(set(names)) == len(names), field, "name each parameter once", names)
     return tuple(names)
-
-
-PER_NEURON = FixedProgram._fields[:14]
-SCALARS = FixedProgram._fields[14:16]
-TABLES = FixedProgram._fields[16:]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from scipy.integrate import trapezoid
 
 from lava_1m1t1r.device import cascade, characterize, firing_probability, fit, monte_carlo, presets, simulate, spike_energy, stimulus
 from lava_1m1t1r.device.energy import scaling
+from lava_1m1t1r.device.figures import energy_scaling
 from lava_1m1t1r.device.measurement import COLUMNS, Measurement, figure_3b, figure_4ab, predicted, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
 from lava_1m1t1r.errors import FormatError, InputError
@@ -91,9 +92,9 @@ def test_energy_is_the_integral_of_the_currents():
 
 
 def test_energy_scales_with_gate_capacitance_and_not_with_what_does_not_matter():
-    small, large = scaling(T7, "c_gate", (0.5, 1.0), 0.8)
+    small, large = (spike_energy(replace(T7, c_gate=T7.c_gate * factor), 0.8) for factor in (0.5, 1.0))
     assert small.input_to_spike < large.input_to_spike
-    fast, slow = scaling(T7, "r_control", (0.5, 1.0), 0.8)
+    fast, slow = (spike_energy(replace(T7, r_control=T7.r_control * factor), 0.8) for factor in (0.5, 1.0))
     assert slow.input_to_pulse_end < fast.input_to_pulse_end
 
 
@@ -225,9 +226,8 @@ def test_spaces_beside_commas_are_nothing(tmp_path):
 @pytest.mark.timeout(120)
 def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from lava_1m1t1r.device.energy import scaling_figure
-
-    curves = scaling_figure(presets.ZHAO2025_FIG2, tmp_path / "scaling.png", 0.8)
+    curves = scaling(presets.ZHAO2025_FIG2, 0.8)
+    energy_scaling(curves, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
     charge = curves["C_g, R_c C_g kept"]
     assert len(charge) >= 3 and charge[4.0] > charge[1.0] > charge[0.25]  # a larger gate takes more charge

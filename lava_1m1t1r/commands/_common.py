@@ -62,14 +62,22 @@ def talking(args: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def check_numbers(args: argparse.Namespace, **least: float) -> None:
-    """Check that the named options, where given, are numbers of at least ``least``; 0.0 stands for "above 0"."""
+def check_whole(args: argparse.Namespace, **least: int) -> None:
+    """Check that the named options, where given, are whole numbers of at least ``least``."""
     for name, low in least.items():
-        value, option = getattr(args, name), f"--{name.replace('_', '-')}"
-        if value is not None and isinstance(low, int):
-            whole(value, option, least=low, most=MOST)
-        elif value is not None:
-            number(value, option, above=low)
+        if getattr(args, name) is not None:
+            whole(getattr(args, name), _option(name), least=low, most=MOST)
+
+
+def check_above_zero(args: argparse.Namespace, *names: str) -> None:
+    """Check that the named options, where given, are numbers above 0."""
+    for name in names:
+        if getattr(args, name) is not None:
+            number(getattr(args, name), _option(name), above=0.0)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def require_training() -> None:
@@ -165,7 +173,7 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
     from ..recipes.evaluate import check_labels
     from ..recipes.task import recipe, recipe_for
 
-    check_numbers(args, utterances=1, steps=1)
+    check_whole(args, utterances=1, steps=1)
     task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
     if args.data is None:
         from ..datasets import SpokenDigits

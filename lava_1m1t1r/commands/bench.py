@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import programs
 from ..errors import require
 from ..files import scratch, write_text
-from ._common import check_numbers, json_argument, out_folder
+from ._common import check_whole, json_argument, out_folder
 
 TABLES = {
     "device": ("device_speed", "continuous time: one device beside ngspice, a thousand unequal ones"),
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         tables = {name: text for name, (_, text) in TABLES.items()}
         print(json.dumps(tables, indent=1) if args.json else "\n".join(f"{name:12s}{text}" for name, text in tables.items()))
         return 0
-    check_numbers(args, repeats=1)
+    check_whole(args, repeats=1)
     out = None if args.out is None else out_folder(args.out, *(f"{name}.json" for name in TABLES))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from .. import presets
 from ..errors import InputError, file_of, missing, require
 from ..files import as_json, write_json, write_text
 from ..params import DeviceParams
-from ._common import check_numbers, json_argument, out_folder, talking
+from ._common import check_whole, json_argument, out_folder, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         require(args.fit is None or value is None, f"--{name}", "be left to the CSV with --fit, which names it in each row", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
-    check_numbers(args, trials=1, seed=0)
+    check_whole(args, trials=1, seed=0)
 
     with talking(args):
         found = _fit(args, p, out) if args.fit is not None else _characterize(args, p, out)
@@ -91,7 +91,8 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     except ImportError as error:
         raise missing("matplotlib", "report", "Drawing the characteristics") from error
     from ..device import characterize
-    from ..device.energy import scaling_figure, spike_energy, text
+    from ..device.energy import scaling, spike_energy, text
+    from ..device.figures import energy_scaling
 
     result = characterize(p, args.volt, args.width, trials=args.trials, seed=args.seed, progress=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     write_json(out / "characteristics.json", found)
     print(result.text())
     energies = text([spike_energy(p, result.volt, result.width, result.width)])
-    scaling_figure(p, out / "energy_scaling.png", result.volt, result.width, result.width)
+    energy_scaling(scaling(p, result.volt, result.width, result.width), out / "energy_scaling.png")
     write_text(out / "energy.txt", energies)
     print(energies)
     print(f"figures: {out}")

@@ -7,7 +7,7 @@ import argparse
 from ..errors import require
 from ..files import as_json
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
-from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
+from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from ..recipes.demo import demo
     from ..recipes.task import recipe, recipe_for
 
-    check_numbers(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
+    check_whole(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
     files = (CHECKPOINT_FILE, NETWORK_FILE, CUBA_FILE, RESULTS_FILE)
     out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", "report.html")
     require_training()

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import path_of, require
 from ..files import as_json
 from ..progress import tell
-from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
+from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 SUMMARIES = {
     "c": "Freestanding C99 in integers. Given samples, it is compiled, run on them and compared before it is written.",
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     path = network_path(args.net)
     check_folder(args.out)
     out_folder(args.out)
-    check_numbers(args, prove=0)
+    check_whole(args, prove=0)
     for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
         require(args.prove > 0 or not given, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import FormatError, InputError, path_of, require
 from ..files import as_json
-from ._common import check_numbers, json_argument, out_folder, talking
+from ._common import check_whole, json_argument, out_folder, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the file."""
     from ..datasets import InnerEar, wav_folder, write_shd
 
-    check_numbers(args, seed=0)
+    check_whole(args, seed=0)
     out = path_of(args.out, "--out")
     require(out.suffix in (".h5", ".hdf5") and not out.is_dir(), "--out", "be a file ending in .h5", args.out)
     out_folder(out.parent)

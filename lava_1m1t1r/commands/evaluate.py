@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..files import as_json
-from ._common import check_numbers, data_arguments, json_argument, network_argument, network_path, talking, test_frames
+from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, talking, test_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print accuracies and agreement; 1 if a realisation disagrees."""
-    check_numbers(args, lava=0)
+    check_whole(args, lava=0)
     from ..netx.schema import read
     from ..recipes.evaluate import compare, evaluate
 

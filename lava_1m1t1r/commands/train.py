@@ -14,7 +14,7 @@ from ..program import LEARNABLE
 from ..progress import tell
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
-from ._common import check_numbers, json_argument, let_torch_sleep, out_folder, require_training, talking
+from ._common import check_above_zero, check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
 
-    check_numbers(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
-    check_numbers(args, learning_rate=0.0, refractory=0.0, spike_cost=0.0)
+    check_whole(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
+    check_above_zero(args, "learning_rate", "refractory", "spike_cost")
     require(args.channel_shift is None or not args.no_augmentation, "--channel-shift", "come without --no-augmentation", args.channel_shift)
     require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
     for name in ("variation", "spread"):

@@ -6,13 +6,12 @@ per spike" then depends on where the count ends and on whether the supply is in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
 
-from ..errors import InputError, missing, number, path_of, require, whole
-from ..files import replacing
+from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
+from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
 from . import stimulus
 from .cell import INPUT_BRANCH
 from .constants import MOST_VOLTS
@@ -86,13 +85,40 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
 
 
-def scaling(p: DeviceParams, name: str, factors: Iterable[float], volt: float, width: float = 1e-3, gap: float = 1e-3) -> list[SpikeEnergy]:
-    """Return the spike energies of devices in which the field ``name`` is multiplied by each of ``factors``."""
+TECHNOLOGIES = {"65 nm, Table 7": (ZHAO2025_TABLE7, 1e-3), "3 nm, Table 8": (ZHAO2025_TABLE8, 1e-8)}
+"""The paper's estimates: device, and width of the pulses [s], of 0.5 V, that it fires under."""
+
+
+def scaling(p: DeviceParams, volt: float, width: float = 1e-3, gap: float = 1e-3) -> dict[str, dict[float, float]]:
+    """Return the energy of a spike over R_c and over C_g, and in the paper's two technologies.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device.
+    volt, width, gap : float
+        Pulses [V], [s] and the time between two of them [s].
+
+    Returns
+    -------
+    dict
+        ``"R_c"`` and ``"C_g, R_c C_g kept"``: factor, 1/4 to 4, to the input's energy until the pulse ends [J]; a device that a factor
+        keeps from firing is left out. ``"technology"``: place in :data:`TECHNOLOGIES` to the published sum [J].
+    """
     require(isinstance(p, DeviceParams), "scaling.p", "be a DeviceParams", p)
-    require(isinstance(name, str) and name in p.as_dict(), "scaling.name", "be a field of DeviceParams", name)
-    require(isinstance(factors, Iterable), "scaling.factors", "be a list of numbers", factors)
-    factors = [number(f, "scaling.factors", above=0.0) for f in factors]
-    return [spike_energy(replace(p, **{name: getattr(p, name) * f}), volt, width, gap) for f in factors]
+    factors = (0.25, 0.5, 1.0, 2.0, 4.0)
+    changed = {
+        "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},
+        "C_g, R_c C_g kept": {f: replace(p, c_gate=p.c_gate * f, r_control=p.r_control / f) for f in factors},
+    }
+    curves: dict[str, dict[float, float]] = {name: {} for name in changed}
+    for name, devices in changed.items():
+        for f, device in devices.items():
+            try:
+                curves[name][f] = spike_energy(device, volt, width, gap).input_to_pulse_end
+            except InputError:  # it does not fire
+                continue
+    return curves | {"technology": {float(k): spike_energy(q, 0.5, w, w).published for k, (q, w) in enumerate(TECHNOLOGIES.values())}}
 
 
 def text(rows: Sequence[SpikeEnergy]) -> str:
@@ -107,50 +133,3 @@ def text(rows: Sequence[SpikeEnergy]) -> str:
             for e in rows
         ]
     )
-
-
-def scaling_figure(
-    p: DeviceParams, path: str | PathLike, volt: float, width: float = 1e-3, gap: float = 1e-3
-) -> dict[str, dict[float, float]]:
-    """Draw the energy of a spike over R_c, C_g and technology, and return what was drawn: curve -> {factor or 0, 1: J}.
-
-    R_c and C_g are multiplied by 1/4 to 4 (C_g with R_c divided, so that the refractory time stays); technology steps from the
-    paper's 65 nm estimate (Table 7) to its 3 nm projection (Table 8), under pulses of 1 ms and of 10 ns.
-    A device that a factor keeps from firing is left out.
-    """
-    require(isinstance(p, DeviceParams), "scaling_figure.p", "be a DeviceParams", p)
-    path = path_of(path)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing("matplotlib", "report", "Plotting") from error
-    from .. import plot
-    from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
-
-    factors = (0.25, 0.5, 1.0, 2.0, 4.0)
-    changed = {
-        "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},
-        "C_g, R_c C_g kept": {f: replace(p, c_gate=p.c_gate * f, r_control=p.r_control / f) for f in factors},
-    }
-    curves: dict[str, dict[float, float]] = {name: {} for name in changed}
-    for name, devices in changed.items():
-        for f, device in devices.items():
-            try:
-                curves[name][f] = spike_energy(device, volt, width, gap).input_to_pulse_end
-            except InputError:  # it does not fire
-                continue
-    nodes = {"65 nm, Table 7": (ZHAO2025_TABLE7, 1e-3), "3 nm, Table 8": (ZHAO2025_TABLE8, 1e-8)}
-    curves["technology"] = {float(k): spike_energy(q, 0.5, w, w).published for k, (q, w) in enumerate(nodes.values())}
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
-        plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
-    left.set_xlabel("factor")
-    left.set_ylabel("energy of a spike, input branch (pJ)")
-    left.legend(frameon=False, labelcolor=plot.GREY)
-    plot.axes(right).bar(list(nodes), list(curves["technology"].values()), color=plot.COLOURS[2])
-    right.set_yscale("log")
-    right.set_ylabel("input to spike + C_l V_dd^2 (J)")
-    with replacing(path) as part:
-        figure.savefig(part, dpi=150)
-    return curves

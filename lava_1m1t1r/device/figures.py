@@ -1,4 +1,4 @@
-"""Figures of the six characteristics."""
+"""Figures of the six characteristics, and of a spike's energy."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import numpy as np
 from ..errors import missing, path_of, require
 from ..files import replacing
 from ..progress import bar
+from .energy import TECHNOLOGIES
 
 
 def plot(report: Any, path: str | Path) -> list[Path]:
     """Write the summary of a :class:`.characterize.Characteristics`; into a folder, each characteristic's figure as well."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing("matplotlib", "report", "Plotting") from error
+    Figure = _figure()
     path = path_of(path, "plot.path")
     require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))
     panels = {name: draw for name, draw in zip(report.six, _PANELS, strict=True)}
@@ -39,6 +37,34 @@ def plot(report: Any, path: str | Path) -> list[Path]:
     with replacing(path) as part:
         figure.savefig(part, dpi=150)
     return [*written, path]
+
+
+def energy_scaling(curves: dict[str, dict[float, float]], path: str | Path) -> None:
+    """Draw what :func:`.energy.scaling` found."""
+    Figure = _figure()
+    from .. import plot
+
+    path = path_of(path)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
+        plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
+    left.set_xlabel("factor")
+    left.set_ylabel("energy of a spike, input branch (pJ)")
+    left.legend(frameon=False, labelcolor=plot.GREY)
+    plot.axes(right).bar(list(TECHNOLOGIES), list(curves["technology"].values()), color=plot.COLOURS[2])
+    right.set_yscale("log")
+    right.set_ylabel("input to spike + C_l V_dd^2 (J)")
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150)
+
+
+def _figure() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing("matplotlib", "report", "Plotting") from error
+    return Figure
 
 
 def _engineering(value: float) -> str:
