@@ -21,7 +21,8 @@ from .tables import input_volts
 STEPS = 1000
 _MOST_STEPS, _MOST_TRIED, _MOST_SILENT = 1_000_000, 64_000, 8_000
 _ENOUGH, _FEW = 20, 5
-"""Spikes of the device under the regular pulses: at the first number the probes are long enough, below the second no rate is compared."""
+"""Numbers of spikes of the device under the regular pulses: from the first on the probes are long enough, below the second no rate is
+compared."""
 TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
 LEVELS = 96  # constant voltages tried for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
@@ -30,7 +31,7 @@ SUBSTEPS = (1, 2, 4, 8, 16)
 
 
 class Response(NamedTuple):
-    """What a neuron did under a probe; means over its trains. None: no such spike."""
+    """Response of a neuron to a probe: means over the probe's trains; None where there was no such spike."""
 
     first_spike: float | None  # s
     isi: float | None  # s, mean
@@ -47,17 +48,17 @@ class Probe(NamedTuple):
 
     @property
     def first_spike_error(self) -> float | None:
-        """Step against device, relative [1]."""
+        """Error of the step's first spike, relative to the device's [1]."""
         return _relative(self.step.first_spike, self.device.first_spike)
 
     @property
     def isi_error(self) -> float | None:
-        """Step against device, relative [1]."""
+        """Error of the step's mean inter-spike interval, relative to the device's [1]."""
         return _relative(self.step.isi, self.device.isi)
 
     @property
     def rate_error(self) -> float | None:
-        """Step against device, relative [1]."""
+        """Error of the step's spike rate, relative to the device's [1]."""
         return _relative(self.step.rate, self.device.rate)
 
 
@@ -85,14 +86,14 @@ class Advice:
     substeps: int
     probes: tuple[Probe, ...]
     by_substeps: dict[int, float]
-    """Largest error of first spike and rate over the pulsed probes, by number of substeps [1]; inf where device and step do not agree on
-    latching. Probes under which both latch do not count."""
+    """Largest error of first spike and rate over the pulsed probes, by number of substeps [1]; inf where device and step differ in whether
+    they latch. Probes under which both latch do not count."""
     fires_from: float | None
-    """Lowest constant input that makes the (median) neuron fire within the probe [V]; None: none up to v_in_max."""
+    """Lowest constant input that makes the (median) neuron fire within the probe [V]; None if none up to ``v_in_max`` does."""
     latches_from: float | None
-    """Lowest constant input that holds its gate above threshold for good [V]."""
+    """Lowest constant input that keeps the neuron's gate above threshold for good [V]; None if none up to ``v_in_max`` does."""
     unreachable: list[int] | None
-    """Neurons whose positive weights all together stay below ``fires_from``."""
+    """Neurons that cannot fire: all their positive weights together stay below ``fires_from``. None without weights."""
     recorded: Recorded | None
     notes: tuple[str, ...]
 
@@ -210,7 +211,7 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
 
 
 def _errors(p: Probe, duration: float) -> list[float]:
-    """What a step does otherwise than the device under a probe; a latched device has no rate to compare, and a few spikes tell none."""
+    """Errors of the step against the device under a probe; a latched device has no rate to compare, and a few spikes define none."""
     if p.device.latched != p.step.latched:
         return [np.inf]
     if p.device.latched:
@@ -220,7 +221,7 @@ def _errors(p: Probe, duration: float) -> list[float]:
 
 
 def _length(params: StepParams) -> int:
-    """Steps in which the device fires often enough to be compared, under the regular pulses."""
+    """Number of steps in which the device, under the regular pulses, fires often enough to be compared."""
     steps = STEPS
     while steps < _MOST_TRIED:
         answer = _device(params, next(iter(_stimuli(params, steps).values())))

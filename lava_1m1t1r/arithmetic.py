@@ -55,7 +55,7 @@ def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class DeviceArithmetic(NamedTuple):
-    """What :func:`.dynamics.flow` and :func:`.dynamics.field` call, in continuous time."""
+    """Operations that :func:`.dynamics.flow` and :func:`.dynamics.field` use, in continuous time."""
 
     field: Callable
     positive: Callable
@@ -65,7 +65,7 @@ class DeviceArithmetic(NamedTuple):
 
 
 class StepArithmetic(NamedTuple):
-    """What :func:`.dynamics.substep` and :func:`.dynamics.settle` call."""
+    """Operations that :func:`.dynamics.substep` and :func:`.dynamics.settle` use."""
 
     one: Any
     select: Callable
@@ -145,7 +145,7 @@ def _by_name(functions: dict[str, Any], one: Any) -> StepArithmetic:
 
 
 class FloatPrimitives(NamedTuple):
-    """What the floating-point substep is made of, besides ``+ - * /``."""
+    """Primitives that the floating-point substep is built from, besides ``+ - * /``."""
 
     select: Callable  # select(condition, a, b)
     law: Callable  # law(d, p): field_law of the program's v0 and v_ref
@@ -158,7 +158,7 @@ class FloatPrimitives(NamedTuple):
 
 
 def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
-    """Floating-point substep from its primitives, in volt and shares of the gap: compiled, on numpy arrays, on tensors."""
+    """Build the floating-point substep, in volt and shares of the gap, from its primitives: compiled, on numpy arrays, or on tensors."""
     select, law, smaller, positive, interpolate, exp_minus_1, root_of, compiled = primitives
 
     @compiled
@@ -271,7 +271,7 @@ FLOAT, FLOAT_ARRAY = float_arithmetic(_COMPILED), float_arithmetic(_ARRAY)
 
 
 class Primitives(NamedTuple):
-    """What the fixed-point substep is made of, besides ``+ - << >> & | <``."""
+    """Primitives that the fixed-point substep is built from, besides ``+ - << >> & | <``."""
 
     select: Callable  # select(condition, a, b)
     read: Callable  # read(table, index)
@@ -281,7 +281,7 @@ class Primitives(NamedTuple):
 
 
 def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
-    """Fixed-point substep from its primitives.
+    """Build the fixed-point substep from its primitives.
 
     The same lines run on numpy arrays, in compiled loops, and on the counting numbers of :mod:`.budget`.
     """

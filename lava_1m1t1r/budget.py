@@ -1,4 +1,4 @@
-"""What one neuron costs in fixed point: counted by running the equations of :mod:`.dynamics` on numbers that count.
+"""Cost of one neuron in fixed point, counted by running the equations of :mod:`.dynamics` on numbers that count their operations.
 
 :class:`Number` behaves like a signed integer of unlimited width that reports each operation done on it to a :class:`Tally`; it refuses
 any operation outside the contract of ``FIXED_POINT.md`` (division, power, conversion to float, a branch on its value). Nothing here
@@ -20,7 +20,8 @@ from .dynamics import State
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
 
 KINDS = ("add", "subtract", "multiply", "shift", "compare", "select", "table read", "bits", "lfsr")
-"""All that the fixed-point neuron does. ``bits`` cuts a word (its low bits, its bytes); ``lfsr`` is one draw of the generator."""
+"""Kinds of operation that the fixed-point neuron uses. ``bits`` cuts a word (its low bits, its bytes); ``lfsr`` is one draw of the
+generator."""
 
 WIDTHS = {
     "stretch": 17,
@@ -38,7 +39,7 @@ WIDTHS = {
     "noise_filament": 18,
     "noise_residue": 18,
 }
-"""Bits that hold any valid value of a neuron's constant (``growth_shift`` signed, the others unsigned)."""
+"""Widths that hold any valid value of a neuron's constants [bit] (``growth_shift`` signed, the others unsigned)."""
 
 STATE_WIDTH = 24
 GENERATOR_WIDTH = 32
@@ -151,7 +152,7 @@ class Condition:
 
 
 class _Word:
-    """A packed table entry: cutting its columns out is part of the read, not an operation."""
+    """Packed table entry: cutting its columns out is part of the read, not an operation."""
 
     def __init__(self, word: int, tally: Tally) -> None:
         self.columns = tuple(int(c) for c in unpack(np.asarray(word, np.int64)))
@@ -180,7 +181,7 @@ class _Step(Number):
 
 
 def counting_arithmetic(tally: Tally) -> Any:
-    """The fixed-point substep on counting numbers; the ``ops`` of :func:`.dynamics.grow` and its sisters."""
+    """Fixed-point substep on counting numbers: the ``ops`` of :func:`.dynamics.grow` and the functions after it."""
 
     def select(condition: Condition, a: Any, b: Any) -> Number:
         return tally.count("select", _plain(a) if condition.holds else _plain(b))
@@ -267,26 +268,26 @@ class Budget:
     noisy: bool
     neurons: int
     operations: dict[str, int]
-    """Per neuron and network step, by kind."""
+    """Operations per neuron and network step, by kind."""
     state_bits: dict[str, int]
-    """Per neuron."""
+    """Width of each state of a neuron [bit]."""
     constant_bits: dict[str, int]
-    """Per neuron."""
+    """Width of each constant of a neuron [bit]."""
     tables: dict[str, tuple[int, int, int, int]]
-    """Per layer: entries, and bits of the columns base, step, exponent."""
+    """Tables of a layer by name: entries, and widths of the columns base, step, exponent [bit]."""
     widest_bits: int
     """Widest intermediate seen at the corners of the state space, signed [bit]."""
     widest_kind: str
-    """The operation that made it."""
+    """Kind of the operation whose result is the widest."""
 
     @property
     def table_bits(self) -> dict[str, int]:
-        """Per layer, by table."""
+        """Size of each table of a layer [bit]."""
         return {name: entries * sum(columns) for name, (entries, *columns) in self.tables.items()}
 
     @property
     def layer_bits(self) -> int:
-        """States and constants of all neurons, and the layer's tables."""
+        """Size of the states and constants of all neurons and of the layer's tables [bit]."""
         return self.neurons * (sum(self.state_bits.values()) + sum(self.constant_bits.values())) + sum(self.table_bits.values())
 
     def as_dict(self) -> dict[str, Any]:

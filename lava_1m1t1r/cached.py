@@ -35,14 +35,14 @@ class _SourcesCache(FunctionCache):
         self._variant = variant
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What was kept; None, to compile anew, where it was not, or is cut short."""
+        """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is cut short."""
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # of whatever kind reading a damaged pickle ends in
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep it, unless the disk is full: compiled it is all the same."""
+        """Keep the compiled code, unless the disk is full: the function works all the same."""
         for again in (True, False):
             try:
                 return super().save_overload(sig, data)

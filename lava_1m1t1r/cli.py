@@ -70,12 +70,12 @@ EXIT_CODES = (
     "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 141 output closed, 143 terminated"
 )
 SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
-"""What makes the work of a command smaller, where it is too large for the memory."""
+"""Advice, by command, on what makes its work smaller where it is too large for the memory."""
 KEPT = {
     **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume goes on from them"),
     "bench": "; tables that were finished before are kept in the folder of --out",
 }
-"""What is left of a command that was interrupted."""
+"""Sentence ends, by command, that say what is left of a command that was interrupted."""
 USAGE_ERROR, NO_READER = 2, 141
 
 
@@ -88,7 +88,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
 
 class _Parser(argparse.ArgumentParser):
-    """As Python 3.10's, which does not keep to itself that a text could not be written."""
+    """Parser as Python 3.10's, which, unlike later ones, lets an error through when its text cannot be written."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ready_streams() -> None:
-    """Have standard streams that are closed (``>&-``) lead nowhere, and those that cannot show a letter write its number.
+    """Lead standard streams that are closed (``>&-``) nowhere, and have those that cannot encode a letter write its number.
 
     Were they left closed, the next file that is opened would take their number.
     """
@@ -176,7 +176,7 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
 
 
 def _at_home(value: Any) -> Any:
-    """A path below ``~/`` in full, also behind an option's name; anything else as it is."""
+    """Expand a path that begins with ``~/``, also behind an option's name; return anything else as it is."""
     if not isinstance(value, str):
         return value
     name, equals, path = value.partition("=")
@@ -186,7 +186,7 @@ def _at_home(value: Any) -> Any:
 
 
 def _in_words(error: BaseException, command: str) -> str | None:
-    """What to say to an error that whoever gave the command can mend; None for others, which are ours."""
+    """Text for an error that the user can mend; None for other errors, which are ours."""
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
         return f"needs the package '{error.name}', which is not installed. How to get it says: lava-1m1t1r doctor."
     from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard

@@ -31,12 +31,13 @@ def compiled(function: Callable) -> Any:
 
 
 def inlined(function: Callable) -> Any:
-    """As :func:`compiled`, and always part of its caller: LLVM leaves larger functions out, and then cannot vectorise the loop around."""
+    """Compile as :func:`compiled`, always as part of the caller: LLVM does not inline larger functions, and then cannot vectorise the
+    loop."""
     return numba.njit(_nrt=False, error_model="numpy", nogil=True, forceinline=True)(function)
 
 
 TABLES = "tables"
-"""The scope of memory that no state lies in."""
+"""Name of the LLVM scope that holds tables and constants, and no state."""
 
 
 def scopes(module: Any, *names: str) -> Any:
@@ -46,7 +47,7 @@ def scopes(module: Any, *names: str) -> Any:
 
 
 def element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Pointer to an array's element, without a look at its bounds."""
+    """Pointer to an element of an array, without a bounds check."""
     data = make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index], inbounds=True)
 
@@ -70,10 +71,10 @@ def _loader(mark: str) -> Callable:
 
 
 read = intrinsic(_loader("alias.scope"))
-"""``read(array, i)``: element of a table or constant, integers widened to int64. No bounds check, no negative index."""
+"""``read(array, i)``: element of a table or constant; integers become int64. Bounds are not checked, negative indices not allowed."""
 
 load = intrinsic(_loader("noalias"))
-"""``load(array, i)``: element of a state that the same loop stores to, integers widened to int64."""
+"""``load(array, i)``: element of a state that the same loop stores to; integers become int64."""
 
 
 @intrinsic
@@ -98,7 +99,7 @@ _GATHERS = f'"target-features"="{_FEATURES},+fast-gather"'
 
 
 def has(feature: str) -> bool:
-    """Whether numba compiles for a processor with a feature, by LLVM's name of it."""
+    """Whether numba compiles for a processor that has a feature, by LLVM's name of it."""
     return f"+{feature}" in _FEATURES.split(",")
 
 
@@ -122,7 +123,7 @@ def widest_vectors(typing_context):
 
 
 class _Loop(ir.MDValue):
-    """Metadata of a loop, whose first operand is itself, as LLVM wants it."""
+    """Metadata of a loop, whose first operand is itself, as LLVM requires."""
 
     def __init__(self, module: Any, properties: tuple) -> None:
         super().__init__(module, properties, name=str(len(module.metadata)))
@@ -164,16 +165,18 @@ A neuron's step is one long chain of operations that wait for each other, longer
 time it waits 40 % of the time (7.3 ns a neuron and fixed-point substep in place of 5.0: AMD EPYC, AVX-512, 256 neurons).
 """
 LANES = 8 * _VECTORS
-"""Neurons that such a loop steps at a time. It takes the rest one by one, each as long as a vector of them: layers are better filled up."""
+"""Number of neurons that such a loop steps at a time. Neurons left over are stepped one by one, each in the time of a whole vector: it is
+better to fill layers up to a multiple."""
 
 
 def filled(size: int) -> int:
-    """Number of neurons with those that fill the last lanes."""
+    """Number of neurons, with those that fill up the last lanes."""
     return -(-size // LANES) * LANES
 
 
 def repeated(values: np.ndarray, size: int, times: int = 1) -> np.ndarray:
-    """Values of neurons (N,), ``times`` in turn, and the last one again up to ``size``: for the neurons that fill a layer up."""
+    """Values of neurons (N,), repeated ``times`` in turn, then filled up to ``size`` with the last one: for neurons that fill up a
+    layer."""
     values = np.tile(values, times)
     return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
 
@@ -192,7 +195,7 @@ def fused(typing_context, a, b, c):
 
 
 _TWO_52 = 0x433 << 52
-"""Bits of 2^52 in float64, whose unit in the last place is 1."""
+"""Bit pattern of 2^52 in float64, whose unit in the last place is 1."""
 
 
 @intrinsic

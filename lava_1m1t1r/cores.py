@@ -6,7 +6,7 @@ import os
 
 
 def cores() -> int:
-    """Processor cores that this process may run on: a container, or ``taskset``, may leave it fewer than there are."""
+    """Number of processor cores that this process may run on: in a container, or under ``taskset``, fewer than there are."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows

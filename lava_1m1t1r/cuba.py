@@ -30,20 +30,20 @@ from .presets import ZHAO2025_FIG2
 from .program import StepParams
 
 SPREAD_VOLTAGE = 0.16
-"""Standard deviation that the synaptic input is given [V]. Tried from 0.02 to 0.3 V on a trained network of spoken digits: with a short
-refractory period the spike counts followed those of the CUBA neurons best at 0.16 V (correlation 0.7)."""
+"""Standard deviation over time that the synaptic input is scaled to [V]. Tried from 0.02 to 0.3 V on a trained network of spoken digits:
+with a short refractory period the spike counts followed those of the CUBA neurons best at 0.16 V (correlation 0.7)."""
 _LEVELS = np.linspace(0.2, 1.0, 33)  # mean input voltages tried, from below [V]: a device that is driven too hard latches, and is silent
 
 
 class WorkingPoint(NamedTuple):
-    """How the input of CUBA neurons is applied to devices."""
+    """Weights and biases with which devices take the input of CUBA neurons."""
 
     gain: float
     """Factor on the weights [1]."""
     bias: np.ndarray
     """(N,) constant input [units], multiples of 1/64."""
     rate: np.ndarray
-    """(N,) spikes a step of the devices under the given input, to be held against those of the CUBA neurons."""
+    """Spikes per step of the devices under the given input, (N,), to be compared with the CUBA neurons' own."""
 
 
 def memory_steps(current_decay: float, voltage_decay: float) -> float:
@@ -152,7 +152,7 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = SPRE
 
 
 def _counts(step: StepParams, a_in: np.ndarray) -> np.ndarray:
-    """Spikes (N,) of independent neurons, all samples at once from rest. (B, T, N) counts of 1/64."""
+    """Spike counts (N,) of independent neurons, all samples at once, from rest. Input (B, T, N) in counts of 1/64."""
     batch, steps, size = a_in.shape
     neurons = CompiledNeurons(step, batch * size)
     total = np.zeros(batch * size, np.int64)

@@ -13,9 +13,9 @@ import numpy as np
 from .errors import array_of, require
 
 MAX_DELAY = 62
-"""Largest delay of anything [steps]: 6 bits, as lava-dl and Lava have it."""
+"""Largest delay of any spike [steps]: 6 bits, as in lava-dl and Lava."""
 DELAY_LINES = "delay_lines"
-"""Type of the layer in files."""
+"""Name of the layer type in files."""
 
 
 def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
@@ -34,7 +34,7 @@ def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
 
 
 def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
-    """What the lines of these delays (N,) make of frames (..., T, C): (..., T, N), nothing before the start."""
+    """Output (..., T, N) of lines with these delays (N,) from frames (..., T, C); zeros before the start."""
     steps, channels = frames.shape[-2:]
     out = np.zeros((*frames.shape[:-1], len(delay)), frames.dtype)
     for late in np.unique(delay).tolist():
@@ -44,7 +44,7 @@ def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
 
 
 class LinesRun:
-    """Delay lines in use, a step at a time, of values of one kind; the same as :func:`on_lines`."""
+    """Delay lines run step by step, for values of one kind; the same as :func:`on_lines`."""
 
     def __init__(self, delay: np.ndarray, channels: int, kind: Any = np.int16) -> None:
         self.delay = np.asarray(delay, np.int64)
@@ -53,11 +53,11 @@ class LinesRun:
         self.now = 0
 
     def reset(self) -> None:
-        """Forget what is on its way."""
+        """Forget all spikes on their way."""
         self.past[:] = 0
 
     def step(self, frame: np.ndarray) -> np.ndarray:
-        """Take the counts (C,) of a step; what arrives in it: (N,)."""
+        """Take the counts (C,) of a step and return what arrives in this step, (N,)."""
         length = len(self.past)
         self.past[self.now % length] = frame
         due = self.past[(self.now - self.delay) % length, self.source]

@@ -1,4 +1,4 @@
-"""A trained network as plain data: what a ``.net`` file says, in frozen dataclasses. Free of Lava and torch."""
+"""A trained network as plain data: the content of a ``.net`` file, in frozen dataclasses. Free of Lava and torch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .program import StepParams
 from .sums import LARGEST_SUM, SumBounds, bounds_of
 
 THRESHOLD_BITS = 17
-"""A Loihi threshold has 17 bits; lava-dl gives its voltage readouts one of 18 bits, which is never reached."""
+"""Width of a Loihi threshold, 17 bits; lava-dl gives its voltage readouts a threshold of 18 bits, which is never reached."""
 
 LARGEST_VOLTAGE = LARGEST_SUM >> ACT_SHIFT
-"""Of CUBA neurons, in weight counts: they compute in 1/64 of these."""
+"""Largest sum of a CUBA layer [weight counts]: CUBA neurons compute in 1/64 of a count, in 32 bits."""
 _MOST_WEIGHT = 2**15 - 1  # in counts: what the compiled loops hold
 WEIGHTLESS = ("average",)
-"""Kinds of layer that compute without weights of their own."""
+"""Kinds of layer without weights of their own that still compute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class M1T1RNeuron(ByValue):
     step: StepParams
     """Device and network step."""
     seed: int = 0
-    """Of the stochastic neurons; (seed, layer index, neuron) starts a generator."""
+    """Seed of stochastic neurons; (seed, layer index, neuron) starts a generator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ class CubaNeuron(ByValue):
     voltage_decay: Any
     """Share of the voltage lost a step, in 1/4096: an int or (N,) int, 0 to 4096 (``vDecay``)."""
     threshold: int
-    """Threshold, in weight counts (``vThMant``)."""
+    """Threshold [weight counts] (``vThMant``)."""
 
     @property
     def spikes(self) -> bool:
-        """False for lava-dl's readouts: the layer's output is then its voltage."""
+        """Whether the neurons spike; lava-dl's readouts do not, and their output is the voltage."""
         return self.threshold < 1 << THRESHOLD_BITS
 
 
@@ -59,25 +59,29 @@ class Layer(ByValue):
     """One layer. N neurons (outputs), C inputs; weights and biases count 1/64."""
 
     index: int
-    """Place in the file; numbers the noise."""
+    """Index of the layer in the file; it numbers the noise."""
     kind: str
-    """``input``, ``flatten``, ``delay_lines``, ``dense``, ``dense_rec``, ``conv``, ``pool``, ``affine`` or ``average``."""
+    """Type of the layer: ``input``, ``flatten``, ``delay_lines``, ``dense``, ``dense_rec``, ``conv``, ``pool``, ``affine`` or
+    ``average``."""
     shape: tuple[int, ...]
     """Shape of the output as in the file; N is its product. Images are (C, H, W), and everything per neuron is flat in that order."""
     inputs: int
-    """C."""
+    """Number of inputs, C."""
     weight: np.ndarray | None = None
-    """(N, C) int32; (1,) for an input layer: one weight for all channels; kernels for a convolution: see ``conv``."""
+    """Weights (N, C) int32 [counts]; (1,) for an input layer: one weight for all channels; kernels for a convolution: see ``conv``."""
     weight_rec: np.ndarray | None = None
-    """(N, N) int32, from the layer's own spikes."""
+    """Weights (N, N) int32 [counts] of the layer's own spikes; None without recurrence."""
     bias: np.ndarray | None = None
-    """(N,) int32, added every step: to the current of 1M1T1R and input neurons, to the voltage of dense CUBA neurons (as lava-dl)."""
+    """Bias (N,) int32 [counts], added every step: to the current of 1M1T1R and input neurons, to the voltage of dense CUBA neurons (as in
+    lava-dl)."""
     delay: np.ndarray | None = None
-    """(N,) int32, 0 to 62: further steps that each neuron's spikes take to leave the layer; of delay lines all that they take."""
+    """Delay (N,) int32, 0 to 62 [steps], of each neuron's outgoing spikes, beyond the step that they always take; of delay lines, their
+    whole delay."""
     delay_rec: np.ndarray | None = None
-    """(N,) int32, 0 to 62: the recurrent input at step t is ``weight_rec @ s[t - 1 - delay_rec]``."""
+    """Delay (N,) int32, 0 to 62 [steps], of the recurrent spikes: the recurrent input at step t is
+    ``weight_rec @ s[t - 1 - delay_rec]``."""
     neuron: M1T1RNeuron | CubaNeuron | None = None
-    """None: the output is the weighted sum itself."""
+    """Neurons of the layer; None: the output is the weighted sum itself."""
     conv: Convolution | None = None
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
@@ -118,7 +122,7 @@ class Layer(ByValue):
                 require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {n}", decay, error=error)
 
     def matrix(self) -> np.ndarray:
-        """What the layer weighs its inputs with, whatever its kind: (N, C) int32, ``weight`` itself where that is the matrix."""
+        """Matrix (N, C) int32 by which the layer weighs its inputs, whatever its kind; ``weight`` itself where that is the matrix."""
         if self.kind == "average":
             return np.repeat(np.eye(self.size, dtype=np.int32), self.inputs // self.size, axis=1)
         if self.kind == "input":
@@ -143,7 +147,7 @@ class Layer(ByValue):
 
     @property
     def copies(self) -> int:
-        """Of delay lines: how many a channel has."""
+        """Number of delay lines per channel, for a layer of delay lines."""
         return self.size // self.inputs
 
     @property
@@ -153,17 +157,18 @@ class Layer(ByValue):
 
     @property
     def noisy(self) -> bool:
-        """Whether the neurons draw numbers."""
+        """Whether the neurons draw random numbers."""
         return isinstance(self.neuron, M1T1RNeuron) and self.neuron.step.device.noisy
 
     @property
     def computes(self) -> bool:
-        """False for layers that only name a shape."""
+        """Whether the layer computes something; others only name a shape."""
         return self.weight is not None or self.kind in WEIGHTLESS
 
 
 def _whole(value: Any, name: str, shape: tuple[int, ...], most: int | None, error: type[Exception], several: bool = False) -> None:
-    """Refuse what is no array of whole numbers from -most to most, or, without ``most``, of delays; ``several``: axes of 1 fit any."""
+    """Refuse an array that does not hold whole numbers from -most to most, or, where ``most`` is None, delays; with ``several``, axes of
+    length 1 fit any length."""
     kind, found = getattr(getattr(value, "dtype", None), "kind", ""), np.shape(value)
     fits = len(found) == len(shape) and all(a == b or (several and a == 1) for a, b in zip(found, shape, strict=True))
     require(kind in "iu" and kind, name, "be an array of whole numbers", value, error=error)
@@ -179,11 +184,11 @@ class NetDescription(ByValue):
 
     layers: tuple[Layer, ...]
     version: int = 1
-    """Of the file's format; 1 also for files without one (lava-dl's)."""
+    """Version of the file's format; files without one (lava-dl's) count as 1."""
     source: str = field(default="", compare=False)
-    """Where it was read from, for messages."""
+    """Place that the network was read from, for messages."""
     classes: tuple[str, ...] = ()
-    """Names of the outputs, as the data they were trained on have them; none: they have none."""
+    """Names of the outputs, as in the data they were trained on; empty where they have none."""
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers)
@@ -196,13 +201,14 @@ class NetDescription(ByValue):
 
     @cached_property
     def first_sums(self) -> SumBounds:
-        """Bounds of the first layer's weighted sums, by the counts of the input: delay lines bring it each of them several times."""
+        """Bounds of the first layer's weighted sums by the counts of the input, each of which delay lines bring several times."""
         sums, lines = self.active[0].sums(), self.delay_lines
         return sums if lines is None else sums._replace(largest=sums.largest * lines.copies)
 
     @property
     def sizes(self) -> str:
-        """``700-128R-20``: of the layers that compute, R for recurrence; ``140x4-512R-20``: behind four delay lines a channel."""
+        """Sizes of the layers that compute, such as ``700-128R-20``, R for recurrence; ``140x4-512R-20`` with four delay lines per
+        channel."""
         lines = self.delay_lines
         first = str(self.inputs) if lines is None else f"{self.inputs}x{lines.copies}"
         return "-".join([first, *(f"{x.size}{'R' if x.weight_rec is not None else ''}" for x in self.active)])
@@ -214,7 +220,7 @@ class NetDescription(ByValue):
 
     @cached_property
     def delay_lines(self) -> Layer | None:
-        """What brings the input to the first layer that computes; None: it comes as it is."""
+        """Delay lines before the first layer that computes; None without."""
         self.check_delay_lines()
         return next((layer for layer in self.layers if layer.kind == DELAY_LINES), None)
 
@@ -256,7 +262,7 @@ class NetDescription(ByValue):
         require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
     def arriving(self, frames: np.ndarray) -> np.ndarray:
-        """Frames (..., T, C) as they reach the first layer that computes: through the delay lines, if there are some."""
+        """Frames (..., T, C) as they arrive at the first layer that computes: behind the delay lines, where there are some."""
         return frames if self.delay_lines is None else on_lines(frames, self.delay_lines.delay)
 
     @property

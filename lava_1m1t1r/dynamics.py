@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 
 class State(NamedTuple):
-    """What a neuron remembers."""
+    """State of a neuron."""
 
     filament: Any  # x1 in [1], share of the gap
     residue: Any  # x2 in [1], share of the gap
@@ -23,7 +23,7 @@ class State(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """``dx/dt = gain - loss * x``, the form every state of the neuron has."""
+    """Gain and loss of a state: every state of the neuron obeys ``dx/dt = gain - loss * x``."""
 
     gain: Any
     loss: Any

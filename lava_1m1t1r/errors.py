@@ -66,7 +66,7 @@ def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
 
 
 def lava_python() -> str:
-    """What stands in the way of Lava's packages where this is another Python than theirs; empty where it is theirs."""
+    """Sentence that says that Lava's packages need another Python than this one; empty where this is theirs."""
     here = sys.version_info[:2]
     return f" Lava runs on Python 3.10 only; this is Python {here[0]}.{here[1]}." if here != (3, 10) else ""
 

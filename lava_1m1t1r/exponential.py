@@ -19,7 +19,7 @@ _LN2_HIGH = 0.6931471803691238  # ln 2 in two parts, so that k ln 2 is exact to 
 _LN2_LOW = 1.9082149292705877e-10
 FRACTION, BIAS = 52, 1023  # of an IEEE double
 _WHOLE = 1.5 * 2.0**FRACTION
-"""Adding it rounds to a whole number, which the last bits then hold: only AVX-512 converts to int64 in vectors."""
+"""Constant whose addition rounds to a whole number, which the last bits then hold: only AVX-512 can convert to int64 in vectors."""
 _C = tuple(1.0 / factorial(n) for n in range(15))
 
 

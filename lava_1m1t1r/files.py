@@ -18,7 +18,7 @@ import numpy as np
 from .errors import path_of, require
 
 SHIPPED_NETWORK = Path(__file__).resolve().parent / "data" / "spoken_digits.net"
-"""The small trained network that comes with the package."""
+"""Path of the small trained network that comes with the package."""
 _SUFFIX = 16  # longest one that a format is chosen by
 
 

@@ -18,23 +18,23 @@ from .params import DeviceParams
 from .release import rates_of
 
 SHARE = 0.02
-"""Largest change in a step: of the lengths as a share of the gap left, of everything as a share of its time constant."""
+"""Largest change in a step: of the lengths as a share of the remaining gap, of every quantity as a share of its time constant."""
 CLOSEST = 1e-5  # gap below which the resistance hardly changes any more
 _field, _flow = compiled(field), compiled(flow)
 
 
 class Answer(NamedTuple):
-    """What the devices did."""
+    """Response of the devices."""
 
     spike_times: list[np.ndarray]
-    """Per device: when the gate rose above ``v_th`` [s]; any number of times in a step."""
+    """Times at which each device's gate rose above ``v_th`` [s]; any number of times in a step."""
     spike: np.ndarray
-    """(T, N) bool: whether it did so within the step."""
+    """Whether the gate rose above ``v_th`` within the step, (T, N) bool."""
     filament: np.ndarray
-    """(T, N), at the end of each step, as the two below."""
+    """Filament at the end of each step, (T, N); the residue and the gate below alike."""
     residue: np.ndarray
     gate: np.ndarray
-    """[V]"""
+    """Gate voltage at the end of each step [V], (T, N)."""
 
 
 @compiled
@@ -44,7 +44,7 @@ def _slopes(s, v_in, p):
 
 @compiled
 def _integrate(volts, dt, p, v_th, x_max, states, times):
-    """One device over (T,) volts; states (4, T) and times receive what happened, as far as it fits. Returns the number of spikes."""
+    """Integrate one device over (T,) voltages into states (4, T) and times, as many as fit. Returns the number of spikes."""
     s = State(0.0, 0.0, 0.0)
     spikes = 0
     for k in range(volts.size):

@@ -22,7 +22,7 @@ from .network import PlainLayer
 from .program import PER_NEURON, SCALARS, TABLES, StepParams
 
 VERSION = 1
-"""Of the files' layout."""
+"""Version of the layout of the golden files."""
 _FIELDS = "mu alpha beta gamma1 gamma2 lam r_on r_off c_gate r_control v_th v0 v_ref sigma1 sigma2".split()
 
 # The presets may be fitted anew; these must not move.

@@ -1,4 +1,4 @@
-"""HDF5 files from outside, looked over before anything is read from them.
+"""HDF5 files from outside, checked before anything is read from them.
 
 HDF5 lets a file of a few kilobytes claim or inflate to gigabytes, lead into other files, hold object references, and name filters
 that are loaded as programs. Nothing of that belongs into a network or a data set: it is refused by name before the first value is read.
@@ -20,15 +20,16 @@ from . import hdf5_heap
 from .errors import FormatError, InputError, file_of, require
 
 LEAST_ALLOWED = 1 << 26
-"""Bytes that all datasets of a file may claim together whatever the size of the file; above, a multiple of it counts."""
+"""Number of bytes that all datasets of a file together may claim, however small the file; of larger files, :data:`CLAIM` times their
+size."""
 CLAIM = 20
-"""How many times larger than the file its datasets may be: what weights of networks compress to, with room."""
+"""Largest factor by which the datasets of a file may be larger than the file: what weights of networks compress to, with room."""
 MOST_OBJECTS, DEEPEST = 10_000, 16
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "check sums (fletcher32)", 32000: "lzf"}
 _SLACK = 1 << 12  # bytes that a stored chunk may be larger than its content: headers and check sums
 
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, SystemError)
-"""What h5py raises on damage, depending on the byte that is wrong."""
+"""Exceptions that h5py raises for damaged files, depending on which byte is wrong."""
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
 
 
 def _check_inflated(stored: bytes, chunk: int, where: str) -> None:
-    """HDF5 inflates a chunk to wherever its stream leads, not to the size of a chunk."""
+    """Check the size that a chunk inflates to: HDF5 inflates as far as the stream goes, not to the size of a chunk."""
     stream = zlib.decompressobj()
     try:
         size = len(stream.decompress(stored, chunk + 1))
@@ -187,7 +188,7 @@ def _plain(kind: Any, rows: bool) -> bool:
 
 
 def value_of(data: Any, where: str) -> Any:
-    """Value of a dataset that was checked: an array, a number, or text; of texts, an array of bytes."""
+    """Value of a dataset that has been checked: an array, a number, or text; for several texts an array of bytes."""
     import h5py
 
     kind = data.id.get_type()

@@ -1,4 +1,4 @@
-"""Rows of variable length, and texts, of an HDF5 file: read from its global heaps here, with every number checked.
+"""Rows of variable length, and texts, of an HDF5 file: read here from its global heaps, with every number checked.
 
 The HDF5 library (2.0.0) loops for ever on some damaged heaps, and lets a million rows share one large object. The layout is that of the
 HDF5 File Format Specification 3.0, section III.E (global heap) and IV.A.2.d (a row is its length, a heap's address and an index).
@@ -18,7 +18,7 @@ from .errors import FormatError, require
 _ROW = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
 _HEAP, _OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HHIQ")
 FILTERS = {1, 2}
-"""What rows may be packed by, in the numbers of HDF5: gzip and shuffle."""
+"""Filters that rows may be packed by, as HDF5 numbers them: gzip and shuffle."""
 _DAMAGED = "The file is damaged: copy or download it again."
 _REPACK = "Repack it with h5repack -f NONE -l CONTI."
 
@@ -27,9 +27,9 @@ class Rows(NamedTuple):
     """Rows one after the other."""
 
     values: np.ndarray
-    """(E,) in the type of the file."""
+    """Values of all rows, (E,), in the type of the file."""
     sizes: np.ndarray
-    """(R,) int64: values of each row."""
+    """Number of values in each row, (R,) int64."""
 
 
 def read_rows(data: Any, where: str) -> Rows:

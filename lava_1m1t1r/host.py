@@ -1,4 +1,4 @@
-"""Loading Lava late: it insists on choosing how processes start, and refuses if anything has asked before."""
+"""Late loading of Lava, which insists on choosing how processes start, and fails if anyone has asked for that before."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .errors import MissingDependencyError, lava_python, missing
 from .imports import executed_later, executed_within
 
 _LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
-"""What lava-dl and Lava import for themselves and training needs not: torchvision and OpenCV (65 MB, a second and a half), and plots
-(15 MB)."""
+"""Modules that lava-dl and Lava import and training does not need: torchvision and OpenCV (65 MB, a second and a half), and plots (15
+MB)."""
 _SETS_FORK = "lava.magma.runtime.message_infrastructure.multiprocessing"
 _NOISE = (
     "No CUDA runtime is found, using CUDA_HOME",
@@ -22,7 +22,7 @@ _NOISE = (
     "Only Prophesee DVS demo will not run properly.",
     "Please install it from https://github.com/prophesee-ai",
 )
-"""Parts of the lines that torch and lava-dl print whenever lava-dl is imported, about things that nothing here needs."""
+"""Parts of the lines that torch and lava-dl print whenever lava-dl is imported, about things that are not needed here."""
 
 
 def load_lava(module: str, purpose: str) -> Any:
@@ -60,7 +60,7 @@ def _no_start_method() -> Iterator[None]:
 
 
 class _Without:
-    """A stream without the lines of :data:`_NOISE`. What keeps it, as handlers of logs do, goes on to write to the stream itself."""
+    """Stream without the lines of :data:`_NOISE`. Who keeps it, as handlers of logs do, writes to the stream itself afterwards."""
 
     def __init__(self, stream: Any) -> None:
         self._stream, self._dropped = stream, False

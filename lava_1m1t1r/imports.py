@@ -1,4 +1,4 @@
-"""Modules of other packages executed otherwise than Python would: when something of theirs is first asked for, or within a context."""
+"""Import hooks: execute a module of another package when something of it is first used, or within a context."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 @contextmanager
 def executed_later(*names: str) -> Iterator[None]:
-    """For a ``with`` block in which the modules ``names``, where they are imported, are found and not yet executed."""
+    """For a ``with`` block in which imports of the modules ``names`` find them without executing them."""
     finders: list[MetaPathFinder] = [_Finder(name, _be_later) for name in names]
     sys.meta_path[:0] = finders
     try:
@@ -26,7 +26,7 @@ def executed_later(*names: str) -> Iterator[None]:
 
 
 def executed_within(name: str, context: Callable[[], AbstractContextManager]) -> None:
-    """From now on, whoever imports the module ``name`` has it executed within ``context()``; nothing changes where it has been imported."""
+    """Have the module ``name`` executed within ``context()`` whenever it is imported; nothing changes if it has been imported already."""
 
     def execute(module: ModuleType, loader: Any) -> None:
         with context():
@@ -38,7 +38,7 @@ def executed_within(name: str, context: Callable[[], AbstractContextManager]) ->
 
 
 class _Later(ModuleType):
-    """A module that is executed when something of its own is first asked for: what modules have by themselves is there before.
+    """Module that is executed when something of it is first used; the attributes that every module has are there before.
 
     importlib's LazyLoader executes for that, too, which whatever looks through all modules asks for (inspect does). What somebody gives the
     module before it is executed stays, as there. Threads wait until it has been executed.
@@ -59,7 +59,7 @@ _executing: set[str] = set()
 
 
 def _execute(module: ModuleType) -> None:
-    """Execute a module that has not been, unless this thread is about it: the module itself asks for what it has so far."""
+    """Execute a module that has not been executed, unless this thread is executing it, and the module asks for what it has so far."""
     name, own = module.__name__, module.__dict__
     with _locks[name]:
         if type(module) is not _Later or name in _executing:
@@ -95,7 +95,7 @@ class _Loader(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the module ``name`` where it is, and has it executed by ``execute(module, loader)``."""
+    """Finder that finds the module ``name`` in its usual place, and has it executed by ``execute(module, loader)``."""
 
     def __init__(self, name: str, execute: Callable[[ModuleType, Any], None]) -> None:
         self.name, self.execute = name, execute

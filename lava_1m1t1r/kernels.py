@@ -18,7 +18,7 @@ _grow, _jitter, _settle = (inlined(f) for f in (dynamics.grow, dynamics.jitter, 
 
 @compiled
 def fixed_neuron(p, n):
-    """Constants of neuron n with the layer's tables, as scalars."""
+    """Constants of neuron n as scalars, with the layer's tables."""
     return FixedProgram(
         read(p.stretch, n),
         read(p.gain, n),
@@ -83,7 +83,7 @@ def _state(filament, residue, gate, n):
 
 @inlined
 def _finish(filament, residue, gate, n, s, grown, v, q, ops):
-    """Second half of neuron n's substep, and its new state into memory; whether it fired, as 0 or 1."""
+    """Run the second half of neuron n's substep and store its new state; returns whether it fired, as 0 or 1."""
     new, fired, _closed = _settle(s, grown, v, q, ops)
     store(filament, n, new.filament)
     store(residue, n, new.residue)
@@ -93,7 +93,7 @@ def _finish(filament, residue, gate, n, s, grown, v, q, ops):
 
 @inlined
 def _jittered(s, generator, n, grown, q, ops):
-    """Noise of neuron n's substep; its generator moves on by two numbers."""
+    """Add the noise of neuron n's substep; its generator moves on by two numbers."""
     first = compiled_draw(load(generator, n))
     second = compiled_draw(first)
     store(generator, n, second)

@@ -1,4 +1,4 @@
-"""A layer of a ``.net`` file as it is written, and the neuron's part of it, ``neuron/*``, to and from :class:`.program.StepParams`.
+"""Writing of the layers of a ``.net`` file, and conversion of their keys ``neuron/*`` to and from :class:`.program.StepParams`.
 
 The layout is that of lava-dl's netx (every value a dataset, names in camelCase); ``neuron/type`` is ``1M1T1R``, and
 ``neuron/version`` counts the changes of its table. What a layer holds, and how it is read: :mod:`.netx.schema`.
@@ -24,7 +24,7 @@ _DEVICE = "device/"
 
 
 PAIRS = ("kernelSize", "stride", "padding", "dilation")
-"""Of a convolution or a pooling: (height, width)."""
+"""Keys of a convolution or a pooling that hold a pair (height, width)."""
 
 
 def write_layer(

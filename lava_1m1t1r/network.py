@@ -75,7 +75,7 @@ def layers_of(net: NetDescription) -> tuple[list[PlainLayer], int]:
 
 
 class CompiledNeurons:
-    """As :class:`.reference.Neurons`, by the compiled kernels; it does not see turn-ons."""
+    """Neurons as :class:`.reference.Neurons`, by the compiled kernels; these do not report turn-ons."""
 
     def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
         require(isinstance(params, StepParams), "params", "be a StepParams", params)
@@ -86,13 +86,13 @@ class CompiledNeurons:
         self.reset()
 
     def reset(self) -> None:
-        """Back to rest, the generators to their start."""
+        """Put the neurons to rest and their generators to the start."""
         self.state = tuple(np.zeros(self._first.size, np.int32 if self.fixed else np.float64) for _ in range(3))
         self.generator = self._first.copy()
         self._spike = np.zeros(self._first.size, np.int32)
 
     def step(self, a_in: np.ndarray) -> Traces:
-        """Advance by one network step under (N,) synaptic inputs; a Traces of (N,) arrays, turn_on None."""
+        """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays, with ``turn_on`` None."""
         rest = (self.program, self.params.substeps, self._spike)
         if not self.fixed:
             v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
@@ -172,7 +172,7 @@ def run(
 
 
 def outgoing(spikes: np.ndarray, delay: Any = None) -> np.ndarray:
-    """What the next layer, or the layer itself, sees of (..., T, N) spikes: y[t] = s[t - 1 - delay]."""
+    """Spikes as the next layer, or the layer itself, receives them, (..., T, N): y[t] = s[t - 1 - delay]."""
     return on_lines(spikes, 1 + _delays(delay, spikes.shape[-1]))
 
 

@@ -14,7 +14,8 @@ from .errors import whole
 
 MASK = 0xFFFFFFFF
 MOST_NEURONS, MOST_LAYERS = 1 << 20, 1 << 16
-"""Of a layer, as many as a whole Loihi 2 chip holds, and of a network: so many have generators of their own."""
+"""Largest number of neurons in a layer, as many as a whole Loihi 2 chip holds, and of layers in a network: up to these, (layer, neuron)
+gives every neuron its own generator."""
 
 
 def draw(state):

@@ -15,7 +15,7 @@ from .errors import array_of, number, require, whole
 _POSITIVE = "be > 0 and finite"
 _NOT_NEGATIVE = "be >= 0 and finite"
 MOST_DEVICES = 10_000_000
-"""That are drawn at once."""
+"""Largest number of devices that :meth:`DeviceParams.spread` draws at once."""
 _MOST_EXPONENT = 700.0  # of e: doubles end at 709
 _SHOWN_WHOLE = 6  # values of a field
 
@@ -82,7 +82,7 @@ class DeviceParams(ByValue):
     v0: Any = field(default=inf, metadata={"rule": "be > 0 (inf: the linear law of the paper)", "unit": "V"})
     """Voltage scale of the hyperbolic field law v0 sinh(v / v0) [V]; inf is the paper's linear law. Smaller: steeper."""
     v_ref: Any = _value(0.8, unit="V")
-    """Voltage at which hyperbolic and linear law agree [V]."""
+    """Voltage at which the hyperbolic and the linear law agree [V]."""
     x_max: Any = field(default=inf, metadata={"rule": "be >= 1 (inf: unlimited, as published)", "unit": "1"})
     """Largest total length filament + residue [1]; the filament yields. 1 for the calibrated devices."""
     k_transistor: Any = _value(3.75e-4, unit="A/V^2")
@@ -163,7 +163,7 @@ class DeviceParams(ByValue):
         return any(np.any(getattr(self, name)) for name in _NOISE)
 
     def quiet(self) -> DeviceParams:
-        """Return the device without noise."""
+        """Return the device without noise and cycle-to-cycle spread."""
         return dataclasses.replace(self, **dict.fromkeys(_NOISE, 0.0))
 
     def scaled(self, time: float) -> DeviceParams:
@@ -264,7 +264,7 @@ def least_lam(r_off: float) -> float:
 
 
 def _shown(value: Any) -> str:
-    """A field in one line: of many values, how many they are and their range."""
+    """Field as one line: for several values, their number and range."""
     if np.size(value) <= _SHOWN_WHOLE:
         return repr(value)
     return f"<{np.size(value)} values, {np.min(value):g} to {np.max(value):g}>"

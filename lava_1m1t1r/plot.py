@@ -20,7 +20,7 @@ _WRITTEN = 10  # classes up to which a confusion matrix also shows its numbers
 
 
 def axes(ax: Any = None) -> Any:
-    """Return ``ax``, or new axes; with spines and ticks that read on light and dark ground."""
+    """Return ``ax``, or new axes, with spines and ticks that can be read on light and dark ground."""
     if ax is None:
         try:
             import matplotlib.pyplot as plt

@@ -11,15 +11,15 @@ from dataclasses import replace
 from .params import DeviceParams
 
 ZHAO2025_TABLE1 = DeviceParams()
-"""Table 1: matched by the authors to Fig. 2e. Latches under that stimulus (see the docs of :mod:`lava_1m1t1r.device`)."""
+"""Device of Table 1, matched by the authors to Fig. 2e. Latches under that stimulus (see the docs of :mod:`lava_1m1t1r.device`)."""
 
 ZHAO2025_TABLE7 = DeviceParams(mu=300.0, r_control=1e9, r_load=1e9, c_load=1e-12)
-"""SI Table 7: the 65 nm energy estimate (1.39 pJ per spike)."""
+"""Device of SI Table 7: the 65 nm energy estimate (1.39 pJ per spike)."""
 
 ZHAO2025_TABLE8 = DeviceParams(
     mu=3e7, beta=2e6, gamma1=6e7, gamma2=5e5, r_on=1e8, r_off=4e18, c_gate=4.14e-18, r_control=242e9, r_load=242e3, c_load=1e-18
 )
-"""SI Table 8: the 3 nm FinFET projection (about 1 aJ per spike)."""
+"""Device of SI Table 8: the 3 nm FinFET projection (about 1 aJ per spike)."""
 
 _HYPERBOLIC = replace(ZHAO2025_TABLE1, v0=0.08, x_max=1.0)
 
@@ -28,13 +28,13 @@ ZHAO2025_FIG2 = replace(_HYPERBOLIC, v_ref=0.8, mu=56.3, beta=39.45, gamma1=165.
 evolution); alpha, lambda, R_on, R_off, C_g and V_th as in Table 1."""
 
 ZHAO2025_FIG3 = replace(_HYPERBOLIC, v_ref=0.9, mu=179.6, beta=96.2, gamma1=3194.0, gamma2=7.85)
-"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters stand at a minimum of the fit."""
+"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters lie at a minimum of the fit."""
 
 ZHAO2025_FIG4 = replace(
     _HYPERBOLIC, v_ref=2.0, mu=26.75, beta=7.71, gamma1=68.9, gamma2=2.866, v0=0.223, alpha=0.0178, lam=0.183, r_control=547e6
 )
-"""The device of Figs. 4a and 4b: intrinsic plasticity over the gap between two long pulses. alpha, lambda and R_c fitted as well,
-which these data do not determine (:meth:`.device.fit.Fit.undetermined`)."""
+"""The device of Figs. 4a and 4b: intrinsic plasticity over the gap between two long pulses. alpha, lambda and R_c are fitted as well, which
+these data do not determine (:meth:`.device.fit.Fit.undetermined`)."""
 
 ZHAO2025_FIG3CD = replace(_HYPERBOLIC, v_ref=0.8015, mu=90.5, beta=37.55, gamma1=494.0, v0=0.126, mu_ctoc=0.312, v0_ctoc=0.48)
 """The device of Figs. 3c and 3d, with its cycle-to-cycle spread: probability of firing in one 15 ms pulse. What varies most from

@@ -40,8 +40,8 @@ V_UNIT = 0.125
 V_IN_MAX = 1.2
 """Default largest input voltage [V]; the paper limits RSNN inputs to 0 to 1.2 V."""
 SUBSTEPS = 4
-"""Default substeps of a network step. :func:`.advisor.advise` says what they are worth for a device: at 1 ms, first spikes of the
-Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
+"""Default number of substeps of a network step. :func:`.advisor.advise` says how accurate they are for a device: at 1 ms, first spikes of
+the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
 FIELD_ERROR = 1e-4  # relative error of the field table
 _LEAST_GROWTH = 1e-30
@@ -72,7 +72,7 @@ class FloatProgram(NamedTuple):
     off_scale: Any  # r_off / (exp(1 / lam) - 1) [ohm]
 
     def filled(self, size: int) -> FloatProgram:
-        """For ``size`` neurons, of which the last ones have the constants of the last one here."""
+        """Return the program for ``size`` neurons, the additional ones with the constants of the last one here."""
         return self._replace(**{name: repeated(getattr(self, name), size) for name in self._fields if name != "drop"})
 
 
@@ -107,7 +107,7 @@ class FixedProgram(NamedTuple):
         return all((getattr(self, name) == getattr(self, name)[0]).all() for name in PER_NEURON)
 
     def filled(self, size: int, times: int = 1) -> FixedProgram:
-        """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
+        """Return the program for ``size`` neurons: these repeated ``times`` in turn, then the last one again."""
         return self._replace(**{name: repeated(getattr(self, name), size, times) for name in PER_NEURON})
 
 
@@ -141,7 +141,7 @@ _HALVES = 8
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b, 1 where both are 0 (a device without transfer)."""
+    """Ratio a / b; 1 where both are 0 (a device without transfer)."""
     return np.where(b > 0, a / np.where(b > 0, b, 1.0), 1.0)
 
 
@@ -167,18 +167,18 @@ class StepParams(ByValue):
     """
 
     device: DeviceParams
-    """The neuron's device(s)."""
+    """Device or devices of the neurons."""
     dt: float = 1e-3
     """Network step [s], > 0; equal to the bin width of the frames."""
     substeps: int = SUBSTEPS
-    """Substeps of a step, 1 to 64. More: closer to the device, slower."""
+    """Number of substeps in a network step, 1 to 64. More: closer to the device, slower."""
     v_unit: float = V_UNIT
     """Input voltage of one unit of ``a_in`` (what lava-dl calls 1.0) [V]."""
     v_in_max: float = V_IN_MAX
     """Input voltages are clipped to [0, v_in_max] [V]."""
     held: bool = False
-    """Whether the floating-point step, too, takes the shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off). So
-    do networks from files: what then distinguishes floating from fixed point is arithmetic, not another device."""
+    """Whether the floating-point step, too, uses shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off). Networks from
+    files do: floating and fixed point then differ in arithmetic only, not in the device."""
 
     def __post_init__(self) -> None:
         require(isinstance(self.device, DeviceParams), "StepParams.device", "be a DeviceParams", self.device)
@@ -238,12 +238,12 @@ class StepParams(ByValue):
 
     @property
     def v_max_count(self) -> int:
-        """``v_in_max`` in counts of v_in (39322 for 1.2 V at v_unit = 1/8 V)."""
+        """Largest input ``v_in_max`` in counts of v_in (39322 for 1.2 V at v_unit = 1/8 V)."""
         return int(round(self.v_in_max / self.v_unit * (1 << INPUT_BITS)))
 
     @property
     def gate_lsb(self) -> float:
-        """One count of the gate [V]."""
+        """Size of one count of the gate [V]."""
         return self.v_unit / GATE_ONE
 
     def in_units(self, filament: Any, residue: Any, gate: Any) -> State:
@@ -268,7 +268,7 @@ class StepParams(ByValue):
         return shares(self.device, self.h, np.expm1)
 
     def towards(self, device: DeviceParams, size: int) -> StepParams:
-        """The step of ``size`` devices that were drawn or learned about this one, as far as integers hold them.
+        """Return the step with ``size`` devices that were drawn or learned about this one, brought within what integers hold.
 
         Those with a share lost or handed over that no decay holds are drawn back towards this step's own, by halves of the way in
         logarithm; a training shall not end in its midst over a neuron that has become too slow.
@@ -381,7 +381,7 @@ class StepParams(ByValue):
         return lambda value: np.array(np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size,)))
 
     def _per_neuron_field(self, n: Any, v0: float, growth: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Sensitivity and gain of each neuron against the layer's field table, which is made for the median v0."""
+        """Sensitivity and gain of each neuron relative to the layer's field table, which is made for the median v0."""
         own = n(self.device.v0)
         v_ref = float(np.asarray(self.device.v_ref).reshape(-1)[0])
         if np.isinf(v0):

@@ -1,4 +1,4 @@
-"""Ctrl-C in order, and programs that end with us.
+"""Orderly Ctrl-C, and programs that end when ours does.
 
 A program that asks to be told (:func:`orderly`) gets KeyboardInterrupt once, so that what it has begun is undone in peace. Programs that
 it starts (:func:`run`) never outlive the call: neither they nor what they have started in turn.
@@ -21,18 +21,18 @@ from typing import Any
 from .progress import ELAPSED, bar
 
 PATIENCE = 5.0
-"""Time [s] after a first Ctrl-C in which others do nothing: impatience must not cut short what removes files and ends processes."""
+"""Time after a first Ctrl-C in which further ones are ignored [s]: impatience must not cut short what removes files and ends processes."""
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 _AGAIN = 0.05  # s after which a lost Ctrl-C comes again
 _CALLBACKS = {"_numba_unpickle", "_raw_object_cache_notify", "_raw_object_cache_getbuffer"}
-"""Functions that numba's compiled code and LLVM call: an exception there ends in a SystemError, or is dropped."""
+"""Callbacks of numba that its compiled code and LLVM call: an exception in one ends in a SystemError, or is dropped."""
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _LOOK = 0.25  # s between two looks at a program that shows how long it has been running
 _ORDERLY = 8.0  # s that a program of ours, asked to end, gets for it
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as Ctrl-C is."""
+    """SIGTERM, handled as Ctrl-C is."""
 
 
 class _Handler:
@@ -58,7 +58,7 @@ class _Handler:
         return self._since >= 0.0
 
     def lost(self, unraisable: Any) -> None:
-        """For ``sys.unraisablehook``: Python drops what is raised in a callback from C or in a finaliser."""
+        """Hook for ``sys.unraisablehook``: Python drops exceptions raised in a callback from C or in a finaliser."""
         if not isinstance(unraisable.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
             return
@@ -67,21 +67,21 @@ class _Handler:
 
 
 def _later(number: int) -> None:
-    """Have the signal come again."""
+    """Have the signal delivered again a little later."""
     timer = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()
 
 
 def interrupted(error: BaseException | None) -> KeyboardInterrupt | None:
-    """The KeyboardInterrupt that led to an error, if one did: numba and some imports make another error of it."""
+    """Return the KeyboardInterrupt that caused an error, if one did: numba and some imports turn it into another error."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error
 
 
 def last_words(stop: KeyboardInterrupt) -> tuple[str, int]:
-    """What a program says that was interrupted, and its exit code as shells count them."""
+    """Last line of a program that was interrupted, and its exit code as shells count them."""
     word, number = ("terminated", signal.SIGTERM) if isinstance(stop, Terminated) else ("interrupted", signal.SIGINT)
     return word, 128 + number
 
@@ -123,7 +123,7 @@ def orderly(last: bool = False) -> Iterator[_Handler]:
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of this number; False on Windows, where asking would end it."""
+    """Whether a process with this number exists; False on Windows, where asking would end it."""
     if os.name == "nt":
         return False
     try:

@@ -15,9 +15,9 @@ from functools import cache
 from typing import Any
 
 DELAY = 1.0
-"""Seconds before a bar appears: what is done sooner needs none."""
+"""Time before a bar appears [s]: shorter work needs none."""
 ELAPSED = "{desc}: {elapsed}"
-"""``bar_format`` of work that does not tell how far it is."""
+"""Format (``bar_format`` of tqdm) for work that does not tell how far it is."""
 _TICK = 0.5  # s between two looks at a clock
 _shown = ContextVar("shown", default=False)
 

@@ -1,4 +1,4 @@
-"""From floating to fixed point: what was chosen, what was rounded, and what it did to the spikes."""
+"""Report on the way from floating to fixed point: scales, rounding errors, and their effect on the spikes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .reference import Traces
 from .tables import decay
 
 DRAIN_TIMES = 10.0
-"""A neuron counts as latched once its gate stays above threshold, without a spike in between, for so many times longer than it takes to
-drain from the largest input."""
+"""Factor on the time that a gate takes to drain from the largest input: a neuron counts as latched once its gate stays above threshold for
+so much longer without a spike in between."""
 
 
 class Rate(NamedTuple):
@@ -28,13 +28,13 @@ class Rate(NamedTuple):
     per_substep: tuple[float, float]
     """Smallest and largest share lost, transferred or grown in a substep [1]."""
     error: float
-    """Largest relative error of the rounded rate [1]; of those that fit."""
+    """Largest relative error of a rounded rate [1], over the neurons whose rate fits."""
     bias: float
-    """Largest shift of a state held up against this rate alone, because what is kept is rounded down [share of the gap, or V]."""
+    """Largest shift of a state that only this rate acts against [share of the gap, or V], because what is kept is rounded down."""
     rounds_away: int
-    """Neurons whose rate does not fit a decay."""
+    """Number of neurons whose rate does not fit a decay."""
     cure: str
-    """What mends it; empty if nothing needs to."""
+    """Advice on what mends it; empty where nothing is wrong."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class LayerQuantisation:
     name: str
     neurons: int
     scales: dict[str, float]
-    """One count of each register, in SI units or shares of the gap."""
+    """Size of one count of each register, in SI units or shares of the gap."""
     rates: tuple[Rate, ...]
     duplicates: dict[str, int]
-    """Neurons that differ in floating point and no longer do in fixed, by constant; ``all``: in every constant."""
+    """Number of neurons that differ in floating point and no longer do in fixed point, by constant; ``all``: in every constant."""
     activity: Activity | None = None
     agreement: dict[str, Agreement] = dataclasses.field(default_factory=dict)
-    """Fixed against floating point: ``teacher-forced`` (both get the fixed run's input) and ``free-running``."""
+    """Agreement of fixed with floating point: ``teacher-forced`` (both get the fixed run's input) and ``free-running``."""
 
     @property
     def fits(self) -> bool:
@@ -89,7 +89,7 @@ class LayerQuantisation:
 
 
 class Activity(NamedTuple):
-    """What the neurons of a layer did over all samples."""
+    """Activity of a layer's neurons over all samples."""
 
     spikes: int
     silent: list[int]
@@ -103,11 +103,11 @@ class Agreement:
     """Spikes of two runs, paired one to one per neuron."""
 
     same: int
-    """Pairs in the same step."""
+    """Number of pairs of spikes in the same step."""
     within_one: int
-    """Further pairs one step apart."""
+    """Number of further pairs whose spikes are one step apart."""
     unmatched: tuple[int, int]
-    """Spikes without a partner in the first and in the second run."""
+    """Numbers of spikes without a partner in the first and in the second run."""
 
     @property
     def share(self) -> float:
@@ -252,7 +252,7 @@ def _rate(name: str, lost: np.ndarray, lsb: float | None, zero: bool) -> Rate:
 
 
 def _growth(params: StepParams, program: FixedProgram, neurons: int) -> Rate:
-    """The neuron's own part of the growth, at v_ref: gain and stretch against the device's."""
+    """Neuron's own part of the growth, at v_ref: gain and stretch, against the device's."""
     growth = np.broadcast_to(params.shares()["growth"], (neurons,))
     d = params.device
     v_ref, own = float(np.max(d.v_ref)), np.broadcast_to(d.v0, (neurons,))

@@ -16,7 +16,7 @@ from .tables import input_counts, input_volts
 
 
 class Traces(NamedTuple):
-    """Everything a layer did. Arrays (T, N)."""
+    """Input and states of a layer. Arrays (T, N)."""
 
     spike: np.ndarray  # bool: the gate rose above the threshold
     turn_on: np.ndarray | None  # bool: the filament closed; None: not seen
@@ -26,7 +26,7 @@ class Traces(NamedTuple):
 
 
 def stacked(steps: Sequence[Traces]) -> Traces:
-    """Traces of (N,) arrays, one a step, as one of (T, N) arrays."""
+    """Traces of (N,) arrays, one per step, joined to one of (T, N) arrays."""
     return Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
 
 
@@ -59,7 +59,7 @@ class Neurons:
         self.reset()
 
     def reset(self) -> None:
-        """Back to rest, the generators to their start."""
+        """Put the neurons to rest and their generators to the start."""
         zero = np.zeros(self._first.size, np.int64 if self.fixed else np.float64)
         self.state, self.generator = State(zero, zero, zero), self._first
 

@@ -1,4 +1,4 @@
-"""At which field a closed filament lets go of the gate: the one number that the network step takes from the device level.
+"""Field at which a closed filament lets go of the gate: the one quantity that the network step takes from the device level.
 
 While the filament is closed the gate charges within R_on C_g. It never reaches the input voltage: when the field has fallen to
 ``drop`` the filament dissolves faster than it grows. Measured by integrating :func:`.dynamics.flow` from a filament that is about

@@ -1,5 +1,4 @@
-"""What counts, weights and biases may be, and how large the weighted sums of a layer can become: what realisations in 32 bits, or fewer,
-must hold."""
+"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which realisations in 32 bits, or fewer, must hold."""
 
 from __future__ import annotations
 
@@ -12,22 +11,22 @@ from .errors import require
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
 LARGEST_BIAS = (1 << 12) - 1
-"""Magnitude of a bias in files, in weight counts: 13 bits with the sign."""
+"""Largest magnitude of a bias in files [weight counts]: 13 bits with the sign."""
 EVEN_WEIGHTS, ANY_WEIGHTS = (-256, 254), (-128, 127)
 """Bounds of 8-bit weights, in counts: lava-dl's, which are even, and others."""
 WEIGHT_RULE = "even numbers from {} to {}, or any from {} to {}".format(*EVEN_WEIGHTS, *ANY_WEIGHTS)
 """The bounds in words."""
 LARGEST_SUM = 2**31 - 1
-"""What 32 bits hold, in counts. Beyond it every realisation would wrap in its own way, and floating point not at all."""
+"""Largest sum that 32 bits hold [counts]. Above it every realisation would wrap in its own way, and floating point not at all."""
 
 
 def weight_bounds(weight: np.ndarray) -> tuple[int, int]:
-    """Bounds of these weights, whole numbers, as :data:`EVEN_WEIGHTS` or :data:`ANY_WEIGHTS`."""
+    """Bounds that these weights, whole numbers, must keep to: :data:`EVEN_WEIGHTS` or :data:`ANY_WEIGHTS`."""
     return EVEN_WEIGHTS if np.all(weight % 2 == 0) else ANY_WEIGHTS
 
 
 class SumBounds(NamedTuple):
-    """Of a layer's input, bias and recurrence, in weight counts."""
+    """Bounds of the sums of a layer's input, bias and recurrence [weight counts]."""
 
     of_rows: int
     """Largest sum of the magnitudes of the weights that reach a neuron from the input."""
@@ -53,7 +52,7 @@ class SumBounds(NamedTuple):
 
 
 def bounds_of(weight: Any, weight_rec: Any = None, bias: Any = None) -> SumBounds:
-    """Bounds for weights (N, ...) of which each row reaches a neuron, recurrent ones (N, N) and a bias (N,): whole numbers, or None."""
+    """Return the bounds of a layer's weighted sums."""
     weight = np.abs(np.asarray(weight, np.int64))
     rest = np.zeros(1, np.int64) if weight_rec is None else np.abs(np.asarray(weight_rec, np.int64)).sum(axis=1)
     rest = rest + (0 if bias is None else np.abs(np.asarray(bias, np.int64)))

@@ -1,4 +1,4 @@
-"""The integers of a neuron's program: packed tables, shares lost as mantissa and shift, gains of the noise, counts of the input."""
+"""Integers of a neuron's program: packed tables, shares lost as mantissa and shift, gains of the noise, counts of the input."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def floating_table(values: np.ndarray) -> np.ndarray:
 
 
 def held(share: np.ndarray) -> np.ndarray:
-    """A share lost in a substep as :func:`decay` holds it; itself where that refuses it."""
+    """Share lost in a substep as :func:`decay` holds it; unchanged where that refuses it."""
     try:
         mantissa, shift = decay(share, "share", zero=True)
     except InputError:
@@ -80,7 +80,7 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
 
 
 def noise_gain(sigma: np.ndarray) -> np.ndarray:
-    """sqrt(sigma) as the factor of the noise: per root of a count and standard deviation of the byte sum."""
+    """Factor of the noise, from sqrt(sigma): per root of a count and standard deviation of the byte sum."""
     scale = (1 << (2 * NOISE_SHIFT - ROOT_BITS)) / BYTES_DEVIATION
     require(np.all(sigma <= 1), "DeviceParams.sigma1, sigma2", "be <= 1", float(np.max(sigma)))
     return np.rint(np.sqrt(sigma * ONE) * scale).astype(np.int64)
@@ -92,5 +92,5 @@ def input_counts(a_in: np.ndarray, v_max: int) -> np.ndarray:
 
 
 def input_volts(a_in: np.ndarray, v_unit: float, v_in_max: float) -> np.ndarray:
-    """The same in floating point: synaptic input (1/64 units) to an input voltage in [0, v_in_max] [V]."""
+    """Input voltage in [0, v_in_max] [V] from synaptic input in 1/64 units: :func:`input_counts` in floating point."""
     return np.clip(a_in / WEIGHT_ONE * v_unit, 0.0, v_in_max)

@@ -32,7 +32,7 @@ class Variant(NamedTuple):
 
     device: Callable[[DeviceParams], DeviceParams]
     tested: dict[str, float] = {}
-    """Parameters that are changed back after training."""
+    """Device parameters that are set to these values after training, for the test."""
 
 
 def variants(sigma: float) -> dict[str, Variant]:
@@ -56,7 +56,7 @@ class Sentence(NamedTuple):
     text: str
     measure: str
     more: str
-    """Row whose measure is the larger one if the sentence holds."""
+    """Name of the row whose measure is the larger one if the sentence holds."""
     less: str
 
 
@@ -70,7 +70,7 @@ SENTENCES = (
     Sentence("longer refractoriness: fewer still", "spikes", FULL, LONGER),
     Sentence("refractoriness: more unheard voices right", "accuracy", FULL, NO_REFRACTORINESS),
 )
-"""The paper: plasticity helps gradients, noise helps generalisation, refractoriness tunes activity."""
+"""What the paper says, as comparisons: plasticity helps gradients, noise helps generalisation, refractoriness tunes activity."""
 
 
 def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, augmentation: Augmentation) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, aug
 
 
 def judged(sentence: Sentence, found: dict[str, list[dict[str, Any]]]) -> tuple[float, float, str]:
-    """Mean paired difference, its standard error, and in words whether it differs from 0 (Student's t, 95 %)."""
+    """Mean paired difference, its standard error, and whether it differs from 0 (Student's t, 95 %), in words."""
     pairs = zip(found[sentence.more], found[sentence.less], strict=True)
     difference, error = mean_and_error([more[sentence.measure] - less[sentence.measure] for more, less in pairs])
     if not np.isfinite(error):

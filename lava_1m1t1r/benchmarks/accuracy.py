@@ -32,15 +32,15 @@ AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.
 FEW_VOICES = Augmentation.suiting(recipe(RECORDINGS))
 """For files."""
 TRAINING: dict[str, Any] = {name: MANY_VOICES[name] for name in ("delay_rec", "smooth", "label_smoothing")}
-"""Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of
-them kept apart. With few people to learn from (three speakers of a file) they did not help: files are trained plainly."""
+"""Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of them
+kept apart. With few people to learn from (three speakers of a file) they did not help, so files are trained without them."""
 HIDDEN: int = MANY_VOICES["hidden"]
 DELAYS_FEW_SPIKES: dict[str, Any] = {**DELAYS, "spike_limit": 180.0}
-"""With delays fewer spikes do; the limit is a guess that was not tuned."""
+"""Fields of the Task for synaptic delays with fewer spikes; the limit is a guess that was not tuned."""
 FEW_SPIKES: dict[str, Any] = {"learn": ("mu", "gamma1", "r_control"), "spike_limit": 270.0}
-"""Fields of the Task with which ``HIDDEN`` neurons answered as rightly, from half the spikes, on voices kept apart (another ten): 95.7 and
-96.1 % from 240, beside 96.0 to 96.3 % from 430; charged alike, equal devices gave 94.0 % from 207 and these 95.1 % from 193 (limit 200).
-Other numbers of neurons are charged above as many spikes a neuron."""
+"""Fields of the Task with which ``HIDDEN`` neurons were as accurate with half the spikes, on voices kept apart (another ten): 95.7 and 96.1
+% from 240, beside 96.0 to 96.3 % from 430; with the same charge for spikes, equal devices gave 94.0 % from 207 and these 95.1 % from 193
+(limit 200). With another number of neurons the limit is the same number of spikes per neuron."""
 TRAIN_PER_CLASS, TEST_PER_CLASS = 408, 114  # as many utterances as SHD has
 
 
@@ -50,11 +50,11 @@ class Row(NamedTuple):
     build: Callable[[Task], Any]
     learning_rate: float
     fixed: bool
-    """Whether the exported file's 8-bit fixed-point answers count; floating point otherwise."""
+    """Whether the accuracy is that of the exported 8-bit fixed-point network; otherwise it is the floating-point network's."""
     tuned_rate: float | None = None
-    """Learning rate under ``--training tuned``, where it is another one."""
+    """Learning rate under ``--training tuned``; None if it is ``learning_rate``."""
     changes: dict[str, Any] | None = None
-    """Fields of the Task that this row has otherwise; options given stand above them."""
+    """Fields of the Task that are different in this row; command-line options override them."""
 
 
 def rows() -> dict[str, Row]:
@@ -126,7 +126,7 @@ def trained(
 
 
 def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, float]:
-    """Share of right answers of a network run in torch, and how many values of the hidden block are not 0 in an utterance."""
+    """Share of right answers of a network run in torch, and mean number of non-zero values of the hidden block in an utterance."""
     import torch
 
     from ..recipes.fit import scores
@@ -144,7 +144,7 @@ def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, floa
 
 
 def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what ``run`` gives, from the folder where a run of the same settings was done before."""
+    """Return the result of ``run``: from ``folder`` where a run with the same settings is kept, else by running it and keeping it there."""
     text = json.dumps({"name": name, **settings}, sort_keys=True)
     words = "_".join("".join(c if c.isalnum() else " " for c in name).split())
     path = folder / f"{words}_{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
@@ -196,7 +196,7 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
 
 
 def chosen_augmentation(args: argparse.Namespace) -> Augmentation:
-    """The tables' augmentation with what the options change of it."""
+    """Augmentation of the tables, with the changes that the options ask for."""
     changes = {name: getattr(args, name) for name in ("channel_shift", "drop") if getattr(args, name) is not None}
     return dataclasses.replace(AUGMENTATION if getattr(args, "data", None) is None else FEW_VOICES, **changes)
 
@@ -216,7 +216,7 @@ def _splits(args: argparse.Namespace) -> list[data.Split]:
 
 
 def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
-    """Choices that only some rows have: GRU's values are no spikes, and devices learn where there are some."""
+    """Choices that hold for some rows only: the values of a GRU are no spikes, and only 1M1T1R has devices that learn."""
     found = dict(row.changes or {})
     if "spike_limit" in found:
         found["spike_limit"] *= args.hidden / HIDDEN
@@ -234,7 +234,7 @@ def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def as_large(task: Task) -> Task:
-    """The task with fewer neurons where each has several weights a channel: as many parameters as without delay lines."""
+    """Task with fewer neurons where each has several weights per channel, so that it has as many parameters as without delay lines."""
     if task.synaptic_delays:
         return task
     n, rest = task.hidden, task.classes + 1

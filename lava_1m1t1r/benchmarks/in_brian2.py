@@ -19,7 +19,7 @@ _KNOT = 1e-3  # s; Brian2's tables are functions of time
 
 
 class _Text:
-    """A number in the making: every operation adds a statement ``t7 = t3 + t5`` to the list that all share."""
+    """Number as text: every operation appends a statement ``t7 = t3 + t5`` to a list that all numbers share."""
 
     def __init__(self, statements: list[str], expression: str) -> None:
         self.statements = statements
@@ -44,7 +44,7 @@ _operators()
 
 
 def _text_arithmetic(p: Any) -> Any:
-    """FLOAT's operations as text; the law must be hyperbolic."""
+    """Operations of FLOAT as text; the field law must be hyperbolic."""
     smaller = lambda a, b: a.of(f"clip({a}, -inf, {b})")  # noqa: E731
     positive = lambda a: a.of(f"clip({a}, 0, inf)")  # noqa: E731
     knots = p.drop.size - 1
@@ -71,7 +71,7 @@ def _text_arithmetic(p: Any) -> Any:
 
 
 def statements(step: Any) -> str:
-    """One network step of a neuron: ``charge_in`` [1/64 unit] to ``filament``, ``residue``, ``gate`` and ``fired``."""
+    """Statements of one network step of a neuron: from ``charge_in`` [1/64 unit] to ``filament``, ``residue``, ``gate`` and ``fired``."""
     p = step.floating(1)
     p = type(p)(*(value if name == "drop" else float(np.ravel(value)[0]) for name, value in p._asdict().items()))
     ops, lines = _text_arithmetic(p), []
@@ -85,16 +85,16 @@ def statements(step: Any) -> str:
 
 
 class Brian2Result(NamedTuple):
-    """One sample."""
+    """Result of one sample in Brian2."""
 
     build: float
-    """Generating and compiling the program [s]."""
+    """Time to generate and compile the program [s]."""
     wall: float
-    """Shortest time of the whole program [s]."""
+    """Shortest time of the whole program on the clock [s]."""
     cpu: float
-    """The same in processor time [s]."""
+    """Shortest processor time of the whole program [s]."""
     rate: float
-    """Hidden spikes a step and neuron."""
+    """Hidden spikes per step and neuron [1]."""
 
 
 def run(net: NetDescription, frames: np.ndarray, folder: Path, repeats: int) -> Brian2Result:

@@ -19,18 +19,19 @@ from .table import cpu_of
 
 
 class Timing(NamedTuple):
-    """One way of running a graph."""
+    """Time of one way to run a graph."""
 
     wall: float
-    """Shortest time of a run [s]."""
+    """Shortest time of a run on the clock [s]."""
     cpu: float
-    """Shortest processor time of a run, of all processes together [s]."""
+    """Shortest processor time of a run, summed over all processes [s]."""
     out: np.ndarray | None = None
-    """(T, C_out) of the first run."""
+    """Output (T, C_out) of the first run."""
 
 
 def timed(run: Callable[[int], Any], steps: int, runs: int) -> Timing:
-    """Time ``run(steps)``. The first call, which may compile and start a graph, does not count where there are others."""
+    """Time ``run(steps)``, called ``runs`` times. The first call, which may compile and start a graph, does not count where there are
+    others."""
     walls, cpus = [], []
     for _ in range(runs):
         pids = [child.pid for child in multiprocessing.active_children()]
@@ -42,7 +43,7 @@ def timed(run: Callable[[int], Any], steps: int, runs: int) -> Timing:
 
 
 class Graph:
-    """Source, network and tap for ``runs`` times the steps of frames (T, C); ``whole``: as samples, each one message."""
+    """Graph of source, network and tap for ``runs`` times the frames (T, C); with ``whole``, each sample is one message."""
 
     def __init__(self, net: NetDescription, frames: np.ndarray, runs: int, whole: bool = False) -> None:
         steps = frames.shape[0]
@@ -61,7 +62,7 @@ class Graph:
 
 
 def stock(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timing:
-    """Lava's own runtime, as a user calls it."""
+    """Time the network in Lava's own runtime, used as Lava's documentation says."""
     graph = Graph(net, frames, runs)
     config = Loihi2SimCfg(select_tag=tag)
     try:
@@ -71,21 +72,21 @@ def stock(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timin
 
 
 def watched(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timing:
-    """Lava's runtime with the safety net."""
+    """Time the network in Lava's runtime under the safety net (:func:`.run.guarded`)."""
     graph = Graph(net, frames, runs)
     with guarded(graph.network, Loihi2SimCfg(select_tag=tag), timeout=120) as session:
         return graph.time(session.run)
 
 
 def in_process(net: NetDescription, frames: np.ndarray, runs: int, tag: str) -> Timing:
-    """The same ProcessModels in this process."""
+    """Time the same ProcessModels in this process."""
     graph = Graph(net, frames, runs)
     with InProcess(graph.network, Loihi2SimCfg(select_tag=tag), timeout=120) as session:
         return graph.time(session.run)
 
 
 def fused(net: NetDescription, frames: np.ndarray, runs: int, tag: str, whole: bool) -> Timing:
-    """One Process for the network, in Lava's runtime: a step a message, or (``whole``) a sample a message."""
+    """Time the network as one Process in Lava's runtime: a message per step, or (``whole``) per sample."""
     from ..netx.fused import FusedSimCfg
 
     graph = Graph(net, frames, runs, whole)

@@ -11,7 +11,7 @@ _GAINS = np.geomspace(0.05, 20.0, 40)  # of the input weights, tried from below 
 
 
 def norse(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
-    """A function of (T, 1, C) that returns the hidden rate, and the parameter that sets it."""
+    """Network of LIF neurons in Norse: a function of (T, 1, C) that returns the hidden rate, and the parameter that sets the rate."""
     import norse.torch as library
     import torch
 
@@ -31,7 +31,7 @@ def norse(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
 
 
 def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
-    """As :func:`norse`; current-based neurons with a recurrent linear layer."""
+    """Network in snnTorch, as :func:`norse`: current-based neurons with a recurrent linear layer."""
     import snntorch as library
     import torch
 
@@ -53,7 +53,7 @@ def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
 
 
 def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, activity: float) -> tuple[Callable[[], float], float]:
-    """A job that runs one sample (T, C), and the hidden rate it has.
+    """Job that runs one sample (T, C), and its hidden rate [spikes per step and neuron].
 
     Raises
     ------

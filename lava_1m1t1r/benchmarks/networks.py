@@ -12,11 +12,11 @@ from ..presets import ZHAO2025_FIG2
 from ..program import StepParams
 
 SHAPE = (700, 256, 20)
-"""Inputs, recurrent neurons, outputs of the paper's task."""
+"""Numbers of inputs, recurrent neurons and outputs of the paper's task."""
 RATE = 0.05
-"""Input spikes a step and channel."""
+"""Input spikes per step and channel [1]."""
 ACTIVITY = 0.1
-"""Hidden spikes a step and neuron."""
+"""Hidden spikes per step and neuron [1]."""
 _BATCH, _STEPS = 2, 250  # what the activity is tuned on
 
 
@@ -30,13 +30,14 @@ def device(substeps: int) -> StepParams:
 
 
 def spikes(batch: int, steps: int, channels: int | None = None, rate: float = RATE, seed: int = 0) -> np.ndarray:
-    """Poisson input (B, T, C), uint8."""
+    """Random input (B, T, C), uint8: a spike in each cell with probability ``rate``, independently."""
     channels = SHAPE[0] if channels is None else channels
     return (np.random.default_rng(seed).random((batch, steps, channels), np.float32) < rate).astype(np.uint8)
 
 
 def drawn(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, bias: int = 0, seed: int = 0) -> NetDescription:
-    """A network inputs - hidden (recurrent) - outputs, all 1M1T1R, weights as lava-dl quantises them; ``bias`` in 1/64 unit."""
+    """Network of drawn weights, inputs - hidden (recurrent) - outputs, all 1M1T1R, weights as lava-dl quantises them; ``bias`` in 1/64
+    unit."""
     inputs, hidden, outputs = shape
     rng = np.random.default_rng(seed)
     even = lambda mean, spread, size: 2 * np.clip(np.rint(rng.normal(mean, spread, size)), -128, 127).astype(np.int32)  # noqa: E731
@@ -66,5 +67,5 @@ def tuned(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, activity: floa
 
 
 def activity_of(net: NetDescription, frames: np.ndarray) -> float:
-    """Spikes a step and neuron of the first layer."""
+    """Mean number of spikes per step and neuron in the first layer [1]."""
     return float(FastNetwork(net).run(frames, record="all", threads=1).layers[0].spikes.mean())

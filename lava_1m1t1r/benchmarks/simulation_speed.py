@@ -25,7 +25,7 @@ from . import networks
 from .table import Table, least, parser, positive, write_json
 
 SIZES = (64, 128, 256, 512, 1024)
-"""Layers of which the time is taken."""
+"""Numbers of hidden neurons for which the time of a step is measured."""
 _SAMPLES = 32  # for the rows on several threads
 
 

@@ -51,7 +51,8 @@ class Table:
 
 
 def least(job: Callable[[], Any], repeats: int, clock: Callable[[], float] = time.perf_counter, warm: bool = True) -> float:
-    """Shortest time of a job [s]: what it takes when nobody disturbs it. The job runs once before, unless told not to."""
+    """Shortest time of a job [s], which is what it takes undisturbed. Unless ``warm`` is False, the job first runs once without being
+    timed."""
     if warm:
         job()
     times = []
@@ -71,7 +72,7 @@ def cpu_of_children() -> float:
 
 
 def cpu_of(pids: list[int]) -> float:
-    """Processor time so far of this process and of running ones [s]."""
+    """Processor time so far [s] of this process and of the running processes ``pids``, together."""
     own = time.process_time()
     return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
 
@@ -96,7 +97,7 @@ def only_argument(options: argparse.ArgumentParser) -> None:
 
 
 def chosen(names: list[str], words: list[str] | None) -> list[str]:
-    """Return the names that words choose: a whole name its own alone, a part of one all that contain it; None: all.
+    """Return the chosen names: a word that is a name chooses this one only, any other word all names that contain it; None: all.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def chosen(names: list[str], words: list[str] | None) -> list[str]:
 
 
 def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:
-    """Write tables beside a word on the machine, whole or not at all; None: do not."""
+    """Write tables, and a description of the machine, to ``path``, whole or not at all; None: do nothing."""
     if path is None:
         return
     machine = {"processor": platform.processor() or platform.machine(), "cores": cores(), "numpy": np.__version__}

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def _step(forward, parameters: dict, turn_by: tuple) -> Step:
-    """A step from ``forward(parameters, x (T, B, C)) -> (outputs (T, B, N), hidden rate)``; ``turn_by``: name of a parameter, unit."""
+    """Training step from ``forward(parameters, x (T, B, C)) -> (outputs (T, B, N), hidden rate)``; ``turn_by``: name of a parameter,
+    unit."""
     import jax
     import jax.numpy as jnp
     from training_measure import Step  # beside this file: the package itself is not in this environment
@@ -110,7 +111,7 @@ def _spyx(shape: Shape) -> Step:
 
 
 ROWS = {"jax.scan of current-based LIF": _scan, "Spyx RCuBaLIF + CuBaLIF": _spyx}
-"""Name in the table to the builder of a training step."""
+"""Builder of a training step by its name in the table."""
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Shape(NamedTuple):
-    """Of the network and its batch."""
+    """Sizes of the network and of its batch."""
 
     batch: int = 64
     steps: int = 100
@@ -19,11 +19,11 @@ class Shape(NamedTuple):
     hidden: int = 256
     outputs: int = 20
     rate: float = 0.05
-    """Input spikes a step and channel."""
+    """Input spikes per step and channel [1]."""
 
 
 class Step(NamedTuple):
-    """A network of some library, ready for training steps."""
+    """Network of some library, ready for training steps."""
 
     ready: Callable[[np.ndarray, np.ndarray], tuple]  # spikes (B, T, C) bool and labels (B,) to the arguments of run
     run: Callable[..., float]  # forward, loss, backward; returns the hidden spikes a step and neuron
@@ -77,7 +77,7 @@ def measure(build: Callable[[Shape], Step], shape: Shape, repeats: int, activity
 
 
 def tuned(rate_at: Callable[[float], float], target: float) -> float:
-    """Find the place where the rate is about ``target`` and stay there; the rate reached.
+    """Find the drive at which the rate is about ``target``, leave it there, and return the rate reached.
 
     The rate rises with the drive until neurons latch, or saturate: the search comes from below, and stays at the highest rate where
     the target is out of reach.

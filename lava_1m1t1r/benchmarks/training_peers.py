@@ -21,7 +21,8 @@ def _torch() -> Any:
 
 
 def _device(substeps: int) -> Any:
-    """The device of Fig. 2, as slow as makes a substep the same share of its time; its gate drains as fast as ever."""
+    """Device of Fig. 2, slowed down so that a substep is the same share of its time whatever ``substeps``; its gate drains as fast as
+    ever."""
     from ..presets import ZHAO2025_FIG2
 
     slower = ZHAO2025_FIG2.scaled(4 / substeps)
@@ -173,7 +174,7 @@ def _plain(shape: Shape, substeps: int) -> Step:
 
 
 def _dense_products(shape: Shape) -> Step:
-    """Only the dense matrix products of one step."""
+    """Only the dense matrix products of one training step."""
     torch = _torch()
     w, r, o = (torch.randn(a, b) for a, b in ((shape.hidden, shape.inputs), (shape.hidden, shape.hidden), (shape.outputs, shape.hidden)))
     g, s = torch.randn(shape.batch * shape.steps, shape.hidden), torch.randn(shape.batch, shape.hidden)
@@ -195,7 +196,8 @@ def _with_rate(hidden: Callable, output: Callable, x: Any) -> tuple:
 
 
 def _step(net: Callable, parameters: list, turn_by: tuple) -> Step:
-    """A step from ``net(x (B, C, T)) -> (outputs (B, N, T), hidden rate)``; ``turn_by``: a parameter and how far it goes for 1."""
+    """Training step from ``net(x (B, C, T)) -> (outputs (B, N, T), hidden rate)``; ``turn_by``: a parameter, and its change per unit of
+    drive."""
     torch = _torch()
     turned, unit = turn_by
     before = turned.detach().clone()
@@ -231,4 +233,4 @@ ROWS: dict[str, Callable[[Shape], Step]] = {
     "PyTorch loop of 1M1T1R, 4 substeps": lambda shape: _plain(shape, 4),
     "PyTorch loop of 1M1T1R, 1 substep": lambda shape: _plain(shape, 1),
 }
-"""Name in the table to the builder of a training step."""
+"""Builder of a training step by its name in the table."""

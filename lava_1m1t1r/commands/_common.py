@@ -19,11 +19,12 @@ from ..recipes import RESULTS_FILE
 
 SHIPPED = "shipped"
 MOST = 10**7
-"""Of anything that is counted on the command line."""
+"""Largest number that an option that counts something may have."""
 
 
 def out_folder(name: str | Path, *files: str) -> Path:
-    """Folder for results, checked before any work, as is the place of ``files`` in it; it is made when the first file is written."""
+    """Return the folder for results. It, and the place of each of ``files`` in it, is checked before any work; the first file written makes
+    it."""
     path = path_of(name, "--out")
     require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
@@ -81,7 +82,7 @@ def _option(name: str) -> str:
 
 
 def require_training() -> None:
-    """Raise the error that names the cure unless a network can be trained here; before any data are made."""
+    """Raise the error that names the cure unless a network can be trained here; called before any data are made."""
     for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
         if find_spec(module) is None:
             raise missing(package, "lava", "Training")
@@ -100,7 +101,7 @@ def network_path(name: str) -> Path:
 
 
 def data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare where utterances come from."""
+    """Declare the options that say where utterances come from."""
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot (test voices)")
     parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
     parser.add_argument("--all-speakers", action="store_true", help="use the whole file, whoever speaks")
@@ -111,13 +112,13 @@ def data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Tested(NamedTuple):
-    """Utterances that a network is tried on."""
+    """Test utterances of a network."""
 
     frames: Any
     data: str
-    """Name of the file or set."""
+    """Name of the file or data set."""
     held_out: str
-    """Who speaks, in words."""
+    """Speakers of the test set, in words."""
 
     @property
     def text(self) -> str:
@@ -126,7 +127,7 @@ class Tested(NamedTuple):
 
 
 def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
-    """Utterances that were asked for, those whose length training on the same data goes by, and what they are called."""
+    """Events to test on, events that training on the same data would take the length of utterances from, and their names."""
     from ..recipes import data
 
     if args.all_speakers:
@@ -139,7 +140,7 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
 
 
 def _told_of_training(net: Path, name: str, held_out: str) -> None:
-    """Say so where the network's own results tell that it was trained on the voices at hand."""
+    """Print a hint where the network's own results say that it was trained on the voices at hand."""
     try:
         trained = json.loads((net.parent / RESULTS_FILE).read_text(encoding="utf-8"))
         other = trained["held_out"]
@@ -150,7 +151,7 @@ def _told_of_training(net: Path, name: str, held_out: str) -> None:
 
 
 def _numbered(events: Any, net: Any) -> Any:
-    """The events with the network's numbers of their classes, where it knows them by name; a hint tells of data that look foreign."""
+    """Events with their classes numbered as the network's, where it names its classes; prints a hint where the data look foreign."""
     from ..recipes import data
 
     found = sorted(set(events.labels.tolist()))

@@ -21,9 +21,9 @@ TABLES = {
     "ablation": ("ablation", "plasticity, noise, refractoriness switched off, several seeds (ten minutes or more)"),
     "variation": ("variation", "accuracy over device-to-device variation, trained on one device and trained for variation"),
 }
-"""Name to the script and what it shows."""
+"""Module and description of each table, by its name on the command line."""
 LONG = ("accuracy", "ablation", "variation")
-"""Tables that train networks: printed only where they are named."""
+"""Tables that train networks, and are printed only when named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,8 +13,8 @@ from lava_1m1t1r.errors import number, require, whole
 from lava_1m1t1r.progress import bar
 
 _EDGE = 1e-4
-"""Share of a bin by which a spike before a bin's edge counts as on it, or times k * dt stored in float32 would fall one
-bin early about every second time. To it comes float32's own error, which grows with the time."""
+"""Share of a bin within which a spike before a bin's edge counts as on the edge; without it, times k * dt stored in float32 would fall one
+bin early about every second time. The rounding error of float32, which grows with the time, is allowed for on top."""
 _FLOAT32 = 2.0**-23
 _BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
 _MOST_CELLS = 1 << 36  # of frames
@@ -33,7 +33,7 @@ class BinnedEvents(NamedTuple):
     count: np.ndarray  # type: ignore[assignment]  # stands before tuple.count, which nobody needs here
     """(E,) uint8: spikes of that channel in that step, after clipping."""
     shape: tuple[int, int, int]
-    """(B, T, C) of the dense array that this stands for."""
+    """Shape (B, T, C) of the dense array that these rows stand for."""
 
     def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Return the same as :func:`frames`: (B, T, C) uint8, or those of some utterances, in that order.

@@ -19,7 +19,7 @@ SHD_KEYS = (
     ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     + ("null", "eins", "zwei", "drei", "vier", "fuenf", "sechs", "sieben", "acht", "neun")
 )  # fmt: skip
-"""The 20 classes in label order: 0-9 English, 10-19 German."""
+"""Names of the 20 classes in label order: 0-9 English, 10-19 German."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Utterance(ByValue):
     units: np.ndarray
     """(E,) uint16: channel of each spike."""
     label: int
-    """Class index into the keys of the set."""
+    """Class of the utterance, an index into the keys of the set."""
     speaker: int
     """Speaker number; -1 where the file names none."""
     key: str
@@ -48,7 +48,7 @@ class Utterance(ByValue):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class EventSet(ByValue):
-    """A whole data set: utterance ``i`` owns ``times[offsets[i]:offsets[i + 1]]`` and the same of ``units``.
+    """Data set in flat arrays: utterance ``i`` has ``times[offsets[i]:offsets[i + 1]]``, and ``units`` alike.
 
     Indexing with an integer gives an :class:`Utterance` (a view); with a slice, an index array or a Boolean mask
     another ``EventSet``.

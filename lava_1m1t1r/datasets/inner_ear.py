@@ -24,18 +24,18 @@ from lava_1m1t1r.progress import bar
 RATE = 48_000
 """Sampling rate of the model [Hz]; audio at any other rate is resampled to it."""
 MIN_DURATION, MAX_DURATION = 0.06, 20.0
-"""Bounds of an utterance [s]: two ramps must fit; memory grows with the length."""
+"""Shortest and longest utterance that can be encoded [s]: two ramps must fit, and memory grows with the length."""
 MIN_RATE, MAX_RATE = 4_000, 768_000
-"""Bounds of the sampling rate of given audio [Hz]."""
+"""Lowest and highest sampling rate of given audio [Hz]."""
 
 
 class Spikes(NamedTuple):
     """Spikes of one utterance, in order of time."""
 
     times: np.ndarray
-    """(E,) float32 [s]."""
+    """Spike times [s], (E,) float32."""
     units: np.ndarray
-    """(E,) uint16: channel, 0 = highest frequency."""
+    """Channel of each spike, 0 = highest frequency, (E,) uint16."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class InnerEar:
     """
 
     seed: int = 0
-    """Start of all random streams, >= 0."""
+    """Seed of all random streams, >= 0."""
     n_channels: int = N_CHANNELS
-    """Places on the membrane."""
+    """Number of places on the membrane, one channel each."""
     level: float = 0.3
     """Root mean square to which each utterance is scaled."""
     ramp: float = 30e-3
-    """Raised-cosine ramp at both ends [s]."""
+    """Length of the raised-cosine ramp at both ends [s]."""
 
     def __post_init__(self) -> None:
         for name, least, most in (("seed", 0, 2**63 - 1), ("n_channels", 2, 4096)):
@@ -168,7 +168,7 @@ def _check_number(indices: Sized, n: int) -> None:
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple], ahead: int) -> Iterator[Spikes]:
-    """``work(*item)`` of each item, in their order, begun for a few ``ahead``."""
+    """Results of ``work(*item)`` in the order of the items, with up to ``ahead`` items begun in advance."""
     waiting: deque[Future[Spikes]] = deque()
     for item in each:
         waiting.append(pool.submit(work, *item))

@@ -14,29 +14,29 @@ import numpy as np
 from numba import njit
 
 C0 = 1e9
-"""Stiffness at the base."""
+"""Stiffness of the membrane at the base, C_0 [g/(cm^2 s^2)]."""
 A = 3500.0
-"""Constant part that lowers the stiffness."""
+"""Constant part that is subtracted from the stiffness, a [g/(cm^2 s^2)]."""
 ALPHA = 3.0
 """Decay of the stiffness along the membrane [1/cm]."""
 RHO = 1.0
-"""Density of the fluid."""
+"""Density of the fluid, rho [g/cm^3]."""
 M = 0.05
-"""Mass of the membrane."""
+"""Mass of the membrane per area, m [g/cm^2]."""
 H = 0.1
 """Height of the canal [cm]."""
 DELTA = 0.15
-"""Damping."""
+"""Damping of the membrane, delta [1]."""
 LENGTH = 3.5
 """Length of the membrane [cm]."""
 R0 = DELTA * np.sqrt(C0 * M)
-"""Friction at the base."""
+"""Friction of the membrane at the base, R_0 [g/(cm^2 s)]."""
 
 _GRID = 1024
-"""Table points per unit of f / resonance(x). The filters are nearly alike on that axis, so that one table serves audio
-of every length; tests compare it with the closed form."""
+"""Table points per unit of f / resonance(x). On that axis the filters are nearly alike, so one table serves audio of every length; tests
+compare it with the closed form."""
 _REACH = 2.3
-"""End of the table, in resonances: beyond it the wave is cut off, |V| < 1e-5 of the peak."""
+"""End of the table, in resonances: above it the response counts as 0, for |V| < 1e-5 of the peak."""
 _PEAK_SHARE_CUT = 1e-5  # share of a filter's peak below which its upper end counts as zero
 
 

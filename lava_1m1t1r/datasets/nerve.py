@@ -10,20 +10,20 @@ import numpy as np
 from numba import njit
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
-"""Permeability of the cell membrane: g (v + A) / (v + A + B) [1/s]."""
+"""Constants A, B [1] and g [1/s] of the permeability of the cell membrane, g (v + A) / (v + A + B)."""
 REPLENISH, LOSS, RETURN, REPROCESS = 5.05, 2500.0, 6580.0, 66.3
-"""Rates y, l, r, x of the transmitter's way [1/s]."""
+"""Rates y, l, r, x of the transmitter's cycle: replenishment, loss, return and reprocessing [1/s]."""
 RELEASE = 50_000.0
 """Spike rate of a fibre per unit of transmitter in the cleft, h [1/s]."""
 POOL = 1.0
 """Largest free transmitter pool, M."""
 
 N_FIBRES = 40
-"""Fibres a channel."""
+"""Number of nerve fibres per channel."""
 REFRACTORY = 1e-3
 """Absolute refractory time of fibres and bushy cells [s]."""
 TAU_MEM, TAU_SYN = 1e-3, 0.5e-3
-"""Time constants of the bushy cell [s]."""
+"""Time constants of the bushy cell's membrane and synapses [s]."""
 WEIGHT = 13_000.0
 """Drive of the bushy cell by all fibres [1/s]; its threshold is 1."""
 

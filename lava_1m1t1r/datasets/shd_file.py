@@ -22,7 +22,7 @@ from lava_1m1t1r.files import replacing
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"
 SPEAKER_NAMES, CHANNELS = f"{META}/speaker_names", f"{META}/n_channels"
-"""What SHD has no place for: names of speakers, and a number of channels other than its 700."""
+"""Keys for what SHD itself does not hold: names of speakers, and a number of channels other than 700."""
 _OURS = tuple(name.rpartition("/")[2] for name in (SPEAKER_NAMES, CHANNELS))
 _FLOAT16 = float(np.finfo(np.float16).max)
 
@@ -142,7 +142,7 @@ def read_meta(path: str | os.PathLike, name: str) -> str | None:
 
 
 def as_stored(events: EventSet) -> EventSet:
-    """Return the events as a read of their file would: with times as float16 holds them."""
+    """Return the events as a read of their file would give them: with times rounded to float16."""
     return replace(events, times=events.times.astype(np.float16))
 
 

@@ -156,7 +156,7 @@ def _speak_all(requests: list[Request]) -> list[np.ndarray]:
 
 
 def _check_variant(voice: str, data: Path) -> None:
-    """Refuse a variant that is not there, for the library would speak with the plain voice instead."""
+    """Refuse a variant that does not exist, because the library would use the plain voice instead."""
     _, plus, variant = voice.partition("+")
     if variant.isascii() and variant.isdigit():  # short for m1 to m9, and from 11 for f1
         variant = f"m{int(variant)}" if int(variant) < 10 else f"f{int(variant) - 10}"

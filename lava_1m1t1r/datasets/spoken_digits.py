@@ -31,20 +31,20 @@ TRAIN_VOICES = (
     "benjamin boris david edward gustave ian iven3 john klatt3 marcelo max norbert pablo paul robert sandro shelby "
     "victor"
 ).split()
-"""Voice variants of the training set: the speakers. Whispering and robot voices are left out."""
+"""Voice variants of the training set, which are its speakers. Whispering and robot voices are left out."""
 TEST_VOICES = "f2 f5 belinda grandma m3 m7 Andy Denis quincy travis".split()
 """Voice variants of the test set. None of them, nor one of the same name and another number (klatt, klatt2, ...), is in the training
 set; but quincy shares many of its settings with robert, who is."""
 VOICES = (*TRAIN_VOICES, *TEST_VOICES)
-"""All speakers; a speaker's number is the place in this list."""
+"""Voice variants of both sets; a speaker's number is its index in this tuple."""
 
 ENGLISH = ("en-us", "en", "en-us-nyc", "en-gb-x-rp", "en-gb-scotland", "en-029")
-"""Accents of English; German has one."""
+"""English accents that are spoken; German has one."""
 WORDS = (*SHD_KEYS[:10], "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
-"""What is spoken for each class."""
+"""Word that is spoken for each class."""
 SPEED, PITCH, PITCH_RANGE, TRACT = (110, 210), (25, 75), (20, 80), (0.92, 1.08)
-"""Ranges of an utterance: words a minute, base pitch, movement of the pitch, and a factor on all frequencies, as from a
-shorter or longer vocal tract. The last one is played by a changed sampling rate, so it changes the duration too."""
+"""Ranges from which an utterance's speed [words a minute], base pitch, pitch range, and factor on all frequencies are drawn. The factor, as
+of a shorter or longer vocal tract, is applied by a changed sampling rate, so it changes the duration too."""
 _RATE_GRID = 150  # Hz: keeps the ratio to 48 kHz small
 _VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
 
@@ -125,7 +125,7 @@ def _cached(path: Path, recipe: str, labels: np.ndarray) -> EventSet:
 
 
 def _digest(events: EventSet) -> str:
-    """What tells the spikes and names of one set from those of another."""
+    """Digest that tells the spikes and names of one set from those of another."""
     hashed = hashlib.blake2b(json.dumps([events.keys, events.speaker_names]).encode(), digest_size=16)
     for array in (events.times, events.units, events.offsets, events.labels, events.speakers):
         hashed.update(np.ascontiguousarray(array).data)
@@ -142,7 +142,7 @@ def cache_folder() -> Path:
 
 
 def _prepare(folder: Path, field: str) -> None:
-    """Make the folder of the cache, and see whether it takes files: before the work, not after it."""
+    """Make the folder of the cache and check that files can be written there: before the work, not after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with scratch(".probe-", folder):  # permissions do not tell of file systems that are read-only

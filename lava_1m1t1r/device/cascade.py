@@ -27,13 +27,13 @@ ROUNDS = 20
 
 @dataclass(frozen=True)
 class Cascade:
-    """Traces of the neurons in their order, and what drives each."""
+    """Traces of the neurons in their order, and the voltage that drives each."""
 
     traces: list[Trace]
     drives: list[np.ndarray]
     """Input voltage of each neuron [V], (T,)."""
     rounds: list[int]
-    """Rounds after which each coupling had settled."""
+    """Number of rounds after which each coupling had settled."""
 
     def delays(self) -> np.ndarray:
         """Return the time from each neuron's first spike to the next one's [s]; nan where one is silent."""

@@ -1,4 +1,4 @@
-"""What the integrator remembers of one device between steps, and where it writes what it finds."""
+"""State of one device that the integrator keeps between steps, and the arrays that it records to."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from .circuit import node_step
 from .constants import resistance
 
 PHASES = ("integration", "spike", "refractory")
-"""Phases of a spike: gate not yet above ``v_th``; above it; below it again and still above a tenth of it."""
+"""Phases of a spike: the gate has not yet passed ``v_th``; is above it; is below it again and still above a tenth of it."""
 ELEMENTS = ("memristor", "control resistor", "transistor", "load resistor", "gate capacitor", "load capacitor")
-"""Where the energy of the two sources goes. Resistive parts dissipate; the entries of the capacitors are stored energy gained."""
+"""Elements between which the energy of the two sources is divided. Resistive elements dissipate it; the entries of capacitors are the
+stored energy gained."""
 
 INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
-"""The elements that the input source feeds; the supply feeds the others."""
+"""Elements that the input source feeds; the supply feeds the others."""
 
 CELL = np.dtype(
     [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
@@ -27,11 +28,11 @@ CELL = np.dtype(
 
 SPIKE, TURN_ON = 0, 1
 QUANTITIES = ("filament", "residue", "gate_voltage", "resistance", "current", "output_voltage", "input_current")
-"""What can be recorded at every sample."""
+"""Names of the quantities that can be recorded at every sample."""
 
 
 class Sink(NamedTuple):
-    """Where one device's samples and events go."""
+    """Arrays for one device's samples and events."""
 
     dt: float  # s between samples
     wanted: np.ndarray  # (R,) indices into QUANTITIES
@@ -42,7 +43,7 @@ class Sink(NamedTuple):
 
 @numba.njit(error_model="numpy")
 def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
-    """Write down an event."""
+    """Record an event."""
     if cell.events < sink.times.size:
         sink.times[cell.events] = time
         sink.kinds[cell.events] = kind
@@ -92,12 +93,13 @@ def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: fl
 
 
 _SWING, _SHORTEST = 0.01, 1e-9
-"""Largest change of the node's voltage in a piece of a step, as a share of V_dd; shortest piece, as a share of the step."""
+"""Largest change of the output node's voltage in one piece of a step, as a share of V_dd, and shortest such piece, as a share of the
+step."""
 
 
 @numba.njit(error_model="numpy")
 def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float, v_in: float, p: Any) -> None:
-    """Book the energies of one step that has just been taken; advance the output node.
+    """Add up the energies of one step that has just been taken, and advance the output node.
 
     The step is cut where the gate passes ``v_th``, a tenth of it or the transistor's threshold, so that each part belongs to one phase
     and the transistor is on or off throughout.
@@ -122,7 +124,8 @@ def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float
 def _account_part(
     cell: Any, a: float, da: float, b: float, db: float, h: float, begin: float, end: float, gate: float, there: float, v_in: float, p: Any
 ) -> None:
-    """The same for the part from ``begin`` to ``end``, shares of the step, whose gate goes from ``gate`` to ``there``.
+    """Add up the energies of the part of a step from ``begin`` to ``end`` (shares of it), in which the gate goes from ``gate`` to
+    ``there``.
 
     The charge through R_c and its heat are integrals of the step's cubic in V_gs; what the memristor turns into heat follows from
     the balance of the gate node, so that nothing is lost between the elements.

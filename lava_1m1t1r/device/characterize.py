@@ -38,10 +38,10 @@ PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # of Fig. 4b, in pulse w
 
 @dataclass(frozen=True)
 class Characteristic:
-    """One of the six: its numbers, and the curves of its figure."""
+    """One of the six characteristics: its numbers, and the curves of its figure."""
 
     numbers: dict[str, tuple[Any, str]]
-    """Value and unit by name."""
+    """Value and unit of each number, by its name."""
     curves: dict[str, np.ndarray] = field(repr=False)
 
 
@@ -53,10 +53,10 @@ class Characteristics:
     volt: float
     """Height of the pulses [V]."""
     width: float
-    """Their length, and the rest after them unless varied [s]."""
+    """Length of the pulses, and of the rest after each where that is not varied [s]."""
     six: dict[str, Characteristic]
     assumed_noise: bool
-    """Whether the device had no noise of its own, so that the spread of ``ZHAO2025_FIG3CD`` was put on it for the stochasticity."""
+    """Whether the device had no noise of its own, so that the stochasticity was measured with the spread of ``ZHAO2025_FIG3CD``."""
 
     def __getitem__(self, name: str) -> Characteristic:
         return self.six[name]

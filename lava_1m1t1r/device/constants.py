@@ -1,4 +1,4 @@
-"""Parameters as the compiled integrator reads them: one record a device, with the constants of the laws drawn out of the loop."""
+"""Parameters as the compiled integrator reads them: one record per device, with constants of the laws that are computed once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..params import DeviceParams
 _FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
 _DERIVED = ["per_v0", "field_scale", "field_shift", "field_tail", "per_c", "off_scale", "per_lam", "drain"]
 MOST_VOLTS = 1e3
-"""Largest input [V]: far above what any device survives."""
+"""Largest magnitude of an input [V], far above what any device survives."""
 _LINEAR, _NEARLY_LINEAR = 1e-8, 1e-3  # voltage over v0 below which sinh is its argument, and below which its two terms nearly cancel
 CONSTANTS = np.dtype([(name, np.float64) for name in _FIELDS + _DERIVED])
 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def prepare(p: Any) -> None:
-    """Fill in the derived constants of one record; again whenever ``mu`` or ``v0`` of a new cycle have been drawn."""
+    """Compute the derived constants of one record; to be called again whenever ``mu`` or ``v0`` of a new cycle have been drawn."""
     # Up to MOST_VOLTS, a v0 so large gives the linear law's numbers, to the last bit.
     p.per_v0 = 0.0 if max(p.v_ref, MOST_VOLTS) < _LINEAR * p.v0 else 1.0 / p.v0
     p.field_shift = p.v_ref * p.per_v0
@@ -100,7 +100,7 @@ def _draining(p: Any) -> float:
 
 
 COMPILED = DeviceArithmetic(_field, _positive, _growth, _charging, _draining)
-"""The number system :data:`.arithmetic.DEVICE`, reading constants that were computed once: three times its speed."""
+"""Number system :data:`.arithmetic.DEVICE` with constants that were computed once: three times its speed."""
 
 flow = numba.njit(dynamics.flow, error_model="numpy")
 field = numba.njit(dynamics.field, error_model="numpy")

@@ -20,7 +20,7 @@ from ..errors import number, require, whole
 
 @dataclass(frozen=True)
 class Crossbar:
-    """Memristive cells that hold weights, and how well.
+    """Memristive cells that hold weights, and their accuracy.
 
     Raises
     ------
@@ -33,13 +33,13 @@ class Crossbar:
     g_max: float = 40e-6
     """Largest conductance [S]."""
     levels: float = inf
-    """Conductances that a cell can be set to, evenly spaced from g_min to g_max; inf: any."""
+    """Number of conductances that a cell can be set to, evenly spaced from ``g_min`` to ``g_max``; inf: any value."""
     programming_error: float = 0.0
     """Standard deviation of a set conductance, as a share of ``g_max - g_min``. 0: none."""
     read_noise: float = 0.0
     """Standard deviation of a conductance from one network step to the next, as a share of itself. 0: none."""
     v_read: float = 0.2
-    """Pulse on a row [V]: low enough to leave the cells as they are."""
+    """Height of a pulse on a row [V], low enough to leave the cells as they are."""
 
     def __post_init__(self) -> None:
         for name in ("g_min", "g_max", "v_read"):
@@ -68,7 +68,7 @@ class Crossbar:
 
 
 IDEAL = Crossbar()
-"""The range of Wan et al. 2022 with neither levels, error nor noise: what the circuit around the crossbar does alone."""
+"""Cells with the range of Wan et al. 2022, but no levels, error or noise: shows what the circuit around the crossbar does alone."""
 WAN2022 = Crossbar(programming_error=0.044, read_noise=0.01)
 """W. Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8: 1 to 40 uS, write-verify to any conductance. The error is
 the mean over the range, 1.7 uS, of the fit to their data 1 s after programming in IBM's aihwkit (ReRamWan2022NoiseModel, which gives
@@ -77,7 +77,7 @@ FALCONE2025 = Crossbar(g_min=9e-6, g_max=88e-6, programming_error=0.007, read_no
 """D. F. Falcone et al., 'All-in-one analog AI hardware' (2025), arXiv:2502.04524: CMO/HfOx cells, 9 to 88 uS. The error is that
 of aihwkit's fit to their data for an acceptance range of 2 % at mid-range (0.011 uS + 1.1 % of the conductance); read noise as above."""
 CROSSBARS = {"ideal": IDEAL, "wan2022": WAN2022, "falcone2025": FALCONE2025}
-"""Cells by the names that the command line takes."""
+"""Crossbar cells by the names that the command line takes."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Periphery:
 
 
 class Rows(NamedTuple):
-    """How many rows feed a layer's crossbar, in their order."""
+    """Number of rows that feed a layer's crossbar, by what drives them, in order."""
 
     inputs: int
     recurrent: int
@@ -111,12 +111,12 @@ class Array:
     """The crossbar of one layer: N column pairs, R rows (inputs, recurrent spikes, bias)."""
 
     positive: np.ndarray
-    """(N, R) [S]"""
+    """Conductances of the positive cells [S], (N, R)."""
     negative: np.ndarray
-    """(N, R) [S]"""
+    """Conductances of the negative cells [S], (N, R)."""
     rows: Rows
     largest: float
-    """Weight that takes the whole range [counts]."""
+    """Weight that uses the whole range of conductance [counts]."""
     crossbar: Crossbar
 
     @property
@@ -136,7 +136,7 @@ class Array:
         return noise**2 * (self.positive**2 + self.negative**2)
 
     def feedback(self, v_unit: float) -> float:
-        """R_f of the amplifiers [ohm], so that one unit of weight is ``v_unit`` [V]."""
+        """Feedback resistance R_f of the amplifiers [ohm] with which one unit of weight gives ``v_unit`` [V]."""
         return v_unit / WEIGHT_ONE / self.per_count
 
     def row_current(self) -> np.ndarray:

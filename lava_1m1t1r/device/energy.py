@@ -29,24 +29,25 @@ class SpikeEnergy:
     first_spike: float
     """Time of the spike [s]."""
     input_to_spike: float
-    """Drawn from the input until the gate passes ``v_th``: integration and the charging of the gate."""
+    """Energy drawn from the input until the gate passes ``v_th`` [J]: integration and the charging of the gate."""
     input_to_pulse_end: float
-    """Drawn from the input until the pulse that fired ends; in it the closed memristor feeds R_c."""
+    """Energy drawn from the input until the pulse that fired ends [J]; in it the closed memristor feeds R_c."""
     supply: float
-    """Drawn from ``v_dd`` until the gate has drained and the output node has recovered."""
+    """Energy drawn from ``v_dd`` until the gate has drained and the output node has recovered [J]."""
     recharge: float
-    """C_l V_dd^2: the least that one discharge and recharge of the output node takes from the supply."""
+    """Energy C_l V_dd^2 [J]: the least that one discharge and recharge of the output node takes from the supply."""
     split: dict[str, dict[str, float]]
-    """Where the energy of pulse train and recovery went, by phase and element."""
+    """Energy of pulse train and recovery by phase and element [J]."""
 
     @property
     def published(self) -> float:
-        """Input until the spike plus one recharge of the load: under which Table 7 gives the paper's 1.39 pJ at 0.525 V (1.38 at 0.52)."""
+        """Energy drawn from the input until the spike, plus one recharge of the load [J]: the count by which Table 7 gives the paper's 1.39
+        pJ at 0.525 V (1.38 at 0.52)."""
         return self.input_to_spike + self.recharge
 
     @property
     def total(self) -> float:
-        """All that both sources deliver for the one spike, until everything has recovered."""
+        """Energy that both sources deliver for the one spike, until everything has recovered [J]."""
         return self.input_to_pulse_end + self.supply
 
 

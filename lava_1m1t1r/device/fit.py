@@ -16,9 +16,10 @@ from ..progress import bar
 from .measurement import Measurement, happens, predicted
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
-"""What is usually fitted: growth, the three rates of loss, and the steepness of the field law."""
+"""Parameters that are fitted by default: growth, the three rates of loss, and the steepness of the field law."""
 LONGEST = 1e6
-"""Train of a measurement, in time constants of the starting filament: what is simulated hundreds of times should take a second at most."""
+"""Longest pulse train of a measurement, in time constants of the starting filament: a train is simulated hundreds of times, and should take
+a second at most."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Fit:
 
     params: DeviceParams
     free: tuple[str, ...]
-    """Names of the fitted parameters, (P,)."""
+    """Names of the P fitted parameters."""
     measurements: tuple[Measurement, ...]
     predictions: np.ndarray
-    """What the fitted device gives, (M,), in the units of the measurements; nan for what cannot be read off (a mean interval wants three
-    spikes). Its residual is computed with twice the train's length, that of a mean interval with its length."""
+    """Values that the fitted device gives, (M,), in the units of the measurements; nan for what cannot be read off (a mean interval needs
+    three spikes). The residual is then computed with twice the train's length, or for a mean interval with its length."""
     residuals: np.ndarray
     """(prediction - measurement) / tolerance, (M,)."""
     jacobian: np.ndarray
@@ -45,7 +46,7 @@ class Fit:
 
     @property
     def singular_values(self) -> np.ndarray:
-        """Of the Jacobian, largest first, (min(M, P),). A direction with a value s is known to a relative 1 / s."""
+        """Singular values of the Jacobian, largest first, (min(M, P),). A direction with a value s is known to a relative 1 / s."""
         return np.linalg.svd(self.jacobian, compute_uv=False)
 
     @property
@@ -147,11 +148,11 @@ def fit(
 
 
 _STEP = 0.02
-"""Of finite differences, in the logarithm of a parameter."""
+"""Step of the finite differences, in the logarithm of a parameter [1]."""
 
 
 class _Problem:
-    """How far a device of these parameters' logarithms u (P,) is from the measurements."""
+    """Deviation of a device from the measurements, as a function of its parameters' logarithms u (P,)."""
 
     def __init__(
         self, p: DeviceParams, measurements: tuple[Measurement, ...], free: tuple[str, ...], rtol: float, seen: Callable[[], object]
@@ -165,7 +166,7 @@ class _Problem:
         return dataclasses.replace(self.p, **dict(zip(self.free, np.exp(u).tolist(), strict=True)))
 
     def predictions(self, u: np.ndarray) -> np.ndarray:
-        """What the device gives, (M,), or the numbers that stand for "never"."""
+        """Values that the device gives, (M,), or the numbers that stand for "never"."""
         self.evaluations += 1
         self.seen()
         q, found = self.device(u), np.empty(len(self.measurements))
@@ -181,11 +182,11 @@ class _Problem:
         return (predictions - self.measured) / self.tolerance
 
     def residuals(self, u: np.ndarray) -> np.ndarray:
-        """The same for the device of these logarithms."""
+        """Residuals (prediction - measurement) / tolerance, (M,), of the device with these logarithms of parameters."""
         return self.off(self.predictions(u))
 
     def jacobian(self, u: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-        """Change of the residuals over u, (M, P)."""
+        """Derivatives of the residuals over u, (M, P), by finite differences that stay above ``lowest``."""
         columns = []
         for i in range(len(u)):
             low, high = u.copy(), u.copy()

@@ -32,12 +32,13 @@ RESTED = 0.01  # total length below which nothing is left of an old filament
 NOISE_STEP = 0.02  # largest standard deviation of a noise increment in one step
 
 PATIENCE, LEAST_PROGRESS = 1_000_000, 1e-4
-"""A piece that so many steps carry on by less than this share of it is given up: it would take hours, or never end."""
+"""Number of steps of the integrator, and share of a piece of input: a piece of which so many steps cover less than this share is given up,
+for it would take hours or never end."""
 _STRETCH = 0.9 * (np.arange(1, 65) / 64.0) ** (-1.0 / 3.0)
 
 
 class Control(NamedTuple):
-    """How finely to step."""
+    """Step control of the integrator."""
 
     rtol: float
     atol: float  # of lengths [1] and of the gate voltage [V]
@@ -158,8 +159,8 @@ def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
-    """Draw the next filament, once the old one is broken and the gate is no longer above its threshold: its growth rate and its field
-    sensitivity."""
+    """Draw the next filament's growth rate and field sensitivity, once the old one is broken and the gate is no longer above its
+    threshold."""
     cell.ruptured = False
     cell.rested = True
     if nominal.mu_ctoc > 0.0 or nominal.v0_ctoc > 0.0:
@@ -181,7 +182,7 @@ def _first_step(k: State, loss: float) -> float:
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _rise(s: State, k: State, p: Any) -> float:
-    """How much faster the filament grows for being longer [1/s], its loss taken off: d(dx1/dt)/dx1."""
+    """Derivative d(dx1/dt)/dx1 of the filament's growth, less its loss, over its own length [1/s]."""
     loss = p.gamma1 + p.beta
     return steepness(k.filament + loss * s.filament, s.filament + s.residue, p) - loss
 

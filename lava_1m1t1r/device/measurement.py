@@ -20,7 +20,7 @@ from .trace import Trace
 
 COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")
 MOST_PULSES = 100_000
-"""In the train of one measurement."""
+"""Largest number of pulses in the train of one measurement."""
 
 
 def _is_number(value: object) -> bool:
@@ -32,7 +32,7 @@ class Measurement:
     """One row: a train of ``count`` pulses and a number read off the device's response."""
 
     quantity: str
-    """A key of :data:`QUANTITIES`."""
+    """Quantity that was measured, a key of :data:`QUANTITIES`."""
     volt: float
     """Height of the pulses [V]."""
     width: float
@@ -40,13 +40,13 @@ class Measurement:
     gap: float
     """Rest after a pulse [s]."""
     count: int
-    """Number of pulses."""
+    """Number of pulses in the train."""
     value: float
-    """What was measured, in the unit of the quantity."""
+    """Measured value, in the unit of the quantity."""
     tolerance: float
-    """How well it is known, same unit: residuals are counted in it."""
+    """Uncertainty of the value, in the same unit: residuals are counted in it."""
     r_control: float = nan
-    """R_c of this row [ohm], where it differs from the device's; else nan."""
+    """Control resistor R_c of this row [ohm], where it differs from the device's; nan otherwise."""
 
     def __post_init__(self) -> None:
         require(
@@ -123,13 +123,13 @@ QUANTITIES = {
     "mean_interval": _mean_interval,
     "shortening": _shortening,
 }
-"""What can be read off: times [s] of the first output spike and of the first turn-on; pulses needed to the first turn-on [1];
-mean inter-spike interval [s]; how much earlier in its pulse the second pulse's turn-on comes than the first one's [s]."""
+"""Functions that read a quantity off a simulation, by name: times [s] of the first output spike and of the first turn-on; pulses needed to
+the first turn-on [1]; mean inter-spike interval [s]; how much earlier in its pulse the second turn-on comes than the first one [s]."""
 
 
 def happens(m: Measurement, value: float) -> bool:
-    """Whether a prediction was read off, and is not the number that stands for "never", or for less than three spikes of an interval's
-    mean: for a fit to come down from."""
+    """Whether a prediction was read off the response, and does not stand for "never", or for fewer than three spikes of a mean interval.
+    Such numbers are there for a fit to descend from."""
     most, _ = m.largest
     if m.quantity == "mean_interval":
         return value < most * (1 - 1e-9)

@@ -31,7 +31,7 @@ from .noise import streams
 from .simulate import check_ended, most_steps
 
 EVENTS = 1024
-"""Events of one neuron in one step that are told apart."""
+"""Largest number of events of one neuron in one network step that are recorded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,23 +43,23 @@ class LayerTrace:
     volts: np.ndarray
     """(T, N) input voltages [V]."""
     spike_times: list[np.ndarray]
-    """Per neuron [s]."""
+    """Spike times of each neuron [s]."""
     rows: np.ndarray
-    """(T, R) pulses on the rows of the crossbar, in units of v_read."""
+    """Pulses on the rows of the crossbar, in units of ``v_read``, (T, R)."""
     energy: tuple[float, float]
-    """Drawn by the neurons from their inputs, and from ``v_dd`` [J]."""
+    """Energies drawn by the neurons from their inputs, and from ``v_dd`` [J]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One sample's run."""
+    """Run of one sample."""
 
     out: np.ndarray
-    """(T, K): what leaves the network: spikes as the library's other realisations give them, or weighted sums [counts]."""
+    """Output of the network, (T, K): spikes in the steps in which every other realisation has them, or weighted sums [counts]."""
     layers: tuple[LayerTrace, ...]
-    """Of the layers of neurons."""
+    """Traces of the layers of neurons, in order."""
     energy: dict[str, dict[str, float]]
-    """Drawn for this sample [J]: neurons, crossbar and drivers, each by its parts."""
+    """Energy drawn for this sample [J]: by neurons, crossbar and drivers, each by its parts."""
 
     @property
     def answer(self) -> int:

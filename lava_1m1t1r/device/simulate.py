@@ -18,11 +18,11 @@ from .stimulus import MOST_PIECES, Stimulus, sampled
 from .trace import Trace
 
 RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
-"""What :func:`simulate` keeps unless told otherwise."""
+"""Quantities that :func:`simulate` records by default."""
 MOST_TIMES = 1e9
 """Longest simulation, in time constants of the filament."""
 _MOST_STEPS = 5e8
-"""Steps of a device, which take 0.1 to 0.6 us each: some minutes, in which nobody can interrupt it."""
+"""Largest number of steps of a device. Each takes 0.1 to 0.6 us, so that this many take some minutes, in which nobody can interrupt it."""
 
 
 def simulate(
@@ -125,7 +125,7 @@ def simulate(
 
 
 def _going_on(before: Trace, n: int) -> np.ndarray:
-    """Cells at the end of a simulation, counted anew."""
+    """Cells at the end of a simulation, with their counters at 0."""
     require(before.size == n, "simulate.start", f"be a Trace of {n} devices", before.size)
     cells = before.cells.copy()
     for name in ("steps", "tried", "events", "sample", "energy"):

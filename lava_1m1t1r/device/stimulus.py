@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import number, numbers, require, whole
 
 MOST_PIECES = 100_000_000
-"""Of a stimulus, all devices together."""
+"""Largest number of voltages (pieces times devices) in a repeated stimulus, of samples of one device, and of periods."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +85,12 @@ def rest(duration: float) -> Stimulus:
 
 
 def train(volt: float, width: float, gap: float, count: int) -> Stimulus:
-    """Return ``count`` pulses of ``volt`` [V] and ``width`` [s], each followed by ``gap`` [s] at 0 V."""
+    """Return a train of equal pulses, each followed by a rest at 0 V."""
     return (constant(volt, width) + rest(gap)) * count
 
 
 def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus:
-    """Return pulses of ``volt`` [V] that begin every ``period`` [s] and last ``duty`` of it, for about ``duration`` [s].
+    """Return pulses that begin periodically, for about ``duration``.
 
     The Fig. 2e stimulus of Zhao et al. 2025 is ``pulses(0.8, 2e-3, 0.5, duration)``.
     """
@@ -103,7 +103,7 @@ def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus
 
 
 def pair(volt: float, width: float, gap: float) -> Stimulus:
-    """Return two pulses of ``volt`` [V] and ``width`` [s] with ``gap`` [s] between them: Figs. 4a and 4b of Zhao et al. 2025."""
+    """Return two pulses with a rest between them: Figs. 4a and 4b of Zhao et al. 2025."""
     return constant(volt, width) + rest(gap) + constant(volt, width)
 
 

@@ -29,9 +29,9 @@ TARGETS: dict[str, Callable[..., Report]] = {
     "loihi": _target("loihi_target", "deploy_loihi"),
     "spice": _target("spice_target", "deploy_spice"),
 }
-"""Name to function; the options of each are those of the function in its module."""
+"""Exporting function of each target, by name; its options are those of the function in its module."""
 
 LABELLED = {"spice"}
-"""Targets that take ``labels`` beside ``frames``, for an accuracy."""
+"""Targets that take ``labels`` beside ``frames``, and report an accuracy."""
 
 __all__ = ["LABELLED", "TARGETS", "Report", "VerificationError"]

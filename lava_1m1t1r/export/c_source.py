@@ -105,12 +105,13 @@ class Stored(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """What they take."""
+        """Size of the stored weights [byte]."""
         return sum(part.nbytes for part in self if part is not None)
 
 
 def stored(weight: np.ndarray, widest: int) -> Stored:
-    """(N, C) int8, or (1,), with zeros or without them: what takes less, where the widest layer has that many neurons."""
+    """Weights as (N, C) int8, or (1,), with their zeros or without: whichever takes less memory, if the widest layer has ``widest``
+    neurons."""
     rows = np.ascontiguousarray(weight.T)
     dense = Stored(rows.reshape(-1), None, None)
     if rows.ndim == 1 or not rows.any():  # C has no arrays without elements
@@ -207,7 +208,7 @@ def _lines(plan: Plan) -> str:
 
 
 def lines_length(plan: Plan) -> int:
-    """Steps of input that the delay lines hold; 0 without them."""
+    """Number of input steps that the delay lines hold; 0 without them."""
     return 0 if plan.lines is None else int(plan.lines.max()) + 1
 
 

@@ -96,7 +96,7 @@ def deploy_c(
 
 
 def flash_bytes(lowered: Plan) -> dict[str, int]:
-    """Bytes of the constant data by what they are."""
+    """Size of the constant data [byte], by content."""
     tables: dict[bytes, int] = {}
     weights = neurons = 0
     for layer in lowered.layers:
@@ -116,7 +116,7 @@ def _tables(layer: PlanLayer) -> Sequence[np.ndarray]:
 
 
 def ram_bytes(lowered: Plan) -> dict[str, int]:
-    """Bytes of what changes: states, spike histories, generators, and one layer's sums."""
+    """Size of the variables [byte]: states, spike histories, generators, and one layer's sums."""
     word = c_source.history_bits(lowered) // 8
     own = [x for x in lowered.layers if x.program is not None]
     return {

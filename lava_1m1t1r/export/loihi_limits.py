@@ -23,7 +23,7 @@ class Limit:
     unit: str
     source: str
     assumed: bool
-    """True: not a public number of Loihi 2."""
+    """Whether the number is assumed, and not a public one of Loihi 2."""
 
 
 CORES = Limit("neuron cores of a chip", 128, "cores", "open-neuromorphic.org, Loihi 2", False)

@@ -1,4 +1,4 @@
-"""What a network needs of a Loihi-style chip: per layer, against the limits of :mod:`.loihi_limits`, and a mapping onto cores."""
+"""Resources that a network needs on a Loihi-style chip: per layer, against the limits of :mod:`.loihi_limits`, and a mapping onto cores."""
 
 from __future__ import annotations
 
@@ -15,52 +15,54 @@ from .loihi_limits import Limit
 
 CUBA_STATE_BITS = {"current": 24, "voltage": 24}
 GENERATOR_WORDS = 2
-"""State variables that hold a neuron's generator: its word is wider than one, and is only shifted and cut, which halves can be."""
+"""Number of state variables that hold a neuron's noise generator: its word is wider than one, but it is only shifted and cut, which two
+halves can be, too."""
 
 
 @dataclass(frozen=True)
 class LayerResources:
-    """Needs of one layer. N neurons; synapses are those with a weight other than 0."""
+    """Resources that one layer of N neurons needs; synapses are those with a weight other than 0."""
 
     index: int
     kind: str
     neurons: int
     fan_in: int
-    """Most synapses onto a neuron."""
+    """Largest number of synapses onto a neuron."""
     fan_out: int
-    """Most synapses from a neuron of this layer, to the next layer and to itself."""
+    """Largest number of synapses from a neuron of this layer, to the next layer and to itself."""
     axons_in: int
-    """Sources of spikes: inputs, and the layer's own neurons where recurrent."""
+    """Number of sources of spikes: inputs, and the layer's own neurons where it is recurrent."""
     axons_out: int
-    """Neurons whose spikes leave: a neuron that feeds the next layer and its own counts twice."""
+    """Number of axons that leave: a neuron that feeds the next layer and its own counts twice."""
     synapses: int
     synapse_bits: int
-    """Weights of 8 bits; with their 6-bit delays where the layer before it, or itself, has delays. Indices are left out: not public."""
+    """Memory of the synapses [bit]: weights of 8 bits, with 6-bit delays where the layer before, or this one, has delays. Indices are left
+    out, for their size is not public."""
     state_bits: int
-    """Per neuron."""
+    """Size of a neuron's state [bit]."""
     noisy: bool
     """Whether a neuron holds a noise generator."""
     variable_bits: int
-    """Widest state variable of a neuron. A noise generator, of 32 bits, is :data:`GENERATOR_WORDS` of them."""
+    """Width of a neuron's widest state variable [bit]. A noise generator, of 32 bits, is :data:`GENERATOR_WORDS` of them."""
     constant_bits: int
-    """Per neuron where neurons differ, per layer where they do not."""
+    """Size of the constants [bit]: per neuron where neurons differ, per layer where they do not."""
     table_bits: int
-    """Per layer."""
+    """Size of the layer's tables [bit]."""
     operations: int
-    """Of a neuron and step; 0 for CUBA neurons, which need no microcode of ours."""
+    """Operations per neuron and step; 0 for CUBA neurons, which need no microcode of ours."""
     widest_bits: int
-    """Widest intermediate."""
+    """Width of the widest intermediate [bit]."""
     largest_delay: int
     cores: int
-    """Cores of the mapping."""
+    """Number of cores that the mapping gives the layer."""
     set_by: str
-    """What sets their number."""
+    """Limit that sets the number of cores."""
     cores_by: dict[str, int]
-    """Cores that each limit alone asks for."""
+    """Number of cores that each limit alone asks for."""
 
 
 def layer_resources(net: NetDescription) -> tuple[LayerResources, ...]:
-    """The needs of each layer that computes something."""
+    """Resources of each layer that computes something."""
     active = net.active
     after = (*active[1:], None)
     before = (net.delay_lines, *active[:-1])  # whose delays the synapses behind hold
@@ -161,7 +163,7 @@ def _row(limit: Limit, needed: int, layer: int | None, times: int = 1) -> dict[s
 
 
 def generators(layers: tuple[LayerResources, ...]) -> str:
-    """What the noise generators take beyond one state variable: a sentence, empty where there are none."""
+    """Sentence about the noise generators that take more than one state variable; empty where there are none."""
     noisy = ", ".join(str(x.index) for x in layers if x.noisy)
     if not noisy:
         return ""
@@ -173,7 +175,7 @@ def generators(layers: tuple[LayerResources, ...]) -> str:
 
 
 def table(layers: tuple[LayerResources, ...], rows: list[dict[str, Any]]) -> str:
-    """Both as plain text."""
+    """Resources and limits as plain text."""
     columns = {"neurons": 8, "fan-in": 8, "fan-out": 8, "synapses": 10, "kbit": 8, "state": 7, "operations": 11, "cores": 6}
     lines = [f"{'layer':<16}" + "".join(f"{name:>{width}}" for name, width in columns.items()) + "  set by"]
     for x in layers:

@@ -33,7 +33,7 @@ CURES = {
     limits.MULTIPLY_BITS.name: "Use another neuron: these products are what the fixed-point step needs.",
     limits.CORES.name: "Use smaller layers, fewer synapses, or more chips.",
 }
-"""What helps where a smaller layer does not."""
+"""Advice, by limit, where a smaller layer would not help."""
 
 
 def deploy_loihi(

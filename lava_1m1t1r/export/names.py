@@ -8,12 +8,12 @@ from typing import Any
 from ..errors import require
 
 LONGEST = 200
-"""Characters: files are called NAME.c or NAME.v, and a file's name has at most 255."""
+"""Largest length of a name [characters]: files are called NAME.c or NAME.v, and a file's name has at most 255."""
 HEADERS = frozenset(
     "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool stdbit "
     "stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype".split()
 )
-"""Headers of C, which NAME.h would stand in front of. C's keywords may be taken: what is declared is NAME_step, NAME_reset, ..."""
+"""Names of C's own headers, which NAME.h would hide. C's keywords are allowed, for what is declared is called NAME_step, NAME_reset, ..."""
 KEYWORDS = frozenset(
     "accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins binsof bit "
     "break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config const constraint context continue "
@@ -32,13 +32,14 @@ KEYWORDS = frozenset(
     "unsigned until until_with untyped use uwire var vectored virtual void wait wait_order wand weak weak0 weak1 while wildcard wire "
     "with within wor xnor xor".split()
 )
-"""Words of SystemVerilog (IEEE 1800-2017, Annex B), which holds those of Verilog."""
+"""Keywords of SystemVerilog (IEEE 1800-2017, Annex B), among them those of Verilog."""
 TAKEN = frozenset("bench bool wreal std clk rst in_valid in_ready in_last in_addr out_valid out_ready out_last out_data".split())
-"""The test bench, words of Icarus' and Verilator's own, and the top module's ports, whose names Verilator wants for them alone."""
+"""Names in use: the test bench, words of Icarus and Verilator, and the top module's ports, whose names Verilator wants for the ports
+alone."""
 
 
 def c_prefix(name: Any) -> str:
-    """``name`` if C's files and functions can be called by it; an InputError says what it must be."""
+    """Return ``name`` if C's files and functions can have it; an InputError says what it must be."""
     good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= LONGEST
     require(good, "name", f"be a lower-case C identifier of at most {LONGEST} characters", name, "Use letters, digits and _.")
     require(name not in HEADERS, "name", f"not be a header of C: it would hide <{name}.h>", name, f"Call it my_{name}.")
@@ -46,7 +47,7 @@ def c_prefix(name: Any) -> str:
 
 
 def verilog_module(name: Any) -> str:
-    """``name`` if the top module can be called by it; an InputError says what it must be."""
+    """Return ``name`` if the top module can have it; an InputError says what it must be."""
     good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= LONGEST and not name.startswith("m1t1r_")
     rule = f"be a lower-case Verilog identifier of at most {LONGEST} characters that does not begin with m1t1r_"
     require(good, "name", rule, name, "Use letters, digits and _.")

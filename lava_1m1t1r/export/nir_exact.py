@@ -24,7 +24,7 @@ from .nir_node import M1T1RNode
 
 EXACT = "lava_1m1t1r exact"
 LINES, LINES_DELAY = "lines", "delay_lines"
-"""Nodes of the delay lines: each channel's copies, and their delays."""
+"""Names of the nodes of the delay lines: the copies of each channel, and their delays."""
 
 
 def to_nir(net: NetDescription) -> nir.NIRGraph:
@@ -51,7 +51,7 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
 
 
 def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], str]:
-    """Nodes and edges as far as the first layer that computes, and the node that leads to it: the input, or behind it the delay lines."""
+    """Nodes and edges before the first layer that computes, and the node that feeds it: the input, or the last one of the delay lines."""
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
     lines = net.delay_lines
     if lines is None:
@@ -78,7 +78,7 @@ def _steps(graph: nir.NIRGraph, name: str, dt: float) -> np.ndarray | None:
 
 
 def _said(graph: nir.NIRGraph, name: str, key: str) -> Any:
-    """What the metadata of a node say."""
+    """Entry of a node's metadata."""
     about = graph.nodes[name].metadata
     require(key in about, f"NIR node {name} metadata", f"hold {key}", sorted(about), "Write the graph with to_nir.", error=FormatError)
     return about[key]
@@ -103,7 +103,7 @@ def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
 
 
 def add_recurrence(nodes: dict, edges: list, layer: Layer, neuron: str, dt: float) -> None:
-    """The cycle neuron - (Delay -) Linear - neuron."""
+    """Add the cycle neuron - (Delay -) Linear - neuron."""
     if layer.weight_rec is None:
         return
     recurrent = f"recurrent_{layer.index}"
@@ -113,7 +113,7 @@ def add_recurrence(nodes: dict, edges: list, layer: Layer, neuron: str, dt: floa
 
 
 def add_delay(nodes: dict, edges: list, name: str, source: str, steps: np.ndarray | None, dt: float) -> str:
-    """A Delay [s] behind ``source``; returns its name, or ``source`` where all delays are 0."""
+    """Add a Delay [s] behind ``source``; returns its name, or ``source`` where all delays are 0."""
     if steps is None or not np.any(steps):
         return source
     nodes[name] = nir.Delay(np.asarray(steps) * dt)

@@ -54,7 +54,7 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
 
 
 def _undelayed(net: NetDescription) -> NetDescription:
-    """The network without delays: of a channel's delay lines the sum of their weights is left."""
+    """Network without delays: a channel's delay lines become one input with the sum of their weights."""
     lines, layers = net.delay_lines, []
     for layer in net.active:
         if lines is not None and layer is net.active[0]:
@@ -124,7 +124,7 @@ def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
 
 
 def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Any) -> dict[str, Any]:
-    """The free-running fitted network against the exact one."""
+    """Compare the free-running fitted network with the exact one."""
     outputs = run_portable(net, fits, frames)
     layers = [(x, o, r) for x, o, r in zip(net.active, outputs, exact.layers, strict=True) if x.neuron is not None]
     loss: dict[str, Any] = {}

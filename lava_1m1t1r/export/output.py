@@ -13,10 +13,10 @@ from ..files import scratch
 from ..programs import is_running
 
 MARK = ".lava_1m1t1r_export"
-"""Name of the file by which a folder is known as ours, so that a second export may replace it; it lists the files."""
+"""Name of the file that marks a folder as an export of ours, which a second export may replace; it lists the files."""
 STAGE = f"{MARK}.part-"
-"""Beginning of the name of a folder in which files of ours wait to be moved, or were left by a machine that was lost meanwhile; the
-number of the process follows."""
+"""Beginning of the name of a folder whose files wait to be moved, or were left when the machine was lost meanwhile; the number of the
+process follows."""
 _stages: set[str] = set()  # of this process
 
 
@@ -57,7 +57,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
 
 @contextmanager
 def _at_work(stage: Path) -> Iterator[None]:
-    """For a ``with`` block in which no other export fills the folder of this stage."""
+    """For a ``with`` block in which no other export may fill the folder of this stage."""
     _stages.add(stage.name)
     try:
         others = [path for path in stage.parent.glob(f"{STAGE}*") if path != stage and _is_alive(path)]
@@ -68,7 +68,7 @@ def _at_work(stage: Path) -> Iterator[None]:
 
 
 def _is_alive(stage: Path) -> bool:
-    """Whether the process that a stage's name tells, or another thread of this one, is still about it."""
+    """Whether the process that a stage is named after, or another thread of this one, is still working on it."""
     number = stage.name.removeprefix(STAGE).partition("-")[0]
     if stage.name in _stages or not number.isdecimal() or int(number) == os.getpid():
         return stage.name in _stages

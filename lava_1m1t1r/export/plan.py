@@ -1,4 +1,4 @@
-"""A network lowered to the integers that C and RTL are made of: int8 weights, tables, first states of the generators."""
+"""A network lowered to the integers that C and RTL are generated from: int8 weights, tables, first states of the generators."""
 
 from __future__ import annotations
 
@@ -23,53 +23,53 @@ class PlanLayer:
     """One layer in integers. C inputs, N outputs."""
 
     index: int
-    """Place in the file; starts the generators."""
+    """Index of the layer in the file; it starts the generators."""
     kind: str
-    """Type in the file."""
+    """Type of the layer in the file."""
     inputs: int
-    """C."""
+    """Number of inputs, C."""
     outputs: int
-    """N."""
+    """Number of outputs, N."""
     weight: np.ndarray
-    """(N, C) int8 in steps of ``2**weight_shift`` counts; (1,) for an input layer, one weight for all its channels."""
+    """Weights (N, C), int8 in steps of ``2**weight_shift`` counts; (1,) for an input layer, one weight for all its channels."""
     weight_shift: int
-    """0 or 1: quantised weights of mixed sign are even, and their last bit need not be stored."""
+    """Left shift from stored weights to counts, 0 or 1: quantised weights of mixed sign are even, and their last bit need not be stored."""
     weight_rec: np.ndarray | None
-    """(N, N) int8 in steps of ``2**rec_shift``; None without recurrence."""
+    """Recurrent weights (N, N), int8 in steps of ``2**rec_shift`` counts; None without recurrence."""
     rec_shift: int
-    """0 or 1."""
+    """Left shift from stored recurrent weights to counts, 0 or 1."""
     bias: np.ndarray | None
-    """(N,) int32 counts; None: none."""
+    """Bias (N,) int32 [counts]; None without one."""
     delay: np.ndarray
-    """(N,) uint8 steps of the outgoing spikes, beyond the block's own one."""
+    """Delay of each neuron's outgoing spikes, (N,) uint8 [steps], beyond the step that every layer takes."""
     delay_rec: np.ndarray
-    """(N,) uint8 steps of the recurrent spikes, beyond the one that every recurrence has."""
+    """Delay of each neuron's recurrent spikes, (N,) uint8 [steps], beyond the step that every recurrence takes."""
     program: FixedProgram | None
-    """Constants and tables; None: a readout, whose output is the weighted sum."""
+    """Constants and tables of the neurons; None: a readout, whose output is the weighted sum."""
     substeps: int
     """Substeps of a network step."""
     v_max: int
-    """Largest input in counts of v_in."""
+    """Largest input voltage, in counts of v_in."""
     generator: np.ndarray | None
-    """(N,) int64 first states of the noise generators; None: a deterministic layer."""
+    """First states of the noise generators, (N,) int64; None for a deterministic layer."""
     seed: int
-    """Of the generators."""
+    """Seed of the noise generators."""
     sums: SumBounds
-    """Bounds of ``a_in`` [counts]."""
+    """Bounds of the synaptic input ``a_in`` [counts]."""
 
     @property
     def name(self) -> str:
-        """For reports: ``layer 1 (dense_rec, 700 -> 128)``."""
+        """Name of the layer for reports: ``layer 1 (dense_rec, 700 -> 128)``."""
         return f"layer {self.index} ({self.kind}, {self.inputs} -> {self.outputs})"
 
     @property
     def single(self) -> bool:
-        """Whether channel n alone feeds neuron n, with one weight for all."""
+        """Whether neuron n is fed by channel n alone, all with the same weight."""
         return self.weight.ndim == 1
 
     @property
     def history(self) -> int:
-        """Steps for which a neuron's spikes are remembered: its longest delay and the step that every spike takes."""
+        """Number of steps for which a neuron's spikes are remembered: its longest delay, and the step that every spike takes."""
         return int(max(self.delay.max(initial=0), self.delay_rec.max(initial=0))) + 1
 
 
@@ -81,25 +81,25 @@ class Plan:
     dt: float
     """Network step [s]."""
     source: str
-    """Name of the file, for headings."""
+    """Name of the network's file, for headings."""
     channels: int
-    """Values of an input frame, C."""
+    """Number of channels of an input frame, C."""
     lines: np.ndarray | None
-    """(K C,) uint8 delays of the lines that bring them to the first layer, line n channel n mod C; None: they come as they are."""
+    """Delays (K C,) uint8 of the lines that bring the channels to the first layer, line n channel ``n mod C``; None without delay lines."""
 
     @property
     def inputs(self) -> int:
-        """Inputs of the first layer: channels, or lines."""
+        """Number of inputs of the first layer: channels, or delay lines."""
         return self.layers[0].inputs
 
     @property
     def outputs(self) -> int:
-        """Values of an output frame."""
+        """Number of values of an output frame."""
         return self.layers[-1].outputs
 
     @property
     def widest(self) -> int:
-        """Neurons or sums of the largest layer."""
+        """Number of neurons, or sums, of the largest layer."""
         return max(layer.outputs for layer in self.layers)
 
     @property
@@ -173,14 +173,14 @@ def _lower(layer: Layer) -> PlanLayer:
 
 
 def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
-    """Weights [counts] as int8 and the shift that brings them back; that they fit is a rule."""
+    """Weights [counts] as int8, and the left shift that brings them back; a rule has checked that they fit."""
     weight = np.asarray(weight, np.int64)
     shift = int(np.all(weight % 2 == 0))
     return np.ascontiguousarray((weight >> shift).astype(np.int8)), shift
 
 
 def same(a: NetDescription, b: NetDescription) -> bool:
-    """Whether two networks do the same: layers that compute, weights, delays, neurons, seeds. No delay equals delays of 0."""
+    """Whether two networks do the same: equal computing layers, weights, delays, neurons, seeds. No delay equals delays of 0."""
     x, y = a.delay_lines, b.delay_lines
     alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.delay, y.delay)
     if len(a.active) != len(b.active) or not alike:

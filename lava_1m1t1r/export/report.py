@@ -1,4 +1,4 @@
-"""What an exporter hands back: what was written and what it costs, as text and as a dictionary."""
+"""Result of an exporter: what was written and what it costs, as text and as a dictionary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..report.html import Report as Page
 
 
 class VerificationError(RuntimeError):
-    """What was generated does not do what the network does: a fault of the exporter or of a tool, not of the user."""
+    """Generated code behaves differently from the network: a fault of the exporter or of a tool, not of the user."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,19 @@ class Report:
     target: str
     """Name of the target."""
     network: str
-    """``700-128R-20``."""
+    """Sizes of the network, such as ``700-128R-20``."""
     folder: Path
-    """Where the files are."""
+    """Folder that holds the files."""
     files: tuple[str, ...]
     """Names of the files, relative to the folder."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Numbers, with their unit in the name or the value."""
+    """Numbers by name, with their units in the name or the value."""
     notes: tuple[str, ...] = ()
-    """Sentences a user has to know: what was assumed, what was lost, what was not run."""
+    """Sentences that a user has to know: what was assumed, what was lost, what was not run."""
 
     @property
     def text(self) -> str:
-        """For a terminal."""
+        """Return the report as text for a terminal."""
         width = max((len(name) for name in self.facts), default=0)
         lines = [f"{self.target}: {self.network} -> {self.folder}", *(f"  {name:<{width}}  {shown(v)}" for name, v in self.facts.items())]
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes), "  Files: " + ", ".join(self.files)])
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def page(self) -> str:
-        """As one HTML file that fetches nothing."""
+        """Return the report as one HTML file that loads nothing else."""
         page = Page(f"{self.target}: {self.network}")
         page.table(("fact", "value"), [(name, shown(value)) for name, value in self.facts.items()])
         page.section("What was assumed, lost or not run")

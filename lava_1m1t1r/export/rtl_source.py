@@ -21,16 +21,17 @@ INPUT_FIFO = 6  # log2 of the tokens that wait at the input
 COUNT_BITS = 8  # of a channel's spikes in a frame that delay lines keep
 CYCLES, NOISE_CYCLES = 34, 18  # of a substep, and what noise adds
 _FIELDS = tuple({**WIDTHS, "v_th": WIDTHS["v_th"] + 1}.items())
-"""Constants of a neuron and their bits, from bit 0 upwards, as m1t1r_neuron.v takes them apart; its thresholds have a sign."""
+"""Constants of a neuron and their widths [bit], from bit 0 upwards, in the order in which m1t1r_neuron.v reads them; its thresholds have a
+sign."""
 CONSTANT_BITS = sum(bits for _, bits in _FIELDS)
 WIRING_BITS = 28
-"""Of a neuron's bias and delays."""
+"""Width of the memory word that holds a neuron's bias and delays [bit]."""
 ENTRY_BITS = 57
-"""Of a table's entry: exponent, base and step."""
+"""Width of a table entry [bit]: exponent, base and step."""
 
 
 def address_bits(count: int) -> int:
-    """Bits that number ``count`` things, at least 1."""
+    """Number of bits of an index of ``count`` things, at least 1."""
     return max(1, (count - 1).bit_length())
 
 
@@ -41,12 +42,12 @@ def input_limit(plan: Plan) -> int:
 
 
 def frames_kept(lines: np.ndarray) -> int:
-    """Frames that delay lines keep: the one that arrives, those of the longest delay, and one that is cleared for the next."""
+    """Number of frames that delay lines keep: the one that arrives, those of the longest delay, and one that is cleared for the next."""
     return int(lines.max()) + 2
 
 
 def lines_bits(plan: Plan) -> int:
-    """Memory bits of the delay lines: counts, which channels fill up to a power of two, and the lines' delays."""
+    """Memory of the delay lines [bit]: counts, with the number of channels rounded up to a power of two, and the lines' delays."""
     assert plan.lines is not None
     frames = frames_kept(plan.lines)
     return (frames << address_bits(plan.channels)) * COUNT_BITS + plan.lines.size * address_bits(frames)
@@ -70,7 +71,7 @@ def spike_cycles(layer: PlanLayer, lanes: int) -> int:
 
 
 def frame_cycles(layer: PlanLayer, lanes: int, spikes: Any, recurrent: Any = 0) -> Any:
-    """Clock cycles that a layer takes for a frame with so many spikes arriving from before it and from itself.
+    """Clock cycles that a layer takes for a frame.
 
     A spike takes its row of weights and 2; the end of a frame 2; a neuron 5 and its substeps; handing over 2.
     """
@@ -278,7 +279,7 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
 
 
 def wiring_of(layer: PlanLayer) -> np.ndarray:
-    """Bias and delays of each neuron in a word of ``WIRING_BITS``; one word where all have the same."""
+    """Bias and delays of each neuron in a word of ``WIRING_BITS``; one word where they are the same for all."""
     bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
     wiring = (bias & 0xFFFF) | layer.delay.astype(np.int64) << 16 | layer.delay_rec.astype(np.int64) << 22
     return wiring[:1] if np.all(wiring == wiring[0]) else wiring

@@ -24,7 +24,8 @@ from .tools import call, ended, written
 
 SIMULATORS = ("verilator", "icarus")
 LINT = ("verilator", "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME")
-"""Unused bits are left: the modules serve layers with and without recurrence, noise and delays."""
+"""Command line of Verilator's lint. Unused bits are not reported: the modules serve layers with and without recurrence, noise and
+delays."""
 
 
 def deploy_rtl(
@@ -232,7 +233,7 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
 
 
 def lint(sources: Mapping[str, str], name: str) -> str:
-    """What Verilator's lint says of the design; empty when clean."""
+    """Messages of Verilator's lint about the design; empty when it is clean."""
     with scratch() as folder:
         written(sources, folder)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
@@ -240,7 +241,7 @@ def lint(sources: Mapping[str, str], name: str) -> str:
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
-    """What Yosys makes of the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
+    """Counts of Yosys for the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
     require(shutil.which("yosys"), "synthesise", "find Yosys installed", "yosys", "Install it, or leave synthesise away.")
     with scratch() as folder:
         written(sources, folder)

@@ -1,4 +1,4 @@
-"""What a target needs of a network: small functions, each named as the sentence it checks, and one list a target.
+"""Requirements of the targets on a network: small functions, each named as the sentence it checks, and one list per target.
 
 A rule raises :class:`.InputError` naming layer, rule, value and cure. All rules of a target run before anything is written.
 """
@@ -20,11 +20,11 @@ from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
-"""Largest layer of the integer targets: neuron numbers of 16 bits."""
+"""Largest number of neurons in a layer of the integer targets, which number neurons with 16 bits."""
 MAX_CROSSBAR = 1 << 20
-"""Most synapses of a layer in a netlist, two lines each."""
+"""Largest number of synapses of a layer in a netlist, which takes two lines for each."""
 MAX_MATRIX = 1 << 24
-"""Most weights of a convolution written out as a matrix."""
+"""Largest number of weights of a convolution that is written out as a matrix."""
 
 
 def check(net: NetDescription, rules: Iterable[Rule]) -> None:
@@ -38,14 +38,14 @@ def _at(net: NetDescription, layer: Layer, key: str = "") -> str:
 
 
 def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
-    """What a target does not know it must not leave out, not even a layer without weights."""
+    """A target must not leave out a layer that it does not know, not even one without weights."""
     for layer in net.layers:
         cure = "Run this network in Lava or on the fast path, or train one of known layers."
         require(layer.kind in KINDS, _at(net, layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
 
 
 def layers_hold_their_weights(net: NetDescription) -> None:
-    """Without weights they would be taken for names of shapes."""
+    """A layer without its weights would be taken for one that only names a shape."""
     for layer in net.layers:
         free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
         require(free or layer.weight is not None, _at(net, layer, "weight"), "be given", None)
@@ -95,7 +95,8 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
 
 
 def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:
-    """Their value is the weighted sum (FIXED_POINT.md, section 6): without spikes nothing comes back or later, and files have no bias."""
+    """The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay, and files
+    have no bias."""
     cure = "Add it to the sums, or delay them, yourself."
     for layer in net.active:
         for name in ("bias", "delay", "weight_rec", "delay_rec"):
@@ -202,4 +203,4 @@ SPICE: tuple[Rule, ...] = (
     neurons_are_without_noise,
     field_laws_can_be_computed_by_a_circuit_simulator,
 )
-"""The fixed-point rules too: the netlist's reference is a network that the library runs."""
+"""Rules of the SPICE target, the fixed-point ones among them: the netlist's reference is a network that the library runs."""

@@ -19,7 +19,7 @@ from .spice_neuron import EDGE, neuron_subcircuit, piecewise
 
 TICK = 1e-5  # delay of a digital element and length of a clock edge, as a share of the network step
 READOUT = 1e-3
-"""Output of a readout's integrator for a spike of one unit of weight [V]."""
+"""Output of a readout's integrator for one spike through a weight of one unit [V]."""
 _CHUNK = 16  # terms of one behavioural expression
 
 
@@ -144,7 +144,7 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
 
 
 def saved_nodes(network: DeviceNetwork) -> list[str]:
-    """What a deck saves: the gates of all neurons, then the readout's integrators."""
+    """Nodes that a deck saves: the gates of all neurons, then the readout's integrators."""
     layers = list(enumerate(network.net.active))
     gates = [f"v(x{place}_{n}.gate)" for place, x in layers if x.neuron is not None for n in range(x.size)]
     return gates + [f"v(y{place}_{n})" for place, x in layers if x.neuron is None for n in range(x.size)]

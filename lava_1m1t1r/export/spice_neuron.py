@@ -24,11 +24,11 @@ from .report import VerificationError
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
 STEEPEST = 300
-"""What v_ref / v0 must stay below: the hyperbolic sine is divided by its value there."""
+"""Bound that v_ref / v0 must stay below: the hyperbolic sine is divided by its value there."""
 LARGEST_EXPONENT = 700
-"""What the argument of a hyperbolic sine must stay below; 710 is more than a double can hold."""
+"""Bound that the argument of a hyperbolic sine must stay below; from 710 on the result is more than a double can hold."""
 MARGIN = 1.1
-"""Where the field ends, as a multiple of the largest voltage: apart from it, for Newton's method dislikes kinks."""
+"""End of the field law, as a multiple of the largest voltage; it lies above that voltage because Newton's method dislikes kinks."""
 
 
 def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) -> str:

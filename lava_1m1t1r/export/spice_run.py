@@ -19,7 +19,7 @@ from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises
 
 FIRST_SPIKE, RATE = 0.01, 0.05
-"""Largest accepted deviation of first spikes and of a layer's spike count from the device level, as shares."""
+"""Largest accepted deviations of first spikes, and of a layer's spike count, from the device level, as shares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,11 @@ class SpiceSample:
     """What ngspice computed for one pattern."""
 
     spike_times: tuple[list[np.ndarray], ...]
-    """Per layer of neurons and neuron [s]."""
+    """Spike times [s], by layer of neurons and neuron."""
     scores: np.ndarray
-    """(K,): spikes of the output neurons that leave the network, or sums of a readout [counts]."""
+    """Scores (K,): spike counts of the output neurons, or sums of a readout [counts]."""
     points: int
-    """Time points of the analysis."""
+    """Number of time points of the analysis."""
 
     @property
     def answer(self) -> int:

@@ -24,7 +24,8 @@ from .spice_neuron import EDGE
 from .spice_run import compare, run_network
 
 LARGEST = 5000
-"""Synapses up to which a circuit simulator runs a pattern in seconds to minutes; the device level simulates any network."""
+"""Largest number of synapses of a network that ngspice runs: a pattern then takes seconds to minutes. The device level simulates any
+network."""
 
 
 def deploy_spice(
@@ -162,7 +163,7 @@ def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], lab
 
 
 def assumptions(network: DeviceNetwork) -> list[str]:
-    """What the circuit and its energies take for granted, one sentence each."""
+    """Assumptions of the circuit and its energies, one sentence each."""
     net, p, cells = network.net, network.periphery, network.crossbar
     first = next(x for x in net.active if x.neuron is not None)
     step = first.step

@@ -11,7 +11,7 @@ from ..programs import PIPES
 from .report import VerificationError
 
 LIMIT = 7200.0
-"""Longest time a program may take [s]: none hangs for ever."""
+"""Longest time that an external program may take [s], so that none hangs for ever."""
 
 
 def written(sources: Mapping[str, str], folder: str) -> None:
@@ -23,7 +23,7 @@ def written(sources: Mapping[str, str], folder: str) -> None:
 
 
 def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder, whatever it ends with; a VerificationError tells that it did not end."""
+    """Run a program in a folder, whatever its exit status; a VerificationError says that it did not end in time."""
     name = Path(command[0]).name
     try:
         return programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
@@ -32,7 +32,7 @@ def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> su
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder; a VerificationError tells how it failed, or that it did not end."""
+    """Run a program in a folder; a VerificationError says that it failed, or did not end in time."""
     done = ended(command, folder, given)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace")

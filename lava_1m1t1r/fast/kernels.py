@@ -13,7 +13,7 @@ from .neurons import advance
 from .synapses import add, add_rows
 
 RING = MAX_DELAY + 2
-"""Steps that recurrent spikes wait in."""
+"""Number of steps in the ring that holds recurrent spikes on their way."""
 
 
 @cached

@@ -22,7 +22,7 @@ from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
 
 
 class LayerRecord(NamedTuple):
-    """What one layer did. Arrays (B, T, N)."""
+    """Record of one layer. Arrays (B, T, N)."""
 
     out: np.ndarray  # what leaves the layer: spikes as lava-dl's block gives them, or sums
     spikes: np.ndarray | None  # of the neurons, in the step in which they fire
@@ -37,7 +37,7 @@ class Result(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Input of a layer: see :mod:`.kernels`."""
+    """Events of a layer's input: see :mod:`.kernels`."""
 
     offset: np.ndarray
     source: np.ndarray
@@ -156,7 +156,7 @@ class FastLayer:
         return RunningLayer(self)
 
     def empty(self, batch: int, steps: int, record: str | None, last: bool) -> LayerRecord:
-        """Arrays for what the layer will do: as ``record`` asks, and always the output of the ``last`` layer."""
+        """Return empty arrays for the layer's record: as ``record`` asks, and always the output of the ``last`` layer."""
         shape, nothing = (batch, steps, self.size), (batch, 0, self.size)
         voltage = self.neuron is not None and not self.spiking
         kind = np.uint8 if self.spiking else np.int32

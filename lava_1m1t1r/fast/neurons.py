@@ -1,4 +1,4 @@
-"""What a layer's neurons remember and read, as NamedTuples of arrays, and how each kind takes one network step.
+"""States and constants of a layer's neurons, as NamedTuples of arrays, and one network step of each kind of neuron.
 
 ``advance(neuron, current, spike)`` steps all neurons of a layer in place: ``current`` (N,) int32 is the synaptic input in weight counts
 (1/64), ``spike`` (N,) int32 becomes 0 or 1.
@@ -60,7 +60,7 @@ _grow, _settle = inlined(dynamics.grow), inlined(dynamics.settle)
 
 
 def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fill: bool = False) -> FixedM1T1R | FloatM1T1R:
-    """``size`` neurons at rest, with fresh generators; with ``fill``, filled up with neurons that get no input."""
+    """Neurons at rest, with fresh generators."""
     noisy = step.device.noisy
     generator = noise.start(seed, layer, size)
     program: Any = step.floating(size) if floating else step.fixed(size)
@@ -86,7 +86,7 @@ def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size
 
 
 def fresh(neuron: Any) -> Any:
-    """The same neurons with memory of their own, as it is now: for one more sample at the same time."""
+    """Return the same neurons with a copy of their memory as it is now: for one more sample at the same time."""
     changes = {"state": tuple(s.copy() for s in neuron.state)}
     if not isinstance(neuron, Cuba):
         changes |= {"generator": neuron.generator.copy(), "v_in": neuron.v_in.copy()}

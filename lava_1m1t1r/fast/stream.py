@@ -30,7 +30,7 @@ class Stream:
         return f"{type(self).__name__}({self.network}, after {self.steps} steps)"
 
     def __copy__(self) -> Stream:
-        """Another stream of the same network that goes on from here."""
+        """Return another stream of the same network that continues from the present state."""
         return copy.deepcopy(self, {id(one): one for one in (self.network, *self.network.layers)})
 
     def reset(self) -> None:
@@ -74,7 +74,7 @@ class Stream:
 
 
 class _StepLayer:
-    """A layer and the spikes that have not left it yet."""
+    """A layer, and its spikes that have not left it yet."""
 
     def __init__(self, run: RunningLayer):
         self.run = run

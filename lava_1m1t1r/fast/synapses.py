@@ -1,4 +1,4 @@
-"""How a spike reaches the neurons of a layer: by a row of a matrix, alone, or by the kernels of a convolution."""
+"""Ways by which a spike reaches the neurons of a layer: a row of a matrix, a single weight, or the kernels of a convolution."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def read(group: Any, kind: str, where: str, before: tuple[int, ...] | None) -> t
 
 
 def check_pooling(conv: Convolution, neuron: Any, where: str) -> None:
-    """Refuse what lava-dl's own pooling does otherwise: its windows reach from one channel into the next."""
+    """Refuse poolings that lava-dl computes otherwise: its windows then reach from one channel into the next."""
     apart = conv.inputs[0] == 1 or (conv.stride[0] == conv.kernel[0] and conv.padding[0] == 0 and conv.dilation[0] == 1)
     require(
         apart or not isinstance(neuron, CubaNeuron),

@@ -53,7 +53,7 @@ def _message_bits(frames: np.ndarray) -> int:
 
 
 def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: Any) -> list[Any]:
-    """Run ``steps`` within ``timeout`` seconds: at once or, where somebody watches, in parts, so that a bar can tell how far it is."""
+    """Run ``steps`` within ``timeout`` seconds: at once, or in parts where a bar is shown, which then tells how far it is."""
     end, found = time.monotonic() + timeout, []
     with bar(title="Lava", total=steps, unit="steps") as shown:
         part = steps if shown.disable else -(-steps // _PARTS)

@@ -27,9 +27,9 @@ from ..noise import MOST_NEURONS
 from . import images, values
 
 VERSION = 1
-"""Of the layout; files without ``version`` (lava-dl's) count as 1."""
+"""Version of the layout; files without ``version`` (lava-dl's) count as 1."""
 CLASSES = "classes"
-"""Key of the names of the outputs, if there are some."""
+"""Key of the names of the outputs, where these have names."""
 ROOT_KEYS = {"layer", "version", "simulation", CLASSES}
 
 
@@ -38,16 +38,16 @@ class Key(NamedTuple):
 
     name: str
     required: tuple[str, ...]
-    """Kinds of layer that must have it."""
+    """Kinds of layer that must have the key."""
     allowed: tuple[str, ...]
-    """Kinds of layer that may have it."""
+    """Kinds of layer that may have the key."""
 
 
 _SPIKING = ("dense", "dense_rec")
 _WEIGHTED = (*_SPIKING, "affine")
 _ALL_SPIKING = (*_SPIKING, *images.KINDS)
 KINDS = ("input", "flatten", DELAY_LINES, *_WEIGHTED, *images.KINDS, "average")
-"""Layer types that are read; convT, unpool, concat and dense_comp of netx are refused."""
+"""Layer types that can be read; convT, unpool, concat and dense_comp of netx are refused."""
 KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I channels of a group, h and w of the kernel
     Key("type", KINDS, KINDS),  # text
     Key("shape", KINDS, KINDS),

@@ -1,4 +1,4 @@
-"""Values of a ``.net`` file, checked: each function takes a dataset (or a value) and its place, for the error's text."""
+"""Checked values of a ``.net`` file: each function takes a dataset (or a value) and its place, for the error's text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def text_of(dataset: Any, where: str) -> str:
 
 
 def texts_of(dataset: Any, where: str, size: int) -> tuple[str, ...]:
-    """``size`` texts in a row."""
+    """Return an array of ``size`` texts as a tuple."""
     raw = value_of(dataset, where) if hasattr(dataset, "dtype") else None
     fits = isinstance(raw, np.ndarray) and raw.shape == (size,) and all(isinstance(text, (bytes, str)) for text in raw)
     require(fits, where, f"hold {size} texts", raw if raw is not None else "a group", error=FormatError)
@@ -82,14 +82,14 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
 
 
 def biases_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
-    """(size,) int32 of 13 signed bits, from one value, one a neuron, or one a feature of an image."""
+    """Biases (size,) int32 of 13 signed bits, from one value, one per neuron, or one per feature of an image."""
     bias = _per_neuron(dataset, where, size, features)
     require(np.all(np.abs(bias) <= LARGEST_BIAS), where, "have at most 13 signed bits", bias, error=FormatError)
     return _frozen(bias)
 
 
 def delays_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
-    """(size,) int32 of 0 to MAX_DELAY, from one value, one a neuron, or one a feature of an image."""
+    """Delays (size,) int32 from 0 to MAX_DELAY, from one value, one per neuron, or one per feature of an image."""
     delay = _per_neuron(dataset, where, size, features)
     require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
     return _frozen(delay)

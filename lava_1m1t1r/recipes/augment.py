@@ -1,4 +1,4 @@
-"""Augmentation of frames during training: what a voice may vary without becoming another word."""
+"""Augmentation of frames during training: how voices vary without saying another word."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Augmentation:
     channel_jitter: float = 0.0
     """Standard deviation of each event's channel, in channels: neighbours hear much the same."""
     drop: float = 0.05
-    """Share of the events that are left out."""
+    """Share of the events that are dropped."""
 
     def __post_init__(self) -> None:
         for name in ("time_shift", "channel_shift"):

@@ -1,4 +1,4 @@
-"""Checkpoints of training that hold numbers and text, never code: written whole, looked over before anything is taken from them.
+"""Checkpoints of training that hold numbers and text, never code: written whole, checked before anything is taken from them.
 
 Lightning's own are pickles, which run what stands in them when they are read. Ours are numpy's ``.npz``: arrays, and one tree of JSON
 that says where each of them belongs.
@@ -24,9 +24,9 @@ from .data import Frames
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
 RUN = "run"
-"""Key of what the run was started with, see :func:`same_run`."""
+"""Key of the choices and data that the run was started with, see :func:`same_run`."""
 NETWORK = "network"
-"""Start of the keys that say what the network is made of, see :func:`made_of`."""
+"""Beginning of the keys that describe how the network is made, see :func:`made_of`."""
 OPTIONS = (
     *("recipe", "hidden", "channels", "epochs", "batch", "learning_rate", "seed", "variation", "learn", "taps", "synaptic_delays"),
     *("spread", "refractory", "spike_limit", "spike_cost", "patience"),
@@ -36,7 +36,7 @@ WORDS = {
     "training data": "training data (--data, --leave-out, --validate, --train-per-class)",
     "validation data": "validation data (--validate)",
 }
-"""What the command line calls the rest of a run."""
+"""Names of the choices other than :data:`OPTIONS`, as the command line calls them."""
 _AFRESH = "Or start afresh: without resuming, or in another folder."
 
 
@@ -119,7 +119,7 @@ def _unpacked(value: Any, held: Mapping[str, np.ndarray]) -> Any:
 
 
 def digest(frames: Frames | None) -> str | None:
-    """What tells one set of frames from another: their number, and a hash of events and labels."""
+    """Digest that tells one set of frames from another: their number, and a hash of events and labels."""
     if frames is None:
         return None
     hashed = hashlib.blake2b(digest_size=6)
@@ -129,7 +129,7 @@ def digest(frames: Frames | None) -> str | None:
 
 
 def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise unless a run that goes on from ``path`` is asked for what it was started with.
+    """Raise unless a run that is resumed from ``path`` is asked for with what it was started with.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _as_typed(option: str, value: Any) -> str:
 
 
 def made_of(network: torch.nn.Module) -> dict[str, str]:
-    """What a network is besides its parameters' values: each module as it prints itself, and the parameters that do not learn."""
+    """Description of a network apart from its parameters' values: each module as it prints itself, and the parameters that do not learn."""
     said = {name: _said(module) for name, module in network.named_modules(prefix=NETWORK)}
     fixed = (name for name, value in network.named_parameters(prefix=NETWORK) if not value.requires_grad)
     return said | dict.fromkeys(fixed, "does not learn")
@@ -171,7 +171,7 @@ def _said(module: torch.nn.Module) -> str:
 
 
 def _differing(was: Any, now: Any) -> list[str]:
-    """Of two descriptions what the other does not say."""
+    """Parts of one description that differ in the other."""
     one, other = (["absent"] if text is None else str(text).split(", ") for text in (was, now))
     return [", ".join([part for part in a if part not in b] or a) for a, b in ((one, other), (other, one))]
 

@@ -18,7 +18,7 @@ from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
 MOST_STEPS = 1000
-"""Bins of an utterance beyond which one that is much longer than the others is refused."""
+"""Largest number of bins for which utterances of very different length are accepted without a check."""
 MOST_SECONDS = 100.0
 """What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
 SPOKEN_DIGITS_NAME, SHD_NAME = "SpokenDigits", "SHD"
@@ -26,7 +26,7 @@ SPOKEN_DIGITS_NAME, SHD_NAME = "SpokenDigits", "SHD"
 
 
 def voices_of(test: EventSet) -> str:
-    """What the test set of SpokenDigits is, in words."""
+    """Description of SpokenDigits' test set."""
     return f"{len(np.unique(test.speakers))} voices that never occur in training"
 
 
@@ -38,7 +38,7 @@ class Split:
     test: EventSet
     name: str
     held_out: str
-    """What the test set is, in words: who speaks in it, or whose it is."""
+    """Description of the test set: who speaks in it, or whose it is."""
     synthetic: bool
 
 
@@ -107,9 +107,9 @@ class Frames:
 
     binned: BinnedEvents
     labels: np.ndarray
-    """(B,) int64."""
+    """Class of each utterance, (B,) int64."""
     cropped: float
-    """Share of the spikes beyond the last bin."""
+    """Share of the spikes that lie beyond the last bin."""
 
     def __len__(self) -> int:
         return len(self.labels)

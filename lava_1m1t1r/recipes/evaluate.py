@@ -1,4 +1,4 @@
-"""What an exported network answers, run in every way there is, and how far the ways agree."""
+"""Answers of an exported network, run in every way there is, and how far the ways agree."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Evaluation:
     accuracy: float
     """Share of right answers of the fixed-point network."""
     floating_accuracy: float | None
-    """The same in floating point; None for networks with CUBA layers, which have no floating form."""
+    """Share of right answers in floating point; None for networks with CUBA layers, which have no floating form."""
     same_answer: float | None
     """Share of utterances on which floating and fixed point give the same class."""
     confusion: np.ndarray
     """(K, K): utterances of true class (row) answered as class (column)."""
     spikes: float
-    """Spikes of all layers in an utterance, mean."""
+    """Mean number of spikes of all layers in an utterance."""
     float_spikes: Agreement | None = None
-    """Spikes of the layers in floating against fixed point, each free-running."""
+    """Agreement of the layers' spikes in floating and fixed point, each free-running."""
     mismatches: dict[str, int] = field(default_factory=dict)
-    """Values that differ from the fast path's, over all layers, by realisation."""
+    """Number of values that differ from the fast path's, over all layers, by realisation."""
     compared: dict[str, int] = field(default_factory=dict)
-    """Utterances compared, by realisation."""
+    """Number of utterances compared, by realisation."""
 
     def as_dict(self) -> dict[str, Any]:
         """For results.json."""
@@ -103,7 +103,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
 
 
 def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDescription:
-    """The network on devices that differ: each layer's drawn about its own (``DeviceParams.with_variation``), from (seed, layer)."""
+    """Return the network on devices that differ."""
     require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read it with netx.schema.read.")
     seed = whole(seed, "seed")
     layers = []

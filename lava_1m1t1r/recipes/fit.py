@@ -54,7 +54,7 @@ def _as_it_is(batch: tuple) -> tuple:
 
 
 def processes() -> tuple[int, int, int]:
-    """Of a run under ``torchrun``: this process's number, how many there are, how many of them on this machine; (0, 1, 1) otherwise."""
+    """Number of this process, of all processes, and of those on this machine, in a run under ``torchrun``; (0, 1, 1) otherwise."""
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
     return rank, world, int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
 
@@ -76,7 +76,7 @@ class Learner(L.LightningModule):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """For a ``with`` block in which the hidden layer's spikes are noted, where they are charged for."""
+        """For a ``with`` block in which the hidden layer's spikes are recorded, if they add to the loss."""
         if self.task.spike_limit is None:
             yield
             return
@@ -130,7 +130,8 @@ class Learner(L.LightningModule):
         return loss
 
     def _charge(self) -> torch.Tensor | float:
-        """Loss of the spikes above the limit, a share of it at first: a network silenced before it has learned anything stays silent."""
+        """Loss of the spikes above the limit, of which only a share counts at first: a network silenced before it has learned anything
+        stays silent."""
         if self.spikes is None or self.task.spike_limit is None:
             return 0.0
         excess = torch.relu(self.spikes.sum((1, 2)) - self.task.spike_limit).mean() / self.spikes.shape[1]
@@ -148,7 +149,7 @@ class Learner(L.LightningModule):
 
 
 class _Watch(L.Callback):
-    """Hands each epoch's numbers to a function."""
+    """Callback that hands each epoch's numbers to a function."""
 
     def __init__(self, seen: Callable[[dict[str, float]], None]) -> None:
         self.seen = seen
@@ -161,7 +162,7 @@ class _Watch(L.Callback):
 
 
 class _Bar(L.Callback):
-    """A bar of the epoch at hand. Lightning's counts epochs from 0, cuts its numbers short, and stays half drawn after Ctrl-C."""
+    """Bar of the present epoch. Lightning's counts epochs from 0, cuts its numbers short, and stays half drawn after Ctrl-C."""
 
     def __init__(self) -> None:
         self.shown: Any = None
@@ -182,7 +183,7 @@ class _Bar(L.Callback):
 
 
 class _Files(CheckpointIO):
-    """Lightning's checkpoints in our form: no pickles, each beside what the run was started with."""
+    """Lightning's checkpoints in our form: no pickles, and each holds what the run was started with."""
 
     def __init__(self, run: dict[str, Any]) -> None:
         self.run = run
@@ -200,7 +201,7 @@ class _Files(CheckpointIO):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """For a ``with`` block in which Lightning keeps to itself what helps nobody here, and Ctrl-C stays what it was."""
+    """For a ``with`` block in which Lightning does not print what helps nobody here, and Ctrl-C works as before."""
     log = logging.getLogger("lightning.pytorch")
     level, handler = log.level, signal.getsignal(signal.SIGINT)
     log.setLevel(logging.WARNING)
@@ -347,7 +348,7 @@ def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patie
 
 
 def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
-    """What the checkpoint holds, which must be of this run."""
+    """Content of the checkpoint, which must be of this run."""
     found = checkpoint.read(last)
     missing_parts = sorted(_PARTS - set(found))
     require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)

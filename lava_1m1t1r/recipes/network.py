@@ -75,12 +75,12 @@ class Network(torch.nn.Module):
 
 
 def before(task: Task) -> list[torch.nn.Module]:
-    """What stands before the recurrent layer of a task's networks: its delay lines, if it has some."""
+    """Blocks before the recurrent layer of a task's networks: its delay lines, if it has some."""
     return [] if task.taps == (0,) else [DelayLines(task.channels, task.taps)]
 
 
 def wire(synapse: Any, task: Task) -> None:
-    """Make the weights of a task's inputs smooth, and draw the delays of synapses, as the task asks."""
+    """Smooth the weights of a task's inputs, and draw the delays of synapses, as the task asks."""
     if task.smooth:
         Smooth(synapse, task.smooth, len(task.taps))
     chosen = synaptic_delays.drawn(task)
@@ -118,7 +118,7 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
 
 
 CUBA_LEARNING_RATE = 0.005
-"""What suits the CUBA network: at the 1M1T1R networks' own rates it answers 4 points less rightly, from fewer spikes."""
+"""Learning rate of the CUBA network: at the 1M1T1R networks' own rates it is 4 points less accurate, with fewer spikes."""
 
 
 class Cuba(Network):

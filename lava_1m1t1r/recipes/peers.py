@@ -27,12 +27,12 @@ ALIF = {
     "scale_grad": 3,
     "requires_grad": True,
 }
-"""lava-dl's parameters of the adaptive LIF neuron, decays a step."""
+"""Parameters of lava-dl's adaptive LIF neuron; decays are per step."""
 LSNN = {"tau_syn_inv": 1 / 0.02, "tau_mem_inv": 1 / 0.05, "tau_adapt_inv": 1 / ADAPTATION}
-"""Norse's parameters of the LSNN cell [1/s]."""
+"""Parameters of Norse's LSNN cell [1/s]."""
 LSNN_SURROGATE: dict[str, Any] = {"method": "triangle", "alpha": 0.3}
-"""Pseudo-derivative and dampening that LSNNs were published with (Bellec et al., Nature Communications 11, 3625, 2020). With Norse's
-own default gradients explode through the recurrence, and the network falls silent within a few epochs."""
+"""Pseudo-derivative and dampening of the publication of LSNNs (Bellec et al., Nature Communications 11, 3625, 2020). With Norse's own
+default, gradients explode through the recurrence, and the network falls silent within a few epochs."""
 
 
 class Alif(Cuba):
@@ -113,7 +113,7 @@ def lsnn(task: Task) -> Network:
 
 
 def gru(task: Task, units: int | None = None) -> Network:
-    """GRU network in floating point, whose synapses have all delays there are.
+    """GRU network in floating point; each of its synapses has all of the delays.
 
     Without ``units``, as many as have about the parameters of the recurrent layer of ``task.hidden``.
     """

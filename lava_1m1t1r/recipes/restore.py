@@ -23,7 +23,7 @@ from .network import SURROGATE, Network  # says what to install where torch or L
 
 
 def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **neuron: Any) -> Network:
-    """The trainable network of a file: it answers as the file does, and exports it again.
+    """Return the trainable network of a file: it gives the same answers as the file, and exports it again.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def _image(layer: Layer, params: Any, delay: bool, bias: bool) -> torch.nn.Modul
 
 
 def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
-    """Put the file's numbers into a block."""
+    """Copy the file's numbers into a block."""
     if getattr(made, "neuron", None) is not None:
         made.neuron.layer = layer.index
     if layer.kind == "input":
@@ -114,7 +114,7 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
 
 
 def _hook(*weights: np.ndarray | None) -> Any:
-    """Quantisation that keeps these weights: the usual one, or that of odd counts."""
+    """Quantisation that leaves these weights as they are: the usual one, or the one for odd counts."""
     if all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights):
         return None
     low, high = ANY_WEIGHTS

@@ -11,7 +11,8 @@ from ..slayer.exact import exactly
 
 
 class Smooth(torch.nn.Module):
-    """Quantisation of a synapse's weights behind a Gaussian over its inputs: what the optimiser changes is what the Gaussian reads.
+    """Quantisation of a synapse's weights after smoothing by a Gaussian over its inputs: the optimiser changes the weights before
+    smoothing.
 
     The network that results, its size and its file are like any other: whole 8-bit weights, only smoother ones. It becomes a part of the
     synapse, ``smooth``, whose deviation a state dict holds: one with another, or none, is refused, for its numbers mean other weights.
@@ -42,7 +43,7 @@ class Smooth(torch.nn.Module):
         return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
 
     def get_extra_state(self) -> torch.Tensor:
-        """For state dicts: the deviation."""
+        """State for state dicts: the deviation."""
         return torch.tensor(self.deviation, dtype=torch.float64)
 
     def set_extra_state(self, state: torch.Tensor) -> None:
@@ -51,7 +52,7 @@ class Smooth(torch.nn.Module):
         require(float(state) == self.deviation, "smooth", f"be that of the state dict, {float(state):g}", self.deviation, cure)
 
     def extra_repr(self) -> str:
-        """What tells it from others."""
+        """Text that tells it from others."""
         return f"deviation={self.deviation}"
 
 

@@ -1,4 +1,4 @@
-"""Delays of synapses: of a channel's delay lines each neuron hears one, drawn once, over one weight.
+"""Delays of synapses: each neuron hears one of a channel's delay lines, drawn once, through one weight.
 
 As many weights as without lines, and each neuron hears the channels at moments of its own. In the network's file the other weights are 0.
 """
@@ -50,7 +50,7 @@ class Drawn(torch.nn.Module):
 
 
 class _DrawnWeight(torch.nn.Module):
-    """The same for a weight (N, C) of torch's own: a parametrization."""
+    """Parametrization that does the same for a weight (N, C) of torch's own."""
 
     def __init__(self, chosen: torch.Tensor, channels: int, deviation: float) -> None:
         super().__init__()
@@ -73,6 +73,6 @@ def draw_weight(module: torch.nn.Module, name: str, chosen: torch.Tensor, task: 
 
 
 def size_of(network: torch.nn.Module) -> int:
-    """Number of weights and other values that a network learns; what was not drawn is none of them."""
+    """Number of weights and other values that a network learns; synapses that were not drawn do not count."""
     missing = sum(int((~part.chosen).sum()) for part in network.modules() if isinstance(part, (Drawn, _DrawnWeight)))
     return sum(p.numel() for p in network.parameters() if p.requires_grad) - missing

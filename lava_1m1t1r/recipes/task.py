@@ -1,4 +1,4 @@
-"""What a network is asked to learn, and which device it is made of: all choices of a recipe in one place."""
+"""Choices of a recipe, all in one place: what a network learns, and which device it is made of."""
 
 from __future__ import annotations
 
@@ -49,46 +49,48 @@ class Task:
     dt: float = 10e-3
     """Bin width = network step [s]."""
     n_steps: int = 90
-    """Bins an utterance; later spikes are cropped."""
+    """Number of bins of an utterance; later spikes are cropped."""
     channels: int = 700
-    """Input channels after grouping."""
+    """Number of input channels after grouping."""
     classes: int = 20
     preset: str = "ZHAO2025_FIG2"
-    """Measured device the neurons are modelled on."""
+    """Name of the preset, a measured device that the neurons are modelled on."""
     slower: float = 40.0
-    """By how much the device is slowed down to suit ``dt`` (DeviceParams.scaled): a step is then 0.25 ms of the measured device's time."""
+    """Factor by which the device is slowed down to suit ``dt`` (DeviceParams.scaled): at 40, a step is 0.25 ms of the measured device's
+    time."""
     refractory: float = 1.0
-    """Refractory period, in those of the preset's resistor: the factor on R_c. With ``spike_limit``: answers from fewer spikes."""
+    """Factor on R_c, and so on the refractory period. Larger, together with ``spike_limit``: answers from fewer spikes."""
     spread: float = 0.0
-    """Standard deviation of ln(mu), ln(beta), ln(gamma1), ln(gamma2) and ln(R_c) from neuron to neuron, drawn once, from the seed: a layer
-    of slower and faster devices, which training knows and files hold. 0: all are alike."""
+    """Standard deviation of ln(mu), ln(beta), ln(gamma1), ln(gamma2) and ln(R_c) from neuron to neuron, drawn once from the seed: a layer
+    of slower and faster devices, which training knows and files hold. 0: all devices are alike."""
     substeps: int = 1
     v_unit: float = 0.125
     """Input voltage of one unit of weight [V]."""
     hidden: int = 128
     delay_rec: int = 20
-    """Recurrent delays are drawn from 0 to this many steps, once, from the seed."""
+    """Largest recurrent delay [steps]: delays are drawn from 0 to this, once, from the seed."""
     taps: tuple[int, ...] = (0,)
-    """Delays [steps] with which each channel reaches the recurrent neurons, each over weights of its own (delay_lines): (0,), and it comes
-    once, as it is."""
+    """Delays [steps] with which each channel reaches the recurrent neurons, each through weights of its own (delay_lines). (0,): each
+    channel arrives once, without delay."""
     synaptic_delays: bool = False
-    """Whether each synapse has one of the taps, drawn once from the seed, and not all of them: as many weights as without delay lines."""
+    """Whether each synapse has one of the taps, drawn once from the seed, instead of all of them: as many weights as without delay
+    lines."""
     epochs: int = 30
     batch: int = 64
     learning_rate: float = 0.02
     seed: int = 0
     smooth: float = 0.0
-    """Standard deviation of the Gaussian over channels that input weights are made of (recipes.smooth), in channels; 0: none."""
+    """Standard deviation of the Gaussian over channels that smooths the input weights (recipes.smooth), in channels; 0: none."""
     label_smoothing: float = 0.0
     """Share of the label that training spreads over all classes."""
     spike_limit: float | None = None
-    """Spikes of the recurrent layer in an utterance above which training is charged for them; None: never."""
+    """Number of spikes of the recurrent layer in an utterance above which spikes add to the training loss; None: they never do."""
     spike_cost: float = 1.0
-    """Loss of one spike a neuron above ``spike_limit``; it sets in over the first third of the training."""
+    """Loss of one spike per neuron above ``spike_limit``; it sets in over the first third of the training."""
     variation: float = 0.0
-    """Variation-aware training: spread of the devices that each training step draws (slayer.neuron.Neuron)."""
+    """Spread of the devices that each training step draws, for variation-aware training (slayer.neuron.Neuron)."""
     learn: tuple[str, ...] = ()
-    """Device parameters of which each recurrent neuron learns its own (slayer.neuron.Neuron)."""
+    """Device parameters that each recurrent neuron learns for itself (slayer.neuron.Neuron)."""
 
     def __post_init__(self) -> None:
         for name, least, most in _WHOLE:
@@ -112,7 +114,7 @@ class Task:
 
     @property
     def lines(self) -> int:
-        """Inputs of the recurrent layer: its channels, once for each tap."""
+        """Number of inputs of the recurrent layer: its channels, once for each tap."""
         return self.channels * len(self.taps)
 
     @property
@@ -124,7 +126,7 @@ class Task:
         return replace(device.with_variation(self.spread), v_th_dtod=0.0).spread(self.hidden, self.seed)
 
     def require_integers(self) -> None:
-        """For whoever is about to make data and a 1M1T1R network of the task: refuse a device that the fixed-point step cannot hold.
+        """Refuse a device that the fixed-point step cannot hold; called before data and a 1M1T1R network of the task are made.
 
         No check of every Task: frames for a network that exists, and for CUBA ones, are binned with no regard to this device.
 
@@ -168,9 +170,9 @@ MANY_VOICES: dict[str, Any] = {
     "label_smoothing": 0.1,
     "learning_rate": 0.008,
 }
-"""What trained best on SpokenDigits of SHD's size (``bench accuracy``), in 25 epochs."""
+"""Fields of the Task that trained best on SpokenDigits of SHD's size (``bench accuracy``), in 25 epochs."""
 _FEW_VOICES: dict[str, Any] = {**_EARS, "hidden": 512, "learning_rate": 0.01}
-"""What did best on a human speaker whom training had not heard, with recordings of two or three others."""
+"""Fields of the Task that did best on a human speaker whom training had not heard, with recordings of two or three others."""
 SPOKEN_DIGITS, RECORDINGS, SHD = "spoken-digits", "recordings", "shd"
 PAPER_ACCURACY = "91.35 %"
 """The paper's accuracy on SHD, of its recurrent network."""

@@ -20,7 +20,7 @@ class TimeIsOver(BaseException):
 
 
 def comes_from_outside(error: BaseException) -> bool:
-    """Whether Ctrl-C, an alarm or a signal handler of the user's raised it, and not the code that it was raised in."""
+    """Whether an error was raised by Ctrl-C, an alarm or the user's signal handler, and not by the code that was running."""
     if isinstance(error, (KeyboardInterrupt, TimeIsOver)):
         return True
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
@@ -33,7 +33,7 @@ def _code(function):
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an exception in a thread at its next line of Python, or take back one that it has not met yet."""
+    """Raise an exception in a thread at its next line of Python, or withdraw one that has not been raised yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
 
 

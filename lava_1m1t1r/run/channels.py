@@ -50,22 +50,22 @@ class Channel:
         self.dst_port = RecvPort(self, names[1])
 
     def qsize(self) -> int:
-        """Messages that wait; some models of Lava look at it."""
+        """Number of messages that wait; some models of Lava read it."""
         return len(self.items)
 
     def clear(self) -> None:
-        """Forget all messages, and who waited."""
+        """Forget all messages and waiting tasks."""
         self.items.clear()
         self.receiver = self.sender = None
 
     def waiting(self, task) -> str:
-        """Say what ``task`` waits for here."""
+        """Describe what ``task`` waits for here."""
         if task is self.sender:
             return f"waits to send from {self.source}: {self.sink} has not taken the last {self.size} messages"
         return f"waits to receive at {self.sink} from {self.source}"
 
     def copied(self, data) -> np.ndarray:
-        """The message as the receiver will see it. Lava's own steps, so that shapes and casts fail or pass alike."""
+        """Message as the receiver will see it, by Lava's own steps, so that shapes and casts fail or pass alike."""
         if data.shape != self.shape:
             raise AssertionError(f"{self.source} sent shape {data.shape}, the channel takes {self.shape}")
         if isinstance(data, csr_matrix):
@@ -76,7 +76,7 @@ class Channel:
 
 
 class _Port:
-    """What both ends share; the base classes of Lava are only there for its isinstance checks."""
+    """Port with what both ends share; it derives from classes of Lava only for Lava's isinstance checks."""
 
     observer = None
     thread = None
@@ -208,7 +208,7 @@ class ExternalChannel(Channel):
         self.dst_port = _InnerRecv(self, self.dst_port.name)
 
     def user_end(self):
-        """The port that the user's code holds."""
+        """Return the port that the user's code holds."""
         return _UserSend(self, "src") if self.inward else _UserRecv(self, "dst")
 
     def has_room(self) -> bool:
@@ -220,7 +220,7 @@ class ExternalChannel(Channel):
         return bool(self.items)
 
     def look(self, ready) -> bool:
-        """``ready()``, after a run that does not block has gone on for one step at most."""
+        """Return ``ready()``, after a run that does not block has advanced by at most one step."""
         before = self.hub.steps_done
         self.hub.further(lambda: ready() or self.hub.steps_done != before, patient=False)
         return ready()
@@ -235,7 +235,7 @@ class ExternalChannel(Channel):
                     raise Deadlock(f"{what} within {self.patience:g} s.")
 
     def notify(self) -> None:
-        """Tell whoever waits, on either side, that a message came or went."""
+        """Wake whoever waits, on either side, because a message came or went."""
         with self.changed:
             self.changed.notify_all()
         self.hub.changed.set()

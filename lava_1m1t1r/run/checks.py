@@ -26,12 +26,12 @@ from lava_1m1t1r.run.alarm import comes_from_outside
 from lava_1m1t1r.run.failures import ProcessFailed, title
 
 _DRIVES = ("bias", "bias_mant")
-"""What M1T1R, and Lava's neurons, call their constant input."""
+"""Names of the constant input of M1T1R and of Lava's neurons."""
 _FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for example Loihi2SimCfg(select_tag='fixed_pt')."
 
 
 def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
-    """``proc`` is a Process of a graph that Lava can still compile, ``run_cfg`` a RunConfig."""
+    """Check that ``proc`` is a Process of a graph that Lava can still compile, and ``run_cfg`` a RunConfig."""
     require(isinstance(proc, AbstractProcess), "proc", "be a Lava Process", proc)
     require(
         isinstance(run_cfg, RunConfig),
@@ -51,7 +51,7 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
 
 
 def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
-    """What Lava's compiler makes of the graph of ``proc``; where that fails, the error names the Process that it was at."""
+    """Compile the graph of ``proc`` with Lava; where that fails, the error names the Process at fault."""
     require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
     try:
         return proc.compile(run_cfg, compile_config)
@@ -67,13 +67,13 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
 
 
 def _at(frame) -> AbstractProcess | None:
-    """The Process that a function of Lava's compiler, or a SubProcessModel's constructor, is at."""
+    """Process that a function of Lava's compiler, or a SubProcessModel's constructor, is working on."""
     found = [frame.f_locals.get(name) for name in ("proc", "process")]  # as both call it
     return next((process for process in found if isinstance(process, AbstractProcess)), None)
 
 
 def check_executable(proc: AbstractProcess, executable: Executable) -> None:
-    """``proc`` is of the graph that Lava compiled to ``executable``, which runs in Python and has not been run."""
+    """Check that ``proc`` belongs to the graph that Lava compiled to ``executable``, which runs in Python and has not been run."""
     require(isinstance(proc, AbstractProcess), "proc", "be a Lava Process", proc)
     own = any(process is proc or process.is_sub_proc_of(proc) for process in executable.process_list)
     require(own, "proc", "belong to the graph of the Executable", title(proc))
@@ -84,7 +84,7 @@ def check_executable(proc: AbstractProcess, executable: Executable) -> None:
 
 
 def in_python_only(run_cfg: RunConfig) -> RunConfig:
-    """A copy of ``run_cfg`` that refuses, with the Process named, what has no ProcessModel for it that runs in Python."""
+    """Return a copy of ``run_cfg`` that refuses, by name, a Process that has no ProcessModel for it that runs in Python."""
 
     def select(process: AbstractProcess, models: list[type[AbstractProcessModel]]) -> type[AbstractProcessModel]:
         try:
@@ -108,32 +108,32 @@ def _in_python(process: AbstractProcess, model) -> None:
 
 
 def check_start_method() -> None:
-    """Operating-system processes start as Lava's need it: they inherit the graph."""
+    """Check that operating-system processes start as Lava's need it: they inherit the graph."""
     chosen = multiprocessing.get_start_method()
     cure = "Call multiprocessing.set_start_method('fork', force=True); or run the graph by InProcess or run, which start none."
     require(chosen == "fork", "multiprocessing's start method", "be 'fork' for Lava's own runtime", chosen, cure)
 
 
 def check_whole(field: str, value) -> None:
-    """``value`` is a whole number, at least one, that fits into 63 bits."""
+    """Check that ``value`` is a whole number of at least one that fits into 63 bits."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     require(whole and value >= 1, field, "be a whole number >= 1", value)
     require(value <= sys.maxsize, field, f"be at most {sys.maxsize}", value)
 
 
 def check_steps(steps) -> None:
-    """``steps`` is a number of time steps."""
+    """Check that ``steps`` is a number of time steps."""
     check_whole("steps", steps)
 
 
 def check_timeout(timeout, field: str = "timeout") -> None:
-    """``timeout`` is a finite time in seconds."""
+    """Check that ``timeout`` is a finite time in seconds."""
     ok = isinstance(timeout, Real) and math.isfinite(timeout) and timeout > 0
     require(ok, field, "be a finite time > 0 s", timeout)
 
 
 def innermost(var) -> Var:
-    """The Var itself that ``var`` is, or stands for."""
+    """Return the Var itself that ``var`` is, or stands for."""
     require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
     while var.aliased_var is not None:
         var = var.aliased_var
@@ -141,13 +141,13 @@ def innermost(var) -> Var:
 
 
 def check_held(held, var: Var) -> None:
-    """A ProcessModel of the graph holds ``var``."""
+    """Check that a ProcessModel of the graph holds ``var``."""
     where = var.name if var.process is None else f"{title(var.process)}.{var.name}"
     require(held, "var", "belong to a Process of this graph whose ProcessModel holds it", where)
 
 
 def tell_of_missing_sources(executable: Executable) -> None:
-    """Warn of Processes that get nothing but zeros, because none of their inputs is connected. Lava runs them so, without a word.
+    """Warn of Processes that get nothing but zeros, because none of their inputs is connected. Lava runs them without a warning.
 
     One input that is left open is usual: a rule without a reward, a Monitor that listens at a port and not at a Var. So are neurons
     that a bias drives.
@@ -161,7 +161,7 @@ def tell_of_missing_sources(executable: Executable) -> None:
 
 
 def fed(port: InPort | RefPort) -> bool:
-    """Whether an OutPort or the user's code sends to an InPort, or a RefPort refers to a Var."""
+    """Whether an OutPort, or the user's code, sends to an InPort; or whether a RefPort refers to a Var."""
     if isinstance(port, RefPort):
         return bool(port.get_dst_ports())
     return port.external_pipe_flag or any(isinstance(source, OutPort) for source in port.get_src_ports())

@@ -66,12 +66,12 @@ class Child:
         return main
 
     def report(self) -> str:
-        """What the child wrote so far (its traceback, if it raised)."""
+        """Output of the child so far (its traceback, if it raised)."""
         # pread: the file offset is shared with the child.
         return os.pread(self._report.fileno(), os.fstat(self._report.fileno()).st_size, 0).decode(errors="replace")
 
     def failure(self) -> str | None:
-        """Why the child is of no use any more, or None while it is well."""
+        """Reason why the child can do no more, or None while it is well."""
         text = self.report().strip()
         if text:
             return text
@@ -128,7 +128,7 @@ class Child:
 
 
 def _where(frames: list[tuple[str, int, str]]) -> str:
-    """Say in one line where a model's main thread stands; frames come most recent first."""
+    """Line that says where a model's main thread is; frames come most recent first."""
     phase = next((i for i, (_, _, function) in enumerate(frames) if function in _PHASES), None)
     if not phase:
         return ""
@@ -153,7 +153,7 @@ _VERBS = {
 
 
 def follow(parent: int) -> None:
-    """Leave soon after the parent has gone (killed, or crashed), so that no orphan stays."""
+    """Exit soon after the parent has gone (killed, or crashed), so that no orphan stays."""
 
     def watch():
         while os.getppid() == parent:

@@ -1,4 +1,4 @@
-"""What a forked process gives each ProcessModel for itself: its own parameters and initial values, but for shared memory."""
+"""Copies that a forked process would give each ProcessModel: its own parameters and initial values, but for shared memory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.process.process import AbstractProcess
 
 _MOST_KINDS = 100
-"""Types of objects that cannot be copied, among one Process's parameters, up to which all that lies around them is copied."""
+"""Largest number of types of objects that cannot be copied, among one Process's parameters, up to which everything around them is
+copied."""
 _PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
 _GLOBAL: dict[int, object] = {id(one): one for one in (random._inst, np.random.mtrand._rand)}
-"""The generators behind ``random`` and ``np.random``, of which each model has its own stream (:mod:`.isolation`)."""
+"""Generators behind ``random`` and ``np.random``, by id; each model has its own stream of them (:mod:`.isolation`)."""
 _OF_C = ctypes.c_int.__mro__[2]
-"""What all objects of ctypes are."""
+"""Base class of all objects of ctypes."""
 
 
 def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProcessBuilder:
@@ -54,7 +55,7 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
 
 
 def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
-    """What the Process was given for its ProcessModel, by name."""
+    """Parameters that the Process was given for its ProcessModel, by name."""
     return vars(builder.proc_params).get("_parameters", {})
 
 
@@ -99,7 +100,7 @@ def _alone(value: Any, shared: dict[int, object]) -> Any:
 
 
 def _culprit(trace: TracebackType | None) -> Any:
-    """The object that ``copy.deepcopy`` was at, innermost, when it failed."""
+    """Innermost object that ``copy.deepcopy`` was copying when it failed."""
     found = None
     while trace is not None:
         if trace.tb_frame.f_code is copy.deepcopy.__code__:
@@ -109,7 +110,7 @@ def _culprit(trace: TracebackType | None) -> Any:
 
 
 def _is_shared(value: Any) -> bool:
-    """Whether there is only one of it, or a forked process would see the same memory and not its own copy of it."""
+    """Whether there is only one of ``value``, or a forked process would see the same memory instead of its own copy."""
     if type(value) in _PLAIN:
         return False
     if isinstance(value, (BaseProxy, SynchronizedBase, mmap.mmap, threading.Thread)):

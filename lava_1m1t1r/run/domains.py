@@ -34,7 +34,7 @@ _PHASE_FOR = tuple(
 
 
 class Task:
-    """A ProcessModel and what it is doing.
+    """A ProcessModel and its present work.
 
     Attributes
     ----------
@@ -88,17 +88,17 @@ class Task:
         self.commands.pending.clear()
 
     def tell_of_vars(self) -> None:
-        """A Var was set from outside: the model may have to work out others anew."""
+        """Tell the model that a Var was set from outside, so that it can recompute what depends on it."""
         self.call(self.model.on_var_update, "failed when a Var was set")
 
     def stop(self) -> None:
-        """Let the model end what it started. Lava asks each to stop, but not one that has failed."""
+        """Let the model end what it has started. Lava asks every model to stop, except one that has failed."""
         if not self.ended:
             self.ended = True
             self.call(self.handlers[MGMT_COMMAND.STOP[0]], "failed when it was stopped")
 
     def call(self, method: Callable[[], None], failed: str) -> None:
-        """Call a method of the model outside of a run, as what belongs to the model's process is for it."""
+        """Call a method of the model outside of a run, with the settings and random numbers of the model's process."""
         with UsersRandom(self.hub.random_start), self.hub.settings:
             self.random.enter()
             self.hub.settings.enter(self)
@@ -127,7 +127,7 @@ class Task:
             self.hub.greenlet.switch()
 
     def requests(self):
-        """Var ports of this model at which another model's RefPort waits for an answer; first the last one, as Lava's selector."""
+        """Var ports of this model at which another model's RefPort waits for an answer; the last one first, as in Lava's selector."""
         if int(self.model.phase[0]) not in _SERVED_IN:
             return []
         return [p for p in reversed(self.model.var_ports) if any(c.channel.items for c in p.csp_ports if hasattr(c, "recv"))]
@@ -154,10 +154,10 @@ class LoihiDomain:
         self._advance()
 
     def pause(self) -> None:
-        """The step that a run is in ends without the next (:attr:`Executor.ending`)."""
+        """Let the run end with its present step (:attr:`Executor.ending`)."""
 
     def done(self, task: Task) -> None:
-        """A model has done what it was asked to."""
+        """A model has done what it was asked to do."""
         reply = task.replies.last
         if reply:
             self.requests.add(reply)
@@ -173,7 +173,7 @@ class LoihiDomain:
                 self._advance()
 
     def _advance(self) -> None:
-        """The next phase, by the rules of Lava's LoihiPyRuntimeService."""
+        """Start the next phase, by the rules of Lava's LoihiPyRuntimeService."""
         asked = self.requests
         for reply, phase in _PHASE_FOR:
             if reply in asked:
@@ -228,7 +228,7 @@ class AsyncDomain:
             task.start(task.handlers[MGMT_COMMAND.RUN[0]])
 
     def pause(self) -> None:
-        """Tell the models that are at work; those that look for it return."""
+        """Tell the models that are at work to pause; those that look for it return."""
         for task in self.tasks:
             if not task.idle:
                 task.commands.pending.append(MGMT_COMMAND.PAUSE)

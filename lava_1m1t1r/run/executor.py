@@ -29,13 +29,13 @@ from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
 from lava_1m1t1r.run.isolation import Settings, UsersRandom
 
 _TOLD = 100
-"""How often a port tells a model that its run is over."""
+"""Number of times that a port tells a model that its run is over."""
 _DEAF: list = []
-"""Models that would not hear it. Left where they wait: greenlet would tell them once more when it is collected."""
+"""Greenlets of models that ignore that their run is over. They are kept, for greenlet would tell them once more when it is collected."""
 
 
 def never() -> bool:
-    """Until the end of the run."""
+    """Condition for a run that goes on to its end."""
     return False
 
 
@@ -136,7 +136,7 @@ class Executor:
                 task.build(self._shared)
 
     def stop(self, alarm: Alarm, seconds: float) -> None:
-        """Let the models end what they started, within ``seconds``; warn of those that fail at it."""
+        """Let the models end what they have started, within ``seconds``; warn of those that fail at it."""
         try:
             with alarm.set(seconds):
                 for task in self.tasks.values():
@@ -150,7 +150,7 @@ class Executor:
     # -- run -----------------------------------------------------------------------------------------------------------
 
     def begin(self, steps: int) -> None:
-        """Put a run of ``steps`` time steps before all models; :meth:`go_on` does it.
+        """Give all models a run of ``steps`` time steps; :meth:`go_on` does it.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Executor:
         return next((domain.wish for domain in self.domains if domain.wish), None)
 
     def ask_to_pause(self) -> None:
-        """Let the run end with the step that it is in, as Lava's Runtime.pause does."""
+        """Let the run end with its present step, as Lava's Runtime.pause does."""
         self.ending = True
         for domain in self.domains:
             domain.pause()
@@ -213,7 +213,7 @@ class Executor:
         return any(isinstance(channel, ExternalChannel) for channel in self.channels)
 
     def all_taken(self) -> bool:
-        """Whether the models have taken all that the user's code has sent."""
+        """Whether the models have received everything that the user's code has sent."""
         return not any(channel.items for channel in self.channels if isinstance(channel, ExternalChannel) and channel.inward)
 
     def _finished(self) -> bool:
@@ -221,7 +221,7 @@ class Executor:
 
     @property
     def steps_done(self) -> int:
-        """Time steps of the last run that came to their end."""
+        """Number of time steps that were completed in the last run."""
         return max((domain.completed for domain in self.domains), default=0)
 
     def _drain(self, until: Callable[[], bool]) -> None:
@@ -270,20 +270,20 @@ class Executor:
         self.block(next((channel for channel in task.selects if isinstance(channel, ExternalChannel)), task.selects[0]))
 
     def wake(self, task: Task) -> None:
-        """A port that ``task`` waits at is free."""
+        """Wake ``task``: the port that it waits at is free."""
         for channel in task.selects:
             channel.receiver = None  # it waits at none any more
         self.ready.append(task)
 
     def give_way(self) -> None:
-        """Called by a port that was asked whether it is free, and is not: let the others go on first."""
+        """Let other models run first; called by a port that was asked whether it is free, and is not."""
         task = self.current
         if task is not None and self.ready:
             self.ready.append(task)
             self.greenlet.switch()
 
     def _serve(self) -> bool:
-        """Let models that have nothing to do answer to RefPorts that wait for them."""
+        """Let idle models answer RefPorts that wait for them."""
         served = False
         for domain in self.domains:
             for task in getattr(domain, "var_tasks", ()):
@@ -324,7 +324,7 @@ class Executor:
         return RunTimeout(f"the run took longer than {seconds:g} s.{where}", (task.name,) if task is not None else ())
 
     def end(self) -> None:
-        """End the run where it stands."""
+        """End the run at once."""
         if not self.running:
             return
         self.running = False

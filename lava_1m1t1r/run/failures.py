@@ -1,4 +1,4 @@
-"""What can go wrong while a Lava graph runs, as errors that name the Process."""
+"""Errors of a running Lava graph, which name the Process."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class InProcess:
         self._executor: Executor | None = None
         self._open = False
         self.steps_run = 0
-        """Time steps since the initial state."""
+        """Number of time steps since the initial state."""
 
     def __enter__(self) -> InProcess:
         if self._executor is not None:

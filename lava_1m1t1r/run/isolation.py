@@ -1,4 +1,4 @@
-"""What a forked process gives each ProcessModel for itself: its own random numbers, and its own settings of the process."""
+"""State that a forked process would give each ProcessModel: its own random numbers, and its own settings of the process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PYTHONS = random._inst
 """Python's global generator, the one behind ``random.random`` and the others."""
 _MEMORY = memoryview((ctypes.c_uint32 * 625).from_address(id(_PYTHONS) + object.__basicsize__)).cast("B")
 _WORDS = _MEMORY.cast("I")
-"""CPython's struct: the position, then the 624 words of a Mersenne Twister."""
+"""Memory of CPython's struct: the position, then the 624 words of a Mersenne Twister."""
 
 
 class _PythonsRandom:
@@ -30,7 +30,7 @@ class _PythonsRandom:
         self.keep()
 
     def keep(self) -> None:
-        """Be the state that the generator is in."""
+        """Take over the present state of the generator."""
         self._state, self._spare = bytes(_MEMORY), _PYTHONS.gauss_next
         self.position, self.word = _WORDS[0], _WORDS[2]
 
@@ -40,28 +40,28 @@ class _PythonsRandom:
         _PYTHONS.gauss_next = self._spare
 
     def renew(self) -> None:
-        """Put it into a state that nobody has seen, as Python does at a fork."""
+        """Put the generator into an unpredictable state, as Python does at a fork."""
         random.seed()
         self.keep()
 
 
 _FRESH = _PythonsRandom()
-"""Where every model finds Python's generator until it draws its first number."""
+"""State in which every model finds Python's generator until it draws its first number."""
 
 
 class _State(NamedTuple):
-    """Where ``np.random`` stands."""
+    """State of ``np.random``."""
 
     kind: type
-    """Of its bit generator."""
+    """Type of the bit generator."""
     numbers: Any
-    """The bit generator's own: bytes of a Mersenne Twister, of others what their ``state`` says."""
+    """State of the bit generator: the bytes of a Mersenne Twister, of others their ``state``."""
     spare: float | None
-    """``np.random.normal`` draws two numbers at a time and keeps the second outside of the generator."""
+    """Second normal number, kept outside of the generator: ``np.random.normal`` draws two at a time."""
 
 
 class _Home:
-    """The generator behind ``np.random`` while models run: where each of them finds it until it draws its first number.
+    """The generator behind ``np.random`` while models run: every model finds it there until it draws its first number.
 
     It is written to and never exchanged: another thread may be drawing from it without Python's lock, and would go on in memory that
     somebody else draws from. Its own lock is held meanwhile.
@@ -90,7 +90,7 @@ class _Home:
             self._words = self._bytes.cast("I")
 
     def leave(self) -> None:
-        """Give the user's state back."""
+        """Restore the user's state."""
         if self._users is not None:
             np.random.set_bit_generator(self._users)
             self.generator = self._users
@@ -98,7 +98,7 @@ class _Home:
         self.swapped(self._before)
 
     def swapped(self, state: _State | None) -> _State:
-        """Put this state there (None: leave it as it is), and return the one that was.
+        """Set this state (None: leave it as it is), and return the previous one.
 
         The lock, which another thread may hold for long, is taken once.
         """
@@ -117,30 +117,29 @@ class _Home:
         return _State(type(self.generator), numbers, spare)
 
     def begin(self) -> None:
-        """All that models draw is drawn from now on."""
+        """Note the state from which on numbers count as drawn by models."""
         # a spare normal is taken without a trace in the generator
         self.tells = self._words is not None and self.start.spare is None
         if self._words is not None:
             self.word, self.position = self._words[1], self._words[624]
 
     def is_free(self) -> bool:
-        """Whether no other thread draws just now: while one does, the numbers that are missing are its own, and to wait for it at each
-        turn of each model would take many times as long as the models.
-        """
+        """Whether no other thread is drawing just now. While one is, the missing numbers are its own, and to wait for it at each turn of
+        each model would take many times as long as the models."""
         if self.generator.lock.acquire(blocking=False):
             self.generator.lock.release()
             return True
         return False
 
     def drawn_from(self) -> bool:
-        """Whether a number was drawn since the start, or cannot be told."""
+        """Whether a number was drawn since the start; True, too, where this cannot be told."""
         return not self.tells or self._words[1] != self.word or self._words[624] != self.position
 
 
 _home: Any = None
-"""The :class:`_Home` of the models that run, None outside of them."""
+"""The :class:`_Home` of the models that run; None while none do."""
 _ONE = threading.RLock()
-"""Held while models run."""
+"""Lock that is held while models run."""
 
 
 class OwnRandom:
@@ -158,7 +157,7 @@ class OwnRandom:
         self._python: _PythonsRandom | None = None
 
     def enter(self) -> None:
-        """From now on ``np.random`` and ``random`` are this stream."""
+        """Make ``np.random`` and ``random`` this stream."""
         if self._generator is not None:
             np.random.set_bit_generator(self._generator)
             if self._spare is not None:
@@ -169,7 +168,7 @@ class OwnRandom:
             self._python.restore()
 
     def leave(self) -> None:
-        """Keep what was drawn; nothing to do while no number has been."""
+        """Keep the state after what was drawn; nothing to do while no number has been drawn."""
         home = _home
         found = np.random.get_bit_generator()
         if found is not home.generator:  # the model has put one of its own there
@@ -252,7 +251,7 @@ class Settings:
     def __init__(self):
         self._errors = getattr(np, "geterrobj", list)
         self.held: dict[Any, tuple] = {}
-        """What models have set, by model."""
+        """Settings that models have made, by model."""
 
     def __enter__(self):
         torch = sys.modules.get("torch")
@@ -266,12 +265,12 @@ class Settings:
         self._write(self._users)
 
     def enter(self, model: Any) -> None:
-        """Go on as this model left it."""
+        """Restore the settings as this model left them."""
         if model in self.held:
             self._write(self.held.pop(model))
 
     def leave(self, model: Any) -> None:
-        """Keep what this model has set for when it goes on; the others find what the user had."""
+        """Keep this model's settings for its next turn, and restore the user's for the others."""
         errors, gradients, filters, show, show_it, _ = self._start
         w: Any = warnings
         if (
@@ -286,7 +285,7 @@ class Settings:
             self._write(self._start)
 
     def forget(self, model: Any) -> None:
-        """This model is made anew."""
+        """Forget a model's settings, because it is made anew."""
         self.held.pop(model, None)
 
     def _read(self) -> tuple:

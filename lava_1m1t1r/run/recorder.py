@@ -67,7 +67,7 @@ class Recorder:
 
 
 def as_recorder(record: Sequence[Var | OutPort] | Recorder, every: int) -> Recorder:
-    """``record`` itself, or a new Recorder of what it holds."""
+    """Return ``record`` itself, or a new Recorder of the targets it holds."""
     if isinstance(record, Recorder):
         return record
     cure = "One alone goes into a list: record=[lif.s_out]."
@@ -109,7 +109,7 @@ class Recording:
 
 
 class _Sampler:
-    """Takes the values of one domain's targets at the end of its steps."""
+    """Takes the values of one domain's targets at the end of each of its steps."""
 
     def __init__(self, tracks, every: int, before: int):
         self._tracks = tracks
@@ -145,7 +145,7 @@ class _VarTrack:
             raise ProcessFailed(text, (self.task.name,)) from error
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""
 
 
 class _PortTrack:

@@ -1,4 +1,4 @@
-"""Lava's own Runtime, bounded: every wait looks after the children, and has an end."""
+"""Lava's own Runtime, bounded: every wait checks the children, and ends."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _started: weakref.WeakSet[GuardedRuntime] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """A script that ends while a graph is up would wait for the children for ever."""
+    """Stop all graphs at exit: a script that ends while a graph is up would wait for the children for ever."""
     for runtime in list(_started):
         runtime.stop()
 
@@ -168,7 +168,8 @@ class GuardedRuntime(Runtime):
                 self._size_due = False
 
     def _check_readable(self, var_id) -> None:
-        """A model sends a Var that is an array or a whole number, and nothing at all of others: who asks would wait."""
+        """Refuse a Var that cannot be read: a model sends a Var that is an array or a whole number, and nothing for others, so that the
+        reader would wait."""
         found = self._owner(var_id)
         if found is not None:
             process, builder, name = found
@@ -186,7 +187,7 @@ class GuardedRuntime(Runtime):
         return next(((p, b, known.name) for p, b in builders if known is not None and p.id == known.proc_id), None)
 
     def heard(self, answer: np.ndarray) -> np.ndarray:
-        """Look at an answer of a RuntimeService: a Var's values begin with how many they are, or with the error of a model that has failed.
+        """Check an answer of a RuntimeService: a Var's values begin with their number, or with the error of a model that has failed.
 
         Lava takes the error for no values, and answers zeros.
         """
@@ -204,7 +205,7 @@ class GuardedRuntime(Runtime):
         self._await_update(var_id)
 
     def _await_update(self, var_id) -> None:
-        """Lava tells a model of a new value and does not wait for what it makes of it. Reading a Var of the model does."""
+        """Wait until a model has processed a new value, which Lava does not do. Reading a Var of the model does."""
         models = self._executable.node_configs[0].var_models
         if not self._is_started or var_id not in models:
             return
@@ -215,7 +216,8 @@ class GuardedRuntime(Runtime):
             self.get_var(min(sizes, key=sizes.__getitem__))
 
     def _sendable(self, var_id, value) -> np.ndarray:
-        """Lava tells the model of the values before it looks at them: after a wrong one, model and Runtime wait for each other."""
+        """Check values before they are sent, which Lava does only after telling the model: after wrong ones, model and Runtime wait for
+        each other."""
         known = self._executable.node_configs[0].var_models.get(var_id)
         if known is None:
             return value  # Lava's own error
@@ -251,7 +253,7 @@ class GuardedRuntime(Runtime):
     # -- look after the children ---------------------------------------------------------------------------------------
 
     def look_after(self, stall: bool = True) -> None:
-        """Raise if a child failed, if all of them wait, or if the time is over. Tears down first."""
+        """Raise if a child failed, if all of them wait, or if the time is over; tears everything down first."""
         if any(child.failure() for child in self.children):
             self._fail_soon()
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What Lava's Processes and Vars talk to in place of Lava's Runtime while their graph is in process."""
+"""Object that Lava's Processes and Vars talk to, in place of Lava's Runtime, while their graph is in process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class StandIn:
         return self._session.running
 
     def let_go(self) -> None:
-        """The graph has ended: let it be collected once the user forgets it. Lava's servers keep every Process and Var for ever.
+        """Release the graph, which has ended, so that it is collected once the user drops it: Lava's servers keep every Process and Var for
+        ever.
 
         In Lava's own runtime that is little; here the models, with all that they hold, are still there to be read.
         """

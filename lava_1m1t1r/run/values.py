@@ -48,7 +48,7 @@ def _numbers(field: str, old, value) -> np.ndarray:
 
 
 def check_fits(field: str, shape: tuple[int, ...], new: np.ndarray) -> None:
-    """An array has a shape, or can be broadcast to it."""
+    """Check that an array has a shape, or can be broadcast to it."""
     sides = zip(new.shape[::-1], shape[::-1], strict=False)
     fits = new.ndim <= len(shape) and all(n in (1, m) for n, m in sides)
     require(fits, field, f"fit shape {shape}", new.shape)
@@ -118,7 +118,7 @@ def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
 
 
 def _fill_as_it_lies_in_memory(array: np.ndarray, flat: np.ndarray) -> None:
-    """Lava walks through the array in this order, which is another one where a model holds a transposed array."""
+    """Fill an array in the order in which it lies in memory, as Lava does: another order where a model holds a transposed array."""
     done = 0
     with np.nditer(array, ["external_loop", "zerosize_ok"], [["readwrite"]]) as runs:
         for run in runs:

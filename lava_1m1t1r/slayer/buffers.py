@@ -1,4 +1,4 @@
-"""Large arrays that training steps use one after the other: memory fresh from the system costs a tenth of a step in page faults."""
+"""Large arrays that training steps reuse: memory fresh from the system costs a tenth of a step in page faults."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 _MOST = 8
-"""Arrays that wait to be used again; the ones that have waited longest go first."""
+"""Largest number of free arrays that are kept for reuse; those that have waited longest are dropped first."""
 _waiting: list[np.ndarray] = []
 _returned: deque[np.ndarray] = deque()
 _lock = threading.Lock()
 
 
 class Buffers:
-    """Arrays borrowed until this object goes: whoever needs them holds it. What outlives it must be copied."""
+    """Arrays that are borrowed for as long as this object lives: their user holds it. Data that outlive it must be copied."""
 
     def __init__(self) -> None:
         self._held: list[np.ndarray] = []
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """As numpy.empty."""
+        """Return an uninitialised array, as numpy.empty does."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with _lock:
             while _returned:

@@ -1,4 +1,4 @@
-"""What layers take from outside: dense real tensors, spikes or counts of them, finite weights."""
+"""Checks of what layers take from outside: dense real tensors, spikes or counts of them, finite weights."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def check_counts(x: torch.Tensor, name: str) -> tuple[float, float]:
 def check_sums(
     largest: float, together: float, w: torch.Tensor, w_rec: torch.Tensor | None = None, bias: torch.Tensor | None = None
 ) -> None:
-    """Refuse counts, at most ``largest`` each and ``together`` in a step, with which sums of finite weights may leave 32 bits."""
+    """Refuse counts, at most ``largest`` each and ``together`` in a step, with which sums of weights may leave 32 bits."""
     if largest > 1 and w.numel() > 0:
         counts = (None if v is None else np.rint(v.detach().cpu().numpy() * WEIGHT_ONE) for v in (w, w_rec, bias))
         bounds_of(*counts).check(largest, together, "input")
 
 
 def check_synaptic_input(z: torch.Tensor) -> None:
-    """Refuse real currents (B, N, T) of which one is not finite, or beyond what 32 bits count."""
+    """Refuse real currents (B, N, T) that are not all finite and within what 32 bits count."""
     low, high = _extremes(z)
     good = -_LARGEST_INPUT <= low and high <= _LARGEST_INPUT  # nan compares false
     rule = f"lie within +-{_LARGEST_INPUT:g} units of weight 1"
@@ -69,14 +69,14 @@ def _extremes(x: torch.Tensor) -> tuple[float, float]:
 
 
 def check_finite(values: np.ndarray | torch.Tensor | None, name: str) -> None:
-    """Refuse weights or biases of which one is nan or infinite."""
+    """Refuse weights or biases that are not all finite."""
     if values is not None:
         finite = np.isfinite(values) if isinstance(values, np.ndarray) else torch.isfinite(values)
         require(bool(finite.all()), name, "be finite", "nan or infinity among them", _DIVERGED)
 
 
 def check_parameters(module: torch.nn.Module, where: str) -> None:
-    """Refuse a block of which a parameter is nan or infinite; the InputError names ``where``, its place in the file, and the parameter."""
+    """Refuse a block with a parameter that is nan or infinite; the InputError names ``where``, its place in the file, and the parameter."""
     place = where.strip("/") or type(module).__name__
     for name, values in module.named_parameters():
         check_finite(values.detach(), f"{place}: {name}")

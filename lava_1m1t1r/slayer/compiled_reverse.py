@@ -19,12 +19,13 @@ from .scoped import load_local, load_state, store_local, store_state
 from .training_kernels import add_products, filled_columns
 
 BLOCK = 4
-"""Samples that one thread takes through time together: they share the loads of the recurrent weights."""
+"""Number of samples that one thread takes through time together: they share the loads of the recurrent weights."""
 LANES = 64
-"""Neurons that go through a step and back together: their local derivatives stay in the first cache. The scratch is one array in rows
-of this constant length, so that LLVM sees that the rows do not overlap, and runs the loops eight neurons at a time."""
+"""Number of neurons that are stepped forward and back together: their local derivatives stay in the first-level cache. The scratch is one
+array in rows of this constant length, so that LLVM sees that the rows do not overlap, and runs the loops eight neurons at a time."""
 _VECTOR = 16
-"""Numbers in the widest vectors. Loops take the rest one by one, each as long as a vector: they run over lanes without a neuron instead."""
+"""Number of values in the widest vectors. What is left over would be computed one by one, each in the time of a whole vector, so loops are
+filled up with lanes that hold no neuron."""
 _ROWS = len(Local._fields) - 1 - len(VALUES)  # rows a substep: the local derivatives but the length
 _ROWS_LEARNING = _ROWS + len(VALUES)
 _CONSTANTS = len(Constants._fields)
@@ -42,12 +43,12 @@ def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[
 
 
 def samples_together(size: int) -> int:
-    """How many samples of a layer of ``size`` neurons share the lanes: small layers would leave most of them empty."""
+    """Number of samples of a layer of ``size`` neurons that share the lanes, of which a small layer alone would leave most empty."""
     return max(1, min(BLOCK, LANES // size))
 
 
 def filled_lanes(size: int) -> int:
-    """Lanes that loops over ``size`` neurons run through; so many constants a neuron they read."""
+    """Number of lanes that loops over ``size`` neurons run through, each of which needs constants of a neuron."""
     return -(-size // _VECTOR) * _VECTOR
 
 

@@ -13,7 +13,7 @@ from .checks import check_finite
 
 
 class Delay(axon.Delay):
-    """As ``lava.lib.dl.slayer.axon.Delay``: same values, same gradient; delays of 0 to 62 steps, one a neuron.
+    """Learnable delay as ``lava.lib.dl.slayer.axon.Delay``: same values, same gradient; delays of 0 to 62 steps, one per neuron.
 
     They are drawn from 0 to 1: at once where ``size`` tells their number, and else, as lava-dl's, at the first call, whose input does;
     until then ``delay`` is empty.
@@ -72,7 +72,7 @@ class _Shift(torch.autograd.Function):
 
 
 def _moved(x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """x (B, T, N) later by steps (N,), zeros moved in."""
+    """Move x (B, T, N) back by steps (N,), with zeros moved in."""
     length = x.shape[1]
     source = torch.arange(length, device=x.device)[:, None] - steps[None, :]
     inside = (source >= 0) & (source < length)

@@ -1,4 +1,4 @@
-"""What keeps sums of whole counts exact, and compiled loops out of tracers: around what a layer computes by torch's own operations."""
+"""Wrappers for what a layer computes by torch's own operations: they keep sums of whole counts exact, and tracers out of compiled loops."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def wide(x: torch.Tensor) -> torch.Tensor:
 
 
 def summed_in(largest: float, w: torch.Tensor) -> torch.dtype:
-    """In what sums of counts up to ``largest`` under weights (N, ...) are exact: float64 where one may leave the 24 bits of float32."""
+    """Type in which sums of counts up to ``largest`` under weights (N, ...) are exact: float64 where one may exceed the 24 bits of
+    float32."""
     w = wide(w.detach())
     sums = float(w.abs().flatten(1).sum(1).max()) if w.numel() else 0.0
     return torch.float64 if largest * sums >= 1 << (24 - ACT_SHIFT) else w.dtype

@@ -43,7 +43,7 @@ class Events(NamedTuple):
 
 
 class LayerRun(NamedTuple):
-    """What one call of a layer needs besides its tensors."""
+    """Arguments of one call of a layer besides its tensors."""
 
     params: StepParams
     program: FixedProgram
@@ -59,7 +59,7 @@ class LayerRun(NamedTuple):
     made: dict  # what calls with the same params and program have made of them
 
     def once(self, make: Callable[..., Any], *key: Any) -> Any:
-        """What ``make`` makes, the first time that it is asked for by this key."""
+        """Return what ``make`` makes; it is called only the first time for each key."""
         if key not in self.made:
             self.made[key] = make()
         return self.made[key]
@@ -97,7 +97,7 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
 
 
 def weight_counts(w: torch.Tensor) -> np.ndarray:
-    """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which is half the memory to read, else int32."""
+    """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which halves the memory to read, else int32."""
     values = np.ascontiguousarray(w.detach().numpy())
     unit, parts = values.dtype.type(WEIGHT_ONE), ranges(values.shape[1], PART)
 
@@ -154,7 +154,7 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 
 def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
-    """What fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
+    """Return a function that fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
     start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
@@ -163,7 +163,7 @@ def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts
 
 
 _SAMPLES = 4
-"""Samples whose gradients are added to the weights' together: what they share stays in the second cache."""
+"""Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
 
 
 def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Tensor:
@@ -190,7 +190,8 @@ def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarr
 
 
 def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
-    """dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and what lists where they arrive."""
+    """Gradient dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and a function that lists where they
+    arrive."""
     parts = ranges(grad.shape[0], _SAMPLES)
     offset = np.zeros(counts.size + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=offset[1:])
@@ -228,7 +229,8 @@ def _real(*tensors: torch.Tensor | None) -> torch.dtype:
 
 
 _NEURONS = 128
-"""Neurons that take a step together, of several samples where a layer has fewer: a few neurons mostly wait for their last substep."""
+"""Number of neurons that take a step together, of several samples where a layer has fewer: with a few neurons, most of the time is spent
+waiting for the last substep."""
 
 
 class _Layer(torch.autograd.Function):
@@ -379,7 +381,7 @@ def layer(
 
 
 FORCE_TORCH = False
-"""Use plain torch operations on the CPU too: slower, for comparison."""
+"""Whether to use plain torch operations on the CPU too: slower, for comparison."""
 
 
 def plain_torch(x: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Quantisation of weights and biases as lava-dl has it."""
+"""Quantisation of weights and biases as in lava-dl."""
 
 from __future__ import annotations
 

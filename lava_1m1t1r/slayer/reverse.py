@@ -65,7 +65,7 @@ class GradientProgram(NamedTuple):
     most: Any  # growth saturates here
 
     def filled(self, size: int, times: int) -> GradientProgram:
-        """For ``size`` neurons: these ``times`` in turn, and then the last one again."""
+        """Return the program for ``size`` neurons: these repeated ``times`` in turn, then the last one again."""
         return self._replace(**{name: repeated(getattr(self, name), size, times) for name in PER_NEURON})
 
 
@@ -73,7 +73,7 @@ PER_NEURON = GradientProgram._fields[:12]
 
 
 class Ops(NamedTuple):
-    """What the lines below are made of, besides arithmetic and comparison."""
+    """Operations that the lines below are built from, besides arithmetic and comparison."""
 
     select: Callable  # select(condition, a, b)
     law: Callable  # law(d, q): growth at a gap of 1, and its slope over the voltage
@@ -110,7 +110,7 @@ VALUES = Local._fields[-7:]
 
 
 class Rise(NamedTuple):
-    """What the first half of a substep adds to :class:`Local`, under the same names."""
+    """Local derivatives of a substep's first half, by their names in :class:`Local`."""
 
     early_v: Any
     early_x: Any
@@ -124,7 +124,7 @@ class Rise(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What the second half adds."""
+    """Local derivatives of a substep's second half, by their names in :class:`Local`."""
 
     step: Any
     length: Any
@@ -136,7 +136,7 @@ class Turn(NamedTuple):
 
 
 class Within(NamedTuple):
-    """Derivatives of the loss over what a substep computes on its way."""
+    """Derivatives of the loss over intermediate values of a substep."""
 
     grown: Any  # filament before saturation
     grown_residue: Any

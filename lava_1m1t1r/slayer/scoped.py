@@ -48,6 +48,7 @@ def _storer(scope: str) -> Callable:
 
 
 load_state, store_state = intrinsic(_loader("states")), intrinsic(_storer("states"))
-"""Element of a state: ``load_state(array, i)``, ``store_state(array, i, value)``. No bounds check, no negative index."""
+"""``load_state(array, i)``, ``store_state(array, i, value)``: read and write an element of a state. Bounds are not checked, negative
+indices not allowed."""
 load_local, store_local = intrinsic(_loader("locals")), intrinsic(_storer("locals"))
-"""The same for what a substep leaves for its reverse."""
+"""``load_local(array, i)``, ``store_local(array, i, value)``: the same for the values that a substep keeps for its reverse."""

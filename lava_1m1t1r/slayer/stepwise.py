@@ -31,7 +31,7 @@ class _Fire(torch.autograd.Function):
 
 
 def with_slopes(value: torch.Tensor, *over: tuple[torch.Tensor, Any]) -> torch.Tensor:
-    """``value``, differentiated as stated: for each (x, slope) the derivative over x is ``slope``, and nothing else counts."""
+    """Return ``value`` with the derivatives stated: for each (x, slope) the derivative over x is ``slope``, and all others are 0."""
     result = value.detach()
     for x, slope in over:
         slope = slope.detach() if isinstance(slope, torch.Tensor) else slope

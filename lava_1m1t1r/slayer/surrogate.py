@@ -14,7 +14,7 @@ from .reverse import PER_NEURON, GradientProgram
 
 @dataclass(frozen=True)
 class Surrogate:
-    """How the derivatives that the equations do not have, or have in excess, are replaced; see :mod:`.reverse`."""
+    """Replacements of the derivatives that the equations lack or that grow too large; see :mod:`.reverse`."""
 
     tau_grad: float = 0.3
     """Width of the spike's derivative around total length 1 [1]. Larger: silent neurons learn sooner."""

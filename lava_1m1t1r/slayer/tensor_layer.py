@@ -21,7 +21,7 @@ from .surrogate import gradient_program, is_linear
 from .training_kernels import PAST
 
 FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
-"""The integer substep on int64 tensors."""
+"""Number system of the integer substep on int64 tensors."""
 
 
 def _law(d: torch.Tensor, p: Any) -> torch.Tensor:
@@ -44,7 +44,8 @@ def _interpolate(u: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 FLOAT_TENSOR = float_arithmetic(
     FloatPrimitives(torch.where, _law, _smaller, lambda x: x.clamp(min=0.0), _interpolate, torch.expm1, torch.sqrt, lambda f: f)
 )
-"""The floating-point substep on real tensors, differentiable: with the true derivatives, which explode before a turn-on."""
+"""Number system of the floating-point substep on real tensors, differentiable: with the true derivatives, which explode before a
+turn-on."""
 
 
 def _ops(linear: bool) -> Ops:
@@ -78,7 +79,7 @@ def refuse_second_derivatives() -> None:
 
 
 class TensorLayer(torch.autograd.Function):
-    """As :class:`.layer._Layer`, on any device."""
+    """Layer as :class:`.layer._Layer`, on any device."""
 
     @staticmethod
     @exact

@@ -18,18 +18,18 @@ from ..compiled import element, has
 _BYTES = 64 if has("avx512f") else 32 if has("avx2") else 16  # of a vector register
 _ACROSS = 4 if _BYTES == 64 else 2  # vectors of a product's tile: with four rows, what the registers hold
 ROWS = 4
-"""Rows of a product's tile."""
+"""Number of rows in the tile of a matrix product."""
 COLUMNS = 64
-"""Columns of a tile of weighted rows."""
+"""Number of columns in a tile of weighted rows."""
 
 
 def product_columns(itemsize: int) -> int:
-    """Columns of a product's tile, for numbers of so many bytes."""
+    """Number of columns in a product's tile, for numbers of ``itemsize`` bytes."""
     return _ACROSS * _BYTES // itemsize
 
 
 class _Tile:
-    """Code of one tile: places in arrays, and sums in registers."""
+    """Generator of the code of one tile: places in arrays, and sums in registers."""
 
     def __init__(self, context: Any, builder: Any, number: Any) -> None:
         self.context, self.builder = context, builder
@@ -57,7 +57,7 @@ class _Tile:
         return found
 
     def add(self, variable: Any, a: Any, b: Any) -> None:
-        """variable += a b, in one rounding where the processor can."""
+        """Add a b to a variable, in one rounding where the processor can."""
         product = self.builder.fmul(a, b, flags=("contract",))
         self.builder.store(self.builder.fadd(self.builder.load(variable), product, flags=("contract",)), variable)
 
@@ -66,7 +66,7 @@ class _Tile:
             self.builder.store(self.builder.load(variable), self.at(pointer, k), align=self.align)
 
     def everywhere(self, value: Any) -> Any:
-        """A vector of the same number."""
+        """Vector of one repeated number."""
         none = ir.Constant(self.vector, ir.Undefined)
         one = self.builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
@@ -128,7 +128,7 @@ def add_product(typing_context, g0, g1, g2, g3, panel, first, column, o0, o1, o2
 
 
 MASKED = 16
-"""Neighbouring numbers that :func:`differs` compares."""
+"""Number of neighbouring values that :func:`differs` compares."""
 
 
 @intrinsic

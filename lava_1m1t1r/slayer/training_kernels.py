@@ -19,7 +19,7 @@ from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_co
 from .tiles import product_columns as _product_columns
 
 PAST = MAX_DELAY + 1
-"""Steps of spikes that a recurrent layer may look back: the largest delay and one."""
+"""Number of past steps whose spikes a recurrent layer may need: the largest delay plus one."""
 
 
 product_columns = inlined(_product_columns)
@@ -243,7 +243,7 @@ def gather_rows(offset, rows, times, grad, out, first, last, column):
 
 
 def filled_columns(columns: int, itemsize: int) -> int:
-    """Columns filled up to whole panels of :func:`panels`."""
+    """Number of columns, filled up to whole panels of :func:`panels`."""
     tile = _product_columns(itemsize)
     return -(-columns // tile) * tile
 

@@ -1,4 +1,4 @@
-"""Compiled passes over whole weight matrices: what every call of a layer does once, however few steps it has.
+"""Compiled passes over whole weight matrices: what every call of a layer does once, whatever its number of steps.
 
 Matrices are turned round on the way, block by block through a scratch: rows as long as a power of two have the same places in a cache, and
 of more of them than these can hold, each line would be fetched for every number in it. All are serial over what they are given; results
@@ -13,11 +13,11 @@ from ..cached import cached
 from ..compiled import inlined, load, read, store
 
 BLOCK = 16
-"""Rows and columns of a block: a row is a line of a cache, or two."""
+"""Number of rows and of columns of a block: a row fills one or two cache lines."""
 CELLS = BLOCK * BLOCK
-"""Numbers in the scratch."""
+"""Number of values in the scratch."""
 PART = 256
-"""Rows or columns that a thread turns round at a time."""
+"""Number of rows or columns that a thread transposes at a time."""
 
 
 @inlined

@@ -55,7 +55,7 @@ class FusedSimCfg(Loihi2SimCfg):
 
 
 def _guests(network: Network) -> set[str]:
-    """Processes that are connected to a layer, from outside the network."""
+    """Processes from outside the network that are connected to one of its layers."""
     inside = {process for block in network.layers for process in (block, *block.procs.members)}
     inside |= {network.delay_lines} - {None}
     kinds = [kind for p in inside for kind in (p.in_ports, p.out_ports, p.ref_ports, p.var_ports)]
@@ -65,7 +65,7 @@ def _guests(network: Network) -> set[str]:
 
 
 def _real(port: Any, side: str) -> Iterator[Any]:
-    """Ports that a port is connected to on that side, with a look through those that only turn values: they name another Process."""
+    """Ports that a port is connected to on that side; ports that only reorder values are looked through, for they name another Process."""
     for other in getattr(port, side):
         if isinstance(other, AbstractVirtualPort):
             yield from _real(other, side)

@@ -14,7 +14,7 @@ from lava_1m1t1r.proc.resets import starts_again
 
 
 class AbstractPyNetworkFused(PyLoihiProcessModel):
-    """Step by step, with the timing of the composed network; or a sample a message."""
+    """ProcessModel that runs a whole network: step by step, with the timing of the composed network, or a sample per message."""
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
@@ -27,7 +27,7 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
         self.readout = np.zeros(self.fast.outputs, np.int32)
 
     def run_spk(self):
-        """One message in, one out."""
+        """Take one message and send one."""
         if self.samples:
             frames = self._counts(self.inp.recv())
             self.out.send(self.fast.run(frames[None], threads=1).out[0].astype(self.kind))
@@ -44,7 +44,7 @@ class AbstractPyNetworkFused(PyLoihiProcessModel):
             self.readout = value
 
     def _counts(self, values):
-        """What the first synapse makes of its input: without message bits, a spike of whatever is not 0."""
+        """Counts that the first synapse makes of its input: without message bits, every value other than 0 is one spike."""
         return (values != 0).astype(np.uint8) if self.spikes else values
 
 

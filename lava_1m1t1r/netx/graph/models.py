@@ -20,7 +20,7 @@ from lava_1m1t1r.run.failures import title
 
 
 class AbstractComposition(AbstractSubProcessModel):
-    """Stands for Processes that the block has made and connected itself; Lava finds them through its ports."""
+    """Model of a Process that the block has made and connected itself; Lava finds it through its ports."""
 
     def __init__(self, proc):
         pass
@@ -73,7 +73,7 @@ class AbstractPyAxonModel(PyLoihiProcessModel):
         self.withholds = proc_params["withholds"]
 
     def run_spk(self):
-        """Take this step's spikes, pass on those that are due."""
+        """Take this step's spikes and pass on those that are due."""
         if starts_again(self.time_step, self.interval, self.offset):
             self.lines.reset()
         due = self.lines.step(self.s_in.recv())

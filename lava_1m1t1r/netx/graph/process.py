@@ -22,11 +22,11 @@ from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 
 NEVER = 1 << 30
-"""Reset interval of networks that are reset once only, where their first input arrives."""
+"""Reset interval, in steps, of networks that are reset only once, where their first input arrives."""
 LARGEST_BYTE = 127
-"""Lava's Conv keeps its sizes in 8 bits and pads alike on all sides; what it cannot hold, its Sparse does."""
+"""Largest size that Lava's Conv can hold: it keeps sizes in 8 bits and pads alike on all sides. A Sparse does what it cannot."""
 FIRST_INPUT = 2
-"""Lava's first step has number 1, and a synapse hands its input on one step later."""
+"""Number of the step in which the first input arrives: Lava's first step is 1, and a synapse passes its input on one step later."""
 
 
 class Axon(AbstractProcess):
@@ -62,7 +62,7 @@ class Axon(AbstractProcess):
 
 
 class OneSender(InPort):
-    """A port for one sender: Lava turns the values of several senders as if they were one's, where a Conv's axes follow."""
+    """Port for one sender only: with several, Lava reorders all values by the first one's axes where a Conv follows."""
 
     def _add_inputs(self, inputs: list[Any]) -> None:
         alone = len(self.in_connections) + len(inputs) <= 1
@@ -106,11 +106,11 @@ class AbstractBlock(AbstractProcess):
         self._wire()
 
     def in_port(self, shape: tuple[int, ...]) -> InPort:
-        """A port that leads to the synapse."""
+        """Return a port that leads to the synapse."""
         return (OneSender if isinstance(self.synapse, Conv) else InPort)(shape=shape)
 
     def source(self) -> OutPort:
-        """The port, of a Process inside, whose values ``out`` gives."""
+        """Return the port of the inner Process whose values ``out`` gives."""
         # A method: Lava takes every port that it finds in an attribute for this Process's own.
         if self.neuron is None:
             return self.synapse.a_out
@@ -253,11 +253,11 @@ class Network(AbstractProcess):
         return len(self.layers)
 
     def entrance(self) -> InPort:
-        """The port inside that ``inp`` leads to. A method, as :meth:`AbstractBlock.source` is."""
+        """Return the inner port that ``inp`` leads to. A method, as :meth:`AbstractBlock.source` is."""
         return self.in_layer.inp if self.delay_lines is None else self.delay_lines.s_in
 
     def fuse(self) -> None:
-        """Take the layers out of the graph: for a ProcessModel that runs the whole network itself."""
+        """Take the layers out of the graph, for a ProcessModel that runs the whole network itself."""
         self.fused = True
         for outer, inner in ((self.inp, self.entrance()), (self.out_layer.out, self.out)):
             if inner in outer.out_connections:
@@ -336,7 +336,7 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
 
 
 def _axons(layer: Layer, interval: int | None, offset: int) -> tuple[Axon | None, Axon | None]:
-    """Delays; and for CUBA neurons, which cannot withhold spikes, what keeps one sample's spikes from the next."""
+    """Axon of a layer; for CUBA neurons, which cannot withhold spikes, also what keeps one sample's spikes from the next."""
     if layer.neuron is None:
         return None, None
     cuba = isinstance(layer.neuron, CubaNeuron)

@@ -19,7 +19,7 @@ from lava_1m1t1r.proc.resets import starts_again
 
 
 class AbstractPyM1T1RModel(PyLoihiProcessModel):
-    """What both number systems share: input, reset, output."""
+    """Input, reset and output, which both number systems share."""
 
     floating = False
 
@@ -32,7 +32,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.neuron = None
 
     def _start(self):
-        """Join the Vars, which exist by now, to the compiled step: it works on their memory."""
+        """Join the Vars, which exist by now, to the compiled step, which works on their memory."""
         size = self.filament.size
         neuron = m1t1r(self.proc_params["step"], size, 0, 0, self.floating)
         states = tuple(var.reshape(-1) for var in (self.filament, self.residue, self.v_gate))
@@ -42,7 +42,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self._joined = {name: getattr(self, name) for name in ("filament", "residue", "v_gate", "generator")}
 
     def _rejoin(self):
-        """Take over what another Process has written through a RefPort: Lava puts a new array in the place of the one that was joined."""
+        """Take over what another Process has written through a RefPort: Lava replaces the array that was joined by a new one."""
         for name, joined in self._joined.items():
             found = getattr(self, name)
             if found is not joined:

@@ -32,15 +32,15 @@ START_VOLTAGE = 0.78
 SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
-"""Spikes a step and channel that a fresh layer's weights are made for."""
+"""Spikes per step and channel, of the input and of the recurrence, that the weights of a fresh layer are made for [1]."""
 _REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
-"""Hooks by which torch makes weights anew."""
+"""Hooks and parametrizations by which torch computes weights anew."""
 _MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 
 
 class Block(torch.nn.Module):
-    """What all blocks with neurons share."""
+    """Base of all blocks with neurons."""
 
     neuron: Neuron
     delay: Delay | None
@@ -48,11 +48,11 @@ class Block(torch.nn.Module):
     count_log: bool
 
     def extra_repr(self) -> str:
-        """What tells the block from others, besides its parts."""
+        """Text that tells the block from others, besides its parts."""
         return ", ".join(f"{name}={getattr(self, name)}" for name in ("delay_shift", "count_log") if hasattr(self, name))
 
     def _out(self, spikes: torch.Tensor) -> Any:
-        """From the neurons' spikes (B, T, N) to the block's output (B, N, T): delay, count."""
+        """Output (B, N, T) of the block from the neurons' spikes (B, T, N): delay, count."""
         x = spikes.transpose(1, 2)
         if self.delay is not None:
             x = self.delay(x)
@@ -74,7 +74,7 @@ class Block(torch.nn.Module):
         return x
 
     def _check_export(self, handle: Any) -> None:
-        """Refuse what no file can hold, and warn of what it would do otherwise than the block."""
+        """Refuse what no file can hold, and warn of what a file would do otherwise than the block."""
         check_parameters(self, handle.name)
         if self.neuron is None:
             return
@@ -84,7 +84,7 @@ class Block(torch.nn.Module):
             warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
 
     def reset(self) -> None:
-        """Forget the end of the last call: only of consequence with ``persistent_state``."""
+        """Forget the end of the last call; it matters only with ``persistent_state``."""
         if self.neuron is not None:
             self.neuron.reset()
 
@@ -105,7 +105,8 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
 
 
 def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
-    """What :func:`quantised_weight` returns, in counts for a file. The synapse stays as it is, to be trained on."""
+    """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
+    training."""
     return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
 
 
@@ -138,7 +139,7 @@ def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
 
 
 def real(x: torch.Tensor) -> torch.Tensor:
-    """Spikes of whatever kind (bool, integers) as real numbers."""
+    """Spikes of any type (bool, integers) as real numbers."""
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
@@ -149,7 +150,7 @@ def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
 
 
 def bias_counts(bias: torch.Tensor) -> np.ndarray:
-    """What :func:`quantise_bias` returns, in counts for a file."""
+    """Quantised bias as :func:`quantise_bias` returns it, in counts for a file."""
     return np.rint(quantise_bias(bias).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32)
 
 

@@ -1,4 +1,4 @@
-"""Blocks that see images, (B, C, H, W, T): Conv and Pool."""
+"""Blocks for images, (B, C, H, W, T): Conv and Pool."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LARGEST_WEIGHT = EVEN_WEIGHTS[1] / WEIGHT_ONE
 
 
 class _Image(Driven):
-    """What Conv and Pool share: weighted sums by torch, which are exact whole counts, then the neurons."""
+    """Base of Conv and Pool: weighted sums by torch, which are exact whole counts, then the neurons."""
 
     def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
-        """Sizes for inputs (C, H, W)."""
+        """Sizes of the operation for inputs (C, H, W)."""
         raise NotImplementedError
 
     @eager

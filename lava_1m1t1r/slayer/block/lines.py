@@ -13,7 +13,7 @@ from ..checks import check_tensor
 
 
 class DelayLines(torch.nn.Module):
-    """Each channel several times, each time a little later: (B, C, T) -> (B, K C, T).
+    """Delay lines: each channel several times, each with another delay, (B, C, T) -> (B, K C, T).
 
     The first of a network's blocks, if it has one. The next one then weighs the last moments of its input and not one alone, which is
     worth points on speech (RESULTS.md). Every call begins with empty lines, whatever neurons keep (``persistent_state``). Exported as type
@@ -40,7 +40,7 @@ class DelayLines(torch.nn.Module):
 
     @property
     def lines(self) -> int:
-        """K C."""
+        """Number of lines, K C."""
         return len(self.delay)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -60,10 +60,10 @@ class DelayLines(torch.nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def reset(self) -> None:
-        """Nothing stays in the lines from one call to the next."""
+        """Do nothing: nothing stays in the lines from one call to the next."""
 
     def extra_repr(self) -> str:
-        """What tells it from others."""
+        """Text that tells it from others."""
         return f"channels={self.channels}, taps={self.delay[:: self.channels].tolist()}"
 
     def export_hdf5(self, handle: Any) -> None:

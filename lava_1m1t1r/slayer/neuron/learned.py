@@ -16,7 +16,8 @@ from ...program import LEARNABLE, StepParams, shares
 from ..reverse import Constants
 
 LEARN_RANGE = 4.0
-"""Default largest factor, either way. Integration times of the measured devices differ up to five times (Zhao et al. 2025)."""
+"""Default largest factor on a learned device parameter, up or down. Integration times of the measured devices differ up to five times (Zhao
+et al. 2025)."""
 
 
 class LearnedDevice(torch.nn.Module):

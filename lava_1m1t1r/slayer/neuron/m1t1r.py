@@ -126,17 +126,17 @@ class Neuron(base.Neuron):
         self._learn = names, number(learn_range, "neuron_params['learn_range']", above=1.0, most=1e3)
         self._known: Any = None
         self.learned: LearnedDevice | None = None
-        """What of the device learns; None: nothing."""
+        """Device parameters that learn; None: none do."""
         self._size: int | None = None
         self.surrogate = surrogate
         self.seed = seed
         self.layer = 0
-        """The layer's index in the file, from which its generators start; networks of stochastic devices set it."""
+        """Index of the layer in the file, from which its generators start; networks of stochastic devices set it."""
         self._program: Any = None
         self.reset()
 
     def extra_repr(self) -> str:
-        """What tells the neuron from others, learning aside: device and step, surrogate and options."""
+        """Text that tells the neuron from others, learning aside: device and step, surrogate and options."""
         usual, (names, largest) = DeviceParams().as_dict(), self._learn
         said: dict[str, Any] = {name: text for name, text in self._made_for().items() if name not in usual or text != str(usual[name])}
         said |= dataclasses.asdict(self.surrogate) | {"seed": self.seed, "variation": self.variation}
@@ -145,7 +145,7 @@ class Neuron(base.Neuron):
         return ", ".join(f"{name}={_shown(value)}" for name, value in said.items())
 
     def _made_for(self) -> dict[str, str]:
-        """Device and step as given, in words by field."""
+        """Device and step as given, as text by field."""
         step = {f.name: getattr(self._nominal_params, f.name) for f in dataclasses.fields(StepParams) if f.name != "device"}
         return {name: _shown(value) for name, value in (self._nominal_params.device.as_dict() | step).items()}
 
@@ -201,7 +201,7 @@ class Neuron(base.Neuron):
         self.reset()
 
     def reset(self) -> None:
-        """Put the neurons to rest: only of consequence with ``persistent_state``."""
+        """Put the neurons to rest; it matters only with ``persistent_state``."""
         self._states = self._past = self._generator = None
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -233,7 +233,7 @@ class Neuron(base.Neuron):
         size: int,
         late: bool = False,
     ) -> torch.Tensor:
-        """Spikes (B, T, N) of ``size`` neurons behind a synapse, one step ``late``; arguments as :func:`..layer.layer` has them."""
+        """Spikes (B, T, N) of neurons behind a synapse."""
         batch = x.shape[0]
         names = self._learn[0]
         require(not names or self.learned is not None, "neuron_params['learn']", "be used in a block", names, "Or call learn_for(count).")
@@ -278,7 +278,7 @@ class Neuron(base.Neuron):
         return params, *self._program[1:]
 
     def _drawn(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
-        """Other devices about the nominal ones."""
+        """Devices drawn anew about the nominal ones."""
         varied = self.params.device.with_variation(self.variation)
         device = varied.spread(size, int(torch.randint(0, 1 << 31, ())))
         # a threshold that the gate has no bits for is one that it never reaches
