@@ -98,7 +98,17 @@ def _sinh_law(d: float, v0: float, v_ref: float) -> float:
 
 
 def field_law(d: Any, v0: Any, v_ref: Any) -> np.ndarray:
-    """The field law h(d) [V] for arrays of voltages d [V]: eq. (S3)'s drive, linear (v0 = inf) or hyperbolic."""
+    """Field law h(d) [V], eq. (S3)'s drive: linear, or hyperbolic.
+
+    Parameters
+    ----------
+    d : array
+        Voltage across the memristor [V].
+    v0 : array
+        Voltage scale of the hyperbolic law [V]; inf: the linear law.
+    v_ref : array
+        Voltage at which both laws agree [V].
+    """
     return _FIELD_LAW(np.asarray(d, np.float64), v0, v_ref)
 
 

@@ -203,7 +203,7 @@ def counting_arithmetic(tally: Tally) -> Any:
 
 
 def counting_program(program: FixedProgram, n: int, tally: Tally) -> FixedProgram:
-    """Constants of neuron n as counting numbers, tables as they are."""
+    """Return the constants of neuron n as counting numbers, and the tables as they are."""
     own = {name: Number(int(getattr(program, name)[n]), tally) for name in PER_NEURON}
     return program._replace(**own, **{name: Number(getattr(program, name), tally) for name in SCALARS})
 

@@ -108,8 +108,8 @@ def widest_vectors(typing_context):
     """``widest_vectors()``: let LLVM use 512-bit registers in the calling function, which it avoids by itself, and read tables in vectors.
 
     Without AVX-512 it takes such reads (gathers) for slow on most processors, and reads one number at a time. A neuron and fixed-point
-    substep takes 4.4 ns with 512 bits, and with 256 bits 6.3 ns in place of 17 (AMD EPYC with AVX-512, told to do without, 256 neurons).
-    To be said in the outermost of functions that become one.
+    substep takes 4.4 ns with 512 bits, and with 256 bits 6.3 ns in place of 17 (AMD EPYC with AVX-512, told to do without, 256 neurons). To
+    be called in the outermost of the functions that are inlined into one.
     """
 
     def code(context, builder, signature, arguments):
@@ -175,8 +175,17 @@ def filled(size: int) -> int:
 
 
 def repeated(values: np.ndarray, size: int, times: int = 1) -> np.ndarray:
-    """Values of neurons (N,), repeated ``times`` in turn, then filled up to ``size`` with the last one: for neurons that fill up a
-    layer."""
+    """Values of neurons (N,), repeated ``times`` in turn, then filled up to ``size`` with the last one: for neurons that fill up a layer.
+
+    Parameters
+    ----------
+    values : (N,) array
+        One value per neuron.
+    size : int
+        Length of the result, at least ``N * times``.
+    times : int
+        Number of repetitions.
+    """
     values = np.tile(values, times)
     return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
 
@@ -185,7 +194,7 @@ def repeated(values: np.ndarray, size: int, times: int = 1) -> np.ndarray:
 def fused(typing_context, a, b, c):
     """``fused(a, b, c)``: a * b + c in float64, rounded once where the processor has an instruction for that, else twice.
 
-    Said where it is meant, and not left to LLVM, which would round a loop's last neurons otherwise than the others.
+    Called wherever it is meant, and not left to LLVM, which would round a loop's last neurons differently from the others.
     """
 
     def code(context, builder, signature, arguments):
@@ -202,7 +211,7 @@ _TWO_52 = 0x433 << 52
 def float64_bits(typing_context, number):
     """``float64_bits(i)``: bits of the float64 that equals i, an int64 in [0, 2^52). Its exponent counts the leading zeros.
 
-    By adding and subtracting 2^52: processors without AVX-512 neither convert int64 nor count zeros in vectors.
+    Computed by adding and subtracting 2^52: processors without AVX-512 neither convert int64 nor count zeros in vectors.
     """
 
     def code(context, builder, signature, arguments):

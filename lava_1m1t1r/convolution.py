@@ -130,7 +130,7 @@ class Convolution:
         return slice(first, first + step * (count - 1) + 1, step)
 
     def matrix(self, weight: Any) -> np.ndarray:
-        """The same sums as a matrix (O H W, C H W) int32: ``weigh(y, weight) == y @ matrix(weight).T``."""
+        """Return a matrix (O H W, C H W) int32 that gives the same sums: ``weigh(y, weight) == y @ matrix(weight).T``."""
         out = np.empty((self.size, self.sources), np.int32)
         for first in range(0, self.sources, 256):  # one input at a time spikes; a few at once, or the memory grows with the square
             some = np.eye(min(256, self.sources - first), self.sources, first, dtype=np.int64)
@@ -153,6 +153,29 @@ def pooling(inputs: Any, kernel: Any, stride: Any = None, padding: Any = (0, 0),
     As with lava-dl, the stride is the kernel's size unless given, and the input is filled up with zeros, below and to the right, to
     a multiple of the kernel's size. (lava-dl's own fills up too little for kernels of 3 and more, and lets other strides and
     paddings mix neighbouring channels; this does not.)
+
+    Parameters
+    ----------
+    inputs : (C, H, W)
+        Shape of the input.
+    kernel : (int, int)
+        Height and width of the window, at least 1.
+    stride : (int, int), optional
+        Steps of the window; default: ``kernel``.
+    padding : (int, int)
+        Zeros around the input, on both sides.
+    dilation : (int, int)
+        Distance of neighbouring inputs in the window, at least 1.
+
+    Returns
+    -------
+    Convolution
+        Of C groups, one per channel; its ``margin`` holds the zeros that fill the input up.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, or nothing would come out.
     """
     margin = tuple(-size % max(k, 1) for size, k in zip(inputs[1:], kernel, strict=True))
     return Convolution(inputs, inputs[0], kernel, kernel if stride is None else stride, padding, dilation, inputs[0], margin)

@@ -1,4 +1,4 @@
-"""How many threads are worth having."""
+"""Number of threads that are worth having."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Delay lines before a network: each channel reaches the first layer several times, each time a little later.
 
-Line n carries channel ``n mod C``, ``delay[n]`` steps later. A neuron behind them weighs the last moments of its input and not one
-alone: with four lines a channel the networks here tell words apart that their neurons' own memory does not (RESULTS.md).
+Line n carries channel ``n mod C``, ``delay[n]`` steps later. A neuron behind them weighs several past moments of its input, not only one:
+with four lines a channel the networks here tell words apart that their neurons' own memory does not (RESULTS.md).
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ DELAY_LINES = "delay_lines"
 
 def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
     """Delay of each line, (K C,) int64, from the K taps that all channels have alike.
+
+    Parameters
+    ----------
+    taps : (K,) int
+        Delays of each channel's lines [steps], 0 to 62, each once.
+    channels : int
+        Number of channels, C.
+    name : str
+        What errors call the taps.
 
     Raises
     ------

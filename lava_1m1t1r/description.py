@@ -21,7 +21,7 @@ THRESHOLD_BITS = 17
 """Width of a Loihi threshold, 17 bits; lava-dl gives its voltage readouts a threshold of 18 bits, which is never reached."""
 
 LARGEST_VOLTAGE = LARGEST_SUM >> ACT_SHIFT
-"""Largest sum of a CUBA layer [weight counts]: CUBA neurons compute in 1/64 of a count, in 32 bits."""
+"""Largest magnitude of a CUBA neuron's voltage, bias included [weight counts]: these neurons compute in 1/64 of a count, in 32 bits."""
 _MOST_WEIGHT = 2**15 - 1  # in counts: what the compiled loops hold
 WEIGHTLESS = ("average",)
 """Kinds of layer without weights of their own that still compute."""

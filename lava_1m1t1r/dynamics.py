@@ -30,7 +30,17 @@ class Flow(NamedTuple):
 
 
 def field(s: State, v_in: Any, p: Any, ops: Any) -> Any:
-    """Drive of the filament's growth: the numerator of eq. (S3), zero once the gate has reached the input [V]."""
+    """Drive of the filament's growth: the numerator of eq. (S3), zero once the gate has reached the input [V].
+
+    Parameters
+    ----------
+    s : State
+        Its gate voltage counts [V].
+    v_in : (N,)
+        Input voltage [V].
+    p, ops
+        As in :func:`flow`.
+    """
     return ops.field(ops.positive(v_in - s.gate), p)
 
 
@@ -75,6 +85,16 @@ def grow(s: State, v_in: Any, p: Any, ops: Any) -> State:
 
     The filament grows by the mean of the growth at the start and at the predicted end (Heun), because growth runs away as the gap
     closes; both states relax exactly. The gate is handed on as it is.
+
+    Parameters
+    ----------
+    s, v_in, p, ops
+        As in :func:`substep`.
+
+    Returns
+    -------
+    State
+        Filament and residue after the substep, which may add up to more than 1; gate as before.
     """
     drive = ops.field(ops.positive(ops.difference(v_in, s.gate)), p)
     kept = ops.filament_kept(s.filament, p)
@@ -91,6 +111,20 @@ def jitter(s: State, grown: State, draws: tuple[Any, Any], p: Any, ops: Any) -> 
     """Noise of a substep: each increment of filament and residue gets a random part of variance sigma |increment| (S12, S13).
 
     ``draws`` are two 32-bit numbers of the neuron's generator (:mod:`.noise`), whose four bytes add up to a nearly Gaussian variate.
+
+    Parameters
+    ----------
+    s, grown : State
+        Before the substep, and as :func:`grow` returns it.
+    draws : (int, int)
+        Random 32-bit numbers for filament and residue.
+    p, ops
+        As in :func:`substep`.
+
+    Returns
+    -------
+    State
+        ``grown`` with noise, lengths at least 0.
     """
     filament, residue = draws
     return State(
@@ -108,6 +142,13 @@ def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, 
     length. Once closed it charges the gate only to ``v_in - drop(residue)``: when the field has fallen to ``drop``, found at the
     device level (:mod:`.release`), the filament lets go, within R_on C_g (10 us), far below a substep. :mod:`.advisor` measures what
     these approximations cost a device.
+
+    Parameters
+    ----------
+    s, grown : State
+        Before the substep, and as :func:`grow`, or :func:`jitter` after it, returns it.
+    v_in, p, ops
+        As in :func:`substep`.
 
     Returns
     -------

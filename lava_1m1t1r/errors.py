@@ -58,7 +58,17 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
 
 
 def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
-    """Build the error for an absent optional package (the caller raises it from the ImportError)."""
+    """Build the error for an absent optional package (the caller raises it from the ImportError).
+
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+    extra : str
+        Extra of this library that installs it, such as ``"report"``.
+    purpose : str
+        What needs it, as the subject of the sentence.
+    """
     only = lava_python() if extra == "lava" else ""
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]'.{only}"
@@ -85,8 +95,16 @@ def number(
 
     Parameters
     ----------
+    value : object
+        What was given.
+    field : str
+        What errors call it.
     above, least, most : float, optional
         Bounds: > above, >= least, <= most.
+    cure : str
+        What usually mends it: one sentence, may be empty.
+    error : type
+        Exception to raise.
     """
     bounds = [f"{sign} {bound:g}" for sign, bound in ((">", above), (">=", least), ("<=", most)) if bound is not None]
     real = isinstance(value, Real) and not isinstance(value, bool)
@@ -97,7 +115,19 @@ def number(
 
 
 def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure: str = "") -> int:
-    """Return a whole number (of type int, or a float without fraction) as an int; an InputError says what it must be."""
+    """Return a whole number (of type int, or a float without fraction) as an int; an InputError says what it must be.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    field : str
+        What errors call it.
+    least, most : int
+        Smallest and largest value allowed.
+    cure : str
+        What usually mends it: one sentence, may be empty.
+    """
     real = isinstance(value, Real) and not isinstance(value, bool)
     good = real and least <= value <= most and int(value) == value
     require(good, field, f"be a whole number from {least} to {most}" if most < 2**63 - 1 else f"be a whole number >= {least}", value, cure)
@@ -105,7 +135,17 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
 
 
 def workers_of(value: Any, field: str, what: str = "threads") -> int:
-    """Return a number of workers, or -1 for one a core; an InputError says what it must be."""
+    """Return a number of workers, or -1 for one per core; an InputError says what it must be.
+
+    Parameters
+    ----------
+    value : object
+        What was given: 1 to 4096, or -1 for all cores.
+    field : str
+        What errors call it.
+    what : str
+        Kind of workers, for the error's text.
+    """
     rule = f"be a number of {what} from 1 to 4096, or -1 for all cores"
     real = isinstance(value, Real) and not isinstance(value, bool)
     require(real and (value == -1 or (1 <= value <= 4096 and int(value) == value)), field, rule, value)
@@ -113,7 +153,19 @@ def workers_of(value: Any, field: str, what: str = "threads") -> int:
 
 
 def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "(N,)") -> np.ndarray:
-    """Return finite real numbers as a float64 array with one of ``dims`` dimensions, called ``shape`` in the text of an InputError."""
+    """Return finite real numbers as a float64 array that is not empty; an InputError says what they must be.
+
+    Parameters
+    ----------
+    value : object
+        What was given; arrays of masked values are refused.
+    field : str
+        What errors call it.
+    dims : tuple of int
+        Numbers of dimensions allowed.
+    shape : str
+        Shape in words, for the error's text.
+    """
     array = _plain_array(value, "iuf")
     array = None if array is None else array.astype(np.float64)
     require(array is not None, field, f"hold real numbers, {shape}", value)
@@ -123,7 +175,17 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
 
 
 def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndarray:
-    """Return numbers of any shape as an array of their own kind; an InputError says what they must be. Not finite is allowed."""
+    """Return numbers of any shape as an array of their own type; an InputError says what they must be. nan and inf are allowed.
+
+    Parameters
+    ----------
+    value : object
+        What was given; arrays of masked values are refused.
+    field : str
+        What errors call it.
+    what : str
+        Rule for the error's text, to follow "must".
+    """
     array = _plain_array(value, "biuf")
     require(array is not None, field, what, value)
     return array

@@ -72,7 +72,17 @@ def _frames(steps: int, channels: int, seed: int, every: int = 1) -> np.ndarray:
 
 
 def record(layers: list[PlainLayer], seed: int, frames: np.ndarray) -> dict[str, Any]:
-    """Run a network and write down everything about it, as plain values."""
+    """Run a network and return everything about it, as plain values.
+
+    Parameters
+    ----------
+    layers : list of PlainLayer
+        Layers, from the input's side.
+    seed : int
+        Seed of stochastic neurons.
+    frames : (T, C) int
+        Input spikes.
+    """
     out = []
     for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=reference.Neurons), strict=True):
         size = layer.size

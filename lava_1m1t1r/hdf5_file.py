@@ -131,7 +131,19 @@ def _linked(group: Any, name: str, where: str) -> Any:
 
 
 def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> int:
-    """Check one dataset as :func:`dataset` says, without reading it; return the bytes that it claims."""
+    """Check one dataset as :func:`dataset` says, without reading it; return the bytes that it claims.
+
+    Parameters
+    ----------
+    data : object
+        What the file holds under a name.
+    where : str
+        File and name, for the error's text.
+    allowed : int
+        Bytes that it may claim.
+    rows : bool
+        Whether variable-length rows of numbers are allowed, too.
+    """
     import h5py
 
     plain = isinstance(data, h5py.Dataset) and _plain(data.id.get_type(), rows)

@@ -28,12 +28,12 @@ _NOISE = (
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    What lava-dl prints about parts of it that nothing here needs is left out; its object detection, and pyplot, load where they are used
-    (and say then what they have to say).
+    lava-dl's messages about parts of it that are not needed here are left out; its object detection, and pyplot, are loaded where they are
+    used (and print their messages then).
 
-    Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So what was set is
-    taken back before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs
-    'fork', and :func:`lava_1m1t1r.run.guarded` asks for it.
+    Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So the method is unset
+    before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs 'fork', and
+    :func:`lava_1m1t1r.run.guarded` asks for it.
 
     Raises
     ------

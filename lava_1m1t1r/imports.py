@@ -15,7 +15,7 @@ from typing import Any
 
 @contextmanager
 def executed_later(*names: str) -> Iterator[None]:
-    """For a ``with`` block in which imports of the modules ``names`` find them without executing them."""
+    """For a ``with`` block: the modules ``names``, if imported in it, are found but not executed yet."""
     finders: list[MetaPathFinder] = [_Finder(name, _be_later) for name in names]
     sys.meta_path[:0] = finders
     try:
@@ -40,8 +40,8 @@ def executed_within(name: str, context: Callable[[], AbstractContextManager]) ->
 class _Later(ModuleType):
     """Module that is executed when something of it is first used; the attributes that every module has are there before.
 
-    importlib's LazyLoader executes for that, too, which whatever looks through all modules asks for (inspect does). What somebody gives the
-    module before it is executed stays, as there. Threads wait until it has been executed.
+    importlib's LazyLoader executes a module for these attributes, too, which anything that looks through all modules reads (inspect does).
+    Attributes that are set before the module is executed are kept, as in LazyLoader. Threads wait until it has been executed.
     """
 
     def __getattribute__(self, name: str) -> Any:

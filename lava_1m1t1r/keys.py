@@ -49,7 +49,7 @@ def write_layer(
     kind : str
         Type of the layer.
     shape : tuple of int
-        Of its output.
+        Shape of its output.
     inputs : int, optional
         Number of inputs C; None: not written.
     conv : Convolution, optional

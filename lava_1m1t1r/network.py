@@ -127,7 +127,7 @@ def run(
     fixed : bool
         Integers or floating point.
     seed : int
-        Of the stochastic neurons.
+        Seed of the stochastic neurons.
     forced : sequence of (T, N) int, optional
         Synaptic inputs to use instead of the computed ones (teacher forcing), one array a layer.
     neurons : callable

@@ -200,16 +200,16 @@ class DeviceParams(ByValue):
     def spread(self, n: int, seed: int) -> DeviceParams:
         """Return ``n`` different devices, drawn from this one's ``_dtod`` fields (which are 0 in the result).
 
-        Log-normal about the nominal values, so the median device is this one. Device i depends on (seed, i) alone: the first 100 of
-        1000 are the 100 of 100. The presets have no spread, and their ``n`` devices would be equal, of which a UserWarning tells: give
-        them one with :meth:`with_variation`.
+        Log-normal about the nominal values, so the median device is this one. Device i depends on (seed, i) alone: the first 100 of 1000
+        are the 100 of 100. The presets have no spread, and their ``n`` devices would be equal, which raises a UserWarning: give them one
+        with :meth:`with_variation`.
 
         Parameters
         ----------
         n : int
             Number of devices; where fields hold arrays, the size of these.
         seed : int
-            Of the draw.
+            Seed of the draw.
 
         Returns
         -------

@@ -131,12 +131,12 @@ def isi_histogram(spike_times: Any, ax: Any = None, bins: Any = 40, colour: str 
 
 
 def hysteresis(voltage: Any, current: Any, ax: Any = None) -> Any:
-    """Current over voltage of the memristor, on a logarithmic scale, each way in its colour.
+    """Current over voltage of the memristor, on a logarithmic scale, with each direction of the sweep in its own colour.
 
     Parameters
     ----------
     voltage : (T,)
-        A sweep [V]; steps without change belong to the way before them.
+        A sweep [V]; steps without change belong to the direction before them.
     current : (T,)
         [A]; its magnitude is drawn, 1e-15 A at least.
     """

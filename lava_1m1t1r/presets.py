@@ -11,7 +11,7 @@ from dataclasses import replace
 from .params import DeviceParams
 
 ZHAO2025_TABLE1 = DeviceParams()
-"""Device of Table 1, matched by the authors to Fig. 2e. Latches under that stimulus (see the docs of :mod:`lava_1m1t1r.device`)."""
+"""Device of Table 1, matched by the authors to Fig. 2e. Latches under that stimulus."""
 
 ZHAO2025_TABLE7 = DeviceParams(mu=300.0, r_control=1e9, r_load=1e9, c_load=1e-12)
 """Device of SI Table 7: the 65 nm energy estimate (1.39 pJ per spike)."""

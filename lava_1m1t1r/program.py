@@ -117,9 +117,21 @@ TABLES = FixedProgram._fields[16:]
 
 
 def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
-    """Growth [1/V], shares lost and transfer [1] in a substep of ``h`` seconds: the one place where rates per second become such shares.
+    """Growth, shares lost and transfer in a substep: the one place where rates per second become such shares.
 
-    ``d`` has the rates, R_c and C_g of a DeviceParams as numbers, arrays or tensors; ``expm1`` is that of numpy or torch.
+    Parameters
+    ----------
+    d : object
+        Rates [1/s, 1/(V s)], R_c [ohm] and C_g [F] under the names of DeviceParams: numbers, arrays or tensors.
+    h : float
+        Length of the substep [s].
+    expm1 : callable
+        That of numpy or torch.
+
+    Returns
+    -------
+    dict
+        ``growth`` [1/V]; ``filament_lost``, ``residue_lost``, ``gate_lost`` (in half a substep) and ``transfer`` [1].
     """
     loss = d.gamma1 + d.beta
     return {
@@ -247,7 +259,7 @@ class StepParams(ByValue):
         return self.v_unit / GATE_ONE
 
     def in_units(self, filament: Any, residue: Any, gate: Any) -> State:
-        """States of the fixed-point step, in register counts of any shape, as shares of the gap and volt."""
+        """Convert states of the fixed-point step, in register counts of any shape, to shares of the gap and volt."""
         return State(np.asarray(filament) / ONE, np.asarray(residue) / ONE, np.asarray(gate) * self.gate_lsb)
 
     def replace(self, **changes: Any) -> StepParams:
@@ -270,8 +282,8 @@ class StepParams(ByValue):
     def towards(self, device: DeviceParams, size: int) -> StepParams:
         """Return the step with ``size`` devices that were drawn or learned about this one, brought within what integers hold.
 
-        Those with a share lost or handed over that no decay holds are drawn back towards this step's own, by halves of the way in
-        logarithm; a training shall not end in its midst over a neuron that has become too slow.
+        Devices with a share lost or passed on that no decay can hold are moved back towards this step's own, by halves of the distance in
+        logarithm, so that training does not fail half-way because a neuron has become too slow.
         """
         least = 2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1)
         own = {name: np.broadcast_to(getattr(self.device, name), (size,)).astype(float) for name in LEARNABLE}

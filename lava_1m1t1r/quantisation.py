@@ -203,7 +203,7 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
     neurons : int
         Size of the layer.
     name : str
-        For the report.
+        Name of the layer in the report.
     """
     size = params.device.size
     require(size in (None, neurons), "quantise.neurons", f"be the device's size ({size})", neurons)
@@ -305,7 +305,18 @@ class SideBySide(NamedTuple):
 def side_by_side(layers: Sequence[network.PlainLayer], frames: Any, seed: int = 0, first: int = 0) -> SideBySide:
     """Run a sample (T, C) in fixed point, in floating point on the fixed run's input, and in floating point alone.
 
-    ``seed`` and ``first`` are those of :func:`.network.run`; float and fixed draw the same numbers.
+    Parameters
+    ----------
+    layers : sequence of :class:`.network.PlainLayer`
+        Layers, from the input's side.
+    frames : (T, C) int
+        Input spikes of the sample.
+    seed, first : int
+        As in :func:`.network.run`; floating and fixed point draw the same numbers.
+
+    Returns
+    -------
+    SideBySide
     """
     fixed = network.run(layers, frames, seed=seed, first=first)
     forced = network.run(layers, frames, seed=seed, first=first, fixed=False, forced=[r.a_in for r in fixed])
@@ -324,9 +335,9 @@ def quantise_network(
     samples : (B, T, C) int, optional
         Input spikes.
     seed : int
-        Of stochastic neurons. Float and fixed then draw the same numbers.
+        Seed of stochastic neurons. Float and fixed then draw the same numbers.
     names : sequence of str, optional
-        Of the layers.
+        Names of the layers.
     first : int
         Index of the first of them in its file, as in :func:`.network.run`.
 

@@ -47,7 +47,7 @@ class Neurons:
     fixed : bool
         Integers (states in register counts) or floating point (states in shares of the gap and volt).
     seed, layer : int
-        Of the neurons' generators; only stochastic devices draw from them.
+        Start of the neurons' generators; only stochastic devices draw from them.
     """
 
     def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
@@ -93,7 +93,7 @@ def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, lay
     fixed : bool
         Integers (states in register counts) or floating point (states in shares of the gap and volt).
     seed, layer : int
-        Of the neurons' generators; only stochastic devices draw from them.
+        Start of the neurons' generators; only stochastic devices draw from them.
 
     Returns
     -------

@@ -44,7 +44,17 @@ class SumBounds(NamedTuple):
         return max((largest - self.rest) // max(self.of_rows, 1), 0)
 
     def check(self, largest: float, together: float, name: str = "frames") -> None:
-        """Refuse such counts if they may take a sum out of 32 bits; the InputError names the largest counts that cannot."""
+        """Refuse counts if they may take a sum out of 32 bits; the InputError names the largest counts that cannot.
+
+        Parameters
+        ----------
+        largest : float
+            Largest count of an input.
+        together : float
+            Largest sum of the counts of a step.
+        name : str
+            What errors call the counts.
+        """
         most = self.limit()
         rule = f"hold counts of at most {most}, or so few that no sum of the first layer can leave 32 bits"
         shown = f"counts up to {largest:.0f}, {together:.0f} in a step"
@@ -52,7 +62,21 @@ class SumBounds(NamedTuple):
 
 
 def bounds_of(weight: Any, weight_rec: Any = None, bias: Any = None) -> SumBounds:
-    """Return the bounds of a layer's weighted sums."""
+    """Return the bounds of a layer's weighted sums.
+
+    Parameters
+    ----------
+    weight : (N, ...) int
+        Weights [counts]; row n leads to neuron n.
+    weight_rec : (N, N) int, optional
+        Recurrent weights [counts].
+    bias : (N,) int, optional
+        Bias [counts].
+
+    Returns
+    -------
+    SumBounds
+    """
     weight = np.abs(np.asarray(weight, np.int64))
     rest = np.zeros(1, np.int64) if weight_rec is None else np.abs(np.asarray(weight_rec, np.int64)).sum(axis=1)
     rest = rest + (0 if bias is None else np.abs(np.asarray(bias, np.int64)))

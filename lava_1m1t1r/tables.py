@@ -12,7 +12,17 @@ SLOWEST_DECAY = 26  # slower decays round away in 22 bits
 
 
 def pack(base: np.ndarray, step: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Table entries as one word each: exponent (8 bits, signed), base (24 bits), step (32 bits, signed)."""
+    """Table entries as one word each: exponent (8 bits, signed), base (24 bits), step (32 bits, signed).
+
+    Parameters
+    ----------
+    base, step, exponent : (K,) int
+        Columns of the table, see ``FIXED_POINT.md``.
+
+    Returns
+    -------
+    (K,) int64
+    """
     return (exponent.astype(np.int64) << 56) | (base.astype(np.int64) << 32) | (step.astype(np.int64) & 0xFFFFFFFF)
 
 
@@ -56,6 +66,19 @@ def held(share: np.ndarray) -> np.ndarray:
 def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Share lost in a substep as 12-bit mantissa and shift: lost = mantissa 2^-shift, shift = 12 + e.
 
+    Parameters
+    ----------
+    lost : array
+        Share lost in a substep [1].
+    name : str
+        What errors call it.
+    zero : bool
+        Whether shares of 0 are allowed.
+
+    Returns
+    -------
+    mantissa, shift : array of int64
+
     Raises
     ------
     InputError
@@ -92,5 +115,15 @@ def input_counts(a_in: np.ndarray, v_max: int) -> np.ndarray:
 
 
 def input_volts(a_in: np.ndarray, v_unit: float, v_in_max: float) -> np.ndarray:
-    """Input voltage in [0, v_in_max] [V] from synaptic input in 1/64 units: :func:`input_counts` in floating point."""
+    """Input voltage in [0, v_in_max] [V] from synaptic input in 1/64 units: :func:`input_counts` in floating point.
+
+    Parameters
+    ----------
+    a_in : array of int
+        Synaptic input in 1/64 unit.
+    v_unit : float
+        Input voltage of one unit [V].
+    v_in_max : float
+        Largest input voltage [V].
+    """
     return np.clip(a_in / WEIGHT_ONE * v_unit, 0.0, v_in_max)

@@ -90,6 +90,21 @@ def trained(
 ) -> dict[str, Any]:
     """Train a network, call ``after``, and let the network answer the test set.
 
+    Parameters
+    ----------
+    net : Network
+        Network to train in place.
+    task : Task
+        Its training.
+    train, test : Frames
+        Training and test set.
+    augmentation : Augmentation
+        Changes of the training utterances.
+    fixed : bool
+        Whether the exported 8-bit fixed-point network answers the test set; otherwise the network in torch.
+    after : callable
+        Called between training and test.
+
     Returns
     -------
     dict

@@ -98,7 +98,18 @@ class Brian2Result(NamedTuple):
 
 
 def run(net: NetDescription, frames: np.ndarray, folder: Path, repeats: int) -> Brian2Result:
-    """Run one sample (T, C) in a C++ program made in ``folder``.
+    """Run one sample in a C++ program.
+
+    Parameters
+    ----------
+    net : NetDescription
+        Dense 1M1T1R layers.
+    frames : (T, C) int
+        Spikes of the sample.
+    folder : path
+        Where the program is made.
+    repeats : int
+        Number of runs; the shortest counts.
 
     Raises
     ------

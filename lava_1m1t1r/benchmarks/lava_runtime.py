@@ -20,7 +20,7 @@ TAGS = ("fixed_pt", "floating_pt")
 
 
 def ways(args: Any) -> Table:
-    """Rows of the network in all five ways."""
+    """Table of the network run in all five ways."""
     from . import in_lava
 
     table = Table(
@@ -51,7 +51,7 @@ def _row(timing: Any, stock: Any, steps: int) -> tuple[float, ...]:
 
 
 def lif(args: Any) -> Table:
-    """Rows of a graph that has stock Processes only: RingBuffer, Dense, LIF."""
+    """Table of a graph that has stock Processes only: RingBuffer, Dense, LIF."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
@@ -113,7 +113,7 @@ def _lif_graph(steps: int, tag: str) -> tuple[Any, Any]:
 
 
 def recording(args: Any) -> Table:
-    """Rows of recording the hidden layer's gate voltages: by Lava's Monitor in Lava's runtime, and by the Recorder in process."""
+    """Table of recording a hidden layer's voltages: by Lava's Monitor in Lava's runtime, and by the Recorder in process."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
     from lava.proc.monitor.process import Monitor
@@ -150,7 +150,7 @@ def least_once(job: Any) -> float:
 
 
 def options() -> argparse.ArgumentParser:
-    """What can be asked for."""
+    """Options of the script."""
     asked = parser(__doc__)
     asked.add_argument("--steps", type=int, default=250, help="network steps of a run")
     return asked

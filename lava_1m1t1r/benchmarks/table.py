@@ -41,12 +41,12 @@ class Table:
         say(f"{name:40s} " + "  ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True)))
 
     def skip(self, name: str, why: str) -> None:
-        """Say that a row is left out."""
+        """Print that a row is left out, and why."""
         self.rows.append({"name": name, "skipped": why})
         say(f"{name:40s} skipped: {why}")
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the table as plain values, for JSON."""
         return {"title": self.title, "rows": self.rows}
 
 

@@ -109,7 +109,7 @@ def _spikingjelly(shape: Shape) -> Step:
 
 
 def _plain(shape: Shape, substeps: int) -> Step:
-    """The same neuron (two states of the filament, one of the gate, same integration) as a plain floating-point PyTorch loop."""
+    """The same neuron (two states of the filament, one of the gate; the same integration) as a plain floating-point PyTorch loop."""
     from ..program import StepParams
     from ..slayer.block.m1t1r import SPREAD_VOLTAGE, START_VOLTAGE
 

@@ -122,12 +122,13 @@ class Tested(NamedTuple):
 
     @property
     def text(self) -> str:
-        """For people."""
+        """Data and speakers as text."""
         return f"{self.data}, {self.held_out}"
 
 
 def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
-    """Events to test on, events that training on the same data would take the length of utterances from, and their names."""
+    """Events to test on, events by which training on the same data chooses the length of utterances, name of the data, and the speakers in
+    words."""
     from ..recipes import data
 
     if args.all_speakers:

@@ -85,7 +85,23 @@ def frames(events: EventSet, dt: float, n_steps: int | None = None, channels: in
 def binned_events(
     events: EventSet, dt: float, n_steps: int | None = None, channels: int | None = None, clip: int | None = 1
 ) -> BinnedEvents:
-    """Bin as :func:`frames` does, but return only the non-zero cells, in compressed rows of (utterance, step)."""
+    """Bin as :func:`frames` does, but return only the non-zero cells, in compressed rows of (utterance, step).
+
+    Parameters
+    ----------
+    events, dt, n_steps, channels, clip
+        As in :func:`frames`, with the same defaults.
+
+    Returns
+    -------
+    BinnedEvents
+        Its ``dense()`` equals what :func:`frames` returns, which may take far more memory.
+
+    Warns
+    -----
+    UserWarning
+        As :func:`frames`, if more than 5 % of the spikes are cropped.
+    """
     n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
     block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
     scratch = np.empty((min(block, max(1, len(events))), n_steps, channels), np.uint8)

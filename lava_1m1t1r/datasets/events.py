@@ -119,7 +119,24 @@ class EventSet(ByValue):
         speakers: Sequence[int] | np.ndarray | None = None,
         **more: Any,
     ) -> EventSet:
-        """Join ``(times, units)`` pairs, one an utterance; ``more`` are further fields (``keys``, ``n_channels``)."""
+        """Join the spikes of utterances to a set.
+
+        Parameters
+        ----------
+        spikes : sequence of (times, units)
+            One pair per utterance: spike times [s] and channels, (E,) each.
+        labels : (B,) int
+            Class of each utterance.
+        speakers : (B,) int, optional
+            Speaker of each utterance; default: -1, unknown.
+        **more
+            Further fields, such as ``keys`` and ``n_channels``.
+
+        Raises
+        ------
+        InputError
+            If an argument breaks its rule.
+        """
         paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
         paired = paired and all(isinstance(pair, (tuple, list)) and np.ndim(pair[0]) == np.ndim(pair[1]) == 1 for pair in spikes)
         require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
@@ -231,7 +248,17 @@ class EventSet(ByValue):
 
 
 def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.ndarray:
-    """Check numbers of utterances (negative ones count from the end) or a Boolean mask; an InputError says what they must be."""
+    """Check what picks utterances; an InputError says what it must be.
+
+    Parameters
+    ----------
+    index : (K,) int or (size,) bool
+        Numbers of utterances (negative ones count from the end), or a mask.
+    size : int
+        Number of utterances.
+    field : str
+        What errors call it.
+    """
     index = array_of(index, field, "be integers, a mask or a slice")
     if index.ndim == 1 and index.size == 0 and index.dtype != bool:
         index = index.astype(np.int64)

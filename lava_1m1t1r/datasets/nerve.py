@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
-"""Constants A, B [1] and g [1/s] of the permeability of the cell membrane, g (v + A) / (v + A + B)."""
+"""Constants A and B [unit of the motion v] and g [1/s] of the permeability of the cell membrane, g (v + A) / (v + A + B)."""
 REPLENISH, LOSS, RETURN, REPROCESS = 5.05, 2500.0, 6580.0, 66.3
 """Rates y, l, r, x of the transmitter's cycle: replenishment, loss, return and reprocessing [1/s]."""
 RELEASE = 50_000.0

@@ -156,6 +156,20 @@ def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int,
     """Plan the set: class, speaker, what to say, and the factor on its frequencies, for each utterance.
 
     An utterance depends on seed, split, class and its number alone, so that a larger set begins with the smaller one.
+
+    Parameters
+    ----------
+    train : bool
+        Training or test voices.
+    n_per_class : int
+        Utterances of each of the 20 classes.
+    seed : int
+        Seed of everything random.
+
+    Returns
+    -------
+    list of (int, int, Request, float)
+        Label, speaker (index into :data:`VOICES`), request to the synthesiser, and factor on the frequencies; classes take turns.
     """
     first, voices = (0, TRAIN_VOICES) if train else (len(TRAIN_VOICES), TEST_VOICES)
     orders = [np.random.default_rng([seed, int(train), label]).permutation(len(voices)) for label in range(len(WORDS))]
@@ -198,7 +212,7 @@ def _ear(train: bool, seed: int) -> InnerEar:
 
 
 def _recipe(train: bool, n_per_class: int, seed: int, classes: list[int]) -> dict:
-    """What was asked for; its hash names the cached file. (From one scipy to the next a spike in 200 000 may move.)"""
+    """Recipe of a set, whose hash names the cached file. (From one scipy to the next a spike in 200 000 may move.)"""
     try:
         synthesiser = version("espeakng-loader")
     except PackageNotFoundError:

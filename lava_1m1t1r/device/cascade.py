@@ -69,7 +69,7 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     dt : float
         Interval [s] over which the coupling voltage is held.
     seed : int
-        Of the noise; neuron k uses (seed, k).
+        Seed of the noise; neuron k uses (seed, k).
 
     Raises
     ------

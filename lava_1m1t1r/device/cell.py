@@ -52,14 +52,34 @@ def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
 
 @numba.njit(error_model="numpy")
 def between(a: float, da: float, b: float, db: float, h: float, u: float) -> float:
-    """Cubic with values and slopes of both ends, at share ``u`` of the step ``h``."""
+    """Cubic with values and slopes of both ends, at share ``u`` of the step ``h``.
+
+    Parameters
+    ----------
+    a, b : float
+        Values at the beginning and at the end of the step.
+    da, db : float
+        Slopes there, per second.
+    h : float
+        Length of the step [s].
+    u : float
+        Place within the step, 0 to 1.
+    """
     w = 1.0 - u
     return w * w * ((1.0 + 2.0 * u) * a + u * h * da) + u * u * ((3.0 - 2.0 * u) * b - w * h * db)
 
 
 @numba.njit(error_model="numpy")
 def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -> float:
-    """Share of the step at which the cubic of :func:`between` passes ``level``, by bisection."""
+    """Share of the step at which the cubic of :func:`between` passes ``level``, by bisection.
+
+    Parameters
+    ----------
+    a, da, b, db, h
+        As in :func:`between`.
+    level : float
+        Value that the cubic passes once.
+    """
     low, high = 0.0, 1.0
     for _ in range(40):
         u = 0.5 * (low + high)
@@ -72,7 +92,21 @@ def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -
 
 @numba.njit(error_model="numpy")
 def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: float, node: float, v_in: float, p: Any) -> None:
-    """Write sample ``k`` of device ``n``."""
+    """Write one sample of a device.
+
+    Parameters
+    ----------
+    sink : Sink
+        Where samples go.
+    k, n : int
+        Numbers of the sample and of the device.
+    filament, residue : float
+        Lengths [1].
+    gate, node, v_in : float
+        Gate, drain and input voltage [V].
+    p : record of :func:`.constants.constants`
+        The device.
+    """
     for i in range(sink.wanted.size):
         what = sink.wanted[i]
         if what == 0:
@@ -103,6 +137,21 @@ def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float
 
     The step is cut where the gate passes ``v_th``, a tenth of it or the transistor's threshold, so that each part belongs to one phase
     and the transistor is on or off throughout.
+
+    Parameters
+    ----------
+    cell : record of :data:`CELL`
+        The device after the step.
+    old_gate : float
+        Gate voltage before it [V].
+    old_slope, slope : float
+        Slopes of the gate voltage before and after it [V/s].
+    h : float
+        Length of the step [s].
+    v_in : float
+        Input voltage [V].
+    p : record of :func:`.constants.constants`
+        The device.
     """
     new, tenth = cell.gate, 0.1 * p.v_th
     if (old_gate > p.v_th) == (new > p.v_th) and (old_gate > tenth) == (new > tenth) and (old_gate > p.v_t) == (new > p.v_t):

@@ -96,7 +96,7 @@ def characterize(
     trials : int
         Pulses a voltage for the firing probability.
     seed : int
-        Of these trials.
+        Seed of these trials.
     progress : bool
         Show a bar.
 

@@ -19,7 +19,21 @@ from ..params import DeviceParams
 
 @numba.njit
 def node_voltage(v_gate: float, v_supply: float, r: float, k: float, v_t: float) -> float:
-    """Drain voltage [V] at which resistor ``r`` [ohm] from ``v_supply`` [V] and the transistor carry the same current."""
+    """Drain voltage [V] at which resistor ``r`` [ohm] from ``v_supply`` [V] and the transistor carry the same current.
+
+    Parameters
+    ----------
+    v_gate : float
+        Gate voltage [V].
+    v_supply : float
+        Voltage of the source behind the resistor [V].
+    r : float
+        Resistor [ohm].
+    k : float
+        Transconductance of the transistor, K [A/V^2].
+    v_t : float
+        Threshold of the transistor [V].
+    """
     over = v_gate - v_t
     if over <= 0.0:
         return v_supply
@@ -36,6 +50,17 @@ def node_step(v_node: float, v_gate: float, h: float, p: Any) -> float:
 
     Implicit Euler where the transistor conducts (it discharges the node within nanoseconds): resistor and capacitance together are
     one resistor from one source, so that :func:`node_voltage` solves it. Exact where the transistor is off.
+
+    Parameters
+    ----------
+    v_node : float
+        Drain voltage before [V].
+    v_gate : float
+        Gate voltage, constant over the step [V].
+    h : float
+        Length of the step [s].
+    p : DeviceParams or a record of :func:`.constants.constants`
+        One device.
     """
     if p.c_load == 0.0:
         return node_voltage(v_gate, p.v_dd, p.r_load, p.k_transistor, p.v_t)

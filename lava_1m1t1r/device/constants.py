@@ -76,7 +76,7 @@ def _growth(drive: float, x: float, p: Any) -> float:
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def steepness(growth: float, x: float, p: Any) -> float:
-    """Derivative over the total length x of such a growth at x [1/s]."""
+    """Derivative over the total length x of a growth rate ``growth`` that holds at x [1/s]."""
     steeper = growth / (p.alpha + abs(1.0 - x))
     return steeper if x < 1.0 else -steeper
 

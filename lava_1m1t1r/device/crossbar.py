@@ -52,9 +52,23 @@ class Crossbar:
             require(0 <= value < 1, f"Crossbar.{name}", "lie in [0, 1)", value)
 
     def programmed(self, weight: Any, largest: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Conductances [S] of the positive and the negative cells for weights of any shape; ``largest`` takes the whole range.
+        """Program weights of any shape into cells.
 
         The set conductance is the nearest level plus a Gaussian error, cut at 0.
+
+        Parameters
+        ----------
+        weight : array of int
+            Weights [counts].
+        largest : float
+            Weight that takes the whole range from ``g_min`` to ``g_max`` [counts].
+        rng : numpy.random.Generator
+            Source of the programming errors.
+
+        Returns
+        -------
+        positive, negative : array
+            Conductances of the cells [S], of the weights' shape.
         """
         share = np.asarray(weight, np.float64) / largest
         cells = []
@@ -154,7 +168,7 @@ def programmed_array(layer: Layer, crossbar: Crossbar, rng: np.random.Generator)
     layer : description.Layer
     crossbar : Crossbar
     rng : numpy.random.Generator
-        Of the programming errors.
+        Source of the programming errors.
     """
     parts = [np.asarray(layer.matrix(), np.float64)]
     if layer.weight_rec is not None:

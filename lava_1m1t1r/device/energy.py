@@ -55,7 +55,23 @@ _RTOL = 1e-7  # a spike at the very end of a pulse is as short as its first inst
 
 
 def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float = 1e-3, limit: int = 5000) -> SpikeEnergy:
-    """Integrate the circuit's currents for the first spike under pulses of ``volt`` [V], ``width`` [s] and ``gap`` [s].
+    """Integrate the circuit's currents for the first spike of a device under a pulse train.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device; its noise is left out.
+    volt : float
+        Height of the pulses [V], > 0.
+    width, gap : float
+        Length of a pulse, and of the rest after it [s].
+    limit : int
+        Largest number of pulses that are tried.
+
+    Returns
+    -------
+    SpikeEnergy
+        Energies [J], from rest until the gate has drained and the output node has recovered.
 
     Raises
     ------

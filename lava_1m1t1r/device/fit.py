@@ -107,9 +107,9 @@ def fit(
     search : int
         Generations of the global search, of 8 members per parameter each; 0: none.
     seed : int
-        Of the search.
+        Seed of the search.
     rtol : float
-        Of the integrator: converge before fitting.
+        Relative error allowed in a step of the integrator, at which results should have converged before fitting.
     progress : bool
         Show a bar over the evaluations.
 

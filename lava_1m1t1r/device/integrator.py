@@ -126,7 +126,7 @@ def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _surplus(s: State, v_in: float, p: Any) -> float:
-    """How fast x would grow beyond its limit [1/s]; negative: the filament lets go."""
+    """Rate at which x would grow beyond its limit [1/s]; negative: the filament lets go."""
     k = _slopes(s, v_in, p)
     return k.filament + k.residue
 
@@ -203,7 +203,25 @@ def _shaken(new: State, s: State, k1: State, k4: State, h: float, cell: Any, p: 
 
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
-    """Integrate one device over one piece of constant input."""
+    """Integrate one device over one piece of constant input.
+
+    Parameters
+    ----------
+    cell : record of :data:`.cell.CELL`
+        State of the device; becomes the state at ``t_end``.
+    p, nominal : records of :func:`.constants.constants`
+        The device with its present filament, redrawn here for each new cycle, and as given.
+    v_in : float
+        Input voltage [V].
+    t, t_end : float
+        Begin and end of the piece [s].
+    c : Control
+        Step control.
+    sink : Sink
+        Where samples and events go.
+    n : int
+        Index of the device in ``sink.samples``.
+    """
     s = State(cell.filament, cell.residue, cell.gate)
     if (cell.ruptured and s.gate <= p.v_th) or (v_in > 0.0 and not cell.rested and s.filament + s.residue < RESTED):
         _new_cycle(cell, p, nominal)
@@ -326,6 +344,25 @@ def integrate(
     """Integrate every device of ``table`` over the stimulus; return the events' times, kinds and devices.
 
     ``cells`` (N,) are the starting states and become the final ones; ``samples`` (R, T, N) is filled.
+
+    Parameters
+    ----------
+    table : (N,) records of :func:`.constants.constants`
+        Devices.
+    cells : (N,) records of :data:`.cell.CELL`
+        Starting states; become the final ones.
+    edges : (S + 1,) float
+        Times at which the pieces of the input begin and end [s].
+    volts : (S,) or (S, N) float
+        Input voltages [V].
+    c : Control
+        Step control.
+    dt : float
+        Interval of the samples [s].
+    wanted : (R,) int
+        Indices of the quantities to sample, in :data:`.cell.QUANTITIES`.
+    samples : (R, T, N) float
+        Receives the samples.
     """
     times, kinds, owners = np.empty(64), np.empty(64, np.int8), np.empty(64, np.int32)
     found = 0

@@ -1,4 +1,4 @@
-"""What was measured on a device, as rows: a protocol, the quantity read off, its value. And the same read off a simulation."""
+"""Measurements of a device as rows (protocol, quantity read off, its value), and the same quantities read off a simulation."""
 
 from __future__ import annotations
 
@@ -137,7 +137,22 @@ def happens(m: Measurement, value: float) -> bool:
 
 
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
-    """Return what the device ``p`` gives for the row ``m``, without noise."""
+    """Return the value that a device, without noise, gives for a measurement.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device; its R_c is that of the row where the row has one.
+    m : Measurement
+        Protocol and quantity.
+    rtol : float
+        Relative error allowed in a step of the integrator.
+
+    Returns
+    -------
+    float
+        In the unit of the quantity. What does not happen gives a number beyond the train, see :func:`happens`.
+    """
     quiet = p.quiet()
     trace = simulate(m.device(quiet), m.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
     return QUANTITIES[m.quantity](m, trace)

@@ -95,6 +95,31 @@ def first_turn_on_times(traces: list[Trace]) -> np.ndarray:
 def firing_probability(
     p: DeviceParams, volt: float, width: float, trials: int = 2000, seed: int = 0, workers: int = 1, progress: bool = False
 ) -> tuple[float, np.ndarray]:
-    """Return with which probability one pulse of ``volt`` [V] and ``width`` [s] turns the device on, and the turn-on times [s]."""
+    """Return the probability that one pulse turns the device on, and the turn-on times.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device. Trials differ by its noise and cycle-to-cycle spread; where ``_dtod`` fields are not 0, also by the device.
+    volt : float
+        Height of the pulse [V].
+    width : float
+        Length of the pulse [s].
+    trials : int
+        Number of trials, each from rest.
+    seed : int
+        Seed of the trials: trial i depends on (seed, i) alone.
+    workers : int
+        Number of processes; -1: all cores.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    probability : float
+        Share of the trials in which the filament closed [1].
+    times : (K,) float
+        Times of the first turn-on in these K trials [s].
+    """
     times = first_turn_on_times(monte_carlo(p, constant(volt, width), trials, width, seed, "events", workers, progress))
     return float(np.mean(np.isfinite(times))), times[np.isfinite(times)]

@@ -36,7 +36,7 @@ EVENTS = 1024
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What one layer's N neurons did over T steps."""
+    """Response of one layer's N neurons over T steps."""
 
     spikes: np.ndarray
     """(T, N) bool: whether the gate rose above ``v_th`` within the step."""
@@ -77,9 +77,9 @@ class DeviceNetwork:
     crossbar : Crossbar
         Cells that hold the weights.
     periphery : Periphery
-        For the energy alone.
+        Circuits around the crossbars, for the energy alone.
     seed : int
-        Of programming errors and read noise; neurons have the seeds of their layers.
+        Seed of programming errors and read noise; neurons have the seeds of their layers.
     rtol : float
         Relative error allowed in a step of the integrator.
     """
@@ -120,7 +120,17 @@ class DeviceNetwork:
         return [self._sample(frame, first + b) for b, frame in enumerate(bar(frames, "device level", unit="samples"))]
 
     def read_noise(self, sample: int, layer: int, steps: int) -> np.ndarray:
-        """(T, N) standard normal draws of a layer's read noise in one sample."""
+        """Standard normal draws (T, N) of a layer's read noise in one sample.
+
+        Parameters
+        ----------
+        sample : int
+            Number of the sample.
+        layer : int
+            Place of the layer among those that compute.
+        steps : int
+            Number of steps, T.
+        """
         shape = (steps, self.net.active[layer].size)
         if self.crossbar.read_noise == 0.0:
             return np.zeros(shape)

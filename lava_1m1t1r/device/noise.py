@@ -27,6 +27,21 @@ def normal(cell: Any) -> float:
 
 
 def streams(seed: int, first: int, n: int) -> np.ndarray:
-    """Return the generators' starting points (n,) uint64 of devices ``first`` to ``first + n - 1`` of an array seeded with ``seed``."""
+    """Return the starting points of the noise generators of neighbouring devices in an array.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the array.
+    first : int
+        Index of the first device within the array.
+    n : int
+        Number of devices.
+
+    Returns
+    -------
+    (n,) uint64
+        One per device, dependent on (seed, index) alone.
+    """
     draw = [np.random.SeedSequence(seed, spawn_key=(i,)).generate_state(1, np.uint64)[0] for i in range(first, first + n)]
     return np.array(draw, np.uint64)

@@ -52,7 +52,7 @@ def simulate(
     dt : float
         Sample interval [s].
     seed : int, optional
-        Of the noise; drawn if None, and kept in ``trace.seed``. Device n's noise depends on (seed, first + n) alone.
+        Seed of the noise; drawn if None, and kept in ``trace.seed``. Device n's noise depends on (seed, first + n) alone.
     record : "events", or names
         ``"events"`` keeps spikes and turn-ons only. Names: filament, residue, gate_voltage, resistance, current (of the load),
         output_voltage (of the drain), input_current.

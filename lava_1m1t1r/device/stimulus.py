@@ -85,7 +85,29 @@ def rest(duration: float) -> Stimulus:
 
 
 def train(volt: float, width: float, gap: float, count: int) -> Stimulus:
-    """Return a train of equal pulses, each followed by a rest at 0 V."""
+    """Return a train of equal pulses, each followed by a rest at 0 V.
+
+    Parameters
+    ----------
+    volt : float
+        Height of the pulses [V].
+    width : float
+        Length of a pulse [s], > 0.
+    gap : float
+        Rest after each pulse, the last one included [s], > 0.
+    count : int
+        Number of pulses, >= 1.
+
+    Returns
+    -------
+    Stimulus
+        Of ``count * (width + gap)`` seconds.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, or there are more than :data:`MOST_PIECES` pieces.
+    """
     return (constant(volt, width) + rest(gap)) * count
 
 
@@ -93,6 +115,26 @@ def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus
     """Return pulses that begin periodically, for about ``duration``.
 
     The Fig. 2e stimulus of Zhao et al. 2025 is ``pulses(0.8, 2e-3, 0.5, duration)``.
+
+    Parameters
+    ----------
+    volt : float
+        Height of the pulses [V].
+    period : float
+        Time from the beginning of one pulse to that of the next [s], > 0.
+    duty : float
+        Share of the period that a pulse lasts, in (0, 1]; 1: a constant voltage.
+    duration : float
+        Length of the whole [s], > 0: the nearest whole number of periods, at least one, is played (at ``duty`` 1 exactly this length).
+
+    Returns
+    -------
+    Stimulus
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, or there are more than :data:`MOST_PIECES` periods.
     """
     duty = number(duty, "pulses.duty", above=0.0, most=1.0)
     period, duration = number(period, "pulses.period [s]", above=0.0), number(duration, "pulses.duration [s]", above=0.0)
@@ -103,7 +145,22 @@ def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus
 
 
 def pair(volt: float, width: float, gap: float) -> Stimulus:
-    """Return two pulses with a rest between them: Figs. 4a and 4b of Zhao et al. 2025."""
+    """Return two pulses with a rest between them: Figs. 4a and 4b of Zhao et al. 2025.
+
+    Parameters
+    ----------
+    volt : float
+        Height of both pulses [V].
+    width : float
+        Length of each pulse [s], > 0.
+    gap : float
+        Rest between them [s], > 0.
+
+    Returns
+    -------
+    Stimulus
+        Of ``2 * width + gap`` seconds.
+    """
     return constant(volt, width) + rest(gap) + constant(volt, width)
 
 

@@ -1,4 +1,4 @@
-"""What a simulation leaves behind."""
+"""Result of a simulation."""
 
 from __future__ import annotations
 

@@ -129,7 +129,22 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
 
 
 def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[str, int]:
-    """Sections of the object file for this machine's processor, compiled for size."""
+    """Compile the sources for size and return the sizes of the object file's sections on this machine's processor.
+
+    Parameters
+    ----------
+    sources : mapping of str
+        File name to text, as :func:`.c_source.sources` returns them.
+    name : str
+        Prefix of the files.
+    compiler : str
+        Host compiler.
+
+    Returns
+    -------
+    dict
+        ``text``, ``data`` and ``bss`` [byte]; ``file``, the whole object file, where the program ``size`` is absent.
+    """
     with scratch() as folder:
         written(sources, folder)
         target = Path(folder) / f"{name}.o"
@@ -143,7 +158,20 @@ def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[st
 def verify(
     net: NetDescription, sources: Mapping[str, str], frames: Any, name: str, compiler: str = "gcc", flags: Sequence[str] = ("-O2",)
 ) -> dict[str, Any]:
-    """Compile and run on samples (B, T, C); all outputs and states must equal the fast fixed-point network's.
+    """Compile and run the sources on samples; all outputs and states must equal the fast fixed-point network's.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    sources : mapping of str
+        File name to text, as :func:`.c_source.sources` returns them.
+    frames : (B, T, C) int
+        Samples.
+    name : str
+        Prefix of the files.
+    compiler, flags : str, sequence of str
+        Host compiler, and its further arguments.
 
     Returns
     -------

@@ -29,7 +29,21 @@ class CubaFit(NamedTuple):
 
 @compiled
 def run_cuba(a_in, alpha, beta, threshold, bias, spike):
-    """Spikes (B, T, N) int8 of neurons driven by ``a_in`` (B, T, N) float64, in place."""
+    """Run neurons, and write their spikes.
+
+    Parameters
+    ----------
+    a_in : (B, T, N) float64
+        Input in units.
+    alpha, beta : float
+        Shares of current and voltage kept in a step.
+    threshold : float
+        Threshold in units.
+    bias : (N,) float64
+        Constant input in units.
+    spike : (B, T, N) int8
+        Receives 1 where a neuron spikes, else 0.
+    """
     for b in range(a_in.shape[0]):
         for n in range(a_in.shape[2]):
             i = 0.0
@@ -79,7 +93,7 @@ def fit(a_in: np.ndarray, target: np.ndarray, seed: int = 0) -> tuple[CubaFit, f
     target : (B, T, N) int
         Spikes of the 1M1T1R neurons.
     seed : int
-        Of the search: random trials, then smaller and smaller steps about the best.
+        Seed of the search: random trials, then smaller and smaller steps about the best.
 
     Returns
     -------

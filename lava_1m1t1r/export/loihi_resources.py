@@ -128,6 +128,15 @@ def _neuron(layer: Layer) -> tuple[dict[str, int], int, int, int, int]:
 def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int) -> list[dict[str, Any]]:
     """Every limit and the layer that comes nearest to it.
 
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    layers : tuple of LayerResources
+        What :func:`layer_resources` returns for it.
+    chips : int
+        Chips that the network may take.
+
     Returns
     -------
     list of dict

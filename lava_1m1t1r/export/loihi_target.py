@@ -54,7 +54,7 @@ def deploy_loihi(
     chips : int
         Chips that the network may take; more are refused.
     seed : int
-        Of the random stimulus.
+        Seed of the random stimulus.
 
     Returns
     -------

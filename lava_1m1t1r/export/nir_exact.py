@@ -113,7 +113,21 @@ def add_recurrence(nodes: dict, edges: list, layer: Layer, neuron: str, dt: floa
 
 
 def add_delay(nodes: dict, edges: list, name: str, source: str, steps: np.ndarray | None, dt: float) -> str:
-    """Add a Delay [s] behind ``source``; returns its name, or ``source`` where all delays are 0."""
+    """Add a Delay [s] behind ``source``; returns its name, or ``source`` where all delays are 0.
+
+    Parameters
+    ----------
+    nodes, edges : dict, list
+        The graph; both are added to.
+    name : str
+        Name of the Delay.
+    source : str
+        Node that feeds it.
+    steps : (N,) int, optional
+        Delays [steps].
+    dt : float
+        Network step [s].
+    """
     if steps is None or not np.any(steps):
         return source
     nodes[name] = nir.Delay(np.asarray(steps) * dt)

@@ -43,7 +43,19 @@ class M1T1RNode(nir.NIRNode):
 
     @classmethod
     def of(cls, step: StepParams, size: int, seed: int, layer_index: int, **metadata: Any) -> M1T1RNode:
-        """The node of ``size`` neurons; every parameter as an array of full size."""
+        """Return the node of a layer; every parameter is an array of full size.
+
+        Parameters
+        ----------
+        step : StepParams
+            Device and step; arrays in the device must have ``size`` values.
+        size : int
+            Number of neurons.
+        seed, layer_index : int
+            Start of the noise generators.
+        **metadata
+            Entries of the node's metadata.
+        """
         device = {name: np.broadcast_to(np.asarray(getattr(step.device, name), np.float64), (size,)).copy() for name in FIELDS}
         return cls(device, step.dt, step.substeps, step.v_unit, step.v_in_max, int(seed), int(layer_index), step.held, metadata=metadata)
 

@@ -38,7 +38,7 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
     delays : bool
         Whether to write Delay nodes; few NIR frameworks read them. Left out, what that costs is in the measured loss.
     seed : int
-        Of the search.
+        Seed of the search.
     """
     exact = FastNetwork(net).run(frames, record="all", threads=1)
     fits, losses, received = {}, {}, net.arriving(np.asarray(frames, np.int64))
@@ -78,12 +78,31 @@ def _recurrent(layer: Any, spikes: np.ndarray) -> np.ndarray:
 
 
 def delayed(spikes: np.ndarray, steps: np.ndarray | None, more: int) -> np.ndarray:
-    """Spikes (B, T, N), each neuron's later by its ``steps`` and ``more``."""
+    """Delay spikes (B, T, N).
+
+    Parameters
+    ----------
+    spikes : (B, T, N)
+        0 or 1.
+    steps : (N,) int, optional
+        Delay of each neuron's spikes; None: 0.
+    more : int
+        Further delay of all of them [steps].
+    """
     return on_lines(spikes.astype(np.int64), np.full(spikes.shape[2], more) + (0 if steps is None else steps))
 
 
 def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray) -> list[np.ndarray]:
-    """Run the fitted network (B, T, C) as NIR frameworks do: spikes pass forward within a step, around a cycle in the next.
+    """Run the fitted network as NIR frameworks do: spikes pass forward within a step, around a cycle in the next.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The exact network, for weights and delays.
+    fits : dict of int to CubaFit
+        Fitted neurons, by the index of their layer.
+    frames : (B, T, C)
+        Spike counts.
 
     Returns
     -------

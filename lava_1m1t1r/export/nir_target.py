@@ -51,7 +51,7 @@ def deploy_nir(
     delays : bool
         Whether ``portable.nir`` has Delay nodes, which many frameworks do not read. The loss is that of the graph that is written.
     seed : int
-        Of the search and of the random spikes.
+        Seed of the search and of the random spikes.
 
     Returns
     -------

@@ -129,7 +129,21 @@ def batched(frames: Any) -> np.ndarray:
 
 
 def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
-    """Samples (B, T, C), or one of them (T, C), as spike counts (B, T, C) of at most ``limit``; an InputError says what they must be."""
+    """Check samples; an InputError says what they must be.
+
+    Parameters
+    ----------
+    frames : (B, T, C) or (T, C) int
+        Spike counts of several samples, or of one.
+    net : NetDescription
+        The network that takes them.
+    limit : int
+        Largest count that the target can take.
+
+    Returns
+    -------
+    (B, T, C) int
+    """
     frames = check_frames(batched(frames), net)
     require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
     return frames

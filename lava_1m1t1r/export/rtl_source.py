@@ -73,7 +73,22 @@ def spike_cycles(layer: PlanLayer, lanes: int) -> int:
 def frame_cycles(layer: PlanLayer, lanes: int, spikes: Any, recurrent: Any = 0) -> Any:
     """Clock cycles that a layer takes for a frame.
 
-    A spike takes its row of weights and 2; the end of a frame 2; a neuron 5 and its substeps; handing over 2.
+    A spike takes its row of weights and 2 (:func:`spike_cycles`); the end of a frame 2, and with recurrence 2 more; a neuron 5 and its
+    substeps, or a sum of a readout 2; handing over 1.
+
+    Parameters
+    ----------
+    layer : PlanLayer
+        The layer.
+    lanes : int
+        Weights added in a cycle.
+    spikes, recurrent : int or array
+        Spikes that arrive in the frame from before the layer, and from itself.
+
+    Returns
+    -------
+    int or array
+        Of the shape of ``spikes``.
     """
     row = spike_cycles(layer, lanes)
     cycles = np.asarray(spikes) * row + 2
@@ -95,7 +110,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
     title : str
         First line of the top module.
     name : str
-        Of the top module and its file.
+        Name of the top module and its file.
     lanes : int
         Weights added in a cycle, a power of two.
     """

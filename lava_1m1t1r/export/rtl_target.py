@@ -48,7 +48,7 @@ def deploy_rtl(
     out_dir : path
         New, empty, or a former export.
     name : str
-        Of the top module.
+        Name of the top module.
     lanes : int
         Weights that a layer adds in a clock cycle, a power of two from 1 to 64.
     clock_hz : float
@@ -56,7 +56,7 @@ def deploy_rtl(
     frames : (B, T, C) int, optional
         If given, the design is simulated on these samples, and must equal the fixed-point network in every spike and state.
     simulator : "verilator" or "icarus"
-        For the proof.
+        Simulator for the proof.
     synthesise : bool
         Count cells and memory bits with Yosys. Minutes for large weight memories.
 
@@ -139,7 +139,18 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
 
 
 def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simulator: str = "verilator") -> dict[str, Any]:
-    """Simulate the design on samples (B, T, C); spikes, states and outputs must equal the fast fixed-point network's.
+    """Simulate the design on samples; spikes, states and outputs must equal the fast fixed-point network's.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    sources : mapping of str
+        File name to text, as :func:`.rtl_source.sources` returns them.
+    frames : (B, T, C) int
+        Samples.
+    simulator : "verilator" or "icarus"
+        Simulator to use.
 
     Returns
     -------
@@ -208,7 +219,7 @@ def _compare_outputs(text: str, expected: str) -> None:
 
 
 def _intervals(text: str) -> np.ndarray:
-    """Cycles between output frames; the first of a sample come with the reset and are left out."""
+    """Clock cycles between output frames; the first ones of a sample come with the reset and are left out."""
     return np.concatenate([np.diff([int(n) for n in sample.split()][2:]) for sample in text.split("end\n")[:-1]])
 
 

@@ -120,7 +120,17 @@ def _registers(place: int, layer: Any, more: bool) -> Iterator[str]:
 
 
 def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
-    """A complete deck of one pattern, beside ``network.cir``: stimulus from spike counts (T, C), simulation over T steps, nodes to save."""
+    """Return a complete deck of one pattern, which stands beside ``network.cir``: stimulus, simulation, nodes to save.
+
+    Parameters
+    ----------
+    network : DeviceNetwork
+        Network and crossbars.
+    frames : (T, C) int
+        Spike counts of the pattern.
+    sample : int
+        Number of the pattern, which starts its read noise.
+    """
     net, v_read = network.net, network.crossbar.v_read
     steps, frames = len(frames), net.arriving(frames)
     durations = np.full(steps, net.dt)

@@ -45,7 +45,7 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) 
     p : DeviceParams
         One device (no arrays). Its noise is left out.
     name : str
-        Of the subcircuit.
+        Name of the subcircuit.
     v_max : float
         Largest voltage [V] from ``in`` to the gate that is to be driven: the largest input, less the most negative one.
 
@@ -147,7 +147,7 @@ quit
 
 @dataclass(frozen=True)
 class SpiceTrace:
-    """What ngspice computed, at its own time points (K,)."""
+    """Result of ngspice at its own K time points."""
 
     time: np.ndarray
     filament: np.ndarray
@@ -171,7 +171,15 @@ class SpiceTrace:
 
 
 def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
-    """Times at which sampled values (K,) rise above a level, interpolated."""
+    """Times at which a sampled signal rises above a level, interpolated.
+
+    Parameters
+    ----------
+    time, values : (K,) float
+        Times [s] and values of the samples.
+    level : float
+        Level, in the unit of the values.
+    """
     i = np.flatnonzero((values[1:] > level) & (values[:-1] <= level))
     return time[i] + (time[i + 1] - time[i]) * (level - values[i]) / (values[i + 1] - values[i])
 
@@ -207,7 +215,18 @@ def run_ngspice(
 
 
 def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: float) -> None:
-    """Run ngspice in a folder; ``output`` must be there afterwards.
+    """Run ngspice in a folder.
+
+    Parameters
+    ----------
+    folder : str
+        Folder to run in.
+    arguments : sequence of str
+        Arguments of ngspice.
+    output : str
+        Name of the file that ngspice must have written.
+    timeout : float
+        Longest time [s].
 
     Raises
     ------

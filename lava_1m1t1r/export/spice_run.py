@@ -24,7 +24,7 @@ FIRST_SPIKE, RATE = 0.01, 0.05
 
 @dataclass(frozen=True, eq=False)
 class SpiceSample:
-    """What ngspice computed for one pattern."""
+    """Result of ngspice for one pattern."""
 
     spike_times: tuple[list[np.ndarray], ...]
     """Spike times [s], by layer of neurons and neuron."""
@@ -40,7 +40,20 @@ class SpiceSample:
 
 
 def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600.0) -> list[SpiceSample]:
-    """Simulate patterns (B, T, C) with ngspice, each within ``timeout`` seconds.
+    """Simulate patterns with ngspice.
+
+    Parameters
+    ----------
+    network : DeviceNetwork
+        Network and crossbars.
+    frames : (B, T, C) int
+        Spike counts of the patterns.
+    timeout : float
+        Longest time for each pattern [s].
+
+    Returns
+    -------
+    list of SpiceSample
 
     Raises
     ------
@@ -91,7 +104,21 @@ def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSampl
 
 
 def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample], places: Sequence[int] | None = None) -> dict[str, Any]:
-    """Facts of the agreement between the device level and ngspice, pattern by pattern; ``places`` are the layers' in their file.
+    """Compare ngspice with the device level, pattern by pattern.
+
+    Parameters
+    ----------
+    ours : sequence of Sample
+        Patterns at the device level.
+    theirs : sequence of SpiceSample
+        The same patterns in ngspice.
+    places : sequence of int, optional
+        Indices of the layers in their file, for texts; default: 0, 1, ...
+
+    Returns
+    -------
+    dict
+        Facts of the agreement, by name.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def deploy_spice(
     crossbar : str or Crossbar
         Cells that hold the weights: a name of :data:`.device.crossbar.CROSSBARS`, or your own.
     seed : int
-        Of programming errors and read noise.
+        Seed of programming errors and read noise.
     patterns : int
         Samples that get a deck.
     timeout : float
@@ -144,7 +144,19 @@ def _ideal(network: DeviceNetwork) -> DeviceNetwork:
 
 
 def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], labels: Any) -> dict[str, Any]:
-    """Facts of a simulation at the device level: answers and energies, means over samples."""
+    """Facts of a simulation at the device level: answers and energies, means over samples.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    frames : (B, T, C) int
+        Samples that were simulated.
+    samples : list of Sample
+        Their simulations.
+    labels : (B,) int, optional
+        Classes of the samples, for the accuracy.
+    """
     answers = np.array([sample.answer for sample in samples])
     fixed = FastNetwork(net).run(frames, threads=1).out.sum(axis=1, dtype=np.int64).argmax(axis=1)
     facts: dict[str, Any] = {"samples simulated at the device level": len(samples)}

@@ -23,7 +23,17 @@ def written(sources: Mapping[str, str], folder: str) -> None:
 
 
 def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder, whatever its exit status; a VerificationError says that it did not end in time."""
+    """Run a program in a folder, whatever its exit status; a VerificationError says that it did not end in time.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    folder : str
+        Folder to run in.
+    given : bytes, optional
+        Standard input.
+    """
     name = Path(command[0]).name
     try:
         return programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
@@ -32,7 +42,13 @@ def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> su
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder; a VerificationError says that it failed, or did not end in time."""
+    """Run a program in a folder; a VerificationError says that it failed, or did not end in time.
+
+    Parameters
+    ----------
+    command, folder, given
+        As in :func:`ended`.
+    """
     done = ended(command, folder, given)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace")

@@ -202,7 +202,19 @@ class RunningLayer:
         self.clock += steps
 
     def run(self, events: Events, steps: int, record: LayerRecord, b: int) -> np.ndarray:
-        """Run sample ``b`` from the beginning into ``record``; returns its output (T, N)."""
+        """Run a sample from the beginning; returns its output (T, N).
+
+        Parameters
+        ----------
+        events : Events
+            Input of the sample.
+        steps : int
+            Number of steps, T.
+        record : LayerRecord
+            Receives what the layer does.
+        b : int
+            Number of the sample in ``record``.
+        """
         f = self.fast
         kept = record.out.shape[1] > 0
         out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)

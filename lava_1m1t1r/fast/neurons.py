@@ -60,7 +60,21 @@ _grow, _settle = inlined(dynamics.grow), inlined(dynamics.settle)
 
 
 def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fill: bool = False) -> FixedM1T1R | FloatM1T1R:
-    """Neurons at rest, with fresh generators."""
+    """Neurons at rest, with fresh generators.
+
+    Parameters
+    ----------
+    step : StepParams
+        Device and step; arrays in the device must have ``size`` values.
+    size : int
+        Number of neurons.
+    seed, layer : int
+        Start of the generators.
+    floating : bool
+        Whether in floating point.
+    fill : bool
+        Whether to fill the layer up with neurons that get no input, to a multiple of :data:`..compiled.LANES`.
+    """
     noisy = step.device.noisy
     generator = noise.start(seed, layer, size)
     program: Any = step.floating(size) if floating else step.fixed(size)
@@ -75,7 +89,19 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
 
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
-    """``size`` neurons at rest, filled up. Decays of 4096, threshold and bias in weight counts."""
+    """CUBA neurons at rest, filled up with neurons that get no input.
+
+    Parameters
+    ----------
+    current_decay, voltage_decay : int or (size,) int
+        Share lost in a step, in 1/4096.
+    threshold : int
+        Threshold [weight counts].
+    bias : (size,) int, optional
+        Bias, added to the voltage every step [weight counts].
+    size : int
+        Number of neurons.
+    """
     kept = [np.broadcast_to(np.asarray(DECAY_ONE - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
     shifted = np.zeros(filled(size), np.int32)
     if bias is not None:

@@ -22,7 +22,19 @@ KINDS = ("conv", "pool")
 
 
 def read(group: Any, kind: str, where: str, before: tuple[int, ...] | None) -> tuple[Convolution, np.ndarray]:
-    """Sizes and kernels of a layer behind one of shape ``before``, or the file's first."""
+    """Sizes and kernels of a layer behind one of shape ``before``, or the file's first.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        The layer.
+    kind : str
+        ``conv`` or ``pool``.
+    where : str
+        File and layer, for the error's text.
+    before : (C, H, W) or other tuple of int, optional
+        Shape of the layer before; None for the file's first layer.
+    """
     inputs = _inputs(group, where, before)
     of_all = (1, 1) if kind == "pool" else (None, None)
     weight = values.weights_of(group["weight"], f"{where}/weight", (*of_all, None, None))

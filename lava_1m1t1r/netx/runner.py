@@ -22,7 +22,23 @@ _LEAST = 1e-3  # s: a run that is late ends by its own error, which says where i
 
 
 def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: bool, timeout: float) -> Result:
-    """Run frames (B, T, C) one sample after the other in ``backend`` ("inprocess", "fused" or "lava")."""
+    """Run samples one after the other through Lava.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    frames : (B, T, C) int
+        Spike counts.
+    backend : {"inprocess", "fused", "lava"}
+        As in :func:`.hdf5.predict`.
+    tag : {"fixed_pt", "floating_pt"}
+        Number system.
+    record : bool
+        Whether to keep what every layer does.
+    timeout : float
+        Longest wall time [s].
+    """
     batch, steps = frames.shape[:2]
     if backend == "fused":
         return Result(_fused(net, frames, tag, timeout), ())

@@ -33,7 +33,17 @@ def text_of(dataset: Any, where: str) -> str:
 
 
 def texts_of(dataset: Any, where: str, size: int) -> tuple[str, ...]:
-    """Return an array of ``size`` texts as a tuple."""
+    """Return an array of ``size`` texts as a tuple.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Texts.
+    where : str
+        File and key, for the error's text.
+    size : int
+        Number of texts.
+    """
     raw = value_of(dataset, where) if hasattr(dataset, "dtype") else None
     fits = isinstance(raw, np.ndarray) and raw.shape == (size,) and all(isinstance(text, (bytes, str)) for text in raw)
     require(fits, where, f"hold {size} texts", raw if raw is not None else "a group", error=FormatError)
@@ -41,7 +51,17 @@ def texts_of(dataset: Any, where: str, size: int) -> tuple[str, ...]:
 
 
 def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
-    """Whole numbers as int64; shape (1,) takes scalars too, None in a shape takes any size."""
+    """Whole numbers of a dataset as int64.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset or array
+        Numbers.
+    where : str
+        File and key, for the error's text.
+    shape : tuple, optional
+        Shape that they must have: None in it allows any size, (1,) a scalar, too. None: any shape.
+    """
     group, text = hasattr(dataset, "keys"), getattr(dataset, "dtype", np.dtype(float)).kind not in "biuf"
     require(not (group or text), where, "hold numbers", "a group" if group else "something else", error=FormatError)
     raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
@@ -57,7 +77,17 @@ def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
 
 
 def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
-    """Weights of this shape that 8 signed bits hold, as int32; flattened matrices too."""
+    """Weights of a dataset, which 8 signed bits hold, as int32.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Weights; a matrix may be flattened.
+    where : str
+        File and key, for the error's text.
+    shape : tuple
+        Shape that they must have, as in :func:`whole_numbers`.
+    """
     real = not hasattr(dataset, "keys") and dataset.dtype.kind in "biuf"
     require(real, where, "be a dataset of real weights", getattr(dataset, "dtype", "a group"), error=FormatError)
     raw = np.asarray(dataset[()])
@@ -82,14 +112,32 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
 
 
 def biases_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
-    """Biases (size,) int32 of 13 signed bits, from one value, one per neuron, or one per feature of an image."""
+    """Biases (size,) int32, of 13 signed bits.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        One value, one per neuron, or one per feature of an image.
+    where : str
+        File and key, for the error's text.
+    size : int
+        Number of neurons.
+    features : int, optional
+        Number of features; None: the layer is no image.
+    """
     bias = _per_neuron(dataset, where, size, features)
     require(np.all(np.abs(bias) <= LARGEST_BIAS), where, "have at most 13 signed bits", bias, error=FormatError)
     return _frozen(bias)
 
 
 def delays_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
-    """Delays (size,) int32 from 0 to MAX_DELAY, from one value, one per neuron, or one per feature of an image."""
+    """Delays (size,) int32, from 0 to MAX_DELAY [steps].
+
+    Parameters
+    ----------
+    dataset, where, size, features
+        As in :func:`biases_of`.
+    """
     delay = _per_neuron(dataset, where, size, features)
     require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
     return _frozen(delay)

@@ -131,6 +131,15 @@ def digest(frames: Frames | None) -> str | None:
 def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Raise unless a run that is resumed from ``path`` is asked for with what it was started with.
 
+    Parameters
+    ----------
+    path : path
+        The checkpoint, for the error's text.
+    found : mapping
+        What the checkpoint holds.
+    asked : mapping
+        Options, data and network of the run that is asked for.
+
     Raises
     ------
     InputError
@@ -171,13 +180,28 @@ def _said(module: torch.nn.Module) -> str:
 
 
 def _differing(was: Any, now: Any) -> list[str]:
-    """Parts of one description that differ in the other."""
+    """Parts of each of two descriptions that the other lacks."""
     one, other = (["absent"] if text is None else str(text).split(", ") for text in (was, now))
     return [", ".join([part for part in a if part not in b] or a) for a, b in ((one, other), (other, one))]
 
 
 def same_shapes(path: Path, found: Mapping[str, Any], learner: torch.nn.Module) -> None:
-    """Raise unless a checkpoint's parameters are those of the network that goes on, by name and shape."""
+    """Raise unless a checkpoint's parameters are those of the network that goes on, by name and shape.
+
+    Parameters
+    ----------
+    path : path
+        The checkpoint, for the error's text.
+    found : mapping
+        What the checkpoint holds.
+    learner : torch.nn.Module
+        The network that goes on.
+
+    Raises
+    ------
+    InputError
+        Names the first parameter that differs.
+    """
     theirs = {name: tuple(getattr(value, "shape", ())) for name, value in found["state_dict"].items()}
     ours = {name: tuple(value.shape) for name, value in learner.state_dict().items()}
     ours = {name: theirs.get(name) if shape == (0,) else shape for name, shape in ours.items()}  # delays, before they are drawn

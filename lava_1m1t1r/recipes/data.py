@@ -18,7 +18,8 @@ from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
 MOST_STEPS = 1000
-"""Largest number of bins for which utterances of very different length are accepted without a check."""
+"""Largest number of bins up to which the lengths of utterances are not compared; beyond, some that are much longer than most are
+refused."""
 MOST_SECONDS = 100.0
 """What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
 SPOKEN_DIGITS_NAME, SHD_NAME = "SpokenDigits", "SHD"
@@ -162,8 +163,9 @@ def steps_for(events: EventSet, task: Task) -> int:
     Raises
     ------
     InputError
-        If so many bins are ten times what half of the utterances take, and more than ``MOST_STEPS``: a time that is wrong, most likely.
-        Or if half of the utterances last longer than ``MOST_SECONDS``: milliseconds, most likely.
+        If that takes more than ``MOST_STEPS`` bins, and more than ten times what half of the utterances take: most likely a time is wrong.
+        Or if half of the utterances last longer than the larger of ``MOST_SECONDS`` and ten times ``MOST_STEPS`` bins: most likely times
+        are in milliseconds.
     """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)

@@ -95,7 +95,21 @@ def demo(
 
 
 def forward(net: Any, test: data.Frames, fixed: Any, result: Evaluation, batch: int = 100) -> None:
-    """Compare the training forward pass with the fast path in every layer, over the whole test set."""
+    """Compare the training forward pass with the fast path in every layer, over the whole test set.
+
+    Parameters
+    ----------
+    net : Network
+        The trained network.
+    test : Frames
+        Test set.
+    fixed : Result
+        The fast path's fixed-point run of the test set, with all layers.
+    result : Evaluation
+        Receives the number of values that differ.
+    batch : int
+        Utterances at a time.
+    """
     import torch
 
     frames, wrong = test.dense(), 0
@@ -184,7 +198,7 @@ def write(task, split, test, folder, description, result, fixed, baseline, lava_
 
 
 def synaptic_input(net: Any, result: Any, frames: np.ndarray) -> np.ndarray:
-    """Input (B, T, N) of the first layer in weight counts, its own recurrence included."""
+    """Synaptic input (B, T, N) of the first layer [weight counts], its own recurrence included."""
     layer = net.active[0]
     a_in = net.arriving(frames).astype(np.int64) @ layer.weight.T.astype(np.int64)
     if layer.weight_rec is not None:

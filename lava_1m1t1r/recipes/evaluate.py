@@ -40,7 +40,7 @@ class Evaluation:
     """Number of utterances compared, by realisation."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For results.json."""
+        """Return the numbers for ``results.json``."""
         return {
             "accuracy": self.accuracy,
             "floating_accuracy": self.floating_accuracy,
@@ -103,7 +103,17 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
 
 
 def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDescription:
-    """Return the network on devices that differ."""
+    """Return the network on devices that differ.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network; layers of CUBA neurons stay as they are.
+    level : float
+        Standard deviation of the logarithm of each varied constant [1] (:meth:`.DeviceParams.with_variation`).
+    seed : int
+        Seed of the draw; each layer's devices are drawn about its own from (seed, layer).
+    """
     require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read it with netx.schema.read.")
     seed = whole(seed, "seed")
     layers = []
@@ -124,7 +134,26 @@ def accuracy(net: NetDescription, test: Frames) -> float:
 
 
 def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int) -> np.ndarray:
-    """Run the first utterances in Lava, fixed point and floating point; note every value that differs. Returns the floating answers."""
+    """Run the first utterances in Lava, in fixed and in floating point, and note every value that differs.
+
+    Parameters
+    ----------
+    net : NetDescription
+        The network.
+    test : Frames
+        Test set.
+    fixed : Result
+        The fast path's fixed-point run of the test set.
+    result : Evaluation
+        Receives the mismatches and the numbers of utterances compared.
+    utterances : int
+        Number of utterances to run.
+
+    Returns
+    -------
+    (utterances,) int
+        Answers of the floating-point run.
+    """
     frames = test.dense(slice(utterances))
     lava = hdf5.predict(net, frames, backend="lava", record="all")
     name = "Lava fixed_pt"
@@ -138,5 +167,15 @@ def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *
 
 
 def differences(outputs: list[np.ndarray], fixed: Any, utterances: int) -> int:
-    """Number of values in which some layers' outputs (B, T, N) differ from the fast path's."""
+    """Number of values in which layers' outputs differ from the fast path's.
+
+    Parameters
+    ----------
+    outputs : list of (B, T, N)
+        Outputs of the layers, spikes or sums [counts].
+    fixed : Result
+        The fast path's fixed-point run, with all layers.
+    utterances : int
+        Number of its first utterances that ``outputs`` are of.
+    """
     return sum(int(np.sum(out != layer.out[:utterances])) for out, layer in zip(outputs, fixed.layers, strict=True))

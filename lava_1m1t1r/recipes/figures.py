@@ -12,7 +12,19 @@ from ..program import StepParams
 
 
 def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
-    """Input, hidden spikes and the sums of the classes of one utterance."""
+    """Input, hidden spikes and the sums of the classes of one utterance.
+
+    Parameters
+    ----------
+    frames : (B, T, C)
+        Input spikes.
+    result : Result
+        Fixed-point run of these samples, with all layers' spikes.
+    utterance : int
+        Which of the samples.
+    dt : float
+        Network step [s].
+    """
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(3, 1, figsize=(9, 8), sharex=True, constrained_layout=True, height_ratios=[3, 2, 1.3])
@@ -33,7 +45,19 @@ def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
 
 
 def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3) -> Any:
-    """The three states of the busiest hidden neurons over one utterance."""
+    """The three states of the busiest hidden neurons over one utterance.
+
+    Parameters
+    ----------
+    result : Result
+        Fixed-point run with the states of all layers.
+    utterance : int
+        Which of the samples.
+    step : StepParams
+        Device and step of the hidden layer.
+    count : int
+        Number of neurons to draw.
+    """
     import matplotlib.pyplot as plt
 
     hidden = result.layers[0]

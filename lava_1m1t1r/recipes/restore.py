@@ -1,4 +1,4 @@
-"""From a network's file back to blocks, to go on training."""
+"""Blocks from a network's file, to go on training."""
 
 from __future__ import annotations
 

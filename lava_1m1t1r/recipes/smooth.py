@@ -15,7 +15,8 @@ class Smooth(torch.nn.Module):
     smoothing.
 
     The network that results, its size and its file are like any other: whole 8-bit weights, only smoother ones. It becomes a part of the
-    synapse, ``smooth``, whose deviation a state dict holds: one with another, or none, is refused, for its numbers mean other weights.
+    synapse, ``smooth``, whose deviation a state dict holds: a state dict with another deviation, or none, is refused, because its numbers
+    mean other weights.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class Smooth(torch.nn.Module):
 
 
 class Blur(torch.nn.Module):
-    """What :class:`Smooth` does to weights, done to the input of a network in floating point: the products are the same.
+    """Smoothing of :class:`Smooth`, applied to the input of a network in floating point instead of its weights: the products are the same.
 
     (B, K C, T) -> (B, K C, T), K delay lines a channel; unchanged without ``deviation``.
     """

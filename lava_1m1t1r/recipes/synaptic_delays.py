@@ -64,7 +64,19 @@ class _DrawnWeight(torch.nn.Module):
 
 
 def draw_weight(module: torch.nn.Module, name: str, chosen: torch.Tensor, task: Task) -> None:
-    """Give a module's weight (N, K C) the synapses drawn, smooth as the task asks; their spread stays what it was."""
+    """Restrict a module's weight to the synapses drawn, and smooth it as the task asks; its spread stays what it was.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module that holds the weight.
+    name : str
+        Name of the weight (N, K C) in it.
+    chosen : (N, K C) bool
+        Synapses that exist.
+    task : Task
+        Its ``channels`` and ``smooth`` count.
+    """
     part = _DrawnWeight(chosen, task.channels, task.smooth)
     if part.kernel is not None:
         with torch.no_grad():

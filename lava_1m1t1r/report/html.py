@@ -101,7 +101,7 @@ class Report:
 
     @property
     def page(self) -> str:
-        """The whole page."""
+        """Return the whole page."""
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'

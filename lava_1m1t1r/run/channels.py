@@ -132,8 +132,8 @@ class SendPort(_Port, CspSendPort):
 class RecvPort(_Port, CspRecvPort):
     """Receiving end.
 
-    Lava's CspSelector is told of messages as the ``observer`` of the ports that it selects from. It asks each port first, and would
-    then wait for another thread: here the model waits where it asks.
+    Lava's CspSelector sets itself as the ``observer`` of the ports that it selects from, to be told of messages. It asks each port first,
+    and would then wait for another thread; here the model waits when it asks.
     """
 
     @property

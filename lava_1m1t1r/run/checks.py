@@ -51,7 +51,17 @@ def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
 
 
 def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: dict | None) -> Executable:
-    """Compile the graph of ``proc`` with Lava; where that fails, the error names the Process at fault."""
+    """Compile the graph of ``proc`` with Lava; where that fails, the error names the Process at fault.
+
+    Parameters
+    ----------
+    proc : AbstractProcess
+        Any Process of the graph.
+    run_cfg : RunConfig
+        Selects the ProcessModels.
+    compile_config : dict, optional
+        Goes to Lava's compiler.
+    """
     require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
     try:
         return proc.compile(run_cfg, compile_config)

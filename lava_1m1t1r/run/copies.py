@@ -60,7 +60,7 @@ def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
 
 
 class _Memo(dict):
-    """What ``copy.deepcopy`` asks, with the id of each object that it comes to, whether there is a copy: shared ones are their own."""
+    """Memo of ``copy.deepcopy``, which asks it with the id of each object for a copy: shared objects are their own."""
 
     def __init__(self, shared: dict[int, object], kinds: set[Any]):
         super().__init__({**_GLOBAL, **shared})

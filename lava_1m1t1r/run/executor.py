@@ -169,6 +169,17 @@ class Executor:
     def go_on(self, alarm: Alarm, seconds: float, until: Callable[[], bool] = never, patient: bool = True) -> str | None:
         """Go on with the run: to its end, until ``until()`` or, if not ``patient``, until all wait for the user's code.
 
+        Parameters
+        ----------
+        alarm : Alarm
+            What ends the run when the time is over.
+        seconds : float
+            Longest time [s].
+        until : callable
+            Condition on which to return early; default: none.
+        patient : bool
+            Whether to wait for the user's code where all models do.
+
         Returns
         -------
         str or None

@@ -61,16 +61,14 @@ class InProcess:
         Goes to Lava's compiler.
 
     Notes
-    -----
-    Models that wait for something else than their ports (a socket, a file) make all others wait; the time allowed ends that in the
-    main thread only, where that hears Ctrl-C (background jobs of shells do not), and none that excepts everything again and again.
-    Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared by
-    the models and outlive a run, where each process of Lava's has its own; so are the random numbers of others than numpy and Python
-    (torch), and other settings than those named above.
-    A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``; and what another
-    thread draws from there or from ``random`` meanwhile is drawn from the models' numbers: it takes a Generator of its own
-    (``np.random.default_rng``). Real time
-    does not pass between two models: one that asks ``probe()`` sees what the others have sent by then.
+    ----- Models that wait for something other than their ports (a socket, a file) make all others wait. The timeout ends that only in the
+    main thread, only where it can get Ctrl-C (background jobs of shells cannot), and not in a model that catches every exception again and
+    again. Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared
+    by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of libraries other than numpy and
+    Python (torch), and settings other than those named above. A model's helper threads cannot use its ports. Two threads cannot run graphs
+    at once, for they share ``np.random``; and another thread that draws from there or from ``random`` meanwhile takes the models' numbers:
+    it needs a Generator of its own (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees
+    what the others have sent by then.
 
     Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
     differ in the last bit from one start of Python to the next, in Lava's own runtime as here; of one compiled graph they are equal.

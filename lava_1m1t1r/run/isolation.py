@@ -145,9 +145,9 @@ _ONE = threading.RLock()
 class OwnRandom:
     """The global random numbers of numpy and of Python, one stream a model.
 
-    In Lava each model is a forked process: it inherits the state of ``np.random`` at the fork and goes on alone, while Python
-    seeds ``random`` anew at each fork. Here the models share a process: both generators stand where a fork finds them, and those models
-    that have drawn find their own state instead.
+    In Lava each model is a forked process: it inherits the state of ``np.random`` at the fork and goes on alone, while Python seeds
+    ``random`` anew at each fork. Here the models share a process: a model finds both generators as a fork would, or, once it has drawn, in
+    its own state.
     """
 
     def __init__(self) -> None:
@@ -240,12 +240,12 @@ def own_context() -> contextvars.Context:
 
 
 class Settings:
-    """What a model may set for its process, and hold while a port blocks or from its start on.
+    """Settings that a model may make for its process, and keep while a port blocks or from its start on.
 
     numpy's handling of errors (``np.errstate``), torch's gradient mode (``torch.no_grad``), what becomes of warnings
-    (``warnings.catch_warnings``), and the event loop that runs (``asyncio.run``; a notebook's own is none of theirs). Looking at them
-    takes 0.3 us. What lies in context variables (numpy 2, ``decimal``) greenlets keep apart. Models work inside a ``with`` block,
-    before and after which all is as the user has it.
+    (``warnings.catch_warnings``), and the event loop that runs (``asyncio.run``; not that of a notebook). Checking them takes 0.3 us.
+    Context variables (numpy 2, ``decimal``) are kept apart by greenlets. Models work inside a ``with`` block; before and after it all
+    settings are the user's.
     """
 
     def __init__(self):
@@ -308,7 +308,7 @@ class Settings:
 
 
 def _spare_normal() -> float | None:
-    """np.random.normal draws two numbers at a time and keeps the second outside the generator."""
+    """Second normal number of np.random.normal, which draws two at a time and keeps one outside the generator."""
     state = np.random.get_state(legacy=False)
     return state["gauss"] if state.get("has_gauss") else None
 

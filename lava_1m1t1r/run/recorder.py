@@ -62,7 +62,7 @@ class Recorder:
         return np.concatenate(chunks) if chunks else np.empty((0, *target.shape))
 
     def as_dict(self) -> dict[Var | OutPort, np.ndarray]:
-        """All recordings."""
+        """Return all recordings by target."""
         return {target: self[target] for target in self.targets}
 
 

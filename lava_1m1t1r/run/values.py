@@ -48,7 +48,17 @@ def _numbers(field: str, old, value) -> np.ndarray:
 
 
 def check_fits(field: str, shape: tuple[int, ...], new: np.ndarray) -> None:
-    """Check that an array has a shape, or can be broadcast to it."""
+    """Check that an array has a shape, or can be broadcast to it.
+
+    Parameters
+    ----------
+    field : str
+        What errors call the value.
+    shape : tuple of int
+        Shape to fit.
+    new : array
+        The value.
+    """
     sides = zip(new.shape[::-1], shape[::-1], strict=False)
     fits = new.ndim <= len(shape) and all(n in (1, m) for n, m in sides)
     require(fits, field, f"fit shape {shape}", new.shape)

@@ -44,7 +44,17 @@ def check_counts(x: torch.Tensor, name: str) -> tuple[float, float]:
 def check_sums(
     largest: float, together: float, w: torch.Tensor, w_rec: torch.Tensor | None = None, bias: torch.Tensor | None = None
 ) -> None:
-    """Refuse counts, at most ``largest`` each and ``together`` in a step, with which sums of weights may leave 32 bits."""
+    """Refuse counts, at most ``largest`` each and ``together`` in a step, with which sums of weights may leave 32 bits.
+
+    Parameters
+    ----------
+    largest, together : float
+        Largest count of an input, and largest sum of the counts of a step.
+    w, w_rec : (N, C), (N, N)
+        Quantised weights, in units of weight 1.
+    bias : (N,), optional
+        Constant input, in units of weight 1.
+    """
     if largest > 1 and w.numel() > 0:
         counts = (None if v is None else np.rint(v.detach().cpu().numpy() * WEIGHT_ONE) for v in (w, w_rec, bias))
         bounds_of(*counts).check(largest, together, "input")

@@ -33,7 +33,19 @@ _STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _GROWN, _OVER_P = (LANES * row for r
 
 
 def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scratch of one thread for a layer of ``size`` neurons: states, local derivatives, products, adjoint."""
+    """Scratch of one thread: states, local derivatives, products, adjoint.
+
+    Parameters
+    ----------
+    substeps : int
+        Substeps of a network step.
+    size : int
+        Number of neurons in the layer.
+    dtype : numpy.float32 or numpy.float64
+        Type of the backward pass.
+    learning : bool
+        Whether devices learn.
+    """
     return (
         np.empty((9 + _CONSTANTS * learning) * LANES, dtype),
         np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
@@ -48,7 +60,7 @@ def samples_together(size: int) -> int:
 
 
 def filled_lanes(size: int) -> int:
-    """Number of lanes that loops over ``size`` neurons run through, each of which needs constants of a neuron."""
+    """Number of lanes that loops over ``size`` neurons run through, and so of values of each constant that they read."""
     return -(-size // _VECTOR) * _VECTOR
 
 
@@ -313,7 +325,16 @@ def _recur(real: Any) -> Any:
 
 @cache
 def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
-    """Compiled backward pass of a layer, in float64 or float32, for the linear or the hyperbolic field law; whether devices learn.
+    """Compiled backward pass of a layer.
+
+    Parameters
+    ----------
+    double : bool
+        float64; otherwise float32.
+    linear : bool
+        The linear field law; otherwise the hyperbolic one.
+    learning : bool
+        Whether devices learn.
 
     Returns
     -------

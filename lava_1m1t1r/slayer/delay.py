@@ -42,12 +42,12 @@ class Delay(axon.Delay):
         super()._load_from_state_dict(state_dict, prefix, *more)
 
     def extra_repr(self) -> str:
-        """What tells it from other delays."""
+        """Text that tells it from other delays."""
         return f"max_delay={self.max_delay}, grad_scale={self.grad_scale}"
 
     @property
     def steps(self) -> torch.Tensor:
-        """Whole steps of delay (N,), int64; (1,), for all, before they are drawn."""
+        """Whole steps of delay (N,), int64; (1,), the same for all, before they are drawn."""
         if not self.init:
             return torch.zeros(1, dtype=torch.int64)
         self.clamp()

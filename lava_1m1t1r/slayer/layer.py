@@ -154,7 +154,19 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 
 def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
-    """Return a function that fills samples ``first .. last - 1`` of counts (B, T, N) int32 with the synaptic input."""
+    """Return a function that fills samples ``first .. last - 1`` of ``counts`` with the synaptic input.
+
+    Parameters
+    ----------
+    events : Events
+        Input of the layer.
+    w : (N, C)
+        Quantised weights, in units of weight 1.
+    bias : (N,), optional
+        Constant input, in units of weight 1.
+    counts : (B, T, N) int32
+        Receives the synaptic input [1/64 unit].
+    """
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
     start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
@@ -167,7 +179,17 @@ _SAMPLES = 4
 
 
 def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Tensor:
-    """dL/dw (N, C) from dL/dinput (B, T, N)."""
+    """Gradient dL/dw (N, C) of the weights.
+
+    Parameters
+    ----------
+    events : Events
+        Input of the layer.
+    grad : (B, T, N)
+        dL/d(synaptic input).
+    channels : int
+        Number of inputs, C.
+    """
     batch, steps, _ = grad.shape
     parts = ranges(batch, _SAMPLES)
     counts = np.zeros((len(parts), channels), np.int64)
@@ -178,7 +200,17 @@ def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Te
 
 
 def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarray) -> torch.Tensor:
-    """dL/dw (N, N) of the recurrent weights from dL/dinput (B, T, N) and the spikes (B, PAST + T, N)."""
+    """Gradient dL/dw (N, N) of the recurrent weights.
+
+    Parameters
+    ----------
+    window : (B, PAST + T, N) uint8
+        Spikes of the layer, those before the start first.
+    delay_rec : (N,) int
+        Further delay of each neuron's recurrent spikes [steps].
+    grad : (B, T, N)
+        dL/d(synaptic input).
+    """
     size = grad.shape[2]
     counts = np.zeros((len(ranges(grad.shape[0], _SAMPLES)), size), np.int64)
     share(lambda a, b: kernels.count_spikes(window, delay_rec, counts[a // _SAMPLES], a, b), ranges(grad.shape[0], _SAMPLES))

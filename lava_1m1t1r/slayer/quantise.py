@@ -53,6 +53,15 @@ def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
 def quantise(x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:
     """Round to multiples of ``step``, clip to [low, high]; the gradient passes rounding unchanged and stops outside the range.
 
-    What is nan or infinite becomes nan, which layers refuse: a training that has diverged shall not go on with the largest weights.
+    What is nan or infinite becomes nan, which layers refuse: training that has diverged must not go on with the largest weights.
+
+    Parameters
+    ----------
+    x : tensor
+        Numbers of any shape.
+    step : float
+        Distance of neighbouring values.
+    low, high : float
+        Smallest and largest value.
     """
     return _Quantise.apply(x, step, low, high)

@@ -72,7 +72,7 @@ class StepwiseNeuron(base.Neuron):
 
     @abstractmethod
     def real_step(self, state: tuple, units: torch.Tensor) -> tuple[tuple, torch.Tensor]:
-        """The same in real numbers, differentiable: state, input (B, N) in units of weight 1 -> state, reach (B, N).
+        """Run one network step in real numbers, differentiable: state, input (B, N) in units of weight 1 -> state, reach (B, N).
 
         ``reach`` is 1 where the neuron is just about to fire; the spike's surrogate derivative is taken over it.
         """

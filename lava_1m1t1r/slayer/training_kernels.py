@@ -211,7 +211,7 @@ def sort_spikes(window, delay_rec, cursor, rows, listed, first, last):
 
 @cached
 def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
-    """The same for events: rows and times (their values, real) of channel c from cursor[c] on."""
+    """Write rows and times (the values, real) of the events, those of channel c from cursor[c] on, as :func:`sort_spikes` does."""
     for r in range(first * steps, last * steps):
         for e in range(start[r], start[r + 1]):
             c = channel[e]

@@ -1,8 +1,8 @@
 """Compiled passes over whole weight matrices: what every call of a layer does once, whatever its number of steps.
 
-Matrices are turned round on the way, block by block through a scratch: rows as long as a power of two have the same places in a cache, and
-of more of them than these can hold, each line would be fetched for every number in it. All are serial over what they are given; results
-do not depend on the number of threads.
+Matrices are transposed on the way, block by block through a scratch: rows whose length is a power of two map to the same places in a cache,
+and where more rows are read than these can hold, each line would be fetched again for every number in it. All are serial over what they are
+given; results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _counts(w, unit, out, scratch, n0, c0, rows, columns):
 def turn_counts(w, unit, out, scratch, first, last):
     """out (C, N) = w (N, C) times unit in whole numbers, columns first .. last - 1 of w; returns their largest magnitude.
 
-    What is nan or infinite, or too large for out's type, leaves numbers without meaning; the magnitude tells (nan, or infinity).
+    Values that are nan, infinite or too large for out's type leave meaningless numbers, which the magnitude shows (nan, or infinity).
     """
     largest, bad = w.dtype.type(0), w.dtype.type(0)
     n = w.shape[0]
@@ -73,7 +73,7 @@ def _masked(grad, inside, out, scratch, n0, c0, rows, columns):
 
 @cached
 def turn_masked(grad, inside, out, scratch, first, last):
-    """out (N, C) = grad (C, N) turned round where inside (N, C) uint8 is not 0, else 0: rows first .. last - 1 of out."""
+    """out (N, C) = grad (C, N) transposed where inside (N, C) uint8 is not 0, else 0: rows first .. last - 1 of out."""
     c = grad.shape[0]
     for n0 in range(first, last, BLOCK):
         for c0 in range(0, c, BLOCK):

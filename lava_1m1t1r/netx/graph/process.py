@@ -160,14 +160,14 @@ class Network(AbstractProcess):
     net_config : str, path or NetDescription
         The file, or what was read from it.
     num_layers : int, optional
-        Build the first so many layers only.
+        Number of layers to build, from the first one on; default: all.
     input_message_bits : int
         0 for spikes: whatever is not 0 is one, and those of several senders in a step are one, too; more for graded input (counts).
     reset_interval : int, optional
-        All layers go back to rest every so many steps, without a trace of the sample before: samples of this length can be sent
-        one after the other. None: no reset.
+        Steps after which all layers go back to rest, without a trace of the sample before: samples of this length can be sent one after the
+        other. None: no reset.
     reset_offset : int
-        The first sample begins so many steps late, at rest, whatever came before.
+        Number of steps by which the first sample begins late, at rest, whatever came before.
     sample_steps : int, optional
         Whole samples as messages: ``inp`` is (T, C) and ``out`` (T, C_out), one sample from rest in each step of Lava. Runs under
         :class:`lava_1m1t1r.netx.fused.FusedSimCfg` only.

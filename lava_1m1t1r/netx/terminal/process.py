@@ -23,7 +23,7 @@ class Tap(AbstractProcess):
     Parameters
     ----------
     shape : (N,)
-        Of what it receives: whole numbers.
+        Shape of what it receives, which are whole numbers.
     steps : int
         Steps that fit.
     """
@@ -35,6 +35,6 @@ class Tap(AbstractProcess):
         self.a_in = InPort(shape=shape)
 
     def values(self) -> np.ndarray:
-        """What was received: (steps, N) int32, a copy."""
+        """Received values, (steps, N) int32, a copy."""
         shape = (self.proc_params["steps"], *self.proc_params["shape"])
         return np.frombuffer(self._memory, np.int32).reshape(shape).copy()

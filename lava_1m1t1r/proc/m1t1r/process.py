@@ -46,7 +46,7 @@ class M1T1R(AbstractProcess):
     v_in_max : float
         Input voltages are clipped to [0, v_in_max] [V].
     seed : int, optional
-        Of stochastic devices. None draws one; it is then in ``self.seed``.
+        Seed of stochastic devices. None draws one; it is then in ``self.seed``.
     layer : int
         Numbers the layer for the noise: neuron n starts from (seed, layer, n).
     bias : float or array
@@ -54,7 +54,7 @@ class M1T1R(AbstractProcess):
     a_in_scale : float
         Counts of ``a_in`` in one unit, floating point only.
     reset_interval : int, optional
-        Every so many steps the states go back to rest; None: never. Equal to a fresh runtime.
+        Steps after which the states go back to rest, as in a fresh runtime; None: never.
     reset_offset : int
         Resets happen before the steps with ``time_step % reset_interval == reset_offset % reset_interval``. Lava's first step has
         number 1, so the default makes samples of steps 1 to interval, interval + 1 to 2 interval, ...; use 2 for neurons behind a

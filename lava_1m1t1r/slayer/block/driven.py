@@ -34,7 +34,7 @@ SPREAD_VOLTAGE = 0.08
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes per step and channel, of the input and of the recurrence, that the weights of a fresh layer are made for [1]."""
 _REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
-"""Hooks and parametrizations by which torch computes weights anew."""
+"""Types of the hooks by which torch computes weights anew."""
 _MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 
@@ -113,7 +113,7 @@ def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
 def checked(
     neuron_params: dict | None, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
 ) -> tuple[int, int]:
-    """Refuse wrong arguments of a block; its sizes as ints, which lava-dl needs."""
+    """Refuse wrong arguments of a block, and return the numbers of inputs and neurons as ints, which lava-dl needs."""
     sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=MOST_NEURONS)
     number(weight_scale, "weight_scale", least=0.0)
     require(pre_hook_fx is None or callable(pre_hook_fx), "pre_hook_fx", "be a function of the weights, or None", pre_hook_fx)
@@ -132,7 +132,15 @@ def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
 
 
 def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
-    """Draw uniform weights of this mean and standard deviation."""
+    """Draw uniform weights of this mean and standard deviation.
+
+    Parameters
+    ----------
+    weight : tensor
+        Filled in place.
+    std, mean : float
+        Standard deviation and mean of the uniform distribution.
+    """
     half = std * 3**0.5
     with torch.no_grad():
         weight.uniform_(mean - half, mean + half)

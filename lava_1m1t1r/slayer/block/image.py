@@ -206,7 +206,7 @@ class Pool(_Image, base.AbstractPool):
 
 
 def weighted(x: torch.Tensor, w: torch.Tensor, conv: Convolution) -> torch.Tensor:
-    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T), as images one step after the other, in the weights' own precision."""
+    """Weighted sums (B, O, H, W, T) of spikes (B, C, H, W, T) by a convolution of each step, in the weights' own precision."""
     batch, steps, w = x.shape[0], x.shape[4], wide(w)
     images = x.permute(0, 4, 1, 2, 3).flatten(0, 1).to(w.dtype)
     if any(conv.margin):

@@ -24,7 +24,8 @@ class LearnedDevice(torch.nn.Module):
     """Factors on a layer's nominal device(s): parameters ``log_mu`` ..., each (count,), 0 at first.
 
     The factor is ``exp(reach tanh(parameter / reach))`` with ``reach = ln(largest)``: it starts with slope 1 and never leaves
-    ``[1 / largest, largest]``. A state dict holds ``largest``, too, and one with another is refused: its numbers mean other factors.
+    ``[1 / largest, largest]``. A state dict holds ``largest``, too, and is refused by a module with another one: its numbers would mean
+    other factors.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class LearnedDevice(torch.nn.Module):
             self.register_parameter(f"log_{name}", torch.nn.Parameter(torch.zeros(count)))
 
     def get_extra_state(self) -> torch.Tensor:
-        """For state dicts: ``largest``."""
+        """State for state dicts: ``largest``."""
         return torch.tensor(self.largest, dtype=torch.float64)
 
     def set_extra_state(self, state: torch.Tensor) -> None:

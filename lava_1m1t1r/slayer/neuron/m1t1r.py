@@ -57,7 +57,7 @@ class Neuron(base.Neuron):
     substeps, v_unit, v_in_max
         See :class:`..program.StepParams`.
     seed : int
-        Of stochastic devices. In evaluation every sample draws the same numbers, as in deployment; in training each its own.
+        Seed of stochastic devices. In evaluation every sample draws the same numbers, as in deployment; in training each its own.
     variation : float
         Variation-aware training: in training every call draws N other devices about ``params``, with this standard deviation of the
         logarithm of each constant (``DeviceParams.with_variation``), so that weights are learned that suit any of them. Evaluation and
@@ -233,7 +233,19 @@ class Neuron(base.Neuron):
         size: int,
         late: bool = False,
     ) -> torch.Tensor:
-        """Spikes (B, T, N) of neurons behind a synapse."""
+        """Spikes (B, T, N) of neurons behind a synapse.
+
+        Parameters
+        ----------
+        x, w, bias, w_rec
+            As in :func:`..layer.layer`.
+        delay_rec : (N,) int, optional
+            Further delay of each neuron's recurrent spikes [steps]; None: 0.
+        size : int
+            Number of neurons, N.
+        late : bool
+            Whether the output comes one step late.
+        """
         batch = x.shape[0]
         names = self._learn[0]
         require(not names or self.learned is not None, "neuron_params['learn']", "be used in a block", names, "Or call learn_for(count).")
