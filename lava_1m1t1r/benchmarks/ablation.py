@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in range(args.repeats):  # outside: a run that is stopped leaves whole sets of variants
         for name in chosen:
             of_seed, device = task.replace(seed=seed), known[name].device(task.step.device)
-            settings = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
+            settings: dict[str, Any] = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
             settings |= {"sizes": [len(train), len(test)], "augmentation": dataclasses.asdict(augmentation)}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
             found[name].append(kept(args.folder, name, settings, job))

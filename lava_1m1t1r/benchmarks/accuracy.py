@@ -301,12 +301,12 @@ def main(arguments: list[str] | None = None) -> int:
                 for seed in range(args.repeats):
                     rate = args.learning_rate or (row.tuned_rate if tuned and row.tuned_rate else row.learning_rate)
                     task = as_large(job_task.replace(seed=seed, learning_rate=rate, **_of_row(name, row, args)))
-                    settings = {"data": split.name, "held_out": split.held_out, "sizes": [len(train), len(test)]}
+                    settings: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "sizes": [len(train), len(test)]}
                     settings |= {"task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
                     run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
                     found.append(kept(args.folder, name, settings, run))
-        except ImportError as error:
-            table.skip(name, f"not installed ({error.name or error})")
+        except ImportError as absent:
+            table.skip(name, f"not installed ({absent.name or absent})")
             continue
         accuracy, error = mean_and_error([100 * result["accuracy"] for result in found])
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from time import process_time
 
 import numpy as np
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     for label, volt in (("below threshold, 0.6 V", 0.6), ("firing, 0.8 V", 0.8)):
         train = stimulus.pulses(volt, 2e-3, 0.5, 1.0)
         trace = simulate(many, train, seed=0, record="events")
-        seconds = least(lambda t=train: simulate(many, t, seed=0, record="events"), args.repeats, process_time, warm=False)
+        seconds = least(partial(simulate, many, train, seed=0, record="events"), args.repeats, process_time, warm=False)
         rates = (int(np.sum(trace.steps)) / seconds / 1e6, 1000 * 1.0 / FIXED_STEP / seconds / 1e6)
         table.add(label, seconds, float(trace.spike_counts().mean()), *rates)
     write_json(args.json, [times.as_dict(), table.as_dict()])

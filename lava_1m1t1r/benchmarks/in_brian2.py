@@ -32,12 +32,14 @@ class _Text:
     def __str__(self) -> str:
         return self.name
 
+    def __and__(self, other: _Text) -> _Text:
+        return self.of(f"{self} and {other}")
+
 
 def _operators() -> None:
     for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
         setattr(_Text, f"__{name}__", lambda a, b, sign=sign: a.of(f"{a} {sign} ({b})"))
         setattr(_Text, f"__r{name}__", lambda a, b, sign=sign: a.of(f"({b}) {sign} {a}"))
-    _Text.__and__ = lambda a, b: a.of(f"{a} and {b}")
 
 
 _operators()
@@ -74,7 +76,8 @@ def statements(step: Any) -> str:
     """Statements of one network step of a neuron: from ``charge_in`` [1/64 unit] to ``filament``, ``residue``, ``gate`` and ``fired``."""
     p = step.floating(1)
     p = type(p)(*(value if name == "drop" else float(np.ravel(value)[0]) for name, value in p._asdict().items()))
-    ops, lines = _text_arithmetic(p), []
+    ops = _text_arithmetic(p)
+    lines: list[str] = []
     v_in = _Text(lines, f"clip(charge_in * {step.v_unit / WEIGHT_ONE!r}, 0, {float(step.v_in_max)!r})")
     state = State(*(v_in.of(name) for name in State._fields))
     total: Any = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -142,7 +143,7 @@ def growth(args: Any) -> list[Table]:
         frames = networks.spikes(1, args.steps, rate=rate)
         run = fast.run(frames, record="all", threads=1)
         spikes = (int(frames.sum()) + sum(int(layer.spikes.sum()) for layer in run.layers)) / args.steps
-        points.append((rate, spikes, 1e6 * least(lambda f=frames: fast.run(f, threads=1), 2 * args.repeats, process_time) / args.steps))
+        points.append((rate, spikes, 1e6 * least(partial(fast.run, frames, threads=1), 2 * args.repeats, process_time) / args.steps))
     _, x, y = np.array(points).T
     slope, offset = np.polyfit(x[1:], y[1:], 1)
     for rate, spikes, time in points:
@@ -164,7 +165,7 @@ def _threads(fast: FastNetwork, args: Any) -> Table:
     frames = networks.spikes(_SAMPLES, args.steps)
     one = 0.0
     for threads in sorted({1, 2, here}):
-        time = least(lambda n=threads: fast.run(frames, threads=n), args.repeats) / _SAMPLES
+        time = least(partial(fast.run, frames, threads=threads), args.repeats) / _SAMPLES
         one = one or time
         table.add(f"{threads} threads", 1e6 * time, one / time)
     return table

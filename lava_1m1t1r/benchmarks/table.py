@@ -30,7 +30,8 @@ class Table:
     """
 
     def __init__(self, title: str, columns: tuple[str, ...]) -> None:
-        self.title, self.columns, self.rows = title, columns, []
+        self.title, self.columns = title, columns
+        self.rows: list[dict[str, Any]] = []
         self._widths = [max(10, len(name)) for name in columns]
         say(f"\n{title}\n{'':40s} " + "  ".join(name.rjust(width) for name, width in zip(columns, self._widths, strict=True)))
 

@@ -119,7 +119,9 @@ def _plain(shape: Shape, substeps: int) -> Step:
     drop = torch.tensor(params.drop, dtype=torch.float32)
     gain = f["growth"] * f["v_ref"] / torch.sinh(f["v_ref"] / f["v0"])
 
-    class Spike(torch.autograd.Function):
+    function: Any = torch.autograd.Function  # a base must be a name
+
+    class Spike(function):
         @staticmethod
         def forward(ctx, x):
             ctx.save_for_backward(x)

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,9 @@ def _measure_here(order: dict[str, Any]) -> int:
 
         torch.set_num_threads(order["threads"])
         torch.manual_seed(0)
-        found = measure(training_peers.ROWS[order["row"]], Shape(*order["shape"]), order["repeats"], order["activity"])
+        found: Mapping[str, float | str] = measure(
+            training_peers.ROWS[order["row"]], Shape(*order["shape"]), order["repeats"], order["activity"]
+        )
     except ImportError as error:
         found = {"missing": str(error)}
     print(json.dumps(found))

@@ -106,7 +106,11 @@ def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | 
 
 
 def testbench(
-    p: DeviceParams, durations: Sequence[float], volts: Sequence[float], output: str = "trace.txt", max_step: float | None = None
+    p: DeviceParams,
+    durations: Sequence[float] | np.ndarray,
+    volts: Sequence[float] | np.ndarray,
+    output: str = "trace.txt",
+    max_step: float | None = None,
 ) -> str:
     """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input; writes its states to ``output``.
 
@@ -185,7 +189,11 @@ def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
 
 
 def run_ngspice(
-    p: DeviceParams, durations: Sequence[float], volts: Sequence[float], max_step: float | None = None, timeout: float = 600.0
+    p: DeviceParams,
+    durations: Sequence[float] | np.ndarray,
+    volts: Sequence[float] | np.ndarray,
+    max_step: float | None = None,
+    timeout: float = 600.0,
 ) -> SpiceTrace:
     """Simulate one neuron with ngspice.
 

@@ -115,7 +115,7 @@ class Frames:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def dense(self, utterances: Sequence[int] | slice | None = None) -> np.ndarray:
+    def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """(B, T, C) uint8, of all utterances or of those with these numbers, or of a slice."""
         return self.binned.dense(utterances)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
@@ -17,6 +18,10 @@ from lava.utils.sparse import find
 from scipy.sparse import csr_matrix
 
 from lava_1m1t1r.run.failures import Deadlock
+
+if TYPE_CHECKING:
+    from lava_1m1t1r.run.domains import Task
+    from lava_1m1t1r.run.executor import Executor
 
 
 class Channel:
@@ -36,7 +41,7 @@ class Channel:
         Messages that fit in.
     """
 
-    def __init__(self, hub, source: str, sink: str, names: tuple[str, str], shape, dtype, size: int):
+    def __init__(self, hub: Executor, source: str, sink: str, names: tuple[str, str], shape, dtype, size: int):
         self.hub = hub
         self.source = source
         self.sink = sink
@@ -44,8 +49,8 @@ class Channel:
         self.dtype = np.dtype(dtype)
         self.size = size
         self.items: deque[np.ndarray] = deque()
-        self.receiver = None  # the task that waits for an item, if any
-        self.sender = None  # the task that waits for room, if any
+        self.receiver: Task | None = None  # that waits for an item
+        self.sender: Task | None = None  # that waits for room
         self.src_port = SendPort(self, names[0])
         self.dst_port = RecvPort(self, names[1])
 
@@ -58,7 +63,7 @@ class Channel:
         self.items.clear()
         self.receiver = self.sender = None
 
-    def waiting(self, task) -> str:
+    def waiting(self, task: Task) -> str:
         """Describe what ``task`` waits for here."""
         if task is self.sender:
             return f"waits to send from {self.source}: {self.sink} has not taken the last {self.size} messages"
@@ -242,12 +247,16 @@ class ExternalChannel(Channel):
 
 
 class _InnerSend(SendPort):
+    channel: ExternalChannel
+
     def send(self, data):
         super().send(data)
         self.channel.notify()
 
 
 class _InnerRecv(RecvPort):
+    channel: ExternalChannel
+
     def recv(self):
         item = super().recv()
         self.channel.notify()
@@ -255,6 +264,8 @@ class _InnerRecv(RecvPort):
 
 
 class _UserSend(_Port, CspSendPort):
+    channel: ExternalChannel
+
     def send(self, data):
         channel = self.channel
         item = channel.copied(data)
@@ -267,6 +278,8 @@ class _UserSend(_Port, CspSendPort):
 
 
 class _UserRecv(_Port, CspRecvPort):
+    channel: ExternalChannel
+
     @property
     def _queue(self):
         self.channel.look(self.channel.has_item)  # an Extractor asks for its length before it receives
@@ -301,7 +314,7 @@ class Replies(_Port, CspSendPort):
 class Commands(_Port, CspRecvPort):
     """A model's port from its RuntimeService; all it ever brings is the step count of an asynchronous run."""
 
-    def __init__(self, hub):
+    def __init__(self, hub: Executor):
         self.hub = hub
         self.pending: deque[np.ndarray] = deque()
 

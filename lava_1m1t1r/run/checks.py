@@ -138,7 +138,7 @@ def check_steps(steps) -> None:
 
 def check_timeout(timeout, field: str = "timeout") -> None:
     """Check that ``timeout`` is a finite time in seconds."""
-    ok = isinstance(timeout, Real) and math.isfinite(timeout) and timeout > 0
+    ok = isinstance(timeout, Real) and math.isfinite(timeout) and float(timeout) > 0
     require(ok, field, "be a finite time > 0 s", timeout)
 
 

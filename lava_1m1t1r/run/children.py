@@ -17,7 +17,7 @@ from multiprocessing import Process as OsProcess
 from multiprocessing import shared_memory
 from pathlib import Path
 
-from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
+from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing, SystemProcess
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
 from lava_1m1t1r import programs
@@ -45,7 +45,7 @@ class Child:
         self.is_model = is_model
         # Without a name in the file system, so that nothing stays behind however this ends.
         self._report = tempfile.TemporaryFile(buffering=0)
-        self.process: OsProcess | None = None
+        self.process: SystemProcess | None = None
 
     def wrap(self, target):
         """Return ``target`` with a prologue for the child, and an epilogue that keeps its traceback."""

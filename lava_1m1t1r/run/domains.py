@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextvars
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyVarPort
+from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
 from lava.proc.io.injector import PyLoihiInjectorModel, PyLoihiInjectorModelAsync
 
@@ -17,6 +20,12 @@ from lava_1m1t1r.run.channels import Channel, Commands, Replies
 from lava_1m1t1r.run.copies import own_copies
 from lava_1m1t1r.run.failures import ProcessFailed, title
 from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, own_context
+
+if TYPE_CHECKING:
+    from greenlet import greenlet
+
+    from lava_1m1t1r.run.executor import Executor
+    from lava_1m1t1r.run.recorder import Sampler
 
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response
@@ -45,12 +54,14 @@ class Task:
         Whether it has finished ``work``.
     ended : bool
         Whether it has failed or been stopped.
+    domain : Domain
+        Who tells it what to do next; a Domain says so to its tasks.
     waits_at : Channel or None
     selects : tuple of Channel
         Those that a CspSelector of the model waits at.
     """
 
-    def __init__(self, hub, process, builder: PyProcessBuilder):
+    def __init__(self, hub: Executor, process: AbstractProcess, builder: PyProcessBuilder):
         self.hub = hub
         self.name = title(process)
         self.builder = builder
@@ -58,7 +69,8 @@ class Task:
         self.commands = Commands(hub)
         self.random = OwnRandom()
         self.context = contextvars.Context()
-        self.greenlet = None
+        self.greenlet: greenlet | None = None
+        self.domain: Domain | None = None
         self.idle = True
         self.waits_at: Channel | None = None
         self.selects: tuple[Channel, ...] = ()
@@ -126,24 +138,61 @@ class Task:
             self.idle = True
             self.hub.greenlet.switch()
 
-    def requests(self):
+    def requests(self) -> list[PyVarPort]:
         """Var ports of this model at which another model's RefPort waits for an answer; the last one first, as in Lava's selector."""
         if int(self.model.phase[0]) not in _SERVED_IN:
             return []
         return [p for p in reversed(self.model.var_ports) if any(c.channel.items for c in p.csp_ports if hasattr(c, "recv"))]
 
 
-class LoihiDomain:
-    """Steps a group of models through the phases of Lava's LoihiProtocol."""
+class Domain:
+    """A group of models that follow one protocol of Lava's, and how far they are in a run.
 
-    def __init__(self, hub, tasks: list[Task]):
+    Attributes
+    ----------
+    tasks : list of Task
+    var_tasks : sequence of Task
+        Those in which RefPorts of others read and write Vars.
+    pending : int
+        Models that are still at work, before the next thing to do.
+    completed : int
+        Time steps of the run that came to their end.
+    finished : bool
+        Whether the run has.
+    wish : str or None
+        "pause" or "stop": what a model asked for.
+    """
+
+    def __init__(self, hub: Executor, tasks: list[Task]):
         self.hub = hub
         self.tasks = tasks
-        self.var_tasks: list[Task] = []
-        self.samplers: list = []
+        self.var_tasks: Sequence[Task] = ()
+        self.pending = 0
         self.completed = 0
         self.finished = True
-        self.wish: str | None = None  # "pause" or "stop": what a model asked for
+        self.wish: str | None = None
+        for task in tasks:
+            task.domain = self
+
+    def begin(self, steps: int) -> None:
+        """Start a run of ``steps`` time steps."""
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """End the run soon."""
+        raise NotImplementedError
+
+    def done(self, task: Task) -> None:
+        """A model has done what it was asked to."""
+        raise NotImplementedError
+
+
+class LoihiDomain(Domain):
+    """Steps its models through the phases of Lava's LoihiProtocol."""
+
+    def __init__(self, hub: Executor, tasks: list[Task]):
+        super().__init__(hub, tasks)
+        self.samplers: list[Sampler] = []
 
     def begin(self, steps: int) -> None:
         """Start a run of ``steps`` time steps."""
@@ -208,15 +257,8 @@ class LoihiDomain:
             sampler.sample(self.step)
 
 
-class AsyncDomain:
-    """Runs a group of models of Lava's AsyncProtocol: each once a run, for as long as it likes."""
-
-    def __init__(self, hub, tasks: list[Task]):
-        self.hub = hub
-        self.tasks = tasks
-        self.completed = 0
-        self.finished = True
-        self.wish: str | None = None
+class AsyncDomain(Domain):
+    """Runs its models of Lava's AsyncProtocol: each once a run, for as long as it likes."""
 
     def begin(self, steps: int) -> None:
         """Start a run; the models learn ``steps`` as ``num_steps``."""

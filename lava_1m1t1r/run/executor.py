@@ -13,24 +13,28 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.ports.ports import InPort, create_port_id
+from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService, LoihiPyRuntimeService
 
 from lava_1m1t1r.errors import InputError, missing
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver, comes_from_outside
 from lava_1m1t1r.run.channels import Channel, ExternalChannel
 from lava_1m1t1r.run.copies import members, parameters
-from lava_1m1t1r.run.domains import AsyncDomain, LoihiDomain, Task
+from lava_1m1t1r.run.domains import AsyncDomain, Domain, LoihiDomain, Task
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
 from lava_1m1t1r.run.isolation import Settings, UsersRandom
 
+if TYPE_CHECKING:
+    from greenlet import greenlet
+
 _TOLD = 100
 """Number of times that a port tells a model that its run is over."""
-_DEAF: list = []
+_DEAF: list[greenlet] = []
 """Greenlets of models that ignore that their run is over. They are kept, for greenlet would tell them once more when it is collected."""
 
 
@@ -58,7 +62,7 @@ class Executor:
         self._patience = patience
         self.ready: deque[Task] = deque()
         self.current: Task | None = None
-        self.greenlet = None
+        self.greenlet: greenlet | None = None  # the one that the run goes on in
         self.ending = False
         self.running = self.at_work = False
         self.thread: int | None = None  # the one that the run was started in
@@ -68,7 +72,7 @@ class Executor:
         self._shared = members(executable.process_list)
         self.settings = Settings()
         self.random_start: Any = None
-        self.tasks = {}
+        self.tasks: dict[AbstractProcess, Task] = {}
         for process, builder in executable.proc_builders.items():
             if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in parameters(builder).values()):
                 raise InputError(
@@ -111,9 +115,9 @@ class Executor:
         setattr(port, end, channel.user_end())
 
     def _domains(self, executable: Executable) -> None:
-        kinds = {LoihiPyRuntimeService: LoihiDomain, AsyncPyRuntimeService: AsyncDomain}
+        kinds: dict[type, type[Domain]] = {LoihiPyRuntimeService: LoihiDomain, AsyncPyRuntimeService: AsyncDomain}
         by_id = {process.id: task for process, task in self.tasks.items()}
-        self.domains = []
+        self.domains: list[Domain] = []
         for service in executable.runtime_service_builders.values():
             tasks = [by_id[i] for i in service._model_ids]
             if service.rs_class not in kinds:
@@ -121,10 +125,7 @@ class Executor:
                     f"{tasks[0].name} follows the protocol of {service.rs_class.__name__}, which does not run in one "
                     "process; only LoihiProtocol and AsyncProtocol do."
                 )
-            domain = kinds[service.rs_class](self, tasks)
-            self.domains.append(domain)
-            for task in tasks:
-                task.domain = domain
+            self.domains.append(kinds[service.rs_class](self, tasks))
 
     def build(self) -> None:
         """Make every model anew, in its initial state."""
@@ -297,7 +298,7 @@ class Executor:
         """Let idle models answer RefPorts that wait for them."""
         served = False
         for domain in self.domains:
-            for task in getattr(domain, "var_tasks", ()):
+            for task in domain.var_tasks:
                 requests = task.requests() if task.idle else []
                 if requests:
                     domain.pending += 1

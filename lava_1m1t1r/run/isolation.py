@@ -10,13 +10,14 @@ import sys
 import threading
 import warnings
 from asyncio import _get_running_loop, _set_running_loop
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lava_1m1t1r.run.failures import RunError
 
-_PYTHONS = random._inst
+_PYTHONS: Any = random._inst  # a random.Random, whose spare normal, ``gauss_next``, its published types leave out
 """Python's global generator, the one behind ``random.random`` and the others."""
 _MEMORY = memoryview((ctypes.c_uint32 * 625).from_address(id(_PYTHONS) + object.__basicsize__)).cast("B")
 _WORDS = _MEMORY.cast("I")
@@ -103,6 +104,7 @@ class _Home:
         The lock, which another thread may hold for long, is taken once.
         """
         spare = _spare_normal()
+        numbers: bytes | Mapping[str, Any]
         if self._words is None:
             numbers = copy.deepcopy(self.generator.state)
             if state is not None:

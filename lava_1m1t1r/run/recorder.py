@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from lava.magma.core.model.py.ports import PyOutPortVectorDense
@@ -15,6 +15,9 @@ from lava_1m1t1r.run.checks import check_whole
 from lava_1m1t1r.run.domains import LoihiDomain, Task
 from lava_1m1t1r.run.executor import Executor
 from lava_1m1t1r.run.failures import ProcessFailed, title
+
+_Find = Callable[[Var], tuple[Task, str]]
+"""Which model holds a Var, and under which name."""
 
 
 class Recorder:
@@ -78,7 +81,7 @@ def as_recorder(record: Sequence[Var | OutPort] | Recorder, every: int) -> Recor
 class Recording:
     """One run of a :class:`Recorder`: the arrays are made before the first step, and filled by ``sample``."""
 
-    def __init__(self, recorder: Recorder, executor: Executor, find, steps: int, before: int):
+    def __init__(self, recorder: Recorder, executor: Executor, find: _Find, steps: int, before: int):
         self._recorder = recorder
         self._before = before
         self._taken = 0
@@ -91,10 +94,10 @@ class Recording:
             for track in self._tracks:
                 track.close()
             raise
-        self._domains = {track.task.domain for track in self._tracks} or {executor.domains[0]}
+        self._domains = {track.domain for track in self._tracks}
         for domain in self._domains:
-            own = [track for track in self._tracks if track.task.domain is domain]
-            domain.samplers.append(_Sampler(own, recorder.every, before))
+            own = [track for track in self._tracks if track.domain is domain]
+            domain.samplers.append(Sampler(own, recorder.every, before))
 
     def finish(self, done: int) -> None:
         """Hand the ``done`` steps that were run to the recorder."""
@@ -108,10 +111,10 @@ class Recording:
             domain.samplers.clear()
 
 
-class _Sampler:
+class Sampler:
     """Takes the values of one domain's targets at the end of each of its steps."""
 
-    def __init__(self, tracks, every: int, before: int):
+    def __init__(self, tracks: list[_VarTrack | _PortTrack], every: int, before: int):
         self._tracks = tracks
         self._every = every
         self._before = before
@@ -127,6 +130,7 @@ class _Sampler:
 class _VarTrack:
     def __init__(self, target: Var, task: Task, name: str, count: int):
         self.task = task
+        self.domain = _of_steps(task)
         self._name = name
         value = getattr(task.model, name)
         _dense(target, value)
@@ -153,6 +157,7 @@ class _PortTrack:
 
     def __init__(self, target: OutPort, task: Task, count: int):
         self.task = task
+        self.domain = _of_steps(task)
         self._port = getattr(task.model, target.name)
         require(
             isinstance(self._port, PyOutPortVectorDense),
@@ -161,7 +166,7 @@ class _PortTrack:
             type(self._port).__name__,
         )
         self.values = _rows(count, target.shape, np.dtype(self._port._d_type))
-        self._sent = None
+        self._sent: np.ndarray | None = None  # in this step
         self._port.csp_ports.append(self)
 
     def send(self, data) -> None:
@@ -194,20 +199,20 @@ def _dense(target: Var, value) -> None:
     )
 
 
-def _track(target: Var | OutPort, executor: Executor, find, count: int):
+def _track(target: Var | OutPort, executor: Executor, find: _Find, count: int) -> _VarTrack | _PortTrack:
     if isinstance(target, Var):
         task, name = find(target)
-        _of_steps(task)
         return _VarTrack(target, task, name, count)
     sources: Sequence[OutPort] = [target] if target.process in executor.tasks else target.get_src_ports()
     known = len(sources) == 1 and sources[0].process in executor.tasks
     require(known, "record", "hold OutPorts of Processes of this graph", f"{target.name} of {target.process}")
-    task = executor.tasks[sources[0].process]
-    _of_steps(task)
-    return _PortTrack(sources[0], task, count)
+    return _PortTrack(sources[0], executor.tasks[sources[0].process], count)
 
 
-def _of_steps(task: Task) -> None:
-    has_steps = isinstance(task.domain, LoihiDomain)
+def _of_steps(task: Task) -> LoihiDomain:
+    """Who takes the task through its time steps."""
+    domain = task.domain
     must = "follow the LoihiProtocol (asynchronous models have no time steps)"
-    require(has_steps, f"record: {task.name}", must, type(task.model).__name__)
+    require(isinstance(domain, LoihiDomain), f"record: {task.name}", must, type(task.model).__name__)
+    assert isinstance(domain, LoihiDomain)  # as required
+    return domain

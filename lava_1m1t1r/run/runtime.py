@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from queue import Empty
 
 import numpy as np
+from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
+from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
@@ -29,7 +31,7 @@ TICK = 0.05
 class _Port:
     """A port of the Runtime towards a RuntimeService whose blocking calls are bounded."""
 
-    def __init__(self, port, runtime: GuardedRuntime):
+    def __init__(self, port: CspRecvPort | CspSendPort, runtime: GuardedRuntime):
         self._port = port
         self._runtime = runtime
 
@@ -80,7 +82,11 @@ class GuardedRuntime(Runtime):
         Report a deadlock when no child did anything for this long [s]; None: only the timeout counts.
     """
 
-    def __init__(self, executable, timeout: float, stall: float | None):
+    _is_running: bool
+    service_to_runtime: list[CspRecvPort | _Port]
+    runtime_to_service: list[CspSendPort | _Port]
+
+    def __init__(self, executable: Executable, timeout: float, stall: float | None):
         super().__init__(executable, ActorType.MultiProcessing)
         self.timeout = timeout
         self.stall = stall

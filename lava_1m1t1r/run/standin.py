@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.process.process import ProcessServer
@@ -11,6 +12,9 @@ from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
 from lava_1m1t1r.errors import require
 from lava_1m1t1r.run import values
+
+if TYPE_CHECKING:
+    from lava_1m1t1r.run.inprocess import InProcess
 
 
 class StandIn:
@@ -21,7 +25,7 @@ class StandIn:
     session : InProcess
     """
 
-    def __init__(self, session):
+    def __init__(self, session: InProcess):
         self._session = session
         self.num_steps = 0
         self._processes = {*session._executor.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
@@ -44,10 +48,8 @@ class StandIn:
         servers = ProcessServer(), VarServer()
         ours = set(self._processes)
         outer = [process for process in servers[0].processes if process not in ours]
-        found = True
-        while found:  # those that are made of ours, which Lava gives no runtime
-            found = [process for process in outer if not ours.isdisjoint(process.procs.members)]
-            ours.update(found)
+        while found := [process for process in outer if not ours.isdisjoint(process.procs.members)]:
+            ours.update(found)  # they are made of ours, and Lava gives them no runtime
             outer = [process for process in outer if process not in ours]
         servers[0].processes = outer
         servers[1].vars = [var for var in servers[1].vars if var.process not in ours]

@@ -131,7 +131,8 @@ def _fill_as_it_lies_in_memory(array: np.ndarray, flat: np.ndarray) -> None:
     """Fill an array in the order in which it lies in memory, as Lava does: another order where a model holds a transposed array."""
     done = 0
     with np.nditer(array, ["external_loop", "zerosize_ok"], [["readwrite"]]) as runs:
-        for run in runs:
+        for _ in runs:
+            run = runs[0]
             part = flat[done : done + run.size]
             run[: part.size] = part
             done += run.size

@@ -75,7 +75,8 @@ def _extremes(x: torch.Tensor) -> tuple[float, float]:
     x = x.detach()
     if x.device.type == "cpu" and x.dtype != torch.bfloat16:  # numpy lacks it, and is quicker, above all where x is strided
         return float(x.numpy().min()), float(x.numpy().max())
-    return tuple(float(value) for value in x.aminmax())
+    low, high = x.aminmax()
+    return float(low), float(high)
 
 
 def check_finite(values: np.ndarray | torch.Tensor | None, name: str) -> None:

@@ -19,6 +19,8 @@ class Delay(axon.Delay):
     until then ``delay`` is empty.
     """
 
+    delay: torch.nn.Parameter
+
     def __init__(self, max_delay: int = MAX_DELAY, grad_scale: float = 1.0, size: int | None = None) -> None:
         super().__init__(max_delay=max_delay, grad_scale=grad_scale)
         self.delay = torch.nn.Parameter(torch.rand(size or 0), requires_grad=self.delay.requires_grad)

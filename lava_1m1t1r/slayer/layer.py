@@ -273,17 +273,17 @@ class _Layer(torch.autograd.Function):
         ctx.run, ctx.real = run, _real(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         ctx.buffers = buffers = Buffers()
-        if w is None:
-            ctx.events = None
+        events = None if w is None else events_of(x.detach().transpose(1, 2).numpy())
+        if events is None:
             counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:
-            ctx.events = events_of(x.detach().transpose(1, 2).numpy())
             counts = buffers.empty((batch, steps, w.shape[0]), np.int32)
-            fill = projector(ctx.events, w, bias, counts)
+            fill = projector(events, w, bias, counts)
+        ctx.events = events
         size = counts.shape[2]
         table = np.zeros((0, size), np.int16) if w_rec is None else weight_counts(w_rec)
-        if w is not None:
-            check_sums(*ctx.events.largest, w, w_rec, bias)
+        if events is not None:
+            check_sums(*events.largest, w, w_rec, bias)
         history = buffers.empty((batch, steps + 1, 3, size), np.int32)
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)

@@ -84,22 +84,22 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
     }
     number = np.dtype(dtype).type
     return GradientProgram(
-        *(np.ascontiguousarray(values[name], dtype) for name in PER_NEURON),
-        number(alpha),
-        number(per_lam),
-        number(r_on),
-        number(off_scale),
-        number(per_c),
-        f.drop[:-1].astype(dtype),
-        np.diff(f.drop).astype(dtype),
-        number(f.drop.size - 1),
-        number(1.0 / surrogate.tau_grad),
-        number(surrogate.scale_grad),
-        number(surrogate.reset_grad),
-        number(0.0),
-        number(0.5),
-        number(1.0),
-        number(2.0),
+        **{name: np.ascontiguousarray(values[name], dtype) for name in PER_NEURON},
+        alpha=number(alpha),
+        per_lam=number(per_lam),
+        r_on=number(r_on),
+        off_scale=number(off_scale),
+        substep_per_c=number(per_c),
+        drop=f.drop[:-1].astype(dtype),
+        drop_slope=np.diff(f.drop).astype(dtype),
+        segments=number(f.drop.size - 1),
+        width=number(1.0 / surrogate.tau_grad),
+        scale=number(surrogate.scale_grad),
+        reset=number(surrogate.reset_grad),
+        zero=number(0.0),
+        half=number(0.5),
+        one=number(1.0),
+        most=number(2.0),
     )
 
 

@@ -115,16 +115,17 @@ class Conv(_Image, base.AbstractConv):
     ) -> None:
         flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
         in_features, out_features = checked(neuron_params, in_features, out_features, weight_scale, pre_hook_fx, **flags)
-        kernel, *others = _pairs(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
-        reach = tuple(d * (k - 1) + 1 for d, k in zip(others[2], kernel, strict=True))
-        Convolution((in_features, *reach), out_features, kernel, *others, groups)  # refuses what can never work
-        super().__init__(neuron_params, in_features, out_features, kernel, *others, groups, delay_shift=delay_shift, count_log=count_log)
+        sizes = _pairs(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
+        kernel, stride, padding, dilation = sizes
+        height, width = (d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+        Convolution((in_features, height, width), out_features, kernel, stride, padding, dilation, groups)  # refuses what can never work
+        super().__init__(neuron_params, in_features, out_features, *sizes, groups, delay_shift=delay_shift, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(out_features)
         self.delay = Delay(size=out_features) if delay else None
         self._set_bias(bias, out_features)
         hook = pre_hook_fx or self.neuron.quantize_8bit
-        self.synapse = synapse.Conv(in_features, out_features, kernel, *others, groups, pre_hook_fx=hook)
+        self.synapse = synapse.Conv(in_features, out_features, *sizes, groups, pre_hook_fx=hook)
         self._start_weights(self.synapse, int(np.prod(kernel)) * in_features // groups, weight_scale, INPUT_RATE)
         if weight_norm:
             self.synapse.enable_weight_norm()
@@ -134,7 +135,8 @@ class Conv(_Image, base.AbstractConv):
     def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
         s = self.synapse
         require(inputs[0] == s.in_channels, "Conv input", f"have {s.in_channels} channels", inputs, "Take (B, C, H, W, T).")
-        return Convolution(inputs, s.out_channels, *(v[:2] for v in (s.kernel_size, s.stride, s.padding, s.dilation)), s.groups)
+        kernel, stride, padding, dilation = (v[:2] for v in (s.kernel_size, s.stride, s.padding, s.dilation))
+        return Convolution(inputs, s.out_channels, kernel, stride, padding, dilation, s.groups)
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'conv'."""

@@ -202,7 +202,9 @@ class Neuron(base.Neuron):
 
     def reset(self) -> None:
         """Put the neurons to rest; it matters only with ``persistent_state``."""
-        self._states = self._past = self._generator = None
+        self._states: np.ndarray | None = None  # (B, 3, N) int32
+        self._past: np.ndarray | None = None  # (B, PAST, N) uint8: spikes
+        self._generator: np.ndarray | None = None  # (B, N) int64
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Spikes from synaptic input.
@@ -256,18 +258,18 @@ class Neuron(base.Neuron):
         noisy = params.device.noisy
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
         run = LayerRun(
-            params,
-            program,
-            self.surrogate,
-            noisy,
-            (self._generator if keeps else self._generators(batch, size)) if noisy else np.zeros((batch, 0), np.int64),
-            np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
-            self._past if keeps else np.zeros((0, 0, 0), np.uint8),
-            int(late),
-            self._states if keeps else np.zeros((batch, 3, size), np.int32),
-            self.persistent_state,
-            [],
-            made,
+            params=params,
+            program=program,
+            surrogate=self.surrogate,
+            noisy=noisy,
+            generator=(self._generator if keeps else self._generators(batch, size)) if noisy else np.zeros((batch, 0), np.int64),
+            delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
+            past=self._past if keeps else np.zeros((0, 0, 0), np.uint8),
+            shift=int(late),
+            states=self._states if keeps else np.zeros((batch, 3, size), np.int32),
+            keeps_last=self.persistent_state,
+            last=[],
+            made=made,
         )
         spikes = layer(x, w, bias, w_rec, constants, run)
         self.shape, self.num_neurons = torch.Size([size]), size
