@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import contextvars
 import dataclasses
 import decimal
@@ -32,6 +33,7 @@ from told.process import Selecting, Told
 
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, guarded, run
+from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -258,6 +260,19 @@ def test_a_model_that_does_not_stop_is_left():
     told = Told(stop=lambda m: threading.Event().wait(), name="late")
     with pytest.warns(UserWarning, match="not stopped within 0.5 s: Told 'late' was at work"):
         recorded(told, timeout=0.5)
+
+
+def test_the_time_to_stop_may_be_over_before_the_first_model_is_asked(monkeypatch):
+    @contextlib.contextmanager
+    def over(alarm, seconds):
+        raise TimeIsOver
+        yield
+
+    with InProcess(Told(), Loihi2SimCfg(), timeout=5.0) as session:
+        session.run(1)
+        monkeypatch.setattr(Alarm, "set", over)
+        with pytest.warns(UserWarning, match=r"not stopped within 5 s\.$"):
+            session.stop()
 
 
 @pytest.mark.usefixtures("hears_interrupts")

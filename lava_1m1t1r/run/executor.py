@@ -138,6 +138,7 @@ class Executor:
 
     def stop(self, alarm: Alarm, seconds: float) -> None:
         """Let the models end what they have started, within ``seconds``; warn of those that fail at it."""
+        task = None
         try:
             with alarm.set(seconds):
                 for task in self.tasks.values():
@@ -146,7 +147,8 @@ class Executor:
                     except ProcessFailed as error:
                         warnings.warn(str(error), stacklevel=1)
         except TimeIsOver:
-            warnings.warn(f"models were not stopped within {seconds:g} s: {task.name} was at work.", stacklevel=1)
+            where = f": {task.name} was at work" if task is not None else ""  # None: the alarm came before the first
+            warnings.warn(f"models were not stopped within {seconds:g} s{where}.", stacklevel=1)
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
