@@ -11,24 +11,30 @@ from dataclasses import replace
 from .params import DeviceParams
 
 ZHAO2025_TABLE1 = DeviceParams()
-"""Device of Table 1, matched by the authors to Fig. 2e. Latches under that stimulus."""
+"""Device of Table 1, matched by the authors to Fig. 2e. On the equations as published it is none of the measured devices: under the
+stimulus of Fig. 2e it fires first at 193 ms (measured: 88) and latches after a few spikes; under that of Fig. 3b it takes 46 to 83 pulses
+(140 to 260), and its first integration in Fig. 4a 2.7 ms (13)."""
 
 ZHAO2025_TABLE7 = DeviceParams(mu=300.0, r_control=1e9, r_load=1e9, c_load=1e-12)
-"""Device of SI Table 7: the 65 nm energy estimate (1.39 pJ per spike)."""
+"""Device of SI Table 7: the 65 nm energy estimate (1.39 pJ per spike). Transistor and supply, which it does not state, are Table 1's."""
 
 ZHAO2025_TABLE8 = DeviceParams(
     mu=3e7, beta=2e6, gamma1=6e7, gamma2=5e5, r_on=1e8, r_off=4e18, c_gate=4.14e-18, r_control=242e9, r_load=242e3, c_load=1e-18
 )
-"""Device of SI Table 8: the 3 nm FinFET projection (about 1 aJ per spike)."""
+"""Device of SI Table 8: the 3 nm FinFET projection (about 1 aJ per spike). Transistor and supply, which it does not state, are Table 1's;
+with them the supply gives many times that energy while the output node recovers (:attr:`.device.energy.SpikeEnergy.total`)."""
 
 _HYPERBOLIC = replace(ZHAO2025_TABLE1, v0=0.08, x_max=1.0)
 
 ZHAO2025_FIG2 = replace(_HYPERBOLIC, v_ref=0.8, mu=56.3, beta=39.45, gamma1=165.0, gamma2=7.12, v0=0.0984)
 """The device of Figs. 2e and 4d: first spike and inter-spike intervals over R_c. Fitted by :func:`.device.fit.fit` (differential
-evolution); alpha, lambda, R_on, R_off, C_g and V_th as in Table 1."""
+evolution); alpha, lambda, R_on, R_off, C_g and V_th as in Table 1. The six values do not determine the five parameters: two combinations
+may move by more than 30 % (:meth:`.device.fit.Fit.undetermined`), so gamma1 = 165 /s, beside Table 1's 600, is one choice of several."""
 
 ZHAO2025_FIG3 = replace(_HYPERBOLIC, v_ref=0.9, mu=179.6, beta=96.2, gamma1=3194.0, gamma2=7.85)
-"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters lie at a minimum of the fit."""
+"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters lie at a minimum of the fit,
+but the five counts leave three combinations of them undetermined. Its spikes are weak: the gate reaches 0.27 V, and the output 1 uA where
+Fig. 2 has 10.5 uA."""
 
 ZHAO2025_FIG4 = replace(
     _HYPERBOLIC, v_ref=2.0, mu=26.75, beta=7.71, gamma1=68.9, gamma2=2.866, v0=0.223, alpha=0.0178, lam=0.183, r_control=547e6

@@ -1,6 +1,7 @@
 """Trials, many devices, rows of neurons, energies, fits and the report of the six characteristics."""
 
 from dataclasses import replace
+from math import nan
 
 import joblib
 import numpy as np
@@ -107,6 +108,53 @@ def test_fit_recovers_a_device_from_its_own_measurements(tmp_path):
     assert found.params.mu == pytest.approx(190.0, rel=1e-3)
     assert np.abs(found.residuals).max() < 0.2
     assert "mu = 190" in found.report() and found.evaluations > 2
+
+
+def far_rows():
+    """What a device far from that of Fig. 2 gives: its first spikes jump from pulse to pulse as its parameters change."""
+    device = replace(FIG2, mu=80.0, beta=30.0, gamma1=250.0, gamma2=6.0, v0=0.11)
+    protocols = [("first_spike", v, 1e-3, 1e-3, 400, nan, 0.01) for v in (0.75, 0.8, 0.85, 0.9)]
+    protocols += [("pulses_to_turn_on", 0.85, 1e-3, gap, 400, nan, 0.05) for gap in (0.5e-3, 1e-3, 2e-3)]
+    protocols += [("shortening", 0.85, 0.04, gap, 2, nan, 0.015) for gap in (0.02, 0.1)]
+    protocols += [("mean_interval", 0.8, 1e-3, 1e-3, 250, r, 0.05) for r in (1e8, 2.5e8, 5e8)]
+    for quantity, volt, width, gap, count, r, share in protocols:
+        m = Measurement(quantity, volt, width, gap, count, 1.0 if quantity != "shortening" else 1e-3, 1.0, r)
+        value = predicted(device, m)
+        yield replace(m, value=value, tolerance=share * value)
+
+
+@pytest.mark.timeout(300)
+def test_a_fit_finds_a_device_far_from_its_start():
+    rows = list(far_rows())
+    found = fit(FIG2, rows)
+    assert found.meets and found.cost < 0.5 * len(rows) and found.params.gamma1 > 190  # it starts at 165
+    assert "DOES NOT MEET" not in found.report() and f"cost: {found.cost:.4g}" in found.report()
+
+
+def test_a_fit_that_does_not_meet_the_data_says_so():
+    rows = [Measurement("first_spike", 0.8, 1e-3, 1e-3, 400, value, 1e-4 * value) for value in (0.02, 0.3)]
+    found = fit(FIG2, rows, free=("mu",), starts=1)
+    assert not found.meets and "THE DEVICE DOES NOT MEET THESE DATA" in found.report()
+
+
+@pytest.mark.parametrize("quantity", ["first_spike", "first_turn_on", "pulses_to_turn_on", "mean_interval"])
+def test_times_and_counts_are_not_negative(quantity):
+    with pytest.raises(InputError, match=f"Measurement.value must be > 0 for {quantity}; got -0.088"):
+        Measurement(quantity, 0.8, 1e-3, 1e-3, 100, -0.088, 1e-3)
+
+
+@pytest.mark.parametrize("name, width", [("ZHAO2025_FIG3", 5e-3), ("ZHAO2025_FIG3", 12e-3), ("ZHAO2025_FIG2", None)])
+def test_the_filament_relaxes_at_its_own_rate_however_long_the_pulses(name, width):
+    p = getattr(presets, name)
+    (found, unit) = characterize(p, width=width, trials=2)["leaky integration"].numbers["filament relaxation time"]
+    assert unit == "s" and found == pytest.approx(1 / (p.gamma1 + p.beta), rel=2e-3)
+
+
+def test_pulses_are_as_long_as_suits_a_device():
+    assert spike_energy(presets.ZHAO2025_TABLE8, 0.5).published == pytest.approx(0.66e-18, rel=0.01)  # of 10 ns
+    assert spike_energy(FIG2, 0.8) == spike_energy(FIG2, 0.8, 1e-3, 1e-3)
+    with pytest.raises(InputError, match="spike_energy.volt"):
+        scaling(FIG2, -1.0)
 
 
 def test_fit_tells_what_the_data_do_not_determine():

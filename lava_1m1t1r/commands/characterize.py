@@ -24,14 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volt", type=float, help="height of the pulses [V]; default: v_ref, raised until the device fires")
     parser.add_argument("--width", type=float, help="length of the pulses [s]; default: 1e-3, or what suits gamma2")
     parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
-    parser.add_argument("--seed", type=int, default=0, help="of these trials")
+    parser.add_argument("--seed", type=int, default=0, help="of these trials, or of the search")
     parser.add_argument(
         "--fit",
         metavar="CSV",
         help="fit the device to your measurements instead: columns quantity (first_spike, first_turn_on, pulses_to_turn_on, mean_interval "
         "or shortening), volt, width, gap and count (of the pulses), value, tolerance, r_control (may be empty), in V, s and ohm; "
-        "as a row: first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,",
+        "as a row: first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,. pulses_to_turn_on counts of the last pulse the share that was needed: take "
+        "0.5 from counts that are whole numbers",
     )
+    parser.add_argument("--search", type=int, default=0, help="generations of a global search before the fit: farther, and slower")
     parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2 v0")
     json_argument(parser, "the six characteristics, or the fit,")
 
@@ -61,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         require(args.fit is None or value is None, f"--{name}", "be left to the CSV with --fit, which names it in each row", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
-    check_whole(args, trials=1, seed=0)
+    check_whole(args, trials=1, seed=0, search=0)
+    require(args.fit is not None or not args.search, "--search", "go with --fit CSV", args.search)
 
     with talking(args):
         found = _fit(args, p, out) if args.fit is not None else _characterize(args, p, out)
@@ -75,10 +78,11 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     from ..device.measurement import read_csv
 
     rows = read_csv(file_of(args.fit, "--fit"))
-    fitted = fit(p, rows, progress=True, **({"free": args.free} if args.free else {}))
+    fitted = fit(p, rows, search=args.search, seed=args.seed, progress=True, **({"free": args.free} if args.free else {}))
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "fit.txt", fitted.report())
-    found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "predictions": fitted.predictions}
+    found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "meets": fitted.meets}
+    found |= {"predictions": fitted.predictions, "singular_values": fitted.singular_values, "undetermined": fitted.undetermined()}
     found |= {"residuals": fitted.residuals, "evaluations": fitted.evaluations}
     write_json(out / "fit.json", found)
     print(fitted.report())
@@ -101,11 +105,13 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     numbers = {name: {label: {"value": v, "unit": unit} for label, (v, unit) in one.numbers.items()} for name, one in result.six.items()}
     pulse = {"volt": result.volt, "width": result.width, "assumed_noise": result.assumed_noise}
     found = {"device": p.as_dict(), "pulse": pulse, "characteristics": numbers}
-    write_json(out / "characteristics.json", found)
     print(result.text())
-    energies = text([spike_energy(p, result.volt, result.width, result.width)])
-    energy_scaling(scaling(p, result.volt, result.width, result.width), out / "energy_scaling.png")
+    energy, curves = spike_energy(p, result.volt, result.width), scaling(p, result.volt, result.width)
+    energies = text([energy])
+    energy_scaling(curves, out / "energy_scaling.png")
     write_text(out / "energy.txt", energies)
+    found |= {"energy": energy.as_dict(), "energy_scaling": curves}
+    write_json(out / "characteristics.json", found)
     print(energies)
     print(f"figures: {out}")
     return found

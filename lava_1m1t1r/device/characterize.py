@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,8 @@ class Characteristics:
                 shown = np.array2string(np.asarray(value), formatter={"float_kind": "{:.4g}".format}, separator=", ")
                 lines.append(f"  {label}: {shown}{' ' + unit if unit else ''}")
         if self.assumed_noise:
-            lines.append("  (the device has no cycle-to-cycle spread; that of Figs. 3c and 3d was assumed)")
+            law = "" if np.isfinite(self.params.v0) else ", of which a linear field law feels the growth's part alone"
+            lines.append(f"  (the device has no cycle-to-cycle spread; that of the device of Figs. 3c and 3d was assumed{law})")
         return "\n".join(lines)
 
     def plot(self, path: str | Path) -> list[Path]:
@@ -112,7 +112,7 @@ def characterize(
         cure = "Protocols last thousands of pulses, and the residue must outlast one."
         width = number(width, "characterize.width [s]", least=1e-4 / p.gamma2, most=0.1 / p.gamma2, cure=cure)
     quiet = p.quiet()
-    width = width or 10.0 ** round(log10(0.005 / p.gamma2))
+    width = width or stimulus.usual_width(p)
     rates = p.gamma1 + p.beta
     cure = "Check gamma1 + beta and gamma2: pulses must be short for the residue, and not thousands of times too long for the filament."
     rule = f"be at most {_MOST_WIDTH / rates:.3g} s with these gamma1 and beta (by default it follows gamma2 = {p.gamma2:g}/s)"
@@ -154,9 +154,11 @@ def _firing_voltage(p: DeviceParams, width: float) -> float:
 
 
 def _integration(p: DeviceParams, volt: float, width: float) -> Characteristic:
-    one = simulate(p, stimulus.constant(volt, width) + stimulus.rest(10 * width), width / 50, 0)
-    x = one.filament[49:]
-    relaxation = float(width / np.log(x[0] / x[50]))
+    # Watched for two time constants at most: what is left of a filament later is the integrator's tolerance.
+    rest = min(width, 2.0 / (p.gamma1 + p.beta))
+    one = simulate(p, stimulus.constant(volt, width) + stimulus.rest(rest), rest / 50, 0)
+    left = one.filament[one.time >= width]
+    relaxation = float((len(left) - 1) * rest / 50 / np.log(left[0] / left[-1]))
     counts = []
     for gap in GAPS:
         on = _events(p, stimulus.train(volt, width, gap * width, 1000), width).turn_on_times()
@@ -195,7 +197,7 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
     shown = simulate(p, stimulus.train(volt, width, width, round(end / width / 2)), width / 200, 0)
     return Characteristic(
         {
-            "lowest constant input that fires within 200 pulse widths": (high, "V"),
+            "lowest constant input that turns it on within 200 pulse widths": (high, "V"),
             "first spike under pulses": (float(spikes[0]), "s"),
             "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
             "output current of a spike": (float(shown.current.max()), "A"),
@@ -207,6 +209,7 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
 def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
     # A supply that lets the load's drop reach the pulse height, plus what the transistor keeps.
     row = [replace(p, v_dd=max(1.25 * volt, p.v_dd))] * 2
+    raised = "" if row[0].v_dd == p.v_dd else f", for the device's own {p.v_dd:g} V cannot drive a second one as its input does"
     first = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()[0]
     pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {"load resistor": (p.r_load, "ohm")}
     while True:
@@ -221,10 +224,10 @@ def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
     spikes = [t.spike_times() for t in chain.traces]
     return Characteristic(
         {
-            "supply": (row[0].v_dd, "V"),
+            f"supply used here{raised}": (row[0].v_dd, "V"),
             **load,
             "spikes of the first and second neuron": ([len(s) for s in spikes], ""),
-            "from the first neuron's first spike to the second one's": (float(chain.delays()[0]), "s"),
+            "from the first neuron's first spike to the second one's (nan: the second is silent)": (float(chain.delays()[0]), "s"),
             "largest drive of the second neuron": (float(chain.drives[1].max()), "V"),
         },
         {
@@ -270,7 +273,10 @@ def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristi
     return Characteristic(
         {
             "gate's time constant R_c C_g": (p.r_control * p.c_gate, "s"),
-            "gate above threshold after a single spike": (float(above[-1] - spike), "s"),
+            "gate above threshold after a single spike (it drains through R_c, and back through a filament still closed)": (
+                float(above[-1] - spike),
+                "s",
+            ),
             "control resistors": (FACTORS * p.r_control, "ohm"),
             "mean inter-spike intervals (nan: fewer than 3 spikes in 1000 pulses)": (np.array(means), "s"),
         },
@@ -288,7 +294,7 @@ def _stochasticity(p: DeviceParams, volt: float, width: float, trials: int, seed
     return Characteristic(
         {
             "voltages of a pulse of 15 widths": (volts, "V"),
-            "probability of firing": (probability, ""),
+            "probability of a turn-on": (probability, ""),
             "turn-on, median where it is nearest to 1/2": (float(np.median(times)) if times.size else np.nan, "s"),
             "turn-on, quartiles there": (np.quantile(times, (0.25, 0.75)) if times.size else np.array([np.nan] * 2), "s"),
         },

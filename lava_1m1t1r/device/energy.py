@@ -7,7 +7,7 @@ per spike" then depends on where the count ends and on whether the supply is in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
@@ -45,6 +45,10 @@ class SpikeEnergy:
         pJ at 0.525 V (1.38 at 0.52)."""
         return self.input_to_spike + self.recharge
 
+    def as_dict(self) -> dict[str, object]:
+        """Return all of it by name, for JSON."""
+        return {**asdict(self), "published": self.published, "total": self.total}
+
     @property
     def total(self) -> float:
         """Energy that both sources deliver for the one spike, until everything has recovered [J]."""
@@ -54,7 +58,7 @@ class SpikeEnergy:
 _RTOL = 1e-7  # a spike at the very end of a pulse is as short as its first instant is sharp
 
 
-def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float = 1e-3, limit: int = 5000) -> SpikeEnergy:
+def spike_energy(p: DeviceParams, volt: float, width: float | None = None, gap: float | None = None, limit: int = 5000) -> SpikeEnergy:
     """Integrate the circuit's currents for the first spike of a device under a pulse train.
 
     Parameters
@@ -63,8 +67,9 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
         One device; its noise is left out.
     volt : float
         Height of the pulses [V], > 0.
-    width, gap : float
-        Length of a pulse, and of the rest after it [s].
+    width, gap : float, optional
+        Length of a pulse, :func:`.stimulus.usual_width` by default (1 ms for the devices of the paper's figures, 10 ns for Table 8's); and
+        of the rest after it, by default as long [s].
     limit : int
         Largest number of pulses that are tried.
 
@@ -80,7 +85,8 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     """
     require(isinstance(p, DeviceParams) and p.size is None, "spike_energy.p", "be one device", p, "Take one with p.take(n).")
     volt, limit = number(volt, "spike_energy.volt [V]", above=0.0, most=MOST_VOLTS), whole(limit, "spike_energy.limit", least=1, most=10**7)
-    width, gap = number(width, "spike_energy.width [s]", above=0.0), number(gap, "spike_energy.gap [s]", above=0.0)
+    width = number(stimulus.usual_width(p) if width is None else width, "spike_energy.width [s]", above=0.0)
+    gap = number(width if gap is None else gap, "spike_energy.gap [s]", above=0.0)
     quiet = p.quiet()
     period = width + gap
     spikes = simulate(quiet, stimulus.train(volt, width, gap, limit), width, 0, "events", rtol=_RTOL).spike_times()
@@ -102,11 +108,11 @@ def spike_energy(p: DeviceParams, volt: float, width: float = 1e-3, gap: float =
     return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
 
 
-TECHNOLOGIES = {"65 nm, Table 7": (ZHAO2025_TABLE7, 1e-3), "3 nm, Table 8": (ZHAO2025_TABLE8, 1e-8)}
-"""The paper's estimates: device, and width of the pulses [s], of 0.5 V, that it fires under."""
+TECHNOLOGIES = {"65 nm, Table 7": ZHAO2025_TABLE7, "3 nm, Table 8": ZHAO2025_TABLE8}
+"""Devices of the paper's estimates."""
 
 
-def scaling(p: DeviceParams, volt: float, width: float = 1e-3, gap: float = 1e-3) -> dict[str, dict[float, float]]:
+def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float | None = None) -> dict[str, dict[float, float]]:
     """Return the energy of a spike over R_c and over C_g, and in the paper's two technologies.
 
     Parameters
@@ -114,39 +120,45 @@ def scaling(p: DeviceParams, volt: float, width: float = 1e-3, gap: float = 1e-3
     p : DeviceParams
         One device.
     volt, width, gap : float
-        Pulses [V], [s] and the time between two of them [s].
+        As for :func:`spike_energy`.
 
     Returns
     -------
     dict
         ``"R_c"`` and ``"C_g, R_c C_g kept"``: factor, 1/4 to 4, to the input's energy until the pulse ends [J]; a device that a factor
-        keeps from firing is left out. ``"technology"``: place in :data:`TECHNOLOGIES` to the published sum [J].
+        keeps from firing is left out. ``"technology"``: place in :data:`TECHNOLOGIES` to the published sum under pulses of 0.5 V [J].
+
+    Raises
+    ------
+    InputError
+        If the device itself does not fire, or an argument breaks its rule.
     """
-    require(isinstance(p, DeviceParams), "scaling.p", "be a DeviceParams", p)
-    factors = (0.25, 0.5, 1.0, 2.0, 4.0)
+    own = spike_energy(p, volt, width, gap).input_to_pulse_end  # refuses what is wrong with the arguments, and not with a factor
+    factors = (0.25, 0.5, 2.0, 4.0)
     changed = {
         "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},
         "C_g, R_c C_g kept": {f: replace(p, c_gate=p.c_gate * f, r_control=p.r_control / f) for f in factors},
     }
-    curves: dict[str, dict[float, float]] = {name: {} for name in changed}
+    curves: dict[str, dict[float, float]] = {name: {1.0: own} for name in changed}
     for name, devices in changed.items():
         for f, device in devices.items():
             try:
                 curves[name][f] = spike_energy(device, volt, width, gap).input_to_pulse_end
             except InputError:  # it does not fire
                 continue
-    return curves | {"technology": {float(k): spike_energy(q, 0.5, w, w).published for k, (q, w) in enumerate(TECHNOLOGIES.values())}}
+    curves = {name: dict(sorted(curve.items())) for name, curve in curves.items()}
+    return curves | {"technology": {float(k): spike_energy(q, 0.5).published for k, q in enumerate(TECHNOLOGIES.values())}}
 
 
 def text(rows: Sequence[SpikeEnergy]) -> str:
-    """Return spike energies as a table of text."""
-    names = ("V_in [V]", "pulses", "spike [s]", "input to spike", "input to end", "supply", "C_l V_dd^2", "total [J]")
-    head = "{:>9}{:>8}{:>11}{:>16}{:>14}{:>12}{:>12}{:>12}".format(*names)
+    """Return spike energies as a table of text: the fields of :class:`SpikeEnergy`."""
+    names = ("V_in [V]", "pulses", "spike [s]", "to spike [J]", "to end [J]", "supply [J]", "C_l V_dd^2 [J]", "published [J]", "total [J]")
+    head = "{:>9}{:>8}{:>11}{:>14}{:>12}{:>12}{:>16}{:>15}{:>12}".format(*names)
     return "\n".join(
         [head]
         + [
-            f"{e.volt:>9.3g}{e.pulses:>8}{e.first_spike:>11.3e}{e.input_to_spike:>16.3e}{e.input_to_pulse_end:>14.3e}"
-            f"{e.supply:>12.3e}{e.recharge:>12.3e}{e.total:>12.3e}"
+            f"{e.volt:>9.3g}{e.pulses:>8}{e.first_spike:>11.3e}{e.input_to_spike:>14.3e}{e.input_to_pulse_end:>12.3e}"
+            f"{e.supply:>12.3e}{e.recharge:>16.3e}{e.published:>15.3e}{e.total:>12.3e}"
             for e in rows
         ]
     )

@@ -119,7 +119,7 @@ def _refractoriness(axes: Any, c: dict, report: Any) -> None:
 
 def _stochasticity(axes: Any, c: dict, report: Any) -> None:
     axes.errorbar(c["volt"], c["probability"], c["error"], fmt="o-", ms=4)
-    axes.set(xlabel="pulse [V]", ylabel="probability of firing", ylim=(-0.03, 1.03))
+    axes.set(xlabel="pulse [V]", ylabel="probability of a turn-on", ylim=(-0.03, 1.03))
     inset = axes.inset_axes((0.57, 0.14, 0.38, 0.35))
     inset.hist(c["times"] / report.width, bins=np.linspace(0, 15, 16), color="C1")
     inset.set_xlabel("turn-on [widths]", fontsize=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import log
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams, least_lam
 from ..progress import bar
-from .measurement import Measurement, happens, predicted
+from .measurement import Measurement, happens, jump, predicted, steadied
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
 """Parameters that are fitted by default: growth, the three rates of loss, and the steepness of the field law."""
@@ -45,8 +46,15 @@ class Fit:
         return float(0.5 * np.sum(self.residuals**2))
 
     @property
+    def meets(self) -> bool:
+        """Whether the device meets the measurements: residuals of 1 on average, or less. Else what is said of parameters is not to be
+        trusted."""
+        return _met(self.cost, len(self.residuals))
+
+    @property
     def singular_values(self) -> np.ndarray:
-        """Singular values of the Jacobian, largest first, (min(M, P),). A direction with a value s is known to a relative 1 / s."""
+        """Singular values of the Jacobian, largest first, (min(M, P),). Where the device meets the data, a direction with a value s
+        is known to about a relative 1 / s."""
         return np.linalg.svd(self.jacobian, compute_uv=False)
 
     @property
@@ -72,6 +80,12 @@ class Fit:
         for m, value, r in zip(self.measurements, self.predictions, self.residuals, strict=True):
             fitted = "none" if np.isnan(value) else f"{value:.5g}"
             lines.append(f"{m.quantity:<18}{m.r_control:>11.3g}{m.gap:>9.3g}{m.value:>12.5g}{fitted:>12}{r:>9.2f}")
+        lines.append(f"cost: {self.cost:.4g} of {len(self.residuals)} measurements, {self.evaluations} evaluations")
+        if not self.meets:
+            lines.append(
+                "THE DEVICE DOES NOT MEET THESE DATA: the parameters below are those of the nearest device found. Start from another "
+                "preset, free other fields, search farther (search=30, --search 30), or check the data."
+            )
         lines.append("parameters: " + ", ".join(f"{n} = {getattr(self.params, n):.5g}" for n in self.free))
         lines.append("singular values: " + ", ".join(f"{s:.3g}" for s in self.singular_values))
         for combination in self.undetermined():
@@ -88,11 +102,14 @@ def fit(
     seed: int = 0,
     rtol: float = 3e-5,
     progress: bool = False,
+    starts: int = 8,
 ) -> Fit:
     """Fit ``free`` parameters of ``p`` to measurements, in their logarithms.
 
     A global search (differential evolution) where ``search`` asks for it, then least squares from the best point (trust region).
-    Trains lock to the stimulus, so their mean intervals move in small jumps; finite differences therefore step by 2 %.
+    Trains lock to the stimulus, so first spikes and mean intervals move in jumps; finite differences therefore step by 2 %. Where that
+    does not meet the measurements, the descent begins with tolerances as wide as those jumps, ends with finer differences, and is tried
+    from further points about the first one.
 
     Parameters
     ----------
@@ -107,11 +124,13 @@ def fit(
     search : int
         Generations of the global search, of 8 members per parameter each; 0: none.
     seed : int
-        Seed of the search.
+        Seed of the search, and of further starts.
     rtol : float
         Relative error allowed in a step of the integrator, at which results should have converged before fitting.
     progress : bool
         Show a bar over the evaluations.
+    starts : int
+        Points at most from which the descent is tried, as long as :attr:`Fit.meets` is false.
 
     Returns
     -------
@@ -122,12 +141,11 @@ def fit(
     InputError
         If an argument breaks its rule, or a measurement's train cannot be simulated. The text names the measurement.
     """
-    from scipy.optimize import least_squares
-
     _check_lists(p, measurements, free)
     measurements, free = tuple(measurements), tuple(free)
     span, rtol = number(span, "fit.span", above=1.0, most=1e6), number(rtol, "fit.rtol", above=0.0, most=0.1)
     search, seed = whole(search, "fit.search", most=1_000_000), whole(seed, "fit.seed", most=2**32 - 1)
+    starts = whole(starts, "fit.starts", least=1, most=1_000_000)
     _check_values(p, measurements, free)
     start = np.log([getattr(p, name) for name in free])
     least = {"x_max": 1.0, "lam": least_lam(p.r_off * (span if "r_off" in free else 1.0))}
@@ -137,10 +155,13 @@ def fit(
     with bar(title="fit", asked=progress, unit=" evaluations") as shown:
         problem = _Problem(p, measurements, free, rtol, shown.update)
         u = _searched(problem, start, bounds, search, seed) if search else start
-        diff_step = _STEP / np.maximum(np.abs(u), 1e-3)
-        solution = least_squares(problem.residuals, np.clip(u, *bounds), bounds=bounds, diff_step=diff_step)
-        # Finite differences of jumping quantities can lead downhill in name only: keep the better of the two ends.
-        best = solution.x if solution.cost <= 0.5 * np.sum(problem.residuals(u) ** 2) else u
+        best = _descended(problem, [u], [0.0], [_STEP], bounds)
+        rng = np.random.default_rng(seed)
+        for again in range(starts):
+            if _met(problem.cost(best), len(measurements)):
+                break
+            about = u + (rng.uniform(-_ABOUT, _ABOUT, len(u)) if again else 0.0)
+            best = _descended(problem, [best, about], [1.0, 0.3, 0.0], [_STEP, 1e-3, 1e-4], bounds)
         jacobian = problem.jacobian(best, lowest)
         found = problem.predictions(best)
     predictions = np.array([value if happens(m, value) else np.nan for m, value in zip(measurements, found.tolist(), strict=True)])
@@ -149,6 +170,15 @@ def fit(
 
 _STEP = 0.02
 """Step of the finite differences, in the logarithm of a parameter [1]."""
+_WIDE = 0.1
+"""Step of the reported Jacobian [1]: over it the jumps from pulse to pulse average out, which make finer differences look surer than the
+data are."""
+_ABOUT = 0.4
+"""Farthest that a further start lies from the first one, in the logarithm of a parameter [1]."""
+
+
+def _met(cost: float, measurements: int) -> bool:
+    return cost <= 0.5 * measurements
 
 
 class _Problem:
@@ -181,18 +211,58 @@ class _Problem:
         """(prediction - measurement) / tolerance, (M,)."""
         return (predictions - self.measured) / self.tolerance
 
-    def residuals(self, u: np.ndarray) -> np.ndarray:
-        """Residuals (prediction - measurement) / tolerance, (M,), of the device with these logarithms of parameters."""
-        return self.off(self.predictions(u))
+    def residuals(self, u: np.ndarray, widened: float = 0.0) -> np.ndarray:
+        """Residuals (prediction - measurement) / tolerance, (M,), of the device with these logarithms of parameters.
+
+        With ``widened`` times in a train count as pulses, which a time in a gap does not interrupt, and tolerances are wider by so many
+        pulses.
+        """
+        found = self.predictions(u)
+        if not widened:
+            return self.off(found)
+        steady = np.array([steadied(m, value) for m, value in zip(self.measurements, found.tolist(), strict=True)])
+        measured = np.array([steadied(m, m.value) for m in self.measurements])
+        return (steady - measured) / np.hypot(self.tolerance, widened * np.array([jump(m) for m in self.measurements]))
+
+    def cost(self, u: np.ndarray) -> float:
+        """Half the sum of the squared residuals."""
+        return float(0.5 * np.sum(self.residuals(u) ** 2))
 
     def jacobian(self, u: np.ndarray, lowest: np.ndarray) -> np.ndarray:
         """Derivatives of the residuals over u, (M, P), by finite differences that stay above ``lowest``."""
         columns = []
         for i in range(len(u)):
             low, high = u.copy(), u.copy()
-            low[i], high[i] = max(u[i] - _STEP, lowest[i]), u[i] + _STEP
+            low[i], high[i] = max(u[i] - _WIDE, lowest[i]), u[i] + _WIDE
             columns.append((self.residuals(high) - self.residuals(low)) / (high[i] - low[i]))
         return np.stack(columns, axis=1)
+
+
+def _descended(
+    problem: _Problem,
+    points: list[np.ndarray],
+    widened: list[float],
+    steps: list[float],
+    bounds: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Least squares from the last of ``points``: through wider tolerances, then by finer differences; the best of all points met."""
+    from scipy.optimize import least_squares
+
+    def down(u: np.ndarray, step: float, wide: float) -> np.ndarray:
+        return least_squares(
+            partial(problem.residuals, widened=wide), np.clip(u, *bounds), bounds=bounds, diff_step=step / np.maximum(np.abs(u), 1e-3)
+        ).x
+
+    u = points[-1]
+    for wide in widened[:-1]:
+        u = down(u, _STEP, wide)
+    points = [*points[:-1], u]
+    for step in steps:
+        u = down(u, step, widened[-1])
+        points.append(u)
+        # Finite differences of jumping quantities can lead downhill in name only: go on from the best.
+        u = min(points, key=problem.cost)
+    return u
 
 
 def _searched(problem: _Problem, start: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], generations: int, seed: int) -> np.ndarray:

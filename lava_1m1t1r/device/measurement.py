@@ -59,6 +59,7 @@ class Measurement:
             value = getattr(self, name)
             require(_is_number(value) and 0 < value < inf, f"Measurement.{name}", "be > 0 and finite", value)
         number(self.value, "Measurement.value")
+        require(self.value > 0 or self.quantity == "shortening", "Measurement.value", f"be > 0 for {self.quantity}", self.value)
         if not (_is_number(self.r_control) and self.r_control != self.r_control):  # nan: the device's own
             number(self.r_control, "Measurement.r_control [ohm]", above=0.0)
         whole = _is_number(self.count) and 1 <= self.count <= MOST_PULSES and int(self.count) == self.count
@@ -99,10 +100,13 @@ def _first_turn_on(m: Measurement, t: Trace) -> float:
 
 
 def _pulses(m: Measurement, t: Trace) -> float:
-    # Counts the pulse that fires as the share of it that was needed, so that the number is continuous in the parameters.
-    on = _first_turn_on(m, t)
+    return _counted(m, _first_turn_on(m, t))
+
+
+def _counted(m: Measurement, time: float) -> float:
+    """Pulses up to a time; of the last one the share that was needed, so that the number is continuous in a device's parameters."""
     period = m.width + m.gap
-    return floor(on / period) + min((on % period) / m.width, 1.0)
+    return floor(time / period) + min((time % period) / m.width, 1.0)
 
 
 def _mean_interval(m: Measurement, t: Trace) -> float:
@@ -134,6 +138,17 @@ def happens(m: Measurement, value: float) -> bool:
     if m.quantity == "mean_interval":
         return value < most * (1 - 1e-9)
     return m.quantity == "shortening" or value <= most * (1 + 1e-9)
+
+
+def steadied(m: Measurement, value: float) -> float:
+    """A value from which the jumps over gaps are taken: a time in a train of pulses as so many of its periods."""
+    timed = m.quantity in ("first_spike", "first_turn_on") and m.count > 1
+    return _counted(m, value) * (m.width + m.gap) if timed else value
+
+
+def jump(m: Measurement) -> float:
+    """How far a value jumps where an event moves from one pulse to the next, in the quantity's unit."""
+    return {"first_spike": m.width + m.gap, "first_turn_on": m.width + m.gap, "pulses_to_turn_on": 1.0}.get(m.quantity, 0.0)
 
 
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
@@ -234,3 +249,7 @@ def figure_4ab() -> list[Measurement]:
     for gap, shorter in ((3e-3, 5.7e-3), (30e-3, 4.5e-3), (80e-3, 3.2e-3), (0.2, 2.4e-3), (1.0, 0.2e-3)):
         rows.append(Measurement("shortening", 2.0, 20e-3, gap, 2, shorter, 0.4e-3))
     return rows
+
+
+FIGURE_3D = {0.8: 0.05, 0.9: 0.76, 1.0: 0.95}
+"""Share of single pulses of 15 ms that fire, by their height [V]: Fig. 3d of Zhao et al. 2025, for :func:`.firing_probability`."""

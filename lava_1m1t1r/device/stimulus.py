@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log10
 
 import numpy as np
 
 from ..errors import number, numbers, require, whole
+from ..params import DeviceParams
 
 MOST_PIECES = 100_000_000
 """Largest number of voltages (pieces times devices) in a repeated stimulus, of samples of one device, and of periods."""
@@ -171,3 +173,8 @@ def sampled(v_in: np.ndarray, dt: float) -> Stimulus:
     changed = changed if v_in.ndim == 1 else changed.any(axis=1)
     starts = np.concatenate(([0], np.flatnonzero(changed) + 1, [len(v_in)]))
     return Stimulus(np.diff(starts) * dt, v_in[starts[:-1]])
+
+
+def usual_width(p: DeviceParams) -> float:
+    """Return the length of pulses that suits a device [s]: the power of ten that stands to 1 / gamma2 as 1 ms stands to 0.2 s."""
+    return 10.0 ** round(log10(0.005 / p.gamma2))

@@ -28,7 +28,7 @@ from ..neuron.m1t1r import Neuron
 from ..quantise import quantise
 
 START_VOLTAGE = 0.78
-"""Mean input voltage of a fresh layer [V]: a little below the least that turns a device on under lasting drive (0.82 V, Fig. 2)."""
+"""Mean input voltage of a fresh layer [V]: a little below the least that turns a device on within 20 ms (0.82 V, Fig. 2)."""
 SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1

@@ -22,7 +22,7 @@ from ..neuron.m1t1r import Neuron
 from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
 
 HELD_VOLTAGE = 0.6
-"""Constant input of a fresh pooling [V]: a little below the least that ever turns a device on by itself (0.64 V, Fig. 2)."""
+"""Constant input of a fresh pooling [V]: a little below the least that turns a device on within seconds (0.64 V, Fig. 2)."""
 _LARGEST_WEIGHT = EVEN_WEIGHTS[1] / WEIGHT_ONE
 
 
