@@ -16,7 +16,7 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from faulty.process import Faulty
-from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
@@ -225,7 +225,7 @@ def test_stop_ends_a_run_that_is_still_going():
 )
 def test_wrong_arguments_are_refused_before_anything_starts(arguments, field):
     relay, _, _ = chain()
-    with pytest.raises(InputError, match=f"^{field} must"):
+    with pytest.raises(InputError, match=rf"^{field}( \[s\])? must"):
         run_guarded(**(dict(proc=relay, steps=2, run_cfg=FLOAT) | arguments))
 
 
@@ -317,3 +317,27 @@ def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
 
 def test_errors_are_one_family():
     assert all(issubclass(kind, RunError) for kind in (ProcessFailed, Deadlock, RunTimeout, Stopped))
+
+
+def test_steps_after_a_continuous_run_are_refused_at_once():
+    """Lava never says that they are done: it goes on pausing."""
+    lif = LIF(shape=(3,), bias_mant=1, vth=10)
+    with guarded(lif, FLOAT, timeout=10) as session:
+        lif.run(condition=RunContinuous())
+        time.sleep(0.2)
+        lif.pause()
+        with pytest.raises(InputError, match="run condition must be RunContinuous again after a continuous run"):
+            lif.run(condition=RunSteps(3))
+        assert lif.v.get().shape == (3,)
+        with pytest.raises(InputError, match="run condition"):
+            session.run(1)
+
+
+def test_an_index_that_does_not_fit_is_refused_before_the_model_is_told():
+    lif = LIF(shape=(3,), bias_mant=1, vth=10)
+    with guarded(lif, FLOAT, timeout=10) as session:
+        session.run(1)
+        with pytest.raises(InputError, match=r"set: idx must be an index of the values given, of shape \(1,\); got 3"):
+            lif.v.set(np.array([1.0]), 3)
+        lif.v.set(np.array([5.0, 6.0, 7.0]))
+        assert lif.v.get().tolist() == [5.0, 6.0, 7.0]

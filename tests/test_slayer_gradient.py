@@ -235,6 +235,22 @@ def test_single_precision_is_close_to_double():
     assert float((grads[0] - grads[1]).norm() / grads[1].norm()) < 1e-3
 
 
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+@pytest.mark.parametrize("changed", [{"lam": 0.0105}, {"lam": 0.0016}, {"lam": 50.0}, {"r_off": 1e44}], ids=str)
+def test_single_precision_holds_whatever_the_jump_distance(changed, force, monkeypatch):
+    """exp(1 / lam) and large resistances leave single precision."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    x, grads = torch.rand(3, 9, 20, generator=torch.Generator().manual_seed(0)) < 0.3, []
+    for real in (torch.float32, torch.float64):
+        torch.manual_seed(0)
+        net = block.m1t1r.Recurrent({"params": replace(FIG2.scaled(3), **changed), "substeps": 2}, 9, 20, bias=True).to(real)
+        with torch.no_grad():
+            net.bias += torch.linspace(-1, 3, 20)
+        (net(x.to(real)) * torch.linspace(-1, 1, 20).to(real)).sum().backward()
+        grads.append(torch.cat([p.grad.flatten() for p in net.parameters()]).double())
+    assert float((grads[0] - grads[1]).norm() / grads[1].norm()) < 2e-5 and grads[1].norm() > 0.1
+
+
 PLAIN = Ops(
     select=lambda condition, a, b: a if condition else b,
     law=lambda d, q: (

@@ -14,6 +14,7 @@ from lava_1m1t1r import presets  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.recipes.smooth import Smooth  # noqa: E402
+from lava_1m1t1r.slayer import buffers  # noqa: E402
 from lava_1m1t1r.slayer.block.m1t1r import Affine, Conv, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -140,3 +141,30 @@ def test_devices_that_integers_cannot_hold_are_drawn_back_and_training_goes_on()
         wide(x)
     step = StepParams(slow)
     assert step.towards(slow, 3).device == slow  # what fits stays as it is
+
+
+def test_transforms_of_torch_func_are_refused_in_our_words():
+    block, x = Dense(STEP, 5, 4), spikes(2, 5, 10)
+    for transformed in (torch.func.grad(lambda y: block(y).sum()), torch.func.vmap(lambda y: block(y[None]))):
+        with pytest.raises(InputError, match="Dense must be called without torch.func's transforms"):
+            transformed(x)
+
+
+def test_memory_of_a_large_call_is_given_back_after_smaller_ones():
+    block = Dense(STEP, 20, 64)
+
+    def step(batch, times):
+        block(spikes(batch, 20, times)).sum().backward()
+
+    def largest():
+        return max([free.memory.size for free in buffers._waiting] + [memory.size for memory in buffers._returned])
+
+    buffers.clear()
+    step(64, 200)
+    step(2, 10)
+    large = largest()
+    for _ in range(100):
+        step(2, 10)
+    assert largest() < large / 50
+    buffers.clear()
+    assert not buffers._waiting and not buffers._returned

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import math
 import multiprocessing
-import sys
 import traceback
 import warnings
-from numbers import Integral, Real
 
 import numpy as np
 from lava.magma.compiler.compiler_graphs import find_processes
@@ -122,24 +119,6 @@ def check_start_method() -> None:
     chosen = multiprocessing.get_start_method()
     cure = "Call multiprocessing.set_start_method('fork', force=True); or run the graph by InProcess or run, which start none."
     require(chosen == "fork", "multiprocessing's start method", "be 'fork' for Lava's own runtime", chosen, cure)
-
-
-def check_whole(field: str, value) -> None:
-    """Check that ``value`` is a whole number of at least one that fits into 63 bits."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    require(whole and value >= 1, field, "be a whole number >= 1", value)
-    require(value <= sys.maxsize, field, f"be at most {sys.maxsize}", value)
-
-
-def check_steps(steps) -> None:
-    """Check that ``steps`` is a number of time steps."""
-    check_whole("steps", steps)
-
-
-def check_timeout(timeout, field: str = "timeout") -> None:
-    """Check that ``timeout`` is a finite time in seconds."""
-    ok = isinstance(timeout, Real) and math.isfinite(timeout) and float(timeout) > 0
-    require(ok, field, "be a finite time > 0 s", timeout)
 
 
 def innermost(var) -> Var:

@@ -11,13 +11,11 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
 from scipy.sparse import issparse
 
-from lava_1m1t1r.errors import array_of, require
+from lava_1m1t1r.errors import array_of, number, require, whole
 from lava_1m1t1r.run.checks import (
     check_graph,
     check_held,
     check_start_method,
-    check_steps,
-    check_timeout,
     compiled_graph,
     innermost,
     tell_of_missing_sources,
@@ -28,13 +26,53 @@ from lava_1m1t1r.run.values import NUMBERS, check_fits
 
 
 class Guarded:
-    """A graph in Lava's multi-process runtime, for a ``with`` block: see :func:`guarded`."""
+    """A graph that runs in Lava's own multi-process runtime, bounded, for a ``with`` block.
 
-    def __init__(self, proc, run_cfg, timeout=60.0, stall=3.0, compile_config=None):
+    An exception in a ProcessModel, a message of the wrong shape, a killed child, Processes that wait for each other:
+    each of them hangs plain Lava for ever. Here it raises within seconds, says which Process it was and shows that
+    model's traceback; and no child process, blocked thread or shared memory stays behind, on no path.
+    Inside the block Lava's own ``proc.run``, ``var.get``, ``var.set`` and ``proc.stop`` are bounded in the same way.
+
+    Parameters
+    ----------
+    proc : AbstractProcess
+        Any Process of the graph; it and all connected ones run.
+    run_cfg : RunConfig
+        Selects the ProcessModels, for example ``Loihi2SimCfg(select_tag="fixed_pt")``.
+    timeout : float
+        Longest wall time of one run, get or set [s].
+    stall : float or None
+        When no Process has done anything for this long [s], that is a deadlock. Larger, or None, for models that
+        sleep or wait for the outside world.
+    compile_config : dict, optional
+        Goes to Lava's compiler.
+
+    Raises
+    ------
+    ProcessFailed, Deadlock, RunTimeout, Stopped
+        All are :class:`RunError`.
+    InputError
+        Before anything starts, for arguments out of range, and where processes start by another method than 'fork'.
+
+    Examples
+    --------
+    >>> with guarded(lif, Loihi2SimCfg(select_tag="floating_pt"), timeout=60) as session:  # doctest: +SKIP
+    ...     session.run(100)
+    ...     v = session.get(lif.v)
+    """
+
+    def __init__(
+        self,
+        proc: AbstractProcess,
+        run_cfg: RunConfig,
+        timeout: float = 60.0,
+        stall: float | None = 3.0,
+        compile_config: dict | None = None,
+    ) -> None:
         check_graph(proc, run_cfg)
-        check_timeout(timeout)
+        number(timeout, "timeout [s]", above=0.0)
         if stall is not None:
-            check_timeout(stall, "stall")
+            number(stall, "stall [s]", above=0.0)
         self._proc = proc
         self._run_cfg = run_cfg
         self._compile_config = compile_config
@@ -67,13 +105,13 @@ class Guarded:
         timeout : float, optional
             Longest wall time [s]; the session's own when not given.
         """
-        check_steps(steps)
+        steps = whole(steps, "steps", least=1)
         if timeout is not None:
-            check_timeout(timeout)
+            number(timeout, "timeout [s]", above=0.0)
         runtime = self._running()
         runtime.timeout = timeout or self._timeout
         try:
-            runtime.start(RunSteps(num_steps=int(steps)))
+            runtime.start(RunSteps(num_steps=steps))
         finally:
             runtime.timeout = self._timeout
 
@@ -114,53 +152,8 @@ class Guarded:
         return self._runtime
 
 
-def guarded(
-    proc: AbstractProcess,
-    run_cfg: RunConfig,
-    timeout: float = 60.0,
-    stall: float | None = 3.0,
-    compile_config: dict | None = None,
-) -> Guarded:
-    """Run a graph in Lava's own multi-process runtime, bounded.
-
-    An exception in a ProcessModel, a message of the wrong shape, a killed child, Processes that wait for each other:
-    each of them hangs plain Lava for ever. Here it raises within seconds, says which Process it was and shows that
-    model's traceback; and no child process, blocked thread or shared memory stays behind, on no path.
-    Inside the block Lava's own ``proc.run``, ``var.get``, ``var.set`` and ``proc.stop`` are bounded in the same way.
-
-    Parameters
-    ----------
-    proc : AbstractProcess
-        Any Process of the graph; it and all connected ones run.
-    run_cfg : RunConfig
-        Selects the ProcessModels, for example ``Loihi2SimCfg(select_tag="fixed_pt")``.
-    timeout : float
-        Longest wall time of one run, get or set [s].
-    stall : float or None
-        When no Process has done anything for this long [s], that is a deadlock. Larger, or None, for models that
-        sleep or wait for the outside world.
-    compile_config : dict, optional
-        Goes to Lava's compiler.
-
-    Returns
-    -------
-    Guarded
-        Use it in a ``with`` statement; ``run(steps)``, ``get(var)``, ``set(var, value)``, ``stop()``.
-
-    Raises
-    ------
-    ProcessFailed, Deadlock, RunTimeout, Stopped
-        All are :class:`RunError`.
-    InputError
-        Before anything starts, for arguments out of range, and where processes start by another method than 'fork'.
-
-    Examples
-    --------
-    >>> with guarded(lif, Loihi2SimCfg(select_tag="floating_pt"), timeout=60) as session:  # doctest: +SKIP
-    ...     session.run(100)
-    ...     v = session.get(lif.v)
-    """
-    return Guarded(proc, run_cfg, timeout, stall, compile_config)
+guarded = Guarded
+"""As a function: ``with guarded(proc, run_cfg) as session``."""
 
 
 def run_guarded(
@@ -185,7 +178,7 @@ def run_guarded(
     dict
         Var to array of the Var's shape.
     """
-    check_steps(steps)
+    steps = whole(steps, "steps", least=1)
     require(isinstance(read, Iterable), "read", "be a sequence of Vars", read, "One alone goes into a list: read=[lif.v].")
     read = list(read)
     for var in read:

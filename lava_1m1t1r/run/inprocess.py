@@ -12,15 +12,13 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.errors import require
+from lava_1m1t1r.errors import number, require, whole
 from lava_1m1t1r.run import values
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 from lava_1m1t1r.run.checks import (
     check_executable,
     check_graph,
     check_held,
-    check_steps,
-    check_timeout,
     compiled_graph,
     in_python_only,
     innermost,
@@ -61,9 +59,11 @@ class InProcess:
         Goes to Lava's compiler.
 
     Notes
-    ----- Models that wait for something other than their ports (a socket, a file) make all others wait. The timeout ends that only in the
-    main thread, only where it can get Ctrl-C (background jobs of shells cannot), and not in a model that catches every exception again and
-    again. Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared
+    -----
+    Models that wait for something other than their ports (a socket, a file) make all others wait. The timeout ends that only in the main
+    thread, only where it can get Ctrl-C (background jobs of shells cannot), and not in a model that catches every exception it gets.
+
+    Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared
     by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of libraries other than numpy and
     Python (torch), and settings other than those named above. A model's helper threads cannot use its ports. Two threads cannot run graphs
     at once, for they share ``np.random``; and another thread that draws from there or from ``random`` meanwhile takes the models' numbers:
@@ -99,8 +99,8 @@ class InProcess:
             check_executable(proc, run_cfg)
         else:
             check_graph(proc, run_cfg)
-        check_timeout(timeout)
-        check_timeout(patience, "patience")
+        number(timeout, "timeout [s]", above=0.0)
+        number(patience, "patience [s]", above=0.0)
         self._proc = proc
         self._run_cfg = run_cfg
         self._timeout = timeout
@@ -171,17 +171,17 @@ class InProcess:
         dict
             Var or OutPort to its recording, (T, *shape); see :class:`Recorder`.
         """
-        check_steps(steps)
+        steps = whole(steps, "steps", least=1)
         if timeout is not None:
-            check_timeout(timeout)
+            number(timeout, "timeout [s]", above=0.0)
         self._check_open()
         recorder = as_recorder(record, every)
         self.wait()
         executor = self._executor
         recording = None
         if recorder.targets:
-            recording = Recording(recorder, executor, self._find, int(steps), self.steps_run)
-        self._begin(int(steps))
+            recording = Recording(recorder, executor, self._find, steps, self.steps_run)
+        self._begin(steps)
         try:
             self._go_on(seconds=timeout)
         finally:
@@ -201,7 +201,7 @@ class InProcess:
             or an Extractor.
         """
         if steps is not None:
-            check_steps(steps)
+            steps = whole(steps, "steps", least=1)
         self._check_open()
         self.wait()
         require(
@@ -211,7 +211,7 @@ class InProcess:
             "RunContinuous",
             "Run a number of steps, or use lava_1m1t1r.run.guarded for a run that takes as long as the clock says.",
         )
-        self._begin(sys.maxsize if steps is None else int(steps))
+        self._begin(sys.maxsize if steps is None else steps)
         self._endless = steps is None
         self._executor.drive = self._go_on
 
@@ -353,7 +353,7 @@ def run(
     --------
     >>> spikes = run(lif, 100, Loihi2SimCfg(select_tag="fixed_pt"), record=[lif.s_out])[lif.s_out]  # doctest: +SKIP
     """
-    check_steps(steps)
+    steps = whole(steps, "steps", least=1)
     session = InProcess(proc, run_cfg, timeout)
     recorder = as_recorder(record, every)  # before the graph is compiled, which can be done once
     with session:

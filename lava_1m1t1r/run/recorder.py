@@ -10,8 +10,7 @@ from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.variable import Var
 from scipy.sparse import spmatrix
 
-from lava_1m1t1r.errors import InputError, require
-from lava_1m1t1r.run.checks import check_whole
+from lava_1m1t1r.errors import InputError, require, whole
 from lava_1m1t1r.run.domains import LoihiDomain, Task
 from lava_1m1t1r.run.executor import Executor
 from lava_1m1t1r.run.failures import ProcessFailed, title
@@ -44,9 +43,8 @@ class Recorder:
     def __init__(self, *targets: Var | OutPort, every: int = 1):
         for target in targets:
             require(isinstance(target, (Var, OutPort)), "record", "hold Vars and OutPorts of Lava Processes", target)
-        check_whole("every", every)
         self.targets = tuple(dict.fromkeys(targets))
-        self.every = int(every)
+        self.every = whole(every, "every", least=1)
         self.clear()
 
     def clear(self) -> None:

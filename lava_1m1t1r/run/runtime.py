@@ -15,10 +15,11 @@ from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.message_interface_enum import ActorType
+from lava.magma.core.run_conditions import RunContinuous
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
-from lava_1m1t1r.errors import array_of, require
+from lava_1m1t1r.errors import InputError, array_of, require
 from lava_1m1t1r.programs import unbroken
 from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
@@ -97,6 +98,7 @@ class GuardedRuntime(Runtime):
         self._idle_since = 0.0
         self._looked = 0.0
         self._size_due = False
+        self._was_continuous = False
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -151,6 +153,11 @@ class GuardedRuntime(Runtime):
         """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
         if self.stopped:
             raise Stopped(STOPPED)
+        continuous = isinstance(run_condition, RunContinuous)
+        must = "be RunContinuous again after a continuous run: Lava's own runtime would not tell that steps are done"
+        cure = "Run the graph in process (lava_1m1t1r.run), or make the session anew."
+        require(continuous or not self._was_continuous, "run condition", must, type(run_condition).__name__, cure)
+        self._was_continuous = continuous
         with self._bounded(self.timeout):
             super().start(run_condition)
 
@@ -206,8 +213,12 @@ class GuardedRuntime(Runtime):
         if self.stopped:
             raise Stopped(STOPPED)
         value = np.atleast_1d(self._sendable(var_id, value))
+        try:  # as Lava does, which has told the model to wait for values by then
+            value = value[idx] if idx else value
+        except (IndexError, ValueError) as error:
+            raise InputError(f"set: idx must be an index of the values given, of shape {value.shape}; got {idx!r}: {error}.") from error
         with self._bounded(self.timeout):
-            super().set_var(var_id, value, idx)
+            super().set_var(var_id, np.atleast_1d(value))
         self._await_update(var_id)
 
     def _await_update(self, var_id) -> None:

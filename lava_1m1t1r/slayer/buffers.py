@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _MOST = 8
 """Largest number of free arrays that are kept for reuse; those that have waited longest are dropped first."""
-_waiting: list[np.ndarray] = []
+_PATIENCE = 64
+"""Number of requests after which a free array that fitted none of them is dropped: a training step makes a few."""
+
+
+class _Free(NamedTuple):
+    memory: np.ndarray
+    since: int  # request
+
+
+_waiting: list[_Free] = []
 _returned: deque[np.ndarray] = deque()
 _lock = threading.Lock()
+_requests = 0
 
 
 class Buffers:
@@ -23,16 +33,25 @@ class Buffers:
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return an uninitialised array, as numpy.empty does."""
+        global _requests
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with _lock:
+            _requests += 1
             while _returned:
-                _waiting.append(_returned.popleft())
-            del _waiting[:-_MOST]
-            fits = [i for i, memory in enumerate(_waiting) if size <= memory.size <= 2 * size]
-            memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].size)) if fits else np.empty(size, np.uint8)
+                _waiting.append(_Free(_returned.popleft(), _requests))
+            _waiting[:] = [free for free in _waiting[-_MOST:] if _requests - free.since <= _PATIENCE]
+            fits = [i for i, free in enumerate(_waiting) if size <= free.memory.size <= 2 * size]
+            memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].memory.size)).memory if fits else np.empty(size, np.uint8)
         self._held.append(memory)
         return memory[:size].view(dtype).reshape(shape)
 
     def __del__(self) -> None:
         # without the lock: the garbage collector may come here while this very thread holds it
         _returned.extend(getattr(self, "_held", ()))  # torch.compile makes objects without asking __init__
+
+
+def clear() -> None:
+    """Give back the memory of all arrays that nobody uses: after a training, or a call much larger than those that follow."""
+    with _lock:
+        _returned.clear()
+        _waiting.clear()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..arithmetic import ACT_SHIFT
+from ..errors import require
 
 
 def exactly(device_type: str) -> AbstractContextManager:
@@ -44,7 +45,7 @@ def summed_in(largest: float, w: torch.Tensor) -> torch.dtype:
 
 
 def eager(forward: Callable) -> Callable:
-    """For a block's ``forward``: ``torch.compile`` leaves it as it is, and compiles what stands around it.
+    """For a block's ``forward``: ``torch.func`` is refused, and ``torch.compile`` leaves it as it is, and compiles what stands around it.
 
     Its loops are compiled already, and numba cannot specialise them while torch traces. As ``torch.compiler.disable``, which would load
     torch's compiler with the library, into every process that trains.
@@ -53,6 +54,10 @@ def eager(forward: Callable) -> Callable:
 
     @functools.wraps(forward)
     def call(self: Any, *inputs: Any, **named: Any) -> Any:
+        transformed = getattr(torch._C, "_are_functorch_transforms_active", bool)()  # what torch 2.0 and later have
+        rule = "be called without torch.func's transforms"
+        cure = "Derivatives come from backward(), and a batch is a dimension already."
+        require(not transformed, type(self).__name__, rule, "a call inside torch.func.grad, vmap or another one", cure)
         if "torch._dynamo" not in sys.modules:
             return forward(self, *inputs, **named)
         if not left_alone:

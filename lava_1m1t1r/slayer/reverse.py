@@ -51,7 +51,8 @@ class GradientProgram(NamedTuple):
     alpha: Any  # from here on scalars
     per_lam: Any  # 1 / lam
     r_on: Any
-    off_scale: Any  # r_off / expm1(1 / lam) [ohm]
+    r_off: Any  # r_off / (1 - tail) [ohm]
+    tail: Any  # exp(-1 / lam): what is left of the open filament's resistance when it closes
     substep_per_c: Any  # [ohm]
     drop: Any  # (64,) field at which the filament lets go, at the knots over the residue [V]
     drop_slope: Any  # (64,) change to the next knot [V]
@@ -225,7 +226,8 @@ def settle(s: State, grown: State, v: Any, q: GradientProgram, ops: Ops) -> tupl
     to_release = select(to_release < q.zero, q.zero, to_release)
     way = select(held, to_release, to_supply)
     x = select(yields, q.one, q.half * ((s.filament + s.residue) + (filament + residue)))
-    r_d = q.r_on * x + q.off_scale * (ops.exp((q.one - x) * q.per_lam) - q.one)
+    # As :mod:`..arithmetic` has it, with exponents below 0: the other form's leave float32 where lam is small.
+    r_d = q.r_on * x + q.r_off * (ops.exp(q.zero - x * q.per_lam) - q.tail)
     share = q.one - ops.exp(q.zero - q.substep_per_c / r_d)
     charged = drained + share * way
     turn = Turn(
