@@ -29,7 +29,7 @@ from .params import DeviceParams
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
 
-SPREAD_VOLTAGE = 0.16
+INPUT_SPREAD = 0.16
 """Standard deviation over time that the synaptic input is scaled to [V]. Tried from 0.02 to 0.3 V on a trained network of spoken digits:
 with a short refractory period the spike counts followed those of the CUBA neurons best at 0.16 V (correlation 0.7)."""
 _LEVELS = np.linspace(0.2, 1.0, 33)  # mean input voltages tried, from below [V]: a device that is driven too hard latches, and is silent
@@ -108,7 +108,7 @@ def device_for(
     return dataclasses.replace(scaled, r_control=float(r_control))
 
 
-def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = SPREAD_VOLTAGE) -> WorkingPoint:
+def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = INPUT_SPREAD) -> WorkingPoint:
     """Factor on the weights and biases with which devices fire about as often as CUBA neurons do under the same input.
 
     The factor gives the synaptic input a standard deviation of ``spread`` over time, in the mean over the neurons. The bias of each

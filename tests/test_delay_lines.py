@@ -277,7 +277,7 @@ def test_parameters_of_other_taps_are_refused():
 def test_recorded_input_is_that_of_the_network(steps, net, rng):
     """Also of samples that are shorter than a recurrent delay."""
     pytest.importorskip("lightning", reason="needs lightning")
-    from lava_1m1t1r.recipes.demo import synaptic_input
+    from lava_1m1t1r.recipes.demo_page import synaptic_input
 
     lines, layer, readout = net.layers
     net = NetDescription((lines, replace(layer, delay_rec=rng.integers(0, 20, 11).astype(np.int32)), readout))

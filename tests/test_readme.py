@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lava_1m1t1r import __version__
 from lava_1m1t1r.commands.bench import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,3 +43,8 @@ def test_the_two_commands_are_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for command in re.findall(r"^make (\w+)", README, re.M):
         assert re.search(rf"^{command}:", makefile, re.M), command
+
+
+def test_the_version_to_cite_is_that_of_the_package():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

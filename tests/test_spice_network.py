@@ -222,7 +222,7 @@ def test_a_large_network_is_simulated_but_not_in_ngspice(shipped, rng, tmp_path,
 
 def test_without_ngspice_the_message_says_what_to_install(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingDependencyError, match="apt install ngspice"):
+    with pytest.raises(MissingDependencyError, match="apt-get install ngspice"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0])
     assert not (tmp_path / "out").exists()
 

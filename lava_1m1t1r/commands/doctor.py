@@ -6,10 +6,10 @@ import argparse
 import json
 import platform
 import shutil
-import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from ..cores import cores
+from ..errors import lava_python
 
 # what it is for, package, extra
 PACKAGES = (
@@ -28,6 +28,7 @@ PACKAGES = (
     ("SpokenDigits", "espeakng-loader", "speech"),
     ("download of SHD", "tonic", "data"),
     ("NIR export", "nir", "nir"),
+    ("devices on a cluster", "dask", "dask"),
 )
 TOOLS = (
     ("circuit simulation", "ngspice"),
@@ -51,8 +52,9 @@ def findings() -> dict:
             found = version(name)
         except PackageNotFoundError:
             found = None
-        needs_310 = extra == "lava" and sys.version_info >= (3, 11)
-        cure = "needs Python 3.10" if needs_310 else f"pip install 'lava-1m1t1r[{extra}]'" if extra else "pip install lava-1m1t1r"
+        cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else "pip install lava-1m1t1r"
+        if extra == "lava" and lava_python():
+            cure = "needs Python 3.10"
         packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})
     tools = [
         {"name": name, "for": purpose, "path": shutil.which(name), "cure": None if shutil.which(name) else f"apt-get install {name}"}

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Print accuracies and agreement; 1 if a realisation disagrees."""
     check_whole(args, lava=0)
     from ..netx.schema import read
-    from ..recipes.evaluate import compare, evaluate
+    from ..recipes.evaluate import evaluate, in_lava
 
     with talking(args):
         net = read(network_path(args.net))
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         test = tested.frames
         result, fixed = evaluate(net, test)
         if args.lava:
-            compare(net, test, fixed, result, utterances=min(args.lava, len(test)))
+            result.note_lava(in_lava(net, test, fixed, min(args.lava, len(test))))
     numbers = {
         "data": tested.data,
         "held_out": tested.held_out,

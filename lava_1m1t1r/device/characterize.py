@@ -60,6 +60,9 @@ class Characteristics:
     def __getitem__(self, name: str) -> Characteristic:
         return self.six[name]
 
+    def __str__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """Return the numbers as text, one line each."""
         lines = [f"pulses of {self.volt:.4g} V, {self.width:.3g} s"]

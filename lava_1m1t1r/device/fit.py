@@ -74,6 +74,9 @@ class Fit:
         vague = [i for i in np.argsort(values) if values[i] * relative < 1.0]
         return [dict(zip(self.free, np.round(directions[i], 3).tolist(), strict=True)) for i in vague]
 
+    def __str__(self) -> str:
+        return self.report()
+
     def report(self) -> str:
         """Return the fit as a table of text."""
         lines = [f"{'quantity':<18}{'R_c [ohm]':>11}{'gap [s]':>9}{'measured':>12}{'fitted':>12}{'residual':>9}"]

@@ -33,6 +33,9 @@ class Report:
     notes: tuple[str, ...] = ()
     """Sentences that a user has to know: what was assumed, what was lost, what was not run."""
 
+    def __str__(self) -> str:
+        return self.text
+
     @property
     def text(self) -> str:
         """Return the report as text for a terminal."""

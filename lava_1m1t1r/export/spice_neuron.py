@@ -247,7 +247,7 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
         done = programs.run(["ngspice", *arguments], title="ngspice", timeout=timeout, cwd=folder, **PIPES, text=True)
     except FileNotFoundError as error:
         raise MissingDependencyError(
-            "Circuit simulation needs ngspice, which is not on the path. Install it: apt install ngspice."
+            "Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice."
         ) from error
     except subprocess.TimeoutExpired as error:
         raise VerificationError(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error

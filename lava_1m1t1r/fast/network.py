@@ -14,7 +14,7 @@ import numpy as np
 from ..compiled import filled
 from ..cores import cores
 from ..description import Layer, M1T1RNeuron, NetDescription
-from ..errors import array_of, flag, require, whole
+from ..errors import array_of, flag, require, workers_of
 from ..progress import bar
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import kernels, synapses
@@ -78,7 +78,7 @@ class FastNetwork:
         record : None, "spikes" or "all"
             Whether to keep every layer's spikes, or its spikes and states (twelve times the memory).
         threads : int, optional
-            Samples at a time; when not given, as many as cores that this process may run on. Results do not depend on it.
+            Samples at a time; when not given, or -1, as many as cores that this process may run on. Results do not depend on it.
 
         Returns
         -------
@@ -89,7 +89,8 @@ class FastNetwork:
         require(known, "record", "be None, 'spikes' or 'all'", record)
         frames = check_frames(frames, self.net)
         batch, steps = frames.shape[:2]
-        threads = cores() if threads is None else whole(threads, "threads", least=1, most=4096)
+        threads = -1 if threads is None else workers_of(threads, "threads")
+        threads = cores() if threads == -1 else threads
         records = [layer.empty(batch, steps, record, layer is self.layers[-1]) for layer in self.layers]
         work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
         title = f"{'floating' if self.floating else 'fixed'} point"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Evaluation:
     """Number of values that differ from the fast path's, over all layers, by realisation."""
     compared: dict[str, int] = field(default_factory=dict)
     """Number of utterances compared, by realisation."""
+
+    def note(self, realisation: str, utterances: int, wrong: int) -> None:
+        """Note how many of a realisation's values differ from the fast path's on so many utterances."""
+        self.compared[realisation], self.mismatches[realisation] = utterances, wrong
+
+    def note_lava(self, found: InLava) -> None:
+        """Note what :func:`in_lava` found."""
+        self.note("Lava fixed_pt", found.utterances, found.fixed_differs)
+        self.note("Lava floating_pt against the fast floating path", found.utterances, found.floating_differs)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers for ``results.json``."""
@@ -133,8 +142,20 @@ def accuracy(net: NetDescription, test: Frames) -> float:
     return float(np.mean(answers(FastNetwork(net).run(test.dense()).out) == test.labels))
 
 
-def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *, utterances: int) -> np.ndarray:
-    """Run the first utterances in Lava, in fixed and in floating point, and note every value that differs.
+class InLava(NamedTuple):
+    """What Lava's own runtime made of some utterances."""
+
+    utterances: int
+    fixed_differs: int
+    """Values of all layers that differ from the fast path's, in fixed point."""
+    floating_differs: int
+    """Values of the output that differ from the fast path's, in floating point."""
+    floating_answers: np.ndarray
+    """(utterances,) classes, in floating point."""
+
+
+def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> InLava:
+    """Run the first utterances in Lava, in fixed and in floating point, and count the values that differ.
 
     Parameters
     ----------
@@ -143,27 +164,16 @@ def compare(net: NetDescription, test: Frames, fixed: Any, result: Evaluation, *
     test : Frames
         Test set.
     fixed : Result
-        The fast path's fixed-point run of the test set.
-    result : Evaluation
-        Receives the mismatches and the numbers of utterances compared.
+        The fast path's fixed-point run of the test set, with all layers.
     utterances : int
         Number of utterances to run.
-
-    Returns
-    -------
-    (utterances,) int
-        Answers of the floating-point run.
     """
     frames = test.dense(slice(utterances))
     lava = hdf5.predict(net, frames, backend="lava", record="all")
-    name = "Lava fixed_pt"
-    result.mismatches[name] = differences([layer.out for layer in lava.layers], fixed, utterances)
-    result.compared[name] = len(frames)
+    wrong = differences([layer.out for layer in lava.layers], fixed, utterances)
     floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt")
     own = FastNetwork(net, floating=True).run(frames).out
-    result.mismatches["Lava floating_pt against the fast floating path"] = int(np.sum(floating != own))
-    result.compared["Lava floating_pt against the fast floating path"] = len(frames)
-    return answers(floating)
+    return InLava(len(frames), wrong, int(np.sum(floating != own)), answers(floating))
 
 
 def differences(outputs: list[np.ndarray], fixed: Any, utterances: int) -> int:

@@ -42,7 +42,7 @@ class Events(NamedTuple):
         return float(self.value.max()), float(np.diff(until).max())
 
 
-class LayerRun(NamedTuple):
+class LayerCall(NamedTuple):
     """Arguments of one call of a layer besides its tensors."""
 
     params: StepParams
@@ -96,7 +96,7 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
     return Events(start, channel, value)
 
 
-def weight_counts(w: torch.Tensor) -> np.ndarray:
+def counts_by_input(w: torch.Tensor) -> np.ndarray:
     """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which halves the memory to read, else int32."""
     values = np.ascontiguousarray(w.detach().numpy())
     unit, parts = values.dtype.type(WEIGHT_ONE), ranges(values.shape[1], PART)
@@ -170,7 +170,7 @@ def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
     start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
-    table = weight_counts(w)
+    table = counts_by_input(w)
     return lambda first, last: kernels.project(*events, table, start, counts, first, last)
 
 
@@ -269,7 +269,7 @@ class _Layer(torch.autograd.Function):
     """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T)."""
 
     @staticmethod
-    def forward(ctx, x, w, bias, w_rec, constants, run: LayerRun):
+    def forward(ctx, x, w, bias, w_rec, constants, run: LayerCall):
         ctx.run, ctx.real = run, _real(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         ctx.buffers = buffers = Buffers()
@@ -281,7 +281,7 @@ class _Layer(torch.autograd.Function):
             fill = projector(events, w, bias, counts)
         ctx.events = events
         size = counts.shape[2]
-        table = np.zeros((0, size), np.int16) if w_rec is None else weight_counts(w_rec)
+        table = np.zeros((0, size), np.int16) if w_rec is None else counts_by_input(w_rec)
         if events is not None:
             check_sums(*events.largest, w, w_rec, bias)
         history = buffers.empty((batch, steps + 1, 3, size), np.int32)
@@ -378,7 +378,7 @@ def layer(
     bias: torch.Tensor | None,
     w_rec: torch.Tensor | None,
     constants: torch.Tensor | None,
-    run: LayerRun,
+    run: LayerCall,
 ) -> torch.Tensor:
     """Spikes of a layer.
 
@@ -393,7 +393,7 @@ def layer(
     constants : (5, N) float64, optional
         What the neurons' constants are made of where devices learn, see :class:`..reverse.Constants`: it receives their gradient; the
         values come with ``run``.
-    run : LayerRun
+    run : LayerCall
 
     Returns
     -------

@@ -104,7 +104,7 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
     return w.reshape(w.shape[0], -1)
 
 
-def weight_counts(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
+def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
     """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
     training."""
     return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
@@ -250,7 +250,7 @@ class Dense(Driven, base.AbstractDense):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense'."""
-        weight = weight_counts(self.synapse, self.mask)
+        weight = counts_for_file(self.synapse, self.mask)
         self._export(handle, "dense", weight.shape[:1], weight, inputs=weight.shape[1])
 
 
@@ -323,6 +323,6 @@ class Recurrent(Driven, base.AbstractRecurrent):
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense_rec'."""
-        weight, delays = weight_counts(self.input_synapse), None if self.delay_rec is None else self.delay_rec.cpu().numpy()
-        more = {"inputs": weight.shape[1], "weight_rec": weight_counts(self.recurrent_synapse), "delay_rec": delays}
+        weight, delays = counts_for_file(self.input_synapse), None if self.delay_rec is None else self.delay_rec.cpu().numpy()
+        more = {"inputs": weight.shape[1], "weight_rec": counts_for_file(self.recurrent_synapse), "delay_rec": delays}
         self._export(handle, "dense_rec", weight.shape[:1], weight, **more)

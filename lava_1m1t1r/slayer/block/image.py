@@ -19,7 +19,7 @@ from ..checks import check_counts, check_sums, check_tensor
 from ..delay import Delay
 from ..exact import eager, exactly, summed_in, wide
 from ..neuron.m1t1r import Neuron
-from .driven import INPUT_RATE, Driven, checked, quantised_weight, weight_counts
+from .driven import INPUT_RATE, Driven, checked, counts_for_file, quantised_weight
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that turns a device on within seconds (0.64 V, Fig. 2)."""
@@ -72,7 +72,7 @@ class _Image(Driven):
 
     def _export_image(self, handle: Any, kind: str) -> None:
         conv = self._known()
-        weight = weight_counts(self.synapse).reshape(self.synapse.weight.shape[:-1])
+        weight = counts_for_file(self.synapse).reshape(self.synapse.weight.shape[:-1])
         self._export(handle, kind, conv.shape, weight, conv=conv)
 
 

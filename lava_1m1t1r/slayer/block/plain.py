@@ -15,7 +15,7 @@ from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
-from .driven import Block, bias_counts, check_mask, checked, draw_weights, quantise_bias, quantised_weight, real, weight_counts
+from .driven import Block, bias_counts, check_mask, checked, counts_for_file, draw_weights, quantise_bias, quantised_weight, real
 
 
 class Affine(Block, base.AbstractAffine):
@@ -73,7 +73,7 @@ class Affine(Block, base.AbstractAffine):
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'affine', without neuron."""
         check_parameters(self, handle.name)
-        weight = weight_counts(self.synapse, self.mask)
+        weight = counts_for_file(self.synapse, self.mask)
         write_layer(handle, "affine", self.shape, inputs=weight.shape[1], weight=weight)
 
 

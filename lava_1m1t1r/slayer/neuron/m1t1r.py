@@ -20,7 +20,7 @@ from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
 from ..checks import check_tensor
-from ..layer import LayerRun, layer
+from ..layer import LayerCall, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
 from .learned import LEARN_RANGE, LearnedDevice
@@ -257,7 +257,7 @@ class Neuron(base.Neuron):
         constants = None if self.learned is None else self.learned.constants(params, size)
         noisy = params.device.noisy
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
-        run = LayerRun(
+        run = LayerCall(
             params=params,
             program=program,
             surrogate=self.surrogate,
