@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic import WEIGHT_ONE
+from .device import Trace, simulate
 from .errors import InputError, array_of, require, whole
-from .fine import Answer, respond
 from .network import CompiledNeurons
 from .params import DeviceParams
 from .program import StepParams
@@ -259,13 +259,19 @@ def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Res
 
 
 def _device(params: StepParams, a_in: np.ndarray) -> Response:
-    answer = _respond(params, a_in)
-    held = latched(params, answer.gate > params.device.v_th, answer.spike)
-    return _response(answer.spike_times, held, len(a_in) * params.dt)
+    trace = _trace(params, a_in)
+    times = [trace.spike_times(n) for n in range(a_in.shape[1])]
+    spike = np.zeros(a_in.shape, bool)
+    for n, column in enumerate(times):
+        spike[np.minimum((column / params.dt).astype(int), len(a_in) - 1), n] = True
+    held = latched(params, trace.gate_voltage > params.device.v_th, spike)
+    return _response(times, held, len(a_in) * params.dt)
 
 
-def _respond(params: StepParams, a_in: np.ndarray) -> Answer:
-    return respond(params.device, input_volts(a_in, params.v_unit, params.v_in_max), params.dt)
+def _trace(params: StepParams, a_in: np.ndarray) -> Trace:
+    """The device in continuous time, without noise, under the input (T, N) of network steps."""
+    volts = input_volts(a_in, params.v_unit, params.v_in_max)
+    return simulate(params.device.quiet(), volts, params.dt, seed=0, record="gate_voltage")
 
 
 def _run(params: StepParams, a_in: np.ndarray) -> Traces:
@@ -316,13 +322,13 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     quiet = params.device.quiet()  # step and device draw different numbers, and the comparison is about the scheme
     device = quiet if quiet.size is None else replace(quiet, **{k: v[chosen] for k, v in quiet.as_dict().items() if np.ndim(v)})
     own = params.replace(device=device)
-    answer = _respond(own, samples[0][:, chosen])
+    trace = _trace(own, samples[0][:, chosen])
     return Recorded(
         found.spikes,
         found.silent,
         found.latched,
         chosen.tolist(),
-        [int(times.size) for times in answer.spike_times],
+        [int(trace.spike_times(n).size) for n in range(len(chosen))],
         [int(n) for n in runs[0].spike[:, chosen].sum(0)],
     )
 

@@ -17,6 +17,7 @@ HEAVY = {"lava", "torch", "lightning"}
 MAY_IMPORT = {"lava": {"proc", "run", "netx", "slayer"}, "torch": {"slayer", "recipes"}, "lightning": {"recipes"}}
 PARTS = {"device", "proc", "run", "netx", "slayer", "export", "datasets", "fast", "report", "recipes", "commands", "benchmarks", "cli"}
 ALLOWED = {
+    "advisor": {"device"},
     "proc": {"fast"},
     "slayer": {"fast"},
     "netx": {"proc", "run", "fast"},

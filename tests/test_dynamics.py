@@ -8,8 +8,8 @@ import pytest
 
 from lava_1m1t1r import dynamics, presets
 from lava_1m1t1r.arithmetic import DEVICE, FLOAT_ARRAY
+from lava_1m1t1r.device import simulate
 from lava_1m1t1r.dynamics import State
-from lava_1m1t1r.fine import respond
 from lava_1m1t1r.network import CompiledNeurons
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.release import rates_of
@@ -112,19 +112,20 @@ def test_step_is_of_second_order_before_the_first_turn_on(device, volt):
 @DEVICES
 def test_limit_of_the_step_is_the_device(device, volt):
     counts, volts = stimulus(volt)
-    exact = respond(device, volts, 1e-3)
-    n = int(np.argmax((exact.filament + exact.residue)[:, 0] > 0.5)) or len(counts)
+    trace = simulate(device, volts, 1e-3, 0, ("filament", "residue", "gate_voltage"), rtol=1e-7)
+    exact = {"filament": trace.filament[:, 0], "residue": trace.residue[:, 0], "gate": trace.gate_voltage[:, 0]}
+    n = int(np.argmax(exact["filament"] + exact["residue"] > 0.5)) or len(counts)
     step = trajectory(device, counts, 16)
     for name, bound in (("filament", 1e-4), ("residue", 5e-5), ("gate", 1e-6)):
-        assert np.max(np.abs(step[name] - getattr(exact, name)[:, 0])[:n]) < bound, name
-    assert exact.residue[n - 1, 0] > 0.02
+        assert np.max(np.abs(step[name] - exact[name])[:n]) < bound, name
+    assert exact["residue"][n - 1] > 0.02
 
 
 @pytest.mark.parametrize("substeps", [2, 4, 16])
 def test_first_spike_of_the_fig_2_device_is_the_devices(substeps):
     # Fig. 2e: 0.8 V, 1 ms on, 1 ms off.
     counts = np.where(np.arange(120) % 2 == 0, 410, 0)[:, None]
-    device = respond(FIG2, counts / 64 * 0.125, 1e-3).spike_times[0][0]
+    device = simulate(FIG2, counts / 64 * 0.125, 1e-3, 0, "events").spike_times(0)[0]
     neurons = CompiledNeurons(StepParams(FIG2, substeps=substeps), 1)
     first = int(np.argmax([neurons.step(a).spike[0] for a in counts])) * 1e-3
     assert abs(first + 0.5e-3 - device) < (4e-3 if substeps == 2 else 2.5e-3)

@@ -15,7 +15,6 @@ from lava_1m1t1r import (
     cuba,
     datasets,
     device,
-    fine,
     keys,
     network,
     plot,
@@ -97,7 +96,6 @@ def here(name):
 
 # name: function, arguments that are right. Nothing of "huge" or "large" may be taken where it would be counted up to.
 CALLS = {
-    "respond": (fine.respond, dict(device=P, volts=np.full((5, 2), 0.5), dt=1e-3)),
     "reference.run": (reference.run, dict(params=StepParams(P), a_in=np.ones((5, 2), int), fixed=True, seed=0, layer=0)),
     "network.run": (network.run, dict(layers=layers_of(NET)[0], frames=FRAMES[0], fixed=True, seed=0, first=0)),
     "layers_of": (layers_of, dict(net=NET)),
