@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import hdf5_file
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
+from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..description import THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..errors import FormatError, InputError, path_of, require
@@ -125,18 +126,51 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     require(hasattr(group, "keys") and "type" in group, f"{where}/type", "be present", None, error=FormatError)
     kind = values.text_of(group["type"], f"{where}/type")
     require(kind in KINDS, f"{where}/type", f"be one of {', '.join(KINDS)}", kind, error=FormatError)
+    _check_keys(group, kind, where)
+    shape = tuple(int(n) for n in values.whole_numbers(group["shape"], f"{where}/shape", None).reshape(-1))
+    require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
+    size = math.prod(shape)
+    require(size <= MOST_NEURONS, f"{where}/shape", f"name at most {MOST_NEURONS} neurons", shape, error=FormatError)
+    source = _read_source(group, kind, where, shape, shape_before)
+    fields: dict[str, Any] = {"weight": source.weight, "conv": source.conv}
+    if "neuron" in group:
+        fields["neuron"] = _read_neuron(group["neuron"], where, size)
+        if kind == "pool":
+            images.check_pooling(source.conv, fields["neuron"], where)
+    elif kind == "dense":
+        kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
+    if kind == "input" and "neuron" in fields:
+        given = "weight" in group
+        fields["weight"] = values.weights_of(group["weight"], f"{where}/weight", (1,)) if given else np.array([WEIGHT_ONE], np.int32)
+    if kind in ("input", "affine"):
+        for name in ("weight", "bias", "delay"):
+            lonely = name in group and "neuron" not in fields and not (kind == "affine" and name == "weight")
+            require(not lonely, f"{where}/{name}", "come with a neuron", name, error=FormatError)
+    fields |= _read_per_neuron(group, where, size, source.conv)
+    return Layer(index, kind, shape, source.inputs, **fields)
+
+
+def _check_keys(group: Any, kind: str, where: str) -> None:
     known = {key.name: key for key in KEYS if kind in key.allowed}
     for name in group:
         require(name in known, f"{where}/{name}", f"be a key of a layer of type {kind!r}", name, error=FormatError)
     for key in known.values():
         if kind in key.required:
             require(key.name in group, f"{where}/{key.name}", "be present", None, error=FormatError)
-    shape = tuple(int(n) for n in values.whole_numbers(group["shape"], f"{where}/shape", None).reshape(-1))
-    require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
-    size = math.prod(shape)
-    require(size <= MOST_NEURONS, f"{where}/shape", f"name at most {MOST_NEURONS} neurons", shape, error=FormatError)
-    before = None if shape_before is None else math.prod(shape_before)
-    conv = None
+
+
+class _Source(NamedTuple):
+    """What a layer gets its inputs through."""
+
+    conv: Convolution | None
+    weight: np.ndarray | None
+    inputs: int
+
+
+def _read_source(group: Any, kind: str, where: str, shape: tuple[int, ...], shape_before: tuple[int, ...] | None) -> _Source:
+    """Weights and number of inputs, which must fit the layer before and all sizes that the file states."""
+    size, before = math.prod(shape), None if shape_before is None else math.prod(shape_before)
+    conv, weight = None, None
     if kind in images.KINDS:
         conv, weight = images.read(group, kind, where, shape_before)
         inputs = conv.sources
@@ -145,18 +179,14 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
         weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
     elif kind == DELAY_LINES:
-        weight, inputs = None, int(values.whole_numbers(group["inFeatures"], f"{where}/inFeatures", (1,)).item())
-        rule = "be positive, and divide the lines evenly among the channels"
-        require(inputs > 0 and size % inputs == 0, f"{where}/inFeatures", f"{rule} ({size} lines)", inputs, error=FormatError)
+        inputs = int(values.whole_numbers(group["inFeatures"], f"{where}/inFeatures", (1,)).item())
+        rule = f"be positive, and divide the lines evenly among the channels ({size} lines)"
+        require(inputs > 0 and size % inputs == 0, f"{where}/inFeatures", rule, inputs, error=FormatError)
     else:
-        weight, inputs = None, before if before is not None else size
-    require(
-        before is None or inputs == before,
-        f"{where}/shape" if weight is None or conv is not None else f"{where}/weight",
-        f"fit the layer before it, which has {before} outputs",
-        inputs,
-        error=FormatError,
-    )
+        inputs = before if before is not None else size
+    place = f"{where}/shape" if weight is None or conv is not None else f"{where}/weight"
+    rule = f"fit the layer before it, which has {before} outputs"
+    require(before is None or inputs == before, place, rule, inputs, error=FormatError)
     if kind in ("input", "flatten"):
         require(size == inputs, f"{where}/shape", f"hold {inputs} values, as many as the layer before it has", shape, error=FormatError)
     if kind == "average":
@@ -165,29 +195,21 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
         if name in group:
             given = values.whole_numbers(group[name], f"{where}/{name}", (1,)).item()
             require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
-    fields: dict[str, Any] = {"weight": weight, "conv": conv}
-    if "neuron" in group:
-        fields["neuron"] = _read_neuron(group["neuron"], where, size)
-        if kind == "pool":
-            images.check_pooling(conv, fields["neuron"], where)
-    elif kind == "dense":
-        kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
-    if kind == "input" and fields.get("neuron") is not None:
-        weight = values.weights_of(group["weight"], f"{where}/weight", (1,)) if "weight" in group else np.array([WEIGHT_ONE], np.int32)
-        fields["weight"] = weight
-    if kind in ("input", "affine"):
-        for name in ("weight", "bias", "delay"):
-            lonely = name in group and fields.get("neuron") is None and not (kind == "affine" and name == "weight")
-            require(not lonely, f"{where}/{name}", "come with a neuron", name, error=FormatError)
-    if "weight_rec" in group:
-        fields["weight_rec"] = values.weights_of(group["weight_rec"], f"{where}/weight_rec", (size, size))
+    return _Source(conv, weight, inputs)
+
+
+def _read_per_neuron(group: Any, where: str, size: int, conv: Convolution | None) -> dict[str, np.ndarray]:
+    """Recurrent weights, biases and delays, as a Layer calls them."""
+    found: dict[str, np.ndarray] = {}
     features = None if conv is None else conv.features
+    if "weight_rec" in group:
+        found["weight_rec"] = values.weights_of(group["weight_rec"], f"{where}/weight_rec", (size, size))
     if "bias" in group:
-        fields["bias"] = values.biases_of(group["bias"], f"{where}/bias", size, features)
+        found["bias"] = values.biases_of(group["bias"], f"{where}/bias", size, features)
     for name, field in (("delay", "delay"), ("delayRec", "delay_rec")):
         if name in group:
-            fields[field] = values.delays_of(group[name], f"{where}/{name}", size, features)
-    return Layer(index, kind, shape, inputs, **fields)
+            found[field] = values.delays_of(group[name], f"{where}/{name}", size, features)
+    return found
 
 
 def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
