@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "M1T1R":
-        from .host import load_lava
+        from ._support.host import load_lava
 
         return load_lava(f"{__name__}.{_HOMES[name]}", "The Lava Process M1T1R").M1T1R
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

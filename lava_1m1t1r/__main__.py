@@ -13,8 +13,8 @@ def main() -> int:
         import signal
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next one shall not disturb the answer to this
-        from .programs import last_words
-        from .progress import tell
+        from ._support.programs import last_words
+        from ._support.progress import tell
 
         text, code = last_words(stop)
         tell(f"lava-1m1t1r: {text}.")

@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any
 
 from . import __version__
-from .programs import interrupted, last_words, orderly
-from .progress import shown, tell
+from ._support.programs import interrupted, last_words, orderly
+from ._support.progress import shown, tell
 
 COMMANDS = {
     "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from . import network, presets, reference
+from ._support.files import write_text
 from .convolution import Convolution, pooling
-from .files import write_text
 from .network import PlainLayer
 from .program import PER_NEURON, SCALARS, TABLES, StepParams
 

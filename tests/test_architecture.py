@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lava_1m1t1r import host
-from lava_1m1t1r import imports as loading
+from lava_1m1t1r._support import host
+from lava_1m1t1r._support import imports as loading
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
 HEAVY = {"lava", "torch", "lightning"}

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lava_1m1t1r import hdf5_file
+from lava_1m1t1r._support import hdf5_file
 from lava_1m1t1r.datasets import read_shd, read_wav, shd, wav_folder
 from lava_1m1t1r.datasets.speech import read_requests
 from lava_1m1t1r.device.measurement import read_csv

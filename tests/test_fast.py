@@ -13,9 +13,9 @@ import pytest
 from numba import njit
 
 from lava_1m1t1r import StepParams, network, presets
+from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.cached import sources_digest
-from lava_1m1t1r.cores import cores
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, Stream

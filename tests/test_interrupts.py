@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lava_1m1t1r import programs
+from lava_1m1t1r._support import programs
 from lava_1m1t1r.datasets import EventSet, write_shd
 
 LIMIT = 150  # s for anything to happen
@@ -231,7 +231,7 @@ def test_while_a_device_is_characterised(folder):
 def test_programs_end_with_all_that_they_started(tmp_path):
     """A shell in the background of a shell; SIGINT, as Python's own handler takes it."""
     script = (
-        "import subprocess, sys; from lava_1m1t1r import programs\n"
+        "import subprocess, sys; from lava_1m1t1r._support import programs\n"
         f"programs.run(['sh', '-c', 'sleep 1000 & echo > {tmp_path}/on; sleep 1000'])"
     )
     mark = uuid.uuid4().hex

@@ -9,8 +9,8 @@ matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not install
 matplotlib.use("Agg")
 
 from lava_1m1t1r import plot  # noqa: E402
+from lava_1m1t1r._support.files import as_json, write_json  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.files import as_json, write_json  # noqa: E402
 from lava_1m1t1r.report import Report  # noqa: E402
 
 

@@ -16,7 +16,7 @@ import export_networks
 import numpy as np
 import pytest
 
-from lava_1m1t1r import progress
+from lava_1m1t1r._support import progress
 from lava_1m1t1r.benchmarks.table import Table
 from lava_1m1t1r.datasets import EventSet, binned_events, write_shd
 from lava_1m1t1r.device import characterize, presets
@@ -152,7 +152,7 @@ def test_rows_of_a_table_stand_on_lines_of_their_own(terminal):
 def test_a_command_on_a_terminal_gives_its_json_beside_the_bars(tmp_path):
     write_shd(tmp_path / "some.h5", EventSet.from_utterances([([0.1], [3])] * 4, [0, 1, 2, 3], [0, 1, 1, 1], n_channels=700))
     script = (
-        "import sys; from lava_1m1t1r import cli, progress; progress.DELAY = 0.0\n"
+        "import sys; from lava_1m1t1r import cli; from lava_1m1t1r._support import progress; progress.DELAY = 0.0\n"
         "sys.exit(cli.main(['evaluate', 'shipped', '--data', 'some.h5', '--json']))"
     )
     ours, theirs = pty.openpty()
@@ -223,7 +223,7 @@ def test_training_shows_an_epoch_at_a_time_and_counts_from_one(terminal, tmp_pat
 def test_lava_is_imported_after_bars_as_before():
     """Lava chooses how processes start, and fails where something has chosen already."""
     script = (
-        "from lava_1m1t1r import progress, programs\n"
+        "from lava_1m1t1r._support import progress, programs\n"
         "list(progress.bar([1], 'title', asked=True)); progress.say('a line'); programs.run(['true'])\n"
         "import lava.magma.core.process.process"
     )

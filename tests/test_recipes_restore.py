@@ -10,11 +10,11 @@ pytest.importorskip("lava.lib.dl.slayer")
 
 from realisations import NETWORKS, described, draw  # noqa: E402
 
+from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
-from lava_1m1t1r.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.netx import schema  # noqa: E402
 from lava_1m1t1r.recipes.restore import restored  # noqa: E402
 

@@ -11,8 +11,8 @@ def main() -> int:
         print("python -m lava_1m1t1r.benchmarks NAME OPTIONS; lava-1m1t1r bench --list names the tables", file=sys.stderr)
         return 2
     try:
-        from ..programs import orderly
-        from ..progress import clock
+        from .._support.programs import orderly
+        from .._support.progress import clock
 
         with orderly(last=True), clock(sys.argv[1].replace("_", " ")):
             return _run(sys.argv[1], sys.argv[2:])

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.files import replacing, scratch
+from .._support.progress import say
 from ..errors import require
-from ..files import replacing, scratch
 from ..program import LEARNABLE
-from ..progress import say
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe

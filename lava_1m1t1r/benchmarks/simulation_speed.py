@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cores import cores
+from .._support.cores import cores
+from .._support.files import SHIPPED_NETWORK, scratch
 from ..errors import require
 from ..fast import FastNetwork, Stream
-from ..files import SHIPPED_NETWORK, scratch
 from ..netx.schema import read
 from . import networks
 from .table import Table, least, parser, positive, write_json

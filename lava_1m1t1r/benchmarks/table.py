@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cores import cores
+from .._support.cores import cores
+from .._support.files import replacing
+from .._support.progress import say
 from ..errors import require
-from ..files import replacing
-from ..progress import say
 
 
 class Table:

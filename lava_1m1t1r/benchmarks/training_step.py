@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..cores import cores
+from .._support.cores import cores
 from ..errors import require
 from . import training_jax, training_peers
 from .table import Table, chosen, only_argument, parser, positive, write_json

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import scratch
+from .._support.files import scratch
 from ..recipes import NETWORK_FILE, data
 from ..recipes.task import SPOKEN_DIGITS, recipe
 from .table import Table, parser, positive, write_json

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._support.files import SHIPPED_NETWORK, scratch
+from .._support.progress import tell
 from ..errors import InputError, MissingDependencyError, missing, number, path_of, require, whole
-from ..files import SHIPPED_NETWORK, scratch
-from ..progress import tell
 from ..recipes import RESULTS_FILE
 
 SHIPPED = "shipped"

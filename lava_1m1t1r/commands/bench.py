@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from .. import programs
+from .._support import programs
+from .._support.files import scratch, write_text
 from ..errors import require
-from ..files import scratch, write_text
 from ._common import check_whole, json_argument, out_folder
 
 TABLES = {

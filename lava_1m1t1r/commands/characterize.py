@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import presets
+from .._support.files import as_json, write_json, write_text
 from ..errors import InputError, file_of, missing, require
-from ..files import as_json, write_json, write_text
 from ..params import DeviceParams
 from ._common import check_whole, json_argument, out_folder, talking
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .._support.files import as_json
 from ..errors import require
-from ..files import as_json
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
 from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import as_json
+from .._support.progress import tell
 from ..errors import path_of, require
-from ..files import as_json
-from ..progress import tell
 from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 SUMMARIES = {

@@ -9,7 +9,7 @@ import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from ..cores import cores
+from .._support.cores import cores
 
 # what it is for, package, extra
 PACKAGES = (

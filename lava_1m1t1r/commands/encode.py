@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from .._support.files import as_json
 from ..errors import FormatError, InputError, path_of, require
-from ..files import as_json
 from ._common import check_whole, json_argument, out_folder, talking
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..files import as_json
+from .._support.files import as_json
 from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, talking, test_frames
 
 

@@ -7,8 +7,8 @@ import io
 
 import numpy as np
 
+from .._support.files import as_json, replacing
 from ..errors import path_of, require
-from ..files import as_json, replacing
 from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 

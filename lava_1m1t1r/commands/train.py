@@ -8,10 +8,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from .._support.files import as_json, write_json
+from .._support.progress import tell
 from ..errors import require
-from ..files import as_json, write_json
 from ..program import LEARNABLE
-from ..progress import tell
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
 from ._common import check_above_zero, check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lava_1m1t1r.cores import cores
+from lava_1m1t1r._support.cores import cores
+from lava_1m1t1r._support.progress import bar
 from lava_1m1t1r.datasets.events import N_CHANNELS
 from lava_1m1t1r.errors import array_of, number, require, whole, workers_of
-from lava_1m1t1r.progress import bar
 
 RATE = 48_000
 """Sampling rate of the model [Hz]; audio at any other rate is resampled to it."""

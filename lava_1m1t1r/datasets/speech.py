@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r import programs
+from lava_1m1t1r._support import programs
+from lava_1m1t1r._support.files import scratch
+from lava_1m1t1r._support.programs import PIPES
 from lava_1m1t1r.errors import FormatError, InputError, file_of, missing, require
-from lava_1m1t1r.files import scratch
-from lava_1m1t1r.programs import PIPES
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""

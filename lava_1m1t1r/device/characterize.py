@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG3CD
-from ..progress import bar
 from . import stimulus
 from .cascade import cascade
 from .constants import MOST_VOLTS

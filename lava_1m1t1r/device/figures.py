@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import replacing
+from .._support.progress import bar
 from ..errors import missing, path_of, require
-from ..files import replacing
-from ..progress import bar
 from .energy import TECHNOLOGIES
 
 

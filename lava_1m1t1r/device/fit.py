@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams, least_lam
-from ..progress import bar
 from .measurement import Measurement, happens, jump, predicted, steadied
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")

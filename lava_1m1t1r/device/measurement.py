@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import replacing
 from ..errors import FormatError, InputError, file_of, number, require
-from ..files import replacing
 from ..params import DeviceParams
 from . import stimulus
 from .simulate import simulate

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import bar
 from ..errors import numbers, require, whole, workers_of
 from ..params import MOST_DEVICES, DeviceParams
-from ..progress import bar
 from .cell import TURN_ON
 from .simulate import simulate
 from .stimulus import Stimulus, constant

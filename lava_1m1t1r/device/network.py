@@ -16,13 +16,13 @@ from typing import Any
 import numba
 import numpy as np
 
+from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import array_of, number, require, whole
 from ..network import outgoing
 from ..noise import MOST_NEURONS
-from ..progress import bar
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, Array, Crossbar, Periphery, programmed_array

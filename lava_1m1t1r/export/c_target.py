@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import scratch
 from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
-from ..files import scratch
 from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._support.progress import bar
 from ..compiled import compiled
-from ..progress import bar
 
 KERNEL_STEPS = 10.0
 """Time constant of the filter through which spike trains are compared [steps]."""

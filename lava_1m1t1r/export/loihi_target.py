@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from .._support.files import as_json, scratch
 from ..arithmetic import unpack
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
-from ..files import as_json, scratch
 from ..netx import schema
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits

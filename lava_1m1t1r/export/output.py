@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from .._support.files import scratch
+from .._support.programs import is_running
 from ..errors import InputError, path_of, require
-from ..files import scratch
-from ..programs import is_running
 
 MARK = ".lava_1m1t1r_export"
 """Name of the file that marks a folder as an export of ours, which a second export may replace; it lists the files."""

@@ -44,7 +44,7 @@ class Report:
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes), "  Files: " + ", ".join(self.files)])
 
     def as_dict(self) -> dict[str, Any]:
-        """Its parts by name; :func:`.files.as_json` writes them."""
+        """Its parts by name; :func:`._support.files.as_json` writes them."""
         return {
             "target": self.target,
             "network": self.network,

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import scratch
 from ..description import NetDescription
 from ..errors import number, require, whole
 from ..fast import FastNetwork
-from ..files import scratch
 from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import programs
+from .._support import programs
+from .._support.files import scratch
+from .._support.programs import PIPES
 from ..errors import MissingDependencyError, number, numbers, require
-from ..files import scratch
 from ..params import DeviceParams
-from ..programs import PIPES
 from .report import VerificationError
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece

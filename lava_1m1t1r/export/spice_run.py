@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import scratch
+from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
 from ..device.network import DeviceNetwork, Sample
-from ..files import scratch
 from ..network import outgoing
-from ..progress import bar
 from .report import VerificationError
 from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import as_json
 from ..description import NetDescription
 from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
-from ..files import as_json
 from . import rules
 from .output import check_folder, write_folder
 from .plan import batched, description

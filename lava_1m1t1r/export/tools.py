@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .. import programs
-from ..programs import PIPES
+from .._support import programs
+from .._support.programs import PIPES
 from .report import VerificationError
 
 LIMIT = 7200.0

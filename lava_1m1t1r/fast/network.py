@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.cores import cores
+from .._support.progress import bar
 from ..compiled import filled
-from ..cores import cores
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, flag, require, workers_of
-from ..progress import bar
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import kernels, synapses
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r

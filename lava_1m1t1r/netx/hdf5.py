@@ -7,10 +7,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from .._support.host import load_lava
 from ..description import CubaNeuron, NetDescription
 from ..errors import number, require
 from ..fast.network import FastNetwork, Result, check_frames
-from ..host import load_lava
 from .schema import read
 
 BACKENDS = ("fast", "inprocess", "fused", "lava")

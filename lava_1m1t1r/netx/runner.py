@@ -9,9 +9,9 @@ import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import Read
 
+from .._support.progress import bar
 from ..description import M1T1RNeuron, NetDescription
 from ..fast.network import LayerRecord, Result
-from ..progress import bar
 from ..run import Guarded, InProcess, guarded
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network

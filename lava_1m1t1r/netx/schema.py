@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import hdf5_file
+from .._support import hdf5_file
+from .._support.files import replacing
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..description import THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..errors import FormatError, InputError, path_of, require
-from ..files import replacing
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
 from . import images, values

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.hdf5_file import value_of
 from ..delay_lines import MAX_DELAY
 from ..errors import FormatError, require
-from ..hdf5_file import value_of
 from ..sums import LARGEST_BIAS, WEIGHT_RULE, weight_bounds
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._support.files import replacing
 from ..errors import FormatError, path_of, require
-from ..files import replacing
 from .data import Frames
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2

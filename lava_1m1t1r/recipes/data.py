@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import tell
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, cropped_share
 from ..errors import path_of, require
-from ..progress import tell
 from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import bar, say
 from ..arithmetic import WEIGHT_ONE
 from ..errors import missing
 from ..netx.schema import read
-from ..progress import bar, say
 from . import CUBA_FILE, NETWORK_FILE, data
 from .demo_page import Found, numbers_of, page_of, worked_out
 from .evaluate import answers, differences, evaluate, in_lava

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.progress import bar
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import read
-from ..progress import bar
 from ..quantisation import Agreement, agreement
 from .data import Frames
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .._support.progress import bar, tell
 from ..errors import FormatError, missing, path_of, require, whole
-from ..progress import bar, tell
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
 from .blocks import first_computing

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .._support.files import replacing
+from .._support.host import load_lava
 from ..errors import path_of, require
-from ..files import replacing
-from ..host import load_lava
 from ..netx import schema
 from .blocks import computes, first_computing
 from .task import Task

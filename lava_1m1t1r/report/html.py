@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._support.files import write_json, write_text
 from ..errors import path_of, require
-from ..files import write_json, write_text
 
 RESULTS_FILE = "results.json"
 """Name of the numbers of a report, beside its page."""

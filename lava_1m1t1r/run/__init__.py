@@ -6,7 +6,7 @@ Lava's own runtime to the bit and several times faster; :class:`Recorder` keeps 
 the Process (:class:`RunError`), never a hang.
 """
 
-from lava_1m1t1r.host import load_lava
+from lava_1m1t1r._support.host import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 

@@ -19,8 +19,8 @@ from lava.magma.core.run_conditions import RunContinuous
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
+from lava_1m1t1r._support.programs import unbroken
 from lava_1m1t1r.errors import InputError, array_of, require
-from lava_1m1t1r.programs import unbroken
 from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
 from lava_1m1t1r.run.values import NUMBERS

@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import torch
 
-from ..cores import cores
+from .._support.cores import cores
 
 
 def thread_count() -> int:

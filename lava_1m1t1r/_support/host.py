@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
 
-from .errors import MissingDependencyError, lava_python, missing
+from ..errors import MissingDependencyError, lava_python, missing
 from .imports import executed_later, executed_within
 
 _LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import FormatError, InputError, file_of, require
 from . import hdf5_heap
-from .errors import FormatError, InputError, file_of, require
 
 LEAST_ALLOWED = 1 << 26
 """Number of bytes that all datasets of a file together may claim, however small the file; of larger files, :data:`CLAIM` times their

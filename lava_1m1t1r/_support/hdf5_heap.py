@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import FormatError, require
+from ..errors import FormatError, require
 
 _ROW = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
 _HEAP, _OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HHIQ")

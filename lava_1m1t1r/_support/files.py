@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import path_of, require
+from ..errors import path_of, require
 
-SHIPPED_NETWORK = Path(__file__).resolve().parent / "data" / "spoken_digits.net"
+SHIPPED_NETWORK = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
 """Path of the small trained network that comes with the package."""
 _SUFFIX = 16  # longest one that a format is chosen by
 
