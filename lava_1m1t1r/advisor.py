@@ -109,7 +109,7 @@ class Advice:
             }
             for p in self.probes
         ]
-        out["by_substeps"] = {str(n): error if error < np.inf else "latches otherwise" for n, error in self.by_substeps.items()}
+        out["by_substeps"] = {str(n): error if error < np.inf else "one of them latches" for n, error in self.by_substeps.items()}
         out["recorded"] = self.recorded and self.recorded._asdict()
         out["notes"] = list(self.notes)
         return out
@@ -129,8 +129,8 @@ class Advice:
             lines.append(f"  {p.name}: " + ", ".join(parts) + latched.get((p.device.latched, p.step.latched), ""))
         if self.by_substeps:
             lines.append(
-                "  largest error by substeps: "
-                + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: latches otherwise" for n, error in self.by_substeps.items())
+                "  largest error by substeps, without probes under which both latch: "
+                + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: one of them latches" for n, error in self.by_substeps.items())
             )
         lines.append(f"  constant input: fires from {_shown(self.fires_from, 1)} V, latches from {_shown(self.latches_from, 1)} V")
         if self.unreachable is not None:

@@ -1,4 +1,4 @@
-"""The command ``lava-1m1t1r``: what it can be asked, and how it answers when something is wrong.
+"""Command line of lava_1m1t1r: the 1M1T1R neuron from its device to a deployed network.
 
 Each subcommand is a module of :mod:`.commands` with ``add_arguments(parser)`` and ``run(args) -> int``.
 """
@@ -25,7 +25,7 @@ COMMANDS = {
     "evaluate": "Accuracy of a .net file on a data set, in fixed and floating point.",
     "simulate": "Run a .net file on utterances and write the spikes.",
     "deploy": "Export a .net file: C, Verilog, SPICE, NIR, Loihi-style.",
-    "bench": "Speed tables against the peers that are installed.",
+    "bench": "Tables of speed beside the peers that are installed; of accuracy, ablation and variation.",
     "doctor": "What is installed, what is missing, and how to get it.",
 }
 EXAMPLES = {
@@ -58,7 +58,7 @@ lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compare
 lava-1m1t1r deploy rtl runs/train/network.net -o verilog
 lava-1m1t1r deploy rtl --help                            the options of a target""",
     "bench": """
-lava-1m1t1r bench                                        all tables: some minutes
+lava-1m1t1r bench                                        all tables of speed: some minutes
 lava-1m1t1r bench device
 lava-1m1t1r bench accuracy --data mine.h5 --epochs 10    with options of the table, which are told by
 lava-1m1t1r bench accuracy --help-table                  this""",
@@ -84,7 +84,8 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         # "(default: None)" and "(default: [])" tell a reader nothing.
-        return action.help if action.default in (None, [], False) else super()._get_help_string(action)
+        plain = action.default in (None, [], False) or isinstance(action, argparse._StoreFalseAction)
+        return action.help if plain else super()._get_help_string(action)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -157,7 +158,7 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         if "others" in args:
             args.others = unknown
         elif unknown:
-            top.error(f"unrecognized arguments: {' '.join(unknown)}")
+            getattr(args, "own_parser", top).error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
         for name, value in vars(args).items():  # shells do so in --out ~/x, and not in --out=~/x
             setattr(args, name, [_at_home(one) for one in value] if isinstance(value, list) else _at_home(value))

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import network
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
+from .description import NetDescription
 from .errors import InputError, array_of, require, whole
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
@@ -324,14 +325,18 @@ def side_by_side(layers: Sequence[network.PlainLayer], frames: Any, seed: int = 
 
 
 def quantise_network(
-    layers: Sequence[network.PlainLayer], samples: Any = None, seed: int = 0, names: Sequence[str] | None = None, first: int = 0
+    layers: Sequence[network.PlainLayer] | NetDescription,
+    samples: Any = None,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+    first: int = 0,
 ) -> list[LayerQuantisation]:
     """Report every layer of a network; with samples, also what its neurons do in fixed and floating point.
 
     Parameters
     ----------
-    layers : sequence of :class:`.network.PlainLayer`
-        From the input's side.
+    layers : sequence of :class:`.network.PlainLayer`, or NetDescription
+        Layers from the input's side; or the network of a file, which states ``first`` itself and delays its input.
     samples : (B, T, C) int, optional
         Input spikes.
     seed : int
@@ -345,11 +350,14 @@ def quantise_network(
     -------
     list of LayerQuantisation
     """
+    if isinstance(layers, NetDescription):
+        samples = None if samples is None else layers.arriving(array_of(samples, "quantise_network.samples"))
+        layers, first = network.layers_of(layers)
     known = isinstance(layers, Sequence) and len(layers) > 0 and all(isinstance(layer, network.PlainLayer) for layer in layers)
-    require(known, "quantise_network.layers", "be a sequence of network.PlainLayer", layers)
+    require(known, "quantise_network.layers", "be a sequence of network.PlainLayer, or a NetDescription", layers)
     seed = whole(seed, "quantise_network.seed")
     if names is None:
-        names = [f"layer {i}" for i in range(len(layers))]
+        names = [f"layer {first + i}" for i in range(len(layers))]
     texts = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
     require(texts and len(names) == len(layers), "quantise_network.names", f"be {len(layers)} texts", names)
     reports = [quantise(layer.params, layer.size, name) for layer, name in zip(layers, names, strict=True)]

@@ -112,4 +112,4 @@ def test_a_device_that_never_fires_is_not_watched_for_long():
 def test_latching_otherwise_is_a_failure_of_the_substeps():
     found = advise(StepParams(FIG2))
     assert found.by_substeps[1] == np.inf and found.by_substeps[4] < 0.05
-    assert "1: latches otherwise" in str(found) and found.as_dict()["by_substeps"]["1"] == "latches otherwise"
+    assert "1: one of them latches" in str(found) and found.as_dict()["by_substeps"]["1"] == "one of them latches"

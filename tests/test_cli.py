@@ -102,7 +102,6 @@ def draws(args, words):
         (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must lie in a folder"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must come with --prove N"),
-        (["deploy", "c", "shipped", "-o", "out", "--utterances", "2", "--prove", "3"], "--utterances must be left to --prove N"),
         (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must come with one table; got ['accuracy', 'device']"),
         (["bench", "--list", "--hidden=8"], "--hidden=8 must come with one table"),
         trains(["train", "--spread", "1.5"], "--spread must lie in 0..1; got 1.5"),

@@ -85,6 +85,7 @@ def test_samples_and_their_classes_come_from_files(tmp_path, capsys):
         ("--frames", str(frames), "--prove", "2"): "--frames, --labels must be given without --prove",
         ("--frames", str(tmp_path / "no.npy")): "--frames must be an existing .npy file",
         ("--frames", toy): "--frames must be a .npy file of numbers",
+        ("--frames", str(tmp_path)): "--frames must be an existing .npy file",
         ("--labels", str(labels)): "labels must come with frames",
     }
     for options, words in wrong.items():
@@ -98,3 +99,16 @@ def test_the_example_spikes(example):
 
     out = FastNetwork(schema.read(example / "example.net")).run(np.load(example / "frames.npy")).out
     assert (out.sum(axis=(0, 1)) > 0).all()
+
+
+def test_options_reach_the_target_and_those_of_others_are_told(tmp_path, capsys):
+    toy = str(ROOT / "tests" / "toy.net")
+    given = {"c": ["--name", "ear", "--flash-limit", "900000"], "rtl": ["--lanes", "2", "--clock", "5e7"], "loihi": ["--chips", "2"]}
+    for target, options in given.items():
+        assert cli.main(["deploy", target, toy, "-o", str(tmp_path / target), *options]) == 0
+    assert (tmp_path / "c" / "ear.h").exists() and "clock of 50 MHz" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["deploy", "c", toy, "-o", str(tmp_path / "other"), "--lanes", "2"])
+    assert "usage: lava-1m1t1r deploy c" in capsys.readouterr().err
+    assert cli.main(["deploy", "c", toy, "-o", str(tmp_path / "other"), "--flash-limit", "10"]) == 2
+    assert "flash_limit" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.sums import MAX_COUNT
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
@@ -145,17 +146,16 @@ def test_counts_that_the_sources_refuse_are_refused_before_they_are_compiled(rng
         c_target.deploy_c(net, tmp_path / "out", frames=np.full((1, 1, 700), limit + 1))
 
 
-def test_the_firmware_example_compiles(tmp_path):
-    here = Path(__file__).resolve().parents[1] / "deploy"
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("example", here / "example.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    c_target.deploy_c(example.network(), tmp_path / "out")
-    subprocess.run(["gcc", *c_target.FLAGS, "-Iout", "out/net.c", str(here / "c/use.c"), "-o", "use"], cwd=tmp_path, check=True)
+@pytest.mark.parametrize("name", ["recurrent_with_delays", "behind_delay_lines"])  # spikes, and a readout's sums
+def test_the_firmware_example_gives_the_networks_sums(name, rng, tmp_path):
+    net = nets.network(name, rng)
+    c_target.deploy_c(net, tmp_path / "out")
+    use = Path(__file__).resolve().parents[1] / "deploy" / "c" / "use.c"
+    subprocess.run(["gcc", *c_target.FLAGS, "-Iout", "out/net.c", str(use), "-o", "use"], cwd=tmp_path, check=True)
     lines = subprocess.run(["./use"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(lines) == 4 and any(not line.endswith(" 0 spikes") for line in lines)
+    step, channel = np.arange(200)[:, None], np.arange(net.inputs)
+    wanted = FastNetwork(net).run(((step * 7 + channel * 13) % 5 == 0)[None].astype(int)).out[0].sum(0, dtype=np.int64)
+    assert wanted.any() and lines == [f"output {n}: {total}" for n, total in enumerate(wanted)]
 
 
 @pytest.mark.parametrize(("limit", "bits"), [(c_source.input_limit, 32), (rtl_source.input_limit, rtl_source.SUM_BITS)])

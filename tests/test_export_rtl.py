@@ -96,6 +96,24 @@ def test_lint_is_clean(name, rng):
     assert rtl_target.lint(drawn(nets.network(name, rng)), "net") == ""
 
 
+def lined(rng, channels, copies, longest):
+    delay = rng.integers(0, longest + 1, channels * copies).astype(np.int32)
+    delay[-1] = longest
+    lines = Layer(0, "delay_lines", (delay.size,), channels, delay=delay)
+    return NetDescription((lines, nets.layer(rng, 1, delay.size, 3, scale=3)))
+
+
+@needs("verilator")
+@pytest.mark.parametrize(("channels", "copies", "longest"), [(1, 1, 0), (1, 3, 5), (4, 2, 62), (8, 1, 1), (5, 2, 9)])
+def test_delay_lines_of_any_number_of_channels(channels, copies, longest, rng):
+    """Where channels fill their number's bits, each number is one of them."""
+    net = lined(rng, channels, copies, longest)
+    assert rtl_target.lint(drawn(net), "net") == ""
+    if channels in (1, 4):
+        found = rtl_target.simulate(net, drawn(net, 1), nets.frames(rng, net, steps=80, rate=0.4))
+        assert "all equal" in found["simulated by verilator"]
+
+
 @needs("iverilog")
 def test_a_wrong_design_is_found_out(rng):
     net = nets.network("recurrent_with_delays", rng)

@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 
+import export_networks as drawn_networks
 import numpy as np
 import pytest
 from realisations import described, draw
 
 from lava_1m1t1r import convolution, network, presets
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.network import PlainLayer
+from lava_1m1t1r.network import PlainLayer, layers_of
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.quantisation import Agreement, activity, agreement, drain_steps, longest_true, quantise, quantise_network, side_by_side
 from lava_1m1t1r.reference import Traces
@@ -199,3 +200,13 @@ def test_images_and_layers_behind_others_of_a_file_are_compared(rng):
     assert spikes == own and spikes[0] != spikes[1]
     with pytest.raises(InputError, match=r"samples must have the shape \(B, T, 40\)"):
         quantise_network([layer], frames[:, :, :18])
+
+
+def test_the_network_of_a_file_is_reported_as_its_layers_are(rng):
+    net = drawn_networks.network("recurrent_with_delays", rng)
+    frames = drawn_networks.frames(rng, net, steps=40)
+    layers, first = layers_of(net)
+    of_layers, of_net = quantise_network(layers, net.arriving(frames), first=first), quantise_network(net, frames)
+    assert [str(report) for report in of_net] == [str(report) for report in of_layers] and of_net[0].name == f"layer {first}"
+    with pytest.raises(InputError, match="or a NetDescription"):
+        quantise_network("net", frames)

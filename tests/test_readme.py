@@ -17,13 +17,24 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 @pytest.mark.timeout(120)
 def test_the_lines_of_lava_run_and_spike(tmp_path):
     pytest.importorskip("lava", reason="Lava is not installed")
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    code, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     script = tmp_path / "readme.py"
     script.write_text(code, encoding="utf-8")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=110, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     spikes = [int(n) for n in re.findall(r"\d+", done.stdout.split("spikes of each neuron:")[1])]
     assert len(spikes) == 2 and min(spikes) > 0
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.train
+def test_the_lines_of_training_run_and_learn(tmp_path):
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    _, code = re.findall(r"```python\n(.*?)```", README, re.S)
+    (tmp_path / "readme.py").write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, "readme.py"], capture_output=True, text=True, timeout=180, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(re.search(r"fixed point: (\d+)%", done.stdout)[1]) > 90
 
 
 @pytest.mark.parametrize("page", ["README.md", "RESULTS.md", "CHANGELOG.md", "CONTRIBUTING.md"])

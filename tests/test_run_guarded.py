@@ -337,7 +337,11 @@ def test_an_index_that_does_not_fit_is_refused_before_the_model_is_told():
     lif = LIF(shape=(3,), bias_mant=1, vth=10)
     with guarded(lif, FLOAT, timeout=10) as session:
         session.run(1)
-        with pytest.raises(InputError, match=r"set: idx must be an index of the values given, of shape \(1,\); got 3"):
+        with pytest.raises(InputError, match=r"idx must be an index of values of shape \(1,\); got 3"):
             lif.v.set(np.array([1.0]), 3)
+        with pytest.raises(InputError, match="be given at most 3 values"):
+            lif.v.set(np.array([5.0, 6.0, 7.0]), [0, 1, 2, 0, 1])
+        with pytest.raises(InputError, match="idx must be no array"):
+            lif.v.set(np.array([5.0, 6.0, 7.0]), np.array([True, False, True]))
         lif.v.set(np.array([5.0, 6.0, 7.0]))
         assert lif.v.get().tolist() == [5.0, 6.0, 7.0]

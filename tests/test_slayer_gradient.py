@@ -236,7 +236,11 @@ def test_single_precision_is_close_to_double():
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
-@pytest.mark.parametrize("changed", [{"lam": 0.0105}, {"lam": 0.0016}, {"lam": 50.0}, {"r_off": 1e44}], ids=str)
+@pytest.mark.parametrize(
+    "changed",
+    [{"lam": 0.0105}, {"lam": 0.0016}, {"lam": 20.0}, {"lam": 0.7, "r_off": 1e14}, {"lam": 0.9, "r_off": 1e14}, {"r_off": 1e44}],
+    ids=str,
+)
 def test_single_precision_holds_whatever_the_jump_distance(changed, force, monkeypatch):
     """exp(1 / lam) and large resistances leave single precision."""
     monkeypatch.setattr(layer_module, "FORCE_TORCH", force)

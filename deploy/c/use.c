@@ -5,8 +5,8 @@
 int main(void)
 {
     static uint16_t input[NET_INPUTS]; /* spike counts of this step: fill from sensors */
-    static uint8_t output[NET_OUTPUTS];
-    static uint32_t count[NET_OUTPUTS];
+    static net_output output[NET_OUTPUTS]; /* spikes, or a readout's weighted sums */
+    static int32_t total[NET_OUTPUTS];
     uint32_t step, n;
     net_reset(); /* before each sample */
     for (step = 0; step < 200; step++) {
@@ -17,11 +17,11 @@ int main(void)
             return 1; /* a count was above NET_INPUT_LIMIT */
         }
         for (n = 0; n < NET_OUTPUTS; n++) {
-            count[n] += output[n];
+            total[n] += output[n];
         }
     }
     for (n = 0; n < NET_OUTPUTS; n++) {
-        printf("output %u: %u spikes\n", (unsigned)n, (unsigned)count[n]);
+        printf("output %u: %ld\n", (unsigned)n, (long)total[n]); /* the largest is the network's answer */
     }
     return 0;
 }

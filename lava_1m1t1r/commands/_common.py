@@ -100,12 +100,13 @@ def network_path(name: str) -> Path:
     return path
 
 
-def data_arguments(parser: argparse.ArgumentParser) -> None:
+def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
     """Declare the options that say where utterances come from."""
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot (test voices)")
     parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
     parser.add_argument("--all-speakers", action="store_true", help="use the whole file, whoever speaks")
-    parser.add_argument("--utterances", type=int, help="use only the first ones")
+    if utterances:
+        parser.add_argument("--utterances", type=int, help="use only the first ones")
     parser.add_argument(
         "--steps", type=int, help="bins of an utterance; default: as many as training on the same file takes (its results.json names them)"
     )

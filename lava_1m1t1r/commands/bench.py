@@ -28,11 +28,17 @@ LONG = ("accuracy", "ablation", "variation")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("table", nargs="*", choices=[*TABLES, "all"], default="all", help="which tables to print; all: those of speed")
+    parser.add_argument(
+        "table",
+        nargs="*",
+        choices=[*TABLES, "all"],
+        default="all",
+        help="which tables to print; all: those of speed, without accuracy, ablation and variation",
+    )
     parser.add_argument("--list", action="store_true", help="name the tables and end")
     parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")
     json_argument(parser, "the tables")
-    parser.add_argument("--help-table", action="store_true", help="tell the options of the one table named, which may be given too")
+    parser.add_argument("--help-table", action="store_true", help="print the options of the table named, which may be given here too")
     parser.set_defaults(others=[])  # takes options that it does not know, for the table
     parser.add_argument("--repeats", type=int, help="the shortest of so many runs counts, or so many seeds; default: each table's own")
 

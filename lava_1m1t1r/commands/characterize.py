@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volt", type=float, help="height of the pulses [V]; default: v_ref, raised until the device fires")
     parser.add_argument("--width", type=float, help="length of the pulses [s]; default: 1e-3, or what suits gamma2")
     parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
-    parser.add_argument("--seed", type=int, default=0, help="of these trials, or of the search")
+    parser.add_argument("--seed", type=int, default=0, help="of these trials, or of a fit's search and further starts")
     parser.add_argument(
         "--fit",
         metavar="CSV",
         help="fit the device to your measurements instead: columns quantity (first_spike, first_turn_on, pulses_to_turn_on, mean_interval "
         "or shortening), volt, width, gap and count (of the pulses), value, tolerance, r_control (may be empty), in V, s and ohm; "
-        "as a row: first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,. pulses_to_turn_on counts of the last pulse the share that was needed: take "
+        "as a row 'first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,'; pulses_to_turn_on counts of the last pulse the share that was needed: take "
         "0.5 from counts that are whole numbers",
     )
     parser.add_argument("--search", type=int, default=0, help="generations of a global search before the fit: farther, and slower")
@@ -55,7 +55,7 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Characterise or fit, and print the table."""
+    """Characterise or fit, and print the table; 1 if the device found does not meet the data."""
     p = device(args.preset, args.set)
     require(args.fit is not None or args.free is None, "--free", "go with --fit CSV", args.free)
     for name in ("volt", "width"):
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         found = _fit(args, p, out) if args.fit is not None else _characterize(args, p, out)
     if args.json:
         print(as_json(found))
-    return 0
+    return 0 if found.get("meets", True) else 1
 
 
 def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._support.files import as_json
 from .._support.progress import tell
-from ..errors import path_of, require
+from ..errors import InputError, path_of, require
 from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
 
 SUMMARIES = {
@@ -63,13 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         own.add_argument(
             "--prove", type=int, default=0, metavar="N", help="give it N test utterances, and compare by the target's own tool"
         )
-        data_arguments(own)
+        data_arguments(own, utterances=False)
         own.add_argument("--frames", metavar="FILE", help="give it these samples instead: spike counts (B, T, C) in a .npy file")
         if target in LABELLED:
             own.add_argument("--labels", metavar="FILE", help="classes of the frames: (B,) in a .npy file")
         for name, settings in OPTIONS[target].items():
             own.add_argument(name, **settings)
         json_argument(own, "the report")
+        own.set_defaults(own_parser=own)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
     for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
         require(args.prove > 0 or not given, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")
-    require(args.utterances is None, "--utterances", "be left to --prove N, which says how many", args.utterances)
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:
@@ -127,5 +127,4 @@ def _array(file: str, option: str) -> np.ndarray:
             raise ValueError("it holds several arrays, as a .npz file does")
         return found
     except (ValueError, EOFError, OSError) as error:
-        require(False, option, f"be a .npy file of numbers ({error})", file)
-        raise
+        raise InputError(f"{option} must be a .npy file of numbers; got {file!r}: {error}.") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
@@ -112,7 +113,7 @@ TECHNOLOGIES = {"65 nm, Table 7": ZHAO2025_TABLE7, "3 nm, Table 8": ZHAO2025_TAB
 """Devices of the paper's estimates."""
 
 
-def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float | None = None) -> dict[str, dict[float, float]]:
+def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float | None = None) -> dict[str, dict[Any, float]]:
     """Return the energy of a spike over R_c and over C_g, and in the paper's two technologies.
 
     Parameters
@@ -126,7 +127,7 @@ def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float
     -------
     dict
         ``"R_c"`` and ``"C_g, R_c C_g kept"``: factor, 1/4 to 4, to the input's energy until the pulse ends [J]; a device that a factor
-        keeps from firing is left out. ``"technology"``: place in :data:`TECHNOLOGIES` to the published sum under pulses of 0.5 V [J].
+        keeps from firing is left out. ``"technology"``: name in :data:`TECHNOLOGIES` to the published sum under pulses of 0.5 V [J].
 
     Raises
     ------
@@ -139,7 +140,7 @@ def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float
         "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},
         "C_g, R_c C_g kept": {f: replace(p, c_gate=p.c_gate * f, r_control=p.r_control / f) for f in factors},
     }
-    curves: dict[str, dict[float, float]] = {name: {1.0: own} for name in changed}
+    curves: dict[str, dict[Any, float]] = {name: {1.0: own} for name in changed}
     for name, devices in changed.items():
         for f, device in devices.items():
             try:
@@ -147,7 +148,7 @@ def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float
             except InputError:  # it does not fire
                 continue
     curves = {name: dict(sorted(curve.items())) for name, curve in curves.items()}
-    return curves | {"technology": {float(k): spike_energy(q, 0.5).published for k, q in enumerate(TECHNOLOGIES.values())}}
+    return curves | {"technology": {name: spike_energy(q, 0.5).published for name, q in TECHNOLOGIES.items()}}
 
 
 def text(rows: Sequence[SpikeEnergy]) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from .._support.files import replacing
 from .._support.progress import bar
 from ..errors import missing, path_of, require
-from .energy import TECHNOLOGIES
 
 
 def plot(report: Any, path: str | Path) -> list[Path]:
@@ -39,7 +38,7 @@ def plot(report: Any, path: str | Path) -> list[Path]:
     return [*written, path]
 
 
-def energy_scaling(curves: dict[str, dict[float, float]], path: str | Path) -> None:
+def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> None:
     """Draw what :func:`.energy.scaling` found."""
     Figure = _figure()
     from .. import plot
@@ -52,7 +51,7 @@ def energy_scaling(curves: dict[str, dict[float, float]], path: str | Path) -> N
     left.set_xlabel("factor")
     left.set_ylabel("energy of a spike, input branch (pJ)")
     left.legend(frameon=False, labelcolor=plot.GREY)
-    plot.axes(right).bar(list(TECHNOLOGIES), list(curves["technology"].values()), color=plot.COLOURS[2])
+    plot.axes(right).bar(list(curves["technology"]), list(curves["technology"].values()), color=plot.COLOURS[2])
     right.set_yscale("log")
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
     with replacing(path) as part:

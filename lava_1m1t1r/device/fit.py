@@ -87,7 +87,7 @@ class Fit:
         if not self.meets:
             lines.append(
                 "THE DEVICE DOES NOT MEET THESE DATA: the parameters below are those of the nearest device found. Start from another "
-                "preset, free other fields, search farther (search=30, --search 30), or check the data."
+                "preset, free other fields, search farther (search=30, --search 30; more starts), or check the data."
             )
         lines.append("parameters: " + ", ".join(f"{n} = {getattr(self.params, n):.5g}" for n in self.free))
         lines.append("singular values: " + ", ".join(f"{s:.3g}" for s in self.singular_values))
@@ -158,13 +158,13 @@ def fit(
     with bar(title="fit", asked=progress, unit=" evaluations") as shown:
         problem = _Problem(p, measurements, free, rtol, shown.update)
         u = _searched(problem, start, bounds, search, seed) if search else start
-        best = _descended(problem, [u], [0.0], [_STEP], bounds)
+        best = _descended(problem, u, (), (_STEP,), bounds)
         rng = np.random.default_rng(seed)
         for again in range(starts):
             if _met(problem.cost(best), len(measurements)):
                 break
             about = u + (rng.uniform(-_ABOUT, _ABOUT, len(u)) if again else 0.0)
-            best = _descended(problem, [best, about], [1.0, 0.3, 0.0], [_STEP, 1e-3, 1e-4], bounds)
+            best = min(best, _descended(problem, about, (1.0, 0.3), (_STEP, 1e-3, 1e-4), bounds), key=problem.cost)
         jacobian = problem.jacobian(best, lowest)
         found = problem.predictions(best)
     predictions = np.array([value if happens(m, value) else np.nan for m, value in zip(measurements, found.tolist(), strict=True)])
@@ -194,6 +194,7 @@ class _Problem:
         self.measured = np.array([m.value for m in measurements])
         self.tolerance = np.array([m.tolerance for m in measurements])
         self.evaluations = 0
+        self._costs: dict[bytes, float] = {}
 
     def device(self, u: np.ndarray) -> DeviceParams:
         return dataclasses.replace(self.p, **dict(zip(self.free, np.exp(u).tolist(), strict=True)))
@@ -228,8 +229,11 @@ class _Problem:
         return (steady - measured) / np.hypot(self.tolerance, widened * np.array([jump(m) for m in self.measurements]))
 
     def cost(self, u: np.ndarray) -> float:
-        """Half the sum of the squared residuals."""
-        return float(0.5 * np.sum(self.residuals(u) ** 2))
+        """Half the sum of the squared residuals; of a point that was asked for before, as it was then."""
+        key = u.tobytes()
+        if key not in self._costs:
+            self._costs[key] = float(0.5 * np.sum(self.residuals(u) ** 2))
+        return self._costs[key]
 
     def jacobian(self, u: np.ndarray, lowest: np.ndarray) -> np.ndarray:
         """Derivatives of the residuals over u, (M, P), by finite differences that stay above ``lowest``."""
@@ -242,29 +246,19 @@ class _Problem:
 
 
 def _descended(
-    problem: _Problem,
-    points: list[np.ndarray],
-    widened: list[float],
-    steps: list[float],
-    bounds: tuple[np.ndarray, np.ndarray],
+    problem: _Problem, u: np.ndarray, widened: Sequence[float], steps: Sequence[float], bounds: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Least squares from the last of ``points``: through wider tolerances, then by finer differences; the best of all points met."""
+    """Best point of a descent from u: least squares under tolerances wider by so many pulses, then as they are, by finer differences."""
     from scipy.optimize import least_squares
 
-    def down(u: np.ndarray, step: float, wide: float) -> np.ndarray:
-        return least_squares(
-            partial(problem.residuals, widened=wide), np.clip(u, *bounds), bounds=bounds, diff_step=step / np.maximum(np.abs(u), 1e-3)
-        ).x
+    def down(u: np.ndarray, step: float, wide: float = 0.0) -> np.ndarray:
+        residuals, relative = partial(problem.residuals, widened=wide), step / np.maximum(np.abs(u), 1e-3)
+        return least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=relative).x
 
-    u = points[-1]
-    for wide in widened[:-1]:
+    for wide in widened:
         u = down(u, _STEP, wide)
-    points = [*points[:-1], u]
     for step in steps:
-        u = down(u, step, widened[-1])
-        points.append(u)
-        # Finite differences of jumping quantities can lead downhill in name only: go on from the best.
-        u = min(points, key=problem.cost)
+        u = min(u, down(u, step), key=problem.cost)  # differences of jumping quantities can lead downhill in name only
     return u
 
 

@@ -14,7 +14,9 @@ from ..budget import WIDTHS
 from ..delay_lines import on_lines
 from .plan import Plan, PlanLayer
 
-MODULES = ("m1t1r_fifo.v", "m1t1r_lines.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
+MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
+LINES_MODULE = "m1t1r_lines.v"
+"""Module of designs with delay lines alone."""
 SUM_BITS = 24
 STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
@@ -141,7 +143,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
     folder = resources.files(__package__) / "templates"
     for template, target in (("net.v", f"{name}.v"), ("bench.v", "bench.v")):
         files[target] = re.sub(r"@(\w+)@", lambda match: text[match[1]], (folder / template).read_text())
-    return files | {module: (folder / module).read_text() for module in MODULES}
+    return files | {module: (folder / module).read_text() for module in (*MODULES, *(() if plan.lines is None else (LINES_MODULE,)))}
 
 
 def _trace(k: int) -> str:

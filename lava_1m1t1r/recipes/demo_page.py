@@ -9,6 +9,7 @@ import numpy as np
 from ..advisor import Advice, advise
 from ..description import NetDescription
 from ..device.energy import spike_energy
+from ..device.stimulus import usual_width
 from ..errors import InputError
 from ..fast import FastNetwork
 from ..network import layers_of, outgoing
@@ -59,12 +60,10 @@ class Worked(NamedTuple):
 
 def worked_out(found: Found) -> Worked:
     """Energy, advice on the network step, and the report on the integers."""
-    layers, first = layers_of(found.description)
+    layers, _ = layers_of(found.description)
     some = found.test.dense(slice(RECORDED))  # what is recorded is large
     advice = advise(found.task.step, layers[0].weight, synaptic_input(found.description, found.fixed, some))
-    return Worked(
-        energy_of(found.task, found.result.spikes), advice, quantise_network(layers, found.description.arriving(some), first=first)
-    )
+    return Worked(energy_of(found.task, found.result.spikes), advice, quantise_network(found.description, some))
 
 
 def numbers_of(found: Found, worked: Worked) -> dict[str, Any]:
@@ -160,23 +159,27 @@ def energy_of(task: Task, spikes: float) -> dict[str, Any]:
     measured = getattr(presets, task.preset)
     volt = float(measured.v_ref)
     try:
-        one = spike_energy(measured, volt)
-        slow = spike_energy(measured.scaled(task.slower), volt, 1e-3 * task.slower, 1e-3 * task.slower)
+        width = usual_width(measured)
+        one = spike_energy(measured, volt, width)
+        slow = spike_energy(measured.scaled(task.slower), volt, width * task.slower)
     except InputError as error:
         return {"text": f"No estimate: {error}", "assumptions": ""}
     return {
         "joule_per_spike_memristor_branch": one.input_to_pulse_end,
         "joule_per_spike_total": one.total,
+        "joule_per_spike_slowed_down": slow.input_to_pulse_end,
         "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
         "text": (
             f"{spikes:.0f} spikes an utterance at {one.input_to_pulse_end * 1e12:.2f} pJ each in the memristor's branch (integration, gate "
-            f"and R_c) make {one.input_to_pulse_end * spikes * 1e12:.0f} pJ. The output branch of the measured device "
-            f"({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would take {one.supply * 1e12:.0f} pJ more a spike; the paper's "
-            "65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
+            f"and R_c) make {one.input_to_pulse_end * spikes * 1e12:.0f} pJ, on devices as fast as the measured one. Those that this "
+            f"network assumes, slowed down {task.slower:g} times by a larger gate capacitance, would take "
+            f"{slow.input_to_pulse_end * 1e12:.1f} pJ a spike, {slow.input_to_pulse_end * spikes * 1e9:.1f} nJ an utterance. The "
+            f"output branch of the measured device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would take "
+            f"{one.supply * 1e12:.0f} pJ more a spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
             "A model, not a measurement: the currents of the measured device's circuit, integrated over its first spike under "
-            f"{volt:g} V pulses of 1 ms. The device slowed down {task.slower:g} times by a larger gate capacitance would take "
-            f"{slow.input_to_pulse_end * 1e12:.1f} pJ. Input that leads to no spike, synapses, drivers and the readout are not counted."
+            f"{volt:g} V pulses of {width:g} s (of {width * task.slower:g} s where it is slowed down). Input that leads to no spike, "
+            "synapses, drivers and the readout are not counted."
         ),
     }

@@ -27,11 +27,17 @@ from .smooth import Smooth  # noqa: E402
 
 
 class Network(torch.nn.Module):
-    """Blocks in a row: frames (B, C, T) to the last block's output (B, K, T), of a task's networks weighted sums."""
+    """Blocks in a row: frames (B, C, T) to the last block's output (B, K, T), of a task's networks weighted sums.
+
+    Noise of a block's neurons is drawn by its place, as in the file that :meth:`export` writes.
+    """
 
     def __init__(self, blocks: list[torch.nn.Module]) -> None:
         super().__init__()
         self.blocks = torch.nn.ModuleList(blocks)
+        for place, block in enumerate(self.blocks):
+            if isinstance(getattr(block, "neuron", None), slayer.neuron.Neuron):
+                block.neuron.layer = place
 
     @property
     def hidden(self) -> torch.nn.Module:

@@ -86,8 +86,6 @@ def _image(layer: Layer, params: Any, delay: bool, bias: bool) -> torch.nn.Modul
 
 def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
     """Copy the file's numbers into a block."""
-    if getattr(made, "neuron", None) is not None:
-        made.neuron.layer = layer.index
     if layer.kind == "input":
         return
     own = [(getattr(made, "synapse", None) or made.input_synapse, layer.weight)]

@@ -20,10 +20,10 @@ from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enu
 from lava.magma.runtime.runtime import Runtime
 
 from lava_1m1t1r._support.programs import unbroken
-from lava_1m1t1r.errors import InputError, array_of, require
+from lava_1m1t1r.errors import array_of, require
 from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
-from lava_1m1t1r.run.values import NUMBERS
+from lava_1m1t1r.run.values import NUMBERS, indexed
 
 TICK = 0.05
 """Longest wait [s] between two looks at the children; an answer that arrives wakes us earlier."""
@@ -212,13 +212,9 @@ class GuardedRuntime(Runtime):
     def set_var(self, var_id, value, idx=None):
         if self.stopped:
             raise Stopped(STOPPED)
-        value = np.atleast_1d(self._sendable(var_id, value))
-        try:  # as Lava does, which has told the model to wait for values by then
-            value = value[idx] if idx else value
-        except (IndexError, ValueError) as error:
-            raise InputError(f"set: idx must be an index of the values given, of shape {value.shape}; got {idx!r}: {error}.") from error
+        value = np.atleast_1d(self._sendable(var_id, value, idx))
         with self._bounded(self.timeout):
-            super().set_var(var_id, np.atleast_1d(value))
+            super().set_var(var_id, value)
         self._await_update(var_id)
 
     def _await_update(self, var_id) -> None:
@@ -232,15 +228,15 @@ class GuardedRuntime(Runtime):
             sizes = {i: math.prod(known.shape) for i, known in models.items() if known.proc_id == owner}
             self.get_var(min(sizes, key=sizes.__getitem__))
 
-    def _sendable(self, var_id, value) -> np.ndarray:
-        """Check values before they are sent, which Lava does only after telling the model: after wrong ones, model and Runtime wait for
-        each other."""
+    def _sendable(self, var_id, value, idx) -> np.ndarray:
+        """Take what ``idx`` chooses of the values, and check it before it is sent. Lava does so only after telling the model: after wrong
+        values, model and Runtime wait for each other."""
         known = self._executable.node_configs[0].var_models.get(var_id)
         if known is None:
             return value  # Lava's own error
         owner = next((title(p) for p in self._executable.proc_builders if p.id == known.proc_id), "")
         field = f"set: {owner}.{known.name}"
-        value = array_of(value, field, NUMBERS)
+        value = indexed(field, np.atleast_1d(array_of(value, field, NUMBERS)), idx)
         most = math.prod(known.shape)
         require(known.dtype is str or value.size <= most, field, f"be given at most {most} values", value.size)
         return value

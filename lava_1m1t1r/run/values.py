@@ -9,7 +9,7 @@ from lava.magma.core.process.variable import Var
 from lava.utils.sparse import find
 from scipy.sparse import csr_matrix, issparse
 
-from lava_1m1t1r.errors import array_of, require
+from lava_1m1t1r.errors import InputError, array_of, require
 
 
 def write(field: str, model, name: str, value) -> None:
@@ -104,7 +104,17 @@ def as_lava_reads(model, name: str, var: Var, idx=None) -> np.ndarray:
         filled = np.zeros(size)
         filled[: value.size] = value.ravel()
         value = filled.reshape(var.shape)
-    return value[idx] if idx else value
+    return indexed(f"get: {var.name}", value, idx)
+
+
+def indexed(field: str, value: np.ndarray, idx) -> np.ndarray:
+    """Return ``value[idx]``, or the value where ``idx`` counts as false: what Lava takes of a value that is set or got."""
+    cure = "An index is one of the values themselves: a number, a slice or a list; for Lava takes no arrays."
+    require(not isinstance(idx, np.ndarray) or idx.size == 1, f"{field}: idx", "be no array", idx, cure)
+    try:
+        return value[idx] if idx else value
+    except (IndexError, TypeError) as error:
+        raise InputError(f"{field}: idx must be an index of values of shape {value.shape}; got {idx!r}: {error}. {cure}") from error
 
 
 def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
@@ -114,7 +124,7 @@ def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
     """
     old = getattr(model, name)
     value = array_of(value, field, NUMBERS)
-    flat = (value[idx] if idx else value).astype(np.float64).ravel()
+    flat = indexed(field, value, idx).astype(np.float64).ravel()
     if issparse(old):
         rows, columns, _ = _entries(old)
         setattr(model, name, csr_matrix((flat, (rows, columns)), old.shape))

@@ -51,7 +51,7 @@ class Buffers:
 
 
 def clear() -> None:
-    """Give back the memory of all arrays that nobody uses: after a training, or a call much larger than those that follow."""
+    """Give back the memory of all arrays that nobody uses, for those who go on with other things after a training."""
     with _lock:
         _returned.clear()
         _waiting.clear()

@@ -423,7 +423,6 @@ def _neuron(p, n):
         p.per_lam,
         p.r_on,
         p.r_off,
-        p.tail,
         p.substep_per_c,
         p.drop,
         p.drop_slope,

@@ -51,8 +51,7 @@ class GradientProgram(NamedTuple):
     alpha: Any  # from here on scalars
     per_lam: Any  # 1 / lam
     r_on: Any
-    r_off: Any  # r_off / (1 - tail) [ohm]
-    tail: Any  # exp(-1 / lam): what is left of the open filament's resistance when it closes
+    r_off: Any  # r_off / (1 - exp(-1 / lam)) [ohm]
     substep_per_c: Any  # [ohm]
     drop: Any  # (64,) field at which the filament lets go, at the knots over the residue [V]
     drop_slope: Any  # (64,) change to the next knot [V]
@@ -226,8 +225,8 @@ def settle(s: State, grown: State, v: Any, q: GradientProgram, ops: Ops) -> tupl
     to_release = select(to_release < q.zero, q.zero, to_release)
     way = select(held, to_release, to_supply)
     x = select(yields, q.one, q.half * ((s.filament + s.residue) + (filament + residue)))
-    # As :mod:`..arithmetic` has it, with exponents below 0: the other form's leave float32 where lam is small.
-    r_d = q.r_on * x + q.r_off * (ops.exp(q.zero - x * q.per_lam) - q.tail)
+    # As :mod:`..arithmetic` has it, with exponents of 0 and below: its own leave float32 where lam is small. Exactly 0 where x is 1.
+    r_d = q.r_on * x + q.r_off * (ops.exp(q.zero - x * q.per_lam) * (q.one - ops.exp((x - q.one) * q.per_lam)))
     share = q.one - ops.exp(q.zero - q.substep_per_c / r_d)
     charged = drained + share * way
     turn = Turn(

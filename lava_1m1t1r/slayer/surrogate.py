@@ -68,8 +68,8 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
     lost = 1.0 - f.filament_kept
     lasting = 0.25 * lost * (1.0 + f.alpha) ** 2  # the least growth with which gain exceeds loss at every length
     alpha, per_lam, r_on, per_c = (float(x[0]) for x in (f.alpha, f.per_lam, f.r_on, f.substep_per_c))
-    tail = np.exp(-per_lam)
-    r_off = min(float(np.asarray(params.device.r_off).flat[0]) / (1.0 - tail), float(np.finfo(dtype).max))  # then it carries nothing
+    r_off = float(np.asarray(params.device.r_off).flat[0]) / -np.expm1(-per_lam)
+    r_off = min(r_off, float(np.finfo(dtype).max))  # neither carries anything
     values = {
         "growth": growth,
         "rate": rate,
@@ -91,7 +91,6 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         per_lam=number(per_lam),
         r_on=number(r_on),
         r_off=number(r_off),
-        tail=number(tail),
         substep_per_c=number(per_c),
         drop=f.drop[:-1].astype(dtype),
         drop_slope=np.diff(f.drop).astype(dtype),

@@ -27,6 +27,7 @@ module m1t1r_lines #(
     localparam [LINE_BITS-1:0] LAST_LINE = LINES - 1;
     localparam [FRAME_BITS-1:0] LAST_FRAME = FRAMES - 1;
     localparam [FRAME_BITS:0] ROUND = FRAMES;
+    localparam [IN_BITS:0] CHANNEL_COUNT = CHANNELS;
     /* verilator lint_on WIDTHTRUNC */
 
     reg [2:0] state;
@@ -77,7 +78,7 @@ module m1t1r_lines #(
                 if (in_valid) begin
                     channel <= in_last ? 0 : in_addr;
                     if (in_last) state <= DELAY;
-                    else if (in_addr <= LAST_CHANNEL) state <= COUNT;  // a channel that is not there is no spike
+                    else if ({1'b0, in_addr} < CHANNEL_COUNT) state <= COUNT;  // a channel that is not there is no spike
                 end
                 COUNT: state <= ADD;
                 ADD: state <= TAKE;

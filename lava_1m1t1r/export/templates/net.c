@@ -247,7 +247,7 @@ void @prefix@_reset(void)
     }@FORGET@
 }
 
-int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @OUTPUT_TYPE@ output[@PREFIX@_OUTPUTS])
+int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @prefix@_output output[@PREFIX@_OUTPUTS])
 {
     uint32_t k, n;
     for (n = 0; n < @PREFIX@_INPUTS; n++) {

@@ -14,6 +14,8 @@ extern "C" {
 #define @PREFIX@_OUTPUTS @OUTPUTS@u
 #define @PREFIX@_INPUT_LIMIT @INPUT_LIMIT@u /* largest spike count with which no sum can leave 32 bits */
 
+typedef @OUTPUT_TYPE@ @prefix@_output; /* @OUTPUT_WORDS@ */
+
 /* Registers of one neuron: 2^22 counts are the whole gap, 2^18 a v_unit of gate voltage. */
 typedef struct {
     uint32_t filament;
@@ -26,7 +28,7 @@ void @prefix@_reset(void);
 
 /* Run one step: spike counts in, @OUTPUT_WORDS@ out.
  * Returns 0; or -1, with nothing changed, if a count exceeds @PREFIX@_INPUT_LIMIT. */
-int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @OUTPUT_TYPE@ output[@PREFIX@_OUTPUTS]);
+int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @prefix@_output output[@PREFIX@_OUTPUTS]);
 
 /* States of a layer's neurons after the last step; a null pointer for a layer without neurons. *size is their number. */
 const @prefix@_state *@prefix@_states(unsigned layer, uint32_t *size);

@@ -282,7 +282,10 @@ class Neuron(base.Neuron):
         """Warn if the network that is exported to the HDF5 group of this name would draw other noise than the one that was trained."""
         index = group.rstrip("/").rpartition("/")[2]
         if index.isdecimal() and int(index) != self.layer and self.params.device.noisy:
-            text = f"{group}: its noise is not drawn as here, where neuron.layer is {self.layer}. Set it to {index} for equal spikes."
+            text = (
+                f"{group}: the file draws its noise otherwise than training did: by the layer's place; block.neuron.layer is {self.layer}. "
+                f"Set that to {index} before training (recipes.network.Network does so) for equal spikes."
+            )
             warnings.warn(text, stacklevel=2)
 
     def _nominal(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
