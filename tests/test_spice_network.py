@@ -10,7 +10,7 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, fine, presets
+from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import simulate
@@ -89,15 +89,6 @@ def test_inputs_are_the_recursion_and_neurons_the_devices(name, rng):
             np.testing.assert_array_equal(trace.spikes[:, n], in_steps)
         y, place = outgoing(trace.spikes.astype(np.int64), layer.delay), place + 1
     assert sum(t.spikes.sum() for t in sample.layers) > 0
-
-
-def test_an_independent_integrator_sees_the_same_first_spikes(toy):
-    sample = DeviceNetwork(toy).run(patterns(1)[0])[0]
-    step = toy.layers[0].neuron.step
-    answer = fine.respond(step.device, sample.layers[0].volts, step.dt)
-    first = [(a[0], b[0]) for a, b in zip(sample.layers[0].spike_times, answer.spike_times, strict=True) if len(a)]
-    assert len(first) >= 5
-    np.testing.assert_allclose(*np.array(first).T, rtol=0.01)
 
 
 def test_energies_are_those_of_their_definitions(quiet):
