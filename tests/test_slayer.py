@@ -250,12 +250,31 @@ def test_pruned_synapses_learn_and_stay_pruned(tmp_path):
 def test_noise_that_a_file_would_draw_otherwise_is_told(tmp_path):
     noisy = block.m1t1r.Dense({**NEURON, "params": replace(FIG2, sigma1=1e-3)}, 20, 30)
     with h5py.File(tmp_path / "net", "w") as file:
-        with pytest.warns(UserWarning, match="layer/1: its noise is not drawn as here, where neuron.layer is 0. Set it to 1"):
+        with pytest.warns(UserWarning, match="layer/1: the file draws its noise otherwise.*neuron.layer is 0. Set that to 1"):
             noisy.export_hdf5(file.create_group("layer/1"))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             noisy.export_hdf5(file.create_group("layer/0"))
             block.m1t1r.Dense(NEURON, 20, 30).export_hdf5(file.create_group("layer/2"))
+
+
+def test_a_network_of_blocks_draws_its_noise_as_its_file_does(tmp_path):
+    """Behind delay lines, too, which are a place of their own."""
+    from lava_1m1t1r.netx.hdf5 import predict
+    from lava_1m1t1r.recipes.network import Network
+
+    torch.manual_seed(2)
+    noisy = {**NEURON, "params": replace(FIG2, sigma1=5e-3, sigma2=1e-3)}
+    net = Network([block.m1t1r.DelayLines(12, (0, 3)), block.m1t1r.Recurrent(noisy, 24, 20), block.m1t1r.Dense(noisy, 20, 8)])
+    net.eval()  # in training each sample has noise of its own
+    with torch.no_grad():
+        net.blocks[2].synapse.weight *= 4
+    x = (torch.rand(3, 12, 80) < 0.4).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.export(tmp_path / "noisy.net")
+    out = predict(tmp_path / "noisy.net", x.transpose(1, 2).int().numpy())
+    assert out.sum() > 20 and np.array_equal(out, net(x).detach().transpose(1, 2).numpy())
 
 
 def test_the_widest_variation_draws_devices_that_have_integers():
@@ -684,7 +703,7 @@ def test_counts_drive_an_input_block_as_its_file(given, tmp_path):
 def test_input_blocks_warn_of_what_files_do_otherwise(tmp_path):
     late = block.m1t1r.Input(NEURON, weight=2.0, delay_shift=False)
     noisy = block.m1t1r.Input({**NEURON, "params": replace(FIG2, sigma1=1e-3)}, weight=2.0)
-    for net, place, text in ((late, "layer/0", "files have no delay_shift=False"), (noisy, "layer/3", "its noise is not drawn as here")):
+    for net, place, text in ((late, "layer/0", "files have no delay_shift=False"), (noisy, "layer/3", "draws its noise otherwise")):
         net(SPIKES)
         with h5py.File(tmp_path / "a.net", "w") as file, pytest.warns(UserWarning, match=text):
             net.export_hdf5(file.create_group(place))
