@@ -67,17 +67,18 @@ def check_whole(args: argparse.Namespace, **least: int) -> None:
     """Check that the named options, where given, are whole numbers of at least ``least``."""
     for name, low in least.items():
         if getattr(args, name) is not None:
-            whole(getattr(args, name), _option(name), least=low, most=MOST)
+            whole(getattr(args, name), option_name(name), least=low, most=MOST)
 
 
 def check_above_zero(args: argparse.Namespace, *names: str) -> None:
     """Check that the named options, where given, are numbers above 0."""
     for name in names:
         if getattr(args, name) is not None:
-            number(getattr(args, name), _option(name), above=0.0)
+            number(getattr(args, name), option_name(name), above=0.0)
 
 
-def _option(name: str) -> str:
+def option_name(name: str) -> str:
+    """Return an option as it is typed, from its name among the arguments."""
     return f"--{name.replace('_', '-')}"
 
 

@@ -7,7 +7,7 @@ import argparse
 from .._support.files import as_json
 from ..errors import require
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
-from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
+from ._common import check_whole, json_argument, let_torch_sleep, option_name, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     let_torch_sleep()
     sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) is not None}
     for name in sizes:
-        require(args.data is None, f"--{name.replace('_', '-')}", "go with spoken digits, not with --data", sizes[name])
+        require(args.data is None, option_name(name), "go with spoken digits, not with --data", sizes[name])
     if args.data is None:
         sizes.setdefault("train_per_class", 100)
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)

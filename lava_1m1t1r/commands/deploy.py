@@ -10,7 +10,17 @@ import numpy as np
 from .._support.files import as_json
 from .._support.progress import tell
 from ..errors import InputError, path_of, require
-from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
+from ._common import (
+    check_whole,
+    data_arguments,
+    json_argument,
+    network_argument,
+    network_path,
+    option_name,
+    out_folder,
+    talking,
+    test_frames,
+)
 
 SUMMARIES = {
     "c": "Freestanding C99 in integers. Given samples, it is compiled, run on them and compared before it is written.",
@@ -70,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for name, settings in OPTIONS[target].items():
             own.add_argument(name, **settings)
         json_argument(own, "the report")
-        own.set_defaults(own_parser=own)
+        own.set_defaults(own_parser=own, labels=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     check_whole(args, prove=0)
     for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
-        require(args.prove > 0 or not given, f"--{name.replace('_', '-')}", "come with --prove N", given, "Only the proof needs data.")
+        require(args.prove > 0 or not given, option_name(name), "come with --prove N", given, "Only the proof needs data.")
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:
@@ -101,11 +111,10 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
     """Frames, and labels where the target takes them: test utterances or files."""
     from ..export import LABELLED
 
-    labelled = args.target in LABELLED
-    if args.frames is not None or (labelled and args.labels is not None):
+    given = {name: file for name, file in (("frames", args.frames), ("labels", args.labels)) if file is not None}
+    if given:
         require(not args.prove, "--frames, --labels", "be given without --prove", args.prove)
-        files = {name: getattr(args, name) for name in ("frames", *(("labels",) if labelled else ()))}
-        return {name: _array(file, f"--{name}") for name, file in files.items() if file is not None}
+        return {name: _array(file, option_name(name)) for name, file in given.items()}
     if not args.prove:
         return {}
     from ..netx.schema import read
@@ -114,7 +123,7 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
     with talking(args):
         tested = test_frames(args, read(path))
     tell(f"the proof hears {tested.text}: {len(tested.frames)} utterances")
-    return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if labelled else {})
+    return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if args.target in LABELLED else {})
 
 
 def _array(file: str, option: str) -> np.ndarray:

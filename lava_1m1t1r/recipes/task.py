@@ -100,7 +100,8 @@ class Task:
             if value is not None or name != "spike_limit":
                 object.__setattr__(self, name, number(value, f"Task.{name}", **bounds))
         require(self.label_smoothing < 1, "Task.label_smoothing", "lie below 1", self.label_smoothing)
-        require(self.preset in presets.names(), "Task.preset", f"be one of {', '.join(presets.names())}", self.preset)
+        known = presets.names()
+        require(self.preset in known, "Task.preset", f"be one of {', '.join(known)}", self.preset)
         object.__setattr__(self, "synaptic_delays", flag(self.synaptic_delays, "Task.synaptic_delays"))
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
         object.__setattr__(self, "taps", tuple(delays_of(self.taps, 1, "Task.taps").tolist()))
