@@ -49,10 +49,12 @@ lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       with the 
     "evaluate": """
 lava-1m1t1r evaluate shipped --utterances 100
 lava-1m1t1r evaluate runs/train/network.net --lava 10    the same spikes in Lava's own runtime?
+lava-1m1t1r evaluate mine.net --frames x.npy --labels y.npy    your own spike counts (B, T, C), and classes (B,)
 lava-1m1t1r evaluate shipped --json > numbers.json""",
     "simulate": """
 lava-1m1t1r simulate shipped --utterances 20 -o spikes.npz
-lava-1m1t1r simulate runs/train/network.net --data mine.h5 --backend inprocess --tag floating_pt""",
+lava-1m1t1r simulate runs/train/network.net --data mine.h5 --backend inprocess --tag floating_pt
+lava-1m1t1r simulate mine.net --frames x.npy    your own spike counts (B, T, C)""",
     "deploy": """
 lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compares the spikes
 lava-1m1t1r deploy rtl runs/train/network.net -o verilog

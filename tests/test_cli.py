@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
-from lava_1m1t1r.commands import _common
+from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import recipe
@@ -124,6 +125,52 @@ def small_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "small.h5"
     write_shd(path, small_set(each=1))
     return path
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--labels", "y.npy"], "--labels must come with --frames; got 'y.npy'"),
+        (["--frames", "x.npy"], "--frames must come with --labels; got 'x.npy'. Without them, `simulate` writes the answers."),
+        (["--frames", "x.npy", "--labels", "y.npy", "--data", "d.h5"], "--data must be given without --frames"),
+        (["--frames", "x.npy", "--labels", "x.npy"], "--labels must be whole numbers (4,), one for each of the frames"),
+        (["--frames", "y.npy", "--labels", "y.npy"], "frames must have shape (B, T, C)"),
+        (["--frames", "x.npy", "--labels", "high.npy"], "labels must lie in 0..3, one for each output of the network; got 4."),
+        (["--frames", "x.npy", "--labels", "low.npy"], "--labels must be classes, from 0; got -1."),
+        (["--frames", "x.npy", "--labels", "gone.npy"], "--labels must be an existing .npy file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.ones((4, 5, 8), int))
+    for name, labels in {"y": [0, 1, 2, 2], "high": [0, 1, 2, 4], "low": [0, 1, 2, -1]}.items():
+        np.save(f"{name}.npy", np.array(labels))
+    assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *options]) == cli.USAGE_ERROR
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("largest", [1, 300])
+def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
+    """Counts beyond a byte among them; answers and spikes are those of predict."""
+    monkeypatch.chdir(tmp_path)
+    net = Path(__file__).with_name("toy.net")
+    x, y = rng.integers(0, largest + 1, (6, 40, 8)), rng.integers(0, 3, 6)
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    out = predict(net, x)
+    answers = out.sum(1, dtype=int).argmax(1)
+    given = ["--frames", "x.npy", "--json"]
+    assert cli.main(["evaluate", str(net), *given, "--labels", "y.npy", "--utterances", "5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accuracy"] == np.mean(answers[:5] == y[:5]) and found["utterances"] == 5 and found["data"] == "x.npy"
+    assert cli.main(["simulate", str(net), *given]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["answers"] == answers.tolist() and found["accuracy"] is None and set(found["labels"]) == {-1}
+    with np.load("spikes.npz") as kept:
+        last = max(name for name in kept if name.startswith("layer"))
+        assert np.array_equal(kept[last], out)
 
 
 def small_set(speakers=3, classes=3, each=6, seed=0):
@@ -252,7 +299,7 @@ def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
     write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
     args = cli.parser().parse_args(["simulate", "shipped", "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *options])
     net = read(_common.network_path("shipped"))
-    assert _common.test_frames(args, net).frames.binned.shape[1] == steps
+    assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
 
 
 def test_a_file_may_be_taken_whole(tmp_path, capsys):
@@ -262,7 +309,7 @@ def test_a_file_may_be_taken_whole(tmp_path, capsys):
         path = tmp_path / f"{name}.h5"
         write_shd(path, EventSet.from_utterances(spikes, [0, 1, 0], speakers, keys=("low", "high")))
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
-        assert len(_common.test_frames(args, net).frames) == whole
+        assert len(_samples.test_frames(args, net).frames) == whole
     assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
     assert "or take all of it (--all-speakers, elsewhere)" in capsys.readouterr().err
     for options, words in (("--leave-out 0", "--leave-out must stand alone"), ("", "")):
@@ -343,7 +390,7 @@ def test_frames_are_as_fine_as_the_network_asks(small_file):
     with pytest.raises(InputError, match="has no integers"):
         task.require_integers()
     fine = replace(net, layers=tuple(replace(x, neuron=x.neuron and replace(x.neuron, step=task.step)) for x in net.layers))
-    assert _common.test_frames(args, fine).frames.binned.shape[1:] == (40, net.inputs)
+    assert _samples.test_frames(args, fine).frames.binned.shape[1:] == (40, net.inputs)
 
 
 def test_the_load_of_the_two_neurons_is_named():
@@ -453,7 +500,7 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
         path = tmp_path / f"{name}.h5"
         write_shd(path, EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
-        answers[name] = _common.test_frames(args, net).frames.labels.tolist()
+        answers[name] = _samples.test_frames(args, net).frames.labels.tolist()
     assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
     said = capsys.readouterr().err
     assert "hint: the classes of the data (un, two) are not those of the network" in said

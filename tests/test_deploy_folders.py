@@ -86,7 +86,7 @@ def test_samples_and_their_classes_come_from_files(tmp_path, capsys):
         ("--frames", str(tmp_path / "no.npy")): "--frames must be an existing .npy file",
         ("--frames", toy): "--frames must be a .npy file of numbers",
         ("--frames", str(tmp_path)): "--frames must be an existing .npy file",
-        ("--labels", str(labels)): "labels must come with frames",
+        ("--labels", str(labels)): "--labels must come with --frames",
     }
     for options, words in wrong.items():
         assert cli.main(["deploy", "spice", toy, "-o", str(tmp_path / "other"), *options]) == 2

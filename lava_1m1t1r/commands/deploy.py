@@ -9,18 +9,9 @@ import numpy as np
 
 from .._support.files import as_json
 from .._support.progress import tell
-from ..errors import InputError, path_of, require
-from ._common import (
-    check_whole,
-    data_arguments,
-    json_argument,
-    network_argument,
-    network_path,
-    option_name,
-    out_folder,
-    talking,
-    test_frames,
-)
+from ..errors import require
+from ._common import check_whole, json_argument, network_argument, network_path, option_name, out_folder, talking
+from ._samples import array_arguments, arrays_of, data_arguments, test_frames
 
 SUMMARIES = {
     "c": "Freestanding C99 in integers. Given samples, it is compiled, run on them and compared before it is written.",
@@ -74,13 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--prove", type=int, default=0, metavar="N", help="give it N test utterances, and compare by the target's own tool"
         )
         data_arguments(own, utterances=False)
-        own.add_argument("--frames", metavar="FILE", help="give it these samples instead: spike counts (B, T, C) in a .npy file")
-        if target in LABELLED:
-            own.add_argument("--labels", metavar="FILE", help="classes of the frames: (B,) in a .npy file")
+        array_arguments(own, labels=target in LABELLED)
         for name, settings in OPTIONS[target].items():
             own.add_argument(name, **settings)
         json_argument(own, "the report")
-        own.set_defaults(own_parser=own, labels=None)
+        own.set_defaults(own_parser=own)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,10 +100,10 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
     """Frames, and labels where the target takes them: test utterances or files."""
     from ..export import LABELLED
 
-    given = {name: file for name, file in (("frames", args.frames), ("labels", args.labels)) if file is not None}
-    if given:
+    arrays = arrays_of(args)
+    if arrays:
         require(not args.prove, "--frames, --labels", "be given without --prove", args.prove)
-        return {name: _array(file, option_name(name)) for name, file in given.items()}
+        return arrays
     if not args.prove:
         return {}
     from ..netx.schema import read
@@ -124,16 +113,3 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
         tested = test_frames(args, read(path))
     tell(f"the proof hears {tested.text}: {len(tested.frames)} utterances")
     return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if args.target in LABELLED else {})
-
-
-def _array(file: str, option: str) -> np.ndarray:
-    path = path_of(file, option)
-    require(path.is_file(), option, "be an existing .npy file", file)
-    try:
-        found = np.load(path)
-        if not isinstance(found, np.ndarray):  # several arrays
-            found.close()
-            raise ValueError("it holds several arrays, as a .npz file does")
-        return found
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{option} must be a .npy file of numbers; got {file!r}: {error}.") from error

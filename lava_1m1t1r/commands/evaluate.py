@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 
 from .._support.files import as_json
-from ._common import check_whole, data_arguments, json_argument, network_argument, network_path, talking, test_frames
+from ..errors import require
+from ._common import check_whole, json_argument, network_argument, network_path, talking
+from ._samples import array_arguments, data_arguments, samples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     network_argument(parser)
     data_arguments(parser)
+    array_arguments(parser)
     parser.add_argument("--lava", type=int, default=0, metavar="N", help="also run the first N utterances in Lava's runtime, both tags")
     json_argument(parser, "accuracies, agreement and the confusion matrix")
 
@@ -24,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
 
     with talking(args):
         net = read(network_path(args.net))
-        tested = test_frames(args, net)
+        tested = samples(args, net)
+        require(tested.labelled, "--frames", "come with --labels", args.frames, "Without them, `simulate` writes the answers.")
         test = tested.frames
         result, fixed = evaluate(net, test)
         if args.lava:

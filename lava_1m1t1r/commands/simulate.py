@@ -9,13 +9,15 @@ import numpy as np
 
 from .._support.files import as_json, replacing
 from ..errors import path_of, require
-from ._common import data_arguments, json_argument, network_argument, network_path, out_folder, talking, test_frames
+from ._common import json_argument, network_argument, network_path, out_folder, talking
+from ._samples import array_arguments, data_arguments, samples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     network_argument(parser)
     data_arguments(parser)
+    array_arguments(parser)
     parser.add_argument(
         "--backend", choices=("fast", "inprocess", "lava"), default="fast", help="compiled loops, Lava in this process, or Lava's runtime"
     )
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     out_folder(out.parent)
     with talking(args):
         net = read(network_path(args.net))
-        tested = test_frames(args, net)
+        tested = samples(args, net)
         test = tested.frames
         result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
     given = answers(result.out)
@@ -46,10 +48,12 @@ def run(args: argparse.Namespace) -> int:
     np.savez_compressed(whole, answers=given, labels=test.labels, dt=net.dt or 0.0, classes=np.array(net.classes, str), **layers)
     with replacing(out) as part:
         part.write_bytes(whole.getbuffer())
+    right = float(np.mean(given == test.labels)) if tested.labelled else None
     if args.json:
-        right = {"utterances": len(test), "backend": args.backend, "tag": args.tag, "accuracy": float(np.mean(given == test.labels))}
+        how = {"utterances": len(test), "backend": args.backend, "tag": args.tag, "accuracy": right}
         where = {"data": tested.data, "held_out": tested.held_out}
-        print(as_json({**where, **right, "answers": given, "names": named, "labels": test.labels, "out": out}))
+        print(as_json({**where, **how, "answers": given, "names": named, "labels": test.labels, "out": out}))
         return 0
-    print(f"{tested.text}: {len(test)} utterances on {args.backend} ({args.tag}): {np.mean(given == test.labels):.2%} right; wrote {out}")
+    told = "" if right is None else f" {right:.2%} right;"
+    print(f"{tested.text}: {len(test)} utterances on {args.backend} ({args.tag}):{told} wrote {out}")
     return 0

@@ -29,11 +29,19 @@ class BinnedEvents(NamedTuple):
     indptr: np.ndarray
     """(B * T + 1,) int64: row ``b * T + t`` owns ``channel[indptr[row]:indptr[row + 1]]``."""
     channel: np.ndarray
-    """(E,) uint16: input channel, rising within a row, each at most once a row."""
+    """(E,) uint16 (int64 beyond 65 536 channels): input channel, rising within a row, each at most once a row."""
     count: np.ndarray  # type: ignore[assignment]  # stands before tuple.count, which nobody needs here
-    """(E,) uint8: spikes of that channel in that step, after clipping."""
+    """(E,) uint8, or int16 where there are more: spikes of that channel in that step, after clipping."""
     shape: tuple[int, int, int]
     """Shape (B, T, C) of the dense array that these rows stand for."""
+
+    @classmethod
+    def of(cls, frames: np.ndarray) -> BinnedEvents:
+        """Return the events of frames (B, T, C), uint8 or int16; :meth:`dense` gives them back."""
+        size, steps, channels = frames.shape
+        row, channel = np.divmod(np.flatnonzero(frames), channels)
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(row, minlength=size * steps))])
+        return cls(indptr, channel.astype(np.uint16 if channels <= 1 << 16 else np.int64), frames[frames != 0], (size, steps, channels))
 
     def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Return the same as :func:`frames`: (B, T, C) uint8, or those of some utterances, in that order.
@@ -43,7 +51,7 @@ class BinnedEvents(NamedTuple):
         size, steps, channels = self.shape
         every = slice(None) if utterances is None else utterances
         rows = np.arange(size)[every if isinstance(every, slice) else as_index(every, size, "utterances")]
-        out = np.zeros((len(rows), steps, channels), np.uint8)
+        out = np.zeros((len(rows), steps, channels), self.count.dtype)
         for frame, i in zip(out, rows, strict=True):
             bounds = self.indptr[i * steps : (i + 1) * steps + 1]
             cells = slice(bounds[0], bounds[-1])

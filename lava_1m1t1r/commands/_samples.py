@@ -1,0 +1,175 @@
+"""The samples that a user names for a network: utterances of a data set, or arrays of spike counts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._support.progress import tell
+from ..errors import InputError, MissingDependencyError, path_of, require
+from ..recipes import RESULTS_FILE
+from ._common import check_whole, option_name
+
+
+def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
+    """Declare the options that say where utterances come from."""
+    parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot (test voices)")
+    parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
+    parser.add_argument("--all-speakers", action="store_true", help="use the whole file, whoever speaks")
+    if utterances:
+        parser.add_argument("--utterances", type=int, help="use only the first ones")
+    parser.add_argument(
+        "--steps", type=int, help="bins of an utterance; default: as many as training on the same file takes (its results.json names them)"
+    )
+
+
+def array_arguments(parser: argparse.ArgumentParser, labels: bool = True) -> None:
+    """Declare the options that give samples as arrays."""
+    parser.add_argument("--frames", metavar="FILE", help="take these samples instead: spike counts (B, T, C) in a .npy file")
+    if labels:
+        parser.add_argument("--labels", metavar="FILE", help="classes of the frames: (B,) in a .npy file")
+
+
+class Tested(NamedTuple):
+    """Samples that a network is tested on."""
+
+    frames: Any
+    """A :class:`.recipes.data.Frames`; its labels are -1 where none are known."""
+    data: str
+    """Name of the file or data set."""
+    held_out: str
+    """Description of the test set: who speaks in it, or that it is the whole file."""
+
+    @property
+    def text(self) -> str:
+        """Data and speakers as text."""
+        return f"{self.data}, {self.held_out}"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the classes of the samples are known."""
+        return bool((self.frames.labels >= 0).all())
+
+
+def samples(args: argparse.Namespace, net: Any) -> Tested:
+    """Samples to test a network on: the arrays that ``--frames`` and ``--labels`` name, or else test utterances."""
+    arrays = arrays_of(args)
+    if not arrays:
+        return test_frames(args, net)
+    from ..datasets.binning import BinnedEvents
+    from ..fast.network import check_frames
+    from ..recipes.data import Frames
+    from ..recipes.evaluate import check_labels
+
+    for name in ("data", "leave_out", "all_speakers", "steps"):
+        require(not getattr(args, name), option_name(name), "be given without --frames", getattr(args, name))
+    check_whole(args, utterances=1)
+    frames = check_frames(arrays["frames"], net)
+    labels = arrays.get("labels", np.full(len(frames), -1))
+    good = labels.shape == frames.shape[:1] and labels.dtype.kind in "iu"
+    require(good, "--labels", f"be whole numbers ({len(frames)},), one for each of the frames", (labels.dtype, labels.shape))
+    most = slice(args.utterances)
+    found = Frames(BinnedEvents.of(frames[most]), labels[most].astype(np.int64), 0.0)
+    if "labels" in arrays:
+        require(int(found.labels.min()) >= 0, "--labels", "be classes, from 0", int(found.labels.min()))
+        check_labels(found, net)
+    return Tested(found, Path(args.frames).name, "all of it")
+
+
+def arrays_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """Arrays ``frames`` and ``labels`` from the files that are named; labels need frames."""
+    given = {name: getattr(args, name) for name in ("frames", "labels") if getattr(args, name, None) is not None}
+    require("frames" in given or not given, "--labels", "come with --frames", given.get("labels"))
+    return {name: _array(file, option_name(name)) for name, file in given.items()}
+
+
+def _array(file: str, option: str) -> np.ndarray:
+    path = path_of(file, option)
+    require(path.is_file(), option, "be an existing .npy file", file)
+    try:
+        found = np.load(path)
+        if not isinstance(found, np.ndarray):  # several arrays
+            found.close()
+            raise ValueError("it holds several arrays, as a .npz file does")
+        return found
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{option} must be a .npy file of numbers; got {file!r}: {error}.") from error
+
+
+def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
+    """Events to test on, events by which training on the same data chooses the length of utterances, name of the data, and the speakers in
+    words."""
+    from ..recipes import data
+
+    if args.all_speakers:
+        require(args.leave_out is None, "--leave-out", "stand alone", args.leave_out, "Or --all-speakers, without it.")
+        require(not Path(args.data).is_dir(), "--all-speakers", "go with a file", args.data, "Of SHD's folder the test set is taken.")
+        events = data.read_shd(args.data)
+        return events, events, Path(args.data).stem, "all speakers"
+    split = data.load(args.data, args.leave_out)
+    return split.test, split.train, split.name, split.held_out
+
+
+def _told_of_training(net: Path, name: str, held_out: str) -> None:
+    """Print a hint where the network's own results say that it was trained on the voices at hand."""
+    try:
+        trained = json.loads((net.parent / RESULTS_FILE).read_text(encoding="utf-8"))
+        other = trained["held_out"]
+        if trained["data"] == name and other != held_out:
+            tell(f"hint: {net.parent / RESULTS_FILE} says that the network was trained without {other}; here it hears {held_out}.")
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # none, or another program's
+
+
+def _numbered(events: Any, net: Any) -> Any:
+    """Events with their classes numbered as the network's, where it names its classes; prints a hint where the data look foreign."""
+    from ..recipes import data
+
+    found = sorted(set(events.labels.tolist()))
+    names = [events.keys[label] for label in found] if events.keys else []
+    if net.classes and names:
+        if set(names) <= set(net.classes):
+            return data.numbered_as(net.classes, events)
+        text = f"the classes of the data ({data.listed(names, 3)}) are not those of the network ({data.listed(net.classes, 3)})"
+    elif len(found) < net.outputs:
+        text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
+    else:
+        return events
+    tell(f"hint: {text}. Was it trained on other data?")
+    return events
+
+
+def test_frames(args: argparse.Namespace, net: Any) -> Tested:
+    """Frames of the test utterances, binned as the network asks, their classes numbered as the network's."""
+    from ..recipes import data
+    from ..recipes.evaluate import check_labels
+    from ..recipes.task import recipe, recipe_for
+
+    check_whole(args, utterances=1, steps=1)
+    task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+    if args.data is None:
+        from ..datasets import SpokenDigits
+
+        require(args.leave_out is None, "--leave-out", "go with --data", args.leave_out)
+        require(not args.all_speakers, "--all-speakers", "go with --data", "it alone")
+        try:
+            events = like_training = SpokenDigits(train=False)
+            name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
+        except MissingDependencyError as error:
+            raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
+    else:
+        events, like_training, name, held_out = _of_file(args)
+        _told_of_training(Path(net.source), name, held_out)
+    # not of the utterances at hand: the answer to one must not depend on which others are asked for
+    usual = data.steps_for(like_training, task)  # with --steps, too: it tells of times that are wrong
+    steps = args.steps or usual
+    require(len(events) > 0, "--data", "hold at least one utterance", args.data)
+    events = _numbered(events, net)
+    check_labels(events, net)
+    if args.utterances:
+        events = events[: args.utterances]
+    return Tested(data.frames_of(events, task.replace(n_steps=steps)), name, held_out)
