@@ -218,6 +218,14 @@ def test_seed_is_drawn_and_recorded():
     assert np.array_equal(one.generator.init, again.generator.init)
 
 
+def test_the_device_when_none_is_given_goes_on_firing():
+    """Table 1's, as published, hardly does: nobody who tries the Process should meet that first."""
+    x = np.zeros((400, 1), int)
+    x[::2] = 410  # 0.8 V, every other step
+    usual, table1 = (run(n, 400, config("fixed_pt"), record=[n.s_out])[n.s_out] for n in (driven(x), driven(x, params=DeviceParams())))
+    assert usual[200:].sum() > 5 * table1[200:].sum() > 0
+
+
 def test_states_can_be_set(rng):
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
     with InProcess(neuron, config("fixed_pt")) as session:

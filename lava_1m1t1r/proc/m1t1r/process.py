@@ -15,6 +15,7 @@ from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.errors import array_of, flag, number, require, whole
 from lava_1m1t1r.fast.warm import warm
 from lava_1m1t1r.params import DeviceParams
+from lava_1m1t1r.presets import ZHAO2025_FIG2
 from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
 from lava_1m1t1r.sums import LARGEST_BIAS
 
@@ -35,8 +36,9 @@ class M1T1R(AbstractProcess):
     ----------
     shape : tuple of int
         Shape of the layer; N neurons in all.
-    params : DeviceParams, optional
-        The device, Table 1 of the paper when not given. Fields may be arrays of ``shape`` or of (N,).
+    params : DeviceParams
+        The device. Default: that of Fig. 2, as in training (Table 1's, as published, does not fire as the measured device does). Fields
+        may be arrays of ``shape`` or of (N,).
     dt : float
         Network step [s].
     substeps : int
@@ -90,7 +92,7 @@ class M1T1R(AbstractProcess):
         self,
         *,
         shape: tuple[int, ...],
-        params: DeviceParams | None = None,
+        params: DeviceParams = ZHAO2025_FIG2,
         dt: float = 1e-3,
         substeps: int = SUBSTEPS,
         v_unit: float = V_UNIT,
@@ -108,7 +110,6 @@ class M1T1R(AbstractProcess):
         log_config: LogConfig | None = None,
     ) -> None:
         shape = _checked_shape(shape)
-        params = DeviceParams() if params is None else params
         size = int(np.prod(shape))
         _check_arrays(params, shape, size)
         step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max, held=flag(held, "M1T1R.held"))
