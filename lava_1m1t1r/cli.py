@@ -45,6 +45,7 @@ lava-1m1t1r encode list.csv -o mine.h5                         file,label,speake
 lava-1m1t1r train --hidden 64 --epochs 20 -o runs/small
 lava-1m1t1r train --data shd_folder -o runs/shd                        your copy of SHD: the paper's task
 lava-1m1t1r train --data mine.h5 --leave-out anna -o runs/mine         your recordings, one speaker to test on
+lava-1m1t1r train --start shipped --data mine.h5 --learning-rate 0.003   what it has learned already, put to use on few recordings
 lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       with the options it was started with""",
     "evaluate": """
 lava-1m1t1r evaluate shipped --utterances 100

@@ -90,8 +90,8 @@ def network_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", help=f"a .net file, or '{SHIPPED}': the small trained network that comes with the package")
 
 
-def network_path(name: str) -> Path:
+def network_path(name: str, option: str = "NET") -> Path:
     """Path of the network the user named."""
     path = SHIPPED_NETWORK if name == SHIPPED else Path(name)
-    require("\0" not in name and path.is_file(), "NET", "be an existing .net file, or 'shipped'", name)
+    require("\0" not in name and path.is_file(), option, f"be an existing .net file, or '{SHIPPED}'", name)
     return path

@@ -14,7 +14,18 @@ from ..errors import require
 from ..program import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
-from ._common import check_above_zero, check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
+from ._common import (
+    SHIPPED,
+    check_above_zero,
+    check_whole,
+    json_argument,
+    let_torch_sleep,
+    network_path,
+    option_name,
+    out_folder,
+    require_training,
+    talking,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot")
     parser.add_argument("--leave-out", help="speaker of the file that makes the test set; default: the last one")
     parser.add_argument("--test-data", help="a second file that makes the test set")
+    parser.add_argument(
+        "--start",
+        metavar="NET",
+        help=f"go on training this network, a .net file or '{SHIPPED}', with its device and sizes; classes that it does not know get a new "
+        "readout",
+    )
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--hidden", type=int, help="recurrent neurons")
@@ -83,21 +100,27 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
+    for name in ("hidden", "channels", "taps", "synaptic_delays", "spread", "refractory"):
+        given = getattr(args, name)
+        require(args.start is None or given is None, option_name(name), "come without --start, whose network has its own", given)
+    start = None if args.start is None else network_path(args.start, "--start")
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
     if not args.resume and (Path(args.out) / NETWORK_FILE).exists():
         tell(f"replacing the run in {args.out} (with --resume it would go on)")
     let_torch_sleep()
     with talking(args):
-        results = _train(args, out)
+        results = _train(args, out, start)
     if args.json and results is not None:
         print(as_json(results))
     return 0
 
 
-def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
+def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
+    from ..netx.schema import read
     from ..recipes import data
+    from ..recipes import start as starts
     from ..recipes.task import recipe, recipe_for
 
     device = ("variation", "spread", "refractory")
@@ -108,11 +131,18 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
         taps=args.taps,
         synaptic_delays=args.synaptic_delays,
     )
-    task.require_integers()
+    former = None if start is None else read(start)
+    if former is None:
+        task.require_integers()
+    else:
+        task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
+    begin = None if former is None else starts.start(former, split)
+    split = split if begin is None else begin.split
     task = data.fitted(task, split)
+    task = task if begin is None else task.replace(classes=begin.outputs)
     train, validation = split.train, None
     if args.validate is not None:
         who = train.speaker(args.validate, "--validate")
@@ -122,7 +152,10 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
 
-    net = network.m1t1r(task)
+    if former is None or begin is None:
+        net, names = network.m1t1r(task), data.names_of(split, task.classes)
+    else:
+        net, names = starts.network(former, begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
     fit.fit(
         net,
@@ -137,12 +170,13 @@ def _train(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
-    net.export(out / NETWORK_FILE, data.names_of(split, task.classes))
+    net.export(out / NETWORK_FILE, names)
     result, _ = evaluate(out / NETWORK_FILE, data.frames_of(split.test, task))
     results = {
         "data": split.name,
         "held_out": split.held_out,
         **result.as_dict(),
+        "start": None if start is None else str(start),
         "task": dataclasses.asdict(task),
     }
     write_json(out / RESULTS_FILE, results)

@@ -30,14 +30,24 @@ class Network(torch.nn.Module):
     """Blocks in a row: frames (B, C, T) to the last block's output (B, K, T), of a task's networks weighted sums.
 
     Noise of a block's neurons is drawn by its place, as in the file that :meth:`export` writes.
+
+    Parameters
+    ----------
+    blocks : list of torch.nn.Module
+    origin : str
+        Name of the file that the blocks were restored from, if they were: a checkpoint of another origin is not resumed.
     """
 
-    def __init__(self, blocks: list[torch.nn.Module]) -> None:
+    def __init__(self, blocks: list[torch.nn.Module], origin: str = "") -> None:
         super().__init__()
+        self.origin = origin
         self.blocks = torch.nn.ModuleList(blocks)
         for place, block in enumerate(self.blocks):
             if isinstance(getattr(block, "neuron", None), slayer.neuron.Neuron):
                 block.neuron.layer = place
+
+    def extra_repr(self) -> str:
+        return f"from {self.origin}" if self.origin else ""
 
     @property
     def hidden(self) -> torch.nn.Module:

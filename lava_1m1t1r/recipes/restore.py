@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **ne
     description = net if isinstance(net, NetDescription) else read(net)
     description.check()
     flag(sparse, "restored.sparse")
-    return Network([_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers])
+    return Network([_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers], Path(description.source).name)
 
 
 def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:

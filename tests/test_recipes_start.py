@@ -1,0 +1,124 @@
+"""Training that starts from a network's file: whose classes are whose, what is kept, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lava.lib.dl.slayer")
+pytest.importorskip("lightning")
+
+from realisations import described, draw  # noqa: E402
+
+from lava_1m1t1r import cli  # noqa: E402
+from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
+from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
+from lava_1m1t1r.description import Layer, NetDescription  # noqa: E402
+from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.fast import FastNetwork  # noqa: E402
+from lava_1m1t1r.netx.schema import read  # noqa: E402
+from lava_1m1t1r.recipes import data, start  # noqa: E402
+from lava_1m1t1r.recipes.task import recipe  # noqa: E402
+
+pytestmark = [pytest.mark.train, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def shipped():
+    return read(SHIPPED_NETWORK)
+
+
+def events(keys=(), labels=(0, 1, 2) * 4, speakers=(0,) * 6 + (1,) * 6, channels=700):
+    rng = np.random.default_rng(0)
+    spikes = [(np.sort(rng.uniform(0, 0.6, 300)).astype(np.float32), rng.integers(0, channels, 300).astype(np.uint16)) for _ in labels]
+    return EventSet.from_utterances(spikes, labels, speakers, keys=keys, n_channels=channels)
+
+
+def split(*args, **kwargs):
+    found = events(*args, **kwargs)
+    return data.Split(found.without_speakers(1), found.of_speakers(1), "mine", "speaker 1", False)
+
+
+def test_classes_are_known_by_their_names(shipped):
+    begin = start.start(shipped, split(("nine", "null", "two")))
+    assert begin.keeps_readout and begin.outputs == 20 and begin.classes == shipped.classes
+    assert sorted(set(begin.split.train.labels.tolist())) == [2, 9, 10] == sorted(set(begin.split.test.labels.tolist()))
+
+
+@pytest.mark.parametrize(("named", "labels", "outputs"), [(True, (0, 1, 2) * 4, 20), (False, (0, 3, 19) * 4, 20)], ids=("network", "none"))
+def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outputs):
+    net = shipped if named else replace(shipped, classes=())
+    begin = start.start(net, split(labels=labels))
+    assert begin.keeps_readout and begin.outputs == outputs and begin.classes == net.classes
+    assert set(begin.split.test.labels.tolist()) == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("keys", "labels", "words"),
+    [
+        (("low", "middle", "high"), (0, 1, 2) * 4, "(low, middle, high) are not those of"),
+        ((), (0, 1, 25) * 4, "(0 to 25) are not those of"),
+    ],
+    ids=("names", "numbers"),
+)
+def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, capsys):
+    begin = start.start(shipped, split(keys, labels))
+    assert not begin.keeps_readout and begin.outputs == max(labels) + 1 and begin.classes == keys
+    assert words in capsys.readouterr().err
+    one, same, other = (start.network(shipped, begin, seed) for seed in (0, 0, 1))
+    weights = [net.blocks[-1].synapse.weight for net in (one, same, other)]
+    assert weights[0].shape[:2] == (begin.outputs, 128)
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    hidden = one.hidden.input_synapse
+    assert torch.equal(64 * hidden.weight.detach().reshape(128, -1), torch.from_numpy(shipped.active[0].weight.astype(np.float32)))
+    assert hasattr(hidden, "weight_mask"), "synapses that were not drawn do not come into being"
+
+
+def test_a_network_starts_with_the_answers_of_its_file(shipped):
+    found = split(("zero", "one", "two"))
+    begin = start.start(shipped, found)
+    task = start.suited(recipe("recordings"), shipped)
+    assert (task.channels, task.dt, task.hidden) == (140, 0.01, 128)
+    frames = data.frames_of(begin.split.test, data.fitted(task, begin.split)).dense()
+    net = start.network(shipped, begin, 0).eval()
+    out = net(torch.from_numpy(frames).float().transpose(1, 2)).detach().transpose(1, 2)
+    assert np.array_equal(np.rint(64 * out.numpy()), FastNetwork(shipped).run(frames).out)
+
+
+def test_what_cannot_start_is_refused(shipped, rng):
+    with pytest.raises(InputError, match="mine: channels must be at least the 140 inputs of .*spoken_digits.net; got 70"):
+        start.start(shipped, split(channels=70))
+    with pytest.raises(InputError, match="must hear channels; got 'images'"):
+        start.suited(recipe("recordings"), described(draw("convolution", rng)))
+    readout = NetDescription((Layer(0, "affine", (2,), 4, np.full((2, 4), 20, np.int32)),))
+    with pytest.raises(InputError, match="must hold neurons"):
+        start.suited(recipe("recordings"), readout)
+    spiking = replace(shipped, layers=shipped.layers[:-1])
+    with pytest.raises(InputError, match=r"must end in a readout \(affine\)"):
+        start.network(spiking, start.Start(split(), (), 3, False), 0)
+
+
+def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_shd("mine.h5", events(("low", "middle", "high")))
+    one = ["train", "--start", "shipped", "--data", "mine.h5", "--epochs", "1", "-o", "one"]
+    assert cli.main(one) == 0
+    assert "they get a readout of their own" in capsys.readouterr().err
+    first = read("one/network.net")
+    assert first.classes == ("low", "middle", "high") and first.sizes == "140x4-128R-3"
+    assert cli.main(["train", "--start", "one/network.net", "--data", "mine.h5", "--epochs", "8", "-o", "two", "--learn", "mu"]) == 0
+    second = read("two/network.net")
+    assert second.classes == first.classes and not np.array_equal(second.active[1].weight, first.active[1].weight)
+    assert np.ptp(second.active[0].step.device.mu) > 0
+    capsys.readouterr()
+    assert cli.main([*one[:-1], "two", "--resume"]) == cli.USAGE_ERROR
+    assert "two/last.ckpt was started with" in capsys.readouterr().err
+    assert cli.main(["train", "--data", "mine.h5", "--epochs", "1", "--hidden", "128", "-o", "one", "--resume"]) == cli.USAGE_ERROR
+    assert "'from spoken_digits.net'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--hidden 8", "--taps 0 3", "--no-synaptic-delays", "--spread 0.1"])
+def test_what_the_network_has_already_is_not_asked_for(option, capsys):
+    assert cli.main(["train", "--start", "shipped", *option.split()]) == cli.USAGE_ERROR
+    assert "must come without --start, whose network has its own" in capsys.readouterr().err
