@@ -340,6 +340,11 @@ def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int,
         notes.append(
             f"the device fires fewer than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more steps."
         )
+    if params.device.x_max != 1:
+        notes.append(
+            f"in the step filament and residue fill the gap and no more (x_max 1); the device's x_max is {params.device.x_max:g}, so it "
+            "is another device where the gap closes."
+        )
     drained = float(drain_steps(params)[0])
     if drained < 1:
         notes.append(

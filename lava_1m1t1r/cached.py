@@ -16,7 +16,7 @@ from numba.core.caching import FunctionCache
 
 from .compiled import compiled
 
-_SOURCES = ("*.py", "fast/*.py", "device/*.py", "slayer/*.py")
+_SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py")
 
 
 @lru_cache(maxsize=1)

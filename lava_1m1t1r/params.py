@@ -84,7 +84,8 @@ class DeviceParams(ByValue):
     v_ref: Any = _value(0.8, unit="V")
     """Voltage at which the hyperbolic and the linear law agree [V]."""
     x_max: Any = field(default=inf, metadata={"rule": "be >= 1 (inf: unlimited, as published)", "unit": "1"})
-    """Largest total length filament + residue [1]; the filament yields. 1 for the calibrated devices."""
+    """Largest total length filament + residue [1]; the filament yields. 1 for the calibrated devices, and in network steps for every
+    device (StepParams)."""
     k_transistor: Any = _value(3.75e-4, unit="A/V^2")
     """Transconductance of the transistor [A/V^2] (K)."""
     v_t: Any = _value(0.22, unit="V")

@@ -46,7 +46,7 @@ the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 FIELD_ERROR = 1e-4  # relative error of the field table
 _LEAST_GROWTH = 1e-30
 _MOST_GATE = 1 << 23  # counts
-_SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref", "x_max")  # what the tables of a layer hold
+_SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref")  # what the tables of a layer hold
 
 
 class FloatProgram(NamedTuple):
@@ -179,7 +179,7 @@ class StepParams(ByValue):
     """
 
     device: DeviceParams
-    """Device or devices of the neurons."""
+    """Device or devices of the neurons. Filament and residue together are at most 1 in network steps, whatever the device's ``x_max``."""
     dt: float = 1e-3
     """Network step [s], > 0; equal to the bin width of the frames."""
     substeps: int = SUBSTEPS

@@ -57,6 +57,11 @@ def test_a_device_too_fast_for_its_step_gets_the_cure():
     assert any("no refractoriness" in note and "scaled" in note for note in advice.notes)
 
 
+def test_a_device_whose_states_go_further_than_the_steps_is_told():
+    notes = {p: " ".join(advise(StepParams(p), steps=60).notes) for p in (FIG2, presets.ZHAO2025_TABLE1)}
+    assert "x_max is inf, so it is another device" in notes[presets.ZHAO2025_TABLE1] and "x_max" not in notes[FIG2]
+
+
 def test_weights_that_cannot_fire_a_neuron_are_found():
     weights = np.array([[254] * 8, [10] * 8, [-200] * 8, [254, 254] + [0] * 6])
     advice = advise(StepParams(FIG2), weights=weights, steps=150)

@@ -141,10 +141,12 @@ def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     assert variation.main(out) == 0
     rows = json.loads((tmp_path / "table.json").read_text())["tables"][0]["rows"]
     assert [row["name"] for row in rows] == ["trained on one device", "trained for 20%"]
-    net = read(tmp_path / "variation_0" / "network.net")
+    net = read(next(tmp_path.glob("variation_0_*")) / "network.net")
     task = data.fitted(variation.recipe("spoken-digits"), split)
     test = data.frames_of(events, task)
     assert rows[0]["0%"] == f"{100 * evaluate.accuracy(net, test):.1f}"
     varied = evaluate.with_varied_devices(net, 0.2, seed=1)
     assert np.std(np.log(varied.active[0].neuron.step.device.mu)) > 0.1 and varied.layers[-1] is net.layers[-1]
     assert variation.main(out) == 0 and capsys.readouterr().out.count(rows[1]["20%"]) >= 2  # trained networks are found again
+    assert len(list(tmp_path.glob("variation_*"))) == 2
+    assert variation.main([*out[:1], "1", *out[2:]]) == 0 and len(list(tmp_path.glob("variation_*"))) == 4  # not those of other options

@@ -87,7 +87,7 @@ def draws(args, words):
             "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, spread 0, dt 0.01, substeps 1, v_unit 0.125 "
             "makes a device that has no integers",
         ),
-        trains(["demo", "--data", "{data}", "--train-per-class", "3"], "--train-per-class must go with spoken digits"),
+        trains(["demo", "--data", "{data}", "--train-per-class", "3"], "(--train-per-class) must go with spoken digits"),
         trains(
             ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
         ),
@@ -136,7 +136,7 @@ def small_file(tmp_path_factory):
         (["--frames", "x.npy", "--labels", "x.npy"], "--labels must be whole numbers (4,), one for each of the frames"),
         (["--frames", "y.npy", "--labels", "y.npy"], "frames must have shape (B, T, C)"),
         (["--frames", "x.npy", "--labels", "high.npy"], "labels must lie in 0..3, one for each output of the network; got 4."),
-        (["--frames", "x.npy", "--labels", "low.npy"], "--labels must be classes, from 0; got -1."),
+        (["--frames", "x.npy", "--labels", "low.npy"], "labels must lie in 0..3, one for each output of the network; got -1."),
         (["--frames", "x.npy", "--labels", "gone.npy"], "--labels must be an existing .npy file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -325,6 +325,14 @@ def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, ca
     assert cli.main(["evaluate", "shipped", "--data", str(tmp_path / "stray.h5"), "--leave-out", "1"]) == 2
     told = capsys.readouterr().err
     assert "half of them end by 0.7 s" in told and "one of 60000 s" in told, told
+
+
+def test_sizes_of_spoken_digits_go_with_spoken_digits(small_file, capsys):
+    for option in ("--train-per-class", "--test-per-class"):
+        assert cli.main(["demo", "--data", str(small_file), option, "3"]) == 2
+        assert f"({option}) must go with spoken digits; got 3." in capsys.readouterr().err
+    with pytest.raises(TypeError, match="train_per_clas"):
+        data.load(train_per_clas=3)
 
 
 @pytest.mark.train

@@ -321,7 +321,7 @@ def test_labels_of_one_number_are_in_the_same_order_in_each_process():
 
 def test_a_csv_list_becomes_the_same(recordings):
     table = recordings / "list.csv"
-    table.write_text("file,label,speaker\n10/ann_1.wav,ten,ann\n2/ann_1.wav,two,ann\n2/bob_1.WAV,two,bob\n")
+    table.write_text("file, label, speaker\n10/ann_1.wav, ten,ann\n2/ann_1.wav,two , ann\n2/bob_1.WAV,two,bob\n")
     events, folder = (wav_folder(p, n_jobs=2, progress=False) for p in (table, recordings))
     np.testing.assert_array_equal(events.times, folder.times)
     assert events.keys == ("ten", "two") and events.speaker_names == ("ann", "bob")
@@ -331,8 +331,10 @@ def test_a_csv_list_becomes_the_same(recordings):
 @pytest.mark.parametrize(
     ("table", "text"),
     [
-        ("file,label\n", "no rows"),
-        ("path,label\n2/ann_1.wav,two\n", "line 2 must have a 'file'"),
+        ("file,label\n", "hold at least one row under the head line file,label,speaker"),
+        ("path,label\n2/ann_1.wav,two\n", "have the columns file, label; got \"without \\['file'\\]"),
+        ("file,label\n,two\n", "line 2 must have a 'file'"),
+        ("file,label\n2/ann_1.wav,two,ann\n", "line 2 must hold 2 values"),
         ("file,label\n2/ann_1.wav,\n", "line 2 must have a 'label'"),
         ("file,label\n2/nobody.wav,two\n", "nobody.wav"),
     ],

@@ -20,6 +20,7 @@ from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescripti
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.fast.network import check_frames
+from lava_1m1t1r.netx import hdf5
 
 FIG2 = presets.ZHAO2025_FIG2
 
@@ -52,6 +53,25 @@ def frames(rng, batch=3, steps=150, channels=17, rate=0.4):
 def dense(weight, bias=0):
     n, c = weight.shape
     return Layer(0, "dense", (n,), c, weight, bias=np.full(n, bias, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
+
+
+def test_frames_of_another_bin_width_are_refused_however_fast_the_device(rng):
+    for scale in (1.0, 1e-5):  # steps of 1 ms and of 10 ns
+        step = StepParams(FIG2.scaled(scale), dt=1e-3 * scale)
+        net = NetDescription((Layer(0, "dense", (2,), 3, weights(rng, 0, 64, 2, 3), neuron=M1T1RNeuron(step)),))
+        assert hdf5.predict(net, np.ones((1, 4, 3), int), dt=step.dt).shape == (1, 4, 2)
+        with pytest.raises(InputError, match="be the network's step"):
+            hdf5.predict(net, np.ones((1, 4, 3), int), dt=1.9 * step.dt)
+
+
+def test_a_fast_network_runs_in_its_own_numbers(rng):
+    net, x = made(rng), frames(rng)
+    floating = FastNetwork(net, floating=True)
+    assert hdf5.predict(floating, x, record="all").layers[0].states["filament"].dtype == np.float64
+    assert np.array_equal(hdf5.predict(floating, x), hdf5.predict(net, x, tag="floating_pt"))
+    for fast, tag in ((floating, "fixed_pt"), (FastNetwork(net), "floating_pt")):
+        with pytest.raises(InputError, match="tag must be that of the FastNetwork"):
+            hdf5.predict(fast, x, tag=tag)
 
 
 def test_networks_are_told_in_a_line(rng):
@@ -245,6 +265,14 @@ def test_machine_code_is_keyed_by_all_its_sources(tmp_path, monkeypatch):
         counts.append(done.stdout.split())
     assert counts == [["0", "1"], ["1", "0"], ["0", "1"]]
     assert len(sources_digest()) == 64
+
+
+def test_loops_are_compiled_where_nothing_can_be_kept():
+    """An installation that is read-only, and no home: numba's own cache refuses to be imported there."""
+    modules = ", ".join(f"lava_1m1t1r.{m}" for m in ("fast.kernels", "datasets.nerve", "datasets.membrane", "device.integrator"))
+    code = f"from numba.core.caching import CacheImpl as c; c._locator_classes = []; import {modules}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
 
 
 def test_silence_takes_the_same_course(rng):

@@ -234,7 +234,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",)), ("learn", ["mu", "mu"])])
+@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",)), ("learn", ["mu", "mu"]), ("seed", 2**32)])
 def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
     with pytest.raises(InputError, match=rf"Task\.{name} must"):
         Task("t", **{name: value})
@@ -284,6 +284,26 @@ def test_a_price_of_spikes_needs_blocks(tmp_path):
     with pytest.raises(InputError, match="network must have a list of blocks; got 'Sequential'. Or leave Task.spike_limit"):
         fit.fit(own, task, frames, tmp_path / "new", progress=False)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("label", "words"), [(-1, "got -1"), (2, "got 2")])
+def test_labels_that_are_no_outputs_are_refused_wherever_answers_are_judged(label, words, tmp_path):
+    from lava_1m1t1r.netx.schema import read
+    from lava_1m1t1r.recipes import data, evaluate, network
+
+    task, frames = toy()
+    network.m1t1r(task).export(tmp_path / "a.net")
+    bad = data.Frames(frames.binned, np.full_like(frames.labels, label), 0.0)
+    for judge in (evaluate.evaluate, evaluate.accuracy):
+        with pytest.raises(InputError, match=f"labels must lie in 0..1.*{words}"):
+            judge(read(tmp_path / "a.net"), bad)
+
+
+def test_the_demo_wants_a_folder_before_it_trains():
+    from lava_1m1t1r.recipes.demo import demo
+
+    with pytest.raises(InputError, match="folder must be a path; got 5"):
+        demo(toy()[0], None, 5)
 
 
 def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_path):

@@ -11,12 +11,16 @@ pytest.importorskip("lava.lib.dl.slayer")
 from realisations import NETWORKS, described, draw  # noqa: E402
 
 from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
-from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription  # noqa: E402
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.netx import schema  # noqa: E402
+from lava_1m1t1r.presets import ZHAO2025_FIG2  # noqa: E402
+from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.recipes.network import Network  # noqa: E402
 from lava_1m1t1r.recipes.restore import restored  # noqa: E402
+from lava_1m1t1r.slayer import block  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(120)]
 
@@ -59,6 +63,38 @@ def test_the_shipped_network_learns_on_with_its_synapses_as_they_are(tmp_path):
     old, new = (n.active[0].weight for n in (before, after))
     assert np.mean(old == 0) > 0.7 and not new[old == 0].any() and np.any(new != old)
     assert after.classes == before.classes and same(after, replace(after, classes=()))
+
+
+@pytest.mark.parametrize("weight", [63, 64])
+def test_a_restored_input_layer_has_the_weight_of_its_file(weight, rng, tmp_path):
+    """Odd weights, too, which lava-dl's own quantisation would make even; and it is a layer among others, in the block as in the file."""
+    neuron = M1T1RNeuron(StepParams(ZHAO2025_FIG2, v_unit=0.25), 3)
+    given = NetDescription(
+        (
+            Layer(0, "input", (6,), 6, np.array([weight], np.int32), neuron=neuron),
+            Layer(1, "dense", (5,), 6, 2 * rng.integers(-60, 128, (5, 6)).astype(np.int32), neuron=neuron),
+            Layer(2, "affine", (3,), 5, 2 * rng.integers(-60, 60, (3, 5)).astype(np.int32)),
+        )
+    )
+    frames = rng.integers(0, 9, (2, 150, 6))
+    net = restored(given)
+    expected = FastNetwork(given).run(frames, record="spikes")
+    assert np.count_nonzero(expected.out) > 0
+    np.testing.assert_array_equal(np.rint(64 * answers(net, frames, None)), expected.out)
+    outputs = net.layers(torch.from_numpy(frames).float().transpose(1, 2))
+    for output, layer in zip(outputs[:-1], expected.layers[:-1], strict=True):
+        np.testing.assert_array_equal(output.detach().transpose(1, 2).numpy(), layer.out)
+    net.export(tmp_path / "a.net")
+    assert schema.read(tmp_path / "a.net").active[0].weight == weight
+
+
+def test_blocks_compute_where_their_layers_do(tmp_path):
+    step = {"params": ZHAO2025_FIG2, "dt": 1e-3}
+    blocks = [block.m1t1r.Input(), block.m1t1r.DelayLines(4, (0, 2)), block.m1t1r.Recurrent(step, 8, 6), block.m1t1r.Average(3)]
+    net = Network(blocks)
+    assert net.hidden is blocks[2] and len(net.layers(torch.zeros(1, 4, 5))) == 2
+    net.export(tmp_path / "a.net")
+    assert [layer.kind for layer in schema.read(tmp_path / "a.net").active] == ["dense_rec", "average"]
 
 
 def test_devices_and_options_of_training_come_with_it(rng):

@@ -1,21 +1,22 @@
-"""Files that appear whole or not at all, numbers as JSON, and folders that go, however the work in them ends."""
+"""Files that appear whole or not at all, tables of CSV, numbers as JSON, and folders that go, however the work in them ends."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import path_of, require
+from ..errors import FormatError, file_of, path_of, require
 
 SHIPPED_NETWORK = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
 """Path of the small trained network that comes with the package."""
@@ -62,6 +63,40 @@ def scratch(prefix: str = "lava_1m1t1r-", inside: str | os.PathLike | None = Non
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a CSV file in UTF-8 under a head line, each with its place in words; spaces around names and values do not count.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    columns, optional : sequence of str
+        Names of columns that it must have, and of those that it may have; without one of the latter its values are empty.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, a row has more values than the head line, or there is no row. The text names file and line.
+    """
+    path = file_of(path)
+    rows = []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
+            absent = [name for name in columns if name not in names]
+            require(not absent, str(path), f"have the columns {', '.join(columns)}", f"without {absent}", error=FormatError)
+            for row in reader:
+                where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
+                cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."
+                require(not beyond, where, f"hold {len(names)} values", f"{beyond} beyond them", cure, FormatError)
+                rows.append((where, {name: (row.get(name) or "").strip() for name in (*columns, *optional)}))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
+    require(rows, str(path), f"hold at least one row under the head line {','.join((*columns, *optional))}", "none", error=FormatError)
+    return rows
 
 
 def write_json(path: Path, values: Any) -> None:

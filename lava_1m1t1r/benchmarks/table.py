@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,11 @@ def chosen(names: list[str], words: list[str] | None) -> list[str]:
     found = [name for name in names if words is None or any(means(word.lower(), name.lower()) for word in words)]
     require(len(found) > 0, "--only", f"occur in one of {', '.join(names)}", words)
     return found
+
+
+def digest_of(settings: Mapping[str, Any]) -> str:
+    """Digest that tells runs with other settings apart, for the names of what is kept of them."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:

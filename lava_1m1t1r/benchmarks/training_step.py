@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._support import programs
 from .._support.cores import cores
 from ..errors import require
 from . import training_jax, training_peers
@@ -41,7 +42,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
-    """Measure a row in a process of its own; {"missing": why} where that cannot be."""
+    """Measure a row in a process of its own; {"missing": why} without its library, {"failed": why} where it could have been measured."""
     if name in training_jax.ROWS:
         if jax is None:
             return {"missing": "give --jax, the interpreter of an environment with it"}
@@ -51,10 +52,10 @@ def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
     threads = str(order["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_LIMIT)
+        done = programs.run(command, env=environment, text=True, timeout=_LIMIT, **programs.PIPES)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {"missing": str(error)}
-    return json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {"missing": done.stderr.strip()[-200:]}
+        return {"failed": str(error)}
+    return json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {"failed": done.stderr.strip()[-200:]}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,11 +73,15 @@ def main(arguments: list[str] | None = None) -> int:
         f"backward, {args.repeats} steps, one process a row; x first: {clock} ms over those of the first row"
     )
     names = chosen([*training_peers.ROWS, *training_jax.ROWS], args.only)
-    table, first = Table(title, COLUMNS), None
+    table, first, failed = Table(title, COLUMNS), None, False
     for name in names:
         found = _row(name, {"row": name, **order}, args.jax)
         if "missing" in found:
             table.skip(name, found["missing"])
+            continue
+        if "failed" in found:
+            table.skip(name, f"it FAILED: {found['failed']}")
+            failed = True
             continue
         spent = found["processor" if args.threads == 1 else "least"]
         first = spent if first is None else first
@@ -87,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
             *(found[key] for key in ("rate", "input rate", "memory", "peak")),
         )
     write_json(args.json, [{**table.as_dict(), "shape": shape._asdict(), "threads": args.threads}])
-    return 0
+    return 1 if failed else 0
 
 
 def _measure_here(order: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ in a chip whose devices nobody has measured. The weights stay. All numbers are o
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from .._support.files import scratch
 from ..recipes import NETWORK_FILE, data
 from ..recipes.task import SPOKEN_DIGITS, recipe
-from .table import Table, parser, positive, write_json
+from .table import Table, digest_of, parser, positive, write_json
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
 TRAINED_FOR = 0.2
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     with scratch() as spare:
         folder = args.folder or Path(spare)
         for name, variation in (("trained on one device", 0.0), (f"trained for {TRAINED_FOR:.0%}", TRAINED_FOR)):
-            net = _trained(task.replace(variation=variation), split, folder / f"variation_{variation:g}")
+            net = _trained(task.replace(variation=variation), split, folder)
             table.add(name, *(_cell(net, test, level, args.repeats) for level in LEVELS))
     write_json(args.json, [table.as_dict()])
     return 0
@@ -48,13 +49,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _trained(task, split, folder):
     from ..netx.schema import read
-    from ..recipes import fit, network
+    from ..recipes import checkpoint, fit, network
     from ..recipes.augment import Augmentation
 
+    train, augmentation = data.frames_of(split.train, task), Augmentation.suiting(task)
+    settings = {"task": asdict(task), "augmentation": asdict(augmentation), "data": checkpoint.digest(train)}
+    folder = folder / f"variation_{task.variation:g}_{digest_of(settings)}"
     path = folder / NETWORK_FILE
     if not path.is_file():
         net = network.m1t1r(task)
-        fit.fit(net, task, data.frames_of(split.train, task), folder, augmentation=Augmentation.suiting(task))
+        fit.fit(net, task, train, folder, augmentation=augmentation)
         net.eval()
         net.export(path)
     return read(path)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from .._support.files import as_json
-from ..errors import require
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
-from ._common import check_whole, json_argument, let_torch_sleep, option_name, out_folder, require_training, talking
+from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,14 +40,10 @@ def run(args: argparse.Namespace) -> int:
     out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", "report.html")
     require_training()
     let_torch_sleep()
-    sizes = {name: getattr(args, name) for name in ("train_per_class", "test_per_class") if getattr(args, name) is not None}
-    for name in sizes:
-        require(args.data is None, option_name(name), "go with spoken digits, not with --data", sizes[name])
-    if args.data is None:
-        sizes.setdefault("train_per_class", 100)
+    each = 100 if args.data is None and args.train_per_class is None else args.train_per_class
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
     with talking(args):
-        split = data.load(args.data, args.leave_out, args.test_data, **sizes)
+        split = data.load(args.data, args.leave_out, args.test_data, each, args.test_per_class)
         task = data.fitted(task, split)
         results = demo(task, split, out, lava_utterances=args.lava_utterances, with_cuba=not args.no_cuba, resume=args.resume)
     failed = 1 if any(results["mismatches"].values()) else 0

@@ -8,10 +8,12 @@ frequencies), w the angular frequency [rad/s].
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numba import njit
+
+from lava_1m1t1r.cached import cached
 
 C0 = 1e9
 """Stiffness of the membrane at the base, C_0 [g/(cm^2 s^2)]."""
@@ -38,6 +40,8 @@ compare it with the closed form."""
 _REACH = 2.3
 """End of the table, in resonances: above it the response counts as 0, for |V| < 1e-5 of the peak."""
 _PEAK_SHARE_CUT = 1e-5  # share of a filter's peak below which its upper end counts as zero
+
+_compiled = partial(cached, compiler=njit(nogil=True))
 
 
 def places(n_channels: int) -> np.ndarray:
@@ -123,7 +127,7 @@ def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return table, centre, reach
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _interpolated(row, position):
     """Value of a tabulated filter between its points, by the Lagrange polynomial through the four neighbours."""
     i = int(position)
@@ -135,7 +139,7 @@ def _interpolated(row, position):
     return value + (up * t * down * np.float32(1 / 6)) * row[i + 3]
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _filtered(spectrum, f_step, table, centre, reach, n_points, out):
     """Fill ``out`` (channels, n_points // 2 + 1) so that its inverse real FFT is ``Re IFFT(response * spectrum)``.
 

@@ -6,8 +6,12 @@ doi:10.1109/TNNLS.2020.3044364. One hair cell, 40 fibres and one bushy cell a ch
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import njit
+
+from lava_1m1t1r.cached import cached
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
 """Constants A and B [unit of the motion v] and g [1/s] of the permeability of the cell membrane, g (v + A) / (v + A + B)."""
@@ -29,6 +33,8 @@ WEIGHT = 13_000.0
 
 _LANES = 64  # channels a call, and samples a tile: both small enough for the first-level cache
 _GOLDEN = 0x9E3779B97F4A7C15  # step of the splitmix64 generator
+
+_compiled = partial(cached, compiler=njit(nogil=True))
 
 
 def rest() -> tuple[float, float, float]:
@@ -76,7 +82,7 @@ def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[
     return sample, channel
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _binomial(u, n, p):
     """Number of successes of ``n`` trials whose cumulative distribution first exceeds ``u``."""
     if p >= 1.0:
@@ -97,7 +103,7 @@ def _binomial(u, n, p):
     return k
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _bushy_cells(motion, dt, blocked, rest_state, streams, spikes, counts):
     n_channels, n_samples = motion.shape
     tile = np.zeros((_LANES, _LANES), np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lava_1m1t1r._support.files import read_table
 from lava_1m1t1r.datasets.events import EventSet
 from lava_1m1t1r.datasets.inner_ear import InnerEar
 from lava_1m1t1r.errors import FormatError, InputError, path_of, require, workers_of
@@ -125,24 +125,17 @@ def _folder_rows(folder: Path, speaker_of: Callable[[Path], str] | None) -> Sequ
 
 
 def _csv_rows(path: Path) -> Sequence[_Row]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            table = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
-    require(table, str(path), "list files under a head line 'file,label,speaker'", "no rows", "", FormatError)
     rows = []
-    for number, row in enumerate(table, start=2):
+    for where, row in read_table(path, ("file", "label"), ("speaker",)):
         for name in ("file", "label"):
-            cure = "The head line is 'file,label,speaker'."
-            require(row.get(name), f"{path}, line {number}", f"have a '{name}'", row, cure, FormatError)
+            require(row[name], where, f"have a '{name}'", row, "The head line is 'file,label,speaker'.", FormatError)
         sound = path.parent / row["file"]
         try:
             there = "\0" not in row["file"] and sound.is_file()
         except OSError:  # a name that no file can have
             there = False
-        require(there, f"{path}, line {number}: file", "exist", str(sound), "Files are named relative to the list.", FormatError)
-        rows.append((sound, row["label"], row.get("speaker") or None))
+        require(there, f"{where}: file", "exist", str(sound), "Files are named relative to the list.", FormatError)
+        rows.append((sound, row["label"], row["speaker"] or None))
     return rows
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._support.files import replacing
-from ..errors import FormatError, InputError, file_of, number, require
+from .._support.files import read_table, replacing
+from ..errors import FormatError, InputError, number, require
 from ..params import DeviceParams
 from . import stimulus
 from .simulate import simulate
@@ -181,32 +181,16 @@ def read_csv(path: str | Path) -> list[Measurement]:
     FormatError
         If a column is missing or a row does not parse. The text names file, line and column.
     """
-    path = file_of(path)
-    rows = []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-            absent = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
-            require(not absent, str(path), f"have the columns {', '.join(COLUMNS)}", f"without {absent}", error=FormatError)
-            for row in reader:
-                where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
-                cure = "Numbers have a point, not a comma."
-                require(not beyond, where, f"hold {len(reader.fieldnames)} values", f"{beyond} beyond them", cure, FormatError)
-                rows.append(_row(row, where))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
-    require(rows, str(path), "hold at least one row", "none", error=FormatError)
-    return rows
+    return [_row(row, where) for where, row in read_table(path, COLUMNS)]
 
 
 def _row(row: dict[str, str], where: str) -> Measurement:
     try:
-        numbers: dict[str, Any] = {c: float(row[c]) if (row[c] or "").strip() else nan for c in COLUMNS[1:]}
-    except (TypeError, ValueError) as error:
+        numbers: dict[str, Any] = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
+    except ValueError as error:
         raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}.") from error
     try:
-        m = Measurement((row["quantity"] or "").strip(), **numbers)
+        m = Measurement(row["quantity"], **numbers)
     except InputError as error:
         raise FormatError(f"{where}: {error}") from error
     most, unit = m.largest

@@ -30,7 +30,7 @@ def predict(
     frames: Any,
     backend: str = "fast",
     *,
-    tag: str = "fixed_pt",
+    tag: str | None = None,
     record: None = None,
     dt: float | None = None,
     threads: int | None = None,
@@ -44,7 +44,7 @@ def predict(
     frames: Any,
     backend: str = "fast",
     *,
-    tag: str = "fixed_pt",
+    tag: str | None = None,
     record: str,
     dt: float | None = None,
     threads: int | None = None,
@@ -57,7 +57,7 @@ def predict(
     frames: Any,
     backend: str = "fast",
     *,
-    tag: str = "fixed_pt",
+    tag: str | None = None,
     record: str | None = None,
     dt: float | None = None,
     threads: int | None = None,
@@ -68,14 +68,14 @@ def predict(
     Parameters
     ----------
     net : path, NetDescription or FastNetwork
-        The network. A FastNetwork (fast only) saves its making in repeated calls.
+        The network. A FastNetwork saves its making in repeated calls (``backend="fast"``).
     frames : (B, T, C) int
         Spike counts of each channel and network step; images (C, H, W) are flat, row by row.
     backend : {"fast", "inprocess", "fused", "lava"}
         Compiled loops (no Lava needed); the Lava Process in this process; in Lava's own runtime, as one Process and a sample a
         message; or with a Process for each part of the network. The spikes are the same.
-    tag : {"fixed_pt", "floating_pt"}
-        Number system.
+    tag : {"fixed_pt", "floating_pt"}, optional
+        Number system. Default: a FastNetwork's own, else "fixed_pt".
     record : None or "all"
         Also return what every layer did.
     dt : float, optional
@@ -98,6 +98,8 @@ def predict(
     InputError, FormatError
         Before the run, for what does not fit.
     """
+    own = None if not isinstance(net, FastNetwork) else TAGS[net.floating]
+    tag = own or TAGS[0] if tag is None else tag
     for name, value in (("backend", backend), ("tag", tag), ("record", record)):
         require(isinstance(value, str) or (value is None and name == "record"), name, "be a name", value)
     require(backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
@@ -108,17 +110,18 @@ def predict(
     dt = None if dt is None else number(dt, "dt of the frames [s]", above=0.0)
     timeout = None if timeout is None else number(timeout, "timeout [s]", above=0.0)
     require(
-        dt is None or description.dt is None or np.isclose(dt, description.dt, rtol=1e-9),
+        dt is None or description.dt is None or np.isclose(dt, description.dt, rtol=1e-9, atol=0.0),
         "dt of the frames [s]",
         f"be the network's step, {description.dt} s",
         dt,
         "Bin the frames anew.",
     )
+    require(own is None or backend != "fast" or tag == own, "tag", f"be that of the FastNetwork, {own!r}", tag)
     floating = tag == "floating_pt"
     cuba = any(isinstance(layer.neuron, CubaNeuron) for layer in description.active)
     require(not (floating and cuba), "tag", "be 'fixed_pt' for networks with CUBA layers", tag)
     if backend == "fast":
-        fast = net if isinstance(net, FastNetwork) and net.floating == floating else FastNetwork(description, floating)
+        fast = net if isinstance(net, FastNetwork) else FastNetwork(description, floating)
         result = fast.run(frames, record, threads)
     else:
         frames = check_frames(frames, description)

@@ -1,4 +1,4 @@
-"""Which blocks of a trainable network compute something: all but those that only bring spikes later."""
+"""Which blocks of a trainable network compute something, as in its file: all but those that say they do not."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def computes(block: Any) -> bool:
-    """Whether a block is more than delay lines."""
-    return not getattr(block, "only_delays", False)
+    """Whether a block is a layer that computes, as :attr:`.description.Layer.computes` tells of the file; lava-dl's own blocks are."""
+    return getattr(block, "computes", True)
 
 
 def first_computing(blocks: Iterable[Any]) -> Any:
-    """The first block that is more than delay lines; None if there is none."""
+    """The first block that computes; None if there is none."""
     return next(filter(computes, blocks), None)

@@ -44,7 +44,11 @@ class Split:
 
 
 def load(
-    source: str | os.PathLike | None = None, leave_out: str | None = None, test: str | os.PathLike | None = None, **digits: Any
+    source: str | os.PathLike | None = None,
+    leave_out: str | None = None,
+    test: str | os.PathLike | None = None,
+    train_per_class: int | None = None,
+    test_per_class: int | None = None,
 ) -> Split:
     """Load a data set by what the user gave.
 
@@ -56,15 +60,24 @@ def load(
         Speaker (name or number) of the file that makes the test set; default the last one.
     test : path, optional
         A second file that is the test set, instead of leaving a speaker out.
-    **digits
-        Arguments of :func:`.datasets.SpokenDigits`.
+    train_per_class, test_per_class : int, optional
+        Utterances of each class of SpokenDigits.
+
+    Raises
+    ------
+    InputError
+        For arguments that do not go together.
+    FormatError
+        For a file that is not in SHD's format.
     """
     if source is None:
         require(leave_out is None and test is None, "leave_out and test", "go with a data file", leave_out or test, "Give --data FILE.")
-        sizes = {key: digits.pop(key) for key in ("train_per_class", "test_per_class") if key in digits}
-        train = SpokenDigits(train=True, n_per_class=sizes.get("train_per_class"), **digits)
-        held = SpokenDigits(train=False, n_per_class=sizes.get("test_per_class"), **digits)
+        train = SpokenDigits(train=True, n_per_class=train_per_class)
+        held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
+    for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
+        option = f"--{name.replace('_', '-')}"
+        require(given is None, f"{name} ({option})", "go with spoken digits", given, "A file's utterances are taken as they are.")
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")

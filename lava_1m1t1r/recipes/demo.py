@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from .._support.progress import bar, say
 from ..arithmetic import WEIGHT_ONE
-from ..errors import missing
+from ..errors import missing, path_of
 from ..netx.schema import read
 from . import CUBA_FILE, NETWORK_FILE, data
 from .demo_page import Found, numbers_of, page_of, worked_out
@@ -21,7 +22,7 @@ from .task import Task
 def demo(
     task: Task,
     split: data.Split,
-    folder: Path,
+    folder: str | os.PathLike,
     *,
     lava_utterances: int = 50,
     with_cuba: bool = True,
@@ -43,6 +44,7 @@ def demo(
     resume : bool
         Go on from the checkpoint in ``folder``.
     """
+    folder = path_of(folder, "folder")
     try:
         import matplotlib
 

@@ -69,9 +69,9 @@ def answers(out: np.ndarray) -> np.ndarray:
 
 def check_labels(test: Any, net: NetDescription) -> None:
     """Refuse ``test.labels`` that are no outputs of the network."""
-    most = int(test.labels.max())
+    low, high = int(test.labels.min()), int(test.labels.max())
     rule = f"lie in 0..{net.outputs - 1}, one for each output of the network"
-    require(most < net.outputs, "labels", rule, most, "Was it trained on other data?")
+    require(0 <= low and high < net.outputs, "labels", rule, low if low < 0 else high, "Was it trained on other data?")
 
 
 def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Evaluation, Any]:
@@ -139,6 +139,7 @@ def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDesc
 
 def accuracy(net: NetDescription, test: Frames) -> float:
     """Share of right answers of the fixed-point network."""
+    check_labels(test, net)
     return float(np.mean(answers(FastNetwork(net).run(test.dense()).out) == test.labels))
 
 

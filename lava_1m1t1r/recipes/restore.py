@@ -18,8 +18,8 @@ from ..keys import to_keys
 from ..netx.schema import read
 from ..slayer import block
 from ..slayer.neuron import neuron_params
-from ..slayer.quantise import quantise
-from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, weight_bounds
+from ..slayer.quantise import quantise_odd
+from ..sums import EVEN_WEIGHTS, weight_bounds
 from .network import SURROGATE, Network  # says what to install where torch or Lava is missing
 
 
@@ -62,6 +62,7 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
         made = block.m1t1r.Input(params, weight, constant)
         require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
         made.input_shape = torch.Size(layer.shape)
+        made.pre_hook_fx = _hook(layer.weight) or made.pre_hook_fx
     elif layer.kind == "dense":
         made = block.m1t1r.Dense(params, layer.inputs, layer.size, pre_hook_fx=_hook(layer.weight), delay=delay, bias=bias)
     elif layer.kind == "dense_rec":
@@ -114,10 +115,8 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
 
 def _hook(*weights: np.ndarray | None) -> Any:
     """Quantisation that leaves these weights as they are: the usual one, or the one for odd counts."""
-    if all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights):
-        return None
-    low, high = ANY_WEIGHTS
-    return lambda weight: quantise(weight, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
+    even = all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights)
+    return None if even else quantise_odd
 
 
 def _lines(layer: Layer, where: str) -> torch.nn.Module:

@@ -23,7 +23,7 @@ _WHOLE = (
     ("delay_rec", 0, MAX_DELAY),
     ("epochs", 0, _MOST),
     ("batch", 1, _MOST),
-    ("seed", 0, 2**63 - 1),
+    ("seed", 0, 2**32 - 1),  # what torch and numpy both take
 )
 _NUMBERS: dict[str, dict[str, Any]] = {
     # most: beyond any sense, and still far from where single precision overflows in the middle of the work

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..arithmetic import WEIGHT_ONE
-from ..sums import EVEN_WEIGHTS
+from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS
 from .threads import ranges, share
 from .training_kernels import quantise as quantise_values
 from .weight_kernels import CELLS, PART, turn_masked
@@ -45,8 +45,16 @@ class _Quantise(torch.autograd.Function):
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
     """lava-dl's 8-bit weights: even multiples of 1/64 in [-4, 4); ``descale`` gives the counts, times 64."""
-    low, high = EVEN_WEIGHTS
-    quantised = quantise(weight, 2 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
+    return _quantised(weight, 2, EVEN_WEIGHTS, descale)
+
+
+def quantise_odd(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
+    """Whole multiples of 1/64, odd ones too, within 8 bits: weights of files that lava-dl's quantisation would change."""
+    return _quantised(weight, 1, ANY_WEIGHTS, descale)
+
+
+def _quantised(weight: torch.Tensor, step: int, bounds: tuple[int, int], descale: bool) -> torch.Tensor:
+    quantised = quantise(weight, step / WEIGHT_ONE, *(bound / WEIGHT_ONE for bound in bounds))
     return quantised * WEIGHT_ONE if descale else quantised
 
 

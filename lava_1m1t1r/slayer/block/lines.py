@@ -31,7 +31,8 @@ class DelayLines(torch.nn.Module):
     InputError
     """
 
-    only_delays = True
+    computes = False
+    """Whether the block computes something (as :attr:`.description.Layer.computes`); spikes only come later here."""
 
     def __init__(self, channels: int, taps: Any) -> None:
         super().__init__()

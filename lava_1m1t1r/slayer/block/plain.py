@@ -114,6 +114,11 @@ class Input(Block, base.AbstractInput):
             self.pre_hook_fx = self.neuron.quantize_8bit
         del self.neuron_params
 
+    @property
+    def computes(self) -> bool:
+        """Whether the block computes something (as :attr:`.description.Layer.computes`); without neurons it passes spikes on."""
+        return self.neuron is not None
+
     @eager
     def forward(self, x: torch.Tensor) -> Any:
         """(B, N, T) or (B, C, H, W, T) values or spikes -> spikes of the same shape."""
@@ -159,6 +164,9 @@ class Average(base.AbstractAverage):
 
 class Flatten(base.AbstractFlatten):
     """(B, C, H, W, T) -> (B, C * H * W, T), as lava-dl's."""
+
+    computes = False
+    """Whether the block computes something (as :attr:`.description.Layer.computes`)."""
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'flatten'."""
