@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, log
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .errors import array_of, number, require, whole
 
-_POSITIVE = "be > 0 and finite"
-_NOT_NEGATIVE = "be >= 0 and finite"
+
+class _Rule(NamedTuple):
+    """What a field must hold: in words, and as a function of its values."""
+
+    text: str
+    holds: Callable[[np.ndarray], Any]
+
+
+_POSITIVE = _Rule("be > 0 and finite", lambda values: np.isfinite(values) & (values > 0))
+_NOT_NEGATIVE = _Rule("be >= 0 and finite", lambda values: np.isfinite(values) & (values >= 0))
+_FIELD_LAW = _Rule("be > 0 (inf: the linear law of the paper)", lambda values: values > 0)
+_LENGTH = _Rule("be >= 1 (inf: unlimited, as published)", lambda values: values >= 1)
 MOST_DEVICES = 10_000_000
 """Largest number of devices that :meth:`DeviceParams.spread` draws at once."""
 _MOST_EXPONENT = 700.0  # of e: doubles end at 709
 _SHOWN_WHOLE = 6  # values of a field
 
 
-def _value(default: float, rule: str = _POSITIVE, unit: str = "1") -> Any:
+def _value(default: float, rule: _Rule = _POSITIVE, unit: str = "1") -> Any:
     return field(default=default, metadata={"rule": rule, "unit": unit})
 
 
@@ -79,11 +90,11 @@ class DeviceParams(ByValue):
     """Resistor that drains the gate [ohm] (R_c). Larger: longer refractory period."""
     v_th: Any = _value(0.2, unit="V")
     """Gate voltage above which the output counts as on [V] (V_th)."""
-    v0: Any = field(default=inf, metadata={"rule": "be > 0 (inf: the linear law of the paper)", "unit": "V"})
+    v0: Any = _value(inf, _FIELD_LAW, "V")
     """Voltage scale of the hyperbolic field law v0 sinh(v / v0) [V]; inf is the paper's linear law. Smaller: steeper."""
     v_ref: Any = _value(0.8, unit="V")
     """Voltage at which the hyperbolic and the linear law agree [V]."""
-    x_max: Any = field(default=inf, metadata={"rule": "be >= 1 (inf: unlimited, as published)", "unit": "1"})
+    x_max: Any = _value(inf, _LENGTH)
     """Largest total length filament + residue [1]; the filament yields. 1 for the calibrated devices, and in network steps for every
     device (StepParams)."""
     k_transistor: Any = _value(3.75e-4, unit="A/V^2")
@@ -126,7 +137,8 @@ class DeviceParams(ByValue):
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             array = _as_number(f"DeviceParams.{f.name}", value)
-            require(_keeps(array, f.metadata["rule"]), f"DeviceParams.{f.name} [{f.metadata['unit']}]", f.metadata["rule"], value)
+            rule = f.metadata["rule"]
+            require(bool(np.all(rule.holds(array))), f"DeviceParams.{f.name} [{f.metadata['unit']}]", rule.text, value)
             if array.ndim:
                 array = array.copy()
                 array.flags.writeable = False
@@ -143,8 +155,8 @@ class DeviceParams(ByValue):
             "Exchange them if they were swapped.",
         )
         least = least_lam(float(np.max(self.r_off)))
-        rule = f"be >= {least:.3g} with this r_off, or the resistance over the gap overflows"
-        require(np.all(np.asarray(self.lam) >= least), "DeviceParams.lam [1]", rule, self.lam, "Published devices have 0.2.")
+        text = f"be >= {least:.3g} with this r_off, or the resistance over the gap overflows"
+        require(np.all(np.asarray(self.lam) >= least), "DeviceParams.lam [1]", text, self.lam, "Published devices have 0.2.")
 
     @property
     def size(self) -> int | None:
@@ -227,11 +239,19 @@ class DeviceParams(ByValue):
         if n > 1 and not self.varies:
             text = "DeviceParams.spread: every _dtod field is 0, so that all devices are equal. Use .with_variation(0.2).spread(...)."
             warnings.warn(text, stacklevel=2)
-        names = [f.name.removesuffix("_dtod") for f in dataclasses.fields(self) if f.name.endswith("_dtod")]
-        draws = np.array([np.random.default_rng([seed, i]).standard_normal(len(names)) for i in range(n)])
-        shape = next((v.shape for v in self.as_dict().values() if isinstance(v, np.ndarray)), (n,))
+        return self.deviating(np.array([np.random.default_rng([seed, i]).standard_normal(len(DEVIATING)) for i in range(n)]))
+
+    def deviating(self, draws: np.ndarray) -> DeviceParams:
+        """Return devices that lie so many standard deviations (the ``_dtod`` fields, which are 0 in the result) from this one.
+
+        Parameters
+        ----------
+        draws : (n, K)
+            Of each device, one number for each of the K fields in :data:`DEVIATING`.
+        """
+        shape = next((v.shape for v in self.as_dict().values() if isinstance(v, np.ndarray)), (len(draws),))
         changes = {}
-        for name, draw in zip(names, draws.T, strict=True):
+        for name, draw in zip(DEVIATING, draws.T, strict=True):
             width = getattr(self, f"{name}_dtod")
             changes[f"{name}_dtod"] = 0.0
             if name == "mu" or np.any(np.asarray(width) > 0):
@@ -259,6 +279,10 @@ class DeviceParams(ByValue):
         return f"DeviceParams({', '.join(f'{name}={_shown(getattr(self, name))}' for name in changed)})"
 
 
+DEVIATING = tuple(f.name.removesuffix("_dtod") for f in dataclasses.fields(DeviceParams) if f.name.endswith("_dtod"))
+"""Fields that differ from device to device, in the order of :meth:`DeviceParams.deviating`."""
+
+
 def least_lam(r_off: float) -> float:
     """Smallest ``lam`` whose ``r_off exp(1 / lam)`` is a double [1], for an ``r_off`` [ohm]."""
     return 1.0 / max(_MOST_EXPONENT - log(max(r_off, 1.0)), 1.0)
@@ -281,13 +305,3 @@ def _as_number(name: str, value: Any) -> np.ndarray:
     array = array.astype(np.float64)
     require(array.size > 0, name, "hold at least one value", value)
     return array
-
-
-def _keeps(array: np.ndarray, rule: str) -> bool:
-    if rule == _POSITIVE:
-        return bool(np.all(np.isfinite(array) & (array > 0)))
-    if rule == _NOT_NEGATIVE:
-        return bool(np.all(np.isfinite(array) & (array >= 0)))
-    if rule.startswith("be >= 1"):
-        return bool(np.all(array >= 1))
-    return bool(np.all(array > 0))

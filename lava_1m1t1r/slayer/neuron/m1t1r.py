@@ -16,7 +16,7 @@ from ... import noise
 from ...arithmetic import WEIGHT_ONE
 from ...errors import flag, number, require, whole
 from ...keys import from_keys, to_keys
-from ...params import DeviceParams
+from ...params import DEVIATING, DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
 from ..checks import check_tensor
@@ -297,7 +297,8 @@ class Neuron(base.Neuron):
     def _drawn(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
         """Devices drawn anew about the nominal ones."""
         varied = self.params.device.with_variation(self.variation)
-        device = varied.spread(size, int(torch.randint(0, 1 << 31, ())))
+        # at once, not device by device as spread draws them: their number is the same in every call
+        device = varied.deviating(np.random.default_rng(int(torch.randint(0, 1 << 31, ()))).standard_normal((size, len(DEVIATING))))
         # a threshold that the gate has no bits for is one that it never reaches
         device = dataclasses.replace(device, v_th=np.minimum(device.v_th, self.params.largest_v_th))
         params = self.params.towards(device, size)
