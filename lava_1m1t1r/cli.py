@@ -18,38 +18,38 @@ from ._support.programs import interrupted, last_words, orderly
 from ._support.progress import shown, tell
 
 COMMANDS = {
-    "demo": "From spoken digits to spikes of a recurrent 1M1T1R network, trained, exported, run three ways, reported.",
-    "characterize": "The six characteristics of a device, with figures; or fit a device to your own measurements.",
-    "encode": "Your own recordings (WAV) through the inner ear, into a file in SHD's format, to train on.",
+    "demo": "Spoken digits: train a recurrent 1M1T1R network, export it, run it in three ways and write a report.",
+    "characterize": "Measure the six characteristics of a device, with figures; or fit a device to your own measurements.",
+    "encode": "Convert your own recordings (WAV) with the inner-ear model into a file in SHD's format, to train on.",
     "train": "Train a recurrent 1M1T1R network on SHD, SpokenDigits or any file in SHD's format.",
-    "evaluate": "Accuracy of a .net file on a data set, in fixed and floating point.",
+    "evaluate": "Measure the accuracy of a .net file on a data set, in fixed and floating point.",
     "simulate": "Run a .net file on utterances and write the spikes.",
-    "deploy": "Export a .net file: C, Verilog, SPICE, NIR, Loihi-style.",
-    "bench": "Tables of speed beside the peers that are installed; of accuracy, ablation and variation.",
+    "deploy": "Export a .net file to C, Verilog, SPICE, NIR or Loihi-style files.",
+    "bench": "Print tables of speed, compared with the installed peers; of accuracy, ablation and variation.",
     "doctor": "What is installed, what is missing, and how to get it.",
 }
 EXAMPLES = {
     "demo": """
-lava-1m1t1r demo                                        spoken digits, made on the spot; about ten minutes
+lava-1m1t1r demo                                        spoken digits, synthesised on the spot; about ten minutes
 lava-1m1t1r demo --data shd_folder -o shd               your copy of SHD: the paper's task
-lava-1m1t1r demo --resume                               go on after Ctrl-C, from the last finished epoch""",
+lava-1m1t1r demo --resume                               continue after Ctrl-C, from the last finished epoch""",
     "characterize": """
 lava-1m1t1r characterize                                           the fitted device of Fig. 2
 lava-1m1t1r characterize --preset ZHAO2025_TABLE1 --set r_control=1e9
 lava-1m1t1r characterize --fit mine.csv --free mu beta gamma1      your own measurements""",
     "encode": """
-lava-1m1t1r encode recordings -o mine.h5                       a folder of folders: recordings/<label>/*.wav
-lava-1m1t1r encode recordings -o mine.h5 --speaker '_(\\w+)_'   the speaker from the name: 7_anna_3.wav
-lava-1m1t1r encode list.csv -o mine.h5                         file,label,speaker""",
+lava-1m1t1r encode recordings -o mine.h5                       one folder per label: recordings/<label>/*.wav
+lava-1m1t1r encode recordings -o mine.h5 --speaker '_(\\w+)_'   take the speaker from the file name: 7_anna_3.wav
+lava-1m1t1r encode list.csv -o mine.h5                         a CSV file with columns file,label,speaker""",
     "train": """
 lava-1m1t1r train --hidden 64 --epochs 20 -o runs/small
 lava-1m1t1r train --data shd_folder -o runs/shd                        your copy of SHD: the paper's task
-lava-1m1t1r train --data mine.h5 --leave-out anna -o runs/mine         your recordings, one speaker to test on
-lava-1m1t1r train --start shipped --data mine.h5 --learning-rate 0.003   what it has learned already, put to use on few recordings
-lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       with the options it was started with""",
+lava-1m1t1r train --data mine.h5 --leave-out anna -o runs/mine         your recordings, with one speaker as the test set
+lava-1m1t1r train --start shipped --data mine.h5 --learning-rate 0.003   continue from a trained network, for few recordings
+lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       continue, with the same options as at the start""",
     "evaluate": """
 lava-1m1t1r evaluate shipped --utterances 100
-lava-1m1t1r evaluate runs/train/network.net --lava 10    the same spikes in Lava's own runtime?
+lava-1m1t1r evaluate runs/train/network.net --lava 10    check that Lava's own runtime gives the same spikes
 lava-1m1t1r evaluate mine.net --frames x.npy --labels y.npy    your own spike counts (B, T, C), and classes (B,)
 lava-1m1t1r evaluate shipped --json > numbers.json""",
     "simulate": """
@@ -63,8 +63,8 @@ lava-1m1t1r deploy rtl --help                            the options of a target
     "bench": """
 lava-1m1t1r bench                                        all tables of speed: some minutes
 lava-1m1t1r bench device
-lava-1m1t1r bench accuracy --data mine.h5 --epochs 10    with options of the table, which are told by
-lava-1m1t1r bench accuracy --help-table                  this""",
+lava-1m1t1r bench accuracy --help-table                  list the options of a table
+lava-1m1t1r bench accuracy --data mine.h5 --epochs 10    use options of a table""",
     "doctor": """
 lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
@@ -72,27 +72,27 @@ lava-1m1t1r doctor --json""",
 EXIT_CODES = (
     "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 141 output closed, 143 terminated"
 )
-SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "as by --train-per-class"}
-"""Advice, by command, on what makes its work smaller where it is too large for the memory."""
+SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "for example with --train-per-class"}
+"""Advice, by command, on how to reduce its memory when there is too little."""
 KEPT = {
-    **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume goes on from them"),
-    "bench": "; tables that were finished before are kept in the folder of --out",
+    **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume continues from them"),
+    "bench": "; finished tables are kept in the folder of --out",
 }
-"""Sentence ends, by command, that say what is left of a command that was interrupted."""
+"""What is kept when a command is interrupted: the end of the message, by command."""
 USAGE_ERROR, NO_READER = 2, 141
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults beside the options; the examples as they are written."""
+    """Help with the default of each option, and examples printed as written."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        # "(default: None)" and "(default: [])" tell a reader nothing.
+        # "(default: None)" and "(default: [])" are of no use to a reader.
         plain = action.default in (None, [], False) or isinstance(action, argparse._StoreFalseAction)
         return action.help if plain else super()._get_help_string(action)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser as Python 3.10's, which, unlike later ones, lets an error through when its text cannot be written."""
+    """Parser that behaves as in Python 3.10: unlike later ones, it raises the error when its text cannot be written."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
         prog="lava-1m1t1r",
         description=(__doc__ or "The 1M1T1R neuron, from device to network.").split("\n")[0],  # -OO leaves no __doc__
         formatter_class=_Help,
-        epilog=f"Each command explains itself: lava-1m1t1r COMMAND --help. To begin: lava-1m1t1r doctor.\n\n{EXIT_CODES}",
+        epilog=f"Help for a command: lava-1m1t1r COMMAND --help. To begin: lava-1m1t1r doctor.\n\n{EXIT_CODES}",
     )
     top.add_argument("--version", action="version", version=__version__)
     sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
         try:
             import_module(f".commands.{name}", __package__).add_arguments(command)
-        except ModuleNotFoundError as error:  # doctor, and what help there is, shall be there where all else is missing
+        except ModuleNotFoundError as error:  # doctor, and as much help as possible, must work even where packages are missing
             command.set_defaults(absent=error)
     return top
 
@@ -129,19 +129,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 code = _run(argv, signals)
                 return code
-            finally:  # what argparse prints before it leaves, too
+            finally:  # also what argparse prints before it exits
                 sys.stdout.flush()
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be written goes nowhere, and Python ends in peace
-            if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discard pending output, so that Python exits without a second error
+            if isinstance(error, BrokenPipeError):  # the reader of our output has closed the pipe, as `head` does
                 return NO_READER
             return code or _complain("", f"standard output: {error}", USAGE_ERROR)
 
 
 def _ready_streams() -> None:
-    """Lead standard streams that are closed (``>&-``) nowhere, and have those that cannot encode a letter write its number.
+    """Connect closed standard streams (``>&-``) to the null device, and escape characters that a stream cannot encode.
 
-    Were they left closed, the next file that is opened would take their number.
+    If they stayed closed, the next file to be opened would get their descriptor.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -163,17 +163,17 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         elif unknown:
             getattr(args, "own_parser", top).error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f" {args.command}"
-        for name, value in vars(args).items():  # shells do so in --out ~/x, and not in --out=~/x
+        for name, value in vars(args).items():  # shells expand ~ in --out ~/x, but not in --out=~/x
             setattr(args, name, [_at_home(one) for one in value] if isinstance(value, list) else _at_home(value))
         with shown(), warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # whoever gave a command wants no source line
+            warnings.showwarning = lambda message, *_, **__: tell(f"warning: {message}")  # the source line of a warning is of no use here
             return import_module(f".commands.{args.command}", __package__).run(args)
     except BaseException as error:
         stop = interrupted(error) or signals.raised
         if stop is not None:
             word, code = last_words(stop)
             return _complain(command, f"{word}{KEPT.get(command.strip(), '')}.", code)
-        text = None if isinstance(error, SystemExit) else _in_words(error, command.strip())  # argparse has said all
+        text = None if isinstance(error, SystemExit) else _in_words(error, command.strip())  # argparse has printed its own
         if text is None:
             raise
         return _complain(command, text, USAGE_ERROR)
@@ -190,9 +190,9 @@ def _at_home(value: Any) -> Any:
 
 
 def _in_words(error: BaseException, command: str) -> str | None:
-    """Text for an error that the user can mend; None for other errors, which are ours."""
+    """Message for an error that the user can fix; None for other errors, which are bugs."""
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
-        return f"needs the package '{error.name}', which is not installed. How to get it says: lava-1m1t1r doctor."
+        return f"needs the package '{error.name}', which is not installed. To see how to install it: lava-1m1t1r doctor."
     from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
     if (
@@ -200,14 +200,14 @@ def _in_words(error: BaseException, command: str) -> str | None:
     ):  # os.getcwd() alone has no name to tell
         return "the current folder has been removed. Change to another one."
     if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
-        return str(error)  # made for the user, or what the file system says: full, read-only, a file where a folder should be
+        return str(error)  # written for the user, or an error of the file system: full, read-only, a file where a folder should be
     if _of_memory(error):
-        return f"needs more memory than there is ({error}). Use fewer utterances, {SIZES.get(command, 'or smaller sizes')}."
+        return f"needs more memory than is available ({error}). Use fewer utterances, {SIZES.get(command, 'or smaller sizes')}."
     return None
 
 
 def _of_memory(error: BaseException) -> bool:
-    # PyTorch has no class of its own for the memory of the CPU
+    # PyTorch has no error class for CPU memory
     of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))
     return of_torch or isinstance(error, MemoryError)
 

@@ -79,15 +79,15 @@ def draws(args, words):
         (["demo", "--epochs", "0"], "--epochs must be a whole number from 1"),
         trains(["demo", "--leave-out", "george"], "--data FILE"),
         (["evaluate", "shipped", "--data", "{data}", "--leave-out", "²"], "leave_out (--leave-out) must be one of the set's speakers"),
-        (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must go with one file"),
-        trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must go with one file"),
+        (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must be used with one file"),
+        trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must be used with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
         trains(
             ["train", "--refractory", "1e12"],
             "Task: ZHAO2025_FIG2 with refractory 1e+12, slower 40, spread 0, dt 0.01, substeps 1, v_unit 0.125 "
             "makes a device that has no integers",
         ),
-        trains(["demo", "--data", "{data}", "--train-per-class", "3"], "(--train-per-class) must go with spoken digits"),
+        trains(["demo", "--data", "{data}", "--train-per-class", "3"], "(--train-per-class) must be used with spoken digits"),
         trains(
             ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
         ),
@@ -98,16 +98,16 @@ def draws(args, words):
         (["characterize", "--set", "mu=lots"], "--set mu must be a number"),
         (["characterize", "--fit", ""], "--fit must be a path"),
         (["characterize", "--fit", "."], "file . must be a file; got 'a folder'"),
-        (["characterize", "--free", "mu"], "--free must go with --fit CSV"),
+        (["characterize", "--free", "mu"], "--free must be used with --fit CSV"),
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
-        (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must lie in a folder"),
+        (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must be inside a folder"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
-        (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must come with --prove N"),
-        (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must come with one table; got ['accuracy', 'device']"),
-        (["bench", "--list", "--hidden=8"], "--hidden=8 must come with one table"),
+        (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must be used with --prove N"),
+        (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must be used with one table; got ['accuracy', 'device']"),
+        (["bench", "--list", "--hidden=8"], "--hidden=8 must be used with one table"),
         trains(["train", "--spread", "1.5"], "--spread must lie in 0..1; got 1.5"),
         trains(["train", "--channel-shift=-1"], "--channel-shift must be a whole number from 0"),
-        trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must come without --no-augmentation"),
+        trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must not be used with --no-augmentation"),
         (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
@@ -130,10 +130,10 @@ def small_file(tmp_path_factory):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--labels", "y.npy"], "--labels must come with --frames; got 'y.npy'"),
-        (["--frames", "x.npy"], "--frames must come with --labels; got 'x.npy'. Without them, `simulate` writes the answers."),
-        (["--frames", "x.npy", "--labels", "y.npy", "--data", "d.h5"], "--data must be given without --frames"),
-        (["--frames", "x.npy", "--labels", "x.npy"], "--labels must be whole numbers (4,), one for each of the frames"),
+        (["--labels", "y.npy"], "--labels must be used with --frames; got 'y.npy'"),
+        (["--frames", "x.npy"], "--frames must be used with --labels; got 'x.npy'. Without labels, use `simulate`."),
+        (["--frames", "x.npy", "--labels", "y.npy", "--data", "d.h5"], "--data must not be used with --frames"),
+        (["--frames", "x.npy", "--labels", "x.npy"], "--labels must be whole numbers (4,), one for each sample"),
         (["--frames", "y.npy", "--labels", "y.npy"], "frames must have shape (B, T, C)"),
         (["--frames", "x.npy", "--labels", "high.npy"], "labels must lie in 0..3, one for each output of the network; got 4."),
         (["--frames", "x.npy", "--labels", "low.npy"], "labels must lie in 0..3, one for each output of the network; got -1."),
@@ -212,7 +212,7 @@ def test_the_main_job_on_a_small_file(tmp_path):
     as_json = run("simulate", "out/network.net", "--data", "small.h5", "--utterances", "4", "--json", cwd=tmp_path)
     found = json.loads(as_json.stdout)
     assert found["names"] == [("low", "middle", "high")[k] for k in found["answers"]] and found["held_out"] == "speaker 2"
-    hint = "results.json says that the network was trained without speaker 1; here it hears speaker 2"
+    hint = "results.json says that the network was trained without speaker 1; now it is tested on speaker 2"
     assert hint in as_json.stderr
 
 
@@ -228,7 +228,7 @@ def test_a_table_takes_options_of_its_own(options, code, words, capfd):
 
 def test_options_of_a_table_are_named_as_they_were_given(capsys):
     assert cli.main(["bench", "device", "training", "--width", "3", "--help-table"]) == 2
-    assert "bench: --width 3 --help-table must come with one table" in capsys.readouterr().err
+    assert "bench: --width 3 --help-table must be used with one table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -312,11 +312,11 @@ def test_a_file_may_be_taken_whole(tmp_path, capsys):
         assert len(_samples.test_frames(args, net).frames) == whole
     assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
     assert "or take all of it (--all-speakers, elsewhere)" in capsys.readouterr().err
-    for options, words in (("--leave-out 0", "--leave-out must stand alone"), ("", "")):
+    for options, words in (("--leave-out 0", "--leave-out must not be used with --all-speakers"), ("", "")):
         assert cli.main(["evaluate", "shipped", "--data", str(path), "--all-speakers", *options.split()]) == (2 if words else 0)
         assert words in capsys.readouterr().err
     assert cli.main(["evaluate", "shipped", "--all-speakers"]) == 2
-    assert "--all-speakers must go with --data" in capsys.readouterr().err
+    assert "--all-speakers must be used with --data" in capsys.readouterr().err
 
 
 def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, capsys):
@@ -330,7 +330,7 @@ def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, ca
 def test_sizes_of_spoken_digits_go_with_spoken_digits(small_file, capsys):
     for option in ("--train-per-class", "--test-per-class"):
         assert cli.main(["demo", "--data", str(small_file), option, "3"]) == 2
-        assert f"({option}) must go with spoken digits; got 3." in capsys.readouterr().err
+        assert f"({option}) must be used with spoken digits; got 3." in capsys.readouterr().err
     with pytest.raises(TypeError, match="train_per_clas"):
         data.load(train_per_clas=3)
 
@@ -452,7 +452,7 @@ def test_letters_that_the_terminal_does_not_know(tmp_path):
 def test_folders_where_files_go_are_seen_before_the_work(command, file, tmp_path, capsys):
     (tmp_path / file).mkdir()
     assert cli.main([command, "-o", str(tmp_path)]) == cli.USAGE_ERROR
-    assert f"--out must have no folder of the name {file}" in capsys.readouterr().err
+    assert f"--out must not contain a folder named {file}" in capsys.readouterr().err
 
 
 def test_a_current_folder_that_is_gone(tmp_path):
@@ -467,7 +467,7 @@ def test_a_current_folder_that_is_gone(tmp_path):
 def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
     assert cli.main(["train", "--data", str(small_file), "--hidden", "1000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "needs more memory than there is" in error and "--hidden" in error
+    assert "needs more memory than is available" in error and "--hidden" in error
     assert not list(tmp_path.iterdir())
 
 
@@ -544,13 +544,13 @@ def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
     for arguments, words in (
         ([folder, "-o", str(tmp_path / "a.txt")], "--out must be a file ending in .h5"),
         ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "("], "--speaker must be a regular expression"),
-        ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "bob"], "must have a speaker in its name, as --speaker 'bob' finds it"),
+        ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "bob"], "must have a speaker in its name that matches --speaker 'bob'"),
         ([str(tmp_path / "nowhere"), "-o", str(tmp_path / "a.h5")], "path must exist"),
     ):
         assert cli.main(["encode", *arguments]) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
     assert cli.main(["encode", folder, "-o", str(out)]) == 0
-    assert "Training on one file leaves a speaker out: name them (--speaker" in capsys.readouterr().out
+    assert "Training on one file leaves one speaker out: name the speakers (--speaker" in capsys.readouterr().out
     with pytest.raises(FormatError, match="lava-1m1t1r encode"):
         read_shd(tmp_path / "wavs" / "ja" / "1_anna_2.wav")
     with pytest.raises(FormatError, match="lava-1m1t1r encode .*wavs -o FILE.h5"):
@@ -565,7 +565,7 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     write_shd(tmp_path / "small.h5", small_set(each=2))
     options = ["--data", "small.h5", "--hidden", "4", "--epochs", "1", "--leave-out", "0", "-o", "my run"]
     first, second = (run("train", *options, cwd=tmp_path) for _ in range(2))
-    assert "replacing" not in first.stderr and "replacing the run in my run (with --resume it would go on)" in second.stderr
+    assert "replacing" not in first.stderr and "replacing the run in my run (use --resume to continue it)" in second.stderr
     (again,) = (line.removeprefix("again: lava-1m1t1r ") for line in first.stdout.splitlines() if line.startswith("again: "))
     assert again == "evaluate 'my run/network.net' --data small.h5 --leave-out 0"
     done = run(*shlex.split(again), "--json", cwd=tmp_path)
@@ -585,4 +585,4 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
 
 def test_pulses_of_a_fit_are_those_of_its_rows(tmp_path, capsys):
     assert cli.main(["characterize", "--fit", "m.csv", "--volt", "0.9", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
-    assert "--volt must be left to the CSV with --fit" in capsys.readouterr().err
+    assert "--volt must not be used with --fit" in capsys.readouterr().err

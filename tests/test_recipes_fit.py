@@ -234,7 +234,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",)), ("learn", ["mu", "mu"]), ("seed", 2**32)])
+@pytest.mark.parametrize(
+    ("name", "value"), [*WRONG.items(), ("hidden", "six"), ("learn", ("v_th",)), ("learn", ["mu", "mu"]), ("seed", 2**32)]
+)
 def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
     with pytest.raises(InputError, match=rf"Task\.{name} must"):
         Task("t", **{name: value})

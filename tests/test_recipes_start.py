@@ -121,4 +121,4 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("option", ["--hidden 8", "--taps 0 3", "--no-synaptic-delays", "--spread 0.1"])
 def test_what_the_network_has_already_is_not_asked_for(option, capsys):
     assert cli.main(["train", "--start", "shipped", *option.split()]) == cli.USAGE_ERROR
-    assert "must come without --start, whose network has its own" in capsys.readouterr().err
+    assert "must not be used with --start, whose network has its own" in capsys.readouterr().err

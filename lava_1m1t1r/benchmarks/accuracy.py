@@ -173,9 +173,9 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
 def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
     """Command-line options of the training tables."""
     own = argparse.ArgumentParser(description=(doc or " ").splitlines()[0])
-    own.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
-    own.add_argument("--repeats", type=int, default=1, help="seeds")
-    own.add_argument("--folder", type=Path, default=Path(folder), help="folder where runs done are kept")
+    own.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to this file")
+    own.add_argument("--repeats", type=int, default=1, help="number of seeds")
+    own.add_argument("--folder", type=Path, default=Path(folder), help="folder where finished runs are kept")
     own.add_argument("--epochs", type=int, default=epochs)
     own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")
     own.add_argument("--batch", type=int, default=64)
@@ -185,14 +185,14 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
     own.add_argument(
         "--channel-shift",
         type=int,
-        help=f"largest, of the augmentation; default: {AUGMENTATION.channel_shift}, on files {FEW_VOICES.channel_shift}",
+        help=f"augmentation: largest shift in channels; default: {AUGMENTATION.channel_shift}, on files {FEW_VOICES.channel_shift}",
     )
     own.add_argument(
         "--drop",
         type=float,
-        help=f"share of the events left out by the augmentation; default: {AUGMENTATION.drop}, on files {FEW_VOICES.drop:g}",
+        help=f"augmentation: fraction of the events left out; default: {AUGMENTATION.drop}, on files {FEW_VOICES.drop:g}",
     )
-    own.add_argument("--threads", type=int, default=1, help="of torch and of the library's kernels")
+    own.add_argument("--threads", type=int, default=1, help="threads of torch and of the library's kernels")
     only_argument(own)
     return own
 
@@ -259,21 +259,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     own = options(__doc__, "runs/accuracy", epochs=25, hidden=HIDDEN, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
-    own.add_argument("--leave-out", nargs="*", help="only these speakers of the file")
+    own.add_argument("--leave-out", nargs="*", help="leave out only these speakers of the file")
     own.add_argument("--training", choices=("tuned", "plain"), help=f"tuned: {TRAINING}; default: tuned on SpokenDigits, plain on files")
-    own.add_argument("--learning-rate", type=float, help="of the rows chosen, instead of each one's own")
-    own.add_argument("--spike-limit", type=float, help="charge spikes of the hidden layer above so many in an utterance")
-    own.add_argument("--spike-cost", type=float, default=1.0, help="loss of one spike a neuron above the limit")
+    own.add_argument("--learning-rate", type=float, help="use this for all chosen rows, instead of each one's own")
+    own.add_argument("--spike-limit", type=float, help="penalise spikes of the hidden layer above this number per utterance")
+    own.add_argument("--spike-cost", type=float, default=1.0, help="weight of that penalty: loss per excess spike per neuron")
     own.add_argument(
-        "--taps", type=int, nargs="+", metavar="STEPS", help="delays of the inputs' synapses in every row, with as many parameters"
+        "--taps", type=int, nargs="+", metavar="STEPS", help="delays of the input synapses in every row, with the same number of parameters"
     )
     own.add_argument(
         "--synaptic-delays",
         action=argparse.BooleanOptionalAction,
-        help="each synapse has one of the delays, or all of them, over weights of their own; GRU's have all",
+        help="each synapse has one of the delays, instead of all of them with a weight each; GRU synapses always have all",
     )
-    own.add_argument("--refractory", type=float, default=1.0, help="factor on the R_c of 1M1T1R: larger, fewer spikes")
-    own.add_argument("--learn", nargs="+", choices=LEARNABLE, metavar="NAME", help=f"1M1T1R neurons learn their: {', '.join(LEARNABLE)}")
+    own.add_argument("--refractory", type=float, default=1.0, help="factor on R_c of 1M1T1R; a larger one means fewer spikes")
+    own.add_argument("--learn", nargs="+", choices=LEARNABLE, metavar="NAME", help=f"each 1M1T1R neuron learns: {', '.join(LEARNABLE)}")
     args = own.parse_args(arguments)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)

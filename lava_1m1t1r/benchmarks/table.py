@@ -79,10 +79,10 @@ def cpu_of(pids: list[int]) -> float:
     return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
 
 
-def parser(doc: str, repeats: int = 10, of: str = "the shortest of so many runs counts") -> argparse.ArgumentParser:
+def parser(doc: str, repeats: int = 10, of: str = "number of runs, of which the shortest counts") -> argparse.ArgumentParser:
     """Options of every script; ``of`` says what is repeated."""
     options = argparse.ArgumentParser(description=(doc or " ").splitlines()[0])
-    options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables there")
+    options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to this file")
     options.add_argument("--repeats", type=int, default=repeats, help=of)
     return options
 
@@ -95,7 +95,7 @@ def positive(args: argparse.Namespace, *names: str) -> None:
 
 def only_argument(options: argparse.ArgumentParser) -> None:
     """Declare ``--only``, which :func:`chosen` reads."""
-    options.add_argument("--only", nargs="*", default=None, help="rows of these names, or whose name contains one of these words")
+    options.add_argument("--only", nargs="*", default=None, help="only rows with these names, or whose name contains one of these words")
 
 
 def chosen(names: list[str], words: list[str] | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What several commands share: checks of options, the folder for results, the network that a user names."""
+"""Helpers that several commands share: checks of options, the output folder, the network that a user names."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..errors import InputError, missing, number, path_of, require, whole
 
 SHIPPED = "shipped"
 MOST = 10**7
-"""Largest number that an option that counts something may have."""
+"""Largest value of an option that is a count."""
 
 
 def out_folder(name: str | Path, *files: str) -> Path:
-    """Return the folder for results. It, and the place of each of ``files`` in it, is checked before any work; the first file written makes
-    it."""
+    """Return the output folder. It is checked before any work, and so is the place of each of ``files`` in it; the first file that is
+    written creates it."""
     path = path_of(name, "--out")
     require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
-    require(there.is_dir(), "--out", "lie in a folder", str(name), f"{there} is a file.")
+    require(there.is_dir(), "--out", "be inside a folder", str(name), f"{there} is a file.")
     for file in files:
-        require(not (path / file).is_dir(), "--out", f"have no folder of the name {file}", str(name), "A file is to be written there.")
+        require(not (path / file).is_dir(), "--out", f"not contain a folder named {file}", str(name), "A file will be written there.")
     try:
-        with scratch(".probe-", there):  # permissions do not tell of file systems that are read-only
+        with scratch(".probe-", there):  # permissions do not reveal read-only file systems
             return path
     except OSError as error:
         raise InputError(f"--out must be a folder that can be written to; got {str(name)!r}: {error}.") from error
@@ -36,14 +36,16 @@ def out_folder(name: str | Path, *files: str) -> Path:
 
 def json_argument(parser: argparse.ArgumentParser, what: str) -> None:
     """Declare ``--json``."""
-    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and everything else on standard error")
+    parser.add_argument(
+        "--json", action="store_true", help=f"print {what} as JSON on standard output, and everything else on standard error"
+    )
 
 
 def let_torch_sleep() -> None:
-    """Let torch's threads sleep between its operations: they wait actively for some milliseconds, on the cores that compiled loops need.
+    """Let torch's threads sleep between its operations. By default they spin for some milliseconds on the cores that compiled loops need.
 
-    Training takes an eighth less processor time then, and a step of a small network up to a quarter less on the clock. GNU OpenMP reads
-    it when torch is loaded; a user's own setting stands.
+    Training then takes an eighth less CPU time, and a step of a small network up to a quarter less wall-clock time. GNU OpenMP reads the
+    setting when torch is loaded; a user's own setting is kept.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -51,7 +53,7 @@ def let_torch_sleep() -> None:
 
 @contextmanager
 def talking(args: argparse.Namespace) -> Iterator[None]:
-    """For a ``with`` block that may print: with ``--json`` standard output is for the JSON alone."""
+    """For a ``with`` block that may print: with ``--json``, standard output is reserved for the JSON."""
     if not args.json:
         yield
         return
@@ -74,12 +76,12 @@ def check_above_zero(args: argparse.Namespace, *names: str) -> None:
 
 
 def option_name(name: str) -> str:
-    """Return an option as it is typed, from its name among the arguments."""
+    """Return an option as the user types it, from the name of its argument."""
     return f"--{name.replace('_', '-')}"
 
 
 def require_training() -> None:
-    """Raise the error that names the cure unless a network can be trained here; called before any data are made."""
+    """Raise an error that says what to install unless networks can be trained here; called before any data are made."""
     for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
         if find_spec(module) is None:
             raise missing(package, "lava", "Training")
@@ -87,7 +89,7 @@ def require_training() -> None:
 
 def network_argument(parser: argparse.ArgumentParser) -> None:
     """Declare NET."""
-    parser.add_argument("net", help=f"a .net file, or '{SHIPPED}': the small trained network that comes with the package")
+    parser.add_argument("net", help=f"a .net file, or '{SHIPPED}' for the small trained network that comes with the package")
 
 
 def network_path(name: str, option: str = "NET") -> Path:

@@ -1,4 +1,4 @@
-"""The samples that a user names for a network: utterances of a data set, or arrays of spike counts."""
+"""The samples that a user selects for a network: utterances of a data set, or arrays of spike counts."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from ._common import check_whole, option_name
 
 def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
     """Declare the options that say where utterances come from."""
-    parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot (test voices)")
-    parser.add_argument("--leave-out", help="use this speaker of the file only; default: the last one")
-    parser.add_argument("--all-speakers", action="store_true", help="use the whole file, whoever speaks")
+    parser.add_argument("--data", help="a file in SHD's format, or the SHD folder; default: synthesised spoken digits (test voices)")
+    parser.add_argument("--leave-out", help="use only this speaker of the file (the one left out of training); default: the last one")
+    parser.add_argument("--all-speakers", action="store_true", help="use the whole file, with all speakers")
     if utterances:
-        parser.add_argument("--utterances", type=int, help="use only the first ones")
+        parser.add_argument("--utterances", type=int, help="use only this many utterances, from the first one")
     parser.add_argument(
-        "--steps", type=int, help="bins of an utterance; default: as many as training on the same file takes (its results.json names them)"
+        "--steps", type=int, help="time bins per utterance; default: the number that training on the same file uses (see its results.json)"
     )
 
 
 def array_arguments(parser: argparse.ArgumentParser, labels: bool = True) -> None:
     """Declare the options that give samples as arrays."""
-    parser.add_argument("--frames", metavar="FILE", help="take these samples instead: spike counts (B, T, C) in a .npy file")
+    parser.add_argument("--frames", metavar="FILE", help="use these samples instead: spike counts (B, T, C) in a .npy file")
     if labels:
-        parser.add_argument("--labels", metavar="FILE", help="classes of the frames: (B,) in a .npy file")
+        parser.add_argument("--labels", metavar="FILE", help="classes of these samples: (B,) in a .npy file")
 
 
 class Tested(NamedTuple):
     """Samples that a network is tested on."""
 
     frames: Any
-    """A :class:`.recipes.data.Frames`; its labels are -1 where none are known."""
+    """A :class:`.recipes.data.Frames`; unknown labels are -1."""
     data: str
     """Name of the file or data set."""
     held_out: str
-    """Description of the test set: who speaks in it, or that it is the whole file."""
+    """Description of the test set: its speakers, or that it is the whole file."""
 
     @property
     def text(self) -> str:
@@ -56,7 +56,7 @@ class Tested(NamedTuple):
 
 
 def samples(args: argparse.Namespace, net: Any) -> Tested:
-    """Samples to test a network on: the arrays that ``--frames`` and ``--labels`` name, or else test utterances."""
+    """Samples to test a network on: the arrays given by ``--frames`` and ``--labels``, or else test utterances."""
     arrays = arrays_of(args)
     if not arrays:
         return test_frames(args, net)
@@ -66,12 +66,12 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
     from ..recipes.evaluate import check_labels
 
     for name in ("data", "leave_out", "all_speakers", "steps"):
-        require(not getattr(args, name), option_name(name), "be given without --frames", getattr(args, name))
+        require(not getattr(args, name), option_name(name), "not be used with --frames", getattr(args, name))
     check_whole(args, utterances=1)
     frames = check_frames(arrays["frames"], net)
     labels = arrays.get("labels", np.full(len(frames), -1))
     good = labels.shape == frames.shape[:1] and labels.dtype.kind in "iu"
-    require(good, "--labels", f"be whole numbers ({len(frames)},), one for each of the frames", (labels.dtype, labels.shape))
+    require(good, "--labels", f"be whole numbers ({len(frames)},), one for each sample", (labels.dtype, labels.shape))
     most = slice(args.utterances)
     found = Frames(BinnedEvents.of(frames[most]), labels[most].astype(np.int64), 0.0)
     if "labels" in arrays:
@@ -80,9 +80,9 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
 
 
 def arrays_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Arrays ``frames`` and ``labels`` from the files that are named; labels need frames."""
+    """Arrays ``frames`` and ``labels`` from the given files; labels need frames."""
     given = {name: getattr(args, name) for name in ("frames", "labels") if getattr(args, name, None) is not None}
-    require("frames" in given or not given, "--labels", "come with --frames", given.get("labels"))
+    require("frames" in given or not given, "--labels", "be used with --frames", given.get("labels"))
     return {name: _array(file, option_name(name)) for name, file in given.items()}
 
 
@@ -100,13 +100,13 @@ def _array(file: str, option: str) -> np.ndarray:
 
 
 def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
-    """Events to test on, events by which training on the same data chooses the length of utterances, name of the data, and the speakers in
-    words."""
+    """Events to test on, events from which training on the same data chooses the length of utterances, name of the data, and a description
+    of the speakers."""
     from ..recipes import data
 
     if args.all_speakers:
-        require(args.leave_out is None, "--leave-out", "stand alone", args.leave_out, "Or --all-speakers, without it.")
-        require(not Path(args.data).is_dir(), "--all-speakers", "go with a file", args.data, "Of SHD's folder the test set is taken.")
+        require(args.leave_out is None, "--leave-out", "not be used with --all-speakers", args.leave_out)
+        require(not Path(args.data).is_dir(), "--all-speakers", "be used with a file", args.data, "For a folder, the test set is used.")
         events = data.read_shd(args.data)
         return events, events, Path(args.data).stem, "all speakers"
     split = data.load(args.data, args.leave_out)
@@ -114,18 +114,18 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
 
 
 def _told_of_training(net: Path, name: str, held_out: str) -> None:
-    """Print a hint where the network's own results say that it was trained on the voices at hand."""
+    """Print a hint where the network's own results say that it was trained on these voices."""
     try:
         trained = json.loads((net.parent / RESULTS_FILE).read_text(encoding="utf-8"))
         other = trained["held_out"]
         if trained["data"] == name and other != held_out:
-            tell(f"hint: {net.parent / RESULTS_FILE} says that the network was trained without {other}; here it hears {held_out}.")
+            tell(f"hint: {net.parent / RESULTS_FILE} says that the network was trained without {other}; now it is tested on {held_out}.")
     except (OSError, ValueError, TypeError, KeyError):
-        return  # none, or another program's
+        return  # no such file, or one of another program
 
 
 def _numbered(events: Any, net: Any) -> Any:
-    """Events with their classes numbered as the network's, where it names its classes; prints a hint where the data look foreign."""
+    """Events with their classes numbered as in the network, if it has class names; prints a hint where the data do not seem to match."""
     from ..recipes import data
 
     found = sorted(set(events.labels.tolist()))
@@ -143,7 +143,7 @@ def _numbered(events: Any, net: Any) -> Any:
 
 
 def test_frames(args: argparse.Namespace, net: Any) -> Tested:
-    """Frames of the test utterances, binned as the network asks, their classes numbered as the network's."""
+    """Frames of the test utterances, binned as the network requires, with classes numbered as in the network."""
     from ..recipes import data
     from ..recipes.evaluate import check_labels
     from ..recipes.task import recipe, recipe_for
@@ -153,18 +153,18 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
     if args.data is None:
         from ..datasets import SpokenDigits
 
-        require(args.leave_out is None, "--leave-out", "go with --data", args.leave_out)
-        require(not args.all_speakers, "--all-speakers", "go with --data", "it alone")
+        require(args.leave_out is None, "--leave-out", "be used with --data", args.leave_out)
+        require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
             name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
         except MissingDependencyError as error:
-            raise MissingDependencyError(f"{error} Or give utterances: --data FILE.") from error
+            raise MissingDependencyError(f"{error} Or use other utterances: --data FILE.") from error
     else:
         events, like_training, name, held_out = _of_file(args)
         _told_of_training(Path(net.source), name, held_out)
-    # not of the utterances at hand: the answer to one must not depend on which others are asked for
-    usual = data.steps_for(like_training, task)  # with --steps, too: it tells of times that are wrong
+    # not from the selected utterances: the result for one must not depend on which others are selected
+    usual = data.steps_for(like_training, task)  # also with --steps: it warns of wrong times
     steps = args.steps or usual
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     events = _numbered(events, net)

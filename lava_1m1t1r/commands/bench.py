@@ -1,4 +1,4 @@
-"""``lava-1m1t1r bench``: tables of speed and accuracy; peers that are not installed are skipped with a word."""
+"""``lava-1m1t1r bench``: tables of speed and accuracy; peers that are not installed are skipped with a message."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..errors import require
 from ._common import check_whole, json_argument, out_folder
 
 TABLES = {
-    "device": ("device_speed", "continuous time: one device beside ngspice, a thousand unequal ones"),
-    "training": ("training_step", "forward and backward of a recurrent layer beside lava-dl, snnTorch, Norse, a PyTorch loop"),
-    "simulation": ("simulation_speed", "the fast path beside Lava, Brian2, Norse, snnTorch; time over activity, size, threads"),
-    "lava": ("lava_runtime", "one Lava graph: stock runtime, guarded, in process, fused, by samples; Monitor and Recorder"),
-    "accuracy": ("accuracy", "unheard voices: 1M1T1R beside CUBA, adaptive LIF, LSNN, GRU, equal budgets (an hour or more)"),
-    "ablation": ("ablation", "plasticity, noise, refractoriness switched off, several seeds (ten minutes or more)"),
-    "variation": ("variation", "accuracy over device-to-device variation, trained on one device and trained for variation"),
+    "device": ("device_speed", "speed in continuous time: one device compared with ngspice; a thousand different devices"),
+    "training": ("training_step", "speed of a recurrent layer's training step, compared with lava-dl, snnTorch, Norse, a PyTorch loop"),
+    "simulation": ("simulation_speed", "speed of the fast path versus Lava, Brian2, Norse, snnTorch; versus activity, size, threads"),
+    "lava": ("lava_runtime", "speed of one Lava graph: stock runtime, guarded, in process, fused, by samples; Monitor and Recorder"),
+    "accuracy": ("accuracy", "accuracy on unseen voices: 1M1T1R versus CUBA, adaptive LIF, LSNN, GRU, equal budgets (an hour or more)"),
+    "ablation": ("ablation", "accuracy without plasticity, noise or refractoriness, several seeds (ten minutes or more)"),
+    "variation": ("variation", "accuracy versus device-to-device variation, trained on one device and trained for variation"),
 }
 """Module and description of each table, by its name on the command line."""
 LONG = ("accuracy", "ablation", "variation")
-"""Tables that train networks, and are printed only when named."""
+"""Tables that train networks; they are printed only when named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,23 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         choices=[*TABLES, "all"],
         default="all",
-        help="which tables to print; all: those of speed, without accuracy, ablation and variation",
+        help="which tables to print; all: the speed tables, without accuracy, ablation and variation",
     )
-    parser.add_argument("--list", action="store_true", help="name the tables and end")
+    parser.add_argument("--list", action="store_true", help="list the tables and exit")
     parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")
     json_argument(parser, "the tables")
-    parser.add_argument("--help-table", action="store_true", help="print the options of the table named, which may be given here too")
-    parser.set_defaults(others=[])  # takes options that it does not know, for the table
-    parser.add_argument("--repeats", type=int, help="the shortest of so many runs counts, or so many seeds; default: each table's own")
+    parser.add_argument("--help-table", action="store_true", help="print the options of the named table, which this command also accepts")
+    parser.set_defaults(others=[])  # collects unknown options, for the table
+    parser.add_argument("--repeats", type=int, help="number of runs, of which the shortest counts, or of seeds; default: as the table says")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run each table in a process of its own, so that no library's threads disturb another's."""
+    """Run each table in its own process, so that the threads of one library do not disturb another."""
     named = ["all"] if args.table == "all" else args.table
     own = [*args.others, *(["--help"] if args.help_table else [])]
     alone = len(named) == 1 and named[0] in TABLES and not args.list
     given = " ".join([*args.others, *(["--help-table"] if args.help_table else [])])
-    require(not given or alone, given, "come with one table", args.table, "Its options are its own.")
+    require(not given or alone, given, "be used with one table", args.table, "Each table has its own options.")
     if args.list:
         tables = {name: text for name, (_, text) in TABLES.items()}
         print(json.dumps(tables, indent=1) if args.json else "\n".join(f"{name:12s}{text}" for name, text in tables.items()))

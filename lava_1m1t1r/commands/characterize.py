@@ -1,4 +1,4 @@
-"""``lava-1m1t1r characterize``: the six characteristics of a device, or a fit of a device to measurements."""
+"""``lava-1m1t1r characterize``: measure the six characteristics of a device, or fit a device to measurements."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--volt", type=float, help="height of the pulses [V]; default: v_ref, raised until the device fires")
     parser.add_argument("--width", type=float, help="length of the pulses [s]; default: 1e-3, or what suits gamma2")
-    parser.add_argument("--trials", type=int, default=300, help="pulses a voltage for the firing probability")
-    parser.add_argument("--seed", type=int, default=0, help="of these trials, or of a fit's search and further starts")
+    parser.add_argument("--trials", type=int, default=300, help="pulses per voltage for the firing probability")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of these trials, or of the search and further starts of a fit")
     parser.add_argument(
         "--fit",
         metavar="CSV",
         help="fit the device to your measurements instead: columns quantity (first_spike, first_turn_on, pulses_to_turn_on, mean_interval "
         "or shortening), volt, width, gap and count (of the pulses), value, tolerance, r_control (may be empty), in V, s and ohm; "
-        "as a row 'first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,'; pulses_to_turn_on counts of the last pulse the share that was needed: take "
-        "0.5 from counts that are whole numbers",
+        "example row: 'first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,'; pulses_to_turn_on counts only the needed fraction of the last pulse: "
+        "subtract 0.5 from counts that are whole numbers",
     )
-    parser.add_argument("--search", type=int, default=0, help="generations of a global search before the fit: farther, and slower")
+    parser.add_argument("--search", type=int, default=0, help="generations of a global search before the fit: wider, but slower")
     parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2 v0")
     json_argument(parser, "the six characteristics, or the fit,")
 
@@ -55,16 +55,16 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Characterise or fit, and print the table; 1 if the device found does not meet the data."""
+    """Characterise or fit, and print the table; 1 if the fitted device does not match the data."""
     p = device(args.preset, args.set)
-    require(args.fit is not None or args.free is None, "--free", "go with --fit CSV", args.free)
+    require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
     for name in ("volt", "width"):
         value = getattr(args, name)
-        require(args.fit is None or value is None, f"--{name}", "be left to the CSV with --fit, which names it in each row", value)
+        require(args.fit is None or value is None, f"--{name}", "not be used with --fit: each row of the CSV gives it", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
     check_whole(args, trials=1, seed=0, search=0)
-    require(args.fit is not None or not args.search, "--search", "go with --fit CSV", args.search)
+    require(args.fit is not None or not args.search, "--search", "be used with --fit CSV", args.search)
 
     with talking(args):
         found = _fit(args, p, out) if args.fit is not None else _characterize(args, p, out)

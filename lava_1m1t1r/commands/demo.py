@@ -1,4 +1,4 @@
-"""``lava-1m1t1r demo``: the main job in one command."""
+"""``lava-1m1t1r demo``: the complete workflow in one command."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from ._common import check_whole, json_argument, let_torch_sleep, out_folder, re
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--data", help="a file in SHD's format, or a folder with shd_train.h5 and shd_test.h5; default: spoken digits made on the spot"
+        "--data", help="a file in SHD's format, or a folder with shd_train.h5 and shd_test.h5; default: synthesised spoken digits"
     )
-    parser.add_argument("--leave-out", help="speaker (name or number) of the file that makes the test set; default: the last one")
-    parser.add_argument("--test-data", help="a second file in SHD's format that makes the test set")
+    parser.add_argument("--leave-out", help="speaker (name or number) of the file to use as the test set; default: the last one")
+    parser.add_argument("--test-data", help="a second file in SHD's format to use as the test set")
     parser.add_argument("-o", "--out", default="report", help="folder for report.html, results.json, network and checkpoint")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
-    parser.add_argument("--seed", type=int, help="start of everything random")
-    parser.add_argument("--lava-utterances", type=int, default=50, help="test utterances that also run in Lava's own runtime")
+    parser.add_argument("--seed", type=int, help="random seed")
+    parser.add_argument("--lava-utterances", type=int, default=50, help="number of test utterances that also run in Lava's own runtime")
     parser.add_argument("--no-cuba", action="store_true", help="do not train the CUBA network for comparison")
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
+        "--resume",
+        action="store_true",
+        help="continue from the checkpoint in the folder, with the same options; start anew if there is none",
     )
     parser.add_argument("--train-per-class", type=int, help="spoken digits: training utterances of each class (default 100)")
     parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; 0 if all realisations agreed."""
+    """Run it; 0 if all implementations agree."""
     from ..recipes import data
     from ..recipes.demo import demo
     from ..recipes.task import recipe, recipe_for

@@ -1,4 +1,4 @@
-"""``lava-1m1t1r deploy TARGET NET -o DIR``: export a network; a target refuses what it cannot do before anything is written."""
+"""``lava-1m1t1r deploy TARGET NET -o DIR``: export a network; a target refuses what it does not support before anything is written."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from ._common import check_whole, json_argument, network_argument, network_path,
 from ._samples import array_arguments, arrays_of, data_arguments, test_frames
 
 SUMMARIES = {
-    "c": "Freestanding C99 in integers. Given samples, it is compiled, run on them and compared before it is written.",
-    "loihi": "Loihi-style: the .net file, a resource report against the chip's limits, a hand-off pack. Samples are its golden traces.",
-    "nir": "NIR graphs: the exact network, and a portable one of common neurons, fitted on the samples.",
-    "rtl": "Synthesizable Verilog-2001. Given samples, it is simulated on them and compared before it is written.",
-    "spice": "A netlist of crossbars and neurons. Given samples: accuracy and energy, and the first ones in ngspice.",
+    "c": "Freestanding integer C99. If samples are given, it is compiled, run on them and compared before it is written.",
+    "loihi": "Loihi-style: the .net file, a resource report with the chip's limits, a hand-off package with golden traces of the samples.",
+    "nir": "NIR graphs: the exact network, and a portable one with standard neurons, fitted on the samples.",
+    "rtl": "Synthesizable Verilog-2001. If samples are given, it is simulated on them and compared before it is written.",
+    "spice": "A netlist of crossbars and neurons. If samples are given: accuracy and energy, and ngspice runs of the first ones.",
 }
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "c": {
         "--name": {"default": "net", "help": "prefix of the C names"},
-        "--flash-limit": {"type": int, "help": "bytes that the constants may take"},
-        "--ram-limit": {"type": int, "help": "bytes that the states may take"},
+        "--flash-limit": {"type": int, "help": "largest size of the constants in bytes"},
+        "--ram-limit": {"type": int, "help": "largest size of the states in bytes"},
     },
-    "loihi": {"--chips": {"type": int, "default": 1, "help": "chips that the network may take"}},
+    "loihi": {"--chips": {"type": int, "default": 1, "help": "number of chips that the network may use"}},
     "nir": {
-        "--no-portable": {"dest": "portable", "action": "store_false", "help": "the exact graph only"},
+        "--no-portable": {"dest": "portable", "action": "store_false", "help": "write only the exact graph"},
         "--no-delays": {"dest": "delays", "action": "store_false", "help": "leave the delays out of the portable graph"},
     },
     "rtl": {
-        "--name": {"default": "net", "help": "top module"},
-        "--lanes": {"type": int, "default": 4, "help": "weights added in a clock cycle, a power of two"},
-        "--clock": {"dest": "clock_hz", "type": float, "default": 100e6, "help": "at which times are stated [Hz]"},
-        "--simulator": {"default": "verilator", "choices": ("verilator", "icarus"), "help": "for the proof"},
+        "--name": {"default": "net", "help": "name of the top module"},
+        "--lanes": {"type": int, "default": 4, "help": "weights added per clock cycle, a power of two"},
+        "--clock": {"dest": "clock_hz", "type": float, "default": 100e6, "help": "clock frequency for the times in the report [Hz]"},
+        "--simulator": {"default": "verilator", "choices": ("verilator", "icarus"), "help": "simulator for the proof"},
         "--synthesise": {"action": "store_true", "help": "count cells with Yosys: minutes for large weight memories"},
     },
     "spice": {
         "--crossbar": {"default": "falcone2025", "help": "cells that hold the weights: ideal, wan2022 or falcone2025"},
-        "--seed": {"type": int, "default": 0, "help": "of programming errors and read noise"},
+        "--seed": {"type": int, "default": 0, "help": "random seed of programming errors and read noise"},
         "--patterns": {
             "type": int,
             "default": 4,
-            "help": "samples that get a deck, and in small networks a run in ngspice",
+            "help": "number of samples for which a deck is written; small networks also run them in ngspice",
         },
-        "--timeout": {"type": float, "default": 600.0, "help": "for a pattern in ngspice [s]"},
+        "--timeout": {"type": float, "default": 600.0, "help": "time limit for one pattern in ngspice [s]"},
     },
 }
-"""Options of each target, as argparse takes them; by their ``dest`` they are arguments of the target's function."""
+"""Options of each target, as argparse takes them; their ``dest`` is the name of the argument of the target's function."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for target, summary in SUMMARIES.items():
         own = targets.add_parser(target, help=summary, description=summary, formatter_class=parser.formatter_class)
         network_argument(own)
-        own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or a former export")
+        own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or an earlier export")
         own.add_argument(
-            "--prove", type=int, default=0, metavar="N", help="give it N test utterances, and compare by the target's own tool"
+            "--prove", type=int, default=0, metavar="N", help="run N test utterances with the target's own tool and compare the results"
         )
         data_arguments(own, utterances=False)
         array_arguments(own, labels=target in LABELLED)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     check_whole(args, prove=0)
     for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
-        require(args.prove > 0 or not given, option_name(name), "come with --prove N", given, "Only the proof needs data.")
+        require(args.prove > 0 or not given, option_name(name), "be used with --prove N", given, "Only the proof needs data.")
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:
@@ -102,7 +102,7 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
 
     arrays = arrays_of(args)
     if arrays:
-        require(not args.prove, "--frames, --labels", "be given without --prove", args.prove)
+        require(not args.prove, "--frames, --labels", "not be used with --prove", args.prove)
         return arrays
     if not args.prove:
         return {}
@@ -111,5 +111,5 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
     args.utterances = args.prove
     with talking(args):
         tested = test_frames(args, read(path))
-    tell(f"the proof hears {tested.text}: {len(tested.frames)} utterances")
+    tell(f"the proof runs on {tested.text}: {len(tested.frames)} utterances")
     return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if args.target in LABELLED else {})

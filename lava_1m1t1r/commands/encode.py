@@ -1,4 +1,4 @@
-"""``lava-1m1t1r encode``: labelled recordings through the inner ear, into a file in SHD's format."""
+"""``lava-1m1t1r encode``: convert labelled recordings with the inner-ear model into a file in SHD's format."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ._common import check_whole, json_argument, out_folder, talking
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("recordings", help="a folder <label>/*.wav, or a CSV file with the columns file, label and, optionally, speaker")
+    parser.add_argument("recordings", help="a folder with <label>/*.wav, or a CSV file with columns file, label and, optionally, speaker")
     parser.add_argument("-o", "--out", required=True, help="the file to write, ending in .h5")
     parser.add_argument(
         "--speaker",
         metavar="REGEX",
-        help="regular expression that finds the speaker in the names of a folder's files: its first group, or all of it",
+        help="regular expression that finds the speaker in the file names of a folder: its first group, or the whole match",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the inner ear's noise")
-    json_argument(parser, "what was written")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the inner-ear model's noise")
+    json_argument(parser, "a summary of the file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     require(out.suffix in (".h5", ".hdf5") and not out.is_dir(), "--out", "be a file ending in .h5", args.out)
     out_folder(out.parent)
     source = Path(args.recordings)
-    require(source.is_dir() or args.speaker is None, "--speaker", "go with a folder", args.speaker, "A CSV file has a column of them.")
+    require(source.is_dir() or args.speaker is None, "--speaker", "be used with a folder", args.speaker, "A CSV file has a column for it.")
     with talking(args):
         events = wav_folder(source, None if args.speaker is None else _speaker_by(args.speaker), InnerEar(seed=args.seed))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"{out}: {len(events)} utterances, {len(events.keys)} classes, {len(events.speaker_names) or 'no'} speakers")
     if not events.speaker_names:
-        print(
-            "Training on one file leaves a speaker out: name them (--speaker, or a column speaker), or give it a test file (--test-data)."
-        )
+        print("Training on one file leaves one speaker out: name the speakers (--speaker, or a column speaker), or train with --test-data.")
     return 0
 
 
@@ -59,7 +57,7 @@ def _speaker_by(pattern: str) -> Callable[[Path], str]:
 
     def speaker_of(file: Path) -> str:
         found = search(file.stem)
-        require(found is not None, str(file), f"have a speaker in its name, as --speaker {pattern!r} finds it", file.stem, "", FormatError)
+        require(found is not None, str(file), f"have a speaker in its name that matches --speaker {pattern!r}", file.stem, "", FormatError)
         return next((group for group in found.groups() if group is not None), found.group())
 
     return speaker_of

@@ -1,4 +1,4 @@
-"""``lava-1m1t1r evaluate``: accuracy of a network, fixed and floating, and in Lava if asked."""
+"""``lava-1m1t1r evaluate``: accuracy of a network in fixed and floating point, and in Lava if requested."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network_argument(parser)
     data_arguments(parser)
     array_arguments(parser)
-    parser.add_argument("--lava", type=int, default=0, metavar="N", help="also run the first N utterances in Lava's runtime, both tags")
+    parser.add_argument(
+        "--lava", type=int, default=0, metavar="N", help="also run the first N utterances in Lava's runtime, with both tags"
+    )
     json_argument(parser, "accuracies, agreement and the confusion matrix")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print accuracies and agreement; 1 if a realisation disagrees."""
+    """Print accuracies and agreement; 1 if an implementation disagrees."""
     check_whole(args, lava=0)
     from ..netx.schema import read
     from ..recipes.evaluate import evaluate, in_lava
@@ -28,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     with talking(args):
         net = read(network_path(args.net))
         tested = samples(args, net)
-        require(tested.labelled, "--frames", "come with --labels", args.frames, "Without them, `simulate` writes the answers.")
+        require(tested.labelled, "--frames", "be used with --labels", args.frames, "Without labels, use `simulate`.")
         test = tested.frames
         result, fixed = evaluate(net, test)
         if args.lava:
@@ -43,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(numbers))
     else:
-        print(f"{tested.text}: {len(test)} utterances, {result.accuracy:.2%} right in fixed point, {result.spikes:.0f} spikes each")
+        print(f"{tested.text}: {len(test)} utterances, {result.accuracy:.2%} correct in fixed point, {result.spikes:.0f} spikes each")
         if result.same_answer is not None:
-            print(f"  {result.floating_accuracy:.2%} in floating point; the same class on {result.same_answer:.2%}; {result.float_spikes}")
+            print(
+                f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}; {result.float_spikes}"
+            )
         for name, wrong in result.mismatches.items():
             print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
     return 1 if any(result.mismatches.values()) else 0

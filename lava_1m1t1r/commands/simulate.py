@@ -1,4 +1,4 @@
-"""``lava-1m1t1r simulate``: run a network on utterances and write what every layer did."""
+"""``lava-1m1t1r simulate``: run a network on utterances and write the outputs of every layer."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_arguments(parser)
     array_arguments(parser)
     parser.add_argument(
-        "--backend", choices=("fast", "inprocess", "lava"), default="fast", help="compiled loops, Lava in this process, or Lava's runtime"
+        "--backend",
+        choices=("fast", "inprocess", "lava"),
+        default="fast",
+        help="fast: compiled loops; inprocess: Lava in this process; lava: Lava's runtime",
     )
     parser.add_argument("--tag", choices=("fixed_pt", "floating_pt"), default="fixed_pt", help="number system")
     parser.add_argument("-o", "--out", default="spikes.npz", help="file for the spikes (numpy .npz)")
-    json_argument(parser, "answers and accuracy")
+    json_argument(parser, "predicted classes and accuracy")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the outputs of all layers, the answers and the labels."""
+    """Write the outputs of all layers, the predicted classes and the labels."""
     from ..netx.hdf5 import predict
     from ..netx.schema import read
     from ..recipes.evaluate import answers
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     layers = {f"layer{layer.index}": run.out for layer, run in zip(net.active, result.layers, strict=True)}
     named = [net.classes[i] for i in given] if net.classes else None
-    whole = io.BytesIO()  # an archive on a full disk would complain once more whenever Python comes to collect it
+    whole = io.BytesIO()  # in memory: an archive that fails on a full disk would raise again when Python collects it
     np.savez_compressed(whole, answers=given, labels=test.labels, dt=net.dt or 0.0, classes=np.array(net.classes, str), **layers)
     with replacing(out) as part:
         part.write_bytes(whole.getbuffer())
@@ -54,6 +57,6 @@ def run(args: argparse.Namespace) -> int:
         where = {"data": tested.data, "held_out": tested.held_out}
         print(as_json({**where, **how, "answers": given, "names": named, "labels": test.labels, "out": out}))
         return 0
-    told = "" if right is None else f" {right:.2%} right;"
+    told = "" if right is None else f" {right:.2%} correct;"
     print(f"{tested.text}: {len(test)} utterances on {args.backend} ({args.tag}):{told} wrote {out}")
     return 0

@@ -33,58 +33,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        help="choices of frames, device and training; default: recordings for a file, shd for SHD's folder, else spoken-digits",
+        help="settings of frames, device and training; default: recordings for a file, shd for the SHD folder, else spoken-digits",
     )
-    parser.add_argument("--data", help="a file in SHD's format, or SHD's folder; default: spoken digits made on the spot")
-    parser.add_argument("--leave-out", help="speaker of the file that makes the test set; default: the last one")
-    parser.add_argument("--test-data", help="a second file that makes the test set")
+    parser.add_argument("--data", help="a file in SHD's format, or the SHD folder; default: synthesised spoken digits")
+    parser.add_argument("--leave-out", help="speaker of the file to use as the test set; default: the last one")
+    parser.add_argument("--test-data", help="a second file to use as the test set")
     parser.add_argument(
         "--start",
         metavar="NET",
-        help=f"go on training this network, a .net file or '{SHIPPED}', with its device and sizes; classes that it does not know get a new "
-        "readout",
+        help=f"continue training this network, a .net file or '{SHIPPED}', with its device and sizes; if the data have other classes, it "
+        "gets a new readout",
     )
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
-    parser.add_argument("--hidden", type=int, help="recurrent neurons")
-    parser.add_argument("--channels", type=int, help="group the inner ear's 700 channels to so many")
-    parser.add_argument("--batch", type=int, help="utterances a step")
+    parser.add_argument("--hidden", type=int, help="number of recurrent neurons")
+    parser.add_argument("--channels", type=int, help="group the 700 channels of the inner ear into this number")
+    parser.add_argument("--batch", type=int, help="utterances per training step")
     parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
-    parser.add_argument("--seed", type=int, help="start of everything random")
-    parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to watch; with --patience, to stop by")
-    parser.add_argument("--patience", type=int, help="stop after so many epochs without improvement (needs --validate)")
-    parser.add_argument("--variation", type=float, help="train for devices that vary by this share (0.2: 20 %%), drawn anew at every step")
+    parser.add_argument("--seed", type=int, help="random seed")
+    parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to hold out for validation")
+    parser.add_argument("--patience", type=int, help="stop after this many epochs without improvement (needs --validate)")
+    parser.add_argument("--variation", type=float, help="train for device variation of this spread (0.2: 20 %%), drawn anew at every step")
     parser.add_argument(
         "--learn",
         nargs="+",
         choices=LEARNABLE,
         metavar="NAME",
-        help=f"each neuron learns its own: {', '.join(LEARNABLE)}, within a factor of 4",
+        help=f"device parameters that each neuron learns for itself, within a factor of 4: {', '.join(LEARNABLE)}",
     )
     parser.add_argument(
-        "--spread", type=float, help="give each neuron its own rates and R_c, spread by this share, drawn once (0: all alike)"
+        "--spread", type=float, help="give each neuron its own rates and R_c with this relative spread, drawn once (0: all identical)"
     )
     parser.add_argument(
         "--taps",
         type=int,
         nargs="+",
         metavar="STEPS",
-        help="delays of the inputs' synapses, in steps (0: none)",
+        help="delays of the input synapses, in steps (0: none)",
     )
     parser.add_argument(
         "--synaptic-delays",
         action=argparse.BooleanOptionalAction,
-        help="give each synapse one of --taps, drawn once, or all of them, over weights of their own; default: as the recipe says",
+        help="give each synapse one of --taps, drawn once, instead of all of them with a weight each; default: set by the recipe",
     )
-    parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; larger: fewer spikes")
-    parser.add_argument("--spike-limit", type=int, help="charge for spikes of the hidden layer above so many in an utterance")
-    parser.add_argument("--spike-cost", type=float, help="loss of one spike a neuron above --spike-limit; default: 1")
+    parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; a larger one means fewer spikes")
+    parser.add_argument("--spike-limit", type=int, help="penalise spikes of the hidden layer above this number per utterance")
+    parser.add_argument("--spike-cost", type=float, help="weight of that penalty: loss per excess spike per neuron; default: 1")
     parser.add_argument(
-        "--channel-shift", type=int, help="largest shift of an utterance in training, in channels; default: what suits the recipe"
+        "--channel-shift", type=int, help="augmentation: largest shift of an utterance in channels; default: set by the recipe"
     )
-    parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances as they are")
+    parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances without augmentation")
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in the folder, with the same options; without one, start afresh"
+        "--resume",
+        action="store_true",
+        help="continue from the checkpoint in the folder, with the same options; start anew if there is none",
     )
     json_argument(parser, "the results")
 
@@ -94,20 +96,22 @@ def run(args: argparse.Namespace) -> int:
 
     check_whole(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
     check_above_zero(args, "learning_rate", "refractory", "spike_cost")
-    require(args.channel_shift is None or not args.no_augmentation, "--channel-shift", "come without --no-augmentation", args.channel_shift)
-    require(args.patience is None or args.validate is not None, "--patience", "come with --validate SPEAKER", args.patience)
+    require(
+        args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
+    )
+    require(args.patience is None or args.validate is not None, "--patience", "be used with --validate SPEAKER", args.patience)
     for name in ("variation", "spread"):
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
-    require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "come with --spike-limit", args.spike_cost)
+    require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
     for name in ("hidden", "channels", "taps", "synaptic_delays", "spread", "refractory"):
         given = getattr(args, name)
-        require(args.start is None or given is None, option_name(name), "come without --start, whose network has its own", given)
+        require(args.start is None or given is None, option_name(name), "not be used with --start, whose network has its own", given)
     start = None if args.start is None else network_path(args.start, "--start")
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
     if not args.resume and (Path(args.out) / NETWORK_FILE).exists():
-        tell(f"replacing the run in {args.out} (with --resume it would go on)")
+        tell(f"replacing the run in {args.out} (use --resume to continue it)")
     let_torch_sleep()
     with talking(args):
         results = _train(args, out, start)

@@ -71,18 +71,22 @@ def load(
         For a file that is not in SHD's format.
     """
     if source is None:
-        require(leave_out is None and test is None, "leave_out and test", "go with a data file", leave_out or test, "Give --data FILE.")
+        require(
+            leave_out is None and test is None, "leave_out and test", "be used with a data file", leave_out or test, "Give --data FILE."
+        )
         train = SpokenDigits(train=True, n_per_class=train_per_class)
         held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
     for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
         option = f"--{name.replace('_', '-')}"
-        require(given is None, f"{name} ({option})", "go with spoken digits", given, "A file's utterances are taken as they are.")
+        require(given is None, f"{name} ({option})", "be used with spoken digits", given, "A file's utterances are taken as they are.")
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
-        require(leave_out is None, "leave_out (--leave-out)", "go with one file, whose speaker it is", leave_out, "The test set is given.")
+        require(
+            leave_out is None, "leave_out (--leave-out)", "be used with one file, whose speaker it is", leave_out, "The test set is given."
+        )
     if path.is_dir():
-        require(test is None, "test (--test-data)", "go with one file", test)
+        require(test is None, "test (--test-data)", "be used with one file", test)
         train = shd(path, train=True)
         return Split(train, numbered_as(train.keys, shd(path, train=False)), SHD_NAME, "SHD's own test set", False)
     events = read_shd(path)
