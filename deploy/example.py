@@ -1,4 +1,4 @@
-"""Write a small network with drawn (not trained) weights, and spikes to feed it: something to try the targets on.
+"""Write a small network with random (untrained) weights, and input spikes for it: an example to try the targets with.
 
     python deploy/example.py build
 

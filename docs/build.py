@@ -1,7 +1,7 @@
-"""Build the reference from the docstrings, and the project's own pages beside it: ``python docs/build.py [FOLDER]``.
+"""Build the reference from the docstrings, and the project's own pages with it: ``python docs/build.py [FOLDER]``.
 
 One HTML page per module that can be imported here: those that need Lava or torch appear where these are installed. Anything pdoc warns
-about, and any link that leads nowhere, is an error.
+about, and any broken link, is an error.
 """
 
 from __future__ import annotations

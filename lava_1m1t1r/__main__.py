@@ -1,4 +1,4 @@
-"""The command ``lava-1m1t1r``, also as ``python -m lava_1m1t1r``: Ctrl-C is answered in a line while the rest is being loaded, too."""
+"""The command ``lava-1m1t1r``, also as ``python -m lava_1m1t1r``: Ctrl-C prints one line, even while modules are still loading."""
 
 from __future__ import annotations
 

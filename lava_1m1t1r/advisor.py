@@ -1,4 +1,4 @@
-"""How far a network step is from the device it stands for, and which neurons of a layer would stay silent or latch."""
+"""How far a network step deviates from its device, and which neurons of a layer would stay silent or latch."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
 ``FLOAT``, ``FLOAT_ARRAY``
     One network substep in floating point; for compiled loops and for numpy arrays.
 ``FIXED``, ``FIXED_ARRAY``
-    One network substep in integers; for compiled loops and for numpy arrays. Uses add, subtract, multiply, arithmetic shift,
-    compare, select and table read only: the contract is in ``FIXED_POINT.md`` beside this file.
+    One network substep in integers; for compiled loops and for numpy arrays. Uses only add, subtract, multiply, arithmetic
+    shift, compare, select and table read: the contract is in ``FIXED_POINT.md`` beside this file.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 :class:`Number` behaves like a signed integer of unlimited width that reports each operation done on it to a :class:`Tally`; it refuses
 any operation outside the contract of ``FIXED_POINT.md`` (division, power, conversion to float, a branch on its value). Nothing here
-knows the program: a change of the equations changes the count.
+depends on the program itself: a change of the equations changes the count.
 """
 
 from __future__ import annotations

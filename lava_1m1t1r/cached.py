@@ -1,6 +1,6 @@
-"""Compile once, not once per process: numba's cache, keyed by every source file that a kernel is made of.
+"""Compile once, not once per process: numba's cache, keyed by all source files that a kernel uses.
 
-numba itself looks at the file of the cached function alone and would keep machine code whose equations, in another file, have changed.
+numba itself checks only the file of the cached function, and would keep old machine code when equations in another file have changed.
 """
 
 from __future__ import annotations

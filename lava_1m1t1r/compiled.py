@@ -1,8 +1,8 @@
 """How this library's inner loops are compiled, so that LLVM can run them eight neurons at a time.
 
 Two things keep LLVM from vectorising a loop over neurons that reads tables: reference counting of the arrays inside a NamedTuple
-(switched off: these functions allocate nothing), and the fear that a store to a state might change a table (taken away by marking
-table reads and state accesses as never overlapping). The numbers are the same either way; the speed differs by a factor of two.
+(switched off: these functions allocate nothing), and the possibility that a store to a state changes a table (ruled out by marking
+table reads and state accesses as never overlapping). The results are the same either way; the speed differs by a factor of two.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which inputs reach which neurons of a convolution or a pooling: sizes, and weighted sums in plain integers.
 
 Images are (C, H, W), flat in row-major order, as lava-dl's blocks flatten them. Like lava-dl's and torch's, the operation is a
-correlation: the kernel is not turned round.
+correlation: the kernel is not flipped.
 """
 
 from __future__ import annotations

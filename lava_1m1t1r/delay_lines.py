@@ -1,7 +1,7 @@
 """Delay lines before a network: each channel reaches the first layer several times, each time a little later.
 
-Line n carries channel ``n mod C``, ``delay[n]`` steps later. A neuron behind them weighs several past moments of its input, not only one:
-with four lines a channel the networks here tell words apart that their neurons' own memory does not (RESULTS.md).
+Line n carries channel ``n mod C``, ``delay[n]`` steps later. A neuron that receives them weighs several past moments of its input, not only
+one: with four lines per channel, the networks distinguish words that they cannot with their neurons' own memory alone (RESULTS.md).
 """
 
 from __future__ import annotations

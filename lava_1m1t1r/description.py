@@ -1,4 +1,4 @@
-"""A trained network as plain data: the content of a ``.net`` file, in frozen dataclasses. Free of Lava and torch."""
+"""A trained network as plain data: the content of a ``.net`` file, in frozen dataclasses. Needs neither Lava nor torch."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The equations of the 1M1T1R neuron, once. Every level of the library calls these functions.
 
-A neuron has three states: the length of the silver filament and of the silver residue, both as shares of the electrode gap, and the
-voltage on the transistor's gate. Each obeys ``dx/dt = gain - loss * x``. What differs between the device level, the floating-point
-step, the fixed-point step and the tables behind them is *arithmetic*, which comes in as ``ops``; see :mod:`.arithmetic`.
+A neuron has three states: the length of the silver filament and of the silver residue, both as fractions of the electrode gap, and the
+voltage on the transistor's gate. Each obeys ``dx/dt = gain - loss * x``. The device level, the floating-point step,
+the fixed-point step and the tables behind them differ only in their *arithmetic*, which is passed as ``ops``; see :mod:`.arithmetic`.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""One form for every complaint: which field, which rule, which value, and the cure."""
+"""Error messages in a common format: the field, the rule it breaks, the value given, and how to fix it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Golden traces: small files against which any implementation of ``FIXED_POINT.md`` can be tested, and the script that makes them.
 
-``python -m lava_1m1t1r.golden FOLDER`` writes them; each is JSON with the parameters, the input, and what the neurons did at every step.
+``python -m lava_1m1t1r.golden FOLDER`` writes them; each is JSON with parameters, input, and the neurons' spikes and states at every step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compiled loops over neurons: one network step of a layer, in floating and in fixed point.
 
-They hold no equations: each runs :mod:`.dynamics` in its number system. Serial, so that they may run inside Lava's processes and in
+They contain no equations: each runs :mod:`.dynamics` in its number system. Serial, so that they can run inside Lava's processes and in
 one thread per sample.
 """
 

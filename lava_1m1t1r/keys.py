@@ -1,7 +1,7 @@
 """Writing of the layers of a ``.net`` file, and conversion of their keys ``neuron/*`` to and from :class:`.program.StepParams`.
 
 The layout is that of lava-dl's netx (every value a dataset, names in camelCase); ``neuron/type`` is ``1M1T1R``, and
-``neuron/version`` counts the changes of its table. What a layer holds, and how it is read: :mod:`.netx.schema`.
+``neuron/version`` counts the changes of its table. For the content of a layer and its reader see :mod:`.netx.schema`.
 """
 
 from __future__ import annotations

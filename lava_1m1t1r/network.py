@@ -1,4 +1,4 @@
-"""A network of 1M1T1R layers as plain loops: the arbiter of every faster realisation, and what the reports run.
+"""A network of 1M1T1R layers as plain loops: the reference ("arbiter") for every faster implementation, also used by the reports.
 
 The recursion is that of ``FIXED_POINT.md``, section 6: layer l at step t gets ``W y[t] + b + V s[t - 1 - d]``, where y are the spikes of
 the layer before, delayed by its axons and shifted by one step as lava-dl's blocks do.

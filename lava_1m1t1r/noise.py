@@ -1,8 +1,8 @@
-"""The random numbers of stochastic neurons: one 32-bit linear-feedback generator a neuron, the same in every realisation.
+"""The random numbers of stochastic neurons: one 32-bit linear-feedback generator per neuron, the same in every implementation.
 
 The generator is Marsaglia's xorshift with shifts 13, 17, 5 (J. Stat. Softw. 8(14), 2003): linear over GF(2), full period 2^32 - 1; in
-hardware it is 32 flip-flops and some xor gates. Neuron n of layer l starts from (seed, l, n), so that all realisations draw the same
-numbers, and a reset rewinds them.
+hardware it is 32 flip-flops and some xor gates. Neuron n of layer l starts from (seed, l, n), so that all implementations draw the same
+numbers, and a reset restarts them.
 """
 
 from __future__ import annotations

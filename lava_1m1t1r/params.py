@@ -1,4 +1,4 @@
-"""Parameters of one device (or of an array of devices) in SI units, checked where they are made."""
+"""Parameters of one device (or of an array of devices) in SI units, checked on creation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Figures of neurons and networks: matplotlib axes in, axes out; without ``ax`` on new ones.
+"""Figures of neurons and networks: matplotlib axes in, axes out; new axes if ``ax`` is not given.
 
-Lines and text use colours that read on white and on black; the functions draw, and leave size, titles and saving to the caller.
+Lines and text use colours that are readable on white and on black; the functions only draw: size, titles and saving are left to the caller.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parameter sets with their sources: R. Zhao et al., Nature Electronics 8, 1211 (2025), doi:10.1038/s41928-025-01488-x.
 
-``_TABLE...`` are the paper's own; ``_FIG...`` are ours, fitted to the named figure (different devices were measured in different
-figures, so there is one set a figure, all on one set of equations).
+``_TABLE...`` are the paper's own; ``_FIG...`` are ours, fitted to the named figure (different figures show different devices,
+so there is one set per figure, all for the same equations).
 """
 
 from __future__ import annotations

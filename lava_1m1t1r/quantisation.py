@@ -1,4 +1,4 @@
-"""Report on the way from floating to fixed point: scales, rounding errors, and their effect on the spikes."""
+"""Report on the conversion from floating to fixed point: scales, rounding errors, and their effect on the spikes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network step as plain numpy: slow, readable, and the arbiter of every faster realisation."""
+"""The network step in plain numpy: slow, readable, and the reference ("arbiter") for every faster implementation."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 While the filament is closed the gate charges within R_on C_g. It never reaches the input voltage: when the field has fallen to
 ``drop`` the filament dissolves faster than it grows. Measured by integrating :func:`.dynamics.flow` from a filament that is about
 to close, at an input of about ``v_ref`` (:attr:`.program.StepParams.drop`); ``drop`` depends on the residue (0.38 V at none to 0.06 V
-near 1 for the device of Fig. 2), and from 0.8 to 1.2 V of input it grows by 2 % without a residue, 5 % at a residue of 0.8 and 12 % near 1.
+near 1 for the device of Fig. 2), and from 0.8 to 1.2 V of input it grows by 2 % without residue, 5 % at a residue of 0.8 and 12 % near 1.
 """
 
 from __future__ import annotations

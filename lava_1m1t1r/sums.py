@@ -1,4 +1,4 @@
-"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which realisations in 32 bits, or fewer, must hold."""
+"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which must fit the 32 (or fewer) bits of an implementation."""
 
 from __future__ import annotations
 

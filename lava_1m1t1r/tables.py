@@ -1,4 +1,4 @@
-"""Integers of a neuron's program: packed tables, shares lost as mantissa and shift, gains of the noise, counts of the input."""
+"""Integers of a neuron's program: packed tables, decay fractions as mantissa and shift, gains of the noise, counts of the input."""
 
 from __future__ import annotations
 

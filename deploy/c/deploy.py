@@ -2,7 +2,7 @@
 
     python deploy/c/deploy.py NET.net -o OUT [--frames frames.npy]
 
-The same as ``lava-1m1t1r deploy c``, whose ``--help`` tells all options.
+The same as ``lava-1m1t1r deploy c``, whose ``--help`` lists all options.
 """
 
 import sys

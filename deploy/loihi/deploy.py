@@ -1,8 +1,8 @@
-"""Deploy a trained network as Loihi-style files: netx file, resource report, hand-off pack.
+"""Deploy a trained network as Loihi-style files: netx file, resource report, hand-off package.
 
     python deploy/loihi/deploy.py NET.net -o OUT [--frames frames.npy]
 
-The same as ``lava-1m1t1r deploy loihi``, whose ``--help`` tells all options.
+The same as ``lava-1m1t1r deploy loihi``, whose ``--help`` lists all options.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
     python deploy/nir/deploy.py NET.net -o OUT [--frames frames.npy]
 
-The same as ``lava-1m1t1r deploy nir``, whose ``--help`` tells all options.
+The same as ``lava-1m1t1r deploy nir``, whose ``--help`` lists all options.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""Deploy a trained network as a SPICE netlist: crossbars of conductances and one 1M1T1R circuit a neuron.
+"""Deploy a trained network as a SPICE netlist: crossbars of conductances and one 1M1T1R circuit per neuron.
 
     python deploy/spice/deploy.py NET.net -o OUT [--frames frames.npy] [--labels labels.npy]
 
-The same as ``lava-1m1t1r deploy spice``, whose ``--help`` tells all options.
+The same as ``lava-1m1t1r deploy spice``, whose ``--help`` lists all options.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Train a small recurrent network with delays in seconds: something to run whole in a circuit simulator.
+"""Train a small recurrent network with delays in seconds: small enough to run completely in a circuit simulator.
 
     python deploy/spice/train.py build
 
 writes build/toy.net (8-16R-4, axonal and recurrent delays), build/frames.npy (B, T, 8) spike counts of test patterns and build/labels.npy.
-Needs lava-dl. The four classes differ in the order of events alone: channels 0-3 are busy in the first or in the second half, and so
+Needs lava-dl. The four classes differ only in the order of events: channels 0-3 are active in the first or in the second half, and so
 are channels 4-7.
 """
 

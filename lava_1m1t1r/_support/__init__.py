@@ -1,1 +1,1 @@
-"""What knows no neuron: files and HDF5 from outside, processes and their end, bars, cores, libraries loaded late."""
+"""Helpers that are independent of neurons: files and untrusted HDF5, child processes, progress bars, cores, lazy loading of libraries."""

@@ -1,4 +1,4 @@
-"""Number of threads that are worth having."""
+"""Number of threads that is worth using."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, tables of CSV, numbers as JSON, and folders that go, however the work in them ends."""
+"""Atomic file writes, CSV tables, numbers as JSON, and temporary folders that are removed however the work in them ends."""
 
 from __future__ import annotations
 

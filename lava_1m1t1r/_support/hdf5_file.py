@@ -1,7 +1,7 @@
-"""HDF5 files from outside, checked before anything is read from them.
+"""Untrusted HDF5 files, checked before anything is read from them.
 
-HDF5 lets a file of a few kilobytes claim or inflate to gigabytes, lead into other files, hold object references, and name filters
-that are loaded as programs. Nothing of that belongs into a network or a data set: it is refused by name before the first value is read.
+An HDF5 file of a few kilobytes can claim or expand to gigabytes, link to other files, hold object references, and name filters that
+are loaded as programs. A network or a data set needs none of this: it is refused by name before the first value is read.
 """
 
 from __future__ import annotations

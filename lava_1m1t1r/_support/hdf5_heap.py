@@ -1,6 +1,6 @@
-"""Rows of variable length, and texts, of an HDF5 file: read here from its global heaps, with every number checked.
+"""Variable-length rows and strings of an HDF5 file, read directly from its global heaps with every number checked.
 
-The HDF5 library (2.0.0) loops for ever on some damaged heaps, and lets a million rows share one large object. The layout is that of the
+The HDF5 library (2.0.0) loops forever on some damaged heaps, and lets a million rows share one large object. The layout is that of the
 HDF5 File Format Specification 3.0, section III.E (global heap) and IV.A.2.d (a row is its length, a heap's address and an index).
 """
 

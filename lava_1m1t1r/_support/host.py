@@ -1,4 +1,4 @@
-"""Late loading of Lava, which insists on choosing how processes start, and fails if anyone has asked for that before."""
+"""Lazy loading of Lava, which sets how processes are started, and fails if this has been set or asked for before."""
 
 from __future__ import annotations
 

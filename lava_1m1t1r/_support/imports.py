@@ -1,4 +1,4 @@
-"""Import hooks: execute a module of another package when something of it is first used, or within a context."""
+"""Import hooks: execute a module of another package when it is first used, or within a context."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Orderly Ctrl-C, and programs that end when ours does.
+"""Clean Ctrl-C, and child programs that end with this one.
 
-A program that asks to be told (:func:`orderly`) gets KeyboardInterrupt once, so that what it has begun is undone in peace. Programs that
-it starts (:func:`run`) never outlive the call: neither they nor what they have started in turn.
+A program that uses :func:`orderly` gets KeyboardInterrupt only once, so that its clean-up is not interrupted. Programs that it starts
+(:func:`run`) never outlive the call; nor do the programs that these start.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Progress bars for long work: on standard error, where that is a terminal, and only for those who asked.
+"""Progress bars for long work: on standard error, only if it is a terminal, and only on request.
 
-A command asks once, for all that it does (:func:`shown`); a function with an argument ``progress`` asks for itself.
+A command requests them once, for all its work (:func:`shown`); a function with an argument ``progress`` does so for itself.
 """
 
 from __future__ import annotations

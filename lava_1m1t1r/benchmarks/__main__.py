@@ -1,4 +1,4 @@
-"""``python -m lava_1m1t1r.benchmarks NAME OPTIONS``: one table, as the module NAME prints it; Ctrl-C ends it without a word."""
+"""``python -m lava_1m1t1r.benchmarks NAME OPTIONS``: one table, as the module NAME prints it; Ctrl-C ends it silently."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the device's characteristics are worth to a network: plasticity, noise and refractoriness switched off or on, several seeds.
+"""Ablation of the device's characteristics: accuracy with plasticity, noise and refractoriness switched off or on, several seeds.
 
 ``python -m lava_1m1t1r.benchmarks.ablation --repeats 5`` on SpokenDigits. Runs of the same seed start from the same weights and see the
-same utterances in the same order, so that differences are taken pair by pair. A run done is kept in the folder ``--folder``.
+same utterances in the same order, so that differences are paired. Finished runs are kept in the folder ``--folder``.
 """
 
 from __future__ import annotations

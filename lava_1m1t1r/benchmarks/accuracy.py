@@ -1,7 +1,7 @@
-"""Accuracy of the 1M1T1R network beside CUBA, adaptive LIF, LSNN and GRU, with equal budgets, on voices that training never hears.
+"""Accuracy of the 1M1T1R network compared with CUBA, adaptive LIF, LSNN and GRU, with equal budgets, on voices not used in training.
 
 ``python -m lava_1m1t1r.benchmarks.accuracy`` on SpokenDigits; with ``--data FILE`` on a file in SHD's format, leaving each speaker out
-in turn. A run done is kept in the folder ``--folder`` and not run again; several processes may fill one folder with ``--only``.
+in turn. Finished runs are kept in the folder ``--folder`` and not repeated; several processes may fill one folder with ``--only``.
 """
 
 from __future__ import annotations

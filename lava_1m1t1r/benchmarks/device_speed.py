@@ -1,4 +1,4 @@
-"""Speed of the device level: ``python -m lava_1m1t1r.benchmarks.device_speed``. One core; ngspice, where installed, on the same trace."""
+"""Speed of the device level: ``python -m lava_1m1t1r.benchmarks.device_speed``. One core; also ngspice on the same trace, if installed."""
 
 from __future__ import annotations
 

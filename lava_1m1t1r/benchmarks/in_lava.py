@@ -1,4 +1,4 @@
-"""A network as a Lava graph, for the speed tables: built anew for each runner, timed by the step."""
+"""A network as a Lava graph, for the speed tables: built anew for each runner, timed per step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference of a network of LIF neurons of the same size in Norse and in snnTorch, a loop over steps, on one thread."""
+"""Inference of a network of LIF neurons of the same size in Norse and in snnTorch, as a loop over steps, on one thread."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One Lava graph, five ways to run it: stock runtime, guarded, in process, and as one Process by steps or by whole samples.
+"""Speed of one Lava graph, run in five ways: stock runtime, guarded, in process, and as one Process by steps or by whole samples.
 
-``python -m lava_1m1t1r.benchmarks.lava_runtime``. The graph is source, 700-256R-20 of 1M1T1R neurons, sink; every way gives the same
-spikes, which is checked. A second table has Lava's own LIF neurons, a third Lava's Monitor beside the Recorder.
+``python -m lava_1m1t1r.benchmarks.lava_runtime``. The graph is source, 700-256R-20 of 1M1T1R neurons, sink; all ways must give the
+same spikes. A second table shows Lava's own LIF neurons, a third compares Lava's Monitor with the Recorder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The network that the speed tables run: drawn weights, the input current tuned until the hidden layer is as active as asked."""
+"""The network of the speed tables: random weights, and an input current tuned for the requested activity of the hidden layer."""
 
 from __future__ import annotations
 

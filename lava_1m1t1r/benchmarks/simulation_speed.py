@@ -1,7 +1,7 @@
-"""Simulating a recurrent 1M1T1R network: the fast path beside Lava, Brian2, Norse and snnTorch, and how its time grows.
+"""Speed of simulating a recurrent 1M1T1R network: the fast path compared with Lava, Brian2, Norse and snnTorch, and its scaling.
 
 ``python -m lava_1m1t1r.benchmarks.simulation_speed``. One process (and those that Lava and Brian2 start), one sample at a time on one
-core unless a row says otherwise. Peers that are not installed are skipped with a word. Brian2 runs the same neuron and the same network;
+core unless a row says otherwise. Peers that are not installed are skipped with a message. Brian2 runs the same neuron and the same network;
 Norse and snnTorch run LIF neurons, which have fewer states.
 """
 

@@ -1,4 +1,4 @@
-"""What the speed scripts share: a clock for crowded machines, a table that is printed as it grows, and the same as JSON."""
+"""Helpers of the speed scripts: timing on busy machines, a table that is printed row by row, and its JSON form."""
 
 from __future__ import annotations
 

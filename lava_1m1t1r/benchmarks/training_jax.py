@@ -1,4 +1,4 @@
-"""Training steps of the libraries that need JAX, and so another environment than Lava's. Run as a file, by the interpreter of that one.
+"""Training steps of the libraries that need JAX, and so their own environment. Run as a file with the interpreter of that environment.
 
 ``python3.11 -m venv jax && jax/bin/pip install jax spyx optax`` makes the environment; ``training_step --jax jax/bin/python`` uses it.
 """

@@ -1,4 +1,4 @@
-"""How one training step is measured, whatever library takes it. Needs numpy alone: it also runs where this library is not installed."""
+"""Measurement of one training step, for any library. Needs only numpy: it also runs where this library is not installed."""
 
 from __future__ import annotations
 

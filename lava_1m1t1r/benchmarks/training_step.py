@@ -1,8 +1,8 @@
-"""Time and memory of one training step of a recurrent network, beside other libraries: forward, loss, backward.
+"""Time and memory of one training step of a recurrent network (forward, loss, backward), compared with other libraries.
 
-``python -m lava_1m1t1r.benchmarks.training_step --threads 2`` prints one table; each row runs in a process of its own, so that
+``python -m lava_1m1t1r.benchmarks.training_step --threads 2`` prints one table; each row runs in its own process, so that
 libraries do not share threads or memory, on the same input and at about the same measured activity. Peers that are not installed are
-skipped with a word. Those on JAX need a newer Python than Lava: :mod:`.training_jax` says how their environment is made, ``--jax``
+skipped with a message. Those on JAX need a newer Python than Lava: :mod:`.training_jax` says how to make their environment, ``--jax``
 takes its interpreter.
 """
 

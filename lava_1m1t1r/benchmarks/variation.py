@@ -1,7 +1,7 @@
-"""Accuracy against device-to-device variation: a network trained on one device, and one trained for devices that vary.
+"""Accuracy versus device-to-device variation: a network trained on one device, and one trained for devices that vary.
 
-The device is calibrated (its preset); every rate, R_c and V_th of every neuron is then drawn about it (DeviceParams.with_variation), as
-in a chip whose devices nobody has measured. The weights stay. All numbers are of the fixed-point network on unseen voices.
+The device is calibrated (its preset); every rate, R_c and V_th of every neuron is then drawn around it (DeviceParams.with_variation),
+as in a chip whose devices have not been measured. The weights are unchanged. All numbers are of the fixed-point network on unseen voices.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Spike events of many utterances in three flat arrays: what every reader returns and every consumer takes."""
+"""Spike events of many utterances in three flat arrays, the common type of all readers and consumers."""
 
 from __future__ import annotations
 

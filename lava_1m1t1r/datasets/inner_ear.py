@@ -1,4 +1,4 @@
-"""The inner ear that turned speech into Spiking Heidelberg Digits, written from its published equations.
+"""The inner-ear model that turned speech into Spiking Heidelberg Digits, implemented from its published equations.
 
 Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364: level and ramps, basilar membrane
 (:mod:`.membrane`), hair cells, nerve fibres and bushy cells (:mod:`.nerve`).

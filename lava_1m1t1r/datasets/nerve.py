@@ -1,7 +1,7 @@
 """Hair cells, auditory-nerve fibres and bushy cells: from the motion of the membrane to the spikes of SHD.
 
 Hair cell after Meddis 1986 and 1988, the chain and its parameters after Cramer et al. 2020,
-doi:10.1109/TNNLS.2020.3044364. One hair cell, 40 fibres and one bushy cell a channel.
+doi:10.1109/TNNLS.2020.3044364. One hair cell, 40 fibres and one bushy cell per channel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Spiking Heidelberg Digits on disk: own reader and writer of its HDF5 layout, and the way to the user's copy.
+"""Spiking Heidelberg Digits on disk: own reader and writer of its HDF5 layout, and access to the user's copy.
 
 Data set: Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364 (CC BY 4.0).
 """

@@ -1,6 +1,6 @@
 """SpokenDigits: the 20 classes of Spiking Heidelberg Digits, spoken by a synthesiser, in SHD's own format.
 
-Synthetic speech is more regular than people: an accuracy on it stands beside other accuracies on it only.
+Synthetic speech is more regular than human speech: compare accuracies on it only with each other.
 """
 
 from __future__ import annotations

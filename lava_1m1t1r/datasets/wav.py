@@ -1,4 +1,4 @@
-"""Labelled WAV files through the inner ear: any folder of recordings becomes a data set in SHD's form."""
+"""Labelled WAV files through the inner ear: any folder of recordings becomes a data set in SHD's format."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Neurons in a row: each one's output circuit drives the next one's memristor.
+"""A chain of neurons: the output circuit of each drives the memristor of the next.
 
 The input branch of the next neuron (memristor, gate, R_c) lies across the load resistor of the one before it, so that it sees the
 load's voltage drop: nothing at rest, nearly V_dd while the transistor before it conducts. It draws its current from the same node.
-The paper does not say how its neurons were wired; this is the connection that needs no further part.
+The paper does not say how its neurons were wired; this connection needs no additional component.
 """
 
 from __future__ import annotations

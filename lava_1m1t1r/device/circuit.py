@@ -1,8 +1,8 @@
 """The output branch: supply, load resistor and transistor, with a capacitance on the node between them.
 
-The gate draws no current, so the branch follows the gate and never acts back on the memristor. The saturation current is taken as
+The gate draws no current, so the branch follows the gate and does not influence the memristor. The saturation current is taken as
 ``K (V_gs - V_T)^2`` (K = mu C_ox W / 2L): at 0.8 V on the gate the branch of Table 1 then carries 10.13 uA, with ``K/2`` 9.65 uA;
-measured are about 10.5 uA (Zhao et al. 2025, Fig. 2e). Sub-threshold conduction is neglected.
+about 10.5 uA were measured (Zhao et al. 2025, Fig. 2e). Sub-threshold conduction is neglected.
 """
 
 from __future__ import annotations

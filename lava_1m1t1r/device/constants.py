@@ -1,4 +1,4 @@
-"""Parameters as the compiled integrator reads them: one record per device, with constants of the laws that are computed once."""
+"""Parameters as the compiled integrator reads them: one record per device, with derived constants that are computed once."""
 
 from __future__ import annotations
 

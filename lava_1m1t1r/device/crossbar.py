@@ -1,7 +1,7 @@
-"""Weights as conductances: a differential crossbar, the amplifiers that sum its columns, and what they draw.
+"""Weights as conductances: a differential crossbar, the amplifiers that sum its columns, and their power.
 
 A synapse is a pair of cells. A positive weight raises the cell of the positive column above ``g_min``, a negative one that of the
-negative column. A spike is a pulse of ``v_read`` on the row, one network step long. A transimpedance amplifier a neuron holds both of
+negative column. A spike is a pulse of ``v_read`` on the row, one network step long. One transimpedance amplifier per neuron holds both of
 its columns at virtual ground and gives ``clip(R_f (I+ - I-), 0, v_in_max)``, where R_f makes one unit of weight one ``v_unit``.
 """
 

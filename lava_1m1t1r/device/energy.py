@@ -1,7 +1,7 @@
-"""Energy per spike, for stated definitions; and how it scales.
+"""Energy per spike for stated definitions, and its scaling.
 
 A neuron draws from two sources: the input (through the memristor, into gate and R_c) and the supply (load and transistor). "Energy
-per spike" then depends on where the count ends and on whether the supply is in it. :class:`SpikeEnergy` keeps the parts apart.
+per spike" depends on when the integration ends and on whether it includes the supply. :class:`SpikeEnergy` keeps the parts separate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fit the parameters of a device to measurements, and say which of them the data cannot tell apart."""
+"""Fit the parameters of a device to measurements, and report which of them the data do not determine."""
 
 from __future__ import annotations
 

@@ -2,14 +2,14 @@
 
 Two regimes alternate.
 
-*Free*: x differs from its limit. Steps of Bogacki and Shampine's pair 3(2) (doi:10.1016/0893-9659(89)90079-7) with error control.
+*Free*: x is not at its limit. Steps of Bogacki and Shampine's pair 3(2) (doi:10.1016/0893-9659(89)90079-7) with error control.
 A step that would carry x across 1 is shortened until it ends there: that is a turn-on.
 
-*Closed*: x is held at ``x_max`` and the filament yields to the residue. The gate equation then has constant coefficients: an
+*Closed*: x is held at ``x_max`` and the filament gives way to the residue. The gate equation then has constant coefficients: an
 exponential, exact. The regime ends when growth no longer covers the losses; that instant is found by regula falsi.
 
-Noise is added after a free step with the variance that the step's drift accumulates, ``sigma |dx|``, and that is left of it at the
-step's end, so its law does not depend on the steps: exactly where gain and loss are constant, within a few per cent elsewhere.
+Noise is added after a free step. Its variance is the part of the accumulated ``sigma |dx|`` that remains at the end of the step, so its
+distribution does not depend on the step size: exactly where gain and loss are constant, within a few per cent elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measurements of a device as rows (protocol, quantity read off, its value), and the same quantities read off a simulation."""
+"""Measurements of a device as rows (protocol, quantity, value), and the same quantities taken from a simulation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many devices, or many trials of one: spread over processes, the same result for any number of them."""
+"""Many devices, or many trials of one, distributed over processes; the result does not depend on their number."""
 
 from __future__ import annotations
 

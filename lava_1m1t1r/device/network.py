@@ -1,9 +1,9 @@
 """A whole network at the device level: neurons in continuous time, spikes between them in network steps.
 
-The neurons are those of :mod:`.integrator`. Between them lies what a clocked circuit does: each neuron's rising gate sets a latch; at
-the end of the step the latch moves into a shift register, whose taps (one step, and the axon's or the recurrence's delay more) drive
-rows of the next crossbar, or of the neuron's own, for one step. That is the recursion of ``FIXED_POINT.md``, section 6, with the
-device itself in the place of its step.
+The neurons are those of :mod:`.integrator`. Between them works a clocked circuit: each neuron's rising gate sets a latch; at
+the end of the step the latch moves into a shift register, whose taps (after one step plus the axonal or recurrent delay) drive rows
+of the next crossbar, or of the layer's own, for one step. That is the recursion of ``FIXED_POINT.md``, section 6, with the
+device itself instead of its step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random numbers of one device: a counter-based generator, so that a device's noise depends on its seed and on nothing else."""
+"""Random numbers of one device: a counter-based generator, so that a device's noise depends only on its seed."""
 
 from __future__ import annotations
 

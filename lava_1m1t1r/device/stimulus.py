@@ -1,4 +1,4 @@
-"""Input voltages that are constant between edges: pulses and trains, without an array of samples."""
+"""Piecewise constant input voltages: pulses and pulse trains, without an array of samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployment: from a ``.net`` file to C, Verilog, SPICE, NIR and a Loihi-style pack, each proven with the target's own tool.
+"""Deployment: from a ``.net`` file to C, Verilog, SPICE, NIR and a Loihi-style package, each proven with the target's own tool.
 
 :data:`TARGETS` maps a target's name to ``function(net, out_dir, **options) -> Report``.
 """

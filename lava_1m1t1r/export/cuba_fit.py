@@ -1,7 +1,7 @@
-"""A current-based leaky integrate-and-fire neuron fitted to 1M1T1R neurons: the nearest that every NIR platform can run.
+"""A current-based leaky integrate-and-fire neuron fitted to 1M1T1R neurons: the closest neuron that every NIR platform can run.
 
-Per step: ``i = alpha i + a + bias``, ``v = beta v + i``, a spike and ``v = 0`` where ``v > threshold``: NIR's CubaLIF by forward Euler. It
-has no residue, no latch, no clipping of its input; :func:`distance` says how far its spikes are from the neuron's.
+Per step: ``i = alpha i + a + bias``, ``v = beta v + i``, a spike and ``v = 0`` where ``v > threshold``: NIR's CubaLIF with forward Euler.
+It has no residue, no latch, no clipping of its input; :func:`distance` says how far its spikes are from the neuron's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Limits of the Loihi chips that stand in public sources, each with its source; what is not public is marked assumed.
+"""Limits of the Loihi chips from public sources, each with its source; limits that are not public are marked assumed.
 
-No public source found states fan-in, fan-out, axon or memory limits of a Loihi 2 core. Where Loihi 1's are used in their place, they
-are marked assumed: they are the more cautious ones.
+No public source found states fan-in, fan-out, axon or memory limits of a Loihi 2 core. Those of Loihi 1 are used instead
+and marked assumed: they are the more cautious ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resources that a network needs on a Loihi-style chip: per layer, against the limits of :mod:`.loihi_limits`, and a mapping onto cores."""
+"""Resources that a network needs on a Loihi-style chip, per layer, with the limits of :mod:`.loihi_limits`; a mapping onto cores."""
 
 from __future__ import annotations
 

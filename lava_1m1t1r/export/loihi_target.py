@@ -1,4 +1,4 @@
-"""Deployment Loihi-style: a file that netx loads, a resource report, and a pack for those who hold Intel's extension."""
+"""Loihi-style deployment: a file that netx loads, a resource report, and a package for holders of Intel's extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names that a user gives to what is exported: prefix of the C functions, top module of the Verilog."""
+"""Names that a user chooses for an export: prefix of the C functions, top module of the Verilog."""
 
 from __future__ import annotations
 

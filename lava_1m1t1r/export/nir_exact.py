@@ -1,8 +1,8 @@
 """The exact network as a NIR graph, and back: same parameters, same spikes.
 
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
-delay lines are a Linear of ones and a Delay behind the Input. Convolutions and poolings are Affine or Linear too, written out, with
-their kernels in the metadata, as is every layer whose weights are not its matrix. Recurrence is a cycle neuron - (Delay -) Linear -
+delay lines are a Linear of ones and a Delay after the Input. Convolutions and poolings are Affine or Linear too, expanded to matrices,
+with their kernels in the metadata; so is every layer whose weights are not its matrix. Recurrence is a cycle neuron - (Delay -) Linear -
 neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's spikes, and each turn of a cycle,
 take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
 """

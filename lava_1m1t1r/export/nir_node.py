@@ -1,4 +1,4 @@
-"""The exact 1M1T1R neuron as a node of NIR. Importing this module makes it known to :func:`nir.read`."""
+"""The exact 1M1T1R neuron as a NIR node. Importing this module registers it with :func:`nir.read`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The portable NIR graph: CubaLIF neurons fitted to the 1M1T1R neurons, and our own run of the same graph to compare others with."""
+"""The portable NIR graph: CubaLIF neurons fitted to the 1M1T1R neurons, and our own simulation of this graph, for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing a folder at once or not at all."""
+"""Atomic writing of a folder: all files or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network lowered to the integers that C and RTL are generated from: int8 weights, tables, first states of the generators."""
+"""A network lowered to the integers that C and RTL are generated from: int8 weights, tables, initial states of the random generators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Target RTL: Verilog of the fixed-point network. One core a layer, all layers at once, memories from hexadecimal files."""
+"""Target RTL: Verilog of the fixed-point network. One core per layer, all layers in parallel, memories from hexadecimal files."""
 
 from __future__ import annotations
 

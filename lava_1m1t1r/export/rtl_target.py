@@ -1,4 +1,4 @@
-"""Deployment to RTL: rules, Verilog, the proof by simulating it here, and what a synthesis tool counts."""
+"""Deployment to RTL: rules, Verilog, the proof by simulation on this machine, and the cell counts of a synthesis tool."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Requirements of the targets on a network: small functions, each named as the sentence it checks, and one list per target.
 
-A rule raises :class:`.InputError` naming layer, rule, value and cure. All rules of a target run before anything is written.
+A rule raises :class:`.InputError` naming layer, rule, value and remedy. All rules of a target run before anything is written.
 """
 
 from __future__ import annotations

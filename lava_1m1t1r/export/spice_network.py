@@ -1,8 +1,8 @@
-"""The network as a SPICE netlist: crossbars of resistors, one amplifier and one 1M1T1R circuit a neuron, clocked delay registers.
+"""The network as a SPICE netlist: crossbars of resistors, one amplifier and one 1M1T1R circuit per neuron, clocked delay registers.
 
 Analogue nodes are ``r<layer>_<row>`` (rows), ``v<layer>_<n>`` (input of neuron n), ``x<layer>_<n>.gate``, ``y<layer>_<k>`` (readout).
 The registers are XSPICE elements, which ngspice has: a comparator at ``v_th``, a latch that its rising edge sets, and a shift register
-that takes the latch at the end of each network step. Layers are numbered by their place among those that compute.
+that samples the latch at the end of each network step. Only layers that compute are numbered.
 """
 
 from __future__ import annotations

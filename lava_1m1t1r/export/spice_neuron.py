@@ -1,7 +1,7 @@
-"""The neuron as a SPICE subcircuit, and its simulation by ngspice.
+"""The neuron as a SPICE subcircuit, and its simulation with ngspice.
 
-One voltage node a state: ``filament`` and ``residue`` are integrators (1 F, fed with rates in amperes), ``gate`` is the real node.
-Where the device's total length is limited, the filament yields through a steep but continuous leak, so that the netlist has no events.
+One voltage node per state: ``filament`` and ``residue`` are integrators (1 F, fed with rates in amperes), ``gate`` is the real node.
+Where the device's total length is limited, the filament gives way through a steep but continuous leak, so that the netlist has no events.
 """
 
 from __future__ import annotations

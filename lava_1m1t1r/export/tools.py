@@ -1,4 +1,4 @@
-"""Programs that prove an export: compilers, simulators and synthesisers, at work in a folder of their own."""
+"""Programs that prove an export: compilers, simulators and synthesis tools, each run in its own folder."""
 
 from __future__ import annotations
 

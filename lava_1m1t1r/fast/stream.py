@@ -1,4 +1,4 @@
-"""One step at a time, for live input."""
+"""Running a network one step at a time, for live input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways by which a spike reaches the neurons of a layer: a row of a matrix, a single weight, or the kernels of a convolution."""
+"""How a spike reaches the neurons of a layer: through a matrix row, a single weight, or the kernels of a convolution."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Layers that see images: sizes and kernels of ``conv`` and ``pool`` in a ``.net`` file.
+"""Layers for images: sizes and kernels of ``conv`` and ``pool`` in a ``.net`` file.
 
-Shapes are lava-dl's: (C, H, W) for images, (height, width) for pairs, (O, C / groups, height, width) for kernels. (Its netx turns
-them round to (W, H, C) for Lava.)
+Shapes are lava-dl's: (C, H, W) for images, (height, width) for pairs, (O, C / groups, height, width) for kernels. (Its netx
+reorders them to (W, H, C) for Lava.)
 """
 
 from __future__ import annotations

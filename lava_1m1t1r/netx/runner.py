@@ -1,4 +1,4 @@
-"""Samples through the Lava Process of a network: one graph, one run, a reset between the samples."""
+"""Running samples through the Lava Process of a network: one graph, one run, a reset between samples."""
 
 from __future__ import annotations
 

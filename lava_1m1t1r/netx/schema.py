@@ -1,7 +1,7 @@
-"""The ``.net`` layout as data, with a reader that checks everything and a writer that leaves nothing half-written.
+"""The ``.net`` layout as data, with a reader that checks everything and a writer that never leaves a half-written file.
 
 The layout is that of lava-dl 0.6's netx: groups ``layer/0``, ``layer/1``, ...; every value is a dataset. :data:`KEYS` lists the keys.
-What netx does not know is added under new names: neurons of type ``1M1T1R`` (keys in :mod:`lava_1m1t1r.keys`), ``delayRec``, the
+Features that netx does not have are added under new names: neurons of type ``1M1T1R`` (keys in :mod:`lava_1m1t1r.keys`), ``delayRec``, the
 layer types ``affine`` (a readout without neurons), ``delay_lines`` and a working ``average``, and at the root the format's ``version``
 and ``classes``, the outputs' names.
 """

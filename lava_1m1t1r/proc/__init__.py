@@ -1,4 +1,4 @@
-"""Lava Processes. Each stands in a folder of its own that holds ``process.py`` and ``models.py`` only: Lava runs every file there."""
+"""Lava Processes. Each is in its own folder, which holds only ``process.py`` and ``models.py``: Lava executes every file there."""
 
 from lava_1m1t1r._support.host import load_lava
 

@@ -1,4 +1,4 @@
-"""Resets of a network's Processes, every so many steps, so that one run holds many samples."""
+"""Resets of a network's Processes at a fixed interval of steps, so that one run can contain many samples."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A sample's way: events -> frames -> network -> spikes -> answer, as the command line and the tutorials walk it.
+"""The complete workflow (events -> frames -> network -> spikes -> class), as used by the command line and the tutorials.
 
-``task``: what is learnt and by which device; ``data``: events to frames; ``network``: the trainable network; ``restore``: that of a
-file; ``fit``: training; ``evaluate``: the exported file, run three ways and compared.
+``task``: the settings of training and device; ``data``: events to frames; ``network``: the trainable network; ``restore``: the trainable
+network of a file; ``fit``: training; ``evaluate``: the exported file, run in three ways and compared.
 """
 
 from ..report.html import RESULTS_FILE

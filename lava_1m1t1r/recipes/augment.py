@@ -1,4 +1,4 @@
-"""Augmentation of frames during training: how voices vary without saying another word."""
+"""Augmentation of frames during training: variations of the voice that do not change the word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which blocks of a trainable network compute something, as in its file: all but those that say they do not."""
+"""Which blocks of a trainable network compute something, as in its file: all except those that say they do not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Checkpoints of training that hold numbers and text, never code: written whole, checked before anything is taken from them.
+"""Training checkpoints that hold numbers and text, never code: written atomically, checked before anything is used.
 
-Lightning's own are pickles, which run what stands in them when they are read. Ours are numpy's ``.npz``: arrays, and one tree of JSON
-that says where each of them belongs.
+Lightning's own are pickles, which can execute code when they are read. Ours are numpy's ``.npz``: arrays, and one JSON tree that says
+where each of them belongs.
 """
 
 from __future__ import annotations

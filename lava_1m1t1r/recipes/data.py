@@ -1,4 +1,4 @@
-"""From a source the user names to frames of a training and a test set."""
+"""From a data source named by the user to frames of a training and a test set."""
 
 from __future__ import annotations
 

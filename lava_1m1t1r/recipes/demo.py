@@ -1,4 +1,4 @@
-"""The main job, whole: data, training, export, three ways to run, one report."""
+"""The complete workflow: data, training, export, three ways to run, one report."""
 
 from __future__ import annotations
 

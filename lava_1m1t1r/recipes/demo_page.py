@@ -1,4 +1,4 @@
-"""The page of the demo: what it found, and what follows from it on energy, network step and integers."""
+"""The report page of the demo: its results, and their consequences for energy, network step and integers."""
 
 from __future__ import annotations
 

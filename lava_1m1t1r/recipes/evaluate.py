@@ -1,4 +1,4 @@
-"""Answers of an exported network, run in every way there is, and how far the ways agree."""
+"""Predicted classes of an exported network, run in all available ways, and the agreement between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training with Lightning: its loop, bars and distribution; what is ours is the batch, the loss and the file of a checkpoint."""
+"""Training with Lightning, which provides loop, progress bars and distribution; batch, loss and checkpoint file are our own."""
 
 from __future__ import annotations
 

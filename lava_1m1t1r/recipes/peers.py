@@ -1,7 +1,7 @@
-"""Networks that the 1M1T1R network is compared with: adaptive LIF (lava-dl), LSNN (Norse), GRU; each before a readout summed over time.
+"""Networks to compare the 1M1T1R network with: adaptive LIF (lava-dl), LSNN (Norse), GRU; each followed by a readout summed over time.
 
-Time constants, thresholds and initial weights were chosen on training voices of SpokenDigits in steps of 10 ms: lava-dl's and Norse's own
-are made for 1 ms. The adaptation's half second is about an utterance.
+Time constants, thresholds and initial weights were chosen on training voices of SpokenDigits in steps of 10 ms: the defaults of
+lava-dl and Norse are for 1 ms. The adaptation time of half a second is about the length of an utterance.
 """
 
 from __future__ import annotations

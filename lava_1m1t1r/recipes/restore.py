@@ -1,4 +1,4 @@
-"""Blocks from a network's file, to go on training."""
+"""Trainable blocks from a network file, to continue training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input weights that change little from one channel to the next: neighbours of the inner ear hear much the same."""
+"""Input weights that change little from one channel to the next: neighbouring channels of the inner ear are similar."""
 
 from __future__ import annotations
 

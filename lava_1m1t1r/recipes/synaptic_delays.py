@@ -1,6 +1,6 @@
-"""Delays of synapses: each neuron hears one of a channel's delay lines, drawn once, through one weight.
+"""Synaptic delays: each synapse is connected to one of a channel's delay lines, drawn once, with one weight.
 
-As many weights as without lines, and each neuron hears the channels at moments of its own. In the network's file the other weights are 0.
+There are as many weights as without lines, and each neuron has its own delays. In the network's file all other weights are 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Choices of a recipe, all in one place: what a network learns, and which device it is made of."""
+"""Settings of a recipe, all in one place: the task that a network learns, and the device of its neurons."""
 
 from __future__ import annotations
 

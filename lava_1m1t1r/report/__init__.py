@@ -1,4 +1,4 @@
-"""Reports: one HTML file that opens offline, with its numbers beside it as JSON."""
+"""Reports: one HTML file that opens offline, and a JSON file with its numbers."""
 
 from .html import Report
 

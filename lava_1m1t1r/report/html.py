@@ -1,4 +1,4 @@
-"""A report as one HTML file: text, tables and figures, light and dark, readable on a phone, nothing fetched."""
+"""A report as one HTML file: text, tables and figures, light and dark mode, readable on a phone, no external resources."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Run Lava graphs so that they end: in one process, or in Lava's own runtime with a safety net.
+"""Run Lava graphs with guaranteed termination: in one process, or in Lava's own runtime with a safety net.
 
-:func:`run` and :class:`InProcess` execute the unchanged ProcessModels of a graph in the calling process, equal to
-Lava's own runtime to the bit and several times faster; :class:`Recorder` keeps Vars and OutPorts of every step.
-:func:`guarded` and :func:`run_guarded` use Lava's own multi-process runtime. Whatever goes wrong is an error that names
-the Process (:class:`RunError`), never a hang.
+:func:`run` and :class:`InProcess` execute the unchanged ProcessModels of a graph in the calling process, bit for
+bit equal to Lava's own runtime and several times faster; :class:`Recorder` records Vars and OutPorts at every step.
+:func:`guarded` and :func:`run_guarded` use Lava's own multi-process runtime. Every failure raises an error that
+names the Process (:class:`RunError`); no run hangs.
 """
 
 from lava_1m1t1r._support.host import load_lava

@@ -1,4 +1,4 @@
-"""An end to a run in this thread, whatever a model does in Python."""
+"""A time limit for a run in this thread, whatever a model does in Python."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Lava's channels as queues in memory, for ProcessModels that share one thread.
+"""Lava's channels as in-memory queues, for ProcessModels that share one thread.
 
-They stand in for lava.magma.compiler.channels.pypychannel and keep what a model can observe of it: first in, first out,
+They replace lava.magma.compiler.channels.pypychannel and keep all that a model can observe of it: first in, first out,
 a fixed shape and type, a limited size, ``send`` that copies and blocks when full, ``recv`` that blocks when empty.
-Blocking hands the thread to another model (:mod:`.executor`).
+Blocking passes the thread to another model (:mod:`.executor`).
 """
 
 from __future__ import annotations

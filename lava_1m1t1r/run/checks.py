@@ -1,4 +1,4 @@
-"""Rules for what both runners are given."""
+"""Checks of the arguments of both runners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lava's operating-system processes, each with a file in which it leaves its traceback and its stack."""
+"""Lava's operating-system processes, each with a file for its traceback and its stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies that a forked process would give each ProcessModel: its own parameters and initial values, but for shared memory."""
+"""Copies that a forked process would give each ProcessModel: its own parameters and initial values, except for shared memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models, and the order in which they go through the phases of a time step: what Lava's RuntimeServices decide."""
+"""Models, and the order in which they go through the phases of a time step, which in Lava the RuntimeServices decide."""
 
 from __future__ import annotations
 

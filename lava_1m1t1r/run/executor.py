@@ -1,7 +1,7 @@
 """Runs the ProcessModels of a compiled Lava graph in the calling thread, by Lava's own rules.
 
-Each model runs in a greenlet: where a port would block, the next model that can go on does. What a RuntimeService
-does in Lava (which phase comes next) the domains of :mod:`.domains` do here.
+Each model runs in a greenlet: when a port would block, the next model that is ready continues. The domains of
+:mod:`.domains` do the work of Lava's RuntimeServices (which phase comes next).
 """
 
 from __future__ import annotations

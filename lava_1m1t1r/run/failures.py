@@ -1,4 +1,4 @@
-"""Errors of a running Lava graph, which name the Process."""
+"""Errors of a running Lava graph that name the Process."""
 
 from __future__ import annotations
 

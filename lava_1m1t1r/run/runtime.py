@@ -1,4 +1,4 @@
-"""Lava's own Runtime, bounded: every wait checks the children, and ends."""
+"""Lava's own Runtime with time limits: every wait checks the child processes, and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Object that Lava's Processes and Vars talk to, in place of Lava's Runtime, while their graph is in process."""
+"""Replacement for Lava's Runtime that Lava's Processes and Vars talk to while their graph runs in process."""
 
 from __future__ import annotations
 

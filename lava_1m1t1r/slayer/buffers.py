@@ -1,4 +1,4 @@
-"""Large arrays that training steps reuse: memory fresh from the system costs a tenth of a step in page faults."""
+"""Large arrays that training steps reuse: newly allocated memory would cost a tenth of a step in page faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what layers take from outside: dense real tensors, spikes or counts of them, finite weights."""
+"""Checks of the inputs of layers: dense real tensors, spikes or spike counts, finite weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backward step compiled: :mod:`.reverse` in loops over neurons, backwards in time through recurrence and delays."""
+"""The compiled backward step: :mod:`.reverse` in loops over neurons, backwards in time through recurrence and delays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrappers for what a layer computes by torch's own operations: they keep sums of whole counts exact, and tracers out of compiled loops."""
+"""Wrappers for the torch operations of a layer: they keep sums of integer counts exact, and keep tracers out of compiled loops."""
 
 from __future__ import annotations
 

@@ -1,27 +1,27 @@
-"""The neuron's backward step, written by hand and stated once: compiled loops and torch tensors both run these lines.
+"""The hand-written backward step of the neuron, defined once: compiled loops and torch tensors both run these lines.
 
 The forward pass is integer (:mod:`..kernels`). The backward pass is real-valued: each step is computed again in floating point from the
-integer states stored at its start, and differentiated through all three states. Rounding and tables count as the identity
-(straight-through). Noise counts as added between steps. Four derivatives are not those of the equations:
+integer states stored at its start, and differentiated through all three states. Rounding and tables are treated as the identity
+(straight-through). Noise is treated as added between steps. Four derivatives differ from those of the equations:
 
 spike
-    The gate jumps when the total length ``x`` reaches 1, so a spike counts as ``H(x_hat - 1)``, where ``x_hat = filament + residue`` is
+    The gate jumps when the total length ``x`` reaches 1, so a spike is treated as ``H(x_hat - 1)``, where ``x_hat = filament + residue`` is
     the length before saturation, the largest of the step's substeps in which the gate was not above the threshold. The
     derivative of the step function ``H`` is ``scale_grad / (1 + |x_hat - 1| / tau_grad)^2``.
 charge
-    The gate's share ``c(x)`` of its way counts as ``reset_grad * H(x_hat - 1)``, with the same derivative. The way counts as that of a
-    closed filament, at least 0, also where the filament is still open: it is what closing would set free.
+    The fraction ``c(x)`` of its swing that the gate covers is treated as ``reset_grad * H(x_hat - 1)``, with the same derivative. The swing
+    is taken as that of a closed filament, at least 0, even where the filament is still open: closing would cause this swing.
 growth over voltage
     The true slope falls by ``e`` every ``v0`` below the turn-on and explodes above it. It is bounded to ``[grow_floor * slope of
     a growth that just closes the gap under lasting drive, grow_cap * slope of a growth that closes it within one step]``.
 growth over length
-    Bounded by the share the filament loses in a substep, so that backwards in time a filament is at most a perfect
-    integrator: the run-away before a turn-on does not make gradients explode.
+    Bounded by the fraction that the filament loses in a substep, so that backwards in time a filament is at most a perfect
+    integrator: the runaway growth before a turn-on does not make gradients explode.
 
-The input's clip to ``[0, v_in_max]`` counts as the identity inside and as ``clip_grad`` times the identity outside.
+The clip of the input to ``[0, v_in_max]`` is treated as the identity inside and as ``clip_grad`` times the identity outside.
 
-Over the device's own constants (:func:`over_constants`, for parameters that learn) the same step is differentiated with the same
-replacements; the bounds above count as given.
+For learned device parameters (:func:`over_constants`), the same step is differentiated with respect to the device's constants, with the
+same replacements; the bounds above are treated as constant.
 """
 
 from __future__ import annotations

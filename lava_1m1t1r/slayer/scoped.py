@@ -1,4 +1,4 @@
-"""Array access that tells LLVM which arrays never overlap, for loops with more of them than it would check at run time.
+"""Array access that tells LLVM which arrays never overlap, for loops with more arrays than it would check at run time.
 
 Every array of a compiled function belongs to one scope: tables (``read`` of :mod:`..compiled`), states, or locals; an access to one
 scope is marked as never overlapping the others.

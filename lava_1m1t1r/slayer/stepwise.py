@@ -1,8 +1,8 @@
-"""Train any neuron whose equations are written once over a number system: integers forward, the same lines in real numbers backward.
+"""Train any neuron whose equations are written once for any number system: integers forward, the same lines in real numbers backward.
 
-The 1M1T1R neuron has a compiled layer and a backward step written by hand (:mod:`.layer`, :mod:`.reverse`). A new neuron needs neither
-to be trained: :class:`StepwiseNeuron` runs its fixed-point step, and at every step torch differentiates its floating-point step at the
-integer states. Slower, and exact in the same sense: forward values are the integers'.
+The 1M1T1R neuron has a compiled layer and a hand-written backward step (:mod:`.layer`, :mod:`.reverse`). A new neuron can be trained
+without them: :class:`StepwiseNeuron` runs its fixed-point step, and at every step torch differentiates its floating-point step at the
+integer states. This is slower, but exact in the same sense: forward values are those of the integers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A layer in plain torch operations, for tensors that are not on the CPU: the same integers forward, the same reverse backward.
+"""A layer in plain torch operations, for tensors that are not on the CPU: the same integers forward, the same :mod:`.reverse` backward.
 
-Both passes run the lines of the other realisations: :mod:`..dynamics` on int64 tensors, and :mod:`.reverse` on real ones.
+Both passes run the lines of the other implementations: :mod:`..dynamics` on int64 tensors, and :mod:`.reverse` on real ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Vectors written in LLVM's own terms: sums that its loop vectoriser would carry through memory, and masks that it does not see.
+"""Hand-written vector code in LLVM: sums that its loop vectoriser would pass through memory, and masks that it does not recognise.
 
 Sums are added to a tile of :data:`COLUMNS` (:func:`add_weighted_rows`) or :func:`product_columns` (:func:`add_product`) neighbouring
-numbers. Nothing is checked: the caller keeps to the bounds and does what is left over at the edges in plain loops.
+numbers. Nothing is checked: the caller respects the bounds and handles the remainder at the edges in plain loops.
 """
 
 from __future__ import annotations

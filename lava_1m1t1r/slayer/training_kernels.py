@@ -1,4 +1,4 @@
-"""Compiled loops of training that are integers or plain sums: events, the forward pass of a layer, gradients of weights.
+"""Compiled training loops with integers or plain sums: events, the forward pass of a layer, gradients of weights.
 
 All are serial over the part (samples or columns) they are given and release the interpreter lock: threads share the work. The
 results do not depend on the number of threads.

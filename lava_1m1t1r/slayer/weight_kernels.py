@@ -1,7 +1,7 @@
-"""Compiled passes over whole weight matrices: what every call of a layer does once, whatever its number of steps.
+"""Compiled passes over whole weight matrices: work that every call of a layer does once, for any number of steps.
 
-Matrices are transposed on the way, block by block through a scratch: rows whose length is a power of two map to the same places in a cache,
-and where more rows are read than these can hold, each line would be fetched again for every number in it. All are serial over what they are
+Matrices are transposed at the same time, block by block through a buffer. Rows whose length is a power of two map to the same cache sets;
+with more rows than these can hold, each cache line would be fetched again for every number in it. All are serial over the part they are
 given; results do not depend on the number of threads.
 """
 

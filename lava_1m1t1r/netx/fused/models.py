@@ -1,4 +1,4 @@
-"""ProcessModels that run a whole network. Not beside the Network's Process, or Lava would take them for its default."""
+"""ProcessModels that run a whole network. Not in the folder of the Network's Process, or Lava would use them by default."""
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag

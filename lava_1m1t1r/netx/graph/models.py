@@ -1,4 +1,4 @@
-"""ProcessModels of the networks' Processes: compositions, and the delays."""
+"""ProcessModels of the network Processes: compositions, and the delays."""
 
 from typing import Any
 

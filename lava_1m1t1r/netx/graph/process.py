@@ -1,4 +1,4 @@
-"""Networks from ``.net`` files as Lava Processes. Lava runs the files of this folder itself, so imports are absolute."""
+"""Networks from ``.net`` files as Lava Processes. Lava executes the files of this folder itself, so imports are absolute."""
 
 from __future__ import annotations
 

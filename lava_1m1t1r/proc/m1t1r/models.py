@@ -1,6 +1,6 @@
 """ProcessModels of the 1M1T1R neuron: the library's compiled network step, in floating and in fixed point.
 
-Lava runs this file as a top-level module, so its imports are absolute, and a model class must stand in it.
+Lava runs this file as a top-level module, so its imports are absolute, and the model class must be in this file.
 """
 
 import numpy as np

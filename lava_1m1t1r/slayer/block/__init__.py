@@ -1,4 +1,4 @@
-"""Blocks for training: ``block.m1t1r.Dense`` and its like."""
+"""Blocks for training: ``block.m1t1r.Dense`` and others."""
 
 from . import m1t1r
 

@@ -1,4 +1,4 @@
-"""Delay lines before the first layer: a block without anything to learn."""
+"""Delay lines before the first layer: a block without trainable parameters."""
 
 from __future__ import annotations
 

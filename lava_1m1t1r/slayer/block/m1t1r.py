@@ -1,4 +1,4 @@
-"""Blocks of 1M1T1R neurons, as lava-dl's ``block.cuba`` has them.
+"""Blocks of 1M1T1R neurons, with the interface of lava-dl's ``block.cuba``.
 
 Tensors are NCT, (batch, channel, time), or NCHWT for images: (batch, channel, height, width, time). Weights are 8 bit in the
 forward pass (even multiples of 1/64 in [-4, 4)).

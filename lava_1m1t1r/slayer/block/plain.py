@@ -1,4 +1,4 @@
-"""Blocks without neurons, or with neurons that values drive directly: Input, Affine, Average, Flatten."""
+"""Blocks without neurons, or with neurons that are driven directly by values: Input, Affine, Average, Flatten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices that learn: each neuron's rates and control resistor as factors on the nominal ones, within a physical range."""
+"""Learned device parameters: each neuron's rates and control resistor as factors on the nominal ones, within a physical range."""
 
 from __future__ import annotations
 
