@@ -18,7 +18,7 @@ from ._common import check_whole, option_name
 def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
     """Declare the options that say where utterances come from."""
     parser.add_argument("--data", help="a file in SHD's format, or the SHD folder; default: synthesised spoken digits (test voices)")
-    parser.add_argument("--leave-out", help="use only this speaker of the file (the one left out of training); default: the last one")
+    parser.add_argument("--leave-out", help="use only this speaker of the file, as left out in training; default: the last one")
     parser.add_argument("--all-speakers", action="store_true", help="use the whole file, with all speakers")
     if utterances:
         parser.add_argument("--utterances", type=int, help="use only this many utterances, from the first one")
