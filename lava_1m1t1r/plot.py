@@ -46,26 +46,26 @@ def _colour(colour: Any) -> Any:
     return colour
 
 
-def raster(spikes: Any, dt: float = 1.0, ax: Any = None, colour: str = COLOURS[0]) -> Any:
+def raster(spikes: Any, dt: float | None = None, ax: Any = None, colour: str = COLOURS[0]) -> Any:
     """Spike raster.
 
     Parameters
     ----------
     spikes : (T, N)
         Non-zero where neuron n spikes in step t.
-    dt : float
-        Step [s]; the axis is in ms. 1.0: the axis counts steps.
+    dt : float, optional
+        Step [s]: the axis is in ms. Without it the axis counts steps.
     """
-    spikes, dt = array_of(spikes, "spikes"), number(dt, "dt [s]", above=0.0)
+    spikes, dt = array_of(spikes, "spikes"), None if dt is None else number(dt, "dt [s]", above=0.0)
     require(spikes.ndim == 2, "spikes", "have the shape (T, N)", spikes.shape)
     require(spikes.shape[1] > 0 and np.all(np.isfinite(spikes)), "spikes", "hold at least one neuron, and be finite", spikes)
     ax, colour = axes(ax), _colour(colour)
     step, neuron = np.nonzero(spikes)
-    unit = 1.0 if dt == 1.0 else dt * 1e3
+    unit = 1.0 if dt is None else dt * 1e3
     ax.scatter(step * unit, neuron, s=2.0 if spikes.shape[1] > 100 else 9.0, marker="|", linewidths=0.9, color=colour)
     ax.set_xlim(0, max(spikes.shape[0], 1) * unit)
     ax.set_ylim(-0.5, spikes.shape[1] - 0.5)
-    ax.set_xlabel("step" if dt == 1.0 else "time (ms)")
+    ax.set_xlabel("step" if dt is None else "time (ms)")
     ax.set_ylabel("neuron")
     ax.yaxis.get_major_locator().set_params(integer=True)
     return ax

@@ -257,7 +257,7 @@ def read(kind: str, path: Path) -> None:
     elif kind == "recordings":
         from lava_1m1t1r.datasets import wav_folder
 
-        wav_folder(path, progress=False, n_jobs=1)
+        wav_folder(path, progress=False, threads=1)
     else:
         from lava_1m1t1r.datasets.speech import read_requests
 

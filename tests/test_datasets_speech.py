@@ -102,8 +102,8 @@ def test_the_plan_is_balanced_and_grows_at_its_end(train):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"n_jobs": 0}, "n_jobs must be a number of threads from 1 to 4096, or -1 for all cores; got 0"),
-        ({"n_jobs": -2}, "n_jobs must be a number of threads"),
+        ({"threads": 0}, "threads must be a number of threads from 1 to 4096, or -1 for all cores; got 0"),
+        ({"threads": -2}, "threads must be a number of threads"),
         ({"classes": [[1], [2, 3]]}, "classes must hold whole numbers from 0 to 19"),
     ],
 )
@@ -115,7 +115,7 @@ def test_wrong_orders_are_refused_before_a_word_is_spoken(change, words, tmp_pat
 
 @speaks
 def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
-    first = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, n_jobs=1, progress=False)
+    first = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, threads=1, progress=False)
     assert len(first) == 20 and list(first.labels) == list(range(20)) and first.keys == SHD_KEYS
     assert {first.speaker_names[s] for s in first.speakers} <= set(spoken_digits.TEST_VOICES)
     counts = np.diff(first.offsets)
@@ -123,13 +123,13 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     assert np.all((first.durations > 0.15) & (first.durations < 1.5))
 
     monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "b"))
-    again = SpokenDigits(train=False, n_per_class=1, n_jobs=2, progress=False)
+    again = SpokenDigits(train=False, n_per_class=1, threads=2, progress=False)
     np.testing.assert_array_equal(first.times, again.times)
     np.testing.assert_array_equal(first.units, again.units)
     (file,) = (tmp_path / "b").iterdir()
     assert file.read_bytes() == next((tmp_path / "a").iterdir()).read_bytes()
 
-    few = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, n_jobs=1, progress=False, classes=[12, 3])
+    few = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, threads=1, progress=False, classes=[12, 3])
     whole = first[np.array([3, 12])]
     assert list(few.labels) == [3, 12] and len(list((tmp_path / "a").iterdir())) == 2
     np.testing.assert_array_equal(few.times, whole.times)
@@ -163,7 +163,7 @@ def hums(monkeypatch):
 
 def test_a_cache_of_another_content_is_made_again(tmp_path, monkeypatch):
     calls = hums(monkeypatch)
-    arguments = dict(root=tmp_path, n_per_class=2, classes=[3, 5], n_jobs=1, progress=False)
+    arguments = dict(root=tmp_path, n_per_class=2, classes=[3, 5], threads=1, progress=False)
     first = SpokenDigits(**arguments)
     assert SpokenDigits(**arguments) == first and calls == [40]
     (path,) = tmp_path.iterdir()
@@ -188,7 +188,7 @@ def test_data_that_cannot_be_kept_are_given_all_the_same(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     calls = hums(monkeypatch)
-    arguments = dict(n_per_class=1, classes=[0], n_jobs=1, progress=False)
+    arguments = dict(n_per_class=1, classes=[0], threads=1, progress=False)
     kept = SpokenDigits(tmp_path / "kept", **arguments)
     monkeypatch.setattr(spoken_digits, "write_shd", full)
     cure = rf"No space left on device. The environment variable {spoken_digits.CACHE_VARIABLE}, or root, names another folder"
@@ -300,7 +300,7 @@ def recordings(tmp_path):
 
 
 def test_a_folder_becomes_an_event_set(recordings):
-    events = wav_folder(recordings, speaker_of=lambda p: p.stem.split("_")[0], n_jobs=1, progress=False)
+    events = wav_folder(recordings, speaker_of=lambda p: p.stem.split("_")[0], threads=1, progress=False)
     assert events.keys == ("2", "10") and events.speaker_names == ("ann", "bob")
     assert list(events.labels) == [1, 0, 0] and list(events.speakers) == [0, 0, 1]
     audio, rate = read_wav(recordings / "2" / "ann_1.wav")
@@ -322,7 +322,7 @@ def test_labels_of_one_number_are_in_the_same_order_in_each_process():
 def test_a_csv_list_becomes_the_same(recordings):
     table = recordings / "list.csv"
     table.write_text("file, label, speaker\n10/ann_1.wav, ten,ann\n2/ann_1.wav,two , ann\n2/bob_1.WAV,two,bob\n")
-    events, folder = (wav_folder(p, n_jobs=2, progress=False) for p in (table, recordings))
+    events, folder = (wav_folder(p, threads=2, progress=False) for p in (table, recordings))
     np.testing.assert_array_equal(events.times, folder.times)
     assert events.keys == ("ten", "two") and events.speaker_names == ("ann", "bob")
     assert list(folder.speakers) == [-1, -1, -1]

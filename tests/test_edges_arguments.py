@@ -153,7 +153,7 @@ CALLS = {
     "shd": (datasets.shd, dict(folder=here("none"), train=True)),
     "InnerEar": (datasets.InnerEar, dict(seed=0, n_channels=70, level=0.3, ramp=0.03)),
     "InnerEar()": (EAR, dict(audio=TONE, rate=16000, index=0)),
-    "InnerEar.encode": (EAR.encode, dict(utterances=[(TONE, 16000)], n_jobs=1, progress=None, total=1)),
+    "InnerEar.encode": (EAR.encode, dict(utterances=[(TONE, 16000)], threads=1, progress=None, total=1)),
     "read_wav": (datasets.read_wav, dict(path=here("none.wav"))),
     "wav_folder": (datasets.wav_folder, dict(path=here("none"), speaker_of=None, ear=EAR)),
     "read": (schema.read, dict(path=here("none.net"))),

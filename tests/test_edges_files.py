@@ -255,9 +255,9 @@ def test_what_may_not_be_read_is_named(open_to_all):
         reader(path)
         jobs[path] = reader
     (open_to_all / "list.csv").write_text("file,label\na.wav,one\n")
-    jobs[open_to_all / "list.csv"] = functools.partial(wav_folder, n_jobs=1, progress=False)
+    jobs[open_to_all / "list.csv"] = functools.partial(wav_folder, threads=1, progress=False)
     for name, file, reader in (
-        ("one", "a.wav", lambda folder: wav_folder(folder.parent, n_jobs=1, progress=False)),
+        ("one", "a.wav", lambda folder: wav_folder(folder.parent, threads=1, progress=False)),
         ("own", "shd_train.h5", shd),
     ):
         folder = open_to_all / name / "folder"

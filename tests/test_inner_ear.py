@@ -203,7 +203,7 @@ def test_spikes_depend_on_seed_and_index_alone(noise):
 
 def test_any_number_of_workers_gives_the_same_spikes():
     sounds = [(tone(f, seconds=s), 16_000) for f, s in ((300, 0.1), (700, 0.2), (2000, 0.1), (4000, 0.15))]
-    one, three = InnerEar().encode(sounds), InnerEar().encode(iter(sounds), n_jobs=3)
+    one, three = InnerEar().encode(sounds), InnerEar().encode(iter(sounds), threads=3)
     for i, (a, b) in enumerate(zip(one, three, strict=True)):
         np.testing.assert_array_equal(a.times, b.times)
         np.testing.assert_array_equal(a.units, InnerEar()(*sounds[i], index=i).units)

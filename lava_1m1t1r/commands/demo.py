@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .._support.files import as_json
-from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
+from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE, TRAIN_PER_CLASS
 from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="continue from the checkpoint in the folder, with the same options; start anew if there is none",
     )
-    parser.add_argument("--train-per-class", type=int, help="spoken digits: training utterances of each class (default 100)")
+    parser.add_argument("--train-per-class", type=int, help=f"spoken digits: training utterances per class (default {TRAIN_PER_CLASS})")
     parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
     json_argument(parser, "the results")
 
@@ -42,10 +42,9 @@ def run(args: argparse.Namespace) -> int:
     out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", "report.html")
     require_training()
     let_torch_sleep()
-    each = 100 if args.data is None and args.train_per_class is None else args.train_per_class
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
     with talking(args):
-        split = data.load(args.data, args.leave_out, args.test_data, each, args.test_per_class)
+        split = data.load(args.data, args.leave_out, args.test_data, args.train_per_class, args.test_per_class)
         task = data.fitted(task, split)
         results = demo(task, split, out, lava_utterances=args.lava_utterances, with_cuba=not args.no_cuba, resume=args.resume)
     failed = 1 if any(results["mismatches"].values()) else 0

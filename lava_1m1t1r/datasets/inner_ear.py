@@ -107,7 +107,7 @@ class InnerEar:
     def encode(
         self,
         utterances: Iterable[tuple[np.ndarray, int]],
-        n_jobs: int = 1,
+        threads: int = 1,
         progress: str | None = None,
         total: int | None = None,
         indices: Iterable[int] | None = None,
@@ -117,7 +117,7 @@ class InnerEar:
         Parameters
         ----------
         utterances : iterable of (audio, rate)
-        n_jobs : int
+        threads : int
             Threads (the kernels release the interpreter lock); -1 for all cores. Does not change the spikes.
         progress : str, optional
             Title of a progress bar on standard error, where that is a terminal.
@@ -126,7 +126,7 @@ class InnerEar:
         indices : iterable of int, optional
             One number an utterance, see :meth:`__call__`; a list of another length is refused. An iterator may go on after the last.
         """
-        n_jobs = workers_of(n_jobs, "n_jobs")
+        threads = workers_of(threads, "threads")
         many = isinstance(utterances, Iterable) and not isinstance(utterances, (np.ndarray, str, bytes, dict))
         require(many, "utterances", "be (audio, rate) pairs", utterances)
         total = None if total is None else whole(total, "total", most=2**31)
@@ -140,7 +140,7 @@ class InnerEar:
         if isinstance(utterances, Sized) and isinstance(indices, Sized):
             _check_number(indices, len(utterances))
         each = _numbered(utterances, count() if indices is None else indices)
-        threads = cores() if n_jobs == -1 else n_jobs
+        threads = cores() if threads == -1 else threads
         with ThreadPoolExecutor(threads, "inner ear") as pool:
             try:
                 # No list(...): it would ask the bar for its total, and make room for it.

@@ -54,7 +54,7 @@ def SpokenDigits(
     train: bool = True,
     n_per_class: int | None = None,
     seed: int = 0,
-    n_jobs: int = -1,
+    threads: int = -1,
     progress: bool = True,
     classes: Sequence[int] | None = None,
 ) -> EventSet:
@@ -69,8 +69,8 @@ def SpokenDigits(
     n_per_class : int, optional
         Utterances of each of the 20 classes. Default: 80 for training, 20 for the test.
     seed : int
-        Start of everything random. The same seed gives the same spikes for any ``n_jobs``.
-    n_jobs : int
+        Start of everything random. The same seed gives the same spikes for any ``threads``.
+    threads : int
         Threads of the inner ear; -1 for all cores.
     progress : bool
         Whether to show a bar while the data are made.
@@ -90,7 +90,7 @@ def SpokenDigits(
     train, progress = flag(train, "train"), flag(progress, "progress")
     n_per_class = (80 if train else 20) if n_per_class is None else n_per_class
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62)
-    n_jobs = workers_of(n_jobs, "n_jobs")
+    threads = workers_of(threads, "threads")
     chosen = _chosen(classes)
     recipe = _recipe(train, n_per_class, seed, chosen)
     text = json.dumps(recipe, sort_keys=True)
@@ -104,7 +104,7 @@ def SpokenDigits(
             warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
     require_synthesiser()
     _prepare(folder, "folder for made data" if root is None else "root")
-    events = as_stored(_make(train, n_per_class, seed, chosen, n_jobs, progress))  # on the first call as on every other
+    events = as_stored(_make(train, n_per_class, seed, chosen, threads, progress))  # on the first call as on every other
     try:
         write_shd(folder / name, events, meta={"recipe": text, "digest": _digest(events)})
     except OSError as error:  # a full disk: what took minutes to make is good all the same
@@ -195,14 +195,14 @@ def _chosen(classes: Sequence[int] | None) -> list[int]:
     return found.tolist()
 
 
-def _make(train: bool, n_per_class: int, seed: int, classes: list[int], n_jobs: int, progress: bool) -> EventSet:
+def _make(train: bool, n_per_class: int, seed: int, classes: list[int], threads: int, progress: bool) -> EventSet:
     labels, speakers, requests, tracts = (np.array(part, object) for part in zip(*utterances(train, n_per_class, seed), strict=True))
     kept = np.flatnonzero(np.isin(labels.astype(int), classes))
     audio = synthesize(requests.tolist(), "speaking" if progress else None)  # all: the synthesiser remembers what it spoke before
     rates = [round(RATE * tract / _RATE_GRID) * _RATE_GRID for tract in tracts]
     sounds = [(trimmed(audio[i], RATE), rates[i]) for i in kept]
     title = f"{'training' if train else 'test'} utterances" if progress else None
-    spikes = _ear(train, seed).encode(sounds, n_jobs=n_jobs, progress=title, indices=kept.tolist())
+    spikes = _ear(train, seed).encode(sounds, threads=threads, progress=title, indices=kept.tolist())
     labels, speakers = labels[kept].astype(np.int64), speakers[kept].astype(np.int64)
     return EventSet.from_utterances(spikes, labels, speakers, keys=SHD_KEYS, speaker_names=VOICES)
 

@@ -59,7 +59,7 @@ def wav_folder(
     path: str | os.PathLike,
     speaker_of: Callable[[Path], str] | None = None,
     ear: InnerEar | None = None,
-    n_jobs: int = -1,
+    threads: int = -1,
     progress: bool = True,
 ) -> EventSet:
     """Encode labelled recordings.
@@ -73,7 +73,7 @@ def wav_folder(
         Gives the speaker's name for a file of a folder. Without it the speakers are unknown (-1).
     ear : InnerEar, optional
         The model; default ``InnerEar(seed=0)``.
-    n_jobs : int
+    threads : int
         Threads; -1 for all cores. Does not change the spikes.
     progress : bool
         Whether to show a bar.
@@ -88,7 +88,7 @@ def wav_folder(
     FormatError
         When a file is damaged or the list names none; every file is read and checked before the first is encoded.
     """
-    path, n_jobs = path_of(path), workers_of(n_jobs, "n_jobs")
+    path, threads = path_of(path), workers_of(threads, "threads")
     require(speaker_of is None or callable(speaker_of), "speaker_of", "be a function of a file", speaker_of)
     require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
     require(path.is_dir() or path.is_file(), "path", "be a folder or a CSV file", str(path), "", FormatError)
@@ -102,7 +102,7 @@ def wav_folder(
         except InputError as error:
             raise FormatError(f"{file}: {error}") from error
     keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
-    spikes = ear.encode((read_wav(file) for file, _, _ in rows), n_jobs, "recordings" if progress else None, len(rows))
+    spikes = ear.encode((read_wav(file) for file, _, _ in rows), threads, "recordings" if progress else None, len(rows))
     return EventSet.from_utterances(
         spikes,
         labels=[keys.index(label) for _, label, _ in rows],

@@ -15,10 +15,11 @@ from .._support.files import scratch
 from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
+from ..netx.schema import described
 from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
-from .plan import Plan, PlanLayer, description, plan, samples
+from .plan import Plan, PlanLayer, plan, samples
 from .report import Report, VerificationError
 from .tools import call, written
 
@@ -65,7 +66,7 @@ def deploy_c(
         If the compiled sources differ from the network, or give a warning.
     """
     check_folder(out_dir)
-    net = description(net)
+    net = described(net)
     rules.check(net, rules.INTEGERS)
     name = c_prefix(name)
     lowered = plan(net)

@@ -22,7 +22,7 @@ from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
-from .plan import batched, description, drawn, same
+from .plan import batched, drawn, same
 from .report import Report, VerificationError
 
 NET_FILE = "network.net"
@@ -61,7 +61,7 @@ def deploy_loihi(
     Report
     """
     check_folder(out_dir)
-    net = description(net)
+    net = schema.described(net)
     rules.check(net, rules.LOIHI)
     chips, seed = whole(chips, "chips", least=1), whole(seed, "seed")
     layers = layer_resources(net)

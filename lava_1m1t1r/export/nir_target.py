@@ -18,10 +18,11 @@ except ImportError as error:
 
 from ..description import NetDescription
 from ..fast import FastNetwork
+from ..netx.schema import described
 from . import nir_exact, rules
 from .nir_portable import to_portable
 from .output import check_folder, write_folder
-from .plan import DRAWN_RATE, batched, description, drawn, same
+from .plan import DRAWN_RATE, batched, drawn, same
 from .report import Report, VerificationError
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
@@ -59,7 +60,7 @@ def deploy_nir(
     """
     check_folder(out_dir)
     portable, delays, seed = flag(portable, "portable"), flag(delays, "delays"), whole(seed, "seed")
-    net = description(net)
+    net = described(net)
     rules.check(net, rules.INTEGERS)
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}

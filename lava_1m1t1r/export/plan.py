@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from .. import noise
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, require
 from ..fast.network import check_frames
-from ..netx import schema
 from ..program import FixedProgram
 from ..sums import SumBounds
 
@@ -106,11 +104,6 @@ class Plan:
     def spiking(self) -> bool:
         """Whether the output is spikes; otherwise weighted sums."""
         return self.layers[-1].program is not None
-
-
-def description(net: str | os.PathLike | NetDescription) -> NetDescription:
-    """The network in a ``.net`` file, or the description as it is."""
-    return net if isinstance(net, NetDescription) else schema.read(net)
 
 
 DRAWN_RATE = 20.0

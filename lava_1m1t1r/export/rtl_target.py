@@ -15,10 +15,11 @@ from .._support.files import scratch
 from ..description import NetDescription
 from ..errors import number, require, whole
 from ..fast import FastNetwork
+from ..netx.schema import described
 from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
-from .plan import Plan, description, plan, samples
+from .plan import Plan, plan, samples
 from .report import Report, VerificationError
 from .tools import call, ended, written
 
@@ -72,7 +73,7 @@ def deploy_rtl(
         If the simulated design differs from the network.
     """
     check_folder(out_dir)
-    net = description(net)
+    net = described(net)
     rules.check(net, rules.RTL)
     name = verilog_module(name)
     lanes = whole(lanes, "lanes", least=1, most=64)

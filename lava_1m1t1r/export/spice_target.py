@@ -15,9 +15,10 @@ from ..device.crossbar import CROSSBARS, Crossbar
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
+from ..netx.schema import described
 from . import rules
 from .output import check_folder, write_folder
-from .plan import batched, description
+from .plan import batched
 from .report import Report
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE
@@ -75,7 +76,7 @@ def deploy_spice(
         If ngspice gives other classes, first spikes or rates than the device level.
     """
     check_folder(out_dir)
-    net = description(net)
+    net = described(net)
     rules.check(net, rules.SPICE)
     if not isinstance(crossbar, Crossbar):
         known = isinstance(crossbar, str) and crossbar in CROSSBARS
@@ -86,7 +87,7 @@ def deploy_spice(
     require(labels is None or frames is not None, "labels", "come with frames", labels)
     network = DeviceNetwork(net, crossbar, seed=seed)
     files: dict[str, str] = {"network.cir": f"* {net.sizes} network of 1M1T1R neurons\n" + netlist(network)}
-    facts, notes = described(network), assumptions(network)
+    facts, notes = facts_of(network), assumptions(network)
     if frames is None:
         notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
     else:
@@ -118,7 +119,7 @@ def _classes(labels: Any, samples: int, outputs: int) -> np.ndarray:
     return labels
 
 
-def described(network: DeviceNetwork) -> dict[str, Any]:
+def facts_of(network: DeviceNetwork) -> dict[str, Any]:
     """Facts of the circuit itself."""
     layers = list(zip(network.net.active, network.arrays, strict=True))
     wanted = [np.asarray(array.counts - ideal.counts) for array, ideal in zip(network.arrays, _ideal(network).arrays, strict=True)]

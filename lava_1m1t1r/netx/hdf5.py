@@ -11,7 +11,7 @@ from .._support.host import load_lava
 from ..description import CubaNeuron, NetDescription
 from ..errors import number, require
 from ..fast.network import FastNetwork, Result, check_frames
-from .schema import read
+from .schema import described
 
 BACKENDS = ("fast", "inprocess", "fused", "lava")
 TAGS = ("fixed_pt", "floating_pt")
@@ -106,7 +106,7 @@ def predict(
     require(tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
     require(record in (None, "all"), "record", "be None or 'all'", record)
     require(record is None or backend != "fused", "record", "be None with backend='fused', which shows the output only", record)
-    description = net.net if isinstance(net, FastNetwork) else net if isinstance(net, NetDescription) else read(net)
+    description = net.net if isinstance(net, FastNetwork) else described(net)
     dt = None if dt is None else number(dt, "dt of the frames [s]", above=0.0)
     timeout = None if timeout is None else number(timeout, "timeout [s]", above=0.0)
     require(

@@ -72,6 +72,11 @@ _CUBA_FIXED = {"refDelay": 1, "gradedSpike": 0, "weight_exp": 0, "wgtExp": 0, "m
 _CUBA_TRAINING = ("scaleRho", "tauRho", "theta")  # surrogate gradients and real threshold: nothing that a run needs
 
 
+def described(net: str | os.PathLike | NetDescription) -> NetDescription:
+    """Return the network in a ``.net`` file, or a description as it is: whatever lies above ``netx`` takes either."""
+    return net if isinstance(net, NetDescription) else read(net)
+
+
 def read(path: str | os.PathLike) -> NetDescription:
     """Read and check a ``.net`` file, of this library or of lava-dl 0.6.
 

@@ -13,7 +13,7 @@ from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
-from ..netx.schema import read
+from ..netx.schema import described
 from ..quantisation import Agreement, agreement
 from .data import Frames
 
@@ -82,7 +82,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
     Evaluation, Result
         The result holds all layers' spikes of the fixed-point run.
     """
-    net = net if isinstance(net, NetDescription) else read(net)
+    net = described(net)
     require(isinstance(test, Frames) and len(test) > 0, "test", "be Frames of at least one utterance", test)
     check_labels(test, net)
     frames = test.dense()
@@ -111,19 +111,19 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
     return result, fixed
 
 
-def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDescription:
+def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, seed: int) -> NetDescription:
     """Return the network on devices that differ.
 
     Parameters
     ----------
-    net : NetDescription
+    net : path or NetDescription
         The network; layers of CUBA neurons stay as they are.
     level : float
         Standard deviation of the logarithm of each varied constant [1] (:meth:`.DeviceParams.with_variation`).
     seed : int
         Seed of the draw; each layer's devices are drawn about its own from (seed, layer).
     """
-    require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read it with netx.schema.read.")
+    net = described(net)
     seed = whole(seed, "seed")
     layers = []
     for layer in net.layers:
@@ -137,8 +137,9 @@ def with_varied_devices(net: NetDescription, level: float, seed: int) -> NetDesc
     return replace(net, layers=tuple(layers))
 
 
-def accuracy(net: NetDescription, test: Frames) -> float:
+def accuracy(net: str | os.PathLike | NetDescription, test: Frames) -> float:
     """Share of right answers of the fixed-point network."""
+    net = described(net)
     check_labels(test, net)
     return float(np.mean(answers(FastNetwork(net).run(test.dense()).out) == test.labels))
 

@@ -15,7 +15,7 @@ from ..delay_lines import DELAY_LINES
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import flag, require
 from ..keys import to_keys
-from ..netx.schema import read
+from ..netx.schema import described
 from ..slayer import block
 from ..slayer.neuron import neuron_params
 from ..slayer.quantise import quantise_odd
@@ -40,7 +40,7 @@ def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **ne
     InputError
         If it holds what no block of this library trains; the text names the layer.
     """
-    description = net if isinstance(net, NetDescription) else read(net)
+    description = described(net)
     description.check()
     flag(sparse, "restored.sparse")
     return Network([_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers], Path(description.source).name)

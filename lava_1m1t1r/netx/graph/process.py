@@ -16,9 +16,9 @@ from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix, eye, kron
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
-from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron
 from lava_1m1t1r.errors import require, whole
-from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.netx.schema import described
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 
 NEVER = 1 << 30
@@ -195,7 +195,7 @@ class Network(AbstractProcess):
         sample_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        net = net_config if isinstance(net_config, NetDescription) else read(net_config)
+        net = described(net_config)
         num_layers, reset_interval, sample_steps = (
             None if value is None else whole(value, f"Network.{field}", least=1)
             for field, value in (("num_layers", num_layers), ("reset_interval", reset_interval), ("sample_steps", sample_steps))
