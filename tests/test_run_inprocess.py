@@ -150,6 +150,16 @@ def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape(
             session.run(2, record=[kinds.longer])
 
 
+def test_a_recorded_port_takes_what_a_receiver_takes_and_names_the_sender_of_anything_else():
+    source, relay = Source(data=np.ones((3, T))), Faulty(fault="shape", at=3, name="relay")
+    source.s_out.connect(relay.a_in)  # nobody receives from the relay
+    recorder = Recorder(relay.s_out)
+    text = r"Faulty 'relay' failed in step 3(.|\n)*Faulty 'relay'.s_out sent shape \(4,\), the channel takes \(3,\)"
+    with pytest.raises(ProcessFailed, match=text), InProcess(relay, config()) as session:
+        session.run(T, record=recorder)
+    np.testing.assert_array_equal(recorder[relay.s_out], np.ones((2, 3)))  # what had been done
+
+
 def test_what_cannot_be_recorded_is_refused_by_name():
     process, _ = recurrent(FLOAT)
     with InProcess(process, config()) as session:

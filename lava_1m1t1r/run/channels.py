@@ -70,14 +70,19 @@ class Channel:
         return f"waits to receive at {self.sink} from {self.source}"
 
     def copied(self, data) -> np.ndarray:
-        """Message as the receiver will see it, by Lava's own steps, so that shapes and casts fail or pass alike."""
-        if data.shape != self.shape:
-            raise AssertionError(f"{self.source} sent shape {data.shape}, the channel takes {self.shape}")
-        if isinstance(data, csr_matrix):
-            data = find(data, explicit_zeros=True)[2]
-        item = np.empty(self.shape, self.dtype)
-        item[:] = data[:]
-        return item
+        """Message as the receiver will see it."""
+        return received(data, self.source, self.shape, self.dtype)
+
+
+def received(data, source: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return ``data`` as a receiver gets it from ``source``, by Lava's own steps, so that shapes and casts fail or pass alike."""
+    if data.shape != shape:
+        raise AssertionError(f"{source} sent shape {data.shape}, the channel takes {shape}")
+    if isinstance(data, csr_matrix):
+        data = find(data, explicit_zeros=True)[2]
+    item = np.empty(shape, dtype)
+    item[:] = data[:]
+    return item
 
 
 class _Port:

@@ -11,6 +11,7 @@ from lava.magma.core.process.variable import Var
 from scipy.sparse import spmatrix
 
 from lava_1m1t1r.errors import InputError, require, whole
+from lava_1m1t1r.run.channels import received
 from lava_1m1t1r.run.domains import LoihiDomain, Task
 from lava_1m1t1r.run.executor import Executor
 from lava_1m1t1r.run.failures import ProcessFailed, title
@@ -151,24 +152,26 @@ class _VarTrack:
 
 
 class _PortTrack:
-    """Listens at an OutPort, as one more receiver."""
+    """Listens at an OutPort, as one more receiver: what a receiver does not take is an error of the sender."""
 
     def __init__(self, target: OutPort, task: Task, count: int):
         self.task = task
         self.domain = _of_steps(task)
         self._port = getattr(task.model, target.name)
+        self._name = f"{task.name}.{target.name}"
         require(
             isinstance(self._port, PyOutPortVectorDense),
-            f"record: {task.name}.{target.name}",
+            f"record: {self._name}",
             "send dense vectors (PyOutPort.VEC_DENSE) to be recorded",
             type(self._port).__name__,
         )
-        self.values = _rows(count, target.shape, np.dtype(self._port._d_type))
+        self._shape = tuple(target.shape)
+        self.values = _rows(count, self._shape, np.dtype(self._port._d_type))
         self._sent: np.ndarray | None = None  # in this step
         self._port.csp_ports.append(self)
 
     def send(self, data) -> None:
-        self._sent = np.array(data)
+        self._sent = received(data, self._name, self._shape, self.values.dtype)
 
     def take(self, row: int | None) -> None:
         if row is not None and self._sent is not None:
