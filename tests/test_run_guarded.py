@@ -129,6 +129,16 @@ def test_a_broken_model_is_named_with_its_traceback(fault, text):
         assert "in run_spk" in str(caught.value)
 
 
+def test_a_model_whose_traceback_comes_late_is_named_and_not_its_neighbours():
+    """Those that do not wait for it are asked to leave by Lava, and have gone before."""
+    source, relay, sink = Source(data=np.ones((3, T))), Faulty(fault="slow to tell", at=3, name="relay"), Sink(shape=(3,), buffer=T)
+    for port in (relay.a_in, sink.a_in):
+        source.s_out.connect(port)
+    with pytest.raises(ProcessFailed, match="told late") as caught, guarded(relay, FLOAT, timeout=20) as session:
+        session.run(T)
+    assert caught.value.processes == ("Faulty 'relay'",)
+
+
 def test_a_model_that_cannot_be_built_is_named():
     relay, _, _ = chain("build")
     with pytest.raises(ProcessFailed, match="Faulty 'relay' failed(.|\n)*cannot be built"):

@@ -82,6 +82,10 @@ class Child:
             return f"its operating-system process was killed by signal {-code} ({signal.strsignal(-code)})"
         return f"its operating-system process ended by itself with exit code {code}"
 
+    def at_fault(self) -> bool:
+        """Whether the child failed by itself. Lava asks all others to leave when one does: they end with exit code 0, without a word."""
+        return bool(self.report().strip() or self.process.exitcode)
+
     def activity(self) -> tuple[str, ...] | None:
         """State and context switches of the main thread: equal twice, and asleep, means that it did nothing."""
         try:

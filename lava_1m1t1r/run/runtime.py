@@ -25,6 +25,7 @@ from lava_1m1t1r.run.children import Children
 from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
 from lava_1m1t1r.run.values import NUMBERS, indexed
 
+_LONGEST_REPORT = 3.0  # s; on a busy machine a traceback takes its time
 TICK = 0.05
 """Longest wait [s] between two looks at the children; an answer that arrives wakes us earlier."""
 
@@ -289,9 +290,9 @@ class GuardedRuntime(Runtime):
         return now - self._idle_since >= self.stall
 
     def _fail_soon(self):
-        """A child has failed: give its traceback a moment to arrive, then raise."""
-        end = time.monotonic() + 1.0
-        while not any(child.failure() for child in self._models_first()) and time.monotonic() < end:
+        """A child has failed: give its traceback a while to arrive, then raise. Its neighbours may be gone before."""
+        end = time.monotonic() + _LONGEST_REPORT
+        while not any(child.at_fault() for child in self.children) and time.monotonic() < end:
             time.sleep(0.005)
         time.sleep(0.02)  # neighbours that fail for the same reason
         self._fail(ProcessFailed, "", with_stacks=False)
@@ -309,7 +310,8 @@ class GuardedRuntime(Runtime):
                     lines.append(f"  {child.name} {where}")
             message = "\n".join([why + ".", *lines])
         else:
-            broken = [(child.name, child.failure()) for child in self._models_first() if child.failure()]
+            failed = [child for child in self._models_first() if child.failure()]
+            broken = [(child.name, child.failure()) for child in [child for child in failed if child.at_fault()] or failed]
             if any("Traceback" in text for _, text in broken):  # the others only followed
                 broken = [(name, text) for name, text in broken if "Traceback" in text]
             culprits = [name for name, _ in broken]

@@ -21,6 +21,14 @@ class Unpicklable(Exception):
         self.hold = lambda: None
 
 
+class SlowToTell(Exception):
+    """Its traceback arrives late, as on a busy machine."""
+
+    def __str__(self):
+        time.sleep(0.2)
+        return "told late"
+
+
 @implements(proc=Faulty, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt", "fixed_pt")
@@ -54,6 +62,8 @@ class PyFaultyModel(PyLoihiProcessModel):
             signal.raise_signal(signal.SIGUSR1)
         if self.fault == "unpicklable":
             raise Unpicklable
+        if self.fault == "slow to tell":
+            raise SlowToTell
         if self.fault == "shape":
             return np.zeros(data.size + 1)
         if self.fault == "exit":
