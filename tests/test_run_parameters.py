@@ -86,6 +86,20 @@ def test_two_models_do_not_share_an_object_that_holds_a_lock():
     assert recorded(one) == recorded(two) == [1, 2, 3]
 
 
+def test_a_generator_belongs_to_one_model_and_another_that_was_given_it_is_refused():
+    def told(values, name=None):
+        return Told(step=lambda m: next(m.proc_params["values"]), values=values, name=name)
+
+    assert recorded(told(x * x for x in (1, 2, 3))) == in_lava(told(x * x for x in (1, 2, 3))) == [1, 4, 9]
+    shared, sink = (x * x for x in range(9)), Dense(weights=np.ones((1, 1)))
+    one, other = told(shared, "one"), told(shared, "other")
+    for process in (one, other):
+        process.s_out.connect(sink.s_in)
+    with pytest.raises(InputError, match=r"Told 'o\w+' and Told 'o\w+' were given one generator \(values\)(.|\n)*a generator of its own"):
+        recorded(one)
+    assert next(shared) == 0
+
+
 @pytest.mark.parametrize("kinds", [1, 200], ids=["of one kind", "of more kinds than are looked for"])
 def test_the_rest_is_copied_beside_much_that_cannot_be(kinds):
     def refuse(self, protocol):

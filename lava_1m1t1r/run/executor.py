@@ -13,6 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
@@ -73,15 +74,27 @@ class Executor:
         self.settings = Settings()
         self.random_start: Any = None
         self.tasks: dict[AbstractProcess, Task] = {}
+        self._check_parameters(executable)
         for process, builder in executable.proc_builders.items():
-            if any(isinstance(value, (CspSendPort, CspRecvPort)) for value in parameters(builder).values()):
-                raise InputError(
-                    f"{title(process)} was given a channel between operating-system processes for its ProcessModel "
-                    f"{builder.proc_model.__name__}, which does not run in one process. Record the Var instead."
-                )
             self.tasks[process] = Task(self, process, builder)
         self._connect(executable)
         self._domains(executable)
+
+    def _check_parameters(self, executable: Executable) -> None:
+        owners: dict[int, AbstractProcess] = {}
+        for process, builder in executable.proc_builders.items():
+            for name, value in parameters(builder).items():
+                if isinstance(value, (CspSendPort, CspRecvPort)):
+                    raise InputError(
+                        f"{title(process)} was given a channel between operating-system processes for its ProcessModel "
+                        f"{builder.proc_model.__name__}, which does not run in one process. Record the Var instead."
+                    )
+                owner = owners.setdefault(id(value), process) if isinstance(value, GeneratorType) else process
+                if owner is not process:
+                    raise InputError(
+                        f"{title(owner)} and {title(process)} were given one generator ({name}), which cannot be copied: here they would "
+                        "share its values, while in Lava's own runtime each gets all of them. Give each a generator of its own."
+                    )
 
     def _connect(self, executable: Executable) -> None:
         for link in executable.channel_builders:

@@ -65,7 +65,8 @@ class InProcess:
 
     Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared
     by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of libraries other than numpy and
-    Python (torch), and settings other than those named above. A model's helper threads cannot use its ports. Two threads cannot run graphs
+    Python (torch), and settings other than those named above. A generator that a Process was given is the user's own: it goes on where
+    the last run, or a ``reset``, left it. A model's helper threads cannot use its ports. Two threads cannot run graphs
     at once, for they share ``np.random``; and another thread that draws from there or from ``random`` meanwhile takes the models' numbers:
     it needs a Generator of its own (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees
     what the others have sent by then.
