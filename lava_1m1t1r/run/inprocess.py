@@ -65,11 +65,12 @@ class InProcess:
 
     Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared
     by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of libraries other than numpy and
-    Python (torch), and settings other than those named above. A generator that a Process was given is the user's own: it goes on where
-    the last run, or a ``reset``, left it. A model's helper threads cannot use its ports. Two threads cannot run graphs
-    at once, for they share ``np.random``; and another thread that draws from there or from ``random`` meanwhile takes the models' numbers:
-    it needs a Generator of its own (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees
-    what the others have sent by then.
+    Python (torch), and settings other than those named above. Generators and objects with a ``__del__`` that a Process was given are not
+    copied either: they go on where the last run left them, after a ``reset``, too, and Processes that were given one object share it.
+    A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``; and another thread
+    that draws from there or from ``random`` meanwhile takes the models' numbers: it needs a Generator of its own
+    (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees what the others have sent by
+    then.
 
     Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
     differ in the last bit from one start of Python to the next, in Lava's own runtime as here; of one compiled graph they are equal.
