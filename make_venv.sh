@@ -35,3 +35,4 @@ echo "lava-1m1t1r: building .venv with $python (once, a few minutes)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=23" "setuptools<81" wheel
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lava,speech,nir,report,dask,dev]"
 touch "$stamp"
+echo "lava-1m1t1r: .venv is ready; '. .venv/bin/activate' makes the command lava-1m1t1r available"

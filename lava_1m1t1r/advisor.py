@@ -28,6 +28,7 @@ LEVELS = 96  # constant voltages tried for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
 TOLERANCE = 0.05  # of first spike and rate, for a recommended number of substeps
 SUBSTEPS = (1, 2, 4, 8, 16)
+SLOWER = (2, 4, 8)  # factors on the device's time that are tried where no number of substeps suffices
 
 
 class Response(NamedTuple):
@@ -93,7 +94,7 @@ class Advice:
     latches_from: float | None
     """Lowest constant input that keeps the neuron's gate above threshold for good [V]; None if none up to ``v_in_max`` does."""
     unreachable: list[int] | None
-    """Neurons that cannot fire: all their positive weights together stay below ``fires_from``. None without weights."""
+    """Neurons that cannot fire: all their positive weights and the bias together stay below ``fires_from``. None without weights."""
     recorded: Recorded | None
     notes: tuple[str, ...]
 
@@ -156,8 +157,12 @@ def _some(indices: list[int]) -> str:
     return f" ({', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''})" if indices else ""
 
 
-def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: int | None = None) -> Advice:
+def advise(
+    params: StepParams, weights: Any = None, a_in: Any = None, *, bias: Any = None, weights_rec: Any = None, steps: int | None = None
+) -> Advice:
     """Compare the fixed-point network step with the device, and look for neurons that stay silent or latch.
+
+    Noise is left out: device and step draw different numbers, and the comparison is about the scheme.
 
     Parameters
     ----------
@@ -167,6 +172,10 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
         Integer weights of the layer (1/64 unit): which neurons they can make fire at all.
     a_in : (T, N) or (B, T, N) int, optional
         Recorded synaptic input of the layer (1/64 unit), bias and recurrence included.
+    bias : (N,) int, optional
+        Constant input of each neuron (1/64 unit), beside ``weights``.
+    weights_rec : (N, N) int, optional
+        Weights of the recurrence, beside ``weights``.
     steps : int, optional
         Length of the probes in network steps; default: 1000, or as many as the device needs to fire 20 times under regular pulses.
 
@@ -187,15 +196,10 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
     answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
     probes = tuple(Probe(name, answers[name], _step(probe_params, a)) for name, a in stimuli.items())
     by_substeps = {}
-    compared = list(stimuli)[:2]
     for n in sorted({*SUBSTEPS, params.substeps}):
-        try:
-            tried = [Probe(name, answers[name], _step(probe_params.replace(substeps=n), stimuli[name])) for name in compared]
-        except InputError:  # the fixed-point form refuses these substeps
-            continue
-        errors = [error for p in tried for error in _errors(p, steps * params.dt)]
-        if errors:
-            by_substeps[n] = max(errors)
+        error = _largest_error(probe_params.replace(substeps=n), steps, answers)
+        if error is not None:
+            by_substeps[n] = error
     fires_from, latches_from = _constant_levels(probe_params, steps)
     return Advice(
         dt=params.dt,
@@ -204,10 +208,22 @@ def advise(params: StepParams, weights: Any = None, a_in: Any = None, *, steps: 
         by_substeps=by_substeps,
         fires_from=fires_from,
         latches_from=latches_from,
-        unreachable=None if weights is None else _unreachable(params, weights, fires_from),
+        unreachable=None if weights is None else _unreachable(params, (weights, weights_rec), bias, fires_from),
         recorded=None if a_in is None else _recorded(params, a_in),
-        notes=tuple(_notes(probe_params, probes, by_substeps, steps)),
+        notes=tuple(_notes(probe_params, probes, by_substeps, steps, (fires_from, latches_from))),
     )
+
+
+def _largest_error(params: StepParams, steps: int, answers: dict[str, Response] | None = None) -> float | None:
+    """Largest error of first spike and rate over the pulsed probes; None where there is nothing to compare, or no fixed-point form."""
+    errors = []
+    for name, a_in in list(_stimuli(params, steps).items())[:2]:
+        device = _device(params, a_in) if answers is None else answers[name]
+        try:
+            errors += _errors(Probe(name, device, _step(params, a_in)), steps * params.dt)
+        except InputError:  # the fixed-point form refuses these substeps
+            return None
+    return max(errors, default=None)
 
 
 def _errors(p: Probe, duration: float) -> list[float]:
@@ -296,13 +312,20 @@ def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, floa
     return first, latch
 
 
-def _unreachable(params: StepParams, weights: Any, fires_from: float | None) -> list[int]:
-    weights = array_of(weights, "advise.weights")
-    size = params.device.size
-    require(weights.ndim == 2 and size in (None, len(weights)), "advise.weights", f"have shape (N, C), N = {size or 'any'}", weights.shape)
+def _unreachable(params: StepParams, given: tuple[Any, Any], bias: Any, fires_from: float | None) -> list[int]:
     cure = "Floating-point weights [v_unit] become such counts by np.rint(64 * weights).astype(int)."
-    require(weights.dtype.kind in "iu", "advise.weights", "be whole numbers, in 1/64 unit", weights.dtype, cure)
-    volts = np.maximum(weights, 0).sum(1) / WEIGHT_ONE * params.v_unit
+    matrices, size = [], params.device.size
+    for name, value in zip(("advise.weights", "advise.weights_rec"), given, strict=True):
+        if value is not None:
+            matrix = array_of(value, name)
+            require(matrix.ndim == 2 and size in (None, len(matrix)), name, f"have shape (N, C), N = {size or 'any'}", matrix.shape)
+            require(matrix.dtype.kind in "iu", name, "be whole numbers, in 1/64 unit", matrix.dtype, cure)
+            matrices.append(matrix)
+            size = len(matrix)
+    constant = np.zeros(size, int) if bias is None else array_of(bias, "advise.bias")
+    good = constant.shape == (size,) and constant.dtype.kind in "iu"
+    require(good, "advise.bias", f"be whole numbers ({size},), in 1/64 unit", (constant.dtype, constant.shape), cure)
+    volts = (sum(np.maximum(matrix, 0).sum(1) for matrix in matrices) + constant) / WEIGHT_ONE * params.v_unit
     return np.flatnonzero(volts < (np.inf if fires_from is None else fires_from)).tolist()
 
 
@@ -333,8 +356,12 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     )
 
 
-def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int, float], steps: int) -> list[str]:
-    notes = []
+def _notes(
+    params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int, float], steps: int, levels: tuple[float | None, float | None]
+) -> list[str]:
+    notes = [params.silence] if params.silence else []
+    if levels[0] is not None and levels[0] == levels[1]:
+        notes.append(f"under constant input the neuron latches as soon as it fires, from {levels[0]:.3g} V: drive it by pulses.")
     few = [p.name for p in probes[:2] if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
     if few:
         notes.append(
@@ -346,16 +373,20 @@ def _notes(params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int,
             "is another device where the gap closes."
         )
     drained = float(drain_steps(params)[0])
-    if drained < 1:
+    if 0 < drained < 1:
         notes.append(
             f"the gate drains within {drained:.2g} steps: no refractoriness is left at this dt. "
             f"Use device.scaled(time={max(2, round(4 / drained))}), or a smaller dt."
         )
     good = [n for n, error in by_substeps.items() if error <= TOLERANCE]
     if not by_substeps:
-        notes.append("under the pulsed probes the device never fires, or it latches: its rate could not be compared.")
+        found = "it latches" if any(p.device.latched for p in probes[:2]) else "it never fires"
+        notes.append(f"under the pulsed probes the device has no rate to compare: {found}.")
     elif not good:
-        notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: use another dt, or scale the device.")
+        tried = ((k, _largest_error(params.scaled(k), steps)) for k in SLOWER)
+        slower = next((k for k, error in tried if error is not None and error <= TOLERANCE), None)
+        cure = "use a smaller dt" if slower is None else f"device.scaled({slower}), {slower} times slower, does at {params.substeps}"
+        notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}.")
     elif by_substeps.get(params.substeps, np.inf) > TOLERANCE:
         notes.append(f"{good[0]} substep{'s come' if good[0] > 1 else ' comes'} within {TOLERANCE:.0%} of the device.")
     if any(p.device.latched != p.step.latched for p in probes):

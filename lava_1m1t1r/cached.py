@@ -6,6 +6,7 @@ numba itself checks only the file of the cached function, and would keep old mac
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from numba.core.caching import FunctionCache
 
+from ._support.progress import tell
 from .compiled import compiled
 
 _SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py")
@@ -29,6 +31,13 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=1)
+def _tell_once() -> None:
+    """Tell whoever sits before a terminal why nothing happens for a while."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        tell("compiling loops for this processor (once; up to a minute)")
+
+
 class _SourcesCache(FunctionCache):
     def __init__(self, function: Callable, variant: tuple) -> None:
         super().__init__(function)
@@ -37,9 +46,12 @@ class _SourcesCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is cut short."""
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # of whatever kind reading a damaged pickle ends in
-            return None
+            found = None
+        if found is None:
+            _tell_once()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the compiled code, unless the disk is full: the function works all the same."""

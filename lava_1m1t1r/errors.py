@@ -71,7 +71,8 @@ def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
     """
     only = lava_python() if extra == "lava" else ""
     return MissingDependencyError(
-        f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]'.{only}"
+        f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]' "
+        f"(in a checkout: pip install '.[{extra}]').{only}"
     )
 
 

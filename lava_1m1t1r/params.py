@@ -175,6 +175,26 @@ class DeviceParams(ByValue):
         """Whether a device differs from one run to the next."""
         return any(np.any(getattr(self, name)) for name in _NOISE)
 
+    @property
+    def turn_on_voltages(self) -> tuple[Any, Any]:
+        """Lowest constant voltages [V] that close an empty gap: in the long run, when residue has built up, and within the life of a
+        filament, without residue.
+
+        Where growth, ``mu h(V) / (alpha + 1 - x)``, exceeds the loss at every length ``x``. In the long run the residue holds
+        ``beta / gamma2`` times the filament, and what is lost of both is ``(gamma1 + beta) gamma2 / (gamma2 + beta) x``.
+        """
+        hardest = ((1.0 + self.alpha) / 2.0) ** 2 / self.mu
+        lost = (self.gamma1 + self.beta) * hardest
+        in_the_long_run = lost * self.gamma2 / (self.gamma2 + self.beta)
+        return self._voltage_for(in_the_long_run), self._voltage_for(lost)
+
+    def _voltage_for(self, drive: Any) -> Any:
+        """Voltage at which the field law gives a drive [V]."""
+        v0, straight = np.where(np.isinf(self.v0), 1.0, self.v0), np.isinf(self.v0)
+        with np.errstate(over="ignore"):  # where v_ref is hundreds of v0 the scale overflows: nothing below v_ref drives the filament
+            volt = np.where(straight, drive, v0 * np.arcsinh(drive * np.sinh(self.v_ref / v0) / self.v_ref))
+        return volt if np.ndim(volt) else float(volt)
+
     def quiet(self) -> DeviceParams:
         """Return the device without noise and cycle-to-cycle spread."""
         return dataclasses.replace(self, **dict.fromkeys(_NOISE, 0.0))

@@ -275,6 +275,17 @@ class StepParams(ByValue):
         """Field at which the filament lets go [V] over the residue (65,)."""
         return drop_curve(self.device, min(self.v_in_max, max(1.0, float(np.max(self.device.v_ref)))))
 
+    @property
+    def silence(self) -> str:
+        """Why no neuron can ever fire, in words, with the cure; empty where one may."""
+        needed = float(np.min(self.device.turn_on_voltages[0]))
+        if needed > self.v_in_max:
+            return f"no input turns this device on: it takes {needed:.3g} V, and v_in_max is {self.v_in_max:g} V. Use a larger v_in_max."
+        lowest = float(np.min(self.device.v_th))
+        if lowest >= self.v_in_max:
+            return f"the gate never gets above v_th ({lowest:.3g} V): it stays below v_in_max ({self.v_in_max:g} V). Use a lower v_th."
+        return ""
+
     def shares(self) -> dict[str, np.ndarray]:
         """Per-substep growth [1/V], shares lost and transfer [1]: :func:`shares` of this device."""
         return shares(self.device, self.h, np.expm1)

@@ -62,7 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         network_argument(own)
         own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or an earlier export")
         own.add_argument(
-            "--prove", type=int, default=0, metavar="N", help="run N test utterances with the target's own tool and compare the results"
+            "--prove",
+            type=int,
+            default=0,
+            metavar="N",
+            help="run N test utterances, or the first N of --frames, with the target's own tool and compare the results",
         )
         data_arguments(own, utterances=False)
         array_arguments(own, labels=target in LABELLED)
@@ -84,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
         require(args.prove > 0 or not given, option_name(name), "be used with --prove N", given, "Only the proof needs data.")
+        require(args.frames is None or not given, option_name(name), "not be used with --frames", given)
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:
@@ -102,8 +107,7 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
 
     arrays = arrays_of(args)
     if arrays:
-        require(not args.prove, "--frames, --labels", "not be used with --prove", args.prove)
-        return arrays
+        return {name: array[: args.prove or None] for name, array in arrays.items()}
     if not args.prove:
         return {}
     from ..netx.schema import read

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._support.files import as_json, write_json
 from .._support.progress import tell
@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--hidden", type=int, help="number of recurrent neurons")
+    parser.add_argument(
+        "--dt",
+        type=float,
+        metavar="SECONDS",
+        help="bin width and network step; the device's time scales with it; default: 0.01",
+    )
     parser.add_argument("--channels", type=int, help="group the 700 channels of the inner ear into this number")
     parser.add_argument("--batch", type=int, help="utterances per training step")
     parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
@@ -95,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
 
     check_whole(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
-    check_above_zero(args, "learning_rate", "refractory", "spike_cost")
+    check_above_zero(args, "dt", "learning_rate", "refractory", "spike_cost")
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
     )
@@ -104,14 +110,12 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
-    for name in ("hidden", "channels", "taps", "synaptic_delays", "spread", "refractory"):
+    for name in ("dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory"):
         given = getattr(args, name)
         require(args.start is None or given is None, option_name(name), "not be used with --start, whose network has its own", given)
     start = None if args.start is None else network_path(args.start, "--start")
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
-    if not args.resume and (Path(args.out) / NETWORK_FILE).exists():
-        tell(f"replacing the run in {args.out} (use --resume to continue it)")
     let_torch_sleep()
     with talking(args):
         results = _train(args, out, start)
@@ -120,22 +124,43 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
-    """Results; None in all but the first process of a run under torchrun."""
-    from ..netx.schema import read
-    from ..recipes import data
-    from ..recipes import start as starts
+class _Prepared(NamedTuple):
+    """What is trained, on what."""
+
+    task: Any
+    split: Any
+    network: Any
+    classes: tuple[str, ...]
+    train: Any
+    """Training utterances, a :class:`.recipes.data.Frames`."""
+    validation: Any
+    """Those of the speaker that ``--validate`` names, or None."""
+
+
+def _asked(args: argparse.Namespace) -> Any:
+    """The recipe with what the options change."""
     from ..recipes.task import recipe, recipe_for
 
     device = ("variation", "spread", "refractory")
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost")
-    task = recipe(args.recipe or recipe_for(args.data)).replace(
+    usual = recipe(args.recipe or recipe_for(args.data))
+    task = usual.replace(
         **{name: getattr(args, name) for name in chosen},
         learn=tuple(dict.fromkeys(args.learn or ())),
         taps=args.taps,
         synaptic_delays=args.synaptic_delays,
     )
-    former = None if start is None else read(start)
+    # the device suits the step: it becomes slower as the step becomes longer
+    return task if args.dt is None else task.replace(dt=args.dt, slower=usual.slower * args.dt / usual.dt)
+
+
+def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
+    """Data and network, suited to each other."""
+    from ..netx.schema import read
+    from ..recipes import data
+    from ..recipes import start as starts
+
+    task, former = _asked(args), None if start is None else read(start)
     if former is None:
         task.require_integers()
     else:
@@ -152,25 +177,28 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         who = train.speaker(args.validate, "--validate")
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
-    from ..recipes import fit, network
-    from ..recipes.augment import Augmentation
-    from ..recipes.evaluate import evaluate
+    from ..recipes import network
 
     if former is None or begin is None:
         net, names = network.m1t1r(task), data.names_of(split, task.classes)
     else:
         net, names = starts.network(former, begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
+    return _Prepared(task, split, net, names, data.frames_of(train, task), validation)
+
+
+def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
+    """Results; None in all but the first process of a run under torchrun."""
+    task, split, net, names, train, validation = _prepared(args, start)
+    from ..recipes import data, fit
+    from ..recipes.augment import Augmentation
+    from ..recipes.evaluate import evaluate
+
+    if fit.processes()[0] == 0:
+        if not args.resume and (out / NETWORK_FILE).exists():
+            tell(f"replacing the run in {args.out} (use --resume to continue it)")
+        tell(f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes")
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
-    fit.fit(
-        net,
-        task,
-        data.frames_of(train, task),
-        out,
-        validation=validation,
-        augmentation=augmentation,
-        resume=args.resume,
-        patience=args.patience,
-    )
+    fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()

@@ -15,6 +15,7 @@ from lava_1m1t1r.datasets.inner_ear import InnerEar
 from lava_1m1t1r.errors import FormatError, InputError, path_of, require, workers_of
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_TOLD = 5  # of wrong files, whose errors are told
 _LARGEST = 1 << 28  # bytes: far above any utterance that the inner ear takes
 
 
@@ -95,12 +96,7 @@ def wav_folder(
     rows = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
     ear = InnerEar() if ear is None else ear
     require(isinstance(ear, InnerEar), "ear", "be an InnerEar", ear)
-    for file, _, _ in rows:
-        audio, rate = read_wav(file)
-        try:
-            ear.prepare(audio, rate)
-        except InputError as error:
-            raise FormatError(f"{file}: {error}") from error
+    _check_recordings([file for file, _, _ in rows], ear)
     keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
     spikes = ear.encode((read_wav(file) for file, _, _ in rows), threads, "recordings" if progress else None, len(rows))
     return EventSet.from_utterances(
@@ -111,6 +107,22 @@ def wav_folder(
         n_channels=ear.n_channels,
         speaker_names=speaker_names,
     )
+
+
+def _check_recordings(files: Sequence[Path], ear: InnerEar) -> None:
+    """Refuse files that cannot be encoded: with what is wrong about the first, and the names of some others."""
+    wrong: list[str] = []
+    for file in files:
+        try:
+            audio, rate = read_wav(file)
+            ear.prepare(audio, rate)
+        except FormatError as error:
+            wrong.append(str(error))
+        except InputError as error:
+            wrong.append(f"{file}: {error}")
+    if wrong:
+        more = f" And {len(wrong) - 1} more: {' '.join(wrong[1:_TOLD])}{' ...' if len(wrong) > _TOLD else ''}" if len(wrong) > 1 else ""
+        raise FormatError(wrong[0] + more)
 
 
 _Row = tuple[Path, str, "str | None"]  # file, label, speaker

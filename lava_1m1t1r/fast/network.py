@@ -252,8 +252,8 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
         frames = np.ascontiguousarray(frames).view(np.uint8)
     else:
-        good = np.all(np.isfinite(frames)) and frames.min() >= 0 and frames.max() <= MAX_COUNT
-        require(good and np.all(frames == np.rint(frames)), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames)
+        good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
+        require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
         frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
     bounds = net.first_sums
     if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..delay_lines import LinesRun
+from ..description import NetDescription
 from ..errors import array_of, require
 from . import kernels
 from .network import Events, FastNetwork, RunningLayer, check_frames, events_of
@@ -23,6 +24,8 @@ class Stream:
     """
 
     def __init__(self, network: Any):
+        cure = "Read it from a file with netx.schema.read."
+        require(isinstance(network, (FastNetwork, NetDescription)), "Stream.network", "be a NetDescription or FastNetwork", network, cure)
         self.network = network if isinstance(network, FastNetwork) else FastNetwork(network)
         self.reset()
 

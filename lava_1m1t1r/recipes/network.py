@@ -11,7 +11,7 @@ import numpy as np
 
 from .._support.files import replacing
 from .._support.host import load_lava
-from ..errors import path_of, require
+from ..errors import FormatError, InputError, path_of, require
 from ..netx import schema
 from .blocks import computes, first_computing
 from .task import Task
@@ -40,6 +40,11 @@ class Network(torch.nn.Module):
 
     def __init__(self, blocks: list[torch.nn.Module], origin: str = "") -> None:
         super().__init__()
+        good = isinstance(blocks, (list, tuple, torch.nn.ModuleList)) and all(isinstance(block, torch.nn.Module) for block in blocks)
+        require(good and len(blocks) > 0, "Network.blocks", "be a list of blocks", blocks)
+        neurons = {f"layer/{i}": getattr(block, "neuron", None) for i, block in enumerate(blocks)}
+        steps = {place: neuron.params.dt for place, neuron in neurons.items() if isinstance(neuron, slayer.neuron.Neuron)}
+        require(len(set(steps.values())) <= 1, "Network.blocks: dt [s]", "be equal in all layers", steps)
         self.origin = origin
         self.blocks = torch.nn.ModuleList(blocks)
         for place, block in enumerate(self.blocks):
@@ -74,20 +79,28 @@ class Network(torch.nn.Module):
         Raises
         ------
         InputError
-            If a weight or another parameter is nan or infinite, or ``path`` is not one of a file; what was there stays.
+            If a weight or another parameter is nan or infinite, a module is no block, blocks do not fit each other, or ``path`` is not one
+            of a file; what was there stays.
         """
         path = path_of(path)
         for index, block in enumerate(self.blocks):
+            cure = "Files hold blocks of lava-dl and of this library; what is for training alone belongs into the training loop."
+            require(hasattr(block, "export_hdf5"), f"layer/{index}", "be a block that writes itself", type(block).__name__, cure)
             check_parameters(block, f"layer/{index}")  # lava-dl's own blocks do not
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part, h5py.File(part, "w") as file:
-            file.create_dataset("version", data=schema.VERSION)
-            schema.write_classes(file, classes)
-            layers = file.create_group("layer")
-            for index, block in enumerate(self.blocks):
-                block.export_hdf5(layers.create_group(str(index)))
-            outputs = int(np.prod(layers[str(len(self.blocks) - 1)]["shape"]))
-            require(len(classes) in (0, outputs), "classes", f"name the {outputs} outputs, or none", classes)
+        with replacing(path) as part:
+            with h5py.File(part, "w") as file:
+                file.create_dataset("version", data=schema.VERSION)
+                schema.write_classes(file, classes)
+                layers = file.create_group("layer")
+                for index, block in enumerate(self.blocks):
+                    block.export_hdf5(layers.create_group(str(index)))
+                outputs = int(np.prod(layers[str(len(self.blocks) - 1)]["shape"]))
+                require(len(classes) in (0, outputs), "classes", f"name the {outputs} outputs, or none", classes)
+            try:
+                schema.read(part)  # whether the blocks fit each other only the whole file tells
+            except FormatError as error:
+                raise InputError(str(error).replace(str(part), str(path))) from error
 
 
 def before(task: Task) -> list[torch.nn.Module]:

@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn.utils import prune
 
+from .._support.host import load_lava
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import flag, require
 from ..keys import to_keys
 from ..netx.schema import described
-from ..slayer import block
-from ..slayer.neuron import neuron_params
-from ..slayer.quantise import quantise_odd
 from ..sums import EVEN_WEIGHTS, weight_bounds
-from .network import SURROGATE, Network  # says what to install where torch or Lava is missing
+
+load_lava("lava.lib.dl.slayer", "Training a network from its file")  # before torch: it says what to install
+import torch  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
+
+from ..slayer import block  # noqa: E402
+from ..slayer.neuron import neuron_params  # noqa: E402
+from ..slayer.quantise import quantise_odd  # noqa: E402
+from .network import SURROGATE, Network  # noqa: E402
 
 
 def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **neuron: Any) -> Network:

@@ -20,6 +20,9 @@ from ...delay_lines import MAX_DELAY
 from ...errors import array_of, flag, number, require, whole
 from ...keys import write_layer
 from ...noise import MOST_NEURONS
+from ...params import DeviceParams
+from ...presets import ZHAO2025_FIG2
+from ...program import StepParams
 from ...sums import LARGEST_BIAS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
@@ -28,7 +31,8 @@ from ..neuron.m1t1r import Neuron
 from ..quantise import quantise
 
 START_VOLTAGE = 0.78
-"""Mean input voltage of a fresh layer [V]: a little below the least that turns a device on within 20 ms (0.82 V, Fig. 2)."""
+"""Mean input voltage of a fresh layer of the device of Fig. 2 [V]: a little below the least that turns it on within 20 ms (0.82 V). See
+:func:`start_voltage` for other devices."""
 SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
@@ -37,6 +41,19 @@ _REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
 """Types of the hooks by which torch computes weights anew."""
 _MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
+
+
+def start_voltage(step: StepParams) -> float:
+    """Mean input voltage of a fresh layer [V]: ``START_VOLTAGE``, scaled from the turn-on of Fig. 2's device to that of another.
+
+    Devices turn on sooner, at a higher voltage, or later, with the help of the residue: the geometric mean of the two voltages
+    (:attr:`.DeviceParams.turn_on_voltages`) served six devices best, from 0.26 to 1.8 V, on a task of a few hundred samples.
+    """
+
+    def middle(device: DeviceParams) -> float:
+        return float(np.median(np.sqrt(np.prod([np.atleast_1d(v) for v in device.turn_on_voltages], axis=0))))
+
+    return min(START_VOLTAGE * middle(step.device) / middle(ZHAO2025_FIG2), step.v_in_max)
 
 
 class Block(torch.nn.Module):
@@ -166,13 +183,15 @@ class Driven(Block):
     """A block whose neurons are driven by weighted spikes."""
 
     def _set_bias(self, bias: bool, size: int, volt: float = START_VOLTAGE) -> None:
-        start = torch.full((size,), volt / self.neuron.params.v_unit) if bias else None
+        """Learn a constant input of each neuron that starts at ``volt``, for the device of Fig. 2, and at as much for another device."""
+        step = self.neuron.params
+        start = torch.full((size,), volt / START_VOLTAGE * start_voltage(step) / step.v_unit) if bias else None
         self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
 
     def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:
         unit = self.neuron.params.v_unit
         active = max(rate * in_neurons, 1.0)
-        mean = START_VOLTAGE / unit / active if driven and self.bias is None else 0.0
+        mean = start_voltage(self.neuron.params) / unit / active if driven and self.bias is None else 0.0
         draw_weights(synapse_in.weight, weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * min(mean, _LARGEST_START))
 
     @property

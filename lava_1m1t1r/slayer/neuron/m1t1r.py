@@ -109,6 +109,8 @@ class Neuron(base.Neuron):
         given |= {"grow_floor": grow_floor, "grow_cap": grow_cap, "clip_grad": clip_grad}
         surrogate = Surrogate(**{name: value for name, value in given.items() if value is not None})
         step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
+        if step.silence:
+            warnings.warn(f"neuron_params: {step.silence}", stacklevel=2)
         self.variation = number(variation, "neuron_params['variation']", least=0.0, most=1.0)
         super().__init__(
             threshold=float(np.mean(params.v_th)) / v_unit,
