@@ -11,11 +11,10 @@ import numpy as np
 from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
 from .errors import InputError, array_of, require, whole
-from .network import CompiledNeurons
 from .params import DeviceParams
 from .program import StepParams
 from .quantisation import activity, drain_steps, latched
-from .reference import Traces, stacked
+from .reference import CompiledNeurons, Traces, stacked
 from .tables import input_volts
 
 STEPS = 1000

@@ -24,10 +24,10 @@ import numpy as np
 
 from .arithmetic import WEIGHT_ONE
 from .errors import array_of, number, require
-from .network import CompiledNeurons
 from .params import DeviceParams
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
+from .reference import CompiledNeurons
 
 INPUT_SPREAD = 0.16
 """Standard deviation over time that the synaptic input is scaled to [V]. Tried from 0.02 to 0.3 V on a trained network of spoken digits:

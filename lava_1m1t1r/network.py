@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import kernels, noise
 from .convolution import Convolution
 from .delay_lines import MAX_DELAY, on_lines
 from .description import M1T1RNeuron, NetDescription
-from .errors import array_of, flag, require, whole
+from .errors import array_of, require, whole
 from .program import StepParams
-from .reference import Traces, stacked
-from .tables import input_counts, input_volts
+from .reference import CompiledNeurons, Traces, stacked
 
 
 class PlainLayer(NamedTuple):
@@ -72,38 +70,6 @@ def layers_of(net: NetDescription) -> tuple[list[PlainLayer], int]:
     weights = [layer.matrix() if layer.conv is None else layer.weight for layer in found]
     parts = [[weight, *(getattr(layer, name) for name in fields)] for layer, weight in zip(found, weights, strict=True)]
     return [PlainLayer(layer.step, *own) for layer, own in zip(found, parts, strict=True)], found[0].index
-
-
-class CompiledNeurons:
-    """Neurons as :class:`.reference.Neurons`, by the compiled kernels; these do not report turn-ons."""
-
-    def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
-        require(isinstance(params, StepParams), "params", "be a StepParams", params)
-        self.params, self.fixed = params, flag(fixed, "fixed")
-        self.program = params.fixed(size) if fixed else params.floating(size)
-        self.noisy = params.device.noisy
-        self._first = noise.start(seed, layer, size)
-        self.reset()
-
-    def reset(self) -> None:
-        """Put the neurons to rest and their generators to the start."""
-        self.state = tuple(np.zeros(self._first.size, np.int32 if self.fixed else np.float64) for _ in range(3))
-        self.generator = self._first.copy()
-        self._spike = np.zeros(self._first.size, np.int32)
-
-    def step(self, a_in: np.ndarray) -> Traces:
-        """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays, with ``turn_on`` None."""
-        rest = (self.program, self.params.substeps, self._spike)
-        if not self.fixed:
-            v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
-            kernels.float_step(*self.state, self.generator, self.noisy, v_in, *rest)
-        else:
-            v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
-            if self.noisy:
-                kernels.fixed_noisy_step(*self.state, self.generator, v_in, *rest)
-            else:
-                kernels.fixed_step(*self.state, v_in, *rest)
-        return Traces(self._spike != 0, None, *(x.copy() for x in self.state))
 
 
 def run(

@@ -1,13 +1,17 @@
-"""The network step in plain numpy: slow, readable, and the reference ("arbiter") for every faster implementation."""
+"""The network step of a layer's neurons in plain numpy: slow, readable, and the reference ("arbiter") for every faster implementation.
+
+:class:`CompiledNeurons` are the same neurons by the compiled kernels, for whoever needs many steps.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from . import dynamics, noise
+from . import dynamics, kernels, noise
 from .arithmetic import FIXED_ARRAY, FLOAT_ARRAY
 from .dynamics import State
 from .errors import array_of, flag, require
@@ -35,7 +39,7 @@ def widened(program: FixedProgram) -> FixedProgram:
     return program._replace(**{name: np.asarray(getattr(program, name), np.int64) for name in PER_NEURON})
 
 
-class Neurons:
+class NeuronGroup(ABC):
     """N neurons of a layer, advanced one network step at a time.
 
     Parameters
@@ -50,21 +54,35 @@ class Neurons:
         Start of the neurons' generators; only stochastic devices draw from them.
     """
 
+    _wide: ClassVar[bool]  # whether the integers have 64 bits, or 32
+
     def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
         require(isinstance(params, StepParams), "params", "be a StepParams", params)
         self.params, self.fixed = params, flag(fixed, "fixed")
-        self.program = widened(params.fixed(size)) if fixed else params.floating(size)
+        program = params.fixed(size) if fixed else params.floating(size)
+        self.program = widened(program) if isinstance(program, FixedProgram) and self._wide else program
         self.noisy = params.device.noisy
         self._first = noise.start(seed, layer, size)
         self.reset()
 
     def reset(self) -> None:
         """Put the neurons to rest and their generators to the start."""
-        zero = np.zeros(self._first.size, np.int64 if self.fixed else np.float64)
-        self.state, self.generator = State(zero, zero, zero), self._first
+        kind = np.float64 if not self.fixed else np.int64 if self._wide else np.int32
+        self.state = State(*(np.zeros(self._first.size, kind) for _ in State._fields))
+        self.generator = self._first.copy()
+
+    @abstractmethod
+    def step(self, a_in: np.ndarray) -> Traces:
+        """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays."""
+
+
+class Neurons(NeuronGroup):
+    """The arbiter: numpy, in the equations' own order."""
+
+    _wide = True
 
     def step(self, a_in: np.ndarray) -> Traces:
-        """Advance by one network step under (N,) synaptic inputs; a Traces of (N,) arrays."""
+        """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays."""
         if self.fixed:
             ops, v_in = FIXED_ARRAY, input_counts(np.asarray(a_in, np.int64), self.params.v_max_count)
         else:
@@ -79,6 +97,27 @@ class Neurons:
             self.state, fired, closed = dynamics.settle(self.state, grown, v_in, self.program, ops)
             spike, turn_on = spike | fired, turn_on | closed
         return Traces(spike, turn_on, *self.state)
+
+
+class CompiledNeurons(NeuronGroup):
+    """The same neurons by the compiled kernels; these do not report turn-ons."""
+
+    _wide = False
+
+    def step(self, a_in: np.ndarray) -> Traces:
+        """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays, with ``turn_on`` None."""
+        spike = np.empty(self._first.size, np.int32)
+        rest = (self.program, self.params.substeps, spike)
+        if not self.fixed:
+            v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
+            kernels.float_step(*self.state, self.generator, self.noisy, v_in, *rest)
+        else:
+            v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
+            if self.noisy:
+                kernels.fixed_noisy_step(*self.state, self.generator, v_in, *rest)
+            else:
+                kernels.fixed_step(*self.state, v_in, *rest)
+        return Traces(spike != 0, None, *(x.copy() for x in self.state))
 
 
 def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> Traces:

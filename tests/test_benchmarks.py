@@ -65,7 +65,7 @@ def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
 def test_brian2_runs_the_librarys_equations(tmp_path):
     """The statements written for Brian2 are Python as well: run here by numpy, they are the floating-point step."""
     from lava_1m1t1r.benchmarks import in_brian2
-    from lava_1m1t1r.network import CompiledNeurons
+    from lava_1m1t1r.reference import CompiledNeurons
 
     step, size = networks.device(4), 50
     text = in_brian2.statements(step)

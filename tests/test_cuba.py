@@ -8,7 +8,7 @@ from lava_1m1t1r.cuba import device_for, memory_steps, working_point
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.cuba_fit import run_cuba
-from lava_1m1t1r.network import CompiledNeurons
+from lava_1m1t1r.reference import CompiledNeurons
 
 DU, DV, TH, DT = 0.25, 0.03, 1.25, 10e-3
 

@@ -10,12 +10,12 @@ from page_neuron import layer_of
 from realisations import varied
 
 import lava_1m1t1r
-from lava_1m1t1r import network, noise, presets
+from lava_1m1t1r import noise, presets
 from lava_1m1t1r.arithmetic import ONE, field_law, unpack
 from lava_1m1t1r.budget import budget
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import TABLES, StepParams
-from lava_1m1t1r.reference import Traces
+from lava_1m1t1r.reference import CompiledNeurons, Traces
 
 PAGE = (Path(lava_1m1t1r.__file__).parent / "FIXED_POINT.md").read_text(encoding="utf-8")
 FIG2 = presets.ZHAO2025_FIG2
@@ -55,7 +55,7 @@ def both(params, a_in, seed, layer):
     size = a_in.shape[1]
     page = layer_of(params, size, seed, layer)
     mine = np.array([page.step(row) for row in a_in.tolist()])
-    neurons = network.CompiledNeurons(params, size, seed=seed, layer=layer)
+    neurons = CompiledNeurons(params, size, seed=seed, layer=layer)
     theirs = Traces(*(np.stack(x) if x[0] is not None else None for x in zip(*(neurons.step(a) for a in a_in), strict=True)))
     return [mine[..., i] for i in (0, 2, 3, 4)], [theirs.spike, theirs.filament, theirs.residue, theirs.gate]
 

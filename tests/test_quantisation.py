@@ -13,7 +13,7 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.network import PlainLayer, layers_of
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.quantisation import Agreement, activity, agreement, drain_steps, longest_true, quantise, quantise_network, side_by_side
-from lava_1m1t1r.reference import Traces
+from lava_1m1t1r.reference import CompiledNeurons, Traces
 
 FIG2 = presets.ZHAO2025_FIG2
 
@@ -43,7 +43,7 @@ def test_bias_is_what_rounding_down_does_to_a_held_state():
     params = StepParams(FIG2)
     bias = rate(quantise(params, 1), "gamma2").bias
     a_in = np.full(1, 150)
-    runs = [network.CompiledNeurons(params, 1, fixed=f) for f in (True, False)]
+    runs = [CompiledNeurons(params, 1, fixed=f) for f in (True, False)]
     for _ in range(3000):
         fixed, floating = (n.step(a_in) for n in runs)
     off = floating.residue[0] - fixed.residue[0] / 2**22
@@ -74,7 +74,7 @@ def test_silent_and_latched_neurons_are_found():
     a_in = np.zeros((600, 3), np.int64)
     a_in[::2, 1] = 410  # 0.8 V, pulsed: fires
     a_in[:, 2] = 460  # 0.9 V for good: fires, then latches
-    neurons = network.CompiledNeurons(params, 3)
+    neurons = CompiledNeurons(params, 3)
     steps = [neurons.step(a) for a in a_in]
     run = Traces(*(None if x[0] is None else np.stack(x) for x in zip(*steps, strict=True)))
     found = activity(params, [run])

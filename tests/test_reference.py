@@ -12,10 +12,9 @@ from lava_1m1t1r import dynamics, presets, reference
 from lava_1m1t1r.arithmetic import FIXED_ARRAY, FLOAT_ARRAY, ONE, field_law
 from lava_1m1t1r.dynamics import State
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.network import CompiledNeurons
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.quantisation import agreement
-from lava_1m1t1r.reference import Traces, widened
+from lava_1m1t1r.reference import CompiledNeurons, Traces, widened
 
 FIG2 = presets.ZHAO2025_FIG2
 DEVICES = {
