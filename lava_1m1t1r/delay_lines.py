@@ -1,7 +1,8 @@
-"""Delay lines before a network: each channel reaches the first layer several times, each time a little later.
+"""Spikes that come later: by delay lines before a network, and from layer to layer.
 
-Line n carries channel ``n mod C``, ``delay[n]`` steps later. A neuron that receives them weighs several past moments of its input, not only
-one: with four lines per channel, the networks distinguish words that they cannot with their neurons' own memory alone (RESULTS.md).
+By delay lines, each channel reaches the first layer several times, each time a little later. Line n carries channel ``n mod C``,
+``delay[n]`` steps later. A neuron that receives them weighs several past moments of its input, not only one: with four lines per channel,
+the networks distinguish words that they cannot with their neurons' own memory alone (RESULTS.md).
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:
         lines = np.flatnonzero(delay == late)
         out[..., late:, lines] = frames[..., : max(steps - late, 0), lines % channels]
     return out
+
+
+def outgoing(spikes: np.ndarray, delay: Any = None, after: int = 1) -> np.ndarray:
+    """Spikes as the next layer, or the layer itself, receives them, (..., T, N): y[t] = s[t - after - delay], always a step later here."""
+    return on_lines(spikes, np.broadcast_to(after + (0 if delay is None else np.asarray(delay, np.int64)), spikes.shape[-1]))
 
 
 class LinesRun:

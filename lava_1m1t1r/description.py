@@ -129,6 +129,15 @@ class Layer(ByValue):
             return int(self.weight[0]) * np.eye(self.size, dtype=np.int32)
         return self.weight if self.conv is None else self.conv.matrix(self.weight)
 
+    def weigh(self, y: np.ndarray) -> np.ndarray:
+        """Weighted sums (..., N) [counts] of what the layer receives, whole numbers (..., C); without bias and recurrence.
+
+        They are int64; float64, where ``y`` is and the layer has a matrix, for numpy multiplies matrices faster so.
+        """
+        if self.conv is None:
+            return y @ self.matrix().astype(np.int64).T
+        return self.conv.weigh(y.reshape(-1, self.inputs), self.weight).reshape(*y.shape[:-1], self.size)
+
     def sums(self) -> SumBounds:
         """Bounds of the weighted sums."""
         if self.weight is None:  # averages

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from . import network, presets, reference
+from . import presets, reference
 from ._support.files import write_text
 from .convolution import Convolution, pooling
-from .network import PlainLayer
+from .description import Layer, M1T1RNeuron, NetDescription
 from .program import PER_NEURON, SCALARS, TABLES, StepParams
+from .reference_network import device_layers, run
 
 VERSION = 1
 """Version of the layout of the golden files."""
+_WEIGHTS = ("weight", "weight_rec", "bias", "delay", "delay_rec")
 _FIELDS = "mu alpha beta gamma1 gamma2 lam r_on r_off c_gate r_control v_th v0 v_ref sigma1 sigma2".split()
 
 # The presets may be fitted anew; these must not move.
@@ -30,8 +32,8 @@ _STEEP = replace(presets.ZHAO2025_TABLE1, v0=0.08, beta=40.0, x_max=1.0)
 _QUICK = {"mu": 300.0}
 
 
-def networks() -> dict[str, tuple[list[PlainLayer], int, np.ndarray]]:
-    """Layers, seed and frames (T, C) of every golden trace, by name."""
+def networks() -> dict[str, tuple[NetDescription, np.ndarray]]:
+    """Network and frames (T, C) of every golden trace, by name."""
     one = np.array([[254]])
     volley = _frames(200, 1, 1, every=2) * 2  # two spikes of 254 counts: 0.99 V
     spread = replace(
@@ -44,25 +46,37 @@ def networks() -> dict[str, tuple[list[PlainLayer], int, np.ndarray]]:
     noisy = replace(_STEEP, sigma1=2e-3, sigma2=3e-4)
     rng = np.random.default_rng(2025)
     dense = lambda n, c, mean: np.clip(2 * np.rint(rng.normal(mean, 40, (n, c)) / 2), -256, 254).astype(int)  # noqa: E731
-    delays = np.array([0, 1, 7, 30, 62]), np.array([62, 0, 3, 11, 1])
-    recurrent = PlainLayer(StepParams(noisy), dense(5, 8, 110), dense(5, 5, 20), None, *delays)
+    delays: dict[str, Any] = {"delay": np.array([0, 1, 7, 30, 62]), "delay_rec": np.array([62, 0, 3, 11, 1])}
+    recurrent = _layer(StepParams(noisy), dense(5, 8, 110), seed=123456789, weight_rec=dense(5, 5, 20), **delays)
     slow = StepParams(replace(presets.ZHAO2025_TABLE1, **_QUICK), substeps=3)
-    readout = PlainLayer(slow, dense(3, 5, 200), bias=np.array([150, 80, 0]))
+    readout = _layer(slow, dense(3, 5, 200), 1, seed=123456789, bias=np.array([150, 80, 0]))
     four = np.full((4, 1), 254)
     conv = Convolution((2, 5, 4), 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
     pool = pooling(conv.shape, (2, 2))  # of three rows: filled up
     kernels = dense(2, 6, 150).reshape(2, 1, 3, 2)
-    seen = PlainLayer(StepParams(_STEEP), kernels, bias=np.repeat([60, 120], 6), delay=np.repeat([0, 9], 6), conv=conv)
-    pooled = PlainLayer(StepParams(_STEEP), np.full((1, 1, 2, 2), 220), bias=np.full(4, 330), conv=pool)
-    return {
-        "steep_law": ([PlainLayer(StepParams(_STEEP), one)], 0, volley),
-        "linear_law": ([PlainLayer(StepParams(presets.ZHAO2025_TABLE1), one)], 0, volley),
-        "clipped_2v": ([PlainLayer(StepParams(replace(_STEEP, v_ref=1.0), v_in_max=2.0, substeps=2), one)], 0, 3 * volley),
-        "spread": ([PlainLayer(StepParams(spread), four)], 0, volley),
-        "stochastic": ([PlainLayer(StepParams(noisy), four)], 7, volley),
-        "images": ([seen, pooled], 0, _frames(100, 40, 5)),
-        "recurrent_delays": ([recurrent, readout], 123456789, _frames(160, 8, 3)),
+    seen = _layer(StepParams(_STEEP), kernels, conv=conv, bias=np.repeat([60, 120], 6), delay=np.repeat([0, 9], 6))
+    pooled = _layer(StepParams(_STEEP), np.full((1, 1, 2, 2), 220), 1, conv=pool, bias=np.full(4, 330))
+    clipped = StepParams(replace(_STEEP, v_ref=1.0), v_in_max=2.0, substeps=2)
+    made = {
+        "steep_law": ([_layer(StepParams(_STEEP), one)], volley),
+        "linear_law": ([_layer(StepParams(presets.ZHAO2025_TABLE1), one)], volley),
+        "clipped_2v": ([_layer(clipped, one)], 3 * volley),
+        "spread": ([_layer(StepParams(spread), four)], volley),
+        "stochastic": ([_layer(StepParams(noisy), four, seed=7)], volley),
+        "images": ([seen, pooled], _frames(100, 40, 5)),
+        "recurrent_delays": ([recurrent, readout], _frames(160, 8, 3)),
     }
+    return {name: (NetDescription(tuple(layers)), frames) for name, (layers, frames) in made.items()}
+
+
+def _layer(step: StepParams, weight: np.ndarray, index: int = 0, seed: int = 0, **parts: Any) -> Layer:
+    """A dense layer, or with ``conv`` a convolution, or a pooling where one kernel serves several features."""
+    conv, neuron = parts.get("conv"), M1T1RNeuron(step, seed)
+    if conv is None:
+        kind = "dense_rec" if "weight_rec" in parts else "dense"
+        return Layer(index, kind, weight.shape[:1], weight.shape[1], weight, neuron=neuron, **parts)
+    kind = "pool" if len(weight) < conv.features else "conv"
+    return Layer(index, kind, conv.shape, conv.sources, weight, neuron=neuron, **parts)
 
 
 def _frames(steps: int, channels: int, seed: int, every: int = 1) -> np.ndarray:
@@ -71,29 +85,28 @@ def _frames(steps: int, channels: int, seed: int, every: int = 1) -> np.ndarray:
     return (on & (np.arange(steps) % every == 0)[:, None]).astype(int)
 
 
-def record(layers: list[PlainLayer], seed: int, frames: np.ndarray) -> dict[str, Any]:
+def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
     """Run a network and return everything about it, as plain values.
 
     Parameters
     ----------
-    layers : list of PlainLayer
-        Layers, from the input's side.
-    seed : int
-        Seed of stochastic neurons.
+    net : NetDescription
+        Of 1M1T1R neurons, all of one seed.
     frames : (T, C) int
         Input spikes.
     """
-    out = []
-    for layer, ran in zip(layers, network.run(layers, frames, seed=seed, neurons=reference.Neurons), strict=True):
-        size = layer.size
-        program = layer.params.fixed(size)
+    out: list[dict[str, Any]] = []
+    layers: list[Any] = device_layers(net)
+    for layer, ran in zip(layers, run(net, frames, neurons=reference.Neurons), strict=True):
+        size, step = layer.size, layer.step
+        program = step.fixed(size)
         t = ran.traces
         out.append(
             {
                 "neurons": size,
-                "step": {name: getattr(layer.params, name) for name in ("dt", "substeps", "v_unit", "v_in_max")},
-                "device": {name: _json(getattr(layer.params.device, name)) for name in _FIELDS},
-                **{name: _json(getattr(layer, name)) for name in PlainLayer._fields[1:] if name != "conv"},
+                "step": {name: getattr(step, name) for name in ("dt", "substeps", "v_unit", "v_in_max")},
+                "device": {name: _json(getattr(step.device, name)) for name in _FIELDS},
+                **{name: _json(getattr(layer, name)) for name in _WEIGHTS},
                 **({} if layer.conv is None else {"conv": asdict(layer.conv)}),
                 "constants": {name: getattr(program, name).tolist() for name in PER_NEURON},
                 "field": {name: int(getattr(program, name)) for name in SCALARS},
@@ -103,7 +116,7 @@ def record(layers: list[PlainLayer], seed: int, frames: np.ndarray) -> dict[str,
                 **{name: getattr(t, name).tolist() for name in ("filament", "residue", "gate")},
             }
         )
-    return {"version": VERSION, "seed": seed, "frames": frames.tolist(), "layers": out}
+    return {"version": VERSION, "seed": layers[0].neuron.seed, "frames": frames.tolist(), "layers": out}
 
 
 def _json(value: Any) -> Any:

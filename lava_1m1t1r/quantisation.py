@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import network
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .description import NetDescription
-from .errors import InputError, array_of, require, whole
+from .errors import InputError, array_of, require
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
+from .reference_network import LayerTraces, device_layers, run
 from .tables import decay
 
 DRAIN_TIMES = 10.0
@@ -296,88 +296,70 @@ def _distinct(columns: Sequence[np.ndarray]) -> int:
 class SideBySide(NamedTuple):
     """One sample in fixed and floating point: LayerTraces of each layer."""
 
-    fixed: list[network.LayerTraces]
-    forced: list[network.LayerTraces]
+    fixed: list[LayerTraces]
+    forced: list[LayerTraces]
     """Floating point, every layer fed the synaptic input of the fixed run: that of the layer before and its own recurrence."""
-    free: list[network.LayerTraces]
+    free: list[LayerTraces]
     """Floating point, every layer fed what the floating-point neurons send."""
 
 
-def side_by_side(layers: Sequence[network.PlainLayer], frames: Any, seed: int = 0, first: int = 0) -> SideBySide:
+def side_by_side(net: NetDescription, frames: Any) -> SideBySide:
     """Run a sample (T, C) in fixed point, in floating point on the fixed run's input, and in floating point alone.
 
     Parameters
     ----------
-    layers : sequence of :class:`.network.PlainLayer`
-        Layers, from the input's side.
+    net : NetDescription
+        Of 1M1T1R neurons. Floating and fixed point draw the same numbers, from the neurons' seeds.
     frames : (T, C) int
         Input spikes of the sample.
-    seed, first : int
-        As in :func:`.network.run`; floating and fixed point draw the same numbers.
 
     Returns
     -------
     SideBySide
     """
-    fixed = network.run(layers, frames, seed=seed, first=first)
-    forced = network.run(layers, frames, seed=seed, first=first, fixed=False, forced=[r.a_in for r in fixed])
-    return SideBySide(fixed, forced, network.run(layers, frames, seed=seed, first=first, fixed=False))
+    fixed = run(net, frames)
+    return SideBySide(fixed, run(net, frames, fixed=False, forced=[r.a_in for r in fixed]), run(net, frames, fixed=False))
 
 
-def quantise_network(
-    layers: Sequence[network.PlainLayer] | NetDescription,
-    samples: Any = None,
-    seed: int = 0,
-    names: Sequence[str] | None = None,
-    first: int = 0,
-) -> list[LayerQuantisation]:
-    """Report every layer of a network; with samples, also what its neurons do in fixed and floating point.
+def quantise_network(net: NetDescription, samples: Any = None, names: Sequence[str] | None = None) -> list[LayerQuantisation]:
+    """Report every layer of neurons of a network; with samples, also what they do in fixed and floating point.
 
     Parameters
     ----------
-    layers : sequence of :class:`.network.PlainLayer`, or NetDescription
-        Layers from the input's side; or the network of a file, which states ``first`` itself and delays its input.
+    net : NetDescription
+        Of 1M1T1R neurons; a readout behind them is left out. Stochastic ones draw the numbers of their own seeds, in floating and in
+        fixed point, as the network does wherever it runs.
     samples : (B, T, C) int, optional
         Input spikes.
-    seed : int
-        Seed of stochastic neurons. Float and fixed then draw the same numbers.
     names : sequence of str, optional
         Names of the layers.
-    first : int
-        Index of the first of them in its file, as in :func:`.network.run`.
 
     Returns
     -------
     list of LayerQuantisation
     """
-    if isinstance(layers, NetDescription):
-        samples = None if samples is None else layers.arriving(array_of(samples, "quantise_network.samples"))
-        layers, first = network.layers_of(layers)
-    known = isinstance(layers, Sequence) and len(layers) > 0 and all(isinstance(layer, network.PlainLayer) for layer in layers)
-    require(known, "quantise_network.layers", "be a sequence of network.PlainLayer, or a NetDescription", layers)
-    seed = whole(seed, "quantise_network.seed")
+    layers = device_layers(net)
     if names is None:
-        names = [f"layer {first + i}" for i in range(len(layers))]
+        names = [f"layer {layer.index}" for layer in layers]
     texts = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
     require(texts and len(names) == len(layers), "quantise_network.names", f"be {len(layers)} texts", names)
-    reports = [quantise(layer.params, layer.size, name) for layer, name in zip(layers, names, strict=True)]
+    reports = [quantise(layer.step, layer.size, name) for layer, name in zip(layers, names, strict=True)]
     if samples is None:
         return reports
-    samples, conv = array_of(samples, "quantise_network.samples"), layers[0].conv
-    inputs = layers[0].weight.shape[1] if conv is None else conv.sources
-    good = samples.ndim == 3 and samples.size > 0 and samples.shape[2] == inputs
-    require(good, "quantise_network.samples", f"have the shape (B, T, {inputs}) and not be empty", samples.shape)
+    samples = array_of(samples, "quantise_network.samples")
+    good = samples.ndim == 3 and samples.size > 0 and samples.shape[2] == net.inputs
+    require(good, "quantise_network.samples", f"have the shape (B, T, {net.inputs}) and not be empty", samples.shape)
     for report in reports:
         require(report.fits, f"quantise_network: {report.name}", "have rates that fit", [r.name for r in report.rates if r.rounds_away])
     fixed_runs: list[list[Traces]] = [[] for _ in layers]
     pairs = [{"teacher-forced": Agreement(0, 0, (0, 0)), "free-running": Agreement(0, 0, (0, 0))} for _ in layers]
     for frames in samples:
-        ran = side_by_side(layers, frames, seed, first)
+        ran = side_by_side(net, frames)
         for i, fixed in enumerate(ran.fixed):
             fixed_runs[i].append(fixed.traces)
             for kind, other in (("teacher-forced", ran.forced[i]), ("free-running", ran.free[i])):
                 pairs[i][kind] += agreement(fixed.traces.spike, other.traces.spike)
     return [
-        dataclasses.replace(report, activity=activity(layer.params, runs), agreement=pair)
+        dataclasses.replace(report, activity=activity(layer.step, runs), agreement=pair)
         for report, layer, runs, pair in zip(reports, layers, fixed_runs, pairs, strict=True)
     ]

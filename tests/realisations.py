@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from page_neuron import layer_of, unrolled
 
-from lava_1m1t1r import network, presets, reference
+from lava_1m1t1r import presets, reference, reference_network
 from lava_1m1t1r.convolution import Convolution, pooling
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.network import PlainLayer
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import Traces
 
@@ -41,10 +41,9 @@ class Seen(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A network, its seed, its input, and the features it has."""
+    """A network, its input, and the features it has."""
 
-    layers: list[PlainLayer]
-    seed: int
+    net: NetDescription
     frames: np.ndarray  # (T, C)
     features: set[str]
 
@@ -60,6 +59,22 @@ def varied(device: Any, rng: np.random.Generator, size: int) -> Any:
     names = ["mu", "beta", "gamma1", "gamma2", "r_control", "v_th", *(["v0"] if np.isfinite(device.v0) else [])]
     width = {name: 0.04 if name == "v0" else 0.15 for name in names}
     return replace(device, **{name: getattr(device, name) * np.exp(width[name] * rng.standard_normal(size)) for name in names})
+
+
+def m1t1r_layer(index: int, step: StepParams, weight: np.ndarray, seed: int = 0, conv: Convolution | None = None, **parts: Any) -> Layer:
+    """A layer of 1M1T1R neurons: dense, recurrent, a convolution, or a pooling where its sizes are those of one."""
+    if conv is not None:
+        kind = "pool" if len(weight) < conv.features or any(conv.margin) else "conv"
+    else:
+        kind = "dense" if parts.get("weight_rec") is None else "dense_rec"
+    shape, inputs = (weight.shape[:1], weight.shape[1]) if conv is None else (conv.shape, conv.sources)
+    counts = {name: None if value is None else value.astype(np.int32) for name, value in {"weight": weight, **parts}.items()}
+    return Layer(index, kind, shape, inputs, neuron=M1T1RNeuron(step, seed), conv=conv, **counts)
+
+
+def seeded(layers: Any, seed: int) -> NetDescription:
+    """The network of these layers, whose neurons draw the numbers of one seed."""
+    return NetDescription(tuple(replace(layer, neuron=replace(layer.neuron, seed=seed)) for layer in layers))
 
 
 def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) -> Drawn:
@@ -82,18 +97,19 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
             device = replace(device, sigma1=2e-3, sigma2=3e-4)
         params = StepParams(device, v_in_max=v_in_max, substeps=int(rng.integers(1, 6)))
         layers.append(
-            PlainLayer(
+            m1t1r_layer(
+                i,
                 params,
                 weights(rng, outputs, inputs, strengths[min(i, 1)]),
-                weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None,
-                2 * rng.integers(-20, 60, outputs) + 200 * (i == 2) if "bias" in features else None,
-                rng.integers(0, 63, outputs) // (1 + 3 * i) if "delays" in features else None,
-                rng.integers(0, 63, outputs) if "recurrent delays" in features else None,
+                weight_rec=weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None,
+                bias=2 * rng.integers(-20, 60, outputs) + 200 * (i == 2) if "bias" in features else None,
+                delay=rng.integers(0, 63, outputs) // (1 + 3 * i) if "delays" in features else None,
+                delay_rec=rng.integers(0, 63, outputs) if "recurrent delays" in features else None,
             )
         )
         inputs = outputs
     frames = (rng.random((steps, channels)) < 0.45).astype(np.int64)
-    return Drawn(layers, int(rng.integers(0, 1 << 31)), frames, set(features))
+    return Drawn(seeded(layers, int(rng.integers(0, 1 << 31))), frames, set(features))
 
 
 def drawn_sizes(kind: str, inputs: tuple[int, int, int], rng: np.random.Generator, largest: int = 40) -> Convolution:
@@ -112,7 +128,7 @@ def drawn_sizes(kind: str, inputs: tuple[int, int, int], rng: np.random.Generato
             return conv
 
 
-def image_layer(kind: str, inputs: tuple[int, int, int], features: Any, rng: np.random.Generator, strength: float) -> PlainLayer:
+def image_layer(index: int, kind: str, inputs: tuple[int, int, int], features: Any, rng: np.random.Generator, strength: float) -> Layer:
     """A drawn convolution or pooling; delays and biases one a feature, as training has them."""
     conv = drawn_sizes(kind, inputs, rng)
     of_feature = lambda values: np.repeat(values, conv.size // conv.features)  # noqa: E731
@@ -127,21 +143,22 @@ def image_layer(kind: str, inputs: tuple[int, int, int], features: Any, rng: np.
     else:
         bias = of_feature(2 * rng.integers(0, 100, conv.features)) if "bias" in features else None
     delay = of_feature(rng.integers(0, 30, conv.features)) if "delays" in features else None
-    return PlainLayer(StepParams(device, substeps=int(rng.integers(1, 5))), weight, None, bias, delay, conv=conv)
+    return m1t1r_layer(index, StepParams(device, substeps=int(rng.integers(1, 5))), weight, conv=conv, bias=bias, delay=delay)
 
 
 def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int = 120) -> Drawn:
     """Frames as images, one or two layers that see them, and a dense layer."""
     inputs = tuple(rng.integers((1, 5, 5), (5, 9, 9)).tolist())
-    layers = [image_layer("convolution", inputs, features, rng, 24.0)]
+    layers = [image_layer(0, "convolution", inputs, features, rng, 24.0)]
     if "pooling" in features:
-        layers.append(image_layer("pooling", layers[0].conv.shape, features, rng, 20.0))
+        layers.append(image_layer(1, "pooling", layers[0].conv.shape, features, rng, 20.0))
     last, outputs = layers[-1].conv, 4
     recurrent = weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None
     params = StepParams(presets.ZHAO2025_FIG2, substeps=2)
-    layers.append(PlainLayer(params, weights(rng, outputs, last.size, 60.0), recurrent, np.full(outputs, 260)))
+    dense = {"weight_rec": recurrent, "bias": np.full(outputs, 260)}
+    layers.append(m1t1r_layer(len(layers), params, weights(rng, outputs, last.size, 60.0), **dense))
     frames = (rng.random((steps, int(np.prod(inputs)))) < 0.45).astype(np.int64)
-    return Drawn(layers, int(rng.integers(0, 1 << 31)), frames, set(features))
+    return Drawn(seeded(layers, int(rng.integers(0, 1 << 31))), frames, set(features))
 
 
 NETWORKS = {  # a new one goes to the end: the place here seeds the draw
@@ -164,9 +181,9 @@ NETWORKS = {  # a new one goes to the end: the place here seeds the draw
 def by_page(drawn: Drawn) -> list[Traces]:
     """The implementation from the text of FIXED_POINT.md, network recursion included."""
     y, out = drawn.frames.tolist(), []
-    for index, layer in enumerate(drawn.layers):
+    for layer in drawn.net.layers:
         size = layer.size
-        group = layer_of(layer.params, size, drawn.seed, index)
+        group = layer_of(layer.step, size, layer.neuron.seed, layer.index)
         w = layer.weight.tolist() if layer.conv is None else unrolled(layer.weight.tolist(), **asdict(layer.conv))
         v = None if layer.weight_rec is None else layer.weight_rec.tolist()
         bias, delay, late = ([0] * size if x is None else x.tolist() for x in (layer.bias, layer.delay, layer.delay_rec))
@@ -185,41 +202,12 @@ def by_page(drawn: Drawn) -> list[Traces]:
 
 def by_arbiter(drawn: Drawn) -> list[Traces]:
     """The numpy reference step: what everybody is compared with."""
-    return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed, neurons=reference.Neurons)]
+    return [r.traces for r in reference_network.run(drawn.net, drawn.frames, neurons=reference.Neurons)]
 
 
 def by_kernels(drawn: Drawn) -> list[Traces]:
     """The compiled step."""
-    return [r.traces for r in network.run(drawn.layers, drawn.frames, seed=drawn.seed)]
-
-
-def _kind(layer: PlainLayer) -> str:
-    if layer.conv is not None:
-        return "pool" if len(layer.weight) < layer.conv.features or any(layer.conv.margin) else "conv"
-    return "dense" if layer.weight_rec is None else "dense_rec"
-
-
-def described(drawn: Drawn) -> Any:
-    """The network as the library's exporters and file readers know it."""
-    from lava_1m1t1r import description as net
-
-    layers = [
-        net.Layer(
-            index=i,
-            kind=_kind(layer),
-            shape=(layer.size,) if layer.conv is None else layer.conv.shape,
-            inputs=layer.weight.shape[1] if layer.conv is None else layer.conv.sources,
-            conv=layer.conv,
-            weight=layer.weight.astype(np.int32),
-            weight_rec=None if layer.weight_rec is None else layer.weight_rec.astype(np.int32),
-            bias=None if layer.bias is None else layer.bias.astype(np.int32),
-            delay=None if layer.delay is None else layer.delay.astype(np.int32),
-            delay_rec=None if layer.delay_rec is None else layer.delay_rec.astype(np.int32),
-            neuron=net.M1T1RNeuron(layer.params, drawn.seed),
-        )
-        for i, layer in enumerate(drawn.layers)
-    ]
-    return net.NetDescription(tuple(layers))
+    return [r.traces for r in reference_network.run(drawn.net, drawn.frames)]
 
 
 def _predicted(net: Any, drawn: Drawn, backend: str) -> list[Seen]:
@@ -236,7 +224,7 @@ def _predicted(net: Any, drawn: Drawn, backend: str) -> list[Seen]:
 
 def by_fast(drawn: Drawn) -> list[Seen]:
     """The event-driven compiled network."""
-    return _predicted(described(drawn), drawn, "fast")
+    return _predicted(drawn.net, drawn, "fast")
 
 
 def by_file(drawn: Drawn) -> list[Seen]:
@@ -245,18 +233,18 @@ def by_file(drawn: Drawn) -> list[Seen]:
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "drawn.net"
-        schema.write(path, described(drawn))
+        schema.write(path, drawn.net)
         return _predicted(path, drawn, "fast")
 
 
 def by_lava_in_process(drawn: Drawn) -> list[Seen]:
     """The Lava graph of the network, its models executed in this process."""
-    return _predicted(described(drawn), drawn, "inprocess")
+    return _predicted(drawn.net, drawn, "inprocess")
 
 
 def by_lava(drawn: Drawn) -> list[Seen]:
     """The Lava graph of the network in Lava's own runtime."""
-    return _predicted(described(drawn), drawn, "lava")
+    return _predicted(drawn.net, drawn, "lava")
 
 
 def by_lava_alone(drawn: Drawn) -> list[Seen]:
@@ -268,11 +256,12 @@ def by_lava_alone(drawn: Drawn) -> list[Seen]:
     from lava_1m1t1r.run import InProcess
 
     seen = []
-    for i, ran in enumerate(network.run(drawn.layers, drawn.frames, seed=drawn.seed)):
-        p = drawn.layers[i].params
+    for i, ran in enumerate(reference_network.run(drawn.net, drawn.frames)):
+        layer = drawn.net.layers[i]
+        p = layer.step
         steps, size = ran.a_in.shape
         step = {"dt": p.dt, "substeps": p.substeps, "v_unit": p.v_unit, "v_in_max": p.v_in_max}
-        neuron = M1T1R(shape=(size,), params=p.device, seed=drawn.seed, layer=i, **step)
+        neuron = M1T1R(shape=(size,), params=p.device, seed=layer.neuron.seed, layer=i, **step)
         RingBuffer(data=ran.a_in.T.astype(np.int32)).s_out.connect(neuron.a_in)
         with InProcess(neuron, Loihi2SimCfg(select_tag="fixed_pt"), 60.0) as session:
             found = session.run(steps, record=[neuron.s_out, neuron.filament, neuron.residue, neuron.v_gate])
@@ -292,15 +281,22 @@ def by_training(drawn: Drawn) -> list[Seen]:
 
     x = torch.from_numpy(np.stack([drawn.frames, drawn.frames])).float().transpose(1, 2)
     seen, blocks = [], []
-    for i, layer in enumerate(drawn.layers):
-        p = layer.params
-        neuron = {"params": p.device, "dt": p.dt, "substeps": p.substeps, "v_unit": p.v_unit, "v_in_max": p.v_in_max, "seed": drawn.seed}
+    for i, layer in enumerate(drawn.net.layers):
+        p = layer.step
+        neuron = {
+            "params": p.device,
+            "dt": p.dt,
+            "substeps": p.substeps,
+            "v_unit": p.v_unit,
+            "v_in_max": p.v_in_max,
+            "seed": layer.neuron.seed,
+        }
         common = {"delay": layer.delay is not None, "bias": layer.bias is not None}
         neuron["persistent_state"] = True  # or the block forgets the states that are compared below
         if layer.conv is not None:
             conv = layer.conv
             sizes = {name: getattr(conv, name) for name in ("stride", "padding", "dilation")}
-            if _kind(layer) == "pool":
+            if layer.kind == "pool":
                 made = block.m1t1r.Pool(neuron, conv.kernel, **sizes, **common)
             else:
                 made = block.m1t1r.Conv(neuron, conv.inputs[0], conv.features, conv.kernel, **sizes, groups=conv.groups, **common)
@@ -331,7 +327,7 @@ def by_training(drawn: Drawn) -> list[Seen]:
         with h5py.File(Path(folder) / "trained.net", "w") as file:
             for i, made in enumerate(blocks):
                 made.export_hdf5(file.create_group(f"layer/{i}"))
-        assert plan.same(schema.read(Path(folder) / "trained.net"), described(drawn)), "export_hdf5 must write the network that was drawn"
+        assert plan.same(schema.read(Path(folder) / "trained.net"), drawn.net), "export_hdf5 must write the network that was drawn"
     return seen
 
 
@@ -339,10 +335,9 @@ def by_c(drawn: Drawn) -> list[Seen]:
     """The exported C99, compiled and run."""
     from lava_1m1t1r.export import c_target
 
-    net = described(drawn)
     steps = len(drawn.frames)
     with TemporaryDirectory() as folder:
-        c_target.deploy_c(net, Path(folder) / "c")
+        c_target.deploy_c(drawn.net, Path(folder) / "c")
         command = ["gcc", "-std=c99", "-O2", "net.c", "host/main.c", "-o", "main"]
         subprocess.run(command, cwd=Path(folder) / "c", check=True, capture_output=True, timeout=60)
         words = np.concatenate([[steps], drawn.frames.reshape(-1)]).astype("<i4").tobytes()
@@ -350,7 +345,7 @@ def by_c(drawn: Drawn) -> list[Seen]:
         states = np.fromfile(Path(folder) / "c" / "states.bin", "<i4").reshape(steps, -1)
     out = np.frombuffer(done.stdout, "<i4").reshape(steps, -1)
     seen, place = [], 0
-    for layer in drawn.layers:
+    for layer in drawn.net.layers:
         size = layer.size
         own = states[:, place : place + 3 * size].reshape(steps, size, 3)
         place += 3 * size
@@ -366,7 +361,7 @@ def by_rtl(drawn: Drawn) -> list[Seen]:
     steps = len(drawn.frames)
     with TemporaryDirectory() as folder:
         where = Path(folder) / "rtl"
-        rtl_target.deploy_rtl(described(drawn), where)
+        rtl_target.deploy_rtl(drawn.net, where)
         tokens = [token for frame in drawn.frames for token in [*np.flatnonzero(frame), -1]]
         (where / "frames.txt").write_text("\n".join(map(str, [*tokens, -2])) + "\n")
         sources = sorted(path.name for path in where.glob("*.v"))
@@ -374,7 +369,7 @@ def by_rtl(drawn: Drawn) -> list[Seen]:
             subprocess.run(command, cwd=where, check=True, capture_output=True, timeout=100)
         rows = np.array((where / "states.txt").read_text().split("end\n")[0].split(), np.int64).reshape(-1, 6)
     seen = []
-    for k, layer in enumerate(drawn.layers):
+    for k, layer in enumerate(drawn.net.layers):
         size = layer.size
         # layer, neuron, spike, filament, residue, gate; a few further frames flush the pipeline
         own = rows[rows[:, 0] == k][: steps * size].reshape(steps, size, 6)

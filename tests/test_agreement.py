@@ -1,14 +1,17 @@
 """Mutual proof: every realisation, on the same drawn networks and stimuli, all states at all steps, equal to the bit."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from realisations import NETWORKS, REALISATIONS, by_arbiter, described, draw
+from realisations import NETWORKS, REALISATIONS, by_arbiter, draw
 
-from lava_1m1t1r import network
+from lava_1m1t1r.delay_lines import outgoing
+from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.quantisation import agreement, quantise_network
+from lava_1m1t1r.reference_network import run
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def assert_equal(mine, drawn, wanted, who):
     assert len(mine) == len(wanted)
     for i, (a, traces) in enumerate(zip(mine, wanted, strict=True)):
         full = traces._asdict() | {
-            "out": network.outgoing(traces.spike, drawn.layers[i].delay),
+            "out": outgoing(traces.spike, drawn.net.layers[i].delay),
             "last": np.stack([traces.filament[-1], traces.residue[-1], traces.gate[-1]]),
         }
         shown = {name: np.asarray(value) for name, value in a._asdict().items() if value is not None}
@@ -70,9 +73,9 @@ def test_drawn_networks_are_worth_comparing(kind, arbiters):
 def test_every_kind_of_layer_with_neurons_is_drawn():
     # Input layers have theirs in test_netx_network and test_slayer.
     (neuron,) = (key for key in schema.KEYS if key.name == "neuron")
-    drawn = {layer.kind for i, name in enumerate(NETWORKS) for layer in described(draw(name, np.random.default_rng(i))).layers}
+    drawn = {layer.kind for i, name in enumerate(NETWORKS) for layer in draw(name, np.random.default_rng(i)).net.layers}
     missing = set(neuron.allowed) - {"input"} - drawn
-    assert not missing, f"{missing}: described in tests/realisations.py makes no such layer, so nothing is proven of it"
+    assert not missing, f"{missing}: draw in tests/realisations.py makes no such layer, so nothing is proven of it"
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -87,7 +90,7 @@ def test_realisation_equals_the_arbiter(name, kind, arbiters):
 def test_floating_point_agrees_within_one_step_when_fed_the_fixed_runs_input(kind):
     # The bound of FIXED_POINT.md: 99 % of spikes. Free running is chaotic and is reported only.
     drawn = draw(kind, np.random.default_rng(7), size=48, steps=400)
-    reports = quantise_network(drawn.layers, drawn.frames[None], seed=drawn.seed)
+    reports = quantise_network(drawn.net, drawn.frames[None])
     forced = sum((r.agreement["teacher-forced"] for r in reports[1:]), reports[0].agreement["teacher-forced"])
     print("\n".join(str(r.agreement["free-running"]) for r in reports))
     assert forced.same > 1000
@@ -97,9 +100,9 @@ def test_floating_point_agrees_within_one_step_when_fed_the_fixed_runs_input(kin
 def test_a_layer_is_the_same_alone_and_in_a_larger_one(rng):
     # Neurons do not see their neighbours: not in the vectorised loops either, whatever their number.
     drawn = draw("stochastic", rng, size=19)
-    layer = drawn.layers[0]._replace(weight_rec=None)
-    whole = network.run([layer], drawn.frames, seed=3)[0].traces
-    part = network.run([layer._replace(weight=layer.weight[:5])], drawn.frames, seed=3)[0].traces
+    layer = replace(drawn.net.layers[0], weight_rec=None)
+    some = replace(layer, shape=(5,), weight=layer.weight[:5])
+    whole, part = (run(NetDescription((x,)), drawn.frames)[0].traces for x in (layer, some))
     assert np.array_equal(whole.gate[:, :5], part.gate) and part.spike.any()
 
 

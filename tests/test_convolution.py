@@ -1,12 +1,16 @@
 """Sizes and sums of convolutions and poolings: against scipy's correlation, against each other, and what can never work."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from realisations import drawn_sizes
+from realisations import draw, drawn_sizes
 
 from lava_1m1t1r.convolution import Convolution, pair, pooling
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.fast import kernels, synapses
+from lava_1m1t1r.fast import FastNetwork, kernels, synapses
+from lava_1m1t1r.recipes import demo_page
+from lava_1m1t1r.reference_network import run, synaptic_input
 
 
 def correlated(conv, image, weight):
@@ -81,3 +85,30 @@ def test_pairs():
     for bad in (1.5, (1, 2, 3), "3"):
         with pytest.raises(InputError, match="kernel_size must be a whole number, or two"):
             pair(bad, "kernel_size")
+
+
+@pytest.mark.parametrize("kind", ["convolution", "images, everything"])
+def test_recorded_input_is_that_of_the_network(kind, rng):
+    """Of every layer of neurons, from all samples and steps at once: the sums that the loops add up step by step."""
+    drawn = draw(kind, rng)
+    frames = np.stack([drawn.frames, drawn.frames[::-1]]).astype(np.uint8)
+    result, received = FastNetwork(drawn.net).run(frames, record="all"), frames
+    ran = [run(drawn.net, sample) for sample in frames]
+    for i, (layer, record) in enumerate(zip(drawn.net.layers, result.layers, strict=True)):
+        found = synaptic_input(layer, received, record.spikes)
+        assert found.dtype == np.int64 and np.array_equal(found, [layers[i].a_in for layers in ran])
+        received = record.out
+
+
+def test_the_demos_page_works_out_a_convolution(rng, monkeypatch):
+    drawn = draw("convolution", rng)
+    frames, net = drawn.frames[None], drawn.net
+    fixed = FastNetwork(net).run(frames, record="all")
+    monkeypatch.setattr(demo_page, "advise", lambda *given: given)
+    monkeypatch.setattr(demo_page, "energy_of", lambda *given: {})
+    task, test = SimpleNamespace(step=net.layers[0].step), SimpleNamespace(dense=lambda some: frames[some])
+    found = SimpleNamespace(task=task, test=test, description=net, fixed=fixed, result=SimpleNamespace(spikes=10.0))
+    worked = demo_page.worked_out(found)
+    _step, weights, a_in = worked.advice
+    assert np.array_equal(weights, net.layers[0].matrix()) and np.array_equal(a_in[0], run(net, drawn.frames)[0].a_in)
+    assert [x.activity.spikes for x in worked.quantised] == [record.spikes.sum() for record in fixed.layers]

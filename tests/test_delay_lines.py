@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lava_1m1t1r import network, presets, reference
+from lava_1m1t1r import presets, reference
 from lava_1m1t1r.delay_lines import LinesRun, delays_of, on_lines
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
-from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.reference_network import run, synaptic_input
 
 DELAYS = (0, 5, 2, 17, 0, 40)
 
@@ -59,13 +59,12 @@ def test_lines_are_what_the_sentence_says_at_once_and_step_by_step(delay, channe
 
 
 def test_the_network_is_the_arbiters_behind_what_the_lines_bring(net, frames):
-    layers, first = network.layers_of(net)
-    assert first == 1
+    behind = NetDescription(net.layers[1:])
     result = FastNetwork(net).run(frames, record="all")
     for b, sample in enumerate(frames):
-        (run,) = network.run(layers, by_hand(sample, DELAYS), seed=3, neurons=reference.Neurons, first=first)
-        assert np.array_equal(result.layers[0].spikes[b], run.traces.spike)
-        assert np.array_equal(result.layers[0].states["filament"][b], run.traces.filament)
+        for ran in (*run(behind, by_hand(sample, DELAYS), neurons=reference.Neurons), *run(net, sample)):
+            assert np.array_equal(result.layers[0].spikes[b], ran.traces.spike)
+            assert np.array_equal(result.layers[0].states["filament"][b], ran.traces.filament)
     assert result.layers[0].spikes.sum() > 50
     undelayed = FastNetwork(NetDescription((Layer(0, "delay_lines", (6,), 3, delay=np.zeros(6, np.int32)), *net.layers[1:]))).run(frames)
     assert not np.array_equal(undelayed.out, result.out)
@@ -276,13 +275,9 @@ def test_parameters_of_other_taps_are_refused():
 @pytest.mark.parametrize("steps", [3, 12, 40])
 def test_recorded_input_is_that_of_the_network(steps, net, rng):
     """Also of samples that are shorter than a recurrent delay."""
-    pytest.importorskip("lightning", reason="needs lightning")
-    from lava_1m1t1r.recipes.demo_page import synaptic_input
-
     lines, layer, readout = net.layers
     net = NetDescription((lines, replace(layer, delay_rec=rng.integers(0, 20, 11).astype(np.int32)), readout))
     frames = (rng.random((2, steps, 3)) < 0.5).astype(np.uint8)
-    found = synaptic_input(net, FastNetwork(net).run(frames, record="all"), frames)
-    layers, _ = layers_of(net)
+    found = synaptic_input(net.active[0], net.arriving(frames), FastNetwork(net).run(frames, record="all").layers[0].spikes)
     for one, a_in in zip(frames, found, strict=True):
-        np.testing.assert_array_equal(a_in, network.run(layers, net.arriving(one), seed=3, first=1)[0].a_in)
+        np.testing.assert_array_equal(a_in, run(net, one)[0].a_in)

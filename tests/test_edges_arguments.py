@@ -16,11 +16,11 @@ from lava_1m1t1r import (
     datasets,
     device,
     keys,
-    network,
     plot,
     presets,
     quantisation,
     reference,
+    reference_network,
 )
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import crossbar, energy, stimulus
@@ -34,7 +34,6 @@ from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, spice_neuron
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
-from lava_1m1t1r.network import layers_of
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.recipes import data, evaluate
 from lava_1m1t1r.recipes.augment import Augmentation
@@ -97,8 +96,8 @@ def here(name):
 # name: function, arguments that are right. Nothing of "huge" or "large" may be taken where it would be counted up to.
 CALLS = {
     "reference.run": (reference.run, dict(params=StepParams(P), a_in=np.ones((5, 2), int), fixed=True, seed=0, layer=0)),
-    "network.run": (network.run, dict(layers=layers_of(NET)[0], frames=FRAMES[0], fixed=True, seed=0, first=0)),
-    "layers_of": (layers_of, dict(net=NET)),
+    "reference_network.run": (reference_network.run, dict(net=NET, frames=FRAMES[0], fixed=True)),
+    "device_layers": (reference_network.device_layers, dict(net=NET)),
     "Crossbar": (crossbar.Crossbar, dict(g_min=1e-6, g_max=1e-5, levels=4, programming_error=0.1, read_noise=0.1, v_read=0.2)),
     "Periphery": (crossbar.Periphery, dict(v_supply=1.0, amplifier_current=1e-7, line_capacitance=1e-15, register_energy=1e-14)),
     "DeviceNetwork": (DeviceNetwork, dict(net=NET, crossbar=crossbar.IDEAL, periphery=None, seed=0, rtol=3e-5)),
@@ -166,7 +165,7 @@ CALLS = {
     "head": (NET.head, dict(layers=1)),
     "with_variation": (P.with_variation, dict(level=0.1)),
     "advise": (advisor.advise, dict(params=StepParams(P), weights=np.full((2, 3), 64), a_in=np.ones((1, 5, 2), int), steps=20)),
-    "quantise_network": (quantisation.quantise_network, dict(layers=layers_of(NET)[0], samples=FRAMES, seed=0, names=["first"])),
+    "quantise_network": (quantisation.quantise_network, dict(net=NET, samples=FRAMES, names=["first"])),
     "agreement": (quantisation.agreement, dict(first=np.zeros((5, 2), bool), second=np.zeros((5, 2), bool))),
     "memory_steps": (cuba.memory_steps, dict(current_decay=0.2, voltage_decay=0.1)),
     "device_for": (cuba.device_for, dict(current_decay=0.2, voltage_decay=0.1, dt=1e-2, device=P, refractory=0.1)),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from lava_1m1t1r import StepParams, network, presets
+from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.cached import sources_digest
@@ -21,6 +21,7 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, Stream
 from lava_1m1t1r.fast.network import check_frames
 from lava_1m1t1r.netx import hdf5
+from lava_1m1t1r.reference_network import run as run_loops
 
 FIG2 = presets.ZHAO2025_FIG2
 
@@ -104,11 +105,8 @@ def test_counts_whose_sums_may_leave_32_bits_are_refused():
 def test_equals_the_plain_loops(rng, floating):
     net, x = made(rng, noise=1e-3), frames(rng)
     result = FastNetwork(net, floating).run(x, "all")
-    plain = [
-        network.PlainLayer(n.neuron.step, n.weight, n.weight_rec, n.bias, n.delay, n.delay_rec) for n in net.layers if n.neuron is not None
-    ]
     for b in range(len(x)):
-        runs = network.run(plain, x[b].astype(np.int64), seed=5, fixed=not floating)
+        runs = run_loops(net, x[b], fixed=not floating)
         for record, run in zip(result.layers, runs, strict=False):
             assert record.spikes[b].sum() > 5
             assert np.array_equal(record.spikes[b], run.traces.spike)
@@ -281,7 +279,7 @@ def test_silence_takes_the_same_course(rng):
     x = frames(rng, 1, 400)
     x[:, 60:] = 0
     record = FastNetwork(net).run(x, "all").layers[0]
-    plain = network.run([network.PlainLayer(net.layers[0].neuron.step, net.layers[0].weight)], x[0].astype(np.int64))[0].traces
+    plain = run_loops(net, x[0])[0].traces
     assert record.states["v_gate"][0, 59].any() and not record.states["filament"][0, -1].any()
     for name, field in (("filament", "filament"), ("residue", "residue"), ("v_gate", "gate")):
         assert np.array_equal(record.states[name][0], getattr(plain, field)), name

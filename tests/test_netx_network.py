@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.plan import plan
-from lava_1m1t1r.network import layers_of, outgoing
-from lava_1m1t1r.network import run as run_loops
 from lava_1m1t1r.netx import hdf5, schema
+from lava_1m1t1r.reference_network import run as run_loops
 
 pytest.importorskip("lava.magma", reason="needs lava-nc")
 from lava.magma.core.run_conditions import RunSteps
@@ -138,8 +138,7 @@ def test_a_kind_is_known_by_its_matrix_wherever_it_runs(rng):
     x = (rng.random((BATCH, STEPS, 16)) < 0.4).astype(np.uint8)
     agree(nets[0], x, "inprocess", "fixed_pt")
     assert np.array_equal(*(hdf5.predict(net, x) for net in nets))
-    layers, first = layers_of(nets[0])
-    assert np.array_equal(outgoing(run_loops(layers, x[0], first=first)[0].traces.spike), hdf5.predict(nets[1], x)[0])
+    assert np.array_equal(outgoing(run_loops(nets[0], x[0])[0].traces.spike), hdf5.predict(nets[1], x)[0])
     assert np.array_equal(*(lowered.weight << lowered.weight_shift for net in nets for lowered in plan(net).layers))
 
 

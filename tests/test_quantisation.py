@@ -6,20 +6,28 @@ from dataclasses import replace
 import export_networks as drawn_networks
 import numpy as np
 import pytest
-from realisations import described, draw
+from realisations import draw, m1t1r_layer
 
-from lava_1m1t1r import convolution, network, presets
+from lava_1m1t1r import convolution, presets
+from lava_1m1t1r.delay_lines import outgoing
+from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.network import PlainLayer, layers_of
+from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.quantisation import Agreement, activity, agreement, drain_steps, longest_true, quantise, quantise_network, side_by_side
 from lava_1m1t1r.reference import CompiledNeurons, Traces
+from lava_1m1t1r.reference_network import run
 
 FIG2 = presets.ZHAO2025_FIG2
 
 
 def rate(report, word):
     return next(r for r in report.rates if word in r.name)
+
+
+def alone(*parts, step=None, **more):
+    """A network of one layer."""
+    return NetDescription((m1t1r_layer(0, step or StepParams(FIG2), *parts, **more),))
 
 
 def test_scales_are_what_one_count_means():
@@ -58,7 +66,7 @@ def test_rates_that_round_away_are_named_with_the_cure():
     assert r.rounds_away == 2 and "larger dt" in r.cure
     assert "does not fit in 2 neurons" in str(report)
     with pytest.raises(InputError, match="gamma2"):
-        quantise_network([PlainLayer(StepParams(replace(FIG2, gamma2=0.01)), np.full((2, 2), 200))], np.ones((1, 5, 2), int))
+        quantise_network(alone(np.full((2, 2), 200), step=StepParams(replace(FIG2, gamma2=0.01))), np.ones((1, 5, 2), int))
 
 
 def test_duplicates_are_neurons_that_rounding_made_equal():
@@ -90,24 +98,24 @@ def test_longest_true():
 
 def test_network_report_prints_and_is_json(rng):
     drawn = draw("recurrent", rng, size=10, steps=150)
-    reports = quantise_network(drawn.layers, drawn.frames[None], names=["hidden", "out"])
+    reports = quantise_network(drawn.net, drawn.frames[None], names=["hidden", "out"])
     for report in reports:
         data = json.loads(json.dumps(report.as_dict()))
         assert data["fits"] and data["agreement"]["free-running"]["share"] <= 1
         assert report.name in str(report) and "teacher-forced" in str(report) and "silent" in str(report)
-    assert quantise_network(drawn.layers)[0].activity is None
+    assert quantise_network(drawn.net)[0].activity is None
 
 
 def test_delays_of_the_network_by_hand():
     # One neuron that fires by itself; its spike reaches the second layer after 1 + delay steps.
-    first = PlainLayer(StepParams(FIG2), np.full((1, 1), 254), bias=np.array([200]), delay=np.array([7]))
-    second = PlainLayer(StepParams(FIG2), np.full((1, 1), 254))
-    a, b = network.run([first, second], np.ones((60, 1), int))
+    first = m1t1r_layer(0, StepParams(FIG2), np.full((1, 1), 254), bias=np.array([200]), delay=np.array([7]))
+    second = m1t1r_layer(1, StepParams(FIG2), np.full((1, 1), 254))
+    a, b = run(NetDescription((first, second)), np.ones((60, 1), int))
     spikes = np.flatnonzero(a.traces.spike)
     assert spikes.size > 1
     assert np.flatnonzero(b.a_in).tolist() == [t + 8 for t in spikes if t + 8 < 60]
-    late = first._replace(weight_rec=np.full((1, 1), -100), delay_rec=np.array([3]))
-    c = network.run([late], np.ones((60, 1), int))[0]
+    late = replace(first, weight_rec=np.full((1, 1), -100), delay_rec=np.array([3]))
+    c = run(NetDescription((late,)), np.ones((60, 1), int))[0]
     came = np.flatnonzero(c.a_in[:, 0] < 454)
     assert came.tolist() == [t + 4 for t in np.flatnonzero(c.traces.spike) if t + 4 < 60] and came.size
 
@@ -115,44 +123,48 @@ def test_delays_of_the_network_by_hand():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"weight": np.ones((2, 3))}, "weight"),
-        ({"weight": np.full((2, 2), 0.5)}, "whole"),
-        ({"weight_rec": np.ones((2, 3))}, "weight_rec"),
-        ({"delay": np.array([0, 63])}, "0 to 62"),
-        ({"delay_rec": np.array([-1, 0])}, "0 to 62"),
-        ({"bias": np.ones(3)}, "bias"),
+        ({"weight": np.ones((2, 3), int)}, r"weight must have shape \(2, 2\)"),
+        ({"weight": np.full((2, 2), 0.5)}, "weight must be an array of whole numbers"),
+        ({"weight_rec": np.ones((2, 3), int)}, "weight_rec must have shape"),
+        ({"delay": np.array([0, 63])}, "delay must lie in 0..62"),
+        ({"delay_rec": np.array([-1, 0])}, "delay_rec must lie in 0..62"),
+        ({"bias": np.ones(3, int)}, "bias must have shape"),
     ],
 )
 def test_wrong_layers_are_refused_by_name(change, text):
-    layer = PlainLayer(StepParams(FIG2), np.ones((2, 2)))._replace(**change)
+    net = NetDescription((replace(alone(np.ones((2, 2))).layers[0], **change),))
     with pytest.raises(InputError, match=text):
-        network.run([layer], np.ones((3, 2), int))
+        run(net, np.ones((3, 2), int))
 
 
 def test_wrong_frames_and_forcing_are_refused():
-    layer = PlainLayer(StepParams(FIG2), np.ones((2, 2)))
-    with pytest.raises(InputError, match="frames"):
-        network.run([layer], np.ones((3, 2)))
+    net = alone(np.ones((2, 2)))
+    for frames in (np.ones((3, 2)), np.ones((3, 3), int)):
+        with pytest.raises(InputError, match=r"frames must be whole numbers \(T, 2\)"):
+            run(net, frames)
     for forced in ([np.ones((3, 1), int)], [], 3):
         with pytest.raises(InputError, match="forced"):
-            network.run([layer], np.ones((3, 2), int), forced=forced)
+            run(net, np.ones((3, 2), int), forced=forced)
 
 
-def test_layers_of_a_file_are_the_networks(rng):
-    drawn = draw("everything", rng, size=9, steps=60)
-    layers, first = network.layers_of(described(drawn))
-    assert first == 0 and len(layers) == 3
-    mine, wanted = (network.run(x, drawn.frames, seed=drawn.seed) for x in (layers, drawn.layers))
-    for a, b in zip(mine, wanted, strict=True):
-        assert np.array_equal(a.traces.gate, b.traces.gate) and np.array_equal(a.a_in, b.a_in)
+def test_networks_of_other_neurons_or_none_are_refused(rng):
+    from lava_1m1t1r.description import CubaNeuron, Layer
+
+    weight = np.ones((2, 2), np.int32)
+    for layer, text in (
+        (Layer(0, "affine", (2,), 2, weight), "hold a layer of neurons"),
+        (Layer(0, "dense", (2,), 2, weight, neuron=CubaNeuron(1024, 128, 80)), "layer/0 neuron must be an M1T1RNeuron"),
+    ):
+        with pytest.raises(InputError, match=text):
+            run(NetDescription((layer,)), np.ones((3, 2), int))
 
 
 def test_teacher_forcing_feeds_the_recurrent_input_of_the_fixed_run():
     differs = 0
     for seed in (8, 10):  # spike for spike, many drawn networks do the same in floating point: a few, so that one does not
         drawn = draw("recurrent delays", np.random.default_rng(seed), size=48, steps=400)
-        ran, y = side_by_side(drawn.layers, drawn.frames, drawn.seed), drawn.frames
-        for layer, fixed, forced, free in zip(drawn.layers, ran.fixed, ran.forced, ran.free, strict=True):
+        ran, y = side_by_side(drawn.net, drawn.frames), drawn.frames
+        for layer, fixed, forced, free in zip(drawn.net.layers, ran.fixed, ran.forced, ran.free, strict=True):
             s = fixed.traces.spike.astype(np.int64)
             wanted = y @ layer.weight.T
             for t in range(len(y)):  # by plain sums, from the fixed run's spikes
@@ -160,7 +172,7 @@ def test_teacher_forcing_feeds_the_recurrent_input_of_the_fixed_run():
                     wanted[t] += layer.weight_rec[:, m] * s[t - 1 - layer.delay_rec[m], m]
             assert np.array_equal(forced.a_in, wanted) and forced.traces.gate.dtype == np.float64
             differs += np.sum(free.a_in != wanted)
-            y = network.outgoing(s, layer.delay)
+            y = outgoing(s, layer.delay)
     assert differs > 0, "free running has an input of its own"
 
 
@@ -178,10 +190,9 @@ def test_the_shipped_network_says_the_same_in_floating_and_in_fixed_point():
     events = SpokenDigits(train=False)
     test = frames_of(events, task.replace(n_steps=steps_for(events, task)))
     result, _ = evaluate(net, test)
-    layers, first = network.layers_of(net)
     fed = Agreement(0, 0, (0, 0))
     for frames in test.dense()[::4]:
-        ran = side_by_side(layers, net.arriving(frames), first=first)
+        ran = side_by_side(net, frames)
         fed += agreement(ran.fixed[0].traces.spike, ran.forced[0].traces.spike)
     print(f"fed: {fed}; free: {result.float_spikes}; right: {result.accuracy:.2%} fixed, {result.floating_accuracy:.2%} floating")
     assert fed.same > 10_000 and fed.share >= 0.99
@@ -193,20 +204,43 @@ def test_images_and_layers_behind_others_of_a_file_are_compared(rng):
     """What draws numbers draws those of its place in the file."""
     conv = convolution.Convolution((2, 5, 4), 3, (3, 3))
     params = StepParams(replace(FIG2, sigma1=2e-3, sigma2=2e-3))
-    layer = PlainLayer(params, 2 * rng.integers(0, 100, conv.weight_shape), conv=conv)
+    layer = m1t1r_layer(0, params, 2 * rng.integers(0, 100, conv.weight_shape), 5, conv)
+    nets = [NetDescription((replace(layer, index=index),)) for index in (0, 3)]
     frames = (rng.random((2, 60, 40)) < 0.5).astype(np.int64)
-    spikes = [quantise_network([layer], frames, seed=5, first=first)[0].activity.spikes for first in (0, 3)]
-    own = [sum(int(network.run([layer], one, seed=5, first=first)[0].traces.spike.sum()) for one in frames) for first in (0, 3)]
+    spikes = [quantise_network(net, frames)[0].activity.spikes for net in nets]
+    own = [sum(int(run(net, one)[0].traces.spike.sum()) for one in frames) for net in nets]
     assert spikes == own and spikes[0] != spikes[1]
     with pytest.raises(InputError, match=r"samples must have the shape \(B, T, 40\)"):
-        quantise_network([layer], frames[:, :, :18])
+        quantise_network(nets[0], frames[:, :, :18])
 
 
-def test_the_network_of_a_file_is_reported_as_its_layers_are(rng):
-    net = drawn_networks.network("recurrent_with_delays", rng)
-    frames = drawn_networks.frames(rng, net, steps=40)
-    layers, first = layers_of(net)
-    of_layers, of_net = quantise_network(layers, net.arriving(frames), first=first), quantise_network(net, frames)
-    assert [str(report) for report in of_net] == [str(report) for report in of_layers] and of_net[0].name == f"layer {first}"
-    with pytest.raises(InputError, match="or a NetDescription"):
+def test_the_network_of_a_file_is_reported_under_its_own_noise(rng, tmp_path):
+    """What the report counts is what the file's own run does, spike for spike; a seed of another network would show."""
+    pytest.importorskip("h5py")
+    from lava_1m1t1r.netx import schema
+
+    path = tmp_path / "noisy.net"
+    schema.write(path, drawn_networks.network("behind_delay_lines", rng))  # of seed 7
+    net = schema.read(path)
+    frames = drawn_networks.frames(rng, net, steps=60, rate=0.4)
+    (report,) = quantise_network(net, frames)
+    fired = [FastNetwork(x).run(frames, record="all").layers[0].spikes for x in (net, reseeded(net, 0))]
+    assert report.activity.spikes == fired[0].sum() > 0 and not np.array_equal(*fired) and report.name == "layer 1"
+    for sample, wanted in zip(frames, fired[0], strict=True):
+        assert np.array_equal(side_by_side(net, sample).fixed[0].traces.spike, wanted)
+    with pytest.raises(InputError, match="be a NetDescription"):
         quantise_network("net", frames)
+
+
+def reseeded(net, seed):
+    """The network, whose neurons draw other numbers."""
+    return replace(net, layers=tuple(x if x.neuron is None else replace(x, neuron=replace(x.neuron, seed=seed)) for x in net.layers))
+
+
+@pytest.mark.parametrize("name", ["input_neurons_odd_weights_and_average", "images"])
+def test_input_neurons_and_images_of_a_file_are_reported(name, rng):
+    net = drawn_networks.network(name, rng)
+    frames = drawn_networks.frames(rng, net, steps=80, rate=0.5)
+    result = FastNetwork(net).run(frames, record="all")
+    wanted = [record.spikes.sum() for layer, record in zip(net.active, result.layers, strict=True) if layer.neuron is not None]
+    assert [report.activity.spikes for report in quantise_network(net, frames)] == wanted and any(wanted)

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lava.lib.dl.slayer")
 
-from realisations import NETWORKS, described, draw  # noqa: E402
+from realisations import NETWORKS, draw  # noqa: E402
 
 from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription  # noqa: E402
@@ -34,7 +34,7 @@ def answers(net, frames, images):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_restored_network_is_that_of_its_file(name, tmp_path):
     drawn = draw(name, np.random.default_rng(list(NETWORKS).index(name)))
-    given, frames = described(drawn), drawn.frames[None]
+    given, frames = drawn.net, drawn.frames[None]
     schema.write(tmp_path / "a.net", given)
     net = restored(tmp_path / "a.net")
     first = given.active[0].conv
@@ -98,7 +98,7 @@ def test_blocks_compute_where_their_layers_do(tmp_path):
 
 
 def test_devices_and_options_of_training_come_with_it(rng):
-    given = described(draw("everything", rng, size=9, steps=60))
+    given = draw("everything", rng, size=9, steps=60).net
     net = restored(given, learn=("mu",), variation=0.1)
     hidden = net.hidden
     assert hidden.neuron.variation == 0.1 and hidden.neuron.learned is not None

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lava.lib.dl.slayer")
 pytest.importorskip("lightning")
 
-from realisations import described, draw  # noqa: E402
+from realisations import draw  # noqa: E402
 
 from lava_1m1t1r import cli  # noqa: E402
 from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
@@ -90,7 +90,7 @@ def test_what_cannot_start_is_refused(shipped, rng):
     with pytest.raises(InputError, match="mine: channels must be at least the 140 inputs of .*spoken_digits.net; got 70"):
         start.start(shipped, split(channels=70))
     with pytest.raises(InputError, match="must hear channels; got 'images'"):
-        start.suited(recipe("recordings"), described(draw("convolution", rng)))
+        start.suited(recipe("recordings"), draw("convolution", rng).net)
     readout = NetDescription((Layer(0, "affine", (2,), 4, np.full((2, 4), 20, np.int32)),))
     with pytest.raises(InputError, match="must hold neurons"):
         start.suited(recipe("recordings"), readout)

@@ -12,13 +12,13 @@ import pytest
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.files import SHIPPED_NETWORK
+from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, WEIGHT_ONE, Crossbar, Periphery
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_run
-from lava_1m1t1r.network import outgoing
 from lava_1m1t1r.netx import schema
 
 HERE = Path(__file__).resolve().parent

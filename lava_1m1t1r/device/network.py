@@ -19,9 +19,9 @@ import numpy as np
 from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
+from ..delay_lines import outgoing
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import array_of, number, require, whole
-from ..network import outgoing
 from ..noise import MOST_NEURONS
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants

@@ -9,9 +9,10 @@ import nir
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
-from ..delay_lines import MAX_DELAY, on_lines
+from ..delay_lines import MAX_DELAY, outgoing
 from ..description import NetDescription
 from ..fast import FastNetwork
+from ..reference_network import synaptic_input
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 
@@ -44,7 +45,7 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
     fits, losses, received = {}, {}, net.arriving(np.asarray(frames, np.int64))
     for layer, record in zip(net.active, exact.layers, strict=True):
         if layer.neuron is not None:
-            a_in = _forward(layer, received) + _recurrent(layer, record.spikes)
+            a_in = synaptic_input(layer, received, record.spikes)
             fits[layer.index], losses[f"layer {layer.index}"] = fit(a_in / WEIGHT_ONE, record.spikes, seed)
         received = record.out.astype(np.int64)
     if not delays:
@@ -63,33 +64,6 @@ def _undelayed(net: NetDescription) -> NetDescription:
             layer = dataclasses.replace(layer, kind=kind, inputs=lines.inputs, weight=weight, conv=None)
         layers.append(dataclasses.replace(layer, delay=None, delay_rec=None))
     return NetDescription(tuple(layers))
-
-
-def _forward(layer: Any, received: np.ndarray) -> np.ndarray:
-    """Weighted sums (B, T, N) of a layer's input, with its bias [counts]."""
-    total = received @ layer.matrix().astype(np.int64).T
-    return total + (0 if layer.bias is None else np.asarray(layer.bias))
-
-
-def _recurrent(layer: Any, spikes: np.ndarray) -> np.ndarray:
-    if layer.weight_rec is None:
-        return np.zeros((1, 1, 1), np.int64)
-    return delayed(spikes, layer.delay_rec, 1) @ np.asarray(layer.weight_rec, np.int64).T
-
-
-def delayed(spikes: np.ndarray, steps: np.ndarray | None, more: int) -> np.ndarray:
-    """Delay spikes (B, T, N).
-
-    Parameters
-    ----------
-    spikes : (B, T, N)
-        0 or 1.
-    steps : (N,) int, optional
-        Delay of each neuron's spikes; None: 0.
-    more : int
-        Further delay of all of them [steps].
-    """
-    return on_lines(spikes.astype(np.int64), np.full(spikes.shape[2], more) + (0 if steps is None else steps))
 
 
 def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray) -> list[np.ndarray]:
@@ -112,7 +86,7 @@ def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarr
     outputs: list[np.ndarray] = []
     received = net.arriving(np.asarray(frames, np.float64))
     for layer in net.active:
-        total = _forward(layer, received) / WEIGHT_ONE
+        total = synaptic_input(layer, received) / WEIGHT_ONE
         if layer.neuron is None:
             outputs.append(total)
             continue
@@ -123,7 +97,7 @@ def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarr
         else:
             spike = _run_recurrent(layer, f, total)
         outputs.append(spike)
-        received = delayed(spike, layer.delay, 0)
+        received = outgoing(spike, layer.delay, after=0)
     return outputs
 
 
@@ -149,7 +123,7 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
     loss: dict[str, Any] = {}
     distances, ratios = {}, {}
     for depth, (layer, spike, record) in enumerate(layers):
-        moved = delayed(spike, None, depth)  # the exact network takes a step a layer
+        moved = outgoing(spike, after=depth)  # the exact network takes a step a layer
         distances[f"layer {layer.index}"] = distance(moved, record.spikes)
         ratios[f"layer {layer.index}"] = float(spike.sum() / max(1, int(record.spikes.sum())))
     loss["of each layer in the running network"] = distances

@@ -12,8 +12,8 @@ import numpy as np
 from .._support.files import scratch
 from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
+from ..delay_lines import outgoing
 from ..device.network import DeviceNetwork, Sample
-from ..network import outgoing
 from .report import VerificationError
 from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises

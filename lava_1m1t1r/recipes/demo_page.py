@@ -12,8 +12,8 @@ from ..device.energy import spike_energy
 from ..device.stimulus import usual_width
 from ..errors import InputError
 from ..fast import FastNetwork
-from ..network import layers_of, outgoing
 from ..quantisation import LayerQuantisation, quantise_network
+from ..reference_network import synaptic_input
 from ..report import Report
 from . import data, figures
 from .evaluate import Evaluation, answers
@@ -60,10 +60,11 @@ class Worked(NamedTuple):
 
 def worked_out(found: Found) -> Worked:
     """Energy, advice on the network step, and the report on the integers."""
-    layers, _ = layers_of(found.description)
-    some = found.test.dense(slice(RECORDED))  # what is recorded is large
-    advice = advise(found.task.step, layers[0].weight, synaptic_input(found.description, found.fixed, some))
-    return Worked(energy_of(found.task, found.result.spikes), advice, quantise_network(found.description, some))
+    net, some = found.description, found.test.dense(slice(RECORDED))  # what is recorded is large
+    hidden = net.active[0]
+    a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[: len(some)])
+    advice = advise(found.task.step, hidden.matrix(), a_in)
+    return Worked(energy_of(found.task, found.result.spikes), advice, quantise_network(net, some))
 
 
 def numbers_of(found: Found, worked: Worked) -> dict[str, Any]:
@@ -140,16 +141,6 @@ def _one_utterance(report: Report, found: Found) -> None:
     report.figure(figures.rasters(frames, fixed, example, task.dt), "Input spikes, spikes of the hidden neurons, and the sums that decide.")
     states = figures.neuron_states(FastNetwork(found.description).run(frames[[example]], record="all"), 0, task.step)
     report.figure(states, "Filament, residue and gate of the three busiest neurons; dotted: spikes.")
-
-
-def synaptic_input(net: Any, result: Any, frames: np.ndarray) -> np.ndarray:
-    """Synaptic input (B, T, N) of the first layer [weight counts], its own recurrence included."""
-    layer = net.active[0]
-    a_in = net.arriving(frames).astype(np.int64) @ layer.weight.T.astype(np.int64)
-    if layer.weight_rec is not None:
-        spikes = result.layers[0].spikes[: len(frames)].astype(np.int64)
-        a_in = a_in + outgoing(spikes, layer.delay_rec) @ layer.weight_rec.T.astype(np.int64)
-    return a_in if layer.bias is None else a_in + layer.bias
 
 
 def energy_of(task: Task, spikes: float) -> dict[str, Any]:
