@@ -57,6 +57,45 @@ def test_a_device_too_fast_for_its_step_gets_the_cure():
     assert any("no refractoriness" in note and "scaled" in note for note in advice.notes)
 
 
+def test_bias_and_recurrence_make_neurons_fire_too():
+    """With few positive weights a neuron fires by its constant input, or by its neighbours: all of it counts, and -1 unit of bias, too."""
+    weights, device = np.array([[40], [40], [600], [40]]), StepParams(FIG2)
+    bias, recurrent = np.array([0, 380, -400, 0]), np.diag([0, 0, 0, 0])
+    recurrent[3, 1] = 600
+    advice = advise(device, weights, steps=150, bias=bias, weights_rec=recurrent)
+    assert advise(device, weights, steps=150).unreachable == [0, 1, 3]
+    assert advice.unreachable == [0, 2]
+    for wrong in ({"bias": np.zeros(3, int)}, {"bias": np.zeros(4)}, {"weights_rec": np.zeros((3, 3), int)}):
+        with pytest.raises(InputError, match="advise." + next(iter(wrong))):
+            advise(device, weights, steps=60, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"v_th": 1.3}, "the gate never gets above v_th (1.3 V): it stays below v_in_max (1.2 V). Use a lower v_th."),
+        ({"mu": 1e-3}, "V, and v_in_max is 1.2 V. Use a larger v_in_max."),
+    ],
+    ids=("threshold", "growth"),
+)
+def test_a_device_that_no_input_makes_fire_is_told_with_the_cure(change, words):
+    advice = advise(StepParams(replace(FIG2, **change)), steps=100)
+    assert advice.fires_from is None and words in advice.notes[0] and "it never fires" in advice.notes[1]
+
+
+def test_slower_devices_are_tried_where_no_number_of_substeps_suffices():
+    device = replace(FIG2, r_control=2 * FIG2.r_control)
+    notes = " ".join(advise(StepParams(device)).notes)
+    assert "no tried number of substeps comes within 5% of the device: device.scaled(2), 2 times slower, does at 4." in notes
+    slower = advise(StepParams(device.scaled(2)))
+    assert slower.by_substeps[4] < 0.05
+
+
+def test_latching_at_once_is_told():
+    notes = " ".join(advise(StepParams(presets.ZHAO2025_TABLE1)).notes)
+    assert "under constant input the neuron latches as soon as it fires, from 0.25 V" in notes
+
+
 def test_a_device_whose_states_go_further_than_the_steps_is_told():
     notes = {p: " ".join(advise(StepParams(p), steps=60).notes) for p in (FIG2, presets.ZHAO2025_TABLE1)}
     assert "x_max is inf, so it is another device" in notes[presets.ZHAO2025_TABLE1] and "x_max" not in notes[FIG2]

@@ -20,6 +20,7 @@ from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
+from lava_1m1t1r.presets import ZHAO2025_FIG2
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import recipe
 
@@ -171,6 +172,34 @@ def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
     with np.load("spikes.npz") as kept:
         last = max(name for name in kept if name.startswith("layer"))
         assert np.array_equal(kept[last], out)
+
+
+@pytest.mark.train
+def test_bins_of_another_width_make_the_device_as_much_slower(small_file, tmp_path, capsys):
+    options = ["--data", str(small_file), "--hidden", "4", "--epochs", "1", "--dt", "0.005", "-o", str(tmp_path)]
+    assert cli.main(["train", *options]) == 0
+    assert "6 utterances of 120 bins of 5 ms, 140 channels, 3 classes" in capsys.readouterr().err
+    net = read(tmp_path / "network.net")
+    assert net.dt == 0.005 and net.active[0].step.device.mu == pytest.approx(ZHAO2025_FIG2.mu / 20)
+    assert cli.main(["train", *options, "--resume", "--dt", "0.01"]) == cli.USAGE_ERROR
+    assert "--dt must be what the run of" in capsys.readouterr().err
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("epochs", [1, 2, 9, 10, 11])
+def test_trainings_of_a_few_steps_have_a_schedule(epochs, small_file, tmp_path):
+    """10 of them once divided by 0."""
+    assert cli.main(["train", "--data", str(small_file), "--hidden", "4", "--epochs", str(epochs), "-o", str(tmp_path)]) == 0
+
+
+def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (5, 30, 8)))
+    net = str(Path(__file__).with_name("toy.net"))
+    given = ["--frames", str(tmp_path / "x.npy"), "--json"]
+    for more, samples in (([], 5), (["--prove", "2"], 2)):
+        assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, *more]) == 0
+        capsys.readouterr()
+        assert len(np.load(next((tmp_path / "out").rglob("*.npz")))["frames"]) == samples
 
 
 def small_set(speakers=3, classes=3, each=6, seed=0):

@@ -328,6 +328,13 @@ def test_a_csv_list_becomes_the_same(recordings):
     assert list(folder.speakers) == [-1, -1, -1]
 
 
+def test_all_recordings_that_are_wrong_are_told_at_once(recordings):
+    (recordings / "2" / "cut.wav").write_bytes(b"RIFF")
+    (recordings / "10" / "other.wav").write_bytes(b"OggS" * 9)
+    with pytest.raises(FormatError, match=r"other.wav must be a RIFF WAVE file.* And 1 more: .*cut.wav must be"):
+        wav_folder(recordings, progress=False)
+
+
 @pytest.mark.parametrize(
     ("table", "text"),
     [

@@ -65,6 +65,11 @@ def test_frames_of_another_bin_width_are_refused_however_fast_the_device(rng):
             hdf5.predict(net, np.ones((1, 4, 3), int), dt=1.9 * step.dt)
 
 
+def test_a_stream_names_itself():
+    with pytest.raises(InputError, match=r"Stream.network must be a NetDescription or FastNetwork; got 'a.net'. Read it"):
+        Stream("a.net")
+
+
 def test_a_fast_network_runs_in_its_own_numbers(rng):
     net, x = made(rng), frames(rng)
     floating = FastNetwork(net, floating=True)
@@ -227,6 +232,7 @@ def test_cuba_wraps_and_clips_as_lava_does():
         (np.full((1, 3, 17), np.nan), "whole"),
         (np.full((1, 3, 17), -1), "whole"),
         (np.full((1, 3, 17), 1 << 15), "whole"),
+        (np.eye(17)[None] * -2.5, r"whole spike counts from 0 to 32767; got array\(\[-2.5\]\)"),  # the value that is wrong, not zeros
         (np.full((1, 3, 17), "a"), "numbers"),
     ],
 )

@@ -6,6 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
+from lava_1m1t1r import presets
+from lava_1m1t1r.device import simulate
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.params import DeviceParams, least_lam
 from lava_1m1t1r.program import StepParams
@@ -18,6 +20,20 @@ FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
 def test_every_field_refuses_nonsense_by_name(name, value):
     with pytest.raises(InputError, match=rf"DeviceParams\.{name}"):
         DeviceParams(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["ZHAO2025_FIG2", "ZHAO2025_FIG3", "ZHAO2025_FIG4"])
+def test_the_voltages_that_turn_a_device_on(name):
+    """The closed form beside the integrator: in the long run, and without residue."""
+    device = dataclasses.replace(getattr(presets, name), c_gate=1.0)  # a gate that stays down
+    low, high = device.turn_on_voltages
+    assert low < high and device.scaled(7.0).turn_on_voltages == pytest.approx((low, high), rel=1e-12)
+    alone = dataclasses.replace(device, beta=0.0, gamma1=device.gamma1 + device.beta)
+    assert alone.turn_on_voltages == pytest.approx((high, high), rel=1e-12)
+    for p, volt, step in ((device, low, 0.1), (alone, high, 1e-3)):
+        for share, fires in ((0.99, False), (1.01, True)):
+            trace = simulate(p, np.full(300, share * volt), step, record="events")
+            assert (trace.turn_on_times().size > 0) == fires, (volt, share)
 
 
 def test_fields_are_frozen_numbers_or_arrays_of_one_shape():

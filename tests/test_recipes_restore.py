@@ -97,6 +97,36 @@ def test_blocks_compute_where_their_layers_do(tmp_path):
     assert [layer.kind for layer in schema.read(tmp_path / "a.net").active] == ["dense_rec", "average"]
 
 
+STEP = {"params": ZHAO2025_FIG2, "dt": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        (lambda b: [b.Recurrent(STEP, 6, 8), b.Affine(None, 9, 4)], "layer/1/weight must fit the layer before it"),
+        (lambda b: [b.Recurrent(STEP, 6, 8), torch.nn.Dropout(), b.Affine(None, 8, 4)], "layer/1 must be a block that writes itself"),
+        (
+            lambda b: [b.Recurrent({**STEP, "params": ZHAO2025_FIG2.with_variation(0.1).spread(5, 0)}, 6, 8), b.Affine(None, 8, 4)],
+            "must hold numbers or 8 values",
+        ),
+    ],
+    ids=("sizes", "module", "devices"),
+)
+def test_blocks_that_do_not_fit_leave_no_file(blocks, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        Network(blocks(block.m1t1r)).export(tmp_path / "a.net")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_is_made_of_a_list_of_blocks_with_one_step():
+    made = block.m1t1r.Dense(STEP, 3, 4)
+    for wrong in (made, [], [made, "Affine"]):
+        with pytest.raises(InputError, match="Network.blocks must be a list of blocks"):
+            Network(wrong)
+    with pytest.raises(InputError, match=r"dt \[s\] must be equal in all layers; got {'layer/0': 0.001, 'layer/1': 0.002}"):
+        Network([made, block.m1t1r.Dense({**STEP, "dt": 2e-3}, 4, 4)])
+
+
 def test_devices_and_options_of_training_come_with_it(rng):
     given = draw("everything", rng, size=9, steps=60).net
     net = restored(given, learn=("mu",), variation=0.1)

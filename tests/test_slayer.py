@@ -845,3 +845,30 @@ def test_large_counts_are_summed_exactly_in_single_precision(force, monkeypatch)
 def test_seeds_are_checked_where_they_are_given(seed):
     with pytest.raises(InputError, match=r"neuron_params\['seed'\] must be a whole number >= 0"):
         block.m1t1r.Dense({**NEURON, "seed": seed}, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("device", "volt"),
+    [("ZHAO2025_FIG2", 0.78), ("ZHAO2025_FIG3", 1.005), ("ZHAO2025_TABLE1", 0.513), ("ZHAO2025_FIG4", 1.2)],
+)
+def test_a_fresh_layer_starts_near_the_turn_on_of_its_device(device, volt):
+    """As far from it as Fig. 2's, and never beyond the largest input; with bias or without, and however slow the device."""
+    params = getattr(presets, device)
+    for p in (params, params.scaled(40), replace(params, r_control=3 * params.r_control)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Fig. 4's turns on above the largest input, which is told elsewhere
+            one, other = (block.m1t1r.Dense({"params": p, "v_unit": 0.25}, 400, 30, bias=bias) for bias in (True, False))
+        assert 0.25 * one.bias.detach().numpy() == pytest.approx(volt, rel=1e-3)
+        assert 0.25 * 0.05 * 400 * float(other.synapse.weight.mean()) == pytest.approx(volt, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ({"v_th": 1.2}, r"the gate never gets above v_th \(1.2 V\)"),
+        ({"mu": 1e-3}, r"no input turns this device on: it takes .* V, and v_in_max"),
+    ],
+)
+def test_neurons_that_can_never_fire_are_told(device, words):
+    with pytest.warns(UserWarning, match=words):
+        block.m1t1r.Dense({"params": replace(presets.ZHAO2025_FIG2, **device)}, 4, 3)

@@ -63,7 +63,7 @@ def worked_out(found: Found) -> Worked:
     net, some = found.description, found.test.dense(slice(RECORDED))  # what is recorded is large
     hidden = net.active[0]
     a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[: len(some)])
-    advice = advise(found.task.step, hidden.matrix(), a_in)
+    advice = advise(found.task.step, hidden.matrix(), a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
     return Worked(energy_of(found.task, found.result.spikes), advice, quantise_network(net, some))
 
 

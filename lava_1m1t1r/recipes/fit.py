@@ -144,7 +144,7 @@ class Learner(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
-        steps = max(self.steps, 2)
+        steps = max(self.steps, 3)
         # at least one step of rise: where 0.1 makes none, torch divides by its length
         rise = max(0.1, 2 / steps)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.task.learning_rate, total_steps=steps, pct_start=rise)
