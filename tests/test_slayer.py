@@ -854,7 +854,8 @@ def test_seeds_are_checked_where_they_are_given(seed):
 def test_a_fresh_layer_starts_near_the_turn_on_of_its_device(device, volt):
     """As far from it as Fig. 2's, and never beyond the largest input; with bias or without, and however slow the device."""
     params = getattr(presets, device)
-    for p in (params, params.scaled(40), replace(params, r_control=3 * params.r_control)):
+    spread = replace(params, gamma2=np.full(30, params.gamma2))  # one of the two voltages is an array, then
+    for p in (params, params.scaled(40), replace(params, r_control=3 * params.r_control), spread):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Fig. 4's turns on above the largest input, which is told elsewhere
             one, other = (block.m1t1r.Dense({"params": p, "v_unit": 0.25}, 400, 30, bias=bias) for bias in (True, False))

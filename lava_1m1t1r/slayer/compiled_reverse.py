@@ -26,8 +26,11 @@ array in rows of this constant length, so that LLVM sees that the rows do not ov
 _VECTOR = 16
 """Number of values in the widest vectors. What is left over would be computed one by one, each in the time of a whole vector, so loops are
 filled up with lanes that hold no neuron."""
-_ROWS = len(Local._fields) - 1 - len(VALUES)  # rows a substep: the local derivatives but the length
-_ROWS_LEARNING = _ROWS + len(VALUES)
+_KEPT = tuple(name for name in Local._fields if name != "length")
+"""Local derivatives that a substep keeps for its reverse, a row of lanes each; those of learning devices come last."""
+_ROWS_LEARNING, _ROWS = len(_KEPT), len(_KEPT) - len(VALUES)
+_EARLY_V, _EARLY_X, _LATE_V, _LATE_X, _STEP, _OPEN, _YIELDS, _BELOW, _CHARGE, _WAY, _DROP_SLOPE = (LANES * k for k in range(_ROWS))
+_FILAMENT, _RESIDUE, _GATE, _MEAN, _EARLY, _LATE, _CHARGED = (LANES * k for k in range(_ROWS, _ROWS_LEARNING))
 _CONSTANTS = len(Constants._fields)
 _STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _GROWN, _OVER_P = (LANES * row for row in (0, 3, 4, 5, 6, 7, 9))
 
@@ -149,11 +152,11 @@ def _forwards(real: Any, linear: bool, learning: bool) -> Any:
         for s in range(samples):
             row, given, at = history[s, t], counts[s, t], s * size
             for i in range(size):
-                v = real(load_state(given, n0 + i)) * units[0]
-                store_state(m, _V + at + i, min(max(v, p.zero), units[1]))
-                store_state(m, _STATE + at + i, real(load_state(row[0], n0 + i)) * units[2])
-                store_state(m, _STATE + LANES + at + i, real(load_state(row[1], n0 + i)) * units[2])
-                store_state(m, _STATE + 2 * LANES + at + i, real(load_state(row[2], n0 + i)) * units[3])
+                v = real(load_state(given, n0 + i)) * units.volt_per_count
+                store_state(m, _V + at + i, min(max(v, p.zero), units.v_in_max))
+                store_state(m, _STATE + at + i, real(load_state(row[0], n0 + i)) * units.share_per_count)
+                store_state(m, _STATE + LANES + at + i, real(load_state(row[1], n0 + i)) * units.share_per_count)
+                store_state(m, _STATE + 2 * LANES + at + i, real(load_state(row[2], n0 + i)) * units.volt_per_gate_count)
         for i in range(samples * size, width):
             store_state(m, _V + i, p.zero)
             for k in range(3):
@@ -170,19 +173,19 @@ def _forwards(real: Any, linear: bool, learning: bool) -> Any:
                 grown, d = grow(s, load_state(m, _V + i), q, ops)
                 store_state(m, _GROWN + i, grown.filament)
                 store_state(m, _GROWN + LANES + i, grown.residue)
-                store_local(rows, base + i, d.early_v)
-                store_local(rows, base + LANES + i, d.early_x)
-                store_local(rows, base + 2 * LANES + i, d.late_v)
-                store_local(rows, base + 3 * LANES + i, d.late_x)
-                store_local(rows, base + 5 * LANES + i, d.open)
-                store_local(rows, base + 7 * LANES + i, d.below)
+                store_local(rows, base + _EARLY_V + i, d.early_v)
+                store_local(rows, base + _EARLY_X + i, d.early_x)
+                store_local(rows, base + _LATE_V + i, d.late_v)
+                store_local(rows, base + _LATE_X + i, d.late_x)
+                store_local(rows, base + _OPEN + i, d.open)
+                store_local(rows, base + _BELOW + i, d.below)
                 if learning:
-                    store_local(rows, base + 11 * LANES + i, s.filament)
-                    store_local(rows, base + 12 * LANES + i, s.residue)
-                    store_local(rows, base + 13 * LANES + i, s.gate)
-                    store_local(rows, base + 14 * LANES + i, d.mean)
-                    store_local(rows, base + 15 * LANES + i, d.early)
-                    store_local(rows, base + 16 * LANES + i, d.late)
+                    store_local(rows, base + _FILAMENT + i, s.filament)
+                    store_local(rows, base + _RESIDUE + i, s.residue)
+                    store_local(rows, base + _GATE + i, s.gate)
+                    store_local(rows, base + _MEAN + i, d.mean)
+                    store_local(rows, base + _EARLY + i, d.early)
+                    store_local(rows, base + _LATE + i, d.late)
             # a loop of its own: a neuron's operations wait for each other, and more neurons of half the length fit a processor's view
             for i in range(width):
                 q = _neuron(p, n0 + i)
@@ -190,13 +193,13 @@ def _forwards(real: Any, linear: bool, learning: bool) -> Any:
                 grown = State(load_state(m, _GROWN + i), load_state(m, _GROWN + LANES + i), s.gate)
                 s, d = settle(s, grown, load_state(m, _V + i), q, ops)
                 _keep_states(m, i, s)
-                store_local(rows, base + 4 * LANES + i, d.step)
-                store_local(rows, base + 6 * LANES + i, d.yields)
-                store_local(rows, base + 8 * LANES + i, d.charge)
-                store_local(rows, base + 9 * LANES + i, d.way)
-                store_local(rows, base + 10 * LANES + i, d.drop_slope)
+                store_local(rows, base + _STEP + i, d.step)
+                store_local(rows, base + _YIELDS + i, d.yields)
+                store_local(rows, base + _CHARGE + i, d.charge)
+                store_local(rows, base + _WAY + i, d.way)
+                store_local(rows, base + _DROP_SLOPE + i, d.drop_slope)
                 if learning:
-                    store_local(rows, base + 17 * LANES + i, d.charged)
+                    store_local(rows, base + _CHARGED + i, d.charged)
                 longest, at = load_state(m, _LONGEST + i), load_state(m, _LONGEST_AT + i)
                 longer = d.length > longest
                 store_state(m, _LONGEST + i, d.length if longer else longest)
@@ -237,25 +240,25 @@ def _backwards(real: Any, learning: bool) -> Any:
             for i in range(width):
                 q = _neuron(p, n0 + i)
                 d = Local(
-                    load_local(rows, base + i),
-                    load_local(rows, base + LANES + i),
-                    load_local(rows, base + 2 * LANES + i),
-                    load_local(rows, base + 3 * LANES + i),
-                    load_local(rows, base + 4 * LANES + i),
+                    load_local(rows, base + _EARLY_V + i),
+                    load_local(rows, base + _EARLY_X + i),
+                    load_local(rows, base + _LATE_V + i),
+                    load_local(rows, base + _LATE_X + i),
+                    load_local(rows, base + _STEP + i),
                     q.zero,
-                    load_local(rows, base + 5 * LANES + i),
-                    load_local(rows, base + 6 * LANES + i),
-                    load_local(rows, base + 7 * LANES + i),
-                    load_local(rows, base + 8 * LANES + i),
-                    load_local(rows, base + 9 * LANES + i),
-                    load_local(rows, base + 10 * LANES + i),
-                    load_local(rows, base + 11 * LANES + i) if learning else q.zero,
-                    load_local(rows, base + 12 * LANES + i) if learning else q.zero,
-                    load_local(rows, base + 13 * LANES + i) if learning else q.zero,
-                    load_local(rows, base + 14 * LANES + i) if learning else q.zero,
-                    load_local(rows, base + 15 * LANES + i) if learning else q.zero,
-                    load_local(rows, base + 16 * LANES + i) if learning else q.zero,
-                    load_local(rows, base + 17 * LANES + i) if learning else q.zero,
+                    load_local(rows, base + _OPEN + i),
+                    load_local(rows, base + _YIELDS + i),
+                    load_local(rows, base + _BELOW + i),
+                    load_local(rows, base + _CHARGE + i),
+                    load_local(rows, base + _WAY + i),
+                    load_local(rows, base + _DROP_SLOPE + i),
+                    load_local(rows, base + _FILAMENT + i) if learning else q.zero,
+                    load_local(rows, base + _RESIDUE + i) if learning else q.zero,
+                    load_local(rows, base + _GATE + i) if learning else q.zero,
+                    load_local(rows, base + _MEAN + i) if learning else q.zero,
+                    load_local(rows, base + _EARLY + i) if learning else q.zero,
+                    load_local(rows, base + _LATE + i) if learning else q.zero,
+                    load_local(rows, base + _CHARGED + i) if learning else q.zero,
                 )
                 after = _states(m, i)
                 fires = load_state(m, _LONGEST + i) if load_state(m, _LONGEST_AT + i) == number else q.zero
@@ -284,9 +287,9 @@ def _finish(real: Any, learning: bool) -> Any:
                 store_state(over[0], n0 + i, load_state(m, _STATE + at + i))
                 store_state(over[1], n0 + i, load_state(m, _STATE + LANES + at + i))
                 store_state(over[2], n0 + i, load_state(m, _STATE + 2 * LANES + at + i))
-                v = real(load_state(given, n0 + i)) * units[0]
-                inside = (v >= p.zero) & (v <= units[1])
-                store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units[4] * (p.one if inside else clip_grad))
+                v = real(load_state(given, n0 + i)) * units.volt_per_count
+                inside = (v >= p.zero) & (v <= units.v_in_max)
+                store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units.v_unit * (p.one if inside else clip_grad))
             if learning:
                 for k in range(_CONSTANTS):
                     for i in range(size):
@@ -370,7 +373,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
         history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) in: dL/dspike, to
         which the recurrence adds; out: dL/d(input in units of weight 1), which takes its place step by step; delay_rec (N,) int64; w_rec
         real, row i of (N, N) the weights to neuron i, as training_kernels.panels has it, or (0,); p for group * N neurons, filled up; units
-        (5,) volt a count of input, v_in_max, share a count, volt a gate count, volt a unit; group: see samples_together; scratch, rows,
+        see surrogate.Units; group: see samples_together; scratch, rows,
         products, adjoint: see make_scratch; constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see
         reverse.Constants.
         """

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..arithmetic import INPUT_BITS, ONE, WEIGHT_ONE
+from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
 from ..errors import require
 from ..program import FixedProgram, StepParams
@@ -19,7 +19,7 @@ from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums,
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .exact import wide
 from .reverse import Constants
-from .surrogate import Surrogate, gradient_program, is_linear
+from .surrogate import Surrogate, gradient_program, is_linear, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
 from .threads import ranges, share, thread_count
 from .tiles import COLUMNS, ROWS
@@ -348,8 +348,7 @@ def _backwards(
     group = samples_together(size)
     lanes = filled_lanes(group * size)
     p = run.once(lambda: gradient_program(params, size, run.surrogate, dtype).filled(lanes, group), dtype, run.surrogate, lanes, group)
-    v_count = params.v_unit / (1 << INPUT_BITS)
-    units = np.array([v_count * WEIGHT_ONE, params.v_max_count * v_count, 1.0 / ONE, params.gate_lsb, params.v_unit], dtype)
+    units = units_of(params, dtype)
     recurs = w_rec is not None and steps > 1  # nothing comes from before the call
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)

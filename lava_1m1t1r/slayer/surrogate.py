@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arithmetic import INPUT_BITS, ONE, WEIGHT_ONE
 from ..errors import number
 from ..program import StepParams
 from .reverse import PER_NEURON, GradientProgram
@@ -103,6 +104,28 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         one=number(1.0),
         most=number(2.0),
     )
+
+
+class Units(NamedTuple):
+    """Real numbers that the integers of a forward pass stand for."""
+
+    volt_per_count: Any
+    """Input voltage of a count of synaptic input [V]."""
+    v_in_max: Any
+    """Largest input voltage [V]."""
+    share_per_count: Any
+    """Filament or residue of a count, as a share of the gap [1]."""
+    volt_per_gate_count: Any
+    """Gate voltage of a count [V]."""
+    v_unit: Any
+    """Input voltage of one unit of weight [V]."""
+
+
+def units_of(params: StepParams, dtype: Any) -> Units:
+    """Units of a layer's integers, as numbers of a numpy type."""
+    volt, real = params.v_unit / (1 << INPUT_BITS), np.dtype(dtype).type
+    values = (volt * WEIGHT_ONE, params.v_max_count * volt, 1.0 / ONE, params.gate_lsb, params.v_unit)
+    return Units(*(real(value) for value in values))
 
 
 def is_linear(params: StepParams) -> bool:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, INPUT_BITS, ONE, WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
+from ..arithmetic import ACT_SHIFT, WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
 from ..dynamics import State
 from ..errors import require
 from ..reference import widened
 from .exact import exact, exactly, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
-from .surrogate import gradient_program, is_linear
+from .surrogate import Units, gradient_program, is_linear, units_of
 from .training_kernels import PAST
 
 FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
@@ -142,8 +142,7 @@ class TensorLayer(torch.autograd.Function):
         dtype = np.float64 if real == torch.float64 else np.float32
         q = moved(gradient_program(params, size, run.surrogate, dtype), device)
         ops = _ops(is_linear(params))
-        v_count = params.v_unit / (1 << INPUT_BITS)
-        v_max = params.v_max_count * v_count
+        units = Units(*map(float, units_of(params, dtype)))
         seen = max(grad.shape[1] - run.shift, 0)
         late, grad = grad, torch.zeros_like(grad, dtype=real)
         grad[:, :seen] = late[:, run.shift :]
@@ -153,9 +152,9 @@ class TensorLayer(torch.autograd.Function):
         adjoint = State(*grad.new_zeros(3, grad.shape[0], size))
         for t in range(grad.shape[1] - 1, -1, -1):
             row = ctx.history[t].to(real)
-            s = State(row[:, 0] / ONE, row[:, 1] / ONE, row[:, 2] * params.gate_lsb)
-            raw = ctx.inputs[t].to(real) * (v_count * WEIGHT_ONE)
-            v = raw.clamp(0, v_max)
+            s = State(row[:, 0] * units.share_per_count, row[:, 1] * units.share_per_count, row[:, 2] * units.volt_per_gate_count)
+            raw = ctx.inputs[t].to(real) * units.volt_per_count
+            v = raw.clamp(0, units.v_in_max)
             kept = []
             for _ in range(params.substeps):
                 s, local = recompute(s, v, q, ops)
@@ -169,8 +168,8 @@ class TensorLayer(torch.autograd.Function):
                 total = total + over_v
                 if learned is not None:
                     learned += torch.stack([part.sum(0, dtype=torch.float64) for part in over_constants(after, within, kept[k])])
-            slope = torch.where((raw >= 0) & (raw <= v_max), 1.0, torch.full_like(raw, run.surrogate.clip_grad))
-            over[:, t] = total * slope * params.v_unit
+            slope = torch.where((raw >= 0) & (raw <= units.v_in_max), 1.0, torch.full_like(raw, run.surrogate.clip_grad))
+            over[:, t] = total * slope * units.v_unit
             if w_rec is not None and t > 0:
                 back = over[:, t] @ w_rec.to(real)
                 source = t - 1 - delays

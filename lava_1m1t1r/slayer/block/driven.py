@@ -51,7 +51,8 @@ def start_voltage(step: StepParams) -> float:
     """
 
     def middle(device: DeviceParams) -> float:
-        return float(np.median(np.sqrt(np.prod([np.atleast_1d(v) for v in device.turn_on_voltages], axis=0))))
+        in_the_long_run, at_once = device.turn_on_voltages
+        return float(np.median(np.sqrt(np.multiply(in_the_long_run, at_once))))
 
     return min(START_VOLTAGE * middle(step.device) / middle(ZHAO2025_FIG2), step.v_in_max)
 
