@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -262,9 +263,6 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
     FormatError
         If the description breaks a rule of the format: what is written is read back before it appears.
     """
-    import h5py
-
-    path = path_of(path)
     layers = net.layers if isinstance(net, NetDescription) else tuple(net) if isinstance(net, Iterable) else ()
     described = layers and all(isinstance(layer, Layer) for layer in layers)
     require(described, "net", "be a NetDescription, or a list of its layers", net)
@@ -272,20 +270,44 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
         cure = "Put the layers without neurons that stand before it into the list, too."
         rule = f"be {i}, its place in the file, which its noise starts from"
         require(layer.index == i or not layer.noisy, f"net: layer/{i}.index", rule, layer.index, cure)
+    with written(path, getattr(net, "classes", ())) as groups:
+        for i, layer in enumerate(layers):
+            _write_layer(groups.create_group(str(i)), layer)
+
+
+@contextmanager
+def written(path: str | os.PathLike, classes: Sequence[str] = ()) -> Iterator[Any]:
+    """For a ``with`` block that writes each layer into a group of its own, named by its number, in the HDF5 group yielded.
+
+    The file appears when the block ends well and what it has written can be read back, and not at all otherwise.
+
+    Parameters
+    ----------
+    path : path
+        The ``.net`` file.
+    classes : sequence of str
+        Names of the outputs, if they have some.
+
+    Raises
+    ------
+    FormatError
+        If what was written breaks a rule of the format.
+    """
+    import h5py
+
+    path = path_of(path)
     with replacing(path) as part:
         try:
             with h5py.File(part, "w") as file:
                 file["version"] = VERSION
-                write_classes(file, getattr(net, "classes", ()))
-                for i, layer in enumerate(layers):
-                    _write_layer(file.create_group(f"layer/{i}"), layer)
+                _write_classes(file, classes)
+                yield file.create_group("layer")
             read(part)
         except FormatError as error:
             raise FormatError(str(error).replace(str(part), str(path))) from error
 
 
-def write_classes(file: Any, names: Sequence[str]) -> None:
-    """Write the names of the outputs into an open file; none are no names."""
+def _write_classes(file: Any, names: Sequence[str]) -> None:
     texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
     require(texts, "classes", "be a list of texts", names)
     if names:

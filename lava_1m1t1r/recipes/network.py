@@ -6,12 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 
-from .._support.files import replacing
 from .._support.host import load_lava
-from ..errors import FormatError, InputError, path_of, require
+from ..errors import path_of, require
 from ..netx import schema
 from .blocks import computes, first_computing
 from .task import Task
@@ -88,19 +86,11 @@ class Network(torch.nn.Module):
             require(hasattr(block, "export_hdf5"), f"layer/{index}", "be a block that writes itself", type(block).__name__, cure)
             check_parameters(block, f"layer/{index}")  # lava-dl's own blocks do not
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            with h5py.File(part, "w") as file:
-                file.create_dataset("version", data=schema.VERSION)
-                schema.write_classes(file, classes)
-                layers = file.create_group("layer")
-                for index, block in enumerate(self.blocks):
-                    block.export_hdf5(layers.create_group(str(index)))
-                outputs = int(np.prod(layers[str(len(self.blocks) - 1)]["shape"]))
-                require(len(classes) in (0, outputs), "classes", f"name the {outputs} outputs, or none", classes)
-            try:
-                schema.read(part)  # whether the blocks fit each other only the whole file tells
-            except FormatError as error:
-                raise InputError(str(error).replace(str(part), str(path))) from error
+        with schema.written(path, classes) as layers:
+            for index, block in enumerate(self.blocks):
+                block.export_hdf5(layers.create_group(str(index)))
+            outputs = int(np.prod(layers[str(len(self.blocks) - 1)]["shape"]))
+            require(len(classes) in (0, outputs), "classes", f"name the {outputs} outputs, or none", classes)
 
 
 def before(task: Task) -> list[torch.nn.Module]:
