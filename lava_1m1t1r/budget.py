@@ -18,6 +18,7 @@ from . import dynamics
 from .arithmetic import ACT_SHIFT, ONE, Primitives, fixed_arithmetic, unpack
 from .dynamics import State
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
+from .tables import input_counts
 
 KINDS = ("add", "subtract", "multiply", "shift", "compare", "select", "table read", "bits", "lfsr")
 """Kinds of operation that the fixed-point neuron uses. ``bits`` cuts a word (its low bits, its bytes); ``lfsr`` is one draw of the
@@ -234,7 +235,7 @@ def step(state: State, a_in: int, program: FixedProgram, params: StepParams, n: 
     ops, p = counting_arithmetic(tally), counting_program(program, n, tally)
     draws = iter(draws) if draws is not None else None
     s = State(*(Number(x, tally) for x in state))
-    v_in = _input(Number(a_in, tally), params.v_max_count, ops)
+    v_in = input_counts(Number(a_in, tally), params.v_max_count, ops)
     spiked = Condition(False, tally)
     for k in range(params.substeps):
         grown = dynamics.grow(s, v_in, p, ops)
@@ -244,10 +245,6 @@ def step(state: State, a_in: int, program: FixedProgram, params: StepParams, n: 
         s, fired, _closed = dynamics.settle(s, grown, v_in, p, ops)
         spiked = fired if k == 0 else spiked | fired
     return State(*(x.value for x in s)), spiked.holds
-
-
-def _input(a_in: Number, v_max: int, ops: Any) -> Number:
-    return ops.smaller(ops.smaller(ops.positive(a_in), (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
 
 
 def table_widths(table: np.ndarray) -> tuple[int, ...]:

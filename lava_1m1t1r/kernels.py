@@ -6,14 +6,15 @@ one thread per sample.
 
 from __future__ import annotations
 
-from . import dynamics
-from .arithmetic import ACT_SHIFT, FIXED, FLOAT
+from . import dynamics, tables
+from .arithmetic import FIXED, FLOAT
 from .compiled import compiled, inlined, interleave_loops, load, read, store, widest_vectors
 from .dynamics import State
 from .noise import compiled_draw
 from .program import FixedProgram, FloatProgram
 
 _grow, _jitter, _settle = (inlined(f) for f in (dynamics.grow, dynamics.jitter, dynamics.settle))
+_input_counts, _input_volts = inlined(tables.input_counts), inlined(tables.input_volts)
 
 
 @compiled
@@ -71,9 +72,14 @@ def float_neuron(p, n):
 
 @compiled
 def input_count(a_in, v_max):
-    """Synaptic input (1/64 units) to counts of v_in in [0, v_max]."""
-    a_in = max(min(a_in, (v_max >> ACT_SHIFT) + 1), 0)
-    return min(a_in << ACT_SHIFT, v_max)
+    """:func:`.tables.input_counts` of one neuron."""
+    return _input_counts(a_in, v_max, FIXED)
+
+
+@compiled
+def input_volt(a_in, v_unit, v_in_max):
+    """:func:`.tables.input_volts` of one neuron."""
+    return _input_volts(a_in, v_unit, v_in_max, FLOAT)
 
 
 @inlined

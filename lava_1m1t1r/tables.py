@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from .arithmetic import ACT_SHIFT, BYTES_DEVIATION, DECAY_BITS, MANTISSA, NOISE_SHIFT, ONE, ROOT_BITS, STATE_BITS, WEIGHT_ONE
+from .arithmetic import (
+    ACT_SHIFT,
+    BYTES_DEVIATION,
+    DECAY_BITS,
+    FIXED_ARRAY,
+    FLOAT_ARRAY,
+    MANTISSA,
+    NOISE_SHIFT,
+    ONE,
+    ROOT_BITS,
+    STATE_BITS,
+    WEIGHT_ONE,
+)
 from .errors import InputError, require
 
 RATE_ERROR = 0.01  # a decay may be off by this much before it is an error
@@ -109,21 +123,33 @@ def noise_gain(sigma: np.ndarray) -> np.ndarray:
     return np.rint(np.sqrt(sigma * ONE) * scale).astype(np.int64)
 
 
-def input_counts(a_in: np.ndarray, v_max: int) -> np.ndarray:
-    """Integer synaptic input (1/64 units) to v_in counts in [0, v_max]."""
-    return np.minimum(np.clip(a_in, 0, (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
-
-
-def input_volts(a_in: np.ndarray, v_unit: float, v_in_max: float) -> np.ndarray:
-    """Input voltage in [0, v_in_max] [V] from synaptic input in 1/64 units: :func:`input_counts` in floating point.
+def input_counts(a_in: Any, v_max: Any, ops: Any = FIXED_ARRAY) -> Any:
+    """Counts of v_in, in [0, v_max], from synaptic input in 1/64 unit: the rule of every integer implementation.
 
     Parameters
     ----------
-    a_in : array of int
+    a_in : int or array of int
+        Synaptic input in 1/64 unit.
+    v_max : int
+        Largest input voltage in counts.
+    ops : Arithmetic
+        Number system of integers.
+    """
+    return ops.smaller(ops.smaller(ops.positive(a_in), (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
+
+
+def input_volts(a_in: Any, v_unit: Any, v_in_max: Any, ops: Any = FLOAT_ARRAY) -> Any:
+    """Input voltage in [0, v_in_max] [V] from synaptic input in 1/64 unit: :func:`input_counts` in floating point.
+
+    Parameters
+    ----------
+    a_in : int or array of int
         Synaptic input in 1/64 unit.
     v_unit : float
         Input voltage of one unit [V].
     v_in_max : float
         Largest input voltage [V].
+    ops : Arithmetic
+        Number system of floating point.
     """
-    return np.clip(a_in / WEIGHT_ONE * v_unit, 0.0, v_in_max)
+    return ops.smaller(ops.positive(a_in / WEIGHT_ONE * v_unit), v_in_max)

@@ -13,10 +13,10 @@ from numba import types
 from numba.extending import overload
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE, FIXED, WEIGHT_ONE
+from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE, FIXED
 from ..compiled import compiled, filled, inlined, load, read, repeated, store, widest_vectors
 from ..dynamics import State
-from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, fixed_step_alike, float_step, input_count
+from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, fixed_step_alike, float_step, input_count, input_volt
 from ..program import StepParams
 
 
@@ -176,7 +176,7 @@ def _advance_fixed(neuron, current, spike):
 @compiled
 def _advance_float(neuron, current, spike):
     for n in range(spike.size):
-        neuron.v_in[n] = min(max(current[n] / WEIGHT_ONE * neuron.v_unit, 0.0), neuron.v_in_max)
+        neuron.v_in[n] = input_volt(current[n], neuron.v_unit, neuron.v_in_max)
     filament, residue, gate = neuron.state
     float_step(filament, residue, gate, neuron.generator, neuron.noisy, neuron.v_in, neuron.program, neuron.substeps, spike)
 

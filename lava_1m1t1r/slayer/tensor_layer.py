@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
+from ..arithmetic import WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
 from ..dynamics import State
 from ..errors import require
 from ..reference import widened
+from ..tables import input_counts
 from .exact import exact, exactly, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import Units, gradient_program, is_linear, units_of
@@ -105,14 +106,13 @@ class TensorLayer(torch.autograd.Function):
         delays = torch.from_numpy(run.delay_rec).to(device)
         neurons = torch.arange(size, device=device)
         history, inputs = [], []
-        v_max = run.params.v_max_count
         for t in range(steps):
             a = counts[:, t]
             if rec is not None:
                 a = a + (spikes[:, PAST + t - 1 - delays, neurons] @ rec.T).to(torch.int64)
             inputs.append(a)
             history.append(torch.stack(s, 1))
-            v = torch.clamp(a.clamp(0, (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, max=v_max)
+            v = input_counts(a, run.params.v_max_count, FIXED_TENSOR)
             spike = torch.zeros_like(a, dtype=torch.bool)
             for _ in range(run.params.substeps):
                 grown = dynamics.grow(s, v, p, FIXED_TENSOR)
