@@ -157,7 +157,7 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
     dict of str
         File name to text.
     """
-    noisy = any(layer.generator is not None for layer in plan.layers)
+    noisy = any(layer.noisy for layer in plan.layers)
     text = {
         "TITLE": title,
         "VERSION": __version__,
@@ -253,9 +253,7 @@ def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: in
     fields: dict[str, Any] = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.program.alike else "1u"}
     fields |= {"v_max": f"{layer.v_max}u", "substeps": f"{layer.substeps}u"}
     fields |= {"field_shift": f"{int(p.field_shift)}u", "field_top": f"{int(p.field_top)}u"}
-    curves = ["field", "inverse", "charge", "drop"] + (["root"] if layer.generator is not None else [])
-    for curve in curves:
-        packed = np.ascontiguousarray(getattr(p, curve))
+    for curve, packed in layer.tables.items():
         key = packed.tobytes()
         if key not in tables:
             tables[key] = f"{curve}_{k}"
@@ -265,7 +263,7 @@ def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: in
             lines.append(f"static const entry {tables[key]}[{packed.size}] = {{\n{_wrapped(entries)}\n}};")
         fields[curve] = tables[key]
     fields |= {"state": f"state_{k}", "past": f"past_{k}"}
-    if layer.generator is not None:
+    if layer.noisy:
         lines.append(f"static uint32_t generator_{k}[{n}];")
         low = (layer.index & 0xFFF) << 20
         high = (layer.seed ^ (layer.index >> 12 & 0xF)) & 0xFFFFFFFF

@@ -19,7 +19,7 @@ from ..netx.schema import described
 from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
-from .plan import Plan, PlanLayer, plan, samples
+from .plan import Plan, plan, samples
 from .report import Report, VerificationError
 from .tools import call, written
 
@@ -106,14 +106,9 @@ def flash_bytes(lowered: Plan) -> dict[str, int]:
         neurons += sum(layer.outputs for delay in (layer.delay, layer.delay_rec) if np.any(delay))
         if layer.program is not None:
             neurons += _CONSTANTS * (1 if layer.program.alike else layer.outputs)
-            tables |= {np.asarray(t).tobytes(): _ENTRY * t.size for t in _tables(layer)}
+            tables |= {table.tobytes(): _ENTRY * table.size for table in layer.tables.values()}
     lines = {} if lowered.lines is None else {"delay lines": lowered.lines.size}
     return {"weights": weights, "neurons": neurons, "tables": sum(tables.values()), **lines}
-
-
-def _tables(layer: PlanLayer) -> Sequence[np.ndarray]:
-    p = layer.program
-    return [p.field, p.inverse, p.charge, p.drop, *([p.root] if layer.generator is not None else [])]
 
 
 def ram_bytes(lowered: Plan) -> dict[str, int]:
@@ -123,7 +118,7 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
     return {
         "states": sum(_STATE * x.outputs for x in own),
         "spike histories": sum(word * x.outputs for x in own),
-        "generators": sum(4 * x.outputs for x in own if x.generator is not None),
+        "generators": sum(4 * x.outputs for x in own if x.noisy),
         "sums": 4 * lowered.widest,
         **({} if lowered.lines is None else {"input on its way": 2 * c_source.lines_length(lowered) * lowered.channels}),
     }

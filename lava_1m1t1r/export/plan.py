@@ -12,7 +12,7 @@ from .. import noise
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, require
 from ..fast.network import check_frames
-from ..program import FixedProgram
+from ..program import TABLES, FixedProgram
 from ..sums import SumBounds
 
 
@@ -64,6 +64,17 @@ class PlanLayer:
     def single(self) -> bool:
         """Whether neuron n is fed by channel n alone, all with the same weight."""
         return self.weight.ndim == 1
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the neurons draw random numbers."""
+        return self.generator is not None
+
+    @property
+    def tables(self) -> dict[str, np.ndarray]:
+        """Packed tables that the neurons read, by name; what only noise reads is left out of quiet layers."""
+        needed = (name for name in TABLES if self.program is not None and (name != "root" or self.noisy))
+        return {name: np.ascontiguousarray(getattr(self.program, name)) for name in needed}
 
     @property
     def history(self) -> int:

@@ -269,7 +269,7 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
         "EQUAL": int(layer.program.alike),
         "PLAIN": int(len(wiring) == 1),
         "V_MAX": layer.v_max,
-        "NOISE": int(layer.generator is not None),
+        "NOISE": int(layer.noisy),
         "SUBSTEPS": layer.substeps,
         "FIELD_SHIFT": int(p.field_shift),
         "FIELD_TOP": int(p.field_top),
@@ -280,11 +280,10 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
         "CONSTANTS": f'"constants_{k}.hex"',
         "WIRING": f'"wiring_{k}.hex"',
     }
-    if layer.generator is not None:
+    if layer.noisy:
         files[f"generators_{k}.hex"] = _hex(layer.generator, 32)
         core["GENERATORS"] = f'"generators_{k}.hex"'
-    for curve in ["field", "inverse", "charge", "drop"] + (["root"] if layer.generator is not None else []):
-        table = np.ascontiguousarray(getattr(p, curve))
+    for curve, table in layer.tables.items():
         key = table.tobytes()
         if key not in tables:
             tables[key] = f"{curve}_{k}.hex"

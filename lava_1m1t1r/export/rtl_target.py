@@ -126,13 +126,11 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
         bits["sums"] += rtl_source.SUM_BITS * row
         if layer.program is None:
             continue
-        noisy = layer.generator is not None
         wiring = len(rtl_source.wiring_of(layer))
         constants = 1 if layer.program.alike else layer.outputs
-        bits["constants"] += rtl_source.CONSTANT_BITS * constants + rtl_source.WIRING_BITS * wiring + 32 * layer.outputs * noisy
-        bits["states"] += (70 + layer.history + 32 * noisy) * layer.outputs
-        p = layer.program
-        bits["tables"] += sum(rtl_source.ENTRY_BITS * t.size for t in (p.field, p.inverse, p.charge, p.drop, *((p.root,) if noisy else ())))
+        bits["constants"] += rtl_source.CONSTANT_BITS * constants + rtl_source.WIRING_BITS * wiring + 32 * layer.outputs * layer.noisy
+        bits["states"] += (70 + layer.history + 32 * layer.noisy) * layer.outputs
+        bits["tables"] += sum(rtl_source.ENTRY_BITS * table.size for table in layer.tables.values())
         depth = 1 << rtl_source.address_bits(layer.outputs + 2)
         queues = (layer is not lowered.layers[-1]) + (layer.weight_rec is not None)
         queue += queues * depth * (rtl_source.address_bits(layer.outputs) + 1)

@@ -127,7 +127,7 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
         "network step [s]": network.net.dt,
         "crossbar cells": sum(2 * array.positive.size for _, array in layers),
         "rows of each crossbar": {f"layer {x.index}": array.rows._asdict() for x, array in layers},
-        "cell": {name: value for name, value in asdict(network.crossbar).items()},
+        "cell": asdict(network.crossbar),
         "error of a programmed weight, rms [counts of 1/64]": {
             f"layer {x.index}": float(np.sqrt(np.mean(w**2))) for (x, _), w in zip(layers, wanted, strict=True)
         },

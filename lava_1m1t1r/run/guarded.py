@@ -160,6 +160,7 @@ def run_guarded(
     proc: AbstractProcess,
     steps: int,
     run_cfg: RunConfig,
+    *,
     timeout: float = 60.0,
     read: Sequence[Var] = (),
     stall: float | None = 3.0,

@@ -331,6 +331,7 @@ def run(
     proc: AbstractProcess,
     steps: int,
     run_cfg: RunConfig | Executable,
+    *,
     record: Sequence | Recorder = (),
     every: int = 1,
     timeout: float = 60.0,
