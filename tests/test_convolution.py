@@ -104,11 +104,12 @@ def test_the_demos_page_works_out_a_convolution(rng, monkeypatch):
     drawn = draw("convolution", rng)
     frames, net = drawn.frames[None], drawn.net
     fixed = FastNetwork(net).run(frames, record="all")
-    monkeypatch.setattr(demo_page, "advise", lambda *given: given)
+    monkeypatch.setattr(demo_page, "advise", lambda *given, **more: (*given, more))
     monkeypatch.setattr(demo_page, "energy_of", lambda *given: {})
     task, test = SimpleNamespace(step=net.layers[0].step), SimpleNamespace(dense=lambda some: frames[some])
     found = SimpleNamespace(task=task, test=test, description=net, fixed=fixed, result=SimpleNamespace(spikes=10.0))
     worked = demo_page.worked_out(found)
-    _step, weights, a_in = worked.advice
+    _step, weights, a_in, more = worked.advice
+    assert more == {"bias": net.layers[0].bias, "weights_rec": None}
     assert np.array_equal(weights, net.layers[0].matrix()) and np.array_equal(a_in[0], run(net, drawn.frames)[0].a_in)
     assert [x.activity.spikes for x in worked.quantised] == [record.spikes.sum() for record in fixed.layers]

@@ -82,7 +82,7 @@ def test_samples_and_their_classes_come_from_files(tmp_path, capsys):
     assert cli.main(["deploy", "spice", toy, "-o", str(tmp_path / "out"), *given, "--patterns", "0"]) == 0
     assert "accuracy" in capsys.readouterr().out
     wrong = {
-        ("--frames", str(frames), "--prove", "2"): "--frames, --labels must not be used with --prove",
+        ("--frames", str(frames), "--prove", "2", "--all-speakers"): "--all-speakers must not be used with --frames",
         ("--frames", str(tmp_path / "no.npy")): "--frames must be an existing .npy file",
         ("--frames", toy): "--frames must be a .npy file of numbers",
         ("--frames", str(tmp_path)): "--frames must be an existing .npy file",
