@@ -144,7 +144,7 @@ try:
     runs.run_guarded(lif, 2, Loihi2SimCfg())
 except ValueError as error:
     print("set_start_method('fork'" in str(error))
-print(runs.run(lif, 2, Loihi2SimCfg(), [lif.v])[lif.v].ravel().tolist() == [1.0, 2.0], multiprocessing.get_start_method() == "spawn")
+print(runs.run(lif, 2, Loihi2SimCfg(), record=[lif.v])[lif.v].ravel().tolist() == [1.0, 2.0], multiprocessing.get_start_method() == "spawn")
 """
     assert answer(code).split() == ["True"] * 3
 

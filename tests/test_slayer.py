@@ -18,7 +18,7 @@ from lava_1m1t1r import presets, reference  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.keys import from_keys  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.slayer import block, neuron, threads, weight_kernels  # noqa: E402
+from lava_1m1t1r.slayer import block, neuron, projection, threads, weight_kernels  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.buffers import Buffers  # noqa: E402
 from lava_1m1t1r.slayer.delay import Delay  # noqa: E402
@@ -787,7 +787,7 @@ def test_matrices_are_turned_round_whole(shape, real, rng):
 
 def test_large_counts_of_weights_take_32_bits():
     w = torch.tensor([[40000 / 64, -1.0]])
-    assert layer_module.counts_by_input(w).dtype == np.int32 and layer_module.counts_by_input(w).tolist() == [[40000], [-64]]
+    assert projection.counts_by_input(w).dtype == np.int32 and projection.counts_by_input(w).tolist() == [[40000], [-64]]
 
 
 def test_work_that_is_cut_short_waits_for_what_other_threads_still_do(monkeypatch):

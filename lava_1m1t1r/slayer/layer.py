@@ -10,36 +10,17 @@ import torch
 
 from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
-from ..errors import require
 from ..program import FixedProgram, StepParams
-from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import Buffers
-from .checks import COUNTS, COUNTS_CURE, check_counts, check_finite, check_sums, check_synaptic_input
+from .checks import check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .exact import wide
+from .projection import counts_by_input, events_of, over_input, projector, recurrent_gradient, weight_gradient
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
-from .threads import ranges, share, thread_count
-from .tiles import COLUMNS, ROWS
-from .weight_kernels import CELLS, PART, turn_counts
-
-
-class Events(NamedTuple):
-    """Non-zero cells of (B, T, C) by (sample, step), in compressed rows."""
-
-    start: np.ndarray  # (B * T + 1,) int64
-    channel: np.ndarray  # int32
-    value: np.ndarray | None  # int32; None: all are 1
-
-    @property
-    def largest(self) -> tuple[float, float]:
-        """The largest value, and the most in a step where that is more than 1."""
-        if self.value is None:
-            return 1.0, 1.0
-        until = np.concatenate([[0], np.cumsum(self.value, dtype=np.int64)])[self.start]
-        return float(self.value.max()), float(np.diff(until).max())
+from .threads import ranges, share
 
 
 class LayerCall(NamedTuple):
@@ -65,57 +46,6 @@ class LayerCall(NamedTuple):
         return self.made[key]
 
 
-def events_of(x: np.ndarray, name: str = "input") -> Events:
-    """List the non-zero cells of x (B, T, C), which must hold whole numbers: spikes, or counts of them.
-
-    Raises
-    ------
-    InputError
-        If a value is not such a number.
-    """
-    batch, steps, _ = x.shape
-    if x.dtype == bool:
-        x = x.view(np.uint8)
-    by_channel = abs(x.strides[1]) < abs(x.strides[2])
-    rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
-    rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
-    counts = np.empty((batch, steps), np.int64)
-    bits = np.empty((*rows.shape[:2], -(-rows.shape[2] // 64)), np.int64)
-    parts = ranges(batch, 8)
-    others = share(lambda a, b: kernels.mark_events(rows, by_channel, bits, counts, a, b), parts)
-    start = np.zeros(batch * steps + 1, np.int64)
-    np.cumsum(counts.reshape(-1), out=start[1:])
-    channel = np.empty(start[-1], np.int32)
-    share(lambda a, b: kernels.list_events(bits, by_channel, start, channel, np.empty(steps, np.int64), a, b), parts)
-    if not any(others):
-        return Events(start, channel, None)
-    value = np.empty(len(channel), np.int32)
-    if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
-        bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
-        require(False, name, COUNTS, float(bad[0]), COUNTS_CURE)
-    return Events(start, channel, value)
-
-
-def counts_by_input(w: torch.Tensor) -> np.ndarray:
-    """Quantised weights (out, in) as contiguous counts (in, out): int16 where they fit, which halves the memory to read, else int32."""
-    values = np.ascontiguousarray(w.detach().numpy())
-    unit, parts = values.dtype.type(WEIGHT_ONE), ranges(values.shape[1], PART)
-
-    def turned(kind: Any) -> tuple[np.ndarray, float]:
-        counts = np.empty(values.shape[::-1], kind)
-        found = share(lambda a, b: turn_counts(values, unit, counts, np.empty(CELLS, values.dtype), a, b), parts)
-        return counts, np.max(found, initial=0.0)
-
-    counts, largest = turned(np.int16)
-    check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
-    if largest < 1 << 15:
-        return counts
-    most = LARGEST_SUM // max(len(counts), 1)
-    rule = f"be at most {most / WEIGHT_ONE:g}, so that no sum of {len(counts)} spikes leaves 32 bits"
-    require(largest <= most, "weights", rule, float(largest) / WEIGHT_ONE, "Quantise them: 8 bits are what files hold.")
-    return turned(np.int32)[0]
-
-
 class _Project(torch.autograd.Function):
     """Integer weighted sums of spikes, in counts: (B, C, T), (N, C) -> (B, T, N) real multiples of 1/64."""
 
@@ -138,7 +68,7 @@ class _Project(torch.autograd.Function):
         grad = grad.to(ctx.real).contiguous()
         need_x, need_w = ctx.needs_input_grad
         return (
-            _over_input(grad.numpy(), w) if need_x else None,
+            over_input(grad.numpy(), w) if need_x else None,
             weight_gradient(ctx.events, grad.numpy(), ctx.channels).to(w.dtype) if need_w else None,
         )
 
@@ -151,104 +81,6 @@ def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         check_sums(*check_counts(x, "input"), w)
         return tensor_readout(x, w)
     return _Project.apply(x, w).transpose(1, 2)
-
-
-def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
-    """Return a function that fills samples ``first .. last - 1`` of ``counts`` with the synaptic input.
-
-    Parameters
-    ----------
-    events : Events
-        Input of the layer.
-    w : (N, C)
-        Quantised weights, in units of weight 1.
-    bias : (N,), optional
-        Constant input, in units of weight 1.
-    counts : (B, T, N) int32
-        Receives the synaptic input [1/64 unit].
-    """
-    constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
-    check_finite(constant, "bias")
-    start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
-    table = counts_by_input(w)
-    return lambda first, last: kernels.project(*events, table, start, counts, first, last)
-
-
-_SAMPLES = 4
-"""Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
-
-
-def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Tensor:
-    """Gradient dL/dw (N, C) of the weights.
-
-    Parameters
-    ----------
-    events : Events
-        Input of the layer.
-    grad : (B, T, N)
-        dL/d(synaptic input).
-    channels : int
-        Number of inputs, C.
-    """
-    batch, steps, _ = grad.shape
-    parts = ranges(batch, _SAMPLES)
-    counts = np.zeros((len(parts), channels), np.int64)
-    start = events.start
-    share(lambda a, b: kernels.count_events(events.channel, counts[a // _SAMPLES], start[a * steps], start[b * steps]), parts)
-    times = np.empty(len(events.channel), grad.dtype)
-    return _gathered(counts, grad, times, lambda cursor, rows, a, b: kernels.sort_events(*events, cursor, rows, times, steps, a, b))
-
-
-def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarray) -> torch.Tensor:
-    """Gradient dL/dw (N, N) of the recurrent weights.
-
-    Parameters
-    ----------
-    window : (B, PAST + T, N) uint8
-        Spikes of the layer, those before the start first.
-    delay_rec : (N,) int
-        Further delay of each neuron's recurrent spikes [steps].
-    grad : (B, T, N)
-        dL/d(synaptic input).
-    """
-    size = grad.shape[2]
-    counts = np.zeros((len(ranges(grad.shape[0], _SAMPLES)), size), np.int64)
-    share(lambda a, b: kernels.count_spikes(window, delay_rec, counts[a // _SAMPLES], a, b), ranges(grad.shape[0], _SAMPLES))
-
-    def sort(cursor, rows, a, b):
-        kernels.sort_spikes(window, delay_rec, cursor, rows, np.empty(size + 1, np.int64), a, b)
-
-    return _gathered(counts, grad, np.ones(int(counts.sum()), grad.dtype), sort)
-
-
-def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
-    """Gradient dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and a function that lists where they
-    arrive."""
-    parts = ranges(grad.shape[0], _SAMPLES)
-    offset = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts.reshape(-1), out=offset[1:])
-    channels = counts.shape[1]
-    first_of = np.arange(len(parts))[:, None] * channels
-    offset = offset[first_of + np.arange(channels + 1)]  # (parts, channels + 1)
-    rows = np.empty(len(times), np.int32)
-    share(lambda a, b: sort(offset[a // _SAMPLES, :-1].copy(), rows, a, b), parts)
-    flat, out = grad.reshape(-1), np.zeros((channels, grad.shape[2]), grad.dtype)
-    # all channels of a part while its columns are in the cache; fewer at a time where that would leave threads without work
-    blocks = range(0, grad.shape[2], COLUMNS)
-    chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
-    pieces = [(a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
-    share(lambda a, b, column: kernels.gather_rows(offset, rows, times, flat, out, a, b, column), pieces)
-    return torch.from_numpy(out).t()
-
-
-def _over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
-    """dL/dx (B, C, T) from dL/dinput (B, T, N)."""
-    rows, columns = grad.reshape(-1, grad.shape[2]), w.shape[1]
-    table = kernels.panels(w.detach().numpy().astype(rows.dtype, copy=False))
-    out = np.empty((rows.shape[0], columns), rows.dtype)
-    filled = kernels.filled_columns(columns, out.itemsize)
-    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), ranges(len(rows), 256))
-    return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)
 
 
 def _single(x: torch.Tensor | None) -> Any:
@@ -328,7 +160,7 @@ class _Layer(torch.autograd.Function):
         if need_rec:
             over_rec = recurrent_gradient(ctx.window, run.delay_rec, over).to(w_rec.dtype)
         if need_x:
-            over_x = torch.from_numpy(over).transpose(1, 2) if w is None else _over_input(over, w)
+            over_x = torch.from_numpy(over).transpose(1, 2) if w is None else over_input(over, w)
         return over_x, over_w, over_bias, over_rec, over_constants, None
 
 
