@@ -191,7 +191,7 @@ import inspect, sys
 import lava_1m1t1r.slayer
 import lava.lib.dl.slayer as dl
 inspect.getmodule(inspect.currentframe())
-before = {"torchvision", "cv2", "matplotlib.figure"} & set(sys.modules)
+before = {"torchvision", "cv2", "matplotlib.figure", "torch.utils.cpp_extension"} & set(sys.modules)
 import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -201,6 +201,20 @@ from lava.lib.dl.slayer.object_detection import models
 print(before == set(), drawn, "YOLOBase" in dir(dl.obd), models is dl.obd.models, hasattr(dl.obd, "no_such_name"))
 """
     assert answer(code).splitlines()[-1] == "True True True True False"
+
+
+def test_a_function_is_imported_when_it_is_called(tmp_path, monkeypatch):
+    """lava-dl takes torch's compiler of CUDA kernels at once, and calls it on GPUs alone."""
+    (tmp_path / "called_part.py").write_text("def twice(x):\n    return 2 * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with loading.called_later("called_part", "twice"):
+        from called_part import twice
+    assert "called_part" not in sys.modules and twice.__name__ == "twice"
+    assert twice(x=4) == 8 and "called_part" in sys.modules
+    with loading.called_later("called_part", "twice"):
+        import called_part
+    assert called_part.twice(3) == 6 and called_part.twice is not twice
+    monkeypatch.delitem(sys.modules, "called_part")
 
 
 def test_a_module_that_cannot_be_executed_says_so_whenever_it_is_asked(tmp_path, monkeypatch):

@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import MissingDependencyError, lava_python, missing
-from .imports import executed_later, executed_within
+from .imports import called_later, executed_later, executed_within
 
 _LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
 """Modules that lava-dl and Lava import and training does not need: torchvision and OpenCV (65 MB, a second and a half), and plots (15
 MB)."""
+_CALLED = ("torch.utils.cpp_extension", "load")
+"""Module, and its function, by which lava-dl compiles its CUDA kernels where there is a GPU (30 MB, two seconds)."""
 _SETS_FORK = "lava.magma.runtime.message_infrastructure.multiprocessing"
 _NOISE = (
     "No CUDA runtime is found, using CUDA_HOME",
@@ -28,8 +30,8 @@ _NOISE = (
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    lava-dl's messages about parts of it that are not needed here are left out; its object detection, and pyplot, are loaded where they are
-    used (and print their messages then).
+    lava-dl's messages about parts of it that are not needed here are left out; its object detection, pyplot, and torch's compiler of
+    extensions are loaded where they are used (and print their messages then).
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So the method is unset
     before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs 'fork', and
@@ -86,7 +88,7 @@ def _without_noise() -> Iterator[None]:
 
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        with _without_noise(), executed_later(*_LATER):
+        with _without_noise(), executed_later(*_LATER), called_later(*_CALLED):
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -35,6 +36,35 @@ def executed_within(name: str, context: Callable[[], AbstractContextManager]) ->
     known = (finder.name for finder in sys.meta_path if isinstance(finder, _Finder))
     if name not in sys.modules and name not in known:
         sys.meta_path.insert(0, _Finder(name, execute))
+
+
+@contextmanager
+def called_later(name: str, *functions: str) -> Iterator[None]:
+    """For a ``with`` block in which other modules import ``functions`` from the module ``name``: it is imported when one is first called.
+
+    Unlike with :func:`executed_later`, taking a function out of the module does not execute it. A module that has been imported is used
+    as it is.
+    """
+    if name in sys.modules:
+        yield
+        return
+    standing_in = ModuleType(name)
+    for function in functions:
+        setattr(standing_in, function, _later_call(name, function))
+    sys.modules[name] = standing_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is standing_in:
+            del sys.modules[name]
+
+
+def _later_call(name: str, function: str) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(import_module(name), function)(*args, **options)
+
+    call.__name__ = call.__qualname__ = function
+    return call
 
 
 class _Later(ModuleType):
