@@ -188,6 +188,8 @@ def advise(
         If an argument breaks its rule, or the fixed-point step refuses the device.
     """
     require(isinstance(params, StepParams), "advise.params", "be StepParams", params)
+    for name, value in (("bias", bias), ("weights_rec", weights_rec)):
+        require(value is None or weights is not None, f"advise.{name}", "come with weights", value)
     steps = None if steps is None else whole(steps, "advise.steps", least=20, most=_MOST_STEPS)
     probe_params = params.replace(device=_median(params.device).quiet())
     steps = _length(probe_params) if steps is None else steps
@@ -207,7 +209,7 @@ def advise(
         by_substeps=by_substeps,
         fires_from=fires_from,
         latches_from=latches_from,
-        unreachable=None if weights is None else _unreachable(params, (weights, weights_rec), bias, fires_from),
+        unreachable=None if weights is None else _unreachable(params, weights, weights_rec, bias, fires_from),
         recorded=None if a_in is None else _recorded(params, a_in),
         notes=tuple(_notes(probe_params, probes, by_substeps, steps, (fires_from, latches_from))),
     )
@@ -311,21 +313,32 @@ def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, floa
     return first, latch
 
 
-def _unreachable(params: StepParams, given: tuple[Any, Any], bias: Any, fires_from: float | None) -> list[int]:
+def _unreachable(params: StepParams, weights: Any, weights_rec: Any, bias: Any, fires_from: float | None) -> list[int]:
+    size = params.device.size
+    weights = _counts(weights, "advise.weights", ("N" if size is None else size, "C"))
+    size = len(weights)
+    own = np.maximum(weights, 0).sum(1)
+    if bias is not None:
+        own = own + _counts(bias, "advise.bias", (size,))
+    least = np.inf if fires_from is None else fires_from / params.v_unit * WEIGHT_ONE
+    fires = own >= least
+    if weights_rec is not None:
+        recurrent = np.maximum(_counts(weights_rec, "advise.weights_rec", (size, size)), 0)
+        for _ in range(size):  # neurons fire by those that fire already
+            more = own + recurrent[:, fires].sum(1) >= least
+            if np.array_equal(more, fires):
+                break
+            fires = more
+    return np.flatnonzero(~fires).tolist()
+
+
+def _counts(values: Any, name: str, shape: tuple[Any, ...]) -> np.ndarray:
+    values = array_of(values, name)
+    fits = values.ndim == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, values.shape, strict=False))
+    require(fits, name, f"have shape ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})", values.shape)
     cure = "Floating-point weights [v_unit] become such counts by np.rint(64 * weights).astype(int)."
-    matrices, size = [], params.device.size
-    for name, value in zip(("advise.weights", "advise.weights_rec"), given, strict=True):
-        if value is not None:
-            matrix = array_of(value, name)
-            require(matrix.ndim == 2 and size in (None, len(matrix)), name, f"have shape (N, C), N = {size or 'any'}", matrix.shape)
-            require(matrix.dtype.kind in "iu", name, "be whole numbers, in 1/64 unit", matrix.dtype, cure)
-            matrices.append(matrix)
-            size = len(matrix)
-    constant = np.zeros(size, int) if bias is None else array_of(bias, "advise.bias")
-    good = constant.shape == (size,) and constant.dtype.kind in "iu"
-    require(good, "advise.bias", f"be whole numbers ({size},), in 1/64 unit", (constant.dtype, constant.shape), cure)
-    volts = (sum(np.maximum(matrix, 0).sum(1) for matrix in matrices) + constant) / WEIGHT_ONE * params.v_unit
-    return np.flatnonzero(volts < (np.inf if fires_from is None else fires_from)).tolist()
+    require(values.dtype.kind in "iu", name, "be whole numbers, in 1/64 unit", values.dtype, cure)
+    return values
 
 
 def _recorded(params: StepParams, a_in: Any) -> Recorded:
@@ -384,7 +397,7 @@ def _notes(
     elif not good:
         tried = ((k, _largest_error(params.scaled(k), steps)) for k in SLOWER)
         slower = next((k for k, error in tried if error is not None and error <= TOLERANCE), None)
-        cure = "use a smaller dt" if slower is None else f"device.scaled({slower}), {slower} times slower, does at {params.substeps}"
+        cure = "use a smaller dt" if slower is None else f"device.scaled({slower}) does, with {params.substeps} substeps"
         notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}.")
     elif by_substeps.get(params.substeps, np.inf) > TOLERANCE:
         notes.append(f"{good[0]} substep{'s come' if good[0] > 1 else ' comes'} within {TOLERANCE:.0%} of the device.")

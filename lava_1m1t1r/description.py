@@ -134,6 +134,8 @@ class Layer(ByValue):
 
         They are int64; float64, where ``y`` is and the layer has a matrix, for numpy multiplies matrices faster so.
         """
+        if self.kind == "input":
+            return y * int(self.weight[0])
         if self.conv is None:
             return y @ self.matrix().astype(np.int64).T
         return self.conv.weigh(y.reshape(-1, self.inputs), self.weight).reshape(*y.shape[:-1], self.size)

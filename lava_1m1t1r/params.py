@@ -183,7 +183,8 @@ class DeviceParams(ByValue):
         Where growth, ``mu h(V) / (alpha + 1 - x)``, exceeds the loss at every length ``x``. In the long run the residue holds
         ``beta / gamma2`` times the filament, and what is lost of both is ``(gamma1 + beta) gamma2 / (gamma2 + beta) x``.
         """
-        hardest = ((1.0 + self.alpha) / 2.0) ** 2 / self.mu
+        length = np.minimum(1.0, (1.0 + self.alpha) / 2.0)  # the hardest one
+        hardest = length * (1.0 + self.alpha - length) / self.mu
         lost = (self.gamma1 + self.beta) * hardest
         in_the_long_run = lost * self.gamma2 / (self.gamma2 + self.beta)
         return self._voltage_for(in_the_long_run), self._voltage_for(lost)
@@ -191,8 +192,10 @@ class DeviceParams(ByValue):
     def _voltage_for(self, drive: Any) -> Any:
         """Voltage at which the field law gives a drive [V]."""
         v0, straight = np.where(np.isinf(self.v0), 1.0, self.v0), np.isinf(self.v0)
-        with np.errstate(over="ignore"):  # where v_ref is hundreds of v0 the scale overflows: nothing below v_ref drives the filament
-            volt = np.where(straight, drive, v0 * np.arcsinh(drive * np.sinh(self.v_ref / v0) / self.v_ref))
+        steep = self.v_ref / v0
+        bent = v0 * np.arcsinh(drive * np.sinh(np.minimum(steep, 500.0)) / self.v_ref)
+        steepest = np.maximum(self.v_ref + v0 * np.log(drive / self.v_ref), 0.0)  # its limit, where sinh would overflow
+        volt = np.where(straight, drive, np.where(steep > 500.0, steepest, bent))
         return volt if np.ndim(volt) else float(volt)
 
     def quiet(self) -> DeviceParams:
@@ -268,7 +271,16 @@ class DeviceParams(ByValue):
         ----------
         draws : (n, K)
             Of each device, one number for each of the K fields in :data:`DEVIATING`.
+
+        Raises
+        ------
+        InputError
+            If ``draws`` has another shape; where fields hold arrays, n is the size of these.
         """
+        draws = array_of(draws, "deviating.draws")
+        rule = f"have shape ({'n' if self.size is None else self.size}, {len(DEVIATING)})"
+        good = draws.ndim == 2 and draws.shape[1] == len(DEVIATING) and self.size in (None, len(draws)) and draws.dtype.kind in "iuf"
+        require(good, "deviating.draws", rule, (draws.dtype, draws.shape))
         shape = next((v.shape for v in self.as_dict().values() if isinstance(v, np.ndarray)), (len(draws),))
         changes = {}
         for name, draw in zip(DEVIATING, draws.T, strict=True):

@@ -129,7 +129,7 @@ def input_counts(a_in: Any, v_max: Any, ops: Any = FIXED_ARRAY) -> Any:
     Parameters
     ----------
     a_in : int or array of int
-        Synaptic input in 1/64 unit.
+        Synaptic input in 1/64 unit, of 32 bits or more.
     v_max : int
         Largest input voltage in counts.
     ops : Arithmetic

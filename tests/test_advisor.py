@@ -65,9 +65,13 @@ def test_bias_and_recurrence_make_neurons_fire_too():
     advice = advise(device, weights, steps=150, bias=bias, weights_rec=recurrent)
     assert advise(device, weights, steps=150).unreachable == [0, 1, 3]
     assert advice.unreachable == [0, 2]
-    for wrong in ({"bias": np.zeros(3, int)}, {"bias": np.zeros(4)}, {"weights_rec": np.zeros((3, 3), int)}):
+    recurrent[0, 0], recurrent[2, 0] = 9999, 9999  # nobody starts itself, nor is started by who never fires
+    assert advise(device, weights, steps=150, bias=bias, weights_rec=recurrent).unreachable == [0, 2]
+    for wrong in ({"bias": np.zeros(3, int)}, {"bias": np.zeros(4)}, {"weights_rec": np.zeros((4, 7), int)}):
         with pytest.raises(InputError, match="advise." + next(iter(wrong))):
             advise(device, weights, steps=60, **wrong)
+    with pytest.raises(InputError, match="advise.bias must come with weights"):
+        advise(device, bias=bias, steps=60)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_a_device_that_no_input_makes_fire_is_told_with_the_cure(change, words):
 def test_slower_devices_are_tried_where_no_number_of_substeps_suffices():
     device = replace(FIG2, r_control=2 * FIG2.r_control)
     notes = " ".join(advise(StepParams(device)).notes)
-    assert "no tried number of substeps comes within 5% of the device: device.scaled(2), 2 times slower, does at 4." in notes
+    assert "no tried number of substeps comes within 5% of the device: device.scaled(2) does, with 4 substeps." in notes
     slower = advise(StepParams(device.scaled(2)))
     assert slower.by_substeps[4] < 0.05
 

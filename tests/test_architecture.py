@@ -211,6 +211,11 @@ def test_a_function_is_imported_when_it_is_called(tmp_path, monkeypatch):
         from called_part import twice
     assert "called_part" not in sys.modules and twice.__name__ == "twice"
     assert twice(x=4) == 8 and "called_part" in sys.modules
+    monkeypatch.delitem(sys.modules, "called_part")
+    with loading.called_later("called_part", "twice"):  # called within the block
+        from called_part import twice
+
+        assert twice(5) == 10
     with loading.called_later("called_part", "twice"):
         import called_part
     assert called_part.twice(3) == 6 and called_part.twice is not twice

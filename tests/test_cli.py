@@ -139,14 +139,21 @@ def small_file(tmp_path_factory):
         (["--frames", "x.npy", "--labels", "high.npy"], "labels must lie in 0..3, one for each output of the network; got 4."),
         (["--frames", "x.npy", "--labels", "low.npy"], "labels must lie in 0..3, one for each output of the network; got -1."),
         (["--frames", "x.npy", "--labels", "gone.npy"], "--labels must be an existing .npy file"),
+        (
+            ["--frames", "x.npy", "--labels", "wrap.npy"],
+            "labels must lie in 0..3, one for each output of the network; got 18446744073709551615",
+        ),
+        (["--frames", "one.npy", "--labels", "y.npy"], "--frames must be a .npy file of numbers; got 'one.npy': it holds a single value."),
+        (["--frames", "x.npy", "--labels", "y.npy", "--steps", "0"], "--steps must not be used with --frames"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.ones((4, 5, 8), int))
-    for name, labels in {"y": [0, 1, 2, 2], "high": [0, 1, 2, 4], "low": [0, 1, 2, -1]}.items():
+    for name, labels in {"y": [0, 1, 2, 2], "high": [0, 1, 2, 4], "low": [0, 1, 2, -1], "one": 3}.items():
         np.save(f"{name}.npy", np.array(labels))
+    np.save("wrap.npy", np.array([0, 1, 2, 2**64 - 1], np.uint64))
     assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *options]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1

@@ -341,6 +341,8 @@ def test_all_recordings_that_are_wrong_are_told_at_once(recordings):
         ("file,label\n", "hold at least one row under the head line file,label,speaker"),
         ("path,label\n2/ann_1.wav,two\n", "have the columns file, label; got \"without \\['file'\\]"),
         ("file,label\n,two\n", "line 2 must have a 'file'"),
+        ("file;label\n2/ann_1.wav;two\n", "Values are separated by commas"),
+        ("file,label,file\n2/ann_1.wav,two,x\n", "name each column once"),
         ("file,label\n2/ann_1.wav,two,ann\n", "line 2 must hold 2 values"),
         ("file,label\n2/ann_1.wav,\n", "line 2 must have a 'label'"),
         ("file,label\n2/nobody.wav,two\n", "nobody.wav"),

@@ -36,6 +36,19 @@ def test_the_voltages_that_turn_a_device_on(name):
             assert (trace.turn_on_times().size > 0) == fires, (volt, share)
 
 
+def test_a_law_so_steep_that_its_scale_overflows_turns_on_near_v_ref():
+    p = dataclasses.replace(presets.ZHAO2025_FIG2, v0=1e-3)
+    assert p.turn_on_voltages == pytest.approx((0.799, 0.8), abs=2e-3)
+    near = dataclasses.replace(p, v0=np.array([p.v_ref / 499, p.v_ref / 501]))  # on either side of where the limit is taken
+    assert np.ptp(near.turn_on_voltages[0]) < 1e-4
+
+
+@pytest.mark.parametrize("draws", [np.zeros((3, 2)), "text", [1.0], np.zeros((2, 9))])
+def test_draws_of_another_shape_are_refused(draws):
+    with pytest.raises(InputError, match="deviating.draws must"):
+        DeviceParams(mu=[1.0, 2.0, 3.0]).deviating(draws)
+
+
 def test_fields_are_frozen_numbers_or_arrays_of_one_shape():
     p = DeviceParams(mu=[1, 2, 3])
     assert p.size == 3 and DeviceParams().size is None

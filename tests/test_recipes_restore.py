@@ -88,6 +88,16 @@ def test_a_restored_input_layer_has_the_weight_of_its_file(weight, rng, tmp_path
     assert schema.read(tmp_path / "a.net").active[0].weight == weight
 
 
+@pytest.mark.parametrize(("kind", "weight"), [("input", 255), ("affine", 129), ("affine", 300)])
+def test_weights_beyond_those_of_blocks_are_refused(kind, weight):
+    layers = {
+        "input": Layer(0, "input", (6,), 6, np.array([weight], np.int32), neuron=M1T1RNeuron(StepParams(ZHAO2025_FIG2), 3)),
+        "affine": Layer(0, "affine", (2,), 3, np.full((2, 3), weight, np.int32)),
+    }
+    with pytest.raises(InputError, match=rf"layer/0 \({kind}\) weight must be even numbers from -256 to 254, or any from -128 to 127"):
+        restored(NetDescription((layers[kind],)))
+
+
 def test_blocks_compute_where_their_layers_do(tmp_path):
     step = {"params": ZHAO2025_FIG2, "dt": 1e-3}
     blocks = [block.m1t1r.Input(), block.m1t1r.DelayLines(4, (0, 2)), block.m1t1r.Recurrent(step, 8, 6), block.m1t1r.Average(3)]

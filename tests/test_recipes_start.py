@@ -1,6 +1,8 @@
 """Training that starts from a network's file: whose classes are whose, what is kept, and what is refused."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from realisations import draw  # noqa: E402
 from lava_1m1t1r import cli  # noqa: E402
 from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
-from lava_1m1t1r.description import Layer, NetDescription  # noqa: E402
+from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.netx.schema import read  # noqa: E402
@@ -46,6 +48,17 @@ def test_classes_are_known_by_their_names(shipped):
     assert sorted(set(begin.split.train.labels.tolist())) == [2, 9, 10] == sorted(set(begin.split.test.labels.tolist()))
 
 
+def test_keys_that_no_utterance_has_do_not_count(shipped):
+    begin = start.start(shipped, split(("low", "zero", "one"), labels=(1, 2) * 6))
+    assert begin.keeps_readout and sorted(set(begin.split.train.labels.tolist())) == [0, 1]
+
+
+def test_other_neurons_are_refused_by_their_name(shipped):
+    cuba = replace(shipped, layers=tuple(replace(x, neuron=CubaNeuron(9, 9, 80)) if x.neuron else x for x in shipped.layers))
+    with pytest.raises(InputError, match=r"must hold 1M1T1R neurons; got \['CubaNeuron'\]"):
+        start.suited(recipe("recordings"), cuba)
+
+
 @pytest.mark.parametrize(("named", "labels", "outputs"), [(True, (0, 1, 2) * 4, 20), (False, (0, 3, 19) * 4, 20)], ids=("network", "none"))
 def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outputs):
     net = shipped if named else replace(shipped, classes=())
@@ -72,7 +85,8 @@ def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, 
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     hidden = one.hidden.input_synapse
     assert torch.equal(64 * hidden.weight.detach().reshape(128, -1), torch.from_numpy(shipped.active[0].weight.astype(np.float32)))
-    assert hasattr(hidden, "weight_mask"), "synapses that were not drawn do not come into being"
+    assert (hidden.weight_mask.reshape(128, 4, 140).sum(1) == 1).all(), "each synapse has its delay, also one whose weight is 0 now"
+    assert not hasattr(one.hidden.recurrent_synapse, "weight_mask")
 
 
 def test_a_network_starts_with_the_answers_of_its_file(shipped):
@@ -113,9 +127,11 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     assert np.ptp(second.active[0].step.device.mu) > 0
     capsys.readouterr()
     assert cli.main([*one[:-1], "two", "--resume"]) == cli.USAGE_ERROR
-    assert "two/last.ckpt was started with" in capsys.readouterr().err
+    assert "--start must be what the run of two/last.ckpt was started with, 'network.net (" in capsys.readouterr().err
+    results = json.loads(Path("two/results.json").read_text())
+    assert results["start"] == "one/network.net" and results["task"]["taps"] is None and results["task"]["epochs"] == 8
     assert cli.main(["train", "--data", "mine.h5", "--epochs", "1", "--hidden", "128", "-o", "one", "--resume"]) == cli.USAGE_ERROR
-    assert "'from spoken_digits.net'" in capsys.readouterr().err
+    assert "--start must be what the run of one/last.ckpt was started with, 'spoken_digits.net (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--hidden 8", "--taps 0 3", "--no-synaptic-delays", "--spread 0.1"])

@@ -48,7 +48,7 @@ def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, cap
     assert rows[0]["name"] == "dense matrix products alone" and rows[0]["CPU ms"] > 0 and rows[0]["x first"] == 1
     assert "--jax" in rows[1]["skipped"] and "skipped: give --jax" in capsys.readouterr().out
     assert training_step.main([*small, "--only", "jax.scan", "--jax", str(tmp_path / "no-python")]) == 1
-    assert "no-python" in json.loads(out.read_text())["tables"][0]["rows"][0]["skipped"]
+    assert "no-python" in json.loads(out.read_text())["tables"][0]["rows"][0]["failed"]
     monkeypatch.setitem(sys.modules, "snntorch", None)
     assert training_step.main(["--row", json.dumps({"row": "snnTorch RSynaptic + Synaptic", "shape": [2, 3, 4, 5, 2, 0.1], "threads": 1,
                                "repeats": 1, "activity": 0.1})]) == 0  # fmt: skip
@@ -60,7 +60,7 @@ def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, cap
 def test_a_row_that_breaks_is_no_row_that_is_skipped(tmp_path, capsys):
     order = ["--batch", "2", "--steps", "3", "--inputs", "4", "--hidden", str(10**15), "--repeats", "1", "--threads", "1"]
     assert training_step.main([*order, "--only", "dense matrix"]) == 1
-    assert "skipped: it FAILED: " in capsys.readouterr().out
+    assert "FAILED: exit code 1" in capsys.readouterr().out
 
 
 def test_every_peer_that_is_installed_takes_a_step():

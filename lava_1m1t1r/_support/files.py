@@ -87,7 +87,10 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
             reader = csv.DictReader(file, skipinitialspace=True)
             reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
             absent = [name for name in columns if name not in names]
-            require(not absent, str(path), f"have the columns {', '.join(columns)}", f"without {absent}", error=FormatError)
+            cure = "Values are separated by commas."
+            require(not absent, str(path), f"have the columns {', '.join(columns)}", f"without {absent}", cure, FormatError)
+            twice = sorted({name for name in names if names.count(name) > 1})
+            require(not twice, str(path), "name each column once", twice, error=FormatError)
             for row in reader:
                 where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
                 cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."

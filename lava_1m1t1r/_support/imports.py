@@ -48,7 +48,7 @@ def called_later(name: str, *functions: str) -> Iterator[None]:
     if name in sys.modules:
         yield
         return
-    standing_in = ModuleType(name)
+    standing_in = _StandIn(name)
     for function in functions:
         setattr(standing_in, function, _later_call(name, function))
     sys.modules[name] = standing_in
@@ -59,8 +59,14 @@ def called_later(name: str, *functions: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+class _StandIn(ModuleType):
+    """Module whose functions import the one that it stands in for."""
+
+
 def _later_call(name: str, function: str) -> Callable[..., Any]:
     def call(*args: Any, **options: Any) -> Any:
+        if isinstance(sys.modules.get(name), _StandIn):  # within the block
+            del sys.modules[name]
         return getattr(import_module(name), function)(*args, **options)
 
     call.__name__ = call.__qualname__ = function

@@ -110,12 +110,15 @@ def main(arguments: list[str] | None = None) -> int:
     task = data.fitted(Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch), split)
     augmentation = chosen_augmentation(args)
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
+    from ..recipes import checkpoint
+
+    frames = [checkpoint.digest(train), checkpoint.digest(test)]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(args.repeats):  # outside: a run that is stopped leaves whole sets of variants
         for name in chosen:
             of_seed, device = task.replace(seed=seed), known[name].device(task.step.device)
             settings: dict[str, Any] = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
-            settings |= {"sizes": [len(train), len(test)], "augmentation": dataclasses.asdict(augmentation)}
+            settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation)}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
             found[name].append(kept(args.folder, name, settings, job))
     title = f"{split.name}, {split.held_out}: {len(train)} utterances, {args.epochs} epochs, {args.repeats} seeds"

@@ -42,10 +42,10 @@ class Table:
         cells = [v if isinstance(v, str) else f"{v:.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in values]
         say(f"{name:40s} " + "  ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True)))
 
-    def skip(self, name: str, why: str) -> None:
-        """Print that a row is left out, and why."""
-        self.rows.append({"name": name, "skipped": why})
-        say(f"{name:40s} skipped: {why}")
+    def skip(self, name: str, why: str, how: str = "skipped") -> None:
+        """Print that a row is left out, how and why."""
+        self.rows.append({"name": name, how.lower(): why})
+        say(f"{name:40s} {how}: {why}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the table as plain values, for JSON."""

@@ -55,7 +55,9 @@ def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
         done = programs.run(command, env=environment, text=True, timeout=_LIMIT, **programs.PIPES)
     except (OSError, subprocess.TimeoutExpired) as error:
         return {"failed": str(error)}
-    return json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {"failed": done.stderr.strip()[-200:]}
+    if done.returncode != 0 or not done.stdout.strip():
+        return {"failed": f"exit code {done.returncode}. {done.stderr.strip()[-200:]}"}
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
             table.skip(name, found["missing"])
             continue
         if "failed" in found:
-            table.skip(name, f"it FAILED: {found['failed']}")
+            table.skip(name, found["failed"], "FAILED")
             failed = True
             continue
         spent = found["processor" if args.threads == 1 else "least"]

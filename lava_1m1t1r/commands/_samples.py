@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,16 +67,18 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
     from ..recipes.evaluate import check_labels
 
     for name in ("data", "leave_out", "all_speakers", "steps"):
-        require(not getattr(args, name), option_name(name), "not be used with --frames", getattr(args, name))
+        given = getattr(args, name)
+        require(given is None or given is False, option_name(name), "not be used with --frames", given)
     check_whole(args, utterances=1)
     frames = check_frames(arrays["frames"], net)
     labels = arrays.get("labels", np.full(len(frames), -1))
     good = labels.shape == frames.shape[:1] and labels.dtype.kind in "iu"
     require(good, "--labels", f"be whole numbers ({len(frames)},), one for each sample", (labels.dtype, labels.shape))
     most = slice(args.utterances)
-    found = Frames(BinnedEvents.of(frames[most]), labels[most].astype(np.int64), 0.0)
+    found = Frames(BinnedEvents.of(frames[most]), labels[most], 0.0)
     if "labels" in arrays:
-        check_labels(found, net)
+        check_labels(found, net)  # before they become int64, which would wrap
+    found = replace(found, labels=found.labels.astype(np.int64))
     return Tested(found, Path(args.frames).name, "all of it")
 
 
@@ -94,6 +97,8 @@ def _array(file: str, option: str) -> np.ndarray:
         if not isinstance(found, np.ndarray):  # several arrays
             found.close()
             raise ValueError("it holds several arrays, as a .npz file does")
+        if found.ndim == 0:
+            raise ValueError("it holds a single value")
         return found
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{option} must be a .npy file of numbers; got {file!r}: {error}.") from error
@@ -128,8 +133,7 @@ def _numbered(events: Any, net: Any) -> Any:
     """Events with their classes numbered as in the network, if it has class names; prints a hint where the data do not seem to match."""
     from ..recipes import data
 
-    found = sorted(set(events.labels.tolist()))
-    names = [events.keys[label] for label in found] if events.keys else []
+    found, names = set(events.labels.tolist()), data.occurring(events)
     if net.classes and names:
         if set(names) <= set(net.classes):
             return data.numbered_as(net.classes, events)

@@ -87,8 +87,9 @@ def run(args: argparse.Namespace) -> int:
     check_whole(args, prove=0)
     for name in ("data", "leave_out", "all_speakers", "steps"):
         given = getattr(args, name)
-        require(args.prove > 0 or not given, option_name(name), "be used with --prove N", given, "Only the proof needs data.")
-        require(args.frames is None or not given, option_name(name), "not be used with --frames", given)
+        none = given is None or given is False
+        require(args.prove > 0 or none, option_name(name), "be used with --prove N", given, "Only the proof needs data.")
+        require(args.frames is None or none, option_name(name), "not be used with --frames", given)
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:

@@ -192,6 +192,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
     from ..recipes import data, fit
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
+    from ..recipes.start import OF_NETWORK
 
     if fit.processes()[0] == 0:
         if not args.resume and (out / NETWORK_FILE).exists():
@@ -209,7 +210,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         "held_out": split.held_out,
         **result.as_dict(),
         "start": None if start is None else str(start),
-        "task": dataclasses.asdict(task),
+        "task": dataclasses.asdict(task) | ({} if start is None else dict.fromkeys(OF_NETWORK)),
     }
     write_json(out / RESULTS_FILE, results)
     beside = f" (the paper: {PAPER_ACCURACY})" if split.name == data.SHD_NAME else ""

@@ -44,7 +44,7 @@ class BinnedEvents(NamedTuple):
         return cls(indptr, channel.astype(np.uint16 if channels <= 1 << 16 else np.int64), frames[frames != 0], (size, steps, channels))
 
     def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Return the same as :func:`frames`: (B, T, C) uint8, or those of some utterances, in that order.
+        """Return the same as :func:`frames`: (B, T, C) uint8, int16 where counts are larger, or those of some utterances, in that order.
 
         They are given as to :meth:`EventSet.subset`: by a slice, numbers (negative ones count from the end) or a Boolean mask.
         """

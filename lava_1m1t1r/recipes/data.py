@@ -109,6 +109,12 @@ def names_of(split: Split, classes: int) -> tuple[str, ...]:
     return names if len(names) == classes else ()
 
 
+def occurring(*sets: EventSet) -> tuple[str, ...]:
+    """Names of the classes that occur in some sets, numbered alike; none where they have no names."""
+    keys = max((events.keys for events in sets), key=len)
+    return tuple(keys[label] for label in sorted(set().union(*(events.labels.tolist() for events in sets)))) if keys else ()
+
+
 def numbered_as(names: tuple[str, ...], test: EventSet) -> EventSet:
     """The test set with its classes numbered as in ``names``, where both name them; other names follow after those."""
     if not (names and test.keys) or names[: len(test.keys)] == test.keys:
@@ -134,7 +140,7 @@ class Frames:
         return len(self.labels)
 
     def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """(B, T, C) uint8, of all utterances or of those with these numbers, or of a slice."""
+        """(B, T, C) uint8 (int16 where counts are larger), of all utterances or of those with these numbers, or of a slice."""
         return self.binned.dense(utterances)
 
 

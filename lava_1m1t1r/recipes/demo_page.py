@@ -20,7 +20,7 @@ from .evaluate import Evaluation, answers
 from .task import PAPER_ACCURACY, Task
 
 SYNTHETIC = (
-    "Synthetic speech is more regular than people: this accuracy stands beside others on SpokenDigits, never beside the paper's "
+    "Synthetic speech is more regular than human speech: compare this accuracy with others on SpokenDigits only, never with the paper's "
     f"{PAPER_ACCURACY} on SHD."
 )
 RECORDED = 8
@@ -92,26 +92,26 @@ def page_of(found: Found, worked: Worked) -> Report:
     task, split, result = found.task, found.split, found.result
     report = Report(
         f"1M1T1R on {split.name}: {result.accuracy:.1%} on {split.held_out}",
-        f"A recurrent network of {task.hidden} memristive neurons hears {task.channels} inner-ear channels. Device: {task.device_text}",
+        f"Recurrent network of {task.hidden} memristive neurons, driven by {task.channels} inner-ear channels. Device: {task.device_text}",
     )
     shown = {"accuracy, fixed point": f"{result.accuracy:.1%}"}
     if found.baseline is not None:
-        shown["accuracy, CUBA trained alike"] = f"{found.baseline.accuracy:.1%}"
+        shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
     shown["chance"] = f"{1 / task.classes:.0%}"
-    shown["spikes an utterance"] = f"{result.spikes:.0f}"
+    shown["spikes per utterance"] = f"{result.spikes:.0f}"
     report.numbers(shown)
     if split.synthetic:
         report.note(SYNTHETIC)
     _sameness(report, found)
     _one_utterance(report, found)
     report.section("Confusion matrix")
-    report.figure(figures.confusion(result.confusion, found.keys), "Rows: what was said; columns: what was answered.")
-    report.section("Energy, estimated", worked.energy["text"])
+    report.figure(figures.confusion(result.confusion, found.keys), "Rows: spoken class; columns: predicted class.")
+    report.section("Estimated energy", worked.energy["text"])
     report.note(worked.energy["assumptions"])
-    recorded = f"The recorded input is that of the first {min(RECORDED, len(found.test))} test utterances."
-    report.section("How far the network step is from the device", recorded)
+    recorded = f"Recorded input: the first {min(RECORDED, len(found.test))} test utterances."
+    report.section("Network step compared with the device", recorded)
     report.pre(str(worked.advice))
-    report.section("From floating to fixed point", recorded)
+    report.section("Fixed point compared with floating point", recorded)
     report.pre("\n".join(str(layer) for layer in worked.quantised))
     return report
 
@@ -119,28 +119,31 @@ def page_of(found: Found, worked: Worked) -> Report:
 def _sameness(report: Report, found: Found) -> None:
     result = found.result
     report.section(
-        "The same spikes everywhere", f"Test set: {found.split.held_out}. Weights are 8 bit; the integers are those of FIXED_POINT.md."
+        "Agreement of the implementations", f"Test set: {found.split.held_out}. 8-bit weights, integer arithmetic of FIXED_POINT.md."
     )
     rows = [(name, result.compared[name], wrong) for name, wrong in result.mismatches.items()]
-    report.table(("realisation", "utterances", "values that differ (all layers, all steps)"), rows)
+    report.table(("implementation", "utterances", "differing values (all layers, all steps)"), rows)
     if result.same_answer is not None:
-        lava = "" if found.same_in_lava is None else f" In Lava, on the utterances above: {found.same_in_lava:.1%}."
+        lava = "" if found.same_in_lava is None else f" In Lava, for the utterances in the table: {found.same_in_lava:.1%}."
         report.text(
-            f"Floating and fixed point give the same class on {result.same_answer:.1%} of the utterances "
-            f"({result.floating_accuracy:.1%} right in floating point). Free-running: {result.float_spikes}.{lava}"
+            f"Floating and fixed point predict the same class for {result.same_answer:.1%} of the utterances "
+            f"(accuracy in floating point: {result.floating_accuracy:.1%}). Spikes, when both run freely: {result.float_spikes}.{lava}"
         )
 
 
 def _one_utterance(report: Report, found: Found) -> None:
-    """The liveliest of those that were understood."""
+    """The correctly classified utterance with the most spikes."""
     fixed, test, task = found.fixed, found.test, found.task
     busy = fixed.layers[0].spikes.sum((1, 2))
     example = int(np.where(answers(fixed.out) == test.labels, busy, -1).argmax())
     report.section("One utterance", f"The word is '{found.keys[test.labels[example]]}'.")
     frames = test.dense()
-    report.figure(figures.rasters(frames, fixed, example, task.dt), "Input spikes, spikes of the hidden neurons, and the sums that decide.")
+    report.figure(
+        figures.rasters(frames, fixed, example, task.dt),
+        "Input spikes, spikes of the hidden neurons, and the summed outputs whose largest is the predicted class.",
+    )
     states = figures.neuron_states(FastNetwork(found.description).run(frames[[example]], record="all"), 0, task.step)
-    report.figure(states, "Filament, residue and gate of the three busiest neurons; dotted: spikes.")
+    report.figure(states, "Filament, residue and gate voltage of the three most active neurons; dotted lines: spikes.")
 
 
 def energy_of(task: Task, spikes: float) -> dict[str, Any]:
@@ -161,16 +164,16 @@ def energy_of(task: Task, spikes: float) -> dict[str, Any]:
         "joule_per_spike_slowed_down": slow.input_to_pulse_end,
         "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
         "text": (
-            f"{spikes:.0f} spikes an utterance at {one.input_to_pulse_end * 1e12:.2f} pJ each in the memristor's branch (integration, gate "
-            f"and R_c) make {one.input_to_pulse_end * spikes * 1e12:.0f} pJ, on devices as fast as the measured one. Those that this "
-            f"network assumes, slowed down {task.slower:g} times by a larger gate capacitance, would take "
-            f"{slow.input_to_pulse_end * 1e12:.1f} pJ a spike, {slow.input_to_pulse_end * spikes * 1e9:.1f} nJ an utterance. The "
-            f"output branch of the measured device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would take "
-            f"{one.supply * 1e12:.0f} pJ more a spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
+            f"{spikes:.0f} spikes per utterance, at {one.input_to_pulse_end * 1e12:.2f} pJ each in the memristor branch (integration, gate "
+            f"and R_c), give {one.input_to_pulse_end * spikes * 1e12:.0f} pJ for devices as fast as the measured one. This network assumes "
+            f"devices that are slowed down {task.slower:g} times by a larger gate capacitance. They would need "
+            f"{slow.input_to_pulse_end * 1e12:.1f} pJ per spike and {slow.input_to_pulse_end * spikes * 1e9:.1f} nJ per utterance. The "
+            f"output branch of the measured device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would add "
+            f"{one.supply * 1e12:.0f} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
-            "A model, not a measurement: the currents of the measured device's circuit, integrated over its first spike under "
-            f"{volt:g} V pulses of {width:g} s (of {width * task.slower:g} s where it is slowed down). Input that leads to no spike, "
-            "synapses, drivers and the readout are not counted."
+            "This is a model, not a measurement: the currents in the circuit of the measured device, integrated over its first spike "
+            f"under {volt:g} V pulses of {width:g} s ({width * task.slower:g} s for the slower device). Not counted: input that leads "
+            "to no spike, synapses, drivers and the readout."
         ),
     }

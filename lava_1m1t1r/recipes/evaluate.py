@@ -69,6 +69,7 @@ def answers(out: np.ndarray) -> np.ndarray:
 
 def check_labels(test: Any, net: NetDescription) -> None:
     """Refuse ``test.labels`` that are no outputs of the network."""
+    require(len(test) > 0, "test", "hold at least one sample", len(test))
     low, high = int(test.labels.min()), int(test.labels.max())
     rule = f"lie in 0..{net.outputs - 1}, one for each output of the network"
     require(0 <= low and high < net.outputs, "labels", rule, low if low < 0 else high, "Was it trained on other data?")

@@ -296,6 +296,7 @@ def fit(
     last = path_of(folder, "folder") / CHECKPOINT_FILE
     rank, world, local = processes()
     run = {
+        "start": getattr(network, "origin", "") or None,
         "recipe": task.name,
         **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
         "patience": patience,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import flag, require
 from ..keys import to_keys
 from ..netx.schema import described
-from ..sums import EVEN_WEIGHTS, weight_bounds
+from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds
 
 load_lava("lava.lib.dl.slayer", "Training a network from its file")  # before torch: it says what to install
 import torch  # noqa: E402
@@ -47,7 +48,17 @@ def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **ne
     description = described(net)
     description.check()
     flag(sparse, "restored.sparse")
-    return Network([_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers], Path(description.source).name)
+    blocks = [_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers]
+    return Network(blocks, f"{Path(description.source).name or 'a network'} ({_digest(description)})")
+
+
+def _digest(description: NetDescription) -> str:
+    """Digest that tells networks apart by what they have learned."""
+    hashed = hashlib.blake2b(digest_size=4)
+    for layer in description.active:
+        for values in (layer.weight, layer.weight_rec, layer.bias):
+            hashed.update(b"" if values is None else np.ascontiguousarray(values, np.int64).tobytes())
+    return hashed.hexdigest()
 
 
 def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
@@ -60,26 +71,26 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     params = {**neuron_params(to_keys(own.step, own.seed)), **more} if isinstance(own, M1T1RNeuron) else None
     delay, bias = layer.delay is not None, layer.bias is not None
     if layer.kind == "affine":
-        made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(layer.weight))
+        made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight))
     elif layer.kind == "input":
         weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in (layer.weight, layer.bias))
         made = block.m1t1r.Input(params, weight, constant)
         require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
         made.input_shape = torch.Size(layer.shape)
-        made.pre_hook_fx = _hook(layer.weight) or made.pre_hook_fx
+        made.pre_hook_fx = _hook(where, layer.weight) or made.pre_hook_fx
     elif layer.kind == "dense":
-        made = block.m1t1r.Dense(params, layer.inputs, layer.size, pre_hook_fx=_hook(layer.weight), delay=delay, bias=bias)
+        made = block.m1t1r.Dense(params, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight), delay=delay, bias=bias)
     elif layer.kind == "dense_rec":
-        hook = _hook(layer.weight, layer.weight_rec)
+        hook = _hook(where, layer.weight, layer.weight_rec)
         made = block.m1t1r.Recurrent(params, layer.inputs, layer.size, pre_hook_fx=hook, delay=delay, bias=bias, delay_rec=layer.delay_rec)
     else:
-        made = _image(layer, params, delay, bias)
+        made = _image(layer, where, params, delay, bias)
     _fill(made, layer, where, sparse)
     return made
 
 
-def _image(layer: Layer, params: Any, delay: bool, bias: bool) -> torch.nn.Module:
-    conv, more = layer.conv, {"pre_hook_fx": _hook(layer.weight), "delay": delay, "bias": bias}
+def _image(layer: Layer, where: str, params: Any, delay: bool, bias: bool) -> torch.nn.Module:
+    conv, more = layer.conv, {"pre_hook_fx": _hook(where, layer.weight), "delay": delay, "bias": bias}
     assert conv is not None  # only images are left
     if layer.kind == "pool":
         made = block.m1t1r.Pool(params, conv.kernel, conv.stride, conv.padding, conv.dilation, **more)
@@ -117,9 +128,14 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
     return torch.from_numpy(parts[:, 0].copy())
 
 
-def _hook(*weights: np.ndarray | None) -> Any:
+def _hook(where: str, *weights: np.ndarray | None) -> Any:
     """Quantisation that leaves these weights as they are: the usual one, or the one for odd counts."""
-    even = all(w is None or weight_bounds(w) == EVEN_WEIGHTS for w in weights)
+    given = [np.asarray(w) for w in weights if w is not None]
+    even = all(weight_bounds(w) == EVEN_WEIGHTS for w in given)
+    low, high = EVEN_WEIGHTS if even else ANY_WEIGHTS
+    for w in given:
+        good = w.min() >= low and w.max() <= high
+        require(good, f"{where} weight", f"be {WEIGHT_RULE}, as blocks have them", (int(w.min()), int(w.max())))
     return None if even else quantise_odd
 
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import tell
-from ..description import NetDescription
+from ..description import M1T1RNeuron, NetDescription
 from ..errors import require
-from .data import Split, listed, names_of, numbered_as
+from .data import Split, listed, names_of, numbered_as, occurring
 from .task import Task
 
 
@@ -26,16 +26,23 @@ class Start(NamedTuple):
     """Whether the network's own readout goes on; otherwise the data's classes need another."""
 
 
+OF_NETWORK = ("preset", "slower", "refractory", "spread", "substeps", "v_unit", "delay_rec", "taps", "synaptic_delays", "smooth")
+"""Fields of a Task that a network from a file has of its own."""
+
+
 def suited(task: Task, net: NetDescription) -> Task:
     """A task's training, with the step and the inputs of a network.
 
     Raises
     ------
     InputError
-        If the network hears images, or its file does not say how long its step is.
+        If the network hears images, or holds other neurons or none.
     """
-    require(net.active[0].conv is None, net.source or "network", "hear channels", "images", "Train it with blocks of your own.")
-    require(net.dt is not None, net.source or "network", "hold neurons, and so the length of a step", "none")
+    name, kinds = net.source or "network", {type(layer.neuron) for layer in net.active} - {M1T1RNeuron, type(None)}
+    others = sorted(kind.__name__ for kind in kinds)
+    require(not others, name, "hold 1M1T1R neurons", others, "Train others with lava-dl's own blocks.")
+    require(net.active[0].conv is None, name, "hear channels", "images", "Train it with blocks of your own.")
+    require(net.dt is not None, name, "hold neurons, and so the length of a step", "none")
     return task.replace(dt=net.dt, channels=net.inputs, hidden=net.active[0].size)
 
 
@@ -51,14 +58,14 @@ def start(net: NetDescription, split: Split) -> Start:
     require(net.inputs <= most, f"{split.name}: channels", f"be at least the {net.inputs} inputs of {name}", most, "Start without it.")
     labels = np.concatenate([split.train.labels, split.test.labels])
     needed = int(labels.max(initial=0)) + 1
-    theirs = names_of(split, needed)
-    if net.classes and theirs and set(theirs) <= set(net.classes):
+    theirs, heard = names_of(split, needed), occurring(split.train, split.test)
+    if net.classes and heard and set(heard) <= set(net.classes):
         split = replace(split, train=numbered_as(net.classes, split.train), test=numbered_as(net.classes, split.test))
         return Start(split, net.classes, net.outputs, True)
-    if not (net.classes and theirs) and needed <= net.outputs:
+    if not (net.classes and heard) and needed <= net.outputs:
         return Start(split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
     known = f"({listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
-    own = f"({listed(theirs, 3)})" if theirs else f"(0 to {needed - 1})"
+    own = f"({listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
     tell(f"hint: the classes of the data {own} are not those of {name} {known}: they get a readout of their own, which starts afresh.")
     return Start(split, theirs, needed, False)
 
@@ -71,13 +78,20 @@ def network(net: NetDescription, begin: Start, seed: int, **neuron: Any) -> Any:
     InputError
         If it holds what no block of this library trains, or needs another readout, and its last layer is none.
     """
-    from .restore import restored
-
-    made = restored(net, sparse=_one_delay_a_synapse(net), **neuron)
-    if begin.keeps_readout:
-        return made
     import torch
 
+    from .restore import restored  # before torch: it says what to install
+
+    made = restored(net, **neuron)
+    heard = _delays_heard(net)
+    if heard is not None:
+        from torch.nn.utils import prune
+
+        first = made.hidden
+        synapse = first.input_synapse if hasattr(first, "input_synapse") else first.synapse
+        prune.custom_from_mask(synapse, "weight", torch.from_numpy(heard).reshape(synapse.weight.shape))
+    if begin.keeps_readout:
+        return made
     from ..slayer import block
 
     last = net.active[-1]
@@ -88,10 +102,17 @@ def network(net: NetDescription, begin: Start, seed: int, **neuron: Any) -> Any:
     return made
 
 
-def _one_delay_a_synapse(net: NetDescription) -> bool:
-    """Whether each neuron hears each channel at one of its delays at most, as where the delays of synapses were drawn."""
-    lines = net.delay_lines
-    if lines is None or net.active[0].weight.ndim != 2:
-        return False
-    heard = (net.active[0].weight != 0).reshape(net.active[0].size, lines.copies, lines.inputs)
-    return lines.copies > 1 and bool((heard.sum(1) <= 1).all())
+def _delays_heard(net: NetDescription) -> np.ndarray | None:
+    """Which of its inputs each neuron behind delay lines hears, (N, K C) bool, where it hears each channel at one delay at most, as where
+    the delays of synapses were drawn; None: all.
+
+    A synapse whose weight was rounded to 0 does not tell its delay: it goes on with the first one.
+    """
+    lines, first = net.delay_lines, net.active[0]
+    if lines is None or lines.copies == 1 or first.weight.ndim != 2:
+        return None
+    heard = (first.weight != 0).reshape(first.size, lines.copies, lines.inputs)
+    if (heard.sum(1) > 1).any():
+        return None
+    heard[:, 0] |= ~heard.any(1)
+    return heard.reshape(first.size, -1)

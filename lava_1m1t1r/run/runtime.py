@@ -311,7 +311,8 @@ class GuardedRuntime(Runtime):
             message = "\n".join([why + ".", *lines])
         else:
             failed = [child for child in self._models_first() if child.failure()]
-            broken = [(child.name, child.failure()) for child in [child for child in failed if child.at_fault()] or failed]
+            at_fault = [child for child in failed if child.at_fault()] or failed
+            broken = [(child.name, child.failure()) for child in at_fault]
             if any("Traceback" in text for _, text in broken):  # the others only followed
                 broken = [(name, text) for name, text in broken if "Traceback" in text]
             culprits = [name for name, _ in broken]
