@@ -338,6 +338,20 @@ def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
     assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
 
 
+def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
+    """What the others say does not lengthen the frames: its results beside it tell how long they were."""
+    spikes = [(np.array([0.0, length], np.float32), np.array([0, 1])) for length in (1.2, 0.5, 0.6, 1.5)]
+    write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
+    (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
+    net = read(tmp_path / "network.net")
+    cases = (("long", 0.01, [], 77), ("long", 0.01, ["--steps", "30"], 30), ("other", 0.01, [], 120), ("long", 0.005, [], 120))
+    for heard, dt, given, steps in cases:
+        results = {"data": heard, "held_out": "speaker 1", "task": {"n_steps": 77, "dt": dt}}
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        args = cli.parser().parse_args(["simulate", net.source, "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *given])
+        assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
+
+
 def test_a_file_may_be_taken_whole(tmp_path, capsys):
     spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
     net = read(_common.network_path("shipped"))

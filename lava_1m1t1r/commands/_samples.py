@@ -13,7 +13,7 @@ import numpy as np
 from .._support.progress import tell
 from ..errors import InputError, MissingDependencyError, path_of, require
 from ..recipes import RESULTS_FILE
-from ._common import check_whole, option_name
+from ._common import MOST, check_whole, option_name
 
 
 def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
@@ -118,15 +118,21 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
     return split.test, split.train, split.name, split.held_out
 
 
-def _told_of_training(net: Path, name: str, held_out: str) -> None:
-    """Print a hint where the network's own results say that it was trained on these voices."""
+def _training_of(net: Any, name: str, held_out: str) -> int | None:
+    """Number of bins with which the network was trained, where the results beside its file say that it was on these data; prints a hint
+    where they say that it was on these voices."""
+    beside = Path(net.source).parent / RESULTS_FILE
     try:
-        trained = json.loads((net.parent / RESULTS_FILE).read_text(encoding="utf-8"))
-        other = trained["held_out"]
-        if trained["data"] == name and other != held_out:
-            tell(f"hint: {net.parent / RESULTS_FILE} says that the network was trained without {other}; now it is tested on {held_out}.")
+        trained = json.loads(beside.read_text(encoding="utf-8"))
+        other, task, data = trained["held_out"], trained["task"], trained["data"]
+        steps, dt = task["n_steps"], task["dt"]
     except (OSError, ValueError, TypeError, KeyError):
-        return  # no such file, or one of another program
+        return None  # no such file, or one of another program
+    if data != name:
+        return None
+    if other != held_out:
+        tell(f"hint: {beside} says that the network was trained without {other}; now it is tested on {held_out}.")
+    return steps if dt == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
 
 
 def _numbered(events: Any, net: Any) -> Any:
@@ -161,15 +167,16 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
+            trained = None
             name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or use other utterances: --data FILE.") from error
     else:
         events, like_training, name, held_out = _of_file(args)
-        _told_of_training(Path(net.source), name, held_out)
+        trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
     usual = data.steps_for(like_training, task)  # also with --steps: it warns of wrong times
-    steps = args.steps or usual
+    steps = args.steps or trained or usual
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     events = _numbered(events, net)
     check_labels(events, net)

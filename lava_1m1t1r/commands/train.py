@@ -58,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
     parser.add_argument("--seed", type=int, help="random seed")
     parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to hold out for validation")
-    parser.add_argument("--patience", type=int, help="stop after this many epochs without improvement (needs --validate)")
+    parser.add_argument(
+        "--patience",
+        type=int,
+        help="stop after this many epochs without improvement (needs --validate); the network of the last epoch is kept",
+    )
     parser.add_argument("--variation", type=float, help="train for device variation of this spread (0.2: 20 %%), drawn anew at every step")
     parser.add_argument(
         "--learn",

@@ -2,7 +2,7 @@
 
 The forward pass is integer (:mod:`..kernels`). The backward pass is real-valued: each step is computed again in floating point from the
 integer states stored at its start, and differentiated through all three states. Rounding and tables are treated as the identity
-(straight-through). Noise is treated as added between steps. Four derivatives differ from those of the equations:
+(straight-through). Noise is treated as added between steps. Six derivatives differ from those of the equations:
 
 spike
     The gate jumps when the total length ``x`` reaches 1, so a spike is treated as ``H(x_hat - 1)``, where ``x_hat = filament + residue`` is
@@ -17,6 +17,11 @@ growth over voltage
 growth over length
     Bounded by the fraction that the filament loses in a substep, so that backwards in time a filament is at most a perfect
     integrator: the runaway growth before a turn-on does not make gradients explode.
+residue at its limit
+    Where the residue is cut at 1, the cut is treated as the identity.
+input below the gate
+    Where the gate blocks the input, growth does not depend on the gate, but the input still receives the smallest slope of growth over
+    voltage, so that silent neurons can learn.
 
 The clip of the input to ``[0, v_in_max]`` is treated as the identity inside and as ``clip_grad`` times the identity outside.
 
