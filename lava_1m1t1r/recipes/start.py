@@ -78,11 +78,11 @@ def network(net: NetDescription, begin: Start, seed: int, **neuron: Any) -> Any:
     InputError
         If it holds what no block of this library trains, or needs another readout, and its last layer is none.
     """
-    import torch
-
     from .restore import restored  # before torch: it says what to install
 
     made = restored(net, **neuron)
+    import torch
+
     heard = _delays_heard(net)
     if heard is not None:
         from torch.nn.utils import prune
