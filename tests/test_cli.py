@@ -233,7 +233,7 @@ def test_the_main_job_on_a_small_file(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["test_utterances"] == 18 and results["train_utterances"] == 36
-    assert set(results["mismatches"].values()) == {0}
+    assert set(results["mismatches"].values()) == {0} and results["task"]["n_steps"] == 90
     assert results["compared"]["training forward"] == 18 and results["compared"]["Lava fixed_pt"] == 4
     assert results["accuracy"] > 0.6  # chance is a third
     page = (tmp_path / "out" / "report.html").read_text()

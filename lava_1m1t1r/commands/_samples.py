@@ -124,15 +124,15 @@ def _training_of(net: Any, name: str, held_out: str) -> int | None:
     beside = Path(net.source).parent / RESULTS_FILE
     try:
         trained = json.loads(beside.read_text(encoding="utf-8"))
-        other, task, data = trained["held_out"], trained["task"], trained["data"]
-        steps, dt = task["n_steps"], task["dt"]
+        data, other, task = trained["data"], trained["held_out"], dict(trained.get("task") or {})
     except (OSError, ValueError, TypeError, KeyError):
         return None  # no such file, or one of another program
     if data != name:
         return None
     if other != held_out:
         tell(f"hint: {beside} says that the network was trained without {other}; now it is tested on {held_out}.")
-    return steps if dt == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
+    steps = task.get("n_steps")
+    return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
 
 
 def _numbered(events: Any, net: Any) -> Any:

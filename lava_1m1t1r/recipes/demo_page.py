@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +85,7 @@ def numbers_of(found: Found, worked: Worked) -> dict[str, Any]:
         "device": found.task.device_text,
         "cropped_share": found.test.cropped,
         "advice": worked.advice.as_dict(),
+        "task": dataclasses.asdict(found.task),
     }
 
 
