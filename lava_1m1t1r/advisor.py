@@ -198,7 +198,7 @@ def advise(
     probes = tuple(Probe(name, answers[name], _step(probe_params, a)) for name, a in stimuli.items())
     by_substeps = {}
     for n in sorted({*SUBSTEPS, params.substeps}):
-        error = _largest_error(probe_params.replace(substeps=n), steps, answers)
+        error = _largest_error(probe_params.replace(substeps=n), stimuli, answers)
         if error is not None:
             by_substeps[n] = error
     fires_from, latches_from = _constant_levels(probe_params, steps)
@@ -211,17 +211,17 @@ def advise(
         latches_from=latches_from,
         unreachable=None if weights is None else _unreachable(params, weights, weights_rec, bias, fires_from),
         recorded=None if a_in is None else _recorded(params, a_in),
-        notes=tuple(_notes(probe_params, probes, by_substeps, steps, (fires_from, latches_from))),
+        notes=tuple(_notes(probe_params, probes, by_substeps, stimuli, (fires_from, latches_from))),
     )
 
 
-def _largest_error(params: StepParams, steps: int, answers: dict[str, Response] | None = None) -> float | None:
+def _largest_error(params: StepParams, stimuli: dict[str, np.ndarray], answers: dict[str, Response] | None = None) -> float | None:
     """Largest error of first spike and rate over the pulsed probes; None where there is nothing to compare, or no fixed-point form."""
     errors = []
-    for name, a_in in list(_stimuli(params, steps).items())[:2]:
+    for name, a_in in list(stimuli.items())[:2]:
         device = _device(params, a_in) if answers is None else answers[name]
         try:
-            errors += _errors(Probe(name, device, _step(params, a_in)), steps * params.dt)
+            errors += _errors(Probe(name, device, _step(params, a_in)), len(a_in) * params.dt)
         except InputError:  # the fixed-point form refuses these substeps
             return None
     return max(errors, default=None)
@@ -369,9 +369,14 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
 
 
 def _notes(
-    params: StepParams, probes: tuple[Probe, ...], by_substeps: dict[int, float], steps: int, levels: tuple[float | None, float | None]
+    params: StepParams,
+    probes: tuple[Probe, ...],
+    by_substeps: dict[int, float],
+    stimuli: dict[str, np.ndarray],
+    levels: tuple[float | None, float | None],
 ) -> list[str]:
     notes = [params.silence] if params.silence else []
+    steps = len(next(iter(stimuli.values())))
     if levels[0] is not None and levels[0] == levels[1]:
         notes.append(f"under constant input the neuron latches as soon as it fires, from {levels[0]:.3g} V: drive it by pulses.")
     few = [p.name for p in probes[:2] if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
@@ -395,7 +400,7 @@ def _notes(
         found = "it latches" if any(p.device.latched for p in probes[:2]) else "it never fires"
         notes.append(f"under the pulsed probes the device has no rate to compare: {found}.")
     elif not good:
-        tried = ((k, _largest_error(params.scaled(k), steps)) for k in SLOWER)
+        tried = ((k, _largest_error(params.scaled(k), stimuli)) for k in SLOWER)
         slower = next((k for k, error in tried if error is not None and error <= TOLERANCE), None)
         cure = "use a smaller dt" if slower is None else f"device.scaled({slower}) does, with {params.substeps} substeps"
         notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}.")

@@ -25,6 +25,12 @@ def weight_bounds(weight: np.ndarray) -> tuple[int, int]:
     return EVEN_WEIGHTS if np.all(weight % 2 == 0) else ANY_WEIGHTS
 
 
+def within_8_bits(weight: np.ndarray) -> bool:
+    """Whether weights, whole numbers, keep to :data:`WEIGHT_RULE`."""
+    low, high = weight_bounds(weight)
+    return bool(weight.min() >= low and weight.max() <= high)
+
+
 class SumBounds(NamedTuple):
     """Bounds of the sums of a layer's input, bias and recurrence [weight counts]."""
 

@@ -79,7 +79,7 @@ def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, 
     begin = start.start(shipped, split(keys, labels))
     assert not begin.keeps_readout and begin.outputs == max(labels) + 1 and begin.classes == keys
     assert words in capsys.readouterr().err
-    one, same, other = (start.network(shipped, begin, seed) for seed in (0, 0, 1))
+    one, same, other = (start.network(begin, seed) for seed in (0, 0, 1))
     weights = [net.blocks[-1].synapse.weight for net in (one, same, other)]
     assert weights[0].shape[:2] == (begin.outputs, 128)
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
@@ -95,7 +95,7 @@ def test_a_network_starts_with_the_answers_of_its_file(shipped):
     task = start.suited(recipe("recordings"), shipped)
     assert (task.channels, task.dt, task.hidden) == (140, 0.01, 128)
     frames = data.frames_of(begin.split.test, data.fitted(task, begin.split)).dense()
-    net = start.network(shipped, begin, 0).eval()
+    net = start.network(begin, 0).eval()
     out = net(torch.from_numpy(frames).float().transpose(1, 2)).detach().transpose(1, 2)
     assert np.array_equal(np.rint(64 * out.numpy()), FastNetwork(shipped).run(frames).out)
 
@@ -110,7 +110,7 @@ def test_what_cannot_start_is_refused(shipped, rng):
         start.suited(recipe("recordings"), readout)
     spiking = replace(shipped, layers=shipped.layers[:-1])
     with pytest.raises(InputError, match=r"must end in a readout \(affine\)"):
-        start.network(spiking, start.Start(split(), (), 3, False), 0)
+        start.network(start.Start(spiking, split(), (), 3, False), 0)
 
 
 def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):

@@ -28,6 +28,12 @@ def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> 
     )
 
 
+def data_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Options of :func:`data_arguments` that were given, but the number of utterances: their values as they are typed."""
+    values = {option_name(name): getattr(args, name) for name in ("data", "leave_out", "all_speakers", "steps")}
+    return {option: value for option, value in values.items() if value is not None and value is not False}
+
+
 def array_arguments(parser: argparse.ArgumentParser, labels: bool = True) -> None:
     """Declare the options that give samples as arrays."""
     parser.add_argument("--frames", metavar="FILE", help="use these samples instead: spike counts (B, T, C) in a .npy file")
@@ -66,9 +72,6 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
     from ..recipes.data import Frames
     from ..recipes.evaluate import check_labels
 
-    for name in ("data", "leave_out", "all_speakers", "steps"):
-        given = getattr(args, name)
-        require(given is None or given is False, option_name(name), "not be used with --frames", given)
     check_whole(args, utterances=1)
     frames = check_frames(arrays["frames"], net)
     labels = arrays.get("labels", np.full(len(frames), -1))
@@ -83,9 +86,12 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
 
 
 def arrays_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Arrays ``frames`` and ``labels`` from the given files; labels need frames."""
+    """Arrays ``frames`` and ``labels`` from the given files; labels need frames, which stand in place of a data set."""
     given = {name: getattr(args, name) for name in ("frames", "labels") if getattr(args, name, None) is not None}
     require("frames" in given or not given, "--labels", "be used with --frames", given.get("labels"))
+    if given:
+        for option, value in data_options(args).items():
+            require(False, option, "not be used with --frames", value)
     return {name: _array(file, option_name(name)) for name, file in given.items()}
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from .._support.files import as_json
 from .._support.progress import tell
 from ..errors import require
-from ._common import check_whole, json_argument, network_argument, network_path, option_name, out_folder, talking
-from ._samples import array_arguments, arrays_of, data_arguments, test_frames
+from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
+from ._samples import array_arguments, arrays_of, data_arguments, data_options, test_frames
 
 SUMMARIES = {
     "c": "Freestanding integer C99. If samples are given, it is compiled, run on them and compared before it is written.",
@@ -85,11 +85,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     out_folder(args.out)
     check_whole(args, prove=0)
-    for name in ("data", "leave_out", "all_speakers", "steps"):
-        given = getattr(args, name)
-        none = given is None or given is False
-        require(args.prove > 0 or none, option_name(name), "be used with --prove N", given, "Only the proof needs data.")
-        require(args.frames is None or none, option_name(name), "not be used with --frames", given)
+    for option, given in data_options(args).items():
+        require(args.prove > 0, option, "be used with --prove N", given, "Only the proof needs data.")
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, path)
     try:

@@ -172,10 +172,13 @@ def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
-    begin = None if former is None else starts.start(former, split)
-    split = split if begin is None else begin.split
-    task = data.fitted(task, split)
-    task = task if begin is None else task.replace(classes=begin.outputs)
+    begin = None
+    if former is None:
+        task = data.fitted(task, split)
+    else:
+        begin = starts.start(former, split)
+        split = begin.split
+        task = data.fitted(task, split).replace(classes=begin.outputs)
     train, validation = split.train, None
     if args.validate is not None:
         who = train.speaker(args.validate, "--validate")
@@ -183,10 +186,10 @@ def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
     from ..recipes import network
 
-    if former is None or begin is None:
+    if begin is None:
         net, names = network.m1t1r(task), data.names_of(split, task.classes)
     else:
-        net, names = starts.network(former, begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
+        net, names = starts.network(begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation)
 
 

@@ -14,7 +14,7 @@ from ..description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescrip
 from ..device.crossbar import rows_of
 from ..errors import require
 from ..netx.schema import KINDS
-from ..sums import WEIGHT_RULE, weight_bounds
+from ..sums import WEIGHT_RULE, within_8_bits
 from .rtl_source import SUM_BITS
 from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
@@ -88,10 +88,8 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
             weight = getattr(layer, key)
             if weight is None:
                 continue
-            low, high = weight_bounds(weight)
             worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
-            fits = weight.min() >= low and weight.max() <= high
-            require(fits, _at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
+            require(within_8_bits(weight), _at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
 
 
 def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from .._support.hdf5_file import value_of
 from ..delay_lines import MAX_DELAY
 from ..errors import FormatError, require
-from ..sums import LARGEST_BIAS, WEIGHT_RULE, weight_bounds
+from ..sums import LARGEST_BIAS, WEIGHT_RULE, within_8_bits
 
 
 def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
@@ -99,9 +99,8 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     elif raw.size == 1 and shape == (1,):
         raw = raw.reshape(1)
     weight = whole_numbers(raw, where, shape)
-    low, high = weight_bounds(weight)
     require(
-        weight.min() >= low and weight.max() <= high,
+        within_8_bits(weight),
         where,
         f"fit 8 signed bits: {WEIGHT_RULE}",
         (int(weight.min()), int(weight.max())),

@@ -27,23 +27,9 @@ RUN = "run"
 """Key of the choices and data that the run was started with, see :func:`same_run`."""
 NETWORK = "network"
 """Beginning of the keys that describe how the network is made, see :func:`made_of`."""
-OPTIONS = (
-    *(
-        "start",
-        "recipe",
-        "dt",
-        "hidden",
-        "channels",
-        "epochs",
-        "batch",
-        "learning_rate",
-        "seed",
-        "variation",
-        "learn",
-        "taps",
-        "synaptic_delays",
-    ),
-    *("spread", "refractory", "spike_limit", "spike_cost", "patience"),
+OPTIONS = tuple(
+    "start recipe dt hidden channels epochs batch learning_rate seed variation learn taps synaptic_delays "
+    "spread refractory spike_limit spike_cost patience".split()
 )
 WORDS = {
     "augmentation": "augmentation (--no-augmentation)",

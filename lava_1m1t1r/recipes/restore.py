@@ -16,7 +16,7 @@ from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import flag, require
 from ..keys import to_keys
 from ..netx.schema import described
-from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds
+from ..sums import EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds, within_8_bits
 
 load_lava("lava.lib.dl.slayer", "Training a network from its file")  # before torch: it says what to install
 import torch  # noqa: E402
@@ -130,13 +130,10 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
 
 def _hook(where: str, *weights: np.ndarray | None) -> Any:
     """Quantisation that leaves these weights as they are: the usual one, or the one for odd counts."""
-    given = [np.asarray(w) for w in weights if w is not None]
-    even = all(weight_bounds(w) == EVEN_WEIGHTS for w in given)
-    low, high = EVEN_WEIGHTS if even else ANY_WEIGHTS
-    for w in given:
-        good = w.min() >= low and w.max() <= high
-        require(good, f"{where} weight", f"be {WEIGHT_RULE}, as blocks have them", (int(w.min()), int(w.max())))
-    return None if even else quantise_odd
+    given = np.concatenate([np.ravel(w) for w in weights if w is not None])  # one quantisation serves all of them
+    bounds = int(given.min()), int(given.max())
+    require(within_8_bits(given), f"{where} weight", f"be {WEIGHT_RULE}, as blocks have them", bounds)
+    return None if weight_bounds(given) == EVEN_WEIGHTS else quantise_odd
 
 
 def _lines(layer: Layer, where: str) -> torch.nn.Module:

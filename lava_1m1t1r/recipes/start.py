@@ -17,6 +17,7 @@ from .task import Task
 class Start(NamedTuple):
     """Where a training starts."""
 
+    net: NetDescription
     split: Split
     """The data, with classes numbered as the network's outputs."""
     classes: tuple[str, ...]
@@ -61,16 +62,16 @@ def start(net: NetDescription, split: Split) -> Start:
     theirs, heard = names_of(split, needed), occurring(split.train, split.test)
     if net.classes and heard and set(heard) <= set(net.classes):
         split = replace(split, train=numbered_as(net.classes, split.train), test=numbered_as(net.classes, split.test))
-        return Start(split, net.classes, net.outputs, True)
+        return Start(net, split, net.classes, net.outputs, True)
     if not (net.classes and heard) and needed <= net.outputs:
-        return Start(split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
+        return Start(net, split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
     known = f"({listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
     own = f"({listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
     tell(f"hint: the classes of the data {own} are not those of {name} {known}: they get a readout of their own, which starts afresh.")
-    return Start(split, theirs, needed, False)
+    return Start(net, split, theirs, needed, False)
 
 
-def network(net: NetDescription, begin: Start, seed: int, **neuron: Any) -> Any:
+def network(begin: Start, seed: int, **neuron: Any) -> Any:
     """The network to train; ``neuron`` as in :func:`.restore.restored`. Imports torch and lava-dl.
 
     Raises
@@ -80,6 +81,7 @@ def network(net: NetDescription, begin: Start, seed: int, **neuron: Any) -> Any:
     """
     from .restore import restored  # before torch: it says what to install
 
+    net = begin.net
     made = restored(net, **neuron)
     import torch
 

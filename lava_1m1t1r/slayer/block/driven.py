@@ -43,8 +43,8 @@ _MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 
 
-def start_voltage(step: StepParams) -> float:
-    """Mean input voltage of a fresh layer [V]: ``START_VOLTAGE``, scaled from the turn-on of Fig. 2's device to that of another.
+def start_voltage(step: StepParams, volt: float = START_VOLTAGE) -> float:
+    """Input voltage of a fresh layer [V]: ``volt``, scaled from the turn-on of Fig. 2's device to that of another.
 
     Devices turn on sooner, at a higher voltage, or later, with the help of the residue: the geometric mean of the two voltages
     (:attr:`.DeviceParams.turn_on_voltages`) served six devices best, from 0.26 to 1.8 V, on a task of a few hundred samples.
@@ -54,7 +54,7 @@ def start_voltage(step: StepParams) -> float:
         in_the_long_run, at_once = device.turn_on_voltages
         return float(np.median(np.sqrt(np.multiply(in_the_long_run, at_once))))
 
-    return min(START_VOLTAGE * middle(step.device) / middle(ZHAO2025_FIG2), step.v_in_max)
+    return volt / START_VOLTAGE * min(START_VOLTAGE * middle(step.device) / middle(ZHAO2025_FIG2), step.v_in_max)
 
 
 class Block(torch.nn.Module):
@@ -186,7 +186,7 @@ class Driven(Block):
     def _set_bias(self, bias: bool, size: int, volt: float = START_VOLTAGE) -> None:
         """Learn a constant input of each neuron that starts at ``volt``, for the device of Fig. 2, and at as much for another device."""
         step = self.neuron.params
-        start = torch.full((size,), volt / START_VOLTAGE * start_voltage(step) / step.v_unit) if bias else None
+        start = torch.full((size,), start_voltage(step, volt) / step.v_unit) if bias else None
         self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
 
     def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:

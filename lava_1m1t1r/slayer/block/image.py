@@ -19,7 +19,7 @@ from ..checks import check_counts, check_sums, check_tensor
 from ..delay import Delay
 from ..exact import eager, exactly, summed_in, wide
 from ..neuron.m1t1r import Neuron
-from .driven import INPUT_RATE, START_VOLTAGE, Driven, checked, counts_for_file, quantised_weight, start_voltage
+from .driven import INPUT_RATE, Driven, checked, counts_for_file, quantised_weight, start_voltage
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that turns a device on within seconds (0.64 V, Fig. 2)."""
@@ -190,7 +190,7 @@ class Pool(_Image, base.AbstractPool):
         self.neuron.learn_for(1)
         self.delay = Delay() if delay else None
         step = self.neuron.params
-        held = HELD_VOLTAGE / START_VOLTAGE * start_voltage(step) if bias else 0.0
+        held = start_voltage(step, HELD_VOLTAGE) if bias else 0.0
         self._set_bias(bias, 1, HELD_VOLTAGE)
         one = (step.v_in_max - held) / step.v_unit
         self.synapse = synapse.Pool(
