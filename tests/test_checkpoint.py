@@ -299,6 +299,58 @@ def test_delays_and_augmentation_go_on_as_if_never_stopped(tmp_path, monkeypatch
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
+ACCURACIES = (0.5, 0.9, 0.7, 0.9, 0.95)
+"""Of validation, one an epoch: with a patience of two epochs, training stops after the fourth, and the second is the first of the best."""
+
+
+def told(learner, _batch, _index):
+    learner.log("accuracy", ACCURACIES[learner.current_epoch])
+
+
+def watched(folder, **options):
+    """Train with a patience of two epochs; returns the network and the parameters after each epoch."""
+    task, after, net = TASK.replace(epochs=5), [], network.m1t1r(TASK)
+
+    def seen(_epoch):
+        after.append([value.detach().clone() for value in net.parameters()])
+
+    fit.fit(net, task, frames(), folder, validation=frames(1), patience=2, on_epoch=seen, progress=False, **options)
+    return net, after
+
+
+def equal(net, parameters):
+    return all(torch.equal(a, b) for a, b in zip(net.parameters(), parameters, strict=True))
+
+
+def test_with_patience_the_best_epoch_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    net, after = watched(tmp_path)
+    assert len(after) == 4 and equal(net, after[1]) and not equal(net, after[3])
+    again, none = watched(tmp_path, resume=True)  # of a run that has stopped
+    assert none == [] and equal(again, after[1])
+
+
+def test_the_best_epoch_is_kept_over_an_interruption(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    _, after = watched(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        third = lambda learner: setattr(learner.trainer, "should_stop", learner.current_epoch == 2)  # noqa: E731
+        patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
+        watched(tmp_path / "stopped")
+    resumed, rest = watched(tmp_path / "stopped", resume=True)
+    assert len(rest) == 1 and equal(resumed, after[1])
+
+
+def test_a_damaged_best_epoch_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    watched(tmp_path)
+    found = checkpoint.read(tmp_path / "last.ckpt")
+    found["callbacks"]["Best"]["parameters"].popitem()
+    checkpoint.write(tmp_path / "last.ckpt", found)
+    with pytest.raises(FormatError, match=r"last.ckpt must hold a run that can go on; .*Missing key"):
+        watched(tmp_path, resume=True)
+
+
 def test_no_epochs_leave_a_checkpoint_of_the_network_as_it_is(tmp_path):
     task = TASK.replace(epochs=0)
     net = network.m1t1r(task)

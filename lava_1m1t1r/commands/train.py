@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patience",
         type=int,
-        help="stop after this many epochs without improvement (needs --validate); the network of the last epoch is kept",
+        help="stop after this many epochs without improvement in validation (needs --validate), and keep the network of the best epoch",
     )
     parser.add_argument("--variation", type=float, help="train for device variation of this spread (0.2: 20 %%), drawn anew at every step")
     parser.add_argument(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.progress import bar, tell
+from .._support.progress import tell
 from ..errors import FormatError, missing, path_of, require, whole
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
@@ -25,12 +25,11 @@ from .task import Task
 try:
     import lightning as L
     import torch
-    from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
     raise missing(getattr(error, "name", None) or "lightning", "lava", "Training") from error
 
-from . import checkpoint
+from . import callbacks, checkpoint
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
 
@@ -151,57 +150,6 @@ class Learner(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Watch(L.Callback):
-    """Callback that hands each epoch's numbers to a function."""
-
-    def __init__(self, seen: Callable[[dict[str, float]], None]) -> None:
-        self.seen = seen
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            names = ("loss", "train_accuracy", "accuracy")
-            found = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
-            self.seen({"epoch": trainer.current_epoch + 1, **found})
-
-
-class _Bar(L.Callback):
-    """Bar of the present epoch. Lightning's counts epochs from 0, cuts its numbers short, and stays half drawn after Ctrl-C."""
-
-    def __init__(self) -> None:
-        self.shown: Any = None
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        title = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        self.shown = bar(title=title, asked=trainer.is_global_zero, total=int(trainer.num_training_batches), unit="batches")
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.shown.update()
-
-    def on_train_epoch_end(self, *_: Any) -> None:
-        self.shown.close()
-
-    def on_exception(self, *_: Any) -> None:
-        if self.shown is not None:
-            self.shown.close()
-
-
-class _Files(CheckpointIO):
-    """Lightning's checkpoints in our form: no pickles, and each holds what the run was started with."""
-
-    def __init__(self, run: dict[str, Any]) -> None:
-        self.run = run
-
-    def save_checkpoint(self, values: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.write(path, {**values, checkpoint.RUN: self.run})
-
-    def load_checkpoint(self, path: str | os.PathLike, *_: Any, **__: Any) -> dict[str, Any]:
-        return checkpoint.read(path)
-
-    def remove_checkpoint(self, path: str | os.PathLike) -> None:
-        Path(path).unlink(missing_ok=True)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """For a ``with`` block in which Lightning does not print what helps nobody here, and Ctrl-C works as before."""
@@ -230,15 +178,6 @@ def _check_frames(frames: Frames, task: Task, name: str) -> None:
     require(len(frames) > 0, name, "hold at least one utterance", len(frames))
     low, high = int(frames.labels.min()), int(frames.labels.max())
     require(0 <= low and high < task.classes, f"{name}: labels", f"lie in 0..{task.classes - 1}", high if low >= 0 else low)
-
-
-def _line(epochs: int) -> Callable[[dict[str, float]], None]:
-    def line(epoch: dict[str, float]) -> None:
-        accuracy = f", {epoch['accuracy']:.1%} in validation" if "accuracy" in epoch else ""
-        text = f"epoch {epoch['epoch']} of {epochs}: loss {epoch['loss']:.3g}, {epoch['train_accuracy']:.1%} in training{accuracy}"
-        tell(text)
-
-    return line
 
 
 def fit(
@@ -277,7 +216,8 @@ def fit(
     resume : bool
         Go on from ``last.ckpt``, to the result of a run that was never stopped; without such a file, start afresh and say so.
     patience : int, optional
-        Epochs without improvement of the validation accuracy after which training stops.
+        Epochs without improvement of the validation accuracy after which training stops. The network is then that of the best epoch
+        (the first of equals), whether training stopped early or not; without ``patience`` it is that of the last.
     on_epoch : callable, optional
         Called after each epoch with its ``epoch`` (from 1), ``loss`` (of the last batch), ``train_accuracy`` and, with a validation set,
         ``accuracy``: to watch, plot or log.
@@ -315,8 +255,9 @@ def fit(
     elif resume and progress and rank == 0:
         tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
     network.train()  # Lightning leaves a network that was evaluated before as it is
+    best = callbacks.Best()
     if found is not None and _stopped_early(found):
-        learner.load_state_dict(found["state_dict"])
+        _take(last, found, learner, best)
         return last
     if world > 1 and any(value.numel() == 0 for value in network.parameters()):
         with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
@@ -324,17 +265,20 @@ def fit(
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     with _quiet():
-        trainer = _trainer(task.epochs, run, _callbacks(last, task.epochs, patience, on_epoch, progress), world, local)
+        called = _callbacks(last, task.epochs, patience, best, on_epoch, progress)
+        trainer = _trainer(task.epochs, run, called, world, local)
         try:
             with learner.listening():
                 trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
         except Exception as error:
             if found is None or learner.began:
                 raise
-            text = f"{last} must hold a run that can go on; {error}. Start afresh, without resuming."
-            raise FormatError(text) from error
+            raise _cannot_go_on(last, error) from error
         if task.epochs == 0:  # nothing to train; whoever goes on from here finds the network as it is
             trainer.save_checkpoint(last)
+    best.restore(learner)
+    if progress and best.epoch and rank == 0:
+        tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
     return last
 
 
@@ -361,20 +305,42 @@ def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
     return found
 
 
+def _cannot_go_on(last: Path, error: Exception) -> FormatError:
+    reason = " ".join(str(error).split()).rstrip(" .")  # torch writes several lines
+    return FormatError(f"{last} must hold a run that can go on; {reason}. Start afresh, without resuming.")
+
+
+def _take(last: Path, found: dict[str, Any], learner: Learner, best: callbacks.Best) -> None:
+    """Take the network of a run that has stopped early."""
+    learner.load_state_dict(found["state_dict"])
+    kept = found["callbacks"].get(best.state_key)  # absent in checkpoints of former releases
+    try:
+        if kept is not None:
+            best.load_state_dict(kept)
+        best.restore(learner)
+    except Exception as error:
+        raise _cannot_go_on(last, error) from error
+
+
 def _callbacks(
-    last: Path, epochs: int, patience: int | None, on_epoch: Callable[[dict[str, float]], None] | None, progress: bool
+    last: Path,
+    epochs: int,
+    patience: int | None,
+    best: callbacks.Best,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+    progress: bool,
 ) -> list[L.Callback]:
     # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
     keep = L.pytorch.callbacks.ModelCheckpoint(last.parent, filename="{epoch}", save_last=True, save_top_k=0, enable_version_counter=False)
-    callbacks: list[L.Callback] = [keep]
+    called: list[L.Callback] = [keep]
     if patience is not None:
-        callbacks.append(L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience))
+        called += [best, L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience)]
     if on_epoch is not None:
-        callbacks.append(_Watch(on_epoch))
-    return [*callbacks, _Bar(), _Watch(_line(epochs))] if progress else callbacks
+        called.append(callbacks.Watch(on_epoch))
+    return [*called, callbacks.Bar(), callbacks.Line(epochs)] if progress else called
 
 
-def _trainer(epochs: int, run: dict[str, Any], callbacks: list[L.Callback], world: int, local: int) -> L.Trainer:
+def _trainer(epochs: int, run: dict[str, Any], called: list[L.Callback], world: int, local: int) -> L.Trainer:
     return L.Trainer(
         max_epochs=epochs,
         accelerator="auto",
@@ -382,8 +348,8 @@ def _trainer(epochs: int, run: dict[str, Any], callbacks: list[L.Callback], worl
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
         logger=False,
-        callbacks=callbacks,
-        plugins=[_Files(run)],
+        callbacks=called,
+        plugins=[callbacks.Files(run)],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

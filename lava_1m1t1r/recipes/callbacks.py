@@ -1,0 +1,105 @@
+"""What happens beside a training loop of Lightning: progress, checkpoint files, the best network so far."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+
+from .._support.progress import bar, tell
+from . import checkpoint
+
+
+class Watch(L.Callback):
+    """Hands each epoch's numbers to a function."""
+
+    def __init__(self, seen: Callable[[dict[str, float]], None]) -> None:
+        self.seen = seen
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            names = ("loss", "train_accuracy", "accuracy")
+            found = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
+            self.seen({"epoch": trainer.current_epoch + 1, **found})
+
+
+class Line(Watch):
+    """Prints a line an epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        super().__init__(self._print)
+
+    def _print(self, epoch: dict[str, float]) -> None:
+        accuracy = f", {epoch['accuracy']:.1%} in validation" if "accuracy" in epoch else ""
+        tell(f"epoch {epoch['epoch']} of {self.epochs}: loss {epoch['loss']:.3g}, {epoch['train_accuracy']:.1%} in training{accuracy}")
+
+
+class Bar(L.Callback):
+    """Bar of the present epoch. Lightning's counts epochs from 0, cuts its numbers short, and stays half drawn after Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.shown: Any = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        title = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        self.shown = bar(title=title, asked=trainer.is_global_zero, total=int(trainer.num_training_batches), unit="batches")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.shown.update()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.shown.close()
+
+    def on_exception(self, *_: Any) -> None:
+        if self.shown is not None:
+            self.shown.close()
+
+
+class Best(L.Callback):
+    """Keeps the parameters of the epoch of the best validation accuracy, in the run's one checkpoint file: resuming finds both or none."""
+
+    def __init__(self) -> None:
+        self.epoch, self.accuracy = 0, -1.0
+        self.parameters: dict[str, torch.Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        accuracy = float(trainer.callback_metrics["accuracy"])
+        if accuracy > self.accuracy:
+            self.epoch, self.accuracy = trainer.current_epoch + 1, accuracy
+            self.parameters = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for the checkpoint."""
+        return {"epoch": self.epoch, "accuracy": self.accuracy, "parameters": self.parameters}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a checkpoint."""
+        self.epoch, self.accuracy, self.parameters = (state_dict[name] for name in ("epoch", "accuracy", "parameters"))
+
+    def restore(self, learner: torch.nn.Module) -> None:
+        """Put the best epoch's parameters into the network, if an epoch has ended."""
+        if self.parameters:
+            learner.load_state_dict(self.parameters)
+
+
+class Files(CheckpointIO):
+    """Lightning's checkpoints in our form: no pickles, and each holds what the run was started with."""
+
+    def __init__(self, run: dict[str, Any]) -> None:
+        self.run = run
+
+    def save_checkpoint(self, values: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write(path, {**values, checkpoint.RUN: self.run})
+
+    def load_checkpoint(self, path: str | os.PathLike, *_: Any, **__: Any) -> dict[str, Any]:
+        return checkpoint.read(path)
+
+    def remove_checkpoint(self, path: str | os.PathLike) -> None:
+        Path(path).unlink(missing_ok=True)
