@@ -50,6 +50,7 @@ lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       continue,
     "evaluate": """
 lava-1m1t1r evaluate shipped --utterances 100
 lava-1m1t1r evaluate runs/train/network.net --lava 10    check that Lava's own runtime gives the same spikes
+lava-1m1t1r evaluate shipped --layers 20    silent and latched neurons, rounding errors of each layer
 lava-1m1t1r evaluate mine.net --frames x.npy --labels y.npy    your own spike counts (B, T, C), and classes (B,)
 lava-1m1t1r evaluate shipped --json > numbers.json""",
     "simulate": """

@@ -77,16 +77,23 @@ class LayerQuantisation:
         for rate in self.rates:
             low, high = rate.per_substep
             span = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
-            lines.append(f"  {rate.name}: {span} a substep, off by at most {rate.error:.1e}, bias at most {rate.bias:.1e}")
+            shifted = f"; rounding down shifts the state by up to {rate.bias:.1e}" if rate.bias else ""
+            lines.append(f"  {rate.name}: {span} per substep, rounded by up to {rate.error:.1e} of it{shifted}")
             if rate.rounds_away:
                 lines.append(f"    does not fit in {rate.rounds_away} neurons: {rate.cure}")
         if any(self.duplicates.values()):
-            lines.append("  no longer different: " + ", ".join(f"{name} {n}" for name, n in self.duplicates.items() if n))
+            lines.append("  neurons that rounding makes equal: " + ", ".join(f"{name} {n}" for name, n in self.duplicates.items() if n))
         if self.activity:
             a = self.activity
-            lines.append(f"  {a.spikes} spikes, {len(a.silent)} silent and {len(a.latched)} latched neurons")
-        lines.extend(f"  {name}: {agreement}" for name, agreement in self.agreement.items())
+            lines.append(f"  {a.spikes} spikes; silent: {_neurons(a.silent)}; latched: {_neurons(a.latched)}")
+        lines.extend(f"  floating against fixed point, {name}: {agreement}" for name, agreement in self.agreement.items())
         return "\n".join(lines)
+
+
+def _neurons(which: Sequence[int], most: int = 8) -> str:
+    """How many neurons, and which are the first of them."""
+    listed = ", ".join(map(str, which[:most])) + (", ..." if len(which) > most else "")
+    return f"{len(which)} neurons" + (f" ({listed})" if which else "")
 
 
 class Activity(NamedTuple):

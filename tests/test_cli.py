@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
+from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.presets import ZHAO2025_FIG2
+from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import recipe
 
@@ -179,6 +182,23 @@ def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
     with np.load("spikes.npz") as kept:
         last = max(name for name in kept if name.startswith("layer"))
         assert np.array_equal(kept[last], out)
+
+
+def test_layers_are_reported_as_by_the_function(rng, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    net = Path(__file__).with_name("toy.net")
+    x = rng.integers(0, 2, (6, 40, 8))
+    np.save("x.npy", x)
+    np.save("y.npy", np.zeros(6, int))
+    given = ["evaluate", str(net), "--frames", "x.npy", "--labels", "y.npy", "--layers", "4"]
+    reports = quantise_network(read(net), x[:4])
+    assert cli.main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"] == json.loads(as_json([report.as_dict() for report in reports]))
+    assert cli.main(given) == 0
+    printed = capsys.readouterr().out
+    assert "over the first 4 utterances:" in printed and all(str(report) in printed for report in reports)
+    silent = np.flatnonzero(FastNetwork(read(net)).run(x[:4], record="spikes").layers[0].spikes.sum((0, 1)) == 0)
+    assert reports[0].activity.silent == silent.tolist() and f"silent: {len(silent)} neurons" in printed
 
 
 @pytest.mark.train

@@ -18,29 +18,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lava", type=int, default=0, metavar="N", help="also run the first N utterances in Lava's runtime, with both tags"
     )
-    json_argument(parser, "accuracies, agreement and the confusion matrix")
+    parser.add_argument(
+        "--layers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also report on each layer of neurons, over the first N utterances: scales and rounding errors, silent and latched neurons, "
+        "agreement of floating with fixed point",
+    )
+    json_argument(parser, "accuracies, agreement, the confusion matrix and what --layers finds")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print accuracies and agreement; 1 if an implementation disagrees."""
-    check_whole(args, lava=0)
+    check_whole(args, lava=0, layers=0)
     from ..netx.schema import read
+    from ..quantisation import quantise_network
     from ..recipes.evaluate import evaluate, in_lava
+    from ..reference_network import device_layers
 
     with talking(args):
         net = read(network_path(args.net))
+        if args.layers:
+            device_layers(net)  # refuses other networks, before any work
         tested = samples(args, net)
         require(tested.labelled, "--frames", "be used with --labels", args.frames, "Without labels, use `simulate`.")
         test = tested.frames
         result, fixed = evaluate(net, test)
         if args.lava:
             result.note_lava(in_lava(net, test, fixed, min(args.lava, len(test))))
+        layers = quantise_network(net, test.dense(slice(args.layers))) if args.layers else []
     numbers = {
         "data": tested.data,
         "held_out": tested.held_out,
         "classes": list(net.classes),
         "utterances": len(test),
         **result.as_dict(),
+        **({"layers": [layer.as_dict() for layer in layers]} if layers else {}),
     }
     if args.json:
         print(as_json(numbers))
@@ -52,4 +66,6 @@ def run(args: argparse.Namespace) -> int:
             )
         for name, wrong in result.mismatches.items():
             print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
+        if layers:
+            print(f"over the first {min(args.layers, len(test))} utterances:", *layers, sep="\n")
     return 1 if any(result.mismatches.values()) else 0
