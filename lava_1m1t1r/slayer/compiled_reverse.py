@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -35,8 +35,49 @@ _CONSTANTS = len(Constants._fields)
 _STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _GROWN, _OVER_P = (LANES * row for row in (0, 3, 4, 5, 6, 7, 9))
 
 
-def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scratch of one thread: states, local derivatives, products, adjoint.
+class Layer(NamedTuple):
+    """A layer of N neurons as the backward pass runs it."""
+
+    w_rec: Any  # real: row i of (N, N) the weights to neuron i, as training_kernels.panels has it; or (0,)
+    delay_rec: Any  # (N,) int64
+    program: Any  # GradientProgram of group * N neurons, filled up
+    units: Any  # surrogate.Units
+    clip_grad: Any  # real: factor on the gradient of inputs beyond their limits
+    substeps: int
+    group: int  # samples that share the lanes, see samples_together
+
+
+class Batch(NamedTuple):
+    """What the backward pass reads and writes of B samples."""
+
+    history: Any  # (B, T + 1, 3, N) int32: states before each step
+    counts: Any  # (B, T, N) int32: synaptic input
+    grad: Any  # (B, T, N) real. In: dL/dspike, to which the recurrence adds; out: dL/d(input in units of weight 1), step by step
+
+
+class Scratch(NamedTuple):
+    """Memory of one thread; see :func:`make_scratch`."""
+
+    lanes: Any  # states, voltages and their gradients, in rows of LANES
+    rows: Any  # local derivatives of each substep, in rows of LANES
+    products: Any  # (BLOCK, N filled up)
+    adjoint: Any  # (BLOCK, 3, N): gradient of the states
+
+
+class Tile(NamedTuple):
+    """Neurons that take a step together: ``size`` of each of some samples, from the ``n0``-th on."""
+
+    t: int
+    b: int  # the first sample
+    samples: int
+    n0: int
+    size: int
+    width: int  # samples * size, filled up
+    adjoint: int  # place of the first sample in the adjoint
+
+
+def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> Scratch:
+    """Scratch of one thread.
 
     Parameters
     ----------
@@ -49,7 +90,7 @@ def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> tuple[
     learning : bool
         Whether devices learn.
     """
-    return (
+    return Scratch(
         np.empty((9 + _CONSTANTS * learning) * LANES, dtype),
         np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
         np.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),
@@ -146,25 +187,27 @@ def _forwards(real: Any, linear: bool, learning: bool) -> Any:
     grow, settle = _bound(reverse.grow, {"growth": _compiled(reverse.growth)}), _compiled(reverse.settle)
 
     @_compiled
-    def forwards(history, counts, t, samples, p, units, substeps, n0, size, width, m, rows):
-        """Compute step t of neurons n0 .. n0 + size - 1 again; leave voltages and local derivatives in m."""
+    def forwards(batch, layer, tile, scratch):
+        """Compute a step of some neurons again; leave voltages and local derivatives in the scratch."""
         widest_vectors()
-        for s in range(samples):
-            row, given, at = history[s, t], counts[s, t], s * size
+        p, units, m, rows = layer.program, layer.units, scratch.lanes, scratch.rows
+        n0, size, width = tile.n0, tile.size, tile.width
+        for s in range(tile.samples):
+            row, given, at = batch.history[tile.b + s, tile.t], batch.counts[tile.b + s, tile.t], s * size
             for i in range(size):
                 v = real(load_state(given, n0 + i)) * units.volt_per_count
                 store_state(m, _V + at + i, min(max(v, p.zero), units.v_in_max))
                 store_state(m, _STATE + at + i, real(load_state(row[0], n0 + i)) * units.share_per_count)
                 store_state(m, _STATE + LANES + at + i, real(load_state(row[1], n0 + i)) * units.share_per_count)
                 store_state(m, _STATE + 2 * LANES + at + i, real(load_state(row[2], n0 + i)) * units.volt_per_gate_count)
-        for i in range(samples * size, width):
+        for i in range(tile.samples * size, width):
             store_state(m, _V + i, p.zero)
             for k in range(3):
                 store_state(m, _STATE + k * LANES + i, p.zero)
         for i in range(width):
             store_state(m, _LONGEST + i, -p.one - p.one)
             store_state(m, _LONGEST_AT + i, p.zero)
-        for k in range(substeps):
+        for k in range(layer.substeps):
             base = k * n_rows * LANES
             number = real(k)
             for i in range(width):
@@ -213,11 +256,13 @@ def _backwards(real: Any, learning: bool) -> Any:
     compiled_reverse, over_constants = _compiled(reverse.reverse), _compiled(reverse.over_constants)
 
     @_compiled
-    def backwards(adjoint, grad, t, samples, p, substeps, n0, size, width, m, rows):
-        """Reverse of the same: adjoint (samples, 3, N) of the states; it and dL/dv are left in m."""
+    def backwards(batch, layer, tile, scratch):
+        """Reverse of the same, from the adjoint of the states; it and dL/dv are left in the scratch."""
         widest_vectors()
-        for s in range(samples):
-            over, spike, at = adjoint[s], grad[s, t], s * size
+        p, m, rows = layer.program, scratch.lanes, scratch.rows
+        n0, size, width = tile.n0, tile.size, tile.width
+        for s in range(tile.samples):
+            over, spike, at = scratch.adjoint[tile.adjoint + s], batch.grad[tile.b + s, tile.t], s * size
             for i in range(size):
                 store_state(m, _STATE + at + i, load_state(over[0], n0 + i))
                 store_state(m, _STATE + LANES + at + i, load_state(over[1], n0 + i))
@@ -225,7 +270,7 @@ def _backwards(real: Any, learning: bool) -> Any:
                 # a step whose gate was above the threshold throughout has no spike to move
                 none = load_state(m, _LONGEST + at + i) < p.zero
                 store_state(m, _LONGEST + at + i, p.zero if none else load_state(spike, n0 + i))
-        for i in range(samples * size, width):
+        for i in range(tile.samples * size, width):
             store_state(m, _LONGEST + i, p.zero)
             for k in range(3):
                 store_state(m, _STATE + k * LANES + i, p.zero)
@@ -234,7 +279,7 @@ def _backwards(real: Any, learning: bool) -> Any:
             if learning:
                 for k in range(_CONSTANTS):
                     store_state(m, _OVER_P + k * LANES + i, p.zero)
-        for k in range(substeps - 1, -1, -1):
+        for k in range(layer.substeps - 1, -1, -1):
             base = k * n_rows * LANES
             number = real(k)
             for i in range(width):
@@ -278,18 +323,20 @@ def _backwards(real: Any, learning: bool) -> Any:
 
 def _finish(real: Any, learning: bool) -> Any:
     @_compiled
-    def finish(adjoint, counts, t, samples, p, units, clip_grad, grad, constants, n0, size, m):
-        """From m into the arrays: adjoint of the states before, dL/d(input), and dL/d(constants)."""
+    def finish(batch, layer, tile, scratch, constants):
+        """From the scratch into the arrays: adjoint of the states before, dL/d(input), and dL/d(constants)."""
         widest_vectors()
-        for s in range(samples):
-            over, given, over_input, at = adjoint[s], counts[s, t], grad[s, t], s * size
+        p, units, m, n0, size = layer.program, layer.units, scratch.lanes, tile.n0, tile.size
+        for s in range(tile.samples):
+            over, given, at = scratch.adjoint[tile.adjoint + s], batch.counts[tile.b + s, tile.t], s * size
+            over_input = batch.grad[tile.b + s, tile.t]
             for i in range(size):
                 store_state(over[0], n0 + i, load_state(m, _STATE + at + i))
                 store_state(over[1], n0 + i, load_state(m, _STATE + LANES + at + i))
                 store_state(over[2], n0 + i, load_state(m, _STATE + 2 * LANES + at + i))
                 v = real(load_state(given, n0 + i)) * units.volt_per_count
                 inside = (v >= p.zero) & (v <= units.v_in_max)
-                store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units.v_unit * (p.one if inside else clip_grad))
+                store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units.v_unit * (p.one if inside else layer.clip_grad))
             if learning:
                 for k in range(_CONSTANTS):
                     for i in range(size):
@@ -301,15 +348,15 @@ def _finish(real: Any, learning: bool) -> Any:
 
 def _recur(real: Any) -> Any:
     @_compiled
-    def recur(grad, delay_rec, alike, w_rec, first, last, t, products):
+    def recur(grad, layer, alike, first, last, t, products):
         """Add W^T dL/dinput(t), which grad holds from t on, to dL/dspike(t - 1 - delay_rec), for up to BLOCK samples at once."""
-        size = grad.shape[2]
+        size, delay_rec = grad.shape[2], layer.delay_rec
         for b in range(BLOCK):
             for n in range(products.shape[1]):
                 store(products[b], n, real(0.0))
         i1, i2, i3 = min(first + 1, last - 1), min(first + 2, last - 1), min(first + 3, last - 1)
         add_products(
-            grad[first, t], grad[i1, t], grad[i2, t], grad[i3, t], w_rec,
+            grad[first, t], grad[i1, t], grad[i2, t], grad[i3, t], layer.w_rec,
             products[0], products[1], products[2], products[3],
         )  # fmt: skip
         for b in range(first, last):
@@ -349,55 +396,32 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
     finish, recur = _finish(real, learning), _recur(real)
     filled_up = _compiled(filled_lanes)
 
-    def layer(
-        history,
-        counts,
-        grad,
-        delay_rec,
-        w_rec,
-        p,
-        units,
-        clip_grad,
-        substeps,
-        first,
-        last,
-        group,
-        scratch,
-        rows,
-        products,
-        adjoint,
-        constants,
-    ):
+    def backward(layer, batch, scratch, constants, first, last):
         """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
 
-        history (B, T + 1, 3, N) int32 states before each step; counts (B, T, N) int32 synaptic input; grad (B, T, N) in: dL/dspike, to
-        which the recurrence adds; out: dL/d(input in units of weight 1), which takes its place step by step; delay_rec (N,) int64; w_rec
-        real, row i of (N, N) the weights to neuron i, as training_kernels.panels has it, or (0,); p for group * N neurons, filled up; units
-        see surrogate.Units; group: see samples_together; scratch, rows,
-        products, adjoint: see make_scratch; constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see
-        reverse.Constants.
+        constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
         """
         widest_vectors()
-        n_neurons, alike = counts.shape[2], True
+        n_neurons, alike, group = batch.counts.shape[2], True, layer.group
         for n in range(n_neurons):
-            alike &= delay_rec[n] == delay_rec[0]
+            alike &= layer.delay_rec[n] == layer.delay_rec[0]
         for b in range(last - first):
             for k in range(3):
                 for n in range(n_neurons):
-                    adjoint[b, k, n] = p.zero
-        for t in range(counts.shape[1] - 1, -1, -1):
+                    scratch.adjoint[b, k, n] = layer.program.zero
+        for t in range(batch.counts.shape[1] - 1, -1, -1):
             for b in range(first, last, group):
-                samples, over, given, arriving = min(group, last - b), adjoint[b - first :], counts[b:], grad[b:]
+                samples = min(group, last - b)
                 for n0 in range(0, n_neurons, LANES):
                     size = min(LANES, n_neurons - n0)
-                    width = filled_up(samples * size)
-                    forwards(history[b:], given, t, samples, p, units, substeps, n0, size, width, scratch, rows)
-                    backwards(over, arriving, t, samples, p, substeps, n0, size, width, scratch, rows)
-                    finish(over, given, t, samples, p, units, clip_grad, arriving, constants, n0, size, scratch)
-            if w_rec.size and t > 0:
-                recur(grad, delay_rec, alike, w_rec, first, last, t, products)
+                    tile = Tile(t, b, samples, n0, size, filled_up(samples * size), b - first)
+                    forwards(batch, layer, tile, scratch)
+                    backwards(batch, layer, tile, scratch)
+                    finish(batch, layer, tile, scratch, constants)
+            if layer.w_rec.size and t > 0:
+                recur(batch.grad, layer, alike, first, last, t, scratch.products)
 
-    return cached(layer, _compiled, (double, linear, learning))
+    return cached(backward, _compiled, (double, linear, learning))
 
 
 def _bound(function, names):

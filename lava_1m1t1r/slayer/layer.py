@@ -11,6 +11,7 @@ import torch
 from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
 from ..program import FixedProgram, StepParams
+from . import compiled_reverse
 from . import training_kernels as kernels
 from .buffers import Buffers
 from .checks import check_counts, check_finite, check_sums, check_synaptic_input
@@ -119,23 +120,19 @@ class _Layer(torch.autograd.Function):
         history = buffers.empty((batch, steps + 1, 3, size), np.int32)
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)
-        late = out.numpy()
-        alike = not run.noisy and run.program.alike
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
         program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
+        alike, params = not run.noisy and run.program.alike, run.params
+        layer = kernels.Layer(table, run.delay_rec, program, alike, run.noisy, params.substeps, params.v_max_count, run.shift, group)
+        arrays = kernels.Batch(run.generator, window, history, counts, out.numpy())
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
             window[first:last, : kernels.PAST] = run.past[first:last] if run.past.size else 0
             if w is not None:
                 fill(first, last)
-            state, v_in, spike = np.empty((3, width), np.int32), np.zeros(width, np.int32), np.empty(width, np.int32)
-            kernels.recurrent_forward(
-                table, run.delay_rec, program, alike, run.params.substeps, run.params.v_max_count, run.noisy, run.generator, window,
-                run.shift, history, counts, late, first, last, group, state, v_in, spike, np.zeros(width, np.int64),
-                np.empty(size + 1, np.int32),
-            )  # fmt: skip
+            kernels.recurrent_forward(layer, arrays, kernels.make_scratch(width, size), first, last)
 
         share(part, ranges(batch, max(2, group)))
         if run.keeps_last:
@@ -184,6 +181,8 @@ def _backwards(
     recurs = w_rec is not None and steps > 1  # nothing comes from before the call
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
+    layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
+    arrays = compiled_reverse.Batch(ctx.history, ctx.counts, over)
     parts = ranges(batch, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)
@@ -191,10 +190,7 @@ def _backwards(
     def part(first, last):
         over[first:last, :kept] = late[first:last, run.shift :]
         over[first:last, kept:] = 0
-        kernel(
-            ctx.history, ctx.counts, over, run.delay_rec, table, p, units, dtype(run.surrogate.clip_grad), params.substeps,
-            first, last, group, *make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK],
-        )  # fmt: skip
+        kernel(layer, arrays, make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK], first, last)
         if biased:
             sums[first // BLOCK] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 

@@ -6,6 +6,8 @@ results do not depend on the number of threads.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
 
@@ -104,61 +106,97 @@ def project(start, channel, value, w, bias, counts, first, last):
             add_rows(w, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
 
 
-@cached
-def recurrent_forward(
-    w_rec, delay_rec, p, alike, substeps, v_max, noisy, generator, window, shift, history, counts, out, first, last,
-    group, state, v_in, spike, drawn, listed,
-):  # fmt: skip
-    """Samples first .. last - 1 of a layer through time, in integers.
+class Layer(NamedTuple):
+    """A layer of N neurons as :func:`recurrent_forward` runs it, ``group`` samples together: they make longer loops of small layers."""
 
-    w_rec (N, N) int16 or int32, row j the weights of spikes of neuron j, or (0, N); delay_rec (N,) int64; alike: whether all neurons are
-    one device; generator (B, N) int64; window (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given; history
-    (B, T + 1, 3, N) int32, row 0 given: states before each step; counts (B, T, N) int32 input, to which the recurrence adds; out
-    (B, T, N) real: the spikes, shift steps later; group: samples that take a step together, which makes longer loops of small layers.
-    Scratch: state (3, M), v_in and spike (M,) int32, drawn (M,) int64, M = group * N filled up, as p is; listed (N,) int32.
-    """
-    n, steps = counts.shape[2], counts.shape[1]
-    for b0 in range(first, last, group):
-        members = min(group, last - b0)
+    w_rec: Any  # (N, N) int16 or int32, row j the weights of spikes of neuron j; or (0, N)
+    delay_rec: Any  # (N,) int64
+    program: Any  # FixedProgram of M neurons: group * N, filled up
+    alike: bool  # whether all neurons are one device
+    noisy: bool
+    substeps: int
+    v_max: int  # largest input [counts]
+    shift: int  # 1: the output is one step late
+    group: int
+
+
+class Batch(NamedTuple):
+    """What :func:`recurrent_forward` reads and writes of B samples."""
+
+    generator: Any  # (B, N) int64, or (B, 0)
+    window: Any  # (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given
+    history: Any  # (B, T + 1, 3, N) int32: states before each step, the first given
+    counts: Any  # (B, T, N) int32: synaptic input, to which the recurrence adds
+    out: Any  # (B, T, N) real: the spikes, ``shift`` steps later
+
+
+class Scratch(NamedTuple):
+    """Memory of one thread of :func:`recurrent_forward`; see :func:`make_scratch`."""
+
+    state: Any  # (3, M) int32
+    v_in: Any  # (M,) int32
+    spike: Any  # (M,) int32
+    drawn: Any  # (M,) int64
+    listed: Any  # (N + 1,) int32
+
+
+def make_scratch(lanes: int, size: int) -> Scratch:
+    """Scratch for a layer of ``size`` neurons that is stepped in so many lanes."""
+    return Scratch(
+        np.zeros((3, lanes), np.int32),
+        np.zeros(lanes, np.int32),
+        np.zeros(lanes, np.int32),
+        np.zeros(lanes, np.int64),
+        np.zeros(size + 1, np.int32),
+    )
+
+
+@cached
+def recurrent_forward(layer, batch, scratch, first, last):
+    """Samples first .. last - 1 of a layer through time, in integers."""
+    state, v_in, listed = scratch.state, scratch.v_in, scratch.listed
+    n, steps = batch.counts.shape[2], batch.counts.shape[1]
+    for b0 in range(first, last, layer.group):
+        members = min(layer.group, last - b0)
         for i in range(v_in.size):
             state[0, i] = state[1, i] = state[2, i] = v_in[i] = 0
         for s in range(members):
             for k in range(3):
                 for i in range(n):
-                    state[k, s * n + i] = history[b0 + s, 0, k, i]
-            for i in range(generator.shape[1]):
-                drawn[s * n + i] = generator[b0 + s, i]
+                    state[k, s * n + i] = batch.history[b0 + s, 0, k, i]
+            for i in range(batch.generator.shape[1]):
+                scratch.drawn[s * n + i] = batch.generator[b0 + s, i]
         for t in range(steps):
             for s in range(members):
-                row, fired = counts[b0 + s, t], window[b0 + s]
-                if w_rec.shape[0]:
+                row, fired = batch.counts[b0 + s, t], batch.window[b0 + s]
+                if layer.w_rec.shape[0]:
                     found = 0
                     for j in range(n):  # listed without a branch a neuron
                         listed[found] = j
-                        found += fired[PAST + t - 1 - delay_rec[j], j]
-                    add_rows(w_rec, listed, None, 0, found, row)
+                        found += fired[PAST + t - 1 - layer.delay_rec[j], j]
+                    add_rows(layer.w_rec, listed, None, 0, found, row)
                 for i in range(n):
-                    store(v_in, s * n + i, input_count(load(row, i), v_max))
-            if noisy:
-                fixed_noisy_step(state[0], state[1], state[2], drawn, v_in, p, substeps, spike)
-            elif alike:
-                fixed_step_alike(state[0], state[1], state[2], v_in, p, substeps, spike)
+                    store(v_in, s * n + i, input_count(load(row, i), layer.v_max))
+            if layer.noisy:
+                fixed_noisy_step(state[0], state[1], state[2], scratch.drawn, v_in, layer.program, layer.substeps, scratch.spike)
+            elif layer.alike:
+                fixed_step_alike(state[0], state[1], state[2], v_in, layer.program, layer.substeps, scratch.spike)
             else:
-                fixed_step(state[0], state[1], state[2], v_in, p, substeps, spike)
+                fixed_step(state[0], state[1], state[2], v_in, layer.program, layer.substeps, scratch.spike)
             for s in range(members):
                 for k in range(3):
-                    now, kept = state[k], history[b0 + s, t + 1, k]
+                    now, kept = state[k], batch.history[b0 + s, t + 1, k]
                     for i in range(n):
                         store(kept, i, load(now, s * n + i))
-                seen = window[b0 + s, PAST + t]
+                seen = batch.window[b0 + s, PAST + t]
                 for i in range(n):
-                    store(seen, i, load(spike, s * n + i))
+                    store(seen, i, load(scratch.spike, s * n + i))
         for s in range(members):
-            for i in range(generator.shape[1]):
-                generator[b0 + s, i] = drawn[s * n + i]
+            for i in range(batch.generator.shape[1]):
+                batch.generator[b0 + s, i] = scratch.drawn[s * n + i]
             for t in range(steps):
                 for i in range(n):
-                    out[b0 + s, t, i] = window[b0 + s, PAST + t - shift, i]
+                    batch.out[b0 + s, t, i] = batch.window[b0 + s, PAST + t - layer.shift, i]
 
 
 @cached
