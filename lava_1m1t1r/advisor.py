@@ -45,6 +45,8 @@ class Probe(NamedTuple):
     name: str
     device: Response
     step: Response
+    pulsed: bool
+    """Whether the input has pauses. Under constant input, devices latch or fall silent, and there is no rate to compare."""
 
     @property
     def first_spike_error(self) -> float | None:
@@ -70,12 +72,17 @@ class Recorded(NamedTuple):
     """The layer under its own recorded input."""
 
     spikes: int
+    """Of all neurons, in all samples."""
     silent: list[int]
+    """Neurons that fire in no sample."""
     latched: list[int]
+    """Neurons that latch in at least one sample."""
     compared: list[int]
-    """Neurons that were also integrated at the device level."""
+    """Neurons that were also integrated at the device level, in the first sample."""
     device_spikes: list[int]
+    """Of each of these, in the first sample, at the device level."""
     step_spikes: list[int]
+    """The same, in network steps."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ class Advice:
         out["probes"] = [
             {
                 "name": p.name,
+                "pulsed": p.pulsed,
                 "device": p.device._asdict(),
                 "step": p.step._asdict(),
                 **{error: getattr(p, error) for error in ("first_spike_error", "isi_error", "rate_error")},
@@ -139,7 +147,8 @@ class Advice:
             r = self.recorded
             lines.append(
                 f"  under the recorded input: {r.spikes} spikes, {len(r.silent)} silent{_some(r.silent)}, {len(r.latched)} latched"
-                f"{_some(r.latched)}; in {len(r.compared)} neurons {sum(r.step_spikes)} spikes (device {sum(r.device_spikes)})"
+                f"{_some(r.latched)}; {len(r.compared)} neurons in the first sample: {sum(r.step_spikes)} spikes (device "
+                f"{sum(r.device_spikes)})"
             )
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
@@ -195,7 +204,7 @@ def advise(
     steps = _length(probe_params) if steps is None else steps
     stimuli = _stimuli(probe_params, steps)
     answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
-    probes = tuple(Probe(name, answers[name], _step(probe_params, a)) for name, a in stimuli.items())
+    probes = tuple(_probe(name, answers[name], probe_params, a) for name, a in stimuli.items())
     by_substeps = {}
     for n in sorted({*SUBSTEPS, params.substeps}):
         error = _largest_error(probe_params.replace(substeps=n), stimuli, answers)
@@ -218,13 +227,23 @@ def advise(
 def _largest_error(params: StepParams, stimuli: dict[str, np.ndarray], answers: dict[str, Response] | None = None) -> float | None:
     """Largest error of first spike and rate over the pulsed probes; None where there is nothing to compare, or no fixed-point form."""
     errors = []
-    for name, a_in in list(stimuli.items())[:2]:
+    for name, a_in in stimuli.items():
+        if not _is_pulsed(a_in):
+            continue
         device = _device(params, a_in) if answers is None else answers[name]
         try:
-            errors += _errors(Probe(name, device, _step(params, a_in)), len(a_in) * params.dt)
+            errors += _errors(_probe(name, device, params, a_in), len(a_in) * params.dt)
         except InputError:  # the fixed-point form refuses these substeps
             return None
     return max(errors, default=None)
+
+
+def _is_pulsed(a_in: np.ndarray) -> bool:
+    return bool(np.any(a_in != a_in[0]))
+
+
+def _probe(name: str, device: Response, params: StepParams, a_in: np.ndarray) -> Probe:
+    return Probe(name, device, _step(params, a_in), _is_pulsed(a_in))
 
 
 def _errors(p: Probe, duration: float) -> list[float]:
@@ -379,7 +398,8 @@ def _notes(
     steps = len(next(iter(stimuli.values())))
     if levels[0] is not None and levels[0] == levels[1]:
         notes.append(f"under constant input the neuron latches as soon as it fires, from {levels[0]:.3g} V: drive it by pulses.")
-    few = [p.name for p in probes[:2] if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
+    pulsed = [p for p in probes if p.pulsed]
+    few = [p.name for p in pulsed if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
     if few:
         notes.append(
             f"the device fires fewer than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more steps."
@@ -397,7 +417,7 @@ def _notes(
         )
     good = [n for n, error in by_substeps.items() if error <= TOLERANCE]
     if not by_substeps:
-        found = "it latches" if any(p.device.latched for p in probes[:2]) else "it never fires"
+        found = "it latches" if any(p.device.latched for p in pulsed) else "it never fires"
         notes.append(f"under the pulsed probes the device has no rate to compare: {found}.")
     elif not good:
         tried = ((k, _largest_error(params.scaled(k), stimuli)) for k in SLOWER)

@@ -21,12 +21,12 @@ from .compiled import compiled
 _SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py")
 
 
-@lru_cache(maxsize=1)
-def sources_digest() -> str:
-    """Digest of all sources that compiled kernels may come from."""
+@lru_cache
+def sources_digest(*more: str) -> str:
+    """Digest of all sources that compiled kernels may come from, and of ``more`` of the package, by patterns."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in _SOURCES for path in package.glob(pattern)):
+    for path in sorted({path for pattern in (*_SOURCES, *more) for path in package.glob(pattern)}):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

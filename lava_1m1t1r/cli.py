@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 import warnings
 from collections.abc import Sequence
@@ -133,10 +134,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             finally:  # also what argparse prints before it exits
                 sys.stdout.flush()
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and not _reader_gone():
+                raise  # a pipe to another process: a fault of ours, to be seen with its traceback
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discard pending output, so that Python exits without a second error
             if isinstance(error, BrokenPipeError):  # the reader of our output has closed the pipe, as `head` does
                 return NO_READER
             return code or _complain("", f"standard output: {error}", USAGE_ERROR)
+
+
+def _reader_gone() -> bool:
+    """Whether the reader of our output, or of our errors, has closed the pipe."""
+    streams = select.poll()
+    for number in (1, 2):
+        streams.register(number, 0)  # errors and hang-ups are always told
+    return bool(streams.poll(0))
 
 
 def _ready_streams() -> None:

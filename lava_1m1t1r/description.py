@@ -202,8 +202,10 @@ class NetDescription(ByValue):
     """Names of the outputs, as in the data they were trained on; empty where they have none."""
 
     def __repr__(self) -> str:
-        layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers)
-        return f"{type(self).__name__}({self.inputs} inputs, {layers}{', of ' + self.source if self.source else ''})"
+        # of networks that no check has seen, too
+        layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers) or "no layers"
+        first = f"{self.layers[0].inputs} inputs, " if self.layers else ""
+        return f"{type(self).__name__}({first}{layers}{', of ' + self.source if self.source else ''})"
 
     @cached_property
     def active(self) -> tuple[Layer, ...]:

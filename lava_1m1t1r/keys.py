@@ -14,6 +14,7 @@ import numpy as np
 
 from .convolution import Convolution
 from .errors import FormatError, require
+from .noise import MOST_SEED
 from .params import DeviceParams
 from .program import StepParams
 
@@ -103,7 +104,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     Raises
     ------
     FormatError
-        For another type, a newer version, a missing or unknown key, or a value out of range. Names file, layer and key.
+        For another type or version, a missing or unknown key, or a value out of range. Names file, layer and key.
     """
     require(isinstance(keys, Mapping), where, "be a mapping of keys to values", keys)
     kind = keys.get("type")
@@ -111,11 +112,11 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     require(kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
     require("version" in keys, f"{where}/neuron/version", "be present", None, error=FormatError)
     require(
-        _whole(keys["version"]) and 1 <= int(keys["version"]) <= VERSION,
+        _whole(keys["version"]) and int(keys["version"]) == VERSION,
         f"{where}/neuron/version",
-        f"be 1 to {VERSION}",
+        f"be {VERSION}",
         keys["version"],
-        "Update lava-1m1t1r to read a newer file.",
+        "Of an older file the numbers mean another arithmetic: export its network again. For a newer one, update lava-1m1t1r.",
         error=FormatError,
     )
     fields = [f.name for f in dataclasses.fields(DeviceParams)]
@@ -125,7 +126,8 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)):
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
     seed = keys["seed"]
-    require(_whole(seed) and int(seed) >= 0, f"{where}/neuron/seed", "be a whole number >= 0", seed, error=FormatError)
+    good = _whole(seed) and 0 <= int(seed) <= MOST_SEED
+    require(good, f"{where}/neuron/seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=FormatError)
     try:
         device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in fields})
         step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}

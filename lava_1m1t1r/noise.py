@@ -13,6 +13,8 @@ from .compiled import compiled
 from .errors import whole
 
 MASK = 0xFFFFFFFF
+MOST_SEED = MASK
+"""Largest seed: a generator starts from its 32 bits, and a larger one would be another one's double."""
 MOST_NEURONS, MOST_LAYERS = 1 << 20, 1 << 16
 """Largest number of neurons in a layer, as many as a whole Loihi 2 chip holds, and of layers in a network: up to these, (layer, neuron)
 gives every neuron its own generator."""
@@ -34,7 +36,7 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     Parameters
     ----------
     seed, layer : int
-        The network's seed, >= 0, and the layer's place in it, below ``MOST_LAYERS``.
+        The network's seed, up to ``MOST_SEED``, and the layer's place in it, below ``MOST_LAYERS``.
     neurons : int
         Size of the layer, at most ``MOST_NEURONS``.
 
@@ -43,8 +45,9 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     (neurons,) int64
         In [1, 2^32): the SplitMix64 finaliser (Steele et al. 2014) of (seed, layer, neuron), never 0.
     """
-    seed, layer, neurons = whole(seed, "seed"), whole(layer, "layer", most=MOST_LAYERS - 1), whole(neurons, "neurons", most=MOST_NEURONS)
-    z = (np.uint64(seed & MASK) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
+    seed, layer = whole(seed, "seed", most=MOST_SEED), whole(layer, "layer", most=MOST_LAYERS - 1)
+    neurons = whole(neurons, "neurons", most=MOST_NEURONS)
+    z = (np.uint64(seed) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
     with np.errstate(over="ignore"):
         z = z + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

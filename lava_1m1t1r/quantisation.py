@@ -47,6 +47,8 @@ class LayerQuantisation:
     scales: dict[str, float]
     """Size of one count of each register, in SI units or shares of the gap."""
     rates: tuple[Rate, ...]
+    threshold_error: float | None
+    """Largest error of a rounded threshold [V]; None where a rate does not fit."""
     duplicates: dict[str, int]
     """Number of neurons that differ in floating point and no longer do in fixed point, by constant; ``all``: in every constant."""
     activity: Activity | None = None
@@ -66,6 +68,7 @@ class LayerQuantisation:
             "fits": self.fits,
             "scales": self.scales,
             "rates": [rate._asdict() for rate in self.rates],
+            "threshold_error": self.threshold_error,
             "duplicates": self.duplicates,
             "activity": self.activity and self.activity._asdict(),
             "agreement": {name: a.as_dict() for name, a in self.agreement.items()},
@@ -81,6 +84,8 @@ class LayerQuantisation:
             lines.append(f"  {rate.name}: {span} per substep, rounded by up to {rate.error:.1e} of it{shifted}")
             if rate.rounds_away:
                 lines.append(f"    does not fit in {rate.rounds_away} neurons: {rate.cure}")
+        if self.threshold_error is not None:
+            lines.append(f"  threshold: rounded by up to {self.threshold_error:.1e} V")
         if any(self.duplicates.values()):
             lines.append("  neurons that rounding makes equal: " + ", ".join(f"{name} {n}" for name, n in self.duplicates.items() if n))
         if self.activity:
@@ -236,8 +241,8 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
             "gate [V]": params.gate_lsb,
             "v_in [V]": params.v_unit / (1 << INPUT_BITS),
             "weight [V]": params.v_unit / WEIGHT_ONE,
-            "v_th off by [V]": float(np.max(np.abs(program.v_th * params.gate_lsb - d.v_th))) if program else 0.0,
         },
+        threshold_error=float(np.max(np.abs(program.v_th * params.gate_lsb - d.v_th))) if program else None,
         rates=tuple(rates),
         duplicates=_duplicates(params, program, neurons) if program else {},
     )

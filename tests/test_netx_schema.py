@@ -111,7 +111,9 @@ DAMAGE = {
     "unknown cuba key": ("layer/3/neuron/thDecay", 1, "layer/3/neuron/thDecay"),
     "unknown root key": ("extra", 1, "extra"),
     "newer format": ("version", 99, "version.*newer"),
-    "newer neuron": ("layer/2/neuron/version", 99, "layer/2/neuron/version"),
+    "newer neuron": ("layer/2/neuron/version", 99, "layer/2/neuron/version.*update lava-1m1t1r"),
+    "older neuron": ("layer/2/neuron/version", 1, "layer/2/neuron/version must be 2; got 1.*export its network again"),
+    "too large a seed": ("layer/2/neuron/seed", 2**32, "layer/2/neuron/seed must be a whole number from 0 to 4294967295"),
     "NaN weight": ("layer/4/weight", np.full((4, 5), np.nan), "layer/4/weight.*finite"),
     "fractional weight": ("layer/4/weight", np.full((4, 5), 0.5), "layer/4/weight.*whole"),
     "large weight": ("layer/4/weight", np.full((4, 5), 256), "layer/4/weight.*8 signed bits"),
@@ -272,3 +274,8 @@ def test_keys_of_lava_dls_former_releases_are_read(tmp_path):
         file["layer/0/neuron/wgtExp"][()] = 1
     with pytest.raises(FormatError, match="layer/0/neuron/wgtExp must be 0: other values are not supported"):
         schema.read(path)
+
+
+@pytest.mark.parametrize("layers", [(), (Layer(0, "flatten", (4, 1, 1), 4),)], ids=["none", "none that computes"])
+def test_networks_that_nothing_can_run_can_be_shown(layers):
+    assert repr(NetDescription(layers)).startswith("NetDescription(")

@@ -112,3 +112,9 @@ def test_noise_spreads_first_spikes_about_the_deterministic_one():
     quiet = first(StepParams(presets.ZHAO2025_FIG2))[0]
     loud = first(NOISY)
     assert loud.std() > 1 and abs(np.median(loud) - quiet) < 20
+
+
+def test_seeds_that_would_be_doubles_are_refused():
+    noise.start(noise.MOST_SEED, 0, 2)
+    with pytest.raises(InputError, match="seed must be a whole number from 0 to 4294967295; got 4294967296"):
+        noise.start(noise.MOST_SEED + 1, 0, 2)

@@ -84,7 +84,20 @@ def test_report_escapes_and_stands_alone(tmp_path):
 
 def test_names_that_are_no_text_are_shown_as_far_as_they_are(tmp_path):
     report = Report("1M1T1R on caf\udce9", "lead")  # as Python has the bytes of a file's name that are no UTF-8
-    assert "1M1T1R on caf?" in report.save(tmp_path).read_text()
+    assert "1M1T1R on caf\\udce9" in report.save(tmp_path).read_text()
+
+
+def test_a_report_leaves_the_figures_of_others_alone():
+    """Of pyplot it closes the figure that it is given; figures that are no pyplot's need none."""
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+
+    others, own = plt.figure(), plt.figure()
+    backend, report = plt.get_backend(), Report("title")
+    for figure in (own, Figure()):
+        report.figure(figure, "caption")
+    assert plt.fignum_exists(others.number) and not plt.fignum_exists(own.number) and plt.get_backend() == backend
+    plt.close(others)
 
 
 def test_what_cannot_be_json_is_named(tmp_path):

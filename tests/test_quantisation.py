@@ -31,10 +31,11 @@ def alone(*parts, step=None, **more):
 
 
 def test_scales_are_what_one_count_means():
-    scales = quantise(StepParams(FIG2), 3).scales
+    report = quantise(StepParams(FIG2), 3)
+    scales = report.scales
     assert scales["v_in [V]"] == 0.125 / 4096 and scales["gate [V]"] == 0.125 / 2**18
     assert scales["filament and residue [gap]"] == 2.0**-22 and scales["weight [V]"] == 0.125 / 64
-    assert abs(scales["v_th off by [V]"]) <= scales["gate [V]"] / 2
+    assert 0 < report.threshold_error <= scales["gate [V]"] / 2
 
 
 def test_every_rate_is_within_a_tenth_of_a_percent(rng):

@@ -119,9 +119,9 @@ def as_json(values: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; bytes of a file's name that are no text are written as escapes."""
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", errors="replace")  # names of files may be no text
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _plain(value: Any, field: str) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from .._support.cores import cores
 from .._support.files import replacing
 from .._support.progress import say
+from ..cached import sources_digest
 from ..errors import require
 
 
@@ -117,8 +118,10 @@ def chosen(names: list[str], words: list[str] | None) -> list[str]:
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:
-    """Digest that tells runs with other settings apart, for the names of what is kept of them."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+    """Digest that tells trainings with other settings, or by other sources of the library, apart: for the names of what is kept of
+    them."""
+    sources = sources_digest("recipes/*.py", "slayer/*/*.py")
+    return hashlib.sha256(json.dumps({"sources": sources, **settings}, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=int,
             default=0,
             metavar="N",
-            help="run N test utterances, or the first N of --frames, with the target's own tool and compare the results",
+            help="run N test utterances with the target's own tool and compare the results; with --frames, the first N of these, or all",
         )
         data_arguments(own, utterances=False)
         array_arguments(own, labels=target in LABELLED)
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
-    from ..export import TARGETS, VerificationError
+    from ..export import TARGETS, ToolFailed, VerificationError
     from ..export.output import check_folder
 
     path = network_path(args.net)
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         with talking(args):
             report = TARGETS[args.target](path, args.out, **options)
     except VerificationError as error:
-        tell(f"lava-1m1t1r deploy: {error}")
+        tell(f"lava-1m1t1r deploy: {'nothing is proven: ' if isinstance(error, ToolFailed) else ''}{error}")
         return 1
     print(as_json(report.as_dict()) if args.json else report.text)
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from .report import Report, VerificationError
+from .report import Report, ToolFailed, VerificationError
 
 
 def _target(module: str, function: str) -> Callable[..., Report]:
@@ -34,4 +34,4 @@ TARGETS: dict[str, Callable[..., Report]] = {
 LABELLED = {"spice"}
 """Targets that take ``labels`` beside ``frames``, and report an accuracy."""
 
-__all__ = ["LABELLED", "TARGETS", "Report", "VerificationError"]
+__all__ = ["LABELLED", "TARGETS", "Report", "ToolFailed", "VerificationError"]

@@ -13,7 +13,12 @@ from ..report.html import Report as Page
 
 
 class VerificationError(RuntimeError):
-    """Generated code behaves differently from the network: a fault of the exporter or of a tool, not of the user."""
+    """Generated code behaves differently from the network, or could not be shown not to: a fault of the exporter or of a tool, not of
+    the user."""
+
+
+class ToolFailed(VerificationError):
+    """A tool did not end in time, ended with an error, or left a damaged result: nothing is known about the generated code."""
 
 
 @dataclass(frozen=True)

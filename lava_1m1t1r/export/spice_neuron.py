@@ -19,7 +19,7 @@ from .._support.files import scratch
 from .._support.programs import PIPES
 from ..errors import MissingDependencyError, number, numbers, require
 from ..params import DeviceParams
-from .report import VerificationError
+from .report import ToolFailed
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -212,7 +212,7 @@ def run_ngspice(
     ------
     MissingDependencyError
         If ngspice is not installed.
-    VerificationError
+    ToolFailed
         If ngspice fails; the text holds its last lines.
     """
     with scratch() as folder:
@@ -240,7 +240,7 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
     ------
     MissingDependencyError
         If ngspice is not installed.
-    VerificationError
+    ToolFailed
         If ngspice fails or takes longer than ``timeout`` [s]; the text holds its last lines.
     """
     try:
@@ -250,6 +250,6 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
             "Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice."
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise VerificationError(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
+        raise ToolFailed(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
     if done.returncode or not Path(folder, output).exists():
-        raise VerificationError(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")
+        raise ToolFailed(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")

@@ -14,7 +14,7 @@ from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import outgoing
 from ..device.network import DeviceNetwork, Sample
-from .report import VerificationError
+from .report import ToolFailed, VerificationError
 from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises
 
@@ -59,7 +59,7 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600
     ------
     MissingDependencyError
         If ngspice is not installed.
-    VerificationError
+    ToolFailed
         If ngspice fails.
     """
     found = []
@@ -79,14 +79,14 @@ def read_raw(path: Path) -> np.ndarray:
     fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
     table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
     if len(table) != int(fields["No. Points"]):
-        raise VerificationError(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
+        raise ToolFailed(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
     return table
 
 
 def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSample:
     dt = network.net.dt
     if table[-1, 0] < steps * dt * (1.0 - 1e-6):
-        raise VerificationError(f"ngspice ended at {table[-1, 0]:g} s of {steps * dt:g} s.")
+        raise ToolFailed(f"ngspice ended at {table[-1, 0]:g} s of {steps * dt:g} s.")
     column, layers, scores = 1, [], np.zeros(0)
     for layer in network.net.active:
         values = table[:, column : column + layer.size]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .._support import programs
 from .._support.programs import PIPES
-from .report import VerificationError
+from .report import ToolFailed
 
 LIMIT = 7200.0
 """Longest time that an external program may take [s], so that none hangs for ever."""
@@ -23,7 +23,7 @@ def written(sources: Mapping[str, str], folder: str) -> None:
 
 
 def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder, whatever its exit status; a VerificationError says that it did not end in time.
+    """Run a program in a folder, whatever its exit status; a ToolFailed says that it did not end in time.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> su
     try:
         return programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
     except subprocess.TimeoutExpired as error:
-        raise VerificationError(f"{name} did not end within {LIMIT:g} s. Give fewer or shorter samples.") from error
+        raise ToolFailed(f"{name} did not end within {LIMIT:g} s. Give fewer or shorter samples.") from error
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder; a VerificationError says that it failed, or did not end in time.
+    """Run a program in a folder; a ToolFailed says that it failed, or did not end in time.
 
     Parameters
     ----------
@@ -52,5 +52,5 @@ def call(command: Sequence[str], folder: str, given: bytes | None = None) -> sub
     done = ended(command, folder, given)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace")
-        raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {said[-2000:]}")
+        raise ToolFailed(f"{' '.join(command)} ended with {done.returncode}: {said[-2000:]}")
     return done

@@ -46,9 +46,7 @@ def demo(
     """
     folder = path_of(folder, "folder")
     try:
-        import matplotlib
-
-        matplotlib.use("Agg")
+        import matplotlib.figure  # noqa: F401, before the work
     except ImportError as error:
         raise missing("matplotlib", "report", "The report") from error
     from . import fit, network  # Lava, torch and lightning: as late as possible; first, for they say what to install

@@ -25,9 +25,10 @@ def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
     dt : float
         Network step [s].
     """
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure  # not pyplot: a caller's own backend and figures stay as they are
 
-    figure, axes = plt.subplots(3, 1, figsize=(9, 8), sharex=True, constrained_layout=True, height_ratios=[3, 2, 1.3])
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.3])
     plot.raster(frames[utterance], dt, axes[0]).set_ylabel("inner-ear channel")
     plot.raster(result.layers[0].spikes[utterance], dt, axes[1], plot.COLOURS[1]).set_ylabel("1M1T1R neuron")
     out = plot.axes(axes[2])
@@ -58,12 +59,13 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
     count : int
         Number of neurons to draw.
     """
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     hidden = result.layers[0]
     busiest = np.argsort(-hidden.spikes[utterance].sum(0, dtype=np.int64), kind="stable")[:count]
     time = np.arange(hidden.spikes.shape[1]) * step.dt
-    figure, axes = plt.subplots(count, 1, figsize=(9, 2.2 * count), sharex=True, constrained_layout=True, squeeze=False)
+    figure = Figure(figsize=(9, 2.2 * count), layout="constrained")
+    axes = figure.subplots(count, 1, sharex=True, squeeze=False)
     for ax, n in zip(axes[:, 0], busiest, strict=True):
         states = step.in_units(*(hidden.states[name][utterance][:, n] for name in ("filament", "residue", "v_gate")))
         shown = {"filament": states.filament, "residue": states.residue, "gate (V)": states.gate}
@@ -79,8 +81,8 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
 
 def confusion(counts: np.ndarray, keys: tuple[str, ...]) -> Any:
     """Confusion matrix of the test set."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
-    figure, ax = plt.subplots(figsize=(7, 6.5), constrained_layout=True)
-    plot.confusion(counts, keys[: len(counts)], ax)
+    figure = Figure(figsize=(7, 6.5), layout="constrained")
+    plot.confusion(counts, keys[: len(counts)], figure.subplots())
     return figure

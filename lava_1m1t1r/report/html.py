@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,12 +89,12 @@ class Report:
         self._parts.append(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
     def figure(self, figure: Any, caption: str) -> None:
-        """Add a matplotlib figure (embedded as PNG, transparent) and close it."""
-        import matplotlib.pyplot as plt
-
+        """Add a matplotlib figure (embedded as PNG, transparent), and close it if pyplot made it."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, transparent=True, bbox_inches="tight")
-        plt.close(figure)
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is not None:
+            pyplot.close(figure)
         data = base64.b64encode(buffer.getvalue()).decode()
         text = html.escape(caption)
         image = f'<img alt="{text}" src="data:image/png;base64,{data}">'

@@ -26,7 +26,7 @@ class Deadlock(RunError):
 
 
 class RunTimeout(RunError, TimeoutError):
-    """The run took longer than the time allowed. The text says where each Process stood."""
+    """The run took longer than the time allowed. The text says where Processes stood, as far as the runner knows."""
 
 
 class Stopped(RunError):

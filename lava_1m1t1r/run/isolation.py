@@ -22,6 +22,10 @@ _PYTHONS: Any = random._inst  # a random.Random, whose spare normal, ``gauss_nex
 _MEMORY = memoryview((ctypes.c_uint32 * 625).from_address(id(_PYTHONS) + object.__basicsize__)).cast("B")
 _WORDS = _MEMORY.cast("I")
 """Memory of CPython's struct: the position, then the 624 words of a Mersenne Twister."""
+if (*_WORDS[1:], _WORDS[0]) != random.getstate()[1]:
+    raise ImportError(
+        f"{sys.implementation.name} {sys.version.split()[0]} keeps the state of `random` in another place than CPython 3.10 does"
+    )
 
 
 class _PythonsRandom:

@@ -17,7 +17,7 @@ from .buffers import Buffers
 from .checks import check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .exact import wide
-from .projection import counts_by_input, events_of, over_input, projector, recurrent_gradient, weight_gradient
+from .projection import batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
@@ -52,7 +52,7 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        events = events_of(x.detach().transpose(1, 2).numpy())
+        events = batch_events(x.detach().transpose(1, 2).numpy())
         counts = np.empty((x.shape[0], x.shape[2], w.shape[0]), np.int32)
         fill = projector(events, w, None, counts)
         check_sums(*events.largest, w)
@@ -106,7 +106,7 @@ class _Layer(torch.autograd.Function):
         ctx.run, ctx.real = run, _real(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         ctx.buffers = buffers = Buffers()
-        events = None if w is None else events_of(x.detach().transpose(1, 2).numpy())
+        events = None if w is None else batch_events(x.detach().transpose(1, 2).numpy())
         if events is None:
             counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:

@@ -18,7 +18,7 @@ from .tiles import COLUMNS, ROWS
 from .weight_kernels import CELLS, PART, turn_counts
 
 
-class Events(NamedTuple):
+class BatchEvents(NamedTuple):
     """Non-zero cells of (B, T, C) by (sample, step), in compressed rows."""
 
     start: np.ndarray  # (B * T + 1,) int64
@@ -34,7 +34,7 @@ class Events(NamedTuple):
         return float(self.value.max()), float(np.diff(until).max())
 
 
-def events_of(x: np.ndarray, name: str = "input") -> Events:
+def batch_events(x: np.ndarray, name: str = "input") -> BatchEvents:
     """List the non-zero cells of x (B, T, C), which must hold whole numbers: spikes, or counts of them.
 
     Raises
@@ -57,12 +57,12 @@ def events_of(x: np.ndarray, name: str = "input") -> Events:
     channel = np.empty(start[-1], np.int32)
     share(lambda a, b: kernels.list_events(bits, by_channel, start, channel, np.empty(steps, np.int64), a, b), parts)
     if not any(others):
-        return Events(start, channel, None)
+        return BatchEvents(start, channel, None)
     value = np.empty(len(channel), np.int32)
     if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
         bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
         require(False, name, COUNTS, float(bad[0]), COUNTS_CURE)
-    return Events(start, channel, value)
+    return BatchEvents(start, channel, value)
 
 
 def counts_by_input(w: torch.Tensor) -> np.ndarray:
@@ -85,12 +85,12 @@ def counts_by_input(w: torch.Tensor) -> np.ndarray:
     return turned(np.int32)[0]
 
 
-def projector(events: Events, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
+def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
     """Return a function that fills samples ``first .. last - 1`` of ``counts`` with the synaptic input.
 
     Parameters
     ----------
-    events : Events
+    events : BatchEvents
         Input of the layer.
     w : (N, C)
         Quantised weights, in units of weight 1.
@@ -110,12 +110,12 @@ _SAMPLES = 4
 """Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
 
 
-def weight_gradient(events: Events, grad: np.ndarray, channels: int) -> torch.Tensor:
+def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> torch.Tensor:
     """Gradient dL/dw (N, C) of the weights.
 
     Parameters
     ----------
-    events : Events
+    events : BatchEvents
         Input of the layer.
     grad : (B, T, N)
         dL/d(synaptic input).

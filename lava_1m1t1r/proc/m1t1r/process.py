@@ -114,7 +114,7 @@ class M1T1R(AbstractProcess):
         _check_arrays(params, shape, size)
         step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max, held=flag(held, "M1T1R.held"))
         step.fixed(size)  # rates that do not fit the registers are an error here, not in the middle of a run
-        seed = secrets.randbits(31) if seed is None else whole(seed, "M1T1R.seed")
+        seed = secrets.randbits(31) if seed is None else whole(seed, "M1T1R.seed", most=noise.MOST_SEED)
         layer = whole(layer, "M1T1R.layer", most=noise.MOST_LAYERS - 1)
         a_in_scale = number(a_in_scale, "M1T1R.a_in_scale", above=0.0, most=_LARGEST_SCALE)
         reset_interval = None if reset_interval is None else whole(reset_interval, "M1T1R.reset_interval", least=1)

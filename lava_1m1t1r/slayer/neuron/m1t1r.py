@@ -104,7 +104,7 @@ class Neuron(base.Neuron):
     ) -> None:
         require(norm is None, "neuron_params['norm']", "be None", norm, "Use bias=True of the block, or weight_norm.")
         require(dropout is None, "neuron_params['dropout']", "be None", dropout, "Drop input events instead, without rescaling.")
-        seed = whole(seed, "neuron_params['seed']")
+        seed = whole(seed, "neuron_params['seed']", most=noise.MOST_SEED)
         given = {"tau_grad": tau_grad, "scale_grad": scale_grad, "reset_grad": reset_grad}
         given |= {"grow_floor": grow_floor, "grow_cap": grow_cap, "clip_grad": clip_grad}
         surrogate = Surrogate(**{name: value for name, value in given.items() if value is not None})
