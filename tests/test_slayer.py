@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
 import warnings
@@ -16,8 +18,11 @@ h5py = pytest.importorskip("h5py")
 
 from lava_1m1t1r import presets, reference  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.keys import from_keys  # noqa: E402
+from lava_1m1t1r.netx.schema import read  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.recipes.network import Network  # noqa: E402
 from lava_1m1t1r.slayer import block, neuron, projection, threads, weight_kernels  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.buffers import Buffers  # noqa: E402
@@ -841,9 +846,32 @@ def test_large_counts_are_summed_exactly_in_single_precision(force, monkeypatch)
     assert torch.equal(net(x), silent) and silent.sum() > 0
 
 
+def test_states_are_left_by_calls_that_record_them(tmp_path):
+    """With those of the file, and not by others; modules that hold them are copied without."""
+    torch.manual_seed(0)
+    net = Network([block.m1t1r.Recurrent(NEURON, 12, 9), block.m1t1r.Affine(None, 9, 3)])
+    own, x = net.blocks[0].neuron, (torch.rand(2, 12, 30) < 0.3).float()
+    out = net(x)
+    assert own.states is None
+    own.record_states = True
+    assert torch.equal(net(x), out)
+    shapes = {tuple(state.shape) for state in own.states}
+    assert shapes == {(2, 9, 30)} and own.states.gate.requires_grad
+    net.export(tmp_path / "net.net")
+    kept = FastNetwork(read(tmp_path / "net.net")).run(x.transpose(1, 2).int().numpy(), record="all").layers[0].states
+    step = own.params
+    shown = step.in_units(*(kept[name] for name in ("filament", "residue", "v_gate")))
+    for state, other in zip(own.states, shown, strict=True):
+        np.testing.assert_allclose(state.detach().transpose(1, 2).numpy(), other, rtol=1e-6)
+    assert copy.deepcopy(net).blocks[0].neuron.states is None and pickle.loads(pickle.dumps(net)).blocks[0].neuron.record_states
+    own.record_states = False
+    net(x)
+    assert own.states is None
+
+
 @pytest.mark.parametrize("seed", [True, 2**64 + 3, -1, 0.5])
 def test_seeds_are_checked_where_they_are_given(seed):
-    with pytest.raises(InputError, match=r"neuron_params\['seed'\] must be a whole number >= 0"):
+    with pytest.raises(InputError, match=r"neuron_params\['seed'\] must be a whole number from 0 to 4294967295"):
         block.m1t1r.Dense({**NEURON, "seed": seed}, 4, 3)
 
 

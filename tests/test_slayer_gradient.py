@@ -125,10 +125,15 @@ def constants_of(params: StepParams, logs):
     }
 
 
-def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, steps=14, delays=0, learn=()):
+def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, steps=14, delays=0, learn=(), recorded=False, spiking=True):
+    """recorded: the loss also depends on the states; spiking: and on the spikes."""
     rng = np.random.default_rng(seed)
     neuron = {"params": params.device, "dt": params.dt, "substeps": params.substeps, "v_unit": params.v_unit}
-    neuron |= {name: getattr(surrogate, name) for name in surrogate.__dataclass_fields__} | {"learn": learn, "learn_range": 3.0}
+    neuron |= {name: getattr(surrogate, name) for name in surrogate.__dataclass_fields__} | {
+        "learn": learn,
+        "learn_range": 3.0,
+        "record_states": recorded,
+    }
     torch.manual_seed(seed)
     delay_rec = rng.integers(0, delays + 1, size) if delays else np.zeros(size, int)
     if recurrent:
@@ -141,9 +146,13 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
         for name in learn:
             getattr(net.neuron.learned, f"log_{name}").uniform_(-1.0, 1.0)
     x = torch.from_numpy((rng.random((batch, channels, steps)) < 0.3).astype(float)).requires_grad_(True)
-    weigh = torch.from_numpy(rng.standard_normal((batch, size, steps)))
+    weigh = torch.from_numpy(rng.standard_normal((batch, size, steps)) * spiking)
+    weigh_states = torch.from_numpy(rng.standard_normal((3, batch, size, steps)))
     spikes = net(x)
-    (spikes * weigh).sum().backward()
+    loss = (spikes * weigh).sum() if spiking else torch.zeros(())
+    if recorded:
+        loss = loss + sum((state * one).sum() for state, one in zip(net.neuron.states, weigh_states, strict=True))
+    loss.backward()
     main = net.input_synapse if recurrent else net.synapse
     got = {"x": x.grad, "w": main.weight.grad.reshape(size, -1), "bias": net.bias.grad}
 
@@ -158,7 +167,7 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
     w_rec = quantised(net.recurrent_synapse) if recurrent else None
     value = spikes.detach().transpose(1, 2)
     zero = torch.zeros(batch, size, dtype=torch.float64)
-    s, out, inputs = (zero, zero, zero), [], []
+    s, out, inputs, over_states = (zero, zero, zero), [], [], 0.0
     states = np.zeros((3, batch, size), np.int64)
     for t in range(steps):
         a = y[:, :, t] @ w.T + bias
@@ -172,7 +181,12 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
         traces = [reference.run(params, np.stack(inputs)[:, b]) for b in range(batch)]
         assert all(np.array_equal(r.spike[-1], value[b, t].numpy() > 0) for b, r in enumerate(traces))
         states = np.stack([[getattr(r, name)[-1] for r in traces] for name in ("filament", "residue", "gate")])
-    (torch.stack(out, -1) * weigh).sum().backward()
+        if recorded:
+            over_states = over_states + sum((one * weigh_states[k, :, :, t]).sum() for k, one in enumerate(s))
+            unit = [2.0**-22, 2.0**-22, params.v_unit / 2**18]
+            for k in range(3):
+                assert np.array_equal(net.neuron.states[k].detach()[:, :, t].numpy(), states[k] * unit[k])
+    ((torch.stack(out, -1) * weigh).sum() + over_states).backward()
     expected = {"x": y.grad, "w": w.grad, "bias": bias.grad} | {name: log.grad for name, log in logs.items()}
     if recurrent:
         got["w_rec"], expected["w_rec"] = net.recurrent_synapse.weight.grad.reshape(size, -1), w_rec.grad
@@ -186,6 +200,15 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
 @pytest.mark.parametrize("substeps", [1, 3])
 def test_backward_pass_equals_automatic_differentiation(recurrent, substeps):
     check(StepParams(FIG2.scaled(4 / substeps), substeps=substeps), Surrogate(), recurrent, seed=substeps, delays=3 * recurrent)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+@pytest.mark.parametrize(("recurrent", "spiking", "size", "batch"), [(False, True, 70, 5), (True, True, 16, 16), (True, False, 70, 5)])
+def test_losses_may_depend_on_the_states(recurrent, spiking, size, batch, force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    options = {"delays": 2, "learn": ("mu", "r_control")} if recurrent else {}
+    step = StepParams(FIG2.scaled(2), substeps=2)
+    check(step, Surrogate(), recurrent, seed=30, batch=batch, size=size, recorded=True, spiking=spiking, **options)
 
 
 @pytest.mark.parametrize(("recurrent", "learn"), [(False, ()), (True, ("mu", "gamma1", "r_control"))])

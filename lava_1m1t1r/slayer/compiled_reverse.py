@@ -53,6 +53,7 @@ class Batch(NamedTuple):
     history: Any  # (B, T + 1, 3, N) int32: states before each step
     counts: Any  # (B, T, N) int32: synaptic input
     grad: Any  # (B, T, N) real. In: dL/dspike, to which the recurrence adds; out: dL/d(input in units of weight 1), step by step
+    over_states: Any  # (B, T, 3, N) real: dL/d(states after each step), or (0, 0, 0, 0)
 
 
 class Scratch(NamedTuple):
@@ -410,6 +411,11 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                 for n in range(n_neurons):
                     scratch.adjoint[b, k, n] = layer.program.zero
         for t in range(batch.counts.shape[1] - 1, -1, -1):
+            if batch.over_states.shape[0]:
+                for b in range(first, last):
+                    for k in range(3):
+                        for n in range(n_neurons):
+                            scratch.adjoint[b - first, k, n] += batch.over_states[b, t, k, n]
             for b in range(first, last, group):
                 samples = min(group, last - b)
                 for n0 in range(0, n_neurons, LANES):

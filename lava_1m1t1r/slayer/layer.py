@@ -19,7 +19,7 @@ from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, s
 from .exact import wide
 from .projection import batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
 from .reverse import Constants
-from .surrogate import Surrogate, gradient_program, is_linear, units_of
+from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
 from .threads import ranges, share
 
@@ -36,6 +36,7 @@ class LayerCall(NamedTuple):
     past: np.ndarray  # (B, PAST, N) uint8, or (0, 0, 0): spikes before the start
     shift: int  # 1: the output is one step late
     states: np.ndarray  # (B, 3, N) int32 at the start
+    records: bool  # whether the states after each step are a second output
     keeps_last: bool
     last: list  # receives, where keeps_last, (states (B, 3, N), spikes (B, PAST, N)) at the end
     made: dict  # what calls with the same params and program have made of them
@@ -99,7 +100,8 @@ waiting for the last substep."""
 
 
 class _Layer(torch.autograd.Function):
-    """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T)."""
+    """Spikes (B, T, N) of a layer from its input: spikes x (B, C, T) through weights w (N, C), or currents z (B, N, T). Where the call
+    records, also the states (B, T, 3, N) after each step."""
 
     @staticmethod
     def forward(ctx, x, w, bias, w_rec, constants, run: LayerCall):
@@ -120,12 +122,13 @@ class _Layer(torch.autograd.Function):
         history = buffers.empty((batch, steps + 1, 3, size), np.int32)
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)
+        late = out.numpy()
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
         program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
         alike, params = not run.noisy and run.program.alike, run.params
         layer = kernels.Layer(table, run.delay_rec, program, alike, run.noisy, params.substeps, params.v_max_count, run.shift, group)
-        arrays = kernels.Batch(run.generator, window, history, counts, out.numpy())
+        arrays = kernels.Batch(run.generator, window, history, counts, late)
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
@@ -139,17 +142,22 @@ class _Layer(torch.autograd.Function):
             run.last[:] = [history[:, -1].copy(), window[:, -kernels.PAST :].copy()]
         ctx.history, ctx.counts, ctx.window, ctx.channels = history, counts, window, x.shape[1]
         ctx.save_for_backward(w, w_rec)
-        return out
+        if not run.records:
+            return out
+        ctx.set_materialize_grads(False)
+        return out, torch.from_numpy(state_units(units_of(params, late.dtype)) * history[:, 1:])
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
         w, w_rec = ctx.saved_tensors
         run = ctx.run
+        if grad is None:  # nothing depends on the spikes
+            grad = torch.zeros(ctx.counts.shape, dtype=ctx.real)
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
         buffers = Buffers()
         over, over_bias, over_constants = _backwards(
-            ctx, grad.numpy(), w_rec, need_bias, need_constants, None if need_x and w is None else buffers
+            ctx, grad.numpy(), over_states, w_rec, need_bias, need_constants, None if need_x and w is None else buffers
         )
         over_w = over_rec = over_x = None
         if need_w:
@@ -162,9 +170,16 @@ class _Layer(torch.autograd.Function):
 
 
 def _backwards(
-    ctx: Any, late: np.ndarray, w_rec: torch.Tensor | None, biased: bool, learning: bool, buffers: Buffers | None
+    ctx: Any,
+    late: np.ndarray,
+    over_states: torch.Tensor | None,
+    w_rec: torch.Tensor | None,
+    biased: bool,
+    learning: bool,
+    buffers: Buffers | None,
 ) -> tuple[np.ndarray, torch.Tensor | None, torch.Tensor | None]:
-    """dL/d(synaptic input) from dL/doutput, both (B, T, N); where biased, its sum (N,); where devices learn, dL/d(their constants) (5, N).
+    """dL/d(synaptic input) from dL/doutput, both (B, T, N), and dL/dstates, if there is one; where biased, its sum (N,); where devices
+    learn, dL/d(their constants) (5, N).
 
     The first lies in ``buffers``, or in memory of its own.
     """
@@ -182,7 +197,8 @@ def _backwards(
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
-    arrays = compiled_reverse.Batch(ctx.history, ctx.counts, over)
+    of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.numpy(), dtype)
+    arrays = compiled_reverse.Batch(ctx.history, ctx.counts, over, of_states)
     parts = ranges(batch, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)
@@ -206,7 +222,7 @@ def layer(
     w_rec: torch.Tensor | None,
     constants: torch.Tensor | None,
     run: LayerCall,
-) -> torch.Tensor:
+) -> Any:
     """Spikes of a layer.
 
     Parameters
@@ -225,7 +241,8 @@ def layer(
     Returns
     -------
     (B, T, N)
-        0 or 1, of the weights' type (float32 or float64).
+        0 or 1, of the weights' type (float32 or float64). Where ``run.records``: and states (B, T, 3, N) at the end of each step:
+        filament and residue [share of the gap], gate [V].
     """
     x, w, bias, w_rec = map(_single, (x, w, bias, w_rec))
     if w is None:

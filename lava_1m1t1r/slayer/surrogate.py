@@ -128,6 +128,11 @@ def units_of(params: StepParams, dtype: Any) -> Units:
     return Units(*(real(value) for value in values))
 
 
+def state_units(units: Units) -> np.ndarray:
+    """Size of a count of filament, residue and gate: (3, 1)."""
+    return np.array([[units.share_per_count], [units.share_per_count], [units.volt_per_gate_count]])
+
+
 def is_linear(params: StepParams) -> bool:
     """Whether the field law is the paper's linear one."""
     return bool(np.all(np.isinf(np.asarray(params.device.v0))))

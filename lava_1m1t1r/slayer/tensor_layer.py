@@ -18,7 +18,7 @@ from ..reference import widened
 from ..tables import input_counts
 from .exact import exact, exactly, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
-from .surrogate import Units, gradient_program, is_linear, units_of
+from .surrogate import Units, gradient_program, is_linear, state_units, units_of
 from .training_kernels import PAST
 
 FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
@@ -129,11 +129,16 @@ class TensorLayer(torch.autograd.Function):
             run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), spikes[:, -PAST:].to(torch.uint8).cpu().numpy()]
         ctx.run, ctx.real, ctx.history, ctx.inputs, ctx.spikes = run, real, history, inputs, spikes
         ctx.save_for_backward(x, w, w_rec)
-        return spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()
+        out = spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()
+        if not run.records:
+            return out
+        after = torch.stack([*history[1:], torch.stack(s, 1)], 1) if steps else states[:, None][:, :0]
+        unit = state_units(units_of(run.params, np.float64 if real == torch.float64 else np.float32))
+        return out, after.to(real) * torch.from_numpy(unit).to(device)
 
     @staticmethod
     @exact
-    def backward(ctx, grad):
+    def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
         x, w, w_rec = ctx.saved_tensors
         run, real = ctx.run, ctx.real
@@ -151,6 +156,8 @@ class TensorLayer(torch.autograd.Function):
         learned = torch.zeros(len(Constants._fields), size, dtype=torch.float64, device=device) if need_constants else None
         adjoint = State(*grad.new_zeros(3, grad.shape[0], size))
         for t in range(grad.shape[1] - 1, -1, -1):
+            if over_states is not None:
+                adjoint = State(*(a + b for a, b in zip(adjoint, over_states[:, t].to(real).unbind(1), strict=True)))
             row = ctx.history[t].to(real)
             s = State(row[:, 0] * units.share_per_count, row[:, 1] * units.share_per_count, row[:, 2] * units.volt_per_gate_count)
             raw = ctx.inputs[t].to(real) * units.volt_per_count

@@ -14,6 +14,7 @@ from lava.lib.dl.slayer.neuron import base
 
 from ... import noise
 from ...arithmetic import WEIGHT_ONE
+from ...dynamics import State
 from ...errors import flag, number, require, whole
 from ...keys import from_keys, to_keys
 from ...params import DEVIATING, DeviceParams
@@ -73,6 +74,10 @@ class Neuron(base.Neuron):
         Whether a call goes on where the last one of the same batch size ended; gradients stop there. Spikes that an axonal delay
         (``delay=True`` of the block) has not let out by the end of a call are lost. Not together with ``torch.utils.checkpoint``, which
         runs every call twice.
+    record_states : bool
+        Whether each call leaves ``states``: filament and residue [share of the gap] and gate [V], (B, N, T) each, at the end of each step,
+        which losses may use: they are differentiable, as the spikes are. A block's spikes come a step later (``delay_shift``). The
+        attribute of this name may be changed at any time.
     norm, dropout
         Not offered: both would make the synaptic input other than whole counts. Refused.
     shared_param, requires_grad
@@ -101,6 +106,7 @@ class Neuron(base.Neuron):
         persistent_state: bool = False,
         shared_param: bool = True,
         requires_grad: bool = True,
+        record_states: bool = False,
     ) -> None:
         require(norm is None, "neuron_params['norm']", "be None", norm, "Use bias=True of the block, or weight_norm.")
         require(dropout is None, "neuron_params['dropout']", "be None", dropout, "Drop input events instead, without rescaling.")
@@ -134,6 +140,9 @@ class Neuron(base.Neuron):
         self.seed = seed
         self.layer = 0
         """Index of the layer in the file, from which its generators start; networks of stochastic devices set it."""
+        self.record_states = flag(record_states, "neuron_params['record_states']")
+        self.states: State | None = None
+        """States of the last call that recorded them; None: none did."""
         self._program: Any = None
         self.reset()
 
@@ -162,6 +171,9 @@ class Neuron(base.Neuron):
         if differ:
             warnings.warn(f"{prefix[:-1] or 'neuron'}: this state dict is of neurons with {', '.join(differ)}", stacklevel=2)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *more)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "states": None}  # results of the last call, which torch does not copy
 
     def learn_for(self, count: int) -> None:
         """Make the learned device parameters (``learn``), ``count`` of each; blocks do."""
@@ -260,6 +272,7 @@ class Neuron(base.Neuron):
         noisy = params.device.noisy
         keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
         run = LayerCall(
+            records=self.record_states,
             params=params,
             program=program,
             surrogate=self.surrogate,
@@ -274,6 +287,10 @@ class Neuron(base.Neuron):
             made=made,
         )
         spikes = layer(x, w, bias, w_rec, constants, run)
+        self.states = None
+        if self.record_states:
+            spikes, states = spikes
+            self.states = State(*states.permute(2, 0, 3, 1))
         self.shape, self.num_neurons = torch.Size([size]), size
         if self.persistent_state:
             self._states, self._past = run.last
