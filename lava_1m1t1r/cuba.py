@@ -17,7 +17,6 @@ What does not carry over: a CUBA neuron sums its input linearly without bound; a
 from __future__ import annotations
 
 import dataclasses
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,9 +55,10 @@ def memory_steps(current_decay: float, voltage_decay: float) -> float:
     """
     total = 0.0
     for name, lost in (("current_decay", current_decay), ("voltage_decay", voltage_decay)):
-        good = isinstance(lost, Real) and not isinstance(lost, bool) and 0 < lost <= 1
+        share = array_of(lost, name, "be a number")
+        good = share.ndim == 0 and share.dtype.kind != "b" and 0 < share <= 1
         require(good, name, "be the share lost in a step, in (0, 1]", lost, "Divide lava-dl's integers by 4096.")
-        total += (1.0 - float(lost)) / float(lost)
+        total += (1.0 - float(share)) / float(share)
     return total
 
 

@@ -188,7 +188,7 @@ def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndar
         Rule for the error's text, to follow "must".
     """
     array = _plain_array(value, "biuf")
-    require(array is not None, field, what, value)
+    require(array is not None, field, what, value, "Call the tensor's detach().cpu()." if hasattr(value, "detach") else "")
     return array
 
 

@@ -1,5 +1,6 @@
 """Networks from their files back to blocks: the same answers, the same file, and training goes on."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -163,3 +164,18 @@ def test_lines_in_no_order_are_refused():
     net = NetDescription((lines, Layer(1, "affine", (2,), 4, np.full((2, 4), 20, np.int32))))
     with pytest.raises(InputError, match=r"layer/0 \(delay_lines\) delay must be alike for all channels"):
         restored(net)
+
+
+def test_inputs_without_neurons_come_back(tmp_path):
+    net = Network([block.m1t1r.Input(), block.m1t1r.Dense({}, 20, 3)])
+    net(torch.zeros(1, 20, 5))
+    net.export(tmp_path / "net.net")
+    again = restored(tmp_path / "net.net")
+    again.export(tmp_path / "again.net")
+    assert same(schema.read(tmp_path / "again.net"), schema.read(tmp_path / "net.net"))
+
+
+def test_sparse_networks_can_be_copied(tmp_path):
+    net = Network([block.m1t1r.Dense({}, 20, 3), block.m1t1r.Affine(None, 3, 2)])
+    net.export(tmp_path / "net.net")
+    assert copy.deepcopy(restored(tmp_path / "net.net", sparse=True)).blocks[0].synapse.weight.shape == net.blocks[0].synapse.weight.shape

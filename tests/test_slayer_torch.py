@@ -12,10 +12,14 @@ pytest.importorskip("lava.lib.dl.slayer")
 
 from lava_1m1t1r import presets  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
+from lava_1m1t1r.netx.hdf5 import predict  # noqa: E402
+from lava_1m1t1r.netx.schema import read  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.recipes.network import Network  # noqa: E402
 from lava_1m1t1r.recipes.smooth import Smooth  # noqa: E402
 from lava_1m1t1r.slayer import buffers  # noqa: E402
-from lava_1m1t1r.slayer.block.m1t1r import Affine, Conv, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
+from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
+from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
 
 pytestmark = pytest.mark.train
 STEP = {"params": presets.ZHAO2025_FIG2.scaled(40), "dt": 10e-3, "substeps": 1}
@@ -143,11 +147,102 @@ def test_devices_that_integers_cannot_hold_are_drawn_back_and_training_goes_on()
     assert step.towards(slow, 3).device == slow  # what fits stays as it is
 
 
-def test_transforms_of_torch_func_are_refused_in_our_words():
-    block, x = Dense(STEP, 5, 4), spikes(2, 5, 10)
+@pytest.mark.parametrize("block", [Dense(STEP, 5, 4), DelayLines(5, (0, 1)), Neuron(**STEP)], ids=lambda made: type(made).__name__)
+def test_transforms_of_torch_func_are_refused_in_our_words(block):
+    x = spikes(2, 5, 10)
     for transformed in (torch.func.grad(lambda y: block(y).sum()), torch.func.vmap(lambda y: block(y[None]))):
-        with pytest.raises(InputError, match="Dense must be called without torch.func's transforms"):
+        with pytest.raises(InputError, match=f"{type(block).__name__} must be called without torch.func's transforms"):
             transformed(x)
+
+
+def halved(block):
+    torch.nn.utils.prune.random_unstructured(block, "bias", 0.5)
+    return block.bias_orig
+
+
+def normed(block):
+    torch.nn.utils.weight_norm(block, "bias")
+    return block.bias_g
+
+
+def late(block):
+    torch.nn.utils.prune.identity(block.delay, "delay")
+    return block.delay.delay_orig
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm is deprecated")
+@pytest.mark.parametrize("change", [halved, normed, late])
+def test_files_have_what_hooks_make_at_the_next_call(change, tmp_path):
+    """And not what they made at the last one: training steps have come in between."""
+    net = Network([Dense(STEP, 20, 12, delay=True)])
+    learned = change(net.blocks[0])
+    x = spikes(4, 20, 60)
+    before = net(x)
+    learned.data += 3.0
+    net.export(tmp_path / "net.net")
+    out = predict(tmp_path / "net.net", x.transpose(1, 2).int().numpy())
+    after = net(x)
+    assert np.array_equal(out, after.detach().transpose(1, 2).numpy()) and not torch.equal(before, after)
+
+
+@pytest.mark.parametrize(("start", "steps"), [(-2.5, 0), (45.0, 62)])
+def test_delays_stay_within_their_bounds_behind_a_parametrisation(start, steps):
+    class Twice(torch.nn.Module):
+        def forward(self, value):
+            return 2 * value
+
+    block = Dense(STEP, 20, 3, delay=True, weight_scale=3)
+    x = spikes(2, 20, 80)
+    plain = block.delay.delay.data.zero_()
+    undelayed = block(x)
+    torch.nn.utils.parametrize.register_parametrization(block.delay, "delay", Twice())
+    with torch.no_grad():
+        block.delay.parametrizations.delay.original.fill_(start)
+    assert block.delay.steps.tolist() == [steps] * 3 and undelayed.sum() > 0 and plain.numel() == 3
+    assert torch.equal(block(x)[:, :, steps:], undelayed[:, :, : 80 - steps])
+
+
+def test_settings_of_the_surrogate_may_be_annealed_by_lava_dls_names_and_ours():
+    block, x = Dense(STEP, 20, 8, weight_scale=3), spikes(4, 20, 60)
+
+    def gradient():
+        block.zero_grad()
+        block(x).sum().backward()
+        return block.synapse.weight.grad.clone()
+
+    usual, neuron = gradient(), block.neuron
+    neuron.scale_rho *= 2
+    assert neuron.scale_grad == neuron.surrogate.scale_grad == 2.0 and not torch.equal(gradient(), usual)
+    neuron.scale_grad = 1.0
+    assert torch.equal(gradient(), usual)
+    neuron.tau_rho *= 2
+    assert neuron.tau_grad == pytest.approx(0.6) and not torch.equal(gradient(), usual)
+    neuron.tau_grad, neuron.grow_cap = 0.3, 1.0
+    assert not torch.equal(gradient(), usual)
+    with pytest.raises(InputError, match="grow_cap must be"):
+        neuron.grow_cap = -1.0
+
+
+def test_flatten_and_average_take_empty_batches_and_other_sizes(tmp_path):
+    flatten = Flatten()
+    assert flatten(torch.zeros(0, 2, 4, 4, 5)).shape == (0, 32, 5) and Average(5)(torch.zeros(0, 20, 5)).shape == (0, 5, 5)
+    assert torch.equal(Average(2)(torch.arange(4.0).reshape(1, 4, 1)), torch.tensor([[[0.5], [2.5]]]))
+    with pytest.raises(InputError, match=r"Flatten input must have shape \(B, C, H, W, T\); got \(2, 20, 30\)"):
+        flatten(torch.zeros(2, 20, 30))
+    net = Network([Conv(STEP, 2, 4, 3), flatten, Affine(None, 64, 3)])
+    for size in (8, 6):  # files have the sizes of the last call
+        net.blocks[1](net.blocks[0](torch.ones(1, 2, size, size, 5)))
+    net.export(tmp_path / "net.net")
+    assert read(tmp_path / "net.net").layers[1].shape == (64, 1, 1)
+
+
+def test_blocks_can_be_made_without_memory_for_their_numbers():
+    """As torch makes them whose numbers come from a file."""
+    options = {**STEP, "learn": ("mu",)}
+    with torch.device("meta"):
+        made = [Recurrent(options, 20, 16, delay=True), Pool(options, 2, delay=True, features=3), Conv(options, 1, 2, 3)]
+    assert all(value.device.type == "meta" for block in made for value in block.parameters())
+    assert made[1].delay.delay.shape == (3,)
 
 
 def test_memory_of_a_large_call_is_given_back_after_smaller_ones():

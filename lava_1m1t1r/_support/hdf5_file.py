@@ -59,6 +59,8 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     except _LIBRARY_ERRORS as error:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # of what the caller does meanwhile
             raise
+        if getattr(error, "errno", None) in (errno.EAGAIN, errno.EACCES) and os.access(path, os.R_OK):
+            raise FormatError(f"{path} must not be open for writing elsewhere while it is read. Wait until that is done.") from error
         text = f"{path} must be an HDF5 file, complete and undamaged; reading it failed with: {_line(error)}. Copy or download it again."
         raise FormatError(text) from error
 

@@ -68,7 +68,9 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
             numeric = isinstance(base, np.dtype) and base.kind in kinds
             cure = "Each row is one utterance."
             rule = f"hold variable-length rows of {'floats' if kinds == 'f' else 'integers'}"
-            require(numeric, f"{path}: {name}", rule, str(data[name].dtype), cure, FormatError)
+            found = data[name].dtype if base is None else f"rows of {base}"
+            cure = f"{cure} Times are in seconds." if name == TIMES else cure
+            require(numeric, f"{path}: {name}", rule, str(found), cure, FormatError)
         keys = _texts(file, KEYS, path)
         n_classes = min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
         n_channels = n_channels or _channels(file, path)

@@ -137,13 +137,13 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
     size = math.prod(shape)
     require(size <= MOST_NEURONS, f"{where}/shape", f"name at most {MOST_NEURONS} neurons", shape, error=FormatError)
+    # the neuron first: of one that is not known, weights are of another form, too
+    fields: dict[str, Any] = {"neuron": _read_neuron(group["neuron"], where, size)} if "neuron" in group else {}
     source = _read_source(group, kind, where, shape, shape_before)
-    fields: dict[str, Any] = {"weight": source.weight, "conv": source.conv}
-    if "neuron" in group:
-        fields["neuron"] = _read_neuron(group["neuron"], where, size)
-        if kind == "pool":
-            images.check_pooling(source.conv, fields["neuron"], where)
-    elif kind == "dense":
+    fields |= {"weight": source.weight, "conv": source.conv}
+    if "neuron" in fields and kind == "pool":
+        images.check_pooling(source.conv, fields["neuron"], where)
+    elif "neuron" not in fields and kind == "dense":
         kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
     if kind == "input" and "neuron" in fields:
         given = "weight" in group

@@ -75,6 +75,9 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     elif layer.kind == "input":
         weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in (layer.weight, layer.bias))
         made = block.m1t1r.Input(params, weight, constant)
+        if layer.neuron is None:
+            made.input_shape = torch.Size(layer.shape)
+            return made
         require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
         made.input_shape = torch.Size(layer.shape)
         made.pre_hook_fx = _hook(where, layer.weight) or made.pre_hook_fx
@@ -113,6 +116,7 @@ def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
         synapse.weight.data.copy_(weight)
         if sparse and layer.conv is None:
             prune.custom_from_mask(synapse, "weight", weight != 0)
+            synapse.weight = synapse.weight.detach()  # made anew at each call; torch copies no module with results in it
     if layer.bias is not None:
         made.bias.data = _each(layer.bias, made.bias.numel(), f"{where} bias").to(made.bias) / WEIGHT_ONE
     if layer.delay is not None:

@@ -12,7 +12,10 @@ from ..errors import require
 from ..sums import MAX_COUNT, bounds_of
 
 COUNTS = f"hold whole numbers from 0 to {MAX_COUNT} (spikes or counts of them)"
-COUNTS_CURE = "Give spikes, or counts of them. To drop some in training, multiply them by a mask of 0 and 1, without rescaling."
+COUNTS_CURE = (
+    "Give spikes, or counts of them; block.m1t1r.Input makes spikes of real values. To drop some in training, multiply them by a mask of "
+    "0 and 1, without rescaling."
+)
 _LARGEST_INPUT = float(1 << 24)  # its counts of 1/64 still fit 32 bits
 _DIVERGED = "If training diverged: take an earlier checkpoint, a lower learning rate, or clip gradients."
 

@@ -34,7 +34,7 @@ class Delay(axon.Delay):
         check_finite(self.delay.detach(), "delay")
         self.clamp()
         require(len(self.delay) == input.shape[1], "Delay input", f"have {len(self.delay)} neurons, one a delay", tuple(input.shape))
-        return _Shift.apply(input.transpose(1, 2), self.delay, self.grad_scale).transpose(1, 2)
+        return _Shift.apply(input.transpose(1, 2), self.delay, self.steps, self.grad_scale).transpose(1, 2)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *more: Any) -> None:
         saved = state_dict.get(prefix + "delay")
@@ -52,14 +52,13 @@ class Delay(axon.Delay):
         """Whole steps of delay (N,), int64; (1,), the same for all, before they are drawn."""
         if not self.init:
             return torch.zeros(1, dtype=torch.int64)
-        self.clamp()
-        return torch.floor(self.delay.detach()).to(torch.int64).flatten()
+        # by value, too: behind a parametrisation clamp() changes a copy
+        return torch.floor(self.delay.detach().clamp(0, self.max_delay)).to(torch.int64).flatten()
 
 
 class _Shift(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, delay: torch.Tensor, grad_scale: float) -> torch.Tensor:
-        steps = torch.floor(delay.detach()).to(torch.int64)
+    def forward(ctx: Any, x: torch.Tensor, delay: torch.Tensor, steps: torch.Tensor, grad_scale: float) -> torch.Tensor:
         y = _moved(x, steps)
         ctx.save_for_backward(y, steps)
         ctx.grad_scale = grad_scale
@@ -70,7 +69,7 @@ class _Shift(torch.autograd.Function):
         y, steps = ctx.saved_tensors
         fall = -y  # lava-dl: the delay's gradient is that of the backward difference
         fall[:, 1:] += y[:, :-1]
-        return _moved(grad, -steps), (grad * fall).sum((0, 1)) * ctx.grad_scale, None
+        return _moved(grad, -steps), (grad * fall).sum((0, 1)) * ctx.grad_scale, None, None
 
 
 def _moved(x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:

@@ -11,9 +11,6 @@ import numpy as np
 import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
-from torch.nn.utils.prune import BasePruningMethod
-from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.nn.utils.weight_norm import WeightNorm
 
 from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
@@ -29,6 +26,7 @@ from ..delay import Delay
 from ..exact import eager
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise
+from ..remade import remake
 
 START_VOLTAGE = 0.78
 """Mean input voltage of a fresh layer of the device of Fig. 2 [V]: a little below the least that turns it on within 20 ms (0.82 V). See
@@ -37,8 +35,6 @@ SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes per step and channel, of the input and of the recurrence, that the weights of a fresh layer are made for [1]."""
-_REMAKING = (WeightNorm, SpectralNorm, BasePruningMethod)
-"""Types of the hooks by which torch computes weights anew."""
 _MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 
@@ -58,7 +54,11 @@ def start_voltage(step: StepParams, volt: float = START_VOLTAGE) -> float:
 
 
 class Block(torch.nn.Module):
-    """Base of all blocks with neurons."""
+    """Base of all blocks with neurons.
+
+    Synapse and neurons work together in compiled loops: forward hooks on ``synapse`` and ``neuron`` are not called, those on the block
+    are. An average of models (``torch.optim.swa_utils.AveragedModel``) keeps its ``use_buffers=False``: torch would truncate delays.
+    """
 
     neuron: Neuron
     delay: Delay | None
@@ -93,6 +93,8 @@ class Block(torch.nn.Module):
 
     def _check_export(self, handle: Any) -> None:
         """Refuse what no file can hold, and warn of what a file would do otherwise than the block."""
+        for module in self.modules():
+            remake(module)  # bias and delays as they are now, not as the last call left them
         check_parameters(self, handle.name)
         if self.neuron is None:
             return
@@ -109,9 +111,7 @@ class Block(torch.nn.Module):
 
 def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
-    for hook in s._forward_pre_hooks.values():
-        if isinstance(hook, _REMAKING):  # at calls only
-            hook(s, ())
+    remake(s)
     w = s.weight
     if mask is not None:
         w = w * mask.to(w).reshape(w.shape)
@@ -185,14 +185,14 @@ class Driven(Block):
 
     def _set_bias(self, bias: bool, size: int, volt: float = START_VOLTAGE) -> None:
         """Learn a constant input of each neuron that starts at ``volt``, for the device of Fig. 2, and at as much for another device."""
-        step = self.neuron.params
+        step = self.neuron.nominal
         start = torch.full((size,), start_voltage(step, volt) / step.v_unit) if bias else None
         self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
 
     def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:
-        unit = self.neuron.params.v_unit
+        unit = self.neuron.nominal.v_unit
         active = max(rate * in_neurons, 1.0)
-        mean = start_voltage(self.neuron.params) / unit / active if driven and self.bias is None else 0.0
+        mean = start_voltage(self.neuron.nominal) / unit / active if driven and self.bias is None else 0.0
         draw_weights(synapse_in.weight, weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * min(mean, _LARGEST_START))
 
     @property

@@ -13,7 +13,7 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...arithmetic import WEIGHT_ONE
 from ...convolution import Convolution, pair, pooling
-from ...errors import require
+from ...errors import require, whole
 from ...sums import EVEN_WEIGHTS
 from ..checks import check_counts, check_sums, check_tensor
 from ..delay import Delay
@@ -161,6 +161,9 @@ class Pool(_Image, base.AbstractPool):
         See :class:`Conv`.
     bias : bool
         Whether to learn one constant input for all neurons; it starts at :data:`HELD_VOLTAGE`.
+    features : int, optional
+        Number of channels, for which ``delay`` draws its delays at once. None: the first call does, which must then come before the block
+        is handed to DistributedDataParallel, an optimiser that keeps sizes, or an average of weights.
     """
 
     def __init__(
@@ -177,9 +180,11 @@ class Pool(_Image, base.AbstractPool):
         delay_shift: bool = True,
         count_log: bool = False,
         bias: bool = True,
+        features: int | None = None,
     ) -> None:
         flags = {"weight_norm": weight_norm, "delay": delay, "delay_shift": delay_shift, "count_log": count_log, "bias": bias}
         checked(neuron_params, 1, 1, weight_scale, pre_hook_fx, **flags)
+        features = None if features is None else whole(features, "Pool.features", least=1)
         require(not weight_norm, "Pool.weight_norm", "be False", weight_norm, "The weight of a pooling does not learn.")
         kernel, stride, *others = _pairs(
             kernel_size=kernel_size, stride=kernel_size if stride is None else stride, padding=padding, dilation=dilation
@@ -188,8 +193,8 @@ class Pool(_Image, base.AbstractPool):
         super().__init__(dict(neuron_params), kernel, stride, *others, delay_shift=delay_shift, count_log=count_log)
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(1)
-        self.delay = Delay() if delay else None
-        step = self.neuron.params
+        self.delay = Delay(size=features) if delay else None
+        step = self.neuron.nominal
         held = start_voltage(step, HELD_VOLTAGE) if bias else 0.0
         self._set_bias(bias, 1, HELD_VOLTAGE)
         one = (step.v_in_max - held) / step.v_unit

@@ -10,6 +10,7 @@ from ...delay_lines import DELAY_LINES, delays_of
 from ...errors import require, whole
 from ...keys import write_layer
 from ..checks import check_tensor
+from ..exact import eager
 
 
 class DelayLines(torch.nn.Module):
@@ -17,7 +18,8 @@ class DelayLines(torch.nn.Module):
 
     The first of a network's blocks, if it has one. The next one then weighs the last moments of its input and not one alone, which is
     worth points on speech (RESULTS.md). Every call begins with empty lines, whatever neurons keep (``persistent_state``). Exported as type
-    'delay_lines': line n carries channel ``n mod C``.
+    'delay_lines': line n carries channel ``n mod C``. Spikes as bytes (uint8), where no gradient over them is asked for, pass many times
+    faster than as real numbers; the blocks behind take both.
 
     Parameters
     ----------
@@ -44,6 +46,7 @@ class DelayLines(torch.nn.Module):
         """Number of lines, K C."""
         return len(self.delay)
 
+    @eager
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, T) spikes or counts -> (B, K C, T)."""
         check_tensor(x, "DelayLines input")

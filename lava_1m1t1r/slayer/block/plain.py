@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
@@ -155,7 +156,7 @@ class Average(base.AbstractAverage):
         check_tensor(x, "Average input")
         fits = x.dim() == 3 and x.shape[1] % self.num_outputs == 0
         require(fits, "Average input", f"have shape (B, N, T), N a multiple of {self.num_outputs}", tuple(x.shape))
-        return super().forward(real(x))
+        return real(x).unflatten(1, (self.num_outputs, x.shape[1] // self.num_outputs)).mean(2)
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'average'."""
@@ -167,6 +168,13 @@ class Flatten(base.AbstractFlatten):
 
     computes = False
     """Whether the block computes something (as :attr:`.description.Layer.computes`)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W, T) -> (B, C * H * W, T)."""
+        check_tensor(x, "Flatten input")
+        require(x.dim() == 5, "Flatten input", "have shape (B, C, H, W, T)", tuple(x.shape))
+        self.shape = [int(np.prod(x.shape[1:4])), 1, 1]
+        return x.flatten(1, 3)
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'flatten'."""

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch.nn.utils.prune import BasePruningMethod
 
 from ...errors import require
 from ...program import LEARNABLE, StepParams, shares
+from ..remade import remake
 from ..reverse import Constants
 
 LEARN_RANGE = 4.0
@@ -54,9 +54,7 @@ class LearnedDevice(torch.nn.Module):
 
     def factors(self, size: int) -> dict[str, torch.Tensor]:
         """Factor of each of ``size`` neurons, by name: (size,) float64, differentiable."""
-        for hook in self._forward_pre_hooks.values():
-            if isinstance(hook, BasePruningMethod):  # at calls only
-                hook(self, ())
+        remake(self)
         require(size % self.count == 0, "neurons of the layer", f"be a multiple of the {self.count} learned values", size)
         logs = {name: getattr(self, f"log_{name}").double() for name in self.names}
         return {name: torch.exp(self.reach * torch.tanh(x / self.reach)).repeat_interleave(size // self.count) for name, x in logs.items()}

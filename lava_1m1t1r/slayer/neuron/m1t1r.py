@@ -21,6 +21,7 @@ from ...params import DEVIATING, DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
 from ..checks import check_tensor
+from ..exact import eager
 from ..layer import LayerCall, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
@@ -40,6 +41,19 @@ def neuron_params(device_params: Mapping[str, Any]) -> dict[str, Any]:
         "v_in_max": params.v_in_max,
         "seed": seed,
     }
+
+
+def _of_surrogate(name: str) -> Any:
+    """A setting of the surrogate as an attribute of the neuron."""
+
+    def setting(self: Neuron) -> float:
+        return getattr(self.surrogate, name)
+
+    def change(self: Neuron, value: float) -> None:
+        if "surrogate" in self.__dict__:  # lava-dl's constructor sets some, before there is one
+            self.surrogate = dataclasses.replace(self.surrogate, **{name: value})
+
+    return property(setting, change)
 
 
 class Neuron(base.Neuron):
@@ -69,7 +83,8 @@ class Neuron(base.Neuron):
     learn_range : float
         Largest factor by which they may leave ``params``, either way.
     tau_grad, scale_grad, reset_grad, grow_floor, grow_cap, clip_grad : float, optional
-        See :class:`..surrogate.Surrogate`.
+        See :class:`..surrogate.Surrogate`. The attributes of these names may be changed during training, as lava-dl's ``tau_rho`` and
+        ``scale_rho``, which are here, too.
     persistent_state : bool
         Whether a call goes on where the last one of the same batch size ended; gradients stop there. Spikes that an axonal delay
         (``delay=True`` of the block) has not let out by the end of a call are lost. Not together with ``torch.utils.checkpoint``, which
@@ -83,6 +98,10 @@ class Neuron(base.Neuron):
     shared_param, requires_grad
         Accepted as lava-dl's; devices are shared or not as ``params`` says.
     """
+
+    tau_grad, scale_grad, reset_grad = (_of_surrogate(name) for name in ("tau_grad", "scale_grad", "reset_grad"))
+    grow_floor, grow_cap, clip_grad = (_of_surrogate(name) for name in ("grow_floor", "grow_cap", "clip_grad"))
+    scale_rho = scale_grad
 
     def __init__(
         self,
@@ -146,6 +165,16 @@ class Neuron(base.Neuron):
         self._program: Any = None
         self.reset()
 
+    @property
+    def tau_rho(self) -> float:
+        """``tau_grad`` in lava-dl's scale, that of the threshold."""
+        return self.tau_grad * self._threshold
+
+    @tau_rho.setter
+    def tau_rho(self, value: float) -> None:
+        if "surrogate" in self.__dict__:
+            self.tau_grad = value / self._threshold
+
     def extra_repr(self) -> str:
         """Text that tells the neuron from others, learning aside: device and step, surrogate and options."""
         usual, (names, largest) = DeviceParams().as_dict(), self._learn
@@ -180,6 +209,11 @@ class Neuron(base.Neuron):
         names, largest = self._learn
         if names:
             self.learned = LearnedDevice(names, largest, count)
+
+    @property
+    def nominal(self) -> StepParams:
+        """Device and step as given, from which those that learn started."""
+        return self._nominal_params
 
     @property
     def params(self) -> StepParams:
@@ -220,6 +254,7 @@ class Neuron(base.Neuron):
         self._past: np.ndarray | None = None  # (B, PAST, N) uint8: spikes
         self._generator: np.ndarray | None = None  # (B, N) int64
 
+    @eager
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Spikes from synaptic input.
 
