@@ -31,6 +31,7 @@ from lava_1m1t1r.run import (
     RunTimeout,
     Stopped,
     guarded,
+    run,
     run_guarded,
 )
 
@@ -355,3 +356,20 @@ def test_an_index_that_does_not_fit_is_refused_before_the_model_is_told():
             lif.v.set(np.array([5.0, 6.0, 7.0]), np.array([True, False, True]))
         lif.v.set(np.array([5.0, 6.0, 7.0]))
         assert lif.v.get().tolist() == [5.0, 6.0, 7.0]
+
+
+def test_a_model_that_asks_for_the_end_is_told():
+    relay, _, _ = chain("stop")
+    with pytest.raises(Stopped, match="a model asked for the end of the run.*lava_1m1t1r.run.run can read them"):
+        run_guarded(relay, T, FLOAT, timeout=20, read=[relay.total])
+    relay, _, data = chain("stop")
+    run(relay, T, FLOAT)
+    np.testing.assert_array_equal(relay.total.get(), data[:, :3].sum(1))
+
+
+def test_what_a_run_returns_can_be_shown_after_it():
+    relay, sink, data = chain()
+    shown = repr(run_guarded(relay, T, FLOAT, timeout=20, read=[relay.total, sink.data]))
+    assert shown.startswith("{Faulty 'relay'.total: array(") and "RingBuffer" in shown
+    relay, _, _ = chain()
+    assert repr(run(relay, T, FLOAT, record=[relay.s_out])).startswith("{Faulty 'relay'.s_out: array(")

@@ -19,7 +19,7 @@ from faulty.process import Faulty
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse
 from kinds.models import ChipElsewhereModel
 from kinds.process import Elsewhere, Kinds, NoEntries, Orphan
-from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.extractor import Extractor, VarWire
 from lava.proc.io.injector import Injector
@@ -337,8 +337,6 @@ def test_lavas_own_calls_work_inside():
     with InProcess(process, config()):
         process.run(RunSteps(num_steps=T))
         assert variables[-1].get().any()
-        with pytest.raises(InputError, match="RunSteps"):
-            process.run(RunContinuous())
         process.stop()
         with pytest.raises(Stopped, match="Build the graph's Processes anew"):
             process.run(RunSteps(num_steps=T))

@@ -154,12 +154,46 @@ def test_an_exception_surfaces_where_the_user_waits():
         session.start(1)
 
 
+NEEDS_STEPS = "condition must be RunSteps.*Injector.*guarded"
+
+
 def test_continuous_runs_that_only_the_clock_would_end_are_refused():
     for process in (LIF(shape=(3,)), Ticking()):
-        with InProcess(process, CFG) as session:
-            with pytest.raises(InputError, match="condition must be RunSteps.*Injector.*guarded"):
-                process.run(RunContinuous())
+        with pytest.raises(InputError, match=NEEDS_STEPS), InProcess(process, CFG):
+            process.run(RunContinuous())
+            for refused in (process.pause, process.stop):
+                with pytest.raises(InputError, match=NEEDS_STEPS):
+                    refused()
+            with pytest.raises(InputError, match="have an end to be waited for"):
+                process.run(RunSteps(1))
+    with pytest.raises(ZeroDivisionError), InProcess(process := LIF(shape=(3,)), CFG):
+        process.run(RunContinuous())
+        raise ZeroDivisionError  # is told, and not what follows from it
+
+
+def breaking(fault):
+    source, relay = Source(data=np.ones((3, 40))), Faulty(fault=fault, at=7)
+    source.s_out.connect(relay.a_in)
+    return relay
+
+
+@pytest.mark.parametrize("asked", ["pause", "stop"])
+def test_a_continuous_run_is_waited_for_until_a_model_asks_for_its_end(asked):
+    relay = breaking(asked)
+    with InProcess(relay, CFG) as session:
+        relay.run(RunContinuous())
+        relay.wait()
+        assert session.steps_run == 7 and relay.total.get().tolist() == [7.0] * 3
+        if asked == "pause":
             session.run(2)
+            assert relay.total.get().tolist() == [9.0] * 3
+
+
+def test_waiting_for_a_continuous_run_is_bounded():
+    relay = breaking("none")
+    with InProcess(relay, CFG, timeout=0.5), pytest.raises(RunTimeout):
+        relay.run(RunContinuous())
+        relay.wait()
 
 
 def test_another_thread_may_stop_a_run():

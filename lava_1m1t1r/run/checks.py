@@ -97,7 +97,7 @@ def in_python_only(run_cfg: RunConfig) -> RunConfig:
         try:
             chosen = run_cfg.select(process, models)
         except Exception as error:
-            raise InputError(f"{title(process)}: the run configuration selects no ProcessModel: {error}") from error
+            raise InputError(f"{title(process)}: the run configuration selects no ProcessModel: {error}. {_FOR_CPU}") from error
         _in_python(process, chosen)
         return chosen
 

@@ -21,6 +21,7 @@ from lava_1m1t1r.run.checks import (
     tell_of_missing_sources,
 )
 from lava_1m1t1r.run.failures import Stopped, title
+from lava_1m1t1r.run.readings import Readings
 from lava_1m1t1r.run.runtime import STOPPED, GuardedRuntime
 from lava_1m1t1r.run.values import NUMBERS, check_fits
 
@@ -148,7 +149,7 @@ class Guarded:
         if self._runtime is None:
             raise Stopped("this session has not been started: use it in a with statement.")
         if self._runtime.stopped:
-            raise Stopped(STOPPED)
+            raise Stopped(self._runtime.why_stopped)
         return self._runtime
 
 
@@ -186,4 +187,4 @@ def run_guarded(
         innermost(var)
     with guarded(proc, run_cfg, timeout, stall) as session:
         session.run(steps)
-        return {var: session.get(var) for var in read}
+        return Readings({var: session.get(var) for var in read})

@@ -145,8 +145,11 @@ class InProcess:
         self._executor = executor
         return executable
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, kind, *_) -> None:
+        unmoved = self._unmoved()
         self.stop()
+        if kind is None:
+            self._check_moved(unmoved)
 
     def run(
         self,
@@ -178,7 +181,7 @@ class InProcess:
             number(timeout, "timeout [s]", above=0.0)
         self._check_open()
         recorder = as_recorder(record, every)
-        self.wait()
+        self._come_to_end()
         executor = self._executor
         recording = None
         if recorder.targets:
@@ -199,35 +202,51 @@ class InProcess:
         Parameters
         ----------
         steps : int, optional
-            Time steps; without, the run goes on until :meth:`pause` or :meth:`stop`, and the graph must hold an Injector
-            or an Extractor.
+            Time steps; without, the run goes on until :meth:`pause` or :meth:`stop`. In a graph without Injector and Extractor it goes on
+            in :meth:`wait` alone, until a model asks for a pause or a stop.
         """
         if steps is not None:
             steps = whole(steps, "steps", least=1)
         self._check_open()
-        self.wait()
-        require(
-            steps is not None or self._executor.has_user,
-            "condition",
-            "be RunSteps for a graph without Injector and Extractor: a run in process goes on only while your code waits for it",
-            "RunContinuous",
-            "Run a number of steps, or use lava_1m1t1r.run.guarded for a run that takes as long as the clock says.",
-        )
+        self._come_to_end()
         self._begin(sys.maxsize if steps is None else steps)
         self._endless = steps is None
         self._executor.drive = self._go_on
 
     def wait(self) -> None:
-        """Let a run that was started without blocking come to its end."""
+        """Let a run that was started without blocking come to its end; one without an end, until a model asks for a pause or a stop."""
+        if self.running and self._endless and not self._executor.has_user:
+            self._go_on()
+        else:
+            self._come_to_end()
+
+    def _come_to_end(self) -> None:
+        """Wait for a run that has an end; called by whatever the session can only do after it."""
         if self.running:
             require(not self._endless, "run", "have an end to be waited for", "RunContinuous", "Call pause() first.")
             self._go_on()
+
+    def _unmoved(self) -> bool:
+        """Whether a run without an end was started, and has had no chance to do a step."""
+        return self.running and self._endless and not self._executor.has_user
+
+    @staticmethod
+    def _check_moved(unmoved: bool) -> None:
+        require(
+            not unmoved,
+            "condition",
+            "be RunSteps for a graph without Injector and Extractor: a run in process goes on only while your code waits for it",
+            "RunContinuous",
+            "Run a number of steps; or call wait(), if a model asks for a pause; or use lava_1m1t1r.run.guarded for a run that takes as "
+            "long as the clock says.",
+        )
 
     def pause(self) -> None:
         """End a run that was started without blocking, with the step that it is in.
 
         What has been sent to an Injector is taken first.
         """
+        self._check_moved(self._unmoved())
         if self.running:
             self._go_on(self._executor.all_taken, patient=False)
         if self.running:
@@ -273,7 +292,7 @@ class InProcess:
         """
         task, name = self._find(var)
         self._check_open()
-        self.wait()
+        self._come_to_end()
         values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
         self._tell(task)
 

@@ -15,6 +15,7 @@ from lava_1m1t1r.run.channels import received
 from lava_1m1t1r.run.domains import LoihiDomain, Task
 from lava_1m1t1r.run.executor import Executor
 from lava_1m1t1r.run.failures import ProcessFailed, title
+from lava_1m1t1r.run.readings import Readings
 
 _Find = Callable[[Var], tuple[Task, str]]
 """Which model holds a Var, and under which name."""
@@ -65,7 +66,7 @@ class Recorder:
 
     def as_dict(self) -> dict[Var | OutPort, np.ndarray]:
         """Return all recordings by target."""
-        return {target: self[target] for target in self.targets}
+        return Readings({target: self[target] for target in self.targets})
 
 
 def as_recorder(record: Sequence[Var | OutPort] | Recorder, every: int) -> Recorder:

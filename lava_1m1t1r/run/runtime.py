@@ -58,6 +58,10 @@ class _Port:
         self._port.send(data)
 
 
+_ASKED = (
+    "a model asked for the end of the run, with which Lava drops all Vars: lava_1m1t1r.run.run can read them after it. Build the graph's "
+    "Processes anew to run them again."
+)
 STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
 
 
@@ -93,6 +97,7 @@ class GuardedRuntime(Runtime):
         self.timeout = timeout
         self.stall = stall
         self.stopped = False
+        self.why_stopped = STOPPED
         self._process = os.getpid()
         self._deadline = float("inf")
         self._last_activity: list | None = None
@@ -172,7 +177,7 @@ class GuardedRuntime(Runtime):
 
     def get_var(self, var_id, idx=None):
         if self.stopped:
-            raise Stopped(STOPPED)
+            raise Stopped(self.why_stopped)
         self._check_readable(var_id)
         with self._bounded(self.timeout):
             self._size_due = True
@@ -250,6 +255,7 @@ class GuardedRuntime(Runtime):
             if enum_equal(answer, MGMT_RESPONSE.REQ_PAUSE):
                 return self.pause()
             if enum_equal(answer, MGMT_RESPONSE.REQ_STOP):
+                self.why_stopped = _ASKED
                 return self.stop()
             if not enum_equal(answer, MGMT_RESPONSE.DONE):
                 self._fail_soon()

@@ -71,16 +71,17 @@ class StandIn:
         self._session.pause()
 
     def stop(self) -> None:
+        self._session._check_moved(self._session._unmoved())
         self._session.stop()
 
     def get_var(self, var_id: int, idx=None):
         task, name = self._session._find(self._vars[var_id])
-        self._session.wait()
+        self._session._come_to_end()
         return values.as_lava_reads(task.model, name, self._vars[var_id], idx)
 
     def set_var(self, var_id: int, value, idx=None) -> None:
         self._session._check_open()
-        self._session.wait()
+        self._session._come_to_end()
         task, name = self._session._find(self._vars[var_id])
         values.as_lava_writes(f"set: {task.name}.{name}", task.model, name, value, idx)
         self._session._tell(task)

@@ -72,6 +72,10 @@ class PyFaultyModel(PyLoihiProcessModel):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fault == "silent":
             return None
+        if self.fault == "pause":
+            self._req_pause = True
+        if self.fault == "stop":
+            self._req_stop = True
         if self.fault == "sleep":
             time.sleep(1.5)
         if self.fault == "long sleep":
