@@ -232,7 +232,7 @@ def test_a_module_that_cannot_be_executed_says_so_whenever_it_is_asked(tmp_path,
             with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
                 getattr(broken_part, name)
     monkeypatch.delitem(sys.modules, "broken_part")
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
         importlib.import_module("broken_part")  # outside of the block as ever
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -166,13 +167,24 @@ DAMAGE = {
 }
 
 
+ALL_BUT = {  # where it is a checkpoint all the same
+    "list instead of a tree": "must hold a network and what the run was started with; got 'neither'",
+    "no network": "must hold a network and what the run was started with; got 'neither'",
+    "no loops": r"must hold \['loops'\]; got",
+    "no random state": "must hold a run that can go on",
+    "no optimiser": "must hold a run that can go on",
+    "schedule of nonsense": "must hold a run that can go on",
+    "epoch of nonsense": "must hold a run that can go on",
+}
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_told_and_nothing_is_run(damage, last, monkeypatch):
     monkeypatch.chdir(last.parent)
     DAMAGE[damage](last)
-    with pytest.raises(FormatError) as error:
+    words = ALL_BUT.get(damage, "must be a checkpoint of lava_1m1t1r; ")
+    with pytest.raises(FormatError, match=f"{re.escape(str(last))} {words}(.|\n)*[Ss]tart afresh"):
         train(last.parent, resume=True)
-    assert str(last) in str(error.value) and "tart afresh" in str(error.value)
     assert [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
 
 

@@ -36,9 +36,8 @@ def run(*args, timeout=240, cwd=None):
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in cli.COMMANDS)], ids=lambda c: "".join(c) or "top")
 def test_help(command, capsys):
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit, match="^0$"):
         cli.main([*command, "--help"])
-    assert done.value.code == 0
     text = capsys.readouterr().out
     assert "usage: lava-1m1t1r" in text and len(text) > 200
 
@@ -289,7 +288,7 @@ def test_options_of_a_table_are_named_as_they_were_given(capsys):
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_gives_its_results_as_json(command, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="^0$"):
         cli.main([command, *(["c"] if command == "deploy" else []), "--help"])
     assert "--json" in capsys.readouterr().out
 

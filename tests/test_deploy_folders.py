@@ -107,7 +107,7 @@ def test_options_reach_the_target_and_those_of_others_are_told(tmp_path, capsys)
     for target, options in given.items():
         assert cli.main(["deploy", target, toy, "-o", str(tmp_path / target), *options]) == 0
     assert (tmp_path / "c" / "ear.h").exists() and "clock of 50 MHz" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="^2$"):
         cli.main(["deploy", "c", toy, "-o", str(tmp_path / "other"), "--lanes", "2"])
     assert "usage: lava-1m1t1r deploy c" in capsys.readouterr().err
     assert cli.main(["deploy", "c", toy, "-o", str(tmp_path / "other"), "--flash-limit", "10"]) == 2

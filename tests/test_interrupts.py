@@ -258,9 +258,9 @@ def test_what_a_program_says(tmp_path):
     much = b"x" * (1 << 20)  # more than a pipe holds, to a program that is slow to read
     done = programs.run(["sh", "-c", "sleep 1; wc -c"], given=much, **programs.PIPES)
     assert int(done.stdout) == len(much)
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(subprocess.TimeoutExpired, match="sleep.* timed out after 0.3 seconds"):
         programs.run(["sleep", "1000"], timeout=0.3)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "nothing"))):
         programs.run([str(tmp_path / "nothing")])
 
 

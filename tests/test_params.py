@@ -52,7 +52,7 @@ def test_draws_of_another_shape_are_refused(draws):
 def test_fields_are_frozen_numbers_or_arrays_of_one_shape():
     p = DeviceParams(mu=[1, 2, 3])
     assert p.size == 3 and DeviceParams().size is None
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'mu'"):
         p.mu = 2.0
     with pytest.raises(ValueError, match="read-only"):
         p.mu[0] = 5.0

@@ -206,7 +206,7 @@ def test_stop_before_any_run_does_not_hang():
 
 def test_an_error_of_the_caller_passes_through():
     relay, _, _ = chain()
-    with pytest.raises(ZeroDivisionError), guarded(relay, FLOAT, timeout=20) as session:
+    with pytest.raises(ZeroDivisionError, match="division by zero"), guarded(relay, FLOAT, timeout=20) as session:
         session.run(2)
         _ = 1 / 0
 
@@ -215,7 +215,7 @@ def test_stop_ends_a_run_that_is_still_going():
     relay, _, _ = chain("spin")
     with guarded(relay, FLOAT, timeout=20):
         relay.run(RunSteps(num_steps=T, blocking=False))
-    with pytest.raises(Stopped):  # and not RunTimeout: nobody waited for the run's end
+    with pytest.raises(Stopped, match="graph has been stopped"):  # and not RunTimeout: nobody waited for the run's end
         relay.run(RunSteps(num_steps=1))
 
 

@@ -401,7 +401,7 @@ def test_an_exception_surfaces_at_once_with_the_process_named(fault, text, cause
     assert isinstance(caught.value.__cause__, cause)
     assert caught.value.processes == ("Faulty 'relay'",)
     np.testing.assert_array_equal(recorder[relay.total][:, 0], [1, 2])  # what had been done
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped, match="session has been stopped"):
         session.run(1)
 
 
@@ -426,7 +426,7 @@ def test_a_model_that_does_not_take_a_var_is_named(lavas_way):
     with InProcess(kinds, config()) as session:
         with pytest.raises(ProcessFailed, match="Kinds 'shy' failed when a Var was set(.|\n)*not this one"):
             kinds.wider.set(np.ones(3)) if lavas_way else session.set(kinds.wider, 2)
-        with pytest.raises(Stopped):
+        with pytest.raises(Stopped, match="session has been stopped"):
             session.run(1)
 
 

@@ -68,7 +68,7 @@ def test_a_run_that_fails_under_a_models_settings_leaves_the_users():
     silent, strict = Faulty(shape=(1,), fault="silent", at=1), Strict()
     silent.s_out.connect(strict.inp)
     before = settings()
-    with pytest.raises(Deadlock):
+    with pytest.raises(Deadlock, match=r"Strict '\w+' waits to receive at .*\.inp from Faulty '\w+'\.s_out"):
         run(strict, 2, Loihi2SimCfg())
     gc.collect()
     assert settings() == before and settings()[2] is before[2]

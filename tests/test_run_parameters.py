@@ -351,10 +351,17 @@ def test_what_a_model_makes_of_a_new_value_is_there_when_set_returns():
         assert session.get(told.x)[0] == 10
 
 
-@pytest.mark.parametrize("given", [{"record": 3}, {"every": 0, "record": []}, {"record": ["x"]}])
-def test_a_call_that_is_refused_can_be_mended(given):
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"record": 3}, "record must be a Recorder, or a sequence of Vars and OutPorts; got 3"),
+        ({"every": 0, "record": []}, "every must be a whole number >= 1; got 0"),
+        ({"record": ["x"]}, "record must hold Vars and OutPorts of Lava Processes; got 'x'"),
+    ],
+)
+def test_a_call_that_is_refused_can_be_mended(given, words):
     told = Told(step=lambda m: 1)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=words):
         run(told, 3, Loihi2SimCfg(), **given)
     assert recorded(told) == [1] * 3
 
@@ -363,7 +370,7 @@ def test_a_recording_that_is_refused_leaves_no_listener():
     told, other = Told(step=lambda m: 1), Told()
     with InProcess(told, Loihi2SimCfg()) as session:
         for _ in range(3):
-            with pytest.raises(InputError):
+            with pytest.raises(InputError, match="var must belong to a Process of this graph"):
                 session.run(1, record=[told.s_out, other.x])
         assert session._executor.tasks[told].model.s_out.csp_ports == []
         assert session.run(2, record=[told.s_out])[told.s_out].tolist() == [[1], [1]]
