@@ -20,12 +20,14 @@ from lava_1m1t1r import presets, reference, reference_network
 from lava_1m1t1r.convolution import Convolution, pooling
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.program import V_UNIT, StepParams
 from lava_1m1t1r.reference import Traces
+from lava_1m1t1r.sums import ANY_WEIGHTS, EVEN_WEIGHTS, weight_bounds
 
 # Of layers behind matrices, and all of them but the last in one network below; a kind of layer stands by itself, as IMAGES do.
 FEATURES = ("recurrent", "delays", "recurrent delays", "bias", "noise", "heterogeneous", "several devices", "2 V")
 IMAGES = ("convolution", "pooling")
+ODD = "odd weights"  # of all input matrices and, the first layer aside, of recurrent ones: each matrix may be of either kind
 
 
 class Seen(NamedTuple):
@@ -48,10 +50,16 @@ class Drawn(NamedTuple):
     features: set[str]
 
 
-def weights(rng: np.random.Generator, outputs: int, inputs: int, strength: float) -> np.ndarray:
-    """Even integers in -256..254, as lava-dl quantises to 8 bits; ``strength``: mean input under full activity [units]."""
-    mean = strength * 64 / inputs
-    return np.clip(2 * np.rint(rng.normal(mean, 1.5 * mean + 8, (outputs, inputs)) / 2), -256, 254).astype(np.int64)
+def weights(rng: np.random.Generator, outputs: int, inputs: int, strength: float, odd: bool = False) -> np.ndarray:
+    """Even integers in -256..254, as lava-dl quantises to 8 bits, or any in -128..127, as files may hold as well; ``strength``: mean input
+    under full activity [units]."""
+    mean, step, (low, high) = strength * 64 / inputs, 1 if odd else 2, ANY_WEIGHTS if odd else EVEN_WEIGHTS
+    return np.clip(step * np.rint(rng.normal(mean, 1.5 * mean + 8, (outputs, inputs)) / step), low, high).astype(np.int64)
+
+
+def unit(features: Any) -> float:
+    """Voltage of a weight of 64 [V]: odd weights reach half as far as even ones."""
+    return 2 * V_UNIT if ODD in features else V_UNIT
 
 
 def varied(device: Any, rng: np.random.Generator, size: int) -> Any:
@@ -86,7 +94,7 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
     devices = [presets.ZHAO2025_FIG2] * 2
     if "several devices" in features:
         devices = [presets.ZHAO2025_FIG3, presets.ZHAO2025_FIG2, presets.ZHAO2025_TABLE1]
-    v_in_max, strengths = 1.2, (20.0, 60.0)
+    v_in_max, strengths, odd = 1.2, (20.0, 60.0), ODD in features
     if "2 V" in features:
         devices, v_in_max, strengths = [presets.ZHAO2025_FIG4, presets.ZHAO2025_FIG2], 2.0, (90.0, 254.0)
     layers, inputs = [], channels
@@ -95,13 +103,13 @@ def draw(name: str, rng: np.random.Generator, size: int = 12, steps: int = 250) 
         device = varied(device, rng, outputs) if "heterogeneous" in features else device
         if "noise" in features:
             device = replace(device, sigma1=2e-3, sigma2=3e-4)
-        params = StepParams(device, v_in_max=v_in_max, substeps=int(rng.integers(1, 6)))
+        params = StepParams(device, v_unit=unit(features), v_in_max=v_in_max, substeps=int(rng.integers(1, 6)))
         layers.append(
             m1t1r_layer(
                 i,
                 params,
-                weights(rng, outputs, inputs, strengths[min(i, 1)]),
-                weight_rec=weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None,
+                weights(rng, outputs, inputs, strengths[min(i, 1)], odd),
+                weight_rec=weights(rng, outputs, outputs, 4.0, odd and i > 0) if "recurrent" in features else None,
                 bias=2 * rng.integers(-20, 60, outputs) + 200 * (i == 2) if "bias" in features else None,
                 delay=rng.integers(0, 63, outputs) // (1 + 3 * i) if "delays" in features else None,
                 delay_rec=rng.integers(0, 63, outputs) if "recurrent delays" in features else None,
@@ -137,13 +145,14 @@ def image_layer(index: int, kind: str, inputs: tuple[int, int, int], features: A
     if "noise" in features:
         device = replace(device, sigma1=2e-3, sigma2=3e-4)
     kernels = (1, 1, *conv.kernel) if kind == "pooling" else conv.weight_shape
-    weight = weights(rng, kernels[0], int(np.prod(kernels[1:])), strength).reshape(kernels)
+    weight = weights(rng, kernels[0], int(np.prod(kernels[1:])), strength, ODD in features).reshape(kernels)
     if kind == "pooling":
-        bias = of_feature(np.full(conv.features, 2 * rng.integers(140, 190)))
+        bias = of_feature(np.full(conv.features, int(2 * rng.integers(140, 190) * V_UNIT / unit(features))))
     else:
         bias = of_feature(2 * rng.integers(0, 100, conv.features)) if "bias" in features else None
     delay = of_feature(rng.integers(0, 30, conv.features)) if "delays" in features else None
-    return m1t1r_layer(index, StepParams(device, substeps=int(rng.integers(1, 5))), weight, conv=conv, bias=bias, delay=delay)
+    params = StepParams(device, v_unit=unit(features), substeps=int(rng.integers(1, 5)))
+    return m1t1r_layer(index, params, weight, conv=conv, bias=bias, delay=delay)
 
 
 def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int = 120) -> Drawn:
@@ -152,11 +161,11 @@ def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int 
     layers = [image_layer(0, "convolution", inputs, features, rng, 24.0)]
     if "pooling" in features:
         layers.append(image_layer(1, "pooling", layers[0].conv.shape, features, rng, 20.0))
-    last, outputs = layers[-1].conv, 4
-    recurrent = weights(rng, outputs, outputs, 4.0) if "recurrent" in features else None
-    params = StepParams(presets.ZHAO2025_FIG2, substeps=2)
-    dense = {"weight_rec": recurrent, "bias": np.full(outputs, 260)}
-    layers.append(m1t1r_layer(len(layers), params, weights(rng, outputs, last.size, 60.0), **dense))
+    last, outputs, odd = layers[-1].conv, 4, ODD in features
+    recurrent = weights(rng, outputs, outputs, 4.0, odd) if "recurrent" in features else None
+    params = StepParams(presets.ZHAO2025_FIG2, v_unit=unit(features), substeps=2)
+    dense = {"weight_rec": recurrent, "bias": np.full(outputs, int(260 * V_UNIT / unit(features)))}
+    layers.append(m1t1r_layer(len(layers), params, weights(rng, outputs, last.size, 60.0, odd), **dense))
     frames = (rng.random((steps, int(np.prod(inputs)))) < 0.45).astype(np.int64)
     return Drawn(seeded(layers, int(rng.integers(0, 1 << 31))), frames, set(features))
 
@@ -175,6 +184,8 @@ NETWORKS = {  # a new one goes to the end: the place here seeds the draw
     "convolution": ("convolution", "bias"),
     "pooling": IMAGES,
     "images, everything": (*IMAGES, "recurrent", "delays", "bias", "noise", "heterogeneous"),
+    "odd weights": (ODD, "recurrent", "bias"),
+    "images, odd weights": (*IMAGES, ODD, "recurrent", "bias"),
 }
 
 
@@ -278,6 +289,7 @@ def by_training(drawn: Drawn) -> list[Seen]:
     from lava_1m1t1r.export import plan
     from lava_1m1t1r.netx import schema
     from lava_1m1t1r.slayer import block
+    from lava_1m1t1r.slayer.quantise import quantise_odd
 
     x = torch.from_numpy(np.stack([drawn.frames, drawn.frames])).float().transpose(1, 2)
     seen, blocks = [], []
@@ -309,6 +321,8 @@ def by_training(drawn: Drawn) -> list[Seen]:
             made = block.m1t1r.Recurrent(neuron, *layer.weight.shape[::-1], delay_rec=layer.delay_rec, **common)
             synapses = {made.input_synapse: layer.weight, made.recurrent_synapse: layer.weight_rec}
         for synapse, weight in synapses.items():
+            if weight_bounds(weight) == ANY_WEIGHTS:
+                synapse.pre_hook_fx = quantise_odd
             synapse.weight.data = torch.from_numpy(weight / 64).float().reshape(synapse.weight.shape)
         repeated = 1 if layer.conv is None else layer.size // layer.conv.features
         if layer.bias is not None:
@@ -408,9 +422,9 @@ REALISATIONS: dict[str, Realisation] = {
         modules=("lava_1m1t1r.export.rtl_target",),
         tools=("iverilog",),
     ),
-    "RTL of images": Realisation(
+    "RTL of images and odd weights": Realisation(
         by_rtl,
-        only=("images, everything",),
+        only=("images, everything", "odd weights", "images, odd weights"),
         marks=("hdl", "slow"),
         modules=("lava_1m1t1r.export.rtl_target",),
         tools=("iverilog",),
