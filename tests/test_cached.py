@@ -1,0 +1,105 @@
+"""The key of cached machine code reads every file that the code is made of."""
+
+import importlib
+import pkgutil
+from itertools import product
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+import pytest
+from numba.core.dispatcher import Dispatcher
+from numba.core.typing.templates import builtin_registry
+from numba.extending import _Intrinsic
+
+import lava_1m1t1r
+from lava_1m1t1r import cached
+
+PACKAGE = Path(lava_1m1t1r.__file__).parent
+FACTORIES = {"layer_kernel": list(product((False, True), repeat=3))}  # functions that call cached, and all that they are called with
+OPTIONAL = {"lava", "torch", "lightning", "matplotlib", "nir", "brian2", "jax", "flax", "norse", "snntorch", "spikingjelly", "spyx"}
+
+
+def modules():
+    """All modules of the package, less those whose optional packages are not installed."""
+    for found in pkgutil.walk_packages([str(PACKAGE)], "lava_1m1t1r.", onerror=lambda name: None):
+        if found.name.rpartition(".")[2] != "__main__":
+            try:
+                yield importlib.import_module(found.name)
+            except ImportError as error:
+                cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+                missing = getattr(cause, "name", None) or ""
+                assert missing.partition(".")[0] in OPTIONAL or "training_measure" in missing, f"{found.name}: {error}"
+
+
+def names(code: CodeType) -> set[str]:
+    """Names that code and the functions in it read."""
+    return set(code.co_names).union(*(names(part) for part in code.co_consts if isinstance(part, CodeType)))
+
+
+def overloads(function):
+    """What numba compiles where compiled code calls a function with overloads."""
+    kinds = [kind for known, kind in builtin_registry.globals if known is function]
+    return [template._overload_func for kind in kinds for template in kind.templates if hasattr(template, "_overload_func")]
+
+
+def parts(thing):
+    """What a thing is made of and numba compiles with it: functions, the things that they name, and what tuples of them hold."""
+    if isinstance(thing, Dispatcher):
+        yield thing.py_func
+    elif isinstance(thing, _Intrinsic):
+        yield thing._defn
+    elif isinstance(thing, tuple):
+        yield type(thing)
+        yield from thing
+    elif isinstance(thing, FunctionType):
+        used = names(thing.__code__)
+        yield from overloads(thing)
+        yield from (cell.cell_contents for cell in thing.__closure__ or ())
+        for value in (thing.__globals__[name] for name in used & thing.__globals__.keys()):
+            yield from (vars(value)[name] for name in used & vars(value).keys()) if isinstance(value, ModuleType) else (value,)
+
+
+def files_of(root) -> set[Path]:
+    """Files of the package that define the functions and NamedTuples which are compiled together with this one."""
+    waiting, seen, files = [root], {}, set()
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen[id(thing)] = thing  # held, or another may get its id
+        if isinstance(thing, FunctionType):
+            files.add(Path(thing.__code__.co_filename))
+        elif isinstance(thing, type) and thing.__module__.startswith("lava_1m1t1r."):
+            files.add(Path(importlib.import_module(thing.__module__).__file__))
+        waiting += parts(thing)
+    return {path for path in files if PACKAGE in path.parents}
+
+
+@pytest.mark.timeout(240)
+def test_the_key_of_cached_machine_code_reads_every_file_that_it_is_made_of():
+    kept, factories = {}, {}
+    for module in modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Dispatcher) and isinstance(value._cache, cached._SourcesCache):
+                kept[value.py_func.__module__, name] = value
+            function = getattr(value, "__wrapped__", value)  # functools.cache
+            if (
+                isinstance(function, FunctionType)
+                and function.__globals__.get("cached") is cached.cached
+                and "cached" in names(function.__code__)
+            ):
+                factories[name] = value
+    assert factories.keys() <= FACTORIES.keys(), "give FACTORIES what they are called with"
+    for name, make in factories.items():
+        kept |= {(make.__module__, name, *given): make(*given) for given in FACTORIES[name]}
+    if not kept:
+        pytest.skip("machine code cannot be kept here")
+    made = files_of(kept["lava_1m1t1r.fast.kernels", "run_layer"])
+    assert made >= {
+        PACKAGE / name for name in ("fast/kernels.py", "fast/neurons.py", "fast/synapses.py", "kernels.py", "dynamics.py", "program.py")
+    }
+    read = {path for pattern in cached._SOURCES for path in PACKAGE.glob(pattern)}
+    for name, dispatcher in kept.items():
+        files = files_of(dispatcher)
+        assert files, name
+        assert files <= read, f"{name}: {sorted(str(path.relative_to(PACKAGE)) for path in files - read)} must be in cached._SOURCES"
