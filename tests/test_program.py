@@ -1,5 +1,6 @@
 """From a device and a step to constants: checks, roundings, and what a layer's neurons may differ in."""
 
+import importlib
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -147,6 +148,27 @@ def test_step_params_print_compare_and_replace():
     assert params.scaled(3).device == FIG2.scaled(3) and params.scaled(3).dt == 2e-3
     with pytest.raises(FrozenInstanceError, match="cannot assign to field 'dt'"):
         params.dt = 1.0
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "kind"),
+    [
+        ("kernels", "fixed_neuron", "FixedProgram"),
+        ("kernels", "float_neuron", "FloatProgram"),
+        pytest.param("slayer.compiled_reverse", "_neuron", "GradientProgram", marks=pytest.mark.train),
+    ],
+)
+def test_what_loops_read_of_a_neuron_stands_under_its_own_names(module, name, kind, monkeypatch):
+    """They name the fields one by one, in their order; what a layer has once is the layer's."""
+    module = importlib.import_module(f"lava_1m1t1r.{module}")
+    kind = getattr(module, kind)
+    monkeypatch.setattr(module, "read", lambda array, n: array[n])  # which compiled code alone can call
+    program = kind(*(10 * i + np.arange(3) for i in range(len(kind._fields))))
+    found = getattr(module, name).py_func(program, 1)
+    assert type(found) is kind
+    for field in kind._fields:
+        given, got = getattr(program, field), getattr(found, field)
+        assert got is given or (np.ndim(got) == 0 and got == given[1]), field
 
 
 SPREADS = [f.name for f in fields(DeviceParams) if f.name.endswith(("_ctoc", "_dtod"))]
