@@ -16,6 +16,9 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import names, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.program import PER_NEURON
+
+TEMPLATES = resources.files("lava_1m1t1r.export") / "templates"
 
 
 def needs(tool):
@@ -32,6 +35,19 @@ def test_icarus_gives_all_spikes_and_states(name, lanes, rng):
     net = nets.network(name, rng)
     found = rtl_target.simulate(net, drawn(net, lanes), nets.frames(rng, net, steps=40), simulator="icarus")
     assert "all equal" in found["simulated by icarus"]
+
+
+def test_constants_stand_where_the_neuron_takes_them_apart():
+    """Fields of the word of constants, bit 0 first: names and widths of rtl_source and of the Verilog."""
+    text = (TEMPLATES / "m1t1r_neuron.v").read_text()
+    wires = re.findall(r"wire (?:signed )?(?:\[(\d+):0\] )?([a-z0-9_, ]+);", text.partition("assign {")[0])
+    widths = {name: int(top or 0) + 1 for top, names in wires for name in names.split(", ")}
+    (taken,) = re.findall(r"assign \{([a-z0-9_,\s]+)\} = constants;", text)
+    names = re.split(r",\s+", taken)[::-1]
+    assert tuple((name, widths[name]) for name in names) == rtl_source._FIELDS
+    assert set(names) == set(PER_NEURON)
+    for module, words in (("m1t1r_neuron.v", "constants,"), ("m1t1r_layer.v", "constants_memory["), ("m1t1r_layer.v", "constants;")):
+        assert f"[{rtl_source.CONSTANT_BITS - 1}:0] {words}" in (TEMPLATES / module).read_text()
 
 
 @needs("verilator")
@@ -173,7 +189,7 @@ def test_wrong_options_are_refused(options, words, rng, tmp_path):
 
 @needs("iverilog")
 def test_ports_of_the_top_module_are_no_names_for_it():
-    text = resources.files("lava_1m1t1r.export.templates").joinpath("net.v").read_text()
+    text = (TEMPLATES / "net.v").read_text()
     ports = set(re.findall(r"^ +(?:input|output) +wire +(?:\[.*\] +)?(\w+)", text, re.MULTILINE))
     assert len(ports) == 10 and ports <= names.TAKEN
 

@@ -22,9 +22,24 @@ STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
 COUNT_BITS = 8  # of a channel's spikes in a frame that delay lines keep
 CYCLES, NOISE_CYCLES = 34, 18  # of a substep, and what noise adds
-_FIELDS = tuple({**WIDTHS, "v_th": WIDTHS["v_th"] + 1}.items())
-"""Constants of a neuron and their widths [bit], from bit 0 upwards, in the order in which m1t1r_neuron.v reads them; its thresholds have a
-sign."""
+_ORDER = (
+    "stretch",
+    "gain",
+    "growth_shift",
+    "filament_decay",
+    "filament_shift",
+    "residue_decay",
+    "residue_shift",
+    "transfer",
+    "transfer_shift",
+    "gate_decay",
+    "gate_shift",
+    "v_th",
+    "noise_filament",
+    "noise_residue",
+)  # from bit 0 upwards, as m1t1r_neuron.v takes them apart
+_FIELDS = tuple((name, WIDTHS[name] + (name == "v_th")) for name in _ORDER)
+"""Constants of a neuron and their widths [bit], from bit 0 upwards; thresholds of the Verilog have a sign."""
 CONSTANT_BITS = sum(bits for _, bits in _FIELDS)
 WIRING_BITS = 28
 """Width of the memory word that holds a neuron's bias and delays [bit]."""
