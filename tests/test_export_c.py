@@ -15,6 +15,7 @@ from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.export.report import VerificationError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.sums import MAX_COUNT
 
@@ -106,6 +107,15 @@ def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tm
     with pytest.raises(InputError, match=rf"{which} must be at least \d+ bytes; got 100\. Use a smaller layer"):
         c_target.deploy_c(net, tmp_path / "out", **{which: 100})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("struct", ["entry", "constants", "state"])
+def test_a_compiler_refuses_structs_of_other_sizes_than_were_counted(struct, rng, monkeypatch):
+    name = f"{struct.upper()}_BYTES"
+    monkeypatch.setattr(c_source, name, getattr(c_source, name) + 4)
+    sources = c_source.sources(plan(nets.network("one_neuron", rng)), "x")
+    with pytest.raises(VerificationError, match=rf"{struct}_ha(s|ve)_.*size.* negative"):
+        c_target.object_size(sources, "net", "gcc")
 
 
 def test_stated_bytes_are_those_of_the_object(rng, tmp_path):

@@ -14,6 +14,8 @@ from ..program import FixedProgram
 from ..sums import MAX_COUNT
 from .plan import Plan, PlanLayer
 
+ENTRY_BYTES, CONSTANTS_BYTES, STATE_BYTES = 8, 32, 12
+"""Sizes of the structs in templates/net.c [byte], by which reports count memory; a compiler that has others refuses the source."""
 _CONSTANTS = (
     "stretch",
     "v_th",
@@ -183,6 +185,9 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "OUTPUT_EXPRESSION": "(uint8_t)arrived(l, l->delay, n)" if plan.spiking else "sums[n]",
         "HISTORY": f"uint{history_bits(plan)}_t",
         "WIDEST": str(plan.widest),
+        "ENTRY_BYTES": str(ENTRY_BYTES),
+        "CONSTANTS_BYTES": str(CONSTANTS_BYTES),
+        "STATE_BYTES": str(STATE_BYTES),
         "RECEIVER": receiver_type(plan.widest),
         "DATA": _data(plan, name),
         "NOISE": _NOISE if noisy else "",

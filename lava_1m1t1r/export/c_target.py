@@ -24,7 +24,6 @@ from .report import Report, ToolFailed, VerificationError
 from .tools import call, written
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
-_ENTRY, _CONSTANTS, _STATE = 8, 32, 12  # bytes of the structs in templates/net.c
 
 
 def deploy_c(
@@ -105,8 +104,8 @@ def flash_bytes(lowered: Plan) -> dict[str, int]:
         neurons += 0 if layer.bias is None else 4 * layer.outputs
         neurons += sum(layer.outputs for delay in (layer.delay, layer.delay_rec) if np.any(delay))
         if layer.program is not None:
-            neurons += _CONSTANTS * (1 if layer.program.alike else layer.outputs)
-            tables |= {table.tobytes(): _ENTRY * table.size for table in layer.tables.values()}
+            neurons += c_source.CONSTANTS_BYTES * (1 if layer.program.alike else layer.outputs)
+            tables |= {table.tobytes(): c_source.ENTRY_BYTES * table.size for table in layer.tables.values()}
     lines = {} if lowered.lines is None else {"delay lines": lowered.lines.size}
     return {"weights": weights, "neurons": neurons, "tables": sum(tables.values()), **lines}
 
@@ -116,7 +115,7 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
     word = c_source.history_bits(lowered) // 8
     own = [x for x in lowered.layers if x.program is not None]
     return {
-        "states": sum(_STATE * x.outputs for x in own),
+        "states": sum(c_source.STATE_BYTES * x.outputs for x in own),
         "spike histories": sum(word * x.outputs for x in own),
         "generators": sum(4 * x.outputs for x in own if x.noisy),
         "sums": 4 * lowered.widest,

@@ -34,6 +34,11 @@ typedef struct {
     uint8_t filament_shift, residue_shift, transfer_shift, gate_shift;
 } constants;
 
+/* The sizes that the report counted with. Another one is an array of negative length. */
+typedef char entry_has_its_size[sizeof(entry) == @ENTRY_BYTES@u ? 1 : -1];
+typedef char constants_have_their_size[sizeof(constants) == @CONSTANTS_BYTES@u ? 1 : -1];
+typedef char state_has_its_size[sizeof(@prefix@_state) == @STATE_BYTES@u ? 1 : -1];
+
 typedef @HISTORY@ history; /* a neuron's last spikes, the newest in bit 0 */
 
 typedef @RECEIVER@ receiver; /* the number of a neuron */
