@@ -233,6 +233,11 @@ class Neuron(base.Neuron):
         """Keys below ``neuron/`` of a file."""
         return to_keys(self.params, self.seed)
 
+    @property
+    def states(self) -> np.ndarray | None:
+        """With ``persistent_state``: filament, residue and gate after the last call (B, 3, N) int32 [counts], a copy; None: at rest."""
+        return None if self._states is None else self._states.copy()
+
     def quantize_8bit(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
         """Even multiples of 1/64 in [-4, 4): lava-dl's 8-bit weights; ``descale`` gives the counts, times 64."""
         return quantise_8bit(weight, descale)
