@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 ARGS =
 
-.PHONY: demo test lint docs venv clean
+.PHONY: demo test test-slow lint docs venv clean
 
 venv:
 	@./make_venv.sh
@@ -12,6 +12,10 @@ demo: venv
 
 test: venv
 	$(PYTHON) -m pytest $(ARGS)
+
+# What takes minutes, and nothing else: a quarter of an hour on two cores.
+test-slow: venv
+	$(PYTHON) -m pytest --slow -m slow $(ARGS)
 
 lint: venv
 	$(PYTHON) -m ruff check .
