@@ -291,7 +291,7 @@ def test_moves_that_end_midway_are_undone(former, moves, error, late, tmp_path, 
         write_folder(tmp_path, former)
     for number in range(moves):
         was = contents(tmp_path)
-        with monkeypatch.context() as patched, pytest.raises(type(error), match=re.escape(str(error))):
+        with monkeypatch.context() as patched, pytest.raises(type(error), match=re.escape(str(error)) or "^$"):
             patched.setattr(os, "replace", ending(number, error, late))
             write_folder(tmp_path, {"a.txt": "5", "c.txt": "6", "in/b.txt": "7"})
         assert contents(tmp_path) == was and list(tmp_path.glob(f"{STAGE}*")) == []
