@@ -125,7 +125,7 @@ def _neurons_alone(hidden: int, substeps: int, steps: int, repeats: int) -> floa
     fast = FastNetwork(networks.drawn((8, hidden, 1), substeps, bias=100))
     frames = np.zeros((1, steps, 8), np.uint8)
     layer = fast.layers[0]
-    layer.weight_rec = layer.weight_rec[:0]
+    layer.wiring = layer.wiring._replace(weight_rec=layer.wiring.weight_rec[:0])
     return least(lambda: fast.run(frames, threads=1), repeats, process_time) / steps
 
 

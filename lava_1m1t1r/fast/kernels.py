@@ -1,10 +1,11 @@
 """Compiled loops of the network: spikes to events and back, one layer over many steps. Serial; they run without the GIL.
 
-Events of a layer's input are a list per step: those of step t are ``source[offset[t]:offset[t + 1]]`` (channel) and ``count`` (how
-many spikes, 1 unless the input is graded). Only they touch the weights.
+Only :class:`Events` touch the weights.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 from ..cached import cached
 from ..compiled import load, store
@@ -14,6 +15,32 @@ from .synapses import add, add_rows
 
 RING = MAX_DELAY + 2
 """Number of steps in the ring that holds recurrent spikes on their way."""
+
+
+class Events(NamedTuple):
+    """Input of a layer as a list per step: the events of step t are those from ``offset[t]`` up to ``offset[t + 1]``."""
+
+    offset: Any  # (T + 1,) int64
+    source: Any  # (E,) int32, channel
+    count: Any  # (E,) int32: how many spikes, 1 unless graded. It hides tuple.count, which nobody needs here
+
+
+class Wiring(NamedTuple):
+    """What N neurons, filled up to M, get: never written."""
+
+    synapse: Any  # Synapse: weights of the events
+    weight_rec: Any  # (N, M) int16, a row per sending neuron; or (0, M)
+    delay_rec: Any  # (N,) int32, further delay of each neuron's recurrent spikes, below RING - 1
+    bias: Any  # (M,) int32, added to the current every step
+
+
+class Memory(NamedTuple):
+    """What a layer in use remembers beside its neurons' states, and scratch."""
+
+    ring: Any  # (RING, N) int32, spikes on their way: senders due at step t are ring[t % RING, :filled[t % RING]]; or (RING, 0)
+    filled: Any  # (RING,) int64
+    current: Any  # (M,) int32, scratch
+    spike: Any  # (M,) int32, scratch
 
 
 @cached
@@ -51,27 +78,19 @@ def weigh(offset, source, count, synapse, out):
 
 
 @cached
-def run_layer(neuron, offset, source, count, synapse, weight_rec, delay_rec, bias, ring, filled, current, spike, clock, spikes, trace):
+def run_layer(neuron, events, wiring, memory, clock, spikes, trace):
     """Run a layer of N neurons, filled up to M, over T steps.
 
     Parameters
     ----------
     neuron : FixedM1T1R, FloatM1T1R or Cuba
         States, advanced in place.
-    offset, source, count
-        Events of T steps.
-    synapse : Synapse
-        Weights of the events.
-    weight_rec : (N, M) int16, or (0, M)
-        A row per sending neuron; none.
-    delay_rec : (N,) int32
-        Further delay of each neuron's recurrent spikes, below RING - 1.
-    bias : (M,) int32
-        Added to the current every step.
-    ring, filled : (RING, N) int32, (RING,) int64
-        Recurrent spikes on their way: senders due at step t are ``ring[t % RING, :filled[t % RING]]``.
-    current, spike : (M,) int32
-        Scratch.
+    events : Events, as a plain tuple
+        Of T steps.
+    wiring : Wiring, as a plain tuple
+        Constants of the layer.
+    memory : Memory, as a plain tuple
+        Changed in place.
     clock : int
         Steps run before these, for the ring.
     spikes : (T, N) uint8
@@ -79,6 +98,9 @@ def run_layer(neuron, offset, source, count, synapse, weight_rec, delay_rec, bia
     trace : tuple of (T or 0, N)
         Receive the states after each step, in the order of ``neuron.state``.
     """
+    offset, source, count = events
+    synapse, weight_rec, delay_rec, bias = wiring
+    ring, filled, current, spike = memory
     size = spike.size
     for t in range(spikes.shape[0]):
         for n in range(size):

@@ -18,6 +18,7 @@ from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, flag, require, workers_of
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import kernels, synapses
+from .kernels import Events, Memory, Wiring
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
 
 
@@ -34,14 +35,6 @@ class Result(NamedTuple):
 
     out: np.ndarray  # (B, T, C_out)
     layers: tuple[LayerRecord, ...]  # of the layers that compute something; empty unless recorded
-
-
-class Events(NamedTuple):
-    """Events of a layer's input: see :mod:`.kernels`."""
-
-    offset: np.ndarray
-    source: np.ndarray
-    count: np.ndarray  # type: ignore[assignment]  # stands before tuple.count, which nobody needs here
 
 
 class FastNetwork:
@@ -121,16 +114,14 @@ class FastLayer:
         zeros = np.zeros(self.size, np.int32)
         self.width = self.size if layer.neuron is None else filled(self.size)
         if layer.conv is not None:
-            self.synapse = synapses.convolution(layer.conv, layer.weight)
+            synapse = synapses.convolution(layer.conv, layer.weight)
         elif self.single:
-            self.synapse = synapses.matrix(np.asarray(layer.weight, np.int16).reshape(1, 1), single=True)
+            synapse = synapses.matrix(np.asarray(layer.weight, np.int16).reshape(1, 1), single=True)
         else:
-            self.synapse = synapses.matrix(self._widened(layer.matrix().T))
-        self.weight_rec = np.zeros((0, self.width), np.int16)
-        if layer.weight_rec is not None:
-            self.weight_rec = self._widened(layer.weight_rec.T)
+            synapse = synapses.matrix(self._widened(layer.matrix().T))
+        weight_rec = np.zeros((0, self.width), np.int16) if layer.weight_rec is None else self._widened(layer.weight_rec.T)
         self.delay = zeros if layer.delay is None else layer.delay
-        self.delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
+        delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
         bias = zeros if layer.bias is None else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()
@@ -144,7 +135,7 @@ class FastLayer:
             self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, to_voltage, self.size)
             bias = bias if self.single else zeros
             self.state_names = ("u", "v")
-        self.bias = self._widened(bias[None], np.int32)[0]
+        self.wiring = Wiring(synapse, weight_rec, delay_rec, self._widened(bias[None], np.int32)[0])
 
     def _widened(self, rows: np.ndarray, kind: type = np.int16) -> np.ndarray:
         """Rows (R, N) as (R, M): zeros for the neurons that fill up the layer."""
@@ -174,32 +165,19 @@ class RunningLayer:
     def __init__(self, fast: FastLayer):
         self.fast = fast
         self.clock = 0
-        if fast.neuron is None:
-            return
-        self.neuron = fresh(fast.neuron)
-        size = fast.size if fast.weight_rec.shape[0] else 0
-        self.ring = np.zeros((kernels.RING, size), np.int32)
-        self.filled = np.zeros(kernels.RING, np.int64)
-        self.current, self.spike = np.zeros(fast.width, np.int32), np.zeros(fast.width, np.int32)
+        self.neuron: Any = None if fast.neuron is None else fresh(fast.neuron)
+        recurrent, width = len(fast.wiring.weight_rec), 0 if fast.neuron is None else fast.width
+        self.memory = Memory(
+            ring=np.zeros((kernels.RING, recurrent), np.int32),
+            filled=np.zeros(kernels.RING, np.int64),
+            current=np.zeros(width, np.int32),
+            spike=np.zeros(width, np.int32),
+        )
 
     def neurons(self, events: Events, steps: int, spikes: np.ndarray, trace: tuple[np.ndarray, ...]) -> None:
         """Advance the neurons by ``steps`` into ``spikes`` (T, N) and ``trace``."""
-        f = self.fast
-        kernels.run_layer(
-            self.neuron,
-            *events,
-            f.synapse,
-            f.weight_rec,
-            f.delay_rec,
-            f.bias,
-            self.ring,
-            self.filled,
-            self.current,
-            self.spike,
-            self.clock,
-            spikes,
-            trace,
-        )
+        # A microsecond less for each tuple that has no names when numba gets it.
+        kernels.run_layer(self.neuron, tuple(events), tuple(self.fast.wiring), tuple(self.memory), self.clock, spikes, trace)
         self.clock += steps
 
     def run(self, events: Events, steps: int, record: LayerRecord, b: int) -> np.ndarray:
@@ -220,7 +198,7 @@ class RunningLayer:
         kept = record.out.shape[1] > 0
         out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)
         if f.neuron is None:
-            kernels.weigh(*events, f.synapse, out)
+            kernels.weigh(*events, f.wiring.synapse, out)
             return out
         spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)
         self.neurons(events, steps, spikes, tuple(states[b] for states in record.states.values()))

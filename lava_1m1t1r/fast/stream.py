@@ -11,7 +11,8 @@ from ..delay_lines import LinesRun
 from ..description import NetDescription
 from ..errors import array_of, require
 from . import kernels
-from .network import Events, FastNetwork, RunningLayer, check_frames, events_of
+from .kernels import Events
+from .network import FastNetwork, RunningLayer, check_frames, events_of
 
 
 class Stream:
@@ -93,7 +94,7 @@ class _StepLayer:
         fast = self.run.fast
         if fast.neuron is None:
             out = np.zeros((1, fast.size), np.int32)
-            kernels.weigh(*events, fast.synapse, out)
+            kernels.weigh(*events, fast.wiring.synapse, out)
             return out
         self.run.neurons(events, 1, self.spikes, self.nothing)
         if not fast.spiking:
