@@ -50,7 +50,12 @@ class ByValue:
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
     def __hash__(self) -> int:
-        return hash(type(self))  # arrays have none, and equal values must have equal ones
+        return hash((type(self), *(_hashable(getattr(self, f.name)) for f in dataclasses.fields(self) if f.compare)))
+
+
+def _hashable(value: Any) -> Any:
+    """What a field's value has in common with every equal one: of an array the shape (its contents may be written to), else itself."""
+    return np.shape(value) or np.asarray(value).item()
 
 
 @dataclass(frozen=True, eq=False)

@@ -159,3 +159,11 @@ def test_steps_are_equal_by_value():
     one, other = (StepParams(DeviceParams(mu_dtod=0.2).spread(3, seed)) for seed in (0, 1))
     assert one == pickle.loads(pickle.dumps(one)) == StepParams(DeviceParams(mu_dtod=0.2).spread(3, 0))
     assert (one == other) is False and (one != one.replace(dt=2e-3)) is True and (one == 5) is False
+
+
+def test_hashes_are_those_of_equal_values_and_tell_others_apart():
+    array = np.array([150.0, 160.0])
+    assert hash(DeviceParams(mu=array)) == hash(DeviceParams(mu=array.copy())) == hash(DeviceParams(mu=2 * array))  # shapes alone
+    assert hash(DeviceParams(mu=150)) == hash(DeviceParams(mu=np.float32(150))) == hash(DeviceParams(mu=np.array(150.0)))
+    assert len({hash(DeviceParams(mu=mu)) for mu in (150.0, 160.0, array, np.ones(3))}) == 4
+    assert len({hash(StepParams(DeviceParams(beta=beta), dt)) for beta in (10.0, 20.0) for dt in (1e-3, 2e-3)}) == 4
