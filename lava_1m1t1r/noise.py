@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compiled, inlined
 from .errors import whole
 
 MASK = 0xFFFFFFFF
 MOST_SEED = MASK
 """Largest seed: a generator starts from its 32 bits, and a larger one would be another one's double."""
+SPLITMIX_STEP = 0x9E3779B97F4A7C15
+"""Distance of the 64-bit numbers that SplitMix64 mixes one after the other: 2^64 over the golden ratio."""
+SPLITMIX_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""Multipliers of SplitMix64's finaliser."""
 MOST_NEURONS, MOST_LAYERS = 1 << 20, 1 << 16
 """Largest number of neurons in a layer, as many as a whole Loihi 2 chip holds, and of layers in a network: up to these, (layer, neuron)
 gives every neuron its own generator."""
@@ -30,6 +34,17 @@ def draw(state):
 compiled_draw = compiled(draw)
 
 
+def mixed(z):
+    """SplitMix64's finaliser (Steele et al. 2014, doi:10.1145/2660193.2660195): every bit of the result depends on all bits of z. uint64,
+    scalars or arrays."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(SPLITMIX_FACTORS[0])
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(SPLITMIX_FACTORS[1])
+    return z ^ (z >> np.uint64(31))
+
+
+compiled_mixed = inlined(mixed)
+
+
 def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     """First state of each neuron's generator.
 
@@ -43,15 +58,12 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     Returns
     -------
     (neurons,) int64
-        In [1, 2^32): the SplitMix64 finaliser (Steele et al. 2014) of (seed, layer, neuron), never 0.
+        In [1, 2^32): the SplitMix64 finaliser of (seed, layer, neuron), never 0.
     """
     seed, layer = whole(seed, "seed", most=MOST_SEED), whole(layer, "layer", most=MOST_LAYERS - 1)
     neurons = whole(neurons, "neurons", most=MOST_NEURONS)
     z = (np.uint64(seed) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        z = z + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
+        z = mixed(z + np.uint64(SPLITMIX_STEP))
     state = (z & np.uint64(MASK)).astype(np.int64)
     return np.where(state == 0, 1, state)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from lava_1m1t1r.cached import cached
+from lava_1m1t1r.noise import SPLITMIX_STEP, compiled_mixed
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
 """Constants A and B [unit of the motion v] and g [1/s] of the permeability of the cell membrane, g (v + A) / (v + A + B)."""
@@ -32,7 +33,6 @@ WEIGHT = 13_000.0
 """Drive of the bushy cell by all fibres [1/s]; its threshold is 1."""
 
 _LANES = 64  # channels a call, and samples a tile: both small enough for the first-level cache
-_GOLDEN = 0x9E3779B97F4A7C15  # step of the splitmix64 generator
 
 _compiled = partial(cached, compiler=njit(nogil=True))
 
@@ -146,11 +146,8 @@ def _bushy_cells(motion, dt, blocked, rest_state, streams, spikes, counts):
                 w[j] = max(w[j] + taken - back, zero)
                 c[j] = max(c[j] + released - l_dt * c[j] - taken, zero)
             for j in range(_LANES):
-                state[j] += np.uint64(_GOLDEN)
-                z = state[j]
-                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                draw[j] = np.float64(np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(11))) * (1.0 / (1 << 53))
+                state[j] += np.uint64(SPLITMIX_STEP)
+                draw[j] = np.float64(np.int64(compiled_mixed(state[j]) >> np.uint64(11))) * (1.0 / (1 << 53))
             for j in range(lanes):
                 p, free = np.float64(probability[j]), N_FIBRES - busy[j]
                 # P(k >= 1) <= free * p: the one comparison settles most samples. The draw is used from the top down

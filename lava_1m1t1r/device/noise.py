@@ -8,15 +8,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from ..noise import SPLITMIX_STEP, compiled_mixed
+
 
 @numba.njit
 def uniform(cell: Any) -> float:
-    """Draw from (0, 1): SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
-    cell.random += np.uint64(0x9E3779B97F4A7C15)
-    z = cell.random
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
+    """Draw from (0, 1): SplitMix64, see :func:`..noise.mixed`."""
+    cell.random += np.uint64(SPLITMIX_STEP)
+    z = compiled_mixed(cell.random)
     return float(np.float64(z >> np.uint64(11)) + 0.5) * 2.0**-53
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..arithmetic import unpack
+from ..noise import SPLITMIX_FACTORS, SPLITMIX_STEP
 from ..program import FixedProgram
 from ..sums import MAX_COUNT
 from .plan import Plan, PlanLayer
@@ -65,9 +66,9 @@ _REWIND = """
         for (n = 0; l->generator && n < l->outputs; n++) {
             /* SplitMix64's finaliser of (seed, layer, neuron), never 0. */
             uint64_t z = ((uint64_t)l->noise_high << 32 | l->noise_low) ^ n;
-            z += UINT64_C(0x9E3779B97F4A7C15);
-            z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-            z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+            z += UINT64_C(@SPLITMIX_STEP@);
+            z = (z ^ z >> 30) * UINT64_C(@FIRST_FACTOR@);
+            z = (z ^ z >> 27) * UINT64_C(@SECOND_FACTOR@);
             z ^= z >> 31;
             l->generator[n] = (uint32_t)z ? (uint32_t)z : 1u;
         }"""
@@ -193,6 +194,9 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "NOISE": _NOISE if noisy else "",
         "JITTER": _JITTER if noisy else "",
         "REWIND": _REWIND if noisy else "",
+        "SPLITMIX_STEP": f"0x{SPLITMIX_STEP:016X}",
+        "FIRST_FACTOR": f"0x{SPLITMIX_FACTORS[0]:016X}",
+        "SECOND_FACTOR": f"0x{SPLITMIX_FACTORS[1]:016X}",
         "GENERATOR_ARG": ", uint32_t *generator" if noisy else "",
         "GENERATOR_USE": ", l->generator ? l->generator + n : 0" if noisy else "",
     }
