@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 
 class State(NamedTuple):
-    """State of a neuron."""
+    """State of a neuron; in fixed point all three are register counts."""
 
-    filament: Any  # x1 in [1], share of the gap
-    residue: Any  # x2 in [1], share of the gap
-    gate: Any  # V_gs in [1], volt at the device level
+    filament: Any  # x1 [share of the gap]
+    residue: Any  # x2 [share of the gap]
+    gate: Any  # V_gs [V]
 
 
 class Flow(NamedTuple):
@@ -56,14 +56,14 @@ def flow(s: State, drive: Any, v_in: Any, p: Any, ops: Any) -> State:
     Parameters
     ----------
     s : State of (N,)
-        Filament [1], residue [1], gate [V].
+        Filament and residue [share of the gap], gate [V].
     drive : (N,)
         ``field(s, v_in, p, ops)`` [V].
     v_in : (N,)
         Input voltage [V].
     p : DeviceParams or a NamedTuple with its names
         Rates per second, ohm, farad.
-    ops : Arithmetic
+    ops : DeviceArithmetic
         Number system.
 
     Returns
