@@ -150,10 +150,6 @@ def _draining(p: Any) -> float:
 DEVICE = DeviceArithmetic(_device_field, _positive, _device_growth, _charging, _draining)
 
 
-def _by_name(functions: dict[str, Any], one: Any) -> StepArithmetic:
-    return StepArithmetic(one, *(functions[name] for name in StepArithmetic._fields[1:]))
-
-
 class FloatPrimitives(NamedTuple):
     """Primitives that the floating-point substep is built from, besides ``+ - * /``."""
 
@@ -226,7 +222,25 @@ def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
         total = (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24)
         return gain * root_of(abs(change)) * (total - BYTES_MEAN) * (1.0 / BYTES_DEVIATION)
 
-    return _by_name(locals(), 1.0)
+    return StepArithmetic(
+        one=1.0,
+        select=select,
+        field=field,
+        difference=difference,
+        positive=positive,
+        growth=growth,
+        half=half,
+        at_most_one=at_most_one,
+        smaller=smaller,
+        filament_kept=filament_kept,
+        residue_kept=residue_kept,
+        gate_kept=gate_kept,
+        transferred=transferred,
+        raised=raised,
+        drop=drop,
+        charge=charge,
+        noise=noise,
+    )
 
 
 @_compiled
@@ -410,7 +424,25 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
     def byte_sum(draw):
         return (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24) - BYTES_MEAN
 
-    return _by_name(locals(), ONE)
+    return StepArithmetic(
+        one=ONE,
+        select=select,
+        field=field,
+        difference=difference,
+        positive=positive,
+        growth=growth,
+        half=half,
+        at_most_one=at_most_one,
+        smaller=smaller,
+        filament_kept=filament_kept,
+        residue_kept=residue_kept,
+        gate_kept=gate_kept,
+        transferred=transferred,
+        raised=raised,
+        drop=drop,
+        charge=charge,
+        noise=noise,
+    )
 
 
 @_compiled
