@@ -24,6 +24,7 @@ from .compiled import float64_bits, read
 from .compiled import inlined as _inlined
 
 # Registers of the fixed-point step (FIXED_POINT.md, section 1).
+REGISTER_BITS = 24  # of every state, signed
 STATE_BITS = 22  # filament and residue: 2^22 counts are the whole gap
 INPUT_BITS = 12  # v_in: 2^12 counts are one v_unit
 ACT_SHIFT = 6  # a_in counts 1/64 of a v_unit, as lava-dl's weights do
@@ -49,9 +50,16 @@ BYTES_MEAN = 510  # of the sum of four random bytes
 BYTES_DEVIATION = (4 * (256**2 - 1) / 12) ** 0.5
 
 
+# A table's entry is a word of 64 bits; tables.pack makes it.
+BASE_AT, EXPONENT_AT = 32, 56  # the columns' lowest bits; the step's is 0
+BASE_MASK = (1 << (EXPONENT_AT - BASE_AT)) - 1
+STEP_MASK = (1 << BASE_AT) - 1
+STEP_SHIFT = 64 - BASE_AT  # left and back again: the step with its sign
+
+
 def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns of a packed table, or of one entry: base (24 bits), step (32 bits, signed), exponent (8 bits, signed)."""
-    return (table >> 32) & 0xFFFFFF, (table << 32) >> 32, table >> 56
+    return (table >> BASE_AT) & BASE_MASK, (table << STEP_SHIFT) >> STEP_SHIFT, table >> EXPONENT_AT
 
 
 class DeviceArithmetic(NamedTuple):
@@ -65,7 +73,7 @@ class DeviceArithmetic(NamedTuple):
 
 
 class StepArithmetic(NamedTuple):
-    """Operations that :func:`.dynamics.substep` and :func:`.dynamics.settle` use."""
+    """Operations that :func:`.dynamics.grow`, :func:`.dynamics.jitter` (``noise``) and :func:`.dynamics.settle` use."""
 
     one: Any
     select: Callable

@@ -10,39 +10,53 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import dynamics
-from .arithmetic import ACT_SHIFT, ONE, Primitives, fixed_arithmetic, unpack
+from .arithmetic import (
+    ACT_SHIFT,
+    BASE_AT,
+    BASE_MASK,
+    DECAY_BITS,
+    EXPONENT_AT,
+    GAIN_BITS,
+    ONE,
+    REGISTER_BITS,
+    STEP_SHIFT,
+    STRETCH_BITS,
+    Primitives,
+    fixed_arithmetic,
+    unpack,
+)
 from .dynamics import State
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
-from .tables import input_counts
+from .tables import SLOWEST_DECAY, input_counts
 
 KINDS = ("add", "subtract", "multiply", "shift", "compare", "select", "table read", "bits", "lfsr")
 """Kinds of operation that the fixed-point neuron uses. ``bits`` cuts a word (its low bits, its bytes); ``lfsr`` is one draw of the
 generator."""
 
+_DECAY_SHIFT = SLOWEST_DECAY.bit_length()
 WIDTHS = {
-    "stretch": 17,
-    "gain": 16,
+    "stretch": STRETCH_BITS + 1,
+    "gain": GAIN_BITS + 1,
     "growth_shift": 8,
-    "filament_decay": 12,
-    "filament_shift": 5,
-    "residue_decay": 12,
-    "residue_shift": 5,
-    "transfer": 12,
-    "transfer_shift": 5,
-    "gate_decay": 12,
-    "gate_shift": 5,
-    "v_th": 23,
+    "filament_decay": DECAY_BITS,
+    "filament_shift": _DECAY_SHIFT,
+    "residue_decay": DECAY_BITS,
+    "residue_shift": _DECAY_SHIFT,
+    "transfer": DECAY_BITS,
+    "transfer_shift": _DECAY_SHIFT,
+    "gate_decay": DECAY_BITS,
+    "gate_shift": _DECAY_SHIFT,
+    "v_th": REGISTER_BITS - 1,
     "noise_filament": 18,
     "noise_residue": 18,
 }
 """Widths that hold any valid value of a neuron's constants [bit] (``growth_shift`` signed, the others unsigned)."""
 
-STATE_WIDTH = 24
 GENERATOR_WIDTH = 32
 _NOISE_ONLY = ("noise_filament", "noise_residue", "root")
 
@@ -153,32 +167,43 @@ class Condition:
 
 
 class _Word:
-    """Packed table entry: cutting its columns out is part of the read, not an operation."""
+    """Packed table entry: cutting its columns out, as :func:`.arithmetic.unpack` does, is part of the read, not an operation."""
 
     def __init__(self, word: int, tally: Tally) -> None:
-        self.columns = tuple(int(c) for c in unpack(np.asarray(word, np.int64)))
-        self.tally = tally
+        self.base, self.step, self.exponent = (Number(int(column), tally) for column in unpack(np.asarray(word, np.int64)))
 
     def __rshift__(self, bits: int) -> Any:
-        base, _step, exponent = self.columns
-        return Number(exponent, self.tally) if bits == 56 else _Base(base, self.tally)
+        _check_cut(bits, BASE_AT, EXPONENT_AT)
+        return self.exponent if bits == EXPONENT_AT else _Base(self.base)
 
     def __lshift__(self, bits: int) -> _Step:
-        return _Step(self.columns[1], self.tally)
+        _check_cut(bits, STEP_SHIFT)
+        return _Step(self.step)
 
 
-class _Base(Number):
-    __slots__ = ()
+class _Base(NamedTuple):
+    """A word without the bits below its base, whose exponent is still to be cut off."""
+
+    base: Number
 
     def __and__(self, mask: int) -> Number:
-        return Number(self.value & mask, self.tally)
+        _check_cut(mask, BASE_MASK)
+        return self.base
 
 
-class _Step(Number):
-    __slots__ = ()
+class _Step(NamedTuple):
+    """A word without the bits above its step, which is still to be shifted back."""
+
+    step: Number
 
     def __rshift__(self, bits: int) -> Number:
-        return Number(self.value, self.tally)
+        _check_cut(bits, STEP_SHIFT)
+        return self.step
+
+
+def _check_cut(by: int, *known: int) -> None:
+    if by not in known:
+        raise ValueError(f"a table's entry is cut by {by} where arithmetic.unpack cuts by one of {known}")
 
 
 def counting_arithmetic(tally: Tally) -> Any:
@@ -338,7 +363,7 @@ def budget(params: StepParams, neurons: int = 1) -> Budget:
         tally.operations = dict.fromkeys(KINDS, 0)
         draws = [(0, 0xFFFFFFFF)] * params.substeps if noisy else None
         step(State(filament, residue, gate), a_in, program, params, 0, draws, tally)
-    states = {"filament": STATE_WIDTH, "residue": STATE_WIDTH, "gate": STATE_WIDTH}
+    states = dict.fromkeys(State._fields, REGISTER_BITS)
     return Budget(
         substeps=params.substeps,
         noisy=noisy,

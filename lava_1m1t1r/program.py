@@ -12,7 +12,6 @@ import numpy as np
 
 from .arithmetic import (
     CHARGE_BITS,
-    DECAY_BITS,
     FINEST,
     GAIN_BITS,
     GATE_EXTRA,
@@ -21,6 +20,7 @@ from .arithmetic import (
     KNOTS,
     MANTISSA,
     ONE,
+    REGISTER_BITS,
     ROOT_BITS,
     STATE_BITS,
     STRETCH_BITS,
@@ -33,7 +33,7 @@ from .errors import flag, number, require, whole
 from .noise import MOST_NEURONS
 from .params import ByValue, DeviceParams
 from .release import drop_curve
-from .tables import SLOWEST_DECAY, decay, floating_table, held, noise_gain, plain_table
+from .tables import LEAST_SHARE, decay, floating_table, held, noise_gain, plain_table
 
 V_UNIT = 0.125
 """Default input voltage of one lava-dl unit [V]."""
@@ -45,7 +45,7 @@ the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
 FIELD_ERROR = 1e-4  # relative error of the field table
 _LEAST_GROWTH = 1e-30
-_MOST_GATE = 1 << 23  # counts
+_MOST_GATE = 1 << (REGISTER_BITS - 1)  # counts
 _SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref")  # what the tables of a layer hold
 
 
@@ -201,7 +201,7 @@ class StepParams(ByValue):
         require(
             self.v_max_count << GATE_EXTRA < _MOST_GATE,
             "StepParams.v_in_max",
-            f"stay below {_MOST_GATE / GATE_ONE * self.v_unit:g} V, or the gate needs more than 24 bits",
+            f"stay below {_MOST_GATE / GATE_ONE * self.v_unit:g} V, or the gate needs more than {REGISTER_BITS} bits",
             self.v_in_max,
             "Use a larger v_unit.",
         )
@@ -296,7 +296,6 @@ class StepParams(ByValue):
         Devices with a share lost or passed on that no decay can hold are moved back towards this step's own, by halves of the distance in
         logarithm, so that training does not fail half-way because a neuron has become too slow.
         """
-        least = 2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1)
         own = {name: np.broadcast_to(getattr(self.device, name), (size,)).astype(float) for name in LEARNABLE}
         there = {name: np.broadcast_to(getattr(device, name), (size,)).astype(float) for name in LEARNABLE}
         way = np.ones(size)
@@ -304,7 +303,7 @@ class StepParams(ByValue):
             values = {name: np.where(way == 1, there[name], own[name] * _ratio(there[name], own[name]) ** way) for name in LEARNABLE}
             r = shares(SimpleNamespace(c_gate=device.c_gate, **values), self.h, np.expm1)
             lost = np.stack([np.broadcast_to(r[name], (size,)) for name in ("filament_lost", "residue_lost", "gate_lost", "transfer")])
-            beyond = ((lost < least) & (lost > 0) | (lost > 1)).any(axis=0)
+            beyond = ((lost < LEAST_SHARE) & (lost > 0) | (lost > 1)).any(axis=0)
             if not beyond.any():
                 break
             way = np.where(beyond, way / 2, way)
@@ -367,7 +366,7 @@ class StepParams(ByValue):
         require(
             np.all(v_th < _MOST_GATE),
             "DeviceParams.v_th",
-            f"be at most {self.largest_v_th:g} V, or it needs more than the gate's 24 bits",
+            f"be at most {self.largest_v_th:g} V, or it needs more than the gate's {REGISTER_BITS} bits",
             d.v_th,
             "Use a larger v_unit.",
         )

@@ -8,8 +8,10 @@ import numpy as np
 
 from .arithmetic import (
     ACT_SHIFT,
+    BASE_AT,
     BYTES_DEVIATION,
     DECAY_BITS,
+    EXPONENT_AT,
     FIXED_ARRAY,
     FLOAT_ARRAY,
     MANTISSA,
@@ -17,12 +19,14 @@ from .arithmetic import (
     ONE,
     ROOT_BITS,
     STATE_BITS,
+    STEP_MASK,
     WEIGHT_ONE,
 )
 from .errors import InputError, require
 
 RATE_ERROR = 0.01  # a decay may be off by this much before it is an error
-SLOWEST_DECAY = 26  # slower decays round away in 22 bits
+SLOWEST_DECAY = 26  # slower decays, of a larger shift, round away in 22 bits
+LEAST_SHARE = 2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1)  # lost in a substep: the smallest of that shift
 
 
 def pack(base: np.ndarray, step: np.ndarray, exponent: np.ndarray) -> np.ndarray:
@@ -37,7 +41,7 @@ def pack(base: np.ndarray, step: np.ndarray, exponent: np.ndarray) -> np.ndarray
     -------
     (K,) int64
     """
-    return (exponent.astype(np.int64) << 56) | (base.astype(np.int64) << 32) | (step.astype(np.int64) & 0xFFFFFFFF)
+    return (exponent.astype(np.int64) << EXPONENT_AT) | (base.astype(np.int64) << BASE_AT) | (step.astype(np.int64) & STEP_MASK)
 
 
 def plain_table(values: np.ndarray) -> np.ndarray:
@@ -110,9 +114,8 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
     if np.any(too_slow | (wrong > RATE_ERROR)) or (not zero and np.any(lost <= 0)):
         worst = float(lost[np.argmax(too_slow | (wrong > RATE_ERROR) | (lost <= 0))])
         cure = "Use a smaller dt or more substeps" if worst > 1 else "Use a larger dt or fewer substeps"
-        slowest = 2.0 ** -(SLOWEST_DECAY - DECAY_BITS + 1)
         fits = f"or it does not fit a decay of {STATE_BITS}-bit states (slower ones round away)"
-        require(False, name, f"lie between {slowest:.1e} and 1 per substep, {fits}", float(f"{worst:.3g}"), f"{cure}.")
+        require(False, name, f"lie between {LEAST_SHARE:.1e} and 1 per substep, {fits}", float(f"{worst:.3g}"), f"{cure}.")
     return mantissa, shift
 
 
@@ -132,7 +135,7 @@ def input_counts(a_in: Any, v_max: Any, ops: Any = FIXED_ARRAY) -> Any:
         Synaptic input in 1/64 unit, of 32 bits or more.
     v_max : int
         Largest input voltage in counts.
-    ops : Arithmetic
+    ops : StepArithmetic
         Number system of integers.
     """
     return ops.smaller(ops.smaller(ops.positive(a_in), (v_max >> ACT_SHIFT) + 1) << ACT_SHIFT, v_max)
@@ -149,7 +152,7 @@ def input_volts(a_in: Any, v_unit: Any, v_in_max: Any, ops: Any = FLOAT_ARRAY) -
         Input voltage of one unit [V].
     v_in_max : float
         Largest input voltage [V].
-    ops : Arithmetic
+    ops : StepArithmetic
         Number system of floating point.
     """
     return ops.smaller(ops.positive(a_in / WEIGHT_ONE * v_unit), v_in_max)
