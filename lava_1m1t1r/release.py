@@ -17,12 +17,15 @@ from .arithmetic import DEVICE
 from .cached import cached
 from .compiled import compiled
 from .dynamics import State, field, flow
+from .errors import require
 from .params import DeviceParams
 
 DROP_SEGMENTS = 64
 _START = 0.98  # total length from which the closing filament is followed [1]
 _LARGEST_RESIDUE = 0.985
 _STEPS_PER_RON_CGATE = 50
+_LIVES, _MOST_STEPS = 30.0, 2_000_000  # for which it is followed, in 1 / gamma1; and never more steps than that
+_CHARGED = 0.05  # share of the input; at less on the gate the filament is not closed, and a falling gate no sign that it lets go
 _field, _flow = compiled(field), compiled(flow)
 
 
@@ -50,6 +53,7 @@ def rates_of(params: DeviceParams) -> Rates:
 
 @cached
 def _drop(residue: float, v_in: float, p: Rates, h: float, steps: int) -> float:
+    """Lowest field [V]; nan if ``_MOST_STEPS`` were too few to say."""
     s = State(max(_START - residue, 0.0), residue, 0.0)
     lowest = v_in
     for _ in range(steps):
@@ -60,18 +64,27 @@ def _drop(residue: float, v_in: float, p: Rates, h: float, steps: int) -> float:
         settled = d.gate.gain / d.gate.loss  # the gate is stiff: exact for a constant conductance
         gate = settled + (s.gate - settled) * np.exp(-d.gate.loss * h)
         s = State(min(filament, 1.0 - grown), grown, gate)
-        if gate > 0.05 * v_in and v_in - gate > lowest:  # the gate has begun to fall: the filament has let go
-            break
+        if gate > _CHARGED * v_in and v_in - gate > lowest:  # the gate has begun to fall: the filament has let go
+            return lowest
         lowest = v_in - gate
-    return lowest
+    # It does not let go. A device that latches stays closed, at the field that the gate leaves; a device that is too weak never charges
+    # the gate. What is neither within all its lives hangs, partly open, at this field; cut short, it may just be on its way.
+    hangs = s.filament + s.residue < 1.0 and s.gate > _CHARGED * v_in
+    return np.nan if hangs and steps == _MOST_STEPS else lowest
 
 
 @lru_cache(maxsize=64)
 def _curve(rates: Rates, v_in: float) -> tuple[float, ...]:
     h = rates.r_on * rates.c_gate / _STEPS_PER_RON_CGATE
-    steps = int(min(30.0 / rates.gamma1 / h, 2e6))
+    steps = int(min(_LIVES / rates.gamma1 / h, _MOST_STEPS))
     grid = np.minimum(np.linspace(0.0, 1.0, DROP_SEGMENTS + 1), _LARGEST_RESIDUE)
-    return tuple(_drop(r, v_in, rates, h, steps) for r in grid)
+    least = _STEPS_PER_RON_CGATE * _LIVES / _MOST_STEPS / rates.gamma1
+    rule = f"be at least {least:.2g} s (with this gamma1), or it takes too long to find the field at which the filament lets go"
+    curve = []
+    for residue in grid:
+        curve.append(_drop(residue, v_in, rates, h, steps))
+        require(np.isfinite(curve[-1]), "DeviceParams.r_on * c_gate [s]", rule, rates.r_on * rates.c_gate, "Use a larger c_gate.")
+    return tuple(curve)
 
 
 def drop_curve(params: DeviceParams, v_in: float) -> np.ndarray:
@@ -87,7 +100,12 @@ def drop_curve(params: DeviceParams, v_in: float) -> np.ndarray:
     Returns
     -------
     (DROP_SEGMENTS + 1,) float64
-        At residues 0 to 1 in equal steps.
+        At residues 0 to 1 in equal steps. Where the filament never lets go, the field that is left after 30 / gamma1.
+
+    Raises
+    ------
+    InputError
+        If ``r_on * c_gate`` is so short that it is not found in two million steps.
     """
     median = Rates(*(float(np.median(getattr(params, name))) for name in Rates._fields))
     return np.array(_curve(median, float(v_in)))
