@@ -7,6 +7,13 @@
 ``FIXED``, ``FIXED_ARRAY``
     One network substep in integers; for compiled loops and for numpy arrays. Uses only add, subtract, multiply, arithmetic
     shift, compare, select and table read: the contract is in ``FIXED_POINT.md`` beside this file.
+
+The field law and eq. (S4) stand here. Places that write them in a form of their own, and the tests that tie these to this one:
+
+- ``FLOAT``'s law and ``charge``, and :mod:`.device.constants`, with constants that are computed once: ``test_arithmetic.py`` (compiled
+  field law and charge), ``test_device_numerics.py`` (the integrator's constants);
+- :mod:`.slayer.reverse` with the derivatives, :mod:`.slayer.tensor_layer` on tensors: ``test_slayer_gradient.py``;
+- :mod:`.export.spice_neuron` as text: ``test_spice_neuron.py``.
 """
 
 from __future__ import annotations
@@ -123,11 +130,18 @@ def field_law(d: Any, v0: Any, v_ref: Any) -> np.ndarray:
 _FIELD_LAW = np.vectorize(_sinh_law, otypes=[np.float64])
 
 
+def resistance_law(x: Any, p: Any, expm1: Callable) -> Any:
+    """Memristor resistance R_d [ohm] at total length x in [0, 1], eq. (S4); ``expm1`` is that of math or numpy."""
+    return p.r_on * x + p.r_off * expm1((1.0 - x) / p.lam) / expm1(1.0 / p.lam)
+
+
+_resistance_law = _inlined(resistance_law)
+
+
 @_compiled
 def resistance(x: float, p: Any) -> float:
-    """Memristor resistance R_d [ohm] at total length x, eq. (S4)."""
-    x = min(max(x, 0.0), 1.0)
-    return p.r_on * x + p.r_off * expm1((1.0 - x) / p.lam) / expm1(1.0 / p.lam)
+    """Memristor resistance R_d [ohm] at total length x, eq. (S4); x is limited to [0, 1]."""
+    return _resistance_law(min(max(x, 0.0), 1.0), p, expm1)
 
 
 @_compiled
