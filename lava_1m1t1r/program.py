@@ -25,6 +25,7 @@ from .arithmetic import (
     STATE_BITS,
     STRETCH_BITS,
     field_law,
+    resistance_law,
     sinh_scale,
 )
 from .compiled import repeated
@@ -46,7 +47,8 @@ the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 FIELD_ERROR = 1e-4  # relative error of the field table
 _LEAST_GROWTH = 1e-30
 _MOST_GATE = 1 << (REGISTER_BITS - 1)  # counts
-_SHARED = ("alpha", "lam", "r_on", "r_off", "c_gate", "v_ref")  # what the tables of a layer hold
+_MOST_KNOTS = 1 << 13  # of the field table
+_COARSEST = 6  # largest field_shift
 
 
 class FloatProgram(NamedTuple):
@@ -114,6 +116,33 @@ class FixedProgram(NamedTuple):
 PER_NEURON = FixedProgram._fields[:14]
 SCALARS = FixedProgram._fields[14:16]
 TABLES = FixedProgram._fields[16:]
+
+
+class Shared(NamedTuple):
+    """Fields of DeviceParams that the tables of a layer hold, so that all its neurons have the same. Numbers."""
+
+    alpha: float
+    lam: float
+    r_on: float
+    r_off: float
+    c_gate: float
+    v_ref: float
+
+
+def shared(device: DeviceParams) -> Shared:
+    """Values that the neurons of a layer share; an InputError names the first that differs between them."""
+    values = []
+    for name in Shared._fields:
+        value = np.asarray(getattr(device, name)).reshape(-1)
+        require(
+            np.all(value == value[0]),
+            f"DeviceParams.{name}",
+            "be equal for all neurons of a layer, whose tables it makes",
+            getattr(device, name),
+            "Vary mu, beta, gamma1, gamma2, r_control, v_th or v0, or use one layer per value.",
+        )
+        values.append(float(value[0]))
+    return Shared(*values)
 
 
 def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
@@ -205,15 +234,7 @@ class StepParams(ByValue):
             self.v_in_max,
             "Use a larger v_unit.",
         )
-        for name in _SHARED:
-            value = np.asarray(getattr(self.device, name))
-            require(
-                np.all(value == value.reshape(-1)[0]),
-                f"DeviceParams.{name}",
-                "be equal for all neurons of a layer, whose tables it makes",
-                getattr(self.device, name),
-                "Vary mu, beta, gamma1, gamma2, r_control, v_th or v0, or use one layer per value.",
-            )
+        shared(self.device)
         for name in ("mu_ctoc", "v0_ctoc"):
             require(
                 not np.any(getattr(self.device, name)),
@@ -405,7 +426,7 @@ class StepParams(ByValue):
     def _per_neuron_field(self, n: Any, v0: float, growth: Any) -> tuple[np.ndarray, np.ndarray]:
         """Sensitivity and gain of each neuron relative to the layer's field table, which is made for the median v0."""
         own = n(self.device.v0)
-        v_ref = float(np.asarray(self.device.v_ref).reshape(-1)[0])
+        v_ref = shared(self.device).v_ref
         if np.isinf(v0):
             return np.full(own.size, 1 << STRETCH_BITS, np.int64), n(growth)
         stretch = np.rint(v0 / own * (1 << STRETCH_BITS)).astype(np.int64)
@@ -420,33 +441,34 @@ class StepParams(ByValue):
         return stretch, n(growth) * v_ref / field_law(reach, v0, v_ref)
 
     def _tables(self, v0: float, stretch: int) -> dict[str, Any]:
-        d = self.device
-        one = {name: float(np.asarray(getattr(d, name)).reshape(-1)[0]) for name in _SHARED}
+        one = shared(self.device)
         lsb = self.v_unit / (1 << INPUT_BITS)
         top = (self.v_max_count * stretch) >> STRETCH_BITS
         # linear interpolation of an exponential is off by (segment / v0)^2 / 8
         widest = np.sqrt(8 * FIELD_ERROR) * min(v0, 1e3) / lsb
-        shift = int(np.clip(np.floor(np.log2(widest)), 0, 6))
+        shift = int(np.clip(np.floor(np.log2(widest)), 0, _COARSEST))
+        needed = max(top.bit_length() - _MOST_KNOTS.bit_length() + 1, 0)  # the least shift with few enough knots
+        least = 1.005 * lsb * (1 << needed) / np.sqrt(8 * FIELD_ERROR)  # rounding to three digits takes less
         require(
-            widest >= 1 and (top >> shift) < 1 << 13,
+            widest >= 1 and (top >> shift) < _MOST_KNOTS,
             "DeviceParams.v0 [V]",
-            f"be large enough for the field table (at least {self.v_in_max / 8000 / np.sqrt(8 * FIELD_ERROR):.2g} V here)",
+            f"be large enough for the field table (at least {least:.3g} V here)",
             v0,
         )
         knots = np.arange((top >> shift) + 2) << shift
-        field = floating_table(field_law(knots * lsb, v0, one["v_ref"]))
+        field = floating_table(field_law(knots * lsb, v0, one.v_ref))
         octaves = STATE_BITS - FINEST + 1
         k = np.arange(octaves * (1 << KNOTS) + 1)
         w = np.exp2(FINEST + (k >> KNOTS)) * (1 + (k & ((1 << KNOTS) - 1)) / (1 << KNOTS))
         gap = np.maximum(w - (1 << FINEST), 0) / ONE
         x = np.clip(1 - gap, 0, 1)
-        r_d = one["r_on"] * x + one["r_off"] * np.expm1((1 - x) / one["lam"]) / np.expm1(1 / one["lam"])
+        r_d = resistance_law(x, one, np.expm1)
         return {
             "field_shift": shift,
             "field_top": int(top),
             "field": field,
-            "inverse": floating_table(1.0 / (one["alpha"] + gap)),
-            "charge": plain_table(-np.expm1(-self.h / (r_d * one["c_gate"])) * (1 << CHARGE_BITS)),
+            "inverse": floating_table(1.0 / (one.alpha + gap)),
+            "charge": plain_table(-np.expm1(-self.h / (r_d * one.c_gate)) * (1 << CHARGE_BITS)),
             "drop": plain_table(np.append(self.drop, self.drop[-1]) / self.v_unit * GATE_ONE),
             "root": plain_table(np.sqrt(gap * ONE) * (1 << ROOT_BITS)),
         }

@@ -1,6 +1,7 @@
 """From a device and a step to constants: checks, roundings, and what a layer's neurons may differ in."""
 
 import importlib
+import re
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from lava_1m1t1r import DeviceParams, presets
 from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law, unpack
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import PER_NEURON, StepParams
+from lava_1m1t1r.release import drop_curve
 from lava_1m1t1r.tables import decay, floating_table, input_counts, noise_gain, pack, plain_table
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -45,6 +47,16 @@ def test_fields_that_make_the_tables_must_be_shared(name):
     with pytest.raises(InputError, match=f"{name} must be equal"):
         StepParams(replace(FIG2, **{name: np.array([value, 1.1 * value])}))
     assert StepParams(replace(FIG2, **{name: np.array([value, value])})).fixed(2).gain.shape == (2,)
+
+
+def test_the_least_v0_that_an_error_advises_will_do():
+    for v_in_max in (0.2, 1.2, 3.9):
+        with pytest.raises(InputError, match="large enough for the field table") as caught:
+            StepParams(replace(FIG2, v0=1e-4), v_in_max=v_in_max).fixed(1)
+        least = float(re.search(r"at least (\S+) V", str(caught.value))[1])
+        StepParams(replace(FIG2, v0=least), v_in_max=v_in_max).fixed(1)
+        with pytest.raises(InputError, match="large enough for the field table"):
+            StepParams(replace(FIG2, v0=0.98 * least), v_in_max=v_in_max).fixed(1)
 
 
 def test_one_law_a_layer():
@@ -186,3 +198,19 @@ def test_the_noisy_preset_is_refused_and_a_drawn_layer_is_not():
     layer = replace(presets.ZHAO2025_FIG2, mu_dtod=0.2, r_control_dtod=0.1).spread(5, seed=1)
     program = StepParams(layer).fixed(5)
     assert len(np.unique(program.gate_decay + program.gate_shift * 4096)) == 5
+
+
+def test_a_filament_that_never_lets_go_leaves_the_field_that_the_gate_settles_at():
+    latching = DeviceParams(mu=3000.0)
+    settled = latching.r_on / (latching.r_on + latching.r_control)
+    np.testing.assert_allclose(StepParams(latching).drop, settled, rtol=1e-9)
+    weak = replace(presets.ZHAO2025_FIG2, gamma1=1e6)  # hardly charges the gate
+    np.testing.assert_allclose(drop_curve(weak, 1.0)[:50], 1.0, rtol=1e-3)
+
+
+def test_a_gate_so_fast_that_the_letting_go_is_not_found_is_refused():
+    least = 7.5e-4 / presets.ZHAO2025_FIG2.gamma1
+    with pytest.raises(InputError, match=rf"r_on \* c_gate \[s\] must be at least {least:.2g} s .*got 1e-09. Use a larger c_gate"):
+        drop_curve(replace(presets.ZHAO2025_FIG2, c_gate=1e-15), 1.0)
+    latching = StepParams(DeviceParams(mu=3000.0, c_gate=1e-15)).drop  # closed: no need to wait for the end
+    assert np.all((latching > 0) & (latching < 0.05))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arithmetic import INPUT_BITS, ONE, WEIGHT_ONE
 from ..errors import number
-from ..program import StepParams
+from ..program import StepParams, shared
 from .reverse import PER_NEURON, GradientProgram
 
 
@@ -69,7 +69,7 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
     lost = 1.0 - f.filament_kept
     lasting = 0.25 * lost * (1.0 + f.alpha) ** 2  # the least growth with which gain exceeds loss at every length
     alpha, per_lam, r_on, per_c = (float(x[0]) for x in (f.alpha, f.per_lam, f.r_on, f.substep_per_c))
-    r_off = float(np.asarray(params.device.r_off).flat[0]) / -np.expm1(-per_lam)
+    r_off = shared(params.device).r_off / -np.expm1(-per_lam)
     r_off = min(r_off, float(np.finfo(dtype).max))  # neither carries anything
     values = {
         "growth": growth,
