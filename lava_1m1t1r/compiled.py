@@ -36,6 +36,17 @@ def inlined(function: Callable) -> Any:
     return numba.njit(_nrt=False, error_model="numpy", nogil=True, forceinline=True)(function)
 
 
+def contracted(function: Callable) -> Any:
+    """Compile as :func:`compiled`, and let LLVM round a product and the sum it goes into once: for numbers that no other must equal bit for
+    bit."""
+    return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})(function)
+
+
+def allocating(function: Callable) -> Any:
+    """Compile a loop that makes arrays. Division by zero is an error."""
+    return numba.njit(nogil=True)(function)
+
+
 TABLES = "tables"
 """Name of the LLVM scope that holds tables and constants, and no state."""
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 
 import numpy as np
-from numba import njit
 
 from lava_1m1t1r.cached import cached
+from lava_1m1t1r.compiled import allocating
 
 C0 = 1e9
 """Stiffness of the membrane at the base, C_0 [g/(cm^2 s^2)]."""
@@ -41,7 +41,7 @@ _REACH = 2.3
 """End of the table, in resonances: above it the response counts as 0, for |V| < 1e-5 of the peak."""
 _PEAK_SHARE_CUT = 1e-5  # share of a filter's peak below which its upper end counts as zero
 
-_compiled = partial(cached, compiler=njit(nogil=True))
+_compiled = partial(cached, compiler=allocating)
 
 
 def places(n_channels: int) -> np.ndarray:

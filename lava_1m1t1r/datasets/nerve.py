@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numba import njit
 
 from lava_1m1t1r.cached import cached
+from lava_1m1t1r.compiled import allocating
 from lava_1m1t1r.noise import SPLITMIX_STEP, compiled_mixed
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
@@ -34,7 +34,7 @@ WEIGHT = 13_000.0
 
 _LANES = 64  # channels a call, and samples a tile: both small enough for the first-level cache
 
-_compiled = partial(cached, compiler=njit(nogil=True))
+_compiled = partial(cached, compiler=allocating)
 
 
 def rest() -> tuple[float, float, float]:

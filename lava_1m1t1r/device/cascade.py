@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..compiled import allocating
 from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
@@ -41,7 +41,7 @@ class Cascade:
         return np.diff(first)
 
 
-@numba.njit
+@allocating
 def _load_drop(gate: np.ndarray, drawn: np.ndarray, v_dd: float, r: float, k: float, v_t: float, c_load: float, dt: float) -> np.ndarray:
     # The current drawn by the next neuron enters the node as a source behind the load resistor would.
     drop = np.empty(gate.size)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from ..compiled import compiled, inlined
 from .circuit import node_step
 from .constants import resistance
 
@@ -41,7 +41,7 @@ class Sink(NamedTuple):
     kinds: np.ndarray  # (capacity,) SPIKE or TURN_ON
 
 
-@numba.njit(error_model="numpy")
+@compiled
 def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
     """Record an event."""
     if cell.events < sink.times.size:
@@ -50,7 +50,7 @@ def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
     cell.events += 1
 
 
-@numba.njit(error_model="numpy")
+@compiled
 def between(a: float, da: float, b: float, db: float, h: float, u: float) -> float:
     """Cubic with values and slopes of both ends, at share ``u`` of the step ``h``.
 
@@ -69,7 +69,7 @@ def between(a: float, da: float, b: float, db: float, h: float, u: float) -> flo
     return w * w * ((1.0 + 2.0 * u) * a + u * h * da) + u * u * ((3.0 - 2.0 * u) * b - w * h * db)
 
 
-@numba.njit(error_model="numpy")
+@compiled
 def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -> float:
     """Share of the step at which the cubic of :func:`between` passes ``level``, by bisection.
 
@@ -90,7 +90,7 @@ def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -
     return 0.5 * (low + high)
 
 
-@numba.njit(error_model="numpy")
+@compiled
 def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: float, node: float, v_in: float, p: Any) -> None:
     """Write one sample of a device.
 
@@ -131,7 +131,7 @@ _SWING, _SHORTEST = 0.01, 1e-9
 step."""
 
 
-@numba.njit(error_model="numpy")
+@compiled
 def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float, v_in: float, p: Any) -> None:
     """Add up the energies of one step that has just been taken, and advance the output node.
 
@@ -169,7 +169,7 @@ def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float
         begin, gate = end, there
 
 
-@numba.njit(error_model="numpy", forceinline=True)
+@inlined
 def _account_part(
     cell: Any, a: float, da: float, b: float, db: float, h: float, begin: float, end: float, gate: float, there: float, v_in: float, p: Any
 ) -> None:

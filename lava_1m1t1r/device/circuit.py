@@ -10,14 +10,14 @@ from __future__ import annotations
 from math import exp, sqrt
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..compiled import compiled
 from ..errors import array_of, require
 from ..params import DeviceParams
 
 
-@numba.njit
+@compiled
 def node_voltage(v_gate: float, v_supply: float, r: float, k: float, v_t: float) -> float:
     """Drain voltage [V] at which resistor ``r`` [ohm] from ``v_supply`` [V] and the transistor carry the same current.
 
@@ -44,7 +44,7 @@ def node_voltage(v_gate: float, v_supply: float, r: float, k: float, v_t: float)
     return 2.0 * v_supply / (b + sqrt(max(b * b - 4.0 * k * r * v_supply, 0.0)))
 
 
-@numba.njit
+@compiled
 def node_step(v_node: float, v_gate: float, h: float, p: Any) -> float:
     """Drain voltage [V] after ``h`` seconds with ``v_gate`` on the gate.
 

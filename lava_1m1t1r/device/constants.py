@@ -6,11 +6,11 @@ import dataclasses
 from math import exp, expm1, sinh
 from typing import Any
 
-import numba
 import numpy as np
 
 from .. import dynamics
 from ..arithmetic import DeviceArithmetic
+from ..compiled import compiled, contracted
 from ..params import DeviceParams
 
 _FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
@@ -21,7 +21,7 @@ _LINEAR, _NEARLY_LINEAR = 1e-8, 1e-3  # voltage over v0 below which sinh is its 
 CONSTANTS = np.dtype([(name, np.float64) for name in _FIELDS + _DERIVED])
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def prepare(p: Any) -> None:
     """Compute the derived constants of one record; to be called again whenever ``mu`` or ``v0`` of a new cycle have been drawn."""
     # Up to MOST_VOLTS, a v0 so large gives the linear law's numbers, to the last bit.
@@ -47,13 +47,13 @@ def constants(p: DeviceParams, n: int) -> np.ndarray:
     return table
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _prepare_all(table: np.ndarray) -> None:
     for n in range(table.size):
         prepare(table[n])
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _field(d: float, p: Any) -> float:
     # v_ref sinh(d/v0) / sinh(v_ref/v0) with one exponential. Beyond v_ref/v0 = 350 the second term has underflowed: leave it out.
     if p.per_v0 == 0.0 or d == 0.0:
@@ -64,24 +64,24 @@ def _field(d: float, p: Any) -> float:
     return p.field_scale * (rise - p.field_tail / rise if p.field_tail > 0.0 else rise)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _positive(x: float) -> float:
     return max(x, 0.0)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _growth(drive: float, x: float, p: Any) -> float:
     return p.mu * drive / (p.alpha + abs(1.0 - x))
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def steepness(growth: float, x: float, p: Any) -> float:
     """Derivative over the total length x of a growth rate ``growth`` that holds at x [1/s]."""
     steeper = growth / (p.alpha + abs(1.0 - x))
     return steeper if x < 1.0 else -steeper
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def resistance(x: float, p: Any) -> float:
     """Memristor resistance R_d [ohm] at total length x, eq. (S4)."""
     # exp - 1 and not expm1, which is slow: rounding leaves r_off * 1e-18, far below r_on.
@@ -89,12 +89,12 @@ def resistance(x: float, p: Any) -> float:
     return p.r_on * u + p.off_scale * (exp((1.0 - u) * p.per_lam) - 1.0)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _charging(x: float, p: Any) -> float:
     return p.per_c / resistance(x, p)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _draining(p: Any) -> float:
     return p.drain
 
@@ -102,5 +102,4 @@ def _draining(p: Any) -> float:
 COMPILED = DeviceArithmetic(_field, _positive, _growth, _charging, _draining)
 """Number system :data:`.arithmetic.DEVICE` with constants that were computed once: three times its speed."""
 
-flow = numba.njit(dynamics.flow, error_model="numpy")
-field = numba.njit(dynamics.field, error_model="numpy")
+flow, field = compiled(dynamics.flow), compiled(dynamics.field)

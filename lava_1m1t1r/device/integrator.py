@@ -18,10 +18,10 @@ from functools import partial
 from math import exp, inf, sqrt
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from ..cached import cached
+from ..compiled import allocating, contracted
 from ..dynamics import State
 from .cell import SPIKE, TURN_ON, Sink, account, between, crossing, note, sample
 from .circuit import node_step
@@ -46,7 +46,7 @@ class Control(NamedTuple):
     most: float  # steps, also of those tried in vain, after which a device is given up
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _slopes(s: State, v_in: float, p: Any) -> State:
     f = flow(s, field(s, v_in, p, COMPILED), v_in, p, COMPILED)
     return State(
@@ -56,12 +56,12 @@ def _slopes(s: State, v_in: float, p: Any) -> State:
     )
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _moved(s: State, a: float, k: State) -> State:
     return State(s.filament + a * k.filament, s.residue + a * k.residue, s.gate + a * k.gate)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _attempt(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tuple:
     """One step of the pair 3(2): new state, its slopes, and the error as a share of what is allowed."""
     k2 = _slopes(_moved(s, 0.5 * h, k1), v_in, p)
@@ -83,7 +83,7 @@ def _attempt(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> 
     return new, k4, error
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _stretch(error: float) -> float:
     """Factor on the step for the next one, from the error of a method of third order."""
     # A table for accepted steps, read at the upper end of each cell: the power would take a tenth of the step's time.
@@ -92,7 +92,7 @@ def _stretch(error: float) -> float:
     return 0.9 * error ** (-1.0 / 3.0)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _land(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tuple:
     """Shorten the step until it ends with x = 1 (regula falsi, Illinois): step, state, slopes."""
     low, high = 0.0, h
@@ -112,7 +112,7 @@ def _land(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> tup
     return middle, new, k4
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
     """State after ``h`` seconds with x held at its limit."""
     f = flow(s, 0.0, v_in, p, COMPILED)
@@ -124,14 +124,14 @@ def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
     return State(p.x_max - residue, residue, gate)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _surplus(s: State, v_in: float, p: Any) -> float:
     """Rate at which x would grow beyond its limit [1/s]; negative: the filament lets go."""
     k = _slopes(s, v_in, p)
     return k.filament + k.residue
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
     """One step of the closed regime: its length, state, whether the filament let go at its end."""
     f = flow(s, 0.0, v_in, p, COMPILED)
@@ -157,7 +157,7 @@ def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
     return middle, new, True
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
     """Draw the next filament's growth rate and field sensitivity, once the old one is broken and the gate is no longer above its
     threshold."""
@@ -169,25 +169,25 @@ def _new_cycle(cell: Any, p: Any, nominal: Any) -> None:
         _take_drawn(cell, p)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _take_drawn(cell: Any, p: Any) -> None:
     p.mu, p.v0 = cell.mu, cell.v0
     prepare(p)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _first_step(k: State, loss: float) -> float:
     return 0.03 / (loss + abs(k.filament) + abs(k.residue))
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _rise(s: State, k: State, p: Any) -> float:
     """Derivative d(dx1/dt)/dx1 of the filament's growth, less its loss, over its own length [1/s]."""
     loss = p.gamma1 + p.beta
     return steepness(k.filament + loss * s.filament, s.filament + s.residue, p) - loss
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _shaken(new: State, s: State, k1: State, k4: State, h: float, cell: Any, p: Any) -> State:
     """Add the noise N1, N2 of eqs. (S12), (S13): Gaussian with variance ``sigma |dx|`` of this step's drift, as its end finds it.
 
@@ -201,7 +201,7 @@ def _shaken(new: State, s: State, k1: State, k4: State, h: float, cell: Any, p: 
     return State(min(max(filament, 0.0), p.x_max - residue), residue, new.gate)
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float, c: Control, sink: Sink, n: int) -> None:
     """Integrate one device over one piece of constant input.
 
@@ -311,7 +311,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
     cell.filament, cell.residue, cell.gate, cell.step = s.filament, s.residue, s.gate, step
 
 
-@numba.njit(fastmath={"contract"}, error_model="numpy")
+@contracted
 def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarray, c: Control, sink: Sink, n: int) -> None:
     column = n if volts.shape[1] > 1 else 0
     if cell.mu > 0.0:  # of the simulation that this one goes on from
@@ -330,7 +330,7 @@ def _device(cell: Any, p: Any, nominal: Any, edges: np.ndarray, volts: np.ndarra
         cell.sample += 1
 
 
-@partial(cached, compiler=numba.njit(nogil=True))
+@partial(cached, compiler=allocating)
 def integrate(
     table: np.ndarray,
     cells: np.ndarray,

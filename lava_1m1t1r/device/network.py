@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 
 from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
+from ..compiled import allocating
 from ..delay_lines import outgoing
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import array_of, number, require, whole
@@ -222,7 +222,7 @@ def longest_delays(layer: Any) -> np.ndarray:
     return np.max(delays, axis=0)
 
 
-@partial(cached, compiler=numba.njit(nogil=True))
+@partial(cached, compiler=allocating)
 def _run(table, cells, drive, variance, weight_rec, variance_rec, late, noise, per_count, v_max, dt, control, spikes, volts):
     """Run one layer over T steps into ``spikes`` and ``volts`` (T, N).
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import cos, log, pi, sqrt
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..compiled import compiled
 from ..noise import SPLITMIX_STEP, compiled_mixed
 
 
-@numba.njit
+@compiled
 def uniform(cell: Any) -> float:
     """Draw from (0, 1): SplitMix64, see :func:`..noise.mixed`."""
     cell.random += np.uint64(SPLITMIX_STEP)
@@ -19,7 +19,7 @@ def uniform(cell: Any) -> float:
     return float(np.float64(z >> np.uint64(11)) + 0.5) * 2.0**-53
 
 
-@numba.njit
+@compiled
 def normal(cell: Any) -> float:
     """Draw from the standard normal distribution (Box and Muller)."""
     return sqrt(-2.0 * log(uniform(cell))) * cos(2.0 * pi * uniform(cell))
