@@ -50,40 +50,40 @@ def note(cell: Any, sink: Sink, time: float, kind: int) -> None:
     cell.events += 1
 
 
-@compiled
-def between(a: float, da: float, b: float, db: float, h: float, u: float) -> float:
-    """Cubic with values and slopes of both ends, at share ``u`` of the step ``h``.
+class Cubic(NamedTuple):
+    """Course of a quantity over a step: the cubic with the values and slopes of both ends."""
 
-    Parameters
-    ----------
-    a, b : float
-        Values at the beginning and at the end of the step.
-    da, db : float
-        Slopes there, per second.
-    h : float
-        Length of the step [s].
-    u : float
-        Place within the step, 0 to 1.
-    """
+    a: float  # value at the beginning
+    da: float  # slope there, per second
+    b: float  # at the end
+    db: float
+    h: float  # length of the step [s]
+
+
+class Part(NamedTuple):
+    """A part of a step, and the gate voltages at its ends [V]."""
+
+    begin: float  # share of the step
+    end: float
+    gate: float
+    there: float
+
+
+@compiled
+def between(course: Cubic, u: float) -> float:
+    """Value at share ``u`` of the step, 0 to 1."""
+    a, da, b, db, h = course
     w = 1.0 - u
     return w * w * ((1.0 + 2.0 * u) * a + u * h * da) + u * u * ((3.0 - 2.0 * u) * b - w * h * db)
 
 
 @compiled
-def crossing(a: float, da: float, b: float, db: float, h: float, level: float) -> float:
-    """Share of the step at which the cubic of :func:`between` passes ``level``, by bisection.
-
-    Parameters
-    ----------
-    a, da, b, db, h
-        As in :func:`between`.
-    level : float
-        Value that the cubic passes once.
-    """
+def crossing(course: Cubic, level: float) -> float:
+    """Share of the step at which the course passes ``level``, which it does once; by bisection."""
     low, high = 0.0, 1.0
     for _ in range(40):
         u = 0.5 * (low + high)
-        if (between(a, da, b, db, h, u) > level) == (b > level):
+        if (between(course, u) > level) == (course.b > level):
             high = u
         else:
             low = u
@@ -132,7 +132,7 @@ step."""
 
 
 @compiled
-def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float, v_in: float, p: Any) -> None:
+def account(cell: Any, course: Cubic, v_in: float, p: Any) -> None:
     """Add up the energies of one step that has just been taken, and advance the output node.
 
     The step is cut where the gate passes ``v_th``, a tenth of it or the transistor's threshold, so that each part belongs to one phase
@@ -142,44 +142,39 @@ def account(cell: Any, old_gate: float, old_slope: float, slope: float, h: float
     ----------
     cell : record of :data:`CELL`
         The device after the step.
-    old_gate : float
-        Gate voltage before it [V].
-    old_slope, slope : float
-        Slopes of the gate voltage before and after it [V/s].
-    h : float
-        Length of the step [s].
+    course : Cubic
+        Of the gate voltage [V] over it.
     v_in : float
         Input voltage [V].
     p : record of :func:`.constants.constants`
         The device.
     """
-    new, tenth = cell.gate, 0.1 * p.v_th
+    old_gate, new, tenth = course.a, course.b, 0.1 * p.v_th
     if (old_gate > p.v_th) == (new > p.v_th) and (old_gate > tenth) == (new > tenth) and (old_gate > p.v_t) == (new > p.v_t):
-        _account_part(cell, old_gate, old_slope, new, slope, h, 0.0, 1.0, old_gate, new, v_in, p)
+        _account_part(cell, course, Part(0.0, 1.0, old_gate, new), v_in, p)
         return
     begin, gate = 0.0, old_gate
     while begin < 1.0:
         end, there = 1.0, new
         for level in (p.v_th, tenth, p.v_t):
             if (old_gate > level) != (new > level) and gate != level and (gate > level) == (old_gate > level):
-                u = crossing(old_gate, old_slope, new, slope, h, level)
+                u = crossing(course, level)
                 if begin < u < end:
                     end, there = u, level
-        _account_part(cell, old_gate, old_slope, new, slope, h, begin, end, gate, there, v_in, p)
+        _account_part(cell, course, Part(begin, end, gate, there), v_in, p)
         begin, gate = end, there
 
 
 @inlined
-def _account_part(
-    cell: Any, a: float, da: float, b: float, db: float, h: float, begin: float, end: float, gate: float, there: float, v_in: float, p: Any
-) -> None:
-    """Add up the energies of the part of a step from ``begin`` to ``end`` (shares of it), in which the gate goes from ``gate`` to
-    ``there``.
+def _account_part(cell: Any, course: Cubic, part: Part, v_in: float, p: Any) -> None:
+    """Add up the energies of a part of a step.
 
     The charge through R_c and its heat are integrals of the step's cubic in V_gs; what the memristor turns into heat follows from
     the balance of the gate node, so that nothing is lost between the elements.
     """
-    middle = between(a, da, b, db, h, 0.5 * (begin + end))
+    begin, end, gate, there = part
+    h = course.h
+    middle = between(course, 0.5 * (begin + end))
     if middle > p.v_th:
         cell.phase = 1
     elif cell.phase == 1:
@@ -209,8 +204,8 @@ def _account_part(
         pieces = 1 + int(5.0 * abs(cell.node - before) / p.v_dd)
         start = p.v_dd - before
         for i in range(pieces):
-            half = between(a, da, b, db, h, begin + (end - begin) * (i + 0.5) / pieces)
-            full = between(a, da, b, db, h, begin + (end - begin) * (i + 1.0) / pieces)
+            half = between(course, begin + (end - begin) * (i + 0.5) / pieces)
+            full = between(course, begin + (end - begin) * (i + 1.0) / pieces)
             drop = p.v_dd - node_step(before, half, length, p)
             last = p.v_dd - node_step(before, full, length, p)
             supplied += length / (6.0 * pieces) * (start + 4.0 * drop + last) / p.r_load
@@ -220,7 +215,7 @@ def _account_part(
         u, piece = begin, end - begin
         while u < end:
             piece = min(piece, end - u)
-            node = node_step(cell.node, between(a, da, b, db, h, u + piece), piece * h, p)
+            node = node_step(cell.node, between(course, u + piece), piece * h, p)
             if abs(node - cell.node) > _SWING * p.v_dd and piece > _SHORTEST:  # the transistor empties the node within nanoseconds
                 piece *= 0.25
                 continue

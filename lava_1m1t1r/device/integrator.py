@@ -23,7 +23,7 @@ import numpy as np
 from ..cached import cached
 from ..compiled import allocating, contracted
 from ..dynamics import State
-from .cell import SPIKE, TURN_ON, Sink, account, between, crossing, note, sample
+from .cell import SPIKE, TURN_ON, Cubic, Sink, account, between, crossing, note, sample
 from .circuit import node_step
 from .constants import COMPILED, field, flow, prepare, steepness
 from .noise import normal
@@ -286,15 +286,16 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
         cell.ruptured = cell.ruptured or let_go or (p.x_max == inf and was >= 1.0 > is_now)
         cell.rested = cell.rested and is_now < RESTED
         cell.gate = new.gate
+        course = Cubic(s.gate, k1.gate, new.gate, k4.gate, h)
         if s.gate <= p.v_th < new.gate:
-            note(cell, sink, t + h * crossing(s.gate, k1.gate, new.gate, k4.gate, h, p.v_th), SPIKE)
+            note(cell, sink, t + h * crossing(course, p.v_th), SPIKE)
         old_node = cell.node
-        account(cell, s.gate, k1.gate, k4.gate, h, v_in, p)
+        account(cell, course, v_in, p)
         while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= t + h * (1.0 + 1e-9):
             u = min(((cell.sample + 1) * sink.dt - t) / h, 1.0)
-            filament = between(s.filament, k1.filament, new.filament, k4.filament, h, u)
-            residue = between(s.residue, k1.residue, new.residue, k4.residue, h, u)
-            gate = between(s.gate, k1.gate, new.gate, k4.gate, h, u)
+            filament = between(Cubic(s.filament, k1.filament, new.filament, k4.filament, h), u)
+            residue = between(Cubic(s.residue, k1.residue, new.residue, k4.residue, h), u)
+            gate = between(course, u)
             if cell.closed and was >= p.x_max or noisy:
                 filament = s.filament + u * (new.filament - s.filament)
                 residue = s.residue + u * (new.residue - s.residue)

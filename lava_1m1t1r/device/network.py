@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -165,15 +165,13 @@ class DeviceNetwork:
         times, owners = _run(
             table,
             cells,
-            fixed @ counts[:, columns].T,
-            (fixed**2) @ squares[:, columns].T,
-            np.ascontiguousarray(counts[:, inputs : inputs + recurrent].T),
-            np.ascontiguousarray(squares[:, inputs : inputs + recurrent].T),
-            np.zeros(size, np.int64) if layer.delay_rec is None else np.asarray(layer.delay_rec, np.int64),
-            noise,
-            step.v_unit / WEIGHT_ONE,
-            step.v_in_max,
-            step.dt,
+            _Drive(fixed @ counts[:, columns].T, (fixed**2) @ squares[:, columns].T, noise),
+            _Recurrence(
+                np.ascontiguousarray(counts[:, inputs : inputs + recurrent].T),
+                np.ascontiguousarray(squares[:, inputs : inputs + recurrent].T),
+                np.zeros(size, np.int64) if layer.delay_rec is None else np.asarray(layer.delay_rec, np.int64),
+            ),
+            _Step(step.v_unit / WEIGHT_ONE, step.v_in_max, step.dt),
             self.control._replace(most=most_steps(0.0, steps)),
             spikes,
             volts,
@@ -222,35 +220,62 @@ def longest_delays(layer: Any) -> np.ndarray:
     return np.max(delays, axis=0)
 
 
+class _Drive(NamedTuple):
+    """Weighted sums of a layer's input rows and bias (T, N)."""
+
+    sums: Any  # counts
+    variance: Any  # of their read noise
+    noise: Any  # standard normal draws
+
+
+class _Recurrence(NamedTuple):
+    """Weights of a layer's own spikes (N, N), or (0, N): a row per sending neuron."""
+
+    weight: Any  # counts
+    variance: Any  # of their read noise
+    late: Any  # (N,) int, delay beyond one step
+
+
+class _Step(NamedTuple):
+    """A network step."""
+
+    per_count: float  # V
+    v_max: float  # V
+    dt: float  # s
+
+
 @partial(cached, compiler=allocating)
-def _run(table, cells, drive, variance, weight_rec, variance_rec, late, noise, per_count, v_max, dt, control, spikes, volts):
+def _run(table, cells, drive, recurrence, step, control, spikes, volts):
     """Run one layer over T steps into ``spikes`` and ``volts`` (T, N).
 
     Parameters
     ----------
     table, cells : (N,) records
         Devices and their states, advanced in place.
-    drive, variance : (T, N)
-        Weighted sums of input rows and bias [counts], and the variance of their read noise.
-    weight_rec, variance_rec : (N, N) or (0, N)
-        A row per sending neuron.
-    late : (N,) int
-        Delay of each neuron's recurrent spikes beyond one step.
-    noise : (T, N)
-        Standard normal draws.
+    drive : _Drive
+        What drives the layer, but for its own spikes.
+    recurrence : _Recurrence
+        How its own spikes drive it.
+    step : _Step
+        From sums to voltages.
+    control : Control
+        Of the integrator.
 
     Returns
     -------
     times [s], owners
         Of all spikes, in the order of steps.
     """
-    steps, size = drive.shape
+    sums, variance, noise = drive
+    weight_rec, variance_rec, late = recurrence
+    per_count, v_max, dt = step
+    steps, size = sums.shape
     times, owners, found = np.empty(1024), np.empty(1024, np.int64), 0
     sink = Sink(dt, np.empty(0, np.int64), np.empty((0, 0, size)), np.empty(EVENTS), np.empty(EVENTS, np.int8))
     work = table.copy()
     total, spread = np.empty(size), np.empty(size)
     for t in range(steps):
-        total[:], spread[:] = drive[t], variance[t]
+        total[:], spread[:] = sums[t], variance[t]
         for m in range(weight_rec.shape[0]):
             before = t - 1 - late[m]
             if before >= 0 and spikes[before, m]:
