@@ -15,7 +15,7 @@ from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
-from lava_1m1t1r.export import TARGETS, rules
+from lava_1m1t1r.export import TARGETS, loihi_target, rtl_target, rules, spice_target
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
 from lava_1m1t1r.netx import schema
 
@@ -49,7 +49,7 @@ BROKEN = {
         lambda n: replace(n, layers=(*n.layers, Layer(2, "pool", (3,), 3))),
         r"layer/2 \(pool\) weight must be given; got None",
     ),
-    rules.crossbars_fit_a_netlist: (
+    spice_target.crossbars_fit_a_netlist: (
         lambda n: NetDescription(
             (Layer(0, "dense", (1024,), 1024, np.zeros((1024, 1024), np.int8), bias=np.full(1024, 3), neuron=neuron()),)
         ),
@@ -88,22 +88,22 @@ BROKEN = {
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, gamma2=1e-6)))),
         "gamma2 must lie between",
     ),
-    rules.layers_are_numbered_by_their_place: (lambda n: changed(n, 1, index=4), r"layer/4 \(dense\) index must be 1, its place"),
-    rules.neurons_are_without_noise: (
+    loihi_target.layers_are_numbered_by_their_place: (lambda n: changed(n, 1, index=4), r"layer/4 \(dense\) index must be 1, its place"),
+    spice_target.neurons_are_without_noise: (
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, sigma1=1e-3)))),
         r"layer/1 \(dense\) neuron/sigma1 must be 0 in a circuit; got 0.001\. Set it to 0",
     ),
-    rules.field_laws_can_be_computed_by_a_circuit_simulator: (
+    spice_target.field_laws_can_be_computed_by_a_circuit_simulator: (
         lambda n: changed(n, 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=0.02, v_ref=8.0)))),
         r"layer/1 \(dense\) neuron: v_ref / v0 must be < 300; got 400",
     ),
-    rules.sums_fit_twenty_four_bits: (
+    rtl_target.sums_fit_twenty_four_bits: (
         lambda n: changed(n, 0, kind="dense", inputs=40_000, weight=np.full((7, 40_000), -254), weight_rec=None, bias=np.arange(7) - 7),
         r"layer/0 \(dense\) weight must add up, all as positive, to at most 8388607 counts a neuron .*got 10160007\. Use smaller",
     ),
-    rules.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
+    loihi_target.neurons_are_known_to_the_chip_description: (lambda n: changed(n, 1, neuron="LIF"), "1M1T1R or CUBA"),
 }
-OF_TARGET = {"c": rules.INTEGERS, "rtl": rules.RTL, "nir": rules.INTEGERS, "loihi": rules.LOIHI, "spice": rules.SPICE}
+OF_TARGET = {"c": rules.INTEGERS, "rtl": rtl_target.RULES, "nir": rules.INTEGERS, "loihi": loihi_target.RULES, "spice": spice_target.RULES}
 ALONE = {"nir": [pytest.mark.nir]}
 HERE = [pytest.param(target, marks=ALONE.get(target, []), id=target) for target in sorted(OF_TARGET)]
 CASES = [pytest.param(target, rule, marks=ALONE.get(target, [])) for target, listed in OF_TARGET.items() for rule in listed]
@@ -127,18 +127,18 @@ def test_sums_of_twenty_four_bits_are_bounded_in_every_layer():
     last = Layer(0, "affine", (1,), 33_025, weight)
     for spoilt in (last, replace(last, weight=-weight), Layer(0, "average", (1,), most + 1)):
         with pytest.raises(InputError, match="must add up.*got 8388608"):
-            rules.sums_fit_twenty_four_bits(NetDescription((spoilt,)))
+            rtl_target.sums_fit_twenty_four_bits(NetDescription((spoilt,)))
     weight[0, -1] -= 2
-    rules.sums_fit_twenty_four_bits(NetDescription((last,)))
+    rtl_target.sums_fit_twenty_four_bits(NetDescription((last,)))
     recurrent = Layer(0, "input", (2,), 2, np.array([254]), np.full((2, 2), most), neuron=neuron())
     with pytest.raises(InputError, match=rf"got {254 + 2 * most}"):
-        rules.sums_fit_twenty_four_bits(NetDescription((recurrent,)))
+        rtl_target.sums_fit_twenty_four_bits(NetDescription((recurrent,)))
 
 
 def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
     net = changed(good(rng), 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=4e-3), v_in_max=3.0)))
     with pytest.raises(InputError, match=r"layer/1 \(dense\) neuron: 1.1 v_in_max / v0 must be < 700; got 825.*a smaller v_in_max"):
-        rules.field_laws_can_be_computed_by_a_circuit_simulator(net)
+        spice_target.field_laws_can_be_computed_by_a_circuit_simulator(net)
 
 
 @pytest.mark.parametrize("target", HERE)

@@ -13,7 +13,7 @@ import numpy as np
 from .. import __version__
 from .._support.files import as_json, scratch
 from ..arithmetic import unpack
-from ..description import M1T1RNeuron, NetDescription
+from ..description import CubaNeuron, M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import schema
@@ -34,6 +34,23 @@ CURES = {
     limits.CORES.name: "Use smaller layers, fewer synapses, or more chips.",
 }
 """Advice, by limit, where a smaller layer would not help."""
+
+
+def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
+    """The Loihi-style target holds both neuron models."""
+    for layer in net.active:
+        known = layer.neuron is None or isinstance(layer.neuron, (M1T1RNeuron, CubaNeuron))
+        require(known, rules.at(net, layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
+
+
+def layers_are_numbered_by_their_place(net: NetDescription) -> None:
+    """A file numbers its layers without gaps, and the number starts the noise."""
+    for i, layer in enumerate(net.layers):
+        require(layer.index == i, rules.at(net, layer, "index"), f"be {i}, its place among the layers", layer.index)
+
+
+RULES: tuple[rules.Rule, ...] = (*rules.SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
+"""Rules of this target."""
 
 
 def deploy_loihi(
@@ -62,7 +79,7 @@ def deploy_loihi(
     """
     check_folder(out_dir)
     net = schema.described(net)
-    rules.check(net, rules.LOIHI)
+    rules.check(net, RULES)
     chips, seed = whole(chips, "chips", least=1), whole(seed, "seed")
     layers = layer_resources(net)
     rows = verdicts(net, layers, chips)

@@ -29,6 +29,20 @@ LINT = ("verilator", "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILE
 delays."""
 
 
+def sums_fit_twenty_four_bits(net: NetDescription) -> None:
+    """Adders of the RTL would wrap around. Spikes are inputs of 1; what counts the first layer may get follows from what is left."""
+    most = (1 << (rtl_source.SUM_BITS - 1)) - 1
+    for layer in net.active:
+        rule = f"add up, all as positive, to at most {most} counts a neuron ({rtl_source.SUM_BITS} bits)"
+        cure = "Use smaller weights or fewer inputs, or target c, whose sums have 32 bits."
+        largest = int(layer.sums().reach(1, np.inf))
+        require(largest <= most, rules.at(net, layer, "weight"), rule, largest, cure)
+
+
+RULES: tuple[rules.Rule, ...] = (*rules.INTEGERS, sums_fit_twenty_four_bits)
+"""Rules of this target."""
+
+
 def deploy_rtl(
     net: str | os.PathLike | NetDescription,
     out_dir: str | os.PathLike,
@@ -74,7 +88,7 @@ def deploy_rtl(
     """
     check_folder(out_dir)
     net = described(net)
-    rules.check(net, rules.RTL)
+    rules.check(net, RULES)
     name = verilog_module(name)
     lanes = whole(lanes, "lanes", least=1, most=64)
     require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)

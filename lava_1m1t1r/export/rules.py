@@ -1,4 +1,6 @@
-"""Requirements of the targets on a network: small functions, each named as the sentence it checks, and one list per target.
+"""Requirements on a network that targets share: small functions, each named as the sentence it checks, and lists of them.
+
+What one target alone requires stands beside it, with its whole list, ``RULES``.
 
 A rule raises :class:`.InputError` naming layer, rule, value and remedy. All rules of a target run before anything is written.
 """
@@ -10,19 +12,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
-from ..description import WEIGHTLESS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
-from ..device.crossbar import rows_of
+from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from ..errors import require
 from ..netx.schema import KINDS
 from ..sums import WEIGHT_RULE, within_8_bits
-from .rtl_source import SUM_BITS
-from .spice_neuron import LARGEST_EXPONENT, MARGIN, STEEPEST
 
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
 """Largest number of neurons in a layer of the integer targets, which number neurons with 16 bits."""
-MAX_CROSSBAR = 1 << 20
-"""Largest number of synapses of a layer in a netlist, which takes two lines for each."""
 MAX_MATRIX = 1 << 24
 """Largest number of weights of a convolution that is written out as a matrix."""
 
@@ -33,7 +30,8 @@ def check(net: NetDescription, rules: Iterable[Rule]) -> None:
         rule(net)
 
 
-def _at(net: NetDescription, layer: Layer, key: str = "") -> str:
+def at(net: NetDescription, layer: Layer, key: str = "") -> str:
+    """Place of a layer, or of a key of it, for messages."""
     return f"{net.source or 'network'}: layer/{layer.index} ({layer.kind})" + (f" {key}" if key else "")
 
 
@@ -41,14 +39,14 @@ def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
     """A target must not leave out a layer that it does not know, not even one without weights."""
     for layer in net.layers:
         cure = "Run this network in Lava or on the fast path, or train one of known layers."
-        require(layer.kind in KINDS, _at(net, layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
+        require(layer.kind in KINDS, at(net, layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
 
 
 def layers_hold_their_weights(net: NetDescription) -> None:
     """A layer without its weights would be taken for one that only names a shape."""
     for layer in net.layers:
         free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
-        require(free or layer.weight is not None, _at(net, layer, "weight"), "be given", None)
+        require(free or layer.weight is not None, at(net, layer, "weight"), "be given", None)
 
 
 def neurons_are_1m1t1r(net: NetDescription) -> None:
@@ -56,7 +54,7 @@ def neurons_are_1m1t1r(net: NetDescription) -> None:
     for layer in net.active:
         own = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
         cure = "Deploy CUBA layers with target loihi."
-        require(own, _at(net, layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, cure)
+        require(own, at(net, layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, cure)
 
 
 def a_layer_of_neurons_states_the_step(net: NetDescription) -> None:
@@ -69,7 +67,7 @@ def sizes_fit_sixteen_bits(net: NetDescription) -> None:
     """Neuron numbers are 16-bit."""
     for layer in net.active:
         largest = max(layer.inputs, layer.size)
-        require(largest <= MAX_LAYER, _at(net, layer, "shape"), f"have at most {MAX_LAYER} inputs and outputs", largest, "Split the layer.")
+        require(largest <= MAX_LAYER, at(net, layer, "shape"), f"have at most {MAX_LAYER} inputs and outputs", largest, "Split the layer.")
 
 
 def a_convolution_may_be_written_out(net: NetDescription) -> None:
@@ -78,7 +76,7 @@ def a_convolution_may_be_written_out(net: NetDescription) -> None:
         if layer.conv is not None:
             weights = layer.size * layer.inputs
             cure = "Use a larger stride, pool first, or run the network in Lava or on the fast path."
-            require(weights <= MAX_MATRIX, _at(net, layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
+            require(weights <= MAX_MATRIX, at(net, layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
 
 
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
@@ -89,7 +87,7 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
             if weight is None:
                 continue
             worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
-            require(within_8_bits(weight), _at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
+            require(within_8_bits(weight), at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
 
 
 def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:
@@ -100,7 +98,7 @@ def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:
         for name in ("bias", "delay", "weight_rec", "delay_rec"):
             value = getattr(layer, name)
             absent = layer.neuron is not None or value is None or not np.any(value)
-            require(absent, _at(net, layer, name), "be left out of a layer without neurons", value, cure)
+            require(absent, at(net, layer, name), "be left out of a layer without neurons", value, cure)
 
 
 def biases_fit_sixteen_bits(net: NetDescription) -> None:
@@ -108,7 +106,7 @@ def biases_fit_sixteen_bits(net: NetDescription) -> None:
     for layer in net.active:
         if layer.bias is not None:
             fits = np.max(np.abs(layer.bias)) < 1 << 15
-            require(fits, _at(net, layer, "bias"), "hold whole numbers below 2^15 in magnitude", layer.bias)
+            require(fits, at(net, layer, "bias"), "hold whole numbers below 2^15 in magnitude", layer.bias)
 
 
 def the_library_can_run_it(net: NetDescription) -> None:
@@ -121,60 +119,6 @@ def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> N
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
             layer.step.fixed(layer.size)
-
-
-def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
-    """The Loihi-style target holds both neuron models."""
-    for layer in net.active:
-        known = layer.neuron is None or isinstance(layer.neuron, (M1T1RNeuron, CubaNeuron))
-        require(known, _at(net, layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
-
-
-def layers_are_numbered_by_their_place(net: NetDescription) -> None:
-    """A file numbers its layers without gaps, and the number starts the noise."""
-    for i, layer in enumerate(net.layers):
-        require(layer.index == i, _at(net, layer, "index"), f"be {i}, its place among the layers", layer.index)
-
-
-def neurons_are_without_noise(net: NetDescription) -> None:
-    """A circuit simulator's transient analysis has no filament noise."""
-    for layer in net.active:
-        if isinstance(layer.neuron, M1T1RNeuron):
-            for name in ("sigma1", "sigma2"):
-                value = getattr(layer.step.device, name)
-                cure = "Set it to 0; device.network simulates noisy devices."
-                require(not np.any(value), _at(net, layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
-
-
-def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> None:
-    """The hyperbolic law is written as its formula, whose exponential must not overflow."""
-    for layer in net.active:
-        if isinstance(layer.neuron, M1T1RNeuron):
-            device = layer.step.device
-            steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
-            require(steepest < STEEPEST, _at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
-            most = MARGIN * layer.step.v_in_max / float(np.min(device.v0))
-            where, cure = _at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
-            require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
-
-
-def crossbars_fit_a_netlist(net: NetDescription) -> None:
-    """Every cell is a line; a convolution is written out."""
-    for layer in net.active:
-        cells = layer.size * sum(rows_of(layer))
-        cure = "Use smaller layers, or simulate with device.network, which writes no netlist."
-        rule = f"have at most {MAX_CROSSBAR} synapses, those of its bias included"
-        require(cells <= MAX_CROSSBAR, _at(net, layer, "weight"), rule, cells, cure)
-
-
-def sums_fit_twenty_four_bits(net: NetDescription) -> None:
-    """Adders of the RTL would wrap around. Spikes are inputs of 1; what counts the first layer may get follows from what is left."""
-    most = (1 << (SUM_BITS - 1)) - 1
-    for layer in net.active:
-        rule = f"add up, all as positive, to at most {most} counts a neuron ({SUM_BITS} bits)"
-        cure = "Use smaller weights or fewer inputs, or target c, whose sums have 32 bits."
-        largest = int(layer.sums().reach(1, np.inf))
-        require(largest <= most, _at(net, layer, "weight"), rule, largest, cure)
 
 
 SHAPES: tuple[Rule, ...] = (
@@ -193,12 +137,3 @@ INTEGERS: tuple[Rule, ...] = (
     a_layer_of_neurons_states_the_step,
     neurons_have_devices_the_fixed_point_step_can_hold,
 )
-RTL: tuple[Rule, ...] = (*INTEGERS, sums_fit_twenty_four_bits)
-LOIHI: tuple[Rule, ...] = (*SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
-SPICE: tuple[Rule, ...] = (
-    *INTEGERS,
-    crossbars_fit_a_netlist,
-    neurons_are_without_noise,
-    field_laws_can_be_computed_by_a_circuit_simulator,
-)
-"""Rules of the SPICE target, the fixed-point ones among them: the netlist's reference is a network that the library runs."""

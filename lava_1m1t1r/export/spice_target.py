@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .._support.files import as_json
-from ..description import NetDescription
-from ..device.crossbar import CROSSBARS, Crossbar
+from ..description import M1T1RNeuron, NetDescription
+from ..device.crossbar import CROSSBARS, Crossbar, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
@@ -21,12 +21,54 @@ from .output import check_folder, write_folder
 from .plan import batched
 from .report import Report
 from .spice_network import READOUT, TICK, deck, netlist
-from .spice_neuron import EDGE
+from .spice_neuron import EDGE, LARGEST_EXPONENT, MARGIN, STEEPEST
 from .spice_run import compare, run_network
 
+MAX_CROSSBAR = 1 << 20
+"""Largest number of synapses of a layer in a netlist, which takes two lines for each."""
 LARGEST = 5000
 """Largest number of synapses of a network that ngspice runs: a pattern then takes seconds to minutes. The device level simulates any
 network."""
+
+
+def crossbars_fit_a_netlist(net: NetDescription) -> None:
+    """Every cell is a line; a convolution is written out."""
+    for layer in net.active:
+        cells = layer.size * sum(rows_of(layer))
+        cure = "Use smaller layers, or simulate with device.network, which writes no netlist."
+        rule = f"have at most {MAX_CROSSBAR} synapses, those of its bias included"
+        require(cells <= MAX_CROSSBAR, rules.at(net, layer, "weight"), rule, cells, cure)
+
+
+def neurons_are_without_noise(net: NetDescription) -> None:
+    """A circuit simulator's transient analysis has no filament noise."""
+    for layer in net.active:
+        if isinstance(layer.neuron, M1T1RNeuron):
+            for name in ("sigma1", "sigma2"):
+                value = getattr(layer.step.device, name)
+                cure = "Set it to 0; device.network simulates noisy devices."
+                require(not np.any(value), rules.at(net, layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
+
+
+def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> None:
+    """The hyperbolic law is written as its formula, whose exponential must not overflow."""
+    for layer in net.active:
+        if isinstance(layer.neuron, M1T1RNeuron):
+            device = layer.step.device
+            steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
+            require(steepest < STEEPEST, rules.at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
+            most = MARGIN * layer.step.v_in_max / float(np.min(device.v0))
+            where, cure = rules.at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
+            require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
+
+
+RULES: tuple[rules.Rule, ...] = (
+    *rules.INTEGERS,
+    crossbars_fit_a_netlist,
+    neurons_are_without_noise,
+    field_laws_can_be_computed_by_a_circuit_simulator,
+)
+"""Rules of this target, the fixed-point ones among them: the netlist's reference is a network that the library runs."""
 
 
 def deploy_spice(
@@ -77,7 +119,7 @@ def deploy_spice(
     """
     check_folder(out_dir)
     net = described(net)
-    rules.check(net, rules.SPICE)
+    rules.check(net, RULES)
     if not isinstance(crossbar, Crossbar):
         known = isinstance(crossbar, str) and crossbar in CROSSBARS
         require(known, "crossbar", f"be one of {', '.join(CROSSBARS)}, or a Crossbar", crossbar)
