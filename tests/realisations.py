@@ -333,7 +333,7 @@ def by_training(drawn: Drawn) -> list[Seen]:
         made.eval()
         with torch.no_grad():
             x = made(x)
-        filament, residue, gate = made.neuron.states[1]
+        filament, residue, gate = made.neuron.kept_states[1]
         x = x.flatten(1, -2)
         seen.append(Seen(out=x[1].T.numpy(), last=(filament, residue, gate)))
         blocks.append(made)

@@ -234,7 +234,7 @@ class Neuron(base.Neuron):
         return to_keys(self.params, self.seed)
 
     @property
-    def states(self) -> np.ndarray | None:
+    def kept_states(self) -> np.ndarray | None:
         """With ``persistent_state``: filament, residue and gate after the last call (B, 3, N) int32 [counts], a copy; None: at rest."""
         return None if self._states is None else self._states.copy()
 
