@@ -340,7 +340,7 @@ def test_persistent_state_goes_on_where_the_last_call_ended():
             parts = (x,) if not persistent else (x[..., :7], x[..., 7:33], x[..., 33:])
             outputs.append(torch.cat([net(part) for part in parts], -1))
         assert torch.equal(*outputs) and outputs[0].sum() > 0
-        assert net.neuron.kept_states.shape == (3, 3, 30) and net.neuron.states.any()
+        assert net.neuron.kept_states.shape == (3, 3, 30) and net.neuron.kept_states.any()
         net.neuron.kept_states[:] = 0  # a copy
         assert net.neuron.kept_states.any()
         net.reset()
