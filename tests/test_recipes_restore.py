@@ -179,3 +179,14 @@ def test_sparse_networks_can_be_copied(tmp_path):
     net = Network([block.m1t1r.Dense({}, 20, 3), block.m1t1r.Affine(None, 3, 2)])
     net.export(tmp_path / "net.net")
     assert copy.deepcopy(restored(tmp_path / "net.net", sparse=True)).blocks[0].synapse.weight.shape == net.blocks[0].synapse.weight.shape
+
+
+@pytest.mark.parametrize("odd", ["weight", "weight_rec"])
+def test_of_a_recurrent_layer_one_matrix_may_be_odd_and_the_other_large(odd, rng, tmp_path):
+    weights = {"weight": 2 * rng.integers(-127, 127, (7, 6)), "weight_rec": 2 * rng.integers(-127, 127, (7, 7))}
+    weights[odd] = rng.integers(-127, 127, weights[odd].shape)
+    weights = {name: value.astype(np.int32) for name, value in weights.items()}
+    neuron = M1T1RNeuron(StepParams(ZHAO2025_FIG2), 3)
+    given = NetDescription((Layer(0, "dense_rec", (7,), 6, neuron=neuron, **weights),))
+    restored(given).export(tmp_path / "a.net")
+    assert same(schema.read(tmp_path / "a.net"), given)
