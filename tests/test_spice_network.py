@@ -1,6 +1,7 @@
 """The network at the device level, its netlist, and ngspice against it on a small trained network with delays."""
 
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -228,15 +229,27 @@ def test_the_device_of_figure_4_runs_on_ideal_cells(tmp_path):
     assert report.facts["ngspice, largest deviation of a first spike"] < 1e-3
 
 
+@spice
+def test_rows_that_spike_in_the_first_step_stop_no_analysis(rng, tmp_path):
+    """Many rows at once, on ideal cells: a ramp from 0 would be too steep at time 0, where nothing is in equilibrium yet."""
+    net = runpy.run_path(str(DEPLOY.parent / "example.py"))["network"]()
+    frames = (rng.random((1, 5, net.inputs)) < 0.3).astype(np.uint8)
+    assert frames[0, 0].any()
+    report = TARGETS["spice"](net, tmp_path / "out", frames=frames, patterns=1, crossbar="ideal")
+    assert report.facts["ngspice, first spikes compared"] > 10
+
+
 def test_a_failing_ngspice_fails_the_check_and_not_the_command(toy, tmp_path, monkeypatch, capsys):
     fake = tmp_path / "bin" / "ngspice"
     fake.parent.mkdir()
-    fake.write_text("#!/bin/sh\necho no convergence\nexit 1\n")
+    noise = "Note: nothing\nTotal DRAM available = 1 MB." + "\nStack = 0 bytes." * 99
+    fake.write_text(f"#!/bin/sh\necho '{noise}'\necho no convergence >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
-    with pytest.raises(VerificationError, match="ngspice failed: no convergence"):
+    with pytest.raises(VerificationError, match=r"^ngspice failed: no convergence\nWith patterns=0 .* without being run\.$"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0])
     assert not (tmp_path / "out").exists()
+    assert "pattern_0.cir" not in TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], patterns=0).files
 
 
 @spice

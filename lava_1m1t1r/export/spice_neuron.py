@@ -6,6 +6,7 @@ Where the device's total length is limited, the filament gives way through a ste
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ LARGEST_EXPONENT = 700
 """Bound that the argument of a hyperbolic sine must stay below; from 710 on the result is more than a double can hold."""
 MARGIN = 1.1
 """End of the field law, as a multiple of the largest voltage; it lies above that voltage because Newton's method dislikes kinks."""
+MOST_LINES = 12
+"""Largest number of ngspice's lines in the text of an error."""
+_TELLING = re.compile("error|abort|fail|timestep|singular|unknown|can't|convergence", re.IGNORECASE)
 
 
 def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) -> str:
@@ -93,13 +97,16 @@ Rload vdd out {p.r_load:.10e}
 
 
 def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
-    """Points of a PWL source that holds ``volts`` [V] for ``durations`` [s]: a short ramp begins at each edge."""
-    points, t, before = ["0 0"], 0.0, 0.0
+    """Points of a PWL source that holds ``volts`` [V] for ``durations`` [s]: a short ramp begins at each edge.
+
+    The first level is there from the start: a ramp at time 0, where no operating point has been found, can be too steep for ngspice.
+    """
+    t, before = 0.0, volts[0]
+    points = [f"0 {before:.10e}"]
     for i, (duration, volt) in enumerate(zip(durations, volts, strict=True)):
         if volt != before:
-            ramp = EDGE * min(duration, durations[i - 1] if i else duration)
-            points += [f"{t:.12e} {before:.10e}"] if i else []
-            points.append(f"{t + ramp:.12e} {volt:.10e}")
+            ramp = EDGE * min(duration, durations[i - 1])
+            points += [f"{t:.12e} {before:.10e}", f"{t + ramp:.12e} {volt:.10e}"]
         t, before = t + duration, volt
     points.append(f"{t:.12e} {before:.10e}")
     return "\n+ ".join(points)
@@ -213,7 +220,7 @@ def run_ngspice(
     MissingDependencyError
         If ngspice is not installed.
     ToolFailed
-        If ngspice fails; the text holds its last lines.
+        If ngspice fails; the text holds its lines that tell why.
     """
     with scratch() as folder:
         Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
@@ -241,7 +248,7 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
     MissingDependencyError
         If ngspice is not installed.
     ToolFailed
-        If ngspice fails or takes longer than ``timeout`` [s]; the text holds its last lines.
+        If ngspice fails or takes longer than ``timeout`` [s]; the text holds its lines that tell why.
     """
     try:
         done = programs.run(["ngspice", *arguments], title="ngspice", timeout=timeout, cwd=folder, **PIPES, text=True)
@@ -252,4 +259,11 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
     except subprocess.TimeoutExpired as error:
         raise ToolFailed(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
     if done.returncode or not Path(folder, output).exists():
-        raise ToolFailed(f"ngspice failed: {(done.stdout + done.stderr)[-600:]}")
+        raise ToolFailed(f"ngspice failed: {telling(done.stdout + done.stderr)}")
+
+
+def telling(said: str) -> str:
+    """Lines of ngspice's output that tell of errors, or its last lines where none does; most are notes, and statistics of memory."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    found = list(dict.fromkeys(line for line in lines if _TELLING.search(line)))
+    return "\n".join((found or lines)[-MOST_LINES:])

@@ -19,7 +19,7 @@ from ..netx.schema import described
 from . import rules
 from .output import check_folder, write_folder
 from .plan import batched
-from .report import Report
+from .report import Report, ToolFailed
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE, LARGEST_EXPONENT, MARGIN, STEEPEST
 from .spice_run import compare, run_network
@@ -100,7 +100,7 @@ def deploy_spice(
     seed : int
         Seed of programming errors and read noise.
     patterns : int
-        Samples that get a deck.
+        Samples that get a deck; with 0, ngspice is not run.
     timeout : float
         Seconds that ngspice may take for a pattern.
 
@@ -115,7 +115,7 @@ def deploy_spice(
     MissingDependencyError
         If ngspice is needed and absent.
     VerificationError
-        If ngspice gives other classes, first spikes or rates than the device level.
+        If ngspice fails, or gives other classes, first spikes or rates than the device level.
     """
     check_folder(out_dir)
     net = described(net)
@@ -142,7 +142,11 @@ def deploy_spice(
         synapses = sum(array.positive.size for array in network.arrays)
         if synapses <= LARGEST and len(some):
             places = [layer.index for layer in net.active if layer.neuron is not None]
-            facts |= compare(samples[: len(some)], run_network(network, some, timeout=timeout), places)
+            try:
+                theirs = run_network(network, some, timeout=timeout)
+            except ToolFailed as error:
+                raise ToolFailed(f"{error}\nWith patterns=0 (--patterns 0), the netlist is written without being run.") from error
+            facts |= compare(samples[: len(some)], theirs, places)
         elif len(some):
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
         else:
