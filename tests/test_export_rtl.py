@@ -25,8 +25,8 @@ def needs(tool):
     return pytest.mark.skipif(shutil.which(tool) is None, reason=f"needs {tool}")
 
 
-def drawn(net, lanes=4):
-    return rtl_source.sources(plan(net), "A drawn network.", "net", lanes)
+def drawn(net, lanes=4, name="net"):
+    return rtl_source.sources(plan(net), "A drawn network.", name, lanes)
 
 
 @needs("iverilog")
@@ -106,9 +106,21 @@ def test_more_spikes_than_delay_lines_can_count_are_refused_and_the_most_are_cou
         rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
 
 
+@needs("iverilog")
+def test_several_networks_may_be_in_one_design(rng):
+    """Their memories have files of their own, and the modules m1t1r_* are the same for all."""
+    one, other = (nets.network(name, rng) for name in ("noisy_unequal_with_readout", "behind_delay_lines"))
+    a, b = drawn(one, name="ear"), drawn(other, name="eye")
+    shared = a.keys() & b.keys() - {"bench.v"}
+    assert shared == set(rtl_source.MODULES) and all(a[file] == b[file] for file in shared)
+    for net, files in ((one, b | a), (other, a | b)):
+        assert "all equal" in rtl_target.simulate(net, files, nets.frames(rng, net, steps=40), simulator="icarus")["simulated by icarus"]
+
+
 @needs("verilator")
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_lint_is_clean(name, rng):
+    assert rtl_target.LINT == ("verilator", "--lint-only", "-Wall")  # nothing switched off that a user would have to switch off
     assert rtl_target.lint(drawn(nets.network(name, rng)), "net") == ""
 
 
@@ -256,12 +268,13 @@ module tb;
     end endtask
     reg accepted;
     always @(posedge clk) accepted <= in_valid && in_ready;
+    always @(posedge clk) if (rst && (in_ready || out_valid)) $write("passed in reset; ");
     initial begin
         repeat (4) @(negedge clk); rst = 0;
         for (pre = 0; pre < @TIMES@; pre = pre + 1) begin
             in_valid = 1; in_addr = 1; in_last = 0;
             for (t = 0; t < 100 + pre; t = t + 1) begin in_last = (t % 3) == 2; @(negedge clk); end
-            in_valid = 0; rst = 1; @(negedge clk); rst = 0;  // one cycle
+            in_last = 0; in_addr = 0; rst = 1; @(negedge clk); rst = 0;  // one cycle, in which the first spike waits
             out_now = 1; taken = 0;
             for (t = 0; t < 9; t = t + 1) begin
                 for (n = 0; n < 2; n = n + 1) give(0, n);
@@ -308,12 +321,12 @@ def test_the_memories_that_are_stated_are_those_that_are_written(name, lanes, rn
     stated = rtl_target.memory_bits(lowered, lanes)
     words = {path: len(text.split()) for path, text in files.items() if path.endswith(".hex")}
     used = re.findall(r'"(\w+\.hex)"', files["net.v"])  # once for each memory that holds it
-    tables = [path for path in used if path.split("_")[0] in ("field", "inverse", "charge", "drop", "root")]
+    tables = [path for path in used if path.split("_")[1] in ("field", "inverse", "charge", "drop", "root")]
     assert stated["tables"] == 57 * sum(words[path] for path in tables)
     wide = {k: 1 if layer.single else lanes for k, layer in enumerate(lowered.layers)}
-    assert stated["weights"] == 8 * sum(words[f"weights_{k}.hex"] * wide[k] for k in wide if f"weights_{k}.hex" in words)
+    assert stated["weights"] == 8 * sum(words[f"net_weights_{k}.hex"] * wide[k] for k in wide if f"net_weights_{k}.hex" in words)
     if lowered.lines is not None:
         counts = int(re.search(r"FRAMES\((\d+)\)", files["net.v"])[1]) << int(re.search(r"IN_BITS\((\d+)\), .LINES", files["net.v"])[1])
-        assert stated["delay lines"] == 8 * counts + words["delays.hex"] * rtl_source.address_bits(int(lowered.lines.max()) + 2)
+        assert stated["delay lines"] == 8 * counts + words["net_delays.hex"] * rtl_source.address_bits(int(lowered.lines.max()) + 2)
     width = {"constants": 169, "wiring": 28, "generators": 32}
-    assert stated["constants"] == sum(width[path.split("_")[0]] * words[path] for path in used if path.split("_")[0] in width)
+    assert stated["constants"] == sum(width[path.split("_")[1]] * words[path] for path in used if path.split("_")[1] in width)

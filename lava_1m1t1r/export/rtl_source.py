@@ -127,7 +127,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
     title : str
         First line of the top module.
     name : str
-        Name of the top module and its file.
+        Name of the top module and its file, with which the names of its memory contents begin.
     lanes : int
         Weights added in a cycle, a power of two.
     """
@@ -135,7 +135,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
     body: list[str] = []
     tables: dict[bytes, str] = {}
     for k, layer in enumerate(plan.layers):
-        body += _layer(files, tables, plan, layer, k, lanes)
+        body += _layer(files, tables, plan, layer, k, lanes, name)
     last = plan.layers[-1]
     out_bits = address_bits(last.outputs) if plan.spiking else SUM_BITS
     text = {
@@ -150,7 +150,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
         "TRACES": "".join(_trace(k) for k, x in enumerate(plan.layers) if x.program is not None),
         "BODY": "\n".join(body),
         "FIRST_BITS": str(address_bits(plan.inputs)),
-        "INPUT": _input(files, plan),
+        "INPUT": _input(files, plan, name),
         "INPUT_FIFO": str(INPUT_FIFO),
         "DATA": "spikes: number of the neuron" if plan.spiking else "weighted sums, one an output, signed",
         "LAST": str(len(plan.layers)),
@@ -167,11 +167,11 @@ def _trace(k: int) -> str:
     return f'            if ({core}.written) $fwrite(states, "{k} %0d %0d %0d %0d %0d\\n", {core}.n, {core}.spike, {values});\n'
 
 
-def _input(files: dict[str, str], plan: Plan) -> str:
+def _input(files: dict[str, str], plan: Plan, name: str) -> str:
     if plan.lines is None:
-        return "    assign {push_0, sent_0, in_ready} = {in_valid, in_last, in_addr, !full_0};"
+        return "    assign {push_0, sent_0, in_ready} = {in_valid, in_last, in_addr, !full_0 && !rst};"
     frames = frames_kept(plan.lines)
-    files["delays.hex"] = _hex(plan.lines, address_bits(frames))
+    files[f"{name}_delays.hex"] = _hex(plan.lines, address_bits(frames))
     lines = {
         "CHANNELS": plan.channels,
         "IN_BITS": address_bits(plan.channels),
@@ -180,13 +180,13 @@ def _input(files: dict[str, str], plan: Plan) -> str:
         "FRAMES": frames,
         "FRAME_BITS": address_bits(frames),
         "COUNT_BITS": COUNT_BITS,
-        "DELAYS": '"delays.hex"',
+        "DELAYS": f'"{name}_delays.hex"',
     }
     ports = "clk, rst, in_valid, in_ready, in_last, in_addr, push_0, sent_0, full_0"
     return f"    m1t1r_lines #({_parameters(lines)}) lines (\n        {ports});"
 
 
-def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: PlanLayer, k: int, lanes: int) -> list[str]:
+def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: PlanLayer, k: int, lanes: int, name: str) -> list[str]:
     lanes = 1 if layer.single else lanes
     row, rows = words(layer, lanes), layer.inputs + (0 if layer.weight_rec is None else layer.outputs)
     in_bits, out_bits, word_bits = address_bits(layer.inputs), address_bits(layer.outputs), address_bits(row)
@@ -208,11 +208,11 @@ def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: P
         "SUM_BITS": SUM_BITS,
     }
     if not layer.single:
-        weigh["WEIGHTS"] = f'"weights_{k}.hex"'
-        files[f"weights_{k}.hex"] = _weights(layer, row, lanes)
+        weigh["WEIGHTS"] = f'"{name}_weights_{k}.hex"'
+        files[f"{name}_weights_{k}.hex"] = _weights(layer, row, lanes)
     core: dict[str, Any] = {"OUTPUTS": layer.outputs, "OUT_BITS": out_bits, "LANES": lanes, "WORD_BITS": word_bits, "SUM_BITS": SUM_BITS}
     if layer.program is not None:
-        core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, k)
+        core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, k, name)
     lines = [
         "",
         f"    // {layer.name}",
@@ -268,7 +268,7 @@ def _weights(layer: PlanLayer, row: int, lanes: int) -> str:
     return "\n".join("".join(f"{byte:02x}" for byte in word) for word in lanes_down.tolist()) + "\n"
 
 
-def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, k: int) -> dict[str, Any]:
+def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, k: int, name: str) -> dict[str, Any]:
     p, n = layer.program, layer.outputs
     packed = [0] * (1 if layer.program.alike else n)
     at = 0
@@ -277,8 +277,8 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
             packed[i] |= (int(getattr(p, field)[i]) & ((1 << bits) - 1)) << at
         at += bits
     wiring = wiring_of(layer)
-    files[f"constants_{k}.hex"] = _hex(packed, at)
-    files[f"wiring_{k}.hex"] = _hex(wiring, WIRING_BITS)
+    files[f"{name}_constants_{k}.hex"] = _hex(packed, at)
+    files[f"{name}_wiring_{k}.hex"] = _hex(wiring, WIRING_BITS)
     core: dict[str, Any] = {
         "HISTORY": layer.history,
         "EQUAL": int(layer.program.alike),
@@ -292,16 +292,16 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
         "FIELD_BITS": address_bits(p.field.size),
         "CURVE_ENTRIES": p.inverse.size,
         "DROP_ENTRIES": p.drop.size,
-        "CONSTANTS": f'"constants_{k}.hex"',
-        "WIRING": f'"wiring_{k}.hex"',
+        "CONSTANTS": f'"{name}_constants_{k}.hex"',
+        "WIRING": f'"{name}_wiring_{k}.hex"',
     }
     if layer.noisy:
-        files[f"generators_{k}.hex"] = _hex(layer.generator, 32)
-        core["GENERATORS"] = f'"generators_{k}.hex"'
+        files[f"{name}_generators_{k}.hex"] = _hex(layer.generator, 32)
+        core["GENERATORS"] = f'"{name}_generators_{k}.hex"'
     for curve, table in layer.tables.items():
         key = table.tobytes()
         if key not in tables:
-            tables[key] = f"{curve}_{k}.hex"
+            tables[key] = f"{name}_{curve}_{k}.hex"
             base, step, exponent = (x.tolist() for x in unpack(table))
             rows = zip(exponent, base, step, strict=True)
             files[tables[key]] = _hex([(e & 0xFF) << 49 | b << STEP_BITS | s & ((1 << STEP_BITS) - 1) for e, b, s in rows], ENTRY_BITS)

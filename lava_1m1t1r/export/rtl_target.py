@@ -24,9 +24,9 @@ from .report import Report, VerificationError
 from .tools import call, ended, written
 
 SIMULATORS = ("verilator", "icarus")
-LINT = ("verilator", "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME")
-"""Command line of Verilator's lint. Unused bits are not reported: the modules serve layers with and without recurrence, noise and
-delays."""
+LINT = ("verilator", "--lint-only", "-Wall")
+"""Command line of Verilator's lint. The sources say where bits may be unused: the modules serve layers with and without recurrence, noise
+and delays."""
 
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
@@ -63,7 +63,7 @@ def deploy_rtl(
     out_dir : path
         New, empty, or a former export.
     name : str
-        Name of the top module.
+        Name of the top module, with which the names of the memory contents begin.
     lanes : int
         Weights that a layer adds in a clock cycle, a power of two from 1 to 64.
     clock_hz : float

@@ -1,6 +1,7 @@
 // Delay lines before the first layer. The spikes of a frame are counted by channel, and kept; when it ends, each line sends on what its
 // channel got so many frames ago, line n that of channel n mod CHANNELS, as spikes with its own number.
 // Cycles: 3 a spike that arrives; at the end of a frame 3 a line, 1 for every spike of a line after its first, and 2.
+/* verilator lint_off UNUSEDSIGNAL */  // upper and lower bits of products, sums and indices
 module m1t1r_lines #(
     parameter CHANNELS = 1,
     parameter IN_BITS = 1,
@@ -55,7 +56,7 @@ module m1t1r_lines #(
     end
 
     wire passed = state == SEND && (count == 0 || (!out_full && sent + 1'b1 == count));
-    assign in_ready = state == TAKE;
+    assign in_ready = state == TAKE && !rst;
     assign out_push = (state == SEND && count != 0) || state == LAST;
     assign out_data = {state == LAST, line};
 

@@ -1,5 +1,6 @@
 // One network step of one neuron: SUBSTEPS times the fixed-point substep of lava_1m1t1r, bit for bit.
 // One multiplier and one shifter serve all products in turn: 34 cycles a substep, with noise 52.
+/* verilator lint_off UNUSEDSIGNAL */  // upper and lower bits of products, sums and indices
 module m1t1r_neuron #(
     parameter NOISE = 0,
     parameter SUBSTEPS = 4,

@@ -1,4 +1,5 @@
 // A readout: the weighted sums of a frame, one after the other, then a token with the upper bit set.
+/* verilator lint_off UNUSEDSIGNAL */  // upper and lower bits of products, sums and indices
 module m1t1r_readout #(
     parameter OUTPUTS = 1,
     parameter OUT_BITS = 1,

@@ -1,5 +1,6 @@
 // Weighted sums of a frame: for every spike that arrives, its row of weights is added, LANES a cycle.
 // A frame ends with a token whose upper bit is set, from the layer before and from the layer itself. Cycles: WORDS + 2 a spike, 2 a frame's end.
+/* verilator lint_off UNUSEDSIGNAL */  // upper and lower bits of products, sums and indices
 module m1t1r_weigh #(
     parameter INPUTS = 1,
     parameter IN_BITS = 1,

@@ -3,9 +3,10 @@
 // Input: the numbers of the channels that spike, in any order, several times for several spikes; then a token with in_last, which ends
 // the frame and carries no spike. Output: @DATA@; then a token with out_last. The first frames out follow a
 // reset at once: a layer's spikes take a step. A token passes when valid and ready are both high at a rising edge of clk.
+/* verilator lint_off UNUSEDSIGNAL */  // layers without recurrence leave some wires unused
 module @NAME@ (
     input  wire         clk,
-    input  wire         rst,  // for one cycle or more: all neurons to rest, all queues empty
+    input  wire         rst,  // for one cycle or more: all neurons to rest, all queues empty; no token passes meanwhile
     input  wire         in_valid,
     output wire         in_ready,
     input  wire         in_last,
@@ -22,7 +23,7 @@ module @NAME@ (
         clk, rst, push_0, sent_0, full_0, pop_0, data_0, empty_0);
 @BODY@
 
-    assign out_valid = push_@LAST@;
+    assign out_valid = push_@LAST@ && !rst;
     assign full_@LAST@ = !out_ready;
     assign {out_last, out_data} = sent_@LAST@;
 endmodule
