@@ -1,5 +1,6 @@
 """Generated C: no warnings, no undefined behaviour, and every spike and state of the fixed-point network."""
 
+import re
 import runpy
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from lava_1m1t1r import reference
 from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export import c_source, c_target, rtl_source, rtl_target, tools
+from lava_1m1t1r.export import c_source, c_target, names, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.export.report import VerificationError
 from lava_1m1t1r.fast import FastNetwork
@@ -21,7 +22,7 @@ from lava_1m1t1r.sums import MAX_COUNT
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
-STRICT = ("-Os", "-Wshadow", "-Wsign-conversion", "-Wcast-qual", "-Wstrict-prototypes", "-Wundef", "-fno-builtin")
+STRICT = ("-Os", "-Wshadow", "-Wsign-conversion", "-Wcast-qual", "-Wstrict-prototypes", "-Wundef", "-Wunused-macros", "-fno-builtin")
 
 
 @pytest.mark.parametrize("flags", [SANITIZED, STRICT], ids=["sanitized", "strict"])
@@ -30,6 +31,14 @@ def test_all_spikes_and_states_equal(name, flags, rng):
     net = nets.network(name, rng)
     found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net), "abc", flags=flags)
     assert "all equal" in found["compared with the fixed-point network"]
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_clang_finds_nothing_unused_or_unreachable(name, rng, tmp_path):
+    c_target.deploy_c(nets.network(name, rng), tmp_path / "out")
+    flags = ["-Wall", "-Wextra", "-Wconversion", "-Wunused-macros", "-Wunreachable-code-aggressive", "-Wcast-qual", "-Werror"]
+    subprocess.run(["clang", "-std=c99", *flags, "-fsyntax-only", "net.c"], cwd=tmp_path / "out", check=True)
 
 
 def _sparse(rng, size):
@@ -101,6 +110,65 @@ def test_too_large_counts_are_refused_and_change_nothing(rng, tmp_path):
     assert done.returncode == 4 and b"exceeds" in done.stderr
 
 
+def test_no_prefix_makes_a_name_that_the_source_has_already(rng, tmp_path):
+    """``next`` did: of what a network declares, nothing that is not the prefix's ends in what follows a prefix."""
+    for network in nets.NETWORKS:
+        sources = c_source.sources(plan(nets.network(network, rng)), "x", "qq")
+        declared = set(re.findall(r"\bqq(_[a-z]+)\b", sources["qq.h"])) | {
+            f"_{word.lower()}" for word in re.findall(r"QQ_(\w+)", sources["qq.h"])
+        }
+        assert {"_step", "_reset", "_states", "_inputs"} <= declared
+        own = {word for word in re.findall(r"[A-Za-z]\w*", sources["qq.c"]) if not word.lower().startswith("qq_")}
+        assert not [word for word in own if any(word.lower().endswith(end) for end in declared)]
+    c_target.deploy_c(nets.network("behind_delay_lines", rng), tmp_path / "out", name="next")
+
+
+NAMES = ('quo"te', "new\nline", "back\\slash", "end */ // ??/", "\u00e9t\u00e9 \u2603 \U0001f600", "@DT@ %s \x1b[31m", "", "\udcff")
+
+
+def test_names_of_classes_are_a_macro_whatever_they_hold(rng, tmp_path):
+    net = NetDescription((nets.layer(rng, 0, 3, len(NAMES)),))
+    without, named = c_source.sources(plan(net), "x"), c_source.sources(plan(replace(net, classes=NAMES)), "x")
+    assert without["net.c"] == named["net.c"] and "CLASSES" not in without["net.h"]  # no memory for whoever does not use it
+    report = c_target.deploy_c(replace(net, classes=NAMES), tmp_path / "out")
+    assert report.facts["classes"] == list(NAMES) and "new\\nline" in report.text and "\x1b" not in report.text
+    main = """#include "net.h"
+    #include <stdio.h>
+    static const char *const names[NET_OUTPUTS] = NET_CLASSES;
+    int main(void) { unsigned n; for (n = 0; n < NET_OUTPUTS; n++) printf("%s%c", names[n], 0); return 0; }
+    """
+    (tmp_path / "main.c").write_text(main)
+    subprocess.run(["gcc", *c_target.FLAGS, "-iquote", "out", "main.c", "-o", "main"], cwd=tmp_path, check=True)  # with trigraphs
+    said = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert said.split(b"\0")[:-1] == [name.encode("utf-8", "replace") for name in NAMES]
+
+
+def test_the_header_says_how_to_use_it_and_how_layers_are_numbered(rng):
+    sources = c_source.sources(plan(nets.network("behind_delay_lines", rng)), "x")
+    words = " ".join(sources["net.h"].replace(" * ", " ").split())
+    assert "0: layer 1 (dense_rec, 15 -> 6)" in words and "1: layer 2 (affine, 6 -> 3)" in words
+    assert "/* layers[0]: layer 1 (dense_rec, 15 -> 6) */" in sources["net.c"]
+    for told in ("largest sum over these steps", "one step of delay, here 1 in all", "give each spike once", "no function is re-entrant"):
+        assert told in words
+    assert "give each spike once" not in c_source.sources(plan(nets.network("one_neuron", rng)), "x")["net.h"]
+
+
+def test_headers_that_those_of_c_include_are_no_names():
+    """NAME.h would hide them where compilers look for it with -I."""
+    for compiler in ("gcc", "arm-none-eabi-gcc"):
+        for header in names.HEADERS if shutil.which(compiler) else ():
+            said = subprocess.run(
+                [compiler, "-E", "-H", "-xc", "-"], input=f"#include <{header}.h>\n", capture_output=True, text=True
+            ).stderr
+            found = {Path(line.split()[-1]) for line in said.splitlines() if line.startswith(".")}
+            plain = {
+                path.stem for path in found if path.parent.name in ("include", "newlib") and re.fullmatch("[a-z][a-z0-9_]*", path.stem)
+            }
+            assert plain <= names.HEADERS
+    with pytest.raises(InputError, match="must not be a header of C: it would hide <features.h>"):
+        names.c_prefix("features")
+
+
 @pytest.mark.parametrize("which", ["flash_limit", "ram_limit"])
 def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tmp_path):
     net = nets.network("recurrent_with_delays", rng)
@@ -164,11 +232,12 @@ def test_the_firmware_example_gives_the_networks_sums(readout, rng, tmp_path):
     if readout:
         net = NetDescription((*net.layers, nets.layer(rng, len(net.layers), net.outputs, 3, "affine")))
     c_target.deploy_c(net, tmp_path / "out")
-    subprocess.run(["gcc", *c_target.FLAGS, "-Iout", "out/net.c", str(deploy / "c/use.c"), "-o", "use"], cwd=tmp_path, check=True)
+    subprocess.run(["gcc", *c_target.FLAGS, "-iquote", "out", "out/net.c", str(deploy / "c/use.c"), "-o", "use"], cwd=tmp_path, check=True)
     lines = subprocess.run(["./use"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     step, channel = np.arange(200)[:, None], np.arange(net.inputs)
     wanted = FastNetwork(net).run(((step * 7 + channel * 13) % 5 == 0)[None].astype(int)).out[0].sum(0, dtype=np.int64)
     assert wanted.any() and lines == [f"output {n}: {total}" for n, total in enumerate(wanted)]
+    assert readout or f"\n{lines[0]}\n" in (deploy / "c/README.md").read_text()
 
 
 @pytest.mark.parametrize(("limit", "bits"), [(c_source.input_limit, 32), (rtl_source.input_limit, rtl_source.SUM_BITS)])
@@ -185,6 +254,8 @@ def test_no_sum_exceeds_its_register_under_the_largest_counts(limit, bits, rng):
 
 
 def test_names_of_files_do_not_end_comments(rng, tmp_path):
+    frame = replace(nets.network("one_neuron", rng), source="a@b@c.net")
+    assert "from a?b?c.net. " in c_source.sources(plan(frame), "x")["net.h"]  # templates mark what they leave open so
     net = replace(nets.network("one_neuron", rng), source="a\nb*\u2603\udcff.net")
     assert plan(net).source == "a?b*??.net"
     for deploy in (c_target.deploy_c, rtl_target.deploy_rtl):

@@ -1,4 +1,4 @@
-/* How firmware uses the generated network: one call a step. Build: cc -std=c99 -IOUT OUT/net.c deploy/c/use.c */
+/* How firmware uses the generated network: one call a step. Build: cc -std=c99 -iquote OUT OUT/net.c deploy/c/use.c */
 #include "net.h"
 #include <stdio.h>
 

@@ -35,6 +35,9 @@ _CONSTANTS = (
 )  # in the order of the struct in templates/net.c
 
 _NOISE = """
+#define NOISE_SHIFT 10u
+#define BYTES_MEAN 510
+
 /* Next state of a xorshift generator, which is also the number drawn. */
 static uint32_t draw(uint32_t state)
 {
@@ -76,27 +79,27 @@ _REWIND = """
 _ON_LINE = """
 /* Spike counts of the last steps, and the step that comes next among them. */
 static uint16_t gone[@KEPT@][@INPUTS@];
-static uint32_t next_step;
+static uint32_t coming;
 
 /* What arrives on a delay line in the step that was kept last. */
 static uint32_t on_line(uint32_t n)
 {
     const uint32_t late = line_delay[n] + 1u;
-    return gone[next_step < late ? next_step + @KEPT@u - late : next_step - late][n % @INPUTS@u];
+    return gone[coming < late ? coming + @KEPT@u - late : coming - late][n % @INPUTS@u];
 }
 """
 _KEEP = """
     for (n = 0; n < @PREFIX@_INPUTS; n++) {
-        gone[next_step][n] = input[n];
+        gone[coming][n] = input[n];
     }
-    next_step = next_step + 1u < sizeof gone / sizeof gone[0] ? next_step + 1u : 0u;"""
+    coming = coming + 1u < sizeof gone / sizeof gone[0] ? coming + 1u : 0u;"""
 _FORGET = """
     for (k = 0; k < sizeof gone / sizeof gone[0]; k++) {
         for (n = 0; n < @PREFIX@_INPUTS; n++) {
             gone[k][n] = 0;
         }
     }
-    next_step = 0;"""
+    coming = 0;"""
 
 
 class Stored(NamedTuple):
@@ -164,7 +167,7 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
     text = {
         "TITLE": title,
         "VERSION": __version__,
-        "SOURCE": plan.source,
+        "SOURCE": plan.source.replace("@", "?"),  # it marks what a template leaves open
         "DT": f"{plan.dt:g}",
         "FILE": name,
         "GUARD": f"{name.upper()}_H",
@@ -190,6 +193,10 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "CONSTANTS_BYTES": str(CONSTANTS_BYTES),
         "STATE_BYTES": str(STATE_BYTES),
         "RECEIVER": receiver_type(plan.widest),
+        "CLASSES": _classes(plan),
+        "NUMBERS": "\n".join(f" *   {k}: {layer.name}" for k, layer in enumerate(plan.layers)),
+        "LATE": str(sum(layer.program is not None for layer in plan.layers)),
+        "ONCE": "" if plan.lines is None else "\n * Delay lines are inside: give each spike once.",
         "DATA": _data(plan, name),
         "NOISE": _NOISE if noisy else "",
         "JITTER": _JITTER if noisy else "",
@@ -216,6 +223,20 @@ def _lines(plan: Plan) -> str:
     return "\n".join(lines) + _ON_LINE
 
 
+def _classes(plan: Plan) -> str:
+    """Macro with the names of the outputs, which takes no memory where it is not used."""
+    if not plan.classes:
+        return ""
+    use = "/* Names of the outputs in UTF-8, for static const char *const names[@PREFIX@_OUTPUTS] = @PREFIX@_CLASSES; */"
+    return "\n".join(["", use, "#define @PREFIX@_CLASSES { \\", *(f"    {_literal(name)}, \\" for name in plan.classes), "}", ""])
+
+
+def _literal(text: str) -> str:
+    """String literal of C. Of what is special to C or to the templates, in octal digits, there is nothing that ends a line or a comment."""
+    plain = set(range(32, 127)) - set(b'"\\?*/@')
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode("utf-8", "replace")) + '"'
+
+
 def lines_length(plan: Plan) -> int:
     """Number of input steps that the delay lines hold; 0 without them."""
     return 0 if plan.lines is None else int(plan.lines.max()) + 1
@@ -226,7 +247,7 @@ def _data(plan: Plan, name: str) -> str:
     tables: dict[bytes, str] = {}
     rows = []
     for k, layer in enumerate(plan.layers):
-        lines.append(f"/* {layer.name} */")
+        lines.append(f"/* layers[{k}]: {layer.name} */")
         fields: dict[str, Any] = {"inputs": f"{layer.inputs}u", "outputs": f"{layer.outputs}u", "single": f"{int(layer.single)}u"}
         fields["input"] = _synapses(lines, layer.weight, layer.weight_shift, f"{k}", plan.widest)
         if layer.weight_rec is not None:

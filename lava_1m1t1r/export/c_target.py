@@ -20,7 +20,7 @@ from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
 from .plan import Plan, plan, samples
-from .report import Report, ToolFailed, VerificationError
+from .report import Report, ToolFailed, VerificationError, classes_of
 from .tools import call, written
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
@@ -79,6 +79,7 @@ def deploy_c(
         "states [bytes]": ram,
         "largest spike count of an input": c_source.input_limit(lowered),
         "network step [s]": lowered.dt,
+        **classes_of(net),
     }
     notes = []
     require(isinstance(compiler, str), "compiler", "be the name of a program", compiler)

@@ -11,9 +11,11 @@ LONGEST = 200
 """Largest length of a name [characters]: files are called NAME.c or NAME.v, and a file's name has at most 255."""
 HEADERS = frozenset(
     "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool stdbit "
-    "stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype".split()
+    "stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype "
+    "alloca corecrt crtdefs endian features newlib picolibc runetype sal strings syslimits vadefs vcruntime xlocale yvals".split()
 )
-"""Names of C's own headers, which NAME.h would hide. C's keywords are allowed, for what is declared is called NAME_step, NAME_reset, ..."""
+"""Names of C's own headers, and of those that these include in widespread libraries; NAME.h would hide them. C's keywords are allowed,
+for what is declared is called NAME_step, NAME_reset, ..."""
 KEYWORDS = frozenset(
     "accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins binsof bit "
     "break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config const constraint context continue "

@@ -95,6 +95,8 @@ class Plan:
     """Number of channels of an input frame, C."""
     lines: np.ndarray | None
     """Delays (K C,) uint8 of the lines that bring the channels to the first layer, line n channel ``n mod C``; None without delay lines."""
+    classes: tuple[str, ...]
+    """Names of the outputs; empty where they have none."""
 
     @property
     def inputs(self) -> int:
@@ -158,7 +160,7 @@ def plan(net: NetDescription) -> Plan:
     lines = None if net.delay_lines is None else np.asarray(net.delay_lines.delay, np.uint8)
     name = Path(net.source).name or "a network in memory"
     name = "".join(c if c.isascii() and c.isprintable() else "?" for c in name)  # it stands in comments of C and Verilog
-    return Plan(tuple(_lower(layer) for layer in net.active), net.dt, name, net.inputs, lines)
+    return Plan(tuple(_lower(layer) for layer in net.active), net.dt, name, net.inputs, lines, net.classes)
 
 
 def _lower(layer: Layer) -> PlanLayer:

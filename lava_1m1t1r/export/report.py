@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..description import NetDescription
 from ..report.html import Report as Page
 
 
@@ -71,8 +72,15 @@ class Report:
         return page.page
 
 
+def classes_of(net: NetDescription) -> dict[str, Any]:
+    """The names of the outputs as a fact; none where they have none."""
+    return {"classes": list(net.classes)} if net.classes else {}
+
+
 def shown(value: Any) -> str:
-    """A fact for people: thousands separated, fractions to four digits."""
+    """A fact for people: thousands separated, fractions to four digits, in texts no character that cannot be printed."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "not known"}[value]
     if isinstance(value, Mapping):
