@@ -53,6 +53,20 @@ def test_a_changed_graph_is_not_equal(rng, tmp_path):
     assert not same(net, nir_exact.from_nir(written(graph, tmp_path)))
 
 
+def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
+    net = replace(nets.network("recurrent_with_delays", rng), classes=('z\u00e9ro "0"', "\n\0", "\udcff"))
+    graph = written(nir_exact.to_nir(net), tmp_path)
+    assert nir_exact.from_nir(graph).classes == net.classes
+    assert nir_target.deploy_nir(net, tmp_path / "out", portable=False).facts["classes"] == list(net.classes)
+    for wrong in ("no list", '["a", "b"]', "[1, 2, 3]", 5):
+        graph.metadata["classes"] = wrong
+        with pytest.raises(FormatError, match="NIR graph metadata/classes must be a JSON list of 3 texts; got"):
+            nir_exact.from_nir(graph)
+    monkeypatch.setattr(nir_exact, "_classes", lambda graph, outputs: ())
+    with pytest.raises(nir_target.VerificationError, match="read back is not the network"):
+        nir_target.deploy_nir(net, tmp_path / "other", portable=False)
+
+
 def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
     graph = nir_exact.to_nir(nets.network("images", rng))
     graph.nodes["weight_0"].metadata["kernels"][0, 0, 0, 0] += 2

@@ -3,13 +3,14 @@
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
 delay lines are a Linear of ones and a Delay after the Input. Convolutions and poolings are Affine or Linear too, expanded to matrices,
 with their kernels in the metadata; so is every layer whose weights are not its matrix. Recurrence is a cycle neuron - (Delay -) Linear -
-neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron. Each layer's spikes, and each turn of a cycle,
-take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
+neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron; the names of the outputs are there as a JSON
+list, ``classes``. Each layer's spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import nir
@@ -47,7 +48,8 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
         before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
-    return nir.NIRGraph(nodes, edges, metadata={"format": EXACT, "dt": net.dt, "steps_a_layer": 1})
+    named = {"classes": json.dumps(net.classes)} if net.classes else {}
+    return nir.NIRGraph(nodes, edges, metadata={"format": EXACT, "dt": net.dt, "steps_a_layer": 1, **named})
 
 
 def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], str]:
@@ -176,7 +178,20 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
             equal = np.array_equal(layer.matrix(), _counts(node.weight))
             require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
         layers.append(layer)
-    return NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
+    net = NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
+    return dataclasses.replace(net, classes=_classes(graph, net.outputs))
+
+
+def _classes(graph: nir.NIRGraph, outputs: int) -> tuple[str, ...]:
+    """Names of the outputs; none where the graph has none."""
+    found = graph.metadata.get("classes", "[]")
+    try:
+        names = json.loads(found)
+    except (TypeError, ValueError):
+        names = None
+    good = isinstance(names, list) and len(names) in (0, outputs) and all(isinstance(name, str) for name in names)
+    require(good, "NIR graph metadata/classes", f"be a JSON list of {outputs} texts", found, error=FormatError)
+    return tuple(names)
 
 
 def _sizes(node: nir.NIRNode) -> Convolution | None:

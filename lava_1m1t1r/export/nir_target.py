@@ -23,7 +23,7 @@ from . import nir_exact, rules
 from .nir_portable import to_portable
 from .output import check_folder, write_folder
 from .plan import DRAWN_RATE, batched, drawn, same
-from .report import Report, VerificationError
+from .report import Report, VerificationError, classes_of
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
 
@@ -65,13 +65,13 @@ def deploy_nir(
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))
-    if not same(net, back):
+    if not same(net, back) or net.classes != back.classes:
         raise VerificationError("The exact graph read back is not the network.")
     notes = [
         f"{EXACT_FILE} holds a custom node, M1T1RNode: import lava_1m1t1r.export.nir_node before nir.read.",
         f"Each layer's spikes take one step of dt ({net.dt:g} s) beyond what Delay nodes say; dt is in the metadata.",
     ]
-    facts: dict[str, Any] = {"network step [s]": net.dt, "nodes": len(exact.nodes), "exact graph read back": "equal"}
+    facts: dict[str, Any] = {"network step [s]": net.dt, "nodes": len(exact.nodes), "exact graph read back": "equal", **classes_of(net)}
     random = frames is None
     frames = drawn(net, 8, 200, seed) if random else batched(frames)
     ours, theirs = (FastNetwork(x).run(frames, threads=1).out for x in (net, back))
