@@ -117,6 +117,13 @@ def test_it_claims_nothing_that_was_not_run(rng, tmp_path):
     assert not any("J" in name.split() or "energy" in name.lower() for name in report.facts)
 
 
+def test_notes_and_classes(rng, tmp_path):
+    one, two = (replace(nets.network(name, rng), classes=tuple("abc"[:n])) for name, n in (("one_neuron", 1), ("recurrent_with_delays", 3)))
+    one, two = deploy_loihi(one, tmp_path / "one"), deploy_loihi(two, tmp_path / "two")
+    assert any(note.startswith("Layer 0 needs microcode") for note in one.notes) and one.facts["classes"] == ["a"]
+    assert any(note.startswith("Layers 0, 1 need microcode") for note in two.notes) and two.facts["classes"] == ["a", "b", "c"]
+
+
 def cuba_network(rng):
     neuron = CubaNeuron(1024, 128, 640)
     first = Layer(0, "dense_rec", (9,), 14, nets.even(rng, (9, 14), 1.0), nets.even(rng, (9, 9), 0.5, 0), neuron=neuron)

@@ -117,6 +117,16 @@ def test_several_networks_may_be_in_one_design(rng):
         assert "all equal" in rtl_target.simulate(net, files, nets.frames(rng, net, steps=40), simulator="icarus")["simulated by icarus"]
 
 
+@needs("iverilog")
+def test_names_of_classes_are_in_the_report_and_in_comments(rng, tmp_path):
+    names_of = ('a"\n*/', "\u2603\\", "`include @NAME@")
+    net = replace(nets.network("recurrent_with_delays", rng), classes=names_of)
+    report = rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((1, 3, 13), int), simulator="icarus")
+    text = (tmp_path / "out/net.v").read_text()
+    assert report.facts["classes"] == list(names_of) and '// Output 0: "a\\"\\n*/"\n// Output 1: "\\u2603\\\\"\n' in text
+    assert "// layer_0: layer 0 (dense_rec, 13 -> 7)" in text
+
+
 @needs("verilator")
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_lint_is_clean(name, rng):

@@ -1,5 +1,6 @@
 """The network at the device level, its netlist, and ngspice against it on a small trained network with delays."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -279,7 +280,12 @@ def test_wrong_options_are_refused(options, words, toy, tmp_path):
 
 def test_numbers_may_be_numpys(toy, tmp_path):
     report = TARGETS["spice"](toy, tmp_path / "out", frames=np.zeros((2, 3, 8)), labels=[0.0, 3.0], patterns=np.int64(0))
-    assert not any(name.startswith("pattern") for name in report.files)
+    assert not any(name.startswith("pattern") for name in report.files) and "classes" not in report.facts
+
+
+def test_names_of_classes_are_in_the_report(toy, tmp_path):
+    TARGETS["spice"](replace(toy, classes=tuple("abcd")), tmp_path / "out")
+    assert json.loads((tmp_path / "out/report.json").read_text())["facts"]["classes"] == list("abcd")
 
 
 def test_differences_are_named(toy):

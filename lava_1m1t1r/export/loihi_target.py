@@ -23,7 +23,7 @@ from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import check_folder, write_folder
 from .plan import batched, drawn, same
-from .report import Report, VerificationError
+from .report import Report, VerificationError, classes_of
 
 NET_FILE = "network.net"
 CURES = {
@@ -108,6 +108,7 @@ def deploy_loihi(
         "largest fan-out": max(x.fan_out for x in layers),
         "limits kept": f"{len(rows)}, of which {sum(r['assumed'] for r in rows)} assumed (see resources.txt)",
         f"{NET_FILE} read back": "equal",
+        **classes_of(net),
         "golden traces": f"{frames.shape[0]} samples of {frames.shape[1]} steps" + (", random spikes" if random else ""),
     }
     custom = [x.index for x in net.active if isinstance(x.neuron, M1T1RNeuron)]
@@ -120,7 +121,8 @@ def deploy_loihi(
     notes += [generators(layers)] if generators(layers) else []
     if custom:
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"
-        notes.append(f"Layers {', '.join(map(str, custom))} need microcode that is to be written (handoff/nc_model.py). {loader}.")
+        layers_need = f"Layer {custom[0]} needs" if len(custom) == 1 else f"Layers {', '.join(map(str, custom))} need"
+        notes.append(f"{layers_need} microcode that is to be written (handoff/nc_model.py). {loader}.")
     elif net.delay_lines is None:
         notes.append("All neurons are CUBA: lava-dl's own netx loads the file too.")
     return Report("loihi", shape, Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import resources
 from typing import Any
@@ -154,6 +155,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
         "INPUT_FIFO": str(INPUT_FIFO),
         "DATA": "spikes: number of the neuron" if plan.spiking else "weighted sums, one an output, signed",
         "LAST": str(len(plan.layers)),
+        "CLASSES": "".join(f"// Output {n}: {json.dumps(words)}\n" for n, words in enumerate(plan.classes)),
     }
     folder = resources.files(__package__) / "templates"
     for template, target in (("net.v", f"{name}.v"), ("bench.v", "bench.v")):
@@ -215,7 +217,7 @@ def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: P
         core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, k, name)
     lines = [
         "",
-        f"    // {layer.name}",
+        f"    // layer_{k}: {layer.name}",
         f"    wire ready_{k}, clear_{k}, resume_{k}, rec_empty_{k}, rec_pop_{k};",
         f"    wire [{word_bits - 1}:0] word_{k};",
         f"    wire [{lanes * SUM_BITS - 1}:0] sums_{k};",

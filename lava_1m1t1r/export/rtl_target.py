@@ -20,7 +20,7 @@ from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
 from .plan import Plan, plan, samples
-from .report import Report, VerificationError
+from .report import Report, VerificationError, classes_of
 from .tools import call, ended, written
 
 SIMULATORS = ("verilator", "icarus")
@@ -102,6 +102,7 @@ def deploy_rtl(
         "cycles of a frame without spikes": {x.name: int(rtl_source.frame_cycles(x, lanes, 0)) for x in lowered.layers},
         "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
         "network step [s]": lowered.dt,
+        **classes_of(net),
     }
     if lowered.lines is not None:
         facts["cycles of the delay lines for a frame without spikes"] = int(

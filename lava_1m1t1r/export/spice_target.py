@@ -19,7 +19,7 @@ from ..netx.schema import described
 from . import rules
 from .output import check_folder, write_folder
 from .plan import batched
-from .report import Report, ToolFailed
+from .report import Report, ToolFailed, classes_of
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE, LARGEST_EXPONENT, MARGIN, STEEPEST
 from .spice_run import compare, run_network
@@ -171,6 +171,7 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
     wanted = [np.asarray(array.counts - ideal.counts) for array, ideal in zip(network.arrays, _ideal(network).arrays, strict=True)]
     return {
         "network step [s]": network.net.dt,
+        **classes_of(network.net),
         "crossbar cells": sum(2 * array.positive.size for _, array in layers),
         "rows of each crossbar": {f"layer {x.index}": array.rows._asdict() for x, array in layers},
         "cell": asdict(network.crossbar),

@@ -3,7 +3,7 @@
 // Input: the numbers of the channels that spike, in any order, several times for several spikes; then a token with in_last, which ends
 // the frame and carries no spike. Output: @DATA@; then a token with out_last. The first frames out follow a
 // reset at once: a layer's spikes take a step. A token passes when valid and ready are both high at a rising edge of clk.
-/* verilator lint_off UNUSEDSIGNAL */  // layers without recurrence leave some wires unused
+@CLASSES@/* verilator lint_off UNUSEDSIGNAL */  // layers without recurrence leave some wires unused
 module @NAME@ (
     input  wire         clk,
     input  wire         rst,  // for one cycle or more: all neurons to rest, all queues empty; no token passes meanwhile
