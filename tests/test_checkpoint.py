@@ -346,21 +346,41 @@ def test_the_best_epoch_is_kept_over_an_interruption(tmp_path, monkeypatch):
     monkeypatch.setattr(fit.Learner, "validation_step", told)
     _, after = watched(tmp_path / "whole")
     with monkeypatch.context() as patch:
-        third = lambda learner: setattr(learner.trainer, "should_stop", learner.current_epoch == 2)  # noqa: E731
         patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
         watched(tmp_path / "stopped")
     resumed, rest = watched(tmp_path / "stopped", resume=True)
     assert len(rest) == 1 and equal(resumed, after[1])
 
 
-def test_a_damaged_best_epoch_is_told(tmp_path, monkeypatch):
+def third(learner):
+    learner.trainer.should_stop = learner.current_epoch == 2
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_best_epoch_that_is_damaged_or_absent_is_told_before_any_training(stopped, tmp_path, monkeypatch):
     monkeypatch.setattr(fit.Learner, "validation_step", told)
-    watched(tmp_path)
+    with monkeypatch.context() as patch:
+        if not stopped:
+            patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
+        watched(tmp_path)
     found = checkpoint.read(tmp_path / "last.ckpt")
     found["callbacks"]["Best"]["parameters"].popitem()
     checkpoint.write(tmp_path / "last.ckpt", found)
-    with pytest.raises(FormatError, match=r"last.ckpt must hold a run that can go on; .*Missing key"):
+    monkeypatch.setattr(fit.Learner, "training_step", None)
+    with pytest.raises(InputError, match=r"last.ckpt: network.blocks.* must have the shape .* got None"):
         watched(tmp_path, resume=True)
+    del found["callbacks"]["Best"]  # as earlier versions wrote it
+    checkpoint.write(tmp_path / "last.ckpt", found)
+    with pytest.raises(FormatError, match=r"last.ckpt must hold the best epoch so far; got .* Start afresh"):
+        watched(tmp_path, resume=True)
+
+
+def test_the_best_epoch_is_named_whenever_a_run_ends(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    for resume in (False, True):
+        net = network.m1t1r(TASK)
+        fit.fit(net, TASK.replace(epochs=5), frames(), tmp_path, validation=frames(1), patience=2, resume=resume)
+        assert "the network is that of epoch 2, the best in validation (90.0%)" in capfd.readouterr().err
 
 
 def test_no_epochs_leave_a_checkpoint_of_the_network_as_it_is(tmp_path):

@@ -655,3 +655,31 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
 def test_pulses_of_a_fit_are_those_of_its_rows(tmp_path, capsys):
     assert cli.main(["characterize", "--fit", "m.csv", "--volt", "0.9", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
     assert "--volt must not be used with --fit" in capsys.readouterr().err
+
+
+def test_a_tool_that_fails_is_told_from_a_proof_that_fails(tmp_path, monkeypatch, capsys):
+    from lava_1m1t1r import export
+
+    net = str(Path(__file__).with_name("toy.net"))
+    for error, words in (
+        (export.ToolFailed("slow"), "deploy: nothing is proven: slow"),
+        (export.VerificationError("other"), "deploy: other"),
+    ):
+
+        def target(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setitem(export.TARGETS, "c", target)
+        assert cli.main(["deploy", "c", net, "-o", str(tmp_path / "out")]) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left(tmp_path):
+    script = (
+        "from lava_1m1t1r import cli; from lava_1m1t1r.commands import doctor\n"
+        "def run(args): raise BrokenPipeError('a pipe of its own')\n"
+        "doctor.run = run; raise SystemExit(cli.main(['doctor']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "a pipe of its own" in done.stderr

@@ -156,3 +156,11 @@ def test_lava_dls_own_netx_runs_a_cuba_file_with_equal_spikes(rng, tmp_path):
     ours = np.load(tmp_path / "out/handoff/golden.npz")["out"][0]
     assert ours.sum() > 0
     np.testing.assert_array_equal(theirs, ours)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bits"), [([254, -256], 8), ([127, -128], 8), ([0, 2], 2), ([1, -1], 2), ([-2, 0], 1), ([0, 0], 0), ([63, -64], 7)]
+)
+def test_bits_of_weights_are_those_of_two_complements(weight, bits):
+    """Of even weights those of their halves, since they share an exponent of 1."""
+    assert loihi_resources.weight_bits(np.array([weight])) == bits

@@ -22,6 +22,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 
 from lava_1m1t1r.run import Deadlock, InProcess, guarded, run  # noqa: E402
+from lava_1m1t1r.run.isolation import UsersRandom
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -120,3 +121,13 @@ def test_a_model_that_excepts_everything_ends_with_its_run():
     with pytest.raises(Deadlock, match="Deaf"):
         run(deaf, 2, Loihi2SimCfg(), timeout=5)
     gc.collect()
+
+
+def test_a_spare_normal_that_a_rewound_generator_left_is_not_the_users():
+    """numpy keeps the second of two normal numbers outside of the generator, whose state does not tell of it."""
+    np.random.seed(3)
+    with UsersRandom():
+        state = np.random.get_bit_generator().state
+        np.random.normal()
+        np.random.get_bit_generator().state = state
+    assert np.random.get_state()[3] == 0 and np.random.normal() == np.random.RandomState(3).normal()

@@ -159,12 +159,12 @@ NEEDS_STEPS = "condition must be RunSteps.*Injector.*guarded"
 
 def test_continuous_runs_that_only_the_clock_would_end_are_refused():
     for process in (LIF(shape=(3,)), Ticking()):
-        with pytest.raises(InputError, match=NEEDS_STEPS), InProcess(process, CFG):
+        with pytest.raises(InputError, match=NEEDS_STEPS), InProcess(process, CFG) as session:
             process.run(RunContinuous())
-            for refused in (process.pause, process.stop):
+            for refused in (process.pause, process.stop, session.stop):
                 with pytest.raises(InputError, match=NEEDS_STEPS):
                     refused()
-            with pytest.raises(InputError, match="have an end to be waited for"):
+            with pytest.raises(InputError, match=r"have an end to be waited for.*Call wait\(\) first"):
                 process.run(RunSteps(1))
     with pytest.raises(ZeroDivisionError), InProcess(process := LIF(shape=(3,)), CFG):
         process.run(RunContinuous())

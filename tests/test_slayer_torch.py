@@ -18,8 +18,10 @@ from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.recipes.network import Network  # noqa: E402
 from lava_1m1t1r.recipes.smooth import Smooth  # noqa: E402
 from lava_1m1t1r.slayer import buffers  # noqa: E402
+from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
 from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
+from lava_1m1t1r.slayer.reverse import GradientProgram  # noqa: E402
 
 pytestmark = pytest.mark.train
 STEP = {"params": presets.ZHAO2025_FIG2.scaled(40), "dt": 10e-3, "substeps": 1}
@@ -221,11 +223,42 @@ def test_settings_of_the_surrogate_may_be_annealed_by_lava_dls_names_and_ours():
     assert not torch.equal(gradient(), usual)
     with pytest.raises(InputError, match="grow_cap must be"):
         neuron.grow_cap = -1.0
+    neuron.set_params(v_th=2 * presets.ZHAO2025_FIG2.v_th)
+    neuron.tau_rho = 2 * neuron.tau_rho / neuron.tau_grad  # in the scale of today's threshold
+    assert neuron.tau_grad == pytest.approx(2.0)
+
+
+def test_annealing_leaves_nothing_behind():
+    block, x = Dense(STEP, 20, 8, weight_scale=3), spikes(4, 20, 60)
+    for k in range(5):
+        block.neuron.tau_grad = 0.3 + 0.1 * k
+        block(x).sum().backward()
+    _, _, made = block.neuron._program
+    assert sum(isinstance(part, GradientProgram) for part in made.values()) == 1
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+@pytest.mark.parametrize("real", [torch.float32, torch.float64])
+def test_states_are_of_the_type_of_the_spikes(real, force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    block = Dense({**STEP, "record_states": True}, 20, 8).to(real)
+    out = block(spikes(2, 20, 10).to(real))
+    assert {out.dtype, *(state.dtype for state in block.neuron.states)} == {real}
+    torch.nn.Linear(8, 3).to(real)(block.neuron.states.gate.transpose(1, 2)).sum().backward()
+    assert block.synapse.weight.grad.abs().sum() > 0
+
+
+def test_exports_leave_modules_that_can_be_copied(tmp_path):
+    net = Network([Dense(STEP, 20, 12)])
+    torch.nn.utils.prune.identity(net.blocks[0], "bias")
+    net.export(tmp_path / "net.net")
+    assert copy.deepcopy(net).blocks[0].bias_orig.shape == (12,)
 
 
 def test_flatten_and_average_take_empty_batches_and_other_sizes(tmp_path):
     flatten = Flatten()
     assert flatten(torch.zeros(0, 2, 4, 4, 5)).shape == (0, 32, 5) and Average(5)(torch.zeros(0, 20, 5)).shape == (0, 5, 5)
+    assert Average(2, count_log=True)(torch.ones(1, 4, 1))[1] is None and Flatten(count_log=True)(torch.ones(1, 1, 2, 2, 3))[1] is None
     assert torch.equal(Average(2)(torch.arange(4.0).reshape(1, 4, 1)), torch.tensor([[[0.5], [2.5]]]))
     with pytest.raises(InputError, match=r"Flatten input must have shape \(B, C, H, W, T\); got \(2, 20, 30\)"):
         flatten(torch.zeros(2, 20, 30))

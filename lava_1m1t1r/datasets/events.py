@@ -140,9 +140,11 @@ class EventSet(ByValue):
         paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
         paired = paired and all(isinstance(pair, (tuple, list)) and np.ndim(pair[0]) == np.ndim(pair[1]) == 1 for pair in spikes)
         require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
-        labels = labels if isinstance(labels, (list, tuple)) else array_of(labels, "from_utterances.labels", "be a list of numbers")
-        listed = np.ndim(labels) == 1 and all(np.ndim(label) == 0 for label in labels)
-        require(listed, "from_utterances.labels", "be a list, one label an utterance", labels)
+        rule = "be a list, one label an utterance"
+        if not isinstance(labels, (list, tuple)):
+            labels = array_of(labels, "from_utterances.labels", rule)
+            require(labels.ndim == 1, "from_utterances.labels", rule, labels)
+        require(all(np.isscalar(label) or getattr(label, "shape", None) == () for label in labels), "from_utterances.labels", rule, labels)
         sizes = [len(times) for times, _ in spikes]
         columns: dict[str, Any] = {"labels": labels, "speakers": np.full(len(labels), -1) if speakers is None else speakers}
         return cls(

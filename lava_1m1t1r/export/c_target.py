@@ -20,7 +20,7 @@ from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
 from .plan import Plan, plan, samples
-from .report import Report, ToolFailed, VerificationError, classes_of
+from .report import Report, VerificationError, classes_of
 from .tools import call, written
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
@@ -204,7 +204,7 @@ def _instructions(folder: str, name: str, words: bytes, steps: int) -> int | Non
     tool = ["valgrind", "--tool=callgrind", f"--toggle-collect={name}_step", "--callgrind-out-file=/dev/null"]
     try:
         done = call([*tool, f"{folder}/main"], folder, words)
-    except ToolFailed:  # valgrind does not know all instructions of every processor
+    except VerificationError:  # valgrind does not know all instructions of every processor
         return None
     found = re.search(r"Collected : (\d+)", done.stderr.decode())
     return int(found[1]) // steps if found else None

@@ -10,6 +10,7 @@ import numpy as np
 from ..budget import GENERATOR_WIDTH, budget
 from ..delay_lines import DELAY_LINES
 from ..description import Layer, M1T1RNeuron, NetDescription
+from ..sums import EVEN_WEIGHTS, weight_bounds
 from . import loihi_limits as limits
 from .loihi_limits import Limit
 
@@ -151,11 +152,21 @@ def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int
         (limits.DELAY, [x.largest_delay for x in layers]),
         (limits.STATE_BITS, [x.variable_bits for x in layers]),
         (limits.MULTIPLY_BITS, [x.widest_bits for x in layers]),
+        (limits.WEIGHT_BITS, [max(weight_bits(w) for w in (x.weight, x.weight_rec)) for x in net.active]),
         (limits.BIAS_BITS, [0 if x.bias is None else int(np.max(np.abs(x.bias))).bit_length() + 1 for x in net.active]),
     ):
         worst = int(np.argmax(needs))
         rows.append(_row(limit, int(needs[worst]), layers[worst].index))
-    return [*rows, _row(limits.WEIGHT_BITS, 8, None)]
+    return rows
+
+
+def weight_bits(weight: np.ndarray | None) -> int:
+    """Bits of the mantissa that weights take, with their sign: of even ones, which have an exponent of 1, those of the halves."""
+    if weight is None or not np.any(weight):
+        return 0
+    w = np.asarray(weight) >> 1 if weight_bounds(weight) == EVEN_WEIGHTS else np.asarray(weight)
+    low, high = int(w.min()), int(w.max())
+    return 1 + max(max(high, 0).bit_length(), max(-low - 1, 0).bit_length())
 
 
 def _row(limit: Limit, needed: int, layer: int | None, times: int = 1) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class VerificationError(RuntimeError):
 
 
 class ToolFailed(VerificationError):
-    """A tool did not end in time, ended with an error, or left a damaged result: nothing is known about the generated code."""
+    """A tool did not end in time, or a simulator failed or left a damaged result: nothing is known about the generated code."""
 
 
 @dataclass(frozen=True)

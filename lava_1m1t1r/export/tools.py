@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .._support import programs
 from .._support.programs import PIPES
-from .report import ToolFailed
+from .report import ToolFailed, VerificationError
 
 LIMIT = 7200.0
 """Longest time that an external program may take [s], so that none hangs for ever."""
@@ -42,7 +42,8 @@ def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> su
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a folder; a ToolFailed says that it failed, or did not end in time.
+    """Run a program in a folder; a VerificationError says that it refused what it was given, or failed, and a ToolFailed that it did not
+    end in time.
 
     Parameters
     ----------
@@ -52,5 +53,5 @@ def call(command: Sequence[str], folder: str, given: bytes | None = None) -> sub
     done = ended(command, folder, given)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace")
-        raise ToolFailed(f"{' '.join(command)} ended with {done.returncode}: {said[-2000:]}")
+        raise VerificationError(f"{' '.join(command)} ended with {done.returncode}: {said[-2000:]}")
     return done

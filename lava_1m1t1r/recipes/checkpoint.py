@@ -185,15 +185,15 @@ def _differing(was: Any, now: Any) -> list[str]:
     return [", ".join([part for part in a if part not in b] or a) for a, b in ((one, other), (other, one))]
 
 
-def same_shapes(path: Path, found: Mapping[str, Any], learner: torch.nn.Module) -> None:
+def same_shapes(path: Path, parameters: Mapping[str, Any], learner: torch.nn.Module) -> None:
     """Raise unless a checkpoint's parameters are those of the network that goes on, by name and shape.
 
     Parameters
     ----------
     path : path
         The checkpoint, for the error's text.
-    found : mapping
-        What the checkpoint holds.
+    parameters : mapping
+        What the checkpoint holds, by name.
     learner : torch.nn.Module
         The network that goes on.
 
@@ -202,7 +202,7 @@ def same_shapes(path: Path, found: Mapping[str, Any], learner: torch.nn.Module) 
     InputError
         Names the first parameter that differs.
     """
-    theirs = {name: tuple(getattr(value, "shape", ())) for name, value in found["state_dict"].items()}
+    theirs = {name: tuple(getattr(value, "shape", ())) for name, value in parameters.items()}
     ours = {name: tuple(value.shape) for name, value in learner.state_dict().items()}
     ours = {name: theirs.get(name) if shape == (0,) else shape for name, shape in ours.items()}  # delays, before they are drawn
     wrong = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))

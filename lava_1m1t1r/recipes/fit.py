@@ -257,8 +257,8 @@ def fit(
     network.train()  # Lightning leaves a network that was evaluated before as it is
     best = callbacks.Best()
     if found is not None and _stopped_early(found):
-        _take(last, found, learner, best)
-        return last
+        learner.load_state_dict(found["state_dict"])
+        return _with_best(last, found["callbacks"].get(best.state_key), learner, best, progress and rank == 0)
     if world > 1 and any(value.numel() == 0 for value in network.parameters()):
         with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
             network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
@@ -276,10 +276,7 @@ def fit(
             raise _cannot_go_on(last, error) from error
         if task.epochs == 0:  # nothing to train; whoever goes on from here finds the network as it is
             trainer.save_checkpoint(last)
-    best.restore(learner)
-    if progress and best.epoch and rank == 0:
-        tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
-    return last
+    return _with_best(last, None, learner, best, progress and rank == 0)
 
 
 def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patience: Any) -> None:
@@ -301,7 +298,12 @@ def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
     missing_parts = sorted(_PARTS - set(found))
     require(not missing_parts, str(last), f"hold {missing_parts[:1]}", sorted(found), "Start afresh, without resuming.", FormatError)
     checkpoint.same_run(last, found, run)
-    checkpoint.same_shapes(last, found, learner)
+    checkpoint.same_shapes(last, found["state_dict"], learner)
+    if run["patience"] is not None:
+        kept = found["callbacks"].get(callbacks.Best().state_key)
+        cure = "Start afresh, without resuming."
+        require(isinstance(kept, dict), str(last), "hold the best epoch so far", sorted(found["callbacks"]), cure, FormatError)
+        checkpoint.same_shapes(last, kept.get("parameters") or {}, learner)
     return found
 
 
@@ -310,16 +312,17 @@ def _cannot_go_on(last: Path, error: Exception) -> FormatError:
     return FormatError(f"{last} must hold a run that can go on; {reason}. Start afresh, without resuming.")
 
 
-def _take(last: Path, found: dict[str, Any], learner: Learner, best: callbacks.Best) -> None:
-    """Take the network of a run that has stopped early."""
-    learner.load_state_dict(found["state_dict"])
-    kept = found["callbacks"].get(best.state_key)  # absent in checkpoints of former releases
+def _with_best(last: Path, kept: dict[str, Any] | None, learner: Learner, best: callbacks.Best, told: bool) -> Path:
+    """Put the best epoch's parameters into the network, if there is one, and return ``last``; ``kept``: its state in a checkpoint."""
     try:
         if kept is not None:
             best.load_state_dict(kept)
         best.restore(learner)
     except Exception as error:
         raise _cannot_go_on(last, error) from error
+    if told and best.epoch:
+        tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
+    return last
 
 
 def _callbacks(

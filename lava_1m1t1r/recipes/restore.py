@@ -86,7 +86,7 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     elif layer.kind == "dense_rec":
         hook, delays = _hook(where, layer.weight), layer.delay_rec
         made = block.m1t1r.Recurrent(params, layer.inputs, layer.size, pre_hook_fx=hook, delay=delay, bias=bias, delay_rec=delays)
-        made.recurrent_synapse.pre_hook_fx = _hook(where, layer.weight_rec) or made.neuron.quantize_8bit
+        made.recurrent_synapse.pre_hook_fx = _hook(where, layer.weight_rec, "weight_rec") or made.neuron.quantize_8bit
     else:
         made = _image(layer, where, params, delay, bias)
     _fill(made, layer, where, sparse)
@@ -133,13 +133,13 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
     return torch.from_numpy(parts[:, 0].copy())
 
 
-def _hook(where: str, weights: np.ndarray | None) -> Any:
+def _hook(where: str, weights: np.ndarray | None, name: str = "weight") -> Any:
     """Quantisation that leaves these weights as they are: None, the usual one, or the one for odd counts."""
     if weights is None:
         return None
     given = np.asarray(weights)
     bounds = int(given.min()), int(given.max())
-    require(within_8_bits(given), f"{where} weight", f"be {WEIGHT_RULE}, as blocks have them", bounds)
+    require(within_8_bits(given), f"{where} {name}", f"be {WEIGHT_RULE}, as blocks have them", bounds)
     return None if weight_bounds(given) == EVEN_WEIGHTS else quantise_odd
 
 

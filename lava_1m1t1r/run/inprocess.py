@@ -147,7 +147,7 @@ class InProcess:
 
     def __exit__(self, kind, *_) -> None:
         unmoved = self._unmoved()
-        self.stop()
+        self._end()
         if kind is None:
             self._check_moved(unmoved)
 
@@ -214,7 +214,10 @@ class InProcess:
         self._executor.drive = self._go_on
 
     def wait(self) -> None:
-        """Let a run that was started without blocking come to its end; one without an end, until a model asks for a pause or a stop."""
+        """Let a run that was started without blocking come to its end.
+
+        One without an end, in a graph without Injector and Extractor, goes on until a model asks for a pause or a stop.
+        """
         if self.running and self._endless and not self._executor.has_user:
             self._go_on()
         else:
@@ -223,7 +226,8 @@ class InProcess:
     def _come_to_end(self) -> None:
         """Wait for a run that has an end; called by whatever the session can only do after it."""
         if self.running:
-            require(not self._endless, "run", "have an end to be waited for", "RunContinuous", "Call pause() first.")
+            cure = f"Call {'pause' if self._executor.has_user else 'wait'}() first."
+            require(not self._endless, "run", "have an end to be waited for", "RunContinuous", cure)
             self._go_on()
 
     def _unmoved(self) -> bool:
@@ -314,6 +318,10 @@ class InProcess:
 
     def stop(self) -> None:
         """End the session; Vars can still be read."""
+        self._check_moved(self._unmoved())
+        self._end()
+
+    def _end(self) -> None:
         if not self._open:
             return
         self._open = False

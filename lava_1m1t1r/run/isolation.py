@@ -22,7 +22,9 @@ _PYTHONS: Any = random._inst  # a random.Random, whose spare normal, ``gauss_nex
 _MEMORY = memoryview((ctypes.c_uint32 * 625).from_address(id(_PYTHONS) + object.__basicsize__)).cast("B")
 _WORDS = _MEMORY.cast("I")
 """Memory of CPython's struct: the position, then the 624 words of a Mersenne Twister."""
-if (*_WORDS[1:], _WORDS[0]) != random.getstate()[1]:
+_OWN = random.Random(0)  # of the same struct; nobody draws from it meanwhile
+_SAME = (ctypes.c_uint32 * 625).from_address(id(_OWN) + object.__basicsize__)
+if (*_SAME[1:], _SAME[0]) != _OWN.getstate()[1]:
     raise ImportError(
         f"{sys.implementation.name} {sys.version.split()[0]} keeps the state of `random` in another place than CPython 3.10 does"
     )
@@ -77,7 +79,6 @@ class _Home:
         self._users: Any = None
         self._look()
         self._before = self.swapped(None)
-        self.tells = False
         self.start = self._before if start is None else start
         if self.start.kind is not self._before.kind:  # the user has chosen another kind since the models were built
             self._users, self.generator = self.generator, self.start.kind()
@@ -97,12 +98,11 @@ class _Home:
 
     def leave(self) -> None:
         """Restore the user's state."""
-        untouched = self._users is None and self.tells and not self.drawn_from()  # whose spare normal is that of the start, none
         if self._users is not None:
             np.random.set_bit_generator(self._users)
             self.generator = self._users
             self._look()
-        self.swapped(self._before, untouched)
+        self.swapped(self._before)
 
     def swapped(self, state: _State | None, no_spare: bool = False) -> _State:
         """Set this state (None: leave it as it is), and return the previous one.

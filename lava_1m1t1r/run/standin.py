@@ -71,7 +71,6 @@ class StandIn:
         self._session.pause()
 
     def stop(self) -> None:
-        self._session._check_moved(self._session._unmoved())
         self._session.stop()
 
     def get_var(self, var_id: int, idx=None):

@@ -145,7 +145,7 @@ class _Layer(torch.autograd.Function):
         if not run.records:
             return out
         ctx.set_materialize_grads(False)
-        return out, torch.from_numpy(state_units(units_of(params, late.dtype)) * history[:, 1:])
+        return out, torch.from_numpy(np.multiply(history[:, 1:], state_units(units_of(params, late.dtype)), dtype=late.dtype))
 
     @staticmethod
     def backward(ctx, grad, over_states=None):

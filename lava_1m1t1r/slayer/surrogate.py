@@ -130,7 +130,7 @@ def units_of(params: StepParams, dtype: Any) -> Units:
 
 def state_units(units: Units) -> np.ndarray:
     """Size of a count of filament, residue and gate: (3, 1)."""
-    return np.array([[units.share_per_count], [units.share_per_count], [units.volt_per_gate_count]])
+    return np.array([[units.share_per_count], [units.share_per_count], [units.volt_per_gate_count]], type(units.share_per_count))
 
 
 def is_linear(params: StepParams) -> bool:

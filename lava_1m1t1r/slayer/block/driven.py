@@ -93,8 +93,11 @@ class Block(torch.nn.Module):
 
     def _check_export(self, handle: Any) -> None:
         """Refuse what no file can hold, and warn of what a file would do otherwise than the block."""
-        for module in self.modules():
-            remake(module)  # bias and delays as they are now, not as the last call left them
+        with torch.no_grad():  # bias and delays as they are now, not as the last call left them
+            remake(self)
+            for part in (self.delay, self.neuron):
+                if part is not None:
+                    remake(part)
         check_parameters(self, handle.name)
         if self.neuron is None:
             return

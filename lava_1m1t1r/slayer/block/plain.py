@@ -156,7 +156,8 @@ class Average(base.AbstractAverage):
         check_tensor(x, "Average input")
         fits = x.dim() == 3 and x.shape[1] % self.num_outputs == 0
         require(fits, "Average input", f"have shape (B, N, T), N a multiple of {self.num_outputs}", tuple(x.shape))
-        return real(x).unflatten(1, (self.num_outputs, x.shape[1] // self.num_outputs)).mean(2)
+        y = real(x).unflatten(1, (self.num_outputs, x.shape[1] // self.num_outputs)).mean(2)
+        return (y, None) if self.count_log else y
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'average'."""
@@ -174,7 +175,8 @@ class Flatten(base.AbstractFlatten):
         check_tensor(x, "Flatten input")
         require(x.dim() == 5, "Flatten input", "have shape (B, C, H, W, T)", tuple(x.shape))
         self.shape = [int(np.prod(x.shape[1:4])), 1, 1]
-        return x.flatten(1, 3)
+        y = x.flatten(1, 3)
+        return (y, None) if self.count_log else y
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'flatten'."""

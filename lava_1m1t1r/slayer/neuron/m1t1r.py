@@ -52,6 +52,7 @@ def _of_surrogate(name: str) -> Any:
     def change(self: Neuron, value: float) -> None:
         if "surrogate" in self.__dict__:  # lava-dl's constructor sets some, before there is one
             self.surrogate = dataclasses.replace(self.surrogate, **{name: value})
+            self._program = None  # with it goes what the backward pass has made for the former one
 
     return property(setting, change)
 
@@ -92,7 +93,7 @@ class Neuron(base.Neuron):
     record_states : bool
         Whether each call leaves ``states``: filament and residue [share of the gap] and gate [V], (B, N, T) each, at the end of each step,
         which losses may use: they are differentiable, as the spikes are. A block's spikes come a step later (``delay_shift``). The
-        attribute of this name may be changed at any time.
+        attribute of this name may be changed at any time. Not together with ``torch.utils.checkpoint``.
     norm, dropout
         Not offered: both would make the synaptic input other than whole counts. Refused.
     shared_param, requires_grad
@@ -102,6 +103,9 @@ class Neuron(base.Neuron):
     tau_grad, scale_grad, reset_grad = (_of_surrogate(name) for name in ("tau_grad", "scale_grad", "reset_grad"))
     grow_floor, grow_cap, clip_grad = (_of_surrogate(name) for name in ("grow_floor", "grow_cap", "clip_grad"))
     scale_rho = scale_grad
+    record_states = False  # of modules that earlier versions have pickled
+    states: State | None = None
+    """States of the last call that recorded them; None: none did."""
 
     def __init__(
         self,
@@ -138,7 +142,7 @@ class Neuron(base.Neuron):
             warnings.warn(f"neuron_params: {step.silence}", stacklevel=2)
         self.variation = number(variation, "neuron_params['variation']", least=0.0, most=1.0)
         super().__init__(
-            threshold=float(np.mean(params.v_th)) / v_unit,
+            threshold=_threshold_of(step),
             tau_grad=surrogate.tau_grad,
             scale_grad=surrogate.scale_grad,
             p_scale=1 << 12,
@@ -160,20 +164,18 @@ class Neuron(base.Neuron):
         self.layer = 0
         """Index of the layer in the file, from which its generators start; networks of stochastic devices set it."""
         self.record_states = flag(record_states, "neuron_params['record_states']")
-        self.states: State | None = None
-        """States of the last call that recorded them; None: none did."""
         self._program: Any = None
         self.reset()
 
     @property
     def tau_rho(self) -> float:
         """``tau_grad`` in lava-dl's scale, that of the threshold."""
-        return self.tau_grad * self._threshold
+        return self.tau_grad * _threshold_of(self.nominal)
 
     @tau_rho.setter
     def tau_rho(self, value: float) -> None:
         if "surrogate" in self.__dict__:
-            self.tau_grad = value / self._threshold
+            self.tau_grad = value / _threshold_of(self.nominal)
 
     def extra_repr(self) -> str:
         """Text that tells the neuron from others, learning aside: device and step, surrogate and options."""
@@ -326,8 +328,8 @@ class Neuron(base.Neuron):
             last=[],
             made=made,
         )
+        self.states = None  # before the call: they hold the memory of the last one's graph
         spikes = layer(x, w, bias, w_rec, constants, run)
-        self.states = None
         if self.record_states:
             spikes, states = spikes
             self.states = State(*states.permute(2, 0, 3, 1))
@@ -368,6 +370,11 @@ class Neuron(base.Neuron):
             return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
         seeds = torch.randint(0, 1 << 31, (batch,)).tolist()
         return np.stack([noise.start(seed, self.layer, size) for seed in seeds])
+
+
+def _threshold_of(step: StepParams) -> float:
+    """Mean threshold of the gates in units of weight 1."""
+    return float(np.mean(step.device.v_th)) / step.v_unit
 
 
 def _shown(value: Any) -> str:
