@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf, log
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ _LENGTH = _Rule("be >= 1 (inf: unlimited, as published)", lambda values: values 
 MOST_DEVICES = 10_000_000
 """Largest number of devices that :meth:`DeviceParams.spread` draws at once."""
 _MOST_EXPONENT = 700.0  # of e: doubles end at 709
+_MOST_VARIATION = 3.0  # of a logarithm: factors of twenty; more is a percentage
 _SHOWN_WHOLE = 6  # values of a field
 
 
@@ -235,7 +236,8 @@ class DeviceParams(ByValue):
         v0 : float
             Standard deviation of ln(v0) [1]: the field sensitivity stands in an exponent, so a little of it goes a long way.
         """
-        level, v0 = number(level, "with_variation.level", least=0.0), number(v0, "with_variation.v0", least=0.0)
+        level = number(level, "with_variation.level", least=0.0, most=_MOST_VARIATION)
+        v0 = number(v0, "with_variation.v0", least=0.0, most=_MOST_VARIATION)
         return dataclasses.replace(self, **{f"{name}_dtod": level for name in _VARYING}, v0_dtod=v0)
 
     def spread(self, n: int, seed: int) -> DeviceParams:
@@ -309,6 +311,22 @@ class DeviceParams(ByValue):
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for files and reports."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DeviceParams:
+        """Device of :meth:`as_dict`, also after a way through JSON, which has null for what is infinite and lists for arrays.
+
+        Raises
+        ------
+        InputError
+            For an unknown field, or a value out of range.
+        """
+        require(isinstance(values, Mapping), "from_dict.values", "be a mapping of fields to values", values)
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            require(name in known, "from_dict.values", "hold fields of DeviceParams", name)
+        given = {name: inf if value is None else value for name, value in values.items()}
+        return cls(**{name: np.array(value) if isinstance(value, list) else value for name, value in given.items()})
 
     def __repr__(self) -> str:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}

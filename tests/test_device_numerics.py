@@ -1,7 +1,11 @@
 """The integrator against SciPy's stiff solver, itself, and the statistics that its noise must have."""
 
+import os
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,3 +225,29 @@ def test_supply_energy_of_fast_pulses_equals_fine_steps():
     fine = simulate(p, wave, width, 0, "events", rtol=1e-8, max_step=1e-10).energy_split()
     supply = sum(value for phase in fine.values() for element, value in phase.items() if element not in INPUT_BRANCH)
     assert e.supply == pytest.approx(supply, rel=2e-3)
+
+
+@pytest.mark.parametrize("rtol", [3e-5, 1e-8])
+def test_a_gate_that_settles_at_once_stands_at_its_divider(rtol):
+    """A memristor into 50 ohm: steps while the filament is closed are a million times longer than the gate's time constant."""
+    device = replace(FIG2, r_control=50.0)
+    trace = simulate(device, stimulus.constant(1.0, 0.01), dt=2e-5, seed=0, rtol=rtol, record=("gate_voltage", "filament", "residue"))
+    divided = 50.0 / (50.0 + device.r_on)
+    assert trace.gate_voltage.max() == pytest.approx(divided, rel=1e-3)
+    seconds = float(np.sum(trace.filament + trace.residue >= 1.0)) * 2e-5  # closed
+    heat = sum(phase["control resistor"] for phase in trace.energy_split().values())
+    assert seconds > 5e-3 and heat == pytest.approx(divided**2 / 50.0 * seconds, rel=0.02)
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_in_a_simulation_is_ctrl_c():
+    code = (
+        "import os, signal, threading\nfrom lava_1m1t1r import presets\nfrom lava_1m1t1r.device import simulate, stimulus\n"
+        "simulate(presets.ZHAO2025_FIG2, stimulus.pulses(0.8, 1e-3, 1e-3, 5e-3), dt=1e-3, seed=0)\n"
+        "threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "try: simulate(presets.ZHAO2025_FIG2, stimulus.pulses(0.8, 2.0, 0.5, 400.0), dt=1.0, record='events', seed=0)\n"
+        "except KeyboardInterrupt: print('heard')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(presets.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=50)
+    assert done.stdout == "heard\n", done.stderr[-500:]

@@ -8,10 +8,21 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
-from lava_1m1t1r.device import cascade, characterize, firing_probability, fit, monte_carlo, presets, simulate, spike_energy, stimulus
+from lava_1m1t1r.device import (
+    cascade,
+    characterize,
+    crossbar,
+    firing_probability,
+    fit,
+    monte_carlo,
+    presets,
+    simulate,
+    spike_energy,
+    stimulus,
+)
 from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
-from lava_1m1t1r.device.measurement import COLUMNS, Measurement, figure_3b, figure_4ab, predicted, read_csv, write_csv
+from lava_1m1t1r.device.measurement import COLUMNS, Measurement, figure_3b, figure_4ab, happens, predicted, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
 from lava_1m1t1r.errors import FormatError, InputError
 
@@ -281,3 +292,26 @@ def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(
     assert len(charge) >= 3 and charge[4.0] > charge[1.0] > charge[0.25]  # a larger gate takes more charge
     assert curves["technology"]["65 nm, Table 7"] == pytest.approx(1.3e-12, rel=0.15)  # Table 7: about 1.39 pJ
     assert 0.4e-18 < curves["technology"]["3 nm, Table 8"] < 1.1e-18  # Table 8: about 1 aJ
+
+
+def test_a_neuron_that_falls_silent_has_no_mean_interval():
+    """Table 1's latches after a few spikes, whose intervals look like the measured ones."""
+    row = Measurement("mean_interval", 0.8, 1e-3, 1e-3, 500, 0.004, 0.001, 2.5e8)
+    for device, fires in ((presets.ZHAO2025_TABLE1, False), (FIG2, True)):
+        value = predicted(device, row)
+        assert happens(row, value) == fires and (value < 0.01) == fires
+        spikes = simulate(row.device(device), row.stimulus(), 2e-3, 0, "events").spike_times()
+        assert len(spikes) > 2
+
+
+def test_cells_are_programmed_with_weights_within_their_range(rng):
+    for weights, largest, words in (
+        ([300], 127, "at most largest, 127"),
+        ([1], 0, "largest"),
+        ([np.nan], 127, "finite"),
+        (["a"], 127, "real"),
+    ):
+        with pytest.raises(InputError, match=words):
+            crossbar.IDEAL.programmed(weights, largest, rng)
+    with pytest.raises(InputError, match="rng must be a numpy.random.Generator"):
+        crossbar.IDEAL.programmed([1], 127, 0)

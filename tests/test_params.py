@@ -1,12 +1,15 @@
 """DeviceParams: ranges, arrays, scaling, spread."""
 
 import dataclasses
+import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lava_1m1t1r import presets
+from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.params import DeviceParams, least_lam
@@ -167,3 +170,19 @@ def test_hashes_are_those_of_equal_values_and_tell_others_apart():
     assert hash(DeviceParams(mu=150)) == hash(DeviceParams(mu=np.float32(150))) == hash(DeviceParams(mu=np.array(150.0)))
     assert len({hash(DeviceParams(mu=mu)) for mu in (150.0, 160.0, array, np.ones(3))}) == 4
     assert len({hash(StepParams(DeviceParams(beta=beta), dt)) for beta in (10.0, 20.0) for dt in (1e-3, 2e-3)}) == 4
+
+
+TWO = replace(presets.ZHAO2025_FIG2, mu=np.array([50.0, 60.0]))
+
+
+@pytest.mark.parametrize("device", [presets.ZHAO2025_TABLE1, TWO], ids=["linear", "two"])
+def test_devices_come_back_from_json(device):
+    """Which has null for what is infinite, and lists."""
+    assert DeviceParams.from_dict(json.loads(as_json(device.as_dict()))) == device
+    with pytest.raises(InputError, match="hold fields of DeviceParams; got 'colour'"):
+        DeviceParams.from_dict({"colour": 1})
+
+
+def test_variation_in_per_cent_is_refused():
+    with pytest.raises(InputError, match=r"with_variation.level must be a finite number and >= 0 and <= 3; got 20"):
+        presets.ZHAO2025_FIG2.with_variation(20)

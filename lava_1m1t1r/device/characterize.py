@@ -16,6 +16,7 @@ from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
 from .cascade import cascade
 from .constants import MOST_VOLTS
+from .measurement import fell_silent
 from .montecarlo import firing_probability
 from .simulate import simulate
 
@@ -268,7 +269,8 @@ def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristi
     means = []
     for factor in FACTORS:
         spikes = _events(replace(p, r_control=factor * p.r_control), stimulus.train(volt, width, width, 1000), width).spike_times()
-        means.append(float(np.mean(np.diff(spikes))) if spikes.size > 2 else np.nan)
+        fires = spikes.size > 2 and not fell_silent(spikes, 2000 * width)
+        means.append(float(np.mean(np.diff(spikes))) if fires else np.nan)
     spike = simulate(p, stimulus.train(volt, width, width, 1000), width, 0, "events").spike_times()[0]
     pulses = int(spike // (2 * width)) + 1
     after = simulate(p, stimulus.train(volt, width, width, pulses) + stimulus.rest(10 * p.r_control * p.c_gate), width / 100, 0)
@@ -281,7 +283,7 @@ def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristi
                 "s",
             ),
             "control resistors": (FACTORS * p.r_control, "ohm"),
-            "mean inter-spike intervals (nan: fewer than 3 spikes in 1000 pulses)": (np.array(means), "s"),
+            "mean inter-spike intervals (nan: fewer than 3 spikes in 1000 pulses, or silent after some)": (np.array(means), "s"),
         },
         {"r_control": FACTORS * p.r_control, "interval": np.array(means)},
     )

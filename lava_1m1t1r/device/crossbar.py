@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
 from ..description import Layer
-from ..errors import number, require, whole
+from ..errors import number, numbers, require, whole
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ class Crossbar:
         positive, negative : array
             Conductances of the cells [S], of the weights' shape.
         """
-        share = np.asarray(weight, np.float64) / largest
+        weight = numbers(weight, "programmed.weight [counts]", (0, 1, 2), "of any shape up to (N, C)")
+        largest = number(largest, "programmed.largest [counts]", above=0.0)
+        most = float(np.max(np.abs(weight), initial=0.0))
+        require(most <= largest, "programmed.weight [counts]", f"be at most largest, {largest:g}, either way", most)
+        require(isinstance(rng, np.random.Generator), "programmed.rng", "be a numpy.random.Generator", rng)
+        share = weight / largest
         cells = []
         for part in (np.maximum(share, 0.0), np.maximum(-share, 0.0)):
             if self.levels != inf:

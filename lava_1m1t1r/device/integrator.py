@@ -133,13 +133,14 @@ def _surplus(s: State, v_in: float, p: Any) -> float:
 
 @contracted
 def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
-    """One step of the closed regime: its length, state, whether the filament let go at its end."""
+    """One step of the closed regime: its length, state, whether the filament let go at its end, whether the gate had settled at its
+    beginning."""
     f = flow(s, 0.0, v_in, p, COMPILED)
     settled = abs(f.gate.gain / f.gate.loss - s.gate) < 1e-9
     h = min(h, 0.05 / (f.residue.loss + p.beta) if settled else 0.25 / f.gate.loss)
     new = _closed_state(s, h, v_in, p)
     if _surplus(new, v_in, p) >= 0.0:
-        return h, new, False
+        return h, new, False, settled
     low, high = 0.0, h
     over, under = _surplus(s, v_in, p), _surplus(new, v_in, p)
     scale = 1e-5 * f.filament.loss
@@ -154,7 +155,7 @@ def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
             high, under, over = middle, now, 0.5 * over
         else:
             low, over, under = middle, now, 0.5 * under
-    return middle, new, True
+    return middle, new, True, settled
 
 
 @contracted
@@ -245,9 +246,9 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             cell.stalled = True
             return
         was = s.filament + s.residue
-        let_go = False
+        let_go = settled = False
         if cell.closed:
-            h, new, let_go = _closed_step(s, min(c.max_step, left), v_in, p)
+            h, new, let_go, settled = _closed_step(s, min(c.max_step, left), v_in, p)
             k4 = _slopes(new, v_in, p)
         else:
             h = min(step, c.max_step, left)
@@ -286,7 +287,8 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
         cell.ruptured = cell.ruptured or let_go or (p.x_max == inf and was >= 1.0 > is_now)
         cell.rested = cell.rested and is_now < RESTED
         cell.gate = new.gate
-        course = Cubic(s.gate, k1.gate, new.gate, k4.gate, h)
+        # a settled gate stands still over steps far longer than its time constant: the slope of a nanovolt would make millivolts of it
+        course = Cubic(s.gate, 0.0, new.gate, 0.0, h) if settled else Cubic(s.gate, k1.gate, new.gate, k4.gate, h)
         if s.gate <= p.v_th < new.gate:
             note(cell, sink, t + h * crossing(course, p.v_th), SPIKE)
         old_node = cell.node

@@ -109,9 +109,18 @@ def _counted(m: Measurement, time: float) -> float:
     return floor(time / period) + min((time % period) / m.width, 1.0)
 
 
+_SILENCE = 3.0
+"""Factor on the longest interval of a train: after so long a silence, at its end, a neuron is taken to have stopped firing."""
+
+
 def _mean_interval(m: Measurement, t: Trace) -> float:
     spikes = t.spike_times()
-    return float(np.mean(np.diff(spikes))) if spikes.size > 2 else t.duration
+    return t.duration if spikes.size < 3 or fell_silent(spikes, t.duration) else float(np.mean(np.diff(spikes)))
+
+
+def fell_silent(spikes: np.ndarray, duration: float) -> bool:
+    """Whether three or more spikes end long before a train of pulses does: the neuron has latched, and its intervals tell of no rate."""
+    return bool(duration - spikes[-1] > _SILENCE * np.max(np.diff(spikes)))
 
 
 def _shortening(m: Measurement, t: Trace) -> float:
@@ -132,7 +141,8 @@ the first turn-on [1]; mean inter-spike interval [s]; how much earlier in its pu
 
 
 def happens(m: Measurement, value: float) -> bool:
-    """Whether a prediction was read off the response, and does not stand for "never", or for fewer than three spikes of a mean interval.
+    """Whether a prediction was read off the response, and does not stand for "never"; of a mean interval, for fewer than three spikes, or
+    for a neuron that fell silent in the middle of the train.
     Such numbers are there for a fit to descend from."""
     most, _ = m.largest
     if m.quantity == "mean_interval":

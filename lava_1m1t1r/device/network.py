@@ -176,7 +176,7 @@ class DeviceNetwork:
             spikes,
             volts,
         )
-        check_ended(cells, step.v_in_max)
+        check_ended(cells, step.v_in_max, step.device)
         rows = np.concatenate([y, outgoing(spikes.astype(np.int64), layer.delay_rec)[:, :recurrent], np.ones((steps, bias))], axis=1)
         return LayerTrace(spikes, volts, [times[owners == n] for n in range(size)], rows, branch_energies(cells))
 

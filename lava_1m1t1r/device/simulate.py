@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.programs import interrupted
 from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 from .cell import CELL, QUANTITIES
@@ -61,8 +62,9 @@ def simulate(
         one goes on from: with the filaments that were drawn last, the charge of the output node and the noise that follows (``seed`` and
         ``first`` do not count then). Times and energies begin at 0.
     rtol : float
-        Relative error allowed in a step; the absolute one is a hundredth of it. At the default, first spikes are less than 1e-4 off. Where
-        that decides how long a spike lasts, as at the very end of a pulse, its energy may be a third off: take 1e-6 for these.
+        Relative error allowed in a step; the absolute one is a hundredth of it. At the default, turn-ons and nearly all first spikes are
+        less than 1e-4 off. Where so little decides whether the gate reaches its threshold by the end of a pulse, a spike may be missed, a
+        train of hundreds of pulses may have a few spikes more or less, and a spike's energy may be a third off: take 1e-6 for these.
     max_step : float
         Longest step [s].
     first : int
@@ -117,8 +119,11 @@ def simulate(
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
     control = Control(float(rtol), 0.01 * rtol, float(max_step), most_steps(stimulus.duration / longest, len(volts)))
-    times, kinds, owners = integrate(table, cells, stimulus.edges, volts, control, float(dt), codes, samples)
-    check_ended(cells, largest)
+    try:
+        times, kinds, owners = integrate(table, cells, stimulus.edges, volts, control, float(dt), codes, samples)
+    except SystemError as error:  # what compiled code makes of Ctrl-C
+        raise interrupted(error) or error from None
+    check_ended(cells, largest, p)
     squeeze = p.size is None and stimulus.volts.ndim == 1
     kept = {name: samples[i, :, 0] if squeeze else samples[i] for i, name in enumerate(wanted)}
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
@@ -141,14 +146,15 @@ def most_steps(share: float, pieces: int) -> float:
     return min(1e7 + 1e4 * pieces + 1e3 * share * MOST_TIMES, _MOST_STEPS)
 
 
-def check_ended(cells: np.ndarray, volts: float) -> None:
+def check_ended(cells: np.ndarray, volts: float, p: DeviceParams) -> None:
     """Refuse devices that change so much faster than the input, of up to ``volts`` [V], that the integrator gave up."""
     stalled = cells["stalled"]
+    gates = np.broadcast_to(np.asarray(p.r_control) * p.c_gate, stalled.shape)
     rule = "have time constants that are not too short, at the voltages of the input, for it to be stepped through in minutes"
-    got = f"too short ones in device {stalled.argmax()}, at up to {volts:g} V"
+    got = f"too short ones in device {stalled.argmax()}, whose R_c C_g is {gates[stalled.argmax()]:.3g} s, at up to {volts:g} V"
     cure = (
         "Simulate it in parts, each going on from the one before (start=trace). Or look for a voltage far above v_ref, which under the "
-        "hyperbolic law grows filaments as exp(V / v0), or for rates, a noise or an R_c C_g that no device has."
+        "hyperbolic law grows filaments as exp(V / v0) (millivolts?), or for rates, a noise or an R_c C_g that no device has (megohms?)."
     )
     require(not stalled.any(), "DeviceParams", rule, got, cure)
 
