@@ -10,7 +10,7 @@ import numpy as np
 
 from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
-from .errors import InputError, array_of, require, whole
+from .errors import InputError, array_of, listed, require, whole
 from .params import DeviceParams
 from .program import StepParams
 from .quantisation import activity, drain_steps, latched
@@ -162,7 +162,7 @@ def _percent(error: float | None) -> str:
 
 
 def _some(indices: list[int]) -> str:
-    return f" ({', '.join(map(str, indices[:8]))}{', ...' if len(indices) > 8 else ''})" if indices else ""
+    return f" ({listed(indices, 8)})" if indices else ""
 
 
 def advise(

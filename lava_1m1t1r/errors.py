@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,11 @@ def _plain_array(value: Any, kinds: str) -> np.ndarray | None:
     except (TypeError, ValueError, RuntimeError):  # rows of unequal length; tensors of a GPU, or with a gradient
         return None
     return array if array.dtype.kind in kinds and not np.ma.is_masked(value) else None
+
+
+def listed(values: Sequence[Any], most: int = 10) -> str:
+    """The first of some values, for a message."""
+    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
 
 def flag(value: Any, field: str) -> bool:

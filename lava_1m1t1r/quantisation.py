@@ -11,7 +11,7 @@ import numpy as np
 
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .description import NetDescription
-from .errors import InputError, array_of, require
+from .errors import InputError, array_of, listed, require
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
 from .reference_network import LayerTraces, device_layers, run
@@ -97,8 +97,7 @@ class LayerQuantisation:
 
 def _neurons(which: Sequence[int], most: int = 8) -> str:
     """How many neurons, and which are the first of them."""
-    listed = ", ".join(map(str, which[:most])) + (", ..." if len(which) > most else "")
-    return f"{len(which)} neurons" + (f" ({listed})" if which else "")
+    return f"{len(which)} neurons" + (f" ({listed(which, most)})" if which else "")
 
 
 class Activity(NamedTuple):

@@ -65,7 +65,7 @@ def test_parts_import_the_core_and_not_each_other(path):
     assert not wrong, f"{path.name} imports {wrong}"
 
 
-COMPILERS = {"compiled.py", "slayer/training_kernels.py", "slayer/compiled_reverse.py"}
+COMPILERS = {"compiled.py", "slayer/compiled_reverse.py"}
 """Files that call numba's compiler: the one that says how loops are compiled, and training's two variants."""
 
 

@@ -16,7 +16,7 @@ from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
 from .cascade import cascade
 from .constants import MOST_VOLTS
-from .measurement import fell_silent
+from .measurement import mean_interval
 from .montecarlo import firing_probability
 from .simulate import simulate
 
@@ -268,9 +268,8 @@ def _plasticity(p: DeviceParams, volt: float, width: float) -> Characteristic:
 def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristic:
     means = []
     for factor in FACTORS:
-        spikes = _events(replace(p, r_control=factor * p.r_control), stimulus.train(volt, width, width, 1000), width).spike_times()
-        fires = spikes.size > 2 and not fell_silent(spikes, 2000 * width)
-        means.append(float(np.mean(np.diff(spikes))) if fires else np.nan)
+        trace = _events(replace(p, r_control=factor * p.r_control), stimulus.train(volt, width, width, 1000), width)
+        means.append(mean_interval(trace.spike_times(), trace.duration))
     spike = simulate(p, stimulus.train(volt, width, width, 1000), width, 0, "events").spike_times()[0]
     pulses = int(spike // (2 * width)) + 1
     after = simulate(p, stimulus.train(volt, width, width, pulses) + stimulus.rest(10 * p.r_control * p.c_gate), width / 100, 0)

@@ -114,13 +114,18 @@ _SILENCE = 3.0
 
 
 def _mean_interval(m: Measurement, t: Trace) -> float:
-    spikes = t.spike_times()
-    return t.duration if spikes.size < 3 or fell_silent(spikes, t.duration) else float(np.mean(np.diff(spikes)))
+    mean = mean_interval(t.spike_times(), t.duration)
+    return t.duration if np.isnan(mean) else mean
 
 
-def fell_silent(spikes: np.ndarray, duration: float) -> bool:
-    """Whether three or more spikes end long before a train of pulses does: the neuron has latched, and its intervals tell of no rate."""
-    return bool(duration - spikes[-1] > _SILENCE * np.max(np.diff(spikes)))
+def mean_interval(spikes: np.ndarray, duration: float) -> float:
+    """Mean interval of the spikes under a train of pulses [s].
+
+    nan for fewer than three, and where they end long before the train does: the neuron has latched, and its intervals tell of no rate.
+    """
+    intervals = np.diff(spikes)
+    fires = intervals.size > 1 and duration - spikes[-1] <= _SILENCE * np.max(intervals)
+    return float(np.mean(intervals)) if fires else nan
 
 
 def _shortening(m: Measurement, t: Trace) -> float:

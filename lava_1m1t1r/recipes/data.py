@@ -6,14 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .._support.progress import tell
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, cropped_share
-from ..errors import path_of, require
+from ..errors import listed, path_of, require
 from . import TRAIN_PER_CLASS
 from .task import Task
 
@@ -149,11 +148,6 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     require(isinstance(task, Task), "task", "be a Task", task)
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
     return Frames(binned, events.labels, cropped_share(events, task.dt * task.n_steps))
-
-
-def listed(values: Sequence[Any], most: int = 10) -> str:
-    """The first of some values, for a hint."""
-    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
 
 def fitted(task: Task, split: Split) -> Task:

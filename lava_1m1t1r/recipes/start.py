@@ -9,8 +9,8 @@ import numpy as np
 
 from .._support.progress import tell
 from ..description import M1T1RNeuron, NetDescription
-from ..errors import require
-from .data import Split, listed, names_of, numbered_as, occurring
+from ..errors import listed, require
+from .data import Split, names_of, numbered_as, occurring
 from .task import Task
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from ..cached import cached
-from ..compiled import inlined, load, read, store, widest_vectors
+from ..compiled import contracted, inlined, load, read, store, widest_vectors
 from ..delay_lines import MAX_DELAY
 from ..fast.synapses import add_rows
 from ..kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
@@ -294,7 +293,7 @@ def panels(w: np.ndarray) -> np.ndarray:
     return filled.reshape(n, -1, _product_columns(w.itemsize)).transpose(1, 0, 2).reshape(-1)
 
 
-@numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})
+@contracted
 def add_products(g0, g1, g2, g3, w, o0, o1, o2, o3):
     """Add vector-matrix products to four rows at once: o (filled columns,) += g (N,) w, with w from :func:`panels`."""
     widest_vectors()

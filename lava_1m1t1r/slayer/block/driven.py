@@ -95,9 +95,8 @@ class Block(torch.nn.Module):
         """Refuse what no file can hold, and warn of what a file would do otherwise than the block."""
         with torch.no_grad():  # bias and delays as they are now, not as the last call left them
             remake(self)
-            for part in (self.delay, self.neuron):
-                if part is not None:
-                    remake(part)
+            if self.delay is not None:
+                remake(self.delay)
         check_parameters(self, handle.name)
         if self.neuron is None:
             return
