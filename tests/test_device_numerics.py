@@ -243,6 +243,7 @@ def test_a_gate_that_settles_at_once_stands_at_its_divider(rtol):
 def test_ctrl_c_in_a_simulation_is_ctrl_c():
     code = (
         "import os, signal, threading\nfrom lava_1m1t1r import presets\nfrom lava_1m1t1r.device import simulate, stimulus\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs have it ignored
         "simulate(presets.ZHAO2025_FIG2, stimulus.pulses(0.8, 1e-3, 1e-3, 5e-3), dt=1e-3, seed=0)\n"
         "threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
         "try: simulate(presets.ZHAO2025_FIG2, stimulus.pulses(0.8, 2.0, 0.5, 400.0), dt=1.0, record='events', seed=0)\n"
