@@ -1,7 +1,7 @@
 """Trials, many devices, rows of neurons, energies, fits and the report of the six characteristics."""
 
 from dataclasses import replace
-from math import nan
+from math import floor, nan
 
 import joblib
 import numpy as np
@@ -174,6 +174,38 @@ def test_fit_tells_what_the_data_do_not_determine():
     vaguest = found.undetermined(relative=0.5)[0]
     assert max(vaguest, key=lambda name: abs(vaguest[name])) == "alpha"
     np.testing.assert_allclose(np.diag(found.correlation), 1.0)
+
+
+def test_relative_errors_are_the_spread_of_fits_to_data_with_errors():
+    protocols = [Measurement("first_turn_on", volt, 0.1, 0.1, 1, 0.1, 0.1) for volt in (0.8, 0.85, 0.9)]
+    rows = [replace(m, value=(value := predicted(FIG2, m)), tolerance=0.03 * value) for m in protocols]
+    rng, found = np.random.default_rng(0), []
+    for _ in range(16):
+        seen = [replace(m, value=rng.normal(m.value, m.tolerance)) for m in rows]
+        found.append(fit(FIG2, seen, free=("mu",), span=1.5, starts=1).params.mu)
+    error = float(fit(FIG2, rows, free=("mu",), span=1.5).relative_errors[0])
+    assert np.std(found, ddof=1) / FIG2.mu == pytest.approx(error, rel=0.5)  # of 16 draws: 18 % (one sigma)
+
+
+def test_what_has_no_effect_has_no_finite_error():
+    found = fit(presets.ZHAO2025_FIG3, figure_3b(), free=("mu", "k_transistor"), starts=1)
+    assert 0 < found.relative_errors[0] < 0.1 and found.relative_errors[1] == np.inf
+    assert found.meets and " +- " in found.report() and "(not determined)" in found.report()
+
+
+@pytest.mark.parametrize("volt", [0.7, 0.75, 0.8, 0.9])  # turn-on: never, late, early
+@pytest.mark.parametrize("quantity", ["first_spike", "first_turn_on", "pulses_to_turn_on"])
+def test_a_first_event_is_that_of_the_whole_train(volt, quantity):
+    m = Measurement(quantity, volt, 1e-3, 1e-3, 300, 0.1, 0.1)
+    trace = simulate(FIG2, m.stimulus(), dt=2e-3, record="events", seed=0)
+    times = trace.spike_times() if quantity == "first_spike" else trace.turn_on_times()
+    value = predicted(FIG2, m)
+    if not len(times):
+        assert not happens(m, value) and value > m.largest[0]
+    elif quantity == "pulses_to_turn_on":
+        assert value == floor(times[0] / 2e-3) + min(times[0] % 2e-3 / 1e-3, 1.0)
+    else:
+        assert value == times[0]
 
 
 def test_wrong_measurements_say_what_is_wrong(tmp_path):

@@ -82,8 +82,8 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "fit.txt", fitted.report())
     found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "meets": fitted.meets}
-    found |= {"predictions": fitted.predictions, "singular_values": fitted.singular_values, "undetermined": fitted.undetermined()}
-    found |= {"residuals": fitted.residuals, "evaluations": fitted.evaluations}
+    found |= {name: getattr(fitted, name) for name in ("predictions", "residuals", "relative_errors", "singular_values", "evaluations")}
+    found["undetermined"] = fitted.undetermined()
     write_json(out / "fit.json", found)
     print(fitted.report())
     return found

@@ -32,7 +32,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--no-delays": {"dest": "delays", "action": "store_false", "help": "leave the delays out of the portable graph"},
     },
     "rtl": {
-        "--name": {"default": "net", "help": "name of the top module"},
+        "--name": {"default": "net", "help": "name of the top module, and prefix of its memory files"},
         "--lanes": {"type": int, "default": 4, "help": "weights added per clock cycle, a power of two"},
         "--clock": {"dest": "clock_hz", "type": float, "default": 100e6, "help": "clock frequency for the times in the report [Hz]"},
         "--simulator": {"default": "verilator", "choices": ("verilator", "icarus"), "help": "simulator for the proof"},

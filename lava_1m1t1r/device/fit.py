@@ -64,13 +64,27 @@ class Fit:
         width = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
         return covariance / np.outer(width, width)
 
+    @property
+    def relative_errors(self) -> np.ndarray:
+        """Relative standard errors of the fitted parameters, (P,), where the device meets the data and their tolerances are standard
+        errors; inf for a parameter that the data leave free."""
+        values, directions = self._directions()
+        seen = values > 1e-12 * values[0]
+        variances = np.sum((directions[seen] / values[seen, None]) ** 2, axis=0)
+        free = np.any(np.abs(directions[~seen]) > 1e-6, axis=0)  # takes part in a direction that changes nothing
+        return np.where(free, np.inf, np.sqrt(variances))
+
+    def _directions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Singular values of the Jacobian, (P,), zeros included, and the direction of parameters of each, (P, P), one a row."""
+        _, values, directions = np.linalg.svd(self.jacobian, full_matrices=True)
+        return np.concatenate((values, np.zeros(len(directions) - len(values)))), directions
+
     def undetermined(self, relative: float = 0.3) -> list[dict[str, float]]:
         """Return the combinations of parameters known to less than ``relative``, as exponents by name, the vaguest first.
 
         Multiplying each parameter by ``k ** exponent`` leaves every measurement nearly as it is.
         """
-        _, values, directions = np.linalg.svd(self.jacobian, full_matrices=True)
-        values = np.concatenate((values, np.zeros(len(directions) - len(values))))
+        values, directions = self._directions()
         vague = [i for i in np.argsort(values) if values[i] * relative < 1.0]
         return [dict(zip(self.free, np.round(directions[i], 3).tolist(), strict=True)) for i in vague]
 
@@ -89,7 +103,11 @@ class Fit:
                 "THE DEVICE DOES NOT MEET THESE DATA: the parameters below are those of the nearest device found. Start from another "
                 "preset, free other fields, search farther (search=30, --search 30; more starts), or check the data."
             )
-        lines.append("parameters: " + ", ".join(f"{n} = {getattr(self.params, n):.5g}" for n in self.free))
+        found = [f"{n} = {getattr(self.params, n):.5g}" for n in self.free]
+        if self.meets:
+            errors = [f"+- {100 * e:.2g} %" if e < 1 else "(not determined)" for e in self.relative_errors]
+            found = [" ".join(pair) for pair in zip(found, errors, strict=True)]
+        lines.append("parameters: " + ", ".join(found))
         lines.append("singular values: " + ", ".join(f"{s:.3g}" for s in self.singular_values))
         for combination in self.undetermined():
             lines.append("not told apart by these data: " + ", ".join(f"{n}^{e:+.2f}" for n, e in combination.items()))

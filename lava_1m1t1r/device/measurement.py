@@ -166,6 +166,12 @@ def jump(m: Measurement) -> float:
     return {"first_spike": m.width + m.gap, "first_turn_on": m.width + m.gap, "pulses_to_turn_on": 1.0}.get(m.quantity, 0.0)
 
 
+_FIRST_EVENTS = ("first_spike", "first_turn_on", "pulses_to_turn_on")
+"""Quantities that the rest of the train, after the event, does not change."""
+_BEGINNING = 32
+"""Pulses that are simulated first, to look for that event."""
+
+
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     """Return the value that a device, without noise, gives for a measurement.
 
@@ -183,9 +189,14 @@ def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     float
         In the unit of the quantity. What does not happen gives a number beyond the train, see :func:`happens`.
     """
-    quiet = p.quiet()
-    trace = simulate(m.device(quiet), m.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
-    return QUANTITIES[m.quantity](m, trace)
+    device, count = m.device(p.quiet()), _BEGINNING if m.quantity in _FIRST_EVENTS else m.count
+    while True:
+        begun = replace(m, count=min(count, m.count))
+        trace = simulate(device, begun.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
+        value = QUANTITIES[m.quantity](begun, trace)
+        if begun.count == m.count or happens(begun, value):
+            return value
+        count *= 4
 
 
 def read_csv(path: str | Path) -> list[Measurement]:
