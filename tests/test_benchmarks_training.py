@@ -58,6 +58,18 @@ def test_networks_of_the_table_have_about_equal_parameters():
     assert accuracy.as_large(task) == task and accuracy.as_large(task.replace(taps=(0, 5))).hidden < 256
 
 
+def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monkeypatch):
+    done = []
+
+    def run(settings):
+        return accuracy.kept(tmp_path, "GRU", settings, lambda: done.append(settings) or {"accuracy": len(done)})
+
+    assert run({"a": 1, "b": 2}) == run({"b": 2, "a": 1}) == {"accuracy": 1} and len(done) == 1
+    assert run({"a": 1, "b": 3}) == {"accuracy": 2}
+    monkeypatch.setattr(table, "sources_digest", lambda *patterns: "another version's")
+    assert run({"a": 1, "b": 2}) == {"accuracy": 3} and len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.mark.parametrize("name", ["alif", "lsnn", "gru"])
 def test_peers_start_every_batch_from_rest_and_learn_in_every_parameter(name):
     if name == "lsnn":
