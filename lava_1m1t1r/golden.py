@@ -121,9 +121,10 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
 
 def _json(value: Any) -> Any:
     """Arrays as lists, infinity as text: JSON has none."""
-    if value is None:
-        return None
-    value = np.asarray(value).tolist()
+    if isinstance(value, np.ndarray):
+        return _json(value.tolist())
+    if isinstance(value, list):
+        return [_json(one) for one in value]
     return "inf" if value == float("inf") else value
 
 

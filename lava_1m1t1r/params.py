@@ -325,13 +325,19 @@ class DeviceParams(ByValue):
         known = [f.name for f in dataclasses.fields(cls)]
         for name in values:
             require(name in known, "from_dict.values", "hold fields of DeviceParams", name)
-        given = {name: inf if value is None else value for name, value in values.items()}
-        return cls(**{name: np.array(value) if isinstance(value, list) else value for name, value in given.items()})
+        return cls(**{name: _unwritten(value) for name, value in values.items()})
 
     def __repr__(self) -> str:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self)}
         changed = [name for name, value in defaults.items() if not np.array_equal(getattr(self, name), value)]
         return f"DeviceParams({', '.join(f'{name}={_shown(getattr(self, name))}' for name in changed)})"
+
+
+def _unwritten(value: Any) -> Any:
+    """A number or an array, from what JSON made of it."""
+    if isinstance(value, list):
+        return np.array([_unwritten(one) for one in value])
+    return inf if value is None else value
 
 
 DEVIATING = tuple(f.name.removesuffix("_dtod") for f in dataclasses.fields(DeviceParams) if f.name.endswith("_dtod"))

@@ -7,7 +7,8 @@ import pytest
 
 from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.circuit import output_current
-from lava_1m1t1r.device.measurement import figure_2e_4d, figure_3b, figure_4ab, predicted
+from lava_1m1t1r.device.measurement import predicted
+from lava_1m1t1r.device.paper import figure_2e_4d, figure_3b, figure_4ab
 from lava_1m1t1r.errors import InputError
 
 FIG_2E = stimulus.pulses(0.8, 2e-3, 0.5, 1.0)

@@ -27,9 +27,10 @@ from lava_1m1t1r.device import crossbar, energy, stimulus
 from lava_1m1t1r.device.cascade import cascade
 from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.device.fit import fit
-from lava_1m1t1r.device.measurement import Measurement, figure_4ab, read_csv, write_csv
+from lava_1m1t1r.device.measurement import Measurement, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
 from lava_1m1t1r.device.network import DeviceNetwork
+from lava_1m1t1r.device.paper import figure_4ab
 from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, spice_neuron
 from lava_1m1t1r.fast import FastNetwork

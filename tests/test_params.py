@@ -183,6 +183,12 @@ def test_devices_come_back_from_json(device):
         DeviceParams.from_dict({"colour": 1})
 
 
+@pytest.mark.parametrize("v0", [[0.1], [np.inf, 0.1, 0.2], [np.inf, np.inf]])
+def test_arrays_with_infinities_come_back_from_json(v0):
+    device = DeviceParams(v0=np.array(v0))
+    assert DeviceParams.from_dict(json.loads(as_json(device.as_dict()))) == device
+
+
 def test_variation_in_per_cent_is_refused():
     with pytest.raises(InputError, match=r"with_variation.level must be a finite number and >= 0 and <= 3; got 20"):
         presets.ZHAO2025_FIG2.with_variation(20)

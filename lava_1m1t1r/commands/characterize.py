@@ -1,9 +1,9 @@
-"""``lava-1m1t1r characterize``: measure the six characteristics of a device, or fit a device to measurements."""
+"""``lava-1m1t1r characterize``: measure the six characteristics of a device, fit one to measurements, or reproduce the paper's numbers."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=presets.names(), default="ZHAO2025_FIG2", help="device to start from")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
     parser.add_argument(
-        "-o", "--out", default="characteristics", help="folder for the figures, the tables, and characteristics.json or fit.json"
+        "-o",
+        "--out",
+        default="characteristics",
+        help="folder for figures, tables and characteristics.json, fit.json or paper.json",
+    )
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="instead, reproduce the paper: its numbers beside those of the simulation, and its measurements as CSV files for --fit",
     )
     parser.add_argument("--volt", type=float, help="height of the pulses [V]; default: v_ref, raised until the device fires")
     parser.add_argument("--width", type=float, help="length of the pulses [s]; default: 1e-3, or what suits gamma2")
-    parser.add_argument("--trials", type=int, default=300, help="pulses per voltage for the firing probability")
+    parser.add_argument("--trials", type=int, help="pulses per voltage for the firing probability; default: 300, 2000 with --paper")
     parser.add_argument("--seed", type=int, default=0, help="random seed of these trials, or of the search and further starts of a fit")
     parser.add_argument(
         "--fit",
@@ -35,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--search", type=int, default=0, help="generations of a global search before the fit: wider, but slower")
     parser.add_argument("--free", nargs="+", metavar="FIELD", help="fields to fit; default: mu beta gamma1 gamma2 v0")
-    json_argument(parser, "the six characteristics, or the fit,")
+    json_argument(parser, "the six characteristics, the fit, or the paper's numbers,")
 
 
 def device(preset: str, changes: list[str]) -> DeviceParams:
@@ -57,6 +65,8 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
 def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table; 1 if the fitted device does not match the data."""
     p = device(args.preset, args.set)
+    if args.paper:
+        return _paper(args)
     require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
     for name in ("volt", "width"):
         value = getattr(args, name)
@@ -71,6 +81,33 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(found))
     return 0 if found.get("meets", True) else 1
+
+
+def _trials(args: argparse.Namespace) -> dict[str, int]:
+    return {} if args.trials is None else {"trials": args.trials}
+
+
+def _paper(args: argparse.Namespace) -> int:
+    from ..device.measurement import write_csv
+    from ..device.paper import MEASUREMENTS, reproduce, table
+
+    for name in ("fit", "free", "volt", "width"):
+        require(getattr(args, name) is None, f"--{name}", "not be used with --paper, which has its own devices", getattr(args, name))
+    require(not args.set, "--set", "not be used with --paper, which has its own devices", args.set)
+    out = out_folder(args.out, "paper.txt", "paper.json", *(f"{name}.csv" for name in MEASUREMENTS))
+    check_whole(args, trials=1, seed=0)
+    with talking(args):
+        rows = reproduce(seed=args.seed, progress=True, **_trials(args))
+        out.mkdir(parents=True, exist_ok=True)
+        for name, measurements in MEASUREMENTS.items():
+            write_csv(out / f"{name}.csv", measurements())
+        write_text(out / "paper.txt", table(rows))
+        found = [asdict(row) | {"agrees": row.agrees} for row in rows]
+        write_json(out / "paper.json", found)
+        print(table(rows))
+    if args.json:
+        print(as_json(found))
+    return 0
 
 
 def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
@@ -98,7 +135,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     from ..device.energy import scaling, spike_energy, text
     from ..device.figures import energy_scaling
 
-    result = characterize(p, args.volt, args.width, trials=args.trials, seed=args.seed, progress=True)
+    result = characterize(p, args.volt, args.width, seed=args.seed, progress=True, **_trials(args))
     out.mkdir(parents=True, exist_ok=True)
     result.plot(out)
     write_text(out / "characteristics.txt", result.text())

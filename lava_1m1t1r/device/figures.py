@@ -49,9 +49,11 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Non
     for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
         plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
     left.set_xlabel("factor")
-    left.set_ylabel("energy of a spike, input branch (pJ)")
+    left.set_ylabel("input to the end of the pulse (pJ)")
     left.legend(frameon=False, labelcolor=plot.GREY)
     plot.axes(right).bar(list(curves["technology"]), list(curves["technology"].values()), color=plot.COLOURS[2])
+    right.plot(list(curves["technology"]), [1.39e-12, 1e-18], "k_", ms=30, label="paper: 1.39 pJ, 1 aJ")  # SI Tables 7 and 8
+    right.legend(frameon=False, labelcolor=plot.GREY)
     right.set_yscale("log")
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
     with replacing(path) as part:

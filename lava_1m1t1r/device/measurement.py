@@ -236,30 +236,3 @@ def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:
         for m in rows:
             values = [getattr(m, c) for c in COLUMNS]
             writer.writerow(["" if isinstance(v, float) and np.isnan(v) else v for v in values])
-
-
-def figure_2e_4d() -> list[Measurement]:
-    """First spike of Fig. 2e and mean intervals of Fig. 4d of Zhao et al. 2025 over R_c; 4.0 and 8.0 ms were read off the figure."""
-    rows = [Measurement("first_spike", 0.8, 1e-3, 1e-3, 200, 88e-3, 4.4e-3, 250e6)]
-    for r, interval, share in ((50e6, 2.25e-3, 0.15), (100e6, 2.3e-3, 0.15), (250e6, 4e-3, 0.1), (500e6, 8e-3, 0.1), (1e9, 23.8e-3, 0.1)):
-        rows.append(Measurement("mean_interval", 0.8, 1e-3, 1e-3, 500, interval, share * interval, r))
-    return rows
-
-
-def figure_3b() -> list[Measurement]:
-    """Pulses before the first spike of Fig. 3b of Zhao et al. 2025 over the gap; read off the figure."""
-    counts = ((0.4e-3, 140), (0.6e-3, 160), (0.8e-3, 180), (1.0e-3, 215), (1.2e-3, 260))
-    # The continuous count of a pulse lies on average half a pulse below the whole number that is read.
-    return [Measurement("pulses_to_turn_on", 0.9, 1e-3, gap, 500, n - 0.5, 0.03 * n) for gap, n in counts]
-
-
-def figure_4ab() -> list[Measurement]:
-    """First integration and the second one's shortening of Figs. 4a and 4b of Zhao et al. 2025 over the gap."""
-    rows = [Measurement("first_turn_on", 2.0, 20e-3, 1.0, 1, 13e-3, 0.39e-3)]
-    for gap, shorter in ((3e-3, 5.7e-3), (30e-3, 4.5e-3), (80e-3, 3.2e-3), (0.2, 2.4e-3), (1.0, 0.2e-3)):
-        rows.append(Measurement("shortening", 2.0, 20e-3, gap, 2, shorter, 0.4e-3))
-    return rows
-
-
-FIGURE_3D = {0.8: 0.05, 0.9: 0.76, 1.0: 0.95}
-"""Share of single pulses of 15 ms that fire, by their height [V]: Fig. 3d of Zhao et al. 2025, for :func:`.firing_probability`."""
