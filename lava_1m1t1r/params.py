@@ -65,7 +65,8 @@ class DeviceParams(ByValue):
 
     Every field takes a number, or an array of shape (N,) for N different devices; arrays of a layer's shape, such as (H, W), are read
     row by row. Defaults are Table 1 of Zhao et al. 2025
-    (doi:10.1038/s41928-025-01488-x) with the linear field law of the paper.
+    (doi:10.1038/s41928-025-01488-x) with the linear field law of the paper: a device that latches after a few spikes. For one that fires as
+    measured, start from a fitted one: ``replace(presets.ZHAO2025_FIG2, mu=...)``.
 
     Raises
     ------
@@ -97,7 +98,7 @@ class DeviceParams(ByValue):
     v_th: Any = _value(0.2, unit="V")
     """Gate voltage above which the output counts as on [V] (V_th)."""
     v0: Any = _value(inf, _FIELD_LAW, "V")
-    """Voltage scale of the hyperbolic field law v0 sinh(v / v0) [V]; inf is the paper's linear law. Smaller: steeper."""
+    """Voltage scale of the hyperbolic field law v_ref sinh(v / v0) / sinh(v_ref / v0) [V]; inf: the linear law. Smaller: steeper."""
     v_ref: Any = _value(0.8, unit="V")
     """Voltage at which the hyperbolic and the linear law agree [V]."""
     x_max: Any = _value(inf, _LENGTH)

@@ -91,9 +91,7 @@ def draws(args, words):
             "makes a device that has no integers",
         ),
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "(--train-per-class) must be used with spoken digits"),
-        trains(
-            ["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. Here speak: 0, 1."
-        ),
+        trains(["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. They are 0, 1."),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
         draws(["characterize", "--set", "r_control=1e300"], "characterize.p.r_control [ohm] must be at most"),
@@ -458,6 +456,19 @@ def test_sets_that_do_not_suit_each_other_are_told(capsys):
         data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([0, 1], empty), "words", "others", False))
 
 
+@pytest.mark.parametrize(
+    ("latest", "dt", "told"), [(4.5, 1e-3, "steps of 3.91 ms at 4.5 s: coarser than bins of 1 ms"), (4.5, 0.01, ""), (0.9, 1e-3, "")]
+)
+def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_path, capsys):
+    times = np.sort(np.random.default_rng(0).uniform(0, latest, 50)).astype(np.float32)
+    times[-1] = latest
+    events = EventSet.from_utterances([(times, np.arange(50))] * 2, [0, 1])
+    for found, words in ((events, ""), (read_shd(write_shd(tmp_path / "a.h5", events)), told)):
+        data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others", False))
+        said = capsys.readouterr().err
+        assert words in said and ("float16" in said) == bool(words)
+
+
 @pytest.mark.filterwarnings("ignore:.*of the spikes lie beyond")
 def test_frames_are_as_fine_as_the_network_asks(small_file):
     """At 10 us the recipes' own slow device has no integers; the network's need not be that one."""
@@ -641,6 +652,57 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
     resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
     assert resumed.returncode == 2 and "It follows the data: give those (--data)" in resumed.stderr
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+    pytest.importorskip("lava", reason="Lava is not installed")
+    ear = small_set(each=2)
+    pixels = EventSet.from_utterances(
+        [(u.times, u.units // 7) for u in ear], ear.labels, ear.speakers, keys=ear.keys, n_channels=100, speaker_names=("ann", "bob", "cy")
+    )
+    for name, events in (("ear", ear), ("pixels", pixels)):
+        write_shd(tmp_path / f"{name}.h5", events)
+    hint = "hint: channels beside each other are taken to be alike, as in an ear. If yours are not: "
+    cases = (
+        ("ear", [], "augmentation: shifts of up to 8 channels and 2 bins, tempo changed by up to 8 %, 0 % of the events dropped", None),
+        ("pixels", [], "augmentation: shifts of up to 6 channels", "--channel-shift 0"),
+        ("pixels", ["--recipe", "shd"], "augmentation: ", "--channel-shift 0 --smooth 0"),
+        ("pixels", ["--recipe", "shd", "--channel-shift", "0", "--smooth", "0"], "augmentation: shifts of up to 0 channels", None),
+        ("pixels", ["--no-augmentation"], "", None),
+    )
+    for data, options, told, cure in cases:
+        arguments = ["--data", str(tmp_path / f"{data}.h5"), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path / "run"), *options]
+        assert cli.main(["train", *arguments]) == 0
+        said = capsys.readouterr().err
+        assert told in said and (hint + f"{cure}\n" in said if cure else "hint: channels" not in said), options
+    arguments = ["--data", str(tmp_path / "pixels.h5"), "--hidden", "4", "--epochs", "4", "--steps", "33", "-o", str(tmp_path / "run")]
+    assert cli.main(["train", *arguments, "--validate", "ann", "--patience", "1"]) == 0
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["task"]["n_steps"] == 33 and found["augmentation"]["channel_shift"] == 6
+    kept = found["validation"]
+    assert kept["speaker"] == "ann" and kept["patience"] == 1 and 1 <= kept["epoch"] <= 4 and 0 <= kept["accuracy"] <= 1
+    assert f"epoch {kept['epoch']}, the best in validation" in capsys.readouterr().err
+    assert cli.main(["train", *arguments, "--resume", "--validate", "ann", "--patience", "1", "--steps", "34"]) == cli.USAGE_ERROR
+    assert "n_steps (--steps) must be what the run of" in capsys.readouterr().err
+
+
+@pytest.mark.train
+def test_a_set_without_speakers_is_told_what_it_lacks(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
+    pytest.importorskip("lava", reason="Lava is not installed")
+    nobody = small_set(each=1)
+    write_shd(tmp_path / "test.h5", nobody)
+    write_shd(tmp_path / "nobody.h5", EventSet.from_utterances([(u.times, u.units) for u in nobody], nobody.labels, keys=nobody.keys))
+    data = ["train", "--data", str(tmp_path / "nobody.h5"), "-o", str(tmp_path / "run")]
+    assert cli.main(data) == cli.USAGE_ERROR
+    assert "hold at least two speakers, so that one can be left out; got 'names no speakers'" in capsys.readouterr().err
+    for who in ("0", "-1"):
+        given = [*data, "--test-data", str(tmp_path / "test.h5"), f"--validate={who}"]
+        assert cli.main(given) == cli.USAGE_ERROR
+        assert "--validate must be used with a set that names speakers" in capsys.readouterr().err
 
 
 @pytest.mark.report

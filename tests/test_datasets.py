@@ -67,7 +67,7 @@ def test_speakers_are_chosen_and_left_out_by_number_or_name(events):
 
 @pytest.mark.parametrize("who", [9, -1, "nobody", "²", "--4", "-", "", " 4", 4.0, True, None])
 def test_others_are_refused_and_those_who_speak_are_listed(who, events):
-    with pytest.raises(InputError, match="--validate must be one of the set's speakers; got .*. Here speak: a, b, e.$"):
+    with pytest.raises(InputError, match="--validate must be one of the set's speakers; got .*. They are a, b, e.$"):
         events.speaker(who, "--validate")
 
 

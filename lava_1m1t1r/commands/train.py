@@ -45,18 +45,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "gets a new readout",
     )
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
-    parser.add_argument("--epochs", type=int, help="passes over the training set")
-    parser.add_argument("--hidden", type=int, help="number of recurrent neurons")
+    parser.add_argument("--epochs", type=int, help=f"passes over the training set; {_usual('epochs')}")
+    parser.add_argument("--hidden", type=int, help=f"number of recurrent neurons; {_usual('hidden')}")
     parser.add_argument(
         "--dt",
         type=float,
         metavar="SECONDS",
         help="bin width and network step; the device's time scales with it; default: 0.01",
     )
-    parser.add_argument("--channels", type=int, help="group the 700 channels of the inner ear into this number")
-    parser.add_argument("--batch", type=int, help="utterances per training step")
-    parser.add_argument("--learning-rate", type=float, help="largest learning rate of the one-cycle schedule")
-    parser.add_argument("--seed", type=int, help="random seed")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help="bins of an utterance, later spikes are cropped; default: what holds 99 %% of the utterances whole, and at least "
+        + _usual("n_steps").removeprefix("default: "),
+    )
+    parser.add_argument("--channels", type=int, help=f"group the 700 channels of the inner ear into this number; {_usual('channels')}")
+    parser.add_argument("--batch", type=int, help=f"utterances per training step; {_usual('batch')}")
+    parser.add_argument("--learning-rate", type=float, help=f"largest learning rate of the one-cycle schedule; {_usual('learning_rate')}")
+    parser.add_argument("--seed", type=int, help=f"random seed; {_usual('seed')}")
     parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to hold out for validation")
     parser.add_argument(
         "--patience",
@@ -72,14 +78,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"device parameters that each neuron learns for itself, within a factor of 4: {', '.join(LEARNABLE)}",
     )
     parser.add_argument(
-        "--spread", type=float, help="give each neuron its own rates and R_c with this relative spread, drawn once (0: all identical)"
+        "--spread",
+        type=float,
+        help="give each neuron its own rates and R_c with this relative spread, 0 to 1, drawn once; default: 0, all identical",
     )
     parser.add_argument(
         "--taps",
         type=int,
         nargs="+",
         metavar="STEPS",
-        help="delays of the input synapses, in steps (0: none)",
+        help=f"delays of the input synapses, in steps (0: none); {_usual('taps')}",
     )
     parser.add_argument(
         "--synaptic-delays",
@@ -90,7 +98,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spike-limit", type=int, help="penalise spikes of the hidden layer above this number per utterance")
     parser.add_argument("--spike-cost", type=float, help="weight of that penalty: loss per excess spike per neuron; default: 1")
     parser.add_argument(
-        "--channel-shift", type=int, help="augmentation: largest shift of an utterance in channels; default: set by the recipe"
+        "--smooth",
+        type=float,
+        metavar="CHANNELS",
+        help="smooth the input weights over neighbouring channels by a Gaussian of this standard deviation (0: not, as for channels that "
+        f"are no neighbours); {_usual('smooth')}",
+    )
+    parser.add_argument(
+        "--channel-shift",
+        type=int,
+        help="augmentation: largest shift of an utterance in channels (0: none, as for channels that are no neighbours); default: set by "
+        "the recipe",
     )
     parser.add_argument("--no-augmentation", action="store_true", help="train on the utterances without augmentation")
     parser.add_argument(
@@ -101,10 +119,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     json_argument(parser, "the results")
 
 
+def _usual(field: str) -> str:
+    """Text of a field's value in the recipes."""
+    values: dict[str, list[str]] = {}
+    for name, task in RECIPES.items():
+        value = getattr(task, field)
+        values.setdefault(" ".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}", []).append(name)
+    if len(values) == 1:
+        return f"default: {next(iter(values))}"
+    return "default: " + ", ".join(f"{value} ({' and '.join(names)})" for value, names in values.items())
+
+
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
 
-    check_whole(args, epochs=1, hidden=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
+    check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
     check_above_zero(args, "dt", "learning_rate", "refractory", "spike_cost")
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
@@ -114,7 +143,8 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
-    for name in ("dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory"):
+    require(args.smooth is None or args.smooth >= 0, "--smooth", "be >= 0 channels", args.smooth)
+    for name in ("dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth"):
         given = getattr(args, name)
         require(args.start is None or given is None, option_name(name), "not be used with --start, whose network has its own", given)
     start = None if args.start is None else network_path(args.start, "--start")
@@ -146,7 +176,7 @@ def _asked(args: argparse.Namespace) -> Any:
     from ..recipes.task import recipe, recipe_for
 
     device = ("variation", "spread", "refractory")
-    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost")
+    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost", "smooth")
     usual = recipe(args.recipe or recipe_for(args.data))
     task = usual.replace(
         **{name: getattr(args, name) for name in chosen},
@@ -179,6 +209,7 @@ def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
         begin = starts.start(former, split)
         split = begin.split
         task = data.fitted(task, split).replace(classes=begin.outputs)
+    task = task.replace(n_steps=args.steps)
     train, validation = split.train, None
     if args.validate is not None:
         who = train.speaker(args.validate, "--validate")
@@ -193,6 +224,29 @@ def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation)
 
 
+def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int) -> None:
+    """Say what is done to the channels; of data with other channels than the inner ear's, that it may not suit them."""
+    from ..datasets import N_CHANNELS
+
+    if augmentation is not None:
+        tell(f"augmentation: {augmentation}")
+    given = {"--channel-shift 0": augmentation and augmentation.channel_shift, "--smooth 0": task.smooth}
+    cure = " ".join(option for option, value in given.items() if value)
+    if cure and channels != N_CHANNELS:
+        tell(f"hint: channels beside each other are taken to be alike, as in an ear. If yours are not: {cure}")
+
+
+def _validation(args: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Who was held out for validation, and with ``--patience`` which epoch was kept."""
+    from ..recipes import callbacks, checkpoint
+
+    found = {"speaker": args.validate, "patience": args.patience}
+    if args.patience is None:
+        return found
+    best = checkpoint.read(out / CHECKPOINT_FILE)["callbacks"][callbacks.Best().state_key]
+    return found | {"epoch": best["epoch"], "accuracy": best["accuracy"]}
+
+
 def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
     task, split, net, names, train, validation = _prepared(args, start)
@@ -201,11 +255,12 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
     from ..recipes.evaluate import evaluate
     from ..recipes.start import OF_NETWORK
 
+    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
     if fit.processes()[0] == 0:
-        if not args.resume and (out / NETWORK_FILE).exists():
+        if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
         tell(f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes")
-    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
+        _tell_what_suits_speech(augmentation, task, split.train.n_channels)
     fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
@@ -217,6 +272,8 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         "held_out": split.held_out,
         **result.as_dict(),
         "start": None if start is None else str(start),
+        "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
+        "validation": None if args.validate is None else _validation(args, out),
         "task": dataclasses.asdict(task) | ({} if start is None else dict.fromkeys(OF_NETWORK)),
     }
     write_json(out / RESULTS_FILE, results)

@@ -108,7 +108,7 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     path : path
         The file; it appears complete or not at all.
     events : EventSet
-        What to write. float16 resolves times to 0.5 ms up to 1 s and to 1 ms up to 2 s, as in SHD itself.
+        What to write. float16 resolves times to 0.5 ms up to 1 s, to 1 ms up to 2 s, as in SHD itself, to 2 ms up to 4 s and so on.
     meta : dict of str, optional
         Texts for ``extra/meta_info``, for example how the data were made; :func:`.shd_file.read_meta` reads them back.
 
@@ -197,7 +197,8 @@ def _check_storable(events: EventSet) -> None:
             require(_plain(text), f"EventSet.{name}", "be text without NUL and lone surrogates to be stored", text)
     # anything above would come back as inf and be dropped by every reader
     latest = events.times.max(initial=0)
-    require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored as float16", float(latest))
+    cure = "Are they in seconds? Event cameras' files mostly have microseconds: t * 1e-6."
+    require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored as float16", float(latest), cure)
 
 
 def _plain(text: str) -> bool:

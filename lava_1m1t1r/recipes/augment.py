@@ -57,6 +57,11 @@ class Augmentation:
         shift = round(usual.channel_shift * task.channels / N_CHANNELS) if channel_shift is None else channel_shift
         return replace(usual, channel_shift=shift)
 
+    def __str__(self) -> str:
+        single = f" and of single events by {self.channel_jitter:g}" if self.channel_jitter else ""
+        shifts = f"shifts of up to {self.channel_shift} channels{single} and {self.time_shift} bins"
+        return f"{shifts}, tempo changed by up to {100 * self.stretch:g} %, {100 * self.drop:g} % of the events dropped"
+
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""
         batch, steps, channels = frames.shape

@@ -29,9 +29,10 @@ NETWORK = "network"
 """Beginning of the keys that describe how the network is made, see :func:`made_of`."""
 OPTIONS = tuple(
     "start recipe dt hidden channels epochs batch learning_rate seed variation learn taps synaptic_delays "
-    "spread refractory spike_limit spike_cost patience".split()
+    "spread refractory spike_limit spike_cost smooth patience".split()
 )
 WORDS = {
+    "n_steps": "n_steps (--steps)",
     "augmentation": "augmentation (--no-augmentation)",
     "training data": "training data (--data, --leave-out, --validate, --train-per-class)",
     "validation data": "validation data (--validate)",

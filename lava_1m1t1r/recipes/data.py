@@ -96,7 +96,8 @@ def load(
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
         return Split(events, numbered_as(events.keys, read_shd(other)), path.stem, f"the file {Path(test).name}", False)
     speakers = sorted(set(events.speakers.tolist()))
-    require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", speakers, _OTHERWISE)
+    named = "names no speakers" if speakers == [-1] else speakers
+    require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", named, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
@@ -168,11 +169,21 @@ def fitted(task: Task, split: Split) -> Task:
     absent = sorted(set(range(classes)) - set(split.train.labels.tolist()) - set(split.test.labels.tolist()))
     if absent:
         tell(f"hint: no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
+    _tell_of_coarse_times(split, task)
     unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
     if unheard:
         text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
         tell(f"hint: the training set has no utterance of {text}.")
     return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps_for(split.train, task))
+
+
+def _tell_of_coarse_times(split: Split, task: Task) -> None:
+    times = split.train.times
+    late = float(times.max())
+    grid = float(np.spacing(np.float16(min(late, 6e4))))
+    if grid > task.dt * (1 + 1e-3) and np.array_equal(times, times.astype(np.float16)):
+        text = f"in steps of {grid * 1e3:g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
+        tell(f"hint: times of {split.name} are stored as float16, {text}")
 
 
 def steps_for(events: EventSet, task: Task) -> int:
