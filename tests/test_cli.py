@@ -673,8 +673,8 @@ def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path
         ("pixels", ["--recipe", "shd", "--channel-shift", "0", "--smooth", "0"], "augmentation: shifts of up to 0 channels", None),
         ("pixels", ["--no-augmentation"], "", None),
     )
-    for data, options, told, cure in cases:
-        arguments = ["--data", str(tmp_path / f"{data}.h5"), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path / "run"), *options]
+    for name, options, told, cure in cases:
+        arguments = ["--data", str(tmp_path / f"{name}.h5"), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path / "run"), *options]
         assert cli.main(["train", *arguments]) == 0
         said = capsys.readouterr().err
         assert told in said and (hint + f"{cure}\n" in said if cure else "hint: channels" not in said), options

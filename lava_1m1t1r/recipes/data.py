@@ -182,7 +182,7 @@ def _tell_of_coarse_times(split: Split, task: Task) -> None:
     late = float(times.max())
     grid = float(np.spacing(np.float16(min(late, 6e4))))
     if grid > task.dt * (1 + 1e-3) and np.array_equal(times, times.astype(np.float16)):
-        text = f"in steps of {grid * 1e3:g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
+        text = f"in steps of {grid * 1e3:.3g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
         tell(f"hint: times of {split.name} are stored as float16, {text}")
 
 
