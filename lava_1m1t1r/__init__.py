@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from . import presets
     from .errors import FormatError, InputError, MissingDependencyError
     from .params import DeviceParams
+    from .proc.m1t1r.process import M1T1R
     from .program import StepParams
 
 __version__ = "0.1.0"
@@ -28,19 +29,21 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when asked for. A command must be able to hear Ctrl-C before numpy and numba are there; and Lava is optional.
-    from importlib import import_module
+if not TYPE_CHECKING:  # who checks types finds the names above, and must hear of those that there are not
 
-    if name == "presets":
-        return import_module(".presets", __name__)
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "M1T1R":
-        from ._support.host import load_lava
+    def __getattr__(name: str) -> Any:
+        # Loaded when asked for. A command must be able to hear Ctrl-C before numpy and numba are there; and Lava is optional.
+        from importlib import import_module
 
-        return load_lava(f"{__name__}.{_HOMES[name]}", "The Lava Process M1T1R").M1T1R
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        if name == "presets":
+            return import_module(".presets", __name__)
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "M1T1R":
+            from ._support.host import load_lava
+
+            return load_lava(f"{__name__}.{_HOMES[name]}", "The Lava Process M1T1R").M1T1R
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,12 +33,22 @@ class Trace:
     cells: np.ndarray
     """Final state of every device, (N,) records."""
 
-    def __getattr__(self, name: str) -> np.ndarray:
-        if name.startswith("_") or "samples" not in self.__dict__:
-            raise AttributeError(name)
-        if name in self.samples:
-            return self.samples[name]
-        raise AttributeError(f"Trace.{name} was not recorded; recorded are {sorted(self.samples)}. Name it in simulate(record=...).")
+    if TYPE_CHECKING:  # the quantities that `samples` may hold, (T,) or (T, N)
+        filament: np.ndarray = field(init=False)
+        residue: np.ndarray = field(init=False)
+        gate_voltage: np.ndarray = field(init=False)
+        resistance: np.ndarray = field(init=False)
+        current: np.ndarray = field(init=False)
+        output_voltage: np.ndarray = field(init=False)
+        input_current: np.ndarray = field(init=False)
+    else:
+
+        def __getattr__(self, name: str) -> np.ndarray:
+            if name.startswith("_") or "samples" not in self.__dict__:
+                raise AttributeError(name)
+            if name in self.samples:
+                return self.samples[name]
+            raise AttributeError(f"Trace.{name} was not recorded; recorded are {sorted(self.samples)}. Name it in simulate(record=...).")
 
     @property
     def time(self) -> np.ndarray:

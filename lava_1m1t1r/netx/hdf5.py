@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,15 +13,20 @@ from ..errors import number, require
 from ..fast.network import FastNetwork, Result, check_frames
 from .schema import described
 
+if TYPE_CHECKING:
+    from .graph.process import Network
+
 BACKENDS = ("fast", "inprocess", "fused", "lava")
 TAGS = ("fixed_pt", "floating_pt")
 
 
-def __getattr__(name: str) -> Any:
-    # Lava is optional, and slow to import: only who asks for the Process pays.
-    if name == "Network":
-        return load_lava("lava_1m1t1r.netx.graph.process", "The Lava Process Network").Network
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Lava is optional, and slow to import: only who asks for the Process pays.
+        if name == "Network":
+            return load_lava("lava_1m1t1r.netx.graph.process", "The Lava Process Network").Network
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @overload
@@ -131,4 +136,4 @@ def predict(
     return result if record == "all" else result.out
 
 
-__all__ = ["BACKENDS", "TAGS", "Network", "predict"]  # noqa: F822 (Network is lazy)
+__all__ = ["BACKENDS", "TAGS", "Network", "predict"]

@@ -4,6 +4,8 @@ Tensors are NCT, (batch, channel, time), or NCHWT for images: (batch, channel, h
 forward pass (even multiples of 1/64 in [-4, 4)).
 """
 
+from typing import TYPE_CHECKING
+
 from .driven import INPUT_RATE, RECURRENT_RATE, SPREAD_VOLTAGE, START_VOLTAGE, Dense, Recurrent
 from .image import HELD_VOLTAGE, Conv, Pool
 from .lines import DelayLines
@@ -34,7 +36,9 @@ _NOT_OFFERED = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _NOT_OFFERED:
-        raise AttributeError(f"block.m1t1r has no {name}: {_NOT_OFFERED[name]}.")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name in _NOT_OFFERED:
+            raise AttributeError(f"block.m1t1r has no {name}: {_NOT_OFFERED[name]}.")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
