@@ -5,13 +5,13 @@
 >>> x = datasets.frames(events, dt=10e-3, n_steps=100)  # (B, T, C) uint8  # doctest: +SKIP
 """
 
-from lava_1m1t1r.datasets.binning import BinnedEvents, binned_events, cropped_share, frames
-from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet, Utterance
-from lava_1m1t1r.datasets.inner_ear import InnerEar, Spikes
-from lava_1m1t1r.datasets.shd_file import read_shd, write_shd
-from lava_1m1t1r.datasets.shd_folder import shd
-from lava_1m1t1r.datasets.spoken_digits import SpokenDigits
-from lava_1m1t1r.datasets.wav import read_wav, wav_folder
+from .binning import BinnedEvents, binned_events, cropped_share, frames
+from .events import N_CHANNELS, SHD_KEYS, EventSet, Utterance
+from .inner_ear import InnerEar, Spikes
+from .shd_file import read_shd, write_shd
+from .shd_folder import shd
+from .spoken_digits import SpokenDigits
+from .wav import read_wav, wav_folder
 
 __all__ = [
     "N_CHANNELS",

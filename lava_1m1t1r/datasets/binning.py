@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lava_1m1t1r._support.progress import bar
-from lava_1m1t1r.datasets.events import EventSet, as_index
-from lava_1m1t1r.errors import number, require, whole
+from .._support.progress import bar
+from ..errors import number, require, whole
+from .events import EventSet, as_index
 
 _EDGE = 1e-4
 """Share of a bin within which a spike before a bin's edge counts as on the edge; without it, times k * dt stored in float32 would fall one

@@ -8,8 +8,8 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from lava_1m1t1r.errors import array_of, require, whole
-from lava_1m1t1r.params import ByValue
+from ..errors import array_of, require, whole
+from ..params import ByValue
 
 N_CHANNELS = 700
 """Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lava_1m1t1r._support.cores import cores
-from lava_1m1t1r._support.progress import bar
-from lava_1m1t1r.datasets.events import N_CHANNELS
-from lava_1m1t1r.errors import array_of, number, require, whole, workers_of
+from .._support.cores import cores
+from .._support.progress import bar
+from ..errors import array_of, number, require, whole, workers_of
+from .events import N_CHANNELS
 
 RATE = 48_000
 """Sampling rate of the model [Hz]; audio at any other rate is resampled to it."""
@@ -78,8 +78,8 @@ class InnerEar:
         index : int
             Number of the utterance: another number, another draw of the spikes.
         """
-        from lava_1m1t1r.datasets.membrane import membrane_motion
-        from lava_1m1t1r.datasets.nerve import nerve_spikes
+        from .membrane import membrane_motion
+        from .nerve import nerve_spikes
 
         signal, index = self.prepare(audio, rate), whole(index, "index")
         streams = np.random.SeedSequence([self.seed, index]).generate_state(self.n_channels, np.uint64)

@@ -12,8 +12,8 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from lava_1m1t1r.cached import cached
-from lava_1m1t1r.compiled import allocating
+from ..cached import cached
+from ..compiled import allocating
 
 C0 = 1e9
 """Stiffness of the membrane at the base, C_0 [g/(cm^2 s^2)]."""

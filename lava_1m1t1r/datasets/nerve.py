@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from lava_1m1t1r.cached import cached
-from lava_1m1t1r.compiled import allocating
-from lava_1m1t1r.noise import SPLITMIX_STEP, compiled_mixed
+from ..cached import cached
+from ..compiled import allocating
+from ..noise import SPLITMIX_STEP, compiled_mixed
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
 """Constants A and B [unit of the motion v] and g [1/s] of the permeability of the cell membrane, g (v + A) / (v + A + B)."""

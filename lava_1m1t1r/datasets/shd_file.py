@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r._support import hdf5_file, hdf5_heap
-from lava_1m1t1r._support.files import replacing
-from lava_1m1t1r.datasets.events import N_CHANNELS, SHD_KEYS, EventSet
-from lava_1m1t1r.errors import FormatError, path_of, require
+from .._support import hdf5_file, hdf5_heap
+from .._support.files import replacing
+from ..errors import FormatError, path_of, require
+from .events import N_CHANNELS, SHD_KEYS, EventSet
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"

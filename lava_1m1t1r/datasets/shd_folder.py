@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from lava_1m1t1r._support.files import replacing, scratch
-from lava_1m1t1r.datasets.events import EventSet
-from lava_1m1t1r.datasets.shd_file import read_shd
-from lava_1m1t1r.errors import FormatError, InputError, flag, missing, path_of, require
+from .._support.files import replacing, scratch
+from ..errors import FormatError, InputError, flag, missing, path_of, require
+from .events import EventSet
+from .shd_file import read_shd
 
 
 def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -> EventSet:

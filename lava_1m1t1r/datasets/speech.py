@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r._support import programs
-from lava_1m1t1r._support.files import scratch
-from lava_1m1t1r._support.programs import PIPES
-from lava_1m1t1r.errors import FormatError, InputError, file_of, missing, require
+from .._support import programs
+from .._support.files import scratch
+from .._support.programs import PIPES
+from ..errors import FormatError, InputError, file_of, missing, require
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""
@@ -79,9 +79,7 @@ def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np
     require_synthesiser()
     if not requests:
         return []
-    import lava_1m1t1r
-
-    root = str(Path(lava_1m1t1r.__file__).parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with scratch("speech-") as folder:
         inbox, outbox = Path(folder, "requests.json"), Path(folder, "audio.npz")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r._support.files import scratch
-from lava_1m1t1r.datasets.events import SHD_KEYS, EventSet
-from lava_1m1t1r.datasets.inner_ear import InnerEar
-from lava_1m1t1r.datasets.shd_file import as_stored, read_meta, read_shd, write_shd
-from lava_1m1t1r.datasets.speech import RATE, Request, require_synthesiser, synthesize, trimmed
-from lava_1m1t1r.errors import FormatError, InputError, array_of, flag, path_of, require, whole, workers_of
+from .._support.files import scratch
+from ..errors import FormatError, InputError, array_of, flag, path_of, require, whole, workers_of
+from .events import SHD_KEYS, EventSet
+from .inner_ear import InnerEar
+from .shd_file import as_stored, read_meta, read_shd, write_shd
+from .speech import RATE, Request, require_synthesiser, synthesize, trimmed
 
 CACHE_VARIABLE = "LAVA_1M1T1R_CACHE"
 """Environment variable that names the cache folder; ``~/.cache/lava_1m1t1r`` without it."""

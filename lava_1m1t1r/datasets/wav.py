@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lava_1m1t1r._support.files import read_table
-from lava_1m1t1r.datasets.events import EventSet
-from lava_1m1t1r.datasets.inner_ear import InnerEar
-from lava_1m1t1r.errors import FormatError, InputError, path_of, require, workers_of
+from .._support.files import read_table
+from ..errors import FormatError, InputError, path_of, require, workers_of
+from .events import EventSet
+from .inner_ear import InnerEar
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TOLD = 5  # of wrong files, whose errors are told

@@ -8,14 +8,14 @@ uses all cores, may be faster.
 names the Process (:class:`RunError`); no run hangs.
 """
 
-from lava_1m1t1r._support.host import load_lava
+from .._support.host import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 
-from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped  # noqa: E402
-from lava_1m1t1r.run.guarded import Guarded, guarded, run_guarded  # noqa: E402
-from lava_1m1t1r.run.inprocess import InProcess, run  # noqa: E402
-from lava_1m1t1r.run.recorder import Recorder  # noqa: E402
+from .failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped  # noqa: E402
+from .guarded import Guarded, guarded, run_guarded  # noqa: E402
+from .inprocess import InProcess, run  # noqa: E402
+from .recorder import Recorder  # noqa: E402
 
 __all__ = [
     "Deadlock",

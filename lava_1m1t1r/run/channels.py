@@ -17,11 +17,11 @@ from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.utils.sparse import find
 from scipy.sparse import csr_matrix
 
-from lava_1m1t1r.run.failures import Deadlock
+from .failures import Deadlock
 
 if TYPE_CHECKING:
-    from lava_1m1t1r.run.domains import Task
-    from lava_1m1t1r.run.executor import Executor
+    from .domains import Task
+    from .executor import Executor
 
 
 class Channel:

@@ -18,9 +18,9 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.errors import InputError, require
-from lava_1m1t1r.run.alarm import comes_from_outside
-from lava_1m1t1r.run.failures import ProcessFailed, title
+from ..errors import InputError, require
+from .alarm import comes_from_outside
+from .failures import ProcessFailed, title
 
 _DRIVES = ("bias", "bias_mant")
 """Names of the constant input of M1T1R and of Lava's neurons."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing, SystemProcess
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
-from lava_1m1t1r._support import programs
+from .._support import programs
 
 STACK_SIGNAL = signal.SIGUSR2
 _LONGEST_FAREWELL = 2.0  # s

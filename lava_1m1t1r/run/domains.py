@@ -15,17 +15,17 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
 from lava.proc.io.injector import PyLoihiInjectorModel, PyLoihiInjectorModelAsync
 
-from lava_1m1t1r.run.alarm import comes_from_outside
-from lava_1m1t1r.run.channels import Channel, Commands, Replies
-from lava_1m1t1r.run.copies import own_copies
-from lava_1m1t1r.run.failures import ProcessFailed, title
-from lava_1m1t1r.run.isolation import OwnRandom, UsersRandom, own_context
+from .alarm import comes_from_outside
+from .channels import Channel, Commands, Replies
+from .copies import own_copies
+from .failures import ProcessFailed, title
+from .isolation import OwnRandom, UsersRandom, own_context
 
 if TYPE_CHECKING:
     from greenlet import greenlet
 
-    from lava_1m1t1r.run.executor import Executor
-    from lava_1m1t1r.run.recorder import Sampler
+    from .executor import Executor
+    from .recorder import Sampler
 
 Phase = PyLoihiProcessModel.Phase
 Reply = PyLoihiProcessModel.Response

@@ -22,13 +22,13 @@ from lava.magma.core.process.ports.ports import InPort, create_port_id
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService, LoihiPyRuntimeService
 
-from lava_1m1t1r.errors import InputError, missing
-from lava_1m1t1r.run.alarm import Alarm, TimeIsOver, comes_from_outside
-from lava_1m1t1r.run.channels import Channel, ExternalChannel
-from lava_1m1t1r.run.copies import members, parameters
-from lava_1m1t1r.run.domains import AsyncDomain, Domain, LoihiDomain, Task
-from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunTimeout, title
-from lava_1m1t1r.run.isolation import Settings, UsersRandom
+from ..errors import InputError, missing
+from .alarm import Alarm, TimeIsOver, comes_from_outside
+from .channels import Channel, ExternalChannel
+from .copies import members, parameters
+from .domains import AsyncDomain, Domain, LoihiDomain, Task
+from .failures import Deadlock, ProcessFailed, RunTimeout, title
+from .isolation import Settings, UsersRandom
 
 if TYPE_CHECKING:
     from greenlet import greenlet

@@ -11,8 +11,8 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import RunConfig
 from scipy.sparse import issparse
 
-from lava_1m1t1r.errors import array_of, number, require, whole
-from lava_1m1t1r.run.checks import (
+from ..errors import array_of, number, require, whole
+from .checks import (
     check_graph,
     check_held,
     check_start_method,
@@ -20,10 +20,10 @@ from lava_1m1t1r.run.checks import (
     innermost,
     tell_of_missing_sources,
 )
-from lava_1m1t1r.run.failures import Stopped, title
-from lava_1m1t1r.run.readings import Readings
-from lava_1m1t1r.run.runtime import STOPPED, GuardedRuntime
-from lava_1m1t1r.run.values import NUMBERS, check_fits
+from .failures import Stopped, title
+from .readings import Readings
+from .runtime import STOPPED, GuardedRuntime
+from .values import NUMBERS, check_fits
 
 
 class Guarded:

@@ -12,10 +12,10 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
-from lava_1m1t1r.errors import number, require, whole
-from lava_1m1t1r.run import values
-from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
-from lava_1m1t1r.run.checks import (
+from ..errors import number, require, whole
+from . import values
+from .alarm import Alarm, TimeIsOver
+from .checks import (
     check_executable,
     check_graph,
     check_held,
@@ -24,10 +24,10 @@ from lava_1m1t1r.run.checks import (
     innermost,
     tell_of_missing_sources,
 )
-from lava_1m1t1r.run.executor import Executor, Task, never
-from lava_1m1t1r.run.failures import ProcessFailed, RunTimeout, Stopped, title
-from lava_1m1t1r.run.recorder import Recorder, Recording, as_recorder
-from lava_1m1t1r.run.standin import StandIn
+from .executor import Executor, Task, never
+from .failures import ProcessFailed, RunTimeout, Stopped, title
+from .recorder import Recorder, Recording, as_recorder
+from .standin import StandIn
 
 _NOT_STARTED = "this session has not been started: use it in a with statement."
 _OVER = "this session has been stopped. Build the graph's Processes anew and run those."

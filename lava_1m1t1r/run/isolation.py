@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lava_1m1t1r.run.failures import RunError
+from .failures import RunError
 
 _PYTHONS: Any = random._inst  # a random.Random, whose spare normal, ``gauss_next``, its published types leave out
 """Python's global generator, the one behind ``random.random`` and the others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lava_1m1t1r.run.failures import title
+from .failures import title
 
 
 class Readings(dict):

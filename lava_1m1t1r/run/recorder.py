@@ -10,12 +10,12 @@ from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.variable import Var
 from scipy.sparse import spmatrix
 
-from lava_1m1t1r.errors import InputError, require, whole
-from lava_1m1t1r.run.channels import received
-from lava_1m1t1r.run.domains import LoihiDomain, Task
-from lava_1m1t1r.run.executor import Executor
-from lava_1m1t1r.run.failures import ProcessFailed, title
-from lava_1m1t1r.run.readings import Readings
+from ..errors import InputError, require, whole
+from .channels import received
+from .domains import LoihiDomain, Task
+from .executor import Executor
+from .failures import ProcessFailed, title
+from .readings import Readings
 
 _Find = Callable[[Var], tuple[Task, str]]
 """Which model holds a Var, and under which name."""

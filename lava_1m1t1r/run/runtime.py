@@ -19,11 +19,11 @@ from lava.magma.core.run_conditions import RunContinuous
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
-from lava_1m1t1r._support.programs import unbroken
-from lava_1m1t1r.errors import array_of, require
-from lava_1m1t1r.run.children import Children
-from lava_1m1t1r.run.failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
-from lava_1m1t1r.run.values import NUMBERS, indexed
+from .._support.programs import unbroken
+from ..errors import array_of, require
+from .children import Children
+from .failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
+from .values import NUMBERS, indexed
 
 _LONGEST_REPORT = 3.0  # s; on a busy machine a traceback takes its time
 TICK = 0.05

@@ -10,11 +10,11 @@ from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
-from lava_1m1t1r.errors import require
-from lava_1m1t1r.run import values
+from ..errors import require
+from . import values
 
 if TYPE_CHECKING:
-    from lava_1m1t1r.run.inprocess import InProcess
+    from .inprocess import InProcess
 
 
 class StandIn:

@@ -9,7 +9,7 @@ from lava.magma.core.process.variable import Var
 from lava.utils.sparse import find
 from scipy.sparse import csr_matrix, issparse
 
-from lava_1m1t1r.errors import InputError, array_of, require
+from ..errors import InputError, array_of, require
 
 
 def write(field: str, model, name: str, value) -> None:
