@@ -2,12 +2,18 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it
 
 from lava_1m1t1r._support import host
 from lava_1m1t1r._support import imports as loading
@@ -76,6 +82,39 @@ def test_loops_are_compiled_in_the_ways_of_compiled_py(path):
     used = {node.attr for node in tree if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "numba"}
     used |= {name.removeprefix("numba.") for name in imports(path) if name.startswith("numba.")}
     assert not compilers & used or path.relative_to(PACKAGE).as_posix() in COMPILERS, "Use compiled, inlined, contracted or allocating."
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_within_the_package_are_relative_outside_of_folders_that_lava_executes(path):
+    """Lava runs the files beside a Process as top-level modules, which know no package that relative imports could start from."""
+    tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    froms = [node for node in tree if isinstance(node, ast.ImportFrom)]
+    names = [node.module for node in froms if not node.level] + [a.name for n in tree if isinstance(n, ast.Import) for a in n.names]
+    if (path.parent / "models.py").exists():
+        assert path.name == "__init__.py" or not any(node.level for node in froms)
+    else:
+        assert [name for name in names if name.split(".")[0] == "lava_1m1t1r"] == []
+
+
+def declared() -> tuple[set[str], dict[str, list[str]]]:
+    """Names of the packages that the core depends on, and the requirements of each extra."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}, project["optional-dependencies"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_what_is_imported_at_once_is_declared(path):
+    """Not what numba or Lava happen to bring. Optional packages are imported where they are used."""
+    known = sys.stdlib_module_names | {"lava_1m1t1r"} | HEAVY | declared()[0]  # where the heavy ones may be is tested above
+    known |= {"nir"} if path.name.startswith("nir_") else set()  # the exporter's own files, imported where it is called
+    tree = ast.parse(path.read_text(encoding="utf-8")).body
+    names = {node.module for node in tree if isinstance(node, ast.ImportFrom) and not node.level}
+    names |= {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+    assert {name.split(".")[0] for name in names} <= known
+
+
+def test_what_lava_needs_is_asked_for_on_its_python_only():
+    assert [line for line in declared()[1]["lava"] if not line.endswith("; python_version < '3.11'")] == []
 
 
 def test_dynamics_imports_nothing_but_typing():
@@ -271,10 +310,21 @@ def test_threads_wait_until_a_module_is_executed(tmp_path, monkeypatch):
 
 
 def test_names_that_load_when_asked_for_are_listed():
-    """For completion; each of them is there."""
+    """For completion; each is what its module holds."""
     import lava_1m1t1r
+    from lava_1m1t1r import errors, params, program
 
-    assert set(lava_1m1t1r.__all__) <= set(dir(lava_1m1t1r))
-    for name in lava_1m1t1r.__all__:
-        if name != "M1T1R":  # needs Lava
-            assert getattr(lava_1m1t1r, name) is not None
+    homes = {"DeviceParams": params, "StepParams": program}
+    homes |= dict.fromkeys(["FormatError", "InputError", "MissingDependencyError"], errors)
+    assert set(lava_1m1t1r.__all__) - {"M1T1R"} == {*homes, "presets", "__version__"} and set(lava_1m1t1r.__all__) <= set(dir(lava_1m1t1r))
+    for name, home in homes.items():
+        assert getattr(lava_1m1t1r, name) is getattr(home, name)
+    assert lava_1m1t1r.presets is sys.modules["lava_1m1t1r.presets"]
+
+
+def test_the_process_that_loads_when_asked_for_is_lavas():
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    import lava_1m1t1r
+    from lava_1m1t1r.proc.m1t1r import process
+
+    assert "M1T1R" in lava_1m1t1r.__all__ and lava_1m1t1r.M1T1R is process.M1T1R
