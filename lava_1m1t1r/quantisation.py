@@ -183,7 +183,8 @@ def latched(params: StepParams, above: np.ndarray, spike: np.ndarray) -> np.ndar
     above : (T, N) bool
         Whether the gate is above threshold at the end of each step.
     spike : (T, N) bool
-        Whether it rose above threshold within the step: between two ends of steps that find it above it was then below as well.
+        True where the gate crossed the threshold within the step. Without it, a gate that is above at both ends is taken to have stayed
+        above.
     """
     return longest_true(above & ~spike) > DRAIN_TIMES * drain_steps(params) + 1
 

@@ -57,7 +57,7 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     except InputError:
         raise
     except _LIBRARY_ERRORS as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # of what the caller does meanwhile
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # the disk is full: the caller's own write failed, not this file
             raise
         if getattr(error, "errno", None) in (errno.EAGAIN, errno.EACCES) and os.access(path, os.R_OK):
             raise FormatError(f"{path} must not be open for writing elsewhere while it is read. Wait until that is done.") from error

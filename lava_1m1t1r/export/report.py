@@ -44,7 +44,7 @@ class Report:
 
     @property
     def text(self) -> str:
-        """Return the report as text for a terminal."""
+        """The report as text for a terminal."""
         width = max((len(name) for name in self.facts), default=0)
         lines = [f"{self.target}: {self.network} -> {self.folder}", *(f"  {name:<{width}}  {shown(v)}" for name, v in self.facts.items())]
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes), "  Files: " + ", ".join(self.files)])
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def page(self) -> str:
-        """Return the report as one HTML file that loads nothing else."""
+        """The report as one HTML file that loads nothing else."""
         page = Page(f"{self.target}: {self.network}")
         page.table(("fact", "value"), [(name, shown(value)) for name, value in self.facts.items()])
         page.section("What was assumed, lost or not run")

@@ -76,7 +76,7 @@ class FastNetwork:
         Returns
         -------
         Result
-            ``out`` (B, T, C_out): uint8 spikes, or int32 sums (float states of a readout are not used).
+            ``out`` (B, T, C_out): uint8 spikes, or int32 sums even in floating point: a readout has no floating-point states.
         """
         known = record is None or (isinstance(record, str) and record in ("spikes", "all"))
         require(known, "record", "be None, 'spikes' or 'all'", record)

@@ -102,7 +102,7 @@ class Report:
 
     @property
     def page(self) -> str:
-        """Return the whole page."""
+        """The whole page."""
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
