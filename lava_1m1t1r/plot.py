@@ -174,7 +174,8 @@ def beside(x: Any, measured: Any, simulated: Any, ax: Any = None, tolerance: Any
     shapes = {x.shape, measured.shape, simulated.shape}
     if tolerance is not None:
         tolerance = array_of(tolerance, "tolerance").astype(float)
-        require(tolerance.shape in ((), x.shape) and np.all(tolerance >= 0), "tolerance", f"be >= 0, one or {x.shape}", tolerance)
+        good = tolerance.shape in ((), x.shape) and np.all((tolerance >= 0) & np.isfinite(tolerance))
+        require(good, "tolerance", f"be finite and >= 0, one or {x.shape}", tolerance)
     require(len(shapes) == 1 and x.ndim == 1, "x, measured, simulated", "have one shape (K,)", shapes)
     ax = axes(ax)
     ax.plot(x, simulated, "-", lw=1.6, color=COLOURS[0], label="simulated")

@@ -69,7 +69,7 @@ def test_options_are_arguments_of_the_targets_function(target, monkeypatch):
     arguments = inspect.signature(function).parameters
     for name, settings in OPTIONS[target].items():
         dest = settings.get("dest", name.lstrip("-").replace("-", "_"))
-        assert arguments[dest].default == given[dest] or (dest == "crossbar" and given[dest] == "falcone2025"), name
+        assert arguments[dest].default == given[dest], name
     assert ("labels" in arguments) == (target in LABELLED)
 
 

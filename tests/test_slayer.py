@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import threading
 import time
@@ -631,7 +632,9 @@ def test_traces_are_refused():
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_buffers_that_were_never_begun_end_in_peace():
     """torch.compile makes such."""
-    Buffers.__new__(Buffers).__del__()
+    made = Buffers.__new__(Buffers)
+    del made
+    gc.collect()
 
 
 def test_hooks_on_a_synapse_do_not_run():

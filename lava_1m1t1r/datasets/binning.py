@@ -129,7 +129,7 @@ def binned_events(
 def cropped_share(events: EventSet, duration: float) -> float:
     """Share of all spikes at or after ``duration`` seconds: what frames of that length leave out."""
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
-    duration = number(duration, "duration [s]")
+    duration = number(duration, "duration [s]", least=0.0)
     return float(np.mean(events.times >= duration)) if len(events.times) else 0.0
 
 

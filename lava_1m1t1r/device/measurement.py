@@ -228,7 +228,7 @@ def _row(row: dict[str, str], where: str) -> Measurement:
 
 def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:
     """Write measurements so that :func:`read_csv` reads them, whole or not at all."""
-    rows = list(rows) if isinstance(rows, Iterable) else [rows]
+    rows = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str) else [rows]
     require(all(isinstance(m, Measurement) for m in rows), "rows", "be Measurements", rows)
     with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
