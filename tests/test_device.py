@@ -97,6 +97,9 @@ def test_recorded_names_are_attributes_and_others_say_so():
     assert trace.output_voltage[-1] == pytest.approx(0.5)
     with pytest.raises(AttributeError, match="gate_voltage was not recorded"):
         trace.gate_voltage  # noqa: B018
+    with pytest.raises(AttributeError, match=r"Trace has no 'spikes'; it has spike_times\(n\)"):
+        trace.spikes  # noqa: B018
+    assert repr(trace) == "Trace(1 device, 0.001 s, 0 spikes; residue, output_voltage)"
 
 
 @pytest.mark.parametrize(

@@ -908,3 +908,13 @@ def test_a_fresh_layer_starts_near_the_turn_on_of_its_device(device, volt):
 def test_neurons_that_can_never_fire_are_told(device, words):
     with pytest.warns(UserWarning, match=words):
         block.m1t1r.Dense({"params": replace(presets.ZHAO2025_FIG2, **device)}, 4, 3)
+
+
+def test_a_block_that_does_not_fit_is_told_from_frames_that_are_turned():
+    readout = block.m1t1r.Affine(None, 30, 3)
+    with pytest.raises(
+        InputError, match=r"Affine input must have shape \(B, 30, T\); got \(1, 20, 5\). Its in_neurons is what the block before"
+    ):
+        readout(torch.zeros(1, 20, 5))
+    with pytest.raises(InputError, match=r"got \(1, 5, 30\). Blocks take time last: transpose frames"):
+        readout(torch.zeros(1, 5, 30))

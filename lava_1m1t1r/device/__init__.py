@@ -9,18 +9,22 @@
 from .. import presets
 from ..params import DeviceParams
 from . import stimulus
-from .cascade import cascade
-from .characterize import characterize
-from .energy import spike_energy
-from .fit import fit
+from .cascade import Cascade, cascade
+from .characterize import Characteristics, characterize
+from .energy import SpikeEnergy, spike_energy
+from .fit import Fit, fit
 from .measurement import Measurement
 from .montecarlo import firing_probability, monte_carlo
 from .simulate import simulate
 from .trace import Trace
 
 __all__ = [
+    "Cascade",
+    "Characteristics",
     "DeviceParams",
+    "Fit",
     "Measurement",
+    "SpikeEnergy",
     "Trace",
     "cascade",
     "characterize",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import whole
 from ..params import DeviceParams
-from .cell import ELEMENTS, PHASES, SPIKE, TURN_ON
+from .cell import ELEMENTS, PHASES, QUANTITIES, SPIKE, TURN_ON
 from .stimulus import Stimulus
 
 
@@ -48,7 +48,14 @@ class Trace:
                 raise AttributeError(name)
             if name in self.samples:
                 return self.samples[name]
+            if name not in QUANTITIES:
+                raise AttributeError(f"Trace has no {name!r}; it has spike_times(n), turn_on_times(n), energy() and what was recorded.")
             raise AttributeError(f"Trace.{name} was not recorded; recorded are {sorted(self.samples)}. Name it in simulate(record=...).")
+
+    def __repr__(self) -> str:
+        recorded = ", ".join(self.samples) or "events alone"
+        spikes = int(np.count_nonzero(self.event_kinds == SPIKE))
+        return f"Trace({self.size} device{'' if self.size == 1 else 's'}, {self.duration:.4g} s, {spikes} spikes; {recorded})"
 
     @property
     def time(self) -> np.ndarray:
@@ -105,4 +112,5 @@ class Trace:
         return self.event_times[(self.event_devices == self._device(n)) & (self.event_kinds == kind)]
 
     def _device(self, n: Any) -> int:
-        return whole(n, "Trace device", most=self.size - 1)
+        cure = f"It is of {self.size} device{'' if self.size == 1 else 's'}."
+        return whole(n, "Trace device", most=self.size - 1, cure=cure)

@@ -82,13 +82,10 @@ class Block(torch.nn.Module):
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
         check_tensor(x, f"{type(self).__name__} input")
         x = x.flatten(1, 3) if x.dim() == 5 else x
-        require(
-            x.dim() == 3 and x.shape[1] == channels,
-            f"{type(self).__name__} input",
-            f"have shape (B, {channels}, T)",
-            tuple(x.shape),
-            "Blocks take time last: transpose frames (B, T, C).",
-        )
+        turned = x.dim() == 3 and x.shape[2] == channels
+        cure = "Blocks take time last: transpose frames (B, T, C)." if turned else "Its in_neurons is what the block before it gives."
+        good = x.dim() == 3 and x.shape[1] == channels
+        require(good, f"{type(self).__name__} input", f"have shape (B, {channels}, T)", tuple(x.shape), cure)
         return x
 
     def _check_export(self, handle: Any) -> None:
