@@ -79,6 +79,22 @@ def test_the_next_neuron_fires_later_and_loads_the_one_before():
     assert np.abs(chain.drives[1] - unloaded).max() > 1e-3
 
 
+def test_the_window_of_pulses_under_which_a_device_fires_on():
+    label = "lowest and highest pulses, about these, under which it fires on and on"
+    ends = {
+        name: characterize(getattr(presets, name), volt=0.8, trials=2)["threshold firing"].numbers[label]
+        for name in ("ZHAO2025_FIG2", "ZHAO2025_FIG2_WIDE")
+    }
+    assert ends["ZHAO2025_FIG2"] == (pytest.approx((0.704, 0.816)), "V")
+    assert ends["ZHAO2025_FIG2_WIDE"] == (pytest.approx((0.712, 0.864)), "V")
+    for name, ((low, high), _) in ends.items():
+        for volt, fires in ((low - 0.008, False), (low, True), (high, True), (high + 0.008, False)):
+            spikes = simulate(getattr(presets, name), stimulus.train(volt, 1e-3, 1e-3, 1000), seed=0, record="events").spike_times()
+            assert (spikes.size > 0 and spikes[-1] > 1.8) == fires
+    latches = characterize(FIG2, volt=0.9, trials=2)["threshold firing"].numbers[label][0]
+    assert np.isnan(latches).all()
+
+
 def test_where_all_or_none_fire_the_turn_on_time_is_of_those_that_do():
     report = characterize(replace(FIG2, sigma1=1e-6), trials=2)
     one = report["stochasticity"]

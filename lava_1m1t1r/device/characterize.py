@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ GAPS = np.array([0.4, 0.6, 0.8, 1.0, 1.2])  # of Fig. 3b, in pulse widths
 _LEAST_LOAD = 1e3  # ohm
 _MOST_REST = 1e4  # R_c C_g in pulse widths
 _MOST_WIDTH = 1e3  # in time constants of the filament: protocols last thousands of pulses
-PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # of Fig. 4b, in pulse widths
+PAIR_GAPS = np.array([3.0, 30.0, 80.0, 200.0, 1000.0])  # in pulse widths; in ms those of Fig. 4b, whose pulses last 20 ms
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Characteristics:
 def characterize(
     p: DeviceParams, volt: float | None = None, width: float | None = None, trials: int = 300, seed: int = 0, progress: bool = False
 ) -> Characteristics:
-    """Measure the six characteristics of a device by simulating the protocols of Zhao et al. 2025 on it.
+    """Measure the six characteristics of a device by simulating protocols modelled on those of Zhao et al. 2025 on it;
+    the paper's own, on the fitted devices: :func:`.paper.reproduce`.
 
     Parameters
     ----------
@@ -203,11 +205,29 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
         {
             "lowest constant input that turns it on within 200 pulse widths": (high, "V"),
             "first spike under pulses": (float(spikes[0]), "s"),
+            "lowest and highest pulses, about these, under which it fires on and on": (_window(p, volt, width), "V"),
             "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
             "output current of a spike": (float(shown.current.max()), "A"),
         },
         {"volt": volts, "first": first, "time": shown.time, "gate": shown.gate_voltage, "current": shown.current},
     )
+
+
+def _window(p: DeviceParams, volt: float, width: float) -> tuple[float, float]:
+    """Pulses, in steps of a hundredth of ``volt`` from there down and up, up to which trains of 1000 do not end in silence [V]; nan where
+    it falls silent, or latches, at ``volt`` itself."""
+
+    def goes_on(percent: int) -> bool:
+        spikes = _events(p, stimulus.train(0.01 * percent * volt, width, width, 1000), width).spike_times()
+        return bool(spikes.size) and spikes[-1] > 0.9 * 2000 * width
+
+    ends = []
+    for step in (-1, 1):
+        percent = 100
+        while goes_on(percent) and 0 < percent < 200:
+            percent += step
+        ends.append(nan if percent == 100 else 0.01 * (percent - step) * volt)
+    return ends[0], ends[1]
 
 
 def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
