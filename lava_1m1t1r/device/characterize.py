@@ -88,8 +88,9 @@ class Characteristics:
 def characterize(
     p: DeviceParams, volt: float | None = None, width: float | None = None, trials: int = 300, seed: int = 0, progress: bool = False
 ) -> Characteristics:
-    """Measure the six characteristics of a device by simulating protocols modelled on those of Zhao et al. 2025 on it;
-    the paper's own, on the fitted devices: :func:`.paper.reproduce`.
+    """Measure the six characteristics of a device by simulating protocols modelled on those of Zhao et al. 2025.
+
+    The paper's own protocols, on the devices fitted to them: :func:`.paper.reproduce`.
 
     Parameters
     ----------
