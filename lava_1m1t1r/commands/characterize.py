@@ -118,9 +118,7 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     fitted = fit(p, rows, search=args.search, seed=args.seed, progress=True, **({"free": args.free} if args.free else {}))
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "fit.txt", fitted.report())
-    found = {"params": fitted.params.as_dict(), "free": fitted.free, "cost": fitted.cost, "meets": fitted.meets}
-    found |= {name: getattr(fitted, name) for name in ("predictions", "residuals", "relative_errors", "singular_values", "evaluations")}
-    found["undetermined"] = fitted.undetermined()
+    found = fitted.as_dict()
     write_json(out / "fit.json", found)
     print(fitted.report())
     return found
@@ -139,9 +137,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     out.mkdir(parents=True, exist_ok=True)
     result.plot(out)
     write_text(out / "characteristics.txt", result.text())
-    numbers = {name: {label: {"value": v, "unit": unit} for label, (v, unit) in one.numbers.items()} for name, one in result.six.items()}
-    pulse = {"volt": result.volt, "width": result.width, "assumed_noise": result.assumed_noise}
-    found = {"device": p.as_dict(), "pulse": pulse, "characteristics": numbers}
+    found = {"device": p.as_dict(), **result.as_dict()}
     print(result.text())
     energy, curves = spike_energy(p, result.volt, result.width), scaling(p, result.volt, result.width)
     energies = text([energy])

@@ -65,6 +65,12 @@ class Characteristics:
     def __str__(self) -> str:
         return self.text()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return pulse and numbers by name, each with its unit, for JSON."""
+        numbers = {name: {label: {"value": v, "unit": unit} for label, (v, unit) in one.numbers.items()} for name, one in self.six.items()}
+        pulse = {"volt": self.volt, "width": self.width, "assumed_noise": self.assumed_noise}
+        return {"pulse": pulse, "characteristics": numbers}
+
     def text(self) -> str:
         """Return the numbers as text, one line each."""
         lines = [f"pulses of {self.volt:.4g} V, {self.width:.3g} s"]

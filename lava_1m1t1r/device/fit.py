@@ -91,6 +91,12 @@ class Fit:
     def __str__(self) -> str:
         return self.report()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it by name, for JSON, but the measurements and the Jacobian."""
+        names = ("free", "cost", "meets", "predictions", "residuals", "relative_errors", "singular_values", "evaluations")
+        values = {name: getattr(self, name) for name in names}
+        return {"params": self.params.as_dict(), **values, "undetermined": self.undetermined()}
+
     def report(self) -> str:
         """Return the fit as a table of text."""
         lines = [f"{'quantity':<18}{'R_c [ohm]':>11}{'gap [s]':>9}{'measured':>12}{'fitted':>12}{'residual':>9}"]
@@ -118,12 +124,13 @@ def fit(
     p: DeviceParams,
     measurements: Sequence[Measurement],
     free: Sequence[str] = FREE,
+    *,
     span: float = 3.0,
     search: int = 0,
+    starts: int = 8,
     seed: int = 0,
     rtol: float = 3e-5,
     progress: bool = False,
-    starts: int = 8,
 ) -> Fit:
     """Fit ``free`` parameters of ``p`` to measurements, in their logarithms.
 
@@ -144,14 +151,14 @@ def fit(
         Each may change by this factor, up or down; ``x_max`` and ``lam`` within what DeviceParams allow.
     search : int
         Generations of the global search, of 8 members per parameter each; 0: none.
+    starts : int
+        Points at most from which the descent is tried, as long as :attr:`Fit.meets` is false.
     seed : int
         Seed of the search, and of further starts.
     rtol : float
         Relative error allowed in a step of the integrator, at which results should have converged before fitting.
     progress : bool
         Show a bar over the evaluations.
-    starts : int
-        Points at most from which the descent is tried, as long as :attr:`Fit.meets` is false.
 
     Returns
     -------
