@@ -19,7 +19,7 @@ from . import presets, reference
 from ._support.files import write_text
 from .convolution import Convolution, pooling
 from .description import Layer, M1T1RNeuron, NetDescription
-from .program import PER_NEURON, SCALARS, TABLES, StepParams
+from .program import INTEGER_FIELDS, PER_NEURON, SCALARS, TABLES, StepParams
 from .reference_network import device_layers, run
 
 VERSION = 1
@@ -104,7 +104,7 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
         out.append(
             {
                 "neurons": size,
-                "step": {name: getattr(step, name) for name in ("dt", "substeps", "v_unit", "v_in_max")},
+                "step": {name: getattr(step, name) for name in INTEGER_FIELDS},
                 "device": {name: _json(getattr(step.device, name)) for name in _FIELDS},
                 **{name: _json(getattr(layer, name)) for name in _WEIGHTS},
                 **({} if layer.conv is None else {"conv": asdict(layer.conv)}),

@@ -472,3 +472,9 @@ class StepParams(ByValue):
             "drop": plain_table(np.append(self.drop, self.drop[-1]) / self.v_unit * GATE_ONE),
             "root": plain_table(np.sqrt(gap * ONE) * (1 << ROOT_BITS)),
         }
+
+
+STEP_FIELDS = tuple(f.name for f in dataclasses.fields(StepParams) if f.name != "device")
+"""Fields of StepParams beside the device."""
+INTEGER_FIELDS = tuple(name for name in STEP_FIELDS if name != "held")
+"""Those of them that the fixed-point step reads, and that files state: ``held`` is about floating point alone."""

@@ -11,7 +11,9 @@ import pytest
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.export import plan
 from lava_1m1t1r.netx import schema
+from lava_1m1t1r.program import INTEGER_FIELDS
 
 FIG2 = presets.ZHAO2025_FIG2
 
@@ -49,7 +51,7 @@ def same(a, b):
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return a is not None and b is not None and np.array_equal(a, b)
     if isinstance(a, StepParams):
-        return a.device == b.device and all(getattr(a, f) == getattr(b, f) for f in ("dt", "substeps", "v_unit", "v_in_max"))
+        return a.device == b.device and all(getattr(a, f) == getattr(b, f) for f in INTEGER_FIELDS)
     if hasattr(a, "__dataclass_fields__"):
         return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
     return a == b
@@ -62,6 +64,15 @@ def test_comes_back_as_it_was(net, path):
         assert same(before, after), before.kind
     assert (back.inputs, back.outputs, back.dt, back.version) == (6, 4, 2e-3, 1)
     assert not back.spiking and back.head(1).spiking
+
+
+def test_a_file_means_the_rates_that_integers_hold(net, path):
+    """Whatever was written. In integers that is the same network, which is what exporters ask for."""
+    back = schema.read(path)
+    assert [layer.step.held for layer in back.layers if layer.step] == [True]
+    assert back != net and plan.same(back, net)
+    schema.write(path, back)
+    assert schema.read(path) == back
 
 
 def test_average_comes_back(rng, tmp_path):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_1m1t1r import DeviceParams, presets
+from lava_1m1t1r import DeviceParams, keys, presets
 from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law, unpack
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.program import PER_NEURON, StepParams
+from lava_1m1t1r.program import INTEGER_FIELDS, PER_NEURON, StepParams
 from lava_1m1t1r.release import drop_curve
 from lava_1m1t1r.tables import decay, floating_table, input_counts, noise_gain, pack, plain_table
 
@@ -151,6 +151,10 @@ def test_heterogeneous_layer_is_each_neuron_alone_but_for_shared_tables(rng):
         alone = StepParams(replace(FIG2, mu=float(mu[n]))).fixed(1)
         for name in PER_NEURON:
             assert getattr(layer, name)[n] == getattr(alone, name)[0], name
+
+
+def test_files_state_every_field_of_the_step_that_integers_are_made_of():
+    assert tuple(keys._STEP_KEYS.values()) == INTEGER_FIELDS
 
 
 def test_step_params_print_compare_and_replace():

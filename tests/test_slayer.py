@@ -578,8 +578,9 @@ def test_default_step_is_lava_dls_and_the_papers():
         (lambda: block.m1t1r.Input(NEURON, weight="one"), "Input.weight must be a finite number"),
         (lambda: neuron.Neuron(persistent_state="no"), r"persistent_state'\] must be True or False"),
         (lambda: neuron.Neuron(tau_grad=10**400), "tau_grad must be a finite number"),
-        (lambda: neuron.Neuron().set_params(params=None), "params must be a DeviceParams"),
-        (lambda: neuron.Neuron().set_params(radius=1.0), "set_params must name fields of DeviceParams or StepParams; got 'radius'"),
+        (lambda: neuron.Neuron().set_params(params=FIG2), "set_params must name fields of DeviceParams, or dt, .*; got 'params'"),
+        (lambda: neuron.Neuron().set_params(radius=1.0), "set_params must name fields of DeviceParams, or dt, .*held; got 'radius'"),
+        (lambda: neuron.Neuron().set_params(held=1), "StepParams.held must be True or False"),
     ],
 )
 def test_blocks_refuse_by_name(made, text):
@@ -918,3 +919,13 @@ def test_a_block_that_does_not_fit_is_told_from_frames_that_are_turned():
         readout(torch.zeros(1, 20, 5))
     with pytest.raises(InputError, match=r"got \(1, 5, 30\). Blocks take time last: transpose frames"):
         readout(torch.zeros(1, 5, 30))
+
+
+def test_a_neuron_that_is_given_other_parameters_is_as_one_made_with_them():
+    given, made = neuron.Neuron(), neuron.Neuron(params=replace(FIG2, v_th=0.3), substeps=2)
+    given.set_params(v_th=0.3, substeps=2)
+    assert given.threshold == made.threshold == 153 / 64 and given.tau_rho == made.tau_rho and repr(given) == repr(made)
+    given.set_params(held=True)
+    assert given.params == made.params.replace(held=True)
+    with pytest.warns(UserWarning, match="the gate never gets above v_th"):
+        given.set_params(v_th=1.5)

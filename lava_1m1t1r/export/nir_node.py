@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import missing
 from ..params import DeviceParams
-from ..program import StepParams
+from ..program import STEP_FIELDS, StepParams
 
 try:
     import nir
@@ -57,14 +57,14 @@ class M1T1RNode(nir.NIRNode):
             Entries of the node's metadata.
         """
         device = {name: np.broadcast_to(np.asarray(getattr(step.device, name), np.float64), (size,)).copy() for name in FIELDS}
-        return cls(device, step.dt, step.substeps, step.v_unit, step.v_in_max, int(seed), int(layer_index), step.held, metadata=metadata)
+        values = {name: getattr(step, name) for name in STEP_FIELDS}
+        return cls(device, seed=int(seed), layer_index=int(layer_index), metadata=metadata, **values)
 
     @property
     def step(self) -> StepParams:
         """Parameters as this library holds them: numbers where all neurons agree."""
         values = {name: float(v[0]) if np.all(v == v[0]) else v for name, v in self.device.items()}
-        device, v_unit, v_in_max = DeviceParams(**values), float(self.v_unit), float(self.v_in_max)
-        return StepParams(device, float(self.dt), int(self.substeps), v_unit, v_in_max, held=bool(self.held))
+        return StepParams(DeviceParams(**values), **{name: np.asarray(getattr(self, name)).item() for name in STEP_FIELDS})
 
 
 def _register() -> None:

@@ -12,7 +12,7 @@ from .. import noise
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import array_of, require
 from ..fast.network import check_frames
-from ..program import TABLES, FixedProgram
+from ..program import INTEGER_FIELDS, TABLES, FixedProgram
 from ..sums import SumBounds
 
 
@@ -200,7 +200,11 @@ def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def same(a: NetDescription, b: NetDescription) -> bool:
-    """Whether two networks do the same: equal computing layers, weights, delays, neurons, seeds. No delay equals delays of 0."""
+    """Whether two networks do the same in integers: equal computing layers, weights, delays, neurons, seeds. No delay equals delays of 0.
+
+    ``StepParams.held`` is left out: the fixed-point step never asks for it, and a network from a file has it set whatever it was when the
+    network was written. So two networks may be the same here and yet not equal (``==``): their floating-point steps differ then.
+    """
     x, y = a.delay_lines, b.delay_lines
     alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.delay, y.delay)
     if len(a.active) != len(b.active) or not alike:
@@ -221,7 +225,7 @@ def _same_neuron(x: Layer, y: Layer) -> bool:
         return type(a) is type(b) and (
             a is None or all(np.all(np.equal(u, v)) for u, v in zip(vars(a).values(), vars(b).values(), strict=True))
         )
-    if any(getattr(a.step, k) != getattr(b.step, k) for k in ("dt", "substeps", "v_unit", "v_in_max")) or a.seed != b.seed:
+    if any(getattr(a.step, k) != getattr(b.step, k) for k in INTEGER_FIELDS) or a.seed != b.seed:
         return False
     devices = zip(a.step.device.as_dict().values(), b.step.device.as_dict().values(), strict=True)
     return all(np.all(np.equal(u, v)) for u, v in devices)

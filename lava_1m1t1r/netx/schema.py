@@ -258,6 +258,9 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
 def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> None:
     """Write a network as a ``.net`` file that :func:`read` reads back; the file appears complete or not at all.
 
+    What comes back does the same in integers; in floating point it has the rates that the integers hold (``StepParams.held``), whatever the
+    network had that was written.
+
     Raises
     ------
     FormatError

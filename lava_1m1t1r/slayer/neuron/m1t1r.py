@@ -19,7 +19,7 @@ from ...errors import flag, number, require, whole
 from ...keys import from_keys, to_keys
 from ...params import DEVIATING, DeviceParams
 from ...presets import ZHAO2025_FIG2
-from ...program import SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
+from ...program import INTEGER_FIELDS, STEP_FIELDS, SUBSTEPS, V_IN_MAX, V_UNIT, FixedProgram, StepParams, learnable
 from ..checks import check_tensor
 from ..exact import eager
 from ..layer import LayerCall, layer
@@ -33,14 +33,7 @@ _MADE_FOR = "1M1T1R"
 def neuron_params(device_params: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`Neuron` from ``device_params``, the ``neuron/*`` keys of a file."""
     params, seed = from_keys(device_params, "device_params")
-    return {
-        "params": params.device,
-        "dt": params.dt,
-        "substeps": params.substeps,
-        "v_unit": params.v_unit,
-        "v_in_max": params.v_in_max,
-        "seed": seed,
-    }
+    return {"params": params.device, **{name: getattr(params, name) for name in INTEGER_FIELDS}, "seed": seed}
 
 
 def _of_surrogate(name: str) -> Any:
@@ -138,11 +131,9 @@ class Neuron(base.Neuron):
         given |= {"grow_floor": grow_floor, "grow_cap": grow_cap, "clip_grad": clip_grad}
         surrogate = Surrogate(**{name: value for name, value in given.items() if value is not None})
         step = StepParams(params, dt=dt, substeps=substeps, v_unit=v_unit, v_in_max=v_in_max)
-        if step.silence:
-            warnings.warn(f"neuron_params: {step.silence}", stacklevel=2)
         self.variation = number(variation, "neuron_params['variation']", least=0.0, most=1.0)
         super().__init__(
-            threshold=_threshold_of(step),
+            threshold=1.0,  # _take knows it
             tau_grad=surrogate.tau_grad,
             scale_grad=surrogate.scale_grad,
             p_scale=1 << 12,
@@ -152,10 +143,8 @@ class Neuron(base.Neuron):
             shared_param=shared_param,
             requires_grad=requires_grad,
         )
-        self._nominal_params = step
         names = learnable(learn, "neuron_params['learn']")
         self._learn = names, number(learn_range, "neuron_params['learn_range']", above=1.0, most=1e3)
-        self._known: Any = None
         self.learned: LearnedDevice | None = None
         """Device parameters that learn; None: none do."""
         self._size: int | None = None
@@ -164,7 +153,16 @@ class Neuron(base.Neuron):
         self.layer = 0
         """Index of the layer in the file, from which its generators start; networks of stochastic devices set it."""
         self.record_states = flag(record_states, "neuron_params['record_states']")
+        self._take(step)
+
+    def _take(self, step: StepParams) -> None:
+        """Hold these devices and this step, with all that follows from them, at rest; warn where no neuron can ever fire."""
+        if step.silence:
+            warnings.warn(f"neuron_params: {step.silence}", stacklevel=3)
+        self._nominal_params = step
+        self._threshold = int(_threshold_of(step) * self.w_scale) / self.w_scale  # as lava-dl rounds it
         self._program: Any = None
+        self._known: Any = None
         self.reset()
 
     @property
@@ -188,7 +186,7 @@ class Neuron(base.Neuron):
 
     def _made_for(self) -> dict[str, str]:
         """Device and step as given, as text by field."""
-        step = {f.name: getattr(self._nominal_params, f.name) for f in dataclasses.fields(StepParams) if f.name != "device"}
+        step = {name: getattr(self._nominal_params, name) for name in STEP_FIELDS}
         return {name: _shown(value) for name, value in (self._nominal_params.device.as_dict() | step).items()}
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -245,15 +243,13 @@ class Neuron(base.Neuron):
         return quantise_8bit(weight, descale)
 
     def set_params(self, **changes: Any) -> None:
-        """Change the device or the step: any of the fields of DeviceParams (SI units) and StepParams."""
-        step = {name: changes.pop(name) for name in ("dt", "substeps", "v_unit", "v_in_max") if name in changes}
-        device = changes.pop("params", self._nominal_params.device)
-        require(isinstance(device, DeviceParams), "params", "be a DeviceParams", device)
+        """Change the device or the step: any of the fields of DeviceParams (SI units; for another device, ``**device.as_dict()``), and of
+        StepParams beside its ``device``. The neurons are at rest then."""
+        step = {name: changes.pop(name) for name in STEP_FIELDS if name in changes}
+        device = self._nominal_params.device
         for name in changes:
-            require(name in device.as_dict(), "set_params", "name fields of DeviceParams or StepParams", name)
-        self._nominal_params = self._nominal_params.replace(device=dataclasses.replace(device, **changes), **step)
-        self._program = self._known = None
-        self.reset()
+            require(name in device.as_dict(), "set_params", f"name fields of DeviceParams, or {', '.join(STEP_FIELDS)}", name)
+        self._take(self._nominal_params.replace(device=dataclasses.replace(device, **changes), **step))
 
     def reset(self) -> None:
         """Put the neurons to rest; it matters only with ``persistent_state``."""
