@@ -11,11 +11,11 @@ import numpy as np
 from .arithmetic import ACT_SHIFT, DECAY_ONE
 from .convolution import Convolution
 from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
-from .errors import InputError, require, whole
+from .errors import InputError, array_of, require, whole
 from .noise import MOST_LAYERS, MOST_NEURONS
 from .params import ByValue
 from .program import StepParams
-from .sums import LARGEST_SUM, SumBounds, bounds_of
+from .sums import LARGEST_SUM, MAX_COUNT, SumBounds, bounds_of
 
 THRESHOLD_BITS = 17
 """Width of a Loihi threshold, 17 bits; lava-dl gives its voltage readouts a threshold of 18 bits, which is never reached."""
@@ -23,6 +23,8 @@ THRESHOLD_BITS = 17
 LARGEST_VOLTAGE = LARGEST_SUM >> ACT_SHIFT
 """Largest magnitude of a CUBA neuron's voltage, bias included [weight counts]: these neurons compute in 1/64 of a count, in 32 bits."""
 _MOST_WEIGHT = 2**15 - 1  # in counts: what the compiled loops hold
+KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "affine", "conv", "pool", "average")
+"""Kinds of layer."""
 WEIGHTLESS = ("average",)
 """Kinds of layer without weights of their own that still compute."""
 
@@ -56,13 +58,15 @@ class CubaNeuron(ByValue):
 
 @dataclass(frozen=True, eq=False)
 class Layer(ByValue):
-    """One layer. N neurons (outputs), C inputs; weights and biases count 1/64."""
+    """One layer. N neurons (outputs), C inputs; weights and biases count 1/64.
+
+    Arrays are kept as they are given, without a copy. Do not write to them: what a network has found out from them, it does not ask again.
+    """
 
     index: int
     """Index of the layer in the file; it numbers the noise."""
     kind: str
-    """Type of the layer: ``input``, ``flatten``, ``delay_lines``, ``dense``, ``dense_rec``, ``conv``, ``pool``, ``affine`` or
-    ``average``."""
+    """Type of the layer, one of :data:`KINDS`."""
     shape: tuple[int, ...]
     """Shape of the output as in the file; N is its product. Images are (C, H, W), and everything per neuron is flat in that order."""
     inputs: int
@@ -86,7 +90,11 @@ class Layer(ByValue):
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
     def check(self, where: str, error: type[Exception] = InputError) -> None:
-        """Refuse arrays of other shapes than the layer's, or of numbers beyond what the integers hold."""
+        """Refuse a kind that nobody knows; of a layer that computes, arrays of other shapes than its own, or of numbers beyond what the
+        integers hold."""
+        require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
+        if not self.computes:
+            return
         n, c = self.size, self.inputs
         require(n <= MOST_NEURONS, where, f"have at most {MOST_NEURONS} neurons", n, error=error)
         require(n > 0 and c > 0, where, "have neurons and inputs", (n, c), error=error)
@@ -212,10 +220,15 @@ class NetDescription(ByValue):
         """The layers that compute something."""
         return tuple(layer for layer in self.layers if layer.computes)
 
+    def _computing(self, where: str = "network", error: type[Exception] = InputError) -> tuple[Layer, ...]:
+        """The layers that compute something, of which there must be one."""
+        require(self.active, where, "hold a layer that computes something", [layer.kind for layer in self.layers], error=error)
+        return self.active
+
     @cached_property
     def first_sums(self) -> SumBounds:
         """Bounds of the first layer's weighted sums by the counts of the input, each of which delay lines bring several times."""
-        sums, lines = self.active[0].sums(), self.delay_lines
+        sums, lines = self._computing()[0].sums(), self.delay_lines
         return sums if lines is None else sums._replace(largest=sums.largest * lines.copies)
 
     @property
@@ -229,7 +242,7 @@ class NetDescription(ByValue):
     @property
     def inputs(self) -> int:
         """Number of input channels."""
-        return self.active[0].inputs if self.delay_lines is None else self.delay_lines.inputs
+        return self._computing()[0].inputs if self.delay_lines is None else self.delay_lines.inputs
 
     @cached_property
     def delay_lines(self) -> Layer | None:
@@ -241,7 +254,7 @@ class NetDescription(ByValue):
         """Refuse delay lines that do not lead to the first layer that computes, all channels alike."""
         lines = [layer for layer in self.layers if layer.kind == DELAY_LINES]
         for layer in lines:
-            first = self.active[0]
+            first = self._computing(where, error)[0]
             place = f"{where}: layer/{layer.index} ({layer.kind})"
             alone = len(lines) == 1 and layer.index < first.index
             require(alone, place, "come before all layers that compute, and be the only delay lines", f"{len(lines)} of them", error=error)
@@ -253,17 +266,21 @@ class NetDescription(ByValue):
     def check(self, where: str = "network", error: type[Exception] = InputError) -> None:
         """Refuse a network that nothing can run: sizes that do not fit, numbers too large for the integers, a layer of sums in its midst.
 
-        Files are read more strictly (8-bit weights, 13-bit biases); this holds for networks made by hand, too.
+        Files are read more strictly (8-bit weights, 13-bit biases); this holds for networks made by hand, too. Whether integers can hold
+        the devices is not asked here: floating point and the device level run others as well, and :meth:`.StepParams.fixed` refuses them.
         """
-        require(self.active, where, "hold a layer that computes something", [layer.kind for layer in self.layers], error=error)
+        self._computing(where, error)
         before: int | None = None
         places = [layer.index for layer in self.layers]
         numbered = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and 0 <= n < MOST_LAYERS for n in places)
         require(numbered, where, f"have layers whose index is a whole number from 0 to {MOST_LAYERS - 1}", places, error=error)
         rising = all(a < b for a, b in zip(places, places[1:], strict=False))
         require(rising, where, "have layers whose index, which starts their noise, rises", places, error=error)
-        for layer in self.active:
+        for layer in self.layers:
             place = f"{where}: layer/{layer.index}"
+            if not layer.computes:
+                layer.check(place, error)
+                continue
             rule = f"have {before} inputs, as many as the layer before it has outputs"
             require(before in (None, layer.inputs), place, rule, layer.inputs, error=error)
             last = layer is self.active[-1]
@@ -281,7 +298,7 @@ class NetDescription(ByValue):
     @property
     def outputs(self) -> int:
         """Number of output channels."""
-        return self.active[-1].size
+        return self._computing()[-1].size
 
     @property
     def dt(self) -> float | None:
@@ -292,7 +309,7 @@ class NetDescription(ByValue):
     @property
     def spiking(self) -> bool:
         """Whether the output is spikes; otherwise weighted sums, group sums or voltages, as integers."""
-        return self.active[-1].spiking
+        return self._computing()[-1].spiking
 
     def head(self, layers: int | None) -> NetDescription:
         """The network of the first ``layers`` layers that compute something, or of all of them for None."""
@@ -300,3 +317,25 @@ class NetDescription(ByValue):
             return self
         last = self.active[layers - 1].index
         return NetDescription(tuple(layer for layer in self.layers if layer.index <= last), self.version, self.source)
+
+
+def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
+    """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
+
+    So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
+    """
+    channels = net.inputs
+    frames = array_of(frames, "frames", "hold numbers: whole spike counts (B, T, C)")
+    require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape)
+    require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape)
+    require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
+    if frames.dtype == np.bool_ or frames.dtype == np.uint8:
+        frames = np.ascontiguousarray(frames).view(np.uint8)
+    else:
+        good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
+        require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
+        frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
+    bounds = net.first_sums
+    if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at
+        bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))
+    return frames

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .delay_lines import LinesRun, outgoing
-from .description import Layer, M1T1RNeuron, NetDescription
+from .description import Layer, M1T1RNeuron, NetDescription, check_frames
 from .errors import array_of, require
 from .reference import CompiledNeurons, Traces, stacked
 
@@ -56,7 +56,7 @@ def run(
     net : NetDescription
         Of 1M1T1R neurons; a readout behind them is left out.
     frames : (T, C) int
-        Input spikes, one frame a network step; delay lines of the network delay them.
+        Spike counts, one frame a network step, up to what 32 bits hold of them; delay lines of the network delay them.
     fixed : bool
         Integers or floating point.
     forced : sequence of (T, N) int, optional
@@ -72,7 +72,7 @@ def run(
     y = array_of(frames, "frames")
     good = y.ndim == 2 and y.size and y.shape[1] == net.inputs and y.dtype.kind in "iub"
     require(good, "frames", f"be whole numbers (T, {net.inputs})", (y.dtype, y.shape))
-    y = net.arriving(y.astype(np.int64))
+    y = net.arriving(check_frames(y[None], net)[0].astype(np.int64))
     given = forced is None or (isinstance(forced, (list, tuple)) and len(forced) == len(layers))
     require(given, "forced", f"hold the synaptic input of each of {len(layers)} layers, or be None", forced)
     out = []

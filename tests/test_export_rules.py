@@ -43,7 +43,7 @@ def image(width):
 BROKEN = {
     rules.layers_are_of_a_kind_that_is_known: (
         lambda n: replace(n, layers=(*n.layers, Layer(2, "concat", (3,), 3))),
-        r"layer/2 \(concat\) must be of a kind that can be exported: input.*got 'concat'\. Run this network in Lava",
+        r"layer/2 \(concat\) must be of a kind that can be exported: input.*got 'concat'\. Train a network of known layers",
     ),
     rules.layers_hold_their_weights: (
         lambda n: replace(n, layers=(*n.layers, Layer(2, "pool", (3,), 3))),

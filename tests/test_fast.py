@@ -16,10 +16,9 @@ from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.cached import sources_digest
-from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, Stream
-from lava_1m1t1r.fast.network import check_frames
 from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.reference_network import run as run_loops
 
@@ -316,6 +315,7 @@ def test_what_is_due_is_spikes(rng):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"kind": "densse"}, "layer/0 must be of a kind among input, flatten, .*; got 'densse'"),
         ({"delay": np.full(7, -50_000_000, np.int32)}, r"layer/0 delay must lie in 0\.\.62; got \(-50000000, -50000000\)"),
         ({"delay_rec": np.full(7, 63, np.int32)}, r"layer/0 delay_rec must lie in 0\.\.62"),
         ({"delay": np.full(3, 5, np.int32)}, r"layer/0 delay must have shape \(7,\); got \(3,\)"),
@@ -350,6 +350,27 @@ def test_chains_made_by_hand_are_checked():
         FastNetwork(NetDescription((replace(layer, neuron=None), replace(layer, index=1, inputs=7, weight=np.ones((7, 7), np.int32)))))
     with pytest.raises(InputError, match="network must hold a layer that computes something"):
         FastNetwork(NetDescription(()))
+    with pytest.raises(InputError, match="layer/1 must be of a kind among .*; got 'unpool'"):
+        FastNetwork(NetDescription((layer, Layer(1, "unpool", (7,), 7))))
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs", "spiking", "sizes", "first_sums"])
+@pytest.mark.parametrize(
+    "layer", [Layer(0, "flatten", (8,), 8), Layer(0, "delay_lines", (8,), 8, delay=np.arange(8))], ids=lambda x: x.kind
+)
+def test_a_network_that_computes_nothing_says_so_whatever_it_is_asked(layer, name):
+    with pytest.raises(InputError, match=rf"network must hold a layer that computes something; got \['{layer.kind}'\]"):
+        getattr(NetDescription((layer,)), name)
+
+
+def test_devices_that_no_integer_holds_run_in_floating_point():
+    """So the network is none that nothing can run."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_TABLE8))
+    net = NetDescription((Layer(0, "dense", (3,), 2, np.full((3, 2), 250, np.int32), neuron=neuron),))
+    net.check()
+    assert FastNetwork(net, floating=True).run(np.full((1, 8, 2), 4)).out.any()
+    with pytest.raises(InputError, match=r"DeviceParams.beta must lie between"):
+        FastNetwork(net)
 
 
 def test_delays_of_lines_made_by_hand_are_checked():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r import StepParams, description, presets
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
@@ -131,7 +131,8 @@ class Halves(Layer):
         return np.block([[upper, np.zeros_like(upper)], [np.zeros_like(lower), lower]])
 
 
-def test_a_kind_is_known_by_its_matrix_wherever_it_runs(rng):
+def test_a_kind_is_known_by_its_matrix_wherever_it_runs(rng, monkeypatch):
+    monkeypatch.setattr(description, "KINDS", (*description.KINDS, "halves"))
     about = {"kind": "halves", "shape": (6,), "inputs": 16, "bias": np.full(6, 200, np.int32), "neuron": M1T1RNeuron(StepParams(FIG2))}
     strange = Halves(0, weight=weights(rng, 20, 127, 6, 8), **about)
     nets = [NetDescription((layer,)) for layer in (strange, Layer(0, weight=strange.matrix(), **about))]

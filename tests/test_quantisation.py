@@ -143,6 +143,9 @@ def test_wrong_frames_and_forcing_are_refused():
     for frames in (np.ones((3, 2)), np.ones((3, 3), int)):
         with pytest.raises(InputError, match=r"frames must be whole numbers \(T, 2\)"):
             run(net, frames)
+    for count in (-1, 1 << 40, 1 << 57):  # as every other realisation refuses them
+        with pytest.raises(InputError, match=f"frames must hold whole spike counts from 0 to 32767; got .*{count}"):
+            run(net, np.full((3, 2), count))
     for forced in ([np.ones((3, 1), int)], [], 3):
         with pytest.raises(InputError, match="forced"):
             run(net, np.ones((3, 2), int), forced=forced)

@@ -146,6 +146,13 @@ def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, r
     np.testing.assert_allclose(ours.sum(), fixed.layers[0].spikes.sum(), rtol=0.1)
 
 
+def test_layers_that_do_not_fit_each_other_are_refused(toy):
+    hidden, readout = toy.layers
+    net = replace(toy, layers=(hidden, replace(readout, weight=readout.weight[:, 1:], inputs=readout.inputs - 1)))
+    with pytest.raises(InputError, match=f"layer/1 must have {hidden.size} inputs, as many as the layer before it has outputs"):
+        DeviceNetwork(net)
+
+
 @pytest.mark.parametrize(("shape", "words"), [((40, 8), "frames must have shape"), ((1, 40, 7), r"\(B, T, 8\)")])
 def test_wrong_frames_are_refused(shape, words, toy):
     with pytest.raises(InputError, match=words):

@@ -68,7 +68,7 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
     if not arrays:
         return test_frames(args, net)
     from ..datasets.binning import BinnedEvents
-    from ..fast.network import check_frames
+    from ..description import check_frames
     from ..recipes.data import Frames
     from ..recipes.evaluate import check_labels
 

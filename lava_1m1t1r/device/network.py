@@ -88,6 +88,7 @@ class DeviceNetwork:
         self, net: NetDescription, crossbar: Crossbar = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5
     ) -> None:
         require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
+        net.check()
         require(net.dt is not None, "network", "have a layer of 1M1T1R neurons, which states the network step", None)
         for layer in net.active:
             good = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)

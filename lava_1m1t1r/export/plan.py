@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import noise
-from ..description import Layer, M1T1RNeuron, NetDescription
+from ..description import Layer, M1T1RNeuron, NetDescription, check_frames
 from ..errors import array_of, require
-from ..fast.network import check_frames
 from ..program import INTEGER_FIELDS, TABLES, FixedProgram
 from ..sums import SumBounds
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
-from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..description import KINDS, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from ..errors import require
-from ..netx.schema import KINDS
 from ..sums import WEIGHT_RULE, within_8_bits
 
 Rule = Callable[[NetDescription], None]
@@ -38,7 +37,7 @@ def at(net: NetDescription, layer: Layer, key: str = "") -> str:
 def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
     """A target must not leave out a layer that it does not know, not even one without weights."""
     for layer in net.layers:
-        cure = "Run this network in Lava or on the fast path, or train one of known layers."
+        cure = "Train a network of known layers."
         require(layer.kind in KINDS, at(net, layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
 
 

@@ -14,9 +14,8 @@ import numpy as np
 from .._support.cores import cores
 from .._support.progress import bar
 from ..compiled import filled
-from ..description import Layer, M1T1RNeuron, NetDescription
-from ..errors import array_of, flag, require, workers_of
-from ..sums import LARGEST_SUM, MAX_COUNT
+from ..description import Layer, M1T1RNeuron, NetDescription, check_frames
+from ..errors import flag, require, workers_of
 from . import kernels, synapses
 from .kernels import Events, Memory, Wiring
 from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
@@ -217,26 +216,4 @@ def events_of(frames: np.ndarray) -> Events:
     return events
 
 
-def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
-    """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
-
-    So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
-    """
-    channels = net.inputs
-    frames = array_of(frames, "frames", "hold numbers: whole spike counts (B, T, C)")
-    require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape)
-    require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape)
-    require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
-    if frames.dtype == np.bool_ or frames.dtype == np.uint8:
-        frames = np.ascontiguousarray(frames).view(np.uint8)
-    else:
-        good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
-        require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
-        frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
-    bounds = net.first_sums
-    if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at
-        bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))
-    return frames
-
-
-__all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "RunningLayer", "Result", "check_frames", "events_of"]
+__all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "RunningLayer", "Result", "events_of"]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..delay_lines import LinesRun
-from ..description import NetDescription
+from ..description import NetDescription, check_frames
 from ..errors import array_of, require
 from . import kernels
 from .kernels import Events
-from .network import FastNetwork, RunningLayer, check_frames, events_of
+from .network import FastNetwork, RunningLayer, events_of
 
 
 class Stream:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from .._support.host import load_lava
-from ..description import CubaNeuron, NetDescription
+from ..description import CubaNeuron, NetDescription, check_frames
 from ..errors import number, require
-from ..fast.network import FastNetwork, Result, check_frames
+from ..fast.network import FastNetwork, Result
 from .schema import described
 
 if TYPE_CHECKING:

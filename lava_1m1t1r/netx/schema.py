@@ -22,7 +22,7 @@ from .._support.files import replacing
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..description import THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..description import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..errors import FormatError, InputError, path_of, require
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
@@ -48,8 +48,6 @@ class Key(NamedTuple):
 _SPIKING = ("dense", "dense_rec")
 _WEIGHTED = (*_SPIKING, "affine")
 _ALL_SPIKING = (*_SPIKING, *images.KINDS)
-KINDS = ("input", "flatten", DELAY_LINES, *_WEIGHTED, *images.KINDS, "average")
-"""Layer types that can be read; convT, unpool, concat and dense_comp of netx are refused."""
 KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I channels of a group, h and w of the kernel
     Key("type", KINDS, KINDS),  # text
     Key("shape", KINDS, KINDS),
@@ -131,6 +129,7 @@ def _read_file(file: Any, path: str) -> NetDescription:
 def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...] | None) -> Layer:
     require(hasattr(group, "keys") and "type" in group, f"{where}/type", "be present", None, error=FormatError)
     kind = values.text_of(group["type"], f"{where}/type")
+    # convT, unpool, concat and dense_comp of netx are not among them
     require(kind in KINDS, f"{where}/type", f"be one of {', '.join(KINDS)}", kind, error=FormatError)
     _check_keys(group, kind, where)
     shape = tuple(int(n) for n in values.whole_numbers(group["shape"], f"{where}/shape", None).reshape(-1))
