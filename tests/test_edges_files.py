@@ -211,6 +211,26 @@ def test_an_open_file_is_walked_once(net):
         assert hdf5_file.dataset(file, "layer/0") is None
 
 
+def test_mistakes_of_who_reads_a_file_are_not_the_files(net):
+    """The file is sound: to copy it again would not help. Of a damaged one, h5py complains."""
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute"), hdf5_file.opened(net):
+        None.start  # noqa: B018
+    with pytest.raises(FormatError, match="complete and undamaged; reading it failed with"), hdf5_file.opened(net) as file:
+        file["layer/0/nothing"]
+
+
+def test_names_that_are_no_text_are_refused(net, tmp_path):
+    """Of such h5py makes bytes, which nothing sorts among texts."""
+    with h5py.File(net, "r+") as file:
+        file[b"layer/0/neur\xffn"] = 1
+    with pytest.raises(FormatError, match=r"layer/0/b'neur\\xffn' must have a name in UTF-8"):
+        read(net)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file[b"spik\xffs"], file["labels"] = 1, 1
+    with pytest.raises(FormatError, match="must hold the dataset 'spikes/times'"):
+        read_shd(tmp_path / "x.h5")
+
+
 @pytest.fixture
 def open_to_all():
     """A folder in which others may look, as those that pytest makes are not."""

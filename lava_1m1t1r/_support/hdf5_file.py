@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import traceback
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, At
 
 @contextmanager
 def opened(path: str | os.PathLike) -> Iterator[Any]:
-    """Open an HDF5 file for reading; every complaint of the HDF5 library becomes a FormatError that names the file.
+    """Open an HDF5 file for reading; every complaint of the HDF5 library becomes a FormatError that names the file. What else goes wrong in
+    the ``with`` block is the block's own, and passes as it is.
 
     Raises
     ------
@@ -57,12 +59,19 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     except InputError:
         raise
     except _LIBRARY_ERRORS as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # the disk is full: the caller's own write failed, not this file
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)  # the caller's own write failed, not this file
+        if full or not _of_library(error):
             raise
         if getattr(error, "errno", None) in (errno.EAGAIN, errno.EACCES) and os.access(path, os.R_OK):
             raise FormatError(f"{path} must not be open for writing elsewhere while it is read. Wait until that is done.") from error
         text = f"{path} must be an HDF5 file, complete and undamaged; reading it failed with: {_line(error)}. Copy or download it again."
         raise FormatError(text) from error
+
+
+def _of_library(error: BaseException) -> bool:
+    """Whether an error has passed through h5py."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] == "h5py" for frame, _ in frames)
 
 
 def check_tree(file: Any) -> None:
@@ -76,6 +85,7 @@ def check_tree(file: Any) -> None:
         require(depth < DEEPEST, f"{where}: {prefix}", f"have at most {DEEPEST} levels of groups", depth, error=FormatError)
         for name in group:
             place = f"{prefix}/{name}" if prefix else name
+            require(isinstance(name, str), f"{where}: {place}", "have a name in UTF-8", name, error=FormatError)
             item = _linked(group, name, f"{where}: {place}")
             address = h5py.h5o.get_info(item.id).addr
             require(address not in seen, f"{where}: {place}", "stand in one place only", "a second link to it", error=FormatError)

@@ -60,7 +60,7 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         data = {name: hdf5_file.dataset(file, name, rows=name in (TIMES, UNITS)) for name in (TIMES, UNITS, LABELS, SPEAKERS)}
         for name in (TIMES, UNITS, LABELS):
             cure = "The layout is that of Spiking Heidelberg Digits."
-            require(data[name] is not None, str(path), f"hold the dataset '{name}'", sorted(file)[:10], cure, FormatError)
+            require(data[name] is not None, str(path), f"hold the dataset '{name}'", sorted(map(str, file))[:10], cure, FormatError)
             shape = data[name].shape
             require(len(shape) == 1, f"{path}: {name}", "be one-dimensional", shape, "", FormatError)
         for name, kinds in ((TIMES, "f"), (UNITS, "iu")):
