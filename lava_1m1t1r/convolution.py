@@ -57,9 +57,7 @@ class Convolution:
             ("dilation", 1, 2),
             ("margin", 0, 2),
         ):
-            value = getattr(self, name)
-            good = isinstance(value, tuple) and len(value) == length and all(_whole(n, least) for n in value)
-            require(good, name, f"be {length} whole numbers >= {least}", value)
+            _check_sizes(name, getattr(self, name), least, length)
         require(_whole(self.features, 1), "features", "be a whole number >= 1", self.features)
         for name, size in (("input channels", self.inputs[0]), ("output features", self.features)):
             require(_whole(self.groups, 1) and size % self.groups == 0, "groups", f"divide the {size} {name}", self.groups)
@@ -177,7 +175,9 @@ def pooling(inputs: Any, kernel: Any, stride: Any = None, padding: Any = (0, 0),
     InputError
         If a number is out of range, or nothing would come out.
     """
-    margin = tuple(-size % max(k, 1) for size, k in zip(inputs[1:], kernel, strict=True))
+    _check_sizes("inputs", inputs, 1, 3)
+    _check_sizes("kernel", kernel, 1, 2)
+    margin = tuple(-size % k for size, k in zip(inputs[1:], kernel, strict=True))
     return Convolution(inputs, inputs[0], kernel, kernel if stride is None else stride, padding, dilation, inputs[0], margin)
 
 
@@ -188,6 +188,11 @@ def pair(value: Any, field: str) -> tuple[int, int]:
     require(good, field, "be a whole number, or two: height and width", value)
     height, width = np.broadcast_to(values.reshape(-1), 2).tolist()
     return height, width
+
+
+def _check_sizes(name: str, value: Any, least: int, length: int) -> None:
+    good = isinstance(value, tuple) and len(value) == length and all(_whole(n, least) for n in value)
+    require(good, name, f"be {length} whole numbers >= {least}", value)
 
 
 def _whole(value: Any, least: int) -> bool:

@@ -113,3 +113,18 @@ def test_the_demos_page_works_out_a_convolution(rng, monkeypatch):
     assert more == {"bias": net.layers[0].bias, "weights_rec": None}
     assert np.array_equal(weights, net.layers[0].matrix()) and np.array_equal(a_in[0], run(net, drawn.frames)[0].a_in)
     assert [x.activity.spikes for x in worked.quantised] == [record.spikes.sum() for record in fixed.layers]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "words"),
+    [
+        ((1, 4, 4), (2,), r"kernel must be 2 whole numbers >= 1; got \(2,\)"),
+        ((1, 4, 4), 2, "kernel must be 2 whole numbers >= 1; got 2"),
+        ((1, 4, 4), (2, 0), "kernel must be 2 whole numbers >= 1"),
+        ((4, 4), (2, 2), "inputs must be 3 whole numbers >= 1"),
+        (4, (2, 2), "inputs must be 3 whole numbers >= 1"),
+    ],
+)
+def test_wrong_sizes_of_poolings_are_refused(inputs, kernel, words):
+    with pytest.raises(InputError, match=words):
+        pooling(inputs, kernel)

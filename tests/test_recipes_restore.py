@@ -136,6 +136,10 @@ def test_a_network_is_made_of_a_list_of_blocks_with_one_step():
             Network(wrong)
     with pytest.raises(InputError, match=r"dt \[s\] must be equal in all layers; got {'layer/0': 0.001, 'layer/1': 0.002}"):
         Network([made, block.m1t1r.Dense({**STEP, "dt": 2e-3}, 4, 4)])
+    for i, counts in enumerate(([True, False], [False, True])):
+        blocks = [block.m1t1r.Dense(STEP, 3, 4, count_log=counts[0]), block.m1t1r.Affine(None, 4, 2, count_log=counts[1])]
+        with pytest.raises(InputError, match=f"Network.blocks: layer/{i} must have count_log=False; got True. Count the spikes"):
+            Network(blocks)
 
 
 def test_devices_and_options_of_training_come_with_it(rng):

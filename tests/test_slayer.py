@@ -575,6 +575,8 @@ def test_default_step_is_lava_dls_and_the_papers():
         (lambda: block.m1t1r.Dense(NEURON, 3, 4, pre_hook_fx="8 bit"), "pre_hook_fx must be a function"),
         (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, delay_rec=[[1], [1, 2]]), "delay_rec must be one number"),
         (lambda: block.m1t1r.Input(3), "neuron_params must be a dict"),
+        *((lambda n=n: block.m1t1r.Average(n), "Average.num_outputs must be a whole number from 1 to") for n in (0, -1, 2.5, "x")),
+        (lambda: block.m1t1r.Average(2, count_log=1), "Average.count_log must be True or False"),
         (lambda: block.m1t1r.Input(NEURON, weight="one"), "Input.weight must be a finite number"),
         (lambda: neuron.Neuron(persistent_state="no"), r"persistent_state'\] must be True or False"),
         (lambda: neuron.Neuron(tau_grad=10**400), "tau_grad must be a finite number"),

@@ -11,6 +11,7 @@ import torch
 from lava_1m1t1r import StepParams, dynamics, presets, reference
 from lava_1m1t1r.arithmetic import ACT_SHIFT, FLOAT_ARRAY, ONE
 from lava_1m1t1r.dynamics import State
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.reference import widened
 from lava_1m1t1r.slayer import neuron
 from lava_1m1t1r.slayer.stepwise import StepwiseNeuron, with_slopes
@@ -108,3 +109,15 @@ def test_stated_slopes_replace_the_true_ones():
     assert torch.equal(y.detach(), torch.tensor([8.0, 27.0]))
     y.sum().backward()
     assert x.grad.tolist() == [10.0, 20.0]
+
+
+def test_what_a_subclass_lacks_is_named():
+    class Half(StepwiseNeuron):
+        def start(self, batch, size):
+            return State(*torch.zeros(3, batch, size, dtype=torch.int64))
+
+    with pytest.raises(InputError, match="StepwiseNeuron must be subclassed"):
+        StepwiseNeuron()
+    for grad, method in ((True, "in_units"), (False, "fixed_step")):
+        with torch.set_grad_enabled(grad), pytest.raises(NotImplementedError, match=rf"Half must define {method}\(\)"):
+            Half()(torch.ones(1, 2, 3))

@@ -270,6 +270,7 @@ def test_flatten_and_average_take_empty_batches_and_other_sizes(tmp_path):
     flatten = Flatten()
     assert flatten(torch.zeros(0, 2, 4, 4, 5)).shape == (0, 32, 5) and Average(5)(torch.zeros(0, 20, 5)).shape == (0, 5, 5)
     assert Average(2, count_log=True)(torch.ones(1, 4, 1))[1] is None and Flatten(count_log=True)(torch.ones(1, 1, 2, 2, 3))[1] is None
+    assert repr(Average(2)) != repr(Average(4))  # by which checkpoints tell networks apart
     assert torch.equal(Average(2)(torch.arange(4.0).reshape(1, 4, 1)), torch.tensor([[[0.5], [2.5]]]))
     with pytest.raises(InputError, match=r"Flatten input must have shape \(B, C, H, W, T\); got \(2, 20, 30\)"):
         flatten(torch.zeros(2, 20, 30))

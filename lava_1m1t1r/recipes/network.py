@@ -32,6 +32,7 @@ class Network(torch.nn.Module):
     Parameters
     ----------
     blocks : list of torch.nn.Module
+        Without ``count_log``, which makes of a block's output two; :meth:`layers` has the spikes of all.
     origin : str
         Name of the file that the blocks were restored from, if they were: a checkpoint of another origin is not resumed.
     """
@@ -40,6 +41,9 @@ class Network(torch.nn.Module):
         super().__init__()
         good = isinstance(blocks, (list, tuple, torch.nn.ModuleList)) and all(isinstance(block, torch.nn.Module) for block in blocks)
         require(good and len(blocks) > 0, "Network.blocks", "be a list of blocks", blocks)
+        for place, block in enumerate(blocks):
+            cure = "Count the spikes of Network.layers instead."
+            require(not getattr(block, "count_log", False), f"Network.blocks: layer/{place}", "have count_log=False", True, cure)
         neurons = {f"layer/{i}": getattr(block, "neuron", None) for i, block in enumerate(blocks)}
         steps = {place: neuron.params.dt for place, neuron in neurons.items() if isinstance(neuron, slayer.neuron.Neuron)}
         require(len(set(steps.values())) <= 1, "Network.blocks: dt [s]", "be equal in all layers", steps)

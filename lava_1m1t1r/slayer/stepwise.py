@@ -7,13 +7,13 @@ integer states. This is slower, but exact in the same sense: forward values are 
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 import torch
 from lava.lib.dl.slayer.neuron import base
 
 from ..arithmetic import WEIGHT_ONE
+from ..errors import require
 from .quantise import quantise_8bit
 
 
@@ -39,6 +39,11 @@ def with_slopes(value: torch.Tensor, *over: tuple[torch.Tensor, Any]) -> torch.T
     return result
 
 
+def _missing(neuron: StepwiseNeuron, method: str) -> NotImplementedError:
+    """Build the error for a method that a subclass lacks. (torch's modules take no notice of abstract methods.)"""
+    return NotImplementedError(f"{type(neuron).__name__} must define {method}(); see StepwiseNeuron.{method}.")
+
+
 class StepwiseNeuron(base.Neuron):
     """A lava-dl neuron made of two steps. Subclass it and give :meth:`start`, :meth:`fixed_step`, :meth:`real_step`, :meth:`in_units`.
 
@@ -53,29 +58,31 @@ class StepwiseNeuron(base.Neuron):
     """
 
     def __init__(self, tau_grad: float = 0.3, scale_grad: float = 1.0, real: torch.dtype = torch.float32) -> None:
+        cure = "Give the subclass start, fixed_step, in_units and real_step."
+        require(type(self) is not StepwiseNeuron, "StepwiseNeuron", "be subclassed", "StepwiseNeuron itself", cure)
         # lava-dl asks for a threshold and scales; weights are 8 bit in units of 1/64, as in the other layers.
         super().__init__(threshold=1.0, tau_grad=tau_grad, scale_grad=scale_grad, w_scale=WEIGHT_ONE, s_scale=WEIGHT_ONE << 6)
         self.surrogate = float(tau_grad), float(scale_grad)
         self.real = real
 
-    @abstractmethod
     def start(self, batch: int, size: int) -> tuple[torch.Tensor, ...]:
         """States at rest: int64 tensors (batch, size), as a NamedTuple."""
+        raise _missing(self, "start")
 
-    @abstractmethod
     def fixed_step(self, state: tuple, counts: torch.Tensor) -> tuple[tuple, torch.Tensor]:
         """One network step in integers: state, synaptic input (B, N) in 1/64 units -> state, fired (B, N) bool."""
+        raise _missing(self, "fixed_step")
 
-    @abstractmethod
     def in_units(self, state: tuple) -> tuple[torch.Tensor, ...]:
         """The integer state as real tensors in the units of :meth:`real_step`."""
+        raise _missing(self, "in_units")
 
-    @abstractmethod
     def real_step(self, state: tuple, units: torch.Tensor) -> tuple[tuple, torch.Tensor]:
         """Run one network step in real numbers, differentiable: state, input (B, N) in units of weight 1 -> state, reach (B, N).
 
         ``reach`` is 1 where the neuron is just about to fire; the spike's surrogate derivative is taken over it.
         """
+        raise _missing(self, "real_step")
 
     def quantize_8bit(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
         """See :func:`.quantise.quantise_8bit`."""

@@ -10,8 +10,9 @@ import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
-from ...errors import number, require
+from ...errors import flag, number, require, whole
 from ...keys import write_layer
+from ...noise import MOST_NEURONS
 from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
@@ -149,7 +150,22 @@ class Input(Block, base.AbstractInput):
 
 
 class Average(base.AbstractAverage):
-    """Mean over groups of neurons, as lava-dl's: (B, N, T) -> (B, num_outputs, T)."""
+    """Mean over groups of neurons, as lava-dl's: (B, N, T) -> (B, num_outputs, T).
+
+    Parameters
+    ----------
+    num_outputs : int
+        Number of groups.
+    count_log : bool
+        See :class:`Dense`. The count is None.
+    """
+
+    def __init__(self, num_outputs: int, count_log: bool = False) -> None:
+        super().__init__(whole(num_outputs, "Average.num_outputs", least=1, most=MOST_NEURONS), flag(count_log, "Average.count_log"))
+
+    def extra_repr(self) -> str:
+        """Text that tells it from others."""
+        return f"num_outputs={self.num_outputs}, count_log={self.count_log}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, N, T) -> (B, num_outputs, T)."""
