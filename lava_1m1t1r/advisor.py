@@ -10,6 +10,7 @@ import numpy as np
 
 from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
+from .device.measurement import mean_interval
 from .errors import InputError, array_of, listed, require, whole
 from .params import DeviceParams
 from .program import StepParams
@@ -34,7 +35,7 @@ class Response(NamedTuple):
     """Response of a neuron to a probe: means over the probe's trains; None where there was no such spike."""
 
     first_spike: float | None  # s
-    isi: float | None  # s, mean
+    isi: float | None  # s, mean, of the trains under which the neuron fires to the end (mean_interval)
     rate: float  # Hz
     latched: bool
 
@@ -55,13 +56,18 @@ class Probe(NamedTuple):
 
     @property
     def isi_error(self) -> float | None:
-        """Error of the step's mean inter-spike interval, relative to the device's [1]."""
-        return _relative(self.step.isi, self.device.isi)
+        """Error of the step's mean inter-spike interval, relative to the device's [1]; None where both latch, as for the rate."""
+        return None if self.both_latch else _relative(self.step.isi, self.device.isi)
 
     @property
     def rate_error(self) -> float | None:
-        """Error of the step's spike rate, relative to the device's [1]."""
-        return _relative(self.step.rate, self.device.rate)
+        """Error of the step's spike rate, relative to the device's [1]; None where both latch: the spikes before that are no rate."""
+        return None if self.both_latch else _relative(self.step.rate, self.device.rate)
+
+    @property
+    def both_latch(self) -> bool:
+        """Whether device and step latch, in one of the probe's trains at least."""
+        return self.device.latched and self.step.latched
 
 
 def _relative(value: float | None, wanted: float | None) -> float | None:
@@ -287,7 +293,7 @@ def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
 
 def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Response:
     first = [t[0] for t in times if t.size]
-    intervals = np.concatenate([np.diff(t) for t in times])
+    intervals = np.concatenate([[], *(np.diff(t) for t in times if not np.isnan(mean_interval(t, duration)))])
     rate = sum(t.size for t in times) / len(times) / duration
     return Response(
         float(np.mean(first)) if first else None, float(intervals.mean()) if intervals.size else None, float(rate), bool(held.any())

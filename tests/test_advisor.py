@@ -100,6 +100,15 @@ def test_latching_at_once_is_told():
     assert "under constant input the neuron latches as soon as it fires, from 0.25 V" in notes
 
 
+def test_of_what_latches_no_rate_is_compared():
+    """Its few spikes before that have no mean interval either, as in measurements."""
+    advice = advise(StepParams(presets.ZHAO2025_TABLE1))
+    for probe in advice.probes:
+        assert probe.both_latch and probe.rate_error is None and probe.isi_error is None and probe.first_spike_error is not None
+    line = next(line for line in str(advice).splitlines() if "constant:" in line)
+    assert line.endswith("interval none (device none) ms, rate 1 (device 3) Hz; both latch")
+
+
 def test_a_device_whose_states_go_further_than_the_steps_is_told():
     notes = {p: " ".join(advise(StepParams(p), steps=60).notes) for p in (FIG2, presets.ZHAO2025_TABLE1)}
     assert "x_max is inf, so it is another device" in notes[presets.ZHAO2025_TABLE1] and "x_max" not in notes[FIG2]
