@@ -17,7 +17,7 @@ from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import simulate
-from lava_1m1t1r.device.crossbar import CROSSBARS, IDEAL, WEIGHT_ONE, Crossbar, Periphery
+from lava_1m1t1r.device.crossbar import CELLS, IDEAL, WEIGHT_ONE, Cells, Periphery
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_run
@@ -95,9 +95,9 @@ def test_inputs_are_the_recursion_and_neurons_the_devices(name, rng):
 
 def test_energies_are_those_of_their_definitions(quiet):
     periphery = Periphery(v_supply=1.0, amplifier_current=1e-9, line_capacitance=0.0, register_energy=2.0)
-    network = DeviceNetwork(quiet, Crossbar(1e-6, 2e-6, v_read=0.1), periphery)
+    network = DeviceNetwork(quiet, Cells(1e-6, 2e-6, v_read=0.1), periphery)
     silent = network.run(np.zeros((1, 10, 8)))[0]
-    hidden = network.arrays[0]
+    hidden = network.crossbars[0]
     on = slice(sum(hidden.rows[:2]), None)  # only bias rows carry pulses
     assert not silent.layers[0].spikes.any()
     conductance = (hidden.positive + hidden.negative)[:, on].sum()
@@ -119,18 +119,18 @@ def test_energies_of_neurons_are_those_of_simulate(toy):
 
 def test_read_noise_is_reproducible_and_of_its_size(toy, quiet):
     frames = patterns(3)[0]
-    a, b, other = (DeviceNetwork(toy, Crossbar(read_noise=0.05), seed=seed).run(frames) for seed in (1, 1, 2))
+    a, b, other = (DeviceNetwork(toy, Cells(read_noise=0.05), seed=seed).run(frames) for seed in (1, 1, 2))
     assert all(np.array_equal(x.out, y.out) for x, y in zip(a, b, strict=True))
     assert not all(np.array_equal(x.out, y.out) for x, y in zip(a, other, strict=True))
-    network = DeviceNetwork(toy, Crossbar(read_noise=0.05))
+    network = DeviceNetwork(toy, Cells(read_noise=0.05))
     later = network.run(frames[2:], first=2)[0]
     np.testing.assert_array_equal(later.out, network.run(frames)[2].out)
-    shaking = DeviceNetwork(quiet, Crossbar(read_noise=0.05))
+    shaking = DeviceNetwork(quiet, Cells(read_noise=0.05))
     still, shaken = (x.run(np.zeros((1, 400, 8)))[0].layers[0] for x in (DeviceNetwork(quiet), shaking))
     assert not still.spikes.any() and not shaken.spikes.any()
-    array = shaking.arrays[0]
-    on = slice(sum(array.rows[:2]), None)
-    expected = np.sqrt((array.squares[:, on]).sum(axis=1)) / WEIGHT_ONE * 0.125
+    crossbar = shaking.crossbars[0]
+    on = slice(sum(crossbar.rows[:2]), None)
+    expected = np.sqrt((crossbar.squares[:, on]).sum(axis=1)) / WEIGHT_ONE * 0.125
     np.testing.assert_allclose((shaken.volts - still.volts).std(axis=0), expected, rtol=0.15)
 
 
@@ -163,7 +163,7 @@ def test_wrong_frames_are_refused(shape, words, toy):
 @pytest.mark.parametrize(("cells", "count"), [("ideal", 4), ("wan2022", 1)])
 def test_ngspice_gives_classes_first_spikes_and_rates_of_the_device_level(cells, count, toy):
     """Whole patterns, one of each class; programming errors and read noise are the same draws in both."""
-    network = DeviceNetwork(toy, CROSSBARS[cells], seed=3)
+    network = DeviceNetwork(toy, CELLS[cells], seed=3)
     frames = patterns(count)[0]
     ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
     found = spice_run.compare(ours, theirs)
@@ -269,7 +269,7 @@ def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"crossbar": "wan"}, "crossbar must be one of ideal, wan2022, falcone2025, or a Crossbar; got 'wan'"),
+        ({"crossbar": "wan"}, "crossbar must be one of ideal, wan2022, falcone2025, or Cells; got 'wan'"),
         ({"patterns": -1}, "patterns must be a whole number >= 0"),
         ({"patterns": True}, "patterns must be a whole number >= 0"),
         ({"labels": [1]}, "labels must come with frames"),

@@ -19,7 +19,7 @@ from ..errors import number, numbers, require, whole
 
 
 @dataclass(frozen=True)
-class Crossbar:
+class Cells:
     """Memristive cells that hold weights, and their accuracy.
 
     Raises
@@ -43,13 +43,13 @@ class Crossbar:
 
     def __post_init__(self) -> None:
         for name in ("g_min", "g_max", "v_read"):
-            number(getattr(self, name), f"Crossbar.{name}", above=0.0)
-        require(self.g_max > self.g_min, "Crossbar.g_max [S]", "exceed g_min", (self.g_min, self.g_max), "Exchange them.")
+            number(getattr(self, name), f"Cells.{name}", above=0.0)
+        require(self.g_max > self.g_min, "Cells.g_max [S]", "exceed g_min", (self.g_min, self.g_max), "Exchange them.")
         if not (isinstance(self.levels, float) and self.levels == inf):
-            whole(self.levels, "Crossbar.levels", least=2, cure="Infinity is any conductance.")
+            whole(self.levels, "Cells.levels", least=2, cure="Infinity is any conductance.")
         for name in ("programming_error", "read_noise"):
-            value = number(getattr(self, name), f"Crossbar.{name}")
-            require(0 <= value < 1, f"Crossbar.{name}", "lie in [0, 1)", value)
+            value = number(getattr(self, name), f"Cells.{name}")
+            require(0 <= value < 1, f"Cells.{name}", "lie in [0, 1)", value)
 
     def programmed(self, weight: Any, largest: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Program weights of any shape into cells.
@@ -86,17 +86,17 @@ class Crossbar:
         return cells[0], cells[1]
 
 
-IDEAL = Crossbar()
+IDEAL = Cells()
 """Cells with the range of Wan et al. 2022, but no levels, error or noise: shows what the circuit around the crossbar does alone."""
-WAN2022 = Crossbar(programming_error=0.044, read_noise=0.01)
+WAN2022 = Cells(programming_error=0.044, read_noise=0.01)
 """W. Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8: 1 to 40 uS, write-verify to any conductance. The error is
 the mean over the range, 1.7 uS, of the fit to their data 1 s after programming in IBM's aihwkit (ReRamWan2022NoiseModel, which gives
 1.1 to 2.3 uS); read noise of about 1 % is that model's recommendation."""
-FALCONE2025 = Crossbar(g_min=9e-6, g_max=88e-6, programming_error=0.007, read_noise=0.01)
+FALCONE2025 = Cells(g_min=9e-6, g_max=88e-6, programming_error=0.007, read_noise=0.01)
 """D. F. Falcone et al., 'All-in-one analog AI hardware' (2025), arXiv:2502.04524: CMO/HfOx cells, 9 to 88 uS. The error is that
 of aihwkit's fit to their data for an acceptance range of 2 % at mid-range (0.011 uS + 1.1 % of the conductance); read noise as above."""
-CROSSBARS = {"ideal": IDEAL, "wan2022": WAN2022, "falcone2025": FALCONE2025}
-"""Crossbar cells by the names that the command line takes."""
+CELLS = {"ideal": IDEAL, "wan2022": WAN2022, "falcone2025": FALCONE2025}
+"""Cells by the names that the command line takes."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Array:
+class Crossbar:
     """The crossbar of one layer: N column pairs, R rows (inputs, recurrent spikes, bias)."""
 
     positive: np.ndarray
@@ -136,22 +136,22 @@ class Array:
     rows: Rows
     largest: float
     """Weight that uses the whole range of conductance [counts]."""
-    crossbar: Crossbar
+    cells: Cells
 
     @property
     def per_count(self) -> float:
         """Differential current of a pulse through a weight of one count [A]."""
-        return self.crossbar.v_read * (self.crossbar.g_max - self.crossbar.g_min) / self.largest
+        return self.cells.v_read * (self.cells.g_max - self.cells.g_min) / self.largest
 
     @property
     def counts(self) -> np.ndarray:
         """(N, R) weights as the cells hold them [counts]."""
-        return (self.positive - self.negative) * (self.crossbar.v_read / self.per_count)
+        return (self.positive - self.negative) * (self.cells.v_read / self.per_count)
 
     @property
     def squares(self) -> np.ndarray:
         """(N, R) variance of the read noise of each pair [counts^2]."""
-        noise = self.crossbar.read_noise * self.crossbar.v_read / self.per_count
+        noise = self.cells.read_noise * self.cells.v_read / self.per_count
         return noise**2 * (self.positive**2 + self.negative**2)
 
     def feedback(self, v_unit: float) -> float:
@@ -160,10 +160,10 @@ class Array:
 
     def row_current(self) -> np.ndarray:
         """(R,) current of a row under a pulse of v_read [A]."""
-        return self.crossbar.v_read * (self.positive + self.negative).sum(axis=0)
+        return self.cells.v_read * (self.positive + self.negative).sum(axis=0)
 
 
-def programmed_array(layer: Layer, crossbar: Crossbar, rng: np.random.Generator) -> Array:
+def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) -> Crossbar:
     """Program a layer's forward and recurrent weights and its bias into one crossbar.
 
     A bias larger than the largest weight is split over several rows, which carry a pulse in every step.
@@ -171,7 +171,7 @@ def programmed_array(layer: Layer, crossbar: Crossbar, rng: np.random.Generator)
     Parameters
     ----------
     layer : description.Layer
-    crossbar : Crossbar
+    cells : Cells
     rng : numpy.random.Generator
         Source of the programming errors.
     """
@@ -182,8 +182,8 @@ def programmed_array(layer: Layer, crossbar: Crossbar, rng: np.random.Generator)
     if rows.bias:
         parts.append(np.repeat(np.asarray(layer.bias, np.float64)[:, None] / rows.bias, rows.bias, axis=1))
     largest = _largest(layer)
-    cells = crossbar.programmed(np.concatenate(parts, axis=1), largest, rng)
-    return Array(*cells, rows, largest, crossbar)
+    pairs = cells.programmed(np.concatenate(parts, axis=1), largest, rng)
+    return Crossbar(*pairs, rows, largest, cells)
 
 
 def rows_of(layer: Layer) -> Rows:

@@ -25,7 +25,7 @@ from ..errors import array_of, number, require, whole
 from ..noise import MOST_NEURONS
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
-from .crossbar import IDEAL, Array, Crossbar, Periphery, programmed_array
+from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
 from .integrator import Control, advance
 from .noise import streams
 from .simulate import check_ended, most_steps
@@ -74,7 +74,7 @@ class DeviceNetwork:
     ----------
     net : NetDescription
         Layers of 1M1T1R neurons and, last, perhaps a readout.
-    crossbar : Crossbar
+    cells : Cells
         Cells that hold the weights.
     periphery : Periphery
         Circuits around the crossbars, for the energy alone.
@@ -85,7 +85,7 @@ class DeviceNetwork:
     """
 
     def __init__(
-        self, net: NetDescription, crossbar: Crossbar = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5
+        self, net: NetDescription, cells: Cells = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5
     ) -> None:
         require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
         net.check()
@@ -93,12 +93,12 @@ class DeviceNetwork:
         for layer in net.active:
             good = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
             require(good, f"layer/{layer.index}", "hold 1M1T1R neurons", type(layer.neuron).__name__)
-        require(isinstance(crossbar, Crossbar), "crossbar", "be a Crossbar", crossbar)
+        require(isinstance(cells, Cells), "cells", "be Cells", cells)
         require(periphery is None or isinstance(periphery, Periphery), "periphery", "be a Periphery, or None", periphery)
-        self.net, self.crossbar, self.seed = net, crossbar, whole(seed, "seed")
+        self.net, self.cells, self.seed = net, cells, whole(seed, "seed")
         self.periphery = periphery or Periphery()
-        self.arrays: tuple[Array, ...] = tuple(
-            programmed_array(layer, crossbar, np.random.default_rng([self.seed, layer.index])) for layer in net.active
+        self.crossbars: tuple[Crossbar, ...] = tuple(
+            programmed_crossbar(layer, cells, np.random.default_rng([self.seed, layer.index])) for layer in net.active
         )
         rtol = number(rtol, "rtol", least=1e-10, most=0.1)
         self.control = Control(rtol, 0.01 * rtol, np.inf, np.inf)
@@ -133,29 +133,29 @@ class DeviceNetwork:
             Number of steps, T.
         """
         shape = (steps, self.net.active[layer].size)
-        if self.crossbar.read_noise == 0.0:
+        if self.cells.read_noise == 0.0:
             return np.zeros(shape)
         return np.random.default_rng([self.seed, self.net.active[layer].index, 1, sample]).standard_normal(shape)
 
     def _sample(self, frames: np.ndarray, number: int) -> Sample:
         y = self.net.arriving(frames).astype(np.float64)
         traces, rows = [], []
-        for place, (layer, array) in enumerate(zip(self.net.active, self.arrays, strict=True)):
+        for place, (layer, crossbar) in enumerate(zip(self.net.active, self.crossbars, strict=True)):
             noise = self.read_noise(number, place, len(y))
             if layer.neuron is None:
                 rows.append(y)
-                y = y @ array.counts.T + noise * np.sqrt(y**2 @ array.squares.T)
+                y = y @ crossbar.counts.T + noise * np.sqrt(y**2 @ crossbar.squares.T)
                 continue
-            trace = self._layer(layer, array, y, noise)
+            trace = self._layer(layer, crossbar, y, noise)
             traces.append(trace)
             rows.append(trace.rows)
             y = outgoing(trace.spikes.astype(np.int64), layer.delay).astype(np.float64)
         return Sample(y, tuple(traces), self._energy(rows, traces))
 
-    def _layer(self, layer: Any, array: Array, y: np.ndarray, noise: np.ndarray) -> LayerTrace:
+    def _layer(self, layer: Any, crossbar: Crossbar, y: np.ndarray, noise: np.ndarray) -> LayerTrace:
         step, size, steps = layer.step, layer.size, len(y)
-        inputs, recurrent, bias = array.rows
-        counts, squares = array.counts, array.squares
+        inputs, recurrent, bias = crossbar.rows
+        counts, squares = crossbar.counts, crossbar.squares
         fixed = np.concatenate([y, np.ones((steps, bias))], axis=1)
         columns = np.r_[0:inputs, inputs + recurrent : inputs + recurrent + bias]
         table, cells = constants(step.device, size), np.zeros(size, CELL)
@@ -182,10 +182,10 @@ class DeviceNetwork:
         return LayerTrace(spikes, volts, [times[owners == n] for n in range(size)], rows, branch_energies(cells))
 
     def _energy(self, rows: Sequence[np.ndarray], traces: Sequence[LayerTrace]) -> dict[str, dict[str, float]]:
-        p, dt, v = self.periphery, self.net.dt, self.crossbar.v_read
+        p, dt, v = self.periphery, self.net.dt, self.cells.v_read
         cells = lines = sums = flops = 0.0
-        for layer, array, pulses in zip(self.net.active, self.arrays, rows, strict=True):
-            current = array.row_current()
+        for layer, crossbar, pulses in zip(self.net.active, self.crossbars, rows, strict=True):
+            current = crossbar.row_current()
             charge = dt * float((pulses @ current).sum())
             heat = dt * v * float((pulses**2 @ current).sum())  # a pulse of k v_read drives k times the current
             rises = float(np.maximum(np.diff(pulses, axis=0, prepend=0.0), 0.0).sum())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
-from ..device.crossbar import Array
+from ..device.crossbar import Crossbar
 from ..device.network import DeviceNetwork, longest_delays
 from .spice_neuron import EDGE, neuron_subcircuit, piecewise
 
@@ -28,7 +28,7 @@ def netlist(network: DeviceNetwork) -> str:
     net = network.net
     tick = TICK * net.dt
     lines = [
-        f"* Network of {len(net.active)} layers, network step {net.dt:g} s; weights as conductances of {network.crossbar}",
+        f"* Network of {len(net.active)} layers, network step {net.dt:g} s; weights as conductances of {network.cells}",
         f"Vclock clock_a 0 PULSE(0 1 {net.dt:.10e} {tick:.4e} {tick:.4e} {net.dt / 2:.10e} {net.dt:.10e})",
         f"Vclear clear_a 0 PULSE(0 1 {net.dt + 4 * tick:.10e} {tick:.4e} {tick:.4e} {2 * tick:.4e} {net.dt:.10e})",
         "Aclock [clock_a] [clock] logic",
@@ -38,25 +38,25 @@ def netlist(network: DeviceNetwork) -> str:
         ".model pulled d_pullup(load=1e-12)",
         f".model stage d_dff({_delays(net.dt, 'clk', 'set', 'reset', 'rise', 'fall')} ic=0)",
     ]
-    v_read = network.crossbar.v_read
+    v_read = network.cells.v_read
     edge = EDGE * net.dt
     lines.append(f".model driver dac_bridge(out_low=0 out_high={v_read:.6e} t_rise={edge:.4e} t_fall={edge:.4e})")
-    for place, (layer, array) in enumerate(zip(net.active, network.arrays, strict=True)):
-        lines += _crossbar(place, array)
-        lines += [f"Vbias{place}_{i} r{place}_{i} 0 {v_read:.6e}" for i in range(sum(array.rows[:2]), sum(array.rows))]
+    for place, (layer, crossbar) in enumerate(zip(net.active, network.crossbars, strict=True)):
+        lines += _crossbar(place, crossbar)
+        lines += [f"Vbias{place}_{i} r{place}_{i} 0 {v_read:.6e}" for i in range(sum(crossbar.rows[:2]), sum(crossbar.rows))]
         if layer.neuron is None:
-            charge = array.per_count * WEIGHT_ONE * net.dt
+            charge = crossbar.per_count * WEIGHT_ONE * net.dt
             for n in range(layer.size):
-                lines += _sum(place, n, array, f"Bread{place}_{n} 0 y{place}_{n} I =", 1.0, array.per_count, v_read)
+                lines += _sum(place, n, crossbar, f"Bread{place}_{n} 0 y{place}_{n} I =", 1.0, crossbar.per_count, v_read)
                 lines.append(f"Cread{place}_{n} y{place}_{n} 0 {charge / READOUT:.10e} IC=0")
             continue
-        lines += _neurons(place, layer, array, v_read)
+        lines += _neurons(place, layer, crossbar, v_read)
         lines += _registers(place, layer, place + 1 < len(net.active))
     return "\n".join(lines) + "\n"
 
 
-def _crossbar(place: int, array: Array) -> Iterator[str]:
-    for name, cells in (("p", array.positive), ("m", array.negative)):
+def _crossbar(place: int, crossbar: Crossbar) -> Iterator[str]:
+    for name, cells in (("p", crossbar.positive), ("m", crossbar.negative)):
         for n, row in enumerate(cells):
             yield f"V{name}{place}_{n} {name}{place}_{n} 0 0"
             for i, g in enumerate(row):
@@ -65,13 +65,13 @@ def _crossbar(place: int, array: Array) -> Iterator[str]:
 
 
 def _sum(
-    place: int, n: int, array: Array, head: str, gain: float, per_count: float, v_read: float, limit: float | None = None
+    place: int, n: int, crossbar: Crossbar, head: str, gain: float, per_count: float, v_read: float, limit: float | None = None
 ) -> list[str]:
     """The amplifier of a column pair: a current or clipped voltage, with the read noise of all cells drawn together."""
     lines = []
     value = f"{gain:.10e}*(i(Vp{place}_{n})-i(Vm{place}_{n}))"
-    if array.crossbar.read_noise > 0.0:
-        squares = array.squares[n] / v_read**2
+    if crossbar.cells.read_noise > 0.0:
+        squares = crossbar.squares[n] / v_read**2
         parts = [range(i, min(i + _CHUNK, squares.size)) for i in range(0, squares.size, _CHUNK)]
         for k, part in enumerate(parts):
             terms = "+".join(f"{squares[i]:.8e}*V(r{place}_{i})^2" for i in part)
@@ -81,7 +81,7 @@ def _sum(
     return [*lines, f"{head} {value}" if limit is None else f"{head} min(max({value},0),{limit:.10e})"]
 
 
-def _neurons(place: int, layer: Any, array: Array, v_read: float) -> Iterator[str]:
+def _neurons(place: int, layer: Any, crossbar: Crossbar, v_read: float) -> Iterator[str]:
     step = layer.step
     for device in range(layer.size if step.device.size else 1):
         one = step.device.take(device) if step.device.size else step.device
@@ -90,8 +90,8 @@ def _neurons(place: int, layer: Any, array: Array, v_read: float) -> Iterator[st
         yield f"Vdd{place}_{device} vdd{place}_{device} 0 {one.v_dd:.10e}"
     for n in range(layer.size):
         device = n if step.device.size else 0
-        gain = array.feedback(step.v_unit)
-        yield from _sum(place, n, array, f"Bsum{place}_{n} v{place}_{n} 0 V =", gain, step.v_unit / WEIGHT_ONE, v_read, step.v_in_max)
+        gain = crossbar.feedback(step.v_unit)
+        yield from _sum(place, n, crossbar, f"Bsum{place}_{n} v{place}_{n} 0 V =", gain, step.v_unit / WEIGHT_ONE, v_read, step.v_in_max)
         yield f"X{place}_{n} v{place}_{n} o{place}_{n} vdd{place}_{device} m1t1r_{place}_{device}"
         yield f"Aspike{place}_{n} [x{place}_{n}.gate] [a{place}_{n}] spike_{place}_{device}"
 
@@ -131,13 +131,13 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
     sample : int
         Number of the pattern, which starts its read noise.
     """
-    net, v_read = network.net, network.crossbar.v_read
+    net, v_read = network.net, network.cells.v_read
     steps, frames = len(frames), net.arriving(frames)
     durations = np.full(steps, net.dt)
     lines = [f"Pattern {sample}: {steps} network steps", ".include network.cir"]
     for i in range(net.active[0].inputs):
         lines.append(_source(f"r0_{i}", durations, frames[:, i] * v_read))
-    if network.crossbar.read_noise > 0.0:
+    if network.cells.read_noise > 0.0:
         for place, layer in enumerate(net.active):
             noise = network.read_noise(sample, place, steps)
             lines += [_source(f"z{place}_{n}", durations, noise[:, n]) for n in range(layer.size)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._support.files import as_json
 from ..description import M1T1RNeuron, NetDescription
-from ..device.crossbar import CROSSBARS, Crossbar, rows_of
+from ..device.crossbar import CELLS, Cells, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
@@ -77,7 +77,7 @@ def deploy_spice(
     *,
     frames: Any = None,
     labels: Any = None,
-    crossbar: str | Crossbar = "falcone2025",
+    crossbar: str | Cells = "falcone2025",
     seed: int = 0,
     patterns: int = 4,
     timeout: float = 600.0,
@@ -95,8 +95,8 @@ def deploy_spice(
         if the network has at most :data:`LARGEST` synapses, run in ngspice, which must agree with the device level.
     labels : (B,) int, optional
         Classes of the samples, for the accuracy.
-    crossbar : str or Crossbar
-        Cells that hold the weights: a name of :data:`.device.crossbar.CROSSBARS`, or your own.
+    crossbar : str or Cells
+        Cells that hold the weights: a name of :data:`.device.crossbar.CELLS`, or your own.
     seed : int
         Seed of programming errors and read noise.
     patterns : int
@@ -120,10 +120,10 @@ def deploy_spice(
     check_folder(out_dir)
     net = described(net)
     rules.check(net, RULES)
-    if not isinstance(crossbar, Crossbar):
-        known = isinstance(crossbar, str) and crossbar in CROSSBARS
-        require(known, "crossbar", f"be one of {', '.join(CROSSBARS)}, or a Crossbar", crossbar)
-        crossbar = CROSSBARS[crossbar]
+    if not isinstance(crossbar, Cells):
+        known = isinstance(crossbar, str) and crossbar in CELLS
+        require(known, "crossbar", f"be one of {', '.join(CELLS)}, or Cells", crossbar)
+        crossbar = CELLS[crossbar]
     timeout = number(timeout, "timeout [s]", above=0.0)
     patterns = whole(patterns, "patterns")
     require(labels is None or frames is not None, "labels", "come with frames", labels)
@@ -139,7 +139,7 @@ def deploy_spice(
         facts |= measured(net, frames, samples, labels)
         some = frames[:patterns]
         files |= {f"pattern_{b}.cir": deck(network, pattern, b) for b, pattern in enumerate(some)}
-        synapses = sum(array.positive.size for array in network.arrays)
+        synapses = sum(crossbar.positive.size for crossbar in network.crossbars)
         if synapses <= LARGEST and len(some):
             places = [layer.index for layer in net.active if layer.neuron is not None]
             try:
@@ -167,19 +167,21 @@ def _classes(labels: Any, samples: int, outputs: int) -> np.ndarray:
 
 def facts_of(network: DeviceNetwork) -> dict[str, Any]:
     """Facts of the circuit itself."""
-    layers = list(zip(network.net.active, network.arrays, strict=True))
-    wanted = [np.asarray(array.counts - ideal.counts) for array, ideal in zip(network.arrays, _ideal(network).arrays, strict=True)]
+    layers = list(zip(network.net.active, network.crossbars, strict=True))
+    wanted = [
+        np.asarray(crossbar.counts - ideal.counts) for crossbar, ideal in zip(network.crossbars, _ideal(network).crossbars, strict=True)
+    ]
     return {
         "network step [s]": network.net.dt,
         **classes_of(network.net),
-        "crossbar cells": sum(2 * array.positive.size for _, array in layers),
-        "rows of each crossbar": {f"layer {x.index}": array.rows._asdict() for x, array in layers},
-        "cell": asdict(network.crossbar),
+        "crossbar cells": sum(2 * crossbar.positive.size for _, crossbar in layers),
+        "rows of each crossbar": {f"layer {x.index}": crossbar.rows._asdict() for x, crossbar in layers},
+        "cell": asdict(network.cells),
         "error of a programmed weight, rms [counts of 1/64]": {
             f"layer {x.index}": float(np.sqrt(np.mean(w**2))) for (x, _), w in zip(layers, wanted, strict=True)
         },
         "feedback resistance of the amplifiers [ohm]": {
-            f"layer {x.index}": array.feedback(x.step.v_unit) for x, array in layers if x.neuron is not None
+            f"layer {x.index}": crossbar.feedback(x.step.v_unit) for x, crossbar in layers if x.neuron is not None
         },
         "1M1T1R circuits": sum(x.size for x, _ in layers if x.neuron is not None),
         "flip-flops": sum(registers(x) for x, _ in layers if x.neuron is not None),
@@ -187,8 +189,8 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
 
 
 def _ideal(network: DeviceNetwork) -> DeviceNetwork:
-    cells = network.crossbar
-    return DeviceNetwork(network.net, Crossbar(cells.g_min, cells.g_max, v_read=cells.v_read))
+    cells = network.cells
+    return DeviceNetwork(network.net, Cells(cells.g_min, cells.g_max, v_read=cells.v_read))
 
 
 def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], labels: Any) -> dict[str, Any]:
@@ -224,7 +226,7 @@ def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], lab
 
 def assumptions(network: DeviceNetwork) -> list[str]:
     """Assumptions of the circuit and its energies, one sentence each."""
-    net, p, cells = network.net, network.periphery, network.crossbar
+    net, p, cells = network.net, network.periphery, network.cells
     first = next(x for x in net.active if x.neuron is not None)
     step = first.step
     notes = [
