@@ -26,10 +26,10 @@ from leftovers import left, watch_memory
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import (
     Deadlock,
+    NotRunning,
     ProcessFailed,
     RunError,
     RunTimeout,
-    Stopped,
     guarded,
     run,
     run_guarded,
@@ -79,7 +79,7 @@ def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_i
     relay, _, _ = chain()
     foreign = LIF(shape=(1,))
     with guarded(relay, FLOAT, timeout=20) as session:
-        with pytest.raises(Stopped, match="run a step before"):
+        with pytest.raises(NotRunning, match="run a step before"):
             session.set(relay.total, 1)
         session.run(1)
         for value, text in ((None, "hold real"), ("x", "be a number"), ([[1], [2, 3]], "hold real"), (np.zeros(5), "fit shape")):
@@ -192,9 +192,9 @@ def test_nothing_runs_or_is_read_after_stop():
             relay.total.get,
             lambda: relay.total.set(np.zeros(3)),
         ):
-            with pytest.raises(Stopped, match="Build its Processes anew"):
+            with pytest.raises(NotRunning, match="Build its Processes anew"):
                 late()
-    with pytest.raises(Stopped, match="Build its Processes anew"), session:
+    with pytest.raises(NotRunning, match="Build its Processes anew"), session:
         pass
 
 
@@ -215,7 +215,7 @@ def test_stop_ends_a_run_that_is_still_going():
     relay, _, _ = chain("spin")
     with guarded(relay, FLOAT, timeout=20):
         relay.run(RunSteps(num_steps=T, blocking=False))
-    with pytest.raises(Stopped, match="graph has been stopped"):  # and not RunTimeout: nobody waited for the run's end
+    with pytest.raises(NotRunning, match="graph has been stopped"):  # and not RunTimeout: nobody waited for the run's end
         relay.run(RunSteps(num_steps=1))
 
 
@@ -296,7 +296,7 @@ def test_a_manager_of_shared_memory_that_does_not_answer_is_made_to_leave():
 
 def test_a_session_outside_a_with_statement_says_so():
     relay, _, _ = chain()
-    with pytest.raises(Stopped, match="use it in a with statement"):
+    with pytest.raises(NotRunning, match="use it in a with statement"):
         guarded(relay, FLOAT).run(1)
 
 
@@ -327,7 +327,7 @@ def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
 
 
 def test_errors_are_one_family():
-    assert all(issubclass(kind, RunError) for kind in (ProcessFailed, Deadlock, RunTimeout, Stopped))
+    assert all(issubclass(kind, RunError) for kind in (ProcessFailed, Deadlock, RunTimeout, NotRunning))
 
 
 def test_steps_after_a_continuous_run_are_refused_at_once():
@@ -360,7 +360,7 @@ def test_an_index_that_does_not_fit_is_refused_before_the_model_is_told():
 
 def test_a_model_that_asks_for_the_end_is_told():
     relay, _, _ = chain("stop")
-    with pytest.raises(Stopped, match="a model asked for the end of the run.*lava_1m1t1r.run.run can read them"):
+    with pytest.raises(NotRunning, match="a model asked for the end of the run.*lava_1m1t1r.run.run can read them"):
         run_guarded(relay, T, FLOAT, timeout=20, read=[relay.total])
     relay, _, data = chain("stop")
     run(relay, T, FLOAT)

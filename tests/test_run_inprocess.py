@@ -41,10 +41,10 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import (
     Deadlock,
     InProcess,
+    NotRunning,
     ProcessFailed,
     Recorder,
     RunTimeout,
-    Stopped,
     guarded,
     run,
 )
@@ -338,7 +338,7 @@ def test_lavas_own_calls_work_inside():
         process.run(RunSteps(num_steps=T))
         assert variables[-1].get().any()
         process.stop()
-        with pytest.raises(Stopped, match="Build the graph's Processes anew"):
+        with pytest.raises(NotRunning, match="Build the graph's Processes anew"):
             process.run(RunSteps(num_steps=T))
 
 
@@ -346,11 +346,11 @@ def test_a_session_is_entered_once_and_used_inside():
     process, variables = recurrent(FLOAT)
     session = InProcess(process, config())
     for use in (lambda: session.run(1), lambda: session.get(process.v), lambda: session.set(process.v, 1), session.reset):
-        with pytest.raises(Stopped, match="has not been started"):
+        with pytest.raises(NotRunning, match="has not been started"):
             use()
     with session:
         session.run(1)
-    with pytest.raises(Stopped, match="anew"), session:
+    with pytest.raises(NotRunning, match="anew"), session:
         session.run(1)
 
 
@@ -401,7 +401,7 @@ def test_an_exception_surfaces_at_once_with_the_process_named(fault, text, cause
     assert isinstance(caught.value.__cause__, cause)
     assert caught.value.processes == ("Faulty 'relay'",)
     np.testing.assert_array_equal(recorder[relay.total][:, 0], [1, 2])  # what had been done
-    with pytest.raises(Stopped, match="session has been stopped"):
+    with pytest.raises(NotRunning, match="session has been stopped"):
         session.run(1)
 
 
@@ -426,7 +426,7 @@ def test_a_model_that_does_not_take_a_var_is_named(lavas_way):
     with InProcess(kinds, config()) as session:
         with pytest.raises(ProcessFailed, match="Kinds 'shy' failed when a Var was set(.|\n)*not this one"):
             kinds.wider.set(np.ones(3)) if lavas_way else session.set(kinds.wider, 2)
-        with pytest.raises(Stopped, match="session has been stopped"):
+        with pytest.raises(NotRunning, match="session has been stopped"):
             session.run(1)
 
 

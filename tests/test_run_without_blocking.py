@@ -25,7 +25,7 @@ from lava.proc.lif.process import LIF
 from noisy.process import Noisy, Ticking
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import Deadlock, InProcess, ProcessFailed, RunTimeout, Stopped, alarm, inprocess, run
+from lava_1m1t1r.run import Deadlock, InProcess, NotRunning, ProcessFailed, RunTimeout, alarm, inprocess, run
 
 pytestmark = pytest.mark.timeout(60)
 CFG = Loihi2SimCfg()
@@ -150,7 +150,7 @@ def test_an_exception_surfaces_where_the_user_waits():
         session.start()
         for _ in range(3):
             extractor.receive()
-    with pytest.raises(Stopped, match="session has been stopped"):
+    with pytest.raises(NotRunning, match="session has been stopped"):
         session.start(1)
 
 
@@ -210,7 +210,7 @@ def test_another_thread_may_stop_a_run():
         injector.send(np.ones(2))
         worker.join(20)
         assert not worker.is_alive() and session.steps_run in (5, 6)  # the step that it was in, or the next if that had begun
-    with pytest.raises(Stopped, match="session has been stopped"):
+    with pytest.raises(NotRunning, match="session has been stopped"):
         session.run(1)
 
 

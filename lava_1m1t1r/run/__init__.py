@@ -12,7 +12,7 @@ from .._support.host import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 
-from .failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped  # noqa: E402
+from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout  # noqa: E402
 from .guarded import Guarded, guarded, run_guarded  # noqa: E402
 from .inprocess import InProcess, run  # noqa: E402
 from .recorder import Recorder  # noqa: E402
@@ -21,11 +21,11 @@ __all__ = [
     "Deadlock",
     "Guarded",
     "InProcess",
+    "NotRunning",
     "ProcessFailed",
     "Recorder",
     "RunError",
     "RunTimeout",
-    "Stopped",
     "guarded",
     "run",
     "run_guarded",

@@ -29,8 +29,8 @@ class RunTimeout(RunError, TimeoutError):
     """The run took longer than the time allowed. The text says where Processes stood, as far as the runner knows."""
 
 
-class Stopped(RunError):
-    """The graph was used after it had been stopped."""
+class NotRunning(RunError):
+    """The graph was asked for what only a running one has: it has not been started, has not run a step yet, or has been stopped."""
 
 
 def title(process) -> str:

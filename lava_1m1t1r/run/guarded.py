@@ -20,7 +20,7 @@ from .checks import (
     innermost,
     tell_of_missing_sources,
 )
-from .failures import Stopped, title
+from .failures import NotRunning, title
 from .readings import Readings
 from .runtime import STOPPED, GuardedRuntime
 from .values import NUMBERS, check_fits
@@ -50,7 +50,7 @@ class Guarded:
 
     Raises
     ------
-    ProcessFailed, Deadlock, RunTimeout, Stopped
+    ProcessFailed, Deadlock, RunTimeout, NotRunning
         All are :class:`RunError`.
     InputError
         Before anything starts, for arguments out of range, and where processes start by another method than 'fork'.
@@ -83,7 +83,7 @@ class Guarded:
 
     def __enter__(self) -> Guarded:
         if self._runtime is not None:
-            raise Stopped(STOPPED)
+            raise NotRunning(STOPPED)
         check_start_method()
         executable = compiled_graph(self._proc, self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
@@ -137,7 +137,7 @@ class Guarded:
         var = innermost(var)
         check_held(var.id in runtime._executable.node_configs[0].var_models, var)
         if not runtime._is_started:
-            raise Stopped("Lava's runtime reads and sets Vars after a run only: run a step before, or make the Process with this value.")
+            raise NotRunning("Lava's runtime reads and sets Vars after a run only: run a step before, or make the Process with this value.")
         return var
 
     def stop(self) -> None:
@@ -147,9 +147,9 @@ class Guarded:
 
     def _running(self) -> GuardedRuntime:
         if self._runtime is None:
-            raise Stopped("this session has not been started: use it in a with statement.")
+            raise NotRunning("this session has not been started: use it in a with statement.")
         if self._runtime.stopped:
-            raise Stopped(self._runtime.why_stopped)
+            raise NotRunning(self._runtime.why_stopped)
         return self._runtime
 
 

@@ -25,7 +25,7 @@ from .checks import (
     tell_of_missing_sources,
 )
 from .executor import Executor, Task, never
-from .failures import ProcessFailed, RunTimeout, Stopped, title
+from .failures import NotRunning, ProcessFailed, RunTimeout, title
 from .recorder import Recorder, Recording, as_recorder
 from .standin import StandIn
 
@@ -77,7 +77,7 @@ class InProcess:
 
     Raises
     ------
-    ProcessFailed, Deadlock, RunTimeout, Stopped
+    ProcessFailed, Deadlock, RunTimeout, NotRunning
         All are :class:`RunError`.
     InputError
         Before the run, for what does not run in process: models not in Python, other protocols.
@@ -115,7 +115,7 @@ class InProcess:
 
     def __enter__(self) -> InProcess:
         if self._executor is not None:
-            raise Stopped(_OVER)
+            raise NotRunning(_OVER)
         self._alarm = Alarm()
         try:
             executable = self._build(max(self._timeout, LONGEST_BUILD))
@@ -339,15 +339,15 @@ class InProcess:
 
     def _check_open(self) -> None:
         if self._executor is None:
-            raise Stopped(_NOT_STARTED)
+            raise NotRunning(_NOT_STARTED)
         if not self._open:
-            raise Stopped(_OVER)
+            raise NotRunning(_OVER)
 
     def _find(self, var: Var) -> tuple[Task, str]:
         """The model, and the name in it, that hold a Var."""
         var = innermost(var)
         if self._executor is None:
-            raise Stopped(_NOT_STARTED)
+            raise NotRunning(_NOT_STARTED)
         task = self._executor.tasks.get(var.process)
         name = task.model.var_id_to_var_map.get(var.id) if task is not None else None
         check_held(name is not None, var)

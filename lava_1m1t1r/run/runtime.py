@@ -22,7 +22,7 @@ from lava.magma.runtime.runtime import Runtime
 from .._support.programs import unbroken
 from ..errors import array_of, require
 from .children import Children
-from .failures import Deadlock, ProcessFailed, RunError, RunTimeout, Stopped, title
+from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout, title
 from .values import NUMBERS, indexed
 
 _LONGEST_REPORT = 3.0  # s; on a busy machine a traceback takes its time
@@ -43,7 +43,7 @@ class _Port:
     def recv(self):
         while True:
             if self._runtime.stopped:
-                raise Stopped(STOPPED)
+                raise NotRunning(STOPPED)
             try:
                 self._port._queue.get(peek=True, timeout=TICK)
                 return self._runtime.heard(self._port.recv())
@@ -158,7 +158,7 @@ class GuardedRuntime(Runtime):
     def start(self, run_condition):
         """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
         if self.stopped:
-            raise Stopped(STOPPED)
+            raise NotRunning(STOPPED)
         continuous = isinstance(run_condition, RunContinuous)
         must = "be RunContinuous again after a continuous run: Lava's own runtime would not tell that steps are done"
         cure = "Run the graph in process (lava_1m1t1r.run), or make the session anew."
@@ -177,7 +177,7 @@ class GuardedRuntime(Runtime):
 
     def get_var(self, var_id, idx=None):
         if self.stopped:
-            raise Stopped(self.why_stopped)
+            raise NotRunning(self.why_stopped)
         self._check_readable(var_id)
         with self._bounded(self.timeout):
             self._size_due = True
@@ -217,7 +217,7 @@ class GuardedRuntime(Runtime):
 
     def set_var(self, var_id, value, idx=None):
         if self.stopped:
-            raise Stopped(STOPPED)
+            raise NotRunning(STOPPED)
         value = np.atleast_1d(self._sendable(var_id, value, idx))
         with self._bounded(self.timeout):
             super().set_var(var_id, value)
