@@ -88,3 +88,23 @@ def bounds_of(weight: Any, weight_rec: Any = None, bias: Any = None) -> SumBound
     rest = rest + (0 if bias is None else np.abs(np.asarray(bias, np.int64)))
     rows = weight.reshape(len(weight), -1).sum(axis=1)
     return SumBounds(int(rows.max(initial=0)), int(weight.max(initial=0)), int(rest.max(initial=0)))
+
+
+def winner(sums: Any) -> Any:
+    """Class that a network answers: the output with the largest sum over time; of equals, the first.
+
+    Parameters
+    ----------
+    sums : (..., K) array or tensor
+        Sums over time of the K outputs.
+
+    Returns
+    -------
+    (...) array or tensor of int
+    """
+    return sums.argmax(-1)
+
+
+def answers(out: Any) -> Any:
+    """Class of each sample (:func:`winner`) from a network's output at every step, spikes or weighted sums: (..., T, K) -> (...)."""
+    return winner(out.sum(-2, dtype=np.float64 if out.dtype.kind == "f" else np.int64))

@@ -11,7 +11,7 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r import reference
+from lava_1m1t1r import arithmetic, golden, reference
 from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import c_source, c_target, names, rtl_source, rtl_target, tools
@@ -267,3 +267,12 @@ def test_programs_that_do_not_end_are_told(rng, monkeypatch):
     monkeypatch.setattr(tools, "LIMIT", 1e-3)
     with pytest.raises(c_target.VerificationError, match="gcc did not end within 0.001 s"):
         c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net), "abc")
+
+
+def test_the_sources_take_their_constants_from_the_arithmetic():
+    """Neither the template nor the part for noise states a number that arithmetic.py has."""
+    template = (Path(c_source.__file__).parent / "templates" / "net.c").read_text()
+    assert not re.findall(r"#define \w+ \(?\d", template + c_source._NOISE)
+    text = c_source.sources(plan(golden.networks()["stochastic"][0]), "title")["net.c"]
+    defined = dict(re.findall(r"#define (\w+) (\d+)u?$", text, re.MULTILINE))
+    assert {name: int(value) for name, value in defined.items()} == {name: getattr(arithmetic, name) for name in c_source._ARITHMETIC}

@@ -13,6 +13,7 @@ from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import LEARNABLE
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECIPES, Task, recipe_for
+from lava_1m1t1r.sums import answers, winner
 
 pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytestmark = pytest.mark.train
@@ -345,3 +346,16 @@ def test_weights_behind_another_gaussian_are_refused(saved, loading):
     nets[1].load_state_dict(nets[0].state_dict())
     with pytest.raises((InputError, RuntimeError), match="smooth must be that of the state dict, 5; got 4|input_synapse.smooth"):
         nets[2].load_state_dict(nets[0].state_dict())
+
+
+def test_of_equal_sums_the_first_is_the_answer():
+    """Of numpy's and of torch's, of spikes and of sums."""
+    import torch
+
+    out = np.zeros((2, 5, 4), np.uint8)
+    out[0, :2, 1], out[0, 3:, 3], out[1, 0, 2] = 1, 1, 200
+    out[1, :4, 3] = 50
+    for given in (out, out.astype(np.float32), out.astype(np.int32) - 60):
+        assert answers(given).tolist() == [1, 2]
+        assert winner(torch.from_numpy(given.astype(np.int64).sum(1))).tolist() == [1, 2]
+    assert answers(out[0]) == 1

@@ -24,6 +24,7 @@ from ..program import LEARNABLE
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
+from ..sums import winner
 from .table import Table, chosen, digest_of, only_argument, positive, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
@@ -152,7 +153,7 @@ def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, floa
         for start in range(0, len(test), batch):
             part = np.arange(start, min(start + batch, len(test)))
             x = torch.from_numpy(test.dense(part)).float().transpose(1, 2).contiguous()
-            right += int(np.sum(scores(net(x)).argmax(1).numpy() == test.labels[part]))
+            right += int(np.sum(winner(scores(net(x))).numpy() == test.labels[part]))
     hook.remove()
     return right / len(test), sum(active) / len(test)
 

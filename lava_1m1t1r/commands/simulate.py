@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the outputs of all layers, the predicted classes and the labels."""
     from ..netx.hdf5 import predict
     from ..netx.schema import read
-    from ..recipes.evaluate import answers
+    from ..sums import answers
 
     out = path_of(args.out, "--out")
     require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)

@@ -23,6 +23,7 @@ from ..delay_lines import outgoing
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import array_of, number, require, whole
 from ..noise import MOST_NEURONS
+from ..sums import answers
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
@@ -63,8 +64,8 @@ class Sample:
 
     @property
     def answer(self) -> int:
-        """The output with the largest sum over time; of equals, the first."""
-        return int(self.out.sum(axis=0).argmax())
+        """Class that the network answers (:func:`.sums.winner`)."""
+        return int(answers(self.out))
 
 
 class DeviceNetwork:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import __version__
-from ..arithmetic import unpack
+from .. import __version__, arithmetic
+from ..arithmetic import GROWTH_MAX, ONE, unpack
 from ..noise import SPLITMIX_FACTORS, SPLITMIX_STEP
 from ..program import FixedProgram
 from ..sums import MAX_COUNT
@@ -35,8 +35,8 @@ _CONSTANTS = (
 )  # in the order of the struct in templates/net.c
 
 _NOISE = """
-#define NOISE_SHIFT 10u
-#define BYTES_MEAN 510
+#define NOISE_SHIFT @NOISE_SHIFT@u
+#define BYTES_MEAN @BYTES_MEAN@
 
 /* Next state of a xorshift generator, which is also the number drawn. */
 static uint32_t draw(uint32_t state)
@@ -100,6 +100,22 @@ _FORGET = """
         }
     }
     coming = 0;"""
+
+
+_ARITHMETIC = (
+    "STATE_BITS",
+    "GATE_EXTRA",
+    "ACT_SHIFT",
+    "STRETCH_BITS",
+    "GAIN_BITS",
+    "CHARGE_BITS",
+    "KNOTS",
+    "FINEST",
+    "MIN_SHIFT",
+    "MAX_SHIFT",
+    "NOISE_SHIFT",
+    "BYTES_MEAN",
+)  # constants of arithmetic.py that the sources define
 
 
 class Stored(NamedTuple):
@@ -198,6 +214,8 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "LATE": str(sum(layer.program is not None for layer in plan.layers)),
         "ONCE": "" if plan.lines is None else "\n * Delay lines are inside: give each spike once.",
         "DATA": _data(plan, name),
+        **{constant: str(getattr(arithmetic, constant)) for constant in _ARITHMETIC},
+        "GROWTH_GAPS": str(GROWTH_MAX // ONE),
         "NOISE": _NOISE if noisy else "",
         "JITTER": _JITTER if noisy else "",
         "REWIND": _REWIND if noisy else "",

@@ -13,6 +13,7 @@ from ..delay_lines import MAX_DELAY, outgoing
 from ..description import NetDescription
 from ..fast import FastNetwork
 from ..reference_network import synaptic_input
+from ..sums import answers
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 
@@ -128,8 +129,7 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
         ratios[f"layer {layer.index}"] = float(spike.sum() / max(1, int(record.spikes.sum())))
     loss["of each layer in the running network"] = distances
     loss["spikes, portable / exact"] = ratios
-    ours = np.argmax(outputs[-1].sum(axis=1, dtype=np.float64), axis=1)
-    theirs = np.argmax(exact.out.sum(axis=1, dtype=np.int64), axis=1)
+    ours, theirs = answers(outputs[-1]), answers(exact.out)
     silent = [f"layer {layer.index}" for layer, _, record in layers if not record.spikes.any()]
     if silent:
         loss["layers that are silent on these frames, and so not fitted"] = ", ".join(silent)

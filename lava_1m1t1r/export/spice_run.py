@@ -14,6 +14,7 @@ from .._support.progress import bar
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import outgoing
 from ..device.network import DeviceNetwork, Sample
+from ..sums import winner
 from .report import ToolFailed, VerificationError
 from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises
@@ -35,8 +36,8 @@ class SpiceSample:
 
     @property
     def answer(self) -> int:
-        """The output with the largest score; of equals, the first."""
-        return int(self.scores.argmax())
+        """Class that the network answers (:func:`.sums.winner`)."""
+        return int(winner(self.scores))
 
 
 def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600.0) -> list[SpiceSample]:

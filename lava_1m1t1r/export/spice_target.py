@@ -16,6 +16,7 @@ from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from ..netx.schema import described
+from ..sums import answers
 from . import rules
 from .output import check_folder, write_folder
 from .plan import batched
@@ -207,13 +208,13 @@ def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], lab
     labels : (B,) int, optional
         Classes of the samples, for the accuracy.
     """
-    answers = np.array([sample.answer for sample in samples])
-    fixed = FastNetwork(net).run(frames, threads=1).out.sum(axis=1, dtype=np.int64).argmax(axis=1)
+    ours = np.array([sample.answer for sample in samples])
+    fixed = answers(FastNetwork(net).run(frames, threads=1).out)
     facts: dict[str, Any] = {"samples simulated at the device level": len(samples)}
     if labels is not None:
-        facts["accuracy of the hardware"] = float(np.mean(answers == labels))
+        facts["accuracy of the hardware"] = float(np.mean(ours == labels))
         facts["accuracy of the fixed-point network"] = float(np.mean(fixed == labels))
-    facts["same class as the fixed-point network"] = float(np.mean(answers == fixed))
+    facts["same class as the fixed-point network"] = float(np.mean(ours == fixed))
     facts["spikes of the neurons an inference"] = float(np.mean([sum(int(x.spikes.sum()) for x in s.layers) for s in samples]))
     split = {
         part: {name: float(np.mean([s.energy[part][name] for s in samples])) for name in names} for part, names in samples[0].energy.items()

@@ -16,8 +16,9 @@ from ..fast import FastNetwork
 from ..quantisation import LayerQuantisation, quantise_network
 from ..reference_network import synaptic_input
 from ..report import Report
+from ..sums import answers
 from . import data, figures
-from .evaluate import Evaluation, answers
+from .evaluate import Evaluation
 from .task import PAPER_ACCURACY, Task
 
 SYNTHETIC = (

@@ -15,6 +15,7 @@ from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import described
 from ..quantisation import Agreement, agreement
+from ..sums import answers
 from .data import Frames
 
 
@@ -60,11 +61,6 @@ class Evaluation:
             "compared": self.compared,
             "confusion": self.confusion,
         }
-
-
-def answers(out: np.ndarray) -> np.ndarray:
-    """Class of each sample: the output with the largest sum over time; of equals, the first. (B, T, K) -> (B,)."""
-    return out.sum(1, dtype=np.int64).argmax(1)
 
 
 def check_labels(test: Any, net: NetDescription) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import plot
 from ..arithmetic import WEIGHT_ONE
 from ..program import StepParams
+from ..sums import winner
 
 
 def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
@@ -33,7 +34,7 @@ def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
     plot.raster(result.layers[0].spikes[utterance], dt, axes[1], plot.COLOURS[1]).set_ylabel("1M1T1R neuron")
     out = plot.axes(axes[2])
     sums = np.cumsum(result.out[utterance].astype(np.int64), 0) / WEIGHT_ONE
-    best = int(sums[-1].argmax())
+    best = int(winner(sums[-1]))
     for k in range(sums.shape[1]):
         out.plot(
             np.arange(len(sums)) * dt * 1e3, sums[:, k], lw=1.8 if k == best else 0.7, color=plot.COLOURS[2] if k == best else plot.GREY

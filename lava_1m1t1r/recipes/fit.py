@@ -16,6 +16,7 @@ import numpy as np
 
 from .._support.progress import tell
 from ..errors import FormatError, missing, path_of, require, whole
+from ..sums import winner
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
 from .blocks import first_computing
@@ -124,7 +125,7 @@ class Learner(L.LightningModule):
         )
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss)
-        right = (logits.argmax(1) == y).float()
+        right = (winner(logits) == y).float()
         self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
 
@@ -138,7 +139,7 @@ class Learner(L.LightningModule):
 
     def validation_step(self, batch: tuple, _index: int) -> None:
         x, y = batch
-        right = (scores(self.network(x)).argmax(1) == y).float()
+        right = (winner(scores(self.network(x))) == y).float()
         self.log("accuracy", right.mean(), batch_size=len(y), sync_dist=processes()[1] > 1)
 
     def configure_optimizers(self) -> dict[str, Any]:

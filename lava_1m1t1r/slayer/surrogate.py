@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arithmetic import INPUT_BITS, ONE, WEIGHT_ONE
+from ..arithmetic import GROWTH_MAX_FLOAT, INPUT_BITS, ONE, WEIGHT_ONE
 from ..errors import number
 from ..program import StepParams, shared
 from .reverse import PER_NEURON, GradientProgram
@@ -102,7 +102,7 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         zero=number(0.0),
         half=number(0.5),
         one=number(1.0),
-        most=number(2.0),
+        most=number(GROWTH_MAX_FLOAT),
     )
 
 

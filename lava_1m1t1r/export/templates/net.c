@@ -4,19 +4,19 @@
  * One network step, bit for bit the fixed-point step of lava_1m1t1r. No negative number is shifted. */
 #include "@FILE@.h"
 
-#define STATE_BITS 22u
+#define STATE_BITS @STATE_BITS@u
 #define ONE ((uint32_t)1 << STATE_BITS)
-#define GROWTH_MAX (2u * ONE)
-#define GATE_EXTRA 6u
-#define ACT_SHIFT 6u
-#define STRETCH_BITS 16u
-#define GAIN_BITS 15u
-#define CHARGE_BITS 20u
-#define KNOTS 6u
-#define FINEST 10u
+#define GROWTH_MAX (@GROWTH_GAPS@u * ONE)
+#define GATE_EXTRA @GATE_EXTRA@u
+#define ACT_SHIFT @ACT_SHIFT@u
+#define STRETCH_BITS @STRETCH_BITS@u
+#define GAIN_BITS @GAIN_BITS@u
+#define CHARGE_BITS @CHARGE_BITS@u
+#define KNOTS @KNOTS@u
+#define FINEST @FINEST@u
 #define FRACTION (STATE_BITS - KNOTS)
-#define MIN_SHIFT 8
-#define MAX_SHIFT 47
+#define MIN_SHIFT @MIN_SHIFT@
+#define MAX_SHIFT @MAX_SHIFT@
 
 /* One segment of a table: base (24 bits) and exponent (signed, upper 8 bits), and the step to the next knot. */
 typedef struct {
