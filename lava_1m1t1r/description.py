@@ -326,8 +326,10 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     """
     channels = net.inputs
     frames = array_of(frames, "frames", "hold numbers: whole spike counts (B, T, C)")
-    require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape)
-    require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape)
+    cure = "Images (B, C, H, W, T): frames.reshape(B, C * H * W, T).transpose(0, 2, 1)." if frames.ndim == 5 else ""
+    require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape, cure)
+    cure = "Time is in the middle here; blocks have it last: transpose(0, 2, 1)." if frames.shape[1] == channels else ""
+    require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape, cure)
     require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
         frames = np.ascontiguousarray(frames).view(np.uint8)

@@ -87,7 +87,8 @@ class LayerQuantisation:
         if self.threshold_error is not None:
             lines.append(f"  threshold: rounded by up to {self.threshold_error:.1e} V")
         if any(self.duplicates.values()):
-            lines.append("  neurons that rounding makes equal: " + ", ".join(f"{name} {n}" for name, n in self.duplicates.items() if n))
+            equal = ", ".join(f"{name} {n}" for name, n in self.duplicates.items() if n)
+            lines.append(f"  number of neurons that rounding makes equal to another: {equal}")
         if self.activity:
             a = self.activity
             lines.append(f"  {a.spikes} spikes; silent: {_neurons(a.silent)}; latched: {_neurons(a.latched)}")

@@ -219,6 +219,12 @@ def test_mistakes_of_who_reads_a_file_are_not_the_files(net):
         file["layer/0/nothing"]
 
 
+def test_a_checkpoint_is_told_from_a_network(tmp_path):
+    np.savez(tmp_path / "last.npz", tree=np.zeros(3))  # as a checkpoint is
+    with pytest.raises(FormatError, match=r"A checkpoint of `train` is none: its network is network\.net beside it"):
+        read(tmp_path / "last.npz")
+
+
 def test_names_that_are_no_text_are_refused(net, tmp_path):
     """Of such h5py makes bytes, which nothing sorts among texts."""
     with h5py.File(net, "r+") as file:

@@ -15,6 +15,7 @@ from numba import njit
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
+from lava_1m1t1r.benchmarks import networks
 from lava_1m1t1r.cached import sources_digest
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
@@ -397,3 +398,20 @@ def test_a_copied_stream_goes_on_by_itself(rng):
     ahead = [other.step(frame) for frame in frames[20:]]
     assert np.array_equal(ahead, [one.step(frame) for frame in frames[20:]]) and other.network is net
     assert np.array_equal(ahead, net.run(frames[None]).out[0, 20:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (
+            (2, 6, 30),
+            r"frames must have 6 channels.*got \(2, 6, 30\)\. Time is in the middle here; blocks have it last: transpose\(0, 2, 1\)",
+        ),
+        ((2, 30, 7), r"frames must have 6 channels, as the network's input; got \(2, 30, 7\)\.$"),
+        ((2, 1, 2, 3, 30), r"frames must have shape \(B, T, C\).* frames\.reshape\(B, C \* H \* W, T\)\.transpose\(0, 2, 1\)"),
+    ],
+)
+def test_frames_with_their_axes_elsewhere_are_told_how_to_turn(shape, words):
+    net = networks.drawn((6, 5, 2))
+    with pytest.raises(InputError, match=words):
+        FastNetwork(net).run(np.zeros(shape, np.uint8))

@@ -367,6 +367,12 @@ def test_a_model_that_asks_for_the_end_is_told():
     np.testing.assert_array_equal(relay.total.get(), data[:, :3].sum(1))
 
 
+def test_a_port_among_what_is_to_be_read_is_told_where_it_belongs():
+    relay, _, _ = chain()
+    with pytest.raises(InputError, match="be a Var of a Lava Process; got 'OutPort'. Ports are recorded"):
+        run_guarded(relay, T, FLOAT, timeout=20, read=[relay.s_out])
+
+
 def test_what_a_run_returns_can_be_shown_after_it():
     relay, sink, data = chain()
     shown = repr(run_guarded(relay, T, FLOAT, timeout=20, read=[relay.total, sink.data]))

@@ -49,6 +49,8 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     with open(path, "rb") as file:
         first = file.read(8)
     cure = "Unpack it first if it is an archive; else copy or download it again."
+    if first[:4] == b"PK\x03\x04":
+        cure = "A checkpoint of `train` is none: its network is network.net beside it. Unpack archives first."
     if first[:4] == b"RIFF":
         cure = "Recordings become such a file by lava-1m1t1r encode, or datasets.wav_folder and write_shd."
     try:

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for target, summary in SUMMARIES.items():
         own = targets.add_parser(target, help=summary, description=summary, formatter_class=parser.formatter_class)
         network_argument(own)
-        own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or an earlier export")
+        own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or an earlier export, which is replaced")
         own.add_argument(
             "--prove",
             type=int,

@@ -123,7 +123,8 @@ def check_start_method() -> None:
 
 def innermost(var) -> Var:
     """Return the Var itself that ``var`` is, or stands for."""
-    require(isinstance(var, Var), "var", "be a Var of a Lava Process", var)
+    cure = "Ports are recorded: run(..., record=[port]), or a Recorder." if isinstance(var, (InPort, OutPort, RefPort)) else ""
+    require(isinstance(var, Var), "var", "be a Var of a Lava Process", type(var).__name__, cure)
     while var.aliased_var is not None:
         var = var.aliased_var
     return var
