@@ -405,7 +405,7 @@ def test_a_copied_stream_goes_on_by_itself(rng):
     [
         (
             (2, 6, 30),
-            r"frames must have 6 channels.*got \(2, 6, 30\)\. Time is in the middle here; blocks have it last: transpose\(0, 2, 1\)",
+            r"frames must have 6 channels.*got \(2, 6, 30\)\. Time is in the middle here; blocks have it last: transpose",
         ),
         ((2, 30, 7), r"frames must have 6 channels, as the network's input; got \(2, 30, 7\)\.$"),
         ((2, 1, 2, 3, 30), r"frames must have shape \(B, T, C\).* frames\.reshape\(B, C \* H \* W, T\)\.transpose\(0, 2, 1\)"),
