@@ -230,3 +230,12 @@ def test_lava_is_imported_after_bars_as_before():
     environment = {**os.environ, "PYTHONPATH": ROOT}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0 and done.stdout == "a line\n", done.stderr
+
+
+@pytest.mark.parametrize(("rank", "told"), [(None, "hint: look\n"), ("0", "hint: look\n"), ("1", "")])
+def test_one_process_of_several_gives_the_hints(rank, told, monkeypatch, capsys):
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    progress.hint("look")
+    assert capsys.readouterr().err == told

@@ -100,3 +100,9 @@ def tell(text: str) -> None:
         sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python, when it ends, tries again, and its exit code tells of that
+
+
+def hint(text: str) -> None:
+    """Tell what may not be meant, ``hint: text``; of a run under torchrun the first process alone, for all hear the same."""
+    if os.environ.get("RANK", "0") == "0":
+        tell(f"hint: {text}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._support.progress import tell
+from .._support.progress import hint
 from ..errors import InputError, MissingDependencyError, path_of, require
 from ..recipes import RESULTS_FILE
 from ._common import MOST, check_whole, option_name
@@ -136,7 +136,7 @@ def _training_of(net: Any, name: str, held_out: str) -> int | None:
     if data != name:
         return None
     if other != held_out:
-        tell(f"hint: {beside} says that the network was trained without {other}; now it is tested on {held_out}.")
+        hint(f"{beside} says that the network was trained without {other}; now it is tested on {held_out}.")
     steps = task.get("n_steps")
     return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
 
@@ -154,7 +154,7 @@ def _numbered(events: Any, net: Any) -> Any:
         text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
     else:
         return events
-    tell(f"hint: {text}. Was it trained on other data?")
+    hint(f"{text}. Was it trained on other data?")
     return events
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._support.files import as_json, write_json
-from .._support.progress import tell
+from .._support.progress import hint, tell
 from ..errors import require
 from ..program import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
@@ -233,7 +233,7 @@ def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int) -> None
     given = {"--channel-shift 0": augmentation and augmentation.channel_shift, "--smooth 0": task.smooth}
     cure = " ".join(option for option, value in given.items() if value)
     if cure and channels != N_CHANNELS:
-        tell(f"hint: channels beside each other are taken to be alike, as in an ear. If yours are not: {cure}")
+        hint(f"channels beside each other are taken to be alike, as in an ear. If yours are not: {cure}")
 
 
 def _validation(args: argparse.Namespace, out: Path) -> dict[str, Any]:

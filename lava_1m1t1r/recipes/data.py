@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._support.progress import tell
+from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, cropped_share
 from ..errors import listed, path_of, require
@@ -122,7 +122,7 @@ def numbered_as(names: tuple[str, ...], test: EventSet) -> EventSet:
     keys = tuple(dict.fromkeys((*names, *(test.keys[label] for label in np.unique(test.labels)))))
     place = {key: number for number, key in enumerate(keys)}
     labels = np.array([place[test.keys[label]] for label in test.labels.tolist()], np.int64)
-    tell(f"hint: classes of the test set are numbered as in training, by their names ({listed(keys, 5)})")
+    hint(f"classes of the test set are numbered as in training, by their names ({listed(keys, 5)})")
     return replace(test, labels=labels, keys=keys)
 
 
@@ -168,12 +168,12 @@ def fitted(task: Task, split: Split) -> Task:
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
     absent = sorted(set(range(classes)) - set(split.train.labels.tolist()) - set(split.test.labels.tolist()))
     if absent:
-        tell(f"hint: no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
+        hint(f"no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
     _tell_of_coarse_times(split, task)
     unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
     if unheard:
         text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
-        tell(f"hint: the training set has no utterance of {text}.")
+        hint(f"the training set has no utterance of {text}.")
     return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps_for(split.train, task))
 
 
@@ -183,7 +183,7 @@ def _tell_of_coarse_times(split: Split, task: Task) -> None:
     grid = float(np.spacing(np.float16(min(late, 6e4))))
     if grid > task.dt * (1 + 1e-3) and np.array_equal(times, times.astype(np.float16)):
         text = f"in steps of {grid * 1e3:.3g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
-        tell(f"hint: times of {split.name} are stored as float16, {text}")
+        hint(f"times of {split.name} are stored as float16, {text}")
 
 
 def steps_for(events: EventSet, task: Task) -> int:

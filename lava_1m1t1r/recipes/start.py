@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._support.progress import tell
+from .._support.progress import hint
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import listed, require
 from .data import Split, names_of, numbered_as, occurring
@@ -67,7 +67,7 @@ def start(net: NetDescription, split: Split) -> Start:
         return Start(net, split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
     known = f"({listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
     own = f"({listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
-    tell(f"hint: the classes of the data {own} are not those of {name} {known}: they get a readout of their own, which starts afresh.")
+    hint(f"the classes of the data {own} are not those of {name} {known}: they get a readout of their own, which starts afresh.")
     return Start(net, split, theirs, needed, False)
 
 
