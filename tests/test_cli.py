@@ -22,7 +22,7 @@ from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
-from lava_1m1t1r.presets import ZHAO2025_FIG2
+from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE
 from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import recipe
@@ -207,6 +207,9 @@ def test_bins_of_another_width_make_the_device_as_much_slower(small_file, tmp_pa
     assert net.dt == 0.005 and net.active[0].step.device.mu == pytest.approx(ZHAO2025_FIG2.mu / 20)
     assert cli.main(["train", *options, "--resume", "--dt", "0.01"]) == cli.USAGE_ERROR
     assert "--dt must be what the run of" in capsys.readouterr().err
+    assert cli.main(["train", *options, "--preset", "ZHAO2025_FIG2_WIDE", "--slower", "30"]) == 0
+    net = read(tmp_path / "network.net")
+    assert net.dt == 0.005 and net.active[0].step.device.mu == pytest.approx(ZHAO2025_FIG2_WIDE.mu / 30)
 
 
 @pytest.mark.train

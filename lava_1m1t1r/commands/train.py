@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
 from ..errors import require
@@ -47,11 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
     parser.add_argument("--epochs", type=int, help=f"passes over the training set; {_usual('epochs')}")
     parser.add_argument("--hidden", type=int, help=f"number of recurrent neurons; {_usual('hidden')}")
+    parser.add_argument("--preset", choices=presets.names(), help=f"device that the neurons are modelled on; {_usual('preset')}")
+    parser.add_argument(
+        "--slower",
+        type=float,
+        metavar="FACTOR",
+        help=f"slow this device down (all rates and R_c C_g) to suit --dt; {_usual('slower')}",
+    )
     parser.add_argument(
         "--dt",
         type=float,
         metavar="SECONDS",
-        help="bin width and network step; the device's time scales with it; default: 0.01",
+        help="bin width and network step; the device's time scales with it, but for --slower; default: 0.01",
     )
     parser.add_argument(
         "--steps",
@@ -124,7 +132,8 @@ def _usual(field: str) -> str:
     values: dict[str, list[str]] = {}
     for name, task in RECIPES.items():
         value = getattr(task, field)
-        values.setdefault(" ".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}", []).append(name)
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else value if isinstance(value, str) else f"{value:g}"
+        values.setdefault(text, []).append(name)
     if len(values) == 1:
         return f"default: {next(iter(values))}"
     return "default: " + ", ".join(f"{value} ({' and '.join(names)})" for value, names in values.items())
@@ -134,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
 
     check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
-    check_above_zero(args, "dt", "learning_rate", "refractory", "spike_cost")
+    check_above_zero(args, "dt", "slower", "learning_rate", "refractory", "spike_cost")
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
     )
@@ -144,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
     require(args.smooth is None or args.smooth >= 0, "--smooth", "be >= 0 channels", args.smooth)
-    for name in ("dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth"):
+    for name in ("preset", "slower", "dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth"):
         given = getattr(args, name)
         require(args.start is None or given is None, option_name(name), "not be used with --start, whose network has its own", given)
     start = None if args.start is None else network_path(args.start, "--start")
@@ -175,7 +184,7 @@ def _asked(args: argparse.Namespace) -> Any:
     """The recipe with what the options change."""
     from ..recipes.task import recipe, recipe_for
 
-    device = ("variation", "spread", "refractory")
+    device = ("preset", "slower", "variation", "spread", "refractory")
     chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost", "smooth")
     usual = recipe(args.recipe or recipe_for(args.data))
     task = usual.replace(
@@ -185,7 +194,7 @@ def _asked(args: argparse.Namespace) -> Any:
         synaptic_delays=args.synaptic_delays,
     )
     # the device suits the step: it becomes slower as the step becomes longer
-    return task if args.dt is None else task.replace(dt=args.dt, slower=usual.slower * args.dt / usual.dt)
+    return task if args.dt is None else task.replace(dt=args.dt, slower=args.slower or usual.slower * args.dt / usual.dt)
 
 
 def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
