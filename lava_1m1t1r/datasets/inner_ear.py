@@ -47,7 +47,7 @@ class InnerEar:
 
     >>> ear = InnerEar(seed=1)
     >>> times, units = ear(np.sin(2 * np.pi * 1000 * np.arange(8000) / 16000), rate=16000)
-    >>> bool(380 < np.median(units) < 420)  # 1 kHz is channel 400
+    >>> bool(380 < np.bincount(units).argmax() < 420)  # 1 kHz is at about channel 400
     True
     """
 

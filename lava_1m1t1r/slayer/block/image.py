@@ -1,4 +1,19 @@
-"""Blocks for images, (B, C, H, W, T): Conv and Pool."""
+"""Blocks for images, (B, C, H, W, T): Conv and Pool.
+
+>>> from lava_1m1t1r import presets
+>>> from lava_1m1t1r.netx.hdf5 import predict
+>>> from lava_1m1t1r.recipes.network import Network
+>>> from lava_1m1t1r.slayer import block
+>>> neuron = {"params": presets.ZHAO2025_FIG2, "dt": 1e-3}
+>>> conv, pool = block.m1t1r.Conv(neuron, 2, 8, kernel_size=5, stride=2), block.m1t1r.Pool(neuron, 2)  # 16 x 16 -> 6 x 6 -> 3 x 3
+>>> net = Network([conv, pool, block.m1t1r.Flatten(), block.m1t1r.Affine(None, 8 * 3 * 3, 10)])
+>>> x = (torch.rand(3, 2, 16, 16, 100) < 0.1).float()  # two polarities of an event camera
+>>> net(x).shape
+torch.Size([3, 10, 100])
+>>> net.export("images.net")
+>>> predict("images.net", x.flatten(1, 3).transpose(1, 2).int().numpy()).shape
+(3, 100, 10)
+"""
 
 from __future__ import annotations
 
