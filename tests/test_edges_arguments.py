@@ -207,7 +207,7 @@ SOME_LEGAL: list[tuple[set[str], str]] = [
     (REAL, "constant volt; train volt; pulses volt; pair volt"),
     (REAL - {"huge whole"}, "Stimulus volts"),  # numpy has no such integers, and makes objects of them
     (NOT_NEGATIVE, "Periphery v_supply amplifier_current line_capacitance register_energy; cropped_share duration"),
-    (POSITIVE, "Crossbar g_max v_read; deploy_rtl clock_hz; scaled time; StepParams dt v_unit; constant duration; train width gap"),
+    (POSITIVE, "Cells g_max v_read; deploy_rtl clock_hz; scaled time; StepParams dt v_unit; constant duration; train width gap"),
     (POSITIVE, "pulses period; pair width gap; sampled dt; Stimulus.sampled dt; Measurement volt width gap value tolerance"),
     (POSITIVE, "frames dt; binned_events dt"),
     (POSITIVE - {"huge whole"}, "Stimulus durations"),
@@ -220,13 +220,13 @@ SOME_LEGAL: list[tuple[set[str], str]] = [
     (FITTING, "StepParams v_in_max; pulses duty duration; simulate dt; monte_carlo dt; cascade dt; InnerEar level; working_point spread"),
     (FITTING, "memory_steps current_decay voltage_decay; device_for current_decay voltage_decay dt"),
     (FITTING | OPTIONAL, "spike_energy width"),
-    (SHARE, "Crossbar programming_error read_noise; with_variation level; with_varied_devices level"),
+    (SHARE, "Cells programming_error read_noise; with_variation level; with_varied_devices level"),
     (SHARE, "Augmentation stretch channel_jitter drop"),
     (WHOLE, "DeviceNetwork seed; DeviceNetwork.run first; spread seed; simulate first; monte_carlo seed; cascade seed; characterize seed"),
     (WHOLE, "InnerEar seed; InnerEar() index; with_varied_devices seed"),
     (WHOLE | OPTIONAL, "simulate seed"),
     (WHOLE | {"-1"}, "convolution.pair value"),
-    (WHOLE - {"0"} | {"inf"}, "Crossbar levels"),  # inf: any conductance
+    (WHOLE - {"0"} | {"inf"}, "Cells levels"),  # inf: any conductance
     (WHOLE - {"0"} | OPTIONAL, "head layers"),
     ({"0"}, "reference.run seed layer; fit search seed; InnerEar ramp; Augmentation time_shift channel_shift"),
     ({"0"} | OPTIONAL, "InnerEar.encode total"),

@@ -246,7 +246,8 @@ class EventSet(ByValue):
         else:
             found = int(who) if isinstance(who, (int, np.integer)) and not isinstance(who, bool) and who in names else None
         cure = "Give the set speakers (EventSet.from_utterances, its speakers=), or hold none out."
-        require(any(n >= 0 for n in numbers), field, "be used with a set that names speakers", who, cure)
+        known = any(n >= 0 for n in numbers) or not isinstance(who, str)  # a program may ask for those unknown, by -1
+        require(known, field, "be used with a set that names speakers", who, cure)
         listed = ", ".join(list(names.values())[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
         require(found is not None, field, "be one of the set's speakers", who, f"They are {listed}.")
         return cast(int, found)
