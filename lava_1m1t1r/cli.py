@@ -20,7 +20,7 @@ from ._support.progress import shown, tell
 
 COMMANDS = {
     "demo": "Spoken digits: train a recurrent 1M1T1R network, export it, run it in three ways and write a report.",
-    "characterize": "Measure the six characteristics of a device, with figures; or fit a device to your own measurements.",
+    "characterize": "Measure the six characteristics of a device, with figures; fit one to your own measurements; or reproduce the paper.",
     "encode": "Convert your own recordings (WAV) with the inner-ear model into a file in SHD's format, to train on.",
     "train": "Train a recurrent 1M1T1R network on SHD, SpokenDigits or any file in SHD's format.",
     "evaluate": "Measure the accuracy of a .net file on a data set, in fixed and floating point.",
@@ -37,6 +37,7 @@ lava-1m1t1r demo --resume                               continue after Ctrl-C, f
     "characterize": """
 lava-1m1t1r characterize                                           the fitted device of Fig. 2
 lava-1m1t1r characterize --preset ZHAO2025_TABLE1 --set r_control=1e9
+lava-1m1t1r characterize --paper                                   every number of the paper beside the simulation's
 lava-1m1t1r characterize --fit mine.csv --free mu beta gamma1      your own measurements""",
     "encode": """
 lava-1m1t1r encode recordings -o mine.h5                       one folder per label: recordings/<label>/*.wav

@@ -671,7 +671,7 @@ def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path
     hint = "hint: channels beside each other are taken to be alike, as in an ear. If yours are not: "
     cases = (
         ("ear", [], "augmentation: shifts of up to 8 channels and 2 bins, tempo changed by up to 8 %, 0 % of the events dropped", None),
-        ("pixels", [], "augmentation: shifts of up to 6 channels", "--channel-shift 0"),
+        ("pixels", ["--channels", "50"], "augmentation: shifts of up to 3 channels", "--channel-shift 0 --channels 100"),
         ("pixels", ["--recipe", "shd"], "augmentation: ", "--channel-shift 0 --smooth 0"),
         ("pixels", ["--recipe", "shd", "--channel-shift", "0", "--smooth", "0"], "augmentation: shifts of up to 0 channels", None),
         ("pixels", ["--no-augmentation"], "", None),

@@ -1,5 +1,6 @@
 """Trials, many devices, rows of neurons, energies, fits and the report of the six characteristics."""
 
+import json
 from dataclasses import replace
 from math import floor, nan
 
@@ -24,8 +25,9 @@ from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
 from lava_1m1t1r.device.measurement import COLUMNS, Measurement, happens, predicted, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
-from lava_1m1t1r.device.paper import figure_3b, figure_4ab
+from lava_1m1t1r.device.paper import figure_2e_4d, figure_3b, figure_4ab
 from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.params import DeviceParams
 
 T7, FIG2 = presets.ZHAO2025_TABLE7, presets.ZHAO2025_FIG2
 VARIED = replace(presets.ZHAO2025_FIG3CD, mu_dtod=0.2, r_control_dtod=0.1)
@@ -80,7 +82,7 @@ def test_the_next_neuron_fires_later_and_loads_the_one_before():
 
 
 def test_the_window_of_pulses_under_which_a_device_fires_on():
-    label = "lowest and highest pulses, about these, under which it fires on and on"
+    label = "lowest and highest pulses under which it fires on (nan: not under these; inf: twice these)"
     ends = {
         name: characterize(getattr(presets, name), volt=0.8, trials=2)["threshold firing"].numbers[label]
         for name in ("ZHAO2025_FIG2", "ZHAO2025_FIG2_WIDE")
@@ -93,6 +95,8 @@ def test_the_window_of_pulses_under_which_a_device_fires_on():
             assert (spikes.size > 0 and spikes[-1] > 1.8) == fires
     latches = characterize(FIG2, volt=0.9, trials=2)["threshold firing"].numbers[label][0]
     assert np.isnan(latches).all()
+    (low, high), _ = characterize(replace(FIG2, r_control=1e7), volt=0.8, trials=2)["threshold firing"].numbers[label]
+    assert 0.6 < low < 0.8 and high == np.inf  # its gate drains before the next pulse
 
 
 def test_where_all_or_none_fire_the_turn_on_time_is_of_those_that_do():
@@ -191,6 +195,13 @@ def test_fit_tells_what_the_data_do_not_determine():
     vaguest = found.undetermined(relative=0.5)[0]
     assert max(vaguest, key=lambda name: abs(vaguest[name])) == "alpha"
     np.testing.assert_allclose(np.diag(found.correlation), 1.0)
+
+
+def test_results_are_plain_values_for_json():
+    found = fit(FIG2, figure_2e_4d()[:2], free=("mu", "k_transistor"), starts=1).as_dict()
+    six = characterize(replace(FIG2, r_control=1e7), volt=0.8, trials=2).as_dict()
+    back = json.loads(json.dumps([found, six], allow_nan=False))
+    assert back == [found, six] and found["relative_errors"][1] is None and DeviceParams.from_dict(found["params"]).v0 == FIG2.v0
 
 
 def test_relative_errors_are_the_spread_of_fits_to_data_with_errors():

@@ -221,7 +221,7 @@ def test_mistakes_of_who_reads_a_file_are_not_the_files(net):
 
 def test_a_checkpoint_is_told_from_a_network(tmp_path):
     np.savez(tmp_path / "last.npz", tree=np.zeros(3))  # as a checkpoint is
-    with pytest.raises(FormatError, match=r"A checkpoint of `train` is none: its network is network\.net beside it"):
+    with pytest.raises(FormatError, match=r"A checkpoint of `train` is no such file: read network\.net beside it"):
         read(tmp_path / "last.npz")
 
 

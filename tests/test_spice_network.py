@@ -191,14 +191,14 @@ def test_a_wrong_circuit_is_found_out(toy, monkeypatch, tmp_path):
     monkeypatch.setattr(spice_run, "netlist", lambda network: weak)
     assert weak.count("max(0.9*") == 16
     with pytest.raises(VerificationError, match="ngspice"):
-        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], crossbar="ideal")
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], cells="ideal")
     assert not (tmp_path / "out").exists()
 
 
 @spice
 def test_the_written_decks_run_by_themselves(toy, tmp_path):
     frames, labels = patterns(4)
-    report = TARGETS["spice"](toy, tmp_path / "out", frames=frames, labels=labels, patterns=1, crossbar="ideal")
+    report = TARGETS["spice"](toy, tmp_path / "out", frames=frames, labels=labels, patterns=1, cells="ideal")
     assert report.facts["ngspice against the device level"] == "1 patterns, same classes"
     assert report.facts["accuracy of the hardware"] >= 0.75
     assert set(report.files) == {"network.cir", "pattern_0.cir", "report.html", "report.json"}
@@ -232,7 +232,7 @@ def test_the_device_of_figure_4_runs_on_ideal_cells(tmp_path):
     """Its 2 V on small gates: where charges are asked for too finely, rounding stops ngspice at the first edge."""
     step = StepParams(presets.ZHAO2025_FIG4, v_unit=1.0, v_in_max=2.5)
     net = NetDescription((Layer(0, "dense", (1,), 1, np.array([[128]], np.int32), neuron=M1T1RNeuron(step)),))
-    report = TARGETS["spice"](net, tmp_path / "out", frames=np.ones((1, 60, 1), int), patterns=1, crossbar="ideal")
+    report = TARGETS["spice"](net, tmp_path / "out", frames=np.ones((1, 60, 1), int), patterns=1, cells="ideal")
     assert report.facts["ngspice, first spikes compared"] == 1
     assert report.facts["ngspice, largest deviation of a first spike"] < 1e-3
 
@@ -243,7 +243,7 @@ def test_rows_that_spike_in_the_first_step_stop_no_analysis(rng, tmp_path):
     net = runpy.run_path(str(DEPLOY.parent / "example.py"))["network"]()
     frames = (rng.random((1, 5, net.inputs)) < 0.3).astype(np.uint8)
     assert frames[0, 0].any()
-    report = TARGETS["spice"](net, tmp_path / "out", frames=frames, patterns=1, crossbar="ideal")
+    report = TARGETS["spice"](net, tmp_path / "out", frames=frames, patterns=1, cells="ideal")
     assert report.facts["ngspice, first spikes compared"] > 10
 
 
@@ -269,7 +269,7 @@ def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"crossbar": "wan"}, "crossbar must be one of ideal, wan2022, falcone2025, or Cells; got 'wan'"),
+        ({"cells": "wan"}, "cells must be one of ideal, wan2022, falcone2025, or Cells; got 'wan'"),
         ({"patterns": -1}, "patterns must be a whole number >= 0"),
         ({"patterns": True}, "patterns must be a whole number >= 0"),
         ({"labels": [1]}, "labels must come with frames"),

@@ -115,7 +115,7 @@ def as_json(values: Any) -> str:
     InputError
         For anything else; the text says where in ``values`` it stands.
     """
-    return json.dumps(_plain(values, "values"), indent=1, allow_nan=False)
+    return json.dumps(plain(values), indent=1, allow_nan=False)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -124,17 +124,18 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _plain(value: Any, field: str) -> Any:
+def plain(value: Any, field: str = "values") -> Any:
+    """Numbers, arrays, texts and what holds them as what JSON has; what is not finite is None. An InputError names anything else."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one, f"{field}[{key!r}]") for key, one in value.items()}
+        return {str(key): plain(one, f"{field}[{key!r}]") for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one, f"{field}[{i}]") for i, one in enumerate(value)]
+        return [plain(one, f"{field}[{i}]") for i, one in enumerate(value)]
     if isinstance(value, (np.ndarray, np.generic)):
-        return _plain(value.tolist(), field)
+        return plain(value.tolist(), field)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Path):
         return str(value)
-    plain = value is None or isinstance(value, (str, int))
-    require(plain, field, "be a number, text, array, path, None, or a list, tuple or mapping of such, to be JSON", value)
+    known = value is None or isinstance(value, (str, int))
+    require(known, field, "be a number, text, array, path, None, or a list, tuple or mapping of such, to be JSON", value)
     return value

@@ -50,7 +50,7 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
         first = file.read(8)
     cure = "Unpack it first if it is an archive; else copy or download it again."
     if first[:4] == b"PK\x03\x04":
-        cure = "A checkpoint of `train` is none: its network is network.net beside it. Unpack archives first."
+        cure = "If it is an archive, unpack it. A checkpoint of `train` is no such file: read network.net beside it."
     if first[:4] == b"RIFF":
         cure = "Recordings become such a file by lava-1m1t1r encode, or datasets.wav_folder and write_shd."
     try:

@@ -16,7 +16,7 @@ from ._common import check_whole, json_argument, out_folder, talking
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--preset", choices=presets.names(), default="ZHAO2025_FIG2", help="device to start from")
+    parser.add_argument("--preset", choices=presets.names(), help="device to start from; default: ZHAO2025_FIG2")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
     parser.add_argument(
         "-o",
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--volt", type=float, help="height of the pulses [V]; default: v_ref, raised until the device fires")
     parser.add_argument("--width", type=float, help="length of the pulses [s]; default: 1e-3, or what suits gamma2")
-    parser.add_argument("--trials", type=int, help="pulses per voltage for the firing probability; default: 300, 2000 with --paper")
+    parser.add_argument("--trials", type=int, help="pulses per voltage for the firing probability; default: 300, 20000 with --paper")
     parser.add_argument("--seed", type=int, default=0, help="random seed of these trials, or of the search and further starts of a fit")
     parser.add_argument(
         "--fit",
@@ -64,9 +64,9 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
 
 def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table; 1 if the fitted device does not match the data."""
-    p = device(args.preset, args.set)
     if args.paper:
         return _paper(args)
+    p = device(args.preset or "ZHAO2025_FIG2", args.set)
     require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
     for name in ("volt", "width"):
         value = getattr(args, name)
@@ -91,9 +91,9 @@ def _paper(args: argparse.Namespace) -> int:
     from ..device.measurement import write_csv
     from ..device.paper import MEASUREMENTS, reproduce, table
 
-    for name in ("fit", "free", "volt", "width"):
-        require(getattr(args, name) is None, f"--{name}", "not be used with --paper, which has its own devices", getattr(args, name))
-    require(not args.set, "--set", "not be used with --paper, which has its own devices", args.set)
+    for name in ("preset", "set", "fit", "free", "search", "volt", "width"):
+        given = getattr(args, name)
+        require(not given, f"--{name}", "not be used with --paper, which has devices and protocols of its own", given)
     out = out_folder(args.out, "paper.txt", "paper.json", *(f"{name}.csv" for name in MEASUREMENTS))
     check_whole(args, trials=1, seed=0)
     with talking(args):

@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--synthesise": {"action": "store_true", "help": "count cells with Yosys: minutes for large weight memories"},
     },
     "spice": {
-        "--crossbar": {"default": "falcone2025", "help": "cells that hold the weights: ideal, wan2022 or falcone2025"},
+        "--cells": {"default": "falcone2025", "help": "cells that hold the weights: ideal, wan2022 or falcone2025"},
         "--seed": {"type": int, "default": 0, "help": "random seed of programming errors and read noise"},
         "--patterns": {
             "type": int,

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bins of an utterance, later spikes are cropped; default: what holds 99 %% of the utterances whole, and at least "
         + _usual("n_steps").removeprefix("default: "),
     )
-    parser.add_argument("--channels", type=int, help=f"group the 700 channels of the inner ear into this number; {_usual('channels')}")
+    parser.add_argument("--channels", type=int, help=f"group the data's channels, 700 of an ear, into this number; {_usual('channels')}")
     parser.add_argument("--batch", type=int, help=f"utterances per training step; {_usual('batch')}")
     parser.add_argument("--learning-rate", type=float, help=f"largest learning rate of the one-cycle schedule; {_usual('learning_rate')}")
     parser.add_argument("--seed", type=int, help=f"random seed; {_usual('seed')}")
@@ -233,13 +233,17 @@ def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation)
 
 
-def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int) -> None:
+def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int, started: bool) -> None:
     """Say what is done to the channels; of data with other channels than the inner ear's, that it may not suit them."""
     from ..datasets import N_CHANNELS
 
     if augmentation is not None:
         tell(f"augmentation: {augmentation}")
-    given = {"--channel-shift 0": augmentation and augmentation.channel_shift, "--smooth 0": task.smooth}
+    given = {
+        "--channel-shift 0": augmentation and augmentation.channel_shift,
+        "--smooth 0": task.smooth and not started,
+        f"--channels {channels}": task.channels < channels and not started,
+    }
     cure = " ".join(option for option, value in given.items() if value)
     if cure and channels != N_CHANNELS:
         hint(f"channels beside each other are taken to be alike, as in an ear. If yours are not: {cure}")
@@ -269,7 +273,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
         tell(f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes")
-        _tell_what_suits_speech(augmentation, task, split.train.n_channels)
+        _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
     fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
@@ -66,10 +67,10 @@ class Characteristics:
         return self.text()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return pulse and numbers by name, each with its unit, for JSON."""
+        """Return pulse and numbers by name, each with its unit, as plain values for JSON; None for what is not finite."""
         numbers = {name: {label: {"value": v, "unit": unit} for label, (v, unit) in one.numbers.items()} for name, one in self.six.items()}
         pulse = {"volt": self.volt, "width": self.width, "assumed_noise": self.assumed_noise}
-        return {"pulse": pulse, "characteristics": numbers}
+        return plain({"pulse": pulse, "characteristics": numbers})
 
     def text(self) -> str:
         """Return the numbers as text, one line each."""
@@ -212,7 +213,10 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
         {
             "lowest constant input that turns it on within 200 pulse widths": (high, "V"),
             "first spike under pulses": (float(spikes[0]), "s"),
-            "lowest and highest pulses, about these, under which it fires on and on": (_window(p, volt, width), "V"),
+            "lowest and highest pulses under which it fires on (nan: not under these; inf: twice these)": (
+                _window(p, volt, width),
+                "V",
+            ),
             "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
             "output current of a spike": (float(shown.current.max()), "A"),
         },
@@ -222,7 +226,7 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
 
 def _window(p: DeviceParams, volt: float, width: float) -> tuple[float, float]:
     """Pulses, in steps of a hundredth of ``volt`` from there down and up, up to which trains of 1000 do not end in silence [V]; nan where
-    it falls silent, or latches, at ``volt`` itself."""
+    it falls silent, or latches, at ``volt`` itself, inf where it fires on at twice that."""
 
     def goes_on(percent: int) -> bool:
         spikes = _events(p, stimulus.train(0.01 * percent * volt, width, width, 1000), width).spike_times()
@@ -231,9 +235,9 @@ def _window(p: DeviceParams, volt: float, width: float) -> tuple[float, float]:
     ends = []
     for step in (-1, 1):
         percent = 100
-        while goes_on(percent) and 0 < percent < 200:
+        while 0 < percent <= 200 and goes_on(percent):
             percent += step
-        ends.append(nan if percent == 100 else 0.01 * (percent - step) * volt)
+        ends.append(nan if percent == 100 else inf if percent > 200 else 0.01 * (percent - step) * volt)
     return ends[0], ends[1]
 
 

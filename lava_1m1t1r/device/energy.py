@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
@@ -109,9 +109,21 @@ def spike_energy(p: DeviceParams, volt: float, width: float | None = None, gap: 
     return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
 
 
-TECHNOLOGIES = {"65 nm, 0.525 V": (ZHAO2025_TABLE7, 0.525), "3 nm, 0.9 V": (ZHAO2025_TABLE8, 0.9)}
-"""Devices of the paper's estimates (SI Tables 7 and 8), and the heights of pulses [V] at which they give its 1.39 pJ and 1 aJ: it states
-none."""
+class Technology(NamedTuple):
+    """One of the paper's estimates."""
+
+    device: DeviceParams
+    volt: float
+    """Height of the pulses [V], of our choice, at which the device gives the paper's energy: it states none."""
+    energy: float
+    """The paper's energy of a spike [J]."""
+
+
+TECHNOLOGIES = {
+    "65 nm (SI Table 7)": Technology(ZHAO2025_TABLE7, 0.525, 1.39e-12),
+    "3 nm (SI Table 8)": Technology(ZHAO2025_TABLE8, 0.9, 1e-18),
+}
+"""The paper's estimates by their names."""
 
 
 def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float | None = None) -> dict[str, dict[Any, float]]:
@@ -150,7 +162,7 @@ def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float
             except InputError:  # it does not fire
                 continue
     curves = {name: dict(sorted(curve.items())) for name, curve in curves.items()}
-    return curves | {"technology": {name: spike_energy(q, v).input_and_recharge for name, (q, v) in TECHNOLOGIES.items()}}
+    return curves | {"technology": {name: spike_energy(t.device, t.volt).input_and_recharge for name, t in TECHNOLOGIES.items()}}
 
 
 def text(rows: Sequence[SpikeEnergy]) -> str:

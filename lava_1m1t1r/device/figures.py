@@ -42,6 +42,7 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Non
     """Draw what :func:`.energy.scaling` found."""
     Figure = _figure()
     from .. import plot
+    from .energy import TECHNOLOGIES
 
     path = path_of(path)
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -51,8 +52,9 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Non
     left.set_xlabel("factor")
     left.set_ylabel("input to the end of the pulse (pJ)")
     left.legend(frameon=False, labelcolor=plot.GREY)
-    plot.axes(right).bar(list(curves["technology"]), list(curves["technology"].values()), color=plot.COLOURS[2])
-    right.plot(list(curves["technology"]), [1.39e-12, 1e-18], "k_", ms=30, label="paper: 1.39 pJ, 1 aJ")  # SI Tables 7 and 8
+    places = [f"{name}\n{t.volt:g} V" for name, t in TECHNOLOGIES.items()]
+    plot.axes(right).bar(places, list(curves["technology"].values()), color=plot.COLOURS[2])
+    right.plot(places, [t.energy for t in TECHNOLOGIES.values()], "k_", ms=30, label="the paper")
     right.legend(frameon=False, labelcolor=plot.GREY)
     right.set_yscale("log")
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams, least_lam
@@ -92,10 +93,10 @@ class Fit:
         return self.report()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it by name, for JSON, but the measurements and the Jacobian."""
+        """Return all of it but the measurements and the Jacobian by name, as plain values for JSON; None for what is not finite."""
         names = ("free", "cost", "meets", "predictions", "residuals", "relative_errors", "singular_values", "evaluations")
         values = {name: getattr(self, name) for name in names}
-        return {"params": self.params.as_dict(), **values, "undetermined": self.undetermined()}
+        return plain({"params": self.params.as_dict(), **values, "undetermined": self.undetermined()})
 
     def report(self) -> str:
         """Return the fit as a table of text."""

@@ -78,7 +78,7 @@ def deploy_spice(
     *,
     frames: Any = None,
     labels: Any = None,
-    crossbar: str | Cells = "falcone2025",
+    cells: str | Cells = "falcone2025",
     seed: int = 0,
     patterns: int = 4,
     timeout: float = 600.0,
@@ -96,7 +96,7 @@ def deploy_spice(
         if the network has at most :data:`LARGEST` synapses, run in ngspice, which must agree with the device level.
     labels : (B,) int, optional
         Classes of the samples, for the accuracy.
-    crossbar : str or Cells
+    cells : str or Cells
         Cells that hold the weights: a name of :data:`.device.crossbar.CELLS`, or your own.
     seed : int
         Seed of programming errors and read noise.
@@ -121,14 +121,14 @@ def deploy_spice(
     check_folder(out_dir)
     net = described(net)
     rules.check(net, RULES)
-    if not isinstance(crossbar, Cells):
-        known = isinstance(crossbar, str) and crossbar in CELLS
-        require(known, "crossbar", f"be one of {', '.join(CELLS)}, or Cells", crossbar)
-        crossbar = CELLS[crossbar]
+    if not isinstance(cells, Cells):
+        known = isinstance(cells, str) and cells in CELLS
+        require(known, "cells", f"be one of {', '.join(CELLS)}, or Cells", cells)
+        cells = CELLS[cells]
     timeout = number(timeout, "timeout [s]", above=0.0)
     patterns = whole(patterns, "patterns")
     require(labels is None or frames is not None, "labels", "come with frames", labels)
-    network = DeviceNetwork(net, crossbar, seed=seed)
+    network = DeviceNetwork(net, cells, seed=seed)
     files: dict[str, str] = {"network.cir": f"* {net.sizes} network of 1M1T1R neurons\n" + netlist(network)}
     facts, notes = facts_of(network), assumptions(network)
     if frames is None:

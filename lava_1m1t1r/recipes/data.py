@@ -169,18 +169,19 @@ def fitted(task: Task, split: Split) -> Task:
     absent = sorted(set(range(classes)) - set(split.train.labels.tolist()) - set(split.test.labels.tolist()))
     if absent:
         hint(f"no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
-    _tell_of_coarse_times(split, task)
     unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
     if unheard:
         text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
-    return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps_for(split.train, task))
+    steps = steps_for(split.train, task)
+    _tell_of_coarse_times(split, task)
+    return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
 
 
 def _tell_of_coarse_times(split: Split, task: Task) -> None:
     times = split.train.times
     late = float(times.max())
-    grid = float(np.spacing(np.float16(min(late, 6e4))))
+    grid = float(np.spacing(np.float16(late)))
     if grid > task.dt * (1 + 1e-3) and np.array_equal(times, times.astype(np.float16)):
         text = f"in steps of {grid * 1e3:.3g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
         hint(f"times of {split.name} are stored as float16, {text}")
