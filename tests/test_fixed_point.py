@@ -74,7 +74,7 @@ def test_a_million_random_steps_agree_to_the_bit(rng):
     done = spikes = 0
     while done < 1_000_000:
         for params in cases(rng, 16).values():
-            mine, theirs = both(params, drive(rng, params, 1500, 16), seed=int(rng.integers(1 << 40)), layer=int(rng.integers(100)))
+            mine, theirs = both(params, drive(rng, params, 1500, 16), seed=int(rng.integers(1 << 32)), layer=int(rng.integers(100)))
             for a, b in zip(mine, theirs, strict=True):
                 assert np.array_equal(a, b)
             done, spikes = done + mine[0].size, spikes + int(mine[0].sum())
