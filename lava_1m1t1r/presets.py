@@ -61,6 +61,9 @@ filament to filament is the field sensitivity 1/v0, the jump distance and the fi
 growth rate alone would give 99.9 % at 1.0 V where 95 % were measured. It was set by hand: 4, 75 and 96 % (measured: 5, 76 and 95 %), but
 half of its turn-ons at 0.9 V come later than the 5 ms of Fig. 3c."""
 
+SHD_ACCURACY = 91.35
+"""Accuracy of the paper's recurrent network on SHD [%]."""
+
 
 def names() -> tuple[str, ...]:
     """Names of all presets, sorted."""

@@ -13,10 +13,13 @@ from ..errors import InputError, file_of, missing, require
 from ..params import DeviceParams
 from ._common import check_whole, json_argument, out_folder, talking
 
+_PRESET = "ZHAO2025_FIG2"
+"""The device where none is named; no default of the option, for --paper takes none."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--preset", choices=presets.names(), help="device to start from; default: ZHAO2025_FIG2")
+    parser.add_argument("--preset", choices=presets.names(), help=f"device to start from; default: {_PRESET}")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
     parser.add_argument(
         "-o",
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table; 1 if the fitted device does not match the data."""
     if args.paper:
         return _paper(args)
-    p = device(args.preset or "ZHAO2025_FIG2", args.set)
+    p = device(args.preset or _PRESET, args.set)
     require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
     for name in ("volt", "width"):
         value = getattr(args, name)
@@ -101,10 +104,11 @@ def _paper(args: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
         for name, measurements in MEASUREMENTS.items():
             write_csv(out / f"{name}.csv", measurements())
-        write_text(out / "paper.txt", table(rows))
+        text = table(rows)
+        write_text(out / "paper.txt", text)
         found = [asdict(row) | {"agrees": row.agrees} for row in rows]
         write_json(out / "paper.json", found)
-        print(table(rows))
+        print(text)
     if args.json:
         print(as_json(found))
     return 0

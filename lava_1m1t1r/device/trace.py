@@ -55,7 +55,7 @@ class Trace:
     def __repr__(self) -> str:
         recorded = ", ".join(self.samples) or "events alone"
         spikes = int(np.count_nonzero(self.event_kinds == SPIKE))
-        return f"Trace({self.size} device{'' if self.size == 1 else 's'}, {self.duration:.4g} s, {spikes} spikes; {recorded})"
+        return f"Trace({self._devices}, {self.duration:.4g} s, {spikes} spikes; {recorded})"
 
     @property
     def time(self) -> np.ndarray:
@@ -112,5 +112,8 @@ class Trace:
         return self.event_times[(self.event_devices == self._device(n)) & (self.event_kinds == kind)]
 
     def _device(self, n: Any) -> int:
-        cure = f"It is of {self.size} device{'' if self.size == 1 else 's'}."
-        return whole(n, "Trace device", most=self.size - 1, cure=cure)
+        return whole(n, "Trace device", most=self.size - 1, cure=f"It is of {self._devices}.")
+
+    @property
+    def _devices(self) -> str:
+        return f"{self.size} device{'' if self.size == 1 else 's'}"

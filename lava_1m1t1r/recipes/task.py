@@ -175,7 +175,7 @@ MANY_VOICES: dict[str, Any] = {
 _FEW_VOICES: dict[str, Any] = {**_EARS, "hidden": 512, "learning_rate": 0.01}
 """Fields of the Task that did best on a human speaker whom training had not heard, with recordings of two or three others."""
 SPOKEN_DIGITS, RECORDINGS, SHD = "spoken-digits", "recordings", "shd"
-PAPER_ACCURACY = "91.35 %"
+PAPER_ACCURACY = f"{presets.SHD_ACCURACY:g} %"
 """The paper's accuracy on SHD, of its recurrent network."""
 RECIPES = {
     task.name: task
