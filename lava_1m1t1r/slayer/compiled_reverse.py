@@ -397,15 +397,9 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
     finish, recur = _finish(real, learning), _recur(real)
     filled_up = _compiled(filled_lanes)
 
-    def backward(layer, batch, scratch, constants, first, last):
-        """Samples first .. last - 1 (at most BLOCK) of a layer, backwards in time.
-
-        constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
-        """
-        widest_vectors()
-        n_neurons, alike, group = batch.counts.shape[2], True, layer.group
-        for n in range(n_neurons):
-            alike &= layer.delay_rec[n] == layer.delay_rec[0]
+    @_compiled
+    def block(layer, batch, scratch, constants, alike, first, last):
+        n_neurons, group = batch.counts.shape[2], layer.group
         for b in range(last - first):
             for k in range(3):
                 for n in range(n_neurons):
@@ -426,6 +420,18 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     finish(batch, layer, tile, scratch, constants)
             if layer.w_rec.size and t > 0:
                 recur(batch.grad, layer, alike, first, last, t, scratch.products)
+
+    def backward(layer, batch, scratch, constants, first, last):
+        """Samples first .. last - 1 of a layer, backwards in time.
+
+        constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
+        """
+        widest_vectors()
+        alike = True
+        for n in range(batch.counts.shape[2]):
+            alike &= layer.delay_rec[n] == layer.delay_rec[0]
+        for b in range(first, last, BLOCK):
+            block(layer, batch, scratch, constants, alike, b, min(b + BLOCK, last))
 
     return cached(backward, _compiled, (double, linear, learning))
 

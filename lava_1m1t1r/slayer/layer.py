@@ -21,7 +21,7 @@ from .projection import batch_events, counts_by_input, over_input, projector, re
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
-from .threads import ranges, share
+from .threads import parts_of, share
 
 
 class LayerCall(NamedTuple):
@@ -57,7 +57,7 @@ class _Project(torch.autograd.Function):
         counts = np.empty((x.shape[0], x.shape[2], w.shape[0]), np.int32)
         fill = projector(events, w, None, counts)
         check_sums(*events.largest, w)
-        share(fill, ranges(len(counts), 4))
+        share(fill, parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
         ctx.events, ctx.real = events, _real(w, x)
         ctx.save_for_backward(w)
         ctx.channels = x.shape[1]
@@ -137,7 +137,7 @@ class _Layer(torch.autograd.Function):
                 fill(first, last)
             kernels.recurrent_forward(layer, arrays, kernels.make_scratch(width, size), first, last)
 
-        share(part, ranges(batch, max(2, group)))
+        share(part, parts_of(batch, steps * size, max(2, group)))
         if run.keeps_last:
             run.last[:] = [history[:, -1].copy(), window[:, -kernels.PAST :].copy()]
         ctx.history, ctx.counts, ctx.window, ctx.channels = history, counts, window, x.shape[1]
@@ -199,18 +199,18 @@ def _backwards(
     layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
     of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.numpy(), dtype)
     arrays = compiled_reverse.Batch(ctx.history, ctx.counts, over, of_states)
-    parts = ranges(batch, BLOCK)
+    parts = parts_of(batch, steps * size, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)
 
-    def part(first, last):
+    def part(number, first, last):
         over[first:last, :kept] = late[first:last, run.shift :]
         over[first:last, kept:] = 0
-        kernel(layer, arrays, make_scratch(params.substeps, size, dtype, learning), constants[first // BLOCK], first, last)
+        kernel(layer, arrays, make_scratch(params.substeps, size, dtype, learning), constants[number], first, last)
         if biased:
-            sums[first // BLOCK] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
+            sums[number] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 
-    share(part, parts)
+    share(part, [(number, *part) for number, part in enumerate(parts)])
     over_bias = torch.from_numpy(sums.sum(0)) if biased else None
     return over, over_bias, torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
 

@@ -13,7 +13,7 @@ from ..errors import require
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .checks import COUNTS, COUNTS_CURE, check_finite
-from .threads import ranges, share, thread_count
+from .threads import parts_of, ranges, share, thread_count
 from .tiles import COLUMNS, ROWS
 from .weight_kernels import CELLS, PART, turn_counts
 
@@ -42,7 +42,7 @@ def batch_events(x: np.ndarray, name: str = "input") -> BatchEvents:
     InputError
         If a value is not such a number.
     """
-    batch, steps, _ = x.shape
+    batch, steps, channels = x.shape
     if x.dtype == bool:
         x = x.view(np.uint8)
     by_channel = abs(x.strides[1]) < abs(x.strides[2])
@@ -50,7 +50,7 @@ def batch_events(x: np.ndarray, name: str = "input") -> BatchEvents:
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
     counts = np.empty((batch, steps), np.int64)
     bits = np.empty((*rows.shape[:2], -(-rows.shape[2] // 64)), np.int64)
-    parts = ranges(batch, 8)
+    parts = parts_of(batch, steps * channels, 8)
     others = share(lambda a, b: kernels.mark_events(rows, by_channel, bits, counts, a, b), parts)
     start = np.zeros(batch * steps + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=start[1:])
@@ -110,6 +110,12 @@ _SAMPLES = 4
 """Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
 
 
+def _parts(grad: np.ndarray) -> list[tuple[int, int, int]]:
+    """Samples of grad (B, T, N) that share their rows: (number, first, last) of each part."""
+    batch, steps, size = grad.shape
+    return [(number, *part) for number, part in enumerate(parts_of(batch, steps * size, _SAMPLES))]
+
+
 def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> torch.Tensor:
     """Gradient dL/dw (N, C) of the weights.
 
@@ -122,11 +128,11 @@ def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> tor
     channels : int
         Number of inputs, C.
     """
-    batch, steps, _ = grad.shape
-    parts = ranges(batch, _SAMPLES)
+    steps = grad.shape[1]
+    parts = _parts(grad)
     counts = np.zeros((len(parts), channels), np.int64)
     start = events.start
-    share(lambda a, b: kernels.count_events(events.channel, counts[a // _SAMPLES], start[a * steps], start[b * steps]), parts)
+    share(lambda k, a, b: kernels.count_events(events.channel, counts[k], start[a * steps], start[b * steps]), parts)
     times = np.empty(len(events.channel), grad.dtype)
     return _gathered(counts, grad, times, lambda cursor, rows, a, b: kernels.sort_events(*events, cursor, rows, times, steps, a, b))
 
@@ -144,8 +150,9 @@ def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarr
         dL/d(synaptic input).
     """
     size = grad.shape[2]
-    counts = np.zeros((len(ranges(grad.shape[0], _SAMPLES)), size), np.int64)
-    share(lambda a, b: kernels.count_spikes(window, delay_rec, counts[a // _SAMPLES], a, b), ranges(grad.shape[0], _SAMPLES))
+    parts = _parts(grad)
+    counts = np.zeros((len(parts), size), np.int64)
+    share(lambda k, a, b: kernels.count_spikes(window, delay_rec, counts[k], a, b), parts)
 
     def sort(cursor, rows, a, b):
         kernels.sort_spikes(window, delay_rec, cursor, rows, np.empty(size + 1, np.int64), a, b)
@@ -156,14 +163,14 @@ def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarr
 def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
     """Gradient dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and a function that lists where they
     arrive."""
-    parts = ranges(grad.shape[0], _SAMPLES)
+    parts = _parts(grad)
     offset = np.zeros(counts.size + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=offset[1:])
     channels = counts.shape[1]
     first_of = np.arange(len(parts))[:, None] * channels
     offset = offset[first_of + np.arange(channels + 1)]  # (parts, channels + 1)
     rows = np.empty(len(times), np.int32)
-    share(lambda a, b: sort(offset[a // _SAMPLES, :-1].copy(), rows, a, b), parts)
+    share(lambda k, a, b: sort(offset[k, :-1].copy(), rows, a, b), parts)
     flat, out = grad.reshape(-1), np.zeros((channels, grad.shape[2]), grad.dtype)
     # all channels of a part while its columns are in the cache; fewer at a time where that would leave threads without work
     blocks = range(0, grad.shape[2], COLUMNS)
@@ -179,5 +186,6 @@ def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     table = kernels.panels(w.detach().numpy().astype(rows.dtype, copy=False))
     out = np.empty((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
-    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), ranges(len(rows), 256))
+    parts = parts_of(len(rows), columns, 256)
+    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), parts)
     return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)

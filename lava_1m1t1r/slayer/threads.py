@@ -51,6 +51,25 @@ def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
     return results
 
 
+_LEAST = 1 << 15
+"""Number of cells that a part of a batch holds at least: less would take less time than starting it."""
+
+
+def parts_of(batch: int, cells: int, block: int) -> list[tuple[int, int]]:
+    """Cut a batch into parts of whole blocks: (first, last) of each. They, and so sums over them, do not depend on the number of threads.
+
+    Parameters
+    ----------
+    batch : int
+        Number of samples.
+    cells : int
+        Of a sample: neurons, or channels, times steps.
+    block : int
+        Number of samples that are worked on together.
+    """
+    return ranges(batch, block * -(-_LEAST // (block * max(cells, 1))))
+
+
 def ranges(size: int, step: int) -> list[tuple[int, int]]:
     """Cut ``range(size)`` into pieces of ``step``: (first, last) of each."""
     return [(i, min(i + step, size)) for i in range(0, size, step)]
