@@ -105,6 +105,17 @@ def winner(sums: Any) -> Any:
     return sums.argmax(-1)
 
 
-def answers(out: Any) -> Any:
-    """Class of each sample (:func:`winner`) from a network's output at every step, spikes or weighted sums: (..., T, K) -> (...)."""
-    return winner(out.sum(-2, dtype=np.float64 if out.dtype.kind == "f" else np.int64))
+def over_time(out: np.ndarray) -> np.ndarray:
+    """Sums over time of a network's output at every step, spikes or weighted sums: (..., T, K) -> (..., K)."""
+    return out.sum(-2, dtype=np.float64 if out.dtype.kind == "f" else np.int64)
+
+
+def answers(out: np.ndarray) -> np.ndarray:
+    """Class of each sample (:func:`winner`) from a network's output at every step: (..., T, K) -> (...)."""
+    return winner(over_time(out))
+
+
+def ties(out: np.ndarray) -> int:
+    """Number of samples whose largest sum several outputs share, so that the answer is the first of these: of (..., T, K)."""
+    sums = over_time(out)
+    return int(np.count_nonzero((sums == sums.max(-1, keepdims=True)).sum(-1) > 1))

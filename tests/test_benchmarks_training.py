@@ -44,6 +44,14 @@ def frames(n, seed, task):
 TASK = Task("small", channels=20, classes=2, hidden=16, n_steps=60, epochs=1, batch=8)
 
 
+def test_seeds_do_not_make_more_speakers():
+    """Each speaker's mean counts once, however often it was trained; of one split, each seed counts."""
+    once = [62.8, 42.1, 40.7, 57.7]
+    repeated = [value + change for value in once for change in (-1.0, 0.0, 1.0)]
+    assert accuracy._independent(repeated, 4) == pytest.approx(once)
+    assert accuracy._independent(repeated, 1) == repeated
+
+
 def test_networks_of_the_table_have_about_equal_parameters():
     task = Task("t", channels=140, hidden=256, classes=20)
     counts = {}
@@ -116,6 +124,7 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
         runs = rows[name]["runs"]
         assert float(rows[name]["accuracy %"]) == pytest.approx(100 * np.mean([run["accuracy"] for run in runs]), abs=0.01)
         assert len(runs) == 2 and all(run["cpu"] > 0 for run in runs)
+        assert [(run["held_out"], run["seed"]) for run in runs] == [("a", 0), ("b", 0)]
     charged = [task for task in seen_tasks if task.spike_limit is not None]
     assert [task.learn for task in charged] == [()] * 2 + [("mu", "gamma1", "r_control")] * 2
     assert [task.spike_limit for task in charged] == [180 * 16 / 512] * 2 + [270 * 16 / 512] * 2  # as many a neuron as of 512

@@ -18,6 +18,7 @@ from lava_1m1t1r import cli
 from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
+from lava_1m1t1r.datasets.shd_file import as_stored
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.hdf5 import predict
@@ -428,10 +429,9 @@ def test_labels_that_are_no_outputs_of_the_network_are_told(command, tmp_path, c
 
 
 def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
-    spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
     made = {"train": ("one", "two", "three"), "same": ("one", "two"), "sorted": ("one", "three", "two"), "new": ("four", "one", "two")}
-    for name, keys in made.items():
-        labels = np.arange(3) % len(keys)
+    for place, (name, keys) in enumerate(made.items()):
+        labels, spikes = np.arange(3) % len(keys), [(np.array([0.0, 0.5], np.float32), np.array([0, place]))] * 3
         write_shd(tmp_path / f"{name}.h5", EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
     of = {name: data.load(tmp_path / "train.h5", test=tmp_path / f"{name}.h5").test for name in ("same", "sorted", "new")}
     assert of["same"].labels.tolist() == [0, 1, 0] and of["same"].keys == ("one", "two")
@@ -466,7 +466,7 @@ def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_p
     times = np.sort(np.random.default_rng(0).uniform(0, latest, 50)).astype(np.float32)
     times[-1] = latest
     events = EventSet.from_utterances([(times, np.arange(50))] * 2, [0, 1])
-    for found, words in ((events, ""), (read_shd(write_shd(tmp_path / "a.h5", events)), told)):
+    for found, words in ((events, ""), (read_shd(write_shd(tmp_path / "a.h5", as_stored(events))), told)):
         data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others", False))
         said = capsys.readouterr().err
         assert words in said and ("float16" in said) == bool(words)
@@ -697,7 +697,7 @@ def test_a_set_without_speakers_is_told_what_it_lacks(tmp_path, capsys):
     pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
     pytest.importorskip("lava", reason="Lava is not installed")
     nobody = small_set(each=1)
-    write_shd(tmp_path / "test.h5", nobody)
+    write_shd(tmp_path / "test.h5", small_set(each=1, seed=1))
     write_shd(tmp_path / "nobody.h5", EventSet.from_utterances([(u.times, u.units) for u in nobody], nobody.labels, keys=nobody.keys))
     data = ["train", "--data", str(tmp_path / "nobody.h5"), "-o", str(tmp_path / "run")]
     assert cli.main(data) == cli.USAGE_ERROR
@@ -706,6 +706,61 @@ def test_a_set_without_speakers_is_told_what_it_lacks(tmp_path, capsys):
         given = [*data, "--test-data", str(tmp_path / "test.h5"), f"--validate={who}"]
         assert cli.main(given) == cli.USAGE_ERROR
         assert "--validate must be used with a set that names speakers" in capsys.readouterr().err
+
+
+def load(tmp_path, **sets):
+    """:func:`.data.load` of events that are first written to files of these names, the second one as the test set."""
+    train, *test = [write_shd(tmp_path / f"{name}.h5", events) for name, events in sets.items()]
+    return data.load(train, None, *test)
+
+
+def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(tmp_path, capsys):
+    train, other = small_set(each=1), small_set(each=1, seed=1)
+    assert len(load(tmp_path, train=train, other=other).test) == 9 and capsys.readouterr().err == ""
+    both = EventSet.from_utterances([(u.times, u.units) for s in (train[:2], other) for u in s], [0, 1, *other.labels], keys=train.keys)
+    load(tmp_path, train=train, both=both)
+    assert "2 of 11 utterances of the test set (the file both.h5) are in the training set, too" in capsys.readouterr().err
+    for copy in (train, train[[4, 2, 7]]):
+        with pytest.raises(InputError, match=r"train: the test set \(the file copy.h5\) must hold other utterances than the training set"):
+            load(tmp_path, train=train, copy=copy)
+
+
+def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, capsys):
+    events = small_set(each=1)
+    load(tmp_path, some=replace(events, speakers=np.where(events.speakers == 1, -1, events.speakers)))
+    assert "3 utterances" in (told := capsys.readouterr().err) and "have no known speaker: they stay in training" in told
+
+
+def test_only_shd_itself_is_called_shd(tmp_path, capsys, monkeypatch):
+    write_shd(tmp_path / "shd_train.h5", small_set(each=2))
+    write_shd(tmp_path / "shd_test.h5", small_set(each=1, seed=1))
+    split = data.load(tmp_path)
+    assert split.name == tmp_path.name and "18 and 9 utterances, SHD 8156 and 2264" in capsys.readouterr().err
+    monkeypatch.setattr(data, "SIZES", (18, 9))
+    assert data.load(tmp_path).name == data.SHD_NAME and capsys.readouterr().err == ""
+
+
+def test_spikes_that_do_not_count_are_counted():
+    times = np.array([0.001, 0.002, 0.011, 0.5, 0.0012, 0.95], np.float32)
+    events = EventSet.from_utterances([(times, np.array([0, 1, 0, 0, 699, 0])), ([0.1], [3])], [0, 1])
+    found = data.frames_of(events, recipe("recordings").replace(n_steps=90, channels=140))
+    assert found.cropped == pytest.approx(1 / 7) and found.merged == pytest.approx(1 / 7)  # unit 1 falls onto unit 0
+
+
+@pytest.mark.timeout(120)
+def test_answers_that_are_guesses_are_told(tmp_path, capsys):
+    """Without a spike all sums are the same, and the first class would be right on its own utterances."""
+    write_shd(tmp_path / "small.h5", small_set(each=2))
+    net = read(_common.network_path("shipped"))
+    silent = replace(net.layers[-1], weight=0 * net.layers[-1].weight, bias=None)
+    write(tmp_path / "silent.net", replace(net, layers=(*net.layers[:-1], silent), classes=()))
+    given = ["evaluate", str(tmp_path / "silent.net"), "--data", str(tmp_path / "small.h5"), "--leave-out", "0"]
+    assert cli.main([*given, "--utterances", "2"]) == 0
+    out, told = capsys.readouterr()
+    assert "100.00% correct in fixed point" in out and "2 answers are the first of several classes with the same sum" in out
+    assert "the first 2 utterances are of 1 of the 3 classes" in told
+    assert cli.main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ties"] == 6
 
 
 @pytest.mark.report

@@ -101,7 +101,7 @@ def test_fields_that_do_not_fit_are_refused(field, value, text):
 
 def test_a_written_file_has_the_layout_of_shd(path):
     with h5py.File(path) as file:
-        assert h5py.check_vlen_dtype(file["spikes/times"].dtype) == np.float16
+        assert h5py.check_vlen_dtype(file["spikes/times"].dtype) == np.float16  # it holds these exactly
         assert h5py.check_vlen_dtype(file["spikes/units"].dtype) == np.uint16
         assert file["labels"].dtype == np.uint16 and file["extra/speaker"].dtype == np.uint16
         assert file["extra/keys"][1] == b"one" and "extra/meta_info" in file
@@ -113,6 +113,19 @@ def test_what_is_written_comes_back(path, events):
         np.testing.assert_array_equal(getattr(back, name), getattr(events, name))
         assert getattr(back, name).dtype == getattr(events, name).dtype
     assert back.keys == SHD_KEYS and back.speaker_names == tuple("abcde") and back.dropped == 0
+
+
+def test_times_that_float16_cannot_hold_come_back_too(tmp_path):
+    """A bin of 10 ms each: float16 would move a third of them into another bin."""
+    times = (np.arange(3000) * 0.01).astype(np.float32)
+    events = EventSet.from_utterances([(times, np.arange(3000) % 700)], [0])
+    back = read_shd(write_shd(tmp_path / "fine.h5", events))
+    np.testing.assert_array_equal(back.times, times)
+    assert len(binned_events(back, 0.01).channel) == 3000
+    rounded = shd_file.as_stored(events)
+    with h5py.File(write_shd(tmp_path / "coarse.h5", rounded)) as file:
+        assert h5py.check_vlen_dtype(file["spikes/times"].dtype) == np.float16
+    assert read_shd(tmp_path / "coarse.h5") == rounded
 
 
 def test_an_empty_set_and_rows_of_equal_length_come_back(tmp_path, events):
@@ -216,7 +229,7 @@ def test_other_numbers_of_channels_and_classes_can_be_given(path):
 @pytest.mark.parametrize(
     ("changes", "meta", "text"),
     [
-        (dict(times=np.full(470, 65_505.0)), None, r"EventSet.times must lie in 0..65504 s to be stored as float16; got 65505"),
+        (dict(times=np.full(470, 65_505.0)), None, r"EventSet.times must lie in 0..65504 s to be stored; got 65505"),
         (dict(labels=[0, 1, 2, 20], keys=()), None, r"EventSet.labels must lie in 0..19 to be stored without keys; .* Give the set keys"),
         (dict(labels=[0, 1, 2, 65_536], keys=["a"] * 65_537), None, r"EventSet.labels must lie in 0..65535 to be stored"),
         (dict(speakers=[0, 1, 2, 2**31]), None, r"EventSet.speakers must lie in .*..2147483647 to be stored"),

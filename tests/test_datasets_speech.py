@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, shd_file, speech, spoken_digits, wav_folder, write_shd
+from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, shd_file, speech, spoken_digits, wav, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -304,9 +304,22 @@ def test_a_folder_becomes_an_event_set(recordings):
     assert events.keys == ("2", "10") and events.speaker_names == ("ann", "bob")
     assert list(events.labels) == [1, 0, 0] and list(events.speakers) == [0, 0, 1]
     audio, rate = read_wav(recordings / "2" / "ann_1.wav")
-    times, units = InnerEar()(audio, rate, index=1)
+    times, units = InnerEar()(audio, rate, index=wav.draw_of(audio, rate))
     np.testing.assert_array_equal(events[1].times, times)
     np.testing.assert_array_equal(events[1].units, units)
+
+
+def test_a_recording_is_encoded_alike_wherever_it_stands_and_unlike_all_others(recordings):
+    """If the draw went with the place in the list, and so with the label, noise alone would tell the classes of a test set apart."""
+    sound = (recordings / "2" / "bob_1.WAV").read_bytes()
+    (recordings / "1").mkdir()
+    (recordings / "1" / "copy.wav").write_bytes(sound)  # now the first of four
+    copy, _, _, bob = wav_folder(recordings, threads=1, progress=False)
+    np.testing.assert_array_equal(copy.times, bob.times)
+    np.testing.assert_array_equal(copy.units, bob.units)
+    audio, rate = read_wav(recordings / "2" / "bob_1.WAV")
+    draws = [wav.draw_of(audio, rate), wav.draw_of(0.999 * audio, rate), wav.draw_of(audio, rate + 1), wav.draw_of(audio[1:], rate)]
+    assert len(set(draws)) == 4
 
 
 def test_labels_of_one_number_are_in_the_same_order_in_each_process():

@@ -33,7 +33,8 @@ FEW_VOICES = Augmentation.suiting(recipe(RECORDINGS))
 """For files."""
 TRAINING: dict[str, Any] = {name: MANY_VOICES[name] for name in ("delay_rec", "smooth", "label_smoothing")}
 """Fields of the Task that ``--training tuned`` gives all networks alike; chosen for 1M1T1R on training voices of SpokenDigits, ten of them
-kept apart. With few people to learn from (three speakers of a file) they did not help, so files are trained without them."""
+kept apart. ``delay_rec`` concerns 1M1T1R alone: the peers' recurrence has no delays. With few people to learn from (three speakers of a
+file) they did not help, so files are trained without them."""
 HIDDEN: int = MANY_VOICES["hidden"]
 DELAYS_FEW_SPIKES: dict[str, Any] = {**DELAYS, "spike_limit": 180.0}
 """Fields of the Task for synaptic delays with fewer spikes; the limit is a guess that was not tuned."""
@@ -216,9 +217,14 @@ def chosen_augmentation(args: argparse.Namespace) -> Augmentation:
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean, and its standard error (nan of one value)."""
+    """Mean, and its standard error (nan of one value), of values that are independent of each other."""
     error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
     return float(np.mean(values)), error
+
+
+def _independent(values: list[float], speakers: int) -> list[float]:
+    """Values that tell how sure a mean is: of several speakers, each one's mean over seeds, since seeds do not make more speakers."""
+    return np.reshape(values, (speakers, -1)).mean(1).tolist() if speakers > 1 else values
 
 
 def _splits(args: argparse.Namespace) -> list[data.Split]:
@@ -274,6 +280,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="each synapse has one of the delays, instead of all of them with a weight each; GRU synapses always have all",
     )
     own.add_argument("--refractory", type=float, default=1.0, help="factor on R_c of 1M1T1R; a larger one means fewer spikes")
+    own.add_argument(
+        "--delay-rec",
+        type=int,
+        metavar="STEPS",
+        help="1M1T1R: largest delay of recurrent synapses, one drawn for each neuron; the other networks have none. Default: "
+        f"{TRAINING['delay_rec']} with tuned training, else {Task.delay_rec}",
+    )
     own.add_argument("--learn", nargs="+", choices=LEARNABLE, metavar="NAME", help=f"each 1M1T1R neuron learns: {', '.join(LEARNABLE)}")
     args = own.parse_args(arguments)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
@@ -286,6 +299,7 @@ def main(arguments: list[str] | None = None) -> int:
     tuned = args.training == "tuned" if args.training else args.data is None
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
     base = Task("accuracy", **sizes, refractory=args.refractory, spike_cost=args.spike_cost, **(TRAINING if tuned else {}))
+    base = base.replace(delay_rec=args.delay_rec)
     base.replace(taps=args.taps).require_integers()  # refuses lines that cannot be, too, before data are made
     jobs = []
     for split in _splits(args):
@@ -306,11 +320,11 @@ def main(arguments: list[str] | None = None) -> int:
                     settings: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": digests}
                     settings |= {"task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
                     run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
-                    found.append(kept(args.folder, name, settings, run))
+                    found.append({"held_out": split.held_out, "seed": seed, **kept(args.folder, name, settings, run)})
         except ImportError as absent:
             table.skip(name, f"not installed ({absent.name or absent})")
             continue
-        accuracy, error = mean_and_error([100 * result["accuracy"] for result in found])
+        accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
         shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
         table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", shown, cpu, f"{100 * fitted:.1f}")

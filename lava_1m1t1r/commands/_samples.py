@@ -187,5 +187,8 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
     events = _numbered(events, net)
     check_labels(events, net)
     if args.utterances:
-        events = events[: args.utterances]
+        all_classes, events = len(np.unique(events.labels)), events[: args.utterances]
+        classes = len(np.unique(events.labels))
+        if classes < min(all_classes, len(events)):
+            hint(f"the first {len(events)} utterances are of {classes} of the {all_classes} classes: their answers may mislead.")
     return Tested(data.frames_of(events, task.replace(n_steps=steps)), name, held_out)

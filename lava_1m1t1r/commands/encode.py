@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from .. import __version__
 from .._support.files import as_json
 from ..errors import FormatError, InputError, path_of, require
 from ._common import check_whole, json_argument, out_folder, talking
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with talking(args):
         events = wav_folder(source, None if args.speaker is None else _speaker_by(args.speaker), InnerEar(seed=args.seed))
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_shd(out, events)
+    write_shd(out, events, meta={"encoder": f"lava_1m1t1r {__version__}, InnerEar(seed={args.seed})"})
     found = {"out": out, "utterances": len(events), "classes": list(events.keys), "speakers": list(events.speaker_names)}
     if args.json:
         print(as_json(found))

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import presets
+from .. import __version__, presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
 from ..errors import require
@@ -263,7 +263,7 @@ def _validation(args: argparse.Namespace, out: Path) -> dict[str, Any]:
 def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
     task, split, net, names, train, validation = _prepared(args, start)
-    from ..recipes import data, fit
+    from ..recipes import checkpoint, data, fit
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
     from ..recipes.start import OF_NETWORK
@@ -272,18 +272,25 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
     if fit.processes()[0] == 0:
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
-        tell(f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes")
+        size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
+        tell(f"{size}; {train.merged:.0%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
     fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
     net.export(out / NETWORK_FILE, names)
-    result, _ = evaluate(out / NETWORK_FILE, data.frames_of(split.test, task))
+    test = data.frames_of(split.test, task)
+    result, _ = evaluate(out / NETWORK_FILE, test)
     results = {
         "data": split.name,
         "held_out": split.held_out,
         **result.as_dict(),
+        "files": {"data": args.data, "test_data": args.test_data},
+        "frames": {"train": checkpoint.digest(train), "test": checkpoint.digest(test)},
+        "uncounted": {"cropped": train.cropped, "merged": train.merged},
+        "classes": list(names),
+        "version": __version__,
         "start": None if start is None else str(start),
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
         "validation": None if args.validate is None else _validation(args, out),

@@ -30,7 +30,7 @@ _FLOAT16 = float(np.finfo(np.float16).max)
 def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: int | None = None) -> EventSet:
     """Read an HDF5 file in SHD's layout.
 
-    Times are stored as float16; they are widened to float32 before anything else happens to them. Spikes whose time
+    SHD stores times as float16; they are widened to float32 before anything else happens to them. Spikes whose time
     is not finite are dropped with a warning that counts them.
 
     Parameters
@@ -101,14 +101,17 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
 
 
 def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | None = None) -> Path:
-    """Write ``events`` in SHD's layout: variable-length float16 times [s] and uint16 units, labels, speakers, keys.
+    """Write ``events`` in SHD's layout: variable-length times [s] and uint16 units, labels, speakers, keys.
+
+    Times are float16, as SHD's, where that holds every one of them exactly, and float32 elsewhere: float16 resolves only 0.5 ms up to 1 s,
+    1 ms up to 2 s, 2 ms up to 4 s and so on. ``write_shd(path, as_stored(events))`` rounds them to float16.
 
     Parameters
     ----------
     path : path
         The file; it appears complete or not at all.
     events : EventSet
-        What to write. float16 resolves times to 0.5 ms up to 1 s, to 1 ms up to 2 s, as in SHD itself, to 2 ms up to 4 s and so on.
+        What to write.
     meta : dict of str, optional
         Texts for ``extra/meta_info``, for example how the data were made; :func:`.shd_file.read_meta` reads them back.
 
@@ -144,7 +147,7 @@ def read_meta(path: str | os.PathLike, name: str) -> str | None:
 
 
 def as_stored(events: EventSet) -> EventSet:
-    """Return the events as a read of their file would give them: with times rounded to float16."""
+    """Return the events with times rounded to float16, as SHD's are."""
     return replace(events, times=events.times.astype(np.float16))
 
 
@@ -152,9 +155,10 @@ def _image(events: EventSet, meta: Mapping[str, str]) -> memoryview:
     """Content of the file. It is made in memory, because the HDF5 library crashes on a full disk."""
     import h5py
 
-    whole = io.BytesIO()
+    whole, narrow = io.BytesIO(), events.times.astype(np.float16)
+    times_type = np.float16 if np.array_equal(narrow, events.times) else np.float32
     with h5py.File(whole, "w") as file:
-        for name, values, dtype in ((TIMES, events.times, np.float16), (UNITS, events.units, np.uint16)):
+        for name, values, dtype in ((TIMES, events.times, times_type), (UNITS, events.units, np.uint16)):
             rows = np.empty(len(events), dtype=object)
             for i in range(len(events)):
                 rows[i] = values[events.offsets[i] : events.offsets[i + 1]].astype(dtype)
@@ -198,7 +202,7 @@ def _check_storable(events: EventSet) -> None:
     # anything above would come back as inf and be dropped by every reader
     latest = events.times.max(initial=0)
     cure = "Are they in seconds? Event cameras' files mostly have microseconds: t * 1e-6."
-    require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored as float16", float(latest), cure)
+    require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored", float(latest), cure)
 
 
 def _plain(text: str) -> bool:
@@ -242,7 +246,8 @@ def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, n
 
 def _column(data, name: str, path: Path) -> np.ndarray:
     good = len(data.shape) == 1 and data.dtype.kind in "iu"
-    require(good, f"{path}: {name}", "be a column of integers", (data.shape, str(data.dtype)), "", FormatError)
+    cure = "Number them from 0; extra/keys and extra/meta_info/speaker_names hold their names."
+    require(good, f"{path}: {name}", "be a column of integers", (data.shape, str(data.dtype)), cure, FormatError)
     return data[:].astype(np.int64)
 
 

@@ -17,6 +17,9 @@ from ..errors import FormatError, InputError, flag, missing, path_of, require
 from .events import EventSet
 from .shd_file import read_shd
 
+SIZES = 8156, 2264
+"""Utterances of SHD's training and test set."""
+
 
 def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -> EventSet:
     """Return the training or the test set of SHD.
@@ -29,7 +32,7 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
     folder : path
         Where the user's copy lies, or where a download goes.
     train : bool
-        Training (8156 utterances) or test set (2264; two of its speakers are in no other).
+        Training or test set (:data:`SIZES`; two speakers of the test set are in no other).
     download : bool
         Whether to fetch an absent file through tonic. tonic itself takes any zip file of the right name, even an
         empty or half-downloaded one, for a complete data set; here it works in a fresh folder, and only a file that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +66,9 @@ def wav_folder(
 ) -> EventSet:
     """Encode labelled recordings.
 
+    What the model draws for a recording depends on its sound and on ``ear.seed`` (:func:`draw_of`), not on its place in the list:
+    places mostly go with labels, and draws that went with places would tell the labels of another list, such as a test set.
+
     Parameters
     ----------
     path : path
@@ -96,9 +100,10 @@ def wav_folder(
     rows = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
     ear = InnerEar() if ear is None else ear
     require(isinstance(ear, InnerEar), "ear", "be an InnerEar", ear)
-    _check_recordings([file for file, _, _ in rows], ear)
+    draws = _check_recordings([file for file, _, _ in rows], ear)
     keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
-    spikes = ear.encode((read_wav(file) for file, _, _ in rows), threads, "recordings" if progress else None, len(rows))
+    sounds = (read_wav(file) for file, _, _ in rows)
+    spikes = ear.encode(sounds, threads, "recordings" if progress else None, len(rows), indices=draws)
     return EventSet.from_utterances(
         spikes,
         labels=[keys.index(label) for _, label, _ in rows],
@@ -109,13 +114,30 @@ def wav_folder(
     )
 
 
-def _check_recordings(files: Sequence[Path], ear: InnerEar) -> None:
-    """Refuse files that cannot be encoded: with what is wrong about the first, and the names of some others."""
+def draw_of(audio: np.ndarray, rate: int) -> int:
+    """Number that stands for a recording: the ``index`` with which :func:`wav_folder` encodes it.
+
+    Parameters
+    ----------
+    audio : (N,) float64
+        As :func:`read_wav` returns it.
+    rate : int
+        Sampling rate [Hz].
+    """
+    hashed = hashlib.blake2b(np.asarray(audio, "<f8").tobytes(), digest_size=7)
+    hashed.update(str(rate).encode())
+    return int.from_bytes(hashed.digest(), "little")
+
+
+def _check_recordings(files: Sequence[Path], ear: InnerEar) -> list[int]:
+    """Refuse files that cannot be encoded: with what is wrong about the first, and the names of some others. Returns the draw of each."""
     wrong: list[str] = []
+    draws: list[int] = []
     for file in files:
         try:
             audio, rate = read_wav(file)
             ear.prepare(audio, rate)
+            draws.append(draw_of(audio, rate))
         except FormatError as error:
             wrong.append(str(error))
         except InputError as error:
@@ -123,6 +145,7 @@ def _check_recordings(files: Sequence[Path], ear: InnerEar) -> None:
     if wrong:
         more = f" And {len(wrong) - 1} more: {' '.join(wrong[1:_TOLD])}{' ...' if len(wrong) > _TOLD else ''}" if len(wrong) > 1 else ""
         raise FormatError(wrong[0] + more)
+    return draws
 
 
 _Row = tuple[Path, str, "str | None"]  # file, label, speaker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, cropped_share
+from ..datasets.shd_folder import SIZES
 from ..errors import listed, path_of, require
 from . import TRAIN_PER_CLASS
 from .task import Task
@@ -23,7 +25,7 @@ refused."""
 MOST_SECONDS = 100.0
 """What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
 SPOKEN_DIGITS_NAME, SHD_NAME = "SpokenDigits", "SHD"
-"""Names of the data sets that are known; a file is called by its own."""
+"""Names of the data sets that are known; a file or folder is called by its own."""
 
 
 def voices_of(test: EventSet) -> str:
@@ -63,10 +65,12 @@ def load(
     train_per_class, test_per_class : int, optional
         Utterances of each class of SpokenDigits; default: ``TRAIN_PER_CLASS``, and as many as its test set has.
 
+    Hints tell of utterances that are in both sets, of speakers that are not known, and of a folder that does not hold SHD itself.
+
     Raises
     ------
     InputError
-        For arguments that do not go together.
+        For arguments that do not go together, and for a test file that holds nothing but utterances of the training set.
     FormatError
         For a file that is not in SHD's format.
     """
@@ -87,20 +91,51 @@ def load(
         )
     if path.is_dir():
         require(test is None, "test (--test-data)", "be used with one file", test)
-        train = shd(path, train=True)
-        return Split(train, numbered_as(train.keys, shd(path, train=False)), SHD_NAME, "SHD's own test set", False)
+        return _apart(_of_folder(path))
     events = read_shd(path)
     if test is not None:
         other = path_of(test, "test (--test-data)")
         same = other.exists() and other.samefile(path)
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-        return Split(events, numbered_as(events.keys, read_shd(other)), path.stem, f"the file {Path(test).name}", False)
+        return _apart(Split(events, numbered_as(events.keys, read_shd(other)), path.stem, f"the file {Path(test).name}", False))
     speakers = sorted(set(events.speakers.tolist()))
     named = "names no speakers" if speakers == [-1] else speakers
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", named, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
-    return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False)
+    unknown = int(np.count_nonzero(events.speakers == -1))
+    if unknown and who != -1:
+        hint(f"{unknown} utterances of {path} have no known speaker: they stay in training, whoever is left out.")
+    return _apart(Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False), separate=False)
+
+
+def _of_folder(path: Path) -> Split:
+    """SHD, or what else its two files hold."""
+    train, test = shd(path, train=True), shd(path, train=False)
+    found = (len(train), len(test))
+    name, held_out = SHD_NAME, "SHD's own test set"
+    if found != SIZES:
+        name, held_out = path.resolve().name, "its test set"
+        hint(f"{path} holds {found[0]} and {found[1]} utterances, SHD {SIZES[0]} and {SIZES[1]}: these are other data.")
+    return Split(train, numbered_as(train.keys, test), name, held_out, False)
+
+
+def _apart(split: Split, separate: bool = True) -> Split:
+    """The split; a hint tells how many utterances of its test set training has heard. A file of nothing else is refused."""
+    heard, tested = set(_spikes_of(split.train)), _spikes_of(split.test)
+    shared = sum(utterance in heard for utterance in tested)
+    if shared:
+        rule = "hold other utterances than the training set"
+        copy = shared == len(tested) and separate
+        require(not copy, f"{split.name}: the test set ({split.held_out})", rule, f"{shared} of the same spikes")
+        hint(f"{shared} of {len(tested)} utterances of the test set ({split.held_out}) are in the training set, too.")
+    return split
+
+
+def _spikes_of(events: EventSet) -> list[bytes]:
+    """What tells the spikes of one utterance from those of another, of each that has any."""
+    parts = [(utterance.times, utterance.units) for utterance in events if len(utterance.times)]
+    return [hashlib.blake2b(times.tobytes() + units.tobytes(), digest_size=16).digest() for times, units in parts]
 
 
 def names_of(split: Split, classes: int) -> tuple[str, ...]:
@@ -135,6 +170,8 @@ class Frames:
     """Class of each utterance, (B,) int64."""
     cropped: float
     """Share of the spikes that lie beyond the last bin."""
+    merged: float = 0.0
+    """Share of the spikes that fall into a bin and channel with an earlier one, and do not count."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -148,7 +185,9 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     """Bin events as a task asks."""
     require(isinstance(task, Task), "task", "be a Task", task)
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
-    return Frames(binned, events.labels, cropped_share(events, task.dt * task.n_steps))
+    cropped = cropped_share(events, task.dt * task.n_steps)
+    merged = 1 - cropped - len(binned.channel) / len(events.times) if len(events.times) else 0.0
+    return Frames(binned, events.labels, cropped, max(merged, 0.0))
 
 
 def fitted(task: Task, split: Split) -> Task:

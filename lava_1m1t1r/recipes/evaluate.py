@@ -15,7 +15,7 @@ from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import described
 from ..quantisation import Agreement, agreement
-from ..sums import answers
+from ..sums import answers, ties
 from .data import Frames
 
 
@@ -33,6 +33,8 @@ class Evaluation:
     """(K, K): utterances of true class (row) answered as class (column)."""
     spikes: float
     """Mean number of spikes of all layers in an utterance."""
+    ties: int = 0
+    """Number of answers of the fixed-point network that are the first of several outputs with the same sum: no more than guesses."""
     float_spikes: Agreement | None = None
     """Agreement of the layers' spikes in floating and fixed point, each free-running."""
     mismatches: dict[str, int] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Evaluation:
             "floating_accuracy": self.floating_accuracy,
             "same_answer": self.same_answer,
             "spikes_per_utterance": self.spikes,
+            "ties": self.ties,
             "float_spikes": None if self.float_spikes is None else self.float_spikes.as_dict(),
             "mismatches": self.mismatches,
             "compared": self.compared,
@@ -93,6 +96,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         floating_accuracy=None,
         same_answer=None,
         confusion=confusion,
+        ties=ties(fixed.out),
         spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
     )
     if all(layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron) for layer in net.active):
