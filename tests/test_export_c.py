@@ -110,6 +110,40 @@ def test_too_large_counts_are_refused_and_change_nothing(rng, tmp_path):
     assert done.returncode == 4 and b"exceeds" in done.stderr
 
 
+def test_a_first_step_without_reset_is_that_after_one(rng, tmp_path):
+    """Generators of a noisy network would start at 0, and stay there."""
+    c_target.deploy_c(nets.network("noisy_unequal_with_readout", rng), tmp_path / "out")
+    program = """
+        #include "net.h"
+        #include <stdio.h>
+        int main(void)
+        {
+            static uint16_t input[NET_INPUTS];
+            static net_output output[NET_OUTPUTS];
+            unsigned t, n, layer;
+            uint32_t size;
+        #ifdef RESET
+            net_reset();
+        #endif
+            for (t = 0; t < 40; t++) {
+                for (n = 0; n < NET_INPUTS; n++) input[n] = (uint16_t)((t + n) % 3u == 0u);
+                net_step(input, output);
+                for (layer = 0; layer < NET_LAYERS; layer++) {
+                    const net_state *state = net_states(layer, &size);
+                    for (n = 0; state && n < size; n++) printf("%lu ", (unsigned long)state[n].filament);
+                }
+                printf("\\n");
+            }
+            return 0;
+        }"""
+    (tmp_path / "out" / "use.c").write_text(program.replace("\\\\", "\\"))
+    said = []
+    for flags in ([], ["-DRESET"]):
+        subprocess.run(["gcc", "-std=c99", *flags, "net.c", "use.c", "-o", "use"], cwd=tmp_path / "out", check=True)
+        said.append(subprocess.run(["./use"], cwd=tmp_path / "out", capture_output=True, check=True).stdout)
+    assert said[0] == said[1] and len(set(said[0].split())) > 20
+
+
 def test_no_prefix_makes_a_name_that_the_source_has_already(rng, tmp_path):
     """``next`` did: of what a network declares, nothing that is not the prefix's ends in what follows a prefix."""
     for network in nets.NETWORKS:
@@ -172,7 +206,8 @@ def test_headers_that_those_of_c_include_are_no_names():
 @pytest.mark.parametrize("which", ["flash_limit", "ram_limit"])
 def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tmp_path):
     net = nets.network("recurrent_with_delays", rng)
-    with pytest.raises(InputError, match=rf"{which} must be at least \d+ bytes; got 100\. Use a smaller layer"):
+    parts = "weights [0-9]+, .*tables [0-9]+" if which == "flash_limit" else "states [0-9]+, .*sums [0-9]+"
+    with pytest.raises(InputError, match=rf"{which} must be at least \d+ bytes \({parts}\); got 100\. Smaller layers"):
         c_target.deploy_c(net, tmp_path / "out", **{which: 100})
     assert not (tmp_path / "out").exists()
 
@@ -186,8 +221,9 @@ def test_a_compiler_refuses_structs_of_other_sizes_than_were_counted(struct, rng
         c_target.object_size(sources, "net", "gcc")
 
 
-def test_stated_bytes_are_those_of_the_object(rng, tmp_path):
-    report = c_target.deploy_c(nets.network("recurrent_with_delays", rng), tmp_path / "out")
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_stated_bytes_are_those_of_the_object(name, rng, tmp_path):
+    report = c_target.deploy_c(nets.network(name, rng), tmp_path / "out")
     sections = report.facts["gcc -Os object [bytes]"]
     states, constants = (sum(report.facts[f"{what} [bytes]"].values()) for what in ("states", "constants"))
     assert states <= sections["bss"] <= states + 64  # alignment

@@ -60,7 +60,8 @@ def test_instructions_are_counted_or_left_out_and_never_a_failure(monkeypatch):
     net, frames = trained("8-16R-4")
     sources = c_source.sources(plan(net), "x", "abc")
     found = c_target.verify(net, sources, frames, "abc")
-    assert found["instructions a step (callgrind, this machine's processor)"] > 1000
+    mean = found["instructions a step, mean (gcc -O2, this machine's processor)"]
+    assert 1000 < mean < found["instructions a step, largest"]
     call = c_target.call
 
     def unknown_instruction(command, folder, given=None):

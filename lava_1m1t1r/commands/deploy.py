@@ -23,8 +23,8 @@ SUMMARIES = {
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "c": {
         "--name": {"default": "net", "help": "prefix of the C names"},
-        "--flash-limit": {"type": int, "help": "largest size of the constants in bytes"},
-        "--ram-limit": {"type": int, "help": "largest size of the states in bytes"},
+        "--flash-limit": {"type": int, "help": "bytes that the constants may take (the code's 1 to 3 kB come on top)"},
+        "--ram-limit": {"type": int, "help": "bytes that the variables may take (the stack comes on top)"},
     },
     "loihi": {"--chips": {"type": int, "default": 1, "help": "number of chips that the network may use"}},
     "nir": {
@@ -34,7 +34,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "rtl": {
         "--name": {"default": "net", "help": "name of the top module, and prefix of its memory files"},
         "--lanes": {"type": int, "default": 4, "help": "weights added per clock cycle, a power of two"},
-        "--clock": {"dest": "clock_hz", "type": float, "default": 100e6, "help": "clock frequency for the times in the report [Hz]"},
+        "--clock": {"dest": "clock_hz", "type": float, "default": 50e6, "help": "clock frequency for the times in the report [Hz]"},
         "--simulator": {"default": "verilator", "choices": ("verilator", "icarus"), "help": "simulator for the proof"},
         "--synthesise": {"action": "store_true", "help": "count cells with Yosys: minutes for large weight memories"},
     },

@@ -76,6 +76,14 @@ _REWIND = """
             l->generator[n] = (uint32_t)z ? (uint32_t)z : 1u;
         }"""
 
+_READY = "static uint8_t ready; /* 1: the generators have been rewound */\n"
+_FIRST = """
+    if (!ready) { /* a generator of 0 would stay there, and its noise at its least */
+        @prefix@_reset();
+    }"""
+_IS_READY = """
+    ready = 1u;"""
+
 _ON_LINE = """
 /* Spike counts of the last steps, and the step that comes next among them. */
 static uint16_t gone[@KEPT@][@INPUTS@];
@@ -216,7 +224,9 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "DATA": _data(plan, name),
         **{constant: str(getattr(arithmetic, constant)) for constant in _ARITHMETIC},
         "GROWTH_GAPS": str(GROWTH_MAX // ONE),
-        "NOISE": _NOISE if noisy else "",
+        "NOISE": _NOISE + _READY if noisy else "",
+        "FIRST": _FIRST if noisy else "",
+        "IS_READY": _IS_READY if noisy else "",
         "JITTER": _JITTER if noisy else "",
         "REWIND": _REWIND if noisy else "",
         "SPLITMIX_STEP": f"0x{SPLITMIX_STEP:016X}",

@@ -20,7 +20,7 @@ from . import c_source, rules
 from .names import c_prefix
 from .output import check_folder, write_folder
 from .plan import Plan, plan, samples
-from .report import Report, VerificationError, classes_of
+from .report import Report, VerificationError, classes_of, compared
 from .tools import call, written
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
@@ -47,7 +47,8 @@ def deploy_c(
     name : str
         Prefix of all that the header declares: ``NAME_reset``, ``NAME_step``, ``NAME_states``.
     flash_limit, ram_limit : int, optional
-        Bytes of the controller that its constants and its states may take; more is refused before anything is written.
+        Bytes of the controller that constants and variables may take; more is refused before anything is written. The code (1 to 3 kB) and
+        the stack (some 250 bytes) are not among them.
     frames : (B, T, C) int, optional
         If given, the sources are compiled and run on these samples first, and must equal the fixed-point network in every spike and state.
     compiler : str
@@ -71,8 +72,10 @@ def deploy_c(
     lowered = plan(net)
     flash, ram = flash_bytes(lowered), ram_bytes(lowered)
     for field, bytes_, limit in (("flash_limit", flash, flash_limit), ("ram_limit", ram, ram_limit)):
-        least, cure = sum(bytes_.values()), "Use a smaller layer, equal neurons in a layer, or shorter delays."
-        require(limit is None or whole(limit, field) >= least, field, f"be at least {least} bytes", limit, cure)
+        least = sum(bytes_.values())
+        parts = ", ".join(f"{what} {size}" for what, size in bytes_.items() if size)
+        cure = "Smaller layers, equal neurons in a layer, or shorter delays take less; tables do not."
+        require(limit is None or whole(limit, field) >= least, field, f"be at least {least} bytes ({parts})", limit, cure)
     sources = c_source.sources(lowered, f"{net.sizes} network of 1M1T1R neurons.", name)
     facts: dict[str, Any] = {
         "constants [bytes]": flash,
@@ -118,9 +121,9 @@ def ram_bytes(lowered: Plan) -> dict[str, int]:
     return {
         "states": sum(c_source.STATE_BYTES * x.outputs for x in own),
         "spike histories": sum(word * x.outputs for x in own),
-        "generators": sum(4 * x.outputs for x in own if x.noisy),
+        "generators": sum(4 * x.outputs for x in own if x.noisy) + any(x.noisy for x in own),
         "sums": 4 * lowered.widest,
-        **({} if lowered.lines is None else {"input on its way": 2 * c_source.lines_length(lowered) * lowered.channels}),
+        **({} if lowered.lines is None else {"input on its way": 2 * c_source.lines_length(lowered) * lowered.channels + 4}),
     }
 
 
@@ -172,7 +175,7 @@ def verify(
     Returns
     -------
     dict
-        Steps compared, and instructions a step of this machine's processor where valgrind is installed.
+        Steps compared, and instructions a step of this machine's processor, mean and largest, where valgrind is installed.
     """
     frames = samples(frames, net, c_source.input_limit(plan(net)))
     expected = FastNetwork(net).run(frames, record="all", threads=1)
@@ -191,20 +194,23 @@ def verify(
             b, t, n = np.argwhere(ours != theirs)[0]
             raise VerificationError(f"The C {what} differ from the network's, first in sample {b}, step {t}, value {n}.")
     spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
-    text = f"{batch * steps} steps, {spikes} spikes, {got_states.size} states: all equal"
-    facts: dict[str, Any] = {"compared with the fixed-point network": text}
+    facts: dict[str, Any] = {"compared with the fixed-point network": compared(batch * steps, spikes, got_states.size)}
     if instructions is not None:
-        facts["instructions a step (callgrind, this machine's processor)"] = instructions
+        where = f"{compiler} {' '.join(flags)}, this machine's processor"
+        facts[f"instructions a step, mean ({where})"] = int(np.mean(instructions))
+        facts["instructions a step, largest"] = max(instructions)
     return facts
 
 
-def _instructions(folder: str, name: str, words: bytes, steps: int) -> int | None:
+def _instructions(folder: str, name: str, words: bytes, steps: int) -> list[int] | None:
+    """Instructions of each step, in no order."""
     if shutil.which("valgrind") is None:
         return None
-    tool = ["valgrind", "--tool=callgrind", f"--toggle-collect={name}_step", "--callgrind-out-file=/dev/null"]
+    tool = ["valgrind", "--tool=callgrind", f"--toggle-collect={name}_step", f"--dump-after={name}_step", "--callgrind-out-file=counts"]
     try:
-        done = call([*tool, f"{folder}/main"], folder, words)
+        call([*tool, f"{folder}/main"], folder, words)
     except VerificationError:  # valgrind does not know all instructions of every processor
         return None
-    found = re.search(r"Collected : (\d+)", done.stderr.decode())
-    return int(found[1]) // steps if found else None
+    dumps = [path.read_text() for path in Path(folder).glob("counts.*")]  # one a step
+    totals = [int(found[1]) for text in dumps if (found := re.search(r"^totals: (\d+)$", text, re.MULTILINE))]
+    return totals if len(totals) == steps else None

@@ -72,6 +72,12 @@ class Report:
         return page.page
 
 
+def compared(steps: int, spikes: int, states: int) -> str:
+    """What a proof has compared, in words; a proof without spikes says so."""
+    silent = "" if spikes else ". Nothing spikes: other samples would test more"
+    return f"{steps} steps, {spikes} spikes, {states} states: all equal{silent}"
+
+
 def classes_of(net: NetDescription) -> dict[str, Any]:
     """The names of the outputs as a fact; none where they have none."""
     return {"classes": list(net.classes)} if net.classes else {}

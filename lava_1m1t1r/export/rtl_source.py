@@ -22,7 +22,7 @@ SUM_BITS = 24
 STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
 COUNT_BITS = 8  # of a channel's spikes in a frame that delay lines keep
-CYCLES, NOISE_CYCLES = 34, 18  # of a substep, and what noise adds
+CYCLES, NOISE_CYCLES = 43, 24  # of a substep, and what noise adds
 _ORDER = (
     "stretch",
     "gain",
@@ -76,6 +76,14 @@ def lines_cycles(plan: Plan, frames: Any) -> Any:
     assert plan.lines is not None
     sent = on_lines(frames, plan.lines)
     return 3 * np.sum(frames, -1) + 3 * plan.lines.size + np.maximum(sent - 1, 0).sum(-1) + 2
+
+
+def reset_cycles(plan: Plan) -> int:
+    """Clock cycles from a reset's end until the first frame may be taken in, and the first come out: all layers clear their memories at
+    the same time, as the delay lines do."""
+    rest = [2 * layer.outputs + 1 for layer in plan.layers if layer.program is not None]
+    lines = 0 if plan.lines is None else frames_kept(plan.lines) * plan.channels + 1
+    return max([lines, *rest], default=0)
 
 
 def words(layer: PlanLayer, lanes: int) -> int:
@@ -153,6 +161,7 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
         "FIRST_BITS": str(address_bits(plan.inputs)),
         "INPUT": _input(files, plan, name),
         "INPUT_FIFO": str(INPUT_FIFO),
+        "INPUT_LIMIT": str(input_limit(plan)),
         "DATA": "spikes: number of the neuron" if plan.spiking else "weighted sums, one an output, signed",
         "LAST": str(len(plan.layers)),
         "CLASSES": "".join(f"// Output {n}: {json.dumps(words)}\n" for n, words in enumerate(plan.classes)),

@@ -20,7 +20,7 @@ from . import rtl_source, rules
 from .names import verilog_module
 from .output import check_folder, write_folder
 from .plan import Plan, plan, samples
-from .report import Report, VerificationError, classes_of
+from .report import Report, VerificationError, classes_of, compared
 from .tools import call, ended, written
 
 SIMULATORS = ("verilator", "icarus")
@@ -49,7 +49,7 @@ def deploy_rtl(
     *,
     name: str = "net",
     lanes: int = 4,
-    clock_hz: float = 100e6,
+    clock_hz: float = 50e6,
     frames: Any = None,
     simulator: str = "verilator",
     synthesise: bool = False,
@@ -67,7 +67,7 @@ def deploy_rtl(
     lanes : int
         Weights that a layer adds in a clock cycle, a power of two from 1 to 64.
     clock_hz : float
-        Clock at which times are stated [Hz]. No timing analysis is made.
+        Clock at which times are stated [Hz]. No timing analysis is made; deploy/rtl/README.md says what place and route reached.
     frames : (B, T, C) int, optional
         If given, the design is simulated on these samples, and must equal the fixed-point network in every spike and state.
     simulator : "verilator" or "icarus"
@@ -100,6 +100,7 @@ def deploy_rtl(
         "memory [bits]": memory_bits(lowered, lanes),
         "largest spike count of an input": rtl_source.input_limit(lowered),
         "cycles of a frame without spikes": {x.name: int(rtl_source.frame_cycles(x, lanes, 0)) for x in lowered.layers},
+        "cycles of a reset": rtl_source.reset_cycles(lowered),
         "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
         "network step [s]": lowered.dt,
         **classes_of(net),
@@ -113,12 +114,17 @@ def deploy_rtl(
         frames = samples(frames, net, rtl_source.input_limit(lowered))
         facts |= simulate(net, sources, frames, simulator)
         sources |= bench_files(net, frames)
-        cycles = facts.get("cycles a step, mean")
-        if cycles is None:
+        mean, largest = facts.get("cycles a step, mean"), facts.get("cycles a step, largest")
+        if mean is None:
             notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
         else:
-            facts["time a step, mean [s]"] = cycles / clock_hz
-            facts["faster than the network's own time by"] = lowered.dt * clock_hz / cycles
+            facts["time a step, mean [s]"] = mean / clock_hz
+            facts["largest step, share of the network's step"] = largest / clock_hz / lowered.dt
+            if largest / clock_hz > lowered.dt:
+                least = largest / lowered.dt / 1e6
+                notes.append(
+                    f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or more lanes."
+                )
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
@@ -190,9 +196,9 @@ def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simul
         outputs, states, times = ((Path(folder) / f"{what}.txt").read_text() for what in ("outputs", "states", "cycles"))
     _compare_outputs(outputs, bench["expected.txt"])
     cycles = _intervals(times)
-    compared = _compare_states(states, expected.layers)
+    states_compared = _compare_states(states, expected.layers)
     spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
-    text = f"{frames.shape[0] * frames.shape[1]} steps, {spikes} spikes, {compared} states: all equal"
+    text = compared(frames.shape[0] * frames.shape[1], spikes, states_compared)
     found = {"cycles a step, mean": float(np.mean(cycles)), "cycles a step, largest": int(np.max(cycles))} if cycles.size else {}
     return {f"simulated by {simulator}": text, **found}
 
@@ -238,7 +244,7 @@ def _intervals(text: str) -> np.ndarray:
 
 
 def _compare_states(text: str, layers: Sequence[Any]) -> int:
-    compared = 0
+    count = 0
     for b, sample in enumerate(text.split("end\n")[:-1]):
         rows = np.array(sample.split(), np.int64).reshape(-1, 6)
         for k, layer in enumerate(layers):
@@ -253,8 +259,8 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
                 t, n, what = np.argwhere(own != want)[0]
                 value = ("order", "spike", "filament", "residue", "gate")[what]
                 raise VerificationError(f"The RTL's {value} differs first in sample {b}, layer {k}, step {t}, neuron {n}.")
-            compared += 3 * steps * size
-    return compared
+            count += 3 * steps * size
+    return count
 
 
 def lint(sources: Mapping[str, str], name: str) -> str:
@@ -283,7 +289,9 @@ def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
         "18 kbit memory blocks": "DP16KD",
         "16 x 4 bit LUT memories": "TRELLIS_DPR16X4",
     }
-    return {"memories": _count("[$]mem_v2", memories), **{text: _count(kind, mapped) for text, kind in kinds.items()}}
+    found = {text: _count(kind, mapped) for text, kind in kinds.items()}
+    sites = found["4-input LUTs"] + 2 * found["carry cells"] + 4 * found["16 x 4 bit LUT memories"]
+    return {"memories": _count("[$]mem_v2", memories), "LUT sites, before placement": sites, **found}
 
 
 def _count(kind: str, stat: str) -> int:

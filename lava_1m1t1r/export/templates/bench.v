@@ -39,6 +39,10 @@ module bench;
 
     initial begin
         frames = $fopen("frames.txt", "r");
+        if (frames == 0) begin
+            $display("frames.txt must be in this folder; it is written where samples are given (--frames, --prove).");
+            $finish;
+        end
         outputs = $fopen("outputs.txt", "w");
         cycles = $fopen("cycles.txt", "w");
         tracing = $test$plusargs("states");

@@ -1,6 +1,6 @@
 // The neurons of a layer, one after the other, on one core: reads a sum and a state, runs a network step, writes the state, and sends
 // the number of each neuron whose spike, after its delay, is due in the next frame: to the layer after it, and to itself.
-// Each sends a first, empty frame: the step that every spike takes. Cycles a frame: OUTPUTS * (5 + 34 * SUBSTEPS) + 1 (52 with noise).
+// Each sends a first, empty frame: the step that every spike takes. Cycles a frame: OUTPUTS * (5 + 43 * SUBSTEPS) + 1 (67 with noise).
 /* verilator lint_off UNUSEDSIGNAL */  // upper and lower bits of products, sums and indices
 module m1t1r_layer #(
     parameter OUTPUTS = 1,

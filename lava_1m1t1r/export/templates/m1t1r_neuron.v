@@ -1,5 +1,5 @@
 // One network step of one neuron: SUBSTEPS times the fixed-point substep of lava_1m1t1r, bit for bit.
-// One multiplier and one shifter serve all products in turn: 34 cycles a substep, with noise 52.
+// One multiplier and one shifter serve all products in turn: 43 cycles a substep, with noise 67.
 /* verilator lint_off UNUSEDSIGNAL */  // upper and lower bits of products, sums and indices
 module m1t1r_neuron #(
     parameter NOISE = 0,
@@ -33,8 +33,9 @@ module m1t1r_neuron #(
     localparam [17:0] TOP = FIELD_TOP;  // below 2^18: an input of 17 bits, stretched up to twice
     localparam [17:0] FIELD_MASK = (1 << FIELD_SHIFT) - 1;
     localparam [6:0] LAST_SUBSTEP = SUBSTEPS - 1;
-    // The schedule: a product asked for in cycle k is in p in cycle k + 2, as is a table's entry.
-    localparam [5:0] IDLE = 6'd63, JITTER = 6'd40;
+    // The schedule: a product asked for in cycle k is in p in cycle k + 2 and, shifted, in q in cycle k + 3; a table's entry whose place is
+    // set in cycle k is there in cycle k + 2.
+    localparam [5:0] DONE = 6'd43, JITTER = 6'd50, IDLE = 6'd63;
 
     wire [17:0] noise_residue, noise_filament;
     wire [23:0] v_th;
@@ -50,11 +51,15 @@ module m1t1r_neuron #(
     reg [6:0] substep;
     reg second;  // noise: the residue's turn
     reg [22:0] filament, residue, kept, residue_kept, trans, settled_residue, settled_filament, gap;
+    reg [24:0] relaxed;
+    reg [21:0] inverse_now;
     reg [23:0] gate, drained, target, charged;
     reg [24:0] grown_filament, grown_residue;
     reg [24:0] early;
     reg [17:0] u;
     reg [18:0] drive;
+    reg signed [8:0] field_by;
+    reg signed [9:0] exponents;
     reg [5:0] growth_by;
     reg [15:0] fraction;
     reg [31:0] drawn;
@@ -66,29 +71,24 @@ module m1t1r_neuron #(
     reg signed [48:0] p;
     always @(posedge clk) p <= a * b;
 
-    // Shifter: p >> by, decays rounded up
+    // Shifter. What decays lose is rounded up: they ask for the product with the sign changed, which rounds down.
     reg [5:0] by;
-    reg up;
-    always @* begin
-        up = 1'b0;
+    always @*
         case (cycle)
-            6'd2, 6'd9, 6'd16, 6'd26, 6'd28: by = 6'd16;
-            6'd3: {up, by} = {2'b10, filament_shift};
-            6'd4: {up, by} = {2'b10, residue_shift};
-            6'd5, 6'd21: by = {1'b0, transfer_shift};
-            6'd6: by = FIELD_SHIFT;
-            6'd8: by = 6'd15;
-            6'd11, 6'd18: by = growth_by;
-            6'd12, 6'd33: {up, by} = {2'b10, gate_shift};
-            6'd30: by = 6'd20;
-            6'd44: by = 6'd16;
-            default: by = 6'd10;  // noise
+            6'd3: by = {1'b0, filament_shift};
+            6'd4: by = {1'b0, residue_shift};
+            6'd5, 6'd26: by = {1'b0, transfer_shift};
+            6'd7: by = FIELD_SHIFT;
+            6'd9, 6'd41: by = {1'b0, gate_shift};
+            6'd10: by = 6'd15;
+            6'd13, 6'd22: by = growth_by;
+            6'd37: by = 6'd20;
+            6'd57, 6'd60: by = 6'd10;  // noise
+            default: by = 6'd16;
         endcase
-    end
-    wire signed [48:0] rounding = up ? (49'sd1 <<< by) - 49'sd1 : 49'sd0;
-    wire signed [48:0] raised_p = p + rounding;
-    wire signed [48:0] q = raised_p >>> by;
-    wire [23:0] lost = q[23:0];
+    reg signed [48:0] q;
+    always @(posedge clk) q <= p >>> by;
+    wire [23:0] lost = q[23:0];  // negative where a decay has lost it
 
     // Tables
     wire signed [7:0] field_exponent, inverse_exponent;
@@ -128,8 +128,8 @@ module m1t1r_neuron #(
     // What the schedule's lines are made of
     wire [23:0] raised = {1'b0, v_in, 6'd0};
     wire [23:0] distance = raised - gate;
-    wire [24:0] growth = q > $signed({24'd0, GROWTH_MAX}) ? GROWTH_MAX : q[24:0];
-    wire [24:0] predicted = {2'd0, kept} + early + {2'd0, residue_kept} + {2'd0, trans};
+    wire [24:0] growth = q[47:23] != 25'd0 ? GROWTH_MAX : q[24:0];  // GROWTH_MAX is 2^23
+    wire [24:0] predicted = relaxed + early;
     wire [24:0] mean_growth = (early + growth) >> 1;
     wire [22:0] capped_filament = grown_filament > {2'd0, ONE} ? ONE : grown_filament[22:0];
     wire [22:0] capped_residue = grown_residue > {2'd0, ONE} ? ONE : grown_residue[22:0];
@@ -140,9 +140,7 @@ module m1t1r_neuron #(
     wire falls = drained > raised;
     wire signed [25:0] way = $signed({2'd0, raised}) - $signed({2'd0, released}) - $signed({2'd0, drained});
     wire [23:0] mean_length = ({1'b0, filament} + {1'b0, residue} + {1'b0, settled_filament} + {1'b0, settled_residue}) >> 1;
-    wire signed [9:0] by_exponents = {{2{growth_shift[7]}}, growth_shift} - {{2{field_exponent[7]}}, field_exponent}
-                                     - {{2{inverse_exponent[7]}}, inverse_exponent};
-    wire [5:0] growth_shift_now = by_exponents < 10'sd8 ? 6'd8 : by_exponents > 10'sd47 ? 6'd47 : by_exponents[5:0];
+    wire [5:0] growth_shift_now = exponents < 10'sd8 ? 6'd8 : exponents > 10'sd47 ? 6'd47 : exponents[5:0];
     wire [24:0] jittered = second ? grown_residue : grown_filament;
     wire [24:0] previous = {2'd0, second ? residue : filament};
     wire [24:0] change = jittered < previous ? previous - jittered : jittered - previous;
@@ -152,7 +150,7 @@ module m1t1r_neuron #(
     wire [31:0] draw3 = draw2 ^ (draw2 << 5);
     wire [9:0] bytes = {2'd0, drawn[7:0]} + {2'd0, drawn[15:8]} + {2'd0, drawn[23:16]} + {2'd0, drawn[31:24]};
 
-    assign done = cycle == 6'd34;
+    assign done = cycle == DONE;
     assign new_state = {gate, residue, filament};
 
     always @(posedge clk)
@@ -160,10 +158,10 @@ module m1t1r_neuron #(
         else
             case (cycle)
                 IDLE: if (start) cycle <= 6'd0;
-                6'd21: cycle <= NOISE != 0 ? JITTER : 6'd22;
-                6'd48: cycle <= second ? 6'd22 : JITTER;
-                6'd33: cycle <= substep == LAST_SUBSTEP ? 6'd34 : 6'd0;
-                6'd34: cycle <= IDLE;
+                6'd27: cycle <= NOISE != 0 ? JITTER : 6'd28;
+                6'd61: cycle <= second ? 6'd28 : JITTER;
+                6'd42: cycle <= substep == LAST_SUBSTEP ? DONE : 6'd0;
+                DONE: cycle <= IDLE;
                 default: cycle <= cycle + 6'd1;
             endcase
 
@@ -181,118 +179,122 @@ module m1t1r_neuron #(
                 second <= 1'b0;
             end
             6'd1: begin
-                a <= {4'd0, filament};
+                a <= -{4'd0, filament};
                 b <= {10'd0, filament_decay};
+                gap <= ONE - (filament + residue);
             end
             6'd2: begin
-                u <= q > $signed({31'd0, TOP}) ? TOP : q[17:0];
-                a <= {4'd0, residue};
+                a <= -{4'd0, residue};
                 b <= {10'd0, residue_decay};
+                fraction <= w4[15:0];
             end
             6'd3: begin
-                kept <= filament - lost[22:0];
+                u <= q[17:0] > TOP ? TOP : q[17:0];
                 a <= {4'd0, filament};
                 b <= {10'd0, transfer};
             end
             6'd4: begin
-                residue_kept <= residue - lost[22:0];
-                a <= {{2{field_step[24]}}, field_step};
-                b <= {4'd0, u & FIELD_MASK};
-                gap <= ONE - (filament + residue);
+                kept <= filament + lost[22:0];
+                a <= {{2{inverse_step[24]}}, inverse_step};
+                b <= {6'd0, fraction};
             end
             6'd5: begin
-                trans <= q[22:0];
-                fraction <= w4[15:0];
+                residue_kept <= residue + lost[22:0];
+                a <= {{2{field_step[24]}}, field_step};
+                b <= {4'd0, u & FIELD_MASK};
             end
             6'd6: begin
+                trans <= q[22:0];
+                field_by <= {growth_shift[7], growth_shift} - {field_exponent[7], field_exponent};
+            end
+            6'd7: begin
+                inverse_now <= inverse_base[21:0] + lost[21:0];
+                relaxed <= {2'd0, kept} + {2'd0, residue_kept} + {2'd0, trans};
+                a <= -{3'd0, gate};
+                b <= {10'd0, gate_decay};
+            end
+            6'd8: begin
                 a <= {3'd0, field_base + lost};
                 b <= {6'd0, gain};
             end
-            6'd7: begin
-                a <= {{2{inverse_step[24]}}, inverse_step};
-                b <= {6'd0, fraction};
-            end
-            6'd8: drive <= q[18:0];
-            6'd9: begin
-                a <= {8'd0, drive};
-                b <= inverse_base[21:0] + lost[21:0];
-                growth_by <= growth_shift_now;
-            end
+            6'd9, 6'd18: exponents <= {field_by[8], field_by} - {{2{inverse_exponent[7]}}, inverse_exponent};
             6'd10: begin
-                a <= {3'd0, gate};
-                b <= {10'd0, gate_decay};
+                drained <= gate + lost;
+                growth_by <= growth_shift_now;
             end
-            6'd11: early <= growth;
-            6'd12: begin
-                gap <= predicted < {2'd0, ONE} ? ONE - predicted[22:0] : 23'd0;
-                drained <= gate - lost;
+            6'd11: begin
+                drive <= q[18:0];
+                a <= {8'd0, q[18:0]};
+                b <= inverse_now;
             end
-            6'd13: fraction <= w4[15:0];
-            6'd14: begin
+            6'd14: early <= growth;
+            6'd15: gap <= predicted < {2'd0, ONE} ? ONE - predicted[22:0] : 23'd0;
+            6'd16: fraction <= w4[15:0];
+            6'd17: begin
                 a <= {{2{inverse_step[24]}}, inverse_step};
                 b <= {6'd0, fraction};
             end
-            6'd16: begin
+            6'd20: begin
                 a <= {8'd0, drive};
                 b <= inverse_base[21:0] + lost[21:0];
                 growth_by <= growth_shift_now;
             end
-            6'd18: grown_filament <= {2'd0, kept} + mean_growth;
-            6'd19: begin
+            6'd23: grown_filament <= {2'd0, kept} + mean_growth;
+            6'd24: begin
                 a <= {4'd0, sum_filament[23:1]};
                 b <= {10'd0, transfer};
             end
-            6'd21: grown_residue <= {2'd0, residue_kept} + q[24:0];
-            6'd22: settled_residue <= capped_residue;
-            6'd23: settled_filament <= capped_filament < room ? capped_filament : room;
-            6'd24: begin
+            6'd27: grown_residue <= {2'd0, residue_kept} + q[24:0];
+            6'd28: settled_residue <= capped_residue;
+            6'd29: settled_filament <= capped_filament < room ? capped_filament : room;
+            6'd30: begin
                 a <= {{2{drop_step[24]}}, drop_step};
                 b <= {6'd0, settled_residue[15:0]};
                 gap <= shut ? 23'd0 : ONE - mean_length[22:0];
             end
-            6'd25: fraction <= w4[15:0];
-            6'd26: begin
-                target <= falls ? drained - raised : way[25] ? 24'd0 : way[23:0];
+            6'd31: fraction <= w4[15:0];
+            6'd32: begin
                 a <= {{2{charge_step[24]}}, charge_step};
                 b <= {6'd0, fraction};
             end
-            6'd28: begin
+            6'd33: target <= falls ? drained - raised : way[25] ? 24'd0 : way[23:0];
+            6'd35: begin
                 a <= {3'd0, target};
                 b <= charge_base[21:0] + lost[21:0];
             end
-            6'd30: charged <= falls ? drained - lost : drained + lost;
-            6'd31: begin
-                a <= {3'd0, charged};
+            6'd38: charged <= falls ? drained - lost : drained + lost;
+            6'd39: begin
+                a <= -{3'd0, charged};
                 b <= {10'd0, gate_decay};
                 fired <= charged > v_th && gate <= v_th;
             end
-            6'd33: begin
+            6'd42: begin
                 filament <= settled_filament;
                 residue <= settled_residue;
-                gate <= charged - lost;
+                gate <= charged + lost;
                 spike <= spike | fired;
                 substep <= substep + 7'd1;
             end
             // Noise of filament, then residue
-            6'd40: begin
+            6'd50: begin
                 gap <= change > {2'd0, ONE} ? ONE : change[22:0];
                 drawn <= draw3;
                 new_generator <= draw3;
             end
-            6'd41: fraction <= w4[15:0];
-            6'd42: begin
+            6'd51: fraction <= w4[15:0];
+            6'd52: begin
                 a <= {{2{root_step[24]}}, root_step};
                 b <= {6'd0, fraction};
             end
-            6'd44: begin
+            6'd55: begin
                 a <= {3'd0, root_base + lost};
                 b <= {4'd0, second ? noise_residue : noise_filament};
             end
-            6'd46: begin
+            6'd58: begin
                 a <= q[26:0];
                 b <= {12'd0, bytes} - 22'd510;
             end
-            6'd48: begin
+            6'd61: begin
                 if (second) grown_residue <= moved[26] ? 25'd0 : moved[24:0];
                 else grown_filament <= moved[26] ? 25'd0 : moved[24:0];
                 second <= 1'b1;

@@ -244,7 +244,7 @@ void @prefix@_reset(void)
             l->state[n].filament = l->state[n].residue = l->state[n].gate = 0;
             l->past[n] = 0;
         }@REWIND@
-    }@FORGET@
+    }@FORGET@@IS_READY@
 }
 
 int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @prefix@_output output[@PREFIX@_OUTPUTS])
@@ -254,7 +254,7 @@ int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @prefix@_output output[
         if (input[n] > @PREFIX@_INPUT_LIMIT) {
             return -1;
         }
-    }@KEEP@
+    }@FIRST@@KEEP@
     /* From the last layer to the first: each reads what the one before it sent a step ago. */
     for (k = @PREFIX@_LAYERS; k-- > 0;) {
         const layer *l = layers + k;
