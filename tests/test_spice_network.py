@@ -318,7 +318,7 @@ def test_the_example_trains_deploys_and_agrees(tmp_path):
     call = lambda *words: subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, timeout=900)  # noqa: E731
     done = call(DEPLOY / "train.py", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    files = [tmp_path / name for name in ("toy.net", "frames.npy", "labels.npy")]
+    files = [tmp_path / name for name in ("toy.net", "toy_frames.npy", "toy_labels.npy")]
     done = call(DEPLOY / "deploy.py", files[0], "-o", tmp_path / "out", "--frames", files[1], "--labels", files[2])
     assert done.returncode == 0, done.stderr[-2000:]
     assert "4 patterns, same classes" in done.stdout

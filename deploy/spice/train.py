@@ -2,7 +2,7 @@
 
     python deploy/spice/train.py build
 
-writes build/toy.net (8-16R-4, axonal and recurrent delays), build/frames.npy (B, T, 8) spike counts of test patterns and build/labels.npy.
+writes build/toy.net (8-16R-4, axonal and recurrent delays), build/toy_frames.npy (B, T, 8), spike counts of test patterns, and build/toy_labels.npy.
 Needs lava-dl. The four classes differ only in the order of events: channels 0-3 are active in the first or in the second half, and so
 are channels 4-7.
 """
@@ -69,9 +69,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     accuracy = train(folder / "toy.net")
     frames, labels = patterns(8, 1)
-    np.save(folder / "frames.npy", frames)
-    np.save(folder / "labels.npy", labels)
-    print(f"Wrote {folder / 'toy.net'} (accuracy {accuracy:.1%} on 200 other patterns), frames.npy and labels.npy.")
+    np.save(folder / "toy_frames.npy", frames)
+    np.save(folder / "toy_labels.npy", labels)
+    print(f"Wrote {folder / 'toy.net'} (accuracy {accuracy:.1%} on 200 other patterns), toy_frames.npy and toy_labels.npy.")
 
 
 if __name__ == "__main__":
