@@ -60,9 +60,14 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     (neurons,) int64
         In [1, 2^32): the SplitMix64 finaliser of (seed, layer, neuron), never 0.
     """
-    seed, layer = whole(seed, "seed", most=MOST_SEED), whole(layer, "layer", most=MOST_LAYERS - 1)
-    neurons = whole(neurons, "neurons", most=MOST_NEURONS)
-    z = (np.uint64(seed) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
+    return starts(np.array([whole(seed, "seed", most=MOST_SEED)]), layer, neurons)[0]
+
+
+def starts(seeds: np.ndarray, layer: int, neurons: int) -> np.ndarray:
+    """:func:`start` of each of some seeds (B,), whole numbers up to ``MOST_SEED``: (B, neurons) int64."""
+    layer, neurons = whole(layer, "layer", most=MOST_LAYERS - 1), whole(neurons, "neurons", most=MOST_NEURONS)
+    high = seeds.astype(np.uint64)[:, None] << np.uint64(32)
+    z = high ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
     with np.errstate(over="ignore"):
         z = mixed(z + np.uint64(SPLITMIX_STEP))
     state = (z & np.uint64(MASK)).astype(np.int64)

@@ -42,7 +42,8 @@ def test_sums_equal_scipys_the_matrix_and_the_events(kind, rng):
         events = [np.zeros(4, np.int64), *(np.zeros(y.size, np.int32) for _ in range(2))]
         out = np.zeros(sums.shape, np.int32)
         kernels.fill_events(y.astype(np.uint8), *events)
-        kernels.weigh(*events, synapses.convolution(conv, weight), out)
+        synapse = synapses.convolution(conv, weight)
+        kernels.weigh(*events, synapse, synapses.image_of(synapse), out)
         assert np.array_equal(out, sums)
 
 

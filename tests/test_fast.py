@@ -19,7 +19,7 @@ from lava_1m1t1r.benchmarks import networks
 from lava_1m1t1r.cached import sources_digest
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.fast import FastNetwork, Stream
+from lava_1m1t1r.fast import FastNetwork, Stream, synapses
 from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.reference_network import run as run_loops
 
@@ -137,6 +137,20 @@ def test_counts_are_spikes_at_once(rng):
     x, y = frames(rng), frames(rng)
     double = FastNetwork(NetDescription((first, *net.layers[1:]))).run(np.concatenate([x, y], 2)).out
     assert np.array_equal(FastNetwork(net).run(x + y).out, double)
+
+
+def test_weights_are_held_in_as_few_bytes_as_they_need(rng):
+    """And the sums are the same: odd and even 8-bit weights, and larger ones, which no file of lava-dl holds."""
+    drawn = rng.integers(-128, 128, (50, 64))
+    for weights, kind, unit in ((drawn, np.int8, 1), (2 * drawn, np.int8, 2), (2 * drawn + 1, np.int16, 1), (drawn[:0], np.int8, 1)):
+        rows = synapses.narrow(weights)
+        assert rows.rows.dtype == kind and rows.unit == unit and np.array_equal(rows.unit * rows.rows.astype(int), weights)
+        source = rng.integers(0, 50, 23 if len(weights) else 0).astype(np.int32)
+        count = rng.integers(1, 300, source.size).astype(np.int32)
+        for given, times in ((count, count), (None, np.ones_like(count))):
+            current = np.full(64, 7, np.int32)
+            synapses.add_rows(rows.rows, rows.unit, source, given, 0, source.size, current)
+            np.testing.assert_array_equal(current, 7 + times @ weights[source])
 
 
 def test_threads_and_neighbours_change_nothing(rng):

@@ -331,6 +331,30 @@ def test_gradient_passes_through_the_neurons_own_states_in_time():
     assert through_time[29] > 0 and (through_time[30:] == 0).all()  # the output is one step late
 
 
+@pytest.mark.parametrize("noisy", [False, True])
+def test_without_gradients_the_same_spikes_come_from_less_memory(noisy, monkeypatch):
+    """States of every step are kept for a backward pass, or to be looked at, alone."""
+    params = {**NEURON, "params": replace(FIG2, sigma1=0.01, sigma2=0.01) if noisy else FIG2, "persistent_state": True}
+    torch.manual_seed(0)
+    net = block.m1t1r.Recurrent(params, 20, 30, delay_rec=5).eval()
+    kept, empty = [], Buffers.empty
+    monkeypatch.setattr(Buffers, "empty", lambda self, shape, dtype: (kept.append(shape), empty(self, shape, dtype))[1])
+    first, second = spikes(3, 20, 70, rate=0.4), spikes(3, 20, 50, rate=0.4, seed=1)
+    found = {}
+    for grad in (True, False):
+        mine = copy.deepcopy(net)
+        with torch.set_grad_enabled(grad):
+            found[grad] = [mine(x).detach() for x in (first, second)]
+        history = [shape for shape in kept if len(shape) == 4]
+        assert {shape[1] for shape in history} == ({71, 51} if grad else {1})
+        kept.clear()
+    assert all(torch.equal(a, b) and a.any() for a, b in zip(found[True], found[False], strict=True))
+    net.neuron.record_states = True
+    with torch.no_grad():
+        net(first)
+    assert net.neuron.states.filament.shape == (3, 30, 70) and {shape[1] for shape in kept if len(shape) == 4} == {71}
+
+
 def test_persistent_state_goes_on_where_the_last_call_ended():
     x = spikes(3, 20, 60)
     for args in ({}, {"params": replace(FIG2, sigma1=1e-3)}):

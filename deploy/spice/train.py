@@ -3,8 +3,8 @@
     python deploy/spice/train.py build
 
 writes build/toy.net (8-16R-4, axonal and recurrent delays), build/toy_frames.npy (B, T, 8), spike counts of test patterns, and
-build/toy_labels.npy. Needs lava-dl. The four classes differ only in the order of events: channels 0-3 are active in the first or in the second half, and so
-are channels 4-7.
+build/toy_labels.npy. Needs lava-dl. The four classes differ only in the order of events: channels 0-3 are active in the first or in the
+second half, and so are channels 4-7.
 """
 
 import argparse

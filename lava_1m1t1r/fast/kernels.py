@@ -29,7 +29,8 @@ class Wiring(NamedTuple):
     """What N neurons, filled up to M, get: never written."""
 
     synapse: Any  # Synapse: weights of the events
-    weight_rec: Any  # (N, M) int16, a row per sending neuron; or (0, M)
+    weight_rec: Any  # (N, M), a row per sending neuron; or (0, M). See synapses.Rows
+    unit_rec: int
     delay_rec: Any  # (N,) int32, further delay of each neuron's recurrent spikes, below RING - 1
     bias: Any  # (M,) int32, added to the current every step
 
@@ -41,6 +42,7 @@ class Memory(NamedTuple):
     filled: Any  # (RING,) int64
     current: Any  # (M,) int32, scratch
     spike: Any  # (M,) int32, scratch
+    image: Any  # scratch of synapses.add
 
 
 @cached
@@ -71,10 +73,10 @@ def send(spikes, delay, out):
 
 
 @cached
-def weigh(offset, source, count, synapse, out):
-    """Weighted sums out (T, N) int32 of the events; out starts at 0."""
+def weigh(offset, source, count, synapse, image, out):
+    """Weighted sums out (T, N) int32 of the events; out starts at 0; image: :func:`.synapses.image_of`."""
     for t in range(out.shape[0]):
-        add(synapse, source, count, offset[t], offset[t + 1], out[t])
+        add(synapse, source, count, offset[t], offset[t + 1], out[t], image)
 
 
 @cached
@@ -99,16 +101,16 @@ def run_layer(neuron, events, wiring, memory, clock, spikes, trace):
         Receive the states after each step, in the order of ``neuron.state``.
     """
     offset, source, count = events
-    synapse, weight_rec, delay_rec, bias = wiring
-    ring, filled, current, spike = memory
+    synapse, weight_rec, unit_rec, delay_rec, bias = wiring
+    ring, filled, current, spike, image = memory
     size = spike.size
     for t in range(spikes.shape[0]):
         for n in range(size):
             store(current, n, load(bias, n))
-        add(synapse, source, count, offset[t], offset[t + 1], current)
+        add(synapse, source, count, offset[t], offset[t + 1], current, image)
         slot = (clock + t) % RING
         if weight_rec.shape[0] > 0:
-            add_rows(weight_rec, ring[slot], None, 0, filled[slot], current)
+            add_rows(weight_rec, unit_rec, ring[slot], None, 0, filled[slot], current)
             filled[slot] = 0
         advance(neuron, current, spike)
         row = spikes[t]

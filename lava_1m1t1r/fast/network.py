@@ -115,10 +115,10 @@ class FastLayer:
         if layer.conv is not None:
             synapse = synapses.convolution(layer.conv, layer.weight)
         elif self.single:
-            synapse = synapses.matrix(np.asarray(layer.weight, np.int16).reshape(1, 1), single=True)
+            synapse = synapses.matrix(synapses.narrow(np.asarray(layer.weight).reshape(1, 1)), single=True)
         else:
-            synapse = synapses.matrix(self._widened(layer.matrix().T))
-        weight_rec = np.zeros((0, self.width), np.int16) if layer.weight_rec is None else self._widened(layer.weight_rec.T)
+            synapse = synapses.matrix(self._rows(layer.matrix()))
+        rec = self._rows(np.zeros((self.size, 0), np.int32) if layer.weight_rec is None else layer.weight_rec)
         self.delay = zeros if layer.delay is None else layer.delay
         delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
         bias = zeros if layer.bias is None else layer.bias
@@ -134,11 +134,16 @@ class FastLayer:
             self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, to_voltage, self.size)
             bias = bias if self.single else zeros
             self.state_names = ("u", "v")
-        self.wiring = Wiring(synapse, weight_rec, delay_rec, self._widened(bias[None], np.int32)[0])
+        self.wiring = Wiring(synapse, *rec, delay_rec, self._widened(bias[None].astype(np.int32))[0])
 
-    def _widened(self, rows: np.ndarray, kind: type = np.int16) -> np.ndarray:
+    def _rows(self, weight: np.ndarray) -> synapses.Rows:
+        """Weights (N, R) as rows (R, M)."""
+        rows, unit = synapses.narrow(weight.T)
+        return synapses.Rows(self._widened(rows), unit)
+
+    def _widened(self, rows: np.ndarray) -> np.ndarray:
         """Rows (R, N) as (R, M): zeros for the neurons that fill up the layer."""
-        wide: np.ndarray = np.zeros((rows.shape[0], self.width), kind)
+        wide: np.ndarray = np.zeros((rows.shape[0], self.width), rows.dtype)
         wide[:, : self.size] = rows
         return wide
 
@@ -171,6 +176,7 @@ class RunningLayer:
             filled=np.zeros(kernels.RING, np.int64),
             current=np.zeros(width, np.int32),
             spike=np.zeros(width, np.int32),
+            image=synapses.image_of(fast.wiring.synapse),
         )
 
     def neurons(self, events: Events, steps: int, spikes: np.ndarray, trace: tuple[np.ndarray, ...]) -> None:
@@ -197,7 +203,7 @@ class RunningLayer:
         kept = record.out.shape[1] > 0
         out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)
         if f.neuron is None:
-            kernels.weigh(*events, f.wiring.synapse, out)
+            kernels.weigh(*events, f.wiring.synapse, self.memory.image, out)
             return out
         spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)
         self.neurons(events, steps, spikes, tuple(states[b] for states in record.states.values()))

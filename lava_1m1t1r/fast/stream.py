@@ -94,7 +94,7 @@ class _StepLayer:
         fast = self.run.fast
         if fast.neuron is None:
             out = np.zeros((1, fast.size), np.int32)
-            kernels.weigh(*events, fast.wiring.synapse, out)
+            kernels.weigh(*events, fast.wiring.synapse, self.run.memory.image, out)
             return out
         self.run.neurons(events, 1, self.spikes, self.nothing)
         if not fast.spiking:

@@ -40,6 +40,7 @@ class LayerCall(NamedTuple):
     keeps_last: bool
     last: list  # receives, where keeps_last, (states (B, 3, N), spikes (B, PAST, N)) at the end
     made: dict  # what calls with the same params and program have made of them
+    differentiable: bool = True  # whether a backward pass may follow, which needs the states before each step
 
     def once(self, make: Callable[..., Any], *key: Any) -> Any:
         """Return what ``make`` makes; it is called only the first time for each key."""
@@ -119,7 +120,8 @@ class _Layer(torch.autograd.Function):
         table = np.zeros((0, size), np.int16) if w_rec is None else counts_by_input(w_rec)
         if events is not None:
             check_sums(*events.largest, w, w_rec, bias)
-        history = buffers.empty((batch, steps + 1, 3, size), np.int32)
+        kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
+        history = buffers.empty((batch, kept, 3, size), np.int32)
         window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)
         late = out.numpy()
@@ -248,7 +250,9 @@ def layer(
     if w is None:
         check_synaptic_input(x)
     if not plain_torch(x):
-        return _Layer.apply(x, w, bias, w_rec, constants, run)
+        given = (x, w, bias, w_rec, constants)
+        differentiable = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)
+        return _Layer.apply(*given, run._replace(differentiable=differentiable))
     for values, name in ((w, "weights"), (bias, "bias"), (w_rec, "recurrent weights")):
         check_finite(None if values is None else values.detach(), name)
     if w is not None:

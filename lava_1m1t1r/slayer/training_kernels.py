@@ -102,7 +102,7 @@ def project(start, channel, value, w, bias, counts, first, last):
             row = counts[b, t]
             for i in range(n):
                 store(row, i, read(bias, i))
-            add_rows(w, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
+            add_rows(w, 1, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
 
 
 class Layer(NamedTuple):
@@ -124,7 +124,7 @@ class Batch(NamedTuple):
 
     generator: Any  # (B, N) int64, or (B, 0)
     window: Any  # (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given
-    history: Any  # (B, T + 1, 3, N) int32: states before each step, the first given
+    history: Any  # (B, T + 1, 3, N) int32: states before each step, the first given; or (B, 1, 3, N): the last states in their place
     counts: Any  # (B, T, N) int32: synaptic input, to which the recurrence adds
     out: Any  # (B, T, N) real: the spikes, ``shift`` steps later
 
@@ -173,7 +173,7 @@ def recurrent_forward(layer, batch, scratch, first, last):
                     for j in range(n):  # listed without a branch a neuron
                         listed[found] = j
                         found += fired[PAST + t - 1 - layer.delay_rec[j], j]
-                    add_rows(layer.w_rec, listed, None, 0, found, row)
+                    add_rows(layer.w_rec, 1, listed, None, 0, found, row)
                 for i in range(n):
                     store(v_in, s * n + i, input_count(load(row, i), layer.v_max))
             if layer.noisy:
@@ -184,7 +184,7 @@ def recurrent_forward(layer, batch, scratch, first, last):
                 fixed_step(state[0], state[1], state[2], v_in, layer.program, layer.substeps, scratch.spike)
             for s in range(members):
                 for k in range(3):
-                    now, kept = state[k], batch.history[b0 + s, t + 1, k]
+                    now, kept = state[k], batch.history[b0 + s, min(t + 1, batch.history.shape[1] - 1), k]
                     for i in range(n):
                         store(kept, i, load(now, s * n + i))
                 seen = batch.window[b0 + s, PAST + t]

@@ -364,8 +364,7 @@ class Neuron(base.Neuron):
     def _generators(self, batch: int, size: int) -> np.ndarray:
         if not self.training:
             return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
-        seeds = torch.randint(0, 1 << 31, (batch,)).tolist()
-        return np.stack([noise.start(seed, self.layer, size) for seed in seeds])
+        return noise.starts(torch.randint(0, 1 << 31, (batch,)).numpy(), self.layer, size)
 
 
 def _threshold_of(step: StepParams) -> float:
