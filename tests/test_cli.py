@@ -720,7 +720,10 @@ def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(t
     both = EventSet.from_utterances([(u.times, u.units) for s in (train[:2], other) for u in s], [0, 1, *other.labels], keys=train.keys)
     load(tmp_path, train=train, both=both)
     assert "2 of 11 utterances of the test set (the file both.h5) are in the training set, too" in capsys.readouterr().err
-    for copy in (train, train[[4, 2, 7]]):
+    silent = EventSet.from_utterances([(train[0].times, train[0].units), ([], [])], [0, 1], keys=train.keys)
+    load(tmp_path, train=train, silent=silent)
+    assert "1 of 2 utterances of the test set" in capsys.readouterr().err
+    for copy in (train, train[[4, 2, 7]], as_stored(train)):
         with pytest.raises(InputError, match=r"train: the test set \(the file copy.h5\) must hold other utterances than the training set"):
             load(tmp_path, train=train, copy=copy)
 

@@ -47,6 +47,23 @@ def test_sums_equal_scipys_the_matrix_and_the_events(kind, rng):
         assert np.array_equal(out, sums)
 
 
+def test_few_and_many_events_take_the_same_sums(rng):
+    """Few are added where they belong, many with the features side by side; the scratch is clean after each step."""
+    conv = Convolution((4, 12, 12), 16, (3, 3), padding=(1, 1), groups=2)
+    weight = rng.integers(-128, 128, conv.weight_shape)
+    synapse = synapses.convolution(conv, weight)
+    image = synapses.image_of(synapse)
+    numbers = (1, 60, 0, 2, 200)
+    assert [n * 9 * 8 * synapses._TURNED <= image.size for n in numbers] == [True, False, True, True, False]
+    y = np.zeros((len(numbers), conv.sources), np.int64)
+    for row, n in zip(y, numbers, strict=True):
+        row[rng.choice(conv.sources, n, replace=False)] = rng.integers(1, 9, n)
+    events, out = [np.zeros(len(y) + 1, np.int64), *(np.zeros(y.size, np.int32) for _ in range(2))], np.zeros((len(y), conv.size), np.int32)
+    kernels.fill_events(y.astype(np.uint8), *events)
+    kernels.weigh(*events, synapse, image, out)
+    assert np.array_equal(out, conv.weigh(y, weight)) and not image.any()
+
+
 def test_large_matrices_are_made_in_parts(rng):
     conv = Convolution((3, 17, 19), 2, (3, 3), (2, 2))
     weight, y = rng.integers(-9, 9, conv.weight_shape), rng.integers(0, 2, (2, conv.sources))

@@ -136,7 +136,7 @@ def test_a_first_step_without_reset_is_that_after_one(rng, tmp_path):
             }
             return 0;
         }"""
-    (tmp_path / "out" / "use.c").write_text(program.replace("\\\\", "\\"))
+    (tmp_path / "out" / "use.c").write_text(program)
     said = []
     for flags in ([], ["-DRESET"]):
         subprocess.run(["gcc", "-std=c99", *flags, "net.c", "use.c", "-o", "use"], cwd=tmp_path / "out", check=True)

@@ -62,7 +62,12 @@ def convolution(conv: Any, weight: np.ndarray) -> Synapse:
 
 def image_of(synapse: Synapse) -> np.ndarray:
     """Scratch of :func:`add`: the sums of a convolution, all features of a place beside each other; zeros."""
-    return np.zeros(synapse.plane * synapse.features, np.int32)
+    several = synapse.kernels.shape[3] > 1
+    return np.zeros(synapse.plane * synapse.features * several, np.int32)
+
+
+_TURNED = 8
+"""Number of cells of an image that are turned in the time in which a spike adds one weight of many features far apart."""
 
 
 @inlined
@@ -89,10 +94,11 @@ def _scatter(synapse, source, times, sums, of_place, of_feature):
 @compiled
 def _scatter_all(synapse, source, count, first, last, current, image):
     widest_vectors()
-    if synapse.kernels.shape[3] == 1:
+    kernels = synapse.kernels[0]
+    if (last - first) * kernels.size * _TURNED <= image.size or image.size == 0:
         for e in range(first, last):
             _scatter(synapse, source[e], count[e], current, 1, synapse.plane)
-    elif first < last:
+    else:
         # features of a place lie far apart in current, often in the same lines of the cache: they are summed side by side first
         features, plane = synapse.features, synapse.plane
         for e in range(first, last):

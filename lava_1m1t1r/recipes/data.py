@@ -133,9 +133,9 @@ def _apart(split: Split, separate: bool = True) -> Split:
 
 
 def _spikes_of(events: EventSet) -> list[bytes]:
-    """What tells the spikes of one utterance from those of another, of each that has any."""
-    parts = [(utterance.times, utterance.units) for utterance in events if len(utterance.times)]
-    return [hashlib.blake2b(times.tobytes() + units.tobytes(), digest_size=16).digest() for times, units in parts]
+    """What tells the spikes of one utterance from those of another, whether their times are stored as float16 or float32."""
+    parts = [utterance.times.astype(np.float16).tobytes() + utterance.units.tobytes() for utterance in events]
+    return [hashlib.blake2b(part, digest_size=16).digest() for part in parts]
 
 
 def names_of(split: Split, classes: int) -> tuple[str, ...]:
