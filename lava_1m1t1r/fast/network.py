@@ -119,8 +119,9 @@ class FastLayer:
         else:
             synapse = synapses.matrix(self._rows(layer.matrix()))
         rec = self._rows(np.zeros((self.size, 0), np.int32) if layer.weight_rec is None else layer.weight_rec)
-        self.delay = zeros if layer.delay is None else layer.delay
-        delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
+        # copies: arrays from files are read-only, for which numba would compile the loops once more
+        self.delay = zeros if layer.delay is None else np.array(layer.delay, np.int32)
+        delay_rec = zeros if layer.delay_rec is None else np.array(layer.delay_rec, np.int32)
         bias = zeros if layer.bias is None else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()
