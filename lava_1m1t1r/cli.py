@@ -73,7 +73,8 @@ lava-1m1t1r doctor
 lava-1m1t1r doctor --json""",
 }
 EXIT_CODES = (
-    "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 130 interrupted (Ctrl-C), 141 output closed, 143 terminated"
+    "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 129 terminal closed, 130 interrupted (Ctrl-C), "
+    "141 output closed, 143 terminated"
 )
 SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "for example with --train-per-class"}
 """Advice, by command, on how to reduce its memory when there is too little."""
@@ -118,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
         try:
             import_module(f".commands.{name}", __package__).add_arguments(command)
-        except ModuleNotFoundError as error:  # doctor, and as much help as possible, must work even where packages are missing
+        except (ImportError, ValueError) as error:  # doctor, and as much help as possible, must work where packages are missing or refuse
             command.set_defaults(absent=error)
     return top
 
@@ -160,7 +161,7 @@ def _ready_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))
             os.set_inheritable(getattr(sys, name).fileno(), True)
-    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+    if getattr(sys.stdout, "errors", None) in ("strict", "surrogateescape") and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
@@ -206,6 +207,8 @@ def _in_words(error: BaseException, command: str) -> str | None:
     """Message for an error that the user can fix; None for other errors, which are bugs."""
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
         return f"needs the package '{error.name}', which is not installed. To see how to install it: lava-1m1t1r doctor."
+    if type(error) is ImportError and not str(error.name).startswith(__package__):
+        return f"a package that is installed does not load: {error}. Install it anew, with the versions that it needs: lava-1m1t1r doctor."
     from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
     if (

@@ -66,6 +66,41 @@ def test_an_interpreter_without_packages(command, code, words, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("package", "command", "code", "words"),
+    [
+        ("numba", "doctor", 1, "numba            absent       core                   does not load (needs another numpy)"),
+        ("h5py", "doctor", 1, "h5py             absent       core                   does not load (needs another numpy)"),
+        ("numba", "--version", 0, ""),
+        ("numba", "evaluate shipped --utterances 3", 2, "a package that is installed does not load: needs another numpy."),
+    ],
+)
+def test_a_package_that_does_not_load_is_told(package, command, code, words, tmp_path):
+    (tmp_path / f"{package}.py").write_text("raise ImportError('needs another numpy')\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[1])])}
+    done = subprocess.run(
+        [sys.executable, "-m", "lava_1m1t1r", *command.split()], capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == code and words in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path):
+    """In the C locale Python lets bytes pass that it could not read, and stops at letters that it cannot write."""
+    net = read(_common.network_path("shipped"))
+    write(tmp_path / "named.net", replace(net, classes=("\u00e4_\u6f22", *net.classes[1:])))
+    command = [sys.executable, "-m", "lava_1m1t1r", "deploy", "c", str(tmp_path / "named.net"), "-o", str(tmp_path / "out")]
+    environment = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(Path(cli.__file__).parents[1]),
+    }
+    done = subprocess.run(command, capture_output=True, timeout=100, env=environment)
+    assert done.returncode == 0 and b"\\xe4_\\u6f22" in done.stdout, done.stderr[-1000:]
+
+
 def trains(args, words):
     return pytest.param(args, words, marks=pytest.mark.train)
 

@@ -1,8 +1,10 @@
 """Generated C: no warnings, no undefined behaviour, and every spike and state of the fixed-point network."""
 
+import os
 import re
 import runpy
 import shutil
+import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -296,6 +298,23 @@ def test_names_of_files_do_not_end_comments(rng, tmp_path):
     assert plan(net).source == "a?b*??.net"
     for deploy in (c_target.deploy_c, rtl_target.deploy_rtl):
         deploy(net, tmp_path / deploy.__name__)
+
+
+def test_programs_that_may_not_run_are_told(tmp_path):
+    (tmp_path / "main").write_text("no program")
+    with pytest.raises(InputError, match=r"main may not be run \(.*TMPDIR\) must allow programs to run"):
+        tools.call([str(tmp_path / "main")], str(tmp_path))
+
+
+@pytest.mark.parametrize(("mask", "rights"), [(0o077, 0o700), (0o002, 0o775)])
+def test_a_folder_gets_the_rights_of_any_new_one(mask, rights, rng, tmp_path):
+    before = os.umask(mask)
+    try:
+        c_target.deploy_c(nets.network("one_neuron", rng), tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == rights
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
 def test_programs_that_do_not_end_are_told(rng, monkeypatch):

@@ -41,6 +41,7 @@ def hears():
     """In the child: the signals' usual ways. Tests that run in a shell's background, or under nohup, have inherited others."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Command:
@@ -109,7 +110,7 @@ class Command:
         end = time.monotonic() + 10  # Python's resource tracker ends a moment after us
         while self.descendants() and time.monotonic() < end:
             time.sleep(0.05)
-        assert code == (130 if number == signal.SIGINT else 143), self.said()[-2000:]
+        assert code == 128 + number, self.said()[-2000:]
         last = self.said().splitlines()[-1]
         assert re.match(r"lava-1m1t1r( \w+)?: (interrupted|terminated)[;.]", last), last
         assert ("finished epochs are kept" in last) == ((" train: " in last) or (" demo: " in last)), last
@@ -214,8 +215,10 @@ def test_while_ngspice_runs(folder, network):
 
 
 @pytest.mark.spice
-def test_a_table_in_a_process_of_its_own(folder):
-    Command("bench", "device", "--repeats", "50", "-o", "out", cwd=folder).starts("ngspice").stop(again=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_table_in_a_process_of_its_own(number, folder):
+    """Also where the terminal closes: what the command has started does not outlive it."""
+    Command("bench", "device", "--repeats", "50", "-o", "out", cwd=folder).starts("ngspice").stop(number, again=True)
     assert not list((folder / "out").iterdir())
 
 
@@ -303,7 +306,7 @@ def test_other_errors_in_callbacks_are_told(capsys):
 def test_an_error_made_of_an_interrupt_is_one():
     try:
         try:
-            raise programs.Terminated
+            raise programs.Terminated(signal.SIGTERM)
         except KeyboardInterrupt as stop:
             raise SystemError("numba") from stop
     except SystemError as error:

@@ -92,7 +92,9 @@ def _load(module: str, package: str, purpose: str) -> Any:
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))
-        if not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
+        if "failed to map segment" in str(error) or isinstance(error, MemoryError):
+            text = f"{purpose} needs more memory than is available, or than ulimit -v allows, to load the package '{package}' ({error})."
+        elif not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
             text = (
                 f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
                 "Install it anew, with the versions that it needs: pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'."

@@ -26,13 +26,13 @@ PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 _AGAIN = 0.05  # s after which a lost Ctrl-C comes again
 _CALLBACKS = {"_numba_unpickle", "_raw_object_cache_notify", "_raw_object_cache_getbuffer"}
 """Callbacks of numba that its compiled code and LLVM call: an exception in one ends in a SystemError, or is dropped."""
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _LOOK = 0.25  # s between two looks at a program that shows how long it has been running
 _ORDERLY = 8.0  # s that a program of ours, asked to end, gets for it
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, handled as Ctrl-C is."""
+    """SIGTERM, or SIGHUP of a terminal that closes, handled as Ctrl-C is. Its argument is the signal's number."""
 
 
 class _Handler:
@@ -50,7 +50,7 @@ class _Handler:
                 return
             frame = frame.f_back
         self._since = now
-        self.raised = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        self.raised = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
         raise self.raised
 
     @property
@@ -63,7 +63,11 @@ class _Handler:
             sys.__unraisablehook__(unraisable)
             return
         self._since = -PATIENCE
-        _later(signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT)
+        _later(_number(unraisable.exc_value))
+
+
+def _number(stop: KeyboardInterrupt) -> int:
+    return stop.args[0] if isinstance(stop, Terminated) else signal.SIGINT
 
 
 def _later(number: int) -> None:
@@ -82,13 +86,13 @@ def interrupted(error: BaseException | None) -> KeyboardInterrupt | None:
 
 def last_words(stop: KeyboardInterrupt) -> tuple[str, int]:
     """Last line of a program that was interrupted, and its exit code as shells count them."""
-    word, number = ("terminated", signal.SIGTERM) if isinstance(stop, Terminated) else ("interrupted", signal.SIGINT)
-    return word, 128 + number
+    return "terminated" if isinstance(stop, Terminated) else "interrupted", 128 + _number(stop)
 
 
 @contextmanager
 def orderly(last: bool = False) -> Iterator[_Handler]:
-    """For a ``with`` block in which SIGINT raises KeyboardInterrupt, SIGTERM :class:`Terminated`, and a second one soon after nothing.
+    """For a ``with`` block in which SIGINT raises KeyboardInterrupt, SIGTERM and SIGHUP :class:`Terminated`, and a second one soon after
+    nothing.
 
     Signals that are ignored (``nohup``) stay so; outside the main thread, where Python allows no handlers, nothing is changed.
 
@@ -137,7 +141,7 @@ def is_running(process: int) -> bool:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """For a ``with`` block that Ctrl-C and SIGTERM shall not break: they come when it ends. Forked children call :func:`child`."""
+    """For a ``with`` block that Ctrl-C, SIGTERM and SIGHUP shall not break: they come when it ends. Forked children call :func:`child`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -159,7 +163,9 @@ def unbroken() -> Iterator[None]:
 def child() -> None:
     """In a forked child: leave Ctrl-C to the parent, which ends us in order; SIGTERM ends us at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in set(_ENDING) - {signal.SIGINT}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run(

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -95,7 +95,8 @@ def tell(text: str) -> None:
     try:
         if _bars.cache_info().currsize:
             for live in list(_bars()._instances):  # also those that an interrupt has left behind
-                live.clear()
+                with suppress(AttributeError):  # half made, where tqdm itself has something to tell
+                    live.clear()
         sys.stderr.write(f"{text}\n")  # in one piece: an interrupt comes before the line or after it
         sys.stderr.flush()
     except OSError:

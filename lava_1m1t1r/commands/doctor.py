@@ -7,6 +7,7 @@ import json
 import platform
 import shutil
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from .._support.cores import cores
@@ -53,6 +54,11 @@ def findings() -> dict:
         except PackageNotFoundError:
             found = None
         cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else "pip install lava-1m1t1r"
+        if found and not extra:
+            try:
+                import_module(name)
+            except Exception as error:  # of any kind, where versions do not suit each other
+                found, cure = None, f"does not load ({error}): pip install --force-reinstall lava-1m1t1r"
         if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
             cure = "needs Python 3.10"
         packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})

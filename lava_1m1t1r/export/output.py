@@ -49,9 +49,10 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         with scratch(f".{out.name}.", inside=out.parent) as stage:
-            _write(Path(stage), contents)
-            Path(stage).chmod(0o755)
-            os.replace(stage, out)
+            made = Path(stage, "new")
+            made.mkdir()  # with the rights that any new folder gets there; the stage is nobody else's
+            _write(made, contents)
+            os.replace(made, out)
     return tuple(sorted(contents))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .._support import programs
 from .._support.programs import PIPES
+from ..errors import InputError
 from .report import ToolFailed, VerificationError
 
 LIMIT = 7200.0
@@ -37,6 +38,8 @@ def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> su
     name = Path(command[0]).name
     try:
         return programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
+    except PermissionError as error:
+        raise InputError(f"{name} may not be run ({error}). The folder for temporary files (TMPDIR) must allow programs to run.") from error
     except subprocess.TimeoutExpired as error:
         raise ToolFailed(f"{name} did not end within {LIMIT:g} s. Give fewer or shorter samples.") from error
 
