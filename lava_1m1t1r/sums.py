@@ -115,7 +115,6 @@ def answers(out: np.ndarray) -> np.ndarray:
     return winner(over_time(out))
 
 
-def ties(out: np.ndarray) -> int:
-    """Number of samples whose largest sum several outputs share, so that the answer is the first of these: of (..., T, K)."""
-    sums = over_time(out)
+def ties(sums: np.ndarray) -> int:
+    """Number of samples whose largest sum over time several outputs share, so that the answer is the first of these: of (..., K)."""
     return int(np.count_nonzero((sums == sums.max(-1, keepdims=True)).sum(-1) > 1))

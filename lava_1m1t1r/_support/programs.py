@@ -163,8 +163,9 @@ def unbroken() -> Iterator[None]:
 def child() -> None:
     """In a forked child: leave Ctrl-C to the parent, which ends us in order; SIGTERM ends us at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in set(_ENDING) - {signal.SIGINT}:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # also where the parent ignores it: this is how it ends us
+    for number in set(_ENDING) - {signal.SIGINT, signal.SIGTERM}:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, signal.SIG_DFL)
 
 

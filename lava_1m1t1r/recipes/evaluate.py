@@ -15,7 +15,7 @@ from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import described
 from ..quantisation import Agreement, agreement
-from ..sums import answers, ties
+from ..sums import answers, over_time, ties, winner
 from .data import Frames
 
 
@@ -87,7 +87,8 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
     check_labels(test, net)
     frames = test.dense()
     fixed = FastNetwork(net).run(frames, record="spikes")
-    given = answers(fixed.out)
+    sums = over_time(fixed.out)
+    given = winner(sums)
     classes = fixed.out.shape[2]
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (test.labels, given), 1)
@@ -96,7 +97,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         floating_accuracy=None,
         same_answer=None,
         confusion=confusion,
-        ties=ties(fixed.out),
+        ties=ties(sums),
         spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
     )
     if all(layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron) for layer in net.active):

@@ -21,7 +21,7 @@ from .projection import batch_events, counts_by_input, over_input, projector, re
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
-from .threads import parts_of, share
+from .threads import numbered, parts_of, share
 
 
 class LayerCall(NamedTuple):
@@ -212,7 +212,7 @@ def _backwards(
         if biased:
             sums[number] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 
-    share(part, [(number, *part) for number, part in enumerate(parts)])
+    share(part, numbered(parts))
     over_bias = torch.from_numpy(sums.sum(0)) if biased else None
     return over, over_bias, torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
 

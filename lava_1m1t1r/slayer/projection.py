@@ -13,7 +13,7 @@ from ..errors import require
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .checks import COUNTS, COUNTS_CURE, check_finite
-from .threads import parts_of, ranges, share, thread_count
+from .threads import numbered, parts_of, ranges, share, thread_count
 from .tiles import COLUMNS, ROWS
 from .weight_kernels import CELLS, PART, turn_counts
 
@@ -113,7 +113,7 @@ _SAMPLES = 4
 def _parts(grad: np.ndarray) -> list[tuple[int, int, int]]:
     """Samples of grad (B, T, N) that share their rows: (number, first, last) of each part."""
     batch, steps, size = grad.shape
-    return [(number, *part) for number, part in enumerate(parts_of(batch, steps * size, _SAMPLES))]
+    return numbered(parts_of(batch, steps * size, _SAMPLES))
 
 
 def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> torch.Tensor:

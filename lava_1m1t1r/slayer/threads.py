@@ -70,6 +70,11 @@ def parts_of(batch: int, cells: int, block: int) -> list[tuple[int, int]]:
     return ranges(batch, block * -(-_LEAST // (block * max(cells, 1))))
 
 
+def numbered(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Parts with their numbers before them: (number, first, last), for work that keeps what each part has found."""
+    return [(number, *part) for number, part in enumerate(parts)]
+
+
 def ranges(size: int, step: int) -> list[tuple[int, int]]:
     """Cut ``range(size)`` into pieces of ``step``: (first, last) of each."""
     return [(i, min(i + step, size)) for i in range(0, size, step)]
