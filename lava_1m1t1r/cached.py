@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, NullCache
 
 from ._support.progress import tell
 from .compiled import compiled
@@ -32,10 +32,28 @@ def sources_digest(*more: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _tell_once() -> None:
+def _tell_once(how_often: str = "once") -> None:
     """Tell whoever sits before a terminal why nothing happens for a while."""
     if sys.stderr is not None and sys.stderr.isatty():
-        tell("compiling loops for this processor (once; up to a minute)")
+        tell(f"compiling loops for this processor ({how_often}; up to a minute)")
+
+
+class _NoPlace(NullCache):
+    """Keeps nothing, and says what to do about it."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> None:
+        _tell_once(f"in every process: {NO_PLACE}")
+
+
+NO_PLACE = "no folder can be written to that would keep them; name one in the environment variable NUMBA_CACHE_DIR"
+
+
+def place() -> str | None:
+    """Folder that keeps the compiled loops of this module's folder; None if none can be written to."""
+    try:
+        return str(FunctionCache(place).cache_path)
+    except RuntimeError:
+        return None
 
 
 class _SourcesCache(FunctionCache):
@@ -88,5 +106,5 @@ def cached(function: Callable, compiler: Callable = compiled, variant: tuple = (
     try:
         dispatcher._cache = _SourcesCache(function, variant)
     except RuntimeError:  # no folder to write to: compile in every process
-        pass
+        dispatcher._cache = _NoPlace()
     return dispatcher

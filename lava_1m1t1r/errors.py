@@ -58,8 +58,8 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
     raise failure
 
 
-def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
-    """Build the error for an absent optional package (the caller raises it from the ImportError).
+def missing(package: str, extra: str, purpose: str, error: ImportError | None = None) -> MissingDependencyError:
+    """Build the error for an optional package that is absent or does not load (the caller raises it from the ImportError).
 
     Parameters
     ----------
@@ -69,12 +69,24 @@ def missing(package: str, extra: str, purpose: str) -> MissingDependencyError:
         Extra of this library that installs it, such as ``"report"``.
     purpose : str
         What needs it, as the subject of the sentence.
+    error : ImportError, optional
+        What importing it raised. Unless it says that there is no such package, the package is installed and does not load.
     """
     only = lava_python() if extra == "lava" else ""
+    if error is not None and not (isinstance(error, ModuleNotFoundError) and _top(error.name) == _top(package)):
+        return MissingDependencyError(
+            f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
+            f"Install it anew with: pip install --force-reinstall {package}.{only}"
+        )
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]' "
         f"(in a checkout: pip install '.[{extra}]').{only}"
     )
+
+
+def _top(name: str | None) -> str:
+    """Name of the module, without its submodules, of a package or an import."""
+    return (name or "").replace("-", "_").partition(".")[0]
 
 
 def lava_python() -> str:

@@ -25,7 +25,7 @@ def axes(ax: Any = None) -> Any:
         try:
             import matplotlib.pyplot as plt
         except ImportError as error:
-            raise missing("matplotlib", "report", "Drawing a figure") from error
+            raise missing("matplotlib", "report", "Drawing a figure", error) from error
         _, ax = plt.subplots(constrained_layout=True)
     require(hasattr(ax, "tick_params") and hasattr(ax, "spines"), "ax", "be axes of matplotlib", ax, "None makes new ones.")
     ax.tick_params(colors=GREY)

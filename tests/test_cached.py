@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from itertools import product
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -103,3 +104,21 @@ def test_the_key_of_cached_machine_code_reads_every_file_that_it_is_made_of():
         files = files_of(dispatcher)
         assert files, name
         assert files <= read, f"{name}: {sorted(str(path.relative_to(PACKAGE)) for path in files - read)} must be in cached._SOURCES"
+
+
+def test_without_a_folder_loops_compile_in_every_process_and_say_so(monkeypatch, capsys):
+    def refused(*_args):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    class Terminal:
+        def __init__(self, stream):
+            self.write, self.flush, self.isatty = stream.write, stream.flush, lambda: True
+
+    monkeypatch.setattr(cached.FunctionCache, "__init__", refused)
+    cached._tell_once.cache_clear()
+    twice = cached.cached(lambda x: 2 * x)
+    monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
+    assert [twice(3), twice(3.5)] == [6, 7.0]
+    assert capsys.readouterr().err == f"compiling loops for this processor (in every process: {cached.NO_PLACE}; up to a minute)\n"
+    assert cached.place() is None
+    cached._tell_once.cache_clear()

@@ -73,6 +73,13 @@ def test_an_interpreter_without_packages(command, code, words, tmp_path):
         ("h5py", "doctor", 1, "h5py             absent       core                   does not load (needs another numpy)"),
         ("numba", "--version", 0, ""),
         ("numba", "evaluate shipped --utterances 3", 2, "a package that is installed does not load: needs another numpy."),
+        (
+            "matplotlib",
+            "characterize --trials 5",
+            0,
+            "no figures: Drawing the characteristics needs the package 'matplotlib', which is installed and does not load "
+            "(ImportError: needs another numpy).",
+        ),
     ],
 )
 def test_a_package_that_does_not_load_is_told(package, command, code, words, tmp_path):
@@ -105,10 +112,6 @@ def trains(args, words):
     return pytest.param(args, words, marks=pytest.mark.train)
 
 
-def draws(args, words):
-    return pytest.param(args, words, marks=pytest.mark.report)
-
-
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -130,7 +133,7 @@ def draws(args, words):
         trains(["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. They are 0, 1."),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
-        draws(["characterize", "--set", "r_control=1e300"], "characterize.p.r_control [ohm] must be at most"),
+        (["characterize", "--set", "r_control=1e300"], "characterize.p.r_control [ohm] must be at most"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
         (["characterize", "--set", "mu=lots"], "--set mu must be a number"),
         (["characterize", "--fit", ""], "--fit must be a path"),
@@ -340,9 +343,8 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         "simulate": ["shipped", *data, "-o", "s.npz"],
         "deploy": ["c", "shipped", "-o", "c"],
         "bench": ["--list"],
+        "characterize": ["--trials", "5", "-o", "characteristics"],
     }
-    if find_spec("matplotlib"):
-        jobs["characterize"] = ["--trials", "5", "-o", "characteristics"]
     if find_spec("lava") and find_spec("lightning"):
         jobs["train"] = [
             *data,
@@ -363,8 +365,7 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         done = run(command, *options, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
         found[command] = json.loads(done.stdout)
-    if "characterize" in found:
-        assert found["characterize"] == json.loads((tmp_path / "characteristics" / "characteristics.json").read_text())
+    assert found["characterize"] == json.loads((tmp_path / "characteristics" / "characteristics.json").read_text())
     assert found["evaluate"]["utterances"] == found["simulate"]["utterances"] == 6
     assert found["deploy"]["target"] == "c" and set(found["bench"]) >= {"device", "lava"}
     if "train" in found:

@@ -1,13 +1,16 @@
 """The guarded runner: what hangs plain Lava ends here with an error that names the Process, and leaves nothing."""
 
+import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +33,7 @@ from lava_1m1t1r.run import (
     ProcessFailed,
     RunError,
     RunTimeout,
+    children,
     guarded,
     run,
     run_guarded,
@@ -292,6 +296,18 @@ def test_a_manager_of_shared_memory_that_does_not_answer_is_made_to_leave():
         manager = session._runtime._messaging_infrastructure._smm._manager._process
         os.kill(manager.pid, signal.SIGSTOP)
     assert not manager.is_alive()
+
+
+@pytest.mark.parametrize(("free", "words"), [(5000, "at least 0.00512 MB"), (None, r"for the semaphores of its connections \(No space")])
+def test_too_little_shared_memory_is_told_before_a_process_dies_of_it(free, words, monkeypatch):
+    relay, _, _ = chain()
+    if free is None:
+        full = OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr(children.Children, "build_actor", lambda *_: (_ for _ in ()).throw(full))
+    else:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(RunError, match=f"more shared memory than there is: .*{words}.*--shm-size=2g"), guarded(relay, FLOAT):
+        pass
 
 
 def test_a_session_outside_a_with_statement_says_so():

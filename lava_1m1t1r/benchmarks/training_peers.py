@@ -16,7 +16,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise missing("torch", "lava", "The training benchmark") from error
+        raise missing("torch", "lava", "The training benchmark", error) from error
     return torch
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import presets
 from .._support.files import as_json, write_json, write_text
+from .._support.progress import tell
 from ..errors import InputError, file_of, missing, require
 from ..params import DeviceParams
 from ._common import check_whole, json_argument, out_folder, talking
@@ -129,26 +130,35 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
 
 
 def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
-    try:
-        import matplotlib  # noqa: F401 (before the work, not after it)
-    except ImportError as error:
-        raise missing("matplotlib", "report", "Drawing the characteristics") from error
+    draws = _can_draw()
     from ..device import characterize
     from ..device.energy import scaling, spike_energy, text
     from ..device.figures import energy_scaling
 
     result = characterize(p, args.volt, args.width, seed=args.seed, progress=True, **_trials(args))
     out.mkdir(parents=True, exist_ok=True)
-    result.plot(out)
+    if draws:
+        result.plot(out)
     write_text(out / "characteristics.txt", result.text())
     found = {"device": p.as_dict(), **result.as_dict()}
     print(result.text())
     energy, curves = spike_energy(p, result.volt, result.width), scaling(p, result.volt, result.width)
     energies = text([energy])
-    energy_scaling(curves, out / "energy_scaling.png")
+    if draws:
+        energy_scaling(curves, out / "energy_scaling.png")
     write_text(out / "energy.txt", energies)
     found |= {"energy": energy.as_dict(), "energy_scaling": curves}
     write_json(out / "characteristics.json", found)
     print(energies)
-    print(f"figures: {out}")
+    print(f"{'figures and tables' if draws else 'tables'}: {out}")
     return found
+
+
+def _can_draw() -> bool:
+    """Whether figures can be drawn; tells before the work, not after it, where they cannot: the numbers do without."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        tell(f"no figures: {missing('matplotlib', 'report', 'Drawing the characteristics', error)}")
+        return False
+    return True

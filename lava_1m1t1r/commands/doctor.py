@@ -70,9 +70,19 @@ def findings() -> dict:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": cores(),
+        "compiled loops": _compiled_loops(),
         "packages": packages,
         "tools": tools,
     }
+
+
+def _compiled_loops() -> str:
+    """Where the loops are kept that first calls compile."""
+    try:
+        from ..cached import NO_PLACE, place
+    except Exception:  # the packages above that are absent, or do not load
+        return "cannot be compiled without the core's packages"
+    return place() or NO_PLACE
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,4 +96,5 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {item['name']:<16} {item['version'] or 'absent':<12} {item['for']:<22} {item['cure'] or ''}")
         for item in found["tools"]:
             print(f"  {item['name']:<16} {'found' if item['path'] else 'absent':<12} {item['for']:<22} {item['cure'] or ''}")
+        print(f"compiled loops: {found['compiled loops']}")
     return 0 if all(item["version"] for item in found["packages"] if item["for"] == "core") else 1

@@ -61,7 +61,7 @@ def _downloaded(folder: Path, train: bool, name: str) -> EventSet:
     try:
         from tonic.datasets import SHD
     except ImportError as error:
-        raise missing("tonic", "data", "Downloading SHD") from error
+        raise missing("tonic", "data", "Downloading SHD", error) from error
     (folder / "SHD").mkdir(parents=True, exist_ok=True)
     with scratch(".download-", folder) as fresh:
         try:

@@ -66,7 +66,7 @@ def _figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise missing("matplotlib", "report", "Plotting") from error
+        raise missing("matplotlib", "report", "Plotting", error) from error
     return Figure
 
 

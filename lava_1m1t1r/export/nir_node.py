@@ -15,7 +15,7 @@ from ..program import STEP_FIELDS, StepParams
 try:
     import nir
 except ImportError as error:
-    raise missing("nir", "nir", "The NIR target") from error
+    raise missing("nir", "nir", "The NIR target", error) from error
 
 FIELDS = tuple(f.name for f in dataclasses.fields(DeviceParams))
 

@@ -14,7 +14,7 @@ from ..errors import flag, missing, whole
 try:
     import nir
 except ImportError as error:
-    raise missing("nir", "nir", "The export to NIR") from error
+    raise missing("nir", "nir", "The export to NIR", error) from error
 
 from ..description import NetDescription
 from ..fast import FastNetwork

@@ -49,7 +49,7 @@ def demo(
     try:
         import matplotlib.figure  # noqa: F401, before the work
     except ImportError as error:
-        raise missing("matplotlib", "report", "The report") from error
+        raise missing("matplotlib", "report", "The report", error) from error
     from . import fit, network  # Lava, torch and lightning: as late as possible; first, for they say what to install
     from .augment import Augmentation
 

@@ -6,6 +6,7 @@ import faulthandler
 import linecache
 import os
 import re
+import shutil
 import signal
 import sysconfig
 import tempfile
@@ -21,7 +22,9 @@ from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProce
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
 from .._support import programs
+from .failures import RunError
 
+SHARED = Path("/dev/shm")  # where Linux keeps shared memory and semaphores
 STACK_SIGNAL = signal.SIGUSR2
 _LONGEST_FAREWELL = 2.0  # s
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
@@ -172,6 +175,29 @@ def _serve(parent: int) -> None:
     follow(parent)
 
 
+class Memory(SharedMemoryManager):
+    """Lava's shared memory, refused where there is not enough: a process that writes to a page that cannot be had dies of SIGBUS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._needed, self._free = 0, shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
+
+    def create_shared_memory(self, size: int) -> shared_memory.SharedMemory:
+        self._needed += size
+        if self._free is not None and self._needed > self._free:
+            raise lack_of_memory(f"at least {self._needed / 1e6:.3g} MB, for 64 messages on each connection")
+        return super().create_shared_memory(size)
+
+
+def lack_of_memory(needed: str) -> RunError:
+    """Error of a graph that Lava's runtime has no shared memory for (the caller raises it)."""
+    free = shutil.disk_usage(SHARED).free / 1e6 if SHARED.is_dir() else 0.0
+    return RunError(
+        f"Lava's runtime needs more shared memory than there is: {needed}; {SHARED} has {free:.3g} MB left. Make it larger (docker run "
+        "--shm-size=2g, mount -o remount,size=2g), or use lava_1m1t1r.run.run, which runs the graph in this process and needs none."
+    )
+
+
 class Children(MultiProcessing):
     """Lava's message infrastructure whose processes can be watched, questioned and ended.
 
@@ -187,7 +213,7 @@ class Children(MultiProcessing):
         self.children: list[Child] = []
 
     def start(self) -> None:
-        self._smm = SharedMemoryManager()
+        self._smm = Memory()
         self._smm._manager.start(_serve, (os.getpid(),))
 
     def build_actor(self, target_fn, builder, exception_q=None):

@@ -58,7 +58,7 @@ class Executor:
         try:
             import greenlet
         except ImportError as error:
-            raise missing("greenlet", "lava", "Running Lava graphs in one process") from error
+            raise missing("greenlet", "lava", "Running Lava graphs in one process", error) from error
         self._greenlets = greenlet
         self._patience = patience
         self.ready: deque[Task] = deque()

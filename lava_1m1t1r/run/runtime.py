@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import math
 import os
 import time
@@ -21,7 +22,7 @@ from lava.magma.runtime.runtime import Runtime
 
 from .._support.programs import unbroken
 from ..errors import array_of, require
-from .children import Children
+from .children import Children, lack_of_memory
 from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout, title
 from .values import NUMBERS, indexed
 
@@ -135,8 +136,10 @@ class GuardedRuntime(Runtime):
             with self._bounded(self.timeout):
                 for queue in self.exception_q:
                     self._await_build(queue)
-        except BaseException:
+        except BaseException as error:
             self.stop(patience=0.0)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise lack_of_memory(f"for the semaphores of its connections ({error.strerror})") from error
             raise
         self._is_initialized = True
 
