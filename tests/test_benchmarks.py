@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
+from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
 from lava_1m1t1r.errors import InputError
 
@@ -123,6 +125,20 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
 @pytest.mark.train
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")
+def test_chips_differ_by_seed_and_layer_and_come_again():
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava_1m1t1r.netx.schema import read
+    from lava_1m1t1r.recipes import evaluate
+
+    net = read(SHIPPED_NETWORK)
+    hidden = net.active[0]
+    net = replace(net, layers=(*net.layers[:-1], replace(hidden, index=hidden.index + 1)))
+    rates = [[x.neuron.step.device.mu for x in evaluate.with_varied_devices(net, 0.2, seed).active] for seed in (0, 1, 0)]
+    np.testing.assert_array_equal(rates[0], rates[2])
+    for one, other in ((rates[0][0], rates[1][0]), (rates[0][0], rates[0][1])):
+        assert abs(np.corrcoef(np.log(one), np.log(other))[0, 1]) < 0.3
+
+
 def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
     pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")

@@ -47,7 +47,7 @@ def test_doctor_knows_the_core(capsys):
     assert cli.main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     core = {p["name"]: p["version"] for p in found["packages"] if p["for"] == "core"}
-    assert set(core) == {"numpy", "scipy", "numba", "h5py", "tqdm", "joblib"} and all(core.values())
+    assert set(core) == {"numpy", "scipy", "numba", "llvmlite", "h5py", "tqdm", "joblib"} and all(core.values())
 
 
 @pytest.mark.parametrize(
@@ -481,6 +481,11 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
     task = recipe("recordings")
     assert data.steps_for(events, task) == 101
     assert data.frames_of(events, task.replace(n_steps=101)).cropped == 0.0
+    assert data.frames_of(events, task.replace(n_steps=100)).cropped == 0.5
+    just_before = EventSet.from_utterances([([0.5, 1.0 - 1e-8], [0, 1])] * 10, [0, 1] * 5)  # in the same bin, by its rounding
+    assert data.steps_for(just_before, task) == 101
+    cropped = data.frames_of(just_before, task.replace(n_steps=100))
+    assert (cropped.cropped, cropped.merged) == (0.5, 0.0)
 
 
 def test_sets_that_do_not_suit_each_other_are_told(capsys):

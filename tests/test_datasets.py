@@ -86,6 +86,7 @@ def test_a_speaker_named_as_another_is_numbered(events):
         ("units", [1, 2], "hold 6 spikes"),
         ("labels", [1], "one entry an utterance"),
         ("speakers", [[1, 2, 3]], "one-dimensional"),
+        ("keys", ("a", "b", "a"), "EventSet.keys must name each class differently; got 'a'."),
         ("keys", ("a", "b"), r"EventSet.labels must lie in 0..1, as there are 2 keys; got 2. Name every class, or give no keys."),
     ],
 )
@@ -166,6 +167,7 @@ def change(path, name, row, value):
         (lambda p: p.write_bytes(b"spikes,times\n1,2\n"), "be an HDF5 file"),
         (lambda p: p.write_bytes(b""), "be an HDF5 file"),
         (lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]), "HDF5 file, complete.*truncated"),
+        (lambda p: change(p, "extra/keys", 1, b"zero"), "digits.h5: extra/keys must name each class differently; got 'zero'"),
         (lambda p: change(p, "labels", 1, 20), r"'labels' of utterance 1 must lie in 0..19; got 20"),
         (
             lambda p: change(p, "spikes/units", 1, np.full(300, 700, np.uint16)),
@@ -231,7 +233,7 @@ def test_other_numbers_of_channels_and_classes_can_be_given(path):
     [
         (dict(times=np.full(470, 65_505.0)), None, r"EventSet.times must lie in 0..65504 s to be stored; got 65505"),
         (dict(labels=[0, 1, 2, 20], keys=()), None, r"EventSet.labels must lie in 0..19 to be stored without keys; .* Give the set keys"),
-        (dict(labels=[0, 1, 2, 65_536], keys=["a"] * 65_537), None, r"EventSet.labels must lie in 0..65535 to be stored"),
+        (dict(labels=[0, 1, 2, 65_536], keys=list(map(str, range(65_537)))), None, r"EventSet.labels must lie in 0..65535 to be stored"),
         (dict(speakers=[0, 1, 2, 2**31]), None, r"EventSet.speakers must lie in .*..2147483647 to be stored"),
         (dict(keys=(*SHD_KEYS, "a\0")), None, r"EventSet.keys must be text without NUL .*; got 'a\\x00'"),
         (dict(speaker_names=("\ud800",)), None, "EventSet.speaker_names must be text without NUL and lone surrogates"),
@@ -303,6 +305,17 @@ def test_threads_that_write_one_file_leave_one_whole(tmp_path, events):
             list(pool.map(lambda one: write_shd(tmp_path / "a.h5", one), sets))
             assert read_shd(tmp_path / "a.h5") in sets
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path, events):
+    (tmp_path / "elsewhere").mkdir()
+    link, file = tmp_path / "a.h5", tmp_path / "elsewhere" / "b.h5"
+    link.symlink_to(file)
+    for one in (events, events.subset([0, 1])):  # a file that is not there yet, and one that is
+        write_shd(link, one)
+        assert link.is_symlink() and read_shd(file) == one
+        file.chmod(0o640)
+    assert file.stat().st_mode & 0o777 == 0o640 and len(list((tmp_path / "elsewhere").iterdir())) == 1
 
 
 @pytest.mark.skipif(not HUMANS.is_file(), reason="the recordings of people lie beside the project, not in it")

@@ -13,11 +13,12 @@ import pytest
 
 nir = pytest.importorskip("nir", reason="needs nir")
 
-from lava_1m1t1r.description import NetDescription  # noqa: E402
+from lava_1m1t1r.description import Layer, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import FormatError  # noqa: E402
 from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
+from lava_1m1t1r.reference_network import synaptic_input  # noqa: E402
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 
@@ -171,6 +172,16 @@ def test_delay_lines_may_be_left_out_too(rng, tmp_path):
     nodes = nir.read(tmp_path / "out" / "portable.nir").nodes
     assert not any(isinstance(node, nir.Delay) for node in nodes.values()) and nir_exact.LINES not in nodes
     np.testing.assert_array_equal(nodes["weight_1"].weight * 64, net.layers[1].weight.reshape(6, 3, 5).sum(1))
+
+
+@pytest.mark.parametrize("first", [Layer(1, "input", (6,), 6, np.array([150])), Layer(1, "average", (3,), 6)], ids=lambda layer: layer.kind)
+def test_lines_may_be_left_out_before_any_layer(first, rng):
+    if first.kind == "input":
+        first = replace(first, neuron=nets.layer(rng, 1, 6, 6).neuron)
+    net = NetDescription((Layer(0, "delay_lines", (6,), 3, delay=np.array([0, 0, 0, 2, 4, 6], np.int32)), first))
+    bare = nir_portable._undelayed(net).active[0]
+    once, lines = np.eye(3, dtype=np.int64)[None], np.tile(np.eye(3, dtype=np.int64), (1, 1, 2))
+    np.testing.assert_array_equal(synaptic_input(bare, once), synaptic_input(first, lines))
 
 
 def test_lines_without_delays_come_back(rng, tmp_path):

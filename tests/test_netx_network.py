@@ -1,12 +1,13 @@
 """Networks in Lava against the fast path: composed, fused, both number systems, samples one after the other."""
 
+import json
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, description, presets
+from lava_1m1t1r import StepParams, cli, description, presets
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
@@ -253,6 +254,18 @@ def test_num_layers(rng):
     net = network(rng)
     assert len(Network(net, num_layers=1)) == 1
     assert Network(net, num_layers=1).out.shape == (13,)
+
+
+def test_cuba_networks_are_evaluated_in_lava_without_floating_point(rng, capsys, tmp_path):
+    net, x = network(rng, "cuba"), frames(rng)
+    schema.write(tmp_path / "cuba.net", net.layers)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.arange(BATCH) % net.outputs)
+    given = ["--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy")]
+    assert cli.main(["evaluate", str(tmp_path / "cuba.net"), *given, "--lava", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mismatches"] == {"Lava fixed_pt": 0} and found["compared"] == {"Lava fixed_pt": 2}
+    assert found["floating_accuracy"] is None
 
 
 def test_cuba_layers_do_not_run_in_floating_point(rng):

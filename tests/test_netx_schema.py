@@ -139,6 +139,7 @@ DAMAGE = {
     "long delay": ("layer/2/delay", np.full(7, 63), "layer/2/delay.*62"),
     "negative delay": ("layer/2/delayRec", np.full(7, -1), "layer/2/delayRec"),
     "too few delays": ("layer/2/delay", np.zeros(3), "layer/2/delay"),
+    "a bias beyond 32 bits": ("layer/2/bias", np.full(7, -(2**63)), "layer/2/bias must hold whole numbers"),
     "large bias": ("layer/2/bias", np.full(7, 4096), "layer/2/bias"),
     "bias of a readout": ("layer/4/bias", np.zeros(4), "layer/4/bias"),
     "delay of a readout": ("layer/4/delay", np.zeros(4), "layer/4/delay"),

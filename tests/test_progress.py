@@ -16,6 +16,7 @@ import export_networks
 import numpy as np
 import pytest
 
+from lava_1m1t1r import cached
 from lava_1m1t1r._support import progress
 from lava_1m1t1r.benchmarks.table import Table
 from lava_1m1t1r.datasets import EventSet, binned_events, write_shd
@@ -38,6 +39,7 @@ class Terminal(io.StringIO):
 def terminal(monkeypatch):
     """For a ``with`` block: standard error as if somebody watched it, impatiently."""
     monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.setattr(cached, "_tell_once", lambda *_: None)  # it tells only where loops were not compiled before
     return contextlib.redirect_stderr(Terminal())
 
 

@@ -386,6 +386,7 @@ def chain(fault, at=3):
     "fault, text, cause",
     [
         ("raise", "the model gave up", ValueError),
+        ("enum", "99 is not a valid Kind", ValueError),  # its metaclass is called, as by the default handlers of signals
         ("leave", "SystemExit: the model left", SystemExit),
         ("shape", r"sent shape \(4,\), the channel takes", AssertionError),
     ],

@@ -110,6 +110,22 @@ def test_energies_are_those_of_their_definitions(quiet):
     assert drivers["registers"] == pytest.approx(10 * 2.0 * stages.sum())
 
 
+def test_lines_of_rows_are_charged_at_each_rise(quiet):
+    """Both lines of a row, over all its columns, from the supply: an input that goes from one to three pulses rises by two."""
+    energies = []
+    frames = np.zeros((1, 10, 8))
+    frames[0, 2:5, 0], frames[0, 5, 0], frames[0, 7, 3] = 1, 3, 1
+    for line in (0.0, 3e-15):
+        periphery = Periphery(v_supply=1.2, amplifier_current=0.0, line_capacitance=line, register_energy=0.0)
+        sample = DeviceNetwork(quiet, Cells(1e-6, 2e-6, v_read=0.1), periphery).run(frames)[0]
+        assert not sample.layers[0].spikes.any()
+        energies.append(sample.energy["drivers"]["rows"])
+    crossbars = DeviceNetwork(quiet).crossbars
+    rises = [1 + 2 + 1 + crossbars[0].rows[2], crossbars[1].rows[2]]  # rows of biases rise once, at the start
+    columns = [layer.size for layer in quiet.active]
+    assert energies[1] - energies[0] == pytest.approx(2 * np.dot(rises, columns) * 3e-15 * 0.1 * 1.2, rel=1e-6)
+
+
 def test_energies_of_neurons_are_those_of_simulate(toy):
     sample = DeviceNetwork(toy).run(patterns(1)[0])[0]
     alone = simulate(toy.layers[0].neuron.step.device, sample.layers[0].volts, toy.dt, 0, "events")

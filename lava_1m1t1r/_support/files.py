@@ -28,9 +28,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """For a ``with`` block that writes the yielded path, beside ``path``; it takes that name when the block ends well.
 
     Ctrl-C, a full disk or any other error leaves what was there before, and nothing else. Of several threads or processes that write
-    one file at once, the last to end has it. Folders are refused.
+    one file at once, the last to end has it. A link stays one: what it leads to is replaced. Folders are refused.
     """
     path = path_of(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     require(path.name and not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
     require(path.parent.is_dir(), f"folder {path.parent}", "exist", "no such folder", "Create it.")
     suffix = path.suffix if len(path.suffix) <= _SUFFIX else ""  # some writers choose the format by it
@@ -38,6 +40,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     part = path.with_name(f".{secrets.token_hex(8)}.part{suffix}")
     try:
         yield part
+        if path.exists():
+            shutil.copymode(path, part)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def read_rows(data: Any, where: str) -> Rows:
     Raises
     ------
     FormatError
-        If a row leads outside the heaps of the file, or rows overlap.
+        If a row leads outside the heaps of the file, or the rows, some of which may lead to the same place, hold more than the file.
     """
     import h5py
 

@@ -17,6 +17,7 @@ PACKAGES = (
     ("core", "numpy", ""),
     ("core", "scipy", ""),
     ("core", "numba", ""),
+    ("core", "llvmlite", ""),
     ("core", "h5py", ""),
     ("core", "tqdm", ""),
     ("core", "joblib", ""),

@@ -133,7 +133,13 @@ def cropped_share(events: EventSet, duration: float) -> float:
     return float(np.mean(events.times >= duration)) if len(events.times) else 0.0
 
 
-def _bin(times: Any, dt: float) -> Any:
+def cropped_from(events: EventSet, dt: float, n_steps: int) -> float:
+    """Share of all spikes that frames of ``n_steps`` bins leave out: of those on an edge, too, if only to single precision."""
+    return float(np.mean(bin_of(events.times, dt) >= n_steps)) if len(events.times) else 0.0
+
+
+def bin_of(times: Any, dt: float) -> Any:
+    """Bins (...) int64, from 0, that spikes at ``times`` (...) [s] fall into; what is just before an edge counts as on it."""
     bins = np.asarray(times, np.float64) / dt
     return np.floor(bins * (1 + _FLOAT32) + _EDGE).astype(np.int64)
 
@@ -142,7 +148,7 @@ def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) 
     """Bin utterances ``start .. start + len(out)`` into ``out`` (b, T, C)."""
     b, n_steps, channels = out.shape
     spikes = slice(events.offsets[start], events.offsets[start + b])
-    step = _bin(events.times[spikes], dt)
+    step = bin_of(events.times[spikes], dt)
     group = events.units[spikes].astype(np.int64) * channels // events.n_channels
     row = np.repeat(np.arange(b), np.diff(events.offsets[start : start + b + 1]))
     inside = (step >= 0) & (step < n_steps)
@@ -159,14 +165,14 @@ def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | N
     require(isinstance(events, EventSet), "events", "be an EventSet", events, "Read it with datasets.read_shd, or make SpokenDigits.")
     dt = number(dt, "dt [s]", above=0.0, cure="Usual bin widths are 1e-3 to 1e-2 s.")
     if n_steps is None:
-        n_steps = int(_bin(events.durations.max(initial=0.0), dt)) + 1
+        n_steps = int(bin_of(events.durations.max(initial=0.0), dt)) + 1
     n_steps = whole(n_steps, "n_steps", least=1, most=_MOST_STEPS, cure="A wider bin needs fewer.")
     most = events.n_channels
     channels = most if channels is None else whole(channels, "channels", least=1, most=most, cure="The data have no more.")
     clip = 255 if clip is None else whole(clip, "clip", least=1, most=255, cure="None counts.")
     cells = len(events) * n_steps * channels
     require(cells <= _MOST_CELLS, "n_steps", f"make at most {_MOST_CELLS} cells of utterances, steps and channels", n_steps, "Widen dt.")
-    share = cropped_share(events, n_steps * dt)
+    share = cropped_from(events, dt, n_steps)
     if share > _CROP_WARNING:
         text = f"{share:.1%} of the spikes lie beyond n_steps * dt = {n_steps * dt:g} s and are cropped."
         warnings.warn(text, stacklevel=3)

@@ -98,6 +98,8 @@ class EventSet(ByValue):
             named = isinstance(texts, (tuple, list)) and all(isinstance(t, str) for t in texts)
             require(named, f"EventSet.{name}", "be a tuple of names", texts)
             object.__setattr__(self, name, tuple(texts))
+        twice = repeated(self.keys)
+        require(twice is None, "EventSet.keys", "name each class differently", twice, "Classes of two sets are matched by their names.")
         for name in ("labels", "speakers"):
             size = len(getattr(self, name))
             require(size == len(self), f"EventSet.{name}", f"hold one entry an utterance ({len(self)})", size)
@@ -291,3 +293,9 @@ def _column(values: object, field: str, dtype: type) -> np.ndarray:
         require(inside, field, f"lie in {limits.min}..{limits.max}", (raw.min(), raw.max()))
     with np.errstate(over="ignore"):  # to inf, which is refused with a text of its own
         return np.ascontiguousarray(raw, dtype=dtype)
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """The first of some names that another bears, too; None if all differ."""
+    first: dict[str, int] = {}
+    return next((name for place, name in enumerate(names) if first.setdefault(name, place) != place), None)

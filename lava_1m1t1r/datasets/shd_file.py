@@ -17,7 +17,7 @@ import numpy as np
 from .._support import hdf5_file, hdf5_heap
 from .._support.files import replacing
 from ..errors import FormatError, path_of, require
-from .events import N_CHANNELS, SHD_KEYS, EventSet
+from .events import N_CHANNELS, SHD_KEYS, EventSet, repeated
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"
@@ -72,6 +72,8 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
             cure = f"{cure} Times are in seconds." if name == TIMES else cure
             require(numeric, f"{path}: {name}", rule, str(found), cure, FormatError)
         keys = _texts(file, KEYS, path)
+        twice = repeated(keys)
+        require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, "", FormatError)
         n_classes = min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
         n_channels = n_channels or _channels(file, path)
         labels = _column(data[LABELS], LABELS, path)

@@ -16,7 +16,7 @@ from ..arithmetic import unpack
 from ..description import CubaNeuron, M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
-from ..netx import schema
+from ..netx.schema import described, read, write
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits
 from . import rules
@@ -78,7 +78,7 @@ def deploy_loihi(
     Report
     """
     check_folder(out_dir)
-    net = schema.described(net)
+    net = described(net)
     rules.check(net, RULES)
     chips, seed = whole(chips, "chips", least=1), whole(seed, "seed")
     layers = layer_resources(net)
@@ -131,8 +131,8 @@ def deploy_loihi(
 def _net_file(net: NetDescription) -> bytes:
     with scratch() as folder:
         path = Path(folder) / NET_FILE
-        schema.write(path, net)
-        if not same(schema.read(path), net):
+        write(path, net)
+        if not same(read(path), net):
             raise VerificationError(f"{NET_FILE} read back is not the network.")
         return path.read_bytes()
 

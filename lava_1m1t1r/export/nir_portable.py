@@ -18,6 +18,7 @@ from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 
 PORTABLE = "lava_1m1t1r portable"
+_MATRICES = ("dense", "dense_rec", "affine")
 
 
 class Portable(NamedTuple):
@@ -61,7 +62,7 @@ def _undelayed(net: NetDescription) -> NetDescription:
     for layer in net.active:
         if lines is not None and layer is net.active[0]:
             weight = layer.matrix().reshape(layer.size, -1, lines.inputs).sum(1)
-            kind = layer.kind if layer.conv is None else "dense"  # what is left of kernels is a matrix
+            kind = layer.kind if layer.kind in _MATRICES else "affine" if layer.neuron is None else "dense"  # what is left is a matrix
             layer = dataclasses.replace(layer, kind=kind, inputs=lines.inputs, weight=weight, conv=None)
         layers.append(dataclasses.replace(layer, delay=None, delay_rec=None))
     return NetDescription(tuple(layers))

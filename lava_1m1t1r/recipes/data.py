@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
-from ..datasets.binning import BinnedEvents, cropped_share
+from ..datasets.binning import BinnedEvents, bin_of, cropped_from
 from ..datasets.shd_folder import SIZES
 from ..errors import listed, path_of, require
 from . import TRAIN_PER_CLASS
@@ -185,7 +185,7 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     """Bin events as a task asks."""
     require(isinstance(task, Task), "task", "be a Task", task)
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
-    cropped = cropped_share(events, task.dt * task.n_steps)
+    cropped = cropped_from(events, task.dt, task.n_steps)
     merged = 1 - cropped - len(binned.channel) / len(events.times) if len(events.times) else 0.0
     return Frames(binned, events.labels, cropped, max(merged, 0.0))
 
@@ -239,8 +239,7 @@ def steps_for(events: EventSet, task: Task) -> int:
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
-    # a spike on an edge, to single precision, is in the bin after it
-    steps = max(task.n_steps, int(longest / task.dt * (1 + 1e-6)) + 1)
+    steps = max(task.n_steps, int(bin_of(longest, task.dt)) + 1)
     usual = float(np.median(events.durations)) if len(events) else 0.0
     most = max(MOST_SECONDS, 10 * MOST_STEPS * task.dt)
     require(usual <= most, "utterances", f"last up to {most:g} s", f"half of them longer than {usual:g} s", "Times are in seconds.")

@@ -69,6 +69,7 @@ def demo(
     if count:
         lava = in_lava(description, test, fixed, count)
         result.note_lava(lava)
+        assert lava.floating_answers is not None  # for it has no CUBA layers
         same_in_lava = float(np.mean(lava.floating_answers == answers(fixed.out[:count])))
     baseline = None
     if with_cuba:

@@ -49,7 +49,8 @@ class Evaluation:
     def note_lava(self, found: InLava) -> None:
         """Note what :func:`in_lava` found."""
         self.note("Lava fixed_pt", found.utterances, found.fixed_differs)
-        self.note("Lava floating_pt against the fast floating path", found.utterances, found.floating_differs)
+        if found.floating_differs is not None:
+            self.note("Lava floating_pt against the fast floating path", found.utterances, found.floating_differs)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers for ``results.json``."""
@@ -100,7 +101,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         ties=ties(sums),
         spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
     )
-    if all(layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron) for layer in net.active):
+    if _has_floating(net):
         floating = FastNetwork(net, floating=True).run(frames, record="spikes")
         free = answers(floating.out)
         result.floating_accuracy = float(np.mean(free == test.labels))
@@ -111,6 +112,11 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
                 found = agreement(one, other)
                 result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
     return result, fixed
+
+
+def _has_floating(net: NetDescription) -> bool:
+    """Whether a network has a floating-point form: CUBA neurons have none."""
+    return all(layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron) for layer in net.active)
 
 
 def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, seed: int) -> NetDescription:
@@ -152,14 +158,15 @@ class InLava(NamedTuple):
     utterances: int
     fixed_differs: int
     """Values of all layers that differ from the fast path's, in fixed point."""
-    floating_differs: int
-    """Values of the output that differ from the fast path's, in floating point."""
-    floating_answers: np.ndarray
-    """(utterances,) classes, in floating point."""
+    floating_differs: int | None
+    """Values of the output that differ from the fast path's, in floating point; None for networks with CUBA layers."""
+    floating_answers: np.ndarray | None
+    """(utterances,) classes, in floating point; None for networks with CUBA layers."""
 
 
 def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> InLava:
-    """Run the first utterances in Lava, in fixed and in floating point, and count the values that differ.
+    """Run the first utterances in Lava, in fixed point and, where the network has such a form, in floating point; count the values that
+    differ.
 
     Parameters
     ----------
@@ -175,6 +182,8 @@ def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> I
     frames = test.dense(slice(utterances))
     lava = hdf5.predict(net, frames, backend="lava", record="all")
     wrong = differences([layer.out for layer in lava.layers], fixed, utterances)
+    if not _has_floating(net):
+        return InLava(len(frames), wrong, None, None)
     floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt")
     own = FastNetwork(net, floating=True).run(frames).out
     return InLava(len(frames), wrong, int(np.sum(floating != own)), answers(floating))

@@ -23,7 +23,7 @@ def comes_from_outside(error: BaseException) -> bool:
     """Whether an error was raised by Ctrl-C, an alarm or the user's signal handler, and not by the code that was running."""
     if isinstance(error, (KeyboardInterrupt, TimeIsOver)):
         return True
-    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    handlers = [found for found in map(signal.getsignal, signal.valid_signals()) if callable(found)]  # the defaults are an Enum's members
     codes = {_code(handler) or _code(type(handler).__call__) for handler in handlers} - {None}
     return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from enum import Enum
 
 import numpy as np
 from faulty.process import Faulty
@@ -13,6 +14,10 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class Kind(Enum):
+    ONE = 1
 
 
 class Unpicklable(Exception):
@@ -56,6 +61,8 @@ class PyFaultyModel(PyLoihiProcessModel):
     def break_now(self, data):
         if self.fault == "raise":
             raise ValueError("the model gave up")
+        if self.fault == "enum":
+            Kind(99)
         if self.fault == "leave":
             sys.exit("the model left")
         if self.fault == "signal":

@@ -12,8 +12,8 @@ class Faulty(AbstractProcess):
     ----------
     shape : tuple of int
     fault : str
-        "none", "raise", "leave", "signal", "unpicklable", "shape", "exit", "kill", "silent", "pause", "stop", "sleep", "long sleep",
-        "spin", "build" or "endless build".
+        "none", "raise", "enum", "leave", "signal", "unpicklable", "shape", "exit", "kill", "silent", "pause", "stop", "sleep",
+        "long sleep", "spin", "build" or "endless build".
     at : int
         Time step of the fault, from 1.
     """
