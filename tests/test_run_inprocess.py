@@ -519,9 +519,11 @@ def test_a_model_that_computes_for_ever_ends_with_the_time_allowed(thread):
 
 
 def test_what_does_not_run_in_process_is_refused_by_name():
-    tagged = LIFRefractory(shape=(3,), name="float only")
-    with pytest.raises(InputError, match="LIFRefractory 'float only': .* selects no ProcessModel: .*fixed_pt"):
-        run(tagged, T, config(FIXED))
+    tagged = [LIFRefractory(shape=(3,), name="float only") for _ in range(2)]
+    with pytest.raises(InputError, match=r"LIFRefractory 'float only': .* selects no ProcessModel: .*It has .* \(tags: float") as told:
+        run(tagged[0], T, config(FIXED))
+    assert "exception_proc_model_map={LIFRefractory: PyLif" in str(told.value) and ".." not in str(told.value)
+    run(tagged[1], T, config())  # as it says: with the model's own tag
     with pytest.raises(InputError, match="Elsewhere 'chip': .* ChipElsewhereModel is neither"):
         run(Elsewhere(name="chip"), T, config())
     for by_class in (True, False):

@@ -97,7 +97,10 @@ def in_python_only(run_cfg: RunConfig) -> RunConfig:
         try:
             chosen = run_cfg.select(process, models)
         except Exception as error:
-            raise InputError(f"{title(process)}: the run configuration selects no ProcessModel: {error}. {_FOR_CPU}") from error
+            reason = str(error).rstrip(". ")
+            raise InputError(
+                f"{title(process)}: the run configuration selects no ProcessModel: {reason}. {_choice(process, models)}"
+            ) from error
         _in_python(process, chosen)
         return chosen
 
@@ -107,6 +110,18 @@ def in_python_only(run_cfg: RunConfig) -> RunConfig:
     own = copy.copy(run_cfg)
     own.select = select
     return own
+
+
+def _choice(process: AbstractProcess, models: list[type[AbstractProcessModel]]) -> str:
+    """What to do about a Process for which none of its models was selected."""
+    if not models:
+        return _FOR_CPU
+    tags = {model.__name__: ", ".join(getattr(model, "tags", ())) for model in models}
+    known = "; ".join(f"{name} (tags: {found or 'none'})" for name, found in tags.items())
+    return (
+        f"It has {known}. Choose a run configuration with such tags (without any: Loihi2SimCfg()), or name the model for this Process "
+        f"alone: exception_proc_model_map={{{type(process).__name__}: {models[0].__name__}}}."
+    )
 
 
 def _in_python(process: AbstractProcess, model) -> None:
