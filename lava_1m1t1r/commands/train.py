@@ -28,6 +28,9 @@ from ._common import (
     talking,
 )
 
+OF_START = ("preset", "slower", "dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth")
+"""Options that a network from a file (``--start``) answers itself."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -153,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
     require(args.smooth is None or args.smooth >= 0, "--smooth", "be >= 0 channels", args.smooth)
-    for name in ("preset", "slower", "dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth"):
+    for name in OF_START:
         given = getattr(args, name)
         require(args.start is None or given is None, option_name(name), "not be used with --start, whose network has its own", given)
     start = None if args.start is None else network_path(args.start, "--start")
@@ -182,17 +185,12 @@ class _Prepared(NamedTuple):
 
 def _asked(args: argparse.Namespace) -> Any:
     """The recipe with what the options change."""
-    from ..recipes.task import recipe, recipe_for
+    from ..recipes.task import Task, recipe, recipe_for
 
-    device = ("preset", "slower", "variation", "spread", "refractory")
-    chosen = ("epochs", "hidden", "channels", "batch", "learning_rate", "seed", *device, "spike_limit", "spike_cost", "smooth")
     usual = recipe(args.recipe or recipe_for(args.data))
-    task = usual.replace(
-        **{name: getattr(args, name) for name in chosen},
-        learn=tuple(dict.fromkeys(args.learn or ())),
-        taps=args.taps,
-        synaptic_delays=args.synaptic_delays,
-    )
+    named = {field.name for field in dataclasses.fields(Task)} - {"dt"}
+    given = {name: value for name, value in vars(args).items() if name in named}
+    task = usual.replace(**given | {"learn": tuple(dict.fromkeys(args.learn or ()))})
     # the device suits the step: it becomes slower as the step becomes longer
     return task if args.dt is None else task.replace(dt=args.dt, slower=args.slower or usual.slower * args.dt / usual.dt)
 
