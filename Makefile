@@ -22,7 +22,7 @@ lint: venv
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-# The reference from the docstrings, in build/docs; a warning is an error.
+# The reference from the docstrings and the tutorials as pages, in build/docs; a warning is an error. ARGS=--run runs the tutorials first.
 docs: venv
 	$(PYTHON) docs/build.py $(ARGS)
 

@@ -1,21 +1,24 @@
-"""Build the reference from the docstrings, and the project's own pages with it: ``python docs/build.py [FOLDER]``.
+"""Build the reference from the docstrings, and the project's own pages and tutorials with it: ``python docs/build.py [FOLDER]``.
 
-One HTML page per module that can be imported here: those that need Lava or torch appear where these are installed. Anything pdoc warns
-about, and any broken link, is an error.
+One HTML page per module that can be imported here: those that need Lava or torch appear where these are installed. Tutorials are run with
+``--run``, for pages with what they print and draw. Anything pdoc warns about, and any broken link, is an error.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import os
 import re
 import sys
+import tempfile
 import types
 import warnings
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pdoc import doc, render
 
@@ -29,6 +32,8 @@ GUIDES = {
     "CHANGELOG.md": "changelog",
     "THIRD_PARTY.md": "third_party",
 }
+TUTORIALS = {f"tutorials/{path.name}": f"tutorial_{path.stem}" for path in sorted((ROOT / "tutorials").glob("*.ipynb"))}
+_CELL_LIMIT = 600  # s, when tutorials are run
 NOT_OURS = re.compile(r"Error parsing type annotation (ForwardRef\(.*__init__|.* for (?!lava_1m1t1r)[\w.]+\.)")
 """Lava's own annotations, and what Python 3.10 makes of the fields of a NamedTuple; the fields themselves are shown rightly."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
@@ -73,15 +78,47 @@ def import_all() -> dict[str, str]:
     return absent
 
 
-def guide(path: str, name: str, folder: Path) -> Page:
-    """A Markdown file as a page; its links into the tree lead to its fellow pages, or to the files themselves."""
+def executed(path: Path) -> dict[str, Any]:
+    """A notebook with its outputs; it runs in a folder of its own, which is gone afterwards."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as work:
+        NotebookClient(notebook, timeout=_CELL_LIMIT, kernel_name="python3", resources={"metadata": {"path": work}}).execute()
+    return notebook
+
+
+def notebook_text(notebook: dict[str, Any]) -> str:
+    """A notebook, in its JSON's own layout, as Markdown: code in fences, and what it printed and drew below."""
+    parts = []
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            printed = "".join(output.get("text", data.get("text/plain", "")))
+            if "image/png" in data:
+                picture = "".join(data["image/png"].split())
+                parts.append(f'<img alt="figure" style="max-width: 100%" src="data:image/png;base64,{picture}">')
+            elif printed.strip() and output.get("name") != "stderr":
+                parts.append(f"```text\n{printed.rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def guide(path: str, name: str, folder: Path, run: bool = False) -> Page:
+    """A Markdown file or a notebook as a page; its links into the tree lead to its fellow pages, or to the files themselves."""
+    source, pages = ROOT / path, GUIDES | TUTORIALS
 
     def lead(match: re.Match) -> str:
-        target = (ROOT / path).parent / match[2]
-        known = GUIDES.get(os.path.relpath(target, ROOT).replace(os.sep, "/"))
+        target = source.parent / match[2]
+        known = pages.get(os.path.relpath(target, ROOT).replace(os.sep, "/"))
         return match[1] + (f"{known}.html" if known else os.path.relpath(target, folder).replace(os.sep, "/"))
 
-    module = types.ModuleType(name, LINK.sub(lead, (ROOT / path).read_text(encoding="utf-8")))
+    text = source.read_text(encoding="utf-8")
+    if path in TUTORIALS:
+        text = notebook_text(executed(source) if run else json.loads(text))
+    module = types.ModuleType(name, LINK.sub(lead, text))
     module.__docformat__ = "markdown"
     return Page(module)
 
@@ -106,10 +143,10 @@ def broken_links(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def build(folder: Path) -> list[str]:
-    """Write the pages into ``folder``; returns what is wrong with them."""
+def build(folder: Path, run: bool = False) -> list[str]:
+    """Write the pages into ``folder``, tutorials with their outputs where they are to be run; returns what is wrong with them."""
     render.configure(docformat="numpy", footer_text="lava_1m1t1r", show_source=False)  # colouring the sources is most of the work
-    pages = {name: guide(path, name, folder) for path, name in GUIDES.items() if (ROOT / path).is_file()}
+    pages = {name: guide(path, name, folder, run) for path, name in (GUIDES | TUTORIALS).items() if (ROOT / path).is_file()}
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always", UserWarning)
         pages |= {name: Page(sys.modules[name]) for name in MODULES}
@@ -127,15 +164,17 @@ def main(argv: list[str] | None = None) -> int:
     """Build, and print what is wrong; 1 if anything is."""
     parser = argparse.ArgumentParser(description="Build the reference of lava_1m1t1r.")
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "docs", help="where the pages go (build/docs)")
-    folder = parser.parse_args(argv).folder
+    parser.add_argument("--run", action="store_true", help="run the tutorials first, for pages with their figures (ten minutes)")
+    args = parser.parse_args(argv)
+    folder = args.folder
     logging.disable(logging.WARNING)
     sys.path.insert(0, str(ROOT))
     for name, why in import_all().items():
         print(f"left out: {name} ({why})")
-    wrong = build(folder)
+    wrong = build(folder, args.run)
     for line in wrong:
         print(f"error: {line}", file=sys.stderr)
-    print(f"{len(MODULES)} modules and {len(GUIDES)} guides: {folder / 'index.html'}")
+    print(f"{len(MODULES)} modules, {len(GUIDES)} guides and {len(TUTORIALS)} tutorials: {folder / 'index.html'}")
     return 1 if wrong else 0
 
 

@@ -22,6 +22,24 @@ def test_every_page_that_the_readme_leans_on_is_a_page(build):
     assert "RESULTS.md" in linked and linked <= set(build.GUIDES)
 
 
+def test_every_tutorial_is_a_page_with_what_it_printed_and_drew(build, tmp_path):
+    linked = {match[2] for match in build.LINK.finditer((ROOT / "README.md").read_text(encoding="utf-8")) if match[2].endswith(".ipynb")}
+    assert len(linked) > 5 and linked <= set(build.TUTORIALS)
+    outputs = [
+        {"output_type": "stream", "name": "stderr", "text": "hidden"},
+        {"output_type": "stream", "name": "stdout", "text": ["1\n", "2\n"]},
+        {"output_type": "execute_result", "data": {"text/plain": "<Figure>", "image/png": "aWNv\n"}},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# A\n", "title"]},
+        {"cell_type": "code", "source": "f()", "outputs": outputs},
+    ]
+    printed, drawn = "```text\n1\n2\n```", '<img alt="figure" style="max-width: 100%" src="data:image/png;base64,aWNv">'
+    assert build.notebook_text({"cells": cells}) == "\n\n".join(["# A\ntitle", "```python\nf()\n```", printed, drawn])
+    page = build.guide("tutorials/03_characteristics.ipynb", "tutorial_03_characteristics", tmp_path)
+    assert "# 3 Six characteristics" in page.docstring and "```python\n" in page.docstring
+
+
 def test_links_that_lead_nowhere_are_found(build, tmp_path):
     (tmp_path / "a.html").write_text('<a id="here" href="b.html#there">x</a><a href="#here">y</a><a href="c.html">z</a>', encoding="utf-8")
     (tmp_path / "b.html").write_text('<p id="place"><a href="https://c.example">w</a></p>', encoding="utf-8")
