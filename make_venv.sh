@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 unset PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME  # packages belong into .venv
 if command -v flock >/dev/null 2>&1; then  # of two at once, the second finds it done
     exec 9<make_venv.sh
-    flock -n 9 || { echo "lava-1m1t1r: waiting for another make that builds .venv here"; flock 9; }
+    flock -n 9 || { echo "lava-1m1t1r: waiting for another make that builds .venv here"; flock 9 || true; }  # some file systems have no locks
 fi
 stamp=.venv/.installed place=.venv/.place here=$(pwd -P)  # a folder that was moved, or copied, has an environment that was not
 if [ -f "$stamp" ] && [ -x .venv/bin/python ] && [ "$(cat "$place" 2>/dev/null)" = "$here" ] && [ ! pyproject.toml -nt "$stamp" ] && [ ! constraints.txt -nt "$stamp" ] && [ ! make_venv.sh -nt "$stamp" ]; then

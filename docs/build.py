@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
     """Build, and print what is wrong; 1 if anything is."""
     parser = argparse.ArgumentParser(description="Build the reference of lava_1m1t1r.")
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "docs", help="where the pages go (build/docs)")
-    parser.add_argument("--run", action="store_true", help="run the tutorials first, for pages with their figures (ten minutes)")
+    parser.add_argument("--run", action="store_true", help="run the tutorials first, for pages with their figures (a few minutes)")
     args = parser.parse_args(argv)
     folder = args.folder
     logging.disable(logging.WARNING)

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     part = path.with_name(f".{secrets.token_hex(8)}.part{suffix}")
     try:
         yield part
-        if path.exists():
+        with suppress(OSError):  # a new file, or a file system without rights
             shutil.copymode(path, part)
         os.replace(part, path)
     finally:

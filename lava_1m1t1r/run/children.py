@@ -185,7 +185,7 @@ class Memory(SharedMemoryManager):
     def create_shared_memory(self, size: int) -> shared_memory.SharedMemory:
         self._needed += size
         if self._free is not None and self._needed > self._free:
-            raise lack_of_memory(f"at least {self._needed / 1e6:.3g} MB, for 64 messages on each connection")
+            raise lack_of_memory(f"at least {self._needed / 1e6:.3g} MB, for the messages that its connections hold")
         return super().create_shared_memory(size)
 
 
