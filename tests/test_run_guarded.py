@@ -288,6 +288,15 @@ def test_two_graphs_at_once_and_from_another_thread():
         np.testing.assert_array_equal(got, expected)
 
 
+def test_processes_that_have_ended_may_still_be_looked_at():
+    """As multiprocessing does whenever a process starts, in whichever thread, over a list that may be older than their end."""
+    relay, _, _ = chain()
+    with guarded(relay, FLOAT, timeout=20) as session:
+        session.run(T)
+        processes = [child.process for child in session._runtime.children]
+    assert len(processes) > 3 and all(process._popen.poll() is not None for process in processes)
+
+
 def test_a_manager_of_shared_memory_that_does_not_answer_is_made_to_leave():
     """As one that was forked while another thread held a lock."""
     relay, _, _ = chain()

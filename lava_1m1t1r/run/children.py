@@ -127,7 +127,8 @@ class Child:
         if process.is_alive():
             process.kill()
             OsProcess.join(process)
-        process.close()
+        # No process.close(): whoever starts a process in another thread looks through a list of all, and would find one without its handle.
+        process._popen.close()
         for end in (process._pconn, process._cconn):  # Lava's own join() closes them
             end.close()
         process._is_done = True  # so that a later one returns at once
