@@ -244,6 +244,11 @@ class NetDescription(ByValue):
         """Number of input channels."""
         return self._computing()[0].inputs if self.delay_lines is None else self.delay_lines.inputs
 
+    @property
+    def has_floating(self) -> bool:
+        """Whether the network runs in floating point, too: CUBA neurons have no such form."""
+        return not any(isinstance(layer.neuron, CubaNeuron) for layer in self.active)
+
     @cached_property
     def delay_lines(self) -> Layer | None:
         """Delay lines before the first layer that computes; None without."""

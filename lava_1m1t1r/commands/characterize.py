@@ -97,8 +97,8 @@ def _paper(args: argparse.Namespace) -> int:
 
     for name in ("preset", "set", "fit", "free", "search", "volt", "width"):
         given = getattr(args, name)
-        unset = given is None or given == [] or (name == "search" and given == 0)
-        require(unset, f"--{name}", "not be used with --paper, which has devices and protocols of its own", given)
+        unused = {"set": [], "search": 0}.get(name)
+        require(given == unused, f"--{name}", "not be used with --paper, which has devices and protocols of its own", given)
     out = out_folder(args.out, "paper.txt", "paper.json", *(f"{name}.csv" for name in MEASUREMENTS))
     check_whole(args, trials=1, seed=0)
     with talking(args):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from .._support.host import load_lava
-from ..description import CubaNeuron, NetDescription, check_frames
+from ..description import NetDescription, check_frames
 from ..errors import number, require
 from ..fast.network import FastNetwork, Result
 from .schema import described
@@ -123,8 +123,7 @@ def predict(
     )
     require(own is None or backend != "fast" or tag == own, "tag", f"be that of the FastNetwork, {own!r}", tag)
     floating = tag == "floating_pt"
-    cuba = any(isinstance(layer.neuron, CubaNeuron) for layer in description.active)
-    require(not (floating and cuba), "tag", "be 'fixed_pt' for networks with CUBA layers", tag)
+    require(not floating or description.has_floating, "tag", "be 'fixed_pt' for networks with CUBA layers", tag)
     if backend == "fast":
         fast = net if isinstance(net, FastNetwork) else FastNetwork(description, floating)
         result = fast.run(frames, record, threads)

@@ -101,7 +101,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         ties=ties(sums),
         spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
     )
-    if _has_floating(net):
+    if net.has_floating:
         floating = FastNetwork(net, floating=True).run(frames, record="spikes")
         free = answers(floating.out)
         result.floating_accuracy = float(np.mean(free == test.labels))
@@ -112,11 +112,6 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
                 found = agreement(one, other)
                 result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
     return result, fixed
-
-
-def _has_floating(net: NetDescription) -> bool:
-    """Whether a network has a floating-point form: CUBA neurons have none."""
-    return all(layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron) for layer in net.active)
 
 
 def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, seed: int) -> NetDescription:
@@ -182,7 +177,7 @@ def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> I
     frames = test.dense(slice(utterances))
     lava = hdf5.predict(net, frames, backend="lava", record="all")
     wrong = differences([layer.out for layer in lava.layers], fixed, utterances)
-    if not _has_floating(net):
+    if not net.has_floating:
         return InLava(len(frames), wrong, None, None)
     floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt")
     own = FastNetwork(net, floating=True).run(frames).out

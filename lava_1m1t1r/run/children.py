@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import linecache
+import math
 import os
 import re
 import shutil
@@ -181,18 +182,23 @@ class Memory(SharedMemoryManager):
 
     def __init__(self) -> None:
         super().__init__()
-        self._needed, self._free = 0, shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
+        self._needed, self._free = 0, _free_memory()
 
     def create_shared_memory(self, size: int) -> shared_memory.SharedMemory:
         self._needed += size
-        if self._free is not None and self._needed > self._free:
+        if self._needed > self._free:
             raise lack_of_memory(f"at least {self._needed / 1e6:.3g} MB, for the messages that its connections hold")
         return super().create_shared_memory(size)
 
 
+def _free_memory() -> float:
+    """Bytes of shared memory that are left; infinite where the system keeps it elsewhere."""
+    return shutil.disk_usage(SHARED).free if SHARED.is_dir() else math.inf
+
+
 def lack_of_memory(needed: str) -> RunError:
     """Error of a graph that Lava's runtime has no shared memory for (the caller raises it)."""
-    free = shutil.disk_usage(SHARED).free / 1e6 if SHARED.is_dir() else 0.0
+    free = _free_memory() / 1e6
     return RunError(
         f"Lava's runtime needs more shared memory than there is: {needed}; {SHARED} has {free:.3g} MB left. Make it larger (docker run "
         "--shm-size=2g, mount -o remount,size=2g), or use lava_1m1t1r.run.run, which runs the graph in this process and needs none."
