@@ -167,6 +167,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", action="store_true", help="run the tutorials first, for pages with their figures (a few minutes)")
     args = parser.parse_args(argv)
     folder = args.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"folder must be a folder or a new name: {error}")
     logging.disable(logging.WARNING)
     sys.path.insert(0, str(ROOT))
     for name, why in import_all().items():

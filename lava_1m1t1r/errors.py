@@ -74,14 +74,17 @@ def missing(package: str, extra: str, purpose: str, error: ImportError | None = 
     """
     only = lava_python() if extra == "lava" else ""
     if error is not None and not (isinstance(error, ModuleNotFoundError) and _top(error.name) == _top(package)):
-        return MissingDependencyError(
-            f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
-            f"Install it anew with: pip install --force-reinstall {package}.{only}"
-        )
+        cure = f"Install it anew with: pip install --force-reinstall {package}.{only}"
+        return MissingDependencyError(does_not_load(package, purpose, error, cure))
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]' "
         f"(in a checkout: pip install '.[{extra}]').{only}"
     )
+
+
+def does_not_load(package: str, purpose: str, error: Exception, cure: str) -> str:
+    """Sentences about a package that is installed, and fails when it is imported."""
+    return f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). {cure}"
 
 
 def _top(name: str | None) -> str:

@@ -159,6 +159,34 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
         accuracy.main([*arguments, "--only", "transformer"])
 
 
+def test_folds_hold_out_each_voice_once_and_train_with_all_others(tmp_path, monkeypatch):
+    split = data.Split(made(18, 0, speakers=(0, 1, 2)), made(12, 1, speakers=(3, 4)), "words", "others", True)
+    parts = list(accuracy.folds(split, 2))
+    whole = sorted(event.times.tobytes() for events in (split.train, split.test) for event in events)
+    for part in parts:
+        assert not set(part.train.speakers) & set(part.test.speakers)
+        assert sorted(event.times.tobytes() for events in (part.train, part.test) for event in events) == whole
+        assert all(event.label == (event.units[0] < 20) for event in part.test)  # what falls starts at the top
+    held = [sorted(set(part.test.speakers.tolist())) for part in parts]
+    assert sorted(held[0] + held[1]) == [0, 1, 2, 3, 4] and [part.held_out for part in parts] == [
+        "voice group 1 of 2",
+        "voice group 2 of 2",
+    ]
+    assert [sorted(set(part.test.speakers.tolist())) for part in accuracy.folds(split, 2)] == held  # whoever runs it, and when
+    with pytest.raises(InputError, match=r"--folds must be at most the number of voices \(5\); got 6"):
+        list(accuracy.folds(split, 6))
+
+    monkeypatch.setattr(accuracy.data, "load", lambda *_, **__: split)
+    arguments = [*SMALL, "--only", "1m1t1r", "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
+    assert accuracy.main([*arguments, "--folds", "2"]) == 0
+    found = json.loads((tmp_path / "t.json").read_text())["tables"][0]
+    assert "each of voice group 1 of 2, voice group 2 of 2 left out in turn" in found["title"] and len(found["rows"][0]["runs"]) == 2
+    with pytest.raises(InputError, match="--folds must be 2 or more, and used without --data; got 1"):
+        accuracy.main([*arguments, "--folds", "1"])
+    with pytest.raises(InputError, match="--folds must be 2 or more, and used without --data; got 3"):
+        accuracy.main([*arguments, "--folds", "3", "--data", "some.h5"])
+
+
 def test_data_that_cannot_be_read_leaves_no_folder_of_runs(tmp_path):
     with pytest.raises(InputError, match="none.h5"):
         accuracy.main([*SMALL, "--data", str(tmp_path / "none.h5"), "--folder", str(tmp_path / "runs")])

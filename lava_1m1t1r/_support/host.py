@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
 
-from ..errors import MissingDependencyError, lava_python, missing
+from ..errors import MissingDependencyError, does_not_load, lava_python, missing
 from .imports import called_later, executed_later, executed_within
 
 _LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
@@ -95,9 +95,8 @@ def _load(module: str, package: str, purpose: str) -> Any:
         if "failed to map segment" in str(error) or isinstance(error, MemoryError):
             text = f"{purpose} needs more memory than is available, or than ulimit -v allows, to load the package '{package}' ({error})."
         elif not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
-            text = (
-                f"{purpose} needs the package '{package}', which is installed and does not load ({type(error).__name__}: {error}). "
+            cure = (
                 "Install it anew, with the versions that it needs: pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'."
-                + lava_python()
             )
+            text = does_not_load(package, purpose, error, cure + lava_python())
         raise MissingDependencyError(text) from error

@@ -1,7 +1,8 @@
 """Accuracy of the 1M1T1R network compared with CUBA, adaptive LIF, LSNN and GRU, with equal budgets, on voices not used in training.
 
 ``python -m lava_1m1t1r.benchmarks.accuracy`` on SpokenDigits; with ``--data FILE`` on a file in SHD's format, leaving each speaker out
-in turn. Finished runs are kept in the folder ``--folder`` and not repeated; several processes may fill one folder with ``--only``.
+in turn; with ``--folds K`` on all voices of SpokenDigits, leaving each of K groups out in turn. Finished runs are kept in the folder
+``--folder`` and not repeated; several processes may fill one folder with ``--only``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -227,12 +228,33 @@ def _independent(values: list[float], speakers: int) -> list[float]:
     return np.reshape(values, (speakers, -1)).mean(1).tolist() if speakers > 1 else values
 
 
-def _splits(args: argparse.Namespace) -> list[data.Split]:
+def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
     if args.data is None:
-        return [data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)]
+        split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
+        return [split] if args.folds is None else folds(split, args.folds)
     events = data.read_shd(args.data)
     speakers = [str(s) for s in sorted(set(events.speakers.tolist()))]
     return [data.load(args.data, speaker) for speaker in (speakers if args.leave_out is None else args.leave_out)]
+
+
+def folds(split: data.Split, count: int) -> Iterator[data.Split]:
+    """Splits that each hold out one of ``count`` groups of the voices of a split's both sets; who is in which is drawn once and for all."""
+    a, b = split.train, split.test
+    speakers = np.concatenate([a.speakers, b.speakers])
+    voices = np.random.default_rng(0).permutation(np.unique(speakers))
+    require(count <= len(voices), "--folds", f"be at most the number of voices ({len(voices)})", count)
+    whole = dataclasses.replace(
+        a,
+        times=np.concatenate([a.times, b.times]),
+        units=np.concatenate([a.units, b.units]),
+        offsets=np.concatenate([a.offsets, b.offsets[1:] + len(a.times)]),
+        labels=np.concatenate([a.labels, b.labels]),
+        speakers=speakers,
+    )
+    for place, group in enumerate(np.array_split(voices, count)):
+        out = np.isin(speakers, group)
+        held = f"voice group {place + 1} of {count}"
+        yield dataclasses.replace(split, train=whole.subset(~out), test=whole.subset(out), held_out=held)
 
 
 def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
@@ -267,6 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
     own = options(__doc__, "runs/accuracy", epochs=25, hidden=HIDDEN, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
     own.add_argument("--leave-out", nargs="*", help="leave out only these speakers of the file")
+    own.add_argument(
+        "--folds", type=int, metavar="K", help="SpokenDigits: leave each of K groups of its voices, test voices too, out in turn"
+    )
     own.add_argument("--training", choices=("tuned", "plain"), help=f"tuned: {TRAINING}; default: tuned on SpokenDigits, plain on files")
     own.add_argument("--learning-rate", type=float, help="use this for all chosen rows, instead of each one's own")
     own.add_argument("--spike-limit", type=float, help="penalise spikes of the hidden layer above this number per utterance")
@@ -291,6 +316,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = own.parse_args(arguments)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
+    good = args.folds is None or (args.folds > 1 and args.data is None)
+    require(good, "--folds", "be 2 or more, and used without --data", args.folds)
     from ..recipes import checkpoint
 
     known = rows()
@@ -305,22 +332,23 @@ def main(arguments: list[str] | None = None) -> int:
     for split in _splits(args):
         task = data.fitted(base, split)
         train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
-        jobs.append((split, task, train, test, [checkpoint.digest(train), checkpoint.digest(test)]))
-    held = jobs[0][0].held_out if args.data is None else f"each of {', '.join(job[0].held_out for job in jobs)} left out in turn"
+        of: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": [checkpoint.digest(train), checkpoint.digest(test)]}
+        jobs.append((of, task, train, test))
+    single = args.data is None and args.folds is None
+    held = jobs[0][0]["held_out"] if single else f"each of {', '.join(job[0]['held_out'] for job in jobs)} left out in turn"
     size = sum(len(job[2]) for job in jobs) // len(jobs)
-    title = f"{jobs[0][0].name}, {held}: {size} utterances, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
+    title = f"{jobs[0][0]['data']}, {held}: {size} utterances, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
     table = Table(title, ("parameters", "accuracy %", "+-", "spikes", "CPU s", "train %"))
     for name in names:
         row, found = known[name], []
         try:
-            for split, job_task, train, test, digests in jobs:
+            for of, job_task, train, test in jobs:
                 for seed in range(args.repeats):
                     rate = args.learning_rate or (row.tuned_rate if tuned and row.tuned_rate else row.learning_rate)
                     task = as_large(job_task.replace(seed=seed, learning_rate=rate, **_of_row(name, row, args)))
-                    settings: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": digests}
-                    settings |= {"task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
+                    settings = {**of, "task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
                     run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
-                    found.append({"held_out": split.held_out, "seed": seed, **kept(args.folder, name, settings, run)})
+                    found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run)})
         except ImportError as absent:
             table.skip(name, f"not installed ({absent.name or absent})")
             continue
