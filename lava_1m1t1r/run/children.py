@@ -49,7 +49,7 @@ class Child:
         self.is_model = is_model
         # Without a name in the file system, so that nothing stays behind however this ends.
         self._report = tempfile.TemporaryFile(buffering=0)
-        self.process: SystemProcess | None = None
+        self.process: SystemProcess  # once Lava has made it
 
     def wrap(self, target):
         """Return ``target`` with a prologue for the child, and an epilogue that keeps its traceback."""
@@ -217,6 +217,7 @@ class Children(MultiProcessing):
     def __init__(self, names: dict):
         super().__init__()
         self._names = names
+        self._smm: Memory | None = None
         self.children: list[Child] = []
 
     def start(self) -> None:

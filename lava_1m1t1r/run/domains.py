@@ -69,12 +69,12 @@ class Task:
         self.commands = Commands(hub)
         self.random = OwnRandom()
         self.context = contextvars.Context()
-        self.greenlet: greenlet | None = None
-        self.domain: Domain | None = None
+        self.greenlet: greenlet  # while a run goes on
+        self.domain: Domain
         self.idle = True
         self.waits_at: Channel | None = None
         self.selects: tuple[Channel, ...] = ()
-        self.work: Callable[[], None] | None = None
+        self.work: Callable[[], None]
 
     def build(self, shared: dict[int, object]) -> None:
         """Make the model, in its own random stream and context, as Lava's builder does."""

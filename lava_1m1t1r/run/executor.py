@@ -63,7 +63,7 @@ class Executor:
         self._patience = patience
         self.ready: deque[Task] = deque()
         self.current: Task | None = None
-        self.greenlet: greenlet | None = None  # the one that the run goes on in
+        self.greenlet: greenlet  # the one that the run goes on in
         self.ending = False
         self.running = self.at_work = False
         self.thread: int | None = None  # the one that the run was started in
@@ -323,12 +323,11 @@ class Executor:
 
     def _wait_for_user(self, patience: float) -> bool:
         """Give the user's other threads a while to send to an Injector or to empty an Extractor."""
-        waiting = [t for t in self.tasks.values() if isinstance(t.waits_at, ExternalChannel)]
+        waiting = [(t, t.waits_at) for t in self.tasks.values() if isinstance(t.waits_at, ExternalChannel)]
         end = time.monotonic() + patience
         while waiting:
             self.changed.clear()
-            for task in waiting:
-                channel = task.waits_at
+            for task, channel in waiting:
                 if channel.items if task is channel.receiver else len(channel.items) < channel.size:
                     channel.receiver = channel.sender = None
                     self.ready.append(task)
@@ -369,7 +368,7 @@ class Executor:
                         self.settings.leave(task)
                 if not task.greenlet.dead:
                     _DEAF.append(task.greenlet)
-                task.greenlet = None
+                del task.greenlet
                 task.idle, task.waits_at, task.selects = True, None, ()
 
 

@@ -145,6 +145,13 @@ class InProcess:
         self._executor = executor
         return executable
 
+    @property
+    def _built(self) -> Executor:
+        """The executor, which is there since the block was entered."""
+        if self._executor is None:
+            raise NotRunning(_NOT_STARTED)
+        return self._executor
+
     def __exit__(self, kind, *_) -> None:
         unmoved = self._unmoved()
         self._end()
@@ -182,7 +189,7 @@ class InProcess:
         self._check_open()
         recorder = as_recorder(record, every)
         self._come_to_end()
-        executor = self._executor
+        executor = self._built
         recording = None
         if recorder.targets:
             recording = Recording(recorder, executor, self._find, steps, self.steps_run)
@@ -211,14 +218,14 @@ class InProcess:
         self._come_to_end()
         self._begin(sys.maxsize if steps is None else steps)
         self._endless = steps is None
-        self._executor.drive = self._go_on
+        self._built.drive = self._go_on
 
     def wait(self) -> None:
         """Let a run that was started without blocking come to its end.
 
         One without an end, in a graph without Injector and Extractor, goes on until a model asks for a pause or a stop.
         """
-        if self.running and self._endless and not self._executor.has_user:
+        if self.running and self._endless and not self._built.has_user:
             self._go_on()
         else:
             self._come_to_end()
@@ -226,13 +233,13 @@ class InProcess:
     def _come_to_end(self) -> None:
         """Wait for a run that has an end; called by whatever the session can only do after it."""
         if self.running:
-            cure = f"Call {'pause' if self._executor.has_user else 'wait'}() first."
+            cure = f"Call {'pause' if self._built.has_user else 'wait'}() first."
             require(not self._endless, "run", "have an end to be waited for", "RunContinuous", cure)
             self._go_on()
 
     def _unmoved(self) -> bool:
         """Whether a run without an end was started, and has had no chance to do a step."""
-        return self.running and self._endless and not self._executor.has_user
+        return self.running and self._endless and not self._built.has_user
 
     @staticmethod
     def _check_moved(unmoved: bool) -> None:
@@ -252,9 +259,9 @@ class InProcess:
         """
         self._check_moved(self._unmoved())
         if self.running:
-            self._go_on(self._executor.all_taken, patient=False)
+            self._go_on(self._built.all_taken, patient=False)
         if self.running:
-            self._executor.ask_to_pause()
+            self._built.ask_to_pause()
             self._go_on()
 
     @property
@@ -265,14 +272,14 @@ class InProcess:
     def _begin(self, steps: int) -> None:
         self._before = self.steps_run
         self._endless = False
-        self._executor.drive = None
-        self._executor.begin(steps)
+        self._built.drive = None
+        self._built.begin(steps)
 
     def _go_on(self, until=never, patient: bool = True, seconds: float | None = None) -> None:
-        executor = self._executor
+        executor = self._built
         here = executor.thread == threading.get_ident() and executor.current is None
         require(here, "run", "be waited for in the thread that started it, outside of ProcessModels", "another one")
-        ended = "stop"  # unless the run returns
+        ended: str | None = "stop"  # unless the run returns
         try:
             ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
         finally:
@@ -311,9 +318,9 @@ class InProcess:
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
         self._check_open()
-        self._executor.end()
-        self._executor.stop(self._alarm, self._timeout)
-        self._executor.build()
+        self._built.end()
+        self._built.stop(self._alarm, self._timeout)
+        self._built.build()
         self.steps_run = 0
 
     def stop(self) -> None:
@@ -325,15 +332,15 @@ class InProcess:
         if not self._open:
             return
         self._open = False
-        if self._executor.at_work:  # in another thread, or further up in this one; that closes after this step
-            self._executor.ask_to_pause()
+        if self._built.at_work:  # in another thread, or further up in this one; that closes after this step
+            self._built.ask_to_pause()
         else:
             self._close()
 
     def _close(self) -> None:
         self._open = False
-        self._executor.end()
-        self._executor.stop(self._alarm, self._timeout)
+        self._built.end()
+        self._built.stop(self._alarm, self._timeout)
         self._alarm.close()
         self._runtime.let_go()
 
@@ -346,12 +353,10 @@ class InProcess:
     def _find(self, var: Var) -> tuple[Task, str]:
         """The model, and the name in it, that hold a Var."""
         var = innermost(var)
-        if self._executor is None:
-            raise NotRunning(_NOT_STARTED)
-        task = self._executor.tasks.get(var.process)
-        name = task.model.var_id_to_var_map.get(var.id) if task is not None else None
-        check_held(name is not None, var)
-        return task, name
+        tasks = self._built.tasks
+        names = tasks[var.process].model.var_id_to_var_map if var.process in tasks else {}
+        check_held(var.id in names, var)
+        return tasks[var.process], names[var.id]
 
 
 def run(

@@ -284,19 +284,19 @@ class GuardedRuntime(Runtime):
             self._fail(RunTimeout, "the run took longer than the time allowed", with_stacks=True)
         if stall and self.stall is not None and now - self._looked > self.stall / 4:
             self._looked = now
-            if self._asleep(now):
+            if self._asleep(now, self.stall):
                 self._fail(
                     Deadlock,
                     f"no Process did anything for {self.stall:g} s: they wait for each other",
                     with_stacks=True,
                 )
 
-    def _asleep(self, now: float) -> bool:
+    def _asleep(self, now: float, stall: float) -> bool:
         activity = [child.activity() for child in self.children]
         if activity != self._last_activity or any(a is None or a[0] != "S" for a in activity):
             self._last_activity, self._idle_since = activity, now
             return False
-        return now - self._idle_since >= self.stall
+        return now - self._idle_since >= stall
 
     def _fail_soon(self):
         """A child has failed: give its traceback a while to arrive, then raise. Its neighbours may be gone before."""

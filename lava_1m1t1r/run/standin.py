@@ -28,7 +28,7 @@ class StandIn:
     def __init__(self, session: InProcess):
         self._session = session
         self.num_steps = 0
-        self._processes = {*session._executor.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
+        self._processes = {*session._built.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
         self._vars = {var.id: var for process in self._processes for var in process.vars.members}
 
     @property
@@ -59,10 +59,10 @@ class StandIn:
         require(known, "condition", "be RunSteps or RunContinuous", type(condition).__name__)
         steps = condition.num_steps if isinstance(condition, RunSteps) else None
         self.num_steps = sys.maxsize if steps is None else steps
-        if condition.blocking:
-            self._session.run(steps)
-        else:
+        if steps is None or not condition.blocking:
             self._session.start(steps)
+        else:
+            self._session.run(steps)
 
     def wait(self) -> None:
         self._session.wait()
