@@ -86,7 +86,7 @@ class Number:
     """A signed integer that counts what is done to it."""
 
     __slots__ = ("tally", "value")
-    __hash__ = None
+    __hash__: Any = None
 
     def __init__(self, value: int, tally: Tally) -> None:
         self.value = int(value)

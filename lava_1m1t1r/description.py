@@ -11,7 +11,7 @@ import numpy as np
 from .arithmetic import ACT_SHIFT, DECAY_ONE
 from .convolution import Convolution
 from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
-from .errors import InputError, array_of, require, whole
+from .errors import InputError, array_of, given, require, whole
 from .noise import MOST_LAYERS, MOST_NEURONS
 from .params import ByValue
 from .program import StepParams
@@ -134,8 +134,8 @@ class Layer(ByValue):
         if self.kind == "average":
             return np.repeat(np.eye(self.size, dtype=np.int32), self.inputs // self.size, axis=1)
         if self.kind == "input":
-            return int(self.weight[0]) * np.eye(self.size, dtype=np.int32)
-        return self.weight if self.conv is None else self.conv.matrix(self.weight)
+            return int(self.own_weight[0]) * np.eye(self.size, dtype=np.int32)
+        return self.own_weight if self.conv is None else self.conv.matrix(self.own_weight)
 
     def weigh(self, y: np.ndarray) -> np.ndarray:
         """Weighted sums (..., N) [counts] of what the layer receives, whole numbers (..., C); without bias and recurrence.
@@ -143,16 +143,32 @@ class Layer(ByValue):
         They are int64; float64, where ``y`` is and the layer has a matrix, for numpy multiplies matrices faster so.
         """
         if self.kind == "input":
-            return y * int(self.weight[0])
+            return y * int(self.own_weight[0])
         if self.conv is None:
             return y @ self.matrix().astype(np.int64).T
-        return self.conv.weigh(y.reshape(-1, self.inputs), self.weight).reshape(*y.shape[:-1], self.size)
+        return self.conv.weigh(y.reshape(-1, self.inputs), self.own_weight).reshape(*y.shape[:-1], self.size)
 
     def sums(self) -> SumBounds:
         """Bounds of the weighted sums."""
         if self.weight is None:  # averages
             return bounds_of(np.ones((1, self.inputs // self.size)))
         return bounds_of(self.weight if self.conv is None else self.conv.full(self.weight), self.weight_rec, self.bias)
+
+    @property
+    def own_weight(self) -> np.ndarray:
+        """``weight`` of a layer that has one; others are refused."""
+        return given(self.weight, f"layer/{self.index} ({self.kind})", "have weights")
+
+    @property
+    def own_delay(self) -> np.ndarray:
+        """``delay`` of a layer that has some, as delay lines do; others are refused."""
+        return given(self.delay, f"layer/{self.index} ({self.kind})", "have delays")
+
+    @property
+    def m1t1r(self) -> M1T1RNeuron:
+        """``neuron`` of a layer of 1M1T1R neurons; others are refused."""
+        own = self.neuron if isinstance(self.neuron, M1T1RNeuron) else None
+        return given(own, f"layer/{self.index} ({self.kind})", "have 1M1T1R neurons", self.neuron)
 
     @property
     def step(self) -> StepParams | None:
@@ -293,12 +309,12 @@ class NetDescription(ByValue):
             layer.check(place, error)
             before = layer.size
         self.check_delay_lines(where, error)
-        steps = {layer.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)}
+        steps = {layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)}
         require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
 
     def arriving(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., T, C) as they arrive at the first layer that computes: behind the delay lines, where there are some."""
-        return frames if self.delay_lines is None else on_lines(frames, self.delay_lines.delay)
+        return frames if self.delay_lines is None else on_lines(frames, self.delay_lines.own_delay)
 
     @property
     def outputs(self) -> int:
@@ -308,8 +324,13 @@ class NetDescription(ByValue):
     @property
     def dt(self) -> float | None:
         """Network step [s]; None where no layer states one (lava-dl's files)."""
-        steps = [layer.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
+        steps = [layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
         return steps[0] if steps else None
+
+    @property
+    def stated_dt(self) -> float:
+        """``dt`` of a network that states it; others are refused."""
+        return given(self.dt, self.source or "network", "state its network step")
 
     @property
     def spiking(self) -> bool:

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+_T = TypeVar("_T")
 
 _LONGEST_NAME = 255  # of a file, in the file systems of Linux and macOS
 _LARGEST = 1.7976931348623157e308
@@ -46,8 +48,29 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
     cure : str
         What usually mends it: one sentence, may be empty.
     """
-    if ok:
-        return
+    if not ok:
+        raise _failure(field, rule, value, cure, error)
+
+
+def given(value: _T | None, field: str, rule: str, shown: Any = None, cure: str = "", error: type[Exception] = InputError) -> _T:
+    """Return a value that is not None; of None raise ``error``, as :func:`require` does.
+
+    Parameters
+    ----------
+    value : object or None
+        What must be there.
+    field, rule, cure, error
+        As for :func:`require`.
+    shown : object
+        What the text says was given instead.
+    """
+    if value is None:
+        raise _failure(field, rule, shown, cure, error)
+    return value
+
+
+def _failure(field: str, rule: str, value: Any, cure: str, error: type[Exception]) -> Exception:
+    """Error of a rule that does not hold."""
     shown = repr(value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") and not np.ndim(value) else value)
     shown = " ".join(shown.split())  # arrays take several lines
     if len(shown) > 120:
@@ -55,7 +78,7 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
     failure = error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
     if isinstance(failure, InputError):
         failure.cure = cure
-    raise failure
+    return failure
 
 
 def missing(package: str, extra: str, purpose: str, error: ImportError | None = None) -> MissingDependencyError:
@@ -183,9 +206,7 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
     shape : str
         Shape in words, for the error's text.
     """
-    array = _plain_array(value, "iuf")
-    array = None if array is None else array.astype(np.float64)
-    require(array is not None, field, f"hold real numbers, {shape}", value)
+    array = given(_plain_array(value, "iuf"), field, f"hold real numbers, {shape}", value).astype(np.float64)
     require(array.ndim in dims and array.size > 0, field, f"have the shape {shape} and not be empty", array.shape)
     require(np.all(np.isfinite(array)), field, "be finite", array)
     return array
@@ -203,9 +224,8 @@ def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndar
     what : str
         Rule for the error's text, to follow "must".
     """
-    array = _plain_array(value, "biuf")
-    require(array is not None, field, what, value, "Call the tensor's detach().cpu()." if hasattr(value, "detach") else "")
-    return array
+    cure = "Call the tensor's detach().cpu()." if hasattr(value, "detach") else ""
+    return given(_plain_array(value, "biuf"), field, what, value, cure)
 
 
 def _plain_array(value: Any, kinds: str) -> np.ndarray | None:
@@ -230,7 +250,7 @@ def flag(value: Any, field: str) -> bool:
 
 def path_of(value: Any, field: str = "path") -> Path:
     """Return a path that a file system can hold as a Path; an InputError says what it must be."""
-    name = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    name = os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""
     good = isinstance(name, str) and 0 < len(name) < 4096 and "\0" not in name
     require(good, field, "be a path", value)
     try:

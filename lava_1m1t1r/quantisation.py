@@ -356,7 +356,7 @@ def quantise_network(net: NetDescription, samples: Any = None, names: Sequence[s
         names = [f"layer {layer.index}" for layer in layers]
     texts = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
     require(texts and len(names) == len(layers), "quantise_network.names", f"be {len(layers)} texts", names)
-    reports = [quantise(layer.step, layer.size, name) for layer, name in zip(layers, names, strict=True)]
+    reports = [quantise(layer.m1t1r.step, layer.size, name) for layer, name in zip(layers, names, strict=True)]
     if samples is None:
         return reports
     samples = array_of(samples, "quantise_network.samples")
@@ -373,6 +373,6 @@ def quantise_network(net: NetDescription, samples: Any = None, names: Sequence[s
             for kind, other in (("teacher-forced", ran.forced[i]), ("free-running", ran.free[i])):
                 pairs[i][kind] += agreement(fixed.traces.spike, other.traces.spike)
     return [
-        dataclasses.replace(report, activity=activity(layer.step, runs), agreement=pair)
+        dataclasses.replace(report, activity=activity(layer.m1t1r.step, runs), agreement=pair)
         for report, layer, runs, pair in zip(reports, layers, fixed_runs, pairs, strict=True)
     ]

@@ -31,7 +31,7 @@ class Traces(NamedTuple):
 
 def stacked(steps: Sequence[Traces]) -> Traces:
     """Traces of (N,) arrays, one per step, joined to one of (T, N) arrays."""
-    return Traces(*(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True)))
+    return Traces._make(None if parts[0] is None else np.stack(parts) for parts in zip(*steps, strict=True))
 
 
 def widened(program: FixedProgram) -> FixedProgram:

@@ -334,3 +334,16 @@ def test_names_that_no_file_can_have(name):
 def test_tasks_beyond_any_sense_are_refused(name):
     with pytest.raises(InputError, match=f"Task.{name} must be a finite number .* <= "):
         TASK.replace(**{name: 1e300})
+
+
+def test_what_a_layer_lacks_is_told():
+    layer = Layer(3, "flatten", (4,), 4)
+    net = NetDescription((Layer(0, "dense", (2,), 4, np.ones((2, 4), np.int32)),))
+    for ask, text in (
+        (lambda: layer.own_weight, r"layer/3 \(flatten\) must have weights; got None"),
+        (lambda: layer.own_delay, r"layer/3 \(flatten\) must have delays; got None"),
+        (lambda: layer.m1t1r, r"layer/3 \(flatten\) must have 1M1T1R neurons; got None"),
+        (lambda: net.stated_dt, "network must state its network step; got None"),
+    ):
+        with pytest.raises(InputError, match=text):
+            ask()

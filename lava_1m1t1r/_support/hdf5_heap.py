@@ -121,20 +121,20 @@ def _references(data: Any, where: str, file: mmap.mmap) -> bytes:
         mask, stored = data.id.read_direct_chunk((first,))
         size = data.chunks[0] * _ROW.itemsize
         plain = _unpacked(stored, [n for k, n in enumerate(names) if not mask >> k & 1], size)
-        require(plain is not None and first < count, where, f"be kept in whole chunks of {size} bytes", first, _DAMAGED, FormatError)
+        require(plain and first < count, where, f"be kept in whole chunks of {size} bytes", first, _DAMAGED, FormatError)
         end = min(first + data.chunks[0], count)
         table[first * _ROW.itemsize : end * _ROW.itemsize] = plain[: (end - first) * _ROW.itemsize]
     return bytes(table)
 
 
-def _unpacked(stored: bytes, filters: list[int], size: int) -> bytes | None:
-    """A chunk of ``size`` bytes without its filters (1: gzip, 2: shuffling), undone in reverse; None if it is damaged."""
+def _unpacked(stored: bytes, filters: list[int], size: int) -> bytes:
+    """A chunk of ``size`` bytes without its filters (1: gzip, 2: shuffling), undone in reverse; empty if it is damaged."""
     for name in reversed(filters):
         if name == 1:
             try:
                 stored = zlib.decompressobj().decompress(stored, size + 1)
             except zlib.error:
-                return None
+                return b""
         elif len(stored) == size:
             stored = np.frombuffer(stored, np.uint8).reshape(_ROW.itemsize, -1).T.tobytes()
-    return stored if len(stored) == size else None
+    return stored if len(stored) == size else b""

@@ -103,7 +103,7 @@ def _execute(module: ModuleType) -> None:
         given = {key: value for key, value in own.items() if not key.startswith("__")}
         _executing.add(name)
         try:
-            module.__spec__.loader.exec_module(module)
+            own["__spec__"].loader.exec_module(module)
             module.__class__ = ModuleType  # type: ignore[assignment]
         except BaseException:  # whoever asks next is told, too, and finds no half of it
             for key in [key for key in own if not key.startswith("__")]:
@@ -119,14 +119,14 @@ def _be_later(module: ModuleType, _loader: Any) -> None:
 
 
 class _Loader(Loader):
-    def __init__(self, loader: Any, execute: Callable[[ModuleType, Any], None]) -> None:
-        self.loader, self.execute = loader, execute
+    def __init__(self, spec: ModuleSpec, loader: Any, execute: Callable[[ModuleType, Any], None]) -> None:
+        self.spec, self.loader, self.execute = spec, loader, execute
 
     def create_module(self, spec: ModuleSpec) -> Any:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self.loader
+        self.spec.loader = module.__loader__ = self.loader
         self.execute(module, self.loader)
 
 
@@ -139,5 +139,5 @@ class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target) if fullname == self.name else None
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self.execute)
+            spec.loader = _Loader(spec, spec.loader, self.execute)
         return spec

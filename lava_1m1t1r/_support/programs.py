@@ -6,6 +6,7 @@ A program that uses :func:`orderly` gets KeyboardInterrupt only once, so that it
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -195,7 +196,7 @@ def run(
     """
     if options.get("cwd") is not None:  # what compilers keep for themselves goes with the folder that they work in
         options["env"] = {**(options.get("env") or os.environ), "TMPDIR": str(options["cwd"])}
-    end = None if timeout is None else time.monotonic() + timeout
+    end = math.inf if timeout is None else time.monotonic() + timeout
     process = None
     # a file, not a pipe: communicate() drops what is left of its input when it is called again
     with (
@@ -211,12 +212,12 @@ def run(
             with unbroken():  # between its birth and our knowing of it nobody could end it
                 process = subprocess.Popen(command, start_new_session=True, **options)
             while True:
-                left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+                left = min(_LOOK, end - time.monotonic())
                 try:
                     out, err = process.communicate(timeout=max(left, 0.0))
                     return subprocess.CompletedProcess(command, process.returncode, out, err)
                 except subprocess.TimeoutExpired:
-                    if end is not None and time.monotonic() >= end:
+                    if timeout is not None and time.monotonic() >= end:
                         raise subprocess.TimeoutExpired(command, timeout) from None
                     running.update(0)
         finally:

@@ -135,11 +135,12 @@ def run(net: NetDescription, frames: np.ndarray, folder: Path, repeats: int) -> 
         source = b2.SpikeGeneratorGroup(arriving.shape[1], channels, steps * dt)
         parts.append(source)
         for layer in net.active:
-            table = b2.TimedArray(layer.step.floating(1).drop, dt=_KNOT * b2.second, name=f"drop_table_{layer.index}")
+            step = layer.m1t1r.step
+            table = b2.TimedArray(step.floating(1).drop, dt=_KNOT * b2.second, name=f"drop_table_{layer.index}")
             space = {"drop_table": table}
             model = "filament : 1\nresidue : 1\ngate : 1\nfired : 1\nbias : 1\ncharge_in : 1"
             group = b2.NeuronGroup(layer.size, model, threshold="fired > 0.5", reset="", namespace=space)
-            group.run_regularly(statements(layer.step), when="groups")
+            group.run_regularly(statements(step), when="groups")
             group.bias = group.charge_in = np.zeros(layer.size) if layer.bias is None else layer.bias
             parts.append(group)
             for sender, weight in ((source, layer.weight), (group, layer.weight_rec)):

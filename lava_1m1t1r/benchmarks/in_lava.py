@@ -34,7 +34,7 @@ def timed(run: Callable[[int], Any], steps: int, runs: int) -> Timing:
     others."""
     walls, cpus = [], []
     for _ in range(runs):
-        pids = [child.pid for child in multiprocessing.active_children()]
+        pids = [child.pid for child in multiprocessing.active_children() if child.pid is not None]
         cpu, wall = cpu_of(pids), time.perf_counter()
         run(steps)
         walls.append(time.perf_counter() - wall)

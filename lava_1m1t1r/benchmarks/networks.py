@@ -66,6 +66,9 @@ def tuned(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, activity: floa
     return min((drawn(shape, substeps, b) for b in range(best - 40, best + 41, 10)), key=lambda n: abs(activity_of(n, frames) - activity))
 
 
-def activity_of(net: NetDescription, frames: np.ndarray) -> float:
+def activity_of(net: NetDescription | FastNetwork, frames: np.ndarray) -> float:
     """Mean number of spikes per step and neuron in the first layer [1]."""
-    return float(FastNetwork(net).run(frames, record="all", threads=1).layers[0].spikes.mean())
+    fast = net if isinstance(net, FastNetwork) else FastNetwork(net)
+    spikes = fast.run(frames, record="all", threads=1).layers[0].spikes
+    assert spikes is not None  # these networks begin with neurons
+    return float(spikes.mean())

@@ -58,7 +58,7 @@ def _fast_rows(table: Table, net: Any, frames: np.ndarray, mark: str, args: Any)
     base = 0.0
     for tag in ("fixed", "float"):
         fast = FastNetwork(net, floating=tag == "float")
-        rate = float(fast.run(frames[:1], record="all", threads=1).layers[0].spikes.mean())
+        rate = networks.activity_of(fast, frames[:1])
         job = lambda fast=fast: fast.run(frames[:1], threads=1)  # noqa: E731
         wall, cpu = least(job, 4 * args.repeats), least(job, 4 * args.repeats, process_time)
         base = base or cpu
@@ -142,7 +142,7 @@ def growth(args: Any) -> list[Table]:
     for rate in rates:
         frames = networks.spikes(1, args.steps, rate=rate)
         run = fast.run(frames, record="all", threads=1)
-        spikes = (int(frames.sum()) + sum(int(layer.spikes.sum()) for layer in run.layers)) / args.steps
+        spikes = (int(frames.sum()) + sum(int(layer.spikes.sum()) for layer in run.layers if layer.spikes is not None)) / args.steps
         points.append((rate, spikes, 1e6 * least(partial(fast.run, frames, threads=1), 2 * args.repeats, process_time) / args.steps))
     _, x, y = np.array(points).T
     slope, offset = np.polyfit(x[1:], y[1:], 1)

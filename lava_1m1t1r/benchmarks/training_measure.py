@@ -57,8 +57,9 @@ def measure(build: Callable[[Shape], Step], shape: Shape, repeats: int, activity
     step = build(shape)
     arguments = step.ready(x, rng.integers(0, shape.outputs, shape.batch))
     rate = step.run(*arguments)
-    if step.turn is not None:
-        rate = tuned(lambda place: (step.turn(place), step.run(*arguments))[1], activity)
+    turn = step.turn
+    if turn is not None:
+        rate = tuned(lambda place: (turn(place), step.run(*arguments))[1], activity)
     wall, processor = [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()

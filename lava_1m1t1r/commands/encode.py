@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from .._support.files import as_json
-from ..errors import FormatError, InputError, path_of, require
+from ..errors import FormatError, InputError, given, path_of, require
 from ._common import check_whole, json_argument, out_folder, talking
 
 
@@ -57,8 +57,8 @@ def _speaker_by(pattern: str) -> Callable[[Path], str]:
         raise InputError(f"--speaker must be a regular expression; got {pattern!r}: {error}.") from error
 
     def speaker_of(file: Path) -> str:
-        found = search(file.stem)
-        require(found is not None, str(file), f"have a speaker in its name that matches --speaker {pattern!r}", file.stem, "", FormatError)
+        rule = f"have a speaker in its name that matches --speaker {pattern!r}"
+        found = given(search(file.stem), str(file), rule, file.stem, "", FormatError)
         return next((group for group in found.groups() if group is not None), found.group())
 
     return speaker_of

@@ -18,7 +18,7 @@ import numpy as np
 
 from .._support.cores import cores
 from .._support.progress import bar
-from ..errors import array_of, number, require, whole, workers_of
+from ..errors import array_of, given, number, require, whole, workers_of
 from .events import N_CHANNELS
 
 RATE = 48_000
@@ -155,9 +155,8 @@ def _numbered(utterances: Iterable[tuple[np.ndarray, int]], indices: Iterable[in
     """(audio, rate, index) of each utterance."""
     which, n = iter(indices), 0
     for audio, rate in utterances:
-        index = next(which, None)
-        require(index is not None, "indices", "go on to the last utterance", f"no more than {n}", "Give one number an utterance.")
-        yield audio, rate, index
+        cure = "Give one number an utterance."
+        yield audio, rate, given(next(which, None), "indices", "go on to the last utterance", f"no more than {n}", cure)
         n += 1
     if isinstance(indices, Sized):
         _check_number(indices, n)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from .._support.files import replacing, scratch
-from ..errors import FormatError, InputError, flag, missing, path_of, require
+from ..errors import FormatError, InputError, flag, given, missing, path_of, require
 from .events import EventSet
 from .shd_file import read_shd
 
@@ -69,8 +69,7 @@ def _downloaded(folder: Path, train: bool, name: str) -> EventSet:
         except Exception as error:  # tonic passes on whatever urllib, zipfile and h5py raise
             text = f"Downloading {name} through tonic failed: {error}. Fetch it by hand and put it into {folder}."
             raise InputError(text) from error
-        found = next(Path(fresh).rglob(name), None)
-        require(found is not None, "tonic", f"deliver {name}", sorted(os.listdir(fresh)), "", FormatError)
+        found = given(next(Path(fresh).rglob(name), None), "tonic", f"deliver {name}", sorted(os.listdir(fresh)), "", FormatError)
         events = read_shd(found)
         for path in (found, found.with_name(f"{name}.zip")):  # the zip too: tonic wants to see it
             if path.is_file():

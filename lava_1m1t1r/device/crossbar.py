@@ -188,8 +188,7 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
 
 def rows_of(layer: Layer) -> Rows:
     """How many rows a layer's inputs, recurrence and bias take."""
-    biased = layer.bias is not None and np.any(layer.bias)
-    bias = int(np.ceil(np.abs(layer.bias).max() / _largest(layer))) if biased else 0
+    bias = int(np.ceil(np.abs(layer.bias).max() / _largest(layer))) if layer.bias is not None and np.any(layer.bias) else 0
     return Rows(layer.inputs, 0 if layer.weight_rec is None else layer.size, bias)
 
 

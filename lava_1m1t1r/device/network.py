@@ -21,7 +21,7 @@ from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
 from ..description import M1T1RNeuron, NetDescription
-from ..errors import array_of, number, require, whole
+from ..errors import array_of, given, number, require, whole
 from ..noise import MOST_NEURONS
 from ..sums import answers
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
@@ -90,7 +90,7 @@ class DeviceNetwork:
     ) -> None:
         require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
         net.check()
-        require(net.dt is not None, "network", "have a layer of 1M1T1R neurons, which states the network step", None)
+        self.dt = given(net.dt, "network", "have a layer of 1M1T1R neurons, which states the network step")
         for layer in net.active:
             good = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
             require(good, f"layer/{layer.index}", "hold 1M1T1R neurons", type(layer.neuron).__name__)
@@ -183,7 +183,7 @@ class DeviceNetwork:
         return LayerTrace(spikes, volts, [times[owners == n] for n in range(size)], rows, branch_energies(cells))
 
     def _energy(self, rows: Sequence[np.ndarray], traces: Sequence[LayerTrace]) -> dict[str, dict[str, float]]:
-        p, dt, v = self.periphery, self.net.dt, self.cells.v_read
+        p, dt, v = self.periphery, self.dt, self.cells.v_read
         cells = lines = sums = flops = 0.0
         for layer, crossbar, pulses in zip(self.net.active, self.crossbars, rows, strict=True):
             current = crossbar.row_current()

@@ -200,7 +200,7 @@ def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
         "LAYERS": str(len(plan.layers)),
         "INPUTS": str(plan.channels),
         "KEPT": str(lines_length(plan)),
-        "LINES": "" if plan.lines is None else _lines(plan),
+        "LINES": "" if plan.lines is None else _lines(plan.lines),
         "KEEP": "" if plan.lines is None else _KEEP,
         "FORGET": "" if plan.lines is None else _FORGET,
         "INPUT": "input[n]" if plan.lines is None else "on_line(n)",
@@ -245,9 +245,9 @@ def _filled(template: str, text: dict[str, str]) -> str:
     return source
 
 
-def _lines(plan: Plan) -> str:
+def _lines(delays: np.ndarray) -> str:
     lines: list[str] = ["/* delay lines: line n carries input n mod the number of inputs, so many steps later */"]
-    _array(lines, "uint8_t", "line_delay", plan.lines)
+    _array(lines, "uint8_t", "line_delay", delays)
     return "\n".join(lines) + _ON_LINE
 
 
@@ -286,7 +286,7 @@ def _data(plan: Plan, name: str) -> str:
             if np.any(getattr(layer, field)):
                 fields[field] = _array(lines, "uint8_t", f"{field}_{k}", getattr(layer, field))
         if layer.program is not None:
-            fields |= _neurons(lines, tables, layer, k, name)
+            fields |= _neurons(lines, tables, layer, layer.program, k, name)
         rows.append("    {" + ", ".join(f".{key} = {value}" for key, value in fields.items()) + "},")
     return "\n".join([*lines, f"static const layer layers[{len(rows)}] = {{", *rows, "};"])
 
@@ -294,21 +294,20 @@ def _data(plan: Plan, name: str) -> str:
 def _synapses(lines: list[str], weight: np.ndarray, shift: int, suffix: str, widest: int) -> str:
     found = stored(weight, widest)
     fields = [f".weight = {_array(lines, 'int8_t', f'weight_{suffix}', found.weight)}", f".shift = {shift}u"]
-    if found.target is not None:
+    if found.target is not None and found.first is not None:
         fields.append(f".target = {_array(lines, receiver_type(widest), f'target_{suffix}', found.target)}")
         fields.append(f".first = {_array(lines, 'uint32_t', f'first_{suffix}', found.first)}")
     return "{" + ", ".join(fields) + "}"
 
 
-def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, k: int, name: str) -> dict[str, Any]:
-    p: FixedProgram = layer.program
+def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, p: FixedProgram, k: int, name: str) -> dict[str, Any]:
     n = layer.outputs
     columns = np.stack([np.asarray(getattr(p, field)) for field in _CONSTANTS], axis=1)
-    columns = columns[:1] if layer.program.alike else columns
+    columns = columns[:1] if p.alike else columns
     lines.append(f"static const constants neuron_{k}[{len(columns)}] = {{")
     lines += ["    {" + ", ".join(str(int(v)) for v in row) + "}," for row in columns] + ["};"]
     lines += [f"static {name}_state state_{k}[{n}];", f"static history past_{k}[{n}];"]
-    fields: dict[str, Any] = {"neuron": f"neuron_{k}", "per_neuron": "0u" if layer.program.alike else "1u"}
+    fields: dict[str, Any] = {"neuron": f"neuron_{k}", "per_neuron": "0u" if p.alike else "1u"}
     fields |= {"v_max": f"{layer.v_max}u", "substeps": f"{layer.substeps}u"}
     fields |= {"field_shift": f"{int(p.field_shift)}u", "field_top": f"{int(p.field_top)}u"}
     for curve, packed in layer.tables.items():

@@ -80,7 +80,7 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
     own = np.zeros((layer.size, 0), bool) if layer.weight_rec is None else np.asarray(layer.weight_rec) != 0
     fan_in = int((forward.sum(axis=1) + own.sum(axis=1)).max())
     fan_out = (0 if after is None else _matrix(after).sum(axis=0)) + (own.sum(axis=0) if own.shape[1] else 0)
-    delayed = [np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
+    delayed = [x is not None and np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
     bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
     states, constants, tables, operations, widest = _neuron(layer)
     words = [-(-width // (GENERATOR_WORDS if name == "generator" else 1)) for name, width in states.items()]
@@ -121,7 +121,7 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
 def _neuron(layer: Layer) -> tuple[dict[str, int], int, int, int, int]:
     if not isinstance(layer.neuron, M1T1RNeuron):
         return ({} if layer.neuron is None else CUBA_STATE_BITS), 0, 0, 0, 24
-    cost = budget(layer.step, layer.size)
+    cost = budget(layer.neuron.step, layer.size)
     constants, tables = sum(cost.constant_bits.values()), sum(cost.table_bits.values())
     return cost.state_bits, constants, tables, sum(cost.operations.values()), cost.widest_bits
 

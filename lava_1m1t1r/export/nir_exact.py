@@ -42,10 +42,10 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
         neuron = f"neuron_{layer.index}"
         about = {"shape": np.array(layer.shape)}
         assert isinstance(layer.neuron, M1T1RNeuron)  # the target's rules let no other through
-        nodes[neuron] = M1T1RNode.of(layer.step, layer.size, layer.neuron.seed, layer.index, **about)
+        nodes[neuron] = M1T1RNode.of(layer.neuron.step, layer.size, layer.neuron.seed, layer.index, **about)
         edges.append((weight, neuron))
-        add_recurrence(nodes, edges, layer, neuron, net.dt)
-        before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)
+        add_recurrence(nodes, edges, layer, neuron, net.stated_dt)
+        before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.stated_dt)
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
     named = {"classes": json.dumps(net.classes)} if net.classes else {}
@@ -61,7 +61,7 @@ def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, 
     copies = np.tile(np.eye(lines.inputs, dtype=np.float32), (lines.copies, 1))
     nodes[LINES] = nir.Linear(copies, metadata={"layer_index": lines.index})
     edges = [("input", LINES)]
-    return nodes, edges, add_delay(nodes, edges, LINES_DELAY, LINES, lines.delay, net.dt)
+    return nodes, edges, add_delay(nodes, edges, LINES_DELAY, LINES, lines.delay, net.stated_dt)
 
 
 def _lines(graph: nir.NIRGraph, dt: float) -> list[Layer]:
@@ -92,11 +92,11 @@ def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
     bias = own if bias is None else bias if own is None else own + bias
     about: dict[str, Any] = {"layer_index": layer.index, "kind": layer.kind, "shape": np.array(layer.shape)}
     if layer.kind == "input" and bias is None:
-        return nir.Scale(np.full(layer.size, layer.weight[0] / WEIGHT_ONE, np.float32), metadata=about)
+        return nir.Scale(np.full(layer.size, layer.own_weight[0] / WEIGHT_ONE, np.float32), metadata=about)
     if layer.conv is not None:
         about["sizes"] = {k: np.array(v) if isinstance(v, tuple) else int(v) for k, v in dataclasses.asdict(layer.conv).items()}
     matrix = layer.matrix()
-    if layer.kind not in ("input", *WEIGHTLESS) and not np.array_equal(layer.weight, matrix):
+    if layer.kind not in ("input", *WEIGHTLESS) and not np.array_equal(layer.own_weight, matrix):
         about["kernels"] = np.asarray(layer.weight)
     weight = matrix / WEIGHT_ONE
     if bias is None:

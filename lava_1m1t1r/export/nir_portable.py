@@ -46,7 +46,7 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
     exact = FastNetwork(net).run(frames, record="all", threads=1)
     fits, losses, received = {}, {}, net.arriving(np.asarray(frames, np.int64))
     for layer, record in zip(net.active, exact.layers, strict=True):
-        if layer.neuron is not None:
+        if record.spikes is not None:
             a_in = synaptic_input(layer, received, record.spikes)
             fits[layer.index], losses[f"layer {layer.index}"] = fit(a_in / WEIGHT_ONE, record.spikes, seed)
         received = record.out.astype(np.int64)
@@ -150,10 +150,10 @@ def _graph(net: NetDescription, fits: dict[int, CubaFit], losses: dict[str, floa
         f = fits[layer.index]
         nodes[weight] = nir_exact.synapse(layer, f.bias)
         neuron = f"neuron_{layer.index}"
-        nodes[neuron] = _node(layer, f, net.dt, losses[f"layer {layer.index}"])
+        nodes[neuron] = _node(layer, f, net.stated_dt, losses[f"layer {layer.index}"])
         edges.append((weight, neuron))
-        nir_exact.add_recurrence(nodes, edges, layer, neuron, net.dt)
-        before = nir_exact.add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.dt)
+        nir_exact.add_recurrence(nodes, edges, layer, neuron, net.stated_dt)
+        before = nir_exact.add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.stated_dt)
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
     return nir.NIRGraph(nodes, edges, metadata={"format": PORTABLE, "dt": net.dt, "integration": "forward Euler with dt"})

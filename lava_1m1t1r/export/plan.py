@@ -156,15 +156,15 @@ def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
 
 def plan(net: NetDescription) -> Plan:
     """Lower a network that keeps the rules of an integer target."""
-    lines = None if net.delay_lines is None else np.asarray(net.delay_lines.delay, np.uint8)
+    lines = None if net.delay_lines is None else np.asarray(net.delay_lines.own_delay, np.uint8)
     name = Path(net.source).name or "a network in memory"
     name = "".join(c if c.isascii() and c.isprintable() else "?" for c in name)  # it stands in comments of C and Verilog
-    return Plan(tuple(_lower(layer) for layer in net.active), net.dt, name, net.inputs, lines, net.classes)
+    return Plan(tuple(_lower(layer) for layer in net.active), net.stated_dt, name, net.inputs, lines, net.classes)
 
 
 def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
-    weight, weight_shift = narrow(layer.weight if layer.kind == "input" else layer.matrix())
+    weight, weight_shift = narrow(layer.own_weight if layer.kind == "input" else layer.matrix())
     weight_rec, rec_shift = (None, 0) if layer.weight_rec is None else narrow(layer.weight_rec)
     neuron = layer.neuron
     assert neuron is None or isinstance(neuron, M1T1RNeuron)  # the rules let no other through
@@ -185,8 +185,8 @@ def _lower(layer: Layer) -> PlanLayer:
         program=None if step is None else step.fixed(n),
         substeps=1 if step is None else step.substeps,
         v_max=0 if step is None else step.v_max_count,
-        generator=noise.start(neuron.seed, layer.index, n) if layer.noisy else None,
-        seed=neuron.seed if layer.noisy else 0,
+        generator=noise.start(layer.m1t1r.seed, layer.index, n) if layer.noisy else None,
+        seed=layer.m1t1r.seed if layer.noisy else 0,
         sums=layer.sums(),
     )
 
@@ -205,7 +205,7 @@ def same(a: NetDescription, b: NetDescription) -> bool:
     network was written. So two networks may be the same here and yet not equal (``==``): their floating-point steps differ then.
     """
     x, y = a.delay_lines, b.delay_lines
-    alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.delay, y.delay)
+    alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.own_delay, y.own_delay)
     if len(a.active) != len(b.active) or not alike:
         return False
     return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))

@@ -13,6 +13,7 @@ from .. import __version__
 from ..arithmetic import unpack
 from ..budget import WIDTHS
 from ..delay_lines import on_lines
+from ..program import FixedProgram
 from .plan import Plan, PlanLayer
 
 MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
@@ -223,7 +224,7 @@ def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: P
         files[f"{name}_weights_{k}.hex"] = _weights(layer, row, lanes)
     core: dict[str, Any] = {"OUTPUTS": layer.outputs, "OUT_BITS": out_bits, "LANES": lanes, "WORD_BITS": word_bits, "SUM_BITS": SUM_BITS}
     if layer.program is not None:
-        core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, k, name)
+        core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, layer.program, k, name)
     lines = [
         "",
         f"    // layer_{k}: {layer.name}",
@@ -279,9 +280,8 @@ def _weights(layer: PlanLayer, row: int, lanes: int) -> str:
     return "\n".join("".join(f"{byte:02x}" for byte in word) for word in lanes_down.tolist()) + "\n"
 
 
-def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, k: int, name: str) -> dict[str, Any]:
-    p, n = layer.program, layer.outputs
-    packed = [0] * (1 if layer.program.alike else n)
+def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, p: FixedProgram, k: int, name: str) -> dict[str, Any]:
+    packed = [0] * (1 if p.alike else layer.outputs)
     at = 0
     for field, bits in _FIELDS:
         for i in range(len(packed)):
@@ -292,7 +292,7 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
     files[f"{name}_wiring_{k}.hex"] = _hex(wiring, WIRING_BITS)
     core: dict[str, Any] = {
         "HISTORY": layer.history,
-        "EQUAL": int(layer.program.alike),
+        "EQUAL": int(p.alike),
         "PLAIN": int(len(wiring) == 1),
         "V_MAX": layer.v_max,
         "NOISE": int(layer.noisy),

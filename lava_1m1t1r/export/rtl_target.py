@@ -115,7 +115,7 @@ def deploy_rtl(
         facts |= simulate(net, sources, frames, simulator)
         sources |= bench_files(net, frames)
         mean, largest = facts.get("cycles a step, mean"), facts.get("cycles a step, largest")
-        if mean is None:
+        if mean is None or largest is None:
             notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
         else:
             facts["time a step, mean [s]"] = mean / clock_hz

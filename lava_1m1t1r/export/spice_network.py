@@ -26,26 +26,26 @@ _CHUNK = 16  # terms of one behavioural expression
 def netlist(network: DeviceNetwork) -> str:
     """Everything but the stimulus: to be included by a deck that drives rows ``r0_<channel>`` and the read noise's ``z`` nodes."""
     net = network.net
-    tick = TICK * net.dt
+    tick = TICK * network.dt
     lines = [
-        f"* Network of {len(net.active)} layers, network step {net.dt:g} s; weights as conductances of {network.cells}",
-        f"Vclock clock_a 0 PULSE(0 1 {net.dt:.10e} {tick:.4e} {tick:.4e} {net.dt / 2:.10e} {net.dt:.10e})",
-        f"Vclear clear_a 0 PULSE(0 1 {net.dt + 4 * tick:.10e} {tick:.4e} {tick:.4e} {2 * tick:.4e} {net.dt:.10e})",
+        f"* Network of {len(net.active)} layers, network step {network.dt:g} s; weights as conductances of {network.cells}",
+        f"Vclock clock_a 0 PULSE(0 1 {network.dt:.10e} {tick:.4e} {tick:.4e} {network.dt / 2:.10e} {network.dt:.10e})",
+        f"Vclear clear_a 0 PULSE(0 1 {network.dt + 4 * tick:.10e} {tick:.4e} {tick:.4e} {2 * tick:.4e} {network.dt:.10e})",
         "Aclock [clock_a] [clock] logic",
         "Aclear [clear_a] [clear] logic",
         "Aone one pulled",
-        f".model logic adc_bridge(in_low=0.5 in_high=0.5 {_delays(net.dt)})",
+        f".model logic adc_bridge(in_low=0.5 in_high=0.5 {_delays(network.dt)})",
         ".model pulled d_pullup(load=1e-12)",
-        f".model stage d_dff({_delays(net.dt, 'clk', 'set', 'reset', 'rise', 'fall')} ic=0)",
+        f".model stage d_dff({_delays(network.dt, 'clk', 'set', 'reset', 'rise', 'fall')} ic=0)",
     ]
     v_read = network.cells.v_read
-    edge = EDGE * net.dt
+    edge = EDGE * network.dt
     lines.append(f".model driver dac_bridge(out_low=0 out_high={v_read:.6e} t_rise={edge:.4e} t_fall={edge:.4e})")
     for place, (layer, crossbar) in enumerate(zip(net.active, network.crossbars, strict=True)):
         lines += _crossbar(place, crossbar)
         lines += [f"Vbias{place}_{i} r{place}_{i} 0 {v_read:.6e}" for i in range(sum(crossbar.rows[:2]), sum(crossbar.rows))]
         if layer.neuron is None:
-            charge = crossbar.per_count * WEIGHT_ONE * net.dt
+            charge = crossbar.per_count * WEIGHT_ONE * network.dt
             for n in range(layer.size):
                 lines += _sum(place, n, crossbar, f"Bread{place}_{n} 0 y{place}_{n} I =", 1.0, crossbar.per_count, v_read)
                 lines.append(f"Cread{place}_{n} y{place}_{n} 0 {charge / READOUT:.10e} IC=0")
@@ -133,7 +133,7 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
     """
     net, v_read = network.net, network.cells.v_read
     steps, frames = len(frames), net.arriving(frames)
-    durations = np.full(steps, net.dt)
+    durations = np.full(steps, network.dt)
     lines = [f"Pattern {sample}: {steps} network steps", ".include network.cir"]
     for i in range(net.active[0].inputs):
         lines.append(_source(f"r0_{i}", durations, frames[:, i] * v_read))
@@ -141,15 +141,15 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
         for place, layer in enumerate(net.active):
             noise = network.read_noise(sample, place, steps)
             lines += [_source(f"z{place}_{n}", durations, noise[:, n]) for n in range(layer.size)]
-    devices = [x.step.device for x in net.active if x.neuron is not None]
-    longest = min(net.dt / 50.0, 0.02 / max(float(np.max(p.gamma1)) for p in devices))
+    devices = [x.m1t1r.step.device for x in net.active if x.neuron is not None]
+    longest = min(network.dt / 50.0, 0.02 / max(float(np.max(p.gamma1)) for p in devices))
     # Tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at an edge.
     current = 0.1 / max(float(np.max(p.r_off)) for p in devices)
     charge = 1e-6 * min(float(np.min(p.c_gate)) for p in devices)
     saved = saved_nodes(network)
     lines += [".save " + " ".join(saved[i : i + 8]) for i in range(0, len(saved), 8)]
     lines.append(f".options reltol=1e-6 abstol={current:.2e} vntol=1e-8 chgtol={charge:.2e} trtol=1 method=gear")
-    lines.append(f".tran {longest:.6e} {steps * net.dt:.10e} 0 {longest:.6e} uic")
+    lines.append(f".tran {longest:.6e} {steps * network.dt:.10e} 0 {longest:.6e} uic")
     return "\n".join([*lines, ".end", ""])
 
 

@@ -85,7 +85,7 @@ def read_raw(path: Path) -> np.ndarray:
 
 
 def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSample:
-    dt = network.net.dt
+    dt = network.dt
     if table[-1, 0] < steps * dt * (1.0 - 1e-6):
         raise ToolFailed(f"ngspice ended at {table[-1, 0]:g} s of {steps * dt:g} s.")
     column, layers, scores = 1, [], np.zeros(0)
@@ -95,7 +95,7 @@ def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSampl
         if layer.neuron is None:
             scores = values[-1] / READOUT * WEIGHT_ONE
             continue
-        v_th = np.broadcast_to(layer.step.device.v_th, layer.size)
+        v_th = np.broadcast_to(layer.m1t1r.step.device.v_th, layer.size)
         layers.append([rises(table[:, 0], values[:, n], v_th[n]) for n in range(layer.size)])
         spikes = np.zeros((steps, layer.size), np.int64)
         for n, times in enumerate(layers[-1]):

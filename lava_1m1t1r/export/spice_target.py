@@ -46,7 +46,7 @@ def neurons_are_without_noise(net: NetDescription) -> None:
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
             for name in ("sigma1", "sigma2"):
-                value = getattr(layer.step.device, name)
+                value = getattr(layer.neuron.step.device, name)
                 cure = "Set it to 0; device.network simulates noisy devices."
                 require(not np.any(value), rules.at(net, layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
 
@@ -55,10 +55,10 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
     """The hyperbolic law is written as its formula, whose exponential must not overflow."""
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
-            device = layer.step.device
+            step, device = layer.neuron.step, layer.neuron.step.device
             steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
             require(steepest < STEEPEST, rules.at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
-            most = MARGIN * layer.step.v_in_max / float(np.min(device.v0))
+            most = MARGIN * step.v_in_max / float(np.min(device.v0))
             where, cure = rules.at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
             require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
 
@@ -173,7 +173,7 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
         np.asarray(crossbar.counts - ideal.counts) for crossbar, ideal in zip(network.crossbars, _ideal(network).crossbars, strict=True)
     ]
     return {
-        "network step [s]": network.net.dt,
+        "network step [s]": network.dt,
         **classes_of(network.net),
         "crossbar cells": sum(2 * crossbar.positive.size for _, crossbar in layers),
         "rows of each crossbar": {f"layer {x.index}": crossbar.rows._asdict() for x, crossbar in layers},
@@ -182,7 +182,7 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
             f"layer {x.index}": float(np.sqrt(np.mean(w**2))) for (x, _), w in zip(layers, wanted, strict=True)
         },
         "feedback resistance of the amplifiers [ohm]": {
-            f"layer {x.index}": crossbar.feedback(x.step.v_unit) for x, crossbar in layers if x.neuron is not None
+            f"layer {x.index}": crossbar.feedback(x.m1t1r.step.v_unit) for x, crossbar in layers if x.neuron is not None
         },
         "1M1T1R circuits": sum(x.size for x, _ in layers if x.neuron is not None),
         "flip-flops": sum(registers(x) for x, _ in layers if x.neuron is not None),
@@ -229,9 +229,9 @@ def assumptions(network: DeviceNetwork) -> list[str]:
     """Assumptions of the circuit and its energies, one sentence each."""
     net, p, cells = network.net, network.periphery, network.cells
     first = next(x for x in net.active if x.neuron is not None)
-    step = first.step
+    step = first.m1t1r.step
     notes = [
-        f"Spikes travel in network steps of {net.dt:g} s: a comparator at v_th sets a latch, the step's end moves it into a shift "
+        f"Spikes travel in network steps of {network.dt:g} s: a comparator at v_th sets a latch, the step's end moves it into a shift "
         "register, whose taps drive rows; delays are its stages. Spike times within a step are not passed on.",
         f"A spike is a pulse of {cells.v_read:g} V, one step long; an input count of k is k times as high. Edges take {EDGE:g} of a step, "
         f"digital elements {TICK:g}.",

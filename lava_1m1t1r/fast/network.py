@@ -113,7 +113,7 @@ class FastLayer:
         zeros = np.zeros(self.size, np.int32)
         self.width = self.size if layer.neuron is None else filled(self.size)
         if layer.conv is not None:
-            synapse = synapses.convolution(layer.conv, layer.weight)
+            synapse = synapses.convolution(layer.conv, layer.own_weight)
         elif self.single:
             synapse = synapses.matrix(synapses.narrow(np.asarray(layer.weight).reshape(1, 1)), single=True)
         else:
@@ -126,7 +126,7 @@ class FastLayer:
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()
         if isinstance(layer.neuron, M1T1RNeuron):
-            self.neuron = m1t1r(layer.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
+            self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
             self.state_names = ("filament", "residue", "v_gate")
         elif layer.neuron is not None:
             require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")
@@ -203,7 +203,7 @@ class RunningLayer:
         f = self.fast
         kept = record.out.shape[1] > 0
         out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)
-        if f.neuron is None:
+        if record.spikes is None:  # no neurons
             kernels.weigh(*events, f.wiring.synapse, self.memory.image, out)
             return out
         spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)

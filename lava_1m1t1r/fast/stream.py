@@ -42,7 +42,7 @@ class Stream:
         self.steps = 0
         self._layers = [_StepLayer(layer.start()) for layer in self.network.layers]
         lines = self.network.net.delay_lines
-        self._lines = None if lines is None else LinesRun(lines.delay, lines.inputs)
+        self._lines = None if lines is None else LinesRun(lines.own_delay, lines.inputs)
 
     def step(self, frame: Any) -> np.ndarray:
         """Take the spike counts (C,) of one step; returns the output (C_out,) of that step."""

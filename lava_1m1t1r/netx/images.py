@@ -13,7 +13,7 @@ import numpy as np
 
 from ..convolution import Convolution, pooling
 from ..description import CubaNeuron
-from ..errors import FormatError, InputError, require
+from ..errors import FormatError, InputError, given, require
 from ..keys import PAIRS
 from ..noise import MOST_NEURONS
 from . import values
@@ -76,15 +76,13 @@ def _inputs(group: Any, where: str, before: tuple[int, ...] | None) -> tuple[Any
     own = None
     if "inputShape" in group:
         own = tuple(values.whole_numbers(group["inputShape"], f"{where}/inputShape", (3,)).tolist())
-    require(
-        before is not None or own is not None,
+    shape = given(
+        own if before is None else before,
         f"{where}/inputShape",
         "be present, or an input layer before it",
-        None,
-        "Start the network with an Input block: it stores the shape of its input.",
+        cure="Start the network with an Input block: it stores the shape of its input.",
         error=FormatError,
     )
-    shape = own if before is None else before
     require(len(shape) == 3, f"{where}/inputShape", "be (C, H, W): the layer before it gives no image", shape, error=FormatError)
     require(own in (None, shape), f"{where}/inputShape", f"be {shape}, the shape of the layer before it", own, error=FormatError)
     return shape

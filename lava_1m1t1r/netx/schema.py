@@ -140,7 +140,7 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     fields: dict[str, Any] = {"neuron": _read_neuron(group["neuron"], where, size)} if "neuron" in group else {}
     source = _read_source(group, kind, where, shape, shape_before)
     fields |= {"weight": source.weight, "conv": source.conv}
-    if "neuron" in fields and kind == "pool":
+    if source.conv is not None and "neuron" in fields and kind == "pool":
         images.check_pooling(source.conv, fields["neuron"], where)
     elif "neuron" not in fields and kind == "dense":
         kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
@@ -319,7 +319,7 @@ def _write_classes(file: Any, names: Sequence[str]) -> None:
 def _write_layer(group: Any, layer: Layer) -> None:
     neuron: dict[str, Any] | None = None
     if isinstance(layer.neuron, M1T1RNeuron):
-        neuron = to_keys(layer.step, layer.neuron.seed)
+        neuron = to_keys(layer.neuron.step, layer.neuron.seed)
     elif isinstance(layer.neuron, CubaNeuron):
         cuba = layer.neuron
         neuron = {"type": "CUBA", "iDecay": cuba.current_decay, "vDecay": cuba.voltage_decay, "vThMant": cuba.threshold}

@@ -44,9 +44,9 @@ def texts_of(dataset: Any, where: str, size: int) -> tuple[str, ...]:
     size : int
         Number of texts.
     """
-    raw = value_of(dataset, where) if hasattr(dataset, "dtype") else None
+    raw = value_of(dataset, where) if hasattr(dataset, "dtype") else "a group"
     fits = isinstance(raw, np.ndarray) and raw.shape == (size,) and all(isinstance(text, (bytes, str)) for text in raw)
-    require(fits, where, f"hold {size} texts", raw if raw is not None else "a group", error=FormatError)
+    require(fits, where, f"hold {size} texts", raw, error=FormatError)
     return tuple(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in raw)
 
 

@@ -204,7 +204,7 @@ def same_shapes(path: Path, parameters: Mapping[str, Any], learner: torch.nn.Mod
         Names the first parameter that differs.
     """
     theirs = {name: tuple(getattr(value, "shape", ())) for name, value in parameters.items()}
-    ours = {name: tuple(value.shape) for name, value in learner.state_dict().items()}
+    ours: dict[str, tuple[int, ...] | None] = {name: tuple(value.shape) for name, value in learner.state_dict().items()}
     ours = {name: theirs.get(name) if shape == (0,) else shape for name, shape in ours.items()}  # delays, before they are drawn
     wrong = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     if wrong:

@@ -106,8 +106,10 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         free = answers(floating.out)
         result.floating_accuracy = float(np.mean(free == test.labels))
         result.same_answer = float(np.mean(free == given))
-        pairs = [(a.spikes, b.spikes) for a, b in zip(fixed.layers, floating.layers, strict=True) if a.spikes is not None]
-        for a, b in pairs:
+        for layer, free_layer in zip(fixed.layers, floating.layers, strict=True):
+            a, b = layer.spikes, free_layer.spikes
+            if a is None or b is None:
+                continue
             for one, other in bar(zip(a, b, strict=True), "comparing", total=len(a), unit="samples"):
                 found = agreement(one, other)
                 result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
@@ -131,7 +133,7 @@ def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, s
     layers = []
     for layer in net.layers:
         if isinstance(layer.neuron, M1T1RNeuron):
-            step = layer.step
+            step = layer.neuron.step
             # seeds of layers lie apart, since device i depends on (seed, i)
             device = step.device.with_variation(level)
             device = device.spread(layer.size, 1000 * seed + layer.index) if device.varies else device

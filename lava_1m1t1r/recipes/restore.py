@@ -68,7 +68,8 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     if layer.kind in _WITHOUT_WEIGHTS:
         return _WITHOUT_WEIGHTS[layer.kind](layer, where)
     own = layer.neuron
-    params = {**neuron_params(to_keys(own.step, own.seed)), **more} if isinstance(own, M1T1RNeuron) else None
+    # None: blocks that need neurons refuse it
+    params: Any = {**neuron_params(to_keys(own.step, own.seed)), **more} if isinstance(own, M1T1RNeuron) else None
     delay, bias = layer.delay is not None, layer.bias is not None
     if layer.kind == "affine":
         made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight))
@@ -144,8 +145,8 @@ def _hook(where: str, weights: np.ndarray | None, name: str = "weight") -> Any:
 
 
 def _lines(layer: Layer, where: str) -> torch.nn.Module:
-    taps = np.asarray(layer.delay)[:: layer.inputs]
-    alike = np.array_equal(np.repeat(taps, layer.inputs), layer.delay)
+    taps = np.asarray(layer.own_delay)[:: layer.inputs]
+    alike = np.array_equal(np.repeat(taps, layer.inputs), layer.own_delay)
     require(alike, f"{where} delay", "be alike for all channels, which come in turn, at each delay once", layer.delay)
     return block.m1t1r.DelayLines(layer.inputs, taps)
 

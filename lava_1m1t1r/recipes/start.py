@@ -111,7 +111,7 @@ def _delays_heard(net: NetDescription) -> np.ndarray | None:
     A synapse whose weight was rounded to 0 does not tell its delay: it goes on with the first one.
     """
     lines, first = net.delay_lines, net.active[0]
-    if lines is None or lines.copies == 1 or first.weight.ndim != 2:
+    if lines is None or lines.copies == 1 or first.weight is None or first.weight.ndim != 2:
         return None
     heard = (first.weight != 0).reshape(first.size, lines.copies, lines.inputs)
     if (heard.sum(1) > 1).any():

@@ -195,8 +195,8 @@ def _backwards(
     lanes = filled_lanes(group * size)
     p = run.once(lambda: gradient_program(params, size, run.surrogate, dtype).filled(lanes, group), dtype, run.surrogate, lanes, group)
     units = units_of(params, dtype)
-    recurs = w_rec is not None and steps > 1  # nothing comes from before the call
-    table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if recurs else np.zeros(0, dtype)
+    # of one step, nothing comes from before the call
+    table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if w_rec is not None and steps > 1 else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
     of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.numpy(), dtype)

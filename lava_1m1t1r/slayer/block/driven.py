@@ -60,7 +60,7 @@ class Block(torch.nn.Module):
     are. An average of models (``torch.optim.swa_utils.AveragedModel``) keeps its ``use_buffers=False``: torch would truncate delays.
     """
 
-    neuron: Neuron
+    neuron: Neuron | None
     delay: Delay | None
     delay_shift: bool
     count_log: bool
@@ -128,7 +128,7 @@ def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
 
 
 def checked(
-    neuron_params: dict | None, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
+    neuron_params: dict, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
 ) -> tuple[int, int]:
     """Refuse wrong arguments of a block, and return the numbers of inputs and neurons as ints, which lava-dl needs."""
     sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=MOST_NEURONS)
@@ -181,6 +181,8 @@ def bias_counts(bias: torch.Tensor) -> np.ndarray:
 
 class Driven(Block):
     """A block whose neurons are driven by weighted spikes."""
+
+    neuron: Neuron
 
     def _set_bias(self, bias: bool, size: int, volt: float = START_VOLTAGE) -> None:
         """Learn a constant input of each neuron that starts at ``volt``, for the device of Fig. 2, and at as much for another device."""

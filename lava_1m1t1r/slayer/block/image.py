@@ -28,7 +28,7 @@ from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...arithmetic import WEIGHT_ONE
 from ...convolution import Convolution, pair, pooling
-from ...errors import require, whole
+from ...errors import given, require, whole
 from ...sums import EVEN_WEIGHTS
 from ..checks import check_counts, check_sums, check_tensor
 from ..delay import Delay
@@ -43,6 +43,8 @@ _LARGEST_WEIGHT = EVEN_WEIGHTS[1] / WEIGHT_ONE
 
 class _Image(Driven):
     """Base of Conv and Pool: weighted sums by torch, which are exact whole counts, then the neurons."""
+
+    conv: Convolution | None
 
     def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
         """Sizes of the operation for inputs (C, H, W)."""
@@ -60,8 +62,9 @@ class _Image(Driven):
         w = self._kernels(conv)
         check_sums(*largest, w.flatten(1))
         z = weighted(x, w.to(summed_in(largest[0], w)), conv)
-        if self.bias is not None:
-            z = z + self.quantised_bias.to(z.dtype).reshape(1, -1, 1, 1, 1)
+        bias = self.quantised_bias
+        if bias is not None:
+            z = z + bias.to(z.dtype).reshape(1, -1, 1, 1, 1)
         self.conv = conv
         out = self.neuron.run(z.flatten(1, 3), None, None, None, None, conv.size, self.delay_shift)
         self.neuron.shape = torch.Size(conv.shape)
@@ -81,9 +84,8 @@ class _Image(Driven):
         return torch.Size(self._known().shape)
 
     def _known(self) -> Convolution:
-        name = type(self).__name__
-        require(self.conv is not None, f"{name}.shape", "be known", None, "Run the block once: its input tells the size of the image.")
-        return self.conv
+        cure = "Run the block once: its input tells the size of the image."
+        return given(self.conv, f"{type(self).__name__}.shape", "be known", cure=cure)
 
     def _export_image(self, handle: Any, kind: str) -> None:
         conv = self._known()
@@ -144,7 +146,7 @@ class Conv(_Image, base.AbstractConv):
         self._start_weights(self.synapse, int(np.prod(kernel)) * in_features // groups, weight_scale, INPUT_RATE)
         if weight_norm:
             self.synapse.enable_weight_norm()
-        self.conv: Convolution | None = None
+        self.conv = None
         del self.synapse_params, self.neuron_params
 
     def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:
@@ -216,7 +218,7 @@ class Pool(_Image, base.AbstractPool):
         self.synapse = synapse.Pool(
             kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit
         )
-        self.conv: Convolution | None = None
+        self.conv = None
         del self.synapse_params, self.neuron_params
 
     def _sizes(self, inputs: tuple[int, int, int]) -> Convolution:

@@ -254,8 +254,8 @@ class Neuron(base.Neuron):
     def reset(self) -> None:
         """Put the neurons to rest; it matters only with ``persistent_state``."""
         self._states: np.ndarray | None = None  # (B, 3, N) int32
-        self._past: np.ndarray | None = None  # (B, PAST, N) uint8: spikes
-        self._generator: np.ndarray | None = None  # (B, N) int64
+        self._past = np.zeros((0, 0, 0), np.uint8)  # (B, PAST, N): spikes
+        self._generator = np.zeros((0, 0), np.int64)  # (B, N)
 
     @eager
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -308,18 +308,20 @@ class Neuron(base.Neuron):
         params, program, made = self._drawn(size) if varied else self._nominal(size)
         constants = None if self.learned is None else self.learned.constants(params, size)
         noisy = params.device.noisy
-        keeps = self.persistent_state and self._states is not None and self._states.shape[0] == batch and self._states.shape[2] == size
+        kept = self._states if self.persistent_state else None
+        if kept is not None and (kept.shape[0], kept.shape[2]) != (batch, size):
+            kept = None
         run = LayerCall(
             records=self.record_states,
             params=params,
             program=program,
             surrogate=self.surrogate,
             noisy=noisy,
-            generator=(self._generator if keeps else self._generators(batch, size)) if noisy else np.zeros((batch, 0), np.int64),
+            generator=(self._generators(batch, size) if kept is None else self._generator) if noisy else np.zeros((batch, 0), np.int64),
             delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
-            past=self._past if keeps else np.zeros((0, 0, 0), np.uint8),
+            past=np.zeros((0, 0, 0), np.uint8) if kept is None else self._past,
             shift=int(late),
-            states=self._states if keeps else np.zeros((batch, 3, size), np.int32),
+            states=np.zeros((batch, 3, size), np.int32) if kept is None else kept,
             keeps_last=self.persistent_state,
             last=[],
             made=made,
