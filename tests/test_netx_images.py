@@ -194,6 +194,16 @@ def test_what_lavas_conv_cannot_hold_its_sparse_does(rng, net):
     assert expected.any() and np.array_equal(hdf5.predict(grouped, x, "inprocess"), expected)
 
 
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+def test_a_convolution_may_be_the_readout(rng, net):
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    readout = NetDescription((net.layers[0], replace(net.layers[1], neuron=None, bias=None, delay=None)))
+    x = frames(rng, readout)
+    expected = hdf5.predict(readout, x)
+    assert expected.any() and np.array_equal(hdf5.predict(readout, x, "inprocess"), expected)
+
+
 def lava_dl_net(kind):
     from lava.lib.dl import slayer
 

@@ -293,6 +293,9 @@ def test_errors(rng):
         with pytest.raises(InputError, match=f"Network.{next(iter(arguments))}"):
             Network(net, **arguments)
     assert repr(Network(net)) == f"Network({net.sizes})"
+    sums = Layer(0, "dense_rec", (3,), 4, weights(rng, 0, 90, 3, 4), weights(rng, 0, 90, 3, 3))
+    with pytest.raises(InputError, match=r"layer/0 \(dense_rec\) weight_rec must be left out of a layer without neurons"):
+        Network(NetDescription((sums,)))
     with pytest.raises(InputError, match="FusedSimCfg"):
         FusedSimCfg("net")
     lava = Network(net)

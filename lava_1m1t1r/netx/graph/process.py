@@ -16,6 +16,7 @@ from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix, eye, kron
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
+from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron
 from lava_1m1t1r.errors import require, whole
 from lava_1m1t1r.netx.schema import described
@@ -117,27 +118,35 @@ class AbstractBlock(AbstractProcess):
         return self.neuron.s_out if self.axon is None else self.axon.s_out
 
     def _wire(self) -> None:
-        if isinstance(self.synapse, Conv):
-            self.inp.reshape(self.layer.conv.inputs).transpose((2, 1, 0)).connect(self.synapse.s_in)
-            self.synapse.a_out.transpose((2, 1, 0)).flatten().connect(self.neuron.a_in)
+        if self.neuron is None:
+            layer, rule = self.layer, "be left out of a layer without neurons"
+            require(self.synapse_rec is None, f"layer/{layer.index} ({layer.kind}) weight_rec", rule, layer.weight_rec)
+            self.inp.connect(self.synapse.s_in)
+        else:
+            self._wire_neurons(self.neuron)
+        self.source().connect(self.out)
+
+    def _wire_neurons(self, neuron: AbstractProcess) -> None:
+        conv = self.layer.conv
+        if conv is not None and isinstance(self.synapse, Conv):
+            self.inp.reshape(conv.inputs).transpose((2, 1, 0)).connect(self.synapse.s_in)
+            self.synapse.a_out.transpose((2, 1, 0)).flatten().connect(neuron.a_in)
         else:
             self.inp.connect(self.synapse.s_in)
-            if self.neuron is not None:
-                self.synapse.a_out.connect(self.neuron.a_in)
-        if self.neuron is not None:
-            if self.offset is not None:
-                self.offset.s_out.connect(self.neuron.a_in)
-            if self.axon is not None:
-                self.neuron.s_out.connect(self.axon.s_in)
+            self.synapse.a_out.connect(neuron.a_in)
+        if self.offset is not None:
+            self.offset.s_out.connect(neuron.a_in)
+        if self.axon is not None:
+            neuron.s_out.connect(self.axon.s_in)
         if self.synapse_rec is not None:
-            cut = self.axon is not None and isinstance(self.layer.neuron, CubaNeuron) and self.layer.delay is None
-            sender = self.axon.s_out if cut and self.axon_rec is None else self.neuron.s_out
+            sender = neuron.s_out
             if self.axon_rec is not None:
-                self.neuron.s_out.connect(self.axon_rec.s_in)
+                neuron.s_out.connect(self.axon_rec.s_in)
                 sender = self.axon_rec.s_out
+            elif self.axon is not None and isinstance(self.layer.neuron, CubaNeuron) and self.layer.delay is None:
+                sender = self.axon.s_out
             sender.connect(self.synapse_rec.s_in)
-            self.synapse_rec.a_out.connect(self.neuron.a_in)
-        self.source().connect(self.out)
+            self.synapse_rec.a_out.connect(neuron.a_in)
 
 
 class Block(AbstractBlock):
@@ -229,7 +238,7 @@ class Network(AbstractProcess):
         if net.delay_lines is not None:
             lines = net.delay_lines
             self.delay_lines = Axon(
-                delay=lines.delay,
+                delay=lines.own_delay,
                 channels=lines.inputs,
                 reset_interval=reset_interval,
                 reset_offset=FIRST_INPUT - 1 + reset_offset,  # synapses hand on a step later, and neurons are reset then
@@ -267,12 +276,12 @@ class Network(AbstractProcess):
 
 def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
     if layer.kind == "input":
-        return _sparse(int(layer.weight[0]) * eye(layer.size, dtype=int), message_bits)
+        return _sparse(int(layer.own_weight[0]) * eye(layer.size, dtype=int), message_bits)
     if layer.kind == "average":
         group = np.ones((1, layer.inputs // layer.size), int)
         return _sparse(kron(eye(layer.size, dtype=int), group), message_bits)
     if layer.conv is not None:
-        return _convolution(layer, message_bits)
+        return _convolution(layer, layer.conv, message_bits)
     return _dense(layer.matrix(), message_bits)
 
 
@@ -292,12 +301,12 @@ def _sparse(weights: Any, message_bits: int) -> Sparse:
     return Sparse(weights=weights, num_message_bits=message_bits, **_bits(weights.data))
 
 
-def _convolution(layer: Layer, message_bits: int) -> AbstractProcess:
-    conv = layer.conv
-    if any(conv.margin) or max(conv.groups, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE:
-        return _sparse(conv.matrix(layer.weight), message_bits)
+def _convolution(layer: Layer, conv: Convolution, message_bits: int) -> AbstractProcess:
+    # what a readout gives is flat, which the sums of a Conv are not
+    if layer.neuron is None or any(conv.margin) or max(conv.groups, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE:
+        return _sparse(conv.matrix(layer.own_weight), message_bits)
     # Lava's order is (features, W, H, channels), and it turns the kernel round.
-    weight = np.ascontiguousarray(conv.full(layer.weight)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1))
+    weight = np.ascontiguousarray(conv.full(layer.own_weight)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1))
     sizes = {name: getattr(conv, name)[::-1] for name in ("stride", "padding", "dilation")}
     return Conv(weight=weight, input_shape=conv.inputs[::-1], groups=conv.groups, num_message_bits=message_bits, **sizes)
 
