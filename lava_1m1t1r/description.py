@@ -90,9 +90,18 @@ class Layer(ByValue):
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
     def check(self, where: str, error: type[Exception] = InputError) -> None:
-        """Refuse a kind that nobody knows; of a layer that computes, arrays of other shapes than its own, or of numbers beyond what the
-        integers hold."""
+        """Refuse a kind that nobody knows; what a layer without neurons has no use for; of a layer that computes, arrays of other shapes
+        than its own, or of numbers beyond what the integers hold.
+
+        The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay.
+        """
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
+        if self.neuron is None:
+            for name in ("bias", "weight_rec", "delay_rec", *(() if self.kind == DELAY_LINES else ("delay",))):
+                value = getattr(self, name)
+                cure = "Add it to the sums, or delay them, yourself."
+                absent = value is None or not np.any(value)
+                require(absent, f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
         if not self.computes:
             return
         n, c = self.size, self.inputs

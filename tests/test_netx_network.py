@@ -12,6 +12,7 @@ from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.plan import plan
+from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.reference_network import run as run_loops
 
@@ -293,9 +294,11 @@ def test_errors(rng):
         with pytest.raises(InputError, match=f"Network.{next(iter(arguments))}"):
             Network(net, **arguments)
     assert repr(Network(net)) == f"Network({net.sizes})"
-    sums = Layer(0, "dense_rec", (3,), 4, weights(rng, 0, 90, 3, 4), weights(rng, 0, 90, 3, 3))
-    with pytest.raises(InputError, match=r"layer/0 \(dense_rec\) weight_rec must be left out of a layer without neurons"):
-        Network(NetDescription((sums,)))
+    for kind, name, value in (("dense_rec", "weight_rec", np.full((3, 3), 20)), ("affine", "bias", np.array([0, 7, 0]))):
+        sums = Layer(0, kind, (3,), 4, weights(rng, 0, 90, 3, 4), **{name: value})
+        for taker in (Network, FastNetwork):
+            with pytest.raises(InputError, match=rf"layer/0 {name} must be left out of a layer without neurons"):
+                taker(NetDescription((sums,)))
     with pytest.raises(InputError, match="FusedSimCfg"):
         FusedSimCfg("net")
     lava = Network(net)

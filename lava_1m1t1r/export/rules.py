@@ -89,17 +89,6 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
             require(within_8_bits(weight), at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
 
 
-def readouts_are_sums_of_their_inputs(net: NetDescription) -> None:
-    """The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay, and files
-    have no bias."""
-    cure = "Add it to the sums, or delay them, yourself."
-    for layer in net.active:
-        for name in ("bias", "delay", "weight_rec", "delay_rec"):
-            value = getattr(layer, name)
-            absent = layer.neuron is not None or value is None or not np.any(value)
-            require(absent, at(net, layer, name), "be left out of a layer without neurons", value, cure)
-
-
 def biases_fit_sixteen_bits(net: NetDescription) -> None:
     """A larger one is a mistake: 2^15 counts are 512 units."""
     for layer in net.active:
@@ -127,7 +116,6 @@ SHAPES: tuple[Rule, ...] = (
     sizes_fit_sixteen_bits,
     a_convolution_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,
-    readouts_are_sums_of_their_inputs,
     biases_fit_sixteen_bits,
 )
 INTEGERS: tuple[Rule, ...] = (

@@ -119,8 +119,6 @@ class AbstractBlock(AbstractProcess):
 
     def _wire(self) -> None:
         if self.neuron is None:
-            layer, rule = self.layer, "be left out of a layer without neurons"
-            require(self.synapse_rec is None, f"layer/{layer.index} ({layer.kind}) weight_rec", rule, layer.weight_rec)
             self.inp.connect(self.synapse.s_in)
         else:
             self._wire_neurons(self.neuron)
