@@ -42,7 +42,9 @@ def test_table_1_shortenings_of_fig_4b():
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"), [("ZHAO2025_FIG2", figure_2e_4d), ("ZHAO2025_FIG3", figure_3b), ("ZHAO2025_FIG4", figure_4ab)], ids=lambda x: str(x)
+    ("name", "rows"),
+    [("ZHAO2025_FIG2", figure_2e_4d), ("ZHAO2025_FIG3", figure_3b), ("ZHAO2025_FIG4", figure_4ab)],
+    ids=lambda x: getattr(x, "__name__", x),
 )
 def test_a_fitted_device_meets_its_figure(name, rows):
     for m in rows():

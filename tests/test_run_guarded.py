@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -349,6 +350,20 @@ def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
     while (alive() or left(memory)) and time.monotonic() < end:
         time.sleep(0.05)
     assert alive() == [] and left(memory) == []
+
+
+@pytest.mark.parametrize("length", [60, 75, 76, 77, 200])
+def test_a_graph_runs_whatever_the_name_of_the_folder_of_temporary_files(length):
+    """A socket's name has 107 bytes at most, and the folder's is part of it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        folder = Path(short, "x" * (length - len(short) - 1))
+        folder.mkdir()
+        root = Path(__file__).parent.parent
+        code = SCRIPT.format(processes=str(root / "tests" / "processes"), ending="session.stop()")
+        places = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=places, timeout=60, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout.startswith("ran") and "Traceback" not in done.stderr, done.stderr
+        assert not list(folder.iterdir())
 
 
 def test_errors_are_one_family():

@@ -9,14 +9,16 @@ import os
 import re
 import shutil
 import signal
+import sys
 import sysconfig
 import tempfile
 import threading
 import time
 import traceback
+import uuid
 from contextlib import suppress
 from multiprocessing import Process as OsProcess
-from multiprocessing import shared_memory
+from multiprocessing import managers, shared_memory, util
 from pathlib import Path
 
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing, SystemProcess
@@ -26,6 +28,7 @@ from .._support import programs
 from .failures import RunError
 
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory and semaphores
+_LONGEST_FOLDER = 107 - len("/listener-12345678")  # bytes; Linux knows sockets by names of 107
 STACK_SIGNAL = signal.SIGUSR2
 _LONGEST_FAREWELL = 2.0  # s
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
@@ -178,10 +181,15 @@ def _serve(parent: int) -> None:
 
 
 class Memory(SharedMemoryManager):
-    """Lava's shared memory, refused where there is not enough: a process that writes to a page that cannot be had dies of SIGBUS."""
+    """Lava's shared memory, refused where there is not enough: a process that writes to a page that cannot be had dies of SIGBUS.
+
+    It works with any folder of temporary files: where the manager's socket would have too long a name there, it is none of a file.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        if sys.platform == "linux" and len(os.fsencode(util.get_temp_dir())) > _LONGEST_FOLDER:
+            self._manager = managers.SharedMemoryManager(f"\0lava-1m1t1r-{uuid.uuid4().hex}")
         self._needed, self._free = 0, _free_memory()
 
     def create_shared_memory(self, size: int) -> shared_memory.SharedMemory:
