@@ -20,6 +20,7 @@ import numpy as np
 
 from .._support.files import replacing, scratch
 from .._support.progress import say
+from ..datasets.spoken_digits import VOICES
 from ..errors import require
 from ..program import LEARNABLE
 from ..recipes import NETWORK_FILE, data
@@ -316,8 +317,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = own.parse_args(arguments)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
-    good = args.folds is None or (args.folds > 1 and args.data is None)
-    require(good, "--folds", "be 2 or more, and used without --data", args.folds)
+    good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
+    require(good, "--folds", f"lie in 2..{len(VOICES)}, and be used without --data", args.folds)
     from ..recipes import checkpoint
 
     known = rows()
@@ -334,8 +335,10 @@ def main(arguments: list[str] | None = None) -> int:
         train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
         of: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": [checkpoint.digest(train), checkpoint.digest(test)]}
         jobs.append((of, task, train, test))
-    single = args.data is None and args.folds is None
-    held = jobs[0][0]["held_out"] if single else f"each of {', '.join(job[0]['held_out'] for job in jobs)} left out in turn"
+    held = jobs[0][0]["held_out"]
+    if args.folds is not None or args.data is not None:
+        each = ", ".join(job[0]["held_out"] for job in jobs) if args.folds is None else f"{args.folds} groups of voices"
+        held = f"each of {each} left out in turn"
     size = sum(len(job[2]) for job in jobs) // len(jobs)
     title = f"{jobs[0][0]['data']}, {held}: {size} utterances, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
     table = Table(title, ("parameters", "accuracy %", "+-", "spikes", "CPU s", "train %"))
