@@ -97,9 +97,9 @@ class Layer(ByValue):
         """
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
         if self.neuron is None:
-            for name in ("bias", "weight_rec", "delay_rec", *(() if self.kind == DELAY_LINES else ("delay",))):
-                value = getattr(self, name)
-                cure = "Add it to the sums, or delay them, yourself."
+            cure, delay = "Add it to the sums, or delay them, yourself.", None if self.kind == DELAY_LINES else self.delay
+            unused = {"bias": self.bias, "weight_rec": self.weight_rec, "delay_rec": self.delay_rec, "delay": delay}
+            for name, value in unused.items():
                 absent = value is None or not np.any(value)
                 require(absent, f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
         if not self.computes:

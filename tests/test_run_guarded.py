@@ -329,14 +329,17 @@ def test_a_session_outside_a_with_statement_says_so():
 INTERRUPT = "import threading; threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start(); session.run(10**7)"
 
 
-@pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", INTERRUPT])
-def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
+def ran(ending, folder, seconds, **environment):
+    """The script above, in a process of its own that is at home in a folder."""
     root = Path(__file__).parent.parent
     code = SCRIPT.format(processes=str(root / "tests" / "processes"), ending=ending)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, timeout=25,
-        capture_output=True, text=True,
-    )  # fmt: skip
+    environment = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, timeout=seconds, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", INTERRUPT])
+def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
+    done = ran(ending, tmp_path, 25)
     assert done.stdout.startswith("ran"), done.stderr
     assert done.returncode == {"os": -9, "im": -2}.get(ending[:2], 0)
     assert done.stderr.count("Traceback") == (ending == INTERRUPT)  # the parent's own; the children leave in silence
@@ -358,10 +361,7 @@ def test_a_graph_runs_whatever_the_name_of_the_folder_of_temporary_files(length)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         folder = Path(short, "x" * (length - len(short) - 1))
         folder.mkdir()
-        root = Path(__file__).parent.parent
-        code = SCRIPT.format(processes=str(root / "tests" / "processes"), ending="session.stop()")
-        places = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
-        done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=places, timeout=60, capture_output=True, text=True)
+        done = ran("session.stop()", folder, 60, TMPDIR=str(folder))
         assert done.returncode == 0 and done.stdout.startswith("ran") and "Traceback" not in done.stderr, done.stderr
         assert not list(folder.iterdir())
 

@@ -253,9 +253,8 @@ def folds(split: data.Split, count: int) -> Iterator[data.Split]:
         speakers=speakers,
     )
     for place, group in enumerate(np.array_split(voices, count)):
-        out = np.isin(speakers, group)
         held = f"voice group {place + 1} of {count}"
-        yield dataclasses.replace(split, train=whole.subset(~out), test=whole.subset(out), held_out=held)
+        yield dataclasses.replace(split, train=whole.without_speakers(*group), test=whole.of_speakers(*group), held_out=held)
 
 
 def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
