@@ -142,7 +142,7 @@ def growth(args: Any) -> list[Table]:
     for rate in rates:
         frames = networks.spikes(1, args.steps, rate=rate)
         run = fast.run(frames, record="all", threads=1)
-        spikes = (int(frames.sum()) + sum(int(layer.spikes.sum()) for layer in run.layers if layer.spikes is not None)) / args.steps
+        spikes = (int(frames.sum()) + run.spike_count) / args.steps
         points.append((rate, spikes, 1e6 * least(partial(fast.run, frames, threads=1), 2 * args.repeats, process_time) / args.steps))
     _, x, y = np.array(points).T
     slope, offset = np.polyfit(x[1:], y[1:], 1)

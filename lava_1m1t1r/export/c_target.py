@@ -193,7 +193,7 @@ def verify(
         if not np.array_equal(ours, theirs):
             b, t, n = np.argwhere(ours != theirs)[0]
             raise VerificationError(f"The C {what} differ from the network's, first in sample {b}, step {t}, value {n}.")
-    spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
+    spikes = expected.spike_count
     facts: dict[str, Any] = {"compared with the fixed-point network": compared(batch * steps, spikes, got_states.size)}
     if instructions is not None:
         part = "" if len(counted) == batch else f", first {len(counted)} of {batch} samples"

@@ -197,7 +197,7 @@ def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simul
     _compare_outputs(outputs, bench["expected.txt"])
     cycles = _intervals(times)
     states_compared = _compare_states(states, expected.layers)
-    spikes = sum(int(x.spikes.sum()) for x in expected.layers if x.spikes is not None)
+    spikes = expected.spike_count
     text = compared(frames.shape[0] * frames.shape[1], spikes, states_compared)
     found = {"cycles a step, mean": float(np.mean(cycles)), "cycles a step, largest": int(np.max(cycles))} if cycles.size else {}
     return {f"simulated by {simulator}": text, **found}

@@ -35,6 +35,11 @@ class Result(NamedTuple):
     out: np.ndarray  # (B, T, C_out)
     layers: tuple[LayerRecord, ...]  # of the layers that compute something; empty unless recorded
 
+    @property
+    def spike_count(self) -> int:
+        """Number of recorded spikes of all neurons, in all samples."""
+        return sum(int(layer.spikes.sum()) for layer in self.layers if layer.spikes is not None)
+
 
 class FastNetwork:
     """A network ready to run.

@@ -99,7 +99,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         same_answer=None,
         confusion=confusion,
         ties=ties(sums),
-        spikes=sum(int(layer.spikes.sum()) for layer in fixed.layers if layer.spikes is not None) / len(test),
+        spikes=fixed.spike_count / len(test),
     )
     if net.has_floating:
         floating = FastNetwork(net, floating=True).run(frames, record="spikes")
