@@ -36,8 +36,36 @@ python=$(find_310) || {
     exit 1
 }
 echo "lava-1m1t1r: building .venv with $python (once, a few minutes)"
-{ is_310 .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1 && [ "$(cat "$place" 2>/dev/null)" = "$here" ]; } || { rm -rf .venv; "$python" -m venv .venv; echo "$here" > "$place"; }
+
+# PyPI's torch brings NVIDIA's libraries, wanted or not: the environment takes 6.2 GB, and pip keeps 2.8 GB of wheels in TMPDIR meanwhile.
+# A df that cannot tell prints no number, and nothing is refused.
+short_of_space() {
+    df -Pk . "${TMPDIR:-/tmp}" 2>/dev/null | awk '
+        NR == 2 && $4 ~ /^[0-9]+$/ { disk = $1; here = $4 * 1.024e-6 }
+        NR == 3 && $4 ~ /^[0-9]+$/ && disk {
+            temporary = $4 * 1.024e-6
+            if ($1 == disk && here < 9) printf "9 GB of disk space are needed, and %.1f GB are free", here
+            else if (here < 6.2) printf "6.2 GB of disk space are needed, and %.1f GB are free", here
+            else if (temporary < 2.8) printf "2.8 GB of disk space are needed for temporary files, and %.1f GB are free", temporary
+        }'
+}
+
+{ is_310 .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1 && [ "$(cat "$place" 2>/dev/null)" = "$here" ]; } || {
+    rm -rf .venv
+    short=$(short_of_space)
+    if [ -n "$short" ]; then
+        echo "lava-1m1t1r: $short. Make room, or set TMPDIR to a folder on another disk, then run make again." >&2
+        exit 1
+    fi
+    trap 'rm -rf .venv' EXIT  # a half-built one is gigabytes of no use
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    "$python" -m venv .venv
+    echo "$here" > "$place"
+}
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=23" "setuptools<81" wheel
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lava,speech,nir,report,dask,dev]"
 touch "$stamp"
+trap - EXIT INT TERM HUP
 echo "lava-1m1t1r: .venv is ready; '. .venv/bin/activate' makes the command lava-1m1t1r available"
