@@ -375,14 +375,12 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
         (a_in.dtype, a_in.shape),
     )
     samples = a_in.reshape(-1, *a_in.shape[-2:])
+    params = params.replace(device=params.device.quiet())  # step and device draw different numbers, and the comparison is about the scheme
     runs = [_run(params, a) for a in samples]
     found = activity(params, runs)
     size = samples.shape[-1]
     chosen = np.unique(np.linspace(0, size - 1, min(COMPARED, size)).astype(int))
-    quiet = params.device.quiet()  # step and device draw different numbers, and the comparison is about the scheme
-    device = quiet if quiet.size is None else replace(quiet, **{k: v[chosen] for k, v in quiet.as_dict().items() if np.ndim(v)})
-    own = params.replace(device=device)
-    trace = _trace(own, samples[0][:, chosen])
+    trace = _trace(params.replace(device=params.device.take(chosen)), samples[0][:, chosen])
     return Recorded(
         found.spikes,
         found.silent,

@@ -134,27 +134,32 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = INPU
     a_in, spikes = array_of(a_in, "a_in").astype(np.float64), array_of(spikes, "spikes")
     require(a_in.ndim == 3 and a_in.size > 0, "a_in", "have shape (B, T, N)", a_in.shape)
     require(spikes.shape == a_in.shape, "spikes", f"have the shape of a_in {a_in.shape}", spikes.shape)
+    size = a_in.shape[2]
+    own = step.device.size
+    require(own in (None, size), "step.device", f"hold numbers, or arrays of one value a neuron ({size})", own)
     spread = number(spread, "spread [V]", above=0.0, most=step.v_in_max)
     varies = float(a_in.std((0, 1)).mean())
     require(np.isfinite(varies) and varies > 0, "a_in", "be finite and vary over time", varies, "Record it under real input.")
     gain = spread / (step.v_unit * varies)
     driven, wanted = np.rint(a_in * gain * WEIGHT_ONE).astype(np.int64), np.count_nonzero(spikes, axis=(0, 1))
     mean = driven.mean((0, 1))
-    bias, fired = np.zeros(a_in.shape[2], np.int64), np.zeros(a_in.shape[2], np.int64)
-    nearest = np.full(a_in.shape[2], np.inf)
+    bias, fired = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    nearest = np.full(size, np.inf)
+    devices = step.device.take(np.tile(np.arange(size), len(a_in)))
+    neurons = CompiledNeurons(step.replace(device=devices), len(a_in) * size)
     for volt in _LEVELS:
         tried = np.rint(volt / step.v_unit * WEIGHT_ONE - mean).astype(np.int64)
-        found = _counts(step, driven + tried)
+        found = _counts(neurons, driven + tried)
         nearer = np.abs(found - wanted) < nearest  # of equals, the one found first: the lowest
         bias, fired = np.where(nearer, tried, bias), np.where(nearer, found, fired)
         nearest = np.abs(fired - wanted)
     return WorkingPoint(gain, bias / WEIGHT_ONE, fired / (a_in.shape[0] * a_in.shape[1]))
 
 
-def _counts(step: StepParams, a_in: np.ndarray) -> np.ndarray:
-    """Spike counts (N,) of independent neurons, all samples at once, from rest. Input (B, T, N) in counts of 1/64."""
+def _counts(neurons: CompiledNeurons, a_in: np.ndarray) -> np.ndarray:
+    """Spike counts (N,) of B N independent neurons, all samples at once, from rest. Input (B, T, N) in counts of 1/64."""
     batch, steps, size = a_in.shape
-    neurons = CompiledNeurons(step, batch * size)
+    neurons.reset()
     total = np.zeros(batch * size, np.int64)
     for t in range(steps):
         total += neurons.step(a_in[:, t].reshape(-1)).spike

@@ -63,8 +63,8 @@ def _hashable(value: Any) -> Any:
 class DeviceParams(ByValue):
     """One 1M1T1R neuron: diffusive memristor, transistor, control resistor.
 
-    Every field takes a number, or an array of shape (N,) for N different devices; arrays of a layer's shape, such as (H, W), are read
-    row by row. Defaults are Table 1 of Zhao et al. 2025
+    Every field takes a number, or an array of shape (N,) for N different devices; arrays of a layer's shape, such as (H, W), are kept as
+    (N,), row by row. Defaults are Table 1 of Zhao et al. 2025
     (doi:10.1038/s41928-025-01488-x) with the linear field law of the paper: a device that latches after a few spikes. For one that fires as
     measured, start from a fitted one: ``replace(presets.ZHAO2025_FIG2, mu=...)``.
 
@@ -147,7 +147,7 @@ class DeviceParams(ByValue):
             rule = f.metadata["rule"]
             require(bool(np.all(rule.holds(array))), f"DeviceParams.{f.name} [{f.metadata['unit']}]", rule.text, value)
             if array.ndim:
-                array = array.copy()
+                array = array.reshape(-1).copy()
                 array.flags.writeable = False
                 object.__setattr__(self, f.name, array)
                 sizes[f.name] = array.shape
@@ -168,8 +168,7 @@ class DeviceParams(ByValue):
     @property
     def size(self) -> int | None:
         """Number of devices N, or None where all fields are plain numbers."""
-        shapes = [getattr(self, f.name).shape for f in dataclasses.fields(self) if isinstance(getattr(self, f.name), np.ndarray)]
-        return int(np.prod(shapes[0])) if shapes else None
+        return next((len(value) for value in self.as_dict().values() if isinstance(value, np.ndarray)), None)
 
     @property
     def varies(self) -> bool:
@@ -289,25 +288,19 @@ class DeviceParams(ByValue):
         rule = f"have shape ({'n' if self.size is None else self.size}, {len(DEVIATING)})"
         good = draws.ndim == 2 and draws.shape[1] == len(DEVIATING) and self.size in (None, len(draws)) and draws.dtype.kind in "iuf"
         require(good, "deviating.draws", rule, (draws.dtype, draws.shape))
-        shape = next((v.shape for v in self.as_dict().values() if isinstance(v, np.ndarray)), (len(draws),))
         changes = {}
         for name, draw in zip(DEVIATING, draws.T, strict=True):
             width = getattr(self, f"{name}_dtod")
             changes[f"{name}_dtod"] = 0.0
             if name == "mu" or np.any(np.asarray(width) > 0):
-                changes[name] = getattr(self, name) * np.exp(width * draw.reshape(shape))
+                changes[name] = getattr(self, name) * np.exp(width * draw)
         return dataclasses.replace(self, **changes)
 
-    def take(self, n: int | slice) -> DeviceParams:
-        """Return device ``n`` alone, or the devices of a slice: every array field reduced to these values."""
-        if not isinstance(n, slice):
+    def take(self, n: int | slice | np.ndarray) -> DeviceParams:
+        """Return device ``n`` alone, or the devices of a slice or an array of numbers: every array field reduced to these values."""
+        if not isinstance(n, (slice, np.ndarray)):
             n = whole(n, "take.n", least=-(self.size or 1), most=(self.size or 1) - 1)
-        changes = {}
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
-                changes[f.name] = value.reshape(-1)[n]
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **{name: value[n] for name, value in self.as_dict().items() if isinstance(value, np.ndarray)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for files and reports."""

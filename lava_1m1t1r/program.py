@@ -133,7 +133,7 @@ def shared(device: DeviceParams) -> Shared:
     """Values that the neurons of a layer share; an InputError names the first that differs between them."""
     values = []
     for name in Shared._fields:
-        value = np.asarray(getattr(device, name)).reshape(-1)
+        value = np.atleast_1d(getattr(device, name))
         require(
             np.all(value == value[0]),
             f"DeviceParams.{name}",
@@ -421,7 +421,7 @@ class StepParams(ByValue):
             "Give arrays of the layer's size.",
         )
         # writable, whatever is given: compiled loops know read-only arrays for another type
-        return lambda value: np.array(np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size,)))
+        return lambda value: np.array(np.broadcast_to(np.asarray(value, np.float64), (size,)))
 
     def _per_neuron_field(self, n: Any, v0: float, growth: Any) -> tuple[np.ndarray, np.ndarray]:
         """Sensitivity and gain of each neuron relative to the layer's field table, which is made for the median v0."""

@@ -135,6 +135,13 @@ def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():
     assert "1 silent (0)" in str(advice)
 
 
+def test_noise_is_left_out_of_step_and_device():
+    a_in = np.zeros((500, 4), np.int64)
+    a_in[::2] = [380, 395, 410, 425]
+    noisy = advise(StepParams(replace(FIG2, sigma1=0.02)), a_in=a_in, steps=100)
+    assert noisy.recorded == advise(StepParams(FIG2), a_in=a_in, steps=100).recorded
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

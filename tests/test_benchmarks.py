@@ -12,6 +12,7 @@ import pytest
 from lava_1m1t1r import cli
 from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
+from lava_1m1t1r.benchmarks.table import Table, write_json
 from lava_1m1t1r.errors import InputError
 
 
@@ -32,6 +33,14 @@ def test_the_network_of_the_tables_is_as_active_as_asked(substeps):
 def test_numbers_of_repeats_are_checked(table):
     with pytest.raises(InputError, match="--repeats must be > 0; got 0"):
         table.main(["--repeats", "0"])
+
+
+def test_what_was_not_measured_is_null_in_json(tmp_path):
+    table = Table("a table", ("ms", "MB"))
+    table.add("a row", 1.5, float("nan"))
+    write_json(tmp_path / "table.json", [table.as_dict()])
+    read = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert read["tables"][0]["rows"] == [{"name": "a row", "ms": 1.5, "MB": None}]
 
 
 @pytest.mark.timeout(300)

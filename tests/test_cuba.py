@@ -1,5 +1,7 @@
 """From CUBA neurons to devices: time constants and refractoriness against simulation, working points against the neurons they stand for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,20 @@ def test_devices_fire_as_often_as_the_cuba_neurons_that_they_can_follow(rng):
             fired += neurons.step(np.rint(a * point.gain * 64).astype(np.int64) + np.rint(point.bias * 64).astype(np.int64)).spike
     assert np.array_equal(fired / (batch * steps), point.rate)
     assert (a_in * point.gain * step.v_unit).std((0, 1)).mean() == pytest.approx(0.16)
+
+
+def test_devices_of_their_own_are_searched_for_in_all_samples(rng):
+    a_in = rng.normal(0.0, 0.5, (3, 120, 4))
+    spikes = rng.random(a_in.shape) < 0.03
+    device = device_for(DU, DV, DT)
+    unlike = replace(device, mu=device.mu * np.array([0.8, 1.0, 1.2, 1.4]))
+    found = working_point(StepParams(unlike, dt=DT, substeps=1), a_in, spikes)
+    for n in range(4):
+        alone = working_point(StepParams(unlike.take(n), dt=DT, substeps=1), a_in, spikes)
+        assert (found.bias[n], found.rate[n]) == (alone.bias[n], alone.rate[n])
+    assert len(set(found.bias.tolist())) > 1
+    with pytest.raises(InputError, match=r"step.device must hold numbers, or arrays of one value a neuron \(5\)"):
+        working_point(StepParams(unlike, dt=DT, substeps=1), a_in[..., [0, 1, 2, 3, 3]], spikes[..., [0, 1, 2, 3, 3]])
 
 
 def test_silent_neurons_get_the_lowest_bias_and_stay_silent(rng):

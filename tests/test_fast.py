@@ -80,6 +80,15 @@ def test_a_fast_network_runs_in_its_own_numbers(rng):
             hdf5.predict(fast, x, tag=tag)
 
 
+def test_spikes_are_counted_only_where_they_were_recorded(rng):
+    net, x = made(rng), frames(rng)
+    for record in ("spikes", "all"):
+        ran = FastNetwork(net).run(x, record=record)
+        assert ran.spike_count == sum(int(layer.spikes.sum()) for layer in ran.layers[:2]) > 0
+    with pytest.raises(InputError, match=r"hold the spikes that are counted; got 0. Run the network with FastNetwork.run and record='sp"):
+        _ = FastNetwork(net).run(x).spike_count
+
+
 def test_networks_are_told_in_a_line(rng):
     net = made(rng)
     fast, stream = FastNetwork(net, floating=True), Stream(FastNetwork(net))

@@ -10,10 +10,12 @@ import pytest
 
 from lava_1m1t1r import presets
 from lava_1m1t1r._support.files import as_json
+from lava_1m1t1r.advisor import advise
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.params import DeviceParams, least_lam
 from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.quantisation import drain_steps
 
 FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
 
@@ -109,10 +111,22 @@ def test_arrays_of_devices_spread_each_about_its_own():
     many = p.spread(3, seed=1)
     assert many.mu[0] == 100.0 and many.mu[1] != 150.0 and many.mu[2] == 200.0 and np.unique(many.beta).size == 3
     square = DeviceParams(mu=np.full((2, 3), 150.0), r_on=np.full((2, 3), 1e6), mu_dtod=0.1).spread(6, seed=1)
-    np.testing.assert_array_equal(square.mu.reshape(-1), DeviceParams(mu_dtod=0.1).spread(6, seed=1).mu)
+    np.testing.assert_array_equal(square.mu, DeviceParams(mu_dtod=0.1).spread(6, seed=1).mu)
+
     for q in (p, DeviceParams(mu_dtod=[0.1, 0.2, 0.3])):
         with pytest.raises(InputError, match=r"spread.n must be 3, the size of the arrays"):
             q.spread(5, 0)
+
+
+def test_arrays_of_a_layers_shape_are_read_row_by_row():
+    rates = np.array([[140.0, 150.0, 160.0], [170.0, 180.0, 190.0]])
+    device = replace(presets.ZHAO2025_FIG2, mu=rates)
+    assert device.size == 6 and device == replace(presets.ZHAO2025_FIG2, mu=rates.reshape(-1))
+    assert device.take(3).mu == 170.0
+    assert device.take(np.array([1, 4])).mu.tolist() == [150.0, 180.0]
+    assert drain_steps(StepParams(replace(device, r_control=1e6 * rates))).shape == (6,)
+    a_in = np.full((200, 6), 200)
+    assert advise(StepParams(device), a_in=a_in, steps=100).recorded.compared == [0, 1, 2, 3, 4, 5]
 
 
 def test_tunnelling_lengths_whose_resistance_has_no_number_are_refused():

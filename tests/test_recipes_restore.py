@@ -194,3 +194,17 @@ def test_of_a_recurrent_layer_one_matrix_may_be_odd_and_the_other_large(odd, rng
     given = NetDescription((Layer(0, "dense_rec", (7,), 6, neuron=neuron, **weights),))
     restored(given).export(tmp_path / "a.net")
     assert same(schema.read(tmp_path / "a.net"), given)
+
+
+@pytest.mark.parametrize("change", ["delay_rec", "device"])
+def test_networks_that_differ_in_anything_learned_have_other_origins(change):
+    net = schema.read(SHIPPED_NETWORK)
+    (place,) = (i for i, layer in enumerate(net.layers) if layer.weight_rec is not None)
+    layer = net.layers[place]
+    if change == "device":
+        step = layer.neuron.step
+        other = replace(layer, neuron=replace(layer.neuron, step=step.replace(device=replace(step.device, mu=1.01 * step.device.mu))))
+    else:
+        other = replace(layer, delay_rec=np.roll(layer.delay_rec, 1))
+    changed = replace(net, layers=(*net.layers[:place], other, *net.layers[place + 1 :]))
+    assert restored(changed).origin != restored(net).origin

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._support.files import replacing, scratch
+from .._support import files
+from .._support.files import scratch
 from .._support.progress import say
 from ..datasets.spoken_digits import VOICES
 from ..errors import require
@@ -169,8 +170,7 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
         return json.loads(path.read_text())["result"]
     folder.mkdir(parents=True, exist_ok=True)  # here: before the work, and not for options that are refused
     result = run()
-    with replacing(path) as part:
-        part.write_text(json.dumps({"name": name, "settings": settings, "result": result}, indent=1))
+    files.write_json(path, {"name": name, "settings": settings, "result": result})
     return result
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .._support import files
 from .._support.cores import cores
-from .._support.files import replacing
 from .._support.progress import say
 from ..cached import sources_digest
 from ..errors import require
@@ -129,5 +129,4 @@ def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:
     if path is None:
         return
     machine = {"processor": platform.processor() or platform.machine(), "cores": cores(), "numpy": np.__version__}
-    with replacing(path) as part:
-        part.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1))
+    files.write_json(path, {"machine": machine, "tables": tables})

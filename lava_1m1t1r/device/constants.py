@@ -42,7 +42,7 @@ def constants(p: DeviceParams, n: int) -> np.ndarray:
     """Return (n,) records of ``p``, numbers repeated for every device."""
     table = np.zeros(n, CONSTANTS)
     for name in _FIELDS:
-        table[name] = np.asarray(getattr(p, name)).reshape(-1)
+        table[name] = getattr(p, name)
     _prepare_all(table)
     return table
 

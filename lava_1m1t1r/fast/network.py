@@ -37,7 +37,16 @@ class Result(NamedTuple):
 
     @property
     def spike_count(self) -> int:
-        """Number of recorded spikes of all neurons, in all samples."""
+        """Number of spikes of all neurons, in all samples.
+
+        Raises
+        ------
+        InputError
+            If they were not recorded, as by Lava's backends.
+        """
+        told = all(layer.spikes is not None or layer.out.dtype != np.uint8 for layer in self.layers)  # a readout has none
+        cure = "Run the network with FastNetwork.run and record='spikes'."
+        require(len(self.layers) > 0 and told, "Result.layers", "hold the spikes that are counted", len(self.layers), cure)
         return sum(int(layer.spikes.sum()) for layer in self.layers if layer.spikes is not None)
 
 
