@@ -311,29 +311,31 @@ def _device(params: StepParams, a_in: np.ndarray) -> Response:
 
 
 def _trace(params: StepParams, a_in: np.ndarray) -> Trace:
-    """The device in continuous time, without noise, under the input (T, N) of network steps."""
+    """The device, which has no noise here, in continuous time under the input (T, N) of network steps."""
     volts = input_volts(a_in, params.v_unit, params.v_in_max)
-    return simulate(params.device.quiet(), volts, params.dt, seed=0, record="gate_voltage")
+    return simulate(params.device, volts, params.dt, seed=0, record="gate_voltage")
 
 
-def _run(params: StepParams, a_in: np.ndarray) -> Traces:
-    neurons = CompiledNeurons(params, a_in.shape[1])
+def _run(neurons: CompiledNeurons, a_in: np.ndarray) -> Traces:
+    neurons.reset()
     return stacked([neurons.step(a) for a in a_in])
 
 
 def _step(params: StepParams, a_in: np.ndarray) -> Response:
-    traces = _run(params, a_in)
+    neurons = CompiledNeurons(params, a_in.shape[1])
+    traces = _run(neurons, a_in)
     # A spike of step t happened somewhere within it: at its middle on average.
     times = [(np.flatnonzero(column) + 0.5) * params.dt for column in traces.spike.T]
-    return _response(times, latched(params, traces.gate > params.fixed(1).v_th[0], traces.spike), len(a_in) * params.dt)
+    return _response(times, latched(params, traces.gate > neurons.program.v_th, traces.spike), len(a_in) * params.dt)
 
 
 def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, float | None]:
     volts = np.arange(1, LEVELS + 1) / LEVELS * params.v_in_max
     counts = np.rint(volts / params.v_unit * WEIGHT_ONE).astype(np.int64)
-    traces = _run(params, np.broadcast_to(counts, (steps, LEVELS)))
+    neurons = CompiledNeurons(params, LEVELS)
+    traces = _run(neurons, np.broadcast_to(counts, (steps, LEVELS)))
     fires = traces.spike.any(0)
-    latches = latched(params, traces.gate > params.fixed(1).v_th[0], traces.spike)
+    latches = latched(params, traces.gate > neurons.program.v_th, traces.spike)
     first, latch = (float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
     return first, latch
 
@@ -376,9 +378,10 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     )
     samples = a_in.reshape(-1, *a_in.shape[-2:])
     params = params.replace(device=params.device.quiet())  # step and device draw different numbers, and the comparison is about the scheme
-    runs = [_run(params, a) for a in samples]
-    found = activity(params, runs)
     size = samples.shape[-1]
+    neurons = CompiledNeurons(params, size)
+    runs = [_run(neurons, a) for a in samples]
+    found = activity(params, runs)
     chosen = np.unique(np.linspace(0, size - 1, min(COMPARED, size)).astype(int))
     trace = _trace(params.replace(device=params.device.take(chosen)), samples[0][:, chosen])
     return Recorded(

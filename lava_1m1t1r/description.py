@@ -174,6 +174,16 @@ class Layer(ByValue):
         return given(self.delay, f"layer/{self.index} ({self.kind})", "have delays")
 
     @property
+    def axonal_delays(self) -> np.ndarray:
+        """(N,) int ``delay`` [steps]; zeros where it has none."""
+        return np.zeros(self.size, np.int32) if self.delay is None else np.asarray(self.delay, np.int32)
+
+    @property
+    def recurrent_delays(self) -> np.ndarray:
+        """(N,) int ``delay_rec`` [steps]; zeros where it has none."""
+        return np.zeros(self.size, np.int32) if self.delay_rec is None else np.asarray(self.delay_rec, np.int32)
+
+    @property
     def m1t1r(self) -> M1T1RNeuron:
         """``neuron`` of a layer of 1M1T1R neurons; others are refused."""
         own = self.neuron if isinstance(self.neuron, M1T1RNeuron) else None

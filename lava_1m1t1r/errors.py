@@ -14,7 +14,7 @@ import numpy as np
 _T = TypeVar("_T")
 
 _LONGEST_NAME = 255  # of a file, in the file systems of Linux and macOS
-_LARGEST = 1.7976931348623157e308
+_LARGEST = sys.float_info.max
 
 
 class InputError(ValueError):

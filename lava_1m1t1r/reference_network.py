@@ -93,7 +93,7 @@ def run(
 def _run_layer(group: Any, layer: Layer, a_in: np.ndarray) -> LayerTraces:
     """Run a layer under the synaptic input (T, N) from before it; what it sends itself is added in place."""
     steps, spike = [], np.zeros(layer.size, bool)
-    own = LinesRun(np.broadcast_to(0 if layer.delay_rec is None else layer.delay_rec, layer.size), layer.size)
+    own = LinesRun(layer.recurrent_delays, layer.size)
     weight = None if layer.weight_rec is None else np.asarray(layer.weight_rec, np.int64)
     for now in a_in:
         if weight is not None:

@@ -1,4 +1,5 @@
-"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which must fit the 32 (or fewer) bits of an implementation."""
+"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which must fit the 32 (or fewer) bits of an implementation;
+and the class that a network's sums over time answer."""
 
 from __future__ import annotations
 

@@ -39,7 +39,6 @@ def train(path: Path, seed: int = 0, epochs: int = 30, quiet: bool = False) -> f
     block = slayer.block.m1t1r
     hidden = block.Recurrent(params, CHANNELS, HIDDEN, bias=True, delay=True, delay_rec=rng.integers(0, 6, HIDDEN))
     hidden.delay.delay.data = torch.from_numpy(rng.uniform(0, 4, HIDDEN).astype(np.float32))  # lava-dl starts all at 0
-    hidden.delay.init = True
     net = Network([hidden, block.Affine(None, HIDDEN, CLASSES)])
     x, y = patterns(400, seed)
     x, y = torch.from_numpy(x).float().transpose(1, 2).contiguous(), torch.from_numpy(y)

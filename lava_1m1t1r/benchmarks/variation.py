@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from .._support.files import scratch
-from ..recipes import NETWORK_FILE, TRAIN_PER_CLASS, data
+from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
+from ..recipes import NETWORK_FILE, data
 from ..recipes.task import SPOKEN_DIGITS, recipe
 from .table import Table, digest_of, parser, positive, write_json
 
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--epochs", type=int, help="passes over the training set; default: the recipe's")
     options.add_argument("--hidden", type=int, help="recurrent neurons; default: the recipe's")
     options.add_argument("--train-per-class", type=int, default=TRAIN_PER_CLASS)
-    options.add_argument("--test-per-class", type=int, default=20)
+    options.add_argument("--test-per-class", type=int, default=TEST_PER_CLASS)
     options.add_argument("--folder", type=Path, help="where networks are kept: those found there are not trained again")
     args = options.parse_args(arguments)
     positive(args, "repeats", "train_per_class", "test_per_class")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import hint
-from ..errors import InputError, MissingDependencyError, path_of, require
+from ..errors import InputError, MissingDependencyError, listed, path_of, require
 from ..recipes import RESULTS_FILE
 from ._common import MOST, check_whole, option_name
 
@@ -149,7 +149,7 @@ def _numbered(events: Any, net: Any) -> Any:
     if net.classes and names:
         if set(names) <= set(net.classes):
             return data.numbered_as(net.classes, events)
-        text = f"the classes of the data ({data.listed(names, 3)}) are not those of the network ({data.listed(net.classes, 3)})"
+        text = f"the classes of the data ({listed(names, 3)}) are not those of the network ({listed(net.classes, 3)})"
     elif len(found) < net.outputs:
         text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from .._support.files import as_json
-from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE, TRAIN_PER_CLASS
+from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
+from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
 from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="continue from the checkpoint in the folder, with the same options; start anew if there is none",
     )
     parser.add_argument("--train-per-class", type=int, help=f"spoken digits: training utterances per class (default {TRAIN_PER_CLASS})")
-    parser.add_argument("--test-per-class", type=int, help="spoken digits: test utterances of each class (default 20)")
+    parser.add_argument("--test-per-class", type=int, help=f"spoken digits: test utterances of each class (default {TEST_PER_CLASS})")
     json_argument(parser, "the results")
 
 

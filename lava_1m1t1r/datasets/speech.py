@@ -22,7 +22,7 @@ import numpy as np
 from .._support import programs
 from .._support.files import scratch
 from .._support.programs import PIPES
-from ..errors import FormatError, InputError, file_of, missing, require
+from ..errors import FormatError, InputError, file_of, missing, require, whole
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""
@@ -55,11 +55,8 @@ class Request:
             value = getattr(self, name)
             good = isinstance(value, str) and value and "\0" not in value and value.isprintable()
             require(good, f"Request.{name}", "be text, and not be empty", value)
-        ranges = {"speed": (80, 450, " words a minute"), "pitch": (0, 100, ""), "pitch_range": (0, 100, ""), "seed": (0, 2**31 - 1, "")}
-        for name, (low, high, unit) in ranges.items():
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            require(whole and low <= value <= high, f"Request.{name}", f"lie in {low}..{high}{unit}", value)
+        for name, least, most in (("speed", 80, 450), ("pitch", 0, 100), ("pitch_range", 0, 100), ("seed", 0, 2**31 - 1)):
+            object.__setattr__(self, name, whole(getattr(self, name), f"Request.{name}", least=least, most=most))
 
 
 def require_synthesiser() -> None:

@@ -45,6 +45,8 @@ WORDS = (*SHD_KEYS[:10], "null", "eins", "zwei", "drei", "vier", "fünf", "sechs
 SPEED, PITCH, PITCH_RANGE, TRACT = (110, 210), (25, 75), (20, 80), (0.92, 1.08)
 """Ranges from which an utterance's speed [words a minute], base pitch, pitch range, and factor on all frequencies are drawn. The factor, as
 of a shorter or longer vocal tract, is applied by a changed sampling rate, so it changes the duration too."""
+TRAIN_PER_CLASS, TEST_PER_CLASS = 100, 20
+"""Number of utterances of each class, unless another is asked for: 2000 for training, 400 for the test."""
 _RATE_GRID = 150  # Hz: keeps the ratio to 48 kHz small
 _VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
 
@@ -67,7 +69,7 @@ def SpokenDigits(
     train : bool
         Training voices or the test voices, which never occur in the training set.
     n_per_class : int, optional
-        Utterances of each of the 20 classes. Default: 80 for training, 20 for the test.
+        Utterances of each of the 20 classes. Default: 100 for training, 20 for the test.
     seed : int
         Start of everything random. The same seed gives the same spikes for any ``threads``.
     threads : int
@@ -88,7 +90,7 @@ def SpokenDigits(
         When the file in the cache is damaged or another's, so that the data are made again; and when they cannot be kept.
     """
     train, progress = flag(train, "train"), flag(progress, "progress")
-    n_per_class = (80 if train else 20) if n_per_class is None else n_per_class
+    n_per_class = (TRAIN_PER_CLASS if train else TEST_PER_CLASS) if n_per_class is None else n_per_class
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62)
     threads = workers_of(threads, "threads")
     chosen = _chosen(classes)

@@ -135,16 +135,16 @@ def characterize(
     cure = "Refractoriness is watched until R_c C_g has run out."
     require(p.r_control <= largest, "characterize.p.r_control [ohm]", f"be at most {largest:.3g} for this C_g", p.r_control, cure)
     volt = _firing_voltage(quiet, width) if volt is None else volt
-    fires = _events(quiet, stimulus.train(volt, width, width, 1000), width).spike_times().size
-    require(fires, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
+    spikes = _spikes(quiet, volt, width)
+    require(spikes.size, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
     spread = ZHAO2025_FIG3CD
     trial = p if p.noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
     work: dict[str, Callable[[], Characteristic]] = {
         NAMES[0]: lambda: _integration(quiet, volt, width),
-        NAMES[1]: lambda: _threshold(quiet, volt, width),
-        NAMES[2]: lambda: _propagation(quiet, volt, width),
+        NAMES[1]: lambda: _threshold(quiet, volt, width, spikes),
+        NAMES[2]: lambda: _propagation(quiet, volt, width, spikes),
         NAMES[3]: lambda: _plasticity(quiet, volt, width),
-        NAMES[4]: lambda: _refractoriness(quiet, volt, width),
+        NAMES[4]: lambda: _refractoriness(quiet, volt, width, spikes),
         NAMES[5]: lambda: _stochasticity(trial, volt, width, trials, seed, progress),
     }
     six = {name: job() for name, job in bar(work.items(), "characteristics", asked=progress)}
@@ -155,13 +155,18 @@ def _events(p: DeviceParams, s: stimulus.Stimulus, width: float):
     return simulate(p, s, width, 0, "events")
 
 
+def _spikes(p: DeviceParams, volt: float, width: float) -> np.ndarray:
+    """Times of the spikes under 1000 pulses [s]."""
+    return _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
+
+
 def _first(times: np.ndarray) -> float:
     return float(times[0]) if times.size else float("nan")
 
 
 def _firing_voltage(p: DeviceParams, width: float) -> float:
     volt = p.v_ref
-    while not _events(p, stimulus.train(volt, width, width, 1000), width).spike_times().size:
+    while not _spikes(p, volt, width).size:
         volt *= 1.1
         require(volt < 10 * p.v_ref, "characterize.p", "fire below ten times v_ref", volt, "Check mu and the rates.")
     return volt
@@ -195,7 +200,7 @@ def _integration(p: DeviceParams, volt: float, width: float) -> Characteristic:
     )
 
 
-def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
+def _threshold(p: DeviceParams, volt: float, width: float, spikes: np.ndarray) -> Characteristic:
     low, high = 0.0, volt
     long = 200 * width
     while not _events(p, stimulus.constant(high, long), width).turn_on_times().size:
@@ -206,7 +211,6 @@ def _threshold(p: DeviceParams, volt: float, width: float) -> Characteristic:
         low, high = (low, middle) if fires else (middle, high)
     volts = np.linspace(high, 1.5 * volt, 20)
     first = np.array([_first(_events(p, stimulus.constant(v, long), width).turn_on_times()) for v in volts])
-    spikes = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
     end = min(float(spikes[0]) + 20 * width, 2000 * width)
     shown = simulate(p, stimulus.train(volt, width, width, round(end / width / 2)), width / 200, 0)
     return Characteristic(
@@ -229,7 +233,7 @@ def _window(p: DeviceParams, volt: float, width: float) -> tuple[float, float]:
     it falls silent, or latches, at ``volt`` itself, inf where it fires on at twice that."""
 
     def goes_on(percent: int) -> bool:
-        spikes = _events(p, stimulus.train(0.01 * percent * volt, width, width, 1000), width).spike_times()
+        spikes = _spikes(p, 0.01 * percent * volt, width)
         return bool(spikes.size) and spikes[-1] > 0.9 * 2000 * width
 
     ends = []
@@ -241,12 +245,11 @@ def _window(p: DeviceParams, volt: float, width: float) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def _propagation(p: DeviceParams, volt: float, width: float) -> Characteristic:
+def _propagation(p: DeviceParams, volt: float, width: float, own: np.ndarray) -> Characteristic:
     # A supply that lets the load's drop reach the pulse height, plus what the transistor keeps.
     row = [replace(p, v_dd=max(1.25 * volt, p.v_dd))] * 2
     raised = "" if row[0].v_dd == p.v_dd else f", for the device's own {p.v_dd:g} V cannot drive a second one as its input does"
-    first = _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()[0]
-    pulses, load = stimulus.train(volt, width, width, round(3 * first / width / 2) + 20), {"load resistor": (p.r_load, "ohm")}
+    pulses, load = stimulus.train(volt, width, width, round(3 * own[0] / width / 2) + 20), {"load resistor": (p.r_load, "ohm")}
     while True:
         try:
             chain = cascade(row, pulses, width / 100)
@@ -296,12 +299,10 @@ def _plasticity(p: DeviceParams, volt: float, width: float) -> Characteristic:
     )
 
 
-def _refractoriness(p: DeviceParams, volt: float, width: float) -> Characteristic:
-    means = []
-    for factor in FACTORS:
-        trace = _events(replace(p, r_control=factor * p.r_control), stimulus.train(volt, width, width, 1000), width)
-        means.append(mean_interval(trace.spike_times(), trace.duration))
-    spike = simulate(p, stimulus.train(volt, width, width, 1000), width, 0, "events").spike_times()[0]
+def _refractoriness(p: DeviceParams, volt: float, width: float, own: np.ndarray) -> Characteristic:
+    trains = [own if factor == 1 else _spikes(replace(p, r_control=factor * p.r_control), volt, width) for factor in FACTORS]
+    means = [mean_interval(spikes, 2000 * width) for spikes in trains]
+    spike = own[0]
     pulses = int(spike // (2 * width)) + 1
     after = simulate(p, stimulus.train(volt, width, width, pulses) + stimulus.rest(10 * p.r_control * p.c_gate), width / 100, 0)
     above = after.time[after.gate_voltage > p.v_th]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
@@ -90,7 +92,11 @@ def spike_energy(p: DeviceParams, volt: float, width: float | None = None, gap: 
     gap = number(width if gap is None else gap, "spike_energy.gap [s]", above=0.0)
     quiet = p.quiet()
     period = width + gap
-    spikes = simulate(quiet, stimulus.train(volt, width, gap, limit), width, 0, "events", rtol=_RTOL).spike_times()
+    spikes = np.empty(0)
+    for count in stimulus.beginnings(limit):
+        spikes = simulate(quiet, stimulus.train(volt, width, gap, count), width, 0, "events", rtol=_RTOL).spike_times()
+        if spikes.size:
+            break
     require(spikes.size, "spike_energy.volt [V]", f"make the device fire within {limit} pulses", volt, "Raise the voltage or the limit.")
     first = float(spikes[0])
     n = int(first // period)

@@ -168,8 +168,6 @@ def jump(m: Measurement) -> float:
 
 _FIRST_EVENTS = ("first_spike", "first_turn_on", "pulses_to_turn_on")
 """Quantities that the rest of the train, after the event, does not change."""
-_BEGINNING = 32
-"""Pulses that are simulated first, to look for that event."""
 
 
 def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
@@ -189,14 +187,14 @@ def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     float
         In the unit of the quantity. What does not happen gives a number beyond the train, see :func:`happens`.
     """
-    device, count = m.device(p.quiet()), _BEGINNING if m.quantity in _FIRST_EVENTS else m.count
-    while True:
-        begun = replace(m, count=min(count, m.count))
+    device, value = m.device(p.quiet()), nan
+    for count in stimulus.beginnings(m.count) if m.quantity in _FIRST_EVENTS else [m.count]:
+        begun = replace(m, count=count)
         trace = simulate(device, begun.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
         value = QUANTITIES[m.quantity](begun, trace)
-        if begun.count == m.count or happens(begun, value):
-            return value
-        count *= 4
+        if happens(begun, value):
+            break
+    return value
 
 
 def read_csv(path: str | Path) -> list[Measurement]:

@@ -20,8 +20,8 @@ from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
-from ..description import M1T1RNeuron, NetDescription
-from ..errors import array_of, given, number, require, whole
+from ..description import M1T1RNeuron, NetDescription, check_frames
+from ..errors import given, number, require, whole
 from ..noise import MOST_NEURONS
 from ..sums import answers
 from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
@@ -114,11 +114,7 @@ class DeviceNetwork:
         first : int
             Number of the first sample, which starts its read noise.
         """
-        frames, first = array_of(frames, "frames"), whole(first, "first")
-        good = frames.ndim == 3 and min(frames.shape) > 0 and frames.shape[2] == self.net.inputs
-        require(good, "frames", f"have shape (B, T, {self.net.inputs})", frames.shape)
-        good = np.all(np.isfinite(frames)) and np.all(frames >= 0) and np.all(frames == np.rint(frames))
-        require(good, "frames", "hold spike counts: whole numbers >= 0", frames)
+        frames, first = check_frames(frames, self.net), whole(first, "first")
         return [self._sample(frame, first + b) for b, frame in enumerate(bar(frames, "device level", unit="samples"))]
 
     def read_noise(self, sample: int, layer: int, steps: int) -> np.ndarray:
@@ -171,7 +167,7 @@ class DeviceNetwork:
             _Recurrence(
                 np.ascontiguousarray(counts[:, inputs : inputs + recurrent].T),
                 np.ascontiguousarray(squares[:, inputs : inputs + recurrent].T),
-                np.zeros(size, np.int64) if layer.delay_rec is None else np.asarray(layer.delay_rec, np.int64),
+                layer.recurrent_delays.astype(np.int64),
             ),
             _Step(step.v_unit / WEIGHT_ONE, step.v_in_max, step.dt),
             self.control._replace(most=most_steps(0.0, steps)),
@@ -217,9 +213,7 @@ def registers(layer: Any) -> int:
 
 def longest_delays(layer: Any) -> np.ndarray:
     """(N,) longest delay of each neuron's spikes, outgoing or recurrent [steps]."""
-    delays = [np.zeros(layer.size, np.int64)]
-    delays += [np.asarray(x, np.int64) for x in (layer.delay, layer.delay_rec) if x is not None]
-    return np.max(delays, axis=0)
+    return np.maximum(layer.axonal_delays, layer.recurrent_delays)
 
 
 class _Drive(NamedTuple):

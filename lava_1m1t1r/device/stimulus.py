@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log10
 
@@ -111,6 +112,15 @@ def train(volt: float, width: float, gap: float, count: int) -> Stimulus:
         If an argument is out of range, or there are more than :data:`MOST_PIECES` pieces.
     """
     return (constant(volt, width) + rest(gap)) * count
+
+
+def beginnings(count: int) -> Iterator[int]:
+    """Numbers of pulses to simulate one after the other while an event is looked for: a few, four times as many, ..., ``count``."""
+    few = 32
+    while few < count:
+        yield few
+        few *= 4
+    yield count
 
 
 def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus:

@@ -109,7 +109,7 @@ def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
     past = np.zeros((batch, steps + silent, size))
     i, v = np.zeros((batch, size)), np.zeros((batch, size))
     weight = np.asarray(layer.weight_rec).T / WEIGHT_ONE
-    back = 1 + (np.zeros(size, int) if layer.delay_rec is None else np.asarray(layer.delay_rec))
+    back = 1 + layer.recurrent_delays
     for t in range(steps):
         i = f.alpha * i + total[:, t] + f.bias + past[:, t + silent - back, np.arange(size)] @ weight
         v = f.beta * v + i

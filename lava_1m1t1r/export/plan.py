@@ -169,7 +169,6 @@ def _lower(layer: Layer) -> PlanLayer:
     neuron = layer.neuron
     assert neuron is None or isinstance(neuron, M1T1RNeuron)  # the rules let no other through
     step = None if neuron is None else neuron.step
-    zeros = np.zeros(n, np.uint8)
     return PlanLayer(
         index=layer.index,
         kind=layer.kind,
@@ -180,8 +179,8 @@ def _lower(layer: Layer) -> PlanLayer:
         weight_rec=weight_rec,
         rec_shift=rec_shift,
         bias=None if layer.bias is None else np.asarray(layer.bias, np.int32),
-        delay=zeros if layer.delay is None else np.asarray(layer.delay, np.uint8),
-        delay_rec=zeros if layer.delay_rec is None else np.asarray(layer.delay_rec, np.uint8),
+        delay=layer.axonal_delays.astype(np.uint8),
+        delay_rec=layer.recurrent_delays.astype(np.uint8),
         program=None if step is None else step.fixed(n),
         substeps=1 if step is None else step.substeps,
         v_max=0 if step is None else step.v_max_count,

@@ -13,7 +13,7 @@ from .. import __version__
 from ..arithmetic import unpack
 from ..budget import WIDTHS
 from ..delay_lines import on_lines
-from ..program import FixedProgram
+from ..program import PER_NEURON, FixedProgram
 from .plan import Plan, PlanLayer
 
 MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "m1t1r_layer.v", "m1t1r_readout.v")
@@ -24,24 +24,9 @@ STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
 COUNT_BITS = 8  # of a channel's spikes in a frame that delay lines keep
 CYCLES, NOISE_CYCLES = 43, 24  # of a substep, and what noise adds
-_ORDER = (
-    "stretch",
-    "gain",
-    "growth_shift",
-    "filament_decay",
-    "filament_shift",
-    "residue_decay",
-    "residue_shift",
-    "transfer",
-    "transfer_shift",
-    "gate_decay",
-    "gate_shift",
-    "v_th",
-    "noise_filament",
-    "noise_residue",
-)  # from bit 0 upwards, as m1t1r_neuron.v takes them apart
-_FIELDS = tuple((name, WIDTHS[name] + (name == "v_th")) for name in _ORDER)
-"""Constants of a neuron and their widths [bit], from bit 0 upwards; thresholds of the Verilog have a sign."""
+_FIELDS = tuple((name, WIDTHS[name] + (name == "v_th")) for name in PER_NEURON)
+"""Constants of a neuron and their widths [bit], from bit 0 upwards, as m1t1r_neuron.v takes them apart; thresholds of the Verilog have a
+sign."""
 CONSTANT_BITS = sum(bits for _, bits in _FIELDS)
 WIRING_BITS = 28
 """Width of the memory word that holds a neuron's bias and delays [bit]."""

@@ -104,9 +104,7 @@ def _delays(dt: float, *of: str) -> str:
 def _registers(place: int, layer: Any, more: bool) -> Iterator[str]:
     """Latch and shift register of each neuron; stage k holds the spikes of k + 1 steps ago."""
     longest = longest_delays(layer)
-    zeros = np.zeros(layer.size, int)
-    delay = zeros if layer.delay is None else layer.delay
-    delay_rec = zeros if layer.delay_rec is None else layer.delay_rec
+    delay, delay_rec = layer.axonal_delays, layer.recurrent_delays
     for n in range(layer.size):
         yield f"Alatch{place}_{n} one a{place}_{n} NULL clear e{place}_{n} NULL stage"
         before = f"e{place}_{n}"

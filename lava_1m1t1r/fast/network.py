@@ -124,7 +124,6 @@ class FastLayer:
         self.layer = layer
         self.size, self.spiking = layer.size, layer.spiking
         self.single = layer.kind == "input"
-        zeros = np.zeros(self.size, np.int32)
         self.width = self.size if layer.neuron is None else filled(self.size)
         if layer.conv is not None:
             synapse = synapses.convolution(layer.conv, layer.own_weight)
@@ -134,8 +133,8 @@ class FastLayer:
             synapse = synapses.matrix(self._rows(layer.matrix()))
         rec = self._rows(np.zeros((self.size, 0), np.int32) if layer.weight_rec is None else layer.weight_rec)
         # copies: arrays from files are read-only, for which numba would compile the loops once more
-        self.delay = zeros if layer.delay is None else np.array(layer.delay, np.int32)
-        delay_rec = zeros if layer.delay_rec is None else np.array(layer.delay_rec, np.int32)
+        self.delay, delay_rec = layer.axonal_delays.copy(), layer.recurrent_delays.copy()
+        zeros = np.zeros(self.size, np.int32)
         bias = zeros if layer.bias is None else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()

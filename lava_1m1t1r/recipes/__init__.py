@@ -10,5 +10,3 @@ __all__ = ["CHECKPOINT_FILE", "CUBA_FILE", "NETWORK_FILE", "RESULTS_FILE"]
 
 NETWORK_FILE, CUBA_FILE, CHECKPOINT_FILE = "network.net", "cuba.net", "last.ckpt"
 """What a training leaves in its folder."""
-TRAIN_PER_CLASS = 100
-"""Number of training utterances per class of SpokenDigits, unless another is asked for: 2000 in all."""

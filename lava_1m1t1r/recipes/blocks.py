@@ -1,4 +1,4 @@
-"""Which blocks of a trainable network compute something, as in its file: all except those that say they do not."""
+"""Blocks of a trainable network: which of them compute something, as in its file, and the synapse of their input."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Any
 
 
 def computes(block: Any) -> bool:
-    """Whether a block is a layer that computes, as :attr:`.description.Layer.computes` tells of the file; lava-dl's own blocks are."""
+    """Whether a block is a layer that computes, as :attr:`.description.Layer.computes` tells of the file; lava-dl's own blocks are; blocks
+    that do not compute say so."""
     return getattr(block, "computes", True)
 
 
 def first_computing(blocks: Iterable[Any]) -> Any:
     """The first block that computes; None if there is none."""
     return next(filter(computes, blocks), None)
+
+
+def input_synapse(block: Any) -> Any:
+    """Synapse by which a block weighs its input; recurrent ones have two."""
+    return getattr(block, "synapse", None) or block.input_synapse

@@ -15,7 +15,6 @@ from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, bin_of, cropped_from
 from ..datasets.shd_folder import SIZES
 from ..errors import listed, path_of, require
-from . import TRAIN_PER_CLASS
 from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
@@ -63,7 +62,7 @@ def load(
     test : path, optional
         A second file that is the test set, instead of leaving a speaker out.
     train_per_class, test_per_class : int, optional
-        Utterances of each class of SpokenDigits; default: ``TRAIN_PER_CLASS``, and as many as its test set has.
+        Utterances of each class of SpokenDigits; default: :func:`.SpokenDigits`'s own.
 
     Hints tell of utterances that are in both sets, of speakers that are not known, and of a folder that does not hold SHD itself.
 
@@ -78,7 +77,7 @@ def load(
         require(
             leave_out is None and test is None, "leave_out and test", "be used with a data file", leave_out or test, "Give --data FILE."
         )
-        train = SpokenDigits(train=True, n_per_class=TRAIN_PER_CLASS if train_per_class is None else train_per_class)
+        train = SpokenDigits(train=True, n_per_class=train_per_class)
         held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
     for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):

@@ -25,6 +25,7 @@ from torch.nn.utils import prune  # noqa: E402
 from ..slayer import block  # noqa: E402
 from ..slayer.neuron import neuron_params  # noqa: E402
 from ..slayer.quantise import quantise_odd  # noqa: E402
+from .blocks import input_synapse  # noqa: E402
 from .network import SURROGATE, Network  # noqa: E402
 
 
@@ -79,11 +80,10 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     elif layer.kind == "input":
         weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in (layer.weight, layer.bias))
         made = block.m1t1r.Input(params, weight, constant)
+        made.input_shape = torch.Size(layer.shape)
         if layer.neuron is None:
-            made.input_shape = torch.Size(layer.shape)
             return made
         require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
-        made.input_shape = torch.Size(layer.shape)
         made.pre_hook_fx = _hook(where, layer.weight) or made.pre_hook_fx
     elif layer.kind == "dense":
         made = block.m1t1r.Dense(params, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight), delay=delay, bias=bias)
@@ -113,7 +113,7 @@ def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
     """Copy the file's numbers into a block."""
     if layer.kind == "input":
         return
-    own = [(getattr(made, "synapse", None) or made.input_synapse, layer.weight)]
+    own = [(input_synapse(made), layer.weight)]
     if layer.weight_rec is not None:
         own.append((made.recurrent_synapse, layer.weight_rec))
     for synapse, counts in own:

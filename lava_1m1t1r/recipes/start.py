@@ -10,6 +10,7 @@ import numpy as np
 from .._support.progress import hint
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import listed, require
+from .blocks import input_synapse
 from .data import Split, names_of, numbered_as, occurring
 from .task import Task
 
@@ -89,8 +90,7 @@ def network(begin: Start, seed: int, **neuron: Any) -> Any:
     if heard is not None:
         from torch.nn.utils import prune
 
-        first = made.hidden
-        synapse = first.input_synapse if hasattr(first, "input_synapse") else first.synapse
+        synapse = input_synapse(made.hidden)
         prune.custom_from_mask(synapse, "weight", torch.from_numpy(heard).reshape(synapse.weight.shape))
     if begin.keeps_readout:
         return made

@@ -55,7 +55,7 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         (N,) arrays, (64,) tables, and scalars.
     """
     f = params.floating(size)
-    linear = bool(np.all(np.isinf(f.v0)))
+    linear = is_linear(params)
     v_ref = f.v_ref
     if linear:
         growth, rate, shift, mirror = f.growth, np.zeros(size), np.zeros(size), np.zeros(size)
@@ -85,24 +85,24 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         "slope_floor": surrogate.grow_floor * lasting * scale,
         "slope_cap": np.maximum(surrogate.grow_cap / params.substeps, surrogate.grow_floor * lasting) * scale,
     }
-    number = np.dtype(dtype).type
+    real = np.dtype(dtype).type
     return GradientProgram(
         **{name: np.ascontiguousarray(values[name], dtype) for name in PER_NEURON},
-        alpha=number(alpha),
-        per_lam=number(per_lam),
-        r_on=number(r_on),
-        r_off=number(r_off),
-        substep_per_c=number(per_c),
+        alpha=real(alpha),
+        per_lam=real(per_lam),
+        r_on=real(r_on),
+        r_off=real(r_off),
+        substep_per_c=real(per_c),
         drop=f.drop[:-1].astype(dtype),
         drop_slope=np.diff(f.drop).astype(dtype),
-        segments=number(f.drop.size - 1),
-        width=number(1.0 / surrogate.tau_grad),
-        scale=number(surrogate.scale_grad),
-        reset=number(surrogate.reset_grad),
-        zero=number(0.0),
-        half=number(0.5),
-        one=number(1.0),
-        most=number(GROWTH_MAX_FLOAT),
+        segments=real(f.drop.size - 1),
+        width=real(1.0 / surrogate.tau_grad),
+        scale=real(surrogate.scale_grad),
+        reset=real(surrogate.reset_grad),
+        zero=real(0.0),
+        half=real(0.5),
+        one=real(1.0),
+        most=real(GROWTH_MAX_FLOAT),
     )
 
 

@@ -350,10 +350,9 @@ def _axons(layer: Layer, interval: int | None, offset: int) -> tuple[Axon | None
     if cuba and interval is None and layer.bias is not None:
         interval = NEVER
     cut = cuba and interval is not None and layer.spiking
-    zeros = np.zeros(layer.size, int)
     out = rec = None
     if layer.delay is not None or cut:
-        out = Axon(delay=zeros if layer.delay is None else layer.delay, reset_interval=interval, reset_offset=offset)
+        out = Axon(delay=layer.axonal_delays, reset_interval=interval, reset_offset=offset)
     if layer.delay_rec is not None or (cut and layer.weight_rec is not None and layer.delay is not None):
-        rec = Axon(delay=zeros if layer.delay_rec is None else layer.delay_rec, reset_interval=interval, reset_offset=offset)
+        rec = Axon(delay=layer.recurrent_delays, reset_interval=interval, reset_offset=offset)
     return out, rec

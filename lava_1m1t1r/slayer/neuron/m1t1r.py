@@ -355,12 +355,13 @@ class Neuron(base.Neuron):
 
     def _drawn(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
         """Devices drawn anew about the nominal ones."""
-        varied = self.params.device.with_variation(self.variation)
+        own = self.params
+        varied = own.device.with_variation(self.variation)
         # at once, not device by device as spread draws them: their number is the same in every call
         device = varied.deviating(np.random.default_rng(int(torch.randint(0, 1 << 31, ()))).standard_normal((size, len(DEVIATING))))
         # a threshold that the gate has no bits for is one that it never reaches
-        device = dataclasses.replace(device, v_th=np.minimum(device.v_th, self.params.largest_v_th))
-        params = self.params.towards(device, size)
+        device = dataclasses.replace(device, v_th=np.minimum(device.v_th, own.largest_v_th))
+        params = own.towards(device, size)
         return params, params.fixed(size), {}
 
     def _generators(self, batch: int, size: int) -> np.ndarray:
