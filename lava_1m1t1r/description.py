@@ -34,7 +34,7 @@ class M1T1RNeuron(ByValue):
     """A layer of 1M1T1R neurons."""
 
     step: StepParams
-    """Device and network step."""
+    """Device and network step. :func:`.reference_network.run` alone hands anything with a ``dt`` on, to the neurons that it is given."""
     seed: int = 0
     """Seed of stochastic neurons; (seed, layer index, neuron) starts a generator."""
 
@@ -126,7 +126,7 @@ class Layer(ByValue):
                 _whole(value, f"{where} {name}", shape, most, error)
         reach = int(self.sums().reach(1, c))
         require(reach <= largest, where, f"have sums of at most {largest} counts under spikes", reach, error=error)
-        if isinstance(self.neuron, M1T1RNeuron):
+        if isinstance(self.neuron, M1T1RNeuron) and isinstance(self.neuron.step, StepParams):
             devices = self.neuron.step.device.size
             require(devices in (None, n), f"{where} neuron", f"hold one device or {n}", devices, error=error)
         if isinstance(self.neuron, CubaNeuron):
@@ -186,13 +186,13 @@ class Layer(ByValue):
     @property
     def m1t1r(self) -> M1T1RNeuron:
         """``neuron`` of a layer of 1M1T1R neurons; others are refused."""
-        own = self.neuron if isinstance(self.neuron, M1T1RNeuron) else None
-        return given(own, f"layer/{self.index} ({self.kind})", "have 1M1T1R neurons", self.neuron)
+        own = self.neuron if isinstance(self.neuron, M1T1RNeuron) and isinstance(self.neuron.step, StepParams) else None
+        return given(own, f"layer/{self.index} ({self.kind})", "have 1M1T1R neurons, with StepParams", self.neuron)
 
     @property
     def step(self) -> StepParams | None:
         """Device and step of its 1M1T1R neurons; None where it has others, or none."""
-        return self.neuron.step if isinstance(self.neuron, M1T1RNeuron) else None
+        return self.m1t1r.step if isinstance(self.neuron, M1T1RNeuron) else None
 
     @property
     def size(self) -> int:
@@ -212,7 +212,7 @@ class Layer(ByValue):
     @property
     def noisy(self) -> bool:
         """Whether the neurons draw random numbers."""
-        return isinstance(self.neuron, M1T1RNeuron) and self.neuron.step.device.noisy
+        return self.step is not None and self.step.device.noisy
 
     @property
     def computes(self) -> bool:

@@ -77,7 +77,7 @@ def run(
     require(given, "forced", f"hold the synaptic input of each of {len(layers)} layers, or be None", forced)
     out = []
     for i, layer in enumerate(layers):
-        group = neurons(layer.step, layer.size, fixed=fixed, seed=layer.neuron.seed, layer=layer.index)
+        group = neurons(layer.neuron.step, layer.size, fixed=fixed, seed=layer.neuron.seed, layer=layer.index)
         if forced is None:
             ran = _run_layer(group, layer, synaptic_input(layer, y))
         else:

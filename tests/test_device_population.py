@@ -24,6 +24,7 @@ from lava_1m1t1r.device import (
 from lava_1m1t1r.device.characterize import _firing_voltage, _integration
 from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
+from lava_1m1t1r.device.fit import FREE
 from lava_1m1t1r.device.measurement import COLUMNS, Measurement, happens, predicted, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
 from lava_1m1t1r.device.paper import figure_2e_4d, figure_3b, figure_4ab
@@ -215,6 +216,30 @@ def test_relative_errors_are_the_spread_of_fits_to_data_with_errors():
         found.append(fit(FIG2, seen, free=("mu",), span=1.5, starts=1).params.mu)
     error = float(fit(FIG2, rows, free=("mu",), span=1.5).relative_errors[0])
     assert np.std(found, ddof=1) / FIG2.mu == pytest.approx(error, rel=0.5)  # of 16 draws: 18 % (one sigma)
+
+
+def mixed_protocols():
+    """Thirteen measurements of four kinds, as a laboratory would take them."""
+    of = [("first_spike", volt, 1e-3, 1e-3, 60) for volt in (0.8, 0.85, 0.9, 1.0)]
+    of += [("first_turn_on", volt, 1e-2, 1e-2, 3) for volt in (0.9, 1.0, 1.1)]
+    of += [("shortening", 0.9, 2e-2, gap, 2) for gap in (0.01, 0.05, 0.2)]
+    of += [("pulses_to_turn_on", 0.9, 1e-3, gap, 200) for gap in (1e-3, 2e-3, 4e-3)]
+    return [Measurement(*protocol, 1.0, 1.0) for protocol in of]
+
+
+@pytest.mark.timeout(300)
+def test_parameters_lie_within_their_stated_errors():
+    # First spikes move from pulse to pulse: a descent by differences alone stops at a device that meets the data and is far off.
+    device = replace(FIG2, mu=90.0, beta=55.0, gamma1=230.0, gamma2=9.0, v0=0.09)
+    exact = [(m, predicted(device, m)) for m in mixed_protocols()]
+    true = np.log([getattr(device, name) for name in FREE])
+    rng, off = np.random.default_rng(1), []
+    for _ in range(3):
+        seen = [replace(m, value=value * (1 + 0.05 * rng.standard_normal()), tolerance=0.05 * abs(value)) for m, value in exact]
+        found = fit(FIG2, seen)
+        assert found.meets
+        off.append((np.log([getattr(found.params, name) for name in FREE]) - true) / found.relative_errors)
+    assert np.abs(off).max() < 4 and 0.2 < np.sqrt(np.mean(np.square(off))) < 2
 
 
 def test_what_has_no_effect_has_no_finite_error():

@@ -1,6 +1,7 @@
 """The network step: what can never happen, and how far the integers are from the real numbers (FIXED_POINT.md, section 7)."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,10 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from realisations import varied
 
-from lava_1m1t1r import dynamics, presets, reference
+from lava_1m1t1r import dynamics, presets, reference, reference_network
 from lava_1m1t1r.arithmetic import FIXED_ARRAY, FLOAT_ARRAY, ONE, field_law
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.dynamics import State
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.export import c_target
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.quantisation import agreement
 from lava_1m1t1r.reference import CompiledNeurons, Traces, widened
@@ -238,3 +243,34 @@ def test_kernels_equal_the_arbiter_in_both_number_systems(name, noisy):
 def test_run_refuses_what_is_no_integer_matrix(a_in):
     with pytest.raises(InputError, match="a_in"):
         reference.run(DEVICES["Fig. 2"], a_in)
+
+
+class Halved(NamedTuple):
+    """Parameters of a neuron that is no 1M1T1R: it fires when what it has gathered, less a half a step, passes 200 counts."""
+
+    dt: float = 1e-3
+
+
+class HalvingNeurons:
+    def __init__(self, params, size, *, fixed, seed, layer):
+        assert isinstance(params, Halved)
+        self.gathered = np.zeros(size, np.int64)
+
+    def step(self, a_in):
+        self.gathered = self.gathered // 2 + a_in
+        return reference.Traces(self.gathered > 200, None, self.gathered, None, None)
+
+
+def test_neurons_of_ones_own_run_in_networks_and_nowhere_else(tmp_path):
+    layer = Layer(0, "dense", (2,), 1, np.array([[120], [90]], np.int32), neuron=M1T1RNeuron(Halved()))
+    net, frames = NetDescription((layer,)), np.ones((6, 1), int)
+    spikes = reference_network.run(net, frames, neurons=HalvingNeurons)[0].traces.spike
+    assert spikes.T.tolist() == [[False, False, True, True, True, True], [False] * 6]
+    for elsewhere in (
+        lambda: FastNetwork(net),
+        lambda: c_target.deploy_c(net, tmp_path / "c"),
+        lambda: schema.write(tmp_path / "own.net", net),
+    ):
+        with pytest.raises(InputError, match="have 1M1T1R neurons, with StepParams"):
+            elsewhere()
+    assert not list(tmp_path.iterdir())

@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
 import torch
 
-from lava_1m1t1r import StepParams, dynamics, presets, reference
+from lava_1m1t1r import StepParams, dynamics, presets, reference, reference_network
 from lava_1m1t1r.arithmetic import ACT_SHIFT, FLOAT_ARRAY, ONE
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.dynamics import State
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.reference import widened
@@ -64,6 +65,36 @@ def test_forward_is_the_integers(rng, device):
             assert expected.any()
             assert np.array_equal(spikes[b].T, expected)
     assert np.array_equal(spikes, neuron.m1t1r.Neuron(params.device)(torch.from_numpy(z / 64.0)).numpy())
+
+
+def test_recurrent_spikes_arrive_a_step_later(rng):
+    size, steps = 6, 60
+    net = Layer(
+        0,
+        "dense_rec",
+        (size,),
+        size,
+        (64 * np.eye(size)).astype(np.int32),
+        weight_rec=2 * rng.integers(-40, 60, (size, size), np.int32),
+        neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)),
+    )
+    z = rng.integers(3, 11, (size, steps)) * (rng.random((size, steps)) < 0.8)
+    synapse = torch.nn.Conv1d(size, size, 1, bias=False, dtype=torch.float64)
+    synapse.weight.data[:, :, 0] = torch.from_numpy(net.weight_rec / 64)
+    x = torch.from_numpy(z[None].astype(float)).requires_grad_()
+    spikes = Stepwise(net.neuron.step)(x, synapse)
+    expected = reference_network.run(NetDescription((net,)), z.T)[0].traces.spike
+    assert expected.sum() > 10 and np.array_equal(spikes[0].detach().numpy().T, expected)
+    assert not np.array_equal(spikes[0].detach().numpy(), Stepwise(net.neuron.step)(x)[0].detach().numpy())
+    (spikes * torch.from_numpy(rng.standard_normal(spikes.shape))).sum().backward()
+    by_steps = x.grad[0, :, 1:] @ spikes[0, :, :-1].detach().T  # what reaches a step's input from the loss reaches its weights, too
+    torch.testing.assert_close(synapse.weight.grad[:, :, 0], by_steps)
+
+
+def test_single_steps_are_told_of():
+    # lava-dl's recurrent block calls its neuron so, and each step would start from rest
+    with pytest.warns(UserWarning, match=r"give it all steps and the synapse: self.neuron\(z, self.recurrent_synapse\)"):
+        Stepwise(StepParams(presets.ZHAO2025_FIG2))(torch.ones(1, 2, 1, dtype=torch.float64))
 
 
 def test_gradient_below_threshold_is_that_of_the_equations():

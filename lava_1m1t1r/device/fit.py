@@ -19,7 +19,7 @@ from .measurement import Measurement, happens, jump, predicted, steadied
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
 """Parameters that are fitted by default: growth, the three rates of loss, and the steepness of the field law."""
-LONGEST = 1e6
+LONGEST = 2e4
 """Longest pulse train of a measurement, in time constants of the starting filament: a train is simulated hundreds of times, and should take
 a second at most."""
 
@@ -39,6 +39,9 @@ class Fit:
     """(prediction - measurement) / tolerance, (M,)."""
     jacobian: np.ndarray
     """Change of the residuals per relative change of a parameter, (M, P)."""
+    equals: np.ndarray
+    """Relative standard errors of the parameters, (P,), that the devices tried on the way ask for at least: how far those lie that fit
+    nearly as well."""
     evaluations: int
 
     @property
@@ -68,12 +71,13 @@ class Fit:
     @property
     def relative_errors(self) -> np.ndarray:
         """Relative standard errors of the fitted parameters, (P,), where the device meets the data and their tolerances are standard
-        errors; inf for a parameter that the data leave free."""
+        errors: of the Jacobian, or :attr:`equals` where these are larger, since first spikes and intervals jump. inf for a parameter that
+        the data leave free."""
         values, directions = self._directions()
         seen = values > 1e-12 * values[0]
         variances = np.sum((directions[seen] / values[seen, None]) ** 2, axis=0)
         free = np.any(np.abs(directions[~seen]) > 1e-6, axis=0)  # takes part in a direction that changes nothing
-        return np.where(free, np.inf, np.sqrt(variances))
+        return np.where(free, np.inf, np.maximum(np.sqrt(variances), self.equals))
 
     def _directions(self) -> tuple[np.ndarray, np.ndarray]:
         """Singular values of the Jacobian, (P,), zeros included, and the direction of parameters of each, (P, P), one a row."""
@@ -108,7 +112,7 @@ class Fit:
         if not self.meets:
             lines.append(
                 "THE DEVICE DOES NOT MEET THESE DATA: the parameters below are those of the nearest device found. Start from another "
-                "preset, free other fields, search farther (search=30, --search 30; more starts), or check the data."
+                "preset, free other fields, search farther (search=30, --search 30; more starts), or check the data, in s, V and ohm."
             )
         found = [f"{n} = {getattr(self.params, n):.5g}" for n in self.free]
         if self.meets:
@@ -136,9 +140,9 @@ def fit(
     """Fit ``free`` parameters of ``p`` to measurements, in their logarithms.
 
     A global search (differential evolution) where ``search`` asks for it, then least squares from the best point (trust region).
-    Trains lock to the stimulus, so first spikes and mean intervals move in jumps; finite differences therefore step by 2 %. Where that
-    does not meet the measurements, the descent begins with tolerances as wide as those jumps, ends with finer differences, and is tried
-    from further points about the first one.
+    Trains lock to the stimulus, so first spikes and mean intervals move in jumps, between which a descent gets stuck: finite differences
+    therefore step by 2 %, and further descents begin with tolerances as wide as those jumps and end with finer differences: one from the
+    same point, two from points about it, and more where none meets the measurements.
 
     Parameters
     ----------
@@ -153,7 +157,7 @@ def fit(
     search : int
         Generations of the global search, of 8 members per parameter each; 0: none.
     starts : int
-        Points at most from which the descent is tried, as long as :attr:`Fit.meets` is false.
+        Further descents at most: three, and others as long as :attr:`Fit.meets` is false.
     seed : int
         Seed of the search, and of further starts.
     rtol : float
@@ -187,21 +191,26 @@ def fit(
         best = _descended(problem, u, (), (_STEP,), bounds)
         rng = np.random.default_rng(seed)
         for again in range(starts):
-            if _met(problem.cost(best), len(measurements)):
+            if again >= _STARTS and _met(problem.cost(best), len(measurements)):
                 break
             about = u + (rng.uniform(-_ABOUT, _ABOUT, len(u)) if again else 0.0)
             best = min(best, _descended(problem, about, (1.0, 0.3), (_STEP, 1e-3, 1e-4), bounds), key=problem.cost)
         jacobian = problem.jacobian(best, lowest)
-        found = problem.predictions(best)
+        found, equals = problem.predictions(best), problem.equals(best)
     predictions = np.array([value if happens(m, value) else np.nan for m, value in zip(measurements, found.tolist(), strict=True)])
-    return Fit(problem.device(best), free, measurements, predictions, problem.off(found), jacobian, problem.evaluations)
+    return Fit(problem.device(best), free, measurements, predictions, problem.off(found), jacobian, equals, problem.evaluations)
 
 
 _STEP = 0.02
 """Step of the finite differences, in the logarithm of a parameter [1]."""
-_WIDE = 0.1
-"""Step of the reported Jacobian [1]: over it the jumps from pulse to pulse average out, which make finer differences look surer than the
-data are."""
+_WIDEST, _NARROWEST = 0.1, 2e-3
+"""Steps of the reported Jacobian, in the logarithm of a parameter [1]."""
+_TOLD = 4.0
+"""Change of the residuals over such a step, both ways together, that the data tell: two standard errors either way."""
+_FINE = 1e-3
+"""Relative gain of a step at which a descent ends, and the cost of a measurement at which there is nothing left to gain [1]."""
+_STARTS = 3
+"""Further descents that are tried although one met the measurements: other devices may meet them better."""
 _ABOUT = 0.4
 """Farthest that a further start lies from the first one, in the logarithm of a parameter [1]."""
 
@@ -221,6 +230,7 @@ class _Problem:
         self.tolerance = np.array([m.tolerance for m in measurements])
         self.evaluations = 0
         self._costs: dict[bytes, float] = {}
+        self._tried: list[tuple[np.ndarray, float]] = []
 
     def device(self, u: np.ndarray) -> DeviceParams:
         return dataclasses.replace(self.p, **dict(zip(self.free, np.exp(u).tolist(), strict=True)))
@@ -249,7 +259,9 @@ class _Problem:
         """
         found = self.predictions(u)
         if not widened:
-            return self.off(found)
+            off = self.off(found)
+            self._tried.append((u.copy(), float(off @ off)))
+            return off
         steady = np.array([steadied(m, value) for m, value in zip(self.measurements, found.tolist(), strict=True)])
         measured = np.array([steadied(m, m.value) for m in self.measurements])
         return (steady - measured) / np.hypot(self.tolerance, widened * np.array([jump(m) for m in self.measurements]))
@@ -261,13 +273,30 @@ class _Problem:
             self._costs[key] = float(0.5 * np.sum(self.residuals(u) ** 2))
         return self._costs[key]
 
+    def equals(self, u: np.ndarray) -> np.ndarray:
+        """Largest distance, (P,), of points tried from u, each divided by as many standard errors as its residuals say that it is off: of
+        those that lie within the joint standard error."""
+        points, squares = (np.array(part) for part in zip(*self._tried, strict=True))
+        more = squares - 2.0 * self.cost(u)
+        near = more <= len(u)
+        return np.max(np.abs(points[near] - u) / np.sqrt(np.maximum(more[near], 1.0))[:, None], axis=0)
+
     def jacobian(self, u: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-        """Derivatives of the residuals over u, (M, P), by finite differences that stay above ``lowest``."""
+        """Derivatives of the residuals over u, (M, P), by finite differences that stay above ``lowest``.
+
+        As wide as the data can tell, so that the jumps from pulse to pulse average out, which make finer differences look surer than the
+        data are; and no wider, for events that come and go far from u make them look surer, too.
+        """
         columns = []
         for i in range(len(u)):
-            low, high = u.copy(), u.copy()
-            low[i], high[i] = max(u[i] - _WIDE, lowest[i]), u[i] + _WIDE
-            columns.append((self.residuals(high) - self.residuals(low)) / (high[i] - low[i]))
+            step = 2 * _WIDEST
+            change, width = np.full(len(self.measurements), np.inf), 0.0
+            while np.linalg.norm(change) > _TOLD and step > _NARROWEST:
+                step /= 2
+                low, high = u.copy(), u.copy()
+                low[i], high[i] = max(u[i] - step, lowest[i]), u[i] + step
+                change, width = self.residuals(high) - self.residuals(low), high[i] - low[i]
+            columns.append(change / width)
         return np.stack(columns, axis=1)
 
 
@@ -279,11 +308,13 @@ def _descended(
 
     def down(u: np.ndarray, step: float, wide: float = 0.0) -> np.ndarray:
         residuals, relative = partial(problem.residuals, widened=wide), step / np.maximum(np.abs(u), 1e-3)
-        return least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=relative).x
+        return least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=relative, ftol=_FINE).x
 
     for wide in widened:
         u = down(u, _STEP, wide)
     for step in steps:
+        if problem.cost(u) < _FINE * len(problem.measurements):
+            break
         u = min(u, down(u, step), key=problem.cost)  # differences of jumping quantities can lead downhill in name only
     return u
 

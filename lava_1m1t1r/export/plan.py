@@ -166,9 +166,7 @@ def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
     weight, weight_shift = narrow(layer.own_weight if layer.kind == "input" else layer.matrix())
     weight_rec, rec_shift = (None, 0) if layer.weight_rec is None else narrow(layer.weight_rec)
-    neuron = layer.neuron
-    assert neuron is None or isinstance(neuron, M1T1RNeuron)  # the rules let no other through
-    step = None if neuron is None else neuron.step
+    step = layer.step
     return PlanLayer(
         index=layer.index,
         kind=layer.kind,

@@ -106,7 +106,7 @@ def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> N
     """Rates, tables and registers fit; the error is that of :meth:`.StepParams.fixed`."""
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
-            layer.neuron.step.fixed(layer.size)
+            layer.m1t1r.step.fixed(layer.size)
 
 
 SHAPES: tuple[Rule, ...] = (

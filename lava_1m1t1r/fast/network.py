@@ -139,7 +139,7 @@ class FastLayer:
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()
         if isinstance(layer.neuron, M1T1RNeuron):
-            self.neuron = m1t1r(layer.neuron.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
+            self.neuron = m1t1r(layer.m1t1r.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
             self.state_names = ("filament", "residue", "v_gate")
         elif layer.neuron is not None:
             require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")

@@ -7,14 +7,21 @@ integer states. This is slower, but exact in the same sense: forward values are 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from lava.lib.dl.slayer.neuron import base
 
 from ..arithmetic import WEIGHT_ONE
-from ..errors import require
+from ..errors import InputError, require
 from .quantise import quantise_8bit
+
+_ONE_STEP = (
+    "A StepwiseNeuron starts from rest at every call, and this one has a single step. If it is of a recurrence, give it all steps and the "
+    "synapse: self.neuron(z, self.recurrent_synapse)."
+)
 
 
 class _Fire(torch.autograd.Function):
@@ -84,25 +91,49 @@ class StepwiseNeuron(base.Neuron):
         """
         raise _missing(self, "real_step")
 
+    @property
+    def device_params(self) -> dict[str, Any]:
+        """What lava-dl's blocks write of their neurons into a file: refused, for files hold no neurons but 1M1T1R and CUBA ones."""
+        cure = "Run it by its own Lava Process, with these weights; tutorial 08 compares the two."
+        raise InputError(f"{type(self).__name__} must be a 1M1T1R or CUBA neuron to be written to a file, and is a StepwiseNeuron. {cure}")
+
     def quantize_8bit(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
         """See :func:`.quantise.quantise_8bit`."""
         return quantise_8bit(weight, descale)
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Spikes from synaptic input (B, N, T) in units of weight 1, rounded to 1/64. Every call starts from rest."""
-        counts = torch.round(z.detach() * WEIGHT_ONE).to(torch.int64)
-        state, carried, spikes = self.start(z.shape[0], z.shape[1]), None, []
+    def forward(self, z: torch.Tensor, recurrent: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+        """Spikes from synaptic input, every call from rest.
+
+        Parameters
+        ----------
+        z : (B, N, T)
+            Input in units of weight 1, rounded to 1/64.
+        recurrent : module, optional
+            Synapse of the layer's own spikes, (B, N, 1) -> (B, N, 1), which arrive a step later. lava-dl's ``AbstractRecurrent`` calls its
+            neuron once a step, and so from rest each time: a block with recurrence calls ``self.neuron(z, self.recurrent_synapse)``.
+
+        Returns
+        -------
+        (B, N, T)
+        """
+        if z.shape[2] == 1:
+            warnings.warn(_ONE_STEP, stacklevel=2)
+        state, carried = self.start(z.shape[0], z.shape[1]), None
+        spikes: list[torch.Tensor] = []
         for t in range(z.shape[2]):
+            a_in = z[:, :, t]
+            if recurrent is not None and spikes:
+                a_in = a_in + recurrent(spikes[-1][:, :, None].to(z.dtype))[:, :, 0]
             if torch.is_grad_enabled():
                 now = [x.to(self.real) for x in self.in_units(state)]
                 if carried is not None:
                     # The integers' values, the real step's derivatives.
                     now = [x + (c - c.detach()) for x, c in zip(now, carried, strict=True)]
-                carried, reach = self.real_step(type(state)(*now), z[:, :, t].to(self.real))
+                carried, reach = self.real_step(type(state)(*now), a_in.to(self.real))
             else:
-                reach = torch.ones_like(z[:, :, t])
+                reach = torch.ones_like(a_in)
             with torch.no_grad():
-                state, fired = self.fixed_step(state, counts[:, :, t])
+                state, fired = self.fixed_step(state, torch.round(a_in * WEIGHT_ONE).to(torch.int64))
             spikes.append(_Fire.apply(fired, reach, *self.surrogate))
         self.shape, self.num_neurons = torch.Size([z.shape[1]]), z.shape[1]
         return torch.stack(spikes, 2).to(z.dtype)

@@ -312,7 +312,8 @@ def _convolution(layer: Layer, conv: Convolution, message_bits: int) -> Abstract
 def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess | None:
     neuron = layer.neuron
     if isinstance(neuron, M1T1RNeuron):
-        device, step = neuron.step.device, neuron.step
+        step = layer.m1t1r.step
+        device = step.device
         # Bias and noise act without input too: they must begin where the first input arrives.
         early = layer.bias is not None or layer.noisy
         return M1T1R(
