@@ -433,6 +433,12 @@ def _notes(
         notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}.")
     elif by_substeps.get(params.substeps, np.inf) > TOLERANCE:
         notes.append(f"{good[0]} substep{'s come' if good[0] > 1 else ' comes'} within {TOLERANCE:.0%} of the device.")
+    finest = max(by_substeps, default=0)
+    if good and by_substeps[finest] > TOLERANCE:
+        notes.append(
+            f"with {finest} substeps the step is further from the device than with {good[0]}, whose agreement is chance: the device is "
+            "about to latch under one of the probes, and small errors decide whether it does."
+        )
     if any(p.device.latched != p.step.latched for p in probes):
         notes.append(
             "device and step do not agree on latching under: "

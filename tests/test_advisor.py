@@ -135,6 +135,15 @@ def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():
     assert "1 silent (0)" in str(advice)
 
 
+def test_agreement_that_more_substeps_lose_is_called_chance():
+    # between 0.79 and 0.82 V this device goes from firing on to latching
+    device = replace(FIG2, mu=75.055, beta=43.437, gamma1=165.04, gamma2=6.5405, v0=0.084455)
+    advice = advise(StepParams(device))
+    assert advice.by_substeps[4] < 0.05 < 0.5 < advice.by_substeps[16]
+    assert any("further from the device than with 4, whose agreement is chance" in note for note in advice.notes)
+    assert not any("chance" in note for note in advise(StepParams(FIG2), steps=400).notes)
+
+
 def test_noise_is_left_out_of_step_and_device():
     a_in = np.zeros((500, 4), np.int64)
     a_in[::2] = [380, 395, 410, 425]

@@ -23,6 +23,7 @@ from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
+from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE
 from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
@@ -252,10 +253,57 @@ def test_bins_of_another_width_make_the_device_as_much_slower(small_file, tmp_pa
 
 
 @pytest.mark.train
+def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text(
+        "quantity,volt,width,gap,count,value,tolerance,r_control\nfirst_turn_on,0.8,0.1,0.1,1,0.03,1e-3,\n", encoding="utf-8"
+    )
+    assert cli.main(["characterize", "--fit", "rows.csv", "--free", "mu", "--set", "r_control=2e8", "-o", "fitted"]) == 0
+    fitted = DeviceParams.from_dict(json.loads(Path("fitted/fit.json").read_text())["params"])
+    assert fitted.r_control == 2e8 and fitted.mu != ZHAO2025_FIG2.mu
+    assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "six"]) == 0
+    assert DeviceParams.from_dict(json.loads(Path("six/characteristics.json").read_text())["device"]) == fitted
+    options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", "run"]
+    for file in ("fitted/fit.json", "six/characteristics.json"):
+        assert cli.main([*options, "--device", file]) == 0
+        assert read("run/network.net").active[0].step.device == fitted.scaled(40.0)
+    assert DeviceParams.from_dict(json.loads(Path("run/results.json").read_text())["task"]["device"]) == fitted
+    capsys.readouterr()
+    assert cli.main([*options, "--resume"]) == cli.USAGE_ERROR  # another device
+    assert "--device must be what the run of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "words"),
+    [
+        ("{", [], "--device must be a JSON file; got 'device.json'"),
+        ("[1]", [], "--device device.json: from_dict.values must be a mapping"),
+        ('{"params": {"mew": 1}}', [], "hold fields of DeviceParams; got 'mew'"),
+        ('{"mu": -1}', [], "DeviceParams.mu"),
+        ('{"mu": [80, 90]}', [], "be one device"),
+        ("{}", ["--preset", "ZHAO2025_FIG3"], "--preset must not be used with --device"),
+    ],
+)
+def test_what_is_no_device_is_refused(content, more, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "device.json").write_text(content, encoding="utf-8")
+    assert cli.main(["characterize", "--device", "device.json", *more]) == cli.USAGE_ERROR
+    assert words in capsys.readouterr().err and not Path("characteristics").exists()
+
+
+@pytest.mark.train
 @pytest.mark.parametrize("epochs", [1, 2, 9, 10, 11])
 def test_trainings_of_a_few_steps_have_a_schedule(epochs, small_file, tmp_path):
     """10 of them once divided by 0."""
     assert cli.main(["train", "--data", str(small_file), "--hidden", "4", "--epochs", str(epochs), "-o", str(tmp_path)]) == 0
+
+
+def test_targets_have_other_names(tmp_path, capsys):
+    net = str(Path(__file__).with_name("toy.net"))
+    for target in ("verilog", "rtl"):
+        assert cli.main(["deploy", target, net, "-o", str(tmp_path / target), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["target"] == "rtl"
+    assert (tmp_path / "verilog" / "net.v").read_text() == (tmp_path / "rtl" / "net.v").read_text()
 
 
 def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):

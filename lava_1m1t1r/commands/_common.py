@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .._support.files import SHIPPED_NETWORK, scratch
-from ..errors import InputError, missing, number, path_of, require, whole
+from ..errors import InputError, file_of, missing, number, path_of, require, whole
+from ..params import DeviceParams
 
 SHIPPED = "shipped"
 MOST = 10**7
@@ -85,6 +87,28 @@ def require_training() -> None:
     for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
         if find_spec(module) is None:
             raise missing(package, "lava", "Training")
+
+
+def device_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare ``--device``, which :func:`given_device` reads."""
+    parser.add_argument("--device", metavar="JSON", help=f"{what}: fit.json of `characterize --fit`, or fields of DeviceParams by name")
+
+
+def given_device(args: argparse.Namespace) -> DeviceParams | None:
+    """The device of ``--device``, which stands in place of ``--preset``."""
+    if args.device is None:
+        return None
+    require(args.preset is None, "--preset", "not be used with --device", args.preset)
+    try:
+        found = json.loads(file_of(args.device, "--device").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--device must be a JSON file; got {args.device!r}: {error}.") from error
+    for part in ("params", "device"):  # of fit.json, and of characteristics.json
+        found = found[part] if isinstance(found, dict) and isinstance(found.get(part), dict) else found
+    try:
+        return DeviceParams.from_dict(found)
+    except InputError as error:
+        raise InputError(f"--device {args.device}: {error}") from error
 
 
 def network_argument(parser: argparse.ArgumentParser) -> None:

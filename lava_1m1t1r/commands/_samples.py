@@ -52,9 +52,14 @@ class Tested(NamedTuple):
     """Description of the test set: its speakers, or that it is the whole file."""
 
     @property
-    def text(self) -> str:
-        """Data and speakers as text."""
-        return f"{self.data}, {self.held_out}"
+    def steps(self) -> int:
+        """Number of bins of each sample."""
+        return self.frames.binned.shape[1]
+
+    def text(self, dt: float | None) -> str:
+        """Data, speakers, number and length of the samples, in bins of ``dt`` [s] if that is known."""
+        bins = f"{self.steps} bins" if dt is None else f"{self.steps} bins of {1e3 * dt:g} ms"
+        return f"{self.data}, {self.held_out}: {len(self.frames)} utterances of {bins}"
 
     @property
     def labelled(self) -> bool:

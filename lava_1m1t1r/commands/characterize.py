@@ -12,7 +12,7 @@ from .._support.files import as_json, write_json, write_text
 from .._support.progress import tell
 from ..errors import InputError, file_of, missing, require
 from ..params import DeviceParams
-from ._common import check_whole, json_argument, out_folder, talking
+from ._common import check_whole, device_argument, given_device, json_argument, out_folder, talking
 
 _PRESET = "ZHAO2025_FIG2"
 """The device where none is named; no default of the option, for --paper takes none."""
@@ -21,6 +21,7 @@ _PRESET = "ZHAO2025_FIG2"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--preset", choices=presets.names(), help=f"device to start from; default: {_PRESET}")
+    device_argument(parser, "start from a device of your own instead")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
     parser.add_argument(
         "-o",
@@ -50,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     json_argument(parser, "the six characteristics, the fit, or the paper's numbers,")
 
 
-def device(preset: str, changes: list[str]) -> DeviceParams:
-    """Device of a preset with the user's changes."""
+def device(p: DeviceParams, changes: list[str]) -> DeviceParams:
+    """A device with the user's changes."""
     names = {f.name for f in fields(DeviceParams)}
     values = {}
     for change in changes:
@@ -63,14 +64,14 @@ def device(preset: str, changes: list[str]) -> DeviceParams:
             values[name] = float(text)
         except ValueError:
             raise InputError(f"--set {name} must be a number in SI units; got {text!r}.") from None
-    return replace(getattr(presets, preset), **values)
+    return replace(p, **values)
 
 
 def run(args: argparse.Namespace) -> int:
     """Characterise or fit, and print the table; 1 if the fitted device does not match the data."""
     if args.paper:
         return _paper(args)
-    p = device(args.preset or _PRESET, args.set)
+    p = device(given_device(args) or getattr(presets, args.preset or _PRESET), args.set)
     require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
     for name in ("volt", "width"):
         value = getattr(args, name)
@@ -95,7 +96,7 @@ def _paper(args: argparse.Namespace) -> int:
     from ..device.measurement import write_csv
     from ..device.paper import MEASUREMENTS, reproduce, table
 
-    for name in ("preset", "set", "fit", "free", "search", "volt", "width"):
+    for name in ("preset", "device", "set", "fit", "free", "search", "volt", "width"):
         given = getattr(args, name)
         unused = {"set": [], "search": 0}.get(name)
         require(given == unused, f"--{name}", "not be used with --paper, which has devices and protocols of its own", given)

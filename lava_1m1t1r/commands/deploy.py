@@ -51,6 +51,9 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Options of each target, as argparse takes them; their ``dest`` is the name of the argument of the target's function."""
 
+ALIASES = {"verilog": "rtl"}
+"""Targets by other names."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the targets and their options."""
@@ -58,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     targets = parser.add_subparsers(dest="target", metavar="TARGET", required=True)
     for target, summary in SUMMARIES.items():
-        own = targets.add_parser(target, help=summary, description=summary, formatter_class=parser.formatter_class)
+        others = [name for name, meant in ALIASES.items() if meant == target]
+        own = targets.add_parser(target, aliases=others, help=summary, description=summary, formatter_class=parser.formatter_class)
         network_argument(own)
         own.add_argument("-o", "--out", required=True, help="folder for the files: new, empty, or an earlier export, which is replaced")
         own.add_argument(
@@ -73,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for name, settings in OPTIONS[target].items():
             own.add_argument(name, **settings)
         json_argument(own, "the report")
-        own.set_defaults(own_parser=own)
+        own.set_defaults(own_parser=own, target=target)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,6 +116,7 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
 
     args.utterances = args.prove
     with talking(args):
-        tested = test_frames(args, read(path))
-    tell(f"the proof runs on {tested.text}: {len(tested.frames)} utterances")
+        net = read(path)
+        tested = test_frames(args, net)
+    tell(f"the proof runs on {tested.text(net.dt)}")
     return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if args.target in LABELLED else {})

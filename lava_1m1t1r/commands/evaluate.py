@@ -53,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
         "held_out": tested.held_out,
         "classes": list(net.classes),
         "utterances": len(test),
+        "steps": tested.steps,
         **result.as_dict(),
         **({"layers": [layer.as_dict() for layer in layers]} if layers else {}),
     }
     if args.json:
         print(as_json(numbers))
     else:
-        print(f"{tested.text}: {len(test)} utterances, {result.accuracy:.2%} correct in fixed point, {result.spikes:.0f} spikes each")
+        print(f"{tested.text(net.dt)}, {result.accuracy:.2%} correct in fixed point, {result.spikes:.0f} spikes each")
         if result.same_answer is not None:
             print(
                 f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}; {result.float_spikes}"

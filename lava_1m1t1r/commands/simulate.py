@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
         part.write_bytes(whole.getbuffer())
     right = float(np.mean(given == test.labels)) if tested.labelled else None
     if args.json:
-        how = {"utterances": len(test), "backend": args.backend, "tag": args.tag, "accuracy": right}
+        how = {"utterances": len(test), "steps": tested.steps, "backend": args.backend, "tag": args.tag, "accuracy": right}
         where = {"data": tested.data, "held_out": tested.held_out}
         print(as_json({**where, **how, "answers": given, "names": named, "labels": test.labels, "out": out}))
         return 0
     told = "" if right is None else f" {right:.2%} correct;"
-    print(f"{tested.text}: {len(test)} utterances on {args.backend} ({args.tag}):{told} wrote {out}")
+    print(f"{tested.text(net.dt)}, on {args.backend} ({args.tag}):{told} wrote {out}")
     return 0

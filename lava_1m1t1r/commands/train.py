@@ -19,6 +19,8 @@ from ._common import (
     SHIPPED,
     check_above_zero,
     check_whole,
+    device_argument,
+    given_device,
     json_argument,
     let_torch_sleep,
     network_path,
@@ -28,7 +30,7 @@ from ._common import (
     talking,
 )
 
-OF_START = ("preset", "slower", "dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth")
+OF_START = ("preset", "device", "slower", "dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth")
 """Options that a network from a file (``--start``) answers itself."""
 
 
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help=f"passes over the training set; {_usual('epochs')}")
     parser.add_argument("--hidden", type=int, help=f"number of recurrent neurons; {_usual('hidden')}")
     parser.add_argument("--preset", choices=presets.names(), help=f"device that the neurons are modelled on; {_usual('preset')}")
+    device_argument(parser, "model them on a device of your own instead")
     parser.add_argument(
         "--slower",
         type=float,
@@ -189,7 +192,7 @@ def _asked(args: argparse.Namespace) -> Any:
 
     usual = recipe(args.recipe or recipe_for(args.data))
     named = {field.name for field in dataclasses.fields(Task)} - {"dt"}
-    given = {name: value for name, value in vars(args).items() if name in named}
+    given = {name: value for name, value in vars(args).items() if name in named} | {"device": given_device(args)}
     task = usual.replace(**given | {"learn": tuple(dict.fromkeys(args.learn or ()))})
     # the device suits the step: it becomes slower as the step becomes longer
     return task if args.dt is None else task.replace(dt=args.dt, slower=args.slower or usual.slower * args.dt / usual.dt)
@@ -271,7 +274,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
         size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
-        tell(f"{size}; {train.merged:.0%} of the spikes fall into a bin and channel with an earlier one, and do not count")
+        tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
     fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all

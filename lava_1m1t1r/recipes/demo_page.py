@@ -151,9 +151,7 @@ def _one_utterance(report: Report, found: Found) -> None:
 
 def energy_of(task: Task, spikes: float) -> dict[str, Any]:
     """Energy of an utterance from the device's energy per spike, with its assumptions."""
-    from .. import presets
-
-    measured = getattr(presets, task.preset)
+    measured = task.measured
     volt = float(measured.v_ref)
     try:
         width = usual_width(measured)

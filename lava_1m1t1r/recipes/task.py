@@ -55,6 +55,8 @@ class Task:
     classes: int = 20
     preset: str = "ZHAO2025_FIG2"
     """Name of the preset, a measured device that the neurons are modelled on."""
+    device: DeviceParams | None = None
+    """Another device that they are modelled on, instead of the preset."""
     slower: float = 40.0
     """Factor by which the device is slowed down to suit ``dt`` (DeviceParams.scaled): at 40, a step is 0.25 ms of the measured device's
     time."""
@@ -102,14 +104,27 @@ class Task:
         require(self.label_smoothing < 1, "Task.label_smoothing", "lie below 1", self.label_smoothing)
         known = presets.names()
         require(self.preset in known, "Task.preset", f"be one of {', '.join(known)}", self.preset)
+        own = self.device
+        single = own is None or (isinstance(own, DeviceParams) and own.size is None)
+        require(single, "Task.device", "be a single device, DeviceParams, or None for the preset", own)
         object.__setattr__(self, "synaptic_delays", flag(self.synaptic_delays, "Task.synaptic_delays"))
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
         object.__setattr__(self, "taps", tuple(delays_of(self.taps, 1, "Task.taps").tolist()))
 
     @property
+    def measured(self) -> DeviceParams:
+        """The device that the neurons are modelled on, as fast as it is."""
+        return getattr(presets, self.preset) if self.device is None else self.device
+
+    @property
+    def device_name(self) -> str:
+        """Name of this device."""
+        return self.preset.replace("_", " ") if self.device is None else "a device of your own"
+
+    @property
     def step(self) -> StepParams:
         """The median neuron in network steps."""
-        device = getattr(presets, self.preset).scaled(self.slower)
+        device = self.measured.scaled(self.slower)
         device = replace(device, r_control=self.refractory * device.r_control)
         return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
 
@@ -139,7 +154,7 @@ class Task:
             self.step.replace(device=self.devices).fixed(self.hidden)
         except InputError as error:
             given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "spread", "dt", "substeps", "v_unit"))
-            raise InputError(f"Task: {self.preset} with {given} makes a device that has no integers: {error}") from error
+            raise InputError(f"Task: {self.device_name} with {given} makes a device that has no integers: {error}") from error
 
     def replace(self, **changes: Any) -> Task:
         """Return a copy with some choices changed (None leaves them)."""
@@ -151,7 +166,7 @@ class Task:
         longer = "" if self.refractory == 1 else f", with {self.refractory:g} times its R_c"
         each = f", each neuron's own, spread by {self.spread:g} in their logarithm" if self.spread else ""
         return (
-            f"{self.preset.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}, "
+            f"{self.device_name} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}, "
             f"in steps of {self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; "
             f"one unit of weight is {self.v_unit:g} V."
         )

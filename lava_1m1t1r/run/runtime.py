@@ -287,7 +287,7 @@ class GuardedRuntime(Runtime):
             if self._asleep(now, self.stall):
                 self._fail(
                     Deadlock,
-                    f"no Process did anything for {self.stall:g} s: they wait for each other",
+                    f"no Process did anything for {self.stall:g} s: they wait for each other, or one sleeps longer than stall allows",
                     with_stacks=True,
                 )
 
