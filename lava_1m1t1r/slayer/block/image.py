@@ -13,6 +13,16 @@ torch.Size([3, 10, 100])
 >>> net.export("images.net")
 >>> predict("images.net", x.flatten(1, 3).transpose(1, 2).int().numpy()).shape
 (3, 100, 10)
+
+From the events of such a camera, times t [s], columns and rows, polarities p of 0 or 1:
+
+>>> import numpy as np
+>>> from lava_1m1t1r.datasets import EventSet, frames
+>>> t, column, row, p = np.array([0.001, 0.003]), np.array([3, 15]), np.array([0, 2]), np.array([0, 1])
+>>> events = EventSet.from_utterances([(t, (p * 16 + row) * 16 + column)], labels=[4], speakers=[0], n_channels=2 * 16 * 16)
+>>> images = torch.from_numpy(frames(events, dt=1e-3, n_steps=100)).float().transpose(1, 2).unflatten(1, (2, 16, 16))
+>>> images.nonzero().tolist()  # utterance, polarity, row, column, step
+[[0, 0, 0, 3, 1], [0, 1, 2, 15, 3]]
 """
 
 from __future__ import annotations
