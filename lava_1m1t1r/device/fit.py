@@ -39,7 +39,7 @@ class Fit:
     """(prediction - measurement) / tolerance, (M,)."""
     jacobian: np.ndarray
     """Change of the residuals per relative change of a parameter, (M, P)."""
-    equals: np.ndarray
+    least_errors: np.ndarray
     """Relative standard errors of the parameters, (P,), that the devices tried on the way ask for at least: how far those lie that fit
     nearly as well."""
     evaluations: int
@@ -71,13 +71,13 @@ class Fit:
     @property
     def relative_errors(self) -> np.ndarray:
         """Relative standard errors of the fitted parameters, (P,), where the device meets the data and their tolerances are standard
-        errors: of the Jacobian, or :attr:`equals` where these are larger, since first spikes and intervals jump. inf for a parameter that
+        errors: of the Jacobian, or :attr:`least_errors` where these are larger, since first spikes and intervals jump. inf for a parameter that
         the data leave free."""
         values, directions = self._directions()
         seen = values > 1e-12 * values[0]
         variances = np.sum((directions[seen] / values[seen, None]) ** 2, axis=0)
         free = np.any(np.abs(directions[~seen]) > 1e-6, axis=0)  # takes part in a direction that changes nothing
-        return np.where(free, np.inf, np.maximum(np.sqrt(variances), self.equals))
+        return np.where(free, np.inf, np.maximum(np.sqrt(variances), self.least_errors))
 
     def _directions(self) -> tuple[np.ndarray, np.ndarray]:
         """Singular values of the Jacobian, (P,), zeros included, and the direction of parameters of each, (P, P), one a row."""
@@ -196,9 +196,9 @@ def fit(
             about = u + (rng.uniform(-_ABOUT, _ABOUT, len(u)) if again else 0.0)
             best = min(best, _descended(problem, about, (1.0, 0.3), (_STEP, 1e-3, 1e-4), bounds), key=problem.cost)
         jacobian = problem.jacobian(best, lowest)
-        found, equals = problem.predictions(best), problem.equals(best)
+        found, least_errors = problem.predictions(best), problem.least_errors(best)
     predictions = np.array([value if happens(m, value) else np.nan for m, value in zip(measurements, found.tolist(), strict=True)])
-    return Fit(problem.device(best), free, measurements, predictions, problem.off(found), jacobian, equals, problem.evaluations)
+    return Fit(problem.device(best), free, measurements, predictions, problem.off(found), jacobian, least_errors, problem.evaluations)
 
 
 _STEP = 0.02
@@ -273,7 +273,7 @@ class _Problem:
             self._costs[key] = float(0.5 * np.sum(self.residuals(u) ** 2))
         return self._costs[key]
 
-    def equals(self, u: np.ndarray) -> np.ndarray:
+    def least_errors(self, u: np.ndarray) -> np.ndarray:
         """Largest distance, (P,), of points tried from u, each divided by as many standard errors as its residuals say that it is off: of
         those that lie within the joint standard error."""
         points, squares = (np.array(part) for part in zip(*self._tried, strict=True))
