@@ -71,8 +71,8 @@ class Fit:
     @property
     def relative_errors(self) -> np.ndarray:
         """Relative standard errors of the fitted parameters, (P,), where the device meets the data and their tolerances are standard
-        errors: of the Jacobian, or :attr:`least_errors` where these are larger, since first spikes and intervals jump. inf for a parameter that
-        the data leave free."""
+        errors: of the Jacobian, or :attr:`least_errors` where these are larger, since first spikes and intervals jump. inf for a parameter
+        that the data leave free."""
         values, directions = self._directions()
         seen = values > 1e-12 * values[0]
         variances = np.sum((directions[seen] / values[seen, None]) ** 2, axis=0)
