@@ -50,6 +50,7 @@ def test_seeds_do_not_make_more_speakers():
     repeated = [value + change for value in once for change in (-1.0, 0.0, 1.0)]
     assert accuracy._independent(repeated, 4) == pytest.approx(once)
     assert accuracy._independent(repeated, 1) == repeated
+    assert accuracy.mean_and_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
 
 
 def test_networks_of_the_table_have_about_equal_parameters():

@@ -821,6 +821,8 @@ def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, cap
     events = small_set(each=1)
     load(tmp_path, some=replace(events, speakers=np.where(events.speakers == 1, -1, events.speakers)))
     assert "3 utterances" in (told := capsys.readouterr().err) and "have no known speaker: they stay in training" in told
+    named = replace(events, speakers=events.speakers - 1, speaker_names=("ann", "bob"))
+    assert data.load(write_shd(tmp_path / "named.h5", named), "-1").held_out == "speaker -1" and capsys.readouterr().err == ""
 
 
 def test_only_shd_itself_is_called_shd(tmp_path, capsys, monkeypatch):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
+from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 HUMANS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
@@ -47,6 +48,18 @@ def test_an_utterance_owns_its_slice_of_the_flat_arrays(events):
     assert events.durations[2] == 0
 
 
+def test_utterances_are_numbered_from_either_end_and_no_further(events):
+    assert events[-4] == events[0] and events[0].key == "zero" and events[:1].n_classes == 20
+    for index in (4, -5):
+        with pytest.raises(IndexError, match=f"utterance {index} of 4"):
+            events[index]
+
+
+def test_an_utterance_lasts_until_its_latest_spike_whatever_their_order():
+    events = EventSet.from_utterances([([0.5, 0.2], [1, 2]), ([0.1, 0.3, 0.2], [1, 2, 3]), ([], [])], [0, 1, 0])
+    assert [u.duration for u in events] == events.durations.tolist() == [0.5, np.float32(0.3), 0]
+
+
 @pytest.mark.parametrize("index", [[3, 1], slice(1, None, 2), np.array([False, True, True, False]), []])
 def test_a_subset_holds_the_chosen_utterances(events, index):
     chosen = np.arange(4)[np.asarray(index, int) if isinstance(index, list) else index]
@@ -77,6 +90,11 @@ def test_a_speaker_named_as_another_is_numbered(events):
     many = EventSet.from_utterances([([0.1], [1])] * 99, [0] * 99, range(99))
     with pytest.raises(InputError, match="28, 29 and 69 more"):
         many.speaker("nobody")
+
+
+def test_speakers_that_are_not_known_bear_no_name(events):
+    unknown = replace(events, speakers=[4, -1, 4, 0])
+    assert list(unknown.of_speakers("e").labels) == [0, 3] and list(unknown.of_speakers(-1).labels) == [19]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +173,13 @@ def test_times_that_are_not_finite_are_dropped_and_counted(path, events):
     np.testing.assert_array_equal(back[3].times, events[3].times)
 
 
+def test_an_utterance_all_of_whose_times_are_dropped_stays(path):
+    with h5py.File(path, "a") as file:
+        file["spikes/times"][3] = np.full(120, np.nan, np.float16)
+    with pytest.warns(UserWarning, match="dropped 120 of 470 spikes"):
+        assert [len(u) for u in read_shd(path)] == [50, 300, 0, 0]
+
+
 def change(path, name, row, value):
     with h5py.File(path, "a") as file:
         file[name][row] = value
@@ -186,6 +211,13 @@ def change(path, name, row, value):
 def test_a_bad_file_is_one_clear_error(path, damage, text):
     damage(path)
     with pytest.raises(FormatError, match=text):
+        read_shd(path)
+
+
+def test_times_and_units_belong_together_in_each_utterance(path):
+    with h5py.File(path, "a") as file:
+        file["spikes/times"][0], file["spikes/times"][1] = np.zeros(51, np.float16), np.zeros(299, np.float16)
+    with pytest.raises(FormatError, match=r"'spikes/times' of utterance 0 must be as long as its 'spikes/units' \(50\); got 51"):
         read_shd(path)
 
 
@@ -339,7 +371,7 @@ def test_the_users_copy_is_found_beside_or_below(tmp_path, events):
 
 def test_archives_are_unpacked(tmp_path, path):
     with zipfile.ZipFile(tmp_path / "shd_train.h5.zip", "w") as file:
-        file.write(path, "shd_train.h5")
+        file.write(path, "SHD/shd_train.h5")
     (tmp_path / "shd_test.h5.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert len(shd(tmp_path)) == len(shd(tmp_path, train=False)) == 4
     assert (tmp_path / "shd_train.h5").is_file()
@@ -347,11 +379,13 @@ def test_archives_are_unpacked(tmp_path, path):
 
 @pytest.mark.parametrize("archive", ["shd_train.h5.zip", "shd_train.h5.gz"])
 def test_a_damaged_archive_is_named_and_leaves_nothing(tmp_path, archive):
-    content = gzip.compress(bytes(100_000))[:60] if archive.endswith("gz") else b"PK broken"
-    (tmp_path / archive).write_bytes(content)
-    with pytest.raises(FormatError, match=f"{archive} must be a complete archive"):
-        shd(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [archive]
+    whole = gzip.compress(bytes(100_000))
+    contents = (whole[:60], whole[:10] + b"\xff" * 50, b"no gzip") if archive.endswith("gz") else (b"PK broken",)
+    for content in contents:
+        (tmp_path / archive).write_bytes(content)
+        with pytest.raises(FormatError, match=f"{archive} must be a complete archive"):
+            shd(tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == [archive]
 
 
 def test_an_empty_zip_is_not_taken_for_the_data(tmp_path):
@@ -381,6 +415,7 @@ def test_a_download_lands_where_tonic_looks_for_it(tmp_path, path, monkeypatch):
     (target / "SHD" / "shd_train.h5.zip").touch()
     assert len(shd(target, download=True)) == 4
     assert sorted(p.name for p in (target / "SHD").iterdir()) == ["shd_train.h5", "shd_train.h5.zip"]
+    assert (target / "SHD" / "shd_train.h5.zip").read_bytes() == b"zip"
     assert [p.name for p in target.iterdir()] == ["SHD"]
 
 
@@ -454,16 +489,22 @@ def test_other_utterances_are_not_made_dense(events, index, text):
 
 def test_blocks_do_not_show_in_the_result(events, monkeypatch):
     whole, whole_binned = frames(events, 5e-3), binned_events(events, 5e-3)
-    monkeypatch.setattr("lava_1m1t1r.datasets.binning._BLOCK_CELLS", 1)
-    np.testing.assert_array_equal(frames(events, 5e-3), whole)
-    np.testing.assert_array_equal(binned_events(events, 5e-3).channel, whole_binned.channel)
-    np.testing.assert_array_equal(binned_events(events, 5e-3).indptr, whole_binned.indptr)
+    for utterances in (1, 3):  # also such that the last block is shorter
+        monkeypatch.setattr("lava_1m1t1r.datasets.binning._BLOCK_CELLS", utterances * whole[0].size)
+        np.testing.assert_array_equal(frames(events, 5e-3), whole)
+        np.testing.assert_array_equal(binned_events(events, 5e-3).channel, whole_binned.channel)
+        np.testing.assert_array_equal(binned_events(events, 5e-3).indptr, whole_binned.indptr)
 
 
 def test_a_spike_on_the_edge_of_a_bin_belongs_to_the_bin_it_opens():
     steps = np.arange(1000)
     events = EventSet.from_utterances([((steps * 10e-3).astype(np.float32), np.zeros(1000, int))], [0])
     np.testing.assert_array_equal(frames(events, 10e-3, 1000)[0, :, 0], 1)
+
+
+def test_a_spike_just_before_an_edge_counts_as_on_it_and_none_that_is_further():
+    events = EventSet.from_utterances([([1 - 5e-5, 3 - 2e-4], [0, 1])], [0])
+    assert [step.tolist() for step in frames(events, 1.0, 4, 2)[0].nonzero()] == [[1, 2], [0, 0]]
 
 
 @pytest.mark.parametrize("dt", [1e-3, 1e-2])
@@ -484,6 +525,13 @@ def test_counts_saturate_at_255():
     assert frames(events, 1e-3, 1, clip=None).max() == 255
 
 
+@pytest.mark.parametrize(("channels", "most"), [(70_000, 3), (5, 300)])
+def test_events_of_wide_frames_and_large_counts_give_the_frames_back(channels, most):
+    x = np.zeros((2, 3, channels), np.uint8 if most < 256 else np.int16)
+    x[0, 2, channels - 1], x[1, 0, 1] = most, 1
+    np.testing.assert_array_equal(BinnedEvents.of(x).dense(), x)
+
+
 def test_the_default_length_holds_every_spike(events):
     x = frames(events, 7e-3, clip=None)
     assert x.sum() == len(events.times) and x[:, -1].any()
@@ -496,6 +544,15 @@ def test_cropped_spikes_are_reported(events):
         frames(events, 10e-3, 50)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_few_cropped_spikes_are_not_worth_a_warning():
+    events = EventSet.from_utterances([(np.arange(25), np.zeros(25, int))], [0])
+    assert cropped_share(events, 24) == 1 / 25  # at the end, too
+    frames(events, 1.0, 24)
+    with pytest.warns(UserWarning, match=r"8.0% of the spikes lie beyond n_steps \* dt = 23 s"):
+        frames(events, 1.0, 23)
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -504,6 +561,7 @@ def test_cropped_spikes_are_reported(events):
         (dict(dt=1e-3, n_steps=0), "n_steps must be"),
         (dict(dt=1e-3, channels=701), r"channels must be a whole number from 1 to 700"),
         (dict(dt=1e-3, clip=0), "clip must"),
+        (dict(dt=1e-3, clip=256), "clip must"),
     ],
 )
 def test_wrong_arguments_are_refused(events, arguments, text):

@@ -262,6 +262,14 @@ def test_files_of_the_standard_library_and_stereo_read(tmp_path):
     np.testing.assert_allclose(audio, WAVE / 2, atol=1e-4)
 
 
+@pytest.mark.parametrize(("code", "bits"), [(1, 16), (3, 32)])
+def test_extensible_headers_name_the_format_further_on_and_half_a_frame_is_left_out(tmp_path, code, bits):
+    header = struct.pack("<HHIIHHHHIH", 0xFFFE, 1, 16_000, 2000 * bits, bits // 8, bits, 22, bits, 0, code) + bytes(14)
+    content = b"WAVE" + chunk(b"fmt ", header) + chunk(b"data", encoded(code, bits, WAVE) + b"\1")
+    (tmp_path / "x.wav").write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content)
+    np.testing.assert_allclose(read_wav(tmp_path / "x.wav")[0], WAVE, atol=1e-7)
+
+
 GOOD = riff(1, 16, encoded(1, 16, WAVE))
 
 
@@ -271,13 +279,16 @@ GOOD = riff(1, 16, encoded(1, 16, WAVE))
         (b"", "RIFF WAVE"),
         (b"ID3 not a wave file at all", "RIFF WAVE"),
         (GOOD[:5000], "hold the 8000 bytes that the header of its 'data' chunk declares.*cut short"),
+        (GOOD[:-2], "hold the 8000 bytes .*got '7998 bytes'"),
         (GOOD[:40] + b"\xff\xff\xff\xff" + GOOD[44:], "4294967295 bytes"),
         (GOOD[:12] + GOOD[36:], "'fmt ' chunk"),
         (GOOD[:36], "'data' chunk"),
         (riff(1, 16, b""), "hold samples"),
         (riff(1, 12, bytes(800)), "be PCM of 8, 16, 24 or 32 bits or floats"),
         (riff(6, 8, bytes(800)), "be PCM of 8, 16, 24 or 32 bits or floats"),
+        (riff(0xFFFE, 16, bytes(800)), "be PCM of 8, 16, 24 or 32 bits or floats"),
         (riff(1, 16, bytes(800), channels=0), "be consistent"),
+        (GOOD[:32] + b"\4" + GOOD[33:], "be consistent"),  # frames of four bytes, of one channel of two
         (riff(1, 16, bytes(800), rate=0), "be consistent"),
     ],
 )
@@ -300,6 +311,7 @@ def recordings(tmp_path):
 
 
 def test_a_folder_becomes_an_event_set(recordings):
+    (recordings / "2" / "older.wav").mkdir()  # no recording
     events = wav_folder(recordings, speaker_of=lambda p: p.stem.split("_")[0], threads=1, progress=False)
     assert events.keys == ("2", "10") and events.speaker_names == ("ann", "bob")
     assert list(events.labels) == [1, 0, 0] and list(events.speakers) == [0, 0, 1]
@@ -339,6 +351,9 @@ def test_a_csv_list_becomes_the_same(recordings):
     np.testing.assert_array_equal(events.times, folder.times)
     assert events.keys == ("ten", "two") and events.speaker_names == ("ann", "bob")
     assert list(folder.speakers) == [-1, -1, -1]
+    table.write_text("file,label,speaker\n10/ann_1.wav,ten,\n2/ann_1.wav,two,ann\n")
+    events = wav_folder(table, threads=1, progress=False)
+    assert events.speaker_names == ("ann",) and list(events.speakers) == [-1, 0]
 
 
 def test_all_recordings_that_are_wrong_are_told_at_once(recordings):

@@ -29,6 +29,13 @@ def test_resources_are_those_counted_by_hand():
     assert a.cores == b.cores == 1
 
 
+def test_a_neuron_hears_by_rows_and_feeds_by_columns():
+    first = Layer(0, "dense_rec", (2,), 3, np.array([[2, 0, 4], [0, 8, 0]]), np.array([[0, 0], [2, 2]]), neuron=CubaNeuron(1, 1, 9))
+    last = Layer(1, "dense", (1,), 2, np.array([[2, 2]]), neuron=CubaNeuron(1, 1, 9))
+    a, _ = loihi_resources.layer_resources(NetDescription((first, last)))
+    assert (a.fan_in, a.fan_out) == (3, 2)
+
+
 def test_cores_follow_from_the_limit_that_binds():
     wide = Layer(0, "dense", (2500,), 2, np.full((2500, 2), 2), neuron=CubaNeuron(1, 1, 9))
     full = Layer(1, "dense", (100,), 2500, np.full((100, 2500), 2), neuron=CubaNeuron(1, 1, 9))

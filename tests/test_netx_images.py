@@ -195,6 +195,19 @@ def test_what_lavas_conv_cannot_hold_its_sparse_does(rng, net):
 
 
 @pytest.mark.lava
+@pytest.mark.parametrize("count", [8256, 8257, 16512, 32767])
+def test_counts_whose_sums_lavas_conv_would_wrap(count):
+    # 4 x 254 x 8257 counts are more than 2^23
+    conv = Convolution((1, 2, 2), 1, (2, 2))
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    net = NetDescription((Layer(0, "conv", conv.shape, conv.sources, np.full((1, 1, 2, 2), 254, np.int32), neuron=neuron, conv=conv),))
+    frames = np.zeros((1, 60, 4), int)
+    frames[:, ::5] = count
+    spikes = hdf5.predict(net, frames)
+    assert spikes.sum() > 5 and np.array_equal(hdf5.predict(net, frames, "inprocess"), spikes)
+
+
+@pytest.mark.lava
 @pytest.mark.timeout(120)
 def test_a_convolution_may_be_the_readout(rng, net):
     pytest.importorskip("lava.magma", reason="needs lava-nc")

@@ -311,6 +311,19 @@ def test_errors(rng):
         assert not fresh.fused  # what was refused has changed nothing
 
 
+def test_weights_that_lava_would_clip_are_refused():
+    def net(weight):
+        return NetDescription((Layer(0, "affine", (1,), 1, np.array([[weight]], np.int32)),))
+
+    frames = np.ones((1, 3, 1), int)
+    for weight in (-256, 254, 255):
+        assert hdf5.predict(net(weight), frames, "inprocess").ravel().tolist() == [weight] * 3
+    assert hdf5.predict(net(400), frames).ravel().tolist() == hdf5.predict(net(400), frames, "fused").ravel().tolist() == [400] * 3
+    for weight in (-257, 256):
+        with pytest.raises(InputError, match=r"layer/0 \(affine\) weight must lie in -256..255 for Lava's synapses; got .*backend='fast'"):
+            hdf5.predict(net(weight), frames, "inprocess")
+
+
 def test_what_is_connected_to_a_layer_keeps_its_network_from_being_fused(rng):
     lava, monitor, sink = Network(network(rng), name="net"), Monitor(), Sink(shape=(13,), buffer=STEPS)
     monitor.name, sink.name = "watch", "tap"

@@ -273,6 +273,64 @@ def test_every_recipe_has_its_augmentation():
     assert Augmentation.suiting(RECIPES["shd"], 7) == dataclasses.replace(usual, channel_shift=7)
 
 
+def test_each_change_of_an_utterance_has_the_size_that_it_says(rng):
+    frames = np.zeros((2000, 60, 30), np.uint8)
+    frames[:, 40, 15] = 1
+
+    def places(**sizes):
+        none = dict(time_shift=0, channel_shift=0, stretch=0.0, channel_jitter=0.0, drop=0.0)
+        return Augmentation(**{**none, **sizes})(frames, rng).nonzero()
+
+    (b, t, c), first = places(), frames.copy()
+    assert len(b) == 2000 and set(t) == {40} and set(c) == {15}
+    for name, size, earliest, latest, low, high in (
+        ("time_shift", 2, 38, 42, 15, 15),
+        ("channel_shift", 3, 40, 40, 12, 18),
+        ("stretch", 0.1, 36, 44, 15, 15),
+    ):
+        b, t, c = places(**{name: size})
+        assert len(b) == 2000 and set(t) == set(range(earliest, latest + 1)) and set(c) == set(range(low, high + 1))
+    assert places(channel_jitter=1.0)[2].std() == pytest.approx((1 + 1 / 12) ** 0.5, rel=0.1)
+    assert len(places(drop=0.25)[0]) == pytest.approx(1500, rel=0.05)
+    assert np.array_equal(frames, first)
+
+
+def test_an_utterance_is_shifted_as_a_whole_and_what_leaves_its_frame_is_gone(rng):
+    one = np.zeros((50, 20), np.uint8)
+    one[[2, 10, 47], [3, 10, 18]] = 1
+    wide = np.pad(one, 6)
+    shifted = {wide[6 - t : 56 - t, 6 - c : 26 - c].tobytes() for t in range(-5, 6) for c in range(-4, 5)}
+    made = Augmentation(time_shift=5, channel_shift=4, stretch=0.0, drop=0.0)(np.stack([one] * 300), rng)
+    assert len({x.tobytes() for x in made}) > 50 and {x.tobytes() for x in made} <= shifted
+
+
+def test_the_gaussian_over_channels_ends_at_the_edges_and_between_delay_lines():
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import network
+    from lava_1m1t1r.recipes.smooth import kernel, smoothed
+
+    gauss = kernel(9, 2.0)
+    torch.testing.assert_close(gauss.sum(1), torch.ones(9))
+    assert float(gauss[4, 5] / gauss[4, 4]) == pytest.approx(np.exp(-0.125))
+    weight = torch.zeros(1, 18)
+    weight[0, 9] = 1
+    torch.testing.assert_close(smoothed(weight, gauss), torch.cat([torch.zeros(9), gauss[:, 0]])[None])
+    task, _ = toy(taps=(0, 5), smooth=2.0)
+    torch.testing.assert_close(network.m1t1r(task).hidden.input_synapse.smooth.kernel, kernel(20, 2.0))
+
+
+def test_what_does_not_learn_is_not_counted():
+    import torch
+
+    from lava_1m1t1r.recipes.synaptic_delays import size_of
+
+    part = torch.nn.Linear(3, 2)
+    part.bias.requires_grad_(False)
+    assert size_of(part) == 6
+
+
 def test_a_device_without_integers_is_told_when_it_is_chosen():
     for name, value in {"refractory": 1e12, "dt": 1e5, "v_unit": 1e-9}.items():
         with pytest.raises(InputError, match=rf"Task: ZHAO2025_FIG2 with .*{name} {re.escape(f'{value:g}')}.* has no integers"):

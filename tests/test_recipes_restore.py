@@ -208,3 +208,20 @@ def test_networks_that_differ_in_anything_learned_have_other_origins(change):
         other = replace(layer, delay_rec=np.roll(layer.delay_rec, 1))
     changed = replace(net, layers=(*net.layers[:place], other, *net.layers[place + 1 :]))
     assert restored(changed).origin != restored(net).origin
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: block.m1t1r.Conv(p, 1, 2, 2), lambda p: block.m1t1r.Pool(p, 2), lambda p: block.m1t1r.Input(p, 1.0, 1.0)]
+)
+def test_learned_devices_of_images_learn_on(make, tmp_path):
+    net = Network([make({"learn": ("mu",)})])
+    x = torch.ones(1, 3, 20) if isinstance(net.hidden, block.m1t1r.Input) else torch.ones(1, 1, 4, 4, 20)
+    net(x)
+    with torch.no_grad():
+        net.hidden.neuron.learned.log_mu += 0.2
+    net.export(tmp_path / "learned.net")
+    again = restored(tmp_path / "learned.net", learn=("mu",))
+    assert torch.equal(again.eval()(x), net.eval()(x))
+    assert again.hidden.neuron.params.device.size == net.hidden.neuron.params.device.size
+    again(x).sum().backward()
+    assert again.hidden.neuron.learned.log_mu.grad is not None

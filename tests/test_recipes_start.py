@@ -71,9 +71,10 @@ def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outpu
     ("keys", "labels", "words"),
     [
         (("low", "middle", "high"), (0, 1, 2) * 4, "(low, middle, high) are not those of"),
+        (("zero", "one", "high"), (0, 1, 2) * 4, "(zero, one, high) are not those of"),
         ((), (0, 1, 25) * 4, "(0 to 25) are not those of"),
     ],
-    ids=("names", "numbers"),
+    ids=("names", "one name", "numbers"),
 )
 def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, capsys):
     begin = start.start(shipped, split(keys, labels))

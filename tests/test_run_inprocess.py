@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ from lava_1m1t1r.run import (
     guarded,
     run,
 )
+from lava_1m1t1r.run.values import indexed, write
 
 pytestmark = pytest.mark.timeout(60)
 BOTH = pytest.mark.parametrize("tag", [FLOAT, FIXED])
@@ -160,6 +162,13 @@ def test_a_recorded_port_takes_what_a_receiver_takes_and_names_the_sender_of_any
     np.testing.assert_array_equal(recorder[relay.s_out], np.ones((2, 3)))  # what had been done
 
 
+def test_a_port_that_sends_nothing_in_a_step_gives_zeros():
+    source, relay = Source(data=np.ones((3, T))), Faulty(fault="silent", at=3, name="relay")
+    source.s_out.connect(relay.a_in)
+    got = run(relay, 5, config(), record=[relay.s_out])
+    np.testing.assert_array_equal(got[relay.s_out], np.repeat([[1], [1], [0], [1], [1]], 3, axis=1))
+
+
 def test_what_cannot_be_recorded_is_refused_by_name():
     process, _ = recurrent(FLOAT)
     with InProcess(process, config()) as session:
@@ -213,6 +222,16 @@ def test_values_are_read_and_set_as_whole_arrays():
     np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))  # still there to be read
 
 
+def test_values_are_broadcast_as_numpy_does_and_an_index_of_0_is_none():
+    model = SimpleNamespace(x=np.zeros((2, 3)))
+    write("x", model, "x", [1, 2, 3])
+    np.testing.assert_array_equal(model.x, [[1, 2, 3], [1, 2, 3]])
+    with pytest.raises(InputError, match=r"^x must fit shape \(2, 3\); got \(2,\)"):
+        write("x", model, "x", [1, 2])
+    np.testing.assert_array_equal(indexed("x", np.arange(3), 0), [0, 1, 2])  # as in Lava
+    assert indexed("x", np.arange(3), 2) == 2
+
+
 def test_a_var_that_no_model_holds_is_refused_in_lavas_own_words_too():
     layer, _ = nested(FIXED)
     with InProcess(layer, config(FIXED)) as session:
@@ -236,10 +255,23 @@ def test_sparse_weights_keep_their_places():
     with InProcess(process, config()) as session:
         session.set(synapse.weights, kept * 2)
         np.testing.assert_array_equal(session.get(synapse.weights).toarray(), kept.toarray() * 2)
+        session.set(synapse.weights, kept.astype(np.float32))
+        assert session.get(synapse.weights).dtype == kept.dtype
+        session.set(synapse.weights, kept * 2)
         np.testing.assert_array_equal(synapse.weights.get().toarray(), kept.toarray() * 2)
         with pytest.raises(InputError, match="non-zero places"):
             session.set(synapse.weights, csr_matrix(np.ones((4, 6))))
     np.testing.assert_array_equal(synapse.weights.init.toarray(), kept.toarray())
+
+
+@pytest.mark.parametrize("value", [300, 1.5])
+def test_sparse_weights_that_their_type_cannot_hold_are_refused(value):
+    model = SimpleNamespace(weights=csr_matrix(np.array([[1, 0], [0, 2]], np.int8)))
+    write("weights", model, "weights", csr_matrix([[-128, 0], [0, 127]]))
+    assert model.weights.dtype == np.int8 and model.weights.toarray().tolist() == [[-128, 0], [0, 127]]
+    with pytest.raises(InputError, match="weights must hold values of type int8"):
+        write("weights", model, "weights", csr_matrix([[value, 0], [0, 2]]))
+    assert model.weights.toarray().tolist() == [[-128, 0], [0, 127]]
 
 
 def _graph(process):

@@ -32,7 +32,7 @@ from lava.proc.sparse.process import Sparse
 from told.process import Selecting, Told
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, guarded, run
+from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, copies, guarded, run
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 
 pytestmark = pytest.mark.timeout(120)
@@ -126,6 +126,12 @@ def test_shared_memory_is_shared_wherever_it_lies(hold, tmp_path):
     memory = np.memmap(tmp_path / "memory", float, "w+", shape=(1,))
     told = Told(step=lambda m: np.add(m.proc_params["held"].memory, 1, out=m.proc_params["held"].memory)[0], held=hold(memory))
     assert recorded(told) == [1, 2, 3] and memory[0] == 3
+
+
+def test_a_file_that_is_mapped_for_reading_alone_or_for_oneself_is_copied_as_it_should_be(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(8))
+    of_mode = {mode: copies._is_shared(np.memmap(tmp_path / "a", np.uint8, mode)) for mode in ("r", "r+", "c")}
+    assert of_mode == {"r": True, "r+": True, "c": False}
 
 
 def test_the_end_of_a_pipe_is_the_users_own_and_stays_open():

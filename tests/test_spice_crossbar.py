@@ -54,6 +54,13 @@ def test_programming_errors_have_their_standard_deviation(rng):
     assert positive.std() == pytest.approx(0.02 * (cells.g_max - cells.g_min), rel=0.03)
 
 
+def test_read_noise_shakes_each_cell_by_a_share_of_itself(rng):
+    crossbar = programmed_crossbar(layer(rng), Cells(read_noise=0.1), rng)
+    shaken = [cells * (1 + 0.1 * rng.standard_normal((4000, *cells.shape))) for cells in (crossbar.positive, crossbar.negative)]
+    counts = (shaken[0] - shaken[1]) * crossbar.cells.v_read / crossbar.per_count
+    np.testing.assert_allclose(crossbar.squares, counts.var(axis=0), rtol=0.15)
+
+
 def test_conductances_never_become_negative(rng):
     crossbar = programmed_crossbar(layer(rng), Cells(programming_error=0.5), rng)
     assert crossbar.positive.min() >= 0 and crossbar.negative.min() >= 0

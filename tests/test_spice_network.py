@@ -123,14 +123,27 @@ def test_lines_of_rows_are_charged_at_each_rise(quiet):
     crossbars = DeviceNetwork(quiet).crossbars
     rises = [1 + 2 + 1 + crossbars[0].rows[2], crossbars[1].rows[2]]  # rows of biases rise once, at the start
     columns = [layer.size for layer in quiet.active]
-    assert energies[1] - energies[0] == pytest.approx(2 * np.dot(rises, columns) * 3e-15 * 0.1 * 1.2, rel=1e-6)
+    assert energies[1] - energies[0] == pytest.approx(2 * np.dot(rises, columns) * 3e-15 * 0.1 * 1.2, rel=1e-6, abs=0)
 
 
 def test_energies_of_neurons_are_those_of_simulate(toy):
     sample = DeviceNetwork(toy).run(patterns(1)[0])[0]
     alone = simulate(toy.layers[0].neuron.step.device, sample.layers[0].volts, toy.dt, 0, "events")
-    assert sum(sample.energy["neurons"].values()) == pytest.approx(np.sum(alone.energy()), rel=0.01)
+    assert sum(sample.energy["neurons"].values()) == pytest.approx(np.sum(alone.energy()), rel=0.01, abs=0)
     assert min(sample.energy["neurons"].values()) > 0
+
+
+def test_every_layer_is_programmed_with_errors_of_its_own(toy):
+    cells = Cells(g_min=20e-6, programming_error=0.02)
+    set_, meant = (DeviceNetwork(toy, x).crossbars for x in (cells, replace(cells, programming_error=0.0)))
+    hidden, readout = ((a.positive - b.positive).ravel()[:32] for a, b in zip(set_, meant, strict=True))
+    assert not np.allclose(hidden, readout, rtol=1e-6, atol=1e-12)
+
+
+def test_every_sample_and_layer_has_read_noise_of_its_own(toy):
+    network = DeviceNetwork(toy, Cells(read_noise=0.05))
+    first, of_sample, of_layer = (network.read_noise(*place, 8).ravel()[:32] for place in ((0, 0), (1, 0), (0, 1)))
+    assert not np.array_equal(first, of_sample) and not np.array_equal(first, of_layer)
 
 
 def test_read_noise_is_reproducible_and_of_its_size(toy, quiet):

@@ -119,7 +119,7 @@ class Task:
     @property
     def device_name(self) -> str:
         """Name of this device."""
-        return self.preset.replace("_", " ") if self.device is None else "a device of your own"
+        return self.preset if self.device is None else "a device of your own"
 
     @property
     def step(self) -> StepParams:
@@ -166,7 +166,7 @@ class Task:
         longer = "" if self.refractory == 1 else f", with {self.refractory:g} times its R_c"
         each = f", each neuron's own, spread by {self.spread:g} in their logarithm" if self.spread else ""
         return (
-            f"{self.device_name} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}, "
+            f"{self.device_name.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}, "
             f"in steps of {self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; "
             f"one unit of weight is {self.v_unit:g} V."
         )

@@ -66,10 +66,14 @@ def check_fits(field: str, shape: tuple[int, ...], new: np.ndarray) -> None:
 
 def _fitting(field: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     check_fits(field, old.shape, new)
-    with np.errstate(invalid="ignore"):  # nan as an integer: any, and then not equal
-        kept = old.dtype.kind in "fc" or np.array_equal(new.astype(old.dtype), new)
-    require(kept, field, f"hold values of type {old.dtype}", new)
+    _check_type(field, old.dtype, new)
     return new
+
+
+def _check_type(field: str, kind: np.dtype, new: np.ndarray) -> None:
+    with np.errstate(invalid="ignore"):  # nan as an integer: any, and then not equal
+        kept = kind.kind in "fc" or np.array_equal(new.astype(kind), new)
+    require(kept, field, f"hold values of type {kind}", new)
 
 
 def _same_places(field: str, old: csr_matrix, value) -> csr_matrix:
@@ -78,6 +82,7 @@ def _same_places(field: str, old: csr_matrix, value) -> csr_matrix:
     before, after = _entries(old), _entries(new)
     same = all(np.array_equal(a, b) for a, b in zip(before[:2], after[:2], strict=True))
     require(same, field, "keep its non-zero places", f"{new.nnz} entries")
+    _check_type(field, old.dtype, new.data)
     return new.astype(old.dtype)
 
 

@@ -17,15 +17,18 @@ from scipy.sparse import csr_matrix, eye, kron
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.convolution import Convolution
-from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import require, whole
 from lava_1m1t1r.netx.schema import described
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
+from lava_1m1t1r.sums import MAX_COUNT
 
 NEVER = 1 << 30
 """Reset interval, in steps, of networks that are reset only once, where their first input arrives."""
 LARGEST_BYTE = 127
 """Largest size that Lava's Conv can hold: it keeps sizes in 8 bits and pads alike on all sides. A Sparse does what it cannot."""
+LAVA_WEIGHTS = (-256, 255)
+"""Bounds of the weights that Lava's synapses hold as they are used here: even ones, or any with one bit more."""
 FIRST_INPUT = 2
 """Number of the step in which the first input arrives: Lava's first step is 1, and a synapse passes its input on one step later."""
 
@@ -211,6 +214,8 @@ class Network(AbstractProcess):
         reset_offset = whole(reset_offset, "Network.reset_offset")
         net = net.head(num_layers)
         net.check()
+        if sample_steps is None:
+            _check_weights(net)
         super().__init__(
             net=net,
             input_message_bits=input_message_bits,
@@ -272,6 +277,17 @@ class Network(AbstractProcess):
                 inner.in_connections.remove(outer)
 
 
+def _check_weights(net: NetDescription) -> None:
+    """Refuse weights that Lava's synapses would clip in silence; files hold no such."""
+    low, high = LAVA_WEIGHTS
+    for layer in net.active:
+        for name, weight in (("weight", layer.weight), ("weight_rec", layer.weight_rec)):
+            place = f"{net.source or 'network'}: layer/{layer.index} ({layer.kind}) {name}"
+            bounds = (0, 0) if weight is None else (int(np.min(weight)), int(np.max(weight)))
+            cure = "Quantise the weights as lava-dl does, or take backend='fast'."
+            require(low <= bounds[0] and bounds[1] <= high, place, f"lie in {low}..{high} for Lava's synapses", bounds, cure)
+
+
 def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
     if layer.kind == "input":
         return _sparse(int(layer.own_weight[0]) * eye(layer.size, dtype=int), message_bits)
@@ -300,8 +316,9 @@ def _sparse(weights: Any, message_bits: int) -> Sparse:
 
 
 def _convolution(layer: Layer, conv: Convolution, message_bits: int) -> AbstractProcess:
-    # what a readout gives is flat, which the sums of a Conv are not
-    if layer.neuron is None or any(conv.margin) or max(conv.groups, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE:
+    # what a readout gives is flat, which the sums of a Conv are not; and these wrap at 24 bits, other synapses' do not
+    wraps = layer.sums().reach(MAX_COUNT if message_bits else 1, np.inf) >= 1 << 23
+    if layer.neuron is None or wraps or any(conv.margin) or max(conv.groups, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE:
         return _sparse(conv.matrix(layer.own_weight), message_bits)
     # Lava's order is (features, W, H, channels), and it turns the kernel round.
     weight = np.ascontiguousarray(conv.full(layer.own_weight)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1))

@@ -220,7 +220,7 @@ class Neuron(base.Neuron):
         """Device and step as they are now: where devices learn, as learned so far."""
         if self.learned is None:
             return self._nominal_params
-        size = self._size or self.learned.count
+        size = self._size or self._nominal_params.device.size or self.learned.count  # before the first call
         # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
         state = (size, *(p.detach().double().cpu().numpy().tobytes() for p in self.learned.parameters()))
         if self._known is None or self._known[0] != state:
