@@ -298,8 +298,12 @@ class DeviceParams(ByValue):
 
     def take(self, n: int | slice | np.ndarray) -> DeviceParams:
         """Return device ``n`` alone, or the devices of a slice or an array of numbers: every array field reduced to these values."""
-        if not isinstance(n, (slice, np.ndarray)):
-            n = whole(n, "take.n", least=-(self.size or 1), most=(self.size or 1) - 1)
+        size = self.size or 1
+        if isinstance(n, np.ndarray) and n.ndim:
+            good = n.ndim == 1 and n.dtype.kind in "iu" and (self.size is None or (n.size > 0 and n.min() >= -size and n.max() < size))
+            require(good, "take.n", f"hold whole numbers (K,) from {-size} to {size - 1}", n)
+        elif not isinstance(n, slice):
+            n = whole(n, "take.n", least=-size, most=size - 1)
         return dataclasses.replace(self, **{name: value[n] for name, value in self.as_dict().items() if isinstance(value, np.ndarray)})
 
     def as_dict(self) -> dict[str, Any]:
