@@ -52,7 +52,7 @@ short_of_space() {
 
 { is_310 .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1 && [ "$(cat "$place" 2>/dev/null)" = "$here" ]; } || {
     rm -rf .venv
-    short=$(short_of_space)
+    short=$(short_of_space) || short=  # no awk here
     if [ -n "$short" ]; then
         echo "lava-1m1t1r: $short. Make room, or set TMPDIR to a folder on another disk, then run make again." >&2
         exit 1

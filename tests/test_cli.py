@@ -289,6 +289,8 @@ def test_what_is_no_device_is_refused(content, more, words, tmp_path, monkeypatc
     (tmp_path / "device.json").write_text(content, encoding="utf-8")
     assert cli.main(["characterize", "--device", "device.json", *more]) == cli.USAGE_ERROR
     assert words in capsys.readouterr().err and not Path("characteristics").exists()
+    assert cli.main(["characterize", "--device", "none.json"]) == cli.USAGE_ERROR
+    assert capsys.readouterr().err == "lava-1m1t1r characterize: file none.json must exist; got 'no such file'. Check the path.\n"
 
 
 @pytest.mark.train

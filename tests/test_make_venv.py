@@ -75,6 +75,14 @@ def test_enough_space_or_a_df_that_cannot_tell_builds(checkout, df):
     assert (folder / ".venv" / ".installed").exists()
 
 
+def test_without_awk_nothing_is_refused(checkout):
+    folder, build = checkout
+    _command(folder.parent / "commands" / "awk", "exit 127")
+    building = build([_row("a", 5), _row("a", 5)])
+    _, error = building.communicate(timeout=30)
+    assert building.returncode == 0, error
+
+
 def test_what_could_not_be_installed_leaves_nothing(checkout):
     folder, build = checkout
     building = build([], pip="exit 3")

@@ -99,8 +99,9 @@ def given_device(args: argparse.Namespace) -> DeviceParams | None:
     if args.device is None:
         return None
     require(args.preset is None, "--preset", "not be used with --device", args.preset)
+    path = file_of(args.device, "--device")
     try:
-        found = json.loads(file_of(args.device, "--device").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"--device must be a JSON file; got {args.device!r}: {error}.") from error
     for part in ("params", "device"):  # of fit.json, and of characteristics.json
