@@ -62,9 +62,12 @@ class _SourcesCache(FunctionCache):
         self._variant = variant
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is cut short."""
+        """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is cut short.
+
+        numba's own method gets the whole compiler ready first: 40 MB and half a second, which machine code does not need.
+        """
         try:
-            found = super().load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
         except Exception:  # of whatever kind reading a damaged pickle ends in
             found = None
         if found is None:

@@ -1,7 +1,9 @@
 """The key of cached machine code reads every file that the code is made of."""
 
 import importlib
+import os
 import pkgutil
+import subprocess
 import sys
 from itertools import product
 from pathlib import Path
@@ -122,3 +124,24 @@ def test_without_a_folder_loops_compile_in_every_process_and_say_so(monkeypatch,
     assert capsys.readouterr().err == f"compiling loops for this processor (in every process: {cached.NO_PLACE}; up to a minute)\n"
     assert cached.place() is None
     cached._tell_once.cache_clear()
+
+
+@pytest.mark.timeout(120)
+def test_kept_machine_code_is_loaded_without_numbas_compiler_and_other_types_are_compiled_beside_it(tmp_path):
+    (tmp_path / "doubled.py").write_text(
+        "import json, sys\n"
+        "from lava_1m1t1r.cached import cached\n"
+        "twice = cached(lambda x: 2 * x)\n"
+        "for value in map(json.loads, sys.argv[1:]):\n"
+        "    print(twice(value), 'numba.cpython.listobj' in sys.modules)\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+
+    def run(*values):
+        command = [sys.executable, str(tmp_path / "doubled.py"), *values]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.split()
+
+    assert run("3") == ["6", "True"]
+    assert run("3") == ["6", "False"]
+    assert run("3", "3.5") == ["6", "False", "7.0", "True"]
