@@ -335,3 +335,16 @@ def test_the_gradient_of_a_resting_neuron_does_not_depend_on_rounding(volt, forc
         found.append(z.grad[0, :, 0].double())
     assert (found[1] > 0).all()
     assert torch.allclose(*found, rtol=1e-4)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+@pytest.mark.parametrize("v_in_max", [0.7, 0.9, 1.1, 1.2])
+def test_the_largest_input_voltage_is_not_beyond_the_clip_in_either_precision(v_in_max, force, monkeypatch):
+    """In single precision, counts times their voltage may round to more than the largest one."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    units, found = round(v_in_max / 0.1), []
+    for kind in (torch.float32, torch.float64):
+        z = torch.tensor([-1.0, 0.0, 1.0, units, units + 1.0], dtype=kind).reshape(1, 5, 1).requires_grad_()
+        Neuron(v_unit=0.1, v_in_max=v_in_max, clip_grad=0.0).to(kind)(z).sum().backward()
+        found.append(z.grad.flatten() > 0)
+    assert all(learns.tolist() == [False, True, True, True, False] for learns in found)

@@ -335,8 +335,8 @@ def _finish(real: Any, learning: bool) -> Any:
                 store_state(over[0], n0 + i, load_state(m, _STATE + at + i))
                 store_state(over[1], n0 + i, load_state(m, _STATE + LANES + at + i))
                 store_state(over[2], n0 + i, load_state(m, _STATE + 2 * LANES + at + i))
-                v = real(load_state(given, n0 + i)) * units.volt_per_count
-                inside = (v >= p.zero) & (v <= units.v_in_max)
+                count = real(load_state(given, n0 + i))
+                inside = (count >= p.zero) & (count <= units.largest_count)
                 store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units.v_unit * (p.one if inside else layer.clip_grad))
             if learning:
                 for k in range(_CONSTANTS):

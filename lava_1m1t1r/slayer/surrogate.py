@@ -113,6 +113,8 @@ class Units(NamedTuple):
     """Input voltage of a count of synaptic input [V]."""
     v_in_max: Any
     """Largest input voltage [V]."""
+    largest_count: Any
+    """Synaptic input that gives this voltage [counts]: single precision holds it exactly, but not the two voltages."""
     share_per_count: Any
     """Filament or residue of a count, as a share of the gap [1]."""
     volt_per_gate_count: Any
@@ -124,7 +126,7 @@ class Units(NamedTuple):
 def units_of(params: StepParams, dtype: Any) -> Units:
     """Units of a layer's integers, as numbers of a numpy type."""
     volt, real = params.v_unit / (1 << INPUT_BITS), np.dtype(dtype).type
-    values = (volt * WEIGHT_ONE, params.v_max_count * volt, 1.0 / ONE, params.gate_lsb, params.v_unit)
+    values = (volt * WEIGHT_ONE, params.v_max_count * volt, params.v_max_count / WEIGHT_ONE, 1.0 / ONE, params.gate_lsb, params.v_unit)
     return Units(*(real(value) for value in values))
 
 

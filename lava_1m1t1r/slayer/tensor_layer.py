@@ -160,8 +160,8 @@ class TensorLayer(torch.autograd.Function):
                 adjoint = State(*(a + b for a, b in zip(adjoint, over_states[:, t].to(real).unbind(1), strict=True)))
             row = ctx.history[t].to(real)
             s = State(row[:, 0] * units.share_per_count, row[:, 1] * units.share_per_count, row[:, 2] * units.volt_per_gate_count)
-            raw = ctx.inputs[t].to(real) * units.volt_per_count
-            v = raw.clamp(0, units.v_in_max)
+            given = ctx.inputs[t].to(real)
+            v = (given * units.volt_per_count).clamp(0, units.v_in_max)
             kept = []
             for _ in range(params.substeps):
                 s, local = recompute(s, v, q, ops)
@@ -175,7 +175,8 @@ class TensorLayer(torch.autograd.Function):
                 total = total + over_v
                 if learned is not None:
                     learned += torch.stack([part.sum(0, dtype=torch.float64) for part in over_constants(after, within, kept[k])])
-            slope = torch.where((raw >= 0) & (raw <= units.v_in_max), 1.0, torch.full_like(raw, run.surrogate.clip_grad))
+            inside = (given >= 0) & (given <= units.largest_count)
+            slope = torch.where(inside, 1.0, torch.full_like(given, run.surrogate.clip_grad))
             over[:, t] = total * slope * units.v_unit
             if w_rec is not None and t > 0:
                 back = over[:, t] @ w_rec.to(real)
