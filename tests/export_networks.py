@@ -10,6 +10,8 @@ import numpy as np
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution, pooling
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.export import rtl_target
+from lava_1m1t1r.fast import FastNetwork
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
 
@@ -128,3 +130,9 @@ def utterance(dt, channels=700):
         np.add.at(frames[0], ((times / dt).astype(int), units * channels // 700), 1)
         return frames
     return (np.random.default_rng(0).random((1, int(0.5 / dt), channels)) < 10.0 * dt).astype(np.int16)
+
+
+def simulated(net, files, frames, simulator="icarus"):
+    """Facts of the Verilog's simulation on samples."""
+    network = FastNetwork(net)
+    return rtl_target.simulate(network, files | rtl_target.bench_files(network, frames), frames, simulator)

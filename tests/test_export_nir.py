@@ -35,6 +35,10 @@ def written(graph, tmp_path):
     return nir.read(tmp_path / "x.nir")
 
 
+def portable(net, frames):
+    return nir_portable.to_portable(net, frames, FastNetwork(net).run(frames, "spikes"))
+
+
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_the_exact_graph_comes_back_equal_and_spikes_alike(name, rng, tmp_path):
     net = nets.network(name, rng)
@@ -85,8 +89,7 @@ def test_importing_the_node_makes_it_readable(rng, tmp_path):
 
 def test_arrays_have_full_size_and_dt_is_written(rng, tmp_path):
     net = nets.network("recurrent_with_delays", rng)
-    portable = nir_portable.to_portable(net, nets.frames(rng, net))
-    for graph in (nir_exact.to_nir(net), portable.graph):
+    for graph in (nir_exact.to_nir(net), portable(net, nets.frames(rng, net)).graph):
         back = written(graph, tmp_path)
         assert float(back.metadata["dt"]) == net.dt
         neuron = back.nodes["neuron_0"]
@@ -102,7 +105,7 @@ def test_arrays_have_full_size_and_dt_is_written(rng, tmp_path):
 
 def test_a_portable_graph_is_no_exact_one(rng, tmp_path):
     net = nets.network("one_neuron", rng)
-    graph = written(nir_portable.to_portable(net, nets.frames(rng, net)).graph, tmp_path)
+    graph = written(portable(net, nets.frames(rng, net)).graph, tmp_path)
     with pytest.raises(FormatError, match="metadata/format must be 'lava_1m1t1r exact'"):
         nir_exact.from_nir(graph)
 
@@ -122,7 +125,7 @@ def test_the_fit_finds_a_cuba_neuron_again(rng):
 
 def portable_of(net, rng):
     frames = nets.frames(rng, net, steps=250)
-    fitted = nir_portable.to_portable(net, frames)
+    fitted = portable(net, frames)
     ours = nir_portable.run_portable(net, fitted.fits, frames)
     assert all(spikes.sum() > 20 for spikes in ours)
     return frames, ours, lambda: nir.read(io.BytesIO(nir_target._file(fitted.graph)))
@@ -146,7 +149,7 @@ def test_another_framework_gives_the_spikes_of_our_simulation(framework, kind, r
 def test_the_measured_loss_is_that_of_the_written_graph(rng):
     """Without recurrence, a layer's distance in the running network is that of its fit: same input, same spikes."""
     net = NetDescription((nets.layer(rng, 0, 13, 9, bias=True),))
-    fitted = nir_portable.to_portable(net, nets.frames(rng, net))
+    fitted = portable(net, nets.frames(rng, net))
     alone = fitted.loss["of each layer under its true input (0 equal, 1 silence)"]["layer 0"]
     assert 0 < alone < 1 and fitted.loss["of each layer in the running network"]["layer 0"] == alone
 

@@ -33,7 +33,7 @@ def drawn(net, lanes=4, name="net"):
 @pytest.mark.parametrize(("name", "lanes"), [(name, (1, 4)[i % 2]) for i, name in enumerate(nets.NETWORKS)])
 def test_icarus_gives_all_spikes_and_states(name, lanes, rng):
     net = nets.network(name, rng)
-    found = rtl_target.simulate(net, drawn(net, lanes), nets.frames(rng, net, steps=40), simulator="icarus")
+    found = nets.simulated(net, drawn(net, lanes), nets.frames(rng, net, steps=40))
     assert "all equal" in found["simulated by icarus"]
 
 
@@ -54,7 +54,7 @@ def test_constants_stand_where_the_neuron_takes_them_apart():
 @pytest.mark.parametrize("name", ["recurrent_with_delays", "noisy_unequal_with_readout"])
 def test_verilator_gives_all_spikes_and_states(name, rng):
     net = nets.network(name, rng)
-    found = rtl_target.simulate(net, drawn(net), nets.frames(rng, net, steps=300))
+    found = nets.simulated(net, drawn(net), nets.frames(rng, net, steps=300), "verilator")
     assert "all equal" in found["simulated by verilator"]
 
 
@@ -62,7 +62,7 @@ def test_verilator_gives_all_spikes_and_states(name, rng):
 def test_a_whole_utterance_through_700_128R_20(rng):
     net = NetDescription((nets.layer(rng, 0, 700, 128, "dense_rec", delays=15, scale=1.2), nets.layer(rng, 1, 128, 20, scale=2, delays=3)))
     frames = nets.utterance(1e-3)
-    found = rtl_target.simulate(net, drawn(net), frames)
+    found = nets.simulated(net, drawn(net), frames, "verilator")
     print(found)
     assert f"{frames.shape[1]} steps" in found["simulated by verilator"] and " 0 spikes" not in found["simulated by verilator"]
     assert found["cycles a step, largest"] < 50_000  # 1 ms at 50 MHz
@@ -72,7 +72,7 @@ def test_a_whole_utterance_through_700_128R_20(rng):
 def test_clock_cycles_are_those_stated(rng):
     net = NetDescription((nets.layer(rng, 0, 13, 7, "dense_rec", delays=3),))
     frames = nets.frames(rng, net, steps=80, samples=1, largest=1)
-    found = rtl_target.simulate(net, drawn(net), frames, simulator="icarus")
+    found = nets.simulated(net, drawn(net), frames)
     spikes = FastNetwork(net).run(frames, record="all").layers[0].spikes[0]
     late = 1 + net.layers[0].delay_rec
     own = np.array([sum(int(spikes[t - late[n], n]) for n in range(7) if t >= late[n]) for t in range(80)])
@@ -90,7 +90,7 @@ def test_clock_cycles_of_delay_lines_are_those_stated(rng):
     frames = nets.frames(rng, net, steps=60, samples=1, rate=0.3)
     stated = rtl_source.lines_cycles(plan(net), frames[0])
     assert stated.min() > 3 * 28 and stated.max() > stated.min() + 20
-    found = rtl_target.simulate(net, drawn(net), frames, simulator="icarus")
+    found = nets.simulated(net, drawn(net), frames)
     assert found["cycles a step, mean"] == pytest.approx(stated[2:-1].mean(), abs=1)
 
 
@@ -100,7 +100,7 @@ def test_more_spikes_than_delay_lines_can_count_are_refused_and_the_most_are_cou
     net = NetDescription((lines, replace(nets.layer(rng, 1, 4, 3), weight=np.ones((3, 4), np.int32))))
     frames = np.zeros((1, 6, 2), np.int16)
     frames[0, 1:3] = 255
-    assert "all equal" in rtl_target.simulate(net, drawn(net), frames, simulator="icarus")["simulated by icarus"]
+    assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
     frames[0, 1, 0] = 256
     with pytest.raises(InputError, match="frames must hold spike counts of at most 255"):
         rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
@@ -114,7 +114,7 @@ def test_several_networks_may_be_in_one_design(rng):
     shared = a.keys() & b.keys() - {"bench.v"}
     assert shared == set(rtl_source.MODULES) and all(a[file] == b[file] for file in shared)
     for net, files in ((one, b | a), (other, a | b)):
-        assert "all equal" in rtl_target.simulate(net, files, nets.frames(rng, net, steps=40), simulator="icarus")["simulated by icarus"]
+        assert "all equal" in nets.simulated(net, files, nets.frames(rng, net, steps=40))["simulated by icarus"]
 
 
 @needs("iverilog")
@@ -148,7 +148,7 @@ def test_delay_lines_of_any_number_of_channels(channels, copies, longest, rng):
     net = lined(rng, channels, copies, longest)
     assert rtl_target.lint(drawn(net), "net") == ""
     if channels in (1, 4):
-        found = rtl_target.simulate(net, drawn(net, 1), nets.frames(rng, net, steps=80, rate=0.4))
+        found = nets.simulated(net, drawn(net, 1), nets.frames(rng, net, steps=80, rate=0.4), "verilator")
         assert "all equal" in found["simulated by verilator"]
 
 
@@ -158,7 +158,7 @@ def test_a_wrong_design_is_found_out(rng):
     files = drawn(net)
     files["m1t1r_neuron.v"] = files["m1t1r_neuron.v"].replace("charged > v_th && gate <= v_th", "charged > v_th")
     with pytest.raises(rtl_target.VerificationError, match="RTL's (output|spike|gate) differs first|RTL's output differs"):
-        rtl_target.simulate(net, files, nets.frames(rng, net, steps=50), simulator="icarus")
+        nets.simulated(net, files, nets.frames(rng, net, steps=50))
 
 
 @needs("yosys")
@@ -172,7 +172,7 @@ def test_yosys_maps_it_to_an_fpga(rng):
 def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
     net = NetDescription((nets.layer(rng, 0, 3, 2, "dense_rec", delays=2, scale=8),))
     frames = nets.frames(rng, net, steps=30, samples=1, rate=0.5)
-    for name, text in (drawn(net, 1) | rtl_target.bench_files(net, frames)).items():
+    for name, text in (drawn(net, 1) | rtl_target.bench_files(FastNetwork(net), frames)).items():
         kept = [line for line in text.splitlines() if "dut.layer_" not in line]  # the gates have no layers to look into
         (tmp_path / name).write_text("\n".join(kept) + "\n")
     modules = " ".join(["net.v", *rtl_source.MODULES])
@@ -284,7 +284,7 @@ def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is(rng):
     net = NetDescription((Layer(0, "dense", (3,), 3, np.eye(3, dtype=np.int32) * 254, neuron=neuron),))
     assert plan(net).layers[0].program.field_top >= 1 << 17
     frames = (np.arange(0, 40, 2)[None, :, None] * np.ones((1, 1, 3))).astype(np.int16)
-    assert "all equal" in rtl_target.simulate(net, drawn(net), frames, simulator="icarus")["simulated by icarus"]
+    assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
     if shutil.which("verilator"):
         assert rtl_target.lint(drawn(net), "net") == ""
 

@@ -76,7 +76,7 @@ def test_instructions_are_counted_or_left_out_and_never_a_failure(monkeypatch):
 @needs("iverilog")
 def test_icarus_runs_the_small_network():
     net, frames = trained("8-16R-4", samples=1)
-    found = rtl_target.simulate(net, rtl_source.sources(plan(net), "x", "net", 4), frames, simulator="icarus")
+    found = nets.simulated(net, rtl_source.sources(plan(net), "x", "net", 4), frames)
     assert "all equal" in found["simulated by icarus"]
 
 
@@ -84,7 +84,7 @@ def test_icarus_runs_the_small_network():
 @pytest.mark.slow
 def test_verilator_runs_the_large_network_on_a_whole_utterance():
     net, frames = trained("140x4-128R-20")
-    found = rtl_target.simulate(net, rtl_source.sources(plan(net), "x", "net", 4), frames)
+    found = nets.simulated(net, rtl_source.sources(plan(net), "x", "net", 4), frames, "verilator")
     assert f"{frames.shape[1]} steps" in found["simulated by verilator"] and "all equal" in found["simulated by verilator"]
     assert found["cycles a step, largest"] < 50e6 * net.dt  # the network's own time, at 50 MHz
 
@@ -119,7 +119,7 @@ def test_norse_runs_the_portable_graph_of_a_trained_recurrent_network(tmp_path):
     from lava_1m1t1r.export import nir_portable, nir_target
 
     net, frames = trained("8-16R-4", samples=4)
-    fitted = nir_portable.to_portable(net, frames, delays=False)
+    fitted = nir_portable.to_portable(net, frames, FastNetwork(net).run(frames, "spikes"), delays=False)
     bare = replace(net, layers=tuple(replace(x, delay=None, delay_rec=None) for x in net.layers))
     ours = nir_portable.run_portable(bare, fitted.fits, frames)
     spec = importlib.util.spec_from_file_location("run_elsewhere", HERE.parent / "deploy" / "nir" / "run_elsewhere.py")

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     """Export and print the report; 1 if the proof fails."""
     from ..export import TARGETS, ToolFailed, VerificationError
     from ..export.output import check_folder
+    from ..netx.schema import read
 
     path = network_path(args.net)
     check_folder(args.out)
@@ -91,11 +92,12 @@ def run(args: argparse.Namespace) -> int:
     check_whole(args, prove=0)
     for option, given in data_options(args).items():
         require(args.prove > 0, option, "be used with --prove N", given, "Only the proof needs data.")
+    net = read(path)
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
-    options = {name: getattr(args, name) for name in names} | _samples(args, path)
+    options = {name: getattr(args, name) for name in names} | _samples(args, net)
     try:
         with talking(args):
-            report = TARGETS[args.target](path, args.out, **options)
+            report = TARGETS[args.target](net, args.out, **options)
     except VerificationError as error:
         tell(f"lava-1m1t1r deploy: {'nothing is proven: ' if isinstance(error, ToolFailed) else ''}{error}")
         return 1
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
+def _samples(args: argparse.Namespace, net: Any) -> dict[str, np.ndarray]:
     """Frames, and labels where the target takes them: test utterances or files."""
     from ..export import LABELLED
 
@@ -112,11 +114,8 @@ def _samples(args: argparse.Namespace, path: Any) -> dict[str, np.ndarray]:
         return {name: array[: args.prove or None] for name, array in arrays.items()}
     if not args.prove:
         return {}
-    from ..netx.schema import read
-
     args.utterances = args.prove
     with talking(args):
-        net = read(path)
         tested = test_frames(args, net)
     tell(f"the proof runs on {tested.text(net.dt)}")
     return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if args.target in LABELLED else {})

@@ -92,6 +92,7 @@ def deploy_c(
     else:
         facts[f"{compiler} -Os object [bytes]"] = object_size(sources, name, compiler)
     if frames is not None:
+        frames = samples(frames, net, c_source.input_limit(lowered))
         facts |= verify(net, sources, frames, name, compiler)
     else:
         notes.append("Not run: give frames to compile it and compare all spikes and states.")
@@ -155,7 +156,7 @@ def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[st
 
 
 def verify(
-    net: NetDescription, sources: Mapping[str, str], frames: Any, name: str, compiler: str = "gcc", flags: Sequence[str] = ("-O2",)
+    net: NetDescription, sources: Mapping[str, str], frames: np.ndarray, name: str, compiler: str = "gcc", flags: Sequence[str] = ("-O2",)
 ) -> dict[str, Any]:
     """Compile and run the sources on samples; all outputs and states must equal the fast fixed-point network's.
 
@@ -166,7 +167,7 @@ def verify(
     sources : mapping of str
         File name to text, as :func:`.c_source.sources` returns them.
     frames : (B, T, C) int
-        Samples.
+        Samples, with counts of at most :func:`.c_source.input_limit`.
     name : str
         Prefix of the files.
     compiler, flags : str, sequence of str
@@ -177,7 +178,6 @@ def verify(
     dict
         Steps compared, and instructions a step of this machine's processor, mean and largest, where valgrind is installed.
     """
-    frames = samples(frames, net, c_source.input_limit(plan(net)))
     expected = FastNetwork(net).run(frames, record="all", threads=1)
     batch, steps = frames.shape[:2]
     states = [np.stack(list(x.states.values()), axis=3).reshape(batch, steps, -1) for x in expected.layers if x.states]

@@ -11,7 +11,7 @@ import numpy as np
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import MAX_DELAY, outgoing
 from ..description import NetDescription
-from ..fast import FastNetwork
+from ..fast import Result
 from ..reference_network import synaptic_input
 from ..sums import answers
 from . import nir_exact
@@ -29,7 +29,7 @@ class Portable(NamedTuple):
     loss: dict[str, Any]  # measured on the frames
 
 
-def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, seed: int = 0) -> Portable:
+def to_portable(net: NetDescription, frames: np.ndarray, exact: Result, delays: bool = True, seed: int = 0) -> Portable:
     """Fit each layer of neurons under the inputs that it has in the exact network, then measure the whole.
 
     Parameters
@@ -38,12 +38,13 @@ def to_portable(net: NetDescription, frames: np.ndarray, delays: bool = True, se
         Of 1M1T1R neurons.
     frames : (B, T, C) int
         Samples on which to fit and to measure.
+    exact : Result
+        What the network does on them, its layers' spikes recorded.
     delays : bool
         Whether to write Delay nodes; few NIR frameworks read them. Left out, what that costs is in the measured loss.
     seed : int
         Seed of the search.
     """
-    exact = FastNetwork(net).run(frames, record="all", threads=1)
     fits, losses, received = {}, {}, net.arriving(np.asarray(frames, np.int64))
     for layer, record in zip(net.active, exact.layers, strict=True):
         if record.spikes is not None:
@@ -118,7 +119,7 @@ def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
     return past[:, silent:].astype(np.int8)
 
 
-def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Any) -> dict[str, Any]:
+def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Result) -> dict[str, Any]:
     """Compare the free-running fitted network with the exact one."""
     outputs = run_portable(net, fits, frames)
     layers = [(x, o, r) for x, o, r in zip(net.active, outputs, exact.layers, strict=True) if x.neuron is not None]

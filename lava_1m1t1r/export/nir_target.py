@@ -74,12 +74,12 @@ def deploy_nir(
     facts: dict[str, Any] = {"network step [s]": net.dt, "nodes": len(exact.nodes), "exact graph read back": "equal", **classes_of(net)}
     random = frames is None
     frames = drawn(net, 8, 200, seed) if random else batched(frames)
-    ours, theirs = (FastNetwork(x).run(frames, threads=1).out for x in (net, back))
-    if not np.array_equal(ours, theirs):
+    ours, theirs = (FastNetwork(x).run(frames, "spikes", threads=1) for x in (net, back))
+    if not np.array_equal(ours.out, theirs.out):
         raise VerificationError("The exact graph read back gives other spikes than the network.")
-    facts["its output on the frames"] = f"equal in {ours.size} values"
+    facts["its output on the frames"] = f"equal in {ours.out.size} values"
     if portable:
-        fitted = to_portable(net, frames, delays, seed)
+        fitted = to_portable(net, frames, ours, delays, seed)
         files[PORTABLE_FILE] = _file(fitted.graph)
         facts |= {f"portable, distance {key}" if key.startswith("of ") else f"portable, {key}": v for key, v in fitted.loss.items()}
         source = f"random spikes at {DRAWN_RATE:g} Hz a channel, because no frames were given" if random else f"{len(frames)} given samples"

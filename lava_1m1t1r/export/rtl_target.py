@@ -112,8 +112,9 @@ def deploy_rtl(
     notes = [f"Times assume a clock of {clock_hz / 1e6:g} MHz; whether a device reaches it was not analysed."]
     if frames is not None:
         frames = samples(frames, net, rtl_source.input_limit(lowered))
-        facts |= simulate(net, sources, frames, simulator)
-        sources |= bench_files(net, frames)
+        network = FastNetwork(net)
+        sources |= bench_files(network, frames)
+        facts |= simulate(network, sources, frames, simulator)
         mean, largest = facts.get("cycles a step, mean"), facts.get("cycles a step, largest")
         if mean is None or largest is None:
             notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
@@ -158,17 +159,17 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
     return bits | {"queues": queue}
 
 
-def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simulator: str = "verilator") -> dict[str, Any]:
+def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarray, simulator: str = "verilator") -> dict[str, Any]:
     """Simulate the design on samples; spikes, states and outputs must equal the fast fixed-point network's.
 
     Parameters
     ----------
-    net : NetDescription
-        The network.
+    network : FastNetwork
+        The network in fixed point.
     sources : mapping of str
-        File name to text, as :func:`.rtl_source.sources` returns them.
+        File name to text, as :func:`.rtl_source.sources` and :func:`bench_files` return them.
     frames : (B, T, C) int
-        Samples.
+        Samples, those of the bench files.
     simulator : "verilator" or "icarus"
         Simulator to use.
 
@@ -180,11 +181,9 @@ def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simul
     """
     tool = "iverilog" if simulator == "icarus" else simulator
     require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames (--prove) away.")
-    frames = samples(frames, net, rtl_source.input_limit(plan(net)))
-    expected = FastNetwork(net).run(frames, record="all", threads=1)
+    expected = network.run(frames, record="all", threads=1)
     with scratch() as folder:
-        bench = bench_files(net, frames)
-        written({**sources, **bench}, folder)
+        written(sources, folder)
         verilog = [file for file in sources if file.endswith(".v")]
         if simulator == "verilator":
             flags = ["--binary", "--timing", "-j", "2", "--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O2"]
@@ -194,7 +193,7 @@ def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simul
             call(["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *verilog], folder)
             call(["vvp", "-n", "bench.vvp", "+states"], folder)
         outputs, states, times = ((Path(folder) / f"{what}.txt").read_text() for what in ("outputs", "states", "cycles"))
-    _compare_outputs(outputs, bench["expected.txt"])
+    _compare_outputs(outputs, sources["expected.txt"])
     cycles = _intervals(times)
     states_compared = _compare_states(states, expected.layers)
     spikes = expected.spike_count
@@ -203,14 +202,14 @@ def simulate(net: NetDescription, sources: Mapping[str, str], frames: Any, simul
     return {f"simulated by {simulator}": text, **found}
 
 
-def bench_files(net: NetDescription, frames: np.ndarray) -> dict[str, str]:
+def bench_files(network: FastNetwork, frames: np.ndarray) -> dict[str, str]:
     """``frames.txt`` for the bench, and ``expected.txt``, which its ``outputs.txt`` must equal."""
-    tail = sum(x.neuron is not None for x in net.active)  # each layer of neurons hands on one frame more than it gets
+    tail = sum(x.neuron is not None for x in network.net.active)  # each layer of neurons hands on one frame more than it gets
     padded = np.concatenate([frames, np.zeros((len(frames), tail, frames.shape[2]), frames.dtype)], axis=1)
     lines = []
-    for sample in FastNetwork(net).run(padded, threads=1).out:
+    for sample in network.run(padded, threads=1).out:
         for frame in sample:
-            values = np.flatnonzero(frame) if net.spiking else frame
+            values = np.flatnonzero(frame) if network.net.spiking else frame
             lines.append("".join(f"{v} " for v in values))
         lines.append("end")
     return {"frames.txt": _tokens(frames), "expected.txt": "\n".join(lines) + "\n"}
