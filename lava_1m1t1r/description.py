@@ -164,14 +164,19 @@ class Layer(ByValue):
         return bounds_of(self.weight if self.conv is None else self.conv.full(self.weight), self.weight_rec, self.bias)
 
     @property
+    def place(self) -> str:
+        """Where it stands in its file, for messages: ``layer/1 (dense_rec)``."""
+        return f"layer/{self.index} ({self.kind})"
+
+    @property
     def own_weight(self) -> np.ndarray:
         """``weight`` of a layer that has one; others are refused."""
-        return given(self.weight, f"layer/{self.index} ({self.kind})", "have weights")
+        return given(self.weight, self.place, "have weights")
 
     @property
     def own_delay(self) -> np.ndarray:
         """``delay`` of a layer that has some, as delay lines do; others are refused."""
-        return given(self.delay, f"layer/{self.index} ({self.kind})", "have delays")
+        return given(self.delay, self.place, "have delays")
 
     @property
     def axonal_delays(self) -> np.ndarray:
@@ -187,7 +192,7 @@ class Layer(ByValue):
     def m1t1r(self) -> M1T1RNeuron:
         """``neuron`` of a layer of 1M1T1R neurons; others are refused."""
         own = self.neuron if isinstance(self.neuron, M1T1RNeuron) and isinstance(self.neuron.step, StepParams) else None
-        return given(own, f"layer/{self.index} ({self.kind})", "have 1M1T1R neurons, with StepParams", self.neuron)
+        return given(own, self.place, "have 1M1T1R neurons, with StepParams", self.neuron)
 
     @property
     def step(self) -> StepParams | None:
@@ -250,6 +255,10 @@ class NetDescription(ByValue):
         first = f"{self.layers[0].inputs} inputs, " if self.layers else ""
         return f"{type(self).__name__}({first}{layers}{', of ' + self.source if self.source else ''})"
 
+    def at(self, layer: Layer, key: str = "") -> str:
+        """Place of one of its layers, or of a key of it, for messages."""
+        return f"{self.source or 'network'}: {layer.place}" + (f" {key}" if key else "")
+
     @cached_property
     def active(self) -> tuple[Layer, ...]:
         """The layers that compute something."""
@@ -295,7 +304,7 @@ class NetDescription(ByValue):
         lines = [layer for layer in self.layers if layer.kind == DELAY_LINES]
         for layer in lines:
             first = self._computing(where, error)[0]
-            place = f"{where}: layer/{layer.index} ({layer.kind})"
+            place = f"{where}: {layer.place}"
             alone = len(lines) == 1 and layer.index < first.index
             require(alone, place, "come before all layers that compute, and be the only delay lines", f"{len(lines)} of them", error=error)
             good = layer.size == first.inputs and layer.inputs > 0 and layer.size % layer.inputs == 0

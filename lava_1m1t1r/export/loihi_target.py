@@ -40,13 +40,13 @@ def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
     """The Loihi-style target holds both neuron models."""
     for layer in net.active:
         known = layer.neuron is None or isinstance(layer.neuron, (M1T1RNeuron, CubaNeuron))
-        require(known, rules.at(net, layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
+        require(known, net.at(layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
 
 
 def layers_are_numbered_by_their_place(net: NetDescription) -> None:
     """A file numbers its layers without gaps, and the number starts the noise."""
     for i, layer in enumerate(net.layers):
-        require(layer.index == i, rules.at(net, layer, "index"), f"be {i}, its place among the layers", layer.index)
+        require(layer.index == i, net.at(layer, "index"), f"be {i}, its place among the layers", layer.index)
 
 
 RULES: tuple[rules.Rule, ...] = (*rules.SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)

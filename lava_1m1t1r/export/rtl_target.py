@@ -36,7 +36,7 @@ def sums_fit_twenty_four_bits(net: NetDescription) -> None:
         rule = f"add up, all as positive, to at most {most} counts a neuron ({rtl_source.SUM_BITS} bits)"
         cure = "Use smaller weights or fewer inputs, or target c, whose sums have 32 bits."
         largest = int(layer.sums().reach(1, np.inf))
-        require(largest <= most, rules.at(net, layer, "weight"), rule, largest, cure)
+        require(largest <= most, net.at(layer, "weight"), rule, largest, cure)
 
 
 RULES: tuple[rules.Rule, ...] = (*rules.INTEGERS, sums_fit_twenty_four_bits)

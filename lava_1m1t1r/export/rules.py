@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
-from ..description import KINDS, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..description import KINDS, WEIGHTLESS, M1T1RNeuron, NetDescription
 from ..errors import require
 from ..sums import WEIGHT_RULE, within_8_bits
 
@@ -29,23 +29,18 @@ def check(net: NetDescription, rules: Iterable[Rule]) -> None:
         rule(net)
 
 
-def at(net: NetDescription, layer: Layer, key: str = "") -> str:
-    """Place of a layer, or of a key of it, for messages."""
-    return f"{net.source or 'network'}: layer/{layer.index} ({layer.kind})" + (f" {key}" if key else "")
-
-
 def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
     """A target must not leave out a layer that it does not know, not even one without weights."""
     for layer in net.layers:
         cure = "Train a network of known layers."
-        require(layer.kind in KINDS, at(net, layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
+        require(layer.kind in KINDS, net.at(layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
 
 
 def layers_hold_their_weights(net: NetDescription) -> None:
     """A layer without its weights would be taken for one that only names a shape."""
     for layer in net.layers:
         free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
-        require(free or layer.weight is not None, at(net, layer, "weight"), "be given", None)
+        require(free or layer.weight is not None, net.at(layer, "weight"), "be given", None)
 
 
 def neurons_are_1m1t1r(net: NetDescription) -> None:
@@ -53,7 +48,7 @@ def neurons_are_1m1t1r(net: NetDescription) -> None:
     for layer in net.active:
         own = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
         cure = "Deploy CUBA layers with target loihi."
-        require(own, at(net, layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, cure)
+        require(own, net.at(layer), "hold 1M1T1R neurons for this target", type(layer.neuron).__name__, cure)
 
 
 def a_layer_of_neurons_states_the_step(net: NetDescription) -> None:
@@ -66,7 +61,7 @@ def sizes_fit_sixteen_bits(net: NetDescription) -> None:
     """Neuron numbers are 16-bit."""
     for layer in net.active:
         largest = max(layer.inputs, layer.size)
-        require(largest <= MAX_LAYER, at(net, layer, "shape"), f"have at most {MAX_LAYER} inputs and outputs", largest, "Split the layer.")
+        require(largest <= MAX_LAYER, net.at(layer, "shape"), f"have at most {MAX_LAYER} inputs and outputs", largest, "Split the layer.")
 
 
 def a_convolution_may_be_written_out(net: NetDescription) -> None:
@@ -75,7 +70,7 @@ def a_convolution_may_be_written_out(net: NetDescription) -> None:
         if layer.conv is not None:
             weights = layer.size * layer.inputs
             cure = "Use a larger stride, pool first, or run the network in Lava or on the fast path."
-            require(weights <= MAX_MATRIX, at(net, layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
+            require(weights <= MAX_MATRIX, net.at(layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
 
 
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
@@ -86,7 +81,7 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
             if weight is None:
                 continue
             worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
-            require(within_8_bits(weight), at(net, layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
+            require(within_8_bits(weight), net.at(layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
 
 
 def biases_fit_sixteen_bits(net: NetDescription) -> None:
@@ -94,7 +89,7 @@ def biases_fit_sixteen_bits(net: NetDescription) -> None:
     for layer in net.active:
         if layer.bias is not None:
             fits = np.max(np.abs(layer.bias)) < 1 << 15
-            require(fits, at(net, layer, "bias"), "hold whole numbers below 2^15 in magnitude", layer.bias)
+            require(fits, net.at(layer, "bias"), "hold whole numbers below 2^15 in magnitude", layer.bias)
 
 
 def the_library_can_run_it(net: NetDescription) -> None:

@@ -38,7 +38,7 @@ def crossbars_fit_a_netlist(net: NetDescription) -> None:
         cells = layer.size * sum(rows_of(layer))
         cure = "Use smaller layers, or simulate with device.network, which writes no netlist."
         rule = f"have at most {MAX_CROSSBAR} synapses, those of its bias included"
-        require(cells <= MAX_CROSSBAR, rules.at(net, layer, "weight"), rule, cells, cure)
+        require(cells <= MAX_CROSSBAR, net.at(layer, "weight"), rule, cells, cure)
 
 
 def neurons_are_without_noise(net: NetDescription) -> None:
@@ -48,7 +48,7 @@ def neurons_are_without_noise(net: NetDescription) -> None:
             for name in ("sigma1", "sigma2"):
                 value = getattr(layer.neuron.step.device, name)
                 cure = "Set it to 0; device.network simulates noisy devices."
-                require(not np.any(value), rules.at(net, layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
+                require(not np.any(value), net.at(layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
 
 
 def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> None:
@@ -57,9 +57,9 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
         if isinstance(layer.neuron, M1T1RNeuron):
             step, device = layer.neuron.step, layer.neuron.step.device
             steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
-            require(steepest < STEEPEST, rules.at(net, layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
+            require(steepest < STEEPEST, net.at(layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
             most = MARGIN * step.v_in_max / float(np.min(device.v0))
-            where, cure = rules.at(net, layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
+            where, cure = net.at(layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
             require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
 
 

@@ -66,7 +66,7 @@ def _digest(description: NetDescription) -> str:
 
 
 def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
-    where = f"layer/{layer.index} ({layer.kind})"
+    where = layer.place
     known = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
     require(known, where, "hold 1M1T1R neurons", type(layer.neuron).__name__, "Train others with lava-dl's own blocks.")
     if layer.kind in _WITHOUT_WEIGHTS:

@@ -282,7 +282,7 @@ def _check_weights(net: NetDescription) -> None:
     low, high = LAVA_WEIGHTS
     for layer in net.active:
         for name, weight in (("weight", layer.weight), ("weight_rec", layer.weight_rec)):
-            place = f"{net.source or 'network'}: layer/{layer.index} ({layer.kind}) {name}"
+            place = net.at(layer, name)
             bounds = (0, 0) if weight is None else (int(np.min(weight)), int(np.max(weight)))
             cure = "Quantise the weights as lava-dl does, or take backend='fast'."
             require(low <= bounds[0] and bounds[1] <= high, place, f"lie in {low}..{high} for Lava's synapses", bounds, cure)
