@@ -19,6 +19,7 @@ from . import presets, reference
 from ._support.files import write_text
 from .convolution import Convolution, pooling
 from .description import Layer, M1T1RNeuron, NetDescription
+from .dynamics import State
 from .program import INTEGER_FIELDS, PER_NEURON, SCALARS, TABLES, StepParams
 from .reference_network import device_layers, run
 
@@ -114,7 +115,7 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
                 "tables_crc32": {name: zlib.crc32(getattr(program, name).astype("<i8").tobytes()) for name in TABLES},
                 "spikes": [[int(step), int(n)] for step, n in np.argwhere(t.spike)],
                 "turn_ons": [[int(step), int(n)] for step, n in np.argwhere(t.turn_on)],
-                **{name: getattr(t, name).tolist() for name in ("filament", "residue", "gate")},
+                **{name: getattr(t, name).tolist() for name in State._fields},
             }
         )
     return {"version": VERSION, "seed": layers[0].neuron.seed, "frames": frames.tolist(), "layers": out}

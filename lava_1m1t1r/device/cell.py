@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiled import compiled, inlined
+from ..dynamics import State
 from .circuit import node_step
 from .constants import resistance
 
@@ -20,7 +21,7 @@ INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
 """Elements that the input source feeds; the supply feeds the others."""
 
 CELL = np.dtype(
-    [(name, np.float64) for name in ("filament", "residue", "gate", "node", "step")]
+    [(name, np.float64) for name in (*State._fields, "node", "step")]
     + [(name, np.float64) for name in ("mu", "v0")]  # of the present filament, where they are drawn; else 0
     + [("random", np.uint64), ("steps", np.int64), ("tried", np.int64), ("events", np.int64), ("sample", np.int64), ("phase", np.int64)]
     + [*((name, np.bool_) for name in ("closed", "ruptured", "rested", "stalled")), ("energy", np.float64, (len(PHASES), len(ELEMENTS)))]

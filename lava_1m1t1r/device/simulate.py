@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._support.programs import interrupted
+from ..dynamics import State
 from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 from .cell import CELL, QUANTITIES
@@ -110,7 +111,7 @@ def simulate(
         cells, seed = _going_on(start, n), start.seed
     else:
         cells = np.zeros(n, CELL)
-        for name, value in zip(("filament", "residue", "gate"), _start(start, n, p), strict=True):
+        for name, value in zip(State._fields, _start(start, n, p), strict=True):
             cells[name] = value
         cells["node"] = table["v_dd"]
         cells["ruptured"] = True  # the first filament is a new one

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._support.files import scratch
 from ..description import NetDescription
+from ..dynamics import State
 from ..errors import number, require, whole
 from ..fast import FastNetwork
 from ..netx.schema import described
@@ -256,7 +257,7 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
             )
             if not np.array_equal(own, want):
                 t, n, what = np.argwhere(own != want)[0]
-                value = ("order", "spike", "filament", "residue", "gate")[what]
+                value = ("order", "spike", *State._fields)[what]
                 raise VerificationError(f"The RTL's {value} differs first in sample {b}, layer {k}, step {t}, neuron {n}.")
             count += 3 * steps * size
     return count

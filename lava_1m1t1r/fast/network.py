@@ -18,7 +18,7 @@ from ..description import Layer, M1T1RNeuron, NetDescription, check_frames
 from ..errors import flag, require, workers_of
 from . import kernels, synapses
 from .kernels import Events, Memory, Wiring
-from .neurons import Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
+from .neurons import CUBA_STATES, STATES, Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r
 
 
 class LayerRecord(NamedTuple):
@@ -140,14 +140,14 @@ class FastLayer:
         self.state_names: tuple[str, ...] = ()
         if isinstance(layer.neuron, M1T1RNeuron):
             self.neuron = m1t1r(layer.m1t1r.step, self.size, layer.neuron.seed, layer.index, floating, fill=True)
-            self.state_names = ("filament", "residue", "v_gate")
+            self.state_names = STATES
         elif layer.neuron is not None:
             require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")
             to_voltage = None if self.single else layer.bias
             n = layer.neuron
             self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, to_voltage, self.size)
             bias = bias if self.single else zeros
-            self.state_names = ("u", "v")
+            self.state_names = CUBA_STATES
         self.wiring = Wiring(synapse, *rec, delay_rec, self._widened(bias[None].astype(np.int32))[0])
 
     def _rows(self, weight: np.ndarray) -> synapses.Rows:

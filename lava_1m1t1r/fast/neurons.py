@@ -19,6 +19,9 @@ from ..dynamics import State
 from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, fixed_step_alike, float_step, input_count, input_volt
 from ..program import StepParams
 
+STATES, CUBA_STATES = ("filament", "residue", "v_gate"), ("u", "v")
+"""Names of the neurons' states: of the Vars of their Lava Processes, and in records of runs."""
+
 
 class FixedM1T1R(NamedTuple):
     """1M1T1R neurons in register counts."""

@@ -12,6 +12,7 @@ from lava.proc.io.sink import Read
 from .._support.progress import bar
 from ..description import M1T1RNeuron, NetDescription
 from ..fast.network import LayerRecord, Result
+from ..fast.neurons import CUBA_STATES, STATES
 from ..run import Guarded, InProcess, guarded
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
@@ -95,8 +96,8 @@ def _state_names(block: AbstractBlock, record: bool) -> tuple[str, ...]:
     if block.neuron is None:
         return ()
     if isinstance(block.layer.neuron, M1T1RNeuron):
-        return ("filament", "residue", "v_gate") if record else ()
-    return ("u", "v") if record or not block.layer.spiking else ()
+        return STATES if record else ()
+    return CUBA_STATES if record or not block.layer.spiking else ()
 
 
 def _in_process(network, blocks, config, total, timeout, record):

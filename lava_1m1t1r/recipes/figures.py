@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import plot
 from ..arithmetic import WEIGHT_ONE
+from ..fast.neurons import STATES
 from ..program import StepParams
 from ..sums import winner
 
@@ -68,7 +69,7 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
     figure = Figure(figsize=(9, 2.2 * count), layout="constrained")
     axes = figure.subplots(count, 1, sharex=True, squeeze=False)
     for ax, n in zip(axes[:, 0], busiest, strict=True):
-        states = step.in_units(*(hidden.states[name][utterance][:, n] for name in ("filament", "residue", "v_gate")))
+        states = step.in_units(*(hidden.states[name][utterance][:, n] for name in STATES))
         shown = {"filament": states.filament, "residue": states.residue, "gate (V)": states.gate}
         plot.states(time, shown, ax)
         for t in np.flatnonzero(hidden.spikes[utterance][:, n]):

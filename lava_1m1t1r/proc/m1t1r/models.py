@@ -13,7 +13,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.fast.kernels import step_layer
-from lava_1m1t1r.fast.neurons import m1t1r
+from lava_1m1t1r.fast.neurons import STATES, m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.proc.resets import starts_again
 
@@ -35,11 +35,11 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         """Join the Vars, which exist by now, to the compiled step, which works on their memory."""
         size = self.filament.size
         neuron = m1t1r(self.proc_params["step"], size, 0, 0, self.floating)
-        states = tuple(var.reshape(-1) for var in (self.filament, self.residue, self.v_gate))
+        states = tuple(getattr(self, name).reshape(-1) for name in STATES)
         self.neuron = neuron._replace(state=states, generator=self.generator.reshape(-1))
         self.spike = np.zeros(size, np.int32)
         self.first_generator = self.generator.copy()
-        self._joined = {name: getattr(self, name) for name in ("filament", "residue", "v_gate", "generator")}
+        self._joined = {name: getattr(self, name) for name in (*STATES, "generator")}
 
     def _rejoin(self):
         """Take over what another Process has written through a RefPort: Lava replaces the array that was joined by a new one."""
@@ -56,8 +56,8 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self._rejoin()
         a_in = self.a_in.recv()
         if starts_again(self.time_step, self.interval, self.offset):
-            for var in (self.filament, self.residue, self.v_gate):
-                var[...] = 0
+            for name in STATES:
+                getattr(self, name)[...] = 0
             if self.rewind:
                 self.generator[...] = self.first_generator
         step_layer(self.neuron, self.current(a_in).reshape(-1), self.spike)

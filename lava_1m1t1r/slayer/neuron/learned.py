@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from ...dynamics import State
 from ...errors import require
 from ...program import LEARNABLE, StepParams, shares
 from ..remade import remake
@@ -78,5 +79,5 @@ class LearnedDevice(torch.nn.Module):
             tied[name] = tied[name].to(factor.device) * (factor / factor.detach())
         device = next(self.parameters()).device
         r = shares(SimpleNamespace(**{name: value.to(device) for name, value in tied.items()}), params.h, torch.expm1)
-        kept = {name: 1.0 - r[f"{name}_lost"] for name in ("filament", "residue", "gate")}
+        kept = {name: 1.0 - r[f"{name}_lost"] for name in State._fields}
         return torch.stack(Constants(torch.log(r["growth"]), kept["filament"], kept["residue"], r["transfer"], kept["gate"]))
