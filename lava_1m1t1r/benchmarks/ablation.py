@@ -110,9 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     task = data.fitted(Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch), split)
     augmentation = chosen_augmentation(args)
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
-    from ..recipes import checkpoint
 
-    frames = [checkpoint.digest(train), checkpoint.digest(test)]
+    frames = [train.digest, test.digest]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(args.repeats):  # outside: a run that is stopped leaves whole sets of variants
         for name in chosen:

@@ -318,7 +318,6 @@ def main(arguments: list[str] | None = None) -> int:
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
     require(good, "--folds", f"lie in 2..{len(VOICES)}, and be used without --data", args.folds)
-    from ..recipes import checkpoint
 
     known = rows()
     names = checked(args, list(known))
@@ -332,7 +331,7 @@ def main(arguments: list[str] | None = None) -> int:
     for split in _splits(args):
         task = data.fitted(base, split)
         train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
-        of: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": [checkpoint.digest(train), checkpoint.digest(test)]}
+        of: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": [train.digest, test.digest]}
         jobs.append((of, task, train, test))
     held = jobs[0][0]["held_out"]
     if args.folds is not None or args.data is not None:

@@ -50,11 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _trained(task, split, folder):
     from ..netx.schema import read
-    from ..recipes import checkpoint, fit, network
+    from ..recipes import fit, network
     from ..recipes.augment import Augmentation
 
     train, augmentation = data.frames_of(split.train, task), Augmentation.suiting(task)
-    settings = {"task": asdict(task), "augmentation": asdict(augmentation), "data": checkpoint.digest(train)}
+    settings = {"task": asdict(task), "augmentation": asdict(augmentation), "data": train.digest}
     folder = folder / f"variation_{task.variation:g}_{digest_of(settings)}"
     path = folder / NETWORK_FILE
     if not path.is_file():

@@ -264,7 +264,7 @@ def _validation(args: argparse.Namespace, out: Path) -> dict[str, Any]:
 def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
     task, split, net, names, train, validation = _prepared(args, start)
-    from ..recipes import checkpoint, data, fit
+    from ..recipes import data, fit
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
     from ..recipes.start import OF_NETWORK
@@ -288,7 +288,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         "held_out": split.held_out,
         **result.as_dict(),
         "files": {"data": args.data, "test_data": args.test_data},
-        "frames": {"train": checkpoint.digest(train), "test": checkpoint.digest(test)},
+        "frames": {"train": train.digest, "test": test.digest},
         "uncounted": {name: {"cropped": part.cropped, "merged": part.merged} for name, part in (("train", train), ("test", test))},
         "classes": list(names),
         "version": __version__,

@@ -6,7 +6,6 @@ where each of them belongs.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -20,7 +19,6 @@ import torch
 
 from .._support.files import replacing
 from ..errors import FormatError, path_of, require
-from .data import Frames
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
 RUN = "run"
@@ -117,16 +115,6 @@ def _unpacked(value: Any, held: Mapping[str, np.ndarray]) -> Any:
         return tuple(_unpacked(one, held) for one in content)
     array = held[str(content)]
     return torch.from_numpy(array) if {"tensor": True, "array": False}[kind] else array
-
-
-def digest(frames: Frames | None) -> str | None:
-    """Digest that tells one set of frames from another: their number, and a hash of events and labels."""
-    if frames is None:
-        return None
-    hashed = hashlib.blake2b(digest_size=6)
-    for array in (frames.binned.indptr, frames.binned.channel, frames.binned.count, np.asarray(frames.labels, np.int64)):
-        hashed.update(np.ascontiguousarray(array).data)
-    return f"{len(frames)} utterances, {hashed.hexdigest()}"
 
 
 def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

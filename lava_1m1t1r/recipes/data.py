@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,14 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells one set of frames from another: their number, and a hash of events and labels."""
+        hashed = hashlib.blake2b(digest_size=6)
+        for array in (self.binned.indptr, self.binned.channel, self.binned.count, np.asarray(self.labels, np.int64)):
+            hashed.update(np.ascontiguousarray(array).data)
+        return f"{len(self)} utterances, {hashed.hexdigest()}"
 
     def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """(B, T, C) uint8 (int16 where counts are larger), of all utterances or of those with these numbers, or of a slice."""

@@ -242,8 +242,8 @@ def fit(
         **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
         "patience": patience,
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
-        "training data": checkpoint.digest(train),
-        "validation data": checkpoint.digest(validation),
+        "training data": train.digest,
+        "validation data": None if validation is None else validation.digest,
         "processes": world,
         **checkpoint.made_of(network),
     }
