@@ -29,9 +29,9 @@ depends on the voltage of the pulses, which the paper does not state: 0.5 aJ at 
 _HYPERBOLIC = replace(ZHAO2025_TABLE1, v0=0.08, x_max=1.0)
 
 ZHAO2025_FIG2 = replace(_HYPERBOLIC, v_ref=0.8, mu=56.3, beta=39.45, gamma1=165.0, gamma2=7.12, v0=0.0984)
-"""The device of Figs. 2e and 4d: first spike and inter-spike intervals over R_c. Fitted by :func:`.device.fit.fit` (differential
+"""The device of Figs. 2e and 4d: first spike and inter-spike intervals over R_c. Fitted by :func:`.device.fitting.fit` (differential
 evolution); alpha, lambda, R_on, R_off, C_g and V_th as in Table 1. The six values do not determine the five parameters: two combinations
-may move by more than 30 % (:meth:`.device.fit.Fit.undetermined`), so gamma1 = 165 /s, beside Table 1's 600, is one choice of several.
+may move by more than 30 % (:meth:`.device.fitting.Fit.undetermined`), so gamma1 = 165 /s, beside Table 1's 600, is one choice of several.
 
 The pulses of Fig. 2e, of 0.8 V, are near the end of the window in which it fires on and on: 0.70 to 0.817 V, regularly up to 0.804 V.
 Above, it fires a few times and latches; under constant input it does from 0.74 V; and of devices drawn with a spread of 5 % a quarter do at
@@ -53,7 +53,7 @@ ZHAO2025_FIG4 = replace(
     _HYPERBOLIC, v_ref=2.0, mu=26.75, beta=7.71, gamma1=68.9, gamma2=2.866, v0=0.223, alpha=0.0178, lam=0.183, r_control=547e6
 )
 """The device of Figs. 4a and 4b: intrinsic plasticity over the gap between two long pulses. alpha, lambda and R_c are fitted as well, which
-these data do not determine (:meth:`.device.fit.Fit.undetermined`)."""
+these data do not determine (:meth:`.device.fitting.Fit.undetermined`)."""
 
 ZHAO2025_FIG3CD = replace(_HYPERBOLIC, v_ref=0.8015, mu=90.5, beta=37.55, gamma1=494.0, v0=0.126, mu_ctoc=0.312, v0_ctoc=0.48)
 """The device of Figs. 3c and 3d, with its cycle-to-cycle spread: probability of firing in one 15 ms pulse. What varies most from

@@ -99,6 +99,14 @@ def test_imports_within_the_package_are_relative_outside_of_folders_that_lava_ex
         assert [name for name in names if name.split(".")[0] == "lava_1m1t1r"] == []
 
 
+def test_no_name_of_a_package_hides_a_module_of_it():
+    """``import lava_1m1t1r.device.fitting`` would otherwise give a function."""
+    for path in PACKAGE.rglob("__init__.py"):
+        froms = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom) and node.module]
+        names = {alias.asname or alias.name for node in froms for alias in node.names}
+        assert not names & {module.stem for module in path.parent.glob("*.py")}, path
+
+
 def declared() -> tuple[set[str], dict[str, list[str]]]:
     """Names of the packages that the core depends on, and the requirements of each extra."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -22,10 +22,10 @@ from lava_1m1t1r.device import (
     spike_energy,
     stimulus,
 )
-from lava_1m1t1r.device.characterize import _firing_voltage, _integration
+from lava_1m1t1r.device.characteristics import _firing_voltage, _integration
 from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
-from lava_1m1t1r.device.fit import FREE
+from lava_1m1t1r.device.fitting import FREE
 from lava_1m1t1r.device.measurement import COLUMNS, QUANTITIES, Measurement, happens, mean_interval, predicted, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
 from lava_1m1t1r.device.paper import figure_2e_4d, figure_3b, figure_4ab

@@ -24,9 +24,9 @@ from lava_1m1t1r import (
 )
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import crossbar, energy, stimulus
-from lava_1m1t1r.device.cascade import cascade
+from lava_1m1t1r.device.chain import cascade
 from lava_1m1t1r.device.circuit import output_current
-from lava_1m1t1r.device.fit import fit
+from lava_1m1t1r.device.fitting import fit
 from lava_1m1t1r.device.measurement import Measurement, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
 from lava_1m1t1r.device.network import DeviceNetwork

@@ -118,7 +118,7 @@ def _paper(args: argparse.Namespace) -> int:
 
 
 def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
-    from ..device.fit import fit
+    from ..device.fitting import fit
     from ..device.measurement import read_csv
 
     rows = read_csv(file_of(args.fit, "--fit"))

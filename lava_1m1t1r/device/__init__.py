@@ -9,13 +9,13 @@
 from .. import presets
 from ..params import DeviceParams
 from . import stimulus
-from .cascade import Cascade, cascade
-from .characterize import Characteristics, characterize
+from .chain import Cascade, cascade
+from .characteristics import Characteristics, characterize
 from .energy import SpikeEnergy, spike_energy
-from .fit import Fit, fit
+from .fitting import Fit, fit
 from .measurement import Measurement
 from .montecarlo import firing_probability, monte_carlo
-from .simulate import simulate
+from .simulation import simulate
 from .trace import Trace
 
 __all__ = [

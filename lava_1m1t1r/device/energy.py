@@ -18,7 +18,7 @@ from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
 from . import stimulus
 from .cell import INPUT_BRANCH
 from .constants import MOST_VOLTS
-from .simulate import simulate
+from .simulation import simulate
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..errors import missing, path_of, require
 
 
 def plot(report: Any, path: str | Path) -> list[Path]:
-    """Write the summary of a :class:`.characterize.Characteristics`; into a folder, each characteristic's figure as well."""
+    """Write the summary of a :class:`.characteristics.Characteristics`; into a folder, each characteristic's figure as well."""
     Figure = _figure()
     path = path_of(path, "plot.path")
     require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))

@@ -15,7 +15,7 @@ from .._support.files import read_table, replacing
 from ..errors import FormatError, InputError, number, require
 from ..params import DeviceParams
 from . import stimulus
-from .simulate import simulate
+from .simulation import simulate
 from .trace import Trace
 
 COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")

@@ -11,7 +11,7 @@ from .._support.progress import bar
 from ..errors import numbers, require, whole, workers_of
 from ..params import MOST_DEVICES, DeviceParams
 from .cell import TURN_ON
-from .simulate import simulate
+from .simulation import simulate
 from .stimulus import Stimulus, constant
 from .trace import Trace
 
@@ -46,7 +46,7 @@ def monte_carlo(
     n : int
         Number of devices. For trials of one device leave its ``_dtod`` fields 0.
     dt, record, **options
-        As in :func:`.simulate.simulate`.
+        As in :func:`.simulation.simulate`.
     seed : int
         Device i depends on (seed, i) alone.
     workers : int

@@ -29,7 +29,7 @@ from .constants import constants
 from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
 from .integrator import Control, advance
 from .noise import streams
-from .simulate import check_ended, most_steps
+from .simulation import check_ended, most_steps
 
 EVENTS = 1024
 """Largest number of events of one neuron in one network step that are recorded."""

@@ -19,7 +19,7 @@ from . import stimulus
 from .energy import TECHNOLOGIES, spike_energy
 from .measurement import Measurement, predicted
 from .montecarlo import firing_probability
-from .simulate import simulate
+from .simulation import simulate
 
 
 def figure_2e_4d() -> list[Measurement]:

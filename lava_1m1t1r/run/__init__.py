@@ -13,9 +13,9 @@ from .._support.host import load_lava
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 
 from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout  # noqa: E402
-from .guarded import Guarded, guarded, run_guarded  # noqa: E402
 from .inprocess import InProcess, run  # noqa: E402
 from .recorder import Recorder  # noqa: E402
+from .safety_net import Guarded, guarded, run_guarded  # noqa: E402
 
 __all__ = [
     "Deadlock",

@@ -17,7 +17,7 @@ from ..compiled import allocating
 from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
-from .simulate import RECORDED, simulate
+from .simulation import RECORDED, simulate
 from .stimulus import Stimulus
 from .trace import Trace
 

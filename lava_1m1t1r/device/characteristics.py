@@ -16,11 +16,11 @@ from ..errors import InputError, number, require, whole
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
-from .cascade import cascade
+from .chain import cascade
 from .constants import MOST_VOLTS
 from .measurement import mean_interval
 from .montecarlo import firing_probability
-from .simulate import simulate
+from .simulation import simulate
 
 NAMES = (
     "leaky integration",
