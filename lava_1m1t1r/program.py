@@ -336,7 +336,7 @@ class StepParams(ByValue):
     def floating(self, size: int = 1) -> FloatProgram:
         """Constants of the floating-point substep for ``size`` neurons."""
         d, r = self.device, self.shares()
-        n = self._neurons(size)
+        n = self._neurons(self._checked(size))
         if self.held:
             r = {name: share if name == "growth" else held(n(share)) for name, share in r.items()}
         return FloatProgram(
@@ -361,13 +361,23 @@ class StepParams(ByValue):
         )
 
     def fixed(self, size: int = 1) -> FixedProgram:
-        """Constants and tables of the fixed-point substep for ``size`` neurons.
+        """Constants and tables of the fixed-point substep for ``size`` neurons; the same ones whenever it is asked, so do not write to them.
 
         Raises
         ------
         InputError
             Where a rate would round away (wrong by more than 1 %) or a table cannot be accurate to 1e-4. Names field and cure.
         """
+        size = self._checked(size)
+        if size not in self._lowered:
+            self._lowered[size] = self._lower(size)
+        return self._lowered[size]
+
+    @cached_property
+    def _lowered(self) -> dict[int, FixedProgram]:
+        return {}
+
+    def _lower(self, size: int) -> FixedProgram:
         d, r = self.device, self.shares()
         n = self._neurons(size)
         v0 = float(np.median(d.v0))
@@ -411,7 +421,7 @@ class StepParams(ByValue):
         )
         return program._replace(**{name: getattr(program, name).astype(np.int32) for name in PER_NEURON})
 
-    def _neurons(self, size: int) -> Any:
+    def _checked(self, size: int) -> int:
         size, own = whole(size, "size of the layer", least=1, most=MOST_NEURONS), self.device.size
         require(
             own is None or own == size,
@@ -420,6 +430,9 @@ class StepParams(ByValue):
             own,
             "Give arrays of the layer's size.",
         )
+        return size
+
+    def _neurons(self, size: int) -> Any:
         # writable, whatever is given: compiled loops know read-only arrays for another type
         return lambda value: np.array(np.broadcast_to(np.asarray(value, np.float64), (size,)))
 
