@@ -361,7 +361,7 @@ class StepParams(ByValue):
         )
 
     def fixed(self, size: int = 1) -> FixedProgram:
-        """Constants and tables of the fixed-point substep for ``size`` neurons; the same ones whenever it is asked, so do not write to them.
+        """Constants and tables of the fixed-point substep for ``size`` neurons. They are made once: do not write to them.
 
         Raises
         ------

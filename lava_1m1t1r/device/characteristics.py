@@ -18,7 +18,7 @@ from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
 from .chain import cascade
 from .constants import MOST_VOLTS
-from .measurement import mean_interval
+from .measurement import first_time, mean_interval
 from .montecarlo import firing_probability
 from .simulation import simulate
 
@@ -160,10 +160,6 @@ def _spikes(p: DeviceParams, volt: float, width: float) -> np.ndarray:
     return _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
 
 
-def _first(times: np.ndarray) -> float:
-    return float(times[0]) if times.size else float("nan")
-
-
 def _firing_voltage(p: DeviceParams, width: float) -> float:
     volt = p.v_ref
     while not _spikes(p, volt, width).size:
@@ -210,7 +206,7 @@ def _threshold(p: DeviceParams, volt: float, width: float, spikes: np.ndarray) -
         fires = _events(p, stimulus.constant(middle, long), width).turn_on_times().size
         low, high = (low, middle) if fires else (middle, high)
     volts = np.linspace(high, 1.5 * volt, 20)
-    first = np.array([_first(_events(p, stimulus.constant(v, long), width).turn_on_times()) for v in volts])
+    first = np.array([first_time(_events(p, stimulus.constant(v, long), width).turn_on_times()) for v in volts])
     end = min(float(spikes[0]) + 20 * width, 2000 * width)
     shown = simulate(p, stimulus.train(volt, width, width, round(end / width / 2)), width / 200, 0)
     return Characteristic(
@@ -279,7 +275,7 @@ def _propagation(p: DeviceParams, volt: float, width: float, own: np.ndarray) ->
 
 
 def _plasticity(p: DeviceParams, volt: float, width: float) -> Characteristic:
-    first = _first(_events(p, stimulus.constant(volt, 500 * width), width).turn_on_times())
+    first = first_time(_events(p, stimulus.constant(volt, 500 * width), width).turn_on_times())
     long = 1.5 * first
     shorter = []
     for gap in PAIR_GAPS * width:

@@ -87,16 +87,17 @@ class Measurement:
         return p if np.isnan(self.r_control) else replace(p, r_control=self.r_control)
 
 
-def _first(times: np.ndarray, otherwise: float) -> float:
+def first_time(times: np.ndarray, otherwise: float = nan) -> float:
+    """The first of some times [s]; ``otherwise`` where there is none."""
     return float(times[0]) if times.size else otherwise
 
 
 def _first_spike(m: Measurement, t: Trace) -> float:
-    return _first(t.spike_times(), 2.0 * t.duration)
+    return first_time(t.spike_times(), 2.0 * t.duration)
 
 
 def _first_turn_on(m: Measurement, t: Trace) -> float:
-    return _first(t.turn_on_times(), 2.0 * t.duration)
+    return first_time(t.turn_on_times(), 2.0 * t.duration)
 
 
 def _pulses(m: Measurement, t: Trace) -> float:
@@ -130,8 +131,8 @@ def mean_interval(spikes: np.ndarray, duration: float) -> float:
 
 def _shortening(m: Measurement, t: Trace) -> float:
     on, second = t.turn_on_times(), m.width + m.gap
-    before = _first(on[on < m.width], m.width)
-    return before - (_first(on[on >= second * (1 - 1e-12)], second + m.width) - second)
+    before = first_time(on[on < m.width], m.width)
+    return before - (first_time(on[on >= second * (1 - 1e-12)], second + m.width) - second)
 
 
 QUANTITIES = {

@@ -24,12 +24,12 @@ from ..description import M1T1RNeuron, NetDescription, check_frames
 from ..errors import given, number, require, whole
 from ..noise import MOST_NEURONS
 from ..sums import answers
-from .cell import CELL, ELEMENTS, INPUT_BRANCH, SPIKE, Sink
+from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
 from .integrator import Control, advance
 from .noise import streams
-from .simulation import check_ended, most_steps
+from .simulation import at_rest, check_ended, most_steps
 
 EVENTS = 1024
 """Largest number of events of one neuron in one network step that are recorded."""
@@ -155,10 +155,8 @@ class DeviceNetwork:
         counts, squares = crossbar.counts, crossbar.squares
         fixed = np.concatenate([y, np.ones((steps, bias))], axis=1)
         columns = np.r_[0:inputs, inputs + recurrent : inputs + recurrent + bias]
-        table, cells = constants(step.device, size), np.zeros(size, CELL)
-        cells["node"] = table["v_dd"]
-        cells["ruptured"] = True  # the first filament is a new one
-        cells["random"] = streams(layer.neuron.seed, layer.index * MOST_NEURONS, size)
+        table = constants(step.device, size)
+        cells = at_rest(table, streams(layer.neuron.seed, layer.index * MOST_NEURONS, size))
         spikes, volts = np.zeros((steps, size), np.bool_), np.empty((steps, size))
         times, owners = _run(
             table,

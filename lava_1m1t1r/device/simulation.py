@@ -110,12 +110,9 @@ def simulate(
         require(start.params == p, "simulate.start", "be a Trace of these devices", start.params, "Give it the state instead.")
         cells, seed = _going_on(start, n), start.seed
     else:
-        cells = np.zeros(n, CELL)
+        cells = at_rest(table, streams(seed, first, n))
         for name, value in zip(State._fields, _start(start, n, p), strict=True):
             cells[name] = value
-        cells["node"] = table["v_dd"]
-        cells["ruptured"] = True  # the first filament is a new one
-        cells["random"] = streams(seed, first, n)
     samples = np.empty((len(wanted), count if wanted else 0, n))
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
@@ -128,6 +125,15 @@ def simulate(
     squeeze = p.size is None and stimulus.volts.ndim == 1
     kept = {name: samples[i, :, 0] if squeeze else samples[i] for i, name in enumerate(wanted)}
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
+
+
+def at_rest(table: np.ndarray, random: np.ndarray) -> np.ndarray:
+    """Cells of devices at rest, (N,) records, from their constants and the starting points of their noise."""
+    cells = np.zeros(len(table), CELL)
+    cells["node"] = table["v_dd"]
+    cells["ruptured"] = True  # the first filament is a new one
+    cells["random"] = random
+    return cells
 
 
 def _going_on(before: Trace, n: int) -> np.ndarray:

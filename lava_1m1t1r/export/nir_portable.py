@@ -119,7 +119,7 @@ def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
     return past[:, silent:].astype(np.int8)
 
 
-def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Result) -> dict[str, Any]:
+def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, exact: Any) -> dict[str, Any]:
     """Compare the free-running fitted network with the exact one."""
     outputs = run_portable(net, fits, frames)
     layers = [(x, o, r) for x, o, r in zip(net.active, outputs, exact.layers, strict=True) if x.neuron is not None]

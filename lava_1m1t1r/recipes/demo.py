@@ -122,12 +122,9 @@ def forward_differs(net: Any, test: data.Frames, fixed: Any, batch: int = 100) -
         x = torch.from_numpy(frames[start : start + batch]).float().transpose(1, 2)
         with torch.no_grad():
             layers = [y.transpose(1, 2).numpy() for y in net.layers(x)]
-        part = type(fixed)(
-            fixed.out[start : start + batch], tuple(layer._replace(out=layer.out[start : start + batch]) for layer in fixed.layers)
-        )
         counts = [
             np.rint(y * (1 if layer.spikes is not None else WEIGHT_ONE)).astype(np.int64)
             for y, layer in zip(layers, fixed.layers, strict=True)
         ]
-        wrong += differences(counts, part, len(x))
+        wrong += differences(counts, fixed, slice(start, start + batch))
     return wrong

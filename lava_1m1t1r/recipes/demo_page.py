@@ -140,13 +140,16 @@ def _one_utterance(report: Report, found: Found) -> None:
     busy = fixed.layers[0].spikes.sum((1, 2))
     example = int(np.where(answers(fixed.out) == test.labels, busy, -1).argmax())
     report.section("One utterance", f"The word is '{found.keys[test.labels[example]]}'.")
-    frames = test.dense()
+    frames = test.dense([example])
+    seen = FastNetwork(found.description).run(frames, record="all")
     report.figure(
-        figures.rasters(frames, fixed, example, task.dt),
+        figures.rasters(frames, seen, 0, task.dt),
         "Input spikes, spikes of the hidden neurons, and the summed outputs whose largest is the predicted class.",
     )
-    states = figures.neuron_states(FastNetwork(found.description).run(frames[[example]], record="all"), 0, task.step)
-    report.figure(states, "Filament, residue and gate voltage of the three most active neurons; dotted lines: spikes.")
+    report.figure(
+        figures.neuron_states(seen, 0, task.step),
+        "Filament, residue and gate voltage of the three most active neurons; dotted lines: spikes.",
+    )
 
 
 def energy_of(task: Task, spikes: float) -> dict[str, Any]:

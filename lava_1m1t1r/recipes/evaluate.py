@@ -176,9 +176,10 @@ def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> I
     utterances : int
         Number of utterances to run.
     """
-    frames = test.dense(slice(utterances))
+    some = slice(utterances)
+    frames = test.dense(some)
     lava = hdf5.predict(net, frames, backend="lava", record="all")
-    wrong = differences([layer.out for layer in lava.layers], fixed, utterances)
+    wrong = differences([layer.out for layer in lava.layers], fixed, some)
     if not net.has_floating:
         return InLava(len(frames), wrong, None, None)
     floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt")
@@ -186,7 +187,7 @@ def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> I
     return InLava(len(frames), wrong, int(np.sum(floating != own)), answers(floating))
 
 
-def differences(outputs: list[np.ndarray], fixed: Any, utterances: int) -> int:
+def differences(outputs: list[np.ndarray], fixed: Any, utterances: slice) -> int:
     """Number of values in which layers' outputs differ from the fast path's.
 
     Parameters
@@ -195,7 +196,7 @@ def differences(outputs: list[np.ndarray], fixed: Any, utterances: int) -> int:
         Outputs of the layers, spikes or sums [counts].
     fixed : Result
         The fast path's fixed-point run, with all layers.
-    utterances : int
-        Number of its first utterances that ``outputs`` are of.
+    utterances : slice
+        Which of its utterances ``outputs`` are of.
     """
-    return sum(int(np.sum(out != layer.out[:utterances])) for out, layer in zip(outputs, fixed.layers, strict=True))
+    return sum(int(np.sum(out != layer.out[utterances])) for out, layer in zip(outputs, fixed.layers, strict=True))

@@ -36,6 +36,11 @@ def wide(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def real_type(*tensors: torch.Tensor | None) -> torch.dtype:
+    """Type in which a layer of these tensors computes: float64 where one of them has it, else float32."""
+    return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
+
+
 def summed_in(largest: float, w: torch.Tensor) -> torch.dtype:
     """Type in which sums of counts up to ``largest`` under weights (N, ...) are exact: float64 where one may exceed the 24 bits of
     float32."""

@@ -16,7 +16,7 @@ from . import training_kernels as kernels
 from .buffers import Buffers
 from .checks import check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
-from .exact import wide
+from .exact import real_type, wide
 from .projection import batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
@@ -59,7 +59,7 @@ class _Project(torch.autograd.Function):
         fill = projector(events, w, None, counts)
         check_sums(*events.largest, w)
         share(fill, parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
-        ctx.events, ctx.real = events, _real(w, x)
+        ctx.events, ctx.real = events, real_type(w, x)
         ctx.save_for_backward(w)
         ctx.channels = x.shape[1]
         return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_ONE)
@@ -91,10 +91,6 @@ def _single(x: torch.Tensor | None) -> Any:
     return None if x is None else wide(x)
 
 
-def _real(*tensors: torch.Tensor | None) -> torch.dtype:
-    return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
-
-
 _NEURONS = 128
 """Number of neurons that take a step together, of several samples where a layer has fewer: with a few neurons, most of the time is spent
 waiting for the last substep."""
@@ -106,7 +102,7 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, w, bias, w_rec, constants, run: LayerCall):
-        ctx.run, ctx.real = run, _real(x, w, w_rec)
+        ctx.run, ctx.real = run, real_type(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         ctx.buffers = buffers = Buffers()
         events = None if w is None else batch_events(x.detach().transpose(1, 2).numpy())

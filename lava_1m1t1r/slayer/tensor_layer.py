@@ -16,7 +16,7 @@ from ..dynamics import State
 from ..errors import require
 from ..reference import widened
 from ..tables import input_counts
-from .exact import exact, exactly, summed_in, wide
+from .exact import exact, exactly, real_type, summed_in, wide
 from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
 from .surrogate import Units, gradient_program, is_linear, state_units, units_of
 from .training_kernels import PAST
@@ -86,7 +86,7 @@ class TensorLayer(torch.autograd.Function):
     @exact
     def forward(ctx, x, w, bias, w_rec, constants, run):
         device = x.device
-        real = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in (x, w, w_rec)) else torch.float32
+        real = real_type(x, w, w_rec)
         if w is None:
             counts = torch.round(x.to(real) * WEIGHT_ONE)
         else:

@@ -71,13 +71,10 @@ class LearnedDevice(torch.nn.Module):
 
         ``params`` is the step with the devices as they are now (learned, and perhaps varied), whose values the result has.
         """
-        tied = {}
-        for name in (*LEARNABLE, "c_gate"):
-            value = torch.from_numpy(np.array(np.broadcast_to(getattr(params.device, name), (size,)), np.float64))
-            tied[name] = value
+        values = {name: np.array(np.broadcast_to(getattr(params.device, name), (size,)), np.float64) for name in (*LEARNABLE, "c_gate")}
+        tied = {name: torch.from_numpy(value).to(next(self.parameters()).device) for name, value in values.items()}
         for name, factor in self.factors(size).items():
-            tied[name] = tied[name].to(factor.device) * (factor / factor.detach())
-        device = next(self.parameters()).device
-        r = shares(SimpleNamespace(**{name: value.to(device) for name, value in tied.items()}), params.h, torch.expm1)
+            tied[name] = tied[name] * (factor / factor.detach())
+        r = shares(SimpleNamespace(**tied), params.h, torch.expm1)
         kept = {name: 1.0 - r[f"{name}_lost"] for name in State._fields}
         return torch.stack(Constants(torch.log(r["growth"]), kept["filament"], kept["residue"], r["transfer"], kept["gate"]))
