@@ -284,8 +284,8 @@ def as_large(task: Task) -> Task:
     return task.replace(hidden=round((half**2 + n * (n + task.channels + rest)) ** 0.5 - half))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table."""
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Options of this table, checked as far as they can be without data."""
     own = options(__doc__, "runs/accuracy", epochs=25, hidden=HIDDEN, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
     own.add_argument("--leave-out", nargs="*", help="leave out only these speakers of the file")
@@ -318,7 +318,12 @@ def main(arguments: list[str] | None = None) -> int:
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
     require(good, "--folds", f"lie in 2..{len(VOICES)}, and be used without --data", args.folds)
+    return args
 
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table."""
+    args = _arguments(arguments)
     known = rows()
     names = checked(args, list(known))
     augmentation = chosen_augmentation(args)

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     split = data.load(train_per_class=args.train_per_class, test_per_class=args.test_per_class)
     task = data.fitted(recipe(SPOKEN_DIGITS).replace(epochs=args.epochs, hidden=args.hidden), split)
-    test = data.frames_of(split.test, task)
+    train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
     table = Table(
         f"accuracy [%] on SpokenDigits, {split.held_out}; mean and standard deviation of {args.repeats} chips",
         tuple(f"{level:.0%}" for level in LEVELS),
@@ -42,18 +42,18 @@ def main(arguments: list[str] | None = None) -> int:
     with scratch() as spare:
         folder = args.folder or Path(spare)
         for name, variation in (("trained on one device", 0.0), (f"trained for {TRAINED_FOR:.0%}", TRAINED_FOR)):
-            net = _trained(task.replace(variation=variation), split, folder)
+            net = _trained(task.replace(variation=variation), train, folder)
             table.add(name, *(_cell(net, test, level, args.repeats) for level in LEVELS))
     write_json(args.json, [table.as_dict()])
     return 0
 
 
-def _trained(task, split, folder):
+def _trained(task, train, folder):
     from ..netx.schema import read
     from ..recipes import fit, network
     from ..recipes.augment import Augmentation
 
-    train, augmentation = data.frames_of(split.train, task), Augmentation.suiting(task)
+    augmentation = Augmentation.suiting(task)
     settings = {"task": asdict(task), "augmentation": asdict(augmentation), "data": train.digest}
     folder = folder / f"variation_{task.variation:g}_{digest_of(settings)}"
     path = folder / NETWORK_FILE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+NOT_STARTED = "this session has not been started: use it in a with statement."
+
 
 class RunError(RuntimeError):
     """A run ended early. The graph has been torn down before this is raised.

@@ -25,11 +25,10 @@ from .checks import (
     tell_of_missing_sources,
 )
 from .executor import Executor, Task, never
-from .failures import NotRunning, ProcessFailed, RunTimeout, title
+from .failures import NOT_STARTED, NotRunning, ProcessFailed, RunTimeout, title
 from .recorder import Recorder, Recording, as_recorder
 from .standin import StandIn
 
-_NOT_STARTED = "this session has not been started: use it in a with statement."
 _OVER = "this session has been stopped. Build the graph's Processes anew and run those."
 LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
 
@@ -149,7 +148,7 @@ class InProcess:
     def _built(self) -> Executor:
         """The executor, which is there since the block was entered."""
         if self._executor is None:
-            raise NotRunning(_NOT_STARTED)
+            raise NotRunning(NOT_STARTED)
         return self._executor
 
     def __exit__(self, kind, *_) -> None:
@@ -346,7 +345,7 @@ class InProcess:
 
     def _check_open(self) -> None:
         if self._executor is None:
-            raise NotRunning(_NOT_STARTED)
+            raise NotRunning(NOT_STARTED)
         if not self._open:
             raise NotRunning(_OVER)
 

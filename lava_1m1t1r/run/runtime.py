@@ -194,19 +194,19 @@ class GuardedRuntime(Runtime):
         reader would wait."""
         found = self._owner(var_id)
         if found is not None:
-            process, builder, name = found
-            kind = getattr(getattr(builder.proc_model, name, None), "cls", None)
-            what = f"get: {title(process)}.{name}"
+            process, builder, known = found
+            kind = getattr(getattr(builder.proc_model, known.name, None), "cls", None)
+            what = f"get: {title(process)}.{known.name}"
             cure = "Run the graph in process (lava_1m1t1r.run.InProcess), where any Var can be read."
             require(
                 kind not in (float, complex), what, "be an array or a whole number in its ProcessModel, for Lava to send it", kind, cure
             )
 
     def _owner(self, var_id):
-        """Process, builder and name of a Var, or None if no model holds it."""
+        """Process and builder of a Var, and what Lava knows of it; None if no model holds it."""
         known = self._executable.node_configs[0].var_models.get(var_id)
         builders = self._executable.proc_builders.items()
-        return next(((p, b, known.name) for p, b in builders if known is not None and p.id == known.proc_id), None)
+        return next(((p, b, known) for p, b in builders if known is not None and p.id == known.proc_id), None)
 
     def heard(self, answer: np.ndarray) -> np.ndarray:
         """Check an answer of a RuntimeService: a Var's values begin with their number, or with the error of a model that has failed.
@@ -228,23 +228,23 @@ class GuardedRuntime(Runtime):
 
     def _await_update(self, var_id) -> None:
         """Wait until a model has processed a new value, which Lava does not do. Reading a Var of the model does."""
-        models = self._executable.node_configs[0].var_models
-        if not self._is_started or var_id not in models:
+        found = self._owner(var_id)
+        if not self._is_started or found is None:
             return
-        owner = models[var_id].proc_id
-        model = next(builder.proc_model for process, builder in self._executable.proc_builders.items() if process.id == owner)
-        if model.on_var_update is not AbstractPyProcessModel.on_var_update:
-            sizes = {i: math.prod(known.shape) for i, known in models.items() if known.proc_id == owner}
+        process, builder, _ = found
+        if builder.proc_model.on_var_update is not AbstractPyProcessModel.on_var_update:
+            models = self._executable.node_configs[0].var_models
+            sizes = {i: math.prod(known.shape) for i, known in models.items() if known.proc_id == process.id}
             self.get_var(min(sizes, key=sizes.__getitem__))
 
     def _sendable(self, var_id, value, idx) -> np.ndarray:
         """Take what ``idx`` chooses of the values, and check it before it is sent. Lava does so only after telling the model: after wrong
         values, model and Runtime wait for each other."""
-        known = self._executable.node_configs[0].var_models.get(var_id)
-        if known is None:
+        found = self._owner(var_id)
+        if found is None:
             return value  # Lava's own error
-        owner = next((title(p) for p in self._executable.proc_builders if p.id == known.proc_id), "")
-        field = f"set: {owner}.{known.name}"
+        process, _, known = found
+        field = f"set: {title(process)}.{known.name}"
         value = indexed(field, np.atleast_1d(array_of(value, field, NUMBERS)), idx)
         most = math.prod(known.shape)
         require(known.dtype is str or value.size <= most, field, f"be given at most {most} values", value.size)

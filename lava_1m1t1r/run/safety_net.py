@@ -20,7 +20,7 @@ from .checks import (
     innermost,
     tell_of_missing_sources,
 )
-from .failures import NotRunning, title
+from .failures import NOT_STARTED, NotRunning, title
 from .readings import Readings
 from .runtime import STOPPED, GuardedRuntime
 from .values import NUMBERS, check_fits
@@ -147,7 +147,7 @@ class Guarded:
 
     def _running(self) -> GuardedRuntime:
         if self._runtime is None:
-            raise NotRunning("this session has not been started: use it in a with statement.")
+            raise NotRunning(NOT_STARTED)
         if self._runtime.stopped:
             raise NotRunning(self._runtime.why_stopped)
         return self._runtime
