@@ -147,7 +147,6 @@ def _usual(field: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
-
     check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
     check_above_zero(args, "dt", "slower", "learning_rate", "refractory", "spike_cost")
     require(
@@ -304,12 +303,18 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         f"{result.floating_accuracy:.2%} in floating point"
     )
     print(f"network: {out / NETWORK_FILE}")
-    again = f"again: lava-1m1t1r evaluate {shlex.quote(str(out / NETWORK_FILE))}"
-    if args.test_data is not None:
-        print(f"{again} --data {shlex.quote(args.test_data)} --all-speakers --steps {task.n_steps}")
-    elif args.data is not None:
-        number, names = int(split.test.speakers[0]), split.test.speaker_names
-        speaker = shlex.quote(names[number]) if 0 <= number < len(names) else str(number)
-        speaker = "" if Path(args.data).is_dir() else f" --leave-out {speaker}"
-        print(f"{again} --data {shlex.quote(args.data)}{speaker}")
+    tested = _test_options(args, split, task)
+    if tested:
+        print(f"again: lava-1m1t1r evaluate {shlex.quote(str(out / NETWORK_FILE))} {tested}")
     return results
+
+
+def _test_options(args: argparse.Namespace, split: Any, task: Any) -> str:
+    """Options with which ``evaluate`` has the same test set; none for data that are not the user's."""
+    if args.test_data is not None:
+        return f"--data {shlex.quote(args.test_data)} --all-speakers --steps {task.n_steps}"
+    if args.data is None:
+        return ""
+    number, people = int(split.test.speakers[0]), split.test.speaker_names
+    speaker = shlex.quote(people[number]) if 0 <= number < len(people) else str(number)
+    return f"--data {shlex.quote(args.data)}" + ("" if Path(args.data).is_dir() else f" --leave-out {speaker}")
