@@ -52,10 +52,7 @@ def read(group: Any, kind: str, where: str, before: tuple[int, ...] | None) -> t
     require(padded <= most, f"{where}/padding", f"leave an input of at most {most} values", padded, error=FormatError)
     fits = kind == "pool" or weight.shape == conv.weight_shape
     require(fits, f"{where}/weight", f"have shape {conv.weight_shape}", weight.shape, error=FormatError)
-    for name, expected in (("inChannels", inputs[0]), ("outChannels", conv.features)):
-        if name in group:
-            given = values.whole_numbers(group[name], f"{where}/{name}", (1,)).item()
-            require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
+    values.check_stated(group, where, inChannels=inputs[0], outChannels=conv.features)
     return conv, weight
 
 

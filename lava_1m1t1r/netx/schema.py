@@ -196,10 +196,7 @@ def _read_source(group: Any, kind: str, where: str, shape: tuple[int, ...], shap
         require(size == inputs, f"{where}/shape", f"hold {inputs} values, as many as the layer before it has", shape, error=FormatError)
     if kind == "average":
         require(inputs % size == 0, f"{where}/shape", f"divide the {inputs} outputs of the layer before it", shape, error=FormatError)
-    for name, expected in (("inFeatures", inputs), ("outFeatures", size)):
-        if name in group:
-            given = values.whole_numbers(group[name], f"{where}/{name}", (1,)).item()
-            require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
+    values.check_stated(group, where, inFeatures=inputs, outFeatures=size)
     return _Source(conv, weight, inputs)
 
 

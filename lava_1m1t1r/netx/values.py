@@ -76,6 +76,14 @@ def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
     return raw.astype(np.int64)
 
 
+def check_stated(group: Any, where: str, **sizes: int) -> None:
+    """Check the sizes that a layer may state beside the shapes of its arrays, where it does."""
+    for name, expected in sizes.items():
+        if name in group:
+            given = whole_numbers(group[name], f"{where}/{name}", (1,)).item()
+            require(given == expected, f"{where}/{name}", f"be {expected}, as the shapes say", given, error=FormatError)
+
+
 def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     """Weights of a dataset, which 8 signed bits hold, as int32.
 
