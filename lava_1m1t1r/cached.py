@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
+from numba.core.runtime import rtsys
 
 from ._support.progress import tell
-from .compiled import compiled
+from .compiled import allocating, compiled
 
 _SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py")
 
@@ -57,15 +58,18 @@ def place() -> str | None:
 
 
 class _SourcesCache(FunctionCache):
-    def __init__(self, function: Callable, variant: tuple) -> None:
+    def __init__(self, function: Callable, variant: tuple, allocates: bool) -> None:
         super().__init__(function)
-        self._variant = variant
+        self._variant, self._allocates = variant, allocates
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is cut short.
 
-        numba's own method gets the whole compiler ready first: 40 MB and half a second, which machine code does not need.
+        numba's own method gets the whole compiler ready first: 40 MB and half a second. Machine code needs of it only what counts
+        references to arrays, and only where it makes some.
         """
+        if self._allocates:
+            rtsys.initialize(target_context)
         try:
             found = self._load_overload(sig, target_context)
         except Exception:  # of whatever kind reading a damaged pickle ends in
@@ -107,7 +111,7 @@ def cached(function: Callable, compiler: Callable = compiled, variant: tuple = (
     """
     dispatcher = compiler(function)
     try:
-        dispatcher._cache = _SourcesCache(function, variant)
+        dispatcher._cache = _SourcesCache(function, variant, compiler is allocating)
     except RuntimeError:  # no folder to write to: compile in every process
         dispatcher._cache = _NoPlace()
     return dispatcher

@@ -145,3 +145,19 @@ def test_kept_machine_code_is_loaded_without_numbas_compiler_and_other_types_are
     assert run("3") == ["6", "True"]
     assert run("3") == ["6", "False"]
     assert run("3", "3.5") == ["6", "False", "7.0", "True"]
+
+
+@pytest.mark.timeout(120)
+def test_kept_machine_code_that_makes_arrays_runs_in_another_process(tmp_path):
+    (tmp_path / "halved.py").write_text(
+        "import numpy as np\n"
+        "from lava_1m1t1r.cached import cached\n"
+        "from lava_1m1t1r.compiled import allocating\n"
+        "half = cached(lambda x: np.append(x[::2], 0), allocating)\n"
+        "print(half(np.arange(5)))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    for _ in range(2):
+        command = [sys.executable, str(tmp_path / "halved.py")]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout == "[0 2 4 0]\n"
