@@ -112,7 +112,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     require(kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
     require("version" in keys, f"{where}/neuron/version", "be present", None, error=FormatError)
     require(
-        _whole(keys["version"]) and int(keys["version"]) == VERSION,
+        _whole(keys["version"]) and _plain(keys["version"]) == VERSION,
         f"{where}/neuron/version",
         f"be {VERSION}",
         keys["version"],
@@ -126,13 +126,13 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)):
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
     seed = keys["seed"]
-    good = _whole(seed) and 0 <= int(seed) <= MOST_SEED
+    good = _whole(seed) and 0 <= _plain(seed) <= MOST_SEED
     require(good, f"{where}/neuron/seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=FormatError)
     try:
         device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in fields})
         step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}
         require(_whole(step["substeps"]), "StepParams.substeps", "be a whole number", step["substeps"])
-        return StepParams(device, **{**step, "substeps": int(step["substeps"])}, held=True), int(keys["seed"])
+        return StepParams(device, **{**step, "substeps": int(step["substeps"])}, held=True), int(_plain(seed))
     except FormatError:
         raise
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Trials, many devices, rows of neurons, energies, fits and the report of the six characteristics."""
 
 import json
+import sys
 from dataclasses import replace
 from math import floor, nan
 from types import SimpleNamespace
@@ -25,12 +26,23 @@ from lava_1m1t1r.device import (
 from lava_1m1t1r.device.characteristics import _firing_voltage, _integration
 from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
-from lava_1m1t1r.device.fitting import FREE
-from lava_1m1t1r.device.measurement import COLUMNS, QUANTITIES, Measurement, happens, mean_interval, predicted, read_csv, write_csv
+from lava_1m1t1r.device.fitting import FREE, Fit
+from lava_1m1t1r.device.measurement import (
+    COLUMNS,
+    QUANTITIES,
+    Measurement,
+    happens,
+    jump,
+    mean_interval,
+    predicted,
+    read_csv,
+    steadied,
+    write_csv,
+)
 from lava_1m1t1r.device.montecarlo import first_turn_on_times
 from lava_1m1t1r.device.paper import figure_2e_4d, figure_3b, figure_4ab
 from lava_1m1t1r.errors import FormatError, InputError
-from lava_1m1t1r.params import DeviceParams
+from lava_1m1t1r.params import DeviceParams, least_lam
 
 T7, FIG2 = presets.ZHAO2025_TABLE7, presets.ZHAO2025_FIG2
 VARIED = replace(presets.ZHAO2025_FIG3CD, mu_dtod=0.2, r_control_dtod=0.1)
@@ -181,6 +193,63 @@ def test_a_fit_that_does_not_meet_the_data_says_so():
     assert not found.meets and "THE DEVICE DOES NOT MEET THESE DATA" in found.report()
 
 
+def test_a_fit_ends_at_its_span():
+    for value, factor in ((2e-3, 1.2), (0.1, 1 / 1.2)):  # much earlier and much later than the device's
+        rows = [Measurement("first_turn_on", 0.9, 0.2, 0.1, 1, value, 1e-2 * value)]
+        assert fit(FIG2, rows, free=("mu",), span=1.2, starts=1).params.mu == pytest.approx(FIG2.mu * factor, rel=1e-3)
+
+
+def of_parts(residuals, jacobian, least_errors=(0.0, 0.0)):
+    """A fit of mu and beta, whatever it was fitted to."""
+    arrays = (np.array(part, float) for part in (residuals, residuals, jacobian, least_errors))
+    return Fit(FIG2, ("mu", "beta"), (), *arrays, 7)
+
+
+def test_a_device_meets_what_it_is_off_by_one_tolerance_on_average():
+    jacobian = np.eye(2)
+    assert of_parts([1.0, -1.0], jacobian).meets and of_parts([0.0, 1.4], jacobian).meets
+    assert not of_parts([1.0, -1.01], jacobian).meets
+
+
+def test_errors_of_parameters_follow_from_the_jacobian_and_the_devices_tried():
+    """Here the data tell the product of the two well, and their ratio hardly."""
+    found = of_parts([0.0, 0.0], [[100.0, 100.0], [1.0, -1.0]])
+    error = np.hypot(1 / 200, 1 / 2)
+    np.testing.assert_allclose(found.relative_errors, error)
+    np.testing.assert_allclose(found.correlation, [[1, -1], [-1, 1]], atol=1e-3)
+    assert [set(map(abs, parts.values())) for parts in found.undetermined()] == [{0.707}]
+    assert [np.sign(parts["mu"] * parts["beta"]) for parts in found.undetermined(relative=1e-3)] == [-1, 1]  # the vaguest first
+    tried = of_parts([0.0, 0.0], [[100.0, 100.0], [1.0, -1.0]], least_errors=[0.1, 0.9])
+    np.testing.assert_allclose(tried.relative_errors, [error, 0.9])
+
+
+def test_devices_that_fit_much_worse_do_not_widen_the_errors(monkeypatch):
+    """Residuals of a device far off may be as small as those of one that is near."""
+    monkeypatch.setattr(sys.modules[Fit.__module__], "predicted", lambda p, m, rtol: float(np.clip(np.log(p.mu / FIG2.mu) / 0.05, -2, 2)))
+    found = fit(FIG2, [Measurement("shortening", 0.8, 1e-3, 1e-3, 2, 0.0, 1.0)], free=("mu",))
+    assert found.params.mu == pytest.approx(FIG2.mu, rel=0.02) and found.relative_errors[0] == pytest.approx(0.05, rel=0.1)
+
+
+def test_a_search_begins_at_the_device_and_follows_its_seed(monkeypatch):
+    tried = []
+
+    def predicted(p, m, rtol):
+        tried.append((p.mu, p.v0))
+        assert rtol == 1e-4
+        return np.log(p.mu / FIG2.mu)
+
+    monkeypatch.setattr(sys.modules[Fit.__module__], "predicted", predicted)
+    rows, runs = [Measurement("shortening", 0.8, 1e-3, 1e-3, 2, 0.0, 1.0)], []
+    for search, seed in ((0, 1), (1, 1), (1, 1), (1, 2)):
+        tried.clear()
+        assert fit(FIG2, rows, free=("mu", "v0"), search=search, seed=seed, starts=1, rtol=1e-4).evaluations == len(tried)
+        runs.append(list(tried))
+    none, one, same, other = runs
+    assert one == same != other and len(one) >= len(none) + 2 * 16  # of 8 members a parameter: at the start, and a generation later
+    for run in (one, other):
+        assert any(np.allclose(point, (FIG2.mu, FIG2.v0), rtol=1e-9) for point in run[:16])
+
+
 @pytest.mark.parametrize("quantity", ["first_spike", "first_turn_on", "pulses_to_turn_on", "mean_interval"])
 def test_times_and_counts_are_not_negative(quantity):
     with pytest.raises(InputError, match=f"Measurement.value must be > 0 for {quantity}; got -0.088"):
@@ -278,6 +347,10 @@ def test_wrong_measurements_say_what_is_wrong(tmp_path):
         Measurement("rate", 0.8, 1e-3, 1e-3, 10, 1.0, 0.1)
     with pytest.raises(InputError, match="fit.free must name fields"):
         fit(FIG2, figure_3b(), free=("mew",))
+    with pytest.raises(InputError, match="fit.free must be different names"):
+        fit(FIG2, figure_3b(), free=("mu", "v0", "mu"))
+    with pytest.raises(InputError, match=r"fit.p must be one device; got .*p.take\(n\)"):
+        fit(FIG2.with_variation(0.1).spread(2, 0), figure_3b(), free=("mu",))
     path = tmp_path / "bad.csv"
     path.write_text("quantity,volt\nfirst_spike,0.8\n")
     with pytest.raises(FormatError, match="have the columns"):
@@ -297,12 +370,28 @@ def test_files_in_other_units_are_refused_by_column_and_unit(tmp_path):
         FormatError, match=r"line 2, value \[s\] must be at most twice the train of pulses, 0.8 s; got 88.0. The file holds SI"
     ):
         read_csv(path)
+    path.write_text(HEAD + "shortening,0.8,0.04,0.02,2,,-88,4.4\n")
+    with pytest.raises(FormatError, match=r"value \[s\] must be at most twice the train of pulses, 0.24 s; got -88.0"):
+        read_csv(path)
     path.write_text(HEAD + "first_spike,0.8,1000,1000,200,,88000,4400\n")
-    with pytest.raises(InputError, match=r"measurements\[0\], count \* \(width \+ gap\) \[s\] must be at most .* Are width and gap in sec"):
+    longest = r"\[s\] must be at most 97\.8 s .* Are width and gap in sec"  # 20 000 / (gamma1 + beta)
+    with pytest.raises(InputError, match=rf"measurements\[0\], count \* \(width \+ gap\) {longest}"):
         fit(FIG2, read_csv(path))
     path.write_text(HEAD + "first_spike,800,1e-3,1e-3,200,,88e-3,4.4e-3\n")
-    with pytest.raises(InputError, match=r"fit.measurements\[0\] \(first_spike under pulses of 800 V, 0.001 s\): DeviceParams must have"):
-        fit(FIG2, read_csv(path))
+    words = r"^fit.measurements\[0\] \(first_spike under pulses of 800 V, 0.001 s\): DeviceParams must have"
+    for search in (0, 1):
+        with pytest.raises(InputError, match=words):
+            fit(FIG2, read_csv(path), search=search)
+
+
+def test_a_fit_stays_within_what_a_device_can_have_whatever_else_moves(monkeypatch):
+    """The least lam is that of the largest r_off that the fit may try."""
+    monkeypatch.setattr(sys.modules[Fit.__module__], "predicted", lambda p, m, rtol: float(np.log(p.lam / p.r_off)))
+    device = replace(FIG2, lam=0.002)
+    found = fit(device, [Measurement("shortening", 0.8, 1e-3, 1e-3, 2, -99.0, 1.0)], free=("lam", "r_off"), starts=1).params
+    assert found.r_off == pytest.approx(3 * device.r_off, rel=1e-3)
+    assert found.lam == pytest.approx(max(device.lam / 3, least_lam(3 * device.r_off)), rel=1e-3)
+    assert found.lam >= least_lam(found.r_off)
 
 
 def test_a_fit_stays_within_what_a_device_can_have():
@@ -393,11 +482,22 @@ def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(
     ]  # SI Tables 7, 8
 
 
-def test_a_mean_interval_takes_three_spikes():
+def test_gaps_are_taken_from_the_times_in_a_train_and_from_nothing_else():
+    train = Measurement("first_spike", 0.8, 1e-3, 3e-3, 10, 1.0, 1.0)
+    for time, periods in ((8.25e-3, 2.25), (8.75e-3, 2.75), (10.5e-3, 3.0), (12e-3, 3.0)):
+        assert steadied(train, time) == pytest.approx(4e-3 * periods, rel=1e-9, abs=0)
+    for other in ({"count": 1}, {"quantity": "mean_interval"}, {"quantity": "shortening"}, {"quantity": "pulses_to_turn_on"}):
+        assert steadied(replace(train, **other), 8.25e-3) == 8.25e-3
+    jumps = {"first_spike": 4e-3, "first_turn_on": 4e-3, "pulses_to_turn_on": 1.0, "mean_interval": 0.0, "shortening": 0.0}
+    assert {quantity: jump(replace(train, quantity=quantity)) for quantity in QUANTITIES} == jumps
+
+
+def test_a_mean_interval_takes_three_spikes_and_no_long_silence_after_them():
     assert np.isnan(mean_interval(np.array([1.0, 2.0]), 2.0)) and mean_interval(np.array([1.0, 2.0, 4.0]), 4.0) == 1.5
+    assert mean_interval(np.array([1.0, 2.0, 4.0]), 10.0) == 1.5 and np.isnan(mean_interval(np.array([1.0, 2.0, 4.0]), 10.1))
 
 
-@pytest.mark.parametrize(("turn_ons", "shortening"), [([0.4, 3.1], 0.3), ([0.4], -0.6), ([3.1], 0.9), ([], 0.0)])
+@pytest.mark.parametrize(("turn_ons", "shortening"), [([0.4, 3.1], 0.3), ([0.4, 3.0], 0.4), ([0.4], -0.6), ([3.1], 0.9), ([], 0.0)])
 def test_a_pulse_that_turns_nothing_on_counts_as_one_that_does_at_its_end(turn_ons, shortening):
     row = Measurement("shortening", 0.8, 1.0, 2.0, 2, 0.1, 0.1)
     assert QUANTITIES["shortening"](row, SimpleNamespace(turn_on_times=lambda: np.array(turn_ons))) == pytest.approx(shortening)

@@ -2,13 +2,14 @@
 
 import copy
 import pickle
+import re
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r import StepParams, keys, presets
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import plan
@@ -64,6 +65,11 @@ def test_comes_back_as_it_was(net, path):
         assert same(before, after), before.kind
     assert (back.inputs, back.outputs, back.dt, back.version) == (6, 4, 2e-3, 1)
     assert not back.spiking and back.head(1).spiking
+    assert all(back.head(layers) is back for layers in (None, 3, 4)) and back.head(2).sizes == "6-7R-5"
+
+
+def test_a_threshold_of_18_bits_is_that_of_a_voltage_readout():
+    assert [CubaNeuron(0, 0, threshold).spikes for threshold in (0, (1 << 17) - 1, 1 << 17)] == [True, True, False]
 
 
 def test_a_file_means_the_rates_that_integers_hold(net, path):
@@ -73,6 +79,21 @@ def test_a_file_means_the_rates_that_integers_hold(net, path):
     assert back != net and plan.same(back, net)
     schema.write(path, back)
     assert schema.read(path) == back
+
+
+def test_cuba_neurons_have_the_keys_that_lava_dl_writes(path):
+    with h5py.File(path) as file:
+        found = {key: value[()] for key, value in file["layer/3/neuron"].items() if key not in ("iDecay", "vDecay")}
+        assert file["layer/3/weight"].dtype == np.float32 and not file["layer/2/neuron/gradedSpike"][()]
+    assert found == {"type": b"CUBA", "vThMant": 80, "refDelay": 1, "gradedSpike": False}
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_may_be_arrays_of_one():
+    """Which is how lava-dl writes some of its own."""
+    plain = keys.to_keys(StepParams(FIG2, substeps=3), 7)
+    wrapped = {key: np.array([value]) for key, value in plain.items()} | {"type": b"1M1T1R"}
+    assert keys.from_keys(wrapped, "x") == keys.from_keys(plain, "x")
 
 
 def test_average_comes_back(rng, tmp_path):
@@ -122,20 +143,27 @@ DAMAGE = {
     "unknown cuba key": ("layer/3/neuron/thDecay", 1, "layer/3/neuron/thDecay"),
     "unknown root key": ("extra", 1, "extra"),
     "newer format": ("version", 99, "version.*newer"),
+    "a format before the first": ("version", 0, "version must be 1 to 1; got 0"),
     "newer neuron": ("layer/2/neuron/version", 99, "layer/2/neuron/version.*update lava-1m1t1r"),
     "older neuron": ("layer/2/neuron/version", 1, "layer/2/neuron/version must be 2; got 1.*export its network again"),
+    "fractional version of a neuron": ("layer/2/neuron/version", 2.5, "layer/2/neuron/version must be 2; got 2.5"),
+    "negative seed": ("layer/2/neuron/seed", -1, "layer/2/neuron/seed must be a whole number from 0"),
+    "fractional seed": ("layer/2/neuron/seed", 0.5, "layer/2/neuron/seed must be a whole number from 0"),
+    "fractional substeps": ("layer/2/neuron/substeps", 2.5, "layer/2/neuron: StepParams.substeps must be a whole number; got 2.5"),
     "too large a seed": ("layer/2/neuron/seed", 2**32, "layer/2/neuron/seed must be a whole number from 0 to 4294967295"),
     "NaN weight": ("layer/4/weight", np.full((4, 5), np.nan), "layer/4/weight.*finite"),
     "fractional weight": ("layer/4/weight", np.full((4, 5), 0.5), "layer/4/weight.*whole"),
     "large weight": ("layer/4/weight", np.full((4, 5), 256), "layer/4/weight.*8 signed bits"),
     "large odd weight": ("layer/4/weight", np.full((4, 5), 129), "layer/4/weight.*8 signed bits"),
     "text weight": ("layer/4/weight", text("heavy"), "layer/4/weight"),
+    "flat weights that fill no rows": ("layer/4/weight", np.zeros(21), "layer/4/weight must hold a multiple of 4 values"),
     "wrong inputs": ("layer/4/weight", np.zeros((4, 6)), "layer/4/weight.*5 outputs"),
     "wrong outputs": ("layer/4/weight", np.zeros((3, 5)), "layer/4/weight"),
     "wrong recurrent shape": ("layer/2/weight_rec", np.zeros((7, 6)), "layer/2/weight_rec"),
     "wrong shape": ("layer/1/shape", [7], "layer/1/shape"),
     "empty shape": ("layer/3/shape", [0], "layer/3/shape"),
     "wrong inFeatures": ("layer/4/inFeatures", 3, "layer/4/inFeatures"),
+    "wrong outFeatures": ("layer/4/outFeatures", 5, "layer/4/outFeatures must be 4, as the shapes say; got 5"),
     "long delay": ("layer/2/delay", np.full(7, 63), "layer/2/delay.*62"),
     "negative delay": ("layer/2/delayRec", np.full(7, -1), "layer/2/delayRec"),
     "too few delays": ("layer/2/delay", np.zeros(3), "layer/2/delay"),
@@ -144,6 +172,9 @@ DAMAGE = {
     "bias of a readout": ("layer/4/bias", np.zeros(4), "layer/4/bias"),
     "delay of a readout": ("layer/4/delay", np.zeros(4), "layer/4/delay"),
     "large decay": ("layer/3/neuron/iDecay", 4097, "layer/3/neuron/iDecay"),
+    "negative decay": ("layer/3/neuron/vDecay", -1, "layer/3/neuron/vDecay must be 0 to 4096"),
+    "too few decays": ("layer/3/neuron/vDecay", [1024, 2048], "layer/3/neuron/vDecay must hold 1 or 5 values"),
+    "negative threshold": ("layer/3/neuron/vThMant", -1, "layer/3/neuron/vThMant must have at most 18 bits; got -1"),
     "large threshold": ("layer/3/neuron/vThMant", 1 << 18, "layer/3/neuron/vThMant"),
     "graded spikes": ("layer/3/neuron/gradedSpike", True, "layer/3/neuron/gradedSpike"),
     "refractory": ("layer/3/neuron/refDelay", 2, "layer/3/neuron/refDelay"),
@@ -151,6 +182,7 @@ DAMAGE = {
     "zero dt": ("layer/2/neuron/dt", 0.0, "layer/2/neuron.*dt"),
     "tiny dt": ("layer/2/neuron/dt", 1e-12, "layer/2/neuron.*per substep"),
     "wrong device array": ("layer/2/neuron/device/mu", [1.0, 2.0], "layer/2/neuron"),
+    "numbers for names": ("classes", np.arange(4), "classes must hold 4 texts"),
     "layer without number": ("layer/9/type", text("dense"), "layer/9"),
 }
 
@@ -165,6 +197,44 @@ def test_damage_is_named(path, damage):
     with pytest.raises(FormatError, match=message) as error:
         schema.read(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "names"), [("dense", ("bias", "delay")), ("input", ("weight", "bias"))])
+def test_what_only_neurons_have_comes_with_neurons(kind, names, tmp_path):
+    """Zeros, too, which would change nothing."""
+    for key in names:
+        with h5py.File(tmp_path / "a.net", "w") as file:
+            layer = file.create_group("layer/0")
+            layer["type"], layer["shape"], layer[key] = text(kind), [3], np.zeros(1 if key == "weight" else 3)
+            if kind == "dense":
+                layer["weight"] = np.zeros((3, 3))
+        with pytest.raises(FormatError, match=f"layer/0/{key} must come with a neuron"):
+            schema.read(tmp_path / "a.net")
+
+
+def test_input_neurons_without_a_weight_take_a_unit_a_spike(tmp_path):
+    schema.write(tmp_path / "a.net", [Layer(0, "input", (3,), 3, np.array([200]), neuron=M1T1RNeuron(StepParams(FIG2)))])
+    with h5py.File(tmp_path / "a.net", "r+") as file:
+        del file["layer/0/weight"]
+    (layer,) = schema.read(tmp_path / "a.net").layers
+    assert layer.weight.tolist() == [64]
+
+
+def test_layers_are_read_in_the_order_of_their_numbers(rng, tmp_path):
+    """Not of the texts: 10 comes after 9."""
+    net = NetDescription(tuple(Layer(i, "dense", (2,), 2, weights(rng, 2, 2), neuron=CubaNeuron(1024, 128, 80 + i)) for i in range(12)))
+    schema.write(tmp_path / "a.net", net)
+    assert [layer.neuron.threshold for layer in schema.read(tmp_path / "a.net").layers] == list(range(80, 92))
+
+
+def test_weights_may_be_flat(path):
+    """Row by row, as netx takes them."""
+    wanted = schema.read(path)
+    with h5py.File(path, "r+") as file:
+        flat = file["layer/4/weight"][()].ravel()
+        del file["layer/4/weight"]
+        file["layer/4/weight"] = flat
+    assert schema.read(path) == wanted
 
 
 def test_two_steps_in_one_network(rng, tmp_path):
@@ -203,7 +273,7 @@ def test_other_files(tmp_path):
 def test_failed_write_leaves_nothing(net, tmp_path, path):
     before = path.read_bytes()
     bad = replace(net.layers[4], weight=np.full((4, 5), 1000, np.int32))
-    with pytest.raises(FormatError, match="layer/4/weight"):
+    with pytest.raises(FormatError, match=f"^{re.escape(str(path))}: layer/4/weight"):  # the name asked for, not the part's
         schema.write(path, net.layers[:4] + (bad,))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.net"]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import log
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -181,7 +181,8 @@ def fit(
     starts = whole(starts, "fit.starts", least=1, most=1_000_000)
     _check_values(p, measurements, free)
     start = np.log([getattr(p, name) for name in free])
-    least = {"x_max": 1.0, "lam": least_lam(p.r_off * (span if "r_off" in free else 1.0))}
+    farthest = span * exp(_WIDEST) if "r_off" in free else 1.0  # differences reach beyond the span
+    least = {"x_max": 1.0, "lam": least_lam(p.r_off * farthest)}
     lowest = np.array([log(least[name] * (1 + 1e-12)) if name in least else -np.inf for name in free])
     bounds = (np.maximum(start - np.log(span), lowest), start + np.log(span))
     start = np.maximum(start, lowest)
