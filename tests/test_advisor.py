@@ -1,6 +1,7 @@
 """The advisor, and the small integrator it measures the network step with."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +36,8 @@ def test_advice_on_the_fig_2_device():
     assert constant.device.latched and constant.step.latched
     assert 0.5 < advice.fires_from <= advice.latches_from < 0.9
     assert set(advice.by_substeps) == {1, 2, 4, 8, 16}
+    # a spike of a step counts at its middle; rates are those of one neuron: fewer pulses, fewer spikes
+    assert pulses.step.first_spike == pytest.approx(86.5e-3) and 50 < poisson.device.rate < pulses.device.rate < 250
     # errors are signed and relative to the device
     assert pulses.rate_error == pytest.approx(pulses.step.rate / pulses.device.rate - 1)
     text = str(advice)
@@ -53,8 +56,36 @@ def test_advice_scales_with_the_device():
 
 
 def test_a_device_too_fast_for_its_step_gets_the_cure():
-    advice = advise(StepParams(FIG2, dt=1e-2), steps=60)
-    assert any("no refractoriness" in note and "scaled" in note for note in advice.notes)
+    notes = " ".join(advise(StepParams(FIG2, dt=1e-2), steps=60).notes)
+    slower = int(re.search(r"no refractoriness is left at this dt. Use device.scaled\(time=(\d+)\)", notes)[1])
+    assert 1 < slower < 30
+    cured = advise(StepParams(FIG2.scaled(time=slower), dt=1e-2), steps=60).notes
+    assert not any("no refractoriness" in note for note in cured)
+
+
+def test_probes_are_of_the_median_device_and_within_the_largest_input():
+    several = replace(FIG2, mu=FIG2.mu * np.array([0.5, 1.0, 9.0]))
+    advice = advise(StepParams(several), steps=60)
+    assert advice.probes == advise(StepParams(FIG2), steps=60).probes and advice.probes[0].name.startswith("pulses of 0.8008 V")
+    assert advise(StepParams(FIG2, v_in_max=0.7), steps=60).probes[0].name.startswith("pulses of 0.6992 V")  # 358 counts of 1/512 V
+
+
+def test_substeps_that_do_better_are_named_where_those_asked_for_are_too_few():
+    told = "4 substeps come within 5% of the device."
+    for substeps in (1, 4):
+        assert (told in advise(StepParams(FIG2, substeps=substeps), steps=400).notes) == (substeps == 1)
+
+
+def test_of_a_wide_layer_neurons_from_end_to_end_are_compared_in_the_first_sample():
+    a_in = np.zeros((2, 300, 31), np.int64)
+    a_in[0, ::2, 2::4] = 410
+    a_in[0, ::2, 30] = 400  # its first spike comes later
+    recorded = advise(StepParams(FIG2), a_in=a_in, steps=20).recorded
+    assert recorded.compared == list(range(0, 31, 2))
+    assert recorded.step_spikes[::2] == [0] * 8 and recorded.device_spikes[::2] == [0] * 8
+    for spikes in (recorded.step_spikes, recorded.device_spikes):
+        assert len(set(spikes[1:14:2])) == 1 and spikes[1] > spikes[15] > 0
+    assert recorded.spikes == sum(recorded.step_spikes)
 
 
 def test_bias_and_recurrence_make_neurons_fire_too():
@@ -105,6 +136,7 @@ def test_of_what_latches_no_rate_is_compared():
     advice = advise(StepParams(presets.ZHAO2025_TABLE1))
     for probe in advice.probes:
         assert probe.both_latch and probe.rate_error is None and probe.isi_error is None and probe.first_spike_error is not None
+    assert advice.by_substeps == {} and advice.notes[-1] == "under the pulsed probes the device has no rate to compare: it latches."
     line = next(line for line in str(advice).splitlines() if "constant:" in line)
     assert line.endswith("interval none (device none) ms, rate 1 (device 3) Hz; both latch")
 

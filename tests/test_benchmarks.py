@@ -127,8 +127,27 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
     assert cli.main(["bench"]) == 3  # four calls, numbered from 0: training tables only where they are named
     assert [c[0] for c in calls] == ["device_speed", "training_step", "simulation_speed", "lava_runtime"]
     assert cli.main(["bench", "ablation"]) == 4 and calls[-1][0] == "ablation"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.main(["bench", "ablation", "--folder=~/runs"]) == 5 and calls[-1][3:] == [f"--folder={tmp_path}/runs"]
     assert cli.main(["bench", "--repeats", "0"]) == 2
     assert "--repeats must be a whole number from 1 to" in capsys.readouterr().err
+
+
+def test_a_tables_process_may_be_ended_and_prints_beside_the_json(monkeypatch, tmp_path, capsys):
+    from lava_1m1t1r.commands import bench
+
+    places = []
+
+    def ended(command, **options):
+        places.append(options["stdout"])
+        return subprocess.CompletedProcess(command, -9)  # by a signal
+
+    monkeypatch.setattr(bench.programs, "run", ended)
+    assert cli.main(["bench", "device", "-o", str(tmp_path / "new" / "out"), "--json"]) == 9
+    assert places == [sys.stderr] and json.loads(capsys.readouterr().out) == {} and (tmp_path / "new" / "out").is_dir()
+    assert cli.main(["bench", "device"]) == 9 and places[1] is None
+    assert cli.main(["bench", "device", "--list", "--width", "3"]) == 2
+    assert "--width 3 must be used with one table" in capsys.readouterr().err
 
 
 @pytest.mark.train

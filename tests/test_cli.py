@@ -10,17 +10,20 @@ import wave
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lava_1m1t1r import cli
+from lava_1m1t1r import cli, device
 from lava_1m1t1r._support.files import as_json
-from lava_1m1t1r.commands import _common, _samples
+from lava_1m1t1r.commands import _common, _samples, characterize, doctor
 from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
 from lava_1m1t1r.datasets.shd_file import as_stored
+from lava_1m1t1r.device import paper
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.params import DeviceParams
@@ -109,6 +112,13 @@ def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path):
     assert done.returncode == 0 and b"\\xe4_\\u6f22" in done.stdout, done.stderr[-1000:]
 
 
+ANSWERED = (
+    *(["--preset", "ZHAO2025_FIG2"], ["--device", "x.json"], ["--slower", "4"], ["--dt", "0.01"], ["--hidden", "8"], ["--channels", "70"]),
+    *(["--taps", "0"], ["--synaptic-delays"], ["--spread", "0.1"], ["--refractory", "2"], ["--smooth", "1"]),
+)
+"""Options that a network to start from answers itself."""
+
+
 def trains(args, words):
     return pytest.param(args, words, marks=pytest.mark.train)
 
@@ -133,6 +143,17 @@ def trains(args, words):
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "(--train-per-class) must be used with spoken digits"),
         trains(["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. They are 0, 1."),
         (["train", "--patience", "3"], "--validate SPEAKER"),
+        (["train", "--spike-cost", "2"], "--spike-cost must be used with --spike-limit; got 2.0"),
+        (["train", "--dt", "0"], "--dt must be a finite number and > 0; got 0.0"),
+        (["train", "--learning-rate", "0"], "--learning-rate must be a finite number and > 0; got 0.0"),
+        (["train", "--smooth=-1"], "--smooth must be >= 0 channels; got -1.0"),
+        (["train", "--variation", "1.5"], "--variation must lie in 0..1; got 1.5"),
+        *((["train", "--start", "shipped", *option], f"{option[0]} must not be used with --start") for option in ANSWERED),
+        trains(["train", "--data", "{data}", "--channels", "701"], "--channels must be at most the 700 channels of the data; got 701"),
+        trains(
+            ["train", "--data", "{two}", "--leave-out", "1", "--validate", "0"],
+            "--validate must leave other speakers to train on; got '0'",
+        ),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
         (["characterize", "--set", "r_control=1e300"], "characterize.p.r_control [ohm] must be at most"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),
@@ -140,7 +161,13 @@ def trains(args, words):
         (["characterize", "--fit", ""], "--fit must be a path"),
         (["characterize", "--fit", "."], "file . must be a file; got 'a folder'"),
         (["characterize", "--free", "mu"], "--free must be used with --fit CSV"),
+        (["characterize", "--search", "3"], "--search must be used with --fit CSV; got 3"),
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
+        (
+            ["evaluate", "shipped", "--data", ".", "--all-speakers"],
+            "--all-speakers must be used with a file; got '.'. For a folder",
+        ),
+        (["evaluate", "shipped", "--leave-out", "1"], "--leave-out must be used with --data; got '1'"),
         (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must be inside a folder"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must be used with --prove N"),
@@ -153,9 +180,9 @@ def trains(args, words):
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],
 )
-def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch, small_file):
+def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatch, small_file, two_speakers):
     monkeypatch.chdir(tmp_path)
-    assert cli.main([arg.format(data=small_file) for arg in args]) == cli.USAGE_ERROR
+    assert cli.main([arg.format(data=small_file, two=two_speakers) for arg in args]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -166,6 +193,11 @@ def small_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "small.h5"
     write_shd(path, small_set(each=1))
     return path
+
+
+@pytest.fixture(scope="module")
+def two_speakers(tmp_path_factory):
+    return write_shd(tmp_path_factory.mktemp("data") / "two.h5", small_set(speakers=2, each=1))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +216,9 @@ def small_file(tmp_path_factory):
             "labels must lie in 0..3, one for each output of the network; got 18446744073709551615",
         ),
         (["--frames", "one.npy", "--labels", "y.npy"], "--frames must be a .npy file of numbers; got 'one.npy': it holds a single value."),
+        (["--frames", "two.npz", "--labels", "y.npy"], "must be a .npy file of numbers; got 'two.npz': it holds several arrays, as a .npz"),
         (["--frames", "x.npy", "--labels", "y.npy", "--steps", "0"], "--steps must not be used with --frames"),
+        (["--frames", "x.npy", "--labels", "y.npy", "--utterances", "0"], "--utterances must be a whole number from 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -194,6 +228,7 @@ def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, mo
     for name, labels in {"y": [0, 1, 2, 2], "high": [0, 1, 2, 4], "low": [0, 1, 2, -1], "one": 3}.items():
         np.save(f"{name}.npy", np.array(labels))
     np.save("wrap.npy", np.array([0, 1, 2, 2**64 - 1], np.uint64))
+    np.savez("two.npz", np.zeros(3), np.zeros(4))
     assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *options]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
@@ -219,6 +254,25 @@ def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
     with np.load("spikes.npz") as kept:
         last = max(name for name in kept if name.startswith("layer"))
         assert np.array_equal(kept[last], out)
+        assert kept["dt"] == read(net).dt and set(kept["labels"]) == {-1}
+    assert cli.main(["simulate", str(net), *given, "--labels", "y.npy"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == np.mean(answers == y)
+
+
+def test_a_network_is_simulated_where_and_in_the_numbers_that_are_asked_for(rng, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def seen(net, frames, backend, *, own=hdf5.predict, **options):
+        asked.append((backend, options["tag"]))
+        return own(net, frames, **options)
+
+    monkeypatch.setattr(hdf5, "predict", seen)
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (2, 20, 8)))
+    given = [str(Path(__file__).with_name("toy.net")), "--frames", str(tmp_path / "x.npy"), "-o", str(tmp_path / "s.npz")]
+    for options in ([], ["--tag", "floating_pt"], ["--backend", "lava"]):
+        assert cli.main(["simulate", *given, *options]) == 0
+    assert asked == [("fast", "fixed_pt"), ("fast", "floating_pt"), ("lava", "fixed_pt")]
+    assert "on lava (fixed_pt):" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_layers_are_reported_as_by_the_function(rng, tmp_path, monkeypatch, capsys):
@@ -316,6 +370,66 @@ def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):
         assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, *more]) == 0
         capsys.readouterr()
         assert len(np.load(next((tmp_path / "out").rglob("*.npz")))["frames"]) == samples
+
+
+def test_a_folder_that_an_export_may_not_fill_is_seen_before_the_data(tmp_path, capsys):
+    (tmp_path / "mine.txt").touch()
+    net = str(Path(__file__).with_name("toy.net"))
+    assert cli.main(["deploy", "c", net, "-o", str(tmp_path), "--prove", "1", "--data", "nowhere.h5"]) == cli.USAGE_ERROR
+    assert "hold nothing but a former export; got ['mine.txt']" in capsys.readouterr().err
+
+
+def test_utterances_of_a_proof_reach_the_target_with_their_classes(small_file, tmp_path, monkeypatch):
+    from lava_1m1t1r import export
+
+    asked = {}
+
+    def target(net, out, **options):
+        asked.update(options)
+        return SimpleNamespace(text="", as_dict=dict)
+
+    net = str(Path(__file__).with_name("toy.net"))
+    for name, labelled in (("spice", True), ("c", False)):
+        monkeypatch.setitem(export.TARGETS, name, target)
+        asked.clear()
+        assert cli.main(["deploy", name, net, "-o", str(tmp_path / "out"), "--data", str(small_file), "--prove", "2"]) == 0
+        assert asked["frames"].shape[0] == 2 and asked["frames"].shape[2] == 8
+        assert asked["labels"].tolist() == [0, 1] if labelled else "labels" not in asked
+
+
+def test_values_that_differ_fail_an_evaluation(rng, tmp_path, monkeypatch, capsys):
+    from lava_1m1t1r.recipes import evaluate
+
+    found = []
+
+    def differing(*arguments, own=evaluate.evaluate):
+        result, fixed = own(*arguments)
+        result.note("elsewhere", 4, len(found))
+        return result, fixed
+
+    monkeypatch.setattr(evaluate, "evaluate", differing)
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (4, 20, 8)))
+    np.save(tmp_path / "y.npy", np.zeros(4, int))
+    given = ["--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy")]
+    for code in (0, 1):
+        assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *given]) == code
+        assert f"elsewhere: {code} values differ on 4 utterances" in capsys.readouterr().out
+        found.append("another")
+
+
+def test_what_is_like_the_networks_data_raises_no_hint(small_file, tmp_path, capsys):
+    """As many classes without names, and one utterance, which is of one class; bins are told in milliseconds."""
+    net = read(_common.network_path("shipped"))
+    *others, readout = net.layers
+    three = replace(readout, shape=(3,), weight=readout.weight[:3])
+    write(tmp_path / "three.net", replace(net, layers=(*others, three), classes=()))
+    for options in ([], ["--utterances", "1"]):
+        assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(small_file), "--steps", "70", *options]) == 0
+        out, told = capsys.readouterr()
+        assert "hint" not in told and "utterances of 70 bins of 10 ms, " in out
+    two = write_shd(tmp_path / "two.h5", small_set(classes=2, each=1))
+    assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
+    assert "hint: the data hold 2 classes, the network has 3 outputs. Was it trained on other data?" in capsys.readouterr().err
 
 
 def small_set(speakers=3, classes=3, each=6, seed=0):
@@ -451,9 +565,15 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
     write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
     (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
     net = read(tmp_path / "network.net")
-    cases = (("long", 0.01, [], 77), ("long", 0.01, ["--steps", "30"], 30), ("other", 0.01, [], 120), ("long", 0.005, [], 120))
-    for heard, dt, given, steps in cases:
-        results = {"data": heard, "held_out": "speaker 1", "task": {"n_steps": 77, "dt": dt}}
+    cases = (
+        ("long", 0.01, 77, [], 77),
+        ("long", 0.01, 77, ["--steps", "30"], 30),
+        ("other", 0.01, 77, [], 120),
+        ("long", 0.005, 77, [], 120),
+        *(("long", 0.01, wrong, [], 120) for wrong in ("77", 0, -3, 10**9, None)),  # of a file that was changed
+    )
+    for heard, dt, n_steps, given, steps in cases:
+        results = {"data": heard, "held_out": "speaker 1", "task": {"n_steps": n_steps, "dt": dt}}
         (tmp_path / "results.json").write_text(json.dumps(results))
         args = cli.parser().parse_args(["simulate", net.source, "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *given])
         assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
@@ -474,6 +594,14 @@ def test_a_file_may_be_taken_whole(tmp_path, capsys):
         assert words in capsys.readouterr().err
     assert cli.main(["evaluate", "shipped", "--all-speakers"]) == 2
     assert "--all-speakers must be used with --data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ("evaluate", "simulate"))
+def test_a_file_without_utterances_is_told(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_shd("empty.h5", EventSet.from_utterances([], []))
+    assert cli.main([command, "shipped", "--data", "empty.h5", "--all-speakers"]) == cli.USAGE_ERROR
+    assert "--data must hold at least one utterance; got 'empty.h5'" in capsys.readouterr().err
 
 
 def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, capsys):
@@ -629,6 +757,14 @@ def test_folders_where_files_go_are_seen_before_the_work(command, file, tmp_path
     assert f"--out must not contain a folder named {file}" in capsys.readouterr().err
 
 
+def test_folders_where_a_fits_files_go_are_seen_before_the_work(tmp_path, capsys):
+    for file in ("fit.txt", "fit.json"):
+        (tmp_path / file).mkdir()
+        assert cli.main(["characterize", "--fit", "gone.csv", "-o", str(tmp_path)]) == cli.USAGE_ERROR
+        assert f"--out must not contain a folder named {file}" in capsys.readouterr().err
+        (tmp_path / file).rmdir()
+
+
 def test_a_current_folder_that_is_gone(tmp_path):
     (tmp_path / "gone").mkdir()
     line = f"rmdir ../gone; exec {sys.executable} -m lava_1m1t1r characterize"
@@ -750,6 +886,27 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
 
 @pytest.mark.train
 @pytest.mark.timeout(300)
+def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path, capsys):
+    """On all of it, in as many bins; what was not counted is told of each set."""
+    files = {name: write_shd(tmp_path / f"{name}.h5", small_set(each=2, seed=seed)) for seed, name in enumerate(("train", "test"))}
+    options = ["--data", str(files["train"]), "--test-data", str(files["test"]), "--hidden", "4", "--epochs", "1", "--steps", "50"]
+    assert cli.main(["train", *options, "--validate", "0", "-o", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().out
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["augmentation"]["channel_shift"] == 8 and found["validation"] == {"speaker": "0", "patience": None}
+    task = recipe("recordings").replace(n_steps=50)
+    for name, path in files.items():
+        events = read_shd(path)
+        part = data.frames_of(events if name == "test" else events.without_speakers(0), task)
+        assert found["uncounted"][name] == {"cropped": part.cropped, "merged": part.merged} and 0.1 < part.cropped < 0.2
+    (again,) = (line.removeprefix("again: lava-1m1t1r ") for line in told.splitlines() if line.startswith("again: "))
+    assert cli.main([*shlex.split(again), "--json"]) == 0
+    once_more = json.loads(capsys.readouterr().out)
+    assert (once_more["accuracy"], once_more["utterances"], once_more["steps"]) == (found["accuracy"], 18, 50)
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
 def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
     pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
     pytest.importorskip("lava", reason="Lava is not installed")
@@ -866,11 +1023,77 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
     assert cli.main(["characterize", "--out=~/found", "--trials", "2", "--volt", "0.9", "--width", "1e-3"]) == 0
     assert "pulses of 0.9 V, 0.001 s" in (tmp_path / "found" / "characteristics.txt").read_text() and not (tmp_path / "~").exists()
     assert cli._at_home("--folder=~/x") == f"--folder={tmp_path}/x" and cli._at_home(3) == 3
+    assert cli._at_home("label=~/x") == "label=~/x"  # no option
 
 
-def test_pulses_of_a_fit_are_those_of_its_rows(tmp_path, capsys):
-    assert cli.main(["characterize", "--fit", "m.csv", "--volt", "0.9", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
-    assert "--volt must not be used with --fit" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("9 TiB"), "needs more memory than is available (9 TiB). Use fewer utterances, or smaller sizes."),
+        (FileNotFoundError("model.bin is gone"), "model.bin is gone"),
+        (OSError(28, "No space left on device", "x.npz"), "[Errno 28] No space left on device: 'x.npz'"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_that_a_user_can_mend_are_told_in_a_line(error, words, monkeypatch, capsys):
+    def failing(args):
+        raise error
+
+    monkeypatch.setattr(doctor, "run", failing)
+    assert cli.main(["doctor"]) == cli.USAGE_ERROR
+    assert capsys.readouterr().err == f"lava-1m1t1r doctor: {words}\n"
+
+
+@pytest.mark.parametrize("option", ["--volt", "--width"])
+def test_pulses_of_a_fit_are_those_of_its_rows(option, tmp_path, capsys):
+    assert cli.main(["characterize", "--fit", "m.csv", option, "0.9", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    assert f"{option} must not be used with --fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("meets", [True, False])
+def test_a_fit_is_as_asked_for_and_its_exit_code_tells_whether_it_meets(meets, tmp_path, monkeypatch, capsys):
+    rows = "quantity,volt,width,gap,count,value,tolerance,r_control\nfirst_turn_on,0.8,0.1,0.1,1,0.03,1e-3,\n"
+    (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
+    asked = {}
+
+    def fit(p, measurements, **options):
+        asked.update(options, p=p, rows=len(measurements))
+        return SimpleNamespace(report=lambda: "as a table", as_dict=lambda: {"meets": meets})
+
+    monkeypatch.setattr(sys.modules["lava_1m1t1r.device.fit"], "fit", fit)
+    options = ["--search", "3", "--seed", "5", "--free", "mu", "v0", "--preset", "ZHAO2025_FIG2_WIDE", "--json"]
+    out = tmp_path / "out"
+    assert cli.main(["characterize", "--fit", str(tmp_path / "rows.csv"), "-o", str(out), *options]) == (0 if meets else 1)
+    assert asked == {"p": ZHAO2025_FIG2_WIDE, "rows": 1, "free": ["mu", "v0"], "search": 3, "seed": 5, "progress": True}
+    assert json.loads(capsys.readouterr().out) == json.loads((out / "fit.json").read_text()) == {"meets": meets}
+    assert (out / "fit.txt").read_text().strip() == "as a table"
+
+
+def test_characteristics_are_of_the_seed_and_the_pulses_that_are_given(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def measured(p, volt, width, **options):
+        asked.append((volt, width, options))
+        return SimpleNamespace(volt=volt, width=width, text=str, as_dict=dict)
+
+    monkeypatch.setattr(device, "characterize", measured)
+    monkeypatch.setattr(device.energy, "scaling", lambda *arguments: asked.append(arguments) or {})
+    monkeypatch.setattr(characterize, "_can_draw", lambda: False)
+    pulses = ["--volt", "0.9", "--width", "2e-3", "--trials", "20", "--seed", "3"]
+    assert cli.main(["characterize", "-o", str(tmp_path), *pulses, "--json"]) == 0
+    assert asked == [(0.9, 2e-3, {"seed": 3, "progress": True, "trials": 20}), (ZHAO2025_FIG2, 0.9, 2e-3)]
+    energy = json.loads(as_json(device.spike_energy(ZHAO2025_FIG2, 0.9, 2e-3).as_dict()))
+    assert json.loads(capsys.readouterr().out)["energy"] == energy
+
+
+def test_the_papers_trials_are_of_the_seed_that_is_given(tmp_path, monkeypatch, capsys):
+    def reproduced(**options):
+        raise InputError(str(options))
+
+    monkeypatch.setattr(paper, "reproduce", reproduced)
+    for given, options in ((["--seed", "3"], {"seed": 3}), (["--trials", "7"], {"seed": 0, "trials": 7})):
+        assert cli.main(["characterize", "--paper", "-o", str(tmp_path / "out"), *given]) == cli.USAGE_ERROR
+        assert str({"seed": options["seed"], "progress": True, **options}) in capsys.readouterr().err
 
 
 def test_a_tool_that_fails_is_told_from_a_proof_that_fails(tmp_path, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +92,21 @@ def test_samples_and_their_classes_come_from_files(tmp_path, capsys):
     for options, words in wrong.items():
         assert cli.main(["deploy", "spice", toy, "-o", str(tmp_path / "other"), *options]) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "portable", "delays"), [([], True, True), (["--no-delays"], True, False), (["--no-portable"], False, True)]
+)
+def test_what_is_left_out_of_graphs_is_as_asked_for(options, portable, delays, tmp_path, monkeypatch):
+    asked = {}
+
+    def target(net, out, **given):
+        asked.update(given)
+        return SimpleNamespace(text="")
+
+    monkeypatch.setitem(TARGETS, "nir", target)
+    assert cli.main(["deploy", "nir", str(ROOT / "tests" / "toy.net"), "-o", str(tmp_path / "out"), *options]) == 0
+    assert asked == {"portable": portable, "delays": delays}
 
 
 def test_the_example_spikes(example):

@@ -13,7 +13,9 @@ import pytest
 
 nir = pytest.importorskip("nir", reason="needs nir")
 
-from lava_1m1t1r.description import Layer, NetDescription  # noqa: E402
+from lava_1m1t1r import StepParams, presets  # noqa: E402
+from lava_1m1t1r.delay_lines import outgoing  # noqa: E402
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import FormatError  # noqa: E402
 from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
@@ -123,6 +125,102 @@ def test_the_fit_finds_a_cuba_neuron_again(rng):
     assert cuba_fit.distance(target, target) == 0.0
 
 
+def test_the_distance_is_of_trains_filtered_over_ten_steps():
+    """Each spike leaves a trace that decays by a tenth a step; the squared difference of traces, against that of no spikes at all."""
+    trains = np.zeros((2, 1, 80, 1), np.int8)
+    trains[0, 0, [5, 30], 0], trains[1, 0, [8, 30, 40], 0] = 1, 1
+    ours, theirs = (np.convolve(train[0, :, 0], 0.9 ** np.arange(80))[:80] for train in trains)
+    assert cuba_fit.distance(*trains) == pytest.approx(np.sum((ours - theirs) ** 2) / np.sum(theirs**2))
+    silent = np.zeros_like(trains[0])
+    assert (cuba_fit.distance(silent, silent), cuba_fit.distance(trains[0], silent)) == (0.0, 1.0)
+
+
+def test_a_threshold_must_be_exceeded():
+    """As in NIR: a voltage that reaches it and no more does not spike."""
+    spike = np.empty((1, 3, 1), np.int8)
+    cuba_fit.run_cuba(np.array([[[2.0], [0.0], [2.5]]]), 0.0, 0.0, 2.0, np.zeros(1), spike)
+    assert spike.ravel().tolist() == [0, 0, 1]
+
+
+def test_neurons_that_never_spike_stay_silent(rng):
+    a_in, spike = rng.poisson(3.0, (2, 100, 4)).astype(float), np.zeros((2, 100, 4), np.int8)
+    found, loss = cuba_fit.fit(a_in, spike)
+    cuba_fit.run_cuba(a_in, *found, spike)
+    assert loss == 0 and not spike.any()
+
+
+def test_each_neuron_fires_as_often_as_its_model(rng):
+    """By a bias of its own, whatever sets the neurons of a layer apart."""
+    a_in, target = rng.poisson(0.4, (3, 300, 5)).astype(float), np.empty((3, 300, 5), np.int8)
+    cuba_fit.run_cuba(a_in, 0.5, 0.9, 8.0, np.linspace(-0.1, 0.6, 5), target)
+    found, _ = cuba_fit.fit(a_in, target)
+    again = np.empty_like(target)
+    cuba_fit.run_cuba(a_in, *found, again)
+    wanted = target.sum((0, 1))
+    assert wanted.min() > 10 and wanted.max() > 2 * wanted.min()
+    np.testing.assert_allclose(again.sum((0, 1)), wanted, rtol=0.05)
+
+
+def test_a_layer_is_fitted_under_what_it_receives_in_the_exact_network(rng, monkeypatch):
+    """Behind delays, in units; and by the seed that is given."""
+    asked = []
+
+    def fit(a_in, target, seed):
+        asked.append((a_in, target, seed))
+        return cuba_fit.CubaFit(0.5, 0.5, 1e9, np.zeros(a_in.shape[2])), 0.0
+
+    net = nets.network("recurrent_with_delays", rng)
+    net = replace(net, layers=(replace(net.layers[0], delay=np.arange(7, dtype=np.int32)), net.layers[1]))
+    frames = nets.frames(rng, net, samples=1)
+    monkeypatch.setattr(nir_portable, "fit", fit)
+    nir_portable.to_portable(net, frames, seed=5)
+    received = frames.astype(int)
+    for layer, exact, (a_in, target, seed) in zip(net.layers, FastNetwork(net).run(frames, record="all").layers, asked, strict=True):
+        np.testing.assert_array_equal(a_in * 64, synaptic_input(layer, received, exact.spikes))
+        np.testing.assert_array_equal(target, exact.spikes)
+        assert exact.spikes.any() and seed == 5
+        received = outgoing(exact.spikes.astype(int), layer.delay)
+
+
+def test_the_search_follows_its_seed(rng):
+    a_in, target = rng.poisson(0.4, (2, 200, 3)).astype(float), np.empty((2, 200, 3), np.int8)
+    cuba_fit.run_cuba(a_in, 0.5, 0.9, 8.0, np.zeros(3), target)
+    one, same, other = (cuba_fit.fit(a_in, target, seed)[0][:3] for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_spikes_pass_within_a_step_but_for_their_delays_and_around_a_cycle_in_the_next():
+    relay, eye = cuba_fit.CubaFit(0.0, 0.0, 0.5, np.zeros(3)), 64 * np.eye(3, dtype=np.int32)  # a spike for each spike
+    back, late = np.zeros((3, 3), np.int32), np.array([3, 0, 0], np.int32)
+    back[1, 0] = 64
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    net = NetDescription(
+        (
+            Layer(0, "dense", (3,), 3, eye, delay=np.array([0, 1, 5], np.int32), neuron=neuron),
+            Layer(1, "dense_rec", (3,), 3, eye, back, delay_rec=late, neuron=neuron),
+        )
+    )
+    frames = np.zeros((1, 20, 3), int)
+    frames[0, 2] = 1
+    for one, first, second in ((net, [[2]] * 3, [[2], [3, 6], [7]]), (nir_portable._undelayed(net), [[2]] * 3, [[2], [2, 3], [2]])):
+        spikes = nir_portable.run_portable(one, {0: relay, 1: relay}, frames)
+        assert [[np.flatnonzero(train).tolist() for train in layer[0].T] for layer in spikes] == [first, second]
+
+
+def test_the_running_network_is_compared_a_step_a_layer_later(rng):
+    """The exact network takes a step a layer, which NIR's graph does not."""
+    net = two_layers(rng, "dense")
+    frames = nets.frames(rng, net, steps=250)
+    exact = FastNetwork(net).run(frames, record="all")
+    fitted = nir_portable.to_portable(net, frames)
+    last, true = nir_portable.run_portable(net, fitted.fits, frames)[1], exact.layers[1].spikes
+    late = np.concatenate((np.zeros_like(last[:, :1]), last[:, :-1]), axis=1)
+    assert fitted.loss["of each layer in the running network"]["layer 1"] == cuba_fit.distance(late, true)
+    assert fitted.loss["spikes, portable / exact"]["layer 1"] == last.sum() / true.sum()
+    same = np.sum(last.sum(1, dtype=int).argmax(1) == exact.out.sum(1, dtype=int).argmax(1))
+    assert fitted.loss["samples with the same largest output"] == f"{same} of {len(frames)}"
+
+
 def portable_of(net, rng):
     frames = nets.frames(rng, net, steps=250)
     fitted = portable(net, frames)
@@ -185,6 +283,7 @@ def test_lines_may_be_left_out_before_any_layer(first, rng):
     bare = nir_portable._undelayed(net).active[0]
     once, lines = np.eye(3, dtype=np.int64)[None], np.tile(np.eye(3, dtype=np.int64), (1, 1, 2))
     np.testing.assert_array_equal(synaptic_input(bare, once), synaptic_input(first, lines))
+    assert bare.kind == ("affine" if first.neuron is None else "dense")
 
 
 def test_lines_without_delays_come_back(rng, tmp_path):

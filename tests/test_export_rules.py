@@ -153,6 +153,7 @@ def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
         ),
         ({"index": 65536}, "index is a whole number from 0 to 65535"),
         ({"index": "a"}, "index is a whole number from 0 to 65535"),
+        ({"index": True}, "index is a whole number from 0 to 65535"),
         ({"index": 0}, r"index, which starts their noise, rises; got \[0, 0\]"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -165,6 +166,49 @@ def test_what_the_fast_path_refuses_no_target_takes(target, changes, words, rng,
 
 def test_every_target_has_its_rules_here():
     assert set(OF_TARGET) == set(TARGETS)
+    assert set().union(*OF_TARGET.values()) == set(BROKEN)  # and no rule is without a target
+
+
+def dense(shape, **changes):
+    return NetDescription((replace(Layer(0, "dense", shape[:1], shape[1], np.zeros(shape, np.int32), neuron=neuron()), **changes),))
+
+
+def pointwise(width):
+    conv = Convolution((1, 1, width), 1, (1, 1))
+    return NetDescription((Layer(0, "conv", conv.shape, conv.sources, np.full(conv.weight_shape, 4), neuron=neuron(), conv=conv),))
+
+
+@pytest.mark.parametrize(
+    ("rule", "fits", "broken", "got"),
+    [
+        (rules.sizes_fit_sixteen_bits, dense((1, 1 << 16)), dense((1, (1 << 16) + 1)), "65537"),
+        (rules.sizes_fit_sixteen_bits, dense((1 << 16, 1)), dense(((1 << 16) + 1, 1)), "65537"),
+        (rules.a_convolution_may_be_written_out, pointwise(1 << 12), pointwise((1 << 12) + 1), str(4097**2)),
+        (
+            rules.biases_fit_sixteen_bits,
+            dense((2, 1), bias=np.array([0, 1 - (1 << 15)])),
+            dense((2, 1), bias=np.array([0, -(1 << 15)])),
+            "-32768",
+        ),
+        (
+            rules.weights_are_whole_numbers_of_eight_bits,
+            dense((1, 2), weight=np.array([[-256, 254]])),
+            dense((1, 2), weight=np.array([[-258, 254]])),
+            "-258",
+        ),
+        (
+            rules.layers_hold_their_weights,
+            NetDescription((Layer(0, "input", (2,), 2),)),
+            NetDescription((Layer(0, "input", (2,), 2, neuron=neuron()),)),
+            "None",
+        ),
+    ],
+    ids=["inputs", "neurons", "matrix", "bias", "weight", "input"],
+)
+def test_rules_draw_the_line_where_they_say(rule, fits, broken, got):
+    rule(fits)
+    with pytest.raises(InputError, match=rf"layer/0 .*; got .*{got}"):
+        rule(broken)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,12 @@ def test_counts_whose_sums_may_leave_32_bits_are_refused():
     FastNetwork(NetDescription((single,))).run(np.full((1, 2, 300), 32767))
 
 
+@pytest.mark.parametrize(("largest", "kind"), [(255, np.uint8), (256, np.int16)])
+def test_counts_are_held_by_a_byte_while_they_fit(largest, kind):
+    frames = check_frames(np.array([[[0, largest]]]), NetDescription((dense(np.full((1, 2), 4, np.int32)),)))
+    assert frames.dtype == kind and frames.ravel().tolist() == [0, largest]
+
+
 @pytest.mark.parametrize("floating", (False, True))
 def test_equals_the_plain_loops(rng, floating):
     net, x = made(rng, noise=1e-3), frames(rng)
@@ -355,6 +361,10 @@ def test_what_is_due_is_spikes(rng):
         ({"neuron": CubaNeuron(9, 9, 2**26)}, "layer/0 neuron threshold must be a whole number from 0 to 33554431"),
         ({"neuron": CubaNeuron(9, 9, 80), "bias": np.full(7, 2**26)}, r"layer/0 bias must lie in -33554431\.\.33554431"),
         ({"neuron": M1T1RNeuron(StepParams(replace(FIG2, mu=np.full(3, 50.0))))}, "layer/0 neuron must hold one device or 7; got 3"),
+        (
+            {"shape": (2**20 + 1,), "inputs": 1, "weight": np.zeros((2**20 + 1, 1), np.int8)},
+            "layer/0 must have at most 1048576 neurons; got 1048577",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

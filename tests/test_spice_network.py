@@ -213,6 +213,41 @@ def test_ngspice_runs_unequal_neurons_spiking_outputs_and_two_layers_of_delays(r
     np.testing.assert_array_equal(theirs[0].scores, ours[0].out.sum(axis=0))
 
 
+def test_each_neuron_of_a_netlist_has_the_supply_and_the_threshold_of_its_own_device(rng):
+    layer = nets.layer(rng, 0, 5, 4, unequal=True)
+    device = replace(layer.step.device, v_dd=np.array([1.0, 1.1, 1.2, 1.3]))
+    net = NetDescription((replace(layer, neuron=M1T1RNeuron(layer.step.replace(device=device))),))
+    text = spice_network.netlist(DeviceNetwork(net))
+    for n in range(4):
+        supply, model = re.search(rf"^X0_{n} v0_{n} o0_{n} (\S+) (\S+)$", text, re.M).groups()
+        assert float(re.search(rf"^V\S+ {supply} 0 (\S+)$", text, re.M)[1]) == device.v_dd[n] and f".subckt {model} " in text
+        bridge = re.search(rf"^Aspike0_{n} \[x0_{n}\.gate\] \[a0_{n}\] (\S+)$", text, re.M)[1]
+        levels = re.search(rf"^\.model {bridge} adc_bridge\(in_low=(\S+) in_high=(\S+) ", text, re.M).groups()
+        assert [float(level) for level in levels] == pytest.approx([device.v_th[n]] * 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("dt", "longest"), [(1e-3, 2e-5), (1e-2, 0.02 / presets.ZHAO2025_FIG2.gamma1)])
+def test_a_decks_steps_follow_the_network_step_and_the_fastest_loss(dt, longest):
+    step = StepParams(presets.ZHAO2025_FIG2, dt=dt, substeps=16)
+    net = NetDescription((Layer(0, "dense", (1,), 1, np.array([[128]], np.int32), neuron=M1T1RNeuron(step)),))
+    text = spice_network.deck(DeviceNetwork(net), np.ones((7, 1), int))
+    every, end, start, most = map(float, re.search(r"^\.tran (\S+) (\S+) (\S+) (\S+) uic$", text, re.M).groups())
+    assert (every, end, start, most) == pytest.approx((longest, 7 * dt, 0, longest), rel=1e-6, abs=0)
+
+
+@spice
+def test_ngspice_draws_the_read_noise_of_all_rows_anew_for_each_pattern(rng):
+    """Ten times that of the cells above, so that it moves spikes and sums by far more than the two differ."""
+    net = nets.NetDescription((nets.layer(rng, 0, 20, 3, scale=2), nets.layer(rng, 1, 3, 2, "affine")))
+    frames = nets.frames(rng, net, steps=30, rate=0.3, largest=2)
+    network, still = (DeviceNetwork(net, Cells(read_noise=noise), seed=3) for noise in (0.1, 0.0))
+    ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
+    assert spice_run.compare(ours, theirs)["ngspice, first spikes compared"] >= 3
+    for a, b, quiet in zip(ours, theirs, still.run(frames), strict=True):
+        np.testing.assert_allclose(b.scores, a.out.sum(axis=0), atol=0.1)
+        assert np.abs(a.layers[0].volts - quiet.layers[0].volts).max() > 0.1
+
+
 @spice
 def test_a_wrong_circuit_is_found_out(toy, monkeypatch, tmp_path):
     text = spice_network.netlist(DeviceNetwork(toy))
