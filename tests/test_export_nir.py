@@ -173,9 +173,10 @@ def test_a_layer_is_fitted_under_what_it_receives_in_the_exact_network(rng, monk
     net = replace(net, layers=(replace(net.layers[0], delay=np.arange(7, dtype=np.int32)), net.layers[1]))
     frames = nets.frames(rng, net, samples=1)
     monkeypatch.setattr(nir_portable, "fit", fit)
-    nir_portable.to_portable(net, frames, seed=5)
+    true = FastNetwork(net).run(frames, "spikes")
+    nir_portable.to_portable(net, frames, true, seed=5)
     received = frames.astype(int)
-    for layer, exact, (a_in, target, seed) in zip(net.layers, FastNetwork(net).run(frames, record="all").layers, asked, strict=True):
+    for layer, exact, (a_in, target, seed) in zip(net.layers, true.layers, asked, strict=True):
         np.testing.assert_array_equal(a_in * 64, synaptic_input(layer, received, exact.spikes))
         np.testing.assert_array_equal(target, exact.spikes)
         assert exact.spikes.any() and seed == 5
@@ -211,8 +212,8 @@ def test_the_running_network_is_compared_a_step_a_layer_later(rng):
     """The exact network takes a step a layer, which NIR's graph does not."""
     net = two_layers(rng, "dense")
     frames = nets.frames(rng, net, steps=250)
-    exact = FastNetwork(net).run(frames, record="all")
-    fitted = nir_portable.to_portable(net, frames)
+    exact = FastNetwork(net).run(frames, "spikes")
+    fitted = nir_portable.to_portable(net, frames, exact)
     last, true = nir_portable.run_portable(net, fitted.fits, frames)[1], exact.layers[1].spikes
     late = np.concatenate((np.zeros_like(last[:, :1]), last[:, :-1]), axis=1)
     assert fitted.loss["of each layer in the running network"]["layer 1"] == cuba_fit.distance(late, true)
