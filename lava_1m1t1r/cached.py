@@ -17,7 +17,7 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 
 from ._support.progress import tell
-from .compiled import allocating, compiled
+from .compiled import compiled
 
 _SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py")
 
@@ -111,7 +111,7 @@ def cached(function: Callable, compiler: Callable = compiled, variant: tuple = (
     """
     dispatcher = compiler(function)
     try:
-        dispatcher._cache = _SourcesCache(function, variant, compiler is allocating)
+        dispatcher._cache = _SourcesCache(function, variant, dispatcher.targetoptions.get("_nrt", True))
     except RuntimeError:  # no folder to write to: compile in every process
         dispatcher._cache = _NoPlace()
     return dispatcher

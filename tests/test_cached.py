@@ -126,38 +126,45 @@ def test_without_a_folder_loops_compile_in_every_process_and_say_so(monkeypatch,
     cached._tell_once.cache_clear()
 
 
+@pytest.fixture
+def kept_script(tmp_path):
+    """Function that writes a script, and returns one that runs it in a new process, which keeps its machine code, for what it prints."""
+
+    def written(text):
+        path, environment = tmp_path / "script.py", {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+        path.write_text(text)
+
+        def run(*arguments):
+            command = [sys.executable, str(path), *arguments]
+            return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
+
+        return run
+
+    return written
+
+
 @pytest.mark.timeout(120)
-def test_kept_machine_code_is_loaded_without_numbas_compiler_and_other_types_are_compiled_beside_it(tmp_path):
-    (tmp_path / "doubled.py").write_text(
+def test_kept_machine_code_is_loaded_without_numbas_compiler_and_other_types_are_compiled_beside_it(kept_script):
+    doubled = kept_script(
         "import json, sys\n"
         "from lava_1m1t1r.cached import cached\n"
         "twice = cached(lambda x: 2 * x)\n"
         "for value in map(json.loads, sys.argv[1:]):\n"
         "    print(twice(value), 'numba.cpython.listobj' in sys.modules)\n"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
-
-    def run(*values):
-        command = [sys.executable, str(tmp_path / "doubled.py"), *values]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.split()
-
-    assert run("3") == ["6", "True"]
-    assert run("3") == ["6", "False"]
-    assert run("3", "3.5") == ["6", "False", "7.0", "True"]
+    assert doubled("3").split() == ["6", "True"]
+    assert doubled("3").split() == ["6", "False"]
+    assert doubled("3", "3.5").split() == ["6", "False", "7.0", "True"]
 
 
 @pytest.mark.timeout(120)
-def test_kept_machine_code_that_makes_arrays_runs_in_another_process(tmp_path):
-    (tmp_path / "halved.py").write_text(
+def test_kept_machine_code_that_makes_arrays_runs_in_another_process(kept_script):
+    halved = kept_script(
         "import numpy as np\n"
         "from lava_1m1t1r.cached import cached\n"
         "from lava_1m1t1r.compiled import allocating\n"
         "half = cached(lambda x: np.append(x[::2], 0), allocating)\n"
         "print(half(np.arange(5)))\n"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     for _ in range(2):
-        command = [sys.executable, str(tmp_path / "halved.py")]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-        assert done.stdout == "[0 2 4 0]\n"
+        assert halved() == "[0 2 4 0]\n"
