@@ -19,7 +19,7 @@ from numba.core.runtime import rtsys
 from ._support.progress import tell
 from .compiled import compiled
 
-_SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py")
+_SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py", "export/cuba_fit.py")
 
 
 @lru_cache

@@ -152,7 +152,7 @@ class Layer(ByValue):
         They are int64; float64, where ``y`` is and the layer has a matrix, for numpy multiplies matrices faster so.
         """
         if self.kind == "input":
-            return y * int(self.own_weight[0])
+            return np.multiply(y, int(self.own_weight[0]), dtype=np.result_type(y.dtype, np.int64))
         if self.conv is None:
             return y @ self.matrix().astype(np.int64).T
         return self.conv.weigh(y.reshape(-1, self.inputs), self.own_weight).reshape(*y.shape[:-1], self.size)
@@ -388,8 +388,9 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
         frames = np.ascontiguousarray(frames).view(np.uint8)
     else:
-        good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
-        require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
+        if frames.dtype.kind not in "iu" or frames.min() < 0 or frames.max() > MAX_COUNT:  # else they are good: said without a copy
+            good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
+            require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
         frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
     bounds = net.first_sums
     if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at

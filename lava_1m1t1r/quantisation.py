@@ -143,18 +143,19 @@ class Agreement:
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
-    """Pair the spikes of two runs, (T, N) bool each: same step before one step off, early before late."""
+    """Pair the spikes of two runs, (..., T, N) bool each: same step before one step off, early before late."""
     first, second = (array_of(a, "agreement").astype(bool) for a in (first, second))
-    require(first.ndim == 2 and first.shape == second.shape, "agreement", "get two (T, N) arrays of one shape", (first.shape, second.shape))
+    shapes = first.shape, second.shape
+    require(first.ndim >= 2 and first.shape == second.shape, "agreement", "get two (..., T, N) arrays of one shape", shapes)
     same = first & second
     a, b = first & ~same, second & ~same
     close = 0
-    for t in range(1, len(a)):
+    for t in range(1, a.shape[-2]):
         for earlier, later in ((a, b), (b, a)):
-            pair = earlier[t - 1] & later[t]
+            pair = earlier[..., t - 1, :] & later[..., t, :]
             close += int(pair.sum())
-            earlier[t - 1] &= ~pair
-            later[t] &= ~pair
+            earlier[..., t - 1, :] &= ~pair
+            later[..., t, :] &= ~pair
     return Agreement(int(same.sum()), close, (int(a.sum()), int(b.sum())))
 
 

@@ -13,10 +13,14 @@ import numpy as np
 
 from . import dynamics, kernels, noise
 from .arithmetic import FIXED_ARRAY, FLOAT_ARRAY
+from .cached import cached
 from .dynamics import State
 from .errors import array_of, flag, require
 from .program import PER_NEURON, FixedProgram, StepParams
 from .tables import input_counts, input_volts
+
+# Other compiled loops take these functions in; called from Python, they are loaded from files of their own.
+_fixed_layer_step, _float_step = (cached(loop.py_func) for loop in (kernels.fixed_layer_step, kernels.float_step))
 
 
 class Traces(NamedTuple):
@@ -107,16 +111,13 @@ class CompiledNeurons(NeuronGroup):
     def step(self, a_in: np.ndarray) -> Traces:
         """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays, with ``turn_on`` None."""
         spike = np.empty(self._first.size, np.int32)
-        rest = (self.program, self.params.substeps, spike)
-        if not self.fixed:
-            v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
-            kernels.float_step(*self.state, self.generator, self.noisy, v_in, *rest)
-        else:
+        if self.fixed:
             v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
-            if self.noisy:
-                kernels.fixed_noisy_step(*self.state, self.generator, v_in, *rest)
-            else:
-                kernels.fixed_step(*self.state, v_in, *rest)
+            kinds = self.noisy, self.program.alike
+            _fixed_layer_step(*self.state, self.generator, v_in, self.program, self.params.substeps, *kinds, spike)
+        else:
+            v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
+            _float_step(*self.state, self.generator, self.noisy, v_in, self.program, self.params.substeps, spike)
         return Traces(spike != 0, None, *(x.copy() for x in self.state))
 
 

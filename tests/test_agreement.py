@@ -2,6 +2,8 @@
 
 import shutil
 from dataclasses import replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -117,3 +119,9 @@ def test_agreement_pairs_each_spike_once():
     found = agreement(a, b)
     assert (found.same, found.within_one, found.unmatched) == (0, 2, (1, 1))
     assert found.share == pytest.approx(2 / 3)
+
+
+def test_agreement_of_many_samples_is_that_of_each_added_up(rng):
+    a, b = rng.random((2, 4, 20, 3)) < 0.3
+    each = [agreement(one, other) for one, other in zip(a, b, strict=True)]
+    assert agreement(a, b) == reduce(add, each) and min(found.within_one for found in each) > 0

@@ -15,7 +15,9 @@ from numba.core.typing.templates import builtin_registry
 from numba.extending import _Intrinsic
 
 import lava_1m1t1r
-from lava_1m1t1r import cached
+from lava_1m1t1r import cached, reference
+from lava_1m1t1r.device import chain
+from lava_1m1t1r.export import cuba_fit
 
 PACKAGE = Path(lava_1m1t1r.__file__).parent
 FACTORIES = {"layer_kernel": list(product((False, True), repeat=3))}  # functions that call cached, and all that they are called with
@@ -106,6 +108,11 @@ def test_the_key_of_cached_machine_code_reads_every_file_that_it_is_made_of():
         files = files_of(dispatcher)
         assert files, name
         assert files <= read, f"{name}: {sorted(str(path.relative_to(PACKAGE)) for path in files - read)} must be in cached._SOURCES"
+
+
+@pytest.mark.parametrize("loop", (reference._fixed_layer_step, reference._float_step, chain._load_drop, cuba_fit.run_cuba))
+def test_loops_that_python_calls_are_kept(loop):
+    assert cached.place() is None or isinstance(loop._cache, cached._SourcesCache)
 
 
 def test_without_a_folder_loops_compile_in_every_process_and_say_so(monkeypatch, capsys):

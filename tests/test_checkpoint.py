@@ -56,6 +56,16 @@ def last(content, tmp_path):
     return tmp_path / "last.ckpt"
 
 
+def test_an_error_without_words_is_told_by_its_name(tmp_path, monkeypatch):
+    def short(*_args, **_options):
+        raise MemoryError
+
+    checkpoint.write(tmp_path / "a", {"state_dict": {}, "run": {}})
+    monkeypatch.setattr(checkpoint.np, "load", short)
+    with pytest.raises(FormatError, match="a checkpoint of lava_1m1t1r; MemoryError"):
+        checkpoint.read(tmp_path / "a")
+
+
 def test_what_is_written_comes_back(tmp_path):
     values = {
         "state_dict": {"w": torch.arange(6.0).reshape(2, 3), "empty": torch.zeros(0, 3)},

@@ -538,16 +538,23 @@ def test_the_default_length_holds_every_spike(events):
 
 
 def test_cropped_spikes_are_reported(events):
-    share = cropped_share(events, 0.5)
+    share = cropped_share(events, 10e-3, 50)
     assert share == np.mean(events.times >= 0.5)
     with pytest.warns(UserWarning, match=f"{share:.1%} of the spikes"):
         frames(events, 10e-3, 50)
 
 
+def test_spikes_just_before_an_edge_are_cropped_as_those_on_it():
+    events = EventSet.from_utterances([(np.array([0.05, 0.09999999, 0.1]), np.zeros(3, int))], [0])
+    assert cropped_share(events, 0.05, 2) == 2 / 3
+    with pytest.warns(UserWarning, match="66.7%"):
+        assert frames(events, 0.05, 2, clip=None).sum() == 1
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_few_cropped_spikes_are_not_worth_a_warning():
     events = EventSet.from_utterances([(np.arange(25), np.zeros(25, int))], [0])
-    assert cropped_share(events, 24) == 1 / 25  # at the end, too
+    assert cropped_share(events, 1.0, 24) == 1 / 25  # at the end, too
     frames(events, 1.0, 24)
     with pytest.warns(UserWarning, match=r"8.0% of the spikes lie beyond n_steps \* dt = 23 s"):
         frames(events, 1.0, 23)

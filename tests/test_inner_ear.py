@@ -1,6 +1,8 @@
 """The inner ear against its equations, its published figures, and people's spikes made by the same equations."""
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,21 @@ def test_tabulated_filters_move_as_the_closed_form_does(noise, channel):
 
 
 # --- hair cells, fibres, bushy cells ------------------------------------------------------------------------------
+
+
+def test_threads_that_ask_for_filters_at_once_share_one_table(monkeypatch):
+    def slow(f, x):
+        time.sleep(0.01)
+        return np.ones(np.size(f), complex)
+
+    monkeypatch.setattr(basilar, "response", slow)
+    basilar._response_table.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            tables = list(pool.map(basilar.response_table, [5] * 4))
+    finally:
+        basilar._response_table.cache_clear()
+    assert all(table is tables[0] for table in tables)
 
 
 def test_a_fibre_fires_spontaneously_at_64_8_per_second():

@@ -85,6 +85,16 @@ def agree(net, x, backend, tag):
     assert np.array_equal(fast.out, hdf5.predict(net, x, backend, tag=tag))
 
 
+@pytest.mark.parametrize("backend", ("fast", "inprocess"))
+def test_spikes_alone_are_recorded_without_states(rng, backend):
+    net, x = network(rng, readout="affine"), frames(rng)
+    everything, spikes = (hdf5.predict(net, x, backend, record=record) for record in ("all", "spikes"))
+    for a, b in zip(everything.layers, spikes.layers, strict=True):
+        assert np.array_equal(a.out, b.out) and a.out.any()
+        assert a.states or a.out.dtype != np.uint8
+        assert not any(state.size for state in b.states.values())
+
+
 @pytest.mark.parametrize("tag", hdf5.TAGS)
 @pytest.mark.parametrize("readout", ("none", "affine", "average"))
 def test_in_process_equals_fast(rng, tag, readout):

@@ -220,6 +220,11 @@ def test_input_neurons_without_a_weight_take_a_unit_a_spike(tmp_path):
     assert layer.weight.tolist() == [64]
 
 
+def test_input_neurons_weigh_narrow_integers_without_wrapping():
+    layer = Layer(0, "input", (2,), 2, np.array([64]), neuron=M1T1RNeuron(StepParams(FIG2)))
+    assert layer.weigh(np.array([[5, 7]], np.uint8)).tolist() == [[320, 448]]
+
+
 def test_layers_are_read_in_the_order_of_their_numbers(rng, tmp_path):
     """Not of the texts: 10 comes after 9."""
     net = NetDescription(tuple(Layer(i, "dense", (2,), 2, weights(rng, 2, 2), neuron=CubaNeuron(1024, 128, 80 + i)) for i in range(12)))

@@ -69,6 +69,6 @@ def tuned(shape: tuple[int, int, int] = SHAPE, substeps: int = 1, activity: floa
 def activity_of(net: NetDescription | FastNetwork, frames: np.ndarray) -> float:
     """Mean number of spikes per step and neuron in the first layer [1]."""
     fast = net if isinstance(net, FastNetwork) else FastNetwork(net)
-    spikes = fast.run(frames, record="all", threads=1).layers[0].spikes
+    spikes = fast.run(frames, record="spikes", threads=1).layers[0].spikes
     assert spikes is not None  # these networks begin with neurons
     return float(spikes.mean())

@@ -141,7 +141,7 @@ def growth(args: Any) -> list[Table]:
     points = []
     for rate in rates:
         frames = networks.spikes(1, args.steps, rate=rate)
-        run = fast.run(frames, record="all", threads=1)
+        run = fast.run(frames, record="spikes", threads=1)
         spikes = (int(frames.sum()) + run.spike_count) / args.steps
         points.append((rate, spikes, 1e6 * least(partial(fast.run, frames, threads=1), 2 * args.repeats, process_time) / args.steps))
     _, x, y = np.array(points).T

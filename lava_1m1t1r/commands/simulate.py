@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         net = read(network_path(args.net))
         tested = samples(args, net)
         test = tested.frames
-        result = predict(net, test.dense(), args.backend, tag=args.tag, record="all")
+        result = predict(net, test.dense(), args.backend, tag=args.tag, record="spikes")
     given = answers(result.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     layers = {f"layer{layer.index}": run.out for layer, run in zip(net.active, result.layers, strict=True)}

@@ -126,15 +126,11 @@ def binned_events(
     return BinnedEvents(indptr, np.concatenate(channel), np.concatenate(count), (len(events), n_steps, channels))
 
 
-def cropped_share(events: EventSet, duration: float) -> float:
-    """Share of all spikes at or after ``duration`` seconds: what frames of that length leave out."""
+def cropped_share(events: EventSet, dt: float, n_steps: int) -> float:
+    """Share of all spikes that frames of ``n_steps`` bins of ``dt`` seconds leave out: of those on an edge, too, if only to single
+    precision."""
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
-    duration = number(duration, "duration [s]", least=0.0)
-    return float(np.mean(events.times >= duration)) if len(events.times) else 0.0
-
-
-def cropped_from(events: EventSet, dt: float, n_steps: int) -> float:
-    """Share of all spikes that frames of ``n_steps`` bins leave out: of those on an edge, too, if only to single precision."""
+    dt, n_steps = number(dt, "dt [s]", above=0.0), whole(n_steps, "n_steps", least=0)
     # few of many: those before lie in an earlier bin, whatever their rounding
     late = events.times[events.times >= (n_steps - 1) * dt * (1 - 4 * _FLOAT32)]
     return np.count_nonzero(bin_of(late, dt) >= n_steps) / max(len(events.times), 1)
@@ -174,7 +170,7 @@ def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | N
     clip = 255 if clip is None else whole(clip, "clip", least=1, most=255, cure="None counts.")
     cells = len(events) * n_steps * channels
     require(cells <= _MOST_CELLS, "n_steps", f"make at most {_MOST_CELLS} cells of utterances, steps and channels", n_steps, "Widen dt.")
-    share = cropped_from(events, dt, n_steps)
+    share = cropped_share(events, dt, n_steps)
     if share > _CROP_WARNING:
         text = f"{share:.1%} of the spikes lie beyond n_steps * dt = {n_steps * dt:g} s and are cropped."
         warnings.warn(text, stacklevel=3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
+from threading import Lock
 
 import numpy as np
 
@@ -98,9 +99,11 @@ def response(f: np.ndarray, x: np.ndarray) -> np.ndarray:
     return 2 * w / xi * pressure / pressure_base * z
 
 
-@lru_cache(maxsize=4)
+_TABULATING = Lock()
+
+
 def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tabulate every channel's response over f / resonance.
+    """Every channel's response over f / resonance, tabulated once, whichever thread asks first.
 
     Returns
     -------
@@ -111,6 +114,12 @@ def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     reach : (n_channels,) float64
         Highest frequency [Hz] at which the channel's response counts; zero above.
     """
+    with _TABULATING:  # a cache alone lets each thread that asks meanwhile make a table of its own
+        return _response_table(n_channels)
+
+
+@lru_cache(maxsize=4)
+def _response_table(n_channels):
     x = places(n_channels)
     centre = resonance(x)
     ratio = np.arange(int(_REACH * _GRID) + 3) / _GRID

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..cached import cached
 from ..compiled import allocating
 from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
@@ -41,7 +43,7 @@ class Cascade:
         return np.diff(first)
 
 
-@allocating
+@partial(cached, compiler=allocating)
 def _load_drop(gate: np.ndarray, drawn: np.ndarray, v_dd: float, r: float, k: float, v_t: float, c_load: float, dt: float) -> np.ndarray:
     # The current drawn by the next neuron enters the node as a source behind the load resistor would.
     drop = np.empty(gate.size)

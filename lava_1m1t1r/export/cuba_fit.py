@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._support.progress import bar
-from ..compiled import compiled
+from ..cached import cached
 
 KERNEL_STEPS = 10.0
 """Time constant of the filter through which spike trains are compared [steps]."""
@@ -27,7 +27,7 @@ class CubaFit(NamedTuple):
     bias: np.ndarray  # (N,) added to every step's input
 
 
-@compiled
+@cached
 def run_cuba(a_in, alpha, beta, threshold, bias, spike):
     """Run neurons, and write their spikes.
 
@@ -58,7 +58,7 @@ def run_cuba(a_in, alpha, beta, threshold, bias, spike):
                     spike[b, t, n] = 0
 
 
-@compiled
+@cached
 def _distance(spike, target):
     kept = 1.0 - 1.0 / KERNEL_STEPS
     error = 0.0

@@ -1,7 +1,7 @@
 """States and constants of a layer's neurons, as NamedTuples of arrays, and one network step of each kind of neuron.
 
 ``advance(neuron, current, spike)`` steps all neurons of a layer in place: ``current`` (N,) int32 is the synaptic input in weight counts
-(1/64), ``spike`` (N,) int32 becomes 0 or 1.
+(1/64), of Lava's floating-point model float64; ``spike`` (N,) int32 becomes 0 or 1.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .. import dynamics, noise
-from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE, FIXED
-from ..compiled import compiled, filled, inlined, load, read, repeated, store, widest_vectors
-from ..dynamics import State
-from ..kernels import fixed_neuron, fixed_noisy_step, fixed_step, fixed_step_alike, float_step, input_count, input_volt
+from .. import noise
+from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE
+from ..compiled import compiled, filled, load, read, repeated, store
+from ..kernels import fixed_layer_step, fixed_silent_step, float_step, input_count, input_volt
 from ..program import StepParams
 
 STATES, CUBA_STATES = ("filament", "residue", "v_gate"), ("u", "v")
@@ -57,9 +56,6 @@ class Cuba(NamedTuple):
     voltage_kept: Any
     bias: Any  # (N,) int32, to the voltage, aligned with it
     threshold: int  # aligned with the voltage
-
-
-_grow, _settle = inlined(dynamics.grow), inlined(dynamics.settle)
 
 
 def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fill: bool = False) -> FixedM1T1R | FloatM1T1R:
@@ -123,40 +119,6 @@ def fresh(neuron: Any) -> Any:
 
 
 @compiled
-def _nothing(first, second, p):
-    return 0
-
-
-@compiled
-def _no_drop(residue, p):
-    return 0
-
-
-@compiled
-def _no_field(d, p):
-    return 0
-
-
-# Without input voltage the field is 0, and nothing grows: their tables need not be read.
-_SILENT = FIXED._replace(field=_no_field, growth=_nothing, drop=_no_drop)
-
-
-@compiled
-def _silent_step(neuron):
-    widest_vectors()
-    filament, residue, gate = neuron.state
-    p = neuron.program
-    for _ in range(neuron.substeps):
-        for n in range(filament.size):
-            q = fixed_neuron(p, n)
-            s = State(load(filament, n), load(residue, n), load(gate, n))
-            new, _fired, _closed = _settle(s, _grow(s, 0, q, _SILENT), 0, q, _SILENT)
-            store(filament, n, new.filament)
-            store(residue, n, new.residue)
-            store(gate, n, new.gate)
-
-
-@compiled
 def _advance_fixed(neuron, current, spike):
     largest = 0
     for n in range(spike.size):
@@ -164,16 +126,13 @@ def _advance_fixed(neuron, current, spike):
         store(neuron.v_in, n, v_in)
         largest |= v_in
     filament, residue, gate = neuron.state
+    p, substeps = neuron.program, neuron.substeps
     if largest == 0 and not neuron.noisy:
         for n in range(spike.size):
             store(spike, n, 0)
-        _silent_step(neuron)
-    elif neuron.noisy:
-        fixed_noisy_step(filament, residue, gate, neuron.generator, neuron.v_in, neuron.program, neuron.substeps, spike)
-    elif neuron.alike:
-        fixed_step_alike(filament, residue, gate, neuron.v_in, neuron.program, neuron.substeps, spike)
+        fixed_silent_step(filament, residue, gate, p, substeps)
     else:
-        fixed_step(filament, residue, gate, neuron.v_in, neuron.program, neuron.substeps, spike)
+        fixed_layer_step(filament, residue, gate, neuron.generator, neuron.v_in, p, substeps, neuron.noisy, neuron.alike, spike)
 
 
 @compiled

@@ -81,8 +81,8 @@ def predict(
         message; or with a Process for each part of the network. The spikes are the same.
     tag : {"fixed_pt", "floating_pt"}, optional
         Number system. Default: a FastNetwork's own, else "fixed_pt".
-    record : None or "all"
-        Also return what every layer did.
+    record : None, "spikes" or "all"
+        Also return what every layer gave, and with "all" its states.
     dt : float, optional
         Bin width of the frames [s]; an error if it is not the network's step.
     threads : int, optional
@@ -109,7 +109,7 @@ def predict(
         require(isinstance(value, str) or (value is None and name == "record"), name, "be a name", value)
     require(backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
     require(tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
-    require(record in (None, "all"), "record", "be None or 'all'", record)
+    require(record in (None, "spikes", "all"), "record", "be None, 'spikes' or 'all'", record)
     require(record is None or backend != "fused", "record", "be None with backend='fused', which shows the output only", record)
     description = net.net if isinstance(net, FastNetwork) else described(net)
     dt = None if dt is None else number(dt, "dt of the frames [s]", above=0.0)
@@ -131,8 +131,8 @@ def predict(
         frames = check_frames(frames, description)
         runner = load_lava("lava_1m1t1r.netx.runner", f"predict with backend={backend!r}")
         timeout = 60.0 + 0.1 * frames.shape[0] * frames.shape[1] if timeout is None else timeout
-        result = runner.run(description, frames, backend, tag, record == "all", timeout)
-    return result if record == "all" else result.out
+        result = runner.run(description, frames, backend, tag, record, timeout)
+    return result.out if record is None else result
 
 
 __all__ = ["BACKENDS", "TAGS", "Network", "predict"]

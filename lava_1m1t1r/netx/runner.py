@@ -22,7 +22,7 @@ _PARTS = 50
 _LEAST = 1e-3  # s: a run that is late ends by its own error, which says where it stood
 
 
-def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: bool, timeout: float) -> Result:
+def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: str | None, timeout: float) -> Result:
     """Run samples one after the other through Lava.
 
     Parameters
@@ -35,8 +35,8 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
         As in :func:`.hdf5.predict`.
     tag : {"fixed_pt", "floating_pt"}
         Number system.
-    record : bool
-        Whether to keep what every layer does.
+    record : None, "spikes" or "all"
+        As in :func:`.hdf5.predict`.
     timeout : float
         Longest wall time [s].
     """
@@ -50,7 +50,7 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
     blocks = network.layers if record else network.layers[-1:]
     config = Loihi2SimCfg(select_tag=tag)
     if backend == "inprocess":
-        values, states = _in_process(network, blocks, config, total, timeout, record)
+        values, states = _in_process(network, blocks, config, total, timeout, record == "all")
     else:
         values, states = _in_lava(network, blocks, config, total, timeout)
     records = []
@@ -61,7 +61,7 @@ def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record:
             shifted = held["v"]
         out = shifted.reshape(batch, steps, -1).astype(np.uint8 if layer.spiking else np.int32)
         by_sample = {name: value.reshape(batch, steps, -1) for name, value in held.items()}
-        records.append(LayerRecord(out, None, by_sample if record else {}))
+        records.append(LayerRecord(out, None, by_sample if record == "all" else {}))
     return Result(records[-1].out, tuple(records) if record else ())
 
 

@@ -64,7 +64,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         try:
             found = _values(path, file)
         except Exception as error:
-            raise FormatError(f"{path} must be a checkpoint of lava_1m1t1r; {error or type(error).__name__}. {cure}") from error
+            raise FormatError(f"{path} must be a checkpoint of lava_1m1t1r; {str(error) or type(error).__name__}. {cure}") from error
     good = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in ("state_dict", RUN))
     require(good, str(path), "hold a network and what the run was started with", "neither", cure, FormatError)
     return found

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
-from ..datasets.binning import BinnedEvents, bin_of, cropped_from
+from ..datasets.binning import BinnedEvents, bin_of, cropped_share
 from ..datasets.shd_folder import SIZES
 from ..errors import listed, path_of, require
 from .task import Task
@@ -193,7 +193,7 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     """Bin events as a task asks."""
     require(isinstance(task, Task), "task", "be a Task", task)
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
-    cropped = cropped_from(events, task.dt, task.n_steps)
+    cropped = cropped_share(events, task.dt, task.n_steps)
     merged = 1 - cropped - len(binned.channel) / len(events.times) if len(events.times) else 0.0
     return Frames(binned, events.labels, cropped, max(merged, 0.0))
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._support.progress import bar
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
@@ -17,6 +16,8 @@ from ..netx.schema import described
 from ..quantisation import Agreement, agreement
 from ..sums import answers, over_time, ties, winner
 from .data import Frames
+
+_TOGETHER = 100  # utterances whose spikes are compared at once: some megabytes
 
 
 @dataclass
@@ -110,8 +111,8 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
             a, b = layer.spikes, free_layer.spikes
             if a is None or b is None:
                 continue
-            for one, other in bar(zip(a, b, strict=True), "comparing", total=len(a), unit="samples"):
-                found = agreement(one, other)
+            for start in range(0, len(a), _TOGETHER):
+                found = agreement(a[start : start + _TOGETHER], b[start : start + _TOGETHER])
                 result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
     return result, fixed
 
@@ -178,7 +179,7 @@ def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> I
     """
     some = slice(utterances)
     frames = test.dense(some)
-    lava = hdf5.predict(net, frames, backend="lava", record="all")
+    lava = hdf5.predict(net, frames, backend="lava", record="spikes")
     wrong = differences([layer.out for layer in lava.layers], fixed, some)
     if not net.has_floating:
         return InLava(len(frames), wrong, None, None)

@@ -14,7 +14,7 @@ from ..cached import cached
 from ..compiled import contracted, inlined, load, read, store, widest_vectors
 from ..delay_lines import MAX_DELAY
 from ..fast.synapses import add_rows
-from ..kernels import fixed_noisy_step, fixed_step, fixed_step_alike, input_count
+from ..kernels import fixed_layer_step, input_count
 from ..sums import MAX_COUNT
 from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_count, differs, lowest_bit
 from .tiles import product_columns as _product_columns
@@ -176,12 +176,9 @@ def recurrent_forward(layer, batch, scratch, first, last):
                     add_rows(layer.w_rec, 1, listed, None, 0, found, row)
                 for i in range(n):
                     store(v_in, s * n + i, input_count(load(row, i), layer.v_max))
-            if layer.noisy:
-                fixed_noisy_step(state[0], state[1], state[2], scratch.drawn, v_in, layer.program, layer.substeps, scratch.spike)
-            elif layer.alike:
-                fixed_step_alike(state[0], state[1], state[2], v_in, layer.program, layer.substeps, scratch.spike)
-            else:
-                fixed_step(state[0], state[1], state[2], v_in, layer.program, layer.substeps, scratch.spike)
+            fixed_layer_step(
+                state[0], state[1], state[2], scratch.drawn, v_in, layer.program, layer.substeps, layer.noisy, layer.alike, scratch.spike
+            )
             for s in range(members):
                 for k in range(3):
                     now, kept = state[k], batch.history[b0 + s, min(t + 1, batch.history.shape[1] - 1), k]
