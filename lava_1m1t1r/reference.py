@@ -111,7 +111,7 @@ class CompiledNeurons(NeuronGroup):
     def step(self, a_in: np.ndarray) -> Traces:
         """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays, with ``turn_on`` None."""
         spike = np.empty(self._first.size, np.int32)
-        if self.fixed:
+        if isinstance(self.program, FixedProgram):
             v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
             kinds = self.noisy, self.program.alike
             _fixed_layer_step(*self.state, self.generator, v_in, self.program, self.params.substeps, *kinds, spike)

@@ -121,8 +121,7 @@ def _cached(path: Path, recipe: str, labels: np.ndarray) -> EventSet:
     require(read_meta(path, "recipe") == recipe, str(path), "be made by the recipe that its name stands for", "another", cure, FormatError)
     complete = np.array_equal(events.labels, labels)
     require(complete, f"{path}: labels", f"be those of {len(labels)} utterances in turn", events.labels, cure, FormatError)
-    digest = read_meta(path, "digest")  # earlier releases wrote none
-    require(digest in (None, _digest(events)), str(path), "hold what was written", "another digest", cure, FormatError)
+    require(read_meta(path, "digest") == _digest(events), str(path), "hold what was written", "another digest", cure, FormatError)
     return events
 
 

@@ -336,4 +336,4 @@ def _write_layer(group: Any, layer: Layer) -> None:
     )
 
 
-__all__ = ["KEYS", "KINDS", "VERSION", "Key", "read", "write"]
+__all__ = ["KEYS", "VERSION", "Key", "described", "read", "write", "written"]

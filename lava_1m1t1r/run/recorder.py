@@ -84,7 +84,6 @@ class Recording:
     def __init__(self, recorder: Recorder, executor: Executor, find: _Find, steps: int, before: int):
         self._recorder = recorder
         self._before = before
-        self._taken = 0
         count = (before + steps) // recorder.every - before // recorder.every
         self._tracks: list[_VarTrack | _PortTrack] = []
         try:

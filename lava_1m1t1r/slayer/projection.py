@@ -34,7 +34,7 @@ class BatchEvents(NamedTuple):
         return float(self.value.max()), float(np.diff(until).max())
 
 
-def batch_events(x: np.ndarray, name: str = "input") -> BatchEvents:
+def batch_events(x: np.ndarray) -> BatchEvents:
     """List the non-zero cells of x (B, T, C), which must hold whole numbers: spikes, or counts of them.
 
     Raises
@@ -61,7 +61,7 @@ def batch_events(x: np.ndarray, name: str = "input") -> BatchEvents:
     value = np.empty(len(channel), np.int32)
     if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
         bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
-        require(False, name, COUNTS, float(bad[0]), COUNTS_CURE)
+        require(False, "input", COUNTS, float(bad[0]), COUNTS_CURE)
     return BatchEvents(start, channel, value)
 
 

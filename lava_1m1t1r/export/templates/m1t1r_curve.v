@@ -1,6 +1,6 @@
 // Table over the gap: 64 knots an octave. Entry: exponent (8 bits, signed), base (24), step to the next knot (25, signed).
 module m1t1r_curve #(
-    parameter ENTRIES = 833,
+    parameter ENTRIES = 832,
     parameter FILE = ""
 ) (
     input  wire               clk,

@@ -96,7 +96,6 @@ class Neuron(base.Neuron):
     tau_grad, scale_grad, reset_grad = (_of_surrogate(name) for name in ("tau_grad", "scale_grad", "reset_grad"))
     grow_floor, grow_cap, clip_grad = (_of_surrogate(name) for name in ("grow_floor", "grow_cap", "clip_grad"))
     scale_rho = scale_grad
-    record_states = False  # of modules that earlier versions have pickled
     states: State | None = None
     """States of the last call that recorded them; None: none did."""
 
