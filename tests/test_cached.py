@@ -16,7 +16,7 @@ from numba.extending import _Intrinsic
 
 import lava_1m1t1r
 from lava_1m1t1r import cached, reference
-from lava_1m1t1r.device import chain
+from lava_1m1t1r.device import chain, constants
 from lava_1m1t1r.export import cuba_fit
 
 PACKAGE = Path(lava_1m1t1r.__file__).parent
@@ -110,7 +110,9 @@ def test_the_key_of_cached_machine_code_reads_every_file_that_it_is_made_of():
         assert files <= read, f"{name}: {sorted(str(path.relative_to(PACKAGE)) for path in files - read)} must be in cached._SOURCES"
 
 
-@pytest.mark.parametrize("loop", (reference._fixed_layer_step, reference._float_step, chain._load_drop, cuba_fit.run_cuba))
+@pytest.mark.parametrize(
+    "loop", (reference._fixed_layer_step, reference._float_step, chain._load_drop, constants._prepare_all, cuba_fit.run_cuba)
+)
 def test_loops_that_python_calls_are_kept(loop):
     assert cached.place() is None or isinstance(loop._cache, cached._SourcesCache)
 

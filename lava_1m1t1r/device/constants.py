@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from math import exp, expm1, sinh
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from .. import dynamics
 from ..arithmetic import DeviceArithmetic
+from ..cached import cached
 from ..compiled import compiled, contracted
 from ..params import DeviceParams
 
@@ -47,7 +49,7 @@ def constants(p: DeviceParams, n: int) -> np.ndarray:
     return table
 
 
-@contracted
+@partial(cached, compiler=contracted)
 def _prepare_all(table: np.ndarray) -> None:
     for n in range(table.size):
         prepare(table[n])
