@@ -20,7 +20,7 @@ from lava_1m1t1r._support import programs
 from lava_1m1t1r.datasets import EventSet, write_shd
 
 LIMIT = 150  # s for anything to happen
-ROOT = str(Path(programs.__file__).parents[1])  # commands run elsewhere, and shall be the ones beside these tests
+ROOT = str(Path(programs.__file__).parents[2])  # commands run elsewhere, and shall be the ones beside these tests
 pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc, as Linux has it"),

@@ -27,7 +27,7 @@ from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.recipes import data, evaluate
 from lava_1m1t1r.recipes.task import Task
 
-ROOT = str(Path(progress.__file__).parents[1])
+ROOT = str(Path(progress.__file__).parents[2])
 
 
 class Terminal(io.StringIO):
