@@ -79,6 +79,7 @@ DAMAGE = {
     "another stride": ("layer/1/stride", [1, 1], "layer/1/shape must be"),
     "negative padding": ("layer/1/padding", [-1, 0], "layer/1: padding"),
     "endless padding": ("layer/1/padding", [1 << 20, 1 << 20], "layer/1/padding must leave"),
+    "padding that is too much for all channels together": ("layer/1/padding", [1500, 1500], "layer/1/padding must leave"),
     "far dilation": ("layer/1/dilation", [99, 1], "layer/1: kernel and dilation must reach no further"),
     "groups that do not divide": ("layer/1/groups", 3, "layer/1: groups must divide"),
     "groups of another weight": ("layer/1/groups", 1, r"layer/1/weight must have shape \(6, 4, 3, 2\)"),
@@ -126,6 +127,16 @@ def test_without_an_input_shape_the_cure_is_named(net, tmp_path):
         del file["layer/0/inputShape"]
     with pytest.raises(FormatError, match="layer/0/inputShape.*Start the network with an Input block"):
         schema.read(tmp_path / "b.net")
+
+
+def test_a_pair_of_equal_numbers_may_be_one(rng, tmp_path):
+    conv = Convolution(INPUTS, 6, (3, 3), (2, 2), (1, 1))
+    schema.write(tmp_path / "a.net", [image(0, "conv", conv, weights(rng, 6, 4, 3, 3))])
+    with h5py.File(tmp_path / "a.net", "r+") as file:
+        for key, value in (("kernelSize", 3), ("stride", [2]), ("padding", np.int8(1))):
+            del file[f"layer/0/{key}"]
+            file[f"layer/0/{key}"] = value
+    assert schema.read(tmp_path / "a.net").layers[0].conv == conv
 
 
 def test_stream_equals_the_batch(rng, net):
@@ -287,3 +298,24 @@ def test_poolings_that_lava_dl_mixes_are_refused_for_its_neurons(net, tmp_path):
         schema.write(tmp_path / "a.net", [layer])
     schema.write(tmp_path / "a.net", [replace(layer, neuron=NEURON)])
     assert schema.read(tmp_path / "a.net").layers[0].conv == conv
+
+
+@pytest.mark.parametrize(
+    ("channels", "stride", "padding", "dilation", "refused"),
+    [
+        (4, (2, 1), (0, 1), (1, 2), None),
+        (4, (3, 2), (0, 0), (1, 1), r"3, 0, 1\)"),
+        (4, (2, 3), (1, 0), (1, 1), r"2, 1, 1\)"),
+        (4, (2, 3), (0, 0), (2, 1), r"2, 0, 2\)"),
+        (1, (3, 2), (1, 0), (2, 1), None),
+    ],
+)
+def test_the_height_of_windows_and_several_channels_make_poolings_mix(channels, stride, padding, dilation, refused, tmp_path):
+    conv = pooling((channels, 7, 6), (2, 3), stride, padding, dilation)
+    layer = image(0, "pool", conv, np.full((1, 1, 2, 3), 64), CubaNeuron(512, 128, 80))
+    if refused is None:
+        schema.write(tmp_path / "a.net", [layer])
+        assert schema.read(tmp_path / "a.net").layers[0].conv == conv
+        return
+    with pytest.raises(FormatError, match=rf"layer/0/stride must be the kernel's height, 2.*got \({refused}"):
+        schema.write(tmp_path / "a.net", [layer])
