@@ -8,6 +8,7 @@ import subprocess
 import sys
 import wave
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lava_1m1t1r import cli, device
+from lava_1m1t1r import cached, cli, device
 from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.commands import _common, _samples, characterize, doctor
-from lava_1m1t1r.datasets import EventSet, read_shd, shd, wav_folder, write_shd
-from lava_1m1t1r.datasets.shd_file import as_stored
+from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
+from lava_1m1t1r.datasets.shd_file import as_stored, read_meta
 from lava_1m1t1r.device import paper
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -52,6 +53,35 @@ def test_doctor_knows_the_core(capsys):
     found = json.loads(capsys.readouterr().out)
     core = {p["name"]: p["version"] for p in found["packages"] if p["for"] == "core"}
     assert set(core) == {"numpy", "scipy", "numba", "llvmlite", "h5py", "tqdm", "joblib"} and all(core.values())
+
+
+def test_doctor_names_the_cure_of_what_is_absent_and_of_nothing_else(monkeypatch, capsys):
+    def version(name):
+        if name in ("torch", "nir"):
+            raise PackageNotFoundError(name)
+        return "9.8.7"
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None if name == "yosys" else f"/bin/{name}")
+    for python, torch in (((3, 10), "pip install 'lava-1m1t1r[lava]'"), ((3, 12), "needs Python 3.10")):
+        monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=python))
+        found = doctor.findings()
+        cures = {item["name"]: item["cure"] for part in ("packages", "tools") for item in found[part] if item["cure"] is not None}
+        assert cures == {"torch": torch, "nir": "pip install 'lava-1m1t1r[nir]'", "yosys": "apt-get install yosys"}
+        assert {item["name"] for item in found["packages"] if item["version"] != "9.8.7"} == {"torch", "nir"}
+        assert [tool["path"] for tool in found["tools"] if tool["name"] in ("gcc", "yosys")] == ["/bin/gcc", None]
+    assert cli.main(["doctor"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for line in ("dask 9.8.7 devices on a cluster", f"nir absent NIR export {cures['nir']}"):
+        assert line.split() in lines
+    for line in ("ngspice found circuit simulation", f"yosys absent RTL cell counts {cures['yosys']}"):
+        assert line.split() in lines
+
+
+@pytest.mark.parametrize(("kept", "told"), [("/home/me/loops", "/home/me/loops"), (None, cached.NO_PLACE)])
+def test_doctor_tells_where_compiled_loops_are_kept(kept, told, monkeypatch):
+    monkeypatch.setattr(cached, "place", lambda: kept)
+    assert doctor.findings()["compiled loops"] == told
 
 
 @pytest.mark.parametrize(
@@ -678,6 +708,41 @@ def test_sets_that_do_not_suit_each_other_are_told(capsys):
         data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([0, 1], empty), "words", "others", False))
 
 
+def test_classes_channels_and_length_are_fitted_to_the_data(capsys):
+    def made(labels, channels=700, ends=(0.5,)):
+        spikes = [([0.0, end], [0, 1]) for end in ends] * len(labels)
+        return EventSet.from_utterances(spikes, np.repeat(labels, len(ends)), n_channels=channels)
+
+    def fitted(train, test):
+        return data.fitted(recipe("recordings"), data.Split(train, test, "words", "others", False))
+
+    assert [fitted(made([0, 1], n), made([1], n)).channels for n in (100, 140, 700)] == [100, 140, 140]
+    with pytest.raises(InputError, match=r"words: channels must be the same in training and test; got \(100, 70\)"):
+        fitted(made([0, 1], 100), made([0, 1], 70))
+    with pytest.raises(InputError, match="words: labels must name at least two classes; got 1"):
+        fitted(made([0, 0]), made([0]))
+    assert capsys.readouterr().err == ""
+    assert fitted(made([0, 4]), made([0, 2])).classes == 5
+    assert "no utterance is of 2 of the classes 0 to 4 (1, 3): outputs without use." in capsys.readouterr().err
+    assert fitted(made([0, 1], ends=[*[1.2] * 200, 5.0]), made([1])).n_steps == 121
+    assert fitted(made([0, 1], ends=[7.0] * 40 + [12.0] * 2), made([1])).n_steps == 1201  # long, as others are
+
+
+def test_names_of_classes_are_those_of_the_set_that_names_more():
+    one, two = (EventSet.from_utterances([([0.1], [1])], [0], keys=keys) for keys in (("a",), ("a", "b")))
+    for split in (data.Split(one, two, "words", "others", False), data.Split(two, one, "words", "others", False)):
+        assert [data.names_of(split, classes) for classes in (1, 2, 3)] == [("a",), ("a", "b"), ()]
+
+
+def test_frames_are_told_apart_by_events_counts_and_labels():
+    def digest(times=(0.1, 0.2), units=(1, 2), label=0):
+        events = EventSet.from_utterances([(times, units)], [label], n_channels=9)
+        return data.frames_of(events, recipe("recordings").replace(channels=9)).digest
+
+    assert digest() == digest()
+    assert len({digest(), digest(times=(0.1, 0.3)), digest(units=(1, 3)), digest(label=1)}) == 4
+
+
 @pytest.mark.parametrize(
     ("latest", "dt", "told"), [(4.5, 1e-3, "steps of 3.91 ms at 4.5 s: coarser than bins of 1 ms"), (4.5, 0.01, ""), (0.9, 1e-3, "")]
 )
@@ -835,16 +900,21 @@ def test_utterances_of_other_data_are_refused_however_few_are_asked_for(tmp_path
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.timeout(300)
-def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
+def record(folder, words, names):
+    """A folder of recordings ``<word>/<name>.wav``."""
     rng = np.random.default_rng(0)
-    for word in ("ja", "nein"):
-        (tmp_path / "wavs" / word).mkdir(parents=True)
-        for name in ("1_anna_2", "2_jörg_1"):
-            with wave.open(str(tmp_path / "wavs" / word / f"{name}.wav"), "wb") as file:
+    for word in words:
+        (folder / word).mkdir(parents=True)
+        for name in names:
+            with wave.open(str(folder / word / f"{name}.wav"), "wb") as file:
                 file.setparams((1, 2, 16000, 0, "NONE", ""))
                 file.writeframes((3000 * rng.standard_normal(4000)).astype("<i2").tobytes())
-    folder, out = str(tmp_path / "wavs"), tmp_path / "new" / "mine.h5"
+    return str(folder)
+
+
+@pytest.mark.timeout(300)
+def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
+    folder, out = record(tmp_path / "wavs", ("ja", "nein"), ("1_anna_2", "2_jörg_1")), tmp_path / "new" / "mine.h5"
     assert cli.main(["encode", folder, "-o", str(out), "--speaker", r"_(\w+)_", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     events = read_shd(out)
@@ -865,6 +935,57 @@ def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
         read_shd(tmp_path / "wavs" / "ja" / "1_anna_2.wav")
     with pytest.raises(FormatError, match="lava-1m1t1r encode .*wavs -o FILE.h5"):
         shd(folder)
+
+
+def test_recordings_are_encoded_with_the_seed_that_is_given(tmp_path, capsys):
+    folder, out = record(tmp_path / "anna", ("ja",), ("bob1_x", "cy2_x")), tmp_path / "mine.h5"
+    assert cli.main(["encode", folder, "-o", str(out), "--seed", "3", "--speaker", "bob|cy|anna", "--json"]) == 0
+    found, events = json.loads(capsys.readouterr().out), read_shd(out)
+    assert found["utterances"] == len(events) == 2 and found["speakers"] == ["bob", "cy"] and events.speakers.tolist() == [0, 1]
+    of_seed = [wav_folder(folder, ear=InnerEar(seed=seed), progress=False).units for seed in (0, 3)]
+    assert np.array_equal(events.units, of_seed[1]) and not np.array_equal(*of_seed)
+    assert read_meta(out, "encoder").endswith(", InnerEar(seed=3)")
+
+
+def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
+    folder = record(tmp_path / "wavs", ("ja",), ("anna",))
+    (tmp_path / "list.csv").write_text("file,label\nwavs/ja/anna.wav,ja\n")
+    (tmp_path / "folder.h5").mkdir()
+    (tmp_path / "file").touch()
+    listed = str(tmp_path / "list.csv")
+    for source, out, options, words in (
+        (folder, "folder.h5", [], "--out must be a file ending in .h5"),
+        (folder, "file/a.h5", [], "--out must be a folder or a new name"),
+        (folder, "a.h5", ["--seed", "-1"], "--seed must be a whole number from 0"),
+        (listed, "a.h5", ["--speaker", "(.*)"], "--speaker must be used with a folder; got '(.*)'. A CSV file has a column for it"),
+    ):
+        assert cli.main(["encode", source, "-o", str(tmp_path / out), *options]) == cli.USAGE_ERROR
+        assert words in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_the_demo_does_what_is_asked_for_and_its_exit_code_tells_of_values_that_differ(wrong, tmp_path, monkeypatch, capsys):
+    from lava_1m1t1r.recipes import demo
+
+    asked = {}
+
+    def made(task, split, out, **options):
+        asked.update(options, task=(task.name, task.epochs, task.seed), split=split, out=out)
+        print("training")
+        return {"mismatches": {"Lava fixed_pt": 0, "training forward": wrong}, "accuracy": 0.5}
+
+    monkeypatch.setattr(demo, "demo", made)
+    monkeypatch.setattr(data, "load", lambda *given: given)
+    monkeypatch.setattr(data, "fitted", lambda task, split: task)
+    given = ["--data", "a.h5", "--leave-out", "ann", "--test-data", "b.h5", "--train-per-class", "3", "--test-per-class", "4"]
+    options = ["--epochs", "7", "--seed", "5", "--lava-utterances", "0", "--no-cuba", "--resume", "-o", str(tmp_path / "out"), "--json"]
+    assert cli.main(["demo", *given, *options]) == (1 if wrong else 0)
+    out, told = capsys.readouterr()
+    assert json.loads(out)["accuracy"] == 0.5 and "training" in told
+    assert asked.pop("split") == ("a.h5", "ann", "b.h5", 3, 4) and asked.pop("out") == tmp_path / "out"
+    assert asked == {"task": ("recordings", 7, 5), "lava_utterances": 0, "with_cuba": False, "resume": True}
 
 
 @pytest.mark.train
@@ -974,6 +1095,23 @@ def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(t
     for copy in (train, train[[4, 2, 7]], as_stored(train)):
         with pytest.raises(InputError, match=r"train: the test set \(the file copy.h5\) must hold other utterances than the training set"):
             load(tmp_path, train=train, copy=copy)
+
+
+def test_a_speaker_who_is_left_out_may_have_said_the_same(tmp_path, capsys):
+    one = small_set(speakers=1, each=1)
+    twice = EventSet.from_utterances([(u.times, u.units) for u in one] * 2, [*one.labels] * 2, [0, 0, 0, 1, 1, 1], keys=one.keys)
+    split = load(tmp_path, twice=twice)
+    assert len(split.train) == len(split.test) == 3 and split.held_out == "speaker 1"
+    assert "3 of 3 utterances of the test set (speaker 1) are in the training set, too" in capsys.readouterr().err
+    other = EventSet.from_utterances([(u.times, u.units[::-1]) for u in one], one.labels, keys=one.keys)
+    assert len(load(tmp_path, one=one, other=other).test) == 3 and capsys.readouterr().err == ""  # at the same times, elsewhere
+
+
+def test_a_folder_has_its_own_test_set(tmp_path):
+    for name in ("shd_train.h5", "shd_test.h5", "more.h5"):
+        write_shd(tmp_path / name, small_set(each=1))
+    with pytest.raises(InputError, match=r"test \(--test-data\) must be used with one file; got '.*more.h5'"):
+        data.load(tmp_path, test=str(tmp_path / "more.h5"))
 
 
 def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, capsys):

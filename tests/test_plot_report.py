@@ -82,6 +82,21 @@ def test_report_escapes_and_stands_alone(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "results.json"}
 
 
+def test_every_part_of_a_report_escapes_what_it_is_given():
+    from matplotlib.figure import Figure
+
+    text = '<b> & "c"'
+    report = Report(text, text)
+    report.section(text, text)
+    report.note(text)
+    report.pre(text)
+    report.numbers({text: text})
+    report.table((text,), [(text,)])
+    report.figure(Figure(), text)
+    assert text not in report.page and "<b> &" not in report.page
+    assert report.page.count("&lt;b&gt; &amp; &quot;c&quot;") == 13  # a title stands twice, a caption beside its figure's alternative
+
+
 def test_names_that_are_no_text_are_shown_as_far_as_they_are(tmp_path):
     report = Report("1M1T1R on caf\udce9", "lead")  # as Python has the bytes of a file's name that are no UTF-8
     assert "1M1T1R on caf\\udce9" in report.save(tmp_path).read_text()

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -381,6 +382,95 @@ def test_the_demo_wants_a_folder_before_it_trains():
 
     with pytest.raises(InputError, match="folder must be a path; got 5"):
         demo(toy()[0], None, 5)
+
+
+def test_values_of_the_training_forward_that_differ_are_counted_in_every_batch(tmp_path):
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.recipes import demo, network
+
+    task, frames = toy()
+    net = network.m1t1r(task).eval()
+    net.export(tmp_path / "a.net")
+    fixed = FastNetwork(schema.read(tmp_path / "a.net")).run(frames.dense(), record="spikes")
+    assert fixed.spike_count > 0 and demo.forward_differs(net, frames, fixed, batch=7) == 0
+    fixed.layers[-1].out[[3, 9, 23], 0, 0] += 1
+    assert demo.forward_differs(net, frames, fixed, batch=7) == demo.forward_differs(net, frames, fixed) == 3
+
+
+def test_the_demos_other_network_learns_at_its_own_rate_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import CUBA_FILE, demo, fit, network
+
+    asked, task = [], toy()[0]
+    net = SimpleNamespace(eval=lambda: asked.append("eval"), export=lambda *given: asked.append(given))
+    monkeypatch.setattr(network, "cuba", lambda _task: net)
+    monkeypatch.setattr(fit, "fit", lambda *given, **options: asked.append((given, options, torch.get_num_threads())))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        demo._train_cuba(task, "frames", tmp_path, ("a", "b"), True)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    options = {"augmentation": Augmentation.suiting(task), "resume": True}
+    trained = ((net, task.replace(learning_rate=network.CUBA_LEARNING_RATE), "frames", tmp_path / "cuba"), options, 1)
+    assert asked == [trained, "eval", (tmp_path / CUBA_FILE, ("a", "b"))]
+
+
+def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
+    from lava_1m1t1r.device.energy import spike_energy
+    from lava_1m1t1r.recipes import demo_page
+
+    task = toy()[0]
+    one = spike_energy(task.measured, float(task.measured.v_ref), 1e-3)
+    found = demo_page.energy_of(task, 250.0)
+    for name, joule in (
+        ("spike_memristor_branch", one.input_to_pulse_end),
+        ("spike_total", one.total),
+        ("spike_slowed_down", task.slower * one.input_to_pulse_end),  # by a gate that is as much larger
+        ("utterance_memristor_branch", 250 * one.input_to_pulse_end),
+    ):
+        assert found[f"joule_per_{name}"] == pytest.approx(joule, rel=0.02, abs=0), name
+    pico = one.input_to_pulse_end * 1e12
+    assert found["text"].startswith(f"250 spikes per utterance, at {pico:.2f} pJ each") and f"give {250 * pico:.0f} pJ" in found["text"]
+
+
+def test_the_demo_shows_the_busiest_of_the_utterances_that_are_answered_rightly(monkeypatch):
+    from lava_1m1t1r.recipes import demo_page
+
+    spikes, out = np.zeros((4, 3, 2), np.uint8), np.zeros((4, 3, 2), np.uint8)
+    for utterance, (fired, answer) in enumerate(((1, 0), (2, 1), (3, 0), (0, 1))):
+        spikes[utterance, :fired], out[utterance, 0, answer] = 1, 1
+    shown, said = [], []
+    monkeypatch.setattr(demo_page, "FastNetwork", lambda _net: SimpleNamespace(run=lambda frames, record: None))
+    monkeypatch.setattr(demo_page, "figures", SimpleNamespace(rasters=lambda *_: None, neuron_states=lambda *_: None))
+    found = SimpleNamespace(
+        fixed=SimpleNamespace(layers=[SimpleNamespace(spikes=spikes)], out=out),
+        test=SimpleNamespace(labels=np.array([0, 1, 1, 1]), dense=shown.append),
+        task=SimpleNamespace(dt=1e-2, step=None),
+        keys=("no", "yes"),
+        description=None,
+    )
+    demo_page._one_utterance(SimpleNamespace(section=lambda *words: said.append(words), figure=lambda *_: None), found)
+    assert shown == [[1]] and said == [("One utterance", "The word is 'yes'.")]
+
+
+def test_the_demos_results_name_its_data_and_its_chance():
+    from lava_1m1t1r.recipes import demo_page
+
+    task, frames = toy()
+    split = SimpleNamespace(name="words", held_out="ann", train=range(7))
+    result, worked = SimpleNamespace(as_dict=lambda: {"accuracy": 0.75}), SimpleNamespace(energy={}, advice=SimpleNamespace(as_dict=dict))
+    baseline = SimpleNamespace(accuracy=0.5, spikes=90.0)
+    found = demo_page.Found(task.replace(classes=4), split, dataclasses.replace(frames, cropped=0.125), None, result, None, baseline, 0.25)
+    numbers = demo_page.numbers_of(found, worked)
+    expected = {"data": "words", "held_out": "ann", "train_utterances": 7, "test_utterances": 24, "accuracy": 0.75, "chance": 0.25}
+    expected |= {"same_answer_lava": 0.25, "cuba_accuracy": 0.5, "cuba_spikes": 90.0, "cropped_share": 0.125}
+    assert {name: numbers[name] for name in expected} == expected and numbers["task"]["classes"] == 4
+    without = demo_page.numbers_of(found._replace(baseline=None), worked)
+    assert without["cuba_accuracy"] is None is without["cuba_spikes"]
 
 
 def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_path):
