@@ -5,6 +5,7 @@ import gzip
 import subprocess
 import sys
 import types
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
-from lava_1m1t1r.datasets.binning import BinnedEvents
+from lava_1m1t1r.datasets.binning import BinnedEvents, cropped_from
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 HUMANS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
@@ -168,7 +169,7 @@ def test_times_that_are_not_finite_are_dropped_and_counted(path, events):
     with pytest.warns(UserWarning, match=r"digits.h5: dropped 2 of 470 spikes"):
         back = read_shd(path)
     assert back.dropped == 2
-    assert [len(u) for u in back] == [50, 298, 0, 120]
+    assert [len(u) for u in back] == [50, 298, 0, 120] and back[:1].dropped == 0
     np.testing.assert_array_equal(back[1].units, np.delete(events[1].units, [3, 7]))
     np.testing.assert_array_equal(back[3].times, events[3].times)
 
@@ -367,6 +368,8 @@ def test_the_users_copy_is_found_beside_or_below(tmp_path, events):
     write_shd(tmp_path / "SHD" / "shd_train.h5", events)
     write_shd(tmp_path / "shd_test.h5", events.subset([0]))
     assert len(shd(tmp_path)) == 4 and len(shd(tmp_path, train=False)) == 1
+    write_shd(tmp_path / "shd_train.h5", events.subset([0, 1]))
+    assert len(shd(tmp_path)) == 2  # before the one below
 
 
 def test_archives_are_unpacked(tmp_path, path):
@@ -507,6 +510,16 @@ def test_a_spike_just_before_an_edge_counts_as_on_it_and_none_that_is_further():
     assert [step.tolist() for step in frames(events, 1.0, 4, 2)[0].nonzero()] == [[1, 2], [0, 0]]
 
 
+def test_what_counts_as_on_the_last_edge_is_cropped_and_counted():
+    """The second spike is half of a ten-thousandth of a bin before it."""
+    events = EventSet.from_utterances([([0.5, 1 - 5e-7, 0.99, 1.2], [0, 1, 2, 3])], [0])
+    for steps, left in ((99, 1), (100, 2), (101, 3), (121, 4)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert frames(events, 0.01, steps, clip=None).sum() == left
+        assert cropped_from(events, 0.01, steps) == 1 - left / 4
+
+
 @pytest.mark.parametrize("dt", [1e-3, 1e-2])
 def test_times_in_float32_stay_in_their_bin_for_a_minute(dt):
     steps = round(60 / dt)
@@ -574,3 +587,11 @@ def test_a_few_cropped_spikes_are_not_worth_a_warning():
 def test_wrong_arguments_are_refused(events, arguments, text):
     with pytest.raises(InputError, match=text):
         frames(events, **arguments)
+
+
+def test_more_cells_than_any_memory_holds_are_refused(events, monkeypatch):
+    monkeypatch.setattr("lava_1m1t1r.datasets.binning._MOST_CELLS", 4 * 11 * 70)
+    assert frames(events, 0.1, 11, 70).size == 4 * 11 * 70
+    for make in (frames, binned_events):
+        with pytest.raises(InputError, match="n_steps must make at most 3080 cells of utterances, steps and channels; got 12. Widen dt"):
+            make(events, 0.1, 12, 70)

@@ -58,12 +58,40 @@ def test_requests_out_of_range_are_refused():
             speech.Request(**{"text": "one", "voice": "en", **wrong})
 
 
+@pytest.mark.parametrize(
+    "content",
+    ("no JSON", "{}", "[3]", '[{"text": "one"}]', '[{"voice": "en"}]', '[{"text": "one", "voice": "en", "loud": 1}]'),
+)
+def test_other_files_than_requests_are_named(content, tmp_path):
+    (tmp_path / "requests.json").write_text(content)
+    with pytest.raises(FormatError, match="requests.json must be a (JSON file|list of objects with text and voice, of the fields pitch, )"):
+        speech.read_requests(tmp_path / "requests.json")
+
+
 def test_trimming_keeps_the_sound_and_a_margin():
     sound = np.concatenate([np.zeros(5000), np.sin(np.arange(8000) / 5), np.zeros(7000)])
     cut = speech.trimmed(sound, 22_050)
     assert len(cut) == pytest.approx(8000 + 2 * (0.015 + 0.005) * 22_050, abs=40)
     assert np.sum(cut**2) == pytest.approx(np.sum(sound**2))
     assert len(speech.trimmed(np.zeros(100), 22_050)) == 100
+
+
+def test_trimming_keeps_what_is_up_to_forty_decibels_softer():
+    loudness = np.repeat([0.0, 0.02, 1.0, 0.005], 4000)  # -34 and -46 dB
+    cut = speech.trimmed(loudness * np.sin(np.arange(16_000) / 5), 22_050)
+    assert len(cut) == pytest.approx(8000 + 2 * (0.015 + 0.005) * 22_050, abs=120)
+
+
+@speaks
+def test_words_are_spoken_at_the_speed_and_the_pitch_that_are_asked_for():
+    def fundamental(audio):
+        lags = np.arange(speech.RATE // 400, speech.RATE // 50)
+        sound = audio.astype(float)
+        return speech.RATE / lags[np.argmax([np.dot(sound[lag:], sound[:-lag]) / (len(sound) - lag) for lag in lags])]
+
+    settings = (dict(speed=110), dict(speed=350), dict(pitch=10), dict(pitch=90))
+    slow, fast, low, high = speech.synthesize([speech.Request("nine", "en-us+m3", pitch_range=0, **setting) for setting in settings])
+    assert len(slow) > 1.5 * len(fast) and fundamental(high) > 1.3 * fundamental(low)
 
 
 def test_without_the_synthesiser_the_cure_is_named(tmp_path, monkeypatch):
@@ -96,6 +124,7 @@ def test_the_plan_is_balanced_and_grows_at_its_end(train):
         assert variant == spoken_digits.VOICES[speaker] and variant in names
         assert language == "de" if label > 9 else language.startswith("en")
         assert 0.92 <= tract <= 1.08
+        assert 110 <= request.speed <= 210 and 25 <= request.pitch <= 75 and 20 <= request.pitch_range <= 80
     assert plan != spoken_digits.utterances(train, 4, seed=4)
 
 
@@ -161,6 +190,25 @@ def hums(monkeypatch):
     return calls
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_utterances_are_heard_without_silence_at_their_own_frequencies_and_draws(train, tmp_path, monkeypatch):
+    heard = {}
+
+    def encode(self, sounds, indices, **_):
+        heard.update(seed=self.seed, sounds=list(sounds), indices=list(indices))
+        return [(np.array([0.5]), np.array([1]))] * len(sounds)
+
+    hums(monkeypatch)
+    hummed = spoken_digits.synthesize
+    monkeypatch.setattr(spoken_digits, "synthesize", lambda *given: [np.pad(audio, 3000) for audio in hummed(*given)])
+    monkeypatch.setattr(InnerEar, "encode", encode)
+    SpokenDigits(tmp_path, train, n_per_class=2, seed=7, threads=1, progress=False, classes=[3, 12])
+    factors = [factor for _, _, _, factor in spoken_digits.utterances(train, 2, 7)]
+    assert heard["seed"] == 14 + train and heard["indices"] == [3, 12, 23, 32]
+    for (audio, rate), index in zip(heard["sounds"], heard["indices"], strict=True):
+        assert abs(rate / speech.RATE - factors[index]) < 0.004 and len(audio) == pytest.approx(4000 + 2 * 0.02 * speech.RATE, abs=200)
+
+
 def test_a_cache_of_another_content_is_made_again(tmp_path, monkeypatch):
     calls = hums(monkeypatch)
     arguments = dict(root=tmp_path, n_per_class=2, classes=[3, 5], threads=1, progress=False)
@@ -180,6 +228,24 @@ def test_a_cache_of_another_content_is_made_again(tmp_path, monkeypatch):
         with pytest.warns(UserWarning, match=f"Making the data again, because the cache is damaged: .*{text}"):
             assert SpokenDigits(**arguments) == first
     assert calls == [40] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_VERSION", 99),
+        ("TRAIN_VOICES", ["f1"]),
+        ("ENGLISH", ("en",)),
+        ("TRACT", (1, 1)),
+        ("PITCH", (50, 50)),
+        ("_ear", lambda train, seed: InnerEar(level=0.2)),
+        ("version", lambda package: "0.0"),
+    ],
+)
+def test_what_would_give_other_spikes_is_part_of_the_recipe(name, value, monkeypatch):
+    now = spoken_digits._recipe(True, 2, 0, [1, 2])
+    monkeypatch.setattr(spoken_digits, name, value)
+    assert spoken_digits._recipe(True, 2, 0, [1, 2]) != now
 
 
 def test_data_that_cannot_be_kept_are_given_all_the_same(tmp_path, monkeypatch):
@@ -360,6 +426,14 @@ def test_all_recordings_that_are_wrong_are_told_at_once(recordings):
     (recordings / "10" / "other.wav").write_bytes(b"OggS" * 9)
     with pytest.raises(FormatError, match=r"other.wav must be a RIFF WAVE file.* And 1 more: .*cut.wav must be"):
         wav_folder(recordings, progress=False)
+
+
+def test_of_many_wrong_recordings_some_are_named_and_the_others_counted(recordings):
+    for number in range(7):
+        (recordings / "10" / f"{number}.wav").write_bytes(b"OggS" * 9)
+    with pytest.raises(FormatError, match=r"0.wav must be a RIFF WAVE file.* And 6 more: .* \.\.\.$") as told:
+        wav_folder(recordings, progress=False)
+    assert [str(told.value).count(f"{number}.wav must be") for number in range(7)] == [1, 1, 1, 1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
