@@ -1,5 +1,6 @@
 """Generated C: no warnings, no undefined behaviour, and every spike and state of the fixed-point network."""
 
+import math
 import os
 import re
 import runpy
@@ -212,6 +213,10 @@ def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tm
     with pytest.raises(InputError, match=rf"{which} must be at least \d+ bytes \({parts}\); got 100\. Smaller layers"):
         c_target.deploy_c(net, tmp_path / "out", **{which: 100})
     assert not (tmp_path / "out").exists()
+    least = sum((c_target.flash_bytes if which == "flash_limit" else c_target.ram_bytes)(plan(net)).values())
+    with pytest.raises(InputError, match=f"{which} must be at least {least} bytes"):
+        c_target.deploy_c(net, tmp_path / "out", **{which: least - 1})
+    c_target.deploy_c(net, tmp_path / "out", **{which: least})
 
 
 @pytest.mark.parametrize("struct", ["entry", "constants", "state"])
@@ -230,6 +235,29 @@ def test_stated_bytes_are_those_of_the_object(name, rng, tmp_path):
     states, constants = (sum(report.facts[f"{what} [bytes]"].values()) for what in ("states", "constants"))
     assert states <= sections["bss"] <= states + 64  # alignment
     assert constants <= sections["text"] <= constants + 4096  # and the code
+
+
+@pytest.mark.parametrize("name", nets.NETWORKS)
+def test_stated_bytes_are_those_of_the_arrays_by_content(name, rng):
+    """Without the few bytes for each layer that say where its arrays are."""
+    lowered = plan(nets.network(name, rng))
+    text = c_source.sources(lowered, "x")["net.c"]
+    word = re.search(r"typedef (uint\d+_t) history;", text)[1]
+    sizes = {"int8_t": 1, "uint8_t": 1, "uint16_t": 2, "int32_t": 4, "uint32_t": 4, "uint64_t": 8}
+    sizes |= {"entry": 8, "constants": 32, "net_state": 12}
+    contents = {
+        **dict.fromkeys(("weight", "target", "first"), "weights"),
+        **dict.fromkeys(("bias", "delay", "neuron"), "neurons"),
+        **dict.fromkeys(("field", "inverse", "charge", "drop", "root"), "tables"),
+        **{"line": "delay lines", "state": "states", "past": "spike histories", "generator": "generators", "ready": "generators"},
+        **{"sums": "sums", "gone": "input on its way", "coming": "input on its way"},
+    }
+    found = dict.fromkeys((*c_target.flash_bytes(lowered), *c_target.ram_bytes(lowered)), 0)
+    for kind, array, numbers in re.findall(r"^static (?:const )?(\w+) (\w+)((?:\[\d+\])*)(?:;| = )", text, re.MULTILINE):
+        if kind != "layer":
+            size = sizes[word if kind == "history" else kind] * math.prod(int(n) for n in re.findall(r"\d+", numbers))
+            found[contents[array.split("_")[0]]] += size
+    assert found == c_target.flash_bytes(lowered) | c_target.ram_bytes(lowered)
 
 
 @pytest.mark.parametrize(
