@@ -277,6 +277,16 @@ def test_wrong_options_are_refused(options, words, rng, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_without_a_compiler_sources_are_written_and_nothing_is_proven(rng, tmp_path):
+    net = nets.network("one_neuron", rng)
+    report = c_target.deploy_c(net, tmp_path / "out", compiler="nocc")
+    assert report.notes[0] == "Not compiled: nocc is not installed here." and report.notes[1].startswith("Not run: give frames")
+    assert not any("object" in fact for fact in report.facts) and (tmp_path / "out" / "net.c").is_file()
+    with pytest.raises(InputError, match="compiler must be installed for the proof; got 'nocc'. Install it, or leave frames"):
+        c_target.deploy_c(net, tmp_path / "new", compiler="nocc", frames=np.ones((1, 5, 1), int))
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_keyword_of_c_may_be_a_prefix(rng, tmp_path):
     """It stands before _step and the like only."""
     frames = np.ones((1, 5, 1), int)

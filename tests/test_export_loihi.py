@@ -12,7 +12,7 @@ from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import loihi_limits, loihi_resources
 from lava_1m1t1r.export.loihi_target import deploy_loihi
-from lava_1m1t1r.export.plan import same
+from lava_1m1t1r.export.plan import drawn, same
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 
@@ -109,6 +109,72 @@ def test_the_pack_is_the_network(name, rng, tmp_path):
         own = parameters[f"layer_{layer.index}"]
         np.testing.assert_array_equal(np.broadcast_to(own["constants"]["v_th"], (layer.size,)), p.v_th)
         assert len(own["tables"]["inverse"]["base"]) == p.inverse.size
+        step = layer.neuron.step
+        assert (own["neurons"], own["substeps"], own["seed"]) == (layer.size, step.substeps, layer.neuron.seed)
+        assert own["largest input [counts]"] == step.v_max_count
+        assert own["step"] == {"dt": step.dt, "v_unit": step.v_unit, "v_in_max": step.v_in_max}
+
+
+def test_networks_are_the_same_where_all_their_integers_are(rng):
+    lines = Layer(0, "delay_lines", (26,), 13, delay=np.arange(26, dtype=np.int32))
+    first, last = (replace(layer, index=layer.index + 1) for layer in nets.network("recurrent_with_delays", rng).layers)
+    first = replace(first, inputs=26, weight=np.concatenate([first.weight, first.weight], axis=1))
+    net = NetDescription((lines, first, last))
+    zeros = np.zeros(3, np.int32)
+    assert same(net, NetDescription((lines, replace(first, bias=np.zeros(7, np.int32)), replace(last, delay=zeros))))
+    step = first.neuron.step
+    for changes in (
+        *({name: -getattr(first, name)} for name in ("weight", "weight_rec")),
+        *({name: getattr(first, name) + 1} for name in ("delay", "delay_rec")),
+        {"bias": np.ones(7, np.int32)},
+        {"neuron": replace(first.neuron, seed=8)},
+        *({"neuron": replace(first.neuron, step=step.replace(**change))} for change in ({"substeps": 5}, {"v_unit": 0.2}, {"dt": 2e-3})),
+        {"neuron": replace(first.neuron, step=step.replace(device=replace(step.device, mu=step.device.mu * 1.01)))},
+    ):
+        assert not same(net, NetDescription((lines, replace(first, **changes), last))), changes
+    assert not same(net, NetDescription((replace(lines, delay=lines.delay[::-1]), first, last)))
+    assert not same(net, NetDescription((lines, first))) and not same(net, NetDescription((first, last)))
+
+
+def test_drawn_spikes_have_twenty_a_second_and_a_seed(rng):
+    coarse = NetDescription((nets.layer(rng, 0, 40, 2, dt=4e-3),))
+    one, again, other = (drawn(coarse, 2, 500, seed) for seed in (1, 1, 2))
+    assert one.shape == (2, 500, 40) and one.max() == 1 and one.mean() == pytest.approx(0.08, rel=0.05)
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    stated_by_none = NetDescription((Layer(0, "dense", (1,), 40, np.full((1, 40), 2), neuron=CubaNeuron(1, 1, 9)),))
+    assert drawn(stated_by_none, 2, 500, 1).mean() == pytest.approx(0.02, rel=0.1)
+
+
+def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
+    """And biases with their sign, delay lines with their delays, axons of spikes that also return."""
+    wide = Layer(0, "dense", (2500,), 2, np.full((2500, 2), 2), bias=np.full(2500, 4095), neuron=CubaNeuron(1, 1, 9))
+    report = deploy_loihi(NetDescription((wide,)), tmp_path / "wide")
+    needed = {row["limit"]: row["needed"] for row in json.loads((tmp_path / "wide/resources.json").read_text())["limits"]}
+    assert needed["neurons of a core"] == 834 and needed["output axons of a core"] == 834 and needed["bits of a bias"] == 13
+    assert report.facts["largest fan-in"] == 2 and report.facts["golden traces"] == "2 samples of 100 steps, random spikes"
+    given = deploy_loihi(NetDescription((wide,)), tmp_path / "given", frames=np.ones((1, 7, 2), int))
+    assert given.facts["golden traces"] == "1 samples of 7 steps"
+    returning = Layer(0, "dense_rec", (1000,), 2, np.full((1000, 2), 2), np.eye(1000, dtype=int) * 2, None, None, np.ones(1000, int))
+    lines = Layer(0, "delay_lines", (6,), 2, delay=np.array([0, 0, 40, 41, 3, 3]))
+    behind = Layer(1, "dense", (2,), 6, np.full((2, 6), 2), neuron=CubaNeuron(1, 1, 9))
+    (a,) = loihi_resources.layer_resources(NetDescription((replace(returning, neuron=CubaNeuron(1, 1, 9)),)))
+    (b,) = loihi_resources.layer_resources(NetDescription((lines, behind)))
+    assert a.synapse_bits == 2000 * 8 + 1000 * (8 + 6) and a.axons_out == 2000
+    assert b.largest_delay == 41 and b.synapse_bits == 12 * (8 + 6)
+    many = replace(returning, shape=(2300,), weight=np.full((2300, 2), 2), weight_rec=np.eye(2300, dtype=int) * 2, delay_rec=None)
+    (c,) = loihi_resources.layer_resources(NetDescription((replace(many, neuron=CubaNeuron(1, 1, 9)),)))
+    assert c.cores_by[loihi_limits.AXONS_OUT.name] == 2
+
+
+def test_the_file_is_lava_dls_own_where_all_neurons_and_layers_are(tmp_path):
+    cuba = Layer(0, "dense", (2,), 6, np.full((2, 6), 2), neuron=CubaNeuron(1, 1, 9))
+    lines = Layer(0, "delay_lines", (6,), 2, delay=np.array([0, 0, 40, 41, 3, 3]))
+    plain = deploy_loihi(NetDescription((cuba,)), tmp_path / "plain")
+    lined = deploy_loihi(NetDescription((lines, replace(cuba, index=1))), tmp_path / "lined")
+    assert any("lava-dl's own netx loads the file too" in note for note in plain.notes)
+    assert not any("loads the file too" in note for note in lined.notes) and any(
+        "Delay lines are counted as axons" in note for note in lined.notes
+    )
 
 
 def test_the_skeleton_says_what_it_needs(rng, tmp_path):

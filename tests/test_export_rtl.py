@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from importlib import resources
+from types import SimpleNamespace
 
 import export_networks as nets
 import numpy as np
@@ -69,8 +70,9 @@ def test_a_whole_utterance_through_700_128R_20(rng):
 
 
 @needs("iverilog")
-def test_clock_cycles_are_those_stated(rng):
-    net = NetDescription((nets.layer(rng, 0, 13, 7, "dense_rec", delays=3),))
+@pytest.mark.parametrize("noise", [False, True])
+def test_clock_cycles_are_those_stated(noise, rng):
+    net = NetDescription((nets.layer(rng, 0, 13, 7, "dense_rec", delays=3, noise=noise),))
     frames = nets.frames(rng, net, steps=80, samples=1, largest=1)
     found = nets.simulated(net, drawn(net), frames)
     spikes = FastNetwork(net).run(frames, record="all").layers[0].spikes[0]
@@ -80,6 +82,19 @@ def test_clock_cycles_are_those_stated(rng):
     # Output frame t + 1 ends with step t; the first two ends belong to the reset and to step 0.
     assert found["cycles a step, mean"] == pytest.approx(stated[2:-1].mean(), abs=0.5)
     assert found["cycles a step, largest"] == stated[2:-1].max()
+
+
+@needs("iverilog")
+def test_clock_cycles_of_a_readout_are_those_stated(rng):
+    """With more sums than the layer before it has work."""
+    net = NetDescription((nets.layer(rng, 0, 5, 2, scale=5, substeps=1), nets.layer(rng, 1, 2, 90, "affine")))
+    frames = nets.frames(rng, net, steps=60, samples=1, rate=0.4)
+    found = nets.simulated(net, drawn(net, 2), frames)
+    readout = plan(net).layers[1]
+    spikes = FastNetwork(net).run(frames, record="all").layers[0].spikes[0].sum(axis=1)
+    stated = rtl_source.frame_cycles(readout, 2, spikes)
+    assert spikes.max() > 0 and stated.min() == 2 * 90 + 3
+    assert found["cycles a step, largest"] == stated.max() and found["cycles a step, mean"] == pytest.approx(stated.mean(), rel=0.1)
 
 
 @needs("iverilog")
@@ -161,10 +176,53 @@ def test_a_wrong_design_is_found_out(rng):
         nets.simulated(net, files, nets.frames(rng, net, steps=50))
 
 
+def test_what_differs_is_named_by_its_place():
+    expected = "1 2 \nend\n3 \n4 \n5 \nend\n"
+    rtl_target._compare_outputs(expected, expected)
+    for text, place in (
+        ("1 3 \nend\n", "sample 0, step 0"),
+        ("1 2 \nend\n3 \n4 \n6 \nend\n", "sample 1, step 2"),
+        ("1 2 \nend\n3 \n4 \n", "sample 1, step 2"),
+    ):
+        with pytest.raises(rtl_target.VerificationError, match=f"differs from the network's first in {place}"):
+            rtl_target._compare_outputs(text, expected)
+
+
+def test_states_that_differ_are_named_by_what_they_are():
+    spikes = np.array([[[0, 1], [1, 0]]])
+    states = {name: 10 * k + np.arange(4).reshape(1, 2, 2) for k, name in enumerate(("filament", "residue", "gate"), 1)}
+    layers = [SimpleNamespace(spikes=spikes, states=states), SimpleNamespace(spikes=None)]
+    rows = [[0, n, spikes[0, t, n], *(values[0, t, n] for values in states.values())] for t in range(2) for n in range(2)]
+    text = lambda: "\n".join(" ".join(map(str, row)) for row in rows) + "\nend\n"  # noqa: E731
+    assert rtl_target._compare_states(text(), layers) == 3 * 4
+    for column, what in enumerate(("order", "spike", "filament", "residue", "gate"), 1):
+        rows[3][column] += 5
+        with pytest.raises(rtl_target.VerificationError, match=f"The RTL's {what} differs first in sample 0, layer 0, step 1, neuron 1."):
+            rtl_target._compare_states(text(), layers)
+        rows[3][column] -= 5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"frames": np.ones((1, 4, 1), int)}, "simulator must be installed; got 'verilator'. Install it, or leave frames"),
+        ({"frames": np.ones((1, 4, 1), int), "simulator": "icarus"}, "simulator must be installed; got 'iverilog'"),
+        ({"synthesise": True}, "synthesise must find Yosys installed; got 'yosys'. Install it, or leave synthesise away"),
+    ],
+)
+def test_tools_that_are_absent_are_named_and_nothing_is_written(options, words, rng, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=words):
+        rtl_target.deploy_rtl(nets.network("one_neuron", rng), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 @needs("yosys")
 def test_yosys_maps_it_to_an_fpga(rng):
     found = rtl_target.cells(drawn(nets.network("one_neuron", rng)), "net")
     assert 1000 < found["4-input LUTs"] < 4000 and found["18 x 18 multipliers"] >= 4 and found["18 kbit memory blocks"] >= 4
+    sites = found["4-input LUTs"] + 2 * found["carry cells"] + 4 * found["16 x 4 bit LUT memories"]
+    assert found["LUT sites, before placement"] == sites and found["carry cells"] > 0
 
 
 @needs("yosys")
@@ -242,6 +300,9 @@ def test_a_clock_too_slow_for_the_largest_step_is_told_and_samples_without_spike
     slow, fast = (rtl_target.deploy_rtl(net, tmp_path / f"{clock:g}", clock_hz=clock, **given) for clock in (1e3, 1e9))
     assert any("live input needs a clock of" in note for note in slow.notes) and not any("live input" in note for note in fast.notes)
     share = slow.facts["cycles a step, largest"] / 1e3 / net.dt
+    assert any(f"live input needs a clock of {share * 1e-3:.3g} MHz, or more lanes." in note for note in slow.notes)
+    assert slow.notes[0].startswith("Times assume a clock of 0.001 MHz") and fast.notes[0].startswith("Times assume a clock of 1000 MHz")
+    assert slow.facts["time a step, mean [s]"] == slow.facts["cycles a step, mean"] / 1e3
     assert slow.facts["largest step, share of the network's step"] == pytest.approx(share)
     silent = rtl_target.deploy_rtl(net, tmp_path / "silent", frames=np.zeros((1, 5, 1), int), simulator="icarus")
     assert "Nothing spikes: other samples would test more" in silent.facts["simulated by icarus"]
@@ -371,5 +432,12 @@ def test_the_memories_that_are_stated_are_those_that_are_written(name, lanes, rn
     if lowered.lines is not None:
         counts = int(re.search(r"FRAMES\((\d+)\)", files["net.v"])[1]) << int(re.search(r"IN_BITS\((\d+)\), .LINES", files["net.v"])[1])
         assert stated["delay lines"] == 8 * counts + words["net_delays.hex"] * rtl_source.address_bits(int(lowered.lines.max()) + 2)
+    each = []
+    for parameters in re.findall(r"m1t1r_(?:fifo|weigh|layer) #\((.*)\) ", files["net.v"]):
+        numbers = re.findall(r"\.(\w+)\((\d[\d +]*)\)", parameters)
+        each.append({name: sum(map(int, value.split(" + "))) for name, value in numbers})
+    assert stated["sums"] == sum(x["SUM_BITS"] * x["WORDS"] * x["LANES"] for x in each if "WORDS" in x)
+    assert stated["states"] == sum((70 + x["HISTORY"] + 32 * x["NOISE"]) * x["OUTPUTS"] for x in each if "HISTORY" in x)
+    assert stated["queues"] == sum(x["WIDTH"] << x["LOG_DEPTH"] for x in each if "WIDTH" in x)
     width = {"constants": 169, "wiring": 28, "generators": 32}
     assert stated["constants"] == sum(width[path.split("_")[1]] * words[path] for path in used if path.split("_")[1] in width)

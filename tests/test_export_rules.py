@@ -17,6 +17,8 @@ from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescripti
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, loihi_target, rtl_target, rules, spice_target
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
+from lava_1m1t1r.export.plan import samples
+from lava_1m1t1r.export.report import Report
 from lava_1m1t1r.netx import schema
 
 CUBA = CubaNeuron(512, 128, 80)
@@ -392,6 +394,32 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(InputError, match="not be a link"):
         write_folder(tmp_path / "link", {"a": "1"})
+
+
+def test_a_folder_at_home_may_be_named_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_folder("~/out", {"a.txt": "1"})
+    assert (tmp_path / "out" / "a.txt").is_file()
+
+
+def test_reports_show_their_facts_and_notes_everywhere():
+    facts = {"share": 0.123456, "cells": 1234567, "tied": True, "loose": None, "by layer": {"layer 0": [1, np.float64(2.5)]}}
+    report = Report("c", "1-1", Path("out"), ("a.c",), facts, ("Nothing was run.", "Nothing was lost."))
+    shown = ("0.1235", "1,234,567", "yes", "not known", "layer 0: 1, 2.5")
+    for text in (report.text, report.page):
+        assert all(words in text for words in (*facts, *shown, *report.notes, "a.c"))
+    assert report.as_dict()["notes"] == list(report.notes) and report.as_dict()["facts"] == facts
+
+
+@pytest.mark.parametrize("largest", [4, 5])
+def test_samples_may_hold_the_largest_count(largest, rng):
+    net, frames = good(rng), np.zeros((3, 13), int)
+    frames[1, 2] = largest
+    if largest == 4:
+        np.testing.assert_array_equal(samples(frames, net, 4), frames[None])
+    else:
+        with pytest.raises(InputError, match="frames must hold spike counts of at most 4; got 5"):
+            samples(frames, net, 4)
 
 
 @pytest.mark.parametrize("target", HERE)

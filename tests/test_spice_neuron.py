@@ -1,5 +1,6 @@
 """The generated subcircuit, run by ngspice, against our integrator."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ import pytest
 from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, run_ngspice
+from lava_1m1t1r.export.report import ToolFailed
+from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, rises, run_ngspice, telling, testbench
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
 
@@ -80,3 +82,67 @@ def test_the_subcircuit_is_of_one_device():
     with pytest.raises(InputError, match="be one device"):
         neuron_subcircuit(replace(presets.ZHAO2025_FIG2, mu=np.ones(2)))
     assert neuron_subcircuit(presets.ZHAO2025_FIG2, "n7").count(" n7") == 2
+
+
+def points(text):
+    return np.array([line.split() for line in text.split("\n+ ")], float)
+
+
+@pytest.mark.parametrize("durations", [(2.0, 1e-3), (1e-3, 2.0)])
+def test_edges_are_short_beside_both_of_their_pieces(durations):
+    found = points(piecewise((*durations, 1.0), (0.5, 0.8, 0.8)))
+    edge, total = durations[0], sum(durations) + 1
+    np.testing.assert_allclose(found, [(0, 0.5), (edge, 0.5), (edge + 1e-8, 0.8), (total, 0.8)], rtol=1e-12)
+
+
+def test_rises_are_interpolated():
+    time, values = np.array([0.0, 1.0, 2.0, 3.0, 5.0]), np.array([0.0, 1.0, 0.5, 0.0, 4.0])
+    np.testing.assert_allclose(rises(time, values, 0.25), [0.25, 3.125])
+    assert rises(time, values, 0.0).tolist() == [0.0, 3.0] and rises(time, values, 4.0).size == 0
+
+
+@pytest.mark.parametrize(("volts", "largest"), [((1.0, 0.5), 1.0), ((-2.5, 1.0), 3.5), ((1.0, -2.5), 3.5), ((-1.0, -2.5), 2.5)])
+def test_the_field_of_a_deck_reaches_as_far_as_its_inputs(volts, largest):
+    """After a negative input the gate is negative, too."""
+    text = testbench(presets.ZHAO2025_FIG2, (5e-3, 1e-3), volts)
+    (end,) = re.findall(r"sinh\(min\(max\(V\(in\)-V\(gate\),0\),(\S+?)\)/", text)
+    assert float(end) == pytest.approx(1.1 * largest)
+
+
+def test_a_decks_steps_follow_the_shortest_piece_and_the_loss_of_the_filament():
+    for shortest, longest in ((1e-4, 2e-6), (1.0, 0.02 / presets.ZHAO2025_FIG2.gamma1)):
+        text = testbench(presets.ZHAO2025_FIG2, (2.0, shortest), (0.8, 0.0))
+        every, end, start, most = map(float, re.search(r"^tran (\S+) (\S+) (\S+) (\S+) uic$", text, re.M).groups())
+        assert (every, end, start, most) == pytest.approx((longest, 2 + shortest, 0, longest), rel=1e-6)
+    assert "tran 5.000000e-05 " in testbench(presets.ZHAO2025_FIG2, (1.0,), (0.8,), max_step=5e-5)
+
+
+def test_the_load_rests_at_the_supply():
+    p = replace(presets.ZHAO2025_FIG2, c_load=1e-12, v_dd=1.5)
+    c_load, start = re.search(r"^Cload out 0 (\S+) IC=(\S+)$", neuron_subcircuit(p), re.M).groups()
+    assert (float(c_load), float(start)) == (1e-12, 1.5)
+    assert "Cload" not in neuron_subcircuit(replace(p, c_load=0.0))
+
+
+@pytest.mark.parametrize(
+    ("p", "durations", "volts", "words"),
+    [
+        ({}, (1e-3, 0.0), (0.8, 0.5), "durations, volts must be > 0 s, and as many"),
+        ({}, (1e-3, 1e-3), (0.8,), "durations, volts must be > 0 s, and as many"),
+        ({"v0": 2e-3}, (1e-3,), (0.1,), r"neuron_subcircuit: v_ref / v0 must be < 300; got \d"),
+    ],
+)
+def test_what_no_deck_can_hold_is_refused(p, durations, volts, words):
+    with pytest.raises(InputError, match=words):
+        testbench(replace(presets.ZHAO2025_FIG2, **p), durations, volts)
+
+
+def test_of_what_ngspice_says_the_last_lines_that_tell_are_told(tmp_path, monkeypatch):
+    said = "Note: nothing\n" + "".join(f"Error {n}\n" for n in range(20)) + "\nStack = 0 bytes.\nError 19\n"
+    assert telling(said).splitlines() == [f"Error {n}" for n in range(8, 20)]
+    assert telling("one\n\n two \n") == "one\ntwo"
+    (tmp_path / "ngspice").write_text("#!/bin/sh\necho no such node\n")
+    (tmp_path / "ngspice").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(ToolFailed, match="ngspice failed: no such node"):  # it wrote nothing, and says that all is well
+        run_ngspice(presets.ZHAO2025_FIG2, (1e-3,), (0.8,))
