@@ -217,6 +217,12 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
     assert last.read_bytes() == before
 
 
+def test_a_run_of_other_processes_is_refused(last, monkeypatch):
+    monkeypatch.setattr(fit, "processes", lambda: (0, 2, 2))
+    with pytest.raises(InputError, match="processes must be what the run of .*last.ckpt was started with, 1; got 2"):
+        train(last.parent, resume=True)
+
+
 def test_options_are_given_as_they_are_typed(tmp_path):
     learning = dataclasses.replace(TASK, epochs=1, learn=("mu", "beta"))
     train(tmp_path, learning)

@@ -96,6 +96,44 @@ def test_the_charge_for_spikes_sets_in_over_the_first_third(tmp_path, monkeypatc
         assert float(learner._charge()) == pytest.approx(2.0 * share * (30 / 2) / 12)
 
 
+def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validation():
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(label_smoothing=0.3)
+    learner = fit.Learner(network.m1t1r(task), task, 5, Augmentation(drop=1.0))
+    learner.log = lambda *_, **__: None
+    batch, device = (frames.dense(), torch.from_numpy(frames.labels)), torch.device("cpu")
+    x, y = learner.eval().transfer_batch_to_device(batch, device, 0)
+    assert x.shape == (24, 20, 40) and x.sum() == frames.dense().sum() > 0
+    assert learner.train().transfer_batch_to_device(batch, device, 0)[0].sum() == 0
+    expected = torch.nn.functional.cross_entropy(learner.network(x).sum(-1), y, label_smoothing=0.3)
+    assert learner.training_step((x, y), 0).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_epoch_takes_all_utterances_in_an_order_of_its_own(tmp_path, monkeypatch):
+    """And the schedule counts the last batch of each, which holds the rest."""
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    from lava_1m1t1r.recipes import fit, network
+
+    taken = []
+
+    class Watched(fit.FrameSet):
+        def __getitems__(self, index):
+            taken.append(index)
+            return super().__getitems__(index)
+
+    monkeypatch.setattr(fit, "FrameSet", Watched)
+    task, frames = toy(batch=7)
+    fit.fit(network.m1t1r(task), task, frames, tmp_path, progress=False)
+    assert [len(batch) for batch in taken] == [7, 7, 7, 3] * 3
+    epochs = [sum(taken[i : i + 4], []) for i in (0, 4, 8)]
+    assert all(sorted(epoch) == list(range(24)) for epoch in epochs) and len({tuple(epoch) for epoch in [*epochs, range(24)]}) == 4
+
+
 def test_a_longer_refractory_period_is_the_resistors():
     usual, longer = Task("t").step.device, Task("t", refractory=3.0)
     assert longer.step.device == dataclasses.replace(usual, r_control=3 * usual.r_control)
