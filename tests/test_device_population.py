@@ -104,6 +104,25 @@ def test_the_next_neuron_fires_later_and_loads_the_one_before():
     assert np.abs(chain.drives[1] - unloaded).max() > 1e-3
 
 
+def test_each_neuron_of_a_chain_has_a_circuit_and_noise_of_its_own():
+    p = replace(FIG2, v_dd=0.9, sigma1=1e-2)
+    q = replace(p, v_dd=2.0, r_load=2 * p.r_load, k_transistor=0.1 * p.k_transistor)
+    chain = cascade([p, q], stimulus.pulses(0.8, 2e-3, 0.5, 0.1), seed=3)
+    assert 0.5 < chain.drives[1].max() <= 0.9  # the first one's supply is all that its load can drop
+    alone, as_the_first = (simulate(q, chain.drives[1], 1e-5, 3, ("gate_voltage",), first=first).gate_voltage for first in (1, 0))
+    np.testing.assert_array_equal(chain.traces[1].gate_voltage, alone)
+    assert not np.array_equal(alone, as_the_first)
+
+
+def test_a_firing_probability_is_of_its_seed_and_its_times_of_those_that_fire():
+    given = (presets.ZHAO2025_FIG3CD, 0.9, 15e-3, 60)
+    (probability, times), other = firing_probability(*given, seed=4), firing_probability(*given, seed=5)
+    assert 0 < probability < 1 and len(times) == round(60 * probability) and np.isfinite(times).all()
+    assert not np.array_equal(times, other[1])
+    with pytest.raises(InputError, match=r"monte_carlo.p must be one device; got .* Take one with p.take\(n\)"):
+        firing_probability(replace(FIG2, mu=np.ones(2)), 0.9, 15e-3, 10)
+
+
 def test_the_window_of_pulses_under_which_a_device_fires_on():
     label = "lowest and highest pulses under which it fires on (nan: not under these; inf: twice these)"
     ends = {
