@@ -78,6 +78,13 @@ def test_doctor_names_the_cure_of_what_is_absent_and_of_nothing_else(monkeypatch
         assert line.split() in lines
 
 
+def test_cores_are_those_that_the_process_may_run_on(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
+    assert doctor.findings()["cores"] == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert doctor.findings()["cores"] == os.cpu_count()
+
+
 @pytest.mark.parametrize(("kept", "told"), [("/home/me/loops", "/home/me/loops"), (None, cached.NO_PLACE)])
 def test_doctor_tells_where_compiled_loops_are_kept(kept, told, monkeypatch):
     monkeypatch.setattr(cached, "place", lambda: kept)

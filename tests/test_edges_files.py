@@ -5,7 +5,10 @@ import json
 import os
 import resource
 import struct
+import subprocess
+import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import fuzz_readers
@@ -55,8 +58,6 @@ def bomb(file, name):
 
 
 def inflating(file, name):
-    import zlib
-
     data = file.create_dataset(name, (64,), "u1", chunks=(64,), compression="gzip")
     data.id.write_direct_chunk((0,), zlib.compress(bytes(1 << 22), 9)[:4000])
 
@@ -122,6 +123,67 @@ def test_a_group_that_holds_itself_ends(net):
         file["layer/0/neuron/again"] = file["layer"]
     with pytest.raises(FormatError, match="stand in one place only"):
         read(net)
+
+
+def test_depth_number_and_total_size_of_what_a_file_holds_are_bounded(net, monkeypatch):
+    raw = net.read_bytes()
+    with h5py.File(net, "r+") as file:
+        file.create_group("layer/0/" + "/".join("abcdefghijklmnop"))
+    with pytest.raises(FormatError, match="layer/0/a/.* must have at most 16 levels of groups; got 16"):
+        read(net)
+    net.write_bytes(raw)
+    with h5py.File(net, "r+") as file:
+        for name in ("a", "b"):  # each alone would be allowed
+            file.create_dataset(f"layer/0/{name}", (40 << 20,), "u1", chunks=(1 << 20,))
+    with pytest.raises(FormatError, match=r"layer/0/\w+ must claim at most \d+ bytes, for a file of this size; got 41943040"):
+        read(net)
+    net.write_bytes(raw)
+    monkeypatch.setattr(hdf5_file, "MOST_OBJECTS", 9)
+    with pytest.raises(FormatError, match="a.net must hold at most 9 groups and datasets; got 10"):
+        read(net)
+
+
+def test_rows_are_read_behind_a_block_of_the_users_and_from_chunks_without_their_filters(shd_path, tmp_path):
+    plain = read_shd(shd_path)
+    with h5py.File(shd_path) as old, h5py.File(tmp_path / "block.h5", "w", userblock_size=1024) as new:
+        for name in old:
+            old.copy(name, new)
+    assert read_shd(tmp_path / "block.h5") == plain
+    with h5py.File(shd_path) as old, h5py.File(tmp_path / "bare.h5", "w") as new:
+        for name in old:
+            old.copy(name, new)
+        for name in ("spikes/times", "spikes/units"):  # chunks of three, the second of which is not full
+            rows, kind = new[name][:], new[name].dtype
+            del new[name]
+            new.create_dataset(name, data=rows, dtype=kind, chunks=(3,), compression="gzip", shuffle=True)
+            new.flush()
+            without, packed = new[name].id.read_direct_chunk((3,))
+            assert without == 0b01  # HDF5 leaves rows unshuffled, and says so in each chunk
+            new[name].id.write_direct_chunk((3,), zlib.decompress(packed), filter_mask=0b11)
+    assert read_shd(tmp_path / "bare.h5") == plain
+
+
+def test_files_with_short_addresses_are_refused(tmp_path):
+    sizes = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    sizes.set_sizes(4, 4)
+    with h5py.File(h5py.h5f.create(bytes(tmp_path / "short.h5"), fcpl=sizes)) as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            rows = np.empty(1, object)
+            rows[0] = np.ones(3, kind)
+            file.create_dataset(f"spikes/{name}", data=rows, dtype=h5py.vlen_dtype(kind))
+        file["labels"] = np.zeros(1, np.uint16)
+    with pytest.raises(FormatError, match=r"spikes/times must use addresses of 8 bytes; got \(4, 4\). Repack it with h5repack"):
+        read_shd(tmp_path / "short.h5")
+
+
+def test_a_file_that_is_being_written_is_told_from_a_damaged_one(net):
+    code = "import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code, str(net)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"open\n"
+        with pytest.raises(FormatError, match="a.net must not be open for writing elsewhere while it is read. Wait until that is done."):
+            read(net)
+        writer.stdin.close()
+    assert read(net).layers
 
 
 def test_heaps_are_bounded(shd_path):

@@ -267,6 +267,46 @@ def test_what_a_program_says(tmp_path):
         programs.run([str(tmp_path / "nothing")])
 
 
+def test_what_programs_leave_goes_into_the_folder_that_they_work_in(tmp_path):
+    shown = ["sh", "-c", 'echo "$TMPDIR $OWN"']
+    for options, own in (({}, ""), ({"env": {**os.environ, "OWN": "kept"}}, "kept")):
+        done = programs.run(shown, cwd=tmp_path, text=True, **options, **programs.PIPES)
+        assert done.stdout.split(" ") == [str(tmp_path), f"{own}\n"]
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_programs_of_ours_end_in_order(ours, tmp_path):
+    script = "trap 'echo > ended; exit' INT; echo > began; while :; do sleep 0.05; done"
+    with pytest.raises(subprocess.TimeoutExpired):
+        programs.run(["sh", "-c", script], timeout=1.0, ours=ours, cwd=tmp_path)
+    assert (tmp_path / "began").exists() and (tmp_path / "ended").exists() == ours
+
+
+def test_processes_that_are_somebody_elses_run(monkeypatch):
+    assert programs.is_running(os.getpid())
+    for error, runs in ((PermissionError, True), (ProcessLookupError, False)):
+
+        def kill(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(os, "kill", kill)
+        assert programs.is_running(7) == runs
+
+
+def test_what_shall_not_be_broken_is_not_and_the_interrupt_comes_then():
+    done = []
+    with pytest.raises(KeyboardInterrupt), programs.unbroken():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        done.append(True)
+    assert done == [True] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_exit_codes_tell_of_the_signal():
+    assert programs.last_words(KeyboardInterrupt()) == ("interrupted", 130)
+    assert programs.last_words(programs.Terminated(signal.SIGTERM)) == ("terminated", 143)
+
+
 def test_one_interrupt_is_raised_and_the_next_waits():
     before = signal.getsignal(signal.SIGINT)
     with programs.orderly():
