@@ -51,6 +51,7 @@ def test_programming_errors_have_their_standard_deviation(rng):
     positive = programmed_crossbar(own, cells, np.random.default_rng(1)).positive[:, :2000]
     again = programmed_crossbar(own, cells, np.random.default_rng(1)).positive[:, :2000]
     np.testing.assert_array_equal(positive, again)
+    assert not np.allclose(positive[0], positive[1], rtol=1e-6)  # each cell has its own
     assert positive.std() == pytest.approx(0.02 * (cells.g_max - cells.g_min), rel=0.03)
 
 
@@ -64,6 +65,12 @@ def test_read_noise_shakes_each_cell_by_a_share_of_itself(rng):
 def test_conductances_never_become_negative(rng):
     crossbar = programmed_crossbar(layer(rng), Cells(programming_error=0.5), rng)
     assert crossbar.positive.min() >= 0 and crossbar.negative.min() >= 0
+
+
+def test_weights_that_are_all_zero_leave_all_cells_at_rest(rng):
+    own = layer(rng, weight=np.zeros((12, 20), np.int32), weight_rec=None, bias=None)
+    crossbar = programmed_crossbar(own, IDEAL, rng)
+    assert not crossbar.counts.any() and np.all(crossbar.positive == IDEAL.g_min) and np.isfinite(crossbar.feedback(0.125))
 
 
 def test_other_kinds_of_layers(rng):

@@ -20,8 +20,10 @@ from lava_1m1t1r.device import simulate
 from lava_1m1t1r.device.crossbar import CELLS, IDEAL, WEIGHT_ONE, Cells, Periphery
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
-from lava_1m1t1r.export import TARGETS, VerificationError, spice_network, spice_run
+from lava_1m1t1r.export import TARGETS, ToolFailed, VerificationError, spice_network, spice_run, spice_target
+from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
+from lava_1m1t1r.sums import answers
 
 HERE = Path(__file__).resolve().parent
 DEPLOY = HERE.parent / "deploy" / "spice"
@@ -165,8 +167,6 @@ def test_read_noise_is_reproducible_and_of_its_size(toy, quiet):
 
 def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, rng):
     """140x4-128R-20 on spikes of many channels: device level and fixed point agree on most sums, spike counts within a few per cent."""
-    from lava_1m1t1r.fast import FastNetwork
-
     frames = (rng.random((4, 90, shipped.inputs)) < 0.06).astype(np.uint8)
     fixed = FastNetwork(shipped).run(frames, record="all", threads=1)
     samples = DeviceNetwork(shipped).run(frames)
@@ -373,6 +373,55 @@ def test_differences_are_named(toy):
     lost = [t[:0] if i == n else t for i, t in enumerate(times[0])]
     with pytest.raises(VerificationError, match=rf"neuron {n} fires \d times, in ngspice 0"):
         spice_run.compare(ours, [replace(same, spike_times=(lost,))])
+
+
+def test_a_rate_that_differs_is_told(toy):
+    ours = DeviceNetwork(toy, IDEAL).run(patterns(1)[0])
+    twice = tuple([np.concatenate([t, t + 1.0]) for t in layer.spike_times] for layer in ours[0].layers)
+    with pytest.raises(VerificationError, match=r"first spikes are up to 0\.00% off \(\), a layer's rate 100\.00%"):
+        spice_run.compare(ours, [spice_run.SpiceSample(twice, ours[0].out.sum(axis=0), 1)])
+
+
+def test_results_of_ngspice_that_are_cut_are_refused(toy, tmp_path):
+    header = b"Title: x\nNo. Variables: 2\nNo. Points: 3\nBinary:\n"
+    for rows in (3, 2):
+        (tmp_path / "a.raw").write_bytes(header + np.arange(2.0 * rows).astype("<f8").tobytes())
+        if rows == 3:
+            np.testing.assert_array_equal(spice_run.read_raw(tmp_path / "a.raw"), np.arange(6.0).reshape(3, 2))
+    with pytest.raises(ToolFailed, match="ngspice's output a.raw is cut: 2 of 3 points"):
+        spice_run.read_raw(tmp_path / "a.raw")
+    table = np.zeros((2, 1 + 16 + 4))
+    table[-1, 0] = 0.099
+    with pytest.raises(ToolFailed, match=r"ngspice ended at 0\.099 s of 0\.1 s"):
+        spice_run._sample(DeviceNetwork(toy), table, round(0.1 / toy.dt))
+
+
+def test_facts_of_several_patterns_are_means(toy):
+    frames = patterns(4)[0]
+    samples = DeviceNetwork(toy).run(frames)
+    fixed = answers(FastNetwork(toy).run(frames).out)
+    one = np.zeros_like(samples[0].out)
+    one[:, fixed[0]] = 1.0
+    same = np.mean(fixed == fixed[0])
+    facts = spice_target.measured(toy, frames, [replace(sample, out=one) for sample in samples], fixed)
+    assert facts["accuracy of the fixed-point network"] == 1.0 and facts["accuracy of the hardware"] == same < 1
+    assert facts["same class as the fixed-point network"] == same and facts["samples simulated at the device level"] == 4
+    assert facts["spikes of the neurons an inference"] == np.mean([s.layers[0].spikes.sum() for s in samples])
+    parts = [facts[f"energy of the {part} [J]"] for part in ("neurons", "crossbar", "drivers")]
+    assert parts[1]["cells"] == parts[1]["total"] == pytest.approx(np.mean([s.energy["crossbar"]["cells"] for s in samples]), abs=0)
+    assert parts[2]["total"] == pytest.approx(np.mean([sum(s.energy["drivers"].values()) for s in samples]), abs=0)
+    assert facts["energy an inference [J]"] == pytest.approx(sum(part["total"] for part in parts), abs=0)
+
+
+def test_facts_of_the_circuit_are_those_of_its_crossbars(toy):
+    network = DeviceNetwork(toy, Cells(programming_error=0.02))
+    facts = spice_target.facts_of(network)
+    hidden, readout = network.crossbars
+    assert facts["crossbar cells"] == 2 * (16 * sum(hidden.rows) + 4 * sum(readout.rows)) and facts["1M1T1R circuits"] == 16
+    errors = facts["error of a programmed weight, rms [counts of 1/64]"]
+    for name, crossbar in (("layer 0", hidden), ("layer 1", readout)):
+        assert errors[name] == pytest.approx(2**0.5 * 0.02 * crossbar.largest, rel=0.25)
+    assert facts["feedback resistance of the amplifiers [ohm]"] == {"layer 0": hidden.feedback(toy.layers[0].neuron.step.v_unit)}
 
 
 @pytest.mark.slow
