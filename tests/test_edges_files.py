@@ -1,5 +1,6 @@
 """Files that mean harm, one of each kind: refused by name, at once, and in little memory. The fuzzer takes up where these end."""
 
+import errno
 import functools
 import json
 import os
@@ -273,12 +274,16 @@ def test_an_open_file_is_walked_once(net):
         assert hdf5_file.dataset(file, "layer/0") is None
 
 
-def test_mistakes_of_who_reads_a_file_are_not_the_files(net):
+def test_mistakes_of_who_reads_a_file_are_not_the_files(net, monkeypatch):
     """The file is sound: to copy it again would not help. Of a damaged one, h5py complains."""
     with pytest.raises(AttributeError, match="'NoneType' object has no attribute"), hdf5_file.opened(net):
         None.start  # noqa: B018
     with pytest.raises(FormatError, match="complete and undamaged; reading it failed with"), hdf5_file.opened(net) as file:
         file["layer/0/nothing"]
+    monkeypatch.setattr(hdf5_file, "_of_library", lambda error: True)  # as where h5py writes another file
+    with pytest.raises(OSError, match="No space left") as told, hdf5_file.opened(net):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not isinstance(told.value, FormatError)
 
 
 def test_a_checkpoint_is_told_from_a_network(tmp_path):

@@ -95,6 +95,16 @@ def test_inputs_are_the_recursion_and_neurons_the_devices(name, rng):
     assert sum(t.spikes.sum() for t in sample.layers) > 0
 
 
+def test_thousands_of_spikes_in_a_sample_are_all_kept():
+    step = StepParams(presets.ZHAO2025_FIG2, dt=1e-3, v_unit=0.25)
+    layer = Layer(0, "dense", (300,), 1, np.full((300, 1), 240, np.int32), neuron=M1T1RNeuron(step))
+    sample = DeviceNetwork(NetDescription((layer,))).run(np.tile([[1], [0]], (60, 1))[None])[0]
+    alone = simulate(step.device, sample.layers[0].volts[:, :1], step.dt, 0, "events").spike_times()
+    assert 300 * len(alone) > 2 * 1024
+    for times in sample.layers[0].spike_times:
+        np.testing.assert_allclose(times, alone, rtol=2e-3)
+
+
 def test_energies_are_those_of_their_definitions(quiet):
     periphery = Periphery(v_supply=1.0, amplifier_current=1e-9, line_capacitance=0.0, register_energy=2.0)
     network = DeviceNetwork(quiet, Cells(1e-6, 2e-6, v_read=0.1), periphery)
