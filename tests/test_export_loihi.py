@@ -169,7 +169,9 @@ def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
 def test_the_file_is_lava_dls_own_where_all_neurons_and_layers_are(tmp_path):
     cuba = Layer(0, "dense", (2,), 6, np.full((2, 6), 2), neuron=CubaNeuron(1, 1, 9))
     lines = Layer(0, "delay_lines", (6,), 2, delay=np.array([0, 0, 40, 41, 3, 3]))
-    plain = deploy_loihi(NetDescription((cuba,)), tmp_path / "plain")
+    last = Layer(1, "dense", (3,), 2, np.full((3, 2), 2), neuron=CubaNeuron(1, 1, 9))
+    plain = deploy_loihi(NetDescription((cuba, last)), tmp_path / "plain")
+    assert (plain.facts["largest fan-in"], plain.facts["largest fan-out"], plain.facts["synapses"]) == (6, 3, 18)
     lined = deploy_loihi(NetDescription((lines, replace(cuba, index=1))), tmp_path / "lined")
     assert any("lava-dl's own netx loads the file too" in note for note in plain.notes)
     assert not any("loads the file too" in note for note in lined.notes) and any(
