@@ -219,6 +219,7 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
 
 def test_a_run_of_other_processes_is_refused(last, monkeypatch):
     monkeypatch.setattr(fit, "processes", lambda: (0, 2, 2))
+    monkeypatch.setattr(fit, "_trainer", lambda *_: pytest.fail("it goes on"))
     with pytest.raises(InputError, match="processes must be what the run of .*last.ckpt was started with, 1; got 2"):
         train(last.parent, resume=True)
 

@@ -398,6 +398,7 @@ def test_a_link_is_not_followed(tmp_path):
 
 def test_a_folder_at_home_may_be_named_so(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     write_folder("~/out", {"a.txt": "1"})
     assert (tmp_path / "out" / "a.txt").is_file()
 

@@ -111,6 +111,12 @@ def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validati
     assert learner.train().transfer_batch_to_device(batch, device, 0)[0].sum() == 0
     expected = torch.nn.functional.cross_entropy(learner.network(x).sum(-1), y, label_smoothing=0.3)
     assert learner.training_step((x, y), 0).item() == pytest.approx(expected.item(), rel=1e-6)
+    before = [parameter.detach().clone() for parameter in learner.parameters()]
+    for parameter in learner.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    chosen = learner.configure_optimizers()
+    chosen["optimizer"].step()
+    assert all(torch.equal(*both) for both in zip(before, learner.parameters(), strict=True))  # what makes no difference stays
 
 
 @pytest.mark.filterwarnings("ignore")
