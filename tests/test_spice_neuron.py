@@ -11,7 +11,8 @@ from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.report import ToolFailed
-from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, rises, run_ngspice, telling, testbench
+from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, rises, run_ngspice, telling
+from lava_1m1t1r.export.spice_neuron import testbench as deck
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
 
@@ -104,17 +105,17 @@ def test_rises_are_interpolated():
 @pytest.mark.parametrize(("volts", "largest"), [((1.0, 0.5), 1.0), ((-2.5, 1.0), 3.5), ((1.0, -2.5), 3.5), ((-1.0, -2.5), 2.5)])
 def test_the_field_of_a_deck_reaches_as_far_as_its_inputs(volts, largest):
     """After a negative input the gate is negative, too."""
-    text = testbench(presets.ZHAO2025_FIG2, (5e-3, 1e-3), volts)
+    text = deck(presets.ZHAO2025_FIG2, (5e-3, 1e-3), volts)
     (end,) = re.findall(r"sinh\(min\(max\(V\(in\)-V\(gate\),0\),(\S+?)\)/", text)
     assert float(end) == pytest.approx(1.1 * largest)
 
 
 def test_a_decks_steps_follow_the_shortest_piece_and_the_loss_of_the_filament():
     for shortest, longest in ((1e-4, 2e-6), (1.0, 0.02 / presets.ZHAO2025_FIG2.gamma1)):
-        text = testbench(presets.ZHAO2025_FIG2, (2.0, shortest), (0.8, 0.0))
+        text = deck(presets.ZHAO2025_FIG2, (2.0, shortest), (0.8, 0.0))
         every, end, start, most = map(float, re.search(r"^tran (\S+) (\S+) (\S+) (\S+) uic$", text, re.M).groups())
         assert (every, end, start, most) == pytest.approx((longest, 2 + shortest, 0, longest), rel=1e-6)
-    assert "tran 5.000000e-05 " in testbench(presets.ZHAO2025_FIG2, (1.0,), (0.8,), max_step=5e-5)
+    assert "tran 5.000000e-05 " in deck(presets.ZHAO2025_FIG2, (1.0,), (0.8,), max_step=5e-5)
 
 
 def test_the_load_rests_at_the_supply():
@@ -134,7 +135,7 @@ def test_the_load_rests_at_the_supply():
 )
 def test_what_no_deck_can_hold_is_refused(p, durations, volts, words):
     with pytest.raises(InputError, match=words):
-        testbench(replace(presets.ZHAO2025_FIG2, **p), durations, volts)
+        deck(replace(presets.ZHAO2025_FIG2, **p), durations, volts)
 
 
 def test_of_what_ngspice_says_the_last_lines_that_tell_are_told(tmp_path, monkeypatch):
