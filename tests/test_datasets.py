@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
-from lava_1m1t1r.datasets.binning import BinnedEvents, cropped_from
+from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 HUMANS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
@@ -517,7 +517,7 @@ def test_what_counts_as_on_the_last_edge_is_cropped_and_counted():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert frames(events, 0.01, steps, clip=None).sum() == left
-        assert cropped_from(events, 0.01, steps) == 1 - left / 4
+        assert cropped_share(events, 0.01, steps) == 1 - left / 4
 
 
 @pytest.mark.parametrize("dt", [1e-3, 1e-2])

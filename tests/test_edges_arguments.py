@@ -90,8 +90,11 @@ TASK = recipe("spoken-digits").replace(taps=(0,), channels=3, n_steps=5, classes
 EAR = datasets.InnerEar(n_channels=2)
 
 
+_FOLDER = tempfile.TemporaryDirectory(prefix="edges-")  # gone with the process
+
+
 def here(name):
-    return str(Path(tempfile.gettempdir(), f"edges-{name}"))
+    return str(Path(_FOLDER.name, name))
 
 
 # name: function, arguments that are right. Nothing of "huge" or "large" may be taken where it would be counted up to.
@@ -147,7 +150,7 @@ CALLS = {
     "of_speakers": (lambda who: EVENTS.of_speakers(who), dict(who=-1)),
     "frames": (datasets.frames, dict(events=EVENTS, dt=1e-2, n_steps=10, channels=70, clip=1)),
     "binned_events": (datasets.binned_events, dict(events=EVENTS, dt=1e-2, n_steps=10, channels=70, clip=1)),
-    "cropped_share": (datasets.cropped_share, dict(events=EVENTS, duration=1.0)),
+    "cropped_share": (datasets.cropped_share, dict(events=EVENTS, dt=1e-2, n_steps=10)),
     "read_shd": (datasets.read_shd, dict(path=here("none.h5"), n_channels=700, n_classes=20)),
     "write_shd": (datasets.write_shd, dict(path=here("written.h5"), events=EVENTS, meta={"a": "b"})),
     "shd": (datasets.shd, dict(folder=here("none"), train=True)),
@@ -206,10 +209,10 @@ SOME_LEGAL: list[tuple[set[str], str]] = [
     ({"true"}, "reference.run fixed; reference_network.run fixed; FastNetwork floating"),
     (REAL, "constant volt; train volt; pulses volt; pair volt"),
     (REAL - {"huge whole"}, "Stimulus volts"),  # numpy has no such integers, and makes objects of them
-    (NOT_NEGATIVE, "Periphery v_supply amplifier_current line_capacitance register_energy; cropped_share duration"),
+    (NOT_NEGATIVE, "Periphery v_supply amplifier_current line_capacitance register_energy"),
     (POSITIVE, "Cells g_max v_read; deploy_rtl clock_hz; scaled time; StepParams dt v_unit; constant duration; train width gap"),
     (POSITIVE, "pulses period; pair width gap; sampled dt; Stimulus.sampled dt; Measurement volt width gap value tolerance"),
-    (POSITIVE, "frames dt; binned_events dt"),
+    (POSITIVE, "frames dt; binned_events dt; cropped_share dt"),
     (POSITIVE - {"huge whole"}, "Stimulus durations"),
     (POSITIVE | OPTIONAL, "testbench max_step; predict timeout; raster dt"),
     (POSITIVE | {"inf"}, "simulate max_step"),

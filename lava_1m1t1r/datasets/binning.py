@@ -130,7 +130,7 @@ def cropped_share(events: EventSet, dt: float, n_steps: int) -> float:
     """Share of all spikes that frames of ``n_steps`` bins of ``dt`` seconds leave out: of those on an edge, too, if only to single
     precision."""
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
-    dt, n_steps = number(dt, "dt [s]", above=0.0), whole(n_steps, "n_steps", least=0)
+    dt, n_steps = number(dt, "dt [s]", above=0.0), whole(n_steps, "n_steps", least=1, most=_MOST_STEPS)
     # few of many: those before lie in an earlier bin, whatever their rounding
     late = events.times[events.times >= (n_steps - 1) * dt * (1 - 4 * _FLOAT32)]
     return np.count_nonzero(bin_of(late, dt) >= n_steps) / max(len(events.times), 1)
