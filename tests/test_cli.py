@@ -616,6 +616,18 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
         assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
 
 
+@pytest.mark.parametrize(("name", "given", "steps"), [("SpokenDigits", [], 30), ("SpokenDigits", ["--steps", "7"], 7), ("other", [], 90)])
+def test_spoken_digits_have_as_many_bins_as_in_training_too(name, given, steps, tmp_path, monkeypatch, capsys):
+    spikes = [(np.array([0.0, 0.05], np.float32), np.array([0, 1]))] * 20
+    monkeypatch.setattr("lava_1m1t1r.datasets.SpokenDigits", lambda train: EventSet.from_utterances(spikes, range(20), [0] * 20))
+    (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
+    results = {"data": name, "held_out": "2 voices that never occur in training", "task": {"n_steps": 30, "dt": 0.01}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    args = cli.parser().parse_args(["evaluate", str(tmp_path / "network.net"), *given])
+    tested = _samples.test_frames(args, read(args.net))
+    assert tested.steps == steps and "trained without" not in capsys.readouterr().err
+
+
 def test_a_file_may_be_taken_whole(tmp_path, capsys):
     spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
     net = read(_common.network_path("shipped"))

@@ -24,7 +24,7 @@ def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> 
     if utterances:
         parser.add_argument("--utterances", type=int, help="use only this many utterances, from the first one")
     parser.add_argument(
-        "--steps", type=int, help="time bins per utterance; default: the number that training on the same file uses (see its results.json)"
+        "--steps", type=int, help="time bins per utterance; default: the number that training on the same data uses (see its results.json)"
     )
 
 
@@ -129,9 +129,9 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
     return split.test, split.train, split.name, split.held_out
 
 
-def _training_of(net: Any, name: str, held_out: str) -> int | None:
+def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None:
     """Number of bins with which the network was trained, where the results beside its file say that it was on these data; prints a hint
-    where they say that it was on these voices."""
+    where they say that others than these voices were held out."""
     beside = Path(net.source).parent / RESULTS_FILE
     try:
         trained = json.loads(beside.read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def _training_of(net: Any, name: str, held_out: str) -> int | None:
         return None  # no such file, or one of another program
     if data != name:
         return None
-    if other != held_out:
+    if held_out not in (None, other):
         hint(f"{beside} says that the network was trained without {other}; now it is tested on {held_out}.")
     steps = task.get("n_steps")
     return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
@@ -178,8 +178,8 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
-            trained = None
             name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
+            trained = _training_of(net, name)  # on other voices, however many were held out
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or use other utterances: --data FILE.") from error
     else:
