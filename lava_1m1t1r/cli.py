@@ -76,7 +76,7 @@ EXIT_CODES = (
     "exit codes: 0 done, 1 a check failed, 2 wrong input or a missing package, 129 terminal closed, 130 interrupted (Ctrl-C), "
     "141 output closed, 143 terminated"
 )
-SIZES = {"train": "or smaller --hidden, --channels or --batch", "demo": "for example with --train-per-class"}
+SIZES = {"train": "or smaller --hidden, --channels, --steps or --batch", "demo": "for example with --train-per-class"}
 """Advice, by command, on how to reduce its memory when there is too little."""
 KEPT = {
     **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume continues from them"),

@@ -861,7 +861,7 @@ def test_a_current_folder_that_is_gone(tmp_path):
 def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
     assert cli.main(["train", "--data", str(small_file), "--hidden", "1000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "needs more memory than is available" in error and "--hidden" in error
+    assert "needs more memory than is available" in error and "--hidden" in error and "--steps" in error
     assert not list(tmp_path.iterdir())
 
 
@@ -1021,7 +1021,8 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     done = run(*shlex.split(again), "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
     resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
-    assert resumed.returncode == 2 and "It follows the data: give those (--data)" in resumed.stderr
+    cure = "It follows the data: give those (--data) that the run was started with, or --recipe recordings, to go on."
+    assert resumed.returncode == 2 and cure in resumed.stderr
 
 
 @pytest.mark.train

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lava_1m1t1r import presets
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
@@ -302,6 +303,13 @@ WRONG = {
 def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
     with pytest.raises(InputError, match=rf"Task\.{name} must"):
         Task("t", **{name: value})
+
+
+def test_a_device_with_spreads_is_refused_with_the_option_that_draws_them():
+    spread = dataclasses.replace(presets.ZHAO2025_FIG2, mu_dtod=0.3)
+    with pytest.raises(InputError, match=r"Task\.device must .* got {'mu_dtod': 0\.3}\. Set these to 0: Task\.spread \(--spread\)"):
+        Task("t", device=spread)
+    assert Task("t", device=dataclasses.replace(spread, mu_dtod=0.0), spread=0.3).devices.size == Task("t").hidden
 
 
 def test_every_source_of_data_has_its_recipe(tmp_path):

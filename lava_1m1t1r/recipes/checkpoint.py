@@ -142,7 +142,7 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
             option = f"--{name.replace('_', '-')}" if name in OPTIONS else WORDS.get(name, name)
             cure = f"Give {_as_typed(option, was)}" if name in OPTIONS else "Give what it was started with"
             if name == "recipe" and started.get("training data") != asked.get("training data"):
-                cure = "It follows the data: give those (--data) that the run was started with"
+                cure = f"It follows the data: give those (--data) that the run was started with, or {_as_typed(option, was)},"
             text = f"be what the run of {path} was started with, {was!r}"
             require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
 
