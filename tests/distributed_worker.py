@@ -59,6 +59,7 @@ fit.Learner.on_train_epoch_end = after_an_epoch
 report["first"] = train("stopped")
 del fit.Learner.on_train_epoch_end
 report["resumed"] = train("stopped", "--resume")
+report["watched"] = train("watched", "--data", str(OUT / "three.h5"), "--validate", "1", "--patience", "2")
 network.m1t1r = kept(delayed)
 report["delayed"] = train("delayed")
 report["delays"] = made[-1].hidden.delay.delay.tolist()

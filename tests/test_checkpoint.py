@@ -332,7 +332,7 @@ ACCURACIES = (0.5, 0.9, 0.7, 0.9, 0.95)
 """Of validation, one an epoch: with a patience of two epochs, training stops after the fourth, and the second is the first of the best."""
 
 
-def told(learner, _batch, _index):
+def told(learner):
     learner.log("accuracy", ACCURACIES[learner.current_epoch])
 
 
@@ -352,7 +352,7 @@ def equal(net, parameters):
 
 
 def test_with_patience_the_best_epoch_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    monkeypatch.setattr(fit.Learner, "on_validation_epoch_end", told)
     net, after = watched(tmp_path)
     assert len(after) == 4 and equal(net, after[1]) and not equal(net, after[3])
     again, none = watched(tmp_path, resume=True)  # of a run that has stopped
@@ -360,7 +360,7 @@ def test_with_patience_the_best_epoch_is_kept(tmp_path, monkeypatch):
 
 
 def test_the_best_epoch_is_kept_over_an_interruption(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    monkeypatch.setattr(fit.Learner, "on_validation_epoch_end", told)
     _, after = watched(tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
@@ -375,7 +375,7 @@ def third(learner):
 
 @pytest.mark.parametrize("stopped", [True, False])
 def test_a_best_epoch_that_is_damaged_or_absent_is_told_before_any_training(stopped, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    monkeypatch.setattr(fit.Learner, "on_validation_epoch_end", told)
     with monkeypatch.context() as patch:
         if not stopped:
             patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
@@ -393,7 +393,7 @@ def test_a_best_epoch_that_is_damaged_or_absent_is_told_before_any_training(stop
 
 
 def test_the_best_epoch_is_named_whenever_a_run_ends(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(fit.Learner, "validation_step", told)
+    monkeypatch.setattr(fit.Learner, "on_validation_epoch_end", told)
     for resume in (False, True):
         net = network.m1t1r(TASK)
         fit.fit(net, TASK.replace(epochs=5), frames(), tmp_path, validation=frames(1), patience=2, resume=resume)

@@ -141,6 +141,33 @@ def test_every_epoch_takes_all_utterances_in_an_order_of_its_own(tmp_path, monke
     assert all(sorted(epoch) == list(range(24)) for epoch in epochs) and len({tuple(epoch) for epoch in [*epochs, range(24)]}) == 4
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3, 16])
+@pytest.mark.parametrize("size", [5, 12])
+def test_validation_counts_each_utterance_once_however_many_processes_share_them(processes, size, monkeypatch):
+    """Lightning's sampler repeats some, so that all processes have as many."""
+    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
+    import torch
+    from torch.utils.data import DataLoader, DistributedSampler
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(classes=3)
+    labels = np.resize([0, 0, 1], size)
+    frames = dataclasses.replace(frames, binned=frames.binned._replace(shape=(size, *frames.binned.shape[1:])), labels=labels)
+    monkeypatch.setattr(fit, "scores", lambda output: torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(output), 1))
+    learner, right = fit.Learner(network.m1t1r(task), task, 90, None).eval(), 0
+    for rank in range(processes):
+        monkeypatch.setattr(fit, "processes", lambda rank=rank: (rank, processes, processes))
+        data = fit.FrameSet(frames)
+        loader = DataLoader(data, 2, sampler=DistributedSampler(data, processes, rank, shuffle=False), collate_fn=fit._as_it_is)
+        monkeypatch.setattr(learner, "_trainer", SimpleNamespace(val_dataloaders=loader))
+        learner.on_validation_epoch_start()
+        for index, batch in enumerate(loader):
+            learner.validation_step(learner.transfer_batch_to_device(batch, torch.device("cpu"), 0), index)
+        right += int(learner.right)
+    assert right == np.count_nonzero(labels == 0)
+
+
 def test_a_longer_refractory_period_is_the_resistors():
     usual, longer = Task("t").step.device, Task("t", refractory=3.0)
     assert longer.step.device == dataclasses.replace(usual, r_control=3 * usual.r_control)

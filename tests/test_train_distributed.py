@@ -12,29 +12,34 @@ import pytest
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
 pytest.importorskip("lightning", reason="needs lightning")
 
-from lava_1m1t1r.datasets import EventSet, write_shd
-from lava_1m1t1r.recipes import checkpoint
+from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
+from lava_1m1t1r.recipes import checkpoint, data
+from lava_1m1t1r.recipes.evaluate import accuracy
+from lava_1m1t1r.recipes.task import recipe
 
 TRAINING, HELD_OUT = 18, 4
+WATCHED = 5
+"""Utterances held out for validation: no multiple of the number of processes."""
 
 
-def tiny_file(path):
-    """Two classes of two ramps over the channels; the last speaker is the test set."""
+def tiny_file(path, speakers=(TRAINING, HELD_OUT)):
+    """Two classes of two ramps over the channels, so many utterances a speaker; the last speaker is the test set."""
     rng = np.random.default_rng(0)
-    labels = np.arange(TRAINING + HELD_OUT) % 2
+    labels = np.arange(sum(speakers)) % 2
     spikes = []
     for label in labels:
         times = np.sort(rng.uniform(0, 0.2, 120)).astype(np.float32)
         ramp = times / 0.2 if label else 1 - times / 0.2
         spikes.append((times, np.clip(ramp * 699 + rng.normal(0, 20, 120), 0, 699).astype(np.uint16)))
-    speakers = [0] * TRAINING + [1] * HELD_OUT
-    write_shd(path, EventSet.from_utterances(spikes, labels, speakers, keys=("up", "down")))
+    who = np.repeat(np.arange(len(speakers)), speakers)
+    write_shd(path, EventSet.from_utterances(spikes, labels, who, keys=("up", "down")))
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("distributed")
     tiny_file(folder / "tiny.h5")
+    tiny_file(folder / "three.h5", (8, WATCHED, 2))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(Path(__file__).with_name("distributed_worker.py")), str(folder / "tiny.h5"), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -68,6 +73,15 @@ def test_each_process_draws_its_own_augmentation_and_learned_delays_are_the_same
     states = [state["augmentation"]["state"] for state in checkpoint.read(folder / "whole" / "last.ckpt")["random"]]
     assert len(states) == 2 and states[0] != states[1]
     assert ranks[0]["delays"] == ranks[1]["delays"] and len(ranks[0]["delays"]) == 8 and len(set(ranks[0]["delays"])) > 1
+
+
+@pytest.mark.timeout(600)
+def test_validation_counts_each_utterance_once(reports):
+    folder, _ = reports
+    found = json.loads((folder / "watched" / "results.json").read_text())
+    watched = data.frames_of(read_shd(folder / "three.h5").of_speakers(1), recipe("recordings").replace(n_steps=found["task"]["n_steps"]))
+    assert len(watched) == WATCHED
+    assert found["validation"]["accuracy"] == pytest.approx(accuracy(folder / "watched" / "network.net", watched))
 
 
 @pytest.mark.timeout(600)

@@ -73,6 +73,7 @@ class Learner(L.LightningModule):
         self.rng = np.random.default_rng(task.seed)
         self.began, self._random = False, None
         self.spikes: torch.Tensor | None = None
+        self.right = torch.zeros(())  # answers in validation
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -137,10 +138,21 @@ class Learner(L.LightningModule):
         excess = torch.relu(self.spikes.sum((1, 2)) - self.task.spike_limit).mean() / self.spikes.shape[1]
         return self.task.spike_cost * min(1.0, 3 * self.global_step / self.steps) * excess
 
-    def validation_step(self, batch: tuple, _index: int) -> None:
+    def on_validation_epoch_start(self) -> None:
+        self.right = torch.zeros((), device=self.device)
+
+    def validation_step(self, batch: tuple, index: int) -> None:
         x, y = batch
-        right = (winner(scores(self.network(x))) == y).float()
-        self.log("accuracy", right.mean(), batch_size=len(y), sync_dist=processes()[1] > 1)
+        rank, world, _ = processes()
+        # several processes take utterances in turn, and repeat the first ones until all have as many: those do not count again
+        watched = self.trainer.val_dataloaders
+        place = (index * watched.batch_size + torch.arange(len(y), device=y.device)) * world + rank
+        self.right += ((winner(scores(self.network(x))) == y) & (place < len(watched.dataset))).sum()
+
+    def on_validation_epoch_end(self) -> None:
+        # summed here: Lightning's mean over processes rounds the number of utterances
+        right = self.trainer.strategy.reduce(self.right, reduce_op="sum")
+        self.log("accuracy", right / len(self.trainer.val_dataloaders.dataset), batch_size=1, sync_dist=processes()[1] > 1)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
