@@ -48,7 +48,8 @@ lava-1m1t1r train --hidden 64 --epochs 20 -o runs/small
 lava-1m1t1r train --data shd_folder -o runs/shd                        your copy of SHD: the paper's task
 lava-1m1t1r train --data mine.h5 --leave-out anna -o runs/mine         your recordings, with one speaker as the test set
 lava-1m1t1r train --start shipped --data mine.h5 --learning-rate 0.003   continue from a trained network, for few recordings
-lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       continue, with the same options as at the start""",
+lava-1m1t1r train -o runs/small --epochs 20 --hidden 64 --resume       continue, with the same options as at the start
+torchrun --nproc-per-node 2 -m lava_1m1t1r -- train -o runs/two        in two processes (-- or torchrun takes --start for its own)""",
     "evaluate": """
 lava-1m1t1r evaluate shipped --utterances 100
 lava-1m1t1r evaluate runs/train/network.net --lava 10    check that Lava's own runtime gives the same spikes

@@ -12,6 +12,9 @@ import pytest
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
 pytest.importorskip("lightning", reason="needs lightning")
 
+from torch.distributed.run import parse_args
+
+from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
 from lava_1m1t1r.recipes import checkpoint, data
 from lava_1m1t1r.recipes.evaluate import accuracy
@@ -90,3 +93,11 @@ def test_the_first_process_writes_the_results(reports):
     assert [rank[run]["code"] for rank in ranks for run in ("whole", "first", "resumed", "delayed")] == [0] * 8
     assert {p.name for p in (folder / "whole").iterdir()} == {"last.ckpt", "network.net", "results.json"}
     assert (folder / "whole" / "network.net").read_bytes() == (folder / "stopped" / "network.net").read_bytes()
+
+
+def test_the_help_shows_how_torchrun_leaves_all_options_to_training():
+    """Its own parser would take --start for an abbreviation of --start-method."""
+    (example,) = (line for line in cli.EXAMPLES["train"].splitlines() if line.startswith("torchrun "))
+    given = parse_args([*example.split("  ")[0].split()[1:], "--start", "shipped"])
+    assert given.module and given.training_script == "lava_1m1t1r"
+    assert cli.parser().parse_args(given.training_script_args).start == "shipped"
