@@ -31,7 +31,7 @@ OPTIONS = tuple(
 )
 WORDS = {
     "n_steps": "n_steps (--steps)",
-    "augmentation": "augmentation (--no-augmentation)",
+    "augmentation": "augmentation (--channel-shift, --no-augmentation)",
     "training data": "training data (--data, --leave-out, --validate, --train-per-class)",
     "validation data": "validation data (--validate)",
 }
