@@ -467,7 +467,6 @@ def test_every_option_of_train_that_is_a_choice_of_the_task_is_named_when_a_run_
     import argparse
 
     from lava_1m1t1r.commands import train
-    from lava_1m1t1r.recipes import start
     from lava_1m1t1r.recipes.checkpoint import OPTIONS
 
     parser = argparse.ArgumentParser()
@@ -475,4 +474,3 @@ def test_every_option_of_train_that_is_a_choice_of_the_task_is_named_when_a_run_
     fields = {field.name for field in dataclasses.fields(type(TASK))}
     options = {action.dest for action in parser._actions}
     assert options & fields <= set(OPTIONS)
-    assert set(train.OF_START) == options & {*start.OF_NETWORK, "dt", "hidden", "channels"}

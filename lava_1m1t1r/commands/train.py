@@ -30,9 +30,6 @@ from ._common import (
     talking,
 )
 
-OF_START = ("preset", "device", "slower", "dt", "hidden", "channels", "taps", "synaptic_delays", "spread", "refractory", "smooth")
-"""Options that a network from a file (``--start``) answers itself."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -158,10 +155,7 @@ def run(args: argparse.Namespace) -> int:
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
     require(args.smooth is None or args.smooth >= 0, "--smooth", "be >= 0 channels", args.smooth)
-    for name in OF_START:
-        given = getattr(args, name)
-        require(args.start is None or given is None, option_name(name), "not be used with --start, whose network has its own", given)
-    start = None if args.start is None else network_path(args.start, "--start")
+    start = None if args.start is None else _start_of(args)
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
     let_torch_sleep()
@@ -170,6 +164,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json and results is not None:
         print(as_json(results))
     return 0
+
+
+def _start_of(args: argparse.Namespace) -> Path:
+    """The file of ``--start``, beside which no option may say what a network answers itself."""
+    from ..recipes.start import OF_NETWORK
+
+    for name in (*OF_NETWORK, "dt", "hidden", "channels"):
+        given = getattr(args, name, None)
+        require(given is None, option_name(name), "not be used with --start, whose network has its own", given)
+    return network_path(args.start, "--start")
 
 
 class _Prepared(NamedTuple):
