@@ -11,6 +11,7 @@ import numpy as np
 from .._support.host import load_lava
 from ..errors import path_of, require
 from ..netx import schema
+from ..program import INTEGER_FIELDS
 from .blocks import computes, first_computing
 from .task import Task
 
@@ -123,9 +124,7 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
     step = task.step
     params = {
         "params": task.devices,
-        "dt": step.dt,
-        "substeps": step.substeps,
-        "v_unit": step.v_unit,
+        **{name: getattr(step, name) for name in INTEGER_FIELDS},
         "seed": task.seed,
         "variation": task.variation,
         "learn": task.learn,
