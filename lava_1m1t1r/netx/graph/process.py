@@ -100,8 +100,9 @@ class AbstractBlock(AbstractProcess):
         self.shape = (layer.size,)
         self.synapse = _synapse(layer, message_bits)
         self.synapse_rec = None if layer.weight_rec is None else _dense(layer.weight_rec, 0)
-        self.neuron = _neuron(layer, reset_interval, reset_offset)
-        self.axon, self.axon_rec = _axons(layer, reset_interval, reset_offset)
+        interval = _interval(layer, reset_interval)
+        self.neuron = _neuron(layer, interval, reset_offset)
+        self.axon, self.axon_rec = _axons(layer, interval, reset_offset)
         self.offset = None
         if layer.kind == "input" and layer.bias is not None and isinstance(layer.neuron, CubaNeuron):
             self.offset = RingBuffer(data=layer.bias[:, None])  # LIF's own bias goes to the voltage
@@ -326,16 +327,18 @@ def _convolution(layer: Layer, conv: Convolution, message_bits: int) -> Abstract
     return Conv(weight=weight, input_shape=conv.inputs[::-1], groups=conv.groups, num_message_bits=message_bits, **sizes)
 
 
+def _interval(layer: Layer, interval: int | None) -> int | None:
+    """Steps between the resets of a layer: bias and noise act without input too, and must begin where the first input arrives."""
+    return NEVER if interval is None and (layer.bias is not None or layer.noisy) else interval
+
+
 def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess | None:
     neuron = layer.neuron
     if isinstance(neuron, M1T1RNeuron):
         step = layer.m1t1r.step
-        device = step.device
-        # Bias and noise act without input too: they must begin where the first input arrives.
-        early = layer.bias is not None or layer.noisy
         return M1T1R(
             shape=(layer.size,),
-            params=device,
+            params=step.device,
             dt=step.dt,
             substeps=step.substeps,
             v_unit=step.v_unit,
@@ -344,7 +347,7 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
             layer=layer.index,
             bias=0.0 if layer.bias is None else layer.bias / WEIGHT_ONE,
             a_in_scale=WEIGHT_ONE,
-            reset_interval=NEVER if interval is None and early else interval,
+            reset_interval=interval,
             reset_offset=offset,
             drop_last=True,
             held=step.held,
@@ -354,7 +357,6 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
     params = {"du": neuron.current_decay - 1, "dv": neuron.voltage_decay, "vth": neuron.threshold, "bias_exp": 6}  # Loihi adds 1 to du
     if layer.bias is not None and layer.kind != "input":
         params["bias_mant"] = layer.bias
-    interval = NEVER if interval is None and layer.bias is not None else interval
     if interval is None:
         return LIF(shape=(layer.size,), **params)
     return LIFReset(shape=(layer.size,), reset_interval=interval, reset_offset=offset, **params)
@@ -364,10 +366,7 @@ def _axons(layer: Layer, interval: int | None, offset: int) -> tuple[Axon | None
     """Axon of a layer; for CUBA neurons, which cannot withhold spikes, also what keeps one sample's spikes from the next."""
     if layer.neuron is None:
         return None, None
-    cuba = isinstance(layer.neuron, CubaNeuron)
-    if cuba and interval is None and layer.bias is not None:
-        interval = NEVER
-    cut = cuba and interval is not None and layer.spiking
+    cut = isinstance(layer.neuron, CubaNeuron) and interval is not None and layer.spiking
     out = rec = None
     if layer.delay is not None or cut:
         out = Axon(delay=layer.axonal_delays, reset_interval=interval, reset_offset=offset)
