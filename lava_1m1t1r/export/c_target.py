@@ -15,10 +15,9 @@ from .._support.files import scratch
 from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
-from ..netx.schema import described
 from . import c_source, rules
 from .names import c_prefix
-from .output import check_folder, write_folder
+from .output import write_folder
 from .plan import Plan, plan, samples
 from .report import Report, VerificationError, classes_of, compared
 from .tools import call, written
@@ -65,9 +64,7 @@ def deploy_c(
     VerificationError
         If the compiled sources differ from the network, or give a warning.
     """
-    check_folder(out_dir)
-    net = described(net)
-    rules.check(net, rules.INTEGERS)
+    net = rules.accepted(net, out_dir, rules.INTEGERS)
     name = c_prefix(name)
     lowered = plan(net)
     flash, ram = flash_bytes(lowered), ram_bytes(lowered)

@@ -16,12 +16,12 @@ from ..arithmetic import unpack
 from ..description import CubaNeuron, M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
-from ..netx.schema import described, read, write
+from ..netx.schema import read, write
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits
 from . import rules
 from .loihi_resources import generators, layer_resources, table, verdicts
-from .output import check_folder, write_folder
+from .output import write_folder
 from .plan import batched, drawn, same
 from .report import Report, VerificationError, classes_of
 
@@ -77,9 +77,7 @@ def deploy_loihi(
     -------
     Report
     """
-    check_folder(out_dir)
-    net = described(net)
-    rules.check(net, RULES)
+    net = rules.accepted(net, out_dir, RULES)
     chips, seed = whole(chips, "chips", least=1), whole(seed, "seed")
     layers = layer_resources(net)
     rows = verdicts(net, layers, chips)

@@ -18,10 +18,9 @@ except ImportError as error:
 
 from ..description import NetDescription
 from ..fast import FastNetwork
-from ..netx.schema import described
 from . import nir_exact, rules
 from .nir_portable import to_portable
-from .output import check_folder, write_folder
+from .output import write_folder
 from .plan import DRAWN_RATE, batched, drawn, same
 from .report import Report, VerificationError, classes_of
 
@@ -58,10 +57,8 @@ def deploy_nir(
     -------
     Report
     """
-    check_folder(out_dir)
+    net = rules.accepted(net, out_dir, rules.INTEGERS)
     portable, delays, seed = flag(portable, "portable"), flag(delays, "delays"), whole(seed, "seed")
-    net = described(net)
-    rules.check(net, rules.INTEGERS)
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))

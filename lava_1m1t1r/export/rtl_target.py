@@ -16,10 +16,9 @@ from ..description import NetDescription
 from ..dynamics import State
 from ..errors import number, require, whole
 from ..fast import FastNetwork
-from ..netx.schema import described
 from . import rtl_source, rules
 from .names import verilog_module
-from .output import check_folder, write_folder
+from .output import write_folder
 from .plan import Plan, plan, samples
 from .report import Report, VerificationError, classes_of, compared
 from .tools import call, ended, written
@@ -87,9 +86,7 @@ def deploy_rtl(
     VerificationError
         If the simulated design differs from the network.
     """
-    check_folder(out_dir)
-    net = described(net)
-    rules.check(net, RULES)
+    net = rules.accepted(net, out_dir, RULES)
     name = verilog_module(name)
     lanes = whole(lanes, "lanes", least=1, most=64)
     require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)

@@ -2,11 +2,13 @@
 
 What one target alone requires stands beside it, with its whole list, ``RULES``.
 
-A rule raises :class:`.InputError` naming layer, rule, value and remedy. All rules of a target run before anything is written.
+A rule raises :class:`.InputError` naming layer, rule, value and remedy. All rules of a target run before anything is written
+(:func:`accepted`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -14,13 +16,23 @@ import numpy as np
 from ..delay_lines import DELAY_LINES
 from ..description import KINDS, WEIGHTLESS, M1T1RNeuron, NetDescription
 from ..errors import require
+from ..netx.schema import described
 from ..sums import WEIGHT_RULE, within_8_bits
+from .output import check_folder
 
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
 """Largest number of neurons in a layer of the integer targets, which number neurons with 16 bits."""
 MAX_MATRIX = 1 << 24
 """Largest number of weights of a convolution that is written out as a matrix."""
+
+
+def accepted(net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike, rules: Iterable[Rule]) -> NetDescription:
+    """Return the network, of a file or as it is, that a target takes by its rules, for a folder that its export may fill."""
+    check_folder(out_dir)
+    net = described(net)
+    check(net, rules)
+    return net
 
 
 def check(net: NetDescription, rules: Iterable[Rule]) -> None:

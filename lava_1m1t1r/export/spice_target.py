@@ -15,10 +15,9 @@ from ..device.crossbar import CELLS, Cells, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
-from ..netx.schema import described
 from ..sums import answers
 from . import rules
-from .output import check_folder, write_folder
+from .output import write_folder
 from .plan import batched
 from .report import Report, ToolFailed, classes_of
 from .spice_network import READOUT, TICK, deck, netlist
@@ -118,9 +117,7 @@ def deploy_spice(
     VerificationError
         If ngspice fails, or gives other classes, first spikes or rates than the device level.
     """
-    check_folder(out_dir)
-    net = described(net)
-    rules.check(net, RULES)
+    net = rules.accepted(net, out_dir, RULES)
     if not isinstance(cells, Cells):
         known = isinstance(cells, str) and cells in CELLS
         require(known, "cells", f"be one of {', '.join(CELLS)}, or Cells", cells)
