@@ -185,31 +185,10 @@ def _input(files: dict[str, str], plan: Plan, name: str) -> str:
 
 def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: PlanLayer, k: int, lanes: int, name: str) -> list[str]:
     lanes = 1 if layer.single else lanes
-    row, rows = words(layer, lanes), layer.inputs + (0 if layer.weight_rec is None else layer.outputs)
-    in_bits, out_bits, word_bits = address_bits(layer.inputs), address_bits(layer.outputs), address_bits(row)
-    recurrent = int(layer.weight_rec is not None)
-    weigh: dict[str, Any] = {
-        "INPUTS": layer.inputs,
-        "IN_BITS": in_bits,
-        "OUT_BITS": out_bits,
-        "LANES": lanes,
-        "WORDS": row,
-        "WORD_BITS": word_bits,
-        "ROWS": rows,
-        "ADDRESS_BITS": 1 if layer.single else address_bits(rows * row),
-        "RECURRENT": recurrent,
-        "SINGLE": int(layer.single),
-        "SINGLE_WEIGHT": int(layer.weight[0]) if layer.single else 0,
-        "WEIGHT_SHIFT": layer.weight_shift,
-        "REC_SHIFT": layer.rec_shift,
-        "SUM_BITS": SUM_BITS,
-    }
-    if not layer.single:
-        weigh["WEIGHTS"] = f'"{name}_weights_{k}.hex"'
-        files[f"{name}_weights_{k}.hex"] = _weights(layer, row, lanes)
-    core: dict[str, Any] = {"OUTPUTS": layer.outputs, "OUT_BITS": out_bits, "LANES": lanes, "WORD_BITS": word_bits, "SUM_BITS": SUM_BITS}
-    if layer.program is not None:
-        core |= {"RECURRENT": recurrent} | _neurons(files, tables, layer, layer.program, k, name)
+    weigh, core = _weigher(files, layer, k, lanes, name), _core(files, tables, layer, k, lanes, name)
+    out_bits, word_bits = core["OUT_BITS"], core["WORD_BITS"]
+    sent_bits = out_bits if layer.program is not None else SUM_BITS
+    push = f"ready_{k}, word_{k}, sums_{k}, clear_{k}, resume_{k}, push_{k + 1}, sent_{k + 1}, full_{k + 1}"
     lines = [
         "",
         f"    // layer_{k}: {layer.name}",
@@ -220,10 +199,9 @@ def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: P
         f"    m1t1r_weigh #({_parameters(weigh)}) weigh_{k} (",
         f"        clk, rst, empty_{k}, data_{k}, pop_{k}, rec_empty_{k}, rec_data_{k}, rec_pop_{k},",
         f"        ready_{k}, word_{k}, sums_{k}, clear_{k}, resume_{k});",
+        f"    wire push_{k + 1}, full_{k + 1};",
+        f"    wire [{sent_bits}:0] sent_{k + 1};",
     ]
-    sent_bits = out_bits if layer.program is not None else SUM_BITS
-    push = f"ready_{k}, word_{k}, sums_{k}, clear_{k}, resume_{k}, push_{k + 1}, sent_{k + 1}, full_{k + 1}"
-    lines += [f"    wire push_{k + 1}, full_{k + 1};", f"    wire [{sent_bits}:0] sent_{k + 1};"]
     if layer.program is None:
         lines += [f"    m1t1r_readout #({_parameters(core)}) layer_{k} (clk, rst, {push});"]
     else:
@@ -233,24 +211,55 @@ def _layer(files: dict[str, str], tables: dict[bytes, str], plan: Plan, layer: P
             f"    m1t1r_layer #({_parameters(core)}) layer_{k} (",
             f"        clk, rst, {push}, rec_push_{k}, rec_sent_{k});",
         ]
-    if recurrent:
-        fifo = _parameters({"WIDTH": out_bits + 1, "LOG_DEPTH": address_bits(layer.outputs + 2)})
-        lines += [
-            f"    wire rec_full_{k};",
-            f"    m1t1r_fifo #({fifo}) recurrent_{k} (",
-            f"        clk, rst, rec_push_{k}, rec_sent_{k}, rec_full_{k}, rec_pop_{k}, rec_data_{k}, rec_empty_{k});",
-        ]
-    else:
+    if layer.weight_rec is None:
         lines += [f"    assign rec_empty_{k} = 1'b1;", f"    assign rec_data_{k} = 0;"]
+    else:
+        lines += [f"    wire rec_full_{k};", *_fifo(layer, f"recurrent_{k}", f"rec_{{}}_{k}")]
     if layer is not plan.layers[-1]:
-        fifo = _parameters({"WIDTH": out_bits + 1, "LOG_DEPTH": address_bits(layer.outputs + 2)})
-        lines += [
-            f"    wire empty_{k + 1}, pop_{k + 1};",
-            f"    wire [{out_bits}:0] data_{k + 1};",
-            f"    m1t1r_fifo #({fifo}) spikes_{k + 1} (",
-            f"        clk, rst, push_{k + 1}, sent_{k + 1}, full_{k + 1}, pop_{k + 1}, data_{k + 1}, empty_{k + 1});",
-        ]
+        lines += [f"    wire empty_{k + 1}, pop_{k + 1};", f"    wire [{out_bits}:0] data_{k + 1};"]
+        lines += _fifo(layer, f"spikes_{k + 1}", f"{{}}_{k + 1}")
     return lines
+
+
+def _weigher(files: dict[str, str], layer: PlanLayer, k: int, lanes: int, name: str) -> dict[str, Any]:
+    """Parameters of the module that adds up a layer's weights, whose memory goes into ``files``."""
+    row, rows = words(layer, lanes), layer.inputs + (0 if layer.weight_rec is None else layer.outputs)
+    weigh: dict[str, Any] = {
+        "INPUTS": layer.inputs,
+        "IN_BITS": address_bits(layer.inputs),
+        "OUT_BITS": address_bits(layer.outputs),
+        "LANES": lanes,
+        "WORDS": row,
+        "WORD_BITS": address_bits(row),
+        "ROWS": rows,
+        "ADDRESS_BITS": 1 if layer.single else address_bits(rows * row),
+        "RECURRENT": int(layer.weight_rec is not None),
+        "SINGLE": int(layer.single),
+        "SINGLE_WEIGHT": int(layer.weight[0]) if layer.single else 0,
+        "WEIGHT_SHIFT": layer.weight_shift,
+        "REC_SHIFT": layer.rec_shift,
+        "SUM_BITS": SUM_BITS,
+    }
+    if not layer.single:
+        weigh["WEIGHTS"] = f'"{name}_weights_{k}.hex"'
+        files[f"{name}_weights_{k}.hex"] = _weights(layer, row, lanes)
+    return weigh
+
+
+def _core(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, k: int, lanes: int, name: str) -> dict[str, Any]:
+    """Parameters of the module behind the sums, neurons or a readout, whose memories go into ``files``."""
+    out_bits, word_bits = address_bits(layer.outputs), address_bits(words(layer, lanes))
+    core: dict[str, Any] = {"OUTPUTS": layer.outputs, "OUT_BITS": out_bits, "LANES": lanes, "WORD_BITS": word_bits, "SUM_BITS": SUM_BITS}
+    if layer.program is not None:
+        core |= {"RECURRENT": int(layer.weight_rec is not None)} | _neurons(files, tables, layer, layer.program, k, name)
+    return core
+
+
+def _fifo(layer: PlanLayer, label: str, port: str) -> list[str]:
+    """Queue of a layer's spikes; ``port`` is the form of its ports' names."""
+    sizes = _parameters({"WIDTH": address_bits(layer.outputs) + 1, "LOG_DEPTH": address_bits(layer.outputs + 2)})
+    ports = ", ".join(port.format(name) for name in ("push", "sent", "full", "pop", "data", "empty"))
+    return [f"    m1t1r_fifo #({sizes}) {label} (", f"        clk, rst, {ports});"]
 
 
 def _parameters(values: dict[str, Any]) -> str:
