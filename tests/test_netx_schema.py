@@ -182,6 +182,7 @@ DAMAGE = {
     "zero dt": ("layer/2/neuron/dt", 0.0, "layer/2/neuron.*dt"),
     "tiny dt": ("layer/2/neuron/dt", 1e-12, "layer/2/neuron.*per substep"),
     "wrong device array": ("layer/2/neuron/device/mu", [1.0, 2.0], "layer/2/neuron"),
+    "too few devices": ("layer/2/neuron/device/r_control", [1e8, 2e8], r"layer/2/neuron: DeviceParams must hold .*a neuron \(7\); got 2"),
     "numbers for names": ("classes", np.arange(4), "classes must hold 4 texts"),
     "layer without number": ("layer/9/type", text("dense"), "layer/9"),
 }

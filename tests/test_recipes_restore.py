@@ -118,7 +118,7 @@ STEP = {"params": ZHAO2025_FIG2, "dt": 1e-3}
         (lambda b: [b.Recurrent(STEP, 6, 8), torch.nn.Dropout(), b.Affine(None, 8, 4)], "layer/1 must be a block that writes itself"),
         (
             lambda b: [b.Recurrent({**STEP, "params": ZHAO2025_FIG2.with_variation(0.1).spread(5, 0)}, 6, 8), b.Affine(None, 8, 4)],
-            "must hold numbers or 8 values",
+            r"must hold numbers, or arrays of one value a neuron \(8\)",
         ),
     ],
     ids=("sizes", "module", "devices"),

@@ -220,8 +220,6 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
     kind = keys["type"]
     if kind == NEURON_TYPE:
         step, seed = from_keys(keys, where)
-        own = step.device.size
-        require(own in (None, size), f"{where}/neuron/device", f"hold numbers or {size} values", own, error=FormatError)
         try:
             step.fixed(size)
         except InputError as error:
