@@ -162,25 +162,12 @@ def _read(table, i):
 def _ops(real: Any, linear: bool) -> Ops:
     exponential = _exp64 if real is np.float64 else _exp32
 
-    if linear:
-
-        @_compiled
-        def law(d, q):
-            return q.growth * d, q.growth
-    else:
-
-        @_compiled
-        def law(d, q):
-            rising = exponential(d * q.rate - q.shift)
-            falling = q.mirror / rising
-            return q.growth * (rising - falling), q.growth * q.rate * (rising + falling)
-
     @_compiled
     def knot(place, q):
         i = min(np.int32(place), np.int32(q.drop.size - 1))
         return i, place - real(i)
 
-    return Ops(_select, law, exponential, knot, _read)
+    return Ops(_select, reverse.field_law(linear, exponential, _compiled), exponential, knot, _read)
 
 
 def _forwards(real: Any, linear: bool, learning: bool) -> Any:

@@ -87,6 +87,30 @@ class Ops(NamedTuple):
     read: Callable  # read(table, index)
 
 
+def field_law(linear: bool, exp: Callable, compiled: Callable = lambda function: function) -> Callable:
+    """``law`` of :class:`Ops`, of the linear or the hyperbolic field law.
+
+    Parameters
+    ----------
+    linear : bool
+        Whether the devices have the linear law.
+    exp : callable
+        As in :class:`Ops`.
+    compiled : callable
+        What makes it an operation of the same kind.
+    """
+
+    def straight(d: Any, q: GradientProgram) -> tuple:
+        return q.growth * d, q.growth
+
+    def bent(d: Any, q: GradientProgram) -> tuple:
+        rising = exp(d * q.rate - q.shift)
+        falling = q.mirror / rising
+        return q.growth * (rising - falling), q.growth * q.rate * (rising + falling)
+
+    return compiled(straight if linear else bent)
+
+
 class Local(NamedTuple):
     """A substep's local derivatives: everything its reverse needs."""
 

@@ -17,7 +17,7 @@ from ..errors import require
 from ..reference import widened
 from ..tables import input_counts
 from .exact import exact, exactly, real_type, summed_in, wide
-from .reverse import Constants, GradientProgram, Ops, over_constants, recompute, reverse
+from .reverse import Constants, GradientProgram, Ops, field_law, over_constants, recompute, reverse
 from .surrogate import Units, gradient_program, is_linear, state_units, units_of
 from .training_kernels import PAST
 
@@ -50,18 +50,11 @@ turn-on."""
 
 
 def _ops(linear: bool) -> Ops:
-    def law(d: Any, q: GradientProgram) -> tuple:
-        if linear:
-            return q.growth * d, q.growth
-        rising = torch.exp(d * q.rate - q.shift)
-        falling = q.mirror / rising
-        return q.growth * (rising - falling), q.growth * q.rate * (rising + falling)
-
     def knot(place: Any, q: GradientProgram) -> tuple:
         i = place.long().clamp(max=q.drop.shape[0] - 1)
         return i, place - i
 
-    return Ops(torch.where, law, torch.exp, knot, lambda table, i: table[i])
+    return Ops(torch.where, field_law(linear, torch.exp), torch.exp, knot, lambda table, i: table[i])
 
 
 def moved(program: Any, device: torch.device) -> Any:
