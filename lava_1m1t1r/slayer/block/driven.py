@@ -184,8 +184,14 @@ class Driven(Block):
 
     neuron: Neuron
 
-    def _set_bias(self, bias: bool, size: int, volt: float = START_VOLTAGE) -> None:
-        """Learn a constant input of each neuron that starts at ``volt``, for the device of Fig. 2, and at as much for another device."""
+    def _set_neurons(self, neuron_params: dict, size: int, delays: int | None, bias: bool, volt: float = START_VOLTAGE) -> None:
+        """Make the neurons, ``delays`` of their spikes (0: none; None: what the first call needs), and ``size`` constant inputs to learn.
+
+        These start at ``volt``, for the device of Fig. 2, and at as much for another device.
+        """
+        self.neuron = Neuron(**neuron_params)
+        self.neuron.learn_for(size)
+        self.delay = None if delays == 0 else Delay(size=delays)
         step = self.neuron.nominal
         start = torch.full((size,), start_voltage(step, volt) / step.v_unit) if bias else None
         self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
@@ -253,10 +259,7 @@ class Dense(Driven, base.AbstractDense):
         in_neurons, out_neurons = checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
         check_mask(mask, out_neurons, in_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
-        self.neuron = Neuron(**neuron_params)
-        self.neuron.learn_for(out_neurons)
-        self.delay = Delay(size=out_neurons) if delay else None
-        self._set_bias(bias, out_neurons)
+        self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)
         self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit)
         self._start_weights(self.synapse, in_neurons, weight_scale, INPUT_RATE)
         if weight_norm:
@@ -312,10 +315,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         torch.empty(out_neurons, out_neurons)  # what systems refuse as larger than all memory fails here, before smaller parts fill it
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
-        self.neuron = Neuron(**neuron_params)
-        self.neuron.learn_for(out_neurons)
-        self.delay = Delay(size=out_neurons) if delay else None
-        self._set_bias(bias, out_neurons)
+        self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)
         hook = pre_hook_fx or self.neuron.quantize_8bit
         self.input_synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=hook)
         self.recurrent_synapse = synapse.Dense(out_neurons, out_neurons, pre_hook_fx=hook)

@@ -41,9 +41,7 @@ from ...convolution import Convolution, pair, pooling
 from ...errors import given, require, whole
 from ...sums import EVEN_WEIGHTS
 from ..checks import check_counts, check_sums, check_tensor
-from ..delay import Delay
 from ..exact import eager, exactly, summed_in, wide
-from ..neuron.m1t1r import Neuron
 from .driven import INPUT_RATE, Driven, checked, counts_for_file, quantised_weight, start_voltage
 
 HELD_VOLTAGE = 0.6
@@ -147,10 +145,7 @@ class Conv(_Image, base.AbstractConv):
         height, width = (d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
         Convolution((in_features, height, width), out_features, kernel, stride, padding, dilation, groups)  # refuses what can never work
         super().__init__(neuron_params, in_features, out_features, *sizes, groups, delay_shift=delay_shift, count_log=count_log)
-        self.neuron = Neuron(**neuron_params)
-        self.neuron.learn_for(out_features)
-        self.delay = Delay(size=out_features) if delay else None
-        self._set_bias(bias, out_features)
+        self._set_neurons(neuron_params, out_features, out_features if delay else 0, bias)
         hook = pre_hook_fx or self.neuron.quantize_8bit
         self.synapse = synapse.Conv(in_features, out_features, *sizes, groups, pre_hook_fx=hook)
         self._start_weights(self.synapse, int(np.prod(kernel)) * in_features // groups, weight_scale, INPUT_RATE)
@@ -218,12 +213,9 @@ class Pool(_Image, base.AbstractPool):
         )
         pooling((1, *(max(k, 1) for k in kernel)), kernel, stride, others[0])  # refuses what can never work
         super().__init__(dict(neuron_params), kernel, stride, *others, delay_shift=delay_shift, count_log=count_log)
-        self.neuron = Neuron(**neuron_params)
-        self.neuron.learn_for(1)
-        self.delay = Delay(size=features) if delay else None
+        self._set_neurons(neuron_params, 1, features if delay else 0, bias, HELD_VOLTAGE)
         step = self.neuron.nominal
         held = start_voltage(step, HELD_VOLTAGE) if bias else 0.0
-        self._set_bias(bias, 1, HELD_VOLTAGE)
         one = (step.v_in_max - held) / step.v_unit
         self.synapse = synapse.Pool(
             kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit
