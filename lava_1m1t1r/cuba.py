@@ -23,7 +23,7 @@ import numpy as np
 
 from .arithmetic import WEIGHT_ONE
 from .errors import array_of, number, require
-from .params import DeviceParams
+from .params import DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
 from .reference import CompiledNeurons
@@ -93,10 +93,8 @@ def device_for(
     """
     memory = memory_steps(current_decay, voltage_decay)
     require(memory > 0, "current_decay and voltage_decay", "not both be 1", (current_decay, voltage_decay), "Such a neuron has no memory.")
-    require(isinstance(device, DeviceParams), "device", "be DeviceParams", device)
     dt = number(dt, "dt [s]", above=0.0)
-    require(device.size is None, "device", "be a single device", device.size, "Apply spread() afterwards.")
-    scaled = device.scaled(memory * dt * (device.gamma1 + device.beta))
+    scaled = one_device(device, "device").scaled(memory * dt * (device.gamma1 + device.beta))
     if refractory is None:
         return scaled
     refractory = number(refractory, "refractory [s]", above=0.0)

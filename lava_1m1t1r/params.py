@@ -342,6 +342,12 @@ DEVIATING = tuple(f.name.removesuffix("_dtod") for f in dataclasses.fields(Devic
 """Fields that differ from device to device, in the order of :meth:`DeviceParams.deviating`."""
 
 
+def one_device(p: Any, field: str) -> DeviceParams:
+    """Return the parameters of one device; an InputError says what they must be, where they are of several, or something else."""
+    require(isinstance(p, DeviceParams) and p.size is None, field, "be one device", p, "Take one with p.take(n).")
+    return p
+
+
 def least_lam(r_off: float) -> float:
     """Smallest ``lam`` whose ``r_off exp(1 / lam)`` is a double [1], for an ``r_off`` [ohm]."""
     return 1.0 / max(_MOST_EXPONENT - log(max(r_off, 1.0)), 1.0)

@@ -105,7 +105,7 @@ def test_silent_neurons_get_the_lowest_bias_and_stay_silent(rng):
         ({"refractory": -1.0}, "refractory"),
         ({"refractory": 1e-4}, "R_c >= 10 R_on"),
         ({"refractory": np.nan}, "refractory"),
-        ({"device": presets.ZHAO2025_FIG2.with_variation(0.1).spread(3, 0)}, "be a single device"),
+        ({"device": presets.ZHAO2025_FIG2.with_variation(0.1).spread(3, 0)}, "be one device"),
     ],
 )
 def test_what_cannot_be_translated_is_named(change, text):

@@ -80,8 +80,9 @@ def test_the_field_ends_above_the_largest_voltage_and_must_not_overflow():
 
 
 def test_the_subcircuit_is_of_one_device():
-    with pytest.raises(InputError, match="be one device"):
-        neuron_subcircuit(replace(presets.ZHAO2025_FIG2, mu=np.ones(2)))
+    for other in (replace(presets.ZHAO2025_FIG2, mu=np.ones(2)), {"mu": 150.0}):
+        with pytest.raises(InputError, match="neuron_subcircuit.p must be one device"):
+            neuron_subcircuit(other)
     assert neuron_subcircuit(presets.ZHAO2025_FIG2, "n7").count(" n7") == 2
 
 

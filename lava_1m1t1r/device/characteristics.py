@@ -13,7 +13,7 @@ import numpy as np
 from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, require, whole
-from ..params import DeviceParams
+from ..params import DeviceParams, one_device
 from ..presets import ZHAO2025_FIG3CD
 from . import stimulus
 from .chain import cascade
@@ -119,7 +119,7 @@ def characterize(
     InputError
         If an argument breaks its rule, the device does not fire, or its R_c C_g or 1 / gamma2 is thousands of times too long to be watched.
     """
-    require(isinstance(p, DeviceParams) and p.size is None, "characterize.p", "be one device", p, "Take one with p.take(n).")
+    one_device(p, "characterize.p")
     trials, seed = whole(trials, "characterize.trials", least=1, most=10_000_000), whole(seed, "characterize.seed")
     volt = None if volt is None else number(volt, "characterize.volt [V]", above=0.0, most=MOST_VOLTS)
     if width is not None:

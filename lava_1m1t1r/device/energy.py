@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError, number, require, whole
-from ..params import DeviceParams
+from ..params import DeviceParams, one_device
 from ..presets import ZHAO2025_TABLE7, ZHAO2025_TABLE8
 from . import stimulus
 from .cell import INPUT_BRANCH
@@ -86,7 +86,7 @@ def spike_energy(p: DeviceParams, volt: float, width: float | None = None, gap: 
     InputError
         If the device does not fire within ``limit`` pulses.
     """
-    require(isinstance(p, DeviceParams) and p.size is None, "spike_energy.p", "be one device", p, "Take one with p.take(n).")
+    one_device(p, "spike_energy.p")
     volt, limit = number(volt, "spike_energy.volt [V]", above=0.0, most=MOST_VOLTS), whole(limit, "spike_energy.limit", least=1, most=10**7)
     width = number(stimulus.usual_width(p) if width is None else width, "spike_energy.width [s]", above=0.0)
     gap = number(width if gap is None else gap, "spike_energy.gap [s]", above=0.0)

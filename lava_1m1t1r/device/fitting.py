@@ -14,7 +14,7 @@ import numpy as np
 from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, require, whole
-from ..params import DeviceParams, least_lam
+from ..params import DeviceParams, least_lam, one_device
 from .measurement import Measurement, happens, jump, predicted, steadied
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
@@ -343,7 +343,7 @@ def _searched(problem: _Problem, start: np.ndarray, bounds: tuple[np.ndarray, np
 
 
 def _check_lists(p: Any, measurements: Any, free: Any) -> None:
-    require(isinstance(p, DeviceParams) and p.size is None, "fit.p", "be one device", p, "Take one with p.take(n).")
+    one_device(p, "fit.p")
     listed = isinstance(measurements, Sequence) and measurements and all(isinstance(m, Measurement) for m in measurements)
     require(listed, "fit.measurements", "hold at least one Measurement", measurements, "Read them with read_csv.")
     named = isinstance(free, Sequence) and not isinstance(free, (str, bytes)) and free and len(set(map(repr, free))) == len(free)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._support.progress import bar
-from ..errors import numbers, require, whole, workers_of
-from ..params import MOST_DEVICES, DeviceParams
+from ..errors import numbers, whole, workers_of
+from ..params import MOST_DEVICES, DeviceParams, one_device
 from .cell import TURN_ON
 from .simulation import simulate
 from .stimulus import Stimulus, constant
@@ -61,7 +61,7 @@ def monte_carlo(
     """
     from joblib import Parallel, delayed
 
-    require(isinstance(p, DeviceParams) and p.size is None, "monte_carlo.p", "be one device", p, "Take one with p.take(n).")
+    one_device(p, "monte_carlo.p")
     n, seed = whole(n, "monte_carlo.n", least=1, most=MOST_DEVICES), whole(seed, "monte_carlo.seed")
     workers = workers_of(workers, "monte_carlo.workers", "processes")
     v_in = v_in if isinstance(v_in, Stimulus) else numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")

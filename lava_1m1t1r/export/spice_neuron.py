@@ -19,7 +19,7 @@ from .._support import programs
 from .._support.files import scratch
 from .._support.programs import PIPES
 from ..errors import MissingDependencyError, number, numbers, require
-from ..params import DeviceParams
+from ..params import DeviceParams, one_device
 from .report import ToolFailed
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
@@ -62,7 +62,7 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) 
     InputError
         If ``p`` holds an array of devices, or its field at ``v_max`` is more than a double can hold.
     """
-    require(p.size is None, "neuron_subcircuit.p", "be one device", f"{p.size} devices", "Write one subcircuit for each p.take(n).")
+    one_device(p, "neuron_subcircuit.p")
     d = "max(V(in)-V(gate),0)"
     if p.v0 == inf:
         drive = d
@@ -134,7 +134,7 @@ def testbench(
     max_step : float, optional
         Longest step [s]; default: a fiftieth of the shortest piece.
     """
-    require(isinstance(p, DeviceParams) and p.size is None, "p", "be one device", p, "Take one with p.take(n).")
+    one_device(p, "p")
     pieces, levels = numbers(durations, "durations [s]", shape="(S,)"), numbers(volts, "volts [V]", shape="(S,)")
     require(np.all(pieces > 0) and len(levels) == len(pieces), "durations, volts", "be > 0 s, and as many", (durations, volts))
     total = float(np.sum(pieces))
