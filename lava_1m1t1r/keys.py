@@ -6,7 +6,6 @@ The layout is that of lava-dl's netx (every value a dataset, names in camelCase)
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from .convolution import Convolution
 from .errors import FormatError, require
 from .noise import MOST_SEED
-from .params import DeviceParams
+from .params import FIELDS, DeviceParams
 from .program import StepParams
 
 NEURON_TYPE = "1M1T1R"
@@ -119,17 +118,16 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
         "Of an older file the numbers mean another arithmetic: export its network again. For a newer one, update lava-1m1t1r.",
         error=FormatError,
     )
-    fields = [f.name for f in dataclasses.fields(DeviceParams)]
-    known = {"type", "version", "gradedSpike", "seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)}
+    known = {"type", "version", "gradedSpike", "seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS)}
     for key in keys:
         require(key in known, f"{where}/neuron/{key}", "be a key of this format", key, error=FormatError)
-    for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in fields)):
+    for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS)):
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
     seed = keys["seed"]
     good = _whole(seed) and 0 <= _plain(seed) <= MOST_SEED
     require(good, f"{where}/neuron/seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=FormatError)
     try:
-        device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in fields})
+        device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in FIELDS})
         step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}
         require(_whole(step["substeps"]), "StepParams.substeps", "be a whole number", step["substeps"])
         return StepParams(device, **{**step, "substeps": int(step["substeps"])}, held=True), int(_plain(seed))

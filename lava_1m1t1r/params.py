@@ -173,7 +173,7 @@ class DeviceParams(ByValue):
     @property
     def varies(self) -> bool:
         """Whether any ``_dtod`` field makes :meth:`spread` draw different devices."""
-        widths = [getattr(self, f.name) for f in dataclasses.fields(self) if f.name.endswith("_dtod") and f.name != "v0_dtod"]
+        widths = [getattr(self, f"{name}_dtod") for name in DEVIATING if name != "v0"]
         return any(np.any(width) for width in widths) or bool(np.any(np.where(np.isinf(self.v0), 0.0, self.v0_dtod)))
 
     @property
@@ -308,7 +308,7 @@ class DeviceParams(ByValue):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for files and reports."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: getattr(self, name) for name in FIELDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DeviceParams:
@@ -320,9 +320,8 @@ class DeviceParams(ByValue):
             For an unknown field, or a value out of range.
         """
         require(isinstance(values, Mapping), "from_dict.values", "be a mapping of fields to values", values)
-        known = [f.name for f in dataclasses.fields(cls)]
         for name in values:
-            require(name in known, "from_dict.values", "hold fields of DeviceParams", name)
+            require(name in FIELDS, "from_dict.values", "hold fields of DeviceParams", name)
         return cls(**{name: _unwritten(value) for name, value in values.items()})
 
     def __repr__(self) -> str:
@@ -338,7 +337,9 @@ def _unwritten(value: Any) -> Any:
     return inf if value is None else value
 
 
-DEVIATING = tuple(f.name.removesuffix("_dtod") for f in dataclasses.fields(DeviceParams) if f.name.endswith("_dtod"))
+FIELDS = tuple(f.name for f in dataclasses.fields(DeviceParams))
+"""Names of the fields of :class:`DeviceParams`."""
+DEVIATING = tuple(name.removesuffix("_dtod") for name in FIELDS if name.endswith("_dtod"))
 """Fields that differ from device to device, in the order of :meth:`DeviceParams.deviating`."""
 
 

@@ -32,7 +32,7 @@ from .compiled import repeated
 from .dynamics import State
 from .errors import flag, number, require, whole
 from .noise import MOST_NEURONS
-from .params import ByValue, DeviceParams
+from .params import DEVIATING, ByValue, DeviceParams
 from .release import drop_curve
 from .tables import LEAST_SHARE, decay, floating_table, held, noise_gain, plain_table
 
@@ -243,7 +243,7 @@ class StepParams(ByValue):
                 getattr(self.device, name),
                 "Use device.simulate for cycle-to-cycle spread.",
             )
-        for name in (f.name for f in dataclasses.fields(DeviceParams) if f.name.endswith("_dtod")):
+        for name in (f"{name}_dtod" for name in DEVIATING):
             require(
                 not np.any(getattr(self.device, name)),
                 f"DeviceParams.{name}",

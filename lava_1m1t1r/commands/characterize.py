@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from .. import presets
 from .._support.files import as_json, write_json, write_text
 from .._support.progress import tell
 from ..errors import InputError, file_of, missing, require
-from ..params import DeviceParams
+from ..params import FIELDS, DeviceParams
 from ._common import check_whole, device_argument, given_device, json_argument, out_folder, talking
 
 _PRESET = "ZHAO2025_FIG2"
@@ -53,13 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def device(p: DeviceParams, changes: list[str]) -> DeviceParams:
     """A device with the user's changes."""
-    names = {f.name for f in fields(DeviceParams)}
     values = {}
+    cure = f"Fields: {', '.join(sorted(FIELDS))}."
     for change in changes:
         name, equals, text = change.partition("=")
-        require(
-            equals and name in names, "--set", "be FIELD=VALUE with a field of DeviceParams", change, f"Fields: {', '.join(sorted(names))}."
-        )
+        require(equals and name in FIELDS, "--set", "be FIELD=VALUE with a field of DeviceParams", change, cure)
         try:
             values[name] = float(text)
         except ValueError:

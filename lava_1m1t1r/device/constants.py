@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from math import exp, expm1, sinh
 from typing import Any
@@ -13,14 +12,13 @@ from .. import dynamics
 from ..arithmetic import DeviceArithmetic
 from ..cached import cached
 from ..compiled import compiled, contracted
-from ..params import DeviceParams
+from ..params import FIELDS, DeviceParams
 
-_FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
-_DERIVED = ["per_v0", "field_scale", "field_shift", "field_tail", "per_c", "off_scale", "per_lam", "drain"]
+_DERIVED = ("per_v0", "field_scale", "field_shift", "field_tail", "per_c", "off_scale", "per_lam", "drain")
 MOST_VOLTS = 1e3
 """Largest magnitude of an input [V], far above what any device survives."""
 _LINEAR, _NEARLY_LINEAR = 1e-8, 1e-3  # voltage over v0 below which sinh is its argument, and below which its two terms nearly cancel
-CONSTANTS = np.dtype([(name, np.float64) for name in _FIELDS + _DERIVED])
+CONSTANTS = np.dtype([(name, np.float64) for name in FIELDS + _DERIVED])
 
 
 @contracted
@@ -43,7 +41,7 @@ def prepare(p: Any) -> None:
 def constants(p: DeviceParams, n: int) -> np.ndarray:
     """Return (n,) records of ``p``, numbers repeated for every device."""
     table = np.zeros(n, CONSTANTS)
-    for name in _FIELDS:
+    for name in FIELDS:
         table[name] = getattr(p, name)
     _prepare_all(table)
     return table

@@ -14,7 +14,7 @@ import numpy as np
 from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, require, whole
-from ..params import DeviceParams, least_lam, one_device
+from ..params import FIELDS, DeviceParams, least_lam, one_device
 from .measurement import Measurement, happens, jump, predicted, steadied
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
@@ -351,9 +351,8 @@ def _check_lists(p: Any, measurements: Any, free: Any) -> None:
 
 
 def _check_values(p: DeviceParams, measurements: tuple[Measurement, ...], free: tuple[str, ...]) -> None:
-    names = [f.name for f in dataclasses.fields(p)]
     for name in free:
-        require(name in names, "fit.free", "name fields of DeviceParams", name)
+        require(name in FIELDS, "fit.free", "name fields of DeviceParams", name)
         cure = f"It is fitted by factors of where it starts: give it a value first, as in replace(p, {name}=...) or --set {name}=..."
         number(getattr(p, name), f"fit: start of {name}", above=0.0, cure=cure)
     longest = LONGEST / (p.gamma1 + p.beta)

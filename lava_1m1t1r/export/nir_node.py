@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import missing
-from ..params import DeviceParams
+from ..params import FIELDS, DeviceParams
 from ..program import STEP_FIELDS, StepParams
 
 try:
     import nir
 except ImportError as error:
     raise missing("nir", "nir", "The NIR target", error) from error
-
-FIELDS = tuple(f.name for f in dataclasses.fields(DeviceParams))
 
 
 @dataclass(eq=False)
