@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
 from .device.measurement import mean_interval
 from .errors import InputError, array_of, listed, require, whole
-from .params import DeviceParams
 from .program import StepParams
 from .quantisation import activity, drain_steps, latched
 from .reference import CompiledNeurons, Traces, stacked
@@ -206,7 +205,7 @@ def advise(
     for name, value in (("bias", bias), ("weights_rec", weights_rec)):
         require(value is None or weights is not None, f"advise.{name}", "come with weights", value)
     steps = None if steps is None else whole(steps, "advise.steps", least=20, most=_MOST_STEPS)
-    probe_params = params.replace(device=_median(params.device).quiet())
+    probe_params = params.replace(device=params.device.median().quiet())
     steps = _length(probe_params) if steps is None else steps
     stimuli = _stimuli(probe_params, steps)
     answers = {name: _device(probe_params, a) for name, a in stimuli.items()}
@@ -273,10 +272,6 @@ def _length(params: StepParams) -> int:
             return STEPS  # it never fires: longer probes would show that for longer
         steps *= 2
     return steps
-
-
-def _median(device: DeviceParams) -> DeviceParams:
-    return replace(device, **{name: float(np.median(value)) for name, value in device.as_dict().items()})
 
 
 def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:

@@ -306,6 +306,11 @@ class DeviceParams(ByValue):
             n = whole(n, "take.n", least=-size, most=size - 1)
         return dataclasses.replace(self, **{name: value[n] for name, value in self.as_dict().items() if isinstance(value, np.ndarray)})
 
+    def median(self) -> DeviceParams:
+        """Return one device: that with the median of every field."""
+        arrays = {name: value for name, value in self.as_dict().items() if isinstance(value, np.ndarray)}
+        return dataclasses.replace(self, **{name: np.median(value) for name, value in arrays.items()})
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for files and reports."""
         return {name: getattr(self, name) for name in FIELDS}

@@ -107,5 +107,4 @@ def drop_curve(params: DeviceParams, v_in: float) -> np.ndarray:
     InputError
         If ``r_on * c_gate`` is so short that it is not found in two million steps.
     """
-    median = Rates(*(float(np.median(getattr(params, name))) for name in Rates._fields))
-    return np.array(_curve(median, float(v_in)))
+    return np.array(_curve(rates_of(params.median()), float(v_in)))

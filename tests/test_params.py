@@ -93,6 +93,7 @@ def test_spread_is_log_normal_and_each_device_its_own():
     assert np.std(np.log(many.mu)) == pytest.approx(0.3, rel=0.06)
     assert np.median(many.v_th) == pytest.approx(0.2, rel=0.02)
     assert many.mu_dtod == 0.0 and np.isscalar(many.beta)
+    assert many.median() == dataclasses.replace(many, mu=np.median(many.mu), v_th=np.median(many.v_th)) and p.median() == p
     np.testing.assert_array_equal(p.spread(10, seed=1).mu, many.mu[:10])
     assert not np.array_equal(p.spread(10, seed=2).mu, many.mu[:10])
     with pytest.raises(InputError, match=r"spread\.n"):
