@@ -26,6 +26,12 @@ def weight_bounds(weight: np.ndarray) -> tuple[int, int]:
     return EVEN_WEIGHTS if np.all(weight % 2 == 0) else ANY_WEIGHTS
 
 
+def halved(weight: np.ndarray) -> tuple[np.ndarray, int]:
+    """Weights, whole numbers, as 8 bits hold them: even ones by their halves; and the left shift, 1 or 0, that brings them back."""
+    shift = int(weight_bounds(weight) == EVEN_WEIGHTS)
+    return weight >> shift, shift
+
+
 def within_8_bits(weight: np.ndarray) -> bool:
     """Whether weights, whole numbers, keep to :data:`WEIGHT_RULE`."""
     low, high = weight_bounds(weight)

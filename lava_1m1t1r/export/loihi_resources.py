@@ -10,7 +10,7 @@ import numpy as np
 from ..budget import GENERATOR_WIDTH, budget
 from ..delay_lines import DELAY_LINES
 from ..description import Layer, M1T1RNeuron, NetDescription
-from ..sums import EVEN_WEIGHTS, weight_bounds
+from ..sums import halved
 from . import loihi_limits as limits
 from .loihi_limits import Limit
 
@@ -164,7 +164,7 @@ def weight_bits(weight: np.ndarray | None) -> int:
     """Bits of the mantissa that weights take, with their sign: of even ones, which have an exponent of 1, those of the halves."""
     if weight is None or not np.any(weight):
         return 0
-    w = np.asarray(weight) >> 1 if weight_bounds(weight) == EVEN_WEIGHTS else np.asarray(weight)
+    w, _ = halved(np.asarray(weight))
     low, high = int(w.min()), int(w.max())
     return 1 + max(max(high, 0).bit_length(), max(-low - 1, 0).bit_length())
 

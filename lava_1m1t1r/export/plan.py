@@ -12,7 +12,7 @@ from .. import noise
 from ..description import Layer, M1T1RNeuron, NetDescription, check_frames
 from ..errors import array_of, require
 from ..program import INTEGER_FIELDS, TABLES, FixedProgram
-from ..sums import SumBounds
+from ..sums import SumBounds, halved
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,9 +190,8 @@ def _lower(layer: Layer) -> PlanLayer:
 
 def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Weights [counts] as int8, and the left shift that brings them back; a rule has checked that they fit."""
-    weight = np.asarray(weight, np.int64)
-    shift = int(np.all(weight % 2 == 0))
-    return np.ascontiguousarray((weight >> shift).astype(np.int8)), shift
+    weight, shift = halved(np.asarray(weight, np.int64))
+    return np.ascontiguousarray(weight.astype(np.int8)), shift
 
 
 def same(a: NetDescription, b: NetDescription) -> bool:
