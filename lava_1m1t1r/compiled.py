@@ -42,6 +42,11 @@ def contracted(function: Callable) -> Any:
     return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"})(function)
 
 
+def contracted_inline(function: Callable) -> Any:
+    """Compile as :func:`contracted`, always as part of the caller, as :func:`inlined` does."""
+    return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"}, forceinline=True)(function)
+
+
 def allocating(function: Callable) -> Any:
     """Compile a loop that makes arrays. Division by zero is an error."""
     return numba.njit(nogil=True)(function)

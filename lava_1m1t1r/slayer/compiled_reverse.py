@@ -6,10 +6,10 @@ from functools import cache
 from math import exp
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from ..cached import cached
+from ..compiled import contracted_inline as _compiled
 from ..compiled import load, read, store, widest_vectors
 from ..dynamics import State
 from ..exponential import power_of_two
@@ -107,10 +107,6 @@ def samples_together(size: int) -> int:
 def filled_lanes(size: int) -> int:
     """Number of lanes that loops over ``size`` neurons run through, and so of values of each constant that they read."""
     return -(-size // _VECTOR) * _VECTOR
-
-
-def _compiled(function):
-    return numba.njit(_nrt=False, error_model="numpy", nogil=True, fastmath={"contract"}, forceinline=True)(function)
 
 
 _f = np.float32
