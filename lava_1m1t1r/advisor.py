@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .activity import activity, drain_steps, latched
 from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
 from .device.measurement import mean_interval
 from .errors import InputError, array_of, listed, require, whole
 from .program import StepParams
-from .quantisation import activity, drain_steps, latched
 from .reference import CompiledNeurons, Traces, stacked
 from .tables import input_volts
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .activity import Activity, activity
+from .agreement import Agreement, agreement
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .description import NetDescription
 from .errors import InputError, array_of, listed, require
@@ -16,10 +18,6 @@ from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
 from .reference_network import LayerTraces, device_layers, run
 from .tables import decay
-
-DRAIN_TIMES = 10.0
-"""Factor on the time that a gate takes to drain from the largest input: a neuron counts as latched once its gate stays above threshold for
-so much longer without a spike in between."""
 
 
 class Rate(NamedTuple):
@@ -99,113 +97,6 @@ class LayerQuantisation:
 def _neurons(which: Sequence[int], most: int = 8) -> str:
     """How many neurons, and which are the first of them."""
     return f"{len(which)} neurons" + (f" ({listed(which, most)})" if which else "")
-
-
-class Activity(NamedTuple):
-    """Activity of a layer's neurons over all samples."""
-
-    spikes: int
-    silent: list[int]
-    """Neurons without any spike."""
-    latched: list[int]
-    """Neurons whose gate stayed above threshold longer than draining explains, in at least one sample."""
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Spikes of two runs, paired one to one per neuron."""
-
-    same: int
-    """Number of pairs of spikes in the same step."""
-    within_one: int
-    """Number of further pairs whose spikes are one step apart."""
-    unmatched: tuple[int, int]
-    """Numbers of spikes without a partner in the first and in the second run."""
-
-    @property
-    def share(self) -> float:
-        """Pairs at the same step +- 1, as a share of the larger number of spikes; 1 where there are none [1]."""
-        pairs = self.same + self.within_one
-        most = pairs + max(self.unmatched)
-        return pairs / most if most else 1.0
-
-    def __add__(self, other: Agreement) -> Agreement:
-        first, second = (a + b for a, b in zip(self.unmatched, other.unmatched, strict=True))
-        return Agreement(self.same + other.same, self.within_one + other.within_one, (first, second))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return counts and share, for JSON."""
-        return {**dataclasses.asdict(self), "share": self.share}
-
-    def __str__(self) -> str:
-        a, b = self.unmatched
-        return f"{self.share:.2%} of spikes within one step ({self.same} same step, {self.within_one} one off, {a} and {b} unmatched)"
-
-
-def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
-    """Pair the spikes of two runs, (..., T, N) bool each: same step before one step off, early before late."""
-    first, second = (array_of(a, "agreement").astype(bool) for a in (first, second))
-    shapes = first.shape, second.shape
-    require(first.ndim >= 2 and first.shape == second.shape, "agreement", "get two (..., T, N) arrays of one shape", shapes)
-    same = first & second
-    a, b = first & ~same, second & ~same
-    close = 0
-    for t in range(1, a.shape[-2]):
-        for earlier, later in ((a, b), (b, a)):
-            pair = earlier[..., t - 1, :] & later[..., t, :]
-            close += int(pair.sum())
-            earlier[..., t - 1, :] &= ~pair
-            later[..., t, :] &= ~pair
-    return Agreement(int(same.sum()), close, (int(a.sum()), int(b.sum())))
-
-
-def drain_steps(params: StepParams) -> np.ndarray:
-    """Network steps a gate needs from ``v_in_max`` down to the threshold, (1,) or (N,)."""
-    d = params.device
-    ratio = np.maximum(params.v_in_max / np.atleast_1d(np.asarray(d.v_th)), 1.0)
-    return np.asarray(d.r_control) * d.c_gate * np.log(ratio) / params.dt
-
-
-def longest_true(on: np.ndarray) -> np.ndarray:
-    """Longest run of True along the first axis: (T, N) to (N,)."""
-    longest = run = np.zeros(on.shape[1], np.int64)
-    for row in on:
-        run = np.where(row, run + 1, 0)
-        longest = np.maximum(longest, run)
-    return longest
-
-
-def latched(params: StepParams, above: np.ndarray, spike: np.ndarray) -> np.ndarray:
-    """Find the neurons that latch, (N,) bool.
-
-    Parameters
-    ----------
-    params : StepParams
-        The layer's.
-    above : (T, N) bool
-        Whether the gate is above threshold at the end of each step.
-    spike : (T, N) bool
-        True where the gate crossed the threshold within the step. Without it, a gate that is above at both ends is taken to have stayed
-        above.
-    """
-    return longest_true(above & ~spike) > DRAIN_TIMES * drain_steps(params) + 1
-
-
-def activity(params: StepParams, runs: Sequence[Traces]) -> Activity:
-    """Find silent and latched neurons of a layer.
-
-    Parameters
-    ----------
-    params : StepParams
-        The layer's.
-    runs : sequence of Traces of (T, N)
-        One a sample, in counts.
-    """
-    size = runs[0].spike.shape[1]
-    v_th = np.broadcast_to(params.fixed(size).v_th, (size,))
-    spikes = np.sum([r.spike.sum(0) for r in runs], 0)
-    held = np.any([latched(params, r.gate > v_th, r.spike) for r in runs], 0)
-    return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(held).tolist())
 
 
 def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuantisation:

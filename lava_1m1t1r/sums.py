@@ -1,5 +1,4 @@
-"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which must fit the 32 (or fewer) bits of an implementation;
-and the class that a network's sums over time answer."""
+"""Bounds of counts, weights and biases, and of the weighted sums of a layer, which must fit the 32 (or fewer) bits of an implementation."""
 
 from __future__ import annotations
 
@@ -95,33 +94,3 @@ def bounds_of(weight: Any, weight_rec: Any = None, bias: Any = None) -> SumBound
     rest = rest + (0 if bias is None else np.abs(np.asarray(bias, np.int64)))
     rows = weight.reshape(len(weight), -1).sum(axis=1)
     return SumBounds(int(rows.max(initial=0)), int(weight.max(initial=0)), int(rest.max(initial=0)))
-
-
-def winner(sums: Any) -> Any:
-    """Class that a network answers: the output with the largest sum over time; of equals, the first.
-
-    Parameters
-    ----------
-    sums : (..., K) array or tensor
-        Sums over time of the K outputs.
-
-    Returns
-    -------
-    (...) array or tensor of int
-    """
-    return sums.argmax(-1)
-
-
-def over_time(out: np.ndarray) -> np.ndarray:
-    """Sums over time of a network's output at every step, spikes or weighted sums: (..., T, K) -> (..., K)."""
-    return out.sum(-2, dtype=np.float64 if out.dtype.kind == "f" else np.int64)
-
-
-def answers(out: np.ndarray) -> np.ndarray:
-    """Class of each sample (:func:`winner`) from a network's output at every step: (..., T, K) -> (...)."""
-    return winner(over_time(out))
-
-
-def ties(sums: np.ndarray) -> int:
-    """Number of samples whose largest sum over time several outputs share, so that the answer is the first of these: of (..., K)."""
-    return int(np.count_nonzero((sums == sums.max(-1, keepdims=True)).sum(-1) > 1))

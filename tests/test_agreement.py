@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from realisations import NETWORKS, REALISATIONS, by_arbiter, draw
 
+from lava_1m1t1r.agreement import agreement
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.netx import schema
-from lava_1m1t1r.quantisation import agreement, quantise_network
+from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.reference_network import run
 
 

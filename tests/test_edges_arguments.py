@@ -11,6 +11,7 @@ import pytest
 from lava_1m1t1r import (
     StepParams,
     advisor,
+    agreement,
     convolution,
     cuba,
     datasets,
@@ -170,7 +171,7 @@ CALLS = {
     "with_variation": (P.with_variation, dict(level=0.1)),
     "advise": (advisor.advise, dict(params=StepParams(P), weights=np.full((2, 3), 64), a_in=np.ones((1, 5, 2), int), steps=20)),
     "quantise_network": (quantisation.quantise_network, dict(net=NET, samples=FRAMES, names=["first"])),
-    "agreement": (quantisation.agreement, dict(first=np.zeros((5, 2), bool), second=np.zeros((5, 2), bool))),
+    "agreement": (agreement.agreement, dict(first=np.zeros((5, 2), bool), second=np.zeros((5, 2), bool))),
     "memory_steps": (cuba.memory_steps, dict(current_decay=0.2, voltage_decay=0.1)),
     "device_for": (cuba.device_for, dict(current_decay=0.2, voltage_decay=0.1, dt=1e-2, device=P, refractory=0.1)),
     "working_point": (

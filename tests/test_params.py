@@ -10,12 +10,12 @@ import pytest
 
 from lava_1m1t1r import presets
 from lava_1m1t1r._support.files import as_json
+from lava_1m1t1r.activity import drain_steps
 from lava_1m1t1r.advisor import advise
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.params import DeviceParams, least_lam
 from lava_1m1t1r.program import StepParams
-from lava_1m1t1r.quantisation import drain_steps
 
 FIELDS = [f.name for f in dataclasses.fields(DeviceParams)]
 

@@ -9,12 +9,14 @@ import pytest
 from realisations import draw, m1t1r_layer
 
 from lava_1m1t1r import convolution, presets
+from lava_1m1t1r.activity import activity, drain_steps, longest_true
+from lava_1m1t1r.agreement import Agreement, agreement
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.program import StepParams
-from lava_1m1t1r.quantisation import Agreement, activity, agreement, drain_steps, longest_true, quantise, quantise_network, side_by_side
+from lava_1m1t1r.quantisation import quantise, quantise_network, side_by_side
 from lava_1m1t1r.reference import CompiledNeurons, Traces
 from lava_1m1t1r.reference_network import run
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import presets
+from lava_1m1t1r.answers import answers, winner
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import LEARNABLE
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECIPES, Task, recipe_for
-from lava_1m1t1r.sums import answers, winner
 
 pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytestmark = pytest.mark.train
@@ -334,7 +334,9 @@ def test_a_task_refuses_what_cannot_be_trained_by_name(name, value):
 
 def test_a_device_with_spreads_is_refused_with_the_option_that_draws_them():
     spread = dataclasses.replace(presets.ZHAO2025_FIG2, mu_dtod=0.3)
-    with pytest.raises(InputError, match=r"Task\.device must .* got {'mu_dtod': 0\.3}\. Set these to 0: Task\.spread \(--spread\)"):
+    with pytest.raises(
+        InputError, match=r"Task\.device must .* got .*mu_dtod=0\.3.*\. Set its _dtod fields to 0: Task\.spread \(--spread\)"
+    ):
         Task("t", device=spread)
     assert Task("t", device=dataclasses.replace(spread, mu_dtod=0.0), spread=0.3).devices.size == Task("t").hidden
 

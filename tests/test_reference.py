@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from realisations import varied
 
 from lava_1m1t1r import dynamics, presets, reference, reference_network
+from lava_1m1t1r.agreement import agreement
 from lava_1m1t1r.arithmetic import FIXED_ARRAY, FLOAT_ARRAY, ONE, field_law
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.dynamics import State
@@ -18,7 +19,6 @@ from lava_1m1t1r.export import c_target
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import StepParams
-from lava_1m1t1r.quantisation import agreement
 from lava_1m1t1r.reference import CompiledNeurons, Traces, widened
 
 FIG2 = presets.ZHAO2025_FIG2

@@ -21,13 +21,13 @@ import numpy as np
 from .._support import files
 from .._support.files import scratch
 from .._support.progress import say
+from ..answers import winner
 from ..datasets.spoken_digits import VOICES
 from ..errors import require
 from ..program import LEARNABLE
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
-from ..sums import winner
 from .table import Table, chosen, digest_of, only_argument, positive, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)

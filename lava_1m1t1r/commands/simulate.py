@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the outputs of all layers, the predicted classes and the labels."""
+    from ..answers import answers
     from ..netx.hdf5 import predict
     from ..netx.schema import read
-    from ..sums import answers
 
     out = path_of(args.out, "--out")
     require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import bar
+from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import allocating
@@ -23,7 +24,6 @@ from ..delay_lines import outgoing
 from ..description import M1T1RNeuron, NetDescription, check_frames
 from ..errors import given, number, require, whole
 from ..noise import MOST_NEURONS
-from ..sums import answers
 from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
@@ -64,7 +64,7 @@ class Sample:
 
     @property
     def answer(self) -> int:
-        """Class that the network answers (:func:`.sums.winner`)."""
+        """Class that the network answers (:func:`.answers.winner`)."""
         return int(answers(self.out))
 
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import nir
 import numpy as np
 
+from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import MAX_DELAY, outgoing
 from ..description import NetDescription
 from ..fast import Result
 from ..reference_network import synaptic_input
-from ..sums import answers
 from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 

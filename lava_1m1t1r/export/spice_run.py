@@ -11,10 +11,10 @@ import numpy as np
 
 from .._support.files import scratch
 from .._support.progress import bar
+from ..answers import winner
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import outgoing
 from ..device.network import DeviceNetwork, Sample
-from ..sums import winner
 from .report import ToolFailed, VerificationError
 from .spice_network import READOUT, deck, netlist
 from .spice_neuron import call_ngspice, rises
@@ -36,7 +36,7 @@ class SpiceSample:
 
     @property
     def answer(self) -> int:
-        """Class that the network answers (:func:`.sums.winner`)."""
+        """Class that the network answers (:func:`.answers.winner`)."""
         return int(winner(self.scores))
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from .._support.files import as_json
+from ..answers import answers
 from ..description import M1T1RNeuron, NetDescription
 from ..device.crossbar import CELLS, Cells, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
-from ..sums import answers
 from . import rules
 from .output import write_folder
 from .plan import batched

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from .._support.progress import bar, say
+from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..errors import missing, path_of
 from ..netx.schema import read
-from ..sums import answers
 from . import CUBA_FILE, NETWORK_FILE, data
 from .demo_page import Found, numbers_of, page_of, worked_out
 from .evaluate import differences, evaluate, in_lava

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..advisor import Advice, advise
+from ..answers import answers
 from ..description import NetDescription
 from ..device.energy import spike_energy
 from ..device.stimulus import usual_width
@@ -16,7 +17,6 @@ from ..fast import FastNetwork
 from ..quantisation import LayerQuantisation, quantise_network
 from ..reference_network import synaptic_input
 from ..report import Report
-from ..sums import answers
 from . import data, figures
 from .evaluate import Evaluation
 from .task import PAPER_ACCURACY, Task

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..agreement import Agreement, agreement
+from ..answers import answers, over_time, ties, winner
 from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import described
-from ..quantisation import Agreement, agreement
-from ..sums import answers, over_time, ties, winner
 from .data import Frames
 
 _TOGETHER = 100  # utterances whose spikes are compared at once: some megabytes

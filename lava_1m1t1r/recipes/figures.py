@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import plot
+from ..answers import winner
 from ..arithmetic import WEIGHT_ONE
 from ..fast.neurons import STATES
 from ..program import StepParams
-from ..sums import winner
 
 
 def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from .._support.progress import tell
+from ..answers import winner
 from ..errors import FormatError, missing, path_of, require, whole
-from ..sums import winner
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
 from .blocks import first_computing

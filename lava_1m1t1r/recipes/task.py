@@ -107,9 +107,8 @@ class Task:
         own = self.device
         single = own is None or (isinstance(own, DeviceParams) and own.size is None)
         require(single, "Task.device", "be a single device, DeviceParams, or None for the preset", own)
-        spreads = {} if own is None else {name: value for name, value in own.as_dict().items() if name.endswith("_dtod") and value}
-        cure = "Set these to 0: Task.spread (--spread) draws each neuron a device of its own."
-        require(not spreads, "Task.device", "be the device of all neurons, without spreads", spreads, cure)
+        cure = "Set its _dtod fields to 0: Task.spread (--spread) draws each neuron a device of its own."
+        require(own is None or not own.varies, "Task.device", "be the device of all neurons, without spreads", own, cure)
         object.__setattr__(self, "synaptic_delays", flag(self.synaptic_delays, "Task.synaptic_delays"))
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
         object.__setattr__(self, "taps", tuple(delays_of(self.taps, 1, "Task.taps").tolist()))

@@ -1,0 +1,74 @@
+"""What a layer's neurons did: how often they fired, and which stayed silent or latched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .program import StepParams
+from .reference import Traces
+
+DRAIN_TIMES = 10.0
+"""Factor on the time that a gate takes to drain from the largest input: a neuron counts as latched once its gate stays above threshold for
+so much longer without a spike in between."""
+
+
+class Activity(NamedTuple):
+    """Activity of a layer's neurons over all samples."""
+
+    spikes: int
+    silent: list[int]
+    """Neurons without any spike."""
+    latched: list[int]
+    """Neurons whose gate stayed above threshold longer than draining explains, in at least one sample."""
+
+
+def drain_steps(params: StepParams) -> np.ndarray:
+    """Network steps a gate needs from ``v_in_max`` down to the threshold, (1,) or (N,)."""
+    d = params.device
+    ratio = np.maximum(params.v_in_max / np.atleast_1d(np.asarray(d.v_th)), 1.0)
+    return np.asarray(d.r_control) * d.c_gate * np.log(ratio) / params.dt
+
+
+def longest_true(on: np.ndarray) -> np.ndarray:
+    """Longest run of True along the first axis: (T, N) to (N,)."""
+    longest = run = np.zeros(on.shape[1], np.int64)
+    for row in on:
+        run = np.where(row, run + 1, 0)
+        longest = np.maximum(longest, run)
+    return longest
+
+
+def latched(params: StepParams, above: np.ndarray, spike: np.ndarray) -> np.ndarray:
+    """Find the neurons that latch, (N,) bool.
+
+    Parameters
+    ----------
+    params : StepParams
+        The layer's.
+    above : (T, N) bool
+        Whether the gate is above threshold at the end of each step.
+    spike : (T, N) bool
+        True where the gate crossed the threshold within the step. Without it, a gate that is above at both ends is taken to have stayed
+        above.
+    """
+    return longest_true(above & ~spike) > DRAIN_TIMES * drain_steps(params) + 1
+
+
+def activity(params: StepParams, runs: Sequence[Traces]) -> Activity:
+    """Find silent and latched neurons of a layer.
+
+    Parameters
+    ----------
+    params : StepParams
+        The layer's.
+    runs : sequence of Traces of (T, N)
+        One a sample, in counts.
+    """
+    size = runs[0].spike.shape[1]
+    v_th = np.broadcast_to(params.fixed(size).v_th, (size,))
+    spikes = np.sum([r.spike.sum(0) for r in runs], 0)
+    held = np.any([latched(params, r.gate > v_th, r.spike) for r in runs], 0)
+    return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(held).tolist())
