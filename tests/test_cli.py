@@ -179,6 +179,7 @@ def trains(args, words):
         ),
         trains(["demo", "--data", "{data}", "--train-per-class", "3"], "(--train-per-class) must be used with spoken digits"),
         trains(["train", "--data", "{data}", "--validate=--5"], "--validate must be one of the set's speakers; got '--5'. They are 0, 1."),
+        (["train", "--seed", "4294967296"], "--seed must be a whole number from 0 to 4294967295; got 4294967296"),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["train", "--spike-cost", "2"], "--spike-cost must be used with --spike-limit; got 2.0"),
         (["train", "--dt", "0"], "--dt must be a finite number and > 0; got 0.0"),

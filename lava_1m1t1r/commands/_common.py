@@ -18,6 +18,7 @@ from ..params import DeviceParams
 SHIPPED = "shipped"
 MOST = 10**7
 """Largest value of an option that is a count."""
+_MOST_SEED = 2**32 - 1  # what torch, numpy and the neurons' generators all take
 
 
 def out_folder(name: str | Path, *files: str) -> Path:
@@ -67,7 +68,7 @@ def check_whole(args: argparse.Namespace, **least: int) -> None:
     """Check that the named options, where given, are whole numbers of at least ``least``."""
     for name, low in least.items():
         if getattr(args, name) is not None:
-            whole(getattr(args, name), option_name(name), least=low, most=MOST)
+            whole(getattr(args, name), option_name(name), least=low, most=_MOST_SEED if name == "seed" else MOST)
 
 
 def check_above_zero(args: argparse.Namespace, *names: str) -> None:
