@@ -94,7 +94,7 @@ def device_for(
     memory = memory_steps(current_decay, voltage_decay)
     require(memory > 0, "current_decay and voltage_decay", "not both be 1", (current_decay, voltage_decay), "Such a neuron has no memory.")
     dt = number(dt, "dt [s]", above=0.0)
-    scaled = one_device(device, "device").scaled(memory * dt * (device.gamma1 + device.beta))
+    scaled = one_device(device, "device", "Apply spread() afterwards.").scaled(memory * dt * (device.gamma1 + device.beta))
     if refractory is None:
         return scaled
     refractory = number(refractory, "refractory [s]", above=0.0)

@@ -388,10 +388,11 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
         frames = np.ascontiguousarray(frames).view(np.uint8)
     else:
-        if frames.dtype.kind not in "iu" or frames.min() < 0 or frames.max() > MAX_COUNT:  # else they are good: said without a copy
+        most = frames.max()
+        if frames.dtype.kind not in "iu" or frames.min() < 0 or most > MAX_COUNT:  # of other integers nothing else need be asked
             good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
             require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
-        frames = np.ascontiguousarray(frames, np.uint8 if frames.max() < 256 else np.int16)
+        frames = np.ascontiguousarray(frames, np.uint8 if most < 256 else np.int16)
     bounds = net.first_sums
     if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at
         bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))

@@ -348,9 +348,9 @@ DEVIATING = tuple(name.removesuffix("_dtod") for name in FIELDS if name.endswith
 """Fields that differ from device to device, in the order of :meth:`DeviceParams.deviating`."""
 
 
-def one_device(p: Any, field: str) -> DeviceParams:
+def one_device(p: Any, field: str, cure: str = "Take one with p.take(n).") -> DeviceParams:
     """Return the parameters of one device; an InputError says what they must be, where they are of several, or something else."""
-    require(isinstance(p, DeviceParams) and p.size is None, field, "be one device", p, "Take one with p.take(n).")
+    require(isinstance(p, DeviceParams) and p.size is None, field, "be one device", p, cure)
     return p
 
 

@@ -111,7 +111,8 @@ def test_the_key_of_cached_machine_code_reads_every_file_that_it_is_made_of():
 
 
 @pytest.mark.parametrize(
-    "loop", (reference._fixed_layer_step, reference._float_step, chain._load_drop, constants._prepare_all, cuba_fit.run_cuba)
+    "loop",
+    (reference._fixed_layer_step, reference._float_step, chain._load_drop, constants._prepare_all, cuba_fit.run_cuba, cuba_fit._distance),
 )
 def test_loops_that_python_calls_are_kept(loop):
     assert cached.place() is None or isinstance(loop._cache, cached._SourcesCache)

@@ -181,6 +181,13 @@ def test_a_file_that_is_being_written_is_told_from_a_damaged_one(net):
     code = "import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code, str(net)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout.readline() == b"open\n"
+        try:
+            h5py.File(net).close()
+        except OSError:
+            pass
+        else:
+            writer.stdin.close()
+            pytest.skip("HDF5 does not lock files here")
         with pytest.raises(FormatError, match="a.net must not be open for writing elsewhere while it is read. Wait until that is done."):
             read(net)
         writer.stdin.close()

@@ -278,7 +278,7 @@ def test_what_programs_leave_goes_into_the_folder_that_they_work_in(tmp_path):
 def test_programs_of_ours_end_in_order(ours, tmp_path):
     script = "trap 'echo > ended; exit' INT; echo > began; while :; do sleep 0.05; done"
     with pytest.raises(subprocess.TimeoutExpired):
-        programs.run(["sh", "-c", script], timeout=1.0, ours=ours, cwd=tmp_path)
+        programs.run(["sh", "-c", script], timeout=5.0, ours=ours, cwd=tmp_path)
     assert (tmp_path / "began").exists() and (tmp_path / "ended").exists() == ours
 
 

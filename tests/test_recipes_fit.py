@@ -157,10 +157,9 @@ def test_validation_counts_each_utterance_once_however_many_processes_share_them
     monkeypatch.setattr(fit, "scores", lambda output: torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(output), 1))
     learner, right = fit.Learner(network.m1t1r(task), task, 90, None).eval(), 0
     for rank in range(processes):
-        monkeypatch.setattr(fit, "processes", lambda rank=rank: (rank, processes, processes))
         data = fit.FrameSet(frames)
         loader = DataLoader(data, 2, sampler=DistributedSampler(data, processes, rank, shuffle=False), collate_fn=fit._as_it_is)
-        monkeypatch.setattr(learner, "_trainer", SimpleNamespace(val_dataloaders=loader))
+        monkeypatch.setattr(learner, "_trainer", SimpleNamespace(val_dataloaders=loader, global_rank=rank, world_size=processes))
         learner.on_validation_epoch_start()
         for index, batch in enumerate(loader):
             learner.validation_step(learner.transfer_batch_to_device(batch, torch.device("cpu"), 0), index)

@@ -1,5 +1,7 @@
 """Every notebook in ``tutorials/`` runs from top to bottom in an empty folder without a network, and is stored without outputs."""
 
+import ast
+import importlib.util
 import json
 import os
 import re
@@ -59,12 +61,28 @@ def test_a_notebook_says_what_you_will_be_able_to_do_and_what_to_try_next(path):
     assert any(line.startswith("#") and "next" in line.lower() for line in text[-1].splitlines())
 
 
+def require_packages(path, code):
+    for package in set(OPTIONAL.findall(code)):
+        pytest.importorskip(package, reason=f"{path.name} needs {package}")
+
+
+@each
+def test_what_a_notebook_imports_of_the_package_is_there(path):
+    """Told at once, and not after minutes of the notebook itself."""
+    code = "\n".join(line for cell in sources(nbformat.read(path, 4), "code") for line in cell.splitlines() if not line.startswith("%"))
+    require_packages(path, code)
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.module.startswith("lava_1m1t1r")]
+    assert imports
+    for name, alias in ((node.module, alias) for node in imports for alias in node.names):
+        module = importlib.import_module(name)
+        assert hasattr(module, alias.name) or importlib.util.find_spec(f"{name}.{alias.name}"), f"{name} has no {alias.name}"
+
+
 @pytest.mark.timeout(900)
 @each
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, 4)
-    for package in set(OPTIONAL.findall("\n".join(sources(notebook, "code")))):
-        pytest.importorskip(package, reason=f"{path.name} needs {package}")
+    require_packages(path, "\n".join(sources(notebook, "code")))
     offline, work = tmp_path / "offline", tmp_path / "work"
     work.mkdir()
     offline.mkdir()

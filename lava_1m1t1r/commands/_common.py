@@ -18,7 +18,7 @@ from ..params import DeviceParams
 SHIPPED = "shipped"
 MOST = 10**7
 """Largest value of an option that is a count."""
-_MOST_SEED = 2**32 - 1  # what torch, numpy and the neurons' generators all take
+_MOST_SEED = 2**32 - 1  # noise.MOST_SEED, whose module compiles
 
 
 def out_folder(name: str | Path, *files: str) -> Path:
@@ -65,7 +65,7 @@ def talking(args: argparse.Namespace) -> Iterator[None]:
 
 
 def check_whole(args: argparse.Namespace, **least: int) -> None:
-    """Check that the named options, where given, are whole numbers of at least ``least``."""
+    """Check that the named options, where given, are whole numbers from ``least`` to :data:`MOST`, seeds to 32 bits."""
     for name, low in least.items():
         if getattr(args, name) is not None:
             whole(getattr(args, name), option_name(name), least=low, most=_MOST_SEED if name == "seed" else MOST)

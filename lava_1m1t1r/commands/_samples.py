@@ -131,7 +131,7 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
 
 def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None:
     """Number of bins with which the network was trained, where the results beside its file say that it was on these data; prints a hint
-    where they say that others than these voices were held out."""
+    where they say that others than ``held_out`` were held out (None: whoever they were)."""
     beside = Path(net.source).parent / RESULTS_FILE
     try:
         trained = json.loads(beside.read_text(encoding="utf-8"))
@@ -178,10 +178,10 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
         try:
             events = like_training = SpokenDigits(train=False)
-            name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
-            trained = _training_of(net, name)  # on other voices, however many were held out
         except MissingDependencyError as error:
             raise MissingDependencyError(f"{error} Or use other utterances: --data FILE.") from error
+        name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
+        trained = _training_of(net, name)
     else:
         events, like_training, name, held_out = _of_file(args)
         trained = _training_of(net, name, held_out)

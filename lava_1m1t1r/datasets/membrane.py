@@ -43,6 +43,7 @@ _REACH = 2.3
 _PEAK_SHARE_CUT = 1e-5  # share of a filter's peak below which its upper end counts as zero
 
 _compiled = partial(cached, compiler=allocating)
+_TABULATING = Lock()
 
 
 def places(n_channels: int) -> np.ndarray:
@@ -99,9 +100,6 @@ def response(f: np.ndarray, x: np.ndarray) -> np.ndarray:
     return 2 * w / xi * pressure / pressure_base * z
 
 
-_TABULATING = Lock()
-
-
 def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Every channel's response over f / resonance, tabulated once, whichever thread asks first.
 
@@ -119,7 +117,7 @@ def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @lru_cache(maxsize=4)
-def _response_table(n_channels):
+def _response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x = places(n_channels)
     centre = resonance(x)
     ratio = np.arange(int(_REACH * _GRID) + 3) / _GRID

@@ -62,7 +62,7 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) 
     InputError
         If ``p`` holds an array of devices, or its field at ``v_max`` is more than a double can hold.
     """
-    one_device(p, "neuron_subcircuit.p")
+    one_device(p, "neuron_subcircuit.p", "Write one subcircuit for each p.take(n).")
     d = "max(V(in)-V(gate),0)"
     if p.v0 == inf:
         drive = d

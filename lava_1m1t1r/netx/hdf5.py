@@ -82,7 +82,7 @@ def predict(
     tag : {"fixed_pt", "floating_pt"}, optional
         Number system. Default: a FastNetwork's own, else "fixed_pt".
     record : None, "spikes" or "all"
-        Also return what every layer gave, and with "all" its states.
+        Also return what every layer gave, on the fast path also its spikes before delays, and with "all" its states.
     dt : float, optional
         Bin width of the frames [s]; an error if it is not the network's step.
     threads : int, optional

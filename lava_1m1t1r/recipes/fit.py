@@ -127,7 +127,7 @@ class Learner(L.LightningModule):
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss)
         right = (winner(logits) == y).float()
-        self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
+        self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=self.trainer.world_size > 1)
         return loss
 
     def _charge(self) -> torch.Tensor | float:
@@ -143,16 +143,15 @@ class Learner(L.LightningModule):
 
     def validation_step(self, batch: tuple, index: int) -> None:
         x, y = batch
-        rank, world, _ = processes()
         # several processes take utterances in turn, and repeat the first ones until all have as many: those do not count again
         watched = self.trainer.val_dataloaders
-        place = (index * watched.batch_size + torch.arange(len(y), device=y.device)) * world + rank
+        place = (index * watched.batch_size + torch.arange(len(y), device=y.device)) * self.trainer.world_size + self.global_rank
         self.right += ((winner(scores(self.network(x))) == y) & (place < len(watched.dataset))).sum()
 
     def on_validation_epoch_end(self) -> None:
-        # summed here: Lightning's mean over processes rounds the number of utterances
         right = self.trainer.strategy.reduce(self.right, reduce_op="sum")
-        self.log("accuracy", right / len(self.trainer.val_dataloaders.dataset), batch_size=1, sync_dist=processes()[1] > 1)
+        share = right / len(self.trainer.val_dataloaders.dataset)
+        self.log("accuracy", share, sync_dist=self.trainer.world_size > 1, reduce_fx="max")  # all have the same: a mean would round it
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)

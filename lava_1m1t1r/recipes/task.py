@@ -9,7 +9,7 @@ from typing import Any
 from .. import presets
 from ..delay_lines import MAX_DELAY, delays_of
 from ..errors import InputError, flag, number, require, whole
-from ..noise import MOST_NEURONS
+from ..noise import MOST_NEURONS, MOST_SEED
 from ..params import DeviceParams
 from ..program import StepParams, learnable
 
@@ -23,7 +23,7 @@ _WHOLE = (
     ("delay_rec", 0, MAX_DELAY),
     ("epochs", 0, _MOST),
     ("batch", 1, _MOST),
-    ("seed", 0, 2**32 - 1),  # what torch and numpy both take
+    ("seed", 0, MOST_SEED),  # torch and numpy take no more either
 )
 _NUMBERS: dict[str, dict[str, Any]] = {
     # most: beyond any sense, and still far from where single precision overflows in the middle of the work
