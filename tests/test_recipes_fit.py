@@ -2,9 +2,7 @@
 
 import copy
 import dataclasses
-import os
 import re
-import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -167,33 +165,6 @@ def test_validation_counts_each_utterance_once_however_many_processes_share_them
             learner.validation_step(learner.transfer_batch_to_device(batch, torch.device("cpu"), 0), index)
         right += int(learner.right)
     assert right == np.count_nonzero(labels == 0)
-
-
-def test_ctrl_c_waits_for_the_backward_pass():
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
-    import torch
-
-    from lava_1m1t1r.recipes import fit, network
-
-    class Pressed(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.clone()
-
-        @staticmethod
-        def backward(ctx, grad):
-            os.kill(os.getpid(), signal.SIGINT)
-            return grad
-
-    task, _ = toy()
-    x = torch.ones(3, requires_grad=True)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            fit.Learner(network.m1t1r(task), task, 5, None).backward(Pressed.apply(2 * x).sum())
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert x.grad.tolist() == [2, 2, 2]
 
 
 def test_a_longer_refractory_period_is_the_resistors():

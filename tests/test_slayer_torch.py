@@ -18,8 +18,9 @@ from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.netx.hdf5 import predict  # noqa: E402
 from lava_1m1t1r.netx.schema import read  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.recipes.network import Network  # noqa: E402
+from lava_1m1t1r.recipes.network import Network, m1t1r  # noqa: E402
 from lava_1m1t1r.recipes.smooth import Smooth  # noqa: E402
+from lava_1m1t1r.recipes.task import Task  # noqa: E402
 from lava_1m1t1r.slayer import buffers  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
@@ -317,3 +318,82 @@ def test_memory_of_a_large_call_is_given_back_after_smaller_ones():
     finally:
         tracemalloc.stop()
     assert large > 64 * 200 * 64 and later < large / 20 and cleared < later
+
+
+def nodes(node):
+    """All of the graph behind a node."""
+    waiting, seen = [node], {}
+    while waiting:
+        node = waiting.pop()
+        if node is not None and id(node) not in seen:
+            seen[id(node)] = node
+            waiting += [before for before, _ in node.next_functions]
+    return list(seen.values())
+
+
+def learned():
+    return Dense(STEP | {"learn": ("mu", "r_control")}, 30, 40)
+
+
+def recording():
+    block = Recurrent(STEP, 30, 40)
+    block.neuron.record_states = True
+    return block
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm is deprecated")
+@pytest.mark.parametrize(
+    "made",
+    [lambda: Recurrent(STEP, 30, 40, delay=True), lambda: Dense(STEP, 30, 40, weight_norm=True), learned,
+     recording, lambda: Affine(None, 30, 5), lambda: Network([DelayLines(30, [0, 3]), Dense(STEP, 60, 10)]), lambda: Neuron(**STEP),
+     lambda: Network([torch.nn.Unflatten(1, (2, 3, 5)), Conv(STEP, 2, 4, 3), Pool(STEP, 2), Flatten()]),
+     lambda: m1t1r(Task("t", channels=30, classes=3, hidden=8,
+                   taps=(0, 3), synaptic_delays=True, smooth=2.0, learn=("mu",), variation=0.1))],
+    ids=["recurrent", "normed", "learned", "recording", "affine", "lines", "neuron", "images", "recipe"],
+)  # fmt: skip
+def test_autograd_receives_memory_of_torchs_own(made, monkeypatch):
+    shared = []  # held, or others may get their memory
+    for name in ("from_numpy", "as_tensor"):
+        make = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda array, make=make: shared.append(make(array)) or shared[-1])
+    torch.manual_seed(0)
+    net = made()
+    x = spikes(3, 30, 50).requires_grad_()
+    y = net(1 * x)
+    loss = y.sum() + (sum(state.sum() for state in net.neuron.states) if isinstance(net, Recurrent) and net.neuron.record_states else 0)
+    seen = []
+
+    def look(name, kind, tensors):
+        seen.extend((name, kind, t) for t in tensors if isinstance(t, torch.Tensor))
+
+    for node in nodes(loss.grad_fn):
+        for name in dir(node):
+            if name.startswith("_saved_") or name == "saved_tensors":
+                kept = getattr(node, name)
+                look(node.name(), name, kept if isinstance(kept, tuple) else (kept,))
+        node.register_hook(lambda over, _after, node=node: look(node.name(), "gradient", over))
+    loss.backward()
+    assert len([kind for _, kind, _ in seen if kind == "gradient"]) > 2
+    of_numpy = {tensor.untyped_storage().data_ptr() for tensor in shared if tensor.numel()}
+    assert {(name, kind) for name, kind, tensor in seen if tensor.untyped_storage().data_ptr() in of_numpy} == set()
+
+
+@pytest.mark.timeout(240)
+def test_a_process_ends_after_a_broken_backward_pass():
+    # the gradient of the other synapse waits in torch's queue until after the end of Python
+    script = """if True:
+        import torch
+        from lava_1m1t1r.slayer import block, quantise
+
+        def pressed(ctx, grad):
+            raise KeyboardInterrupt
+
+        quantise._Quantise.backward = staticmethod(pressed)
+        net = block.m1t1r.Recurrent({"substeps": 1}, 30, 40)
+        try:
+            net((torch.rand(4, 30, 50) < 0.2).float()).sum().backward()
+        except KeyboardInterrupt:
+            print("broken", flush=True)
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "broken\n", "")

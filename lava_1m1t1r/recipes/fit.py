@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from .._support.programs import unbroken
 from .._support.progress import tell
 from ..answers import winner
 from ..errors import FormatError, missing, path_of, require, whole
@@ -130,12 +129,6 @@ class Learner(L.LightningModule):
         right = (winner(logits) == y).float()
         self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=processes()[1] > 1)
         return loss
-
-    def backward(self, loss: torch.Tensor, *args: Any, **options: Any) -> None:
-        """Run the backward pass, which Ctrl-C does not break: what it would leave in torch's queue, arrays of numpy among it, is freed only
-        at the process's end, and waits there for Python, which has ended by then."""
-        with unbroken():
-            super().backward(loss, *args, **options)
 
     def _charge(self) -> torch.Tensor | float:
         """Loss of the spikes above the limit, of which only a share counts at first: a network silenced before it has learned anything

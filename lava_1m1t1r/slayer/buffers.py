@@ -7,11 +7,22 @@ from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 _MOST = 8
 """Largest number of free arrays that are kept for reuse; those that have waited longest are dropped first."""
 _PATIENCE = 64
 """Number of requests after which a free array that fitted none of them is dropped: a training step makes a few."""
+
+
+def owned(shape: tuple[int, ...], dtype: Any) -> tuple[torch.Tensor, np.ndarray]:
+    """Uninitialised tensor, in memory of torch's own, and the array that shares it: for what autograd receives.
+
+    A backward pass that Ctrl-C breaks leaves tensors in a queue that torch empties after Python has ended. One over an array of numpy's
+    would then ask for Python, and wait for ever.
+    """
+    tensor = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype)
+    return tensor, tensor.numpy()
 
 
 class _Free(NamedTuple):

@@ -13,7 +13,7 @@ from ..compiled import filled
 from ..program import FixedProgram, StepParams
 from . import compiled_reverse
 from . import training_kernels as kernels
-from .buffers import Buffers
+from .buffers import Buffers, owned
 from .checks import check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .exact import real_type, wide
@@ -143,7 +143,9 @@ class _Layer(torch.autograd.Function):
         if not run.records:
             return out
         ctx.set_materialize_grads(False)
-        return out, torch.from_numpy(np.multiply(history[:, 1:], state_units(units_of(params, late.dtype)), dtype=late.dtype))
+        states, filled_in = owned((batch, steps, 3, size), late.dtype)
+        np.multiply(history[:, 1:], state_units(units_of(params, late.dtype)), out=filled_in, dtype=late.dtype)
+        return out, states
 
     @staticmethod
     def backward(ctx, grad, over_states=None):
@@ -153,17 +155,21 @@ class _Layer(torch.autograd.Function):
         if grad is None:  # nothing depends on the spikes
             grad = torch.zeros(ctx.counts.shape, dtype=ctx.real)
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
-        buffers = Buffers()
-        over, over_bias, over_constants = _backwards(
-            ctx, grad.numpy(), over_states, w_rec, need_bias, need_constants, None if need_x and w is None else buffers
-        )
+        buffers, late = Buffers(), grad.numpy()
         over_w = over_rec = over_x = None
+        # over holds dL/dspike, then dL/d(input): a copy, since what autograd hands out is not ours to change
+        if need_x and w is None:
+            tensor, over = owned(late.shape, late.dtype)
+            over_x = tensor.transpose(1, 2)
+        else:
+            over = buffers.empty(late.shape, late.dtype)
+        over_bias, over_constants = _backwards(ctx, late, over_states, w_rec, need_bias, need_constants, over)
         if need_w:
             over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
         if need_rec:
             over_rec = recurrent_gradient(ctx.window, run.delay_rec, over).to(w_rec.dtype)
-        if need_x:
-            over_x = torch.from_numpy(over).transpose(1, 2) if w is None else over_input(over, w)
+        if need_x and w is not None:
+            over_x = over_input(over, w)
         return over_x, over_w, over_bias, over_rec, over_constants, None
 
 
@@ -174,17 +180,12 @@ def _backwards(
     w_rec: torch.Tensor | None,
     biased: bool,
     learning: bool,
-    buffers: Buffers | None,
-) -> tuple[np.ndarray, torch.Tensor | None, torch.Tensor | None]:
-    """dL/d(synaptic input) from dL/doutput, both (B, T, N), and dL/dstates, if there is one; where biased, its sum (N,); where devices
-    learn, dL/d(their constants) (5, N).
-
-    The first lies in ``buffers``, or in memory of its own.
-    """
-    run, dtype = ctx.run, np.float64 if ctx.real == torch.float64 else np.float32
+    over: np.ndarray,
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """``over`` receives dL/d(synaptic input) from dL/doutput, both (B, T, N), and dL/dstates, if there is one. Returns, where biased, its
+    sum (N,); where devices learn, dL/d(their constants) (5, N)."""
+    run, dtype = ctx.run, late.dtype.type
     batch, steps, size = late.shape
-    # holds dL/dspike, then dL/d(input): a copy, since what autograd hands out is not ours to change
-    over = np.empty(late.shape, dtype) if buffers is None else buffers.empty(late.shape, dtype)
     kept = max(steps - run.shift, 0)
     params = run.params
     group = samples_together(size)
@@ -209,8 +210,9 @@ def _backwards(
             sums[number] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 
     share(part, numbered(parts))
-    over_bias = torch.from_numpy(sums.sum(0)) if biased else None
-    return over, over_bias, torch.from_numpy(constants.sum(0, dtype=np.float64)) if learning else None
+    # copied: see owned
+    over_bias = torch.tensor(sums.sum(0)) if biased else None
+    return over_bias, torch.tensor(constants.sum(0, dtype=np.float64)) if learning else None
 
 
 def layer(

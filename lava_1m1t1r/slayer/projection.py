@@ -12,6 +12,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..errors import require
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
+from .buffers import owned
 from .checks import COUNTS, COUNTS_CURE, check_finite
 from .threads import numbered, parts_of, ranges, share, thread_count
 from .tiles import COLUMNS, ROWS
@@ -171,21 +172,23 @@ def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Cal
     offset = offset[first_of + np.arange(channels + 1)]  # (parts, channels + 1)
     rows = np.empty(len(times), np.int32)
     share(lambda k, a, b: sort(offset[k, :-1].copy(), rows, a, b), parts)
-    flat, out = grad.reshape(-1), np.zeros((channels, grad.shape[2]), grad.dtype)
+    over, out = owned((channels, grad.shape[2]), grad.dtype)
+    out[:] = 0  # not by torch: it would wake its threads
+    flat = grad.reshape(-1)
     # all channels of a part while its columns are in the cache; fewer at a time where that would leave threads without work
     blocks = range(0, grad.shape[2], COLUMNS)
     chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
     pieces = [(a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
     share(lambda a, b, column: kernels.gather_rows(offset, rows, times, flat, out, a, b, column), pieces)
-    return torch.from_numpy(out).t()
+    return over.t()
 
 
 def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     """dL/dx (B, C, T) from dL/dinput (B, T, N)."""
     rows, columns = grad.reshape(-1, grad.shape[2]), w.shape[1]
     table = kernels.panels(w.detach().numpy().astype(rows.dtype, copy=False))
-    out = np.empty((rows.shape[0], columns), rows.dtype)
+    over, out = owned((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
     parts = parts_of(len(rows), columns, 256)
     share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), parts)
-    return torch.from_numpy(out).reshape(*grad.shape[:2], columns).transpose(1, 2)
+    return over.reshape(*grad.shape[:2], columns).transpose(1, 2)

@@ -9,6 +9,7 @@ import torch
 
 from ..arithmetic import WEIGHT_ONE
 from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS
+from .buffers import owned
 from .threads import ranges, share
 from .training_kernels import quantise as quantise_values
 from .weight_kernels import CELLS, PART, turn_masked
@@ -20,27 +21,27 @@ class _Quantise(torch.autograd.Function):
         if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
             # not by torch: it would wake its threads for a matrix, and they wait actively, on the cores that ours need
             values = x.detach().contiguous().numpy()
-            number, out, ctx.inside = values.dtype.type, np.empty_like(values), np.empty(values.shape, bool)
+            number, ctx.inside = values.dtype.type, np.empty(values.shape, bool)
+            out, rounded = owned(values.shape, values.dtype)
             quantise_values(
-                values.reshape(-1), number(step), number(low), number(high), out.reshape(-1), ctx.inside.reshape(-1).view(np.uint8)
+                values.reshape(-1), number(step), number(low), number(high), rounded.reshape(-1), ctx.inside.reshape(-1).view(np.uint8)
             )
-            return torch.from_numpy(out)
+            return out
         rounded = torch.round(x.detach() / step) * step + (x.detach() - x.detach())  # the difference is 0, or nan of what is not finite
         ctx.inside = (rounded >= low) & (rounded <= high)
         return torch.clip(rounded, low, high)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
-        if isinstance(ctx.inside, torch.Tensor) or torch.is_grad_enabled():
-            return grad * torch.as_tensor(ctx.inside), None, None, None
-        matrix = grad.flatten(1) if grad.dim() > 1 and grad.shape[2:].numel() == 1 else None
+        plain = isinstance(ctx.inside, torch.Tensor) or torch.is_grad_enabled()
+        matrix = grad.flatten(1) if not plain and grad.dim() > 1 and grad.shape[2:].numel() == 1 else None
         if matrix is not None and matrix.t().is_contiguous():  # as layers give it; parameters want theirs the other way round
             source = matrix.t().numpy()
-            out = np.empty(matrix.shape, source.dtype)
+            over, out = owned(matrix.shape, source.dtype)
             inside = ctx.inside.view(np.uint8).reshape(out.shape)
             share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), PART))
-            return torch.from_numpy(out).reshape(grad.shape), None, None, None
-        return torch.as_tensor(grad.numpy() * ctx.inside), None, None, None
+            return over.reshape(grad.shape), None, None, None
+        return grad * torch.as_tensor(ctx.inside), None, None, None
 
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:

@@ -71,8 +71,9 @@ class LearnedDevice(torch.nn.Module):
 
         ``params`` is the step with the devices as they are now (learned, and perhaps varied), whose values the result has.
         """
-        values = {name: np.array(np.broadcast_to(getattr(params.device, name), (size,)), np.float64) for name in (*LEARNABLE, "c_gate")}
-        tied = {name: torch.from_numpy(value).to(next(self.parameters()).device) for name, value in values.items()}
+        values = {name: np.broadcast_to(getattr(params.device, name), (size,)) for name in (*LEARNABLE, "c_gate")}
+        place = next(self.parameters()).device
+        tied = {name: torch.tensor(value, dtype=torch.float64, device=place) for name, value in values.items()}
         for name, factor in self.factors(size).items():
             tied[name] = tied[name] * (factor / factor.detach())
         r = shares(SimpleNamespace(**tied), params.h, torch.expm1)
