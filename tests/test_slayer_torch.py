@@ -380,6 +380,7 @@ def test_autograd_receives_memory_of_torchs_own(made, monkeypatch):
 
 @pytest.mark.timeout(240)
 def test_a_process_ends_after_a_broken_backward_pass():
+    Recurrent({"substeps": 1}, 30, 40)(spikes(4, 30, 50)).sum().backward()  # compiles the loops, which the process then loads
     # the gradient of the other synapse waits in torch's queue until after the end of Python
     script = """if True:
         import torch
