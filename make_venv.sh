@@ -19,10 +19,8 @@ find_310() {
         candidate=$(command -v "$name" 2>/dev/null) || continue
         if is_310 "$candidate"; then echo "$candidate"; return; fi
     done
-    for root in "${PYENV_ROOT:-${HOME:-/nowhere}/.pyenv}"; do
-        for candidate in "$root"/versions/3.10*/bin/python; do
-            if is_310 "$candidate"; then echo "$candidate"; return; fi
-        done
+    for candidate in "${PYENV_ROOT:-${HOME:-/nowhere}/.pyenv}"/versions/3.10*/bin/python; do
+        if is_310 "$candidate"; then echo "$candidate"; return; fi
     done
     if command -v uv >/dev/null 2>&1; then
         candidate=$(uv python find 3.10 2>/dev/null) || { uv python install 3.10 >&2 && candidate=$(uv python find 3.10); } || return 1

@@ -10,7 +10,7 @@ import os
 import select
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -81,7 +81,7 @@ SIZES = {"train": "or smaller --hidden, --channels, --steps or --batch", "demo":
 """Advice, by command, on how to reduce its memory when there is too little."""
 KEPT = {
     **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume continues from them"),
-    "bench": "; finished tables are kept in the folder of --out",
+    "bench": "; finished tables are kept in the folder of --out, if there is one",
 }
 """What is kept when a command is interrupted: the end of the message, by command."""
 USAGE_ERROR, NO_READER = 2, 141
@@ -104,8 +104,8 @@ class _Parser(argparse.ArgumentParser):
             (file or sys.stderr).write(message)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def parser(used: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; commands that are not among ``used`` are without their options."""
     top = _Parser(
         prog="lava-1m1t1r",
         description=(__doc__ or "The 1M1T1R neuron, from device to network.").split("\n")[0],  # -OO leaves no __doc__
@@ -114,10 +114,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    used = set(used)
     for name, summary in COMMANDS.items():
         examples = "\n".join(f"  {line}" for line in EXAMPLES[name].strip().split("\n"))
         epilog = f"examples:\n{examples}\n\n{EXIT_CODES}"
         command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
+        if name not in used:
+            continue
         try:
             import_module(f".commands.{name}", __package__).add_arguments(command)
         except (ImportError, ValueError) as error:  # doctor, and as much help as possible, must work where packages are missing or refuse
@@ -169,7 +172,8 @@ def _ready_streams() -> None:
 def _run(argv: Sequence[str] | None, signals: Any) -> int:
     command = ""
     try:
-        top = parser()
+        argv = sys.argv[1:] if argv is None else argv
+        top = parser(argv)  # each command imports much
         args, unknown = top.parse_known_args(argv)
         if hasattr(args, "absent"):
             raise args.absent

@@ -248,6 +248,11 @@ def flag(value: Any, field: str) -> bool:
     return bool(value)
 
 
+def option_name(name: str) -> str:
+    """Return an option as the user types it, from the name of its argument."""
+    return f"--{name.replace('_', '-')}"
+
+
 def path_of(value: Any, field: str = "path") -> Path:
     """Return a path that a file system can hold as a Path; an InputError says what it must be."""
     name = os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""

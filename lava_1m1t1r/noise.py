@@ -63,11 +63,15 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
     return starts(np.array([whole(seed, "seed", most=MOST_SEED)]), layer, neurons)[0]
 
 
+def bases(seeds: np.ndarray, layer: int) -> np.ndarray:
+    """What numbers a layer's neurons in all networks of the seeds (B,): (B,) uint64, to whose low 20 bits the neuron's number comes."""
+    return (seeds.astype(np.uint64) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20))
+
+
 def starts(seeds: np.ndarray, layer: int, neurons: int) -> np.ndarray:
     """:func:`start` of each of some seeds (B,), whole numbers up to ``MOST_SEED``: (B, neurons) int64."""
     layer, neurons = whole(layer, "layer", most=MOST_LAYERS - 1), whole(neurons, "neurons", most=MOST_NEURONS)
-    high = seeds.astype(np.uint64)[:, None] << np.uint64(32)
-    z = high ^ (np.uint64(layer) << np.uint64(20)) ^ np.arange(neurons, dtype=np.uint64)
+    z = bases(seeds, layer)[:, None] ^ np.arange(neurons, dtype=np.uint64)
     with np.errstate(over="ignore"):
         z = mixed(z + np.uint64(SPLITMIX_STEP))
     state = (z & np.uint64(MASK)).astype(np.int64)

@@ -19,13 +19,28 @@ _MOST_BINS = 100_000
 _WRITTEN = 10  # classes up to which a confusion matrix also shows its numbers
 
 
+def figure(width: float, height: float) -> Any:
+    """New figure, in inches. Not pyplot's: a caller's own backend and figures stay as they are."""
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def require_matplotlib(purpose: str = "Drawing a figure") -> None:
+    """Raise an error that says what to install where nothing can be drawn; for those who draw after long work, before it."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise missing("matplotlib", "report", purpose, error) from error
+
+
 def axes(ax: Any = None) -> Any:
     """Return ``ax``, or new axes, with spines and ticks that can be read on light and dark ground."""
     if ax is None:
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise missing("matplotlib", "report", "Drawing a figure", error) from error
+        require_matplotlib()
+        import matplotlib.pyplot as plt
+
         _, ax = plt.subplots(constrained_layout=True)
     require(hasattr(ax, "tick_params") and hasattr(ax, "spines"), "ax", "be axes of matplotlib", ax, "None makes new ones.")
     ax.tick_params(colors=GREY)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import cli
-from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
 from lava_1m1t1r.benchmarks.table import Table, write_json
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
 
 def no_peers(monkeypatch, *names):

@@ -231,6 +231,22 @@ def test_options_are_given_as_they_are_typed(tmp_path):
         train(tmp_path, dataclasses.replace(learning, learn=()), resume=True)
 
 
+def test_a_device_and_a_network_to_start_from_are_files(tmp_path):
+    device = dataclasses.replace(TASK.measured, mu=170.0)
+    own = TASK.replace(device=device, epochs=1)
+    train(tmp_path / "own", own)
+    words = "--device must be what the run of .* was started with, {}; got {}. Give {} to go on"
+    for other, was, got in (
+        (dataclasses.replace(device, mu=171.0), "{'mu': 170.0}", "{'mu': 171.0}"),
+        (None, "'another'", '"a preset\'s"'),
+    ):
+        with pytest.raises(InputError, match=words.format(was, got, "--device the file that it was started with")):
+            train(tmp_path / "own", own.replace(device=other) if other else dataclasses.replace(own, device=None), resume=True)
+    train(tmp_path / "preset", TASK.replace(epochs=1))
+    with pytest.raises(InputError, match=words.format('"a preset\'s"', "'another'", "no --device")):
+        train(tmp_path / "preset", own, resume=True)
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_switches_are_named_as_they_are_typed(asked, tmp_path):
     task = TASK.replace(taps=(0, 3), synaptic_delays=not asked, epochs=1)
@@ -396,18 +412,20 @@ def test_the_best_epoch_is_named_whenever_a_run_ends(tmp_path, monkeypatch, capf
     monkeypatch.setattr(fit.Learner, "on_validation_epoch_end", told)
     for resume in (False, True):
         net = network.m1t1r(TASK)
-        fit.fit(net, TASK.replace(epochs=5), frames(), tmp_path, validation=frames(1), patience=2, resume=resume)
+        best = fit.fit(net, TASK.replace(epochs=5), frames(), tmp_path, validation=frames(1), patience=2, resume=resume)
+        assert (best.epoch, round(best.accuracy, 6)) == (2, 0.9)
         assert "the network is that of epoch 2, the best in validation (90.0%)" in capfd.readouterr().err
 
 
 def test_no_epochs_leave_a_checkpoint_of_the_network_as_it_is(tmp_path):
     task = TASK.replace(epochs=0)
     net = network.m1t1r(task)
-    last = fit.fit(net, task, frames(), tmp_path, progress=False)
+    fit.fit(net, task, frames(), tmp_path, progress=False)
+    assert (tmp_path / "last.ckpt").is_file()
     other = network.m1t1r(task)
     with torch.no_grad():
         other.blocks[1].synapse.weight.zero_()
-    assert fit.fit(other, task, frames(), tmp_path, resume=True, progress=False) == last and last.is_file()
+    fit.fit(other, task, frames(), tmp_path, resume=True, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
 
 

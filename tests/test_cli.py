@@ -184,7 +184,8 @@ def trains(args, words):
         (["train", "--spike-cost", "2"], "--spike-cost must be used with --spike-limit; got 2.0"),
         (["train", "--dt", "0"], "--dt must be a finite number and > 0; got 0.0"),
         (["train", "--learning-rate", "0"], "--learning-rate must be a finite number and > 0; got 0.0"),
-        (["train", "--smooth=-1"], "--smooth must be >= 0 channels; got -1.0"),
+        (["train", "--smooth=-1"], "--smooth must be a number >= 0; got -1.0"),
+        (["train", "--spike-limit=-1"], "--spike-limit must be a number >= 0; got -1.0"),
         (["train", "--variation", "1.5"], "--variation must lie in 0..1; got 1.5"),
         *((["train", "--start", "shipped", *option], f"{option[0]} must not be used with --start") for option in ANSWERED),
         trains(["train", "--data", "{data}", "--channels", "701"], "--channels must be at most the 700 channels of the data; got 701"),
@@ -1022,7 +1023,7 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     done = run(*shlex.split(again), "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
     resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
-    cure = "It follows the data: give those (--data) that the run was started with, or --recipe recordings, to go on."
+    cure = "It follows the data: give those that the run was started with (--data) to go on."
     assert resumed.returncode == 2 and cure in resumed.stderr
 
 

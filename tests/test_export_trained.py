@@ -10,11 +10,11 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.export import TARGETS, c_source, c_target, rtl_source, rtl_target
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
+from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
 HERE = Path(__file__).resolve().parent
 TRAINED = {"8-16R-4": HERE / "toy.net", "140x4-128R-20": SHIPPED_NETWORK}

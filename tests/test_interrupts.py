@@ -47,7 +47,7 @@ def hears():
 class Command:
     """The command in a process of its own, all of whose descendants can be found again by a mark in their environment."""
 
-    def __init__(self, *args, cwd):
+    def __init__(self, *args, cwd, **environment):
         self.mark, self.cwd = f"mark-{uuid.uuid4().hex}", cwd
         self.temporary = cwd / "tmp"
         self.temporary.mkdir(exist_ok=True)
@@ -56,7 +56,7 @@ class Command:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lava_1m1t1r", *args],
             cwd=cwd,
-            env={**os.environ, **places},
+            env={**os.environ, **places, **environment},
             stdout=subprocess.DEVNULL,
             stderr=self.err,
             start_new_session=True,
@@ -225,9 +225,8 @@ def test_a_table_in_a_process_of_its_own(number, folder):
 @pytest.mark.report
 def test_while_a_device_is_characterised(folder):
     """Most of this time numba compiles: LLVM calls back into Python, where an exception is dropped."""
-    run = Command("characterize", "--trials", "100000", "-o", "out", cwd=folder)
-    time.sleep(3)
-    run.stop()
+    run = Command("characterize", "--trials", "100000", "-o", "out", cwd=folder, NUMBA_CACHE_DIR=str(folder / "compiled"))
+    run.wait_until(lambda: any((folder / "compiled").rglob("*.nbi"))).stop()
     assert not (folder / "out").exists()
 
 

@@ -1,5 +1,6 @@
 """The README's lines run, and the links of pages point somewhere."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from lava_1m1t1r import __version__
 from lava_1m1t1r.commands.bench import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
+HERE = {**os.environ, "PYTHONPATH": str(ROOT)}  # this tree's package, whichever is installed
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -20,7 +22,7 @@ def test_the_lines_of_lava_run_and_spike(tmp_path):
     code, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     script = tmp_path / "readme.py"
     script.write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=110, cwd=tmp_path)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=110, cwd=tmp_path, env=HERE)
     assert done.returncode == 0, done.stderr
     spikes = [int(n) for n in re.findall(r"\d+", done.stdout.split("spikes of each neuron:")[1])]
     assert len(spikes) == 2 and min(spikes) > 0
@@ -32,7 +34,7 @@ def test_the_lines_of_training_run_and_learn(tmp_path):
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
     _, code = re.findall(r"```python\n(.*?)```", README, re.S)
     (tmp_path / "readme.py").write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, "readme.py"], capture_output=True, text=True, timeout=180, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "readme.py"], capture_output=True, text=True, timeout=180, cwd=tmp_path, env=HERE)
     assert done.returncode == 0, done.stderr
     assert int(re.search(r"fixed point: (\d+)%", done.stdout)[1]) > 90
 

@@ -11,7 +11,6 @@ pytest.importorskip("lava.lib.dl.slayer")
 
 from realisations import NETWORKS, draw  # noqa: E402
 
-from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.export.plan import same  # noqa: E402
@@ -19,6 +18,7 @@ from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.netx import schema  # noqa: E402
 from lava_1m1t1r.presets import ZHAO2025_FIG2  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
+from lava_1m1t1r.recipes import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.recipes.network import Network  # noqa: E402
 from lava_1m1t1r.recipes.restore import restored  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402

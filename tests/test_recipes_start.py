@@ -14,13 +14,16 @@ pytest.importorskip("lightning")
 from realisations import draw  # noqa: E402
 
 from lava_1m1t1r import cli  # noqa: E402
-from lava_1m1t1r._support.files import SHIPPED_NETWORK  # noqa: E402
 from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.netx.schema import read  # noqa: E402
-from lava_1m1t1r.recipes import data, start  # noqa: E402
+from lava_1m1t1r.recipes import (  # noqa: E402
+    SHIPPED_NETWORK,
+    data,
+    start,
+)
 from lava_1m1t1r.recipes.task import recipe  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(240)]

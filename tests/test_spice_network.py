@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, presets
-from lava_1m1t1r._support.files import SHIPPED_NETWORK
 from lava_1m1t1r.answers import answers
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
@@ -24,6 +23,7 @@ from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, ToolFailed, VerificationError, spice_network, spice_run, spice_target
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
+from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
 HERE = Path(__file__).resolve().parent
 DEPLOY = HERE.parent / "deploy" / "spice"

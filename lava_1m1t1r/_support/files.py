@@ -18,8 +18,6 @@ import numpy as np
 
 from ..errors import FormatError, file_of, path_of, require
 
-SHIPPED_NETWORK = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
-"""Path of the small trained network that comes with the package."""
 _SUFFIX = 16  # longest one that a format is chosen by
 
 

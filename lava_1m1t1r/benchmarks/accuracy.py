@@ -28,7 +28,7 @@ from ..program import LEARNABLE
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
-from .table import Table, chosen, digest_of, only_argument, positive, write_json
+from .table import Table, chosen, digest_of, only_argument, parser, positive, write_json
 
 AUGMENTATION = Augmentation(time_shift=2, channel_shift=3, stretch=0.08, drop=0.05)
 """For SpokenDigits. Twice the channel shift was worth a point on voices kept apart, and nothing on the test voices (95.1 %, one seed)."""
@@ -176,9 +176,7 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
 
 def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int, int]) -> argparse.ArgumentParser:
     """Command-line options of the training tables."""
-    own = argparse.ArgumentParser(description=(doc or " ").splitlines()[0])
-    own.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to this file")
-    own.add_argument("--repeats", type=int, default=1, help="number of seeds")
+    own = parser(doc, repeats=1, of="number of seeds")
     own.add_argument("--folder", type=Path, default=Path(folder), help="folder where finished runs are kept")
     own.add_argument("--epochs", type=int, default=epochs)
     own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")

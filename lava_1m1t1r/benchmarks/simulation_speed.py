@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from .._support.cores import cores
-from .._support.files import SHIPPED_NETWORK, scratch
+from .._support.files import scratch
 from ..errors import require
 from ..fast import FastNetwork, Stream
 from ..netx.schema import read
+from ..recipes import SHIPPED_NETWORK
 from . import networks
 from .table import Table, least, parser, positive, write_json
 

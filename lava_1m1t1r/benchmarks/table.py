@@ -17,7 +17,7 @@ from .._support import files
 from .._support.cores import cores
 from .._support.progress import say
 from ..cached import sources_digest
-from ..errors import require
+from ..errors import option_name, require
 
 
 class Table:
@@ -91,7 +91,7 @@ def parser(doc: str, repeats: int = 10, of: str = "number of runs, of which the 
 def positive(args: argparse.Namespace, *names: str) -> None:
     """Refuse options of these names that are not above 0."""
     for name in names:
-        require(getattr(args, name) > 0, f"--{name.replace('_', '-')}", "be > 0", getattr(args, name))
+        require(getattr(args, name) > 0, option_name(name), "be > 0", getattr(args, name))
 
 
 def only_argument(options: argparse.ArgumentParser) -> None:

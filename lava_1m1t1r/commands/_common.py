@@ -11,9 +11,10 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
-from .._support.files import SHIPPED_NETWORK, scratch
-from ..errors import InputError, file_of, missing, number, path_of, require, whole
+from .._support.files import scratch
+from ..errors import InputError, file_of, missing, number, option_name, path_of, require, whole
 from ..params import DeviceParams
+from ..recipes import SHIPPED_NETWORK
 
 SHIPPED = "shipped"
 MOST = 10**7
@@ -78,11 +79,6 @@ def check_above_zero(args: argparse.Namespace, *names: str) -> None:
             number(getattr(args, name), option_name(name), above=0.0)
 
 
-def option_name(name: str) -> str:
-    """Return an option as the user types it, from the name of its argument."""
-    return f"--{name.replace('_', '-')}"
-
-
 def require_training() -> None:
     """Raise an error that says what to install unless networks can be trained here; called before any data are made."""
     for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
@@ -103,7 +99,7 @@ def given_device(args: argparse.Namespace) -> DeviceParams | None:
     path = file_of(args.device, "--device")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--device must be a JSON file; got {args.device!r}: {error}.") from error
     for part in ("params", "device"):  # of fit.json, and of characteristics.json
         found = found[part] if isinstance(found, dict) and isinstance(found.get(part), dict) else found

@@ -136,7 +136,7 @@ def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None
     try:
         trained = json.loads(beside.read_text(encoding="utf-8"))
         data, other, task = trained["data"], trained["held_out"], dict(trained.get("task") or {})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None  # no such file, or one of another program
     if data != name:
         return None

@@ -7,10 +7,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .. import presets
+from .. import plot, presets
 from .._support.files import as_json, write_json, write_text
 from .._support.progress import tell
-from ..errors import InputError, file_of, missing, require
+from ..errors import InputError, MissingDependencyError, file_of, require
 from ..params import FIELDS, DeviceParams
 from ._common import check_whole, device_argument, given_device, json_argument, out_folder, talking
 
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
         return _paper(args)
     p = device(given_device(args) or getattr(presets, args.preset or _PRESET), args.set)
     require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
-    for name in ("volt", "width"):
+    for name, who in (("volt", ": each row of the CSV gives it"), ("width", ": each row of the CSV gives it"), ("trials", "")):
         value = getattr(args, name)
-        require(args.fit is None or value is None, f"--{name}", "not be used with --fit: each row of the CSV gives it", value)
+        require(args.fit is None or value is None, f"--{name}", f"not be used with --fit{who}", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
     check_whole(args, trials=1, seed=0, search=0)
@@ -157,8 +157,8 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
 def _can_draw() -> bool:
     """Whether figures can be drawn; tells before the work, not after it, where they cannot: the numbers do without."""
     try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        tell(f"no figures: {missing('matplotlib', 'report', 'Drawing the characteristics', error)}")
+        plot.require_matplotlib("Drawing the characteristics")
+    except MissingDependencyError as error:
+        tell(f"no figures: {error}")
         return False
     return True

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .. import __version__, presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
-from ..errors import require
+from ..errors import number, option_name, require
 from ..program import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
@@ -24,7 +24,6 @@ from ._common import (
     json_argument,
     let_torch_sleep,
     network_path,
-    option_name,
     out_folder,
     require_training,
     talking,
@@ -106,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="give each synapse one of --taps, drawn once, instead of all of them with a weight each; default: set by the recipe",
     )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; a larger one means fewer spikes")
-    parser.add_argument("--spike-limit", type=int, help="penalise spikes of the hidden layer above this number per utterance")
+    parser.add_argument("--spike-limit", type=float, help="penalise spikes of the hidden layer above this number per utterance")
     parser.add_argument("--spike-cost", type=float, help="weight of that penalty: loss per excess spike per neuron; default: 1")
     parser.add_argument(
         "--smooth",
@@ -144,7 +143,7 @@ def _usual(field: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
-    check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, spike_limit=0, channel_shift=0)
+    check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, channel_shift=0)
     check_above_zero(args, "dt", "slower", "learning_rate", "refractory", "spike_cost")
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
@@ -154,7 +153,9 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
-    require(args.smooth is None or args.smooth >= 0, "--smooth", "be >= 0 channels", args.smooth)
+    for name in ("smooth", "spike_limit"):
+        if getattr(args, name) is not None:
+            number(getattr(args, name), option_name(name), least=0.0)
     start = None if args.start is None else _start_of(args)
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
@@ -253,15 +254,10 @@ def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int, started
         hint(f"channels beside each other are taken to be alike, as in an ear. If yours are not: {cure}")
 
 
-def _validation(args: argparse.Namespace, out: Path) -> dict[str, Any]:
+def _validation(args: argparse.Namespace, best: Any) -> dict[str, Any]:
     """Who was held out for validation, and with ``--patience`` which epoch was kept."""
-    from ..recipes import callbacks, checkpoint
-
     found = {"speaker": args.validate, "patience": args.patience}
-    if args.patience is None:
-        return found
-    best = checkpoint.read(out / CHECKPOINT_FILE)["callbacks"][callbacks.Best().state_key]
-    return found | {"epoch": best["epoch"], "accuracy": best["accuracy"]}
+    return found if args.patience is None else found | {"epoch": best.epoch, "accuracy": best.accuracy}
 
 
 def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
@@ -279,7 +275,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
         tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
-    fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
+    best = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
@@ -297,7 +293,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         "version": __version__,
         "start": None if start is None else str(start),
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
-        "validation": None if args.validate is None else _validation(args, out),
+        "validation": None if args.validate is None else _validation(args, best),
         "task": dataclasses.asdict(task) | ({} if start is None else dict.fromkeys(OF_NETWORK)),
     }
     write_json(out / RESULTS_FILE, results)

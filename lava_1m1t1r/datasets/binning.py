@@ -39,9 +39,11 @@ class BinnedEvents(NamedTuple):
     def of(cls, frames: np.ndarray) -> BinnedEvents:
         """Return the events of frames (B, T, C), uint8 or int16; :meth:`dense` gives them back."""
         size, steps, channels = frames.shape
-        row, channel = np.divmod(np.flatnonzero(frames), channels)
+        flat = frames.reshape(-1)
+        cells = np.flatnonzero(flat)
+        row, channel = np.divmod(cells, channels)
         indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(row, minlength=size * steps))])
-        return cls(indptr, channel.astype(np.uint16 if channels <= 1 << 16 else np.int64), frames[frames != 0], (size, steps, channels))
+        return cls(indptr, channel.astype(np.uint16 if channels <= 1 << 16 else np.int64), flat[cells], (size, steps, channels))
 
     def dense(self, utterances: slice | Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Return the same as :func:`frames`: (B, T, C) uint8, int16 where counts are larger, or those of some utterances, in that order.
@@ -113,17 +115,14 @@ def binned_events(
     n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
     block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
     scratch = np.empty((min(block, max(1, len(events))), n_steps, channels), np.uint8)
-    channel, count, sizes = [np.zeros(0, np.uint16)], [np.zeros(0, np.uint8)], [np.zeros(1, np.int64)]
+    parts = [BinnedEvents.of(scratch[:0])]
     for start in bar(range(0, len(events), block), _TITLE):
         part = scratch[: len(events) - start]
         _fill(events, start, dt, limit, part)
-        flat = part.reshape(-1)
-        cells = np.flatnonzero(flat)
-        channel.append((cells % channels).astype(np.uint16))
-        count.append(flat[cells])
-        sizes.append(np.bincount(cells // channels, minlength=len(part) * n_steps))
-    indptr = np.cumsum(np.concatenate(sizes))
-    return BinnedEvents(indptr, np.concatenate(channel), np.concatenate(count), (len(events), n_steps, channels))
+        parts.append(BinnedEvents.of(part))
+    sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.indptr) for part in parts)])
+    channel, count = np.concatenate([part.channel for part in parts]), np.concatenate([part.count for part in parts])
+    return BinnedEvents(np.cumsum(sizes), channel, count, (len(events), n_steps, channels))
 
 
 def cropped_share(events: EventSet, dt: float, n_steps: int) -> float:

@@ -12,6 +12,8 @@ from ..errors import array_of, require, whole
 from ..params import ByValue
 
 N_CHANNELS = 700
+MOST_CHANNELS = 1 << 16
+"""Largest number of channels: units are stored in 16 bits."""
 """Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
 _LISTED = 30  # speakers in the text of an error
 
@@ -90,7 +92,7 @@ class EventSet(ByValue):
             offsets,
         )
         require(len(self.units) == len(self.times), "EventSet.units", f"hold {len(self.times)} spikes", len(self.units))
-        channels = whole(self.n_channels, "EventSet.n_channels", least=1, most=1 << 16)
+        channels = whole(self.n_channels, "EventSet.n_channels", least=1, most=MOST_CHANNELS)
         highest = int(self.units.max(initial=0))
         require(highest < channels, "EventSet.units", f"lie in 0..{channels - 1}", highest, "Give n_channels if there are more.")
         for name in ("keys", "speaker_names"):

@@ -16,8 +16,8 @@ import numpy as np
 
 from .._support import hdf5_file, hdf5_heap
 from .._support.files import replacing
-from ..errors import FormatError, path_of, require
-from .events import N_CHANNELS, SHD_KEYS, EventSet, repeated
+from ..errors import FormatError, path_of, require, whole
+from .events import MOST_CHANNELS, N_CHANNELS, SHD_KEYS, EventSet, repeated
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 META = "extra/meta_info"
@@ -217,8 +217,8 @@ def _plain(text: str) -> bool:
 
 def _check_counts(n_channels: int | None, n_classes: int | None) -> None:
     for name, value in (("n_channels", n_channels), ("n_classes", n_classes)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 1 <= value <= 1 << 16
-        require(whole or value is None, name, "be a whole number from 1 to 65536", value)
+        if value is not None:
+            whole(value, name, least=1, most=MOST_CHANNELS)
 
 
 def _channels(file, path: Path) -> int:
@@ -227,8 +227,8 @@ def _channels(file, path: Path) -> int:
     if data is None:
         return N_CHANNELS
     noted = int(data[()]) if data.shape == () and data.dtype.kind in "iu" else 0
-    rule = "be a whole number from 1 to 65536"
-    require(1 <= noted <= 1 << 16, f"{path}: {CHANNELS}", rule, noted or (data.shape, str(data.dtype)), "", FormatError)
+    rule = f"be a whole number from 1 to {MOST_CHANNELS}"
+    require(1 <= noted <= MOST_CHANNELS, f"{path}: {CHANNELS}", rule, noted or (data.shape, str(data.dtype)), "", FormatError)
     return noted
 
 

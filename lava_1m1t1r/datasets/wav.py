@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .._support.files import read_table
-from ..errors import FormatError, InputError, path_of, require, workers_of
+from ..errors import FormatError, InputError, file_of, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
 
@@ -33,8 +33,7 @@ def read_wav(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     rate : int
         Sampling rate [Hz].
     """
-    path = path_of(path)
-    require(path.is_file(), "file", "exist", str(path), "Check the path.", FormatError)
+    path = file_of(path)
     size = path.stat().st_size
     require(size <= _LARGEST, str(path), f"be at most {_LARGEST} bytes", size, "Cut it into utterances.", FormatError)
     chunks = dict(_chunks(path, path.read_bytes()))

@@ -34,8 +34,6 @@ class Cascade:
     traces: list[Trace]
     drives: list[np.ndarray]
     """Input voltage of each neuron [V], (T,)."""
-    rounds: list[int]
-    """Number of rounds after which each coupling had settled."""
 
     def delays(self) -> np.ndarray:
         """Return the time from each neuron's first spike to the next one's [s]; nan where one is silent."""
@@ -87,14 +85,12 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     require(drive.ndim == 1, "cascade.v_in", "be (T,)", drive.shape)
     record = (*RECORDED, "input_current")
     traces = [simulate(devices[0], drive, dt, seed, record, rtol=rtol)]
-    drives, rounds = [drive], []
+    drives = [drive]
     for k, q in enumerate(devices[1:], 1):
         p = devices[k - 1]
         drawn = np.zeros(len(drive))
         before = np.zeros(len(drive))
-        rounds.append(0)
         for _ in range(ROUNDS):
-            rounds[-1] += 1
             drop = _load_drop(traces[-1].gate_voltage, drawn, p.v_dd, p.r_load, p.k_transistor, p.v_t, p.c_load, dt)
             trace = simulate(q, drop, dt, seed, record, first=k, rtol=rtol)
             drawn = trace.input_current
@@ -107,4 +103,4 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
             raise InputError(f"{text} {cure}")
         traces.append(trace)
         drives.append(drop)
-    return Cascade(traces, drives, rounds)
+    return Cascade(traces, drives)

@@ -15,7 +15,7 @@ from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import DeviceParams, one_device
 from ..presets import ZHAO2025_FIG3CD
-from . import stimulus
+from . import figures, stimulus
 from .chain import cascade
 from .constants import MOST_VOLTS
 from .measurement import first_time, mean_interval
@@ -87,9 +87,7 @@ class Characteristics:
 
     def plot(self, path: str | Path) -> list[Path]:
         """Write the summary figure, or a folder with one figure a characteristic and the summary, where ``path`` has no suffix."""
-        from .figures import plot
-
-        return plot(self, path)
+        return figures.characteristics(self, path)
 
 
 def characterize(

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import plot
 from .._support.files import replacing
 from .._support.progress import bar
-from ..errors import missing, path_of, require
+from ..errors import path_of, require
+from .energy import TECHNOLOGIES
 
 
-def plot(report: Any, path: str | Path) -> list[Path]:
+def characteristics(report: Any, path: str | Path) -> list[Path]:
     """Write the summary of a :class:`.characteristics.Characteristics`; into a folder, each characteristic's figure as well."""
-    Figure = _figure()
     path = path_of(path, "plot.path")
     require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))
     panels = {name: draw for name, draw in zip(report.six, _PANELS, strict=True)}
@@ -22,13 +23,13 @@ def plot(report: Any, path: str | Path) -> list[Path]:
     if path.suffix == "":
         path.mkdir(parents=True, exist_ok=True)
         for name, draw in bar(panels.items(), "figures"):
-            figure = Figure(figsize=(4.5, 3.3), layout="constrained")
+            figure = plot.figure(4.5, 3.3)
             draw(figure.add_subplot(), report[name].curves, report)
             written.append(path / f"{name.replace(' ', '_')}.png")
             with replacing(written[-1]) as part:
                 figure.savefig(part, dpi=150)
         path = path / "summary.png"
-    figure = Figure(figsize=(11.7, 7.2), layout="constrained")
+    figure = plot.figure(11.7, 7.2)
     for axes, letter, (name, draw) in zip(figure.subplots(2, 3).flat, "abcdef", panels.items(), strict=True):
         draw(axes, report[name].curves, report)
         axes.set_title(f"{letter}  {name}", loc="left", fontweight="bold")
@@ -40,12 +41,8 @@ def plot(report: Any, path: str | Path) -> list[Path]:
 
 def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> None:
     """Draw what :func:`.energy.scaling` found."""
-    Figure = _figure()
-    from .. import plot
-    from .energy import TECHNOLOGIES
-
     path = path_of(path)
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = plot.figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
         plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
@@ -60,14 +57,6 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Non
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
     with replacing(path) as part:
         figure.savefig(part, dpi=150)
-
-
-def _figure() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing("matplotlib", "report", "Plotting", error) from error
-    return Figure
 
 
 def _engineering(value: float) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import floor, inf, nan
+from math import floor, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._support.files import read_table, replacing
-from ..errors import FormatError, InputError, number, require
+from ..errors import FormatError, InputError, number, require, whole
 from ..params import DeviceParams
 from . import stimulus
 from .simulation import simulate
@@ -56,21 +56,18 @@ class Measurement:
             self.quantity,
         )
         for name in ("volt", "width", "gap", "tolerance"):
-            value = getattr(self, name)
-            require(_is_number(value) and 0 < value < inf, f"Measurement.{name}", "be > 0 and finite", value)
+            number(getattr(self, name), f"Measurement.{name}", above=0.0)
         number(self.value, "Measurement.value")
         require(self.value > 0 or self.quantity == "shortening", "Measurement.value", f"be > 0 for {self.quantity}", self.value)
         if not (_is_number(self.r_control) and self.r_control != self.r_control):  # nan: the device's own
             number(self.r_control, "Measurement.r_control [ohm]", above=0.0)
-        whole = _is_number(self.count) and 1 <= self.count <= MOST_PULSES and int(self.count) == self.count
-        require(whole, "Measurement.count", f"be a whole number from 1 to {MOST_PULSES}", self.count)
-        object.__setattr__(self, "count", int(self.count))
+        object.__setattr__(self, "count", whole(self.count, "Measurement.count", least=1, most=MOST_PULSES))
         several = self.quantity != "shortening" or self.count > 1
         require(several, "Measurement.count", "be at least 2 for shortening, which compares the second pulse with the first", self.count)
 
     def stimulus(self) -> stimulus.Stimulus:
         """Return the train."""
-        return stimulus.train(self.volt, self.width, self.gap, int(self.count))
+        return stimulus.train(self.volt, self.width, self.gap, self.count)
 
     @property
     def duration(self) -> float:

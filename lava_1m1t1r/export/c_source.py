@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import __version__, arithmetic
 from ..arithmetic import GROWTH_MAX, ONE, unpack
-from ..noise import SPLITMIX_FACTORS, SPLITMIX_STEP
+from ..noise import SPLITMIX_FACTORS, SPLITMIX_STEP, bases
 from ..program import FixedProgram
 from ..sums import MAX_COUNT
 from .plan import Plan, PlanLayer
@@ -322,8 +322,7 @@ def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, p: Fi
     fields |= {"state": f"state_{k}", "past": f"past_{k}"}
     if layer.noisy:
         lines.append(f"static uint32_t generator_{k}[{n}];")
-        low = (layer.index & 0xFFF) << 20
-        high = (layer.seed ^ (layer.index >> 12 & 0xF)) & 0xFFFFFFFF
+        high, low = divmod(int(bases(np.array([layer.seed]), layer.index)[0]), 1 << 32)
         fields |= {"generator": f"generator_{k}", "noise_high": f"{high}u", "noise_low": f"{low}u"}
     return fields
 

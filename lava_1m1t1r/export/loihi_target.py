@@ -27,6 +27,7 @@ from .report import Report, VerificationError, classes_of
 
 NET_FILE = "network.net"
 CURES = {
+    limits.AXONS_IN.name: "Use fewer inputs, or a smaller recurrent layer.",
     limits.BIAS_BITS.name: "Use smaller biases.",
     limits.DELAY.name: "Use shorter delays.",
     limits.STATE_BITS.name: "Use another neuron: these registers are what the fixed-point step needs.",
@@ -84,7 +85,7 @@ def deploy_loihi(
     for row in rows:
         where = f"{net.source or 'network'}" + ("" if row["layer"] is None else f": layer/{row['layer']}")
         rule = f"keep to {row['value']} {row['unit']} ({'assumed; ' if row['assumed'] else ''}{row['source']})"
-        cure = CURES.get(row["limit"], "Use a smaller layer, fewer synapses, or more chips.")
+        cure = CURES.get(row["limit"], "Use a smaller layer.")
         require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
     shape = net.sizes
     written = _net_file(net)

@@ -64,6 +64,7 @@ def deploy_nir(
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))
     if not same(net, back) or net.classes != back.classes:
         raise VerificationError("The exact graph read back is not the network.")
+    has_delays = any(isinstance(node, nir.Delay) for node in exact.nodes.values())
     notes = [
         f"{EXACT_FILE} holds a custom node, M1T1RNode: import lava_1m1t1r.export.nir_node before nir.read.",
         f"Each layer's spikes take one step of dt ({net.dt:g} s) beyond what Delay nodes say; dt is in the metadata.",
@@ -90,7 +91,6 @@ def deploy_nir(
                 f"{PORTABLE_FILE} is no substitute for this network: its spikes are farther from the network's than silence is. CubaLIF "
                 "cannot clip its input, and training may have made use of that."
             )
-        has_delays = net.delay_lines is not None or any(x.delay is not None or x.delay_rec is not None for x in net.active)
         if has_delays:
             notes.append(
                 "It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay."

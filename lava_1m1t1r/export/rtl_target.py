@@ -21,12 +21,9 @@ from .names import verilog_module
 from .output import write_folder
 from .plan import Plan, plan, samples
 from .report import Report, VerificationError, classes_of, compared
-from .tools import call, ended, written
+from .tools import call, written
 
 SIMULATORS = ("verilator", "icarus")
-LINT = ("verilator", "--lint-only", "-Wall")
-"""Command line of Verilator's lint. The sources say where bits may be unused: the modules serve layers with and without recurrence, noise
-and delays."""
 
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
@@ -258,14 +255,6 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
                 raise VerificationError(f"The RTL's {value} differs first in sample {b}, layer {k}, step {t}, neuron {n}.")
             count += 3 * steps * size
     return count
-
-
-def lint(sources: Mapping[str, str], name: str) -> str:
-    """Messages of Verilator's lint about the design; empty when it is clean."""
-    with scratch() as folder:
-        written(sources, folder)
-        verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
-        return ended([*LINT, "--top-module", name, *verilog], folder).stderr.decode()
 
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:

@@ -42,15 +42,16 @@ def netlist(network: DeviceNetwork) -> str:
     edge = EDGE * network.dt
     lines.append(f".model driver dac_bridge(out_low=0 out_high={v_read:.6e} t_rise={edge:.4e} t_fall={edge:.4e})")
     for place, (layer, crossbar) in enumerate(zip(net.active, network.crossbars, strict=True)):
+        squares = crossbar.squares / v_read**2
         lines += _crossbar(place, crossbar)
         lines += [f"Vbias{place}_{i} r{place}_{i} 0 {v_read:.6e}" for i in range(sum(crossbar.rows[:2]), sum(crossbar.rows))]
         if layer.neuron is None:
             charge = crossbar.per_count * WEIGHT_ONE * network.dt
             for n in range(layer.size):
-                lines += _sum(place, n, crossbar, f"Bread{place}_{n} 0 y{place}_{n} I =", 1.0, crossbar.per_count, v_read)
+                lines += _sum(place, n, crossbar, squares, f"Bread{place}_{n} 0 y{place}_{n} I =", 1.0)
                 lines.append(f"Cread{place}_{n} y{place}_{n} 0 {charge / READOUT:.10e} IC=0")
             continue
-        lines += _neurons(place, layer, crossbar, v_read)
+        lines += _neurons(place, layer, crossbar, squares)
         lines += _registers(place, layer, place + 1 < len(net.active))
     return "\n".join(lines) + "\n"
 
@@ -64,25 +65,24 @@ def _crossbar(place: int, crossbar: Crossbar) -> Iterator[str]:
                     yield f"R{name}{place}_{n}_{i} r{place}_{i} {name}{place}_{n} {1.0 / g:.10e}"
 
 
-def _sum(
-    place: int, n: int, crossbar: Crossbar, head: str, gain: float, per_count: float, v_read: float, limit: float | None = None
-) -> list[str]:
-    """The amplifier of a column pair: a current or clipped voltage, with the read noise of all cells drawn together."""
+def _sum(place: int, n: int, crossbar: Crossbar, squares: np.ndarray, head: str, gain: float, limit: float | None = None) -> list[str]:
+    """The amplifier of a column pair: a current or clipped voltage, with the read noise of all cells drawn together, whose variances
+    ``squares`` (N, R) are in counts at one volt."""
     lines = []
     value = f"{gain:.10e}*(i(Vp{place}_{n})-i(Vm{place}_{n}))"
     if crossbar.cells.read_noise > 0.0:
-        squares = crossbar.squares[n] / v_read**2
-        parts = [range(i, min(i + _CHUNK, squares.size)) for i in range(0, squares.size, _CHUNK)]
+        cells = squares[n]
+        parts = [range(i, min(i + _CHUNK, cells.size)) for i in range(0, cells.size, _CHUNK)]
         for k, part in enumerate(parts):
-            terms = "+".join(f"{squares[i]:.8e}*V(r{place}_{i})^2" for i in part)
+            terms = "+".join(f"{cells[i]:.8e}*V(r{place}_{i})^2" for i in part)
             lines.append(f"Bnoise{place}_{n}_{k} s{place}_{n}_{k} 0 V = {terms}")
         total = "+".join(f"V(s{place}_{n}_{k})" for k in range(len(parts)))
-        value += f"+{per_count:.10e}*V(z{place}_{n})*sqrt(max({total},0))"
+        value += f"+{gain * crossbar.per_count:.10e}*V(z{place}_{n})*sqrt(max({total},0))"
     return [*lines, f"{head} {value}" if limit is None else f"{head} min(max({value},0),{limit:.10e})"]
 
 
-def _neurons(place: int, layer: Any, crossbar: Crossbar, v_read: float) -> Iterator[str]:
-    step = layer.step
+def _neurons(place: int, layer: Any, crossbar: Crossbar, squares: np.ndarray) -> Iterator[str]:
+    step, gain = layer.step, crossbar.feedback(layer.step.v_unit)
     for device in range(layer.size if step.device.size else 1):
         one = step.device.take(device) if step.device.size else step.device
         yield neuron_subcircuit(one, f"m1t1r_{place}_{device}", step.v_in_max)
@@ -90,8 +90,7 @@ def _neurons(place: int, layer: Any, crossbar: Crossbar, v_read: float) -> Itera
         yield f"Vdd{place}_{device} vdd{place}_{device} 0 {one.v_dd:.10e}"
     for n in range(layer.size):
         device = n if step.device.size else 0
-        gain = crossbar.feedback(step.v_unit)
-        yield from _sum(place, n, crossbar, f"Bsum{place}_{n} v{place}_{n} 0 V =", gain, step.v_unit / WEIGHT_ONE, v_read, step.v_in_max)
+        yield from _sum(place, n, crossbar, squares, f"Bsum{place}_{n} v{place}_{n} 0 V =", gain, step.v_in_max)
         yield f"X{place}_{n} v{place}_{n} o{place}_{n} vdd{place}_{device} m1t1r_{place}_{device}"
         yield f"Aspike{place}_{n} [x{place}_{n}.gate] [a{place}_{n}] spike_{place}_{device}"
 

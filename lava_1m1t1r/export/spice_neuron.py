@@ -7,7 +7,6 @@ Where the device's total length is limited, the filament gives way through a ste
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sinh
@@ -15,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .._support import programs
 from .._support.files import scratch
-from .._support.programs import PIPES
 from ..errors import MissingDependencyError, number, numbers, require
 from ..params import DeviceParams, one_device
 from .report import ToolFailed
+from .tools import ended
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -251,15 +249,13 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
         If ngspice fails or takes longer than ``timeout`` [s]; the text holds its lines that tell why.
     """
     try:
-        done = programs.run(["ngspice", *arguments], title="ngspice", timeout=timeout, cwd=folder, **PIPES, text=True)
+        done = ended(["ngspice", *arguments], folder, timeout=timeout)
     except FileNotFoundError as error:
         raise MissingDependencyError(
             "Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice."
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise ToolFailed(f"ngspice did not end within {timeout:g} s. Use fewer or shorter patterns.") from error
     if done.returncode or not Path(folder, output).exists():
-        raise ToolFailed(f"ngspice failed: {telling(done.stdout + done.stderr)}")
+        raise ToolFailed(f"ngspice failed: {telling((done.stdout + done.stderr).decode(errors='replace'))}")
 
 
 def telling(said: str) -> str:

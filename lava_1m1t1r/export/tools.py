@@ -23,7 +23,9 @@ def written(sources: Mapping[str, str], folder: str) -> None:
         path.write_text(text)
 
 
-def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def ended(
+    command: Sequence[str], folder: str, given: bytes | None = None, timeout: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run a program in a folder, whatever its exit status; a ToolFailed says that it did not end in time.
 
     Parameters
@@ -34,14 +36,16 @@ def ended(command: Sequence[str], folder: str, given: bytes | None = None) -> su
         Folder to run in.
     given : bytes, optional
         Standard input.
+    timeout : float, optional
+        Longest time [s]; default: ``LIMIT``.
     """
-    name = Path(command[0]).name
+    name, limit = Path(command[0]).name, LIMIT if timeout is None else timeout
     try:
-        return programs.run(command, title=name, timeout=LIMIT, given=given, cwd=folder, **PIPES)
+        return programs.run(command, title=name, timeout=limit, given=given, cwd=folder, **PIPES)
     except PermissionError as error:
         raise InputError(f"{name} may not be run ({error}). The folder for temporary files (TMPDIR) must allow programs to run.") from error
     except subprocess.TimeoutExpired as error:
-        raise ToolFailed(f"{name} did not end within {LIMIT:g} s. Give fewer or shorter samples.") from error
+        raise ToolFailed(f"{name} did not end within {limit:g} s. Give fewer or shorter samples.") from error
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

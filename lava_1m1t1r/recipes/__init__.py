@@ -4,9 +4,13 @@
 network of a file; ``fit``: training; ``evaluate``: the exported file, run in three ways and compared.
 """
 
+from pathlib import Path
+
 from ..report.html import RESULTS_FILE
 
-__all__ = ["CHECKPOINT_FILE", "CUBA_FILE", "NETWORK_FILE", "RESULTS_FILE"]
+__all__ = ["CHECKPOINT_FILE", "CUBA_FILE", "NETWORK_FILE", "RESULTS_FILE", "SHIPPED_NETWORK"]
 
 NETWORK_FILE, CUBA_FILE, CHECKPOINT_FILE = "network.net", "cuba.net", "last.ckpt"
 """What a training leaves in its folder."""
+SHIPPED_NETWORK = Path(__file__).resolve().parents[1] / "data" / "spoken_digits.net"
+"""Path of the small trained network that comes with the package."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .._support.files import replacing
-from ..errors import FormatError, path_of, require
+from ..errors import FormatError, option_name, path_of, require
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
 RUN = "run"
@@ -138,11 +138,14 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     for name in dict.fromkeys((*OPTIONS, *asked, *map(str, started))):
         was, now = started.get(name), asked.get(name)
         if was != now:
-            was, now = _differing(was, now) if name.startswith(NETWORK) else (was, now)
-            option = f"--{name.replace('_', '-')}" if name in OPTIONS else WORDS.get(name, name)
+            if name.startswith(NETWORK):
+                was, now = _differing(was, now)
+            elif name == "device":
+                was, now = _other_devices(was, now)
+            option = option_name(name) if name in OPTIONS else WORDS.get(name, name)
             cure = f"Give {_as_typed(option, was)}" if name in OPTIONS else "Give what it was started with"
             if name == "recipe" and started.get("training data") != asked.get("training data"):
-                cure = f"It follows the data: give those (--data) that the run was started with, or {_as_typed(option, was)},"
+                cure = "It follows the data: give those that the run was started with (--data)"
             text = f"be what the run of {path} was started with, {was!r}"
             require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
 
@@ -152,6 +155,8 @@ def _as_typed(option: str, value: Any) -> str:
         return option if value else f"--no-{option.removeprefix('--')}"
     if value is None or value == ():
         return f"no {option}"
+    if option in ("--device", "--start"):  # a run knows what the file held, and not where it lies
+        return f"{option} the file that it was started with"
     return f"{option} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
 
 
@@ -172,6 +177,14 @@ def _differing(was: Any, now: Any) -> list[str]:
     """Parts of each of two descriptions that the other lacks."""
     one, other = (["absent"] if text is None else str(text).split(", ") for text in (was, now))
     return [", ".join([part for part in a if part not in b] or a) for a, b in ((one, other), (other, one))]
+
+
+def _other_devices(*devices: Mapping[str, float] | None) -> list[Any]:
+    """What tells two devices from each other: fields by name; None for a preset's."""
+    one, other = devices
+    if one is None or other is None:
+        return ["a preset's" if device is None else "another" for device in devices]
+    return [{name: device[name] for name in one if one[name] != other[name]} for device in (one, other)]
 
 
 def same_shapes(path: Path, parameters: Mapping[str, Any], learner: torch.nn.Module) -> None:

@@ -15,7 +15,7 @@ from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, bin_of, cropped_share
 from ..datasets.shd_folder import SIZES
-from ..errors import listed, path_of, require
+from ..errors import listed, option_name, path_of, require
 from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
@@ -82,8 +82,13 @@ def load(
         held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
     for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
-        option = f"--{name.replace('_', '-')}"
-        require(given is None, f"{name} ({option})", "be used with spoken digits", given, "A file's utterances are taken as they are.")
+        require(
+            given is None,
+            f"{name} ({option_name(name)})",
+            "be used with spoken digits",
+            given,
+            "A file's utterances are taken as they are.",
+        )
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(

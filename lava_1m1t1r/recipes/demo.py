@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import plot
 from .._support.progress import bar, say
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
-from ..errors import missing, path_of
+from ..errors import path_of
 from ..netx.schema import read
 from . import CUBA_FILE, NETWORK_FILE, data
 from .demo_page import Found, numbers_of, page_of, worked_out
@@ -46,10 +47,7 @@ def demo(
         Go on from the checkpoint in ``folder``.
     """
     folder = path_of(folder, "folder")
-    try:
-        import matplotlib.figure  # noqa: F401, before the work
-    except ImportError as error:
-        raise missing("matplotlib", "report", "The report", error) from error
+    plot.require_matplotlib("The report")
     from . import fit, network  # Lava, torch and lightning: as late as possible; first, for they say what to install
     from .augment import Augmentation
 

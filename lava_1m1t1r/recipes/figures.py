@@ -27,9 +27,7 @@ def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
     dt : float
         Network step [s].
     """
-    from matplotlib.figure import Figure  # not pyplot: a caller's own backend and figures stay as they are
-
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    figure = plot.figure(9, 8)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.3])
     plot.raster(frames[utterance], dt, axes[0]).set_ylabel("inner-ear channel")
     plot.raster(result.layers[0].spikes[utterance], dt, axes[1], plot.COLOURS[1]).set_ylabel("1M1T1R neuron")
@@ -61,12 +59,10 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
     count : int
         Number of neurons to draw.
     """
-    from matplotlib.figure import Figure
-
     hidden = result.layers[0]
     busiest = np.argsort(-hidden.spikes[utterance].sum(0, dtype=np.int64), kind="stable")[:count]
     time = np.arange(hidden.spikes.shape[1]) * step.dt
-    figure = Figure(figsize=(9, 2.2 * count), layout="constrained")
+    figure = plot.figure(9, 2.2 * count)
     axes = figure.subplots(count, 1, sharex=True, squeeze=False)
     for ax, n in zip(axes[:, 0], busiest, strict=True):
         states = step.in_units(*(hidden.states[name][utterance][:, n] for name in STATES))
@@ -83,8 +79,6 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
 
 def confusion(counts: np.ndarray, keys: tuple[str, ...]) -> Any:
     """Confusion matrix of the test set."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 6.5), layout="constrained")
+    figure = plot.figure(7, 6.5)
     plot.confusion(counts, keys[: len(counts)], figure.subplots())
     return figure

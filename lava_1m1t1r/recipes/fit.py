@@ -204,8 +204,8 @@ def fit(
     patience: int | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = True,
-) -> Path:
-    """Train in place; return the path of the last checkpoint.
+) -> callbacks.Best:
+    """Train in place; the last checkpoint is ``last.ckpt`` in ``folder``.
 
     Under ``torchrun`` every process takes its share of each epoch's utterances (Lightning's DistributedSampler) and of ``batch`` each;
     gradients are averaged, so that all have the same parameters, and the first process writes the checkpoints.
@@ -235,6 +235,11 @@ def fit(
         ``accuracy``: to watch, plot or log.
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
+
+    Returns
+    -------
+    Best
+        With ``patience``: ``epoch`` (from 1) and ``accuracy`` in validation of the best epoch.
 
     Raises
     ------
@@ -324,8 +329,8 @@ def _cannot_go_on(last: Path, error: Exception) -> FormatError:
     return FormatError(f"{last} must hold a run that can go on; {reason}. Start afresh, without resuming.")
 
 
-def _with_best(last: Path, kept: dict[str, Any] | None, learner: Learner, best: callbacks.Best, told: bool) -> Path:
-    """Put the best epoch's parameters into the network, if there is one, and return ``last``; ``kept``: its state in a checkpoint."""
+def _with_best(last: Path, kept: dict[str, Any] | None, learner: Learner, best: callbacks.Best, told: bool) -> callbacks.Best:
+    """Put the best epoch's parameters into the network, if there is one; ``kept``: its state in a checkpoint."""
     try:
         if kept is not None:
             best.load_state_dict(kept)
@@ -334,7 +339,7 @@ def _with_best(last: Path, kept: dict[str, Any] | None, learner: Learner, best: 
         raise _cannot_go_on(last, error) from error
     if told and best.epoch:
         tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
-    return last
+    return best
 
 
 def _callbacks(
