@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from .device import Trace, simulate
 from .device.measurement import mean_interval
 from .errors import InputError, array_of, listed, require, whole
 from .program import StepParams
-from .reference import CompiledNeurons, Traces, stacked
+from .reference import CompiledNeurons
 from .tables import input_volts
 
 STEPS = 1000
@@ -212,7 +213,8 @@ def advise(
     probes = tuple(_probe(name, answers[name], probe_params, a) for name, a in stimuli.items())
     by_substeps = {}
     for n in sorted({*SUBSTEPS, params.substeps}):
-        error = _largest_error(probe_params.replace(substeps=n), stimuli, answers)
+        own = n == params.substeps
+        error = _largest(probes, steps * params.dt) if own else _largest_error(probe_params.replace(substeps=n), stimuli, answers)
         if error is not None:
             by_substeps[n] = error
     fires_from, latches_from = _constant_levels(probe_params, steps)
@@ -231,16 +233,17 @@ def advise(
 
 def _largest_error(params: StepParams, stimuli: dict[str, np.ndarray], answers: dict[str, Response] | None = None) -> float | None:
     """Largest error of first spike and rate over the pulsed probes; None where there is nothing to compare, or no fixed-point form."""
-    errors = []
-    for name, a_in in stimuli.items():
-        if not _is_pulsed(a_in):
-            continue
-        device = _device(params, a_in) if answers is None else answers[name]
-        try:
-            errors += _errors(_probe(name, device, params, a_in), len(a_in) * params.dt)
-        except InputError:  # the fixed-point form refuses these substeps
-            return None
-    return max(errors, default=None)
+    pulsed = {name: a_in for name, a_in in stimuli.items() if _is_pulsed(a_in)}
+    known = {name: _device(params, a_in) for name, a_in in pulsed.items()} if answers is None else answers
+    try:
+        probes = [_probe(name, known[name], params, a_in) for name, a_in in pulsed.items()]
+    except InputError:  # the fixed-point form refuses these substeps
+        return None
+    return _largest(probes, len(next(iter(stimuli.values()))) * params.dt)
+
+
+def _largest(probes: Sequence[Probe], duration: float) -> float | None:
+    return max((error for probe in probes if probe.pulsed for error in _errors(probe, duration)), default=None)
 
 
 def _is_pulsed(a_in: np.ndarray) -> bool:
@@ -311,14 +314,9 @@ def _trace(params: StepParams, a_in: np.ndarray) -> Trace:
     return simulate(params.device, volts, params.dt, seed=0, record="gate_voltage")
 
 
-def _run(neurons: CompiledNeurons, a_in: np.ndarray) -> Traces:
-    neurons.reset()
-    return stacked([neurons.step(a) for a in a_in])
-
-
 def _step(params: StepParams, a_in: np.ndarray) -> Response:
     neurons = CompiledNeurons(params, a_in.shape[1])
-    traces = _run(neurons, a_in)
+    traces = neurons.run(a_in)
     # A spike of step t happened somewhere within it: at its middle on average.
     times = [(np.flatnonzero(column) + 0.5) * params.dt for column in traces.spike.T]
     return _response(times, latched(params, traces.gate > neurons.program.v_th, traces.spike), len(a_in) * params.dt)
@@ -328,7 +326,7 @@ def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, floa
     volts = np.arange(1, LEVELS + 1) / LEVELS * params.v_in_max
     counts = np.rint(volts / params.v_unit * WEIGHT_ONE).astype(np.int64)
     neurons = CompiledNeurons(params, LEVELS)
-    traces = _run(neurons, np.broadcast_to(counts, (steps, LEVELS)))
+    traces = neurons.run(np.broadcast_to(counts, (steps, LEVELS)))
     fires = traces.spike.any(0)
     latches = latched(params, traces.gate > neurons.program.v_th, traces.spike)
     first, latch = (float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
@@ -375,7 +373,7 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
     params = params.replace(device=params.device.quiet())  # step and device draw different numbers, and the comparison is about the scheme
     size = samples.shape[-1]
     neurons = CompiledNeurons(params, size)
-    runs = [_run(neurons, a) for a in samples]
+    runs = [neurons.run(a) for a in samples]
     found = activity(params, runs)
     chosen = np.unique(np.linspace(0, size - 1, min(COMPARED, size)).astype(int))
     trace = _trace(params.replace(device=params.device.take(chosen)), samples[0][:, chosen])

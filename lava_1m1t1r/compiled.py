@@ -158,28 +158,28 @@ def _closing_branches(block: Any, seen: set, open_blocks: set) -> Any:
     open_blocks.remove(block)
 
 
-def _interleaved(vectors: int) -> Any:
-    def interleave(typing_context):
-        def code(context, builder, signature, arguments):
-            module = builder.module
-            count = module.add_metadata([ir.MetaDataString(module, "llvm.loop.interleave.count"), ir.Constant(ir.IntType(32), vectors)])
-            first = builder.function.blocks[1]  # numba links the entry block, which holds variables, to it last
-            for branch in _closing_branches(first, set(), set()):
-                branch.set_metadata("llvm.loop", _Loop(module, (count,)))
-            return context.get_dummy_value()
-
-        return types.void(), code
-
-    return intrinsic(interleave)
-
-
 _VECTORS = 4
-interleave_loops = _interleaved(_VECTORS)
-"""``interleave_loops()``, last in a function: let its loops, which must end in a ``store``, work on several vectors at once.
 
-A neuron's step is one long chain of operations that wait for each other, longer than a processor looks ahead: with one vector at a
-time it waits 40 % of the time (7.3 ns a neuron and fixed-point substep in place of 5.0: AMD EPYC, AVX-512, 256 neurons).
-"""
+
+@intrinsic
+def interleave_loops(typing_context):
+    """``interleave_loops()``, last in a function: let its loops, which must end in a ``store``, work on several vectors at once.
+
+    A neuron's step is one long chain of operations that wait for each other, longer than a processor looks ahead: with one vector at a
+    time it waits 40 % of the time (7.3 ns a neuron and fixed-point substep in place of 5.0: AMD EPYC, AVX-512, 256 neurons).
+    """
+
+    def code(context, builder, signature, arguments):
+        module = builder.module
+        count = module.add_metadata([ir.MetaDataString(module, "llvm.loop.interleave.count"), ir.Constant(ir.IntType(32), _VECTORS)])
+        first = builder.function.blocks[1]  # numba links the entry block, which holds variables, to it last
+        for branch in _closing_branches(first, set(), set()):
+            branch.set_metadata("llvm.loop", _Loop(module, (count,)))
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
 LANES = 8 * _VECTORS
 """Number of neurons that such a loop steps at a time. Neurons left over are stepped one by one, each in the time of a whole vector: it is
 better to fill layers up to a multiple."""

@@ -373,6 +373,11 @@ class NetDescription(ByValue):
         return NetDescription(tuple(layer for layer in self.layers if layer.index <= last), self.version, self.source)
 
 
+def check_network(net: Any, field: str = "network") -> None:
+    """Refuse what is no NetDescription."""
+    require(isinstance(net, NetDescription), field, "be a NetDescription", net, "Read it from a file with netx.schema.read.")
+
+
 def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
 

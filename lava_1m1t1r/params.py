@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf, log
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,15 @@ def _value(default: float, rule: _Rule = _POSITIVE, unit: str = "1") -> Any:
 
 
 _NOISE = ("sigma1", "sigma2", "mu_ctoc", "v0_ctoc")
-_VARYING = ("mu", "beta", "gamma1", "gamma2", "r_control", "v_th")
+LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
+"""Fields of DeviceParams that :func:`shares` reads, and that training can learn (slayer.neuron.learned). The others shape tables that a
+layer's neurons share, or (``v_th``) have no derivative there: a spike is moved by the filament's length, not by where on the gate's jump
+the threshold lies."""
+VARYING = (*LEARNABLE, "v_th")
+"""Parameters that vary from device to device."""
+
+
+_Same = TypeVar("_Same", bound="ByValue")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +60,10 @@ class ByValue:
 
     def __hash__(self) -> int:
         return hash((type(self), *(_hashable(getattr(self, f.name)) for f in dataclasses.fields(self) if f.compare)))
+
+    def replace(self: _Same, **changes: Any) -> _Same:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
 
 
 def _hashable(value: Any) -> Any:
@@ -238,7 +250,7 @@ class DeviceParams(ByValue):
         """
         level = number(level, "with_variation.level", least=0.0, most=_MOST_VARIATION)
         v0 = number(v0, "with_variation.v0", least=0.0, most=_MOST_VARIATION)
-        return dataclasses.replace(self, **{f"{name}_dtod": level for name in _VARYING}, v0_dtod=v0)
+        return dataclasses.replace(self, **{f"{name}_dtod": level for name in VARYING}, v0_dtod=v0)
 
     def spread(self, n: int, seed: int) -> DeviceParams:
         """Return ``n`` different devices, drawn from this one's ``_dtod`` fields (which are 0 in the result).

@@ -32,7 +32,7 @@ from .compiled import repeated
 from .dynamics import State
 from .errors import flag, number, require, whole
 from .noise import MOST_NEURONS
-from .params import DEVIATING, ByValue, DeviceParams
+from .params import DEVIATING, LEARNABLE, VARYING, ByValue, DeviceParams
 from .release import drop_curve
 from .tables import LEAST_SHARE, decay, floating_table, held, noise_gain, plain_table
 
@@ -139,7 +139,7 @@ def shared(device: DeviceParams) -> Shared:
             f"DeviceParams.{name}",
             "be equal for all neurons of a layer, whose tables it makes",
             getattr(device, name),
-            "Vary mu, beta, gamma1, gamma2, r_control, v_th or v0, or use one layer per value.",
+            f"Vary {', '.join(VARYING)} or v0, or use one layer per value.",
         )
         values.append(float(value[0]))
     return Shared(*values)
@@ -170,12 +170,6 @@ def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
         "gate_lost": -expm1(-0.5 * h / (d.r_control * d.c_gate)),
         "transfer": d.beta * -expm1(-d.gamma2 * h) / d.gamma2,
     }
-
-
-LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
-"""Fields of DeviceParams that :func:`shares` reads, and that training can learn (slayer.neuron.learned). The others shape tables that a
-layer's neurons share, or (``v_th``) have no derivative there: a spike is moved by the filament's length, not by where on the gate's jump
-the threshold lies."""
 
 
 _HALVES = 8
@@ -282,10 +276,6 @@ class StepParams(ByValue):
     def in_units(self, filament: Any, residue: Any, gate: Any) -> State:
         """Convert states of the fixed-point step, in register counts of any shape, to shares of the gap and volt."""
         return State(np.asarray(filament) / ONE, np.asarray(residue) / ONE, np.asarray(gate) * self.gate_lsb)
-
-    def replace(self, **changes: Any) -> StepParams:
-        """Return a copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
 
     def scaled(self, time: float) -> StepParams:
         """Return the step of a ``time`` times slower device (see DeviceParams.scaled); dt stays."""

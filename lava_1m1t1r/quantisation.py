@@ -111,6 +111,7 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
     name : str
         Name of the layer in the report.
     """
+    require(isinstance(params, StepParams), "quantise.params", "be StepParams", params)
     size = params.device.size
     require(size in (None, neurons), "quantise.neurons", f"be the device's size ({size})", neurons)
     shares = params.shares()

@@ -24,7 +24,7 @@ _fixed_layer_step, _float_step = (cached(loop.py_func) for loop in (kernels.fixe
 
 
 class Traces(NamedTuple):
-    """Input and states of a layer. Arrays (T, N)."""
+    """Spikes, turn-ons and states of a layer. Arrays (T, N)."""
 
     spike: np.ndarray  # bool: the gate rose above the threshold
     turn_on: np.ndarray | None  # bool: the filament closed; None: not seen
@@ -65,7 +65,7 @@ class NeuronGroup(ABC):
         self.params, self.fixed = params, flag(fixed, "fixed")
         program = params.fixed(size) if fixed else params.floating(size)
         self.program = widened(program) if isinstance(program, FixedProgram) and self._wide else program
-        self.noisy = params.device.noisy
+        self.noisy, self.alike = params.device.noisy, isinstance(program, FixedProgram) and program.alike
         self._first = noise.start(seed, layer, size)
         self.reset()
 
@@ -78,6 +78,11 @@ class NeuronGroup(ABC):
     @abstractmethod
     def step(self, a_in: np.ndarray) -> Traces:
         """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays."""
+
+    def run(self, a_in: np.ndarray) -> Traces:
+        """Step from rest under the synaptic inputs (T, N); returns Traces of (T, N) arrays."""
+        self.reset()
+        return stacked([self.step(now) for now in a_in])
 
 
 class Neurons(NeuronGroup):
@@ -113,7 +118,7 @@ class CompiledNeurons(NeuronGroup):
         spike = np.empty(self._first.size, np.int32)
         if isinstance(self.program, FixedProgram):
             v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
-            kinds = self.noisy, self.program.alike
+            kinds = self.noisy, self.alike
             _fixed_layer_step(*self.state, self.generator, v_in, self.program, self.params.substeps, *kinds, spike)
         else:
             v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
@@ -141,5 +146,4 @@ def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, lay
     """
     a_in = array_of(a_in, "a_in")
     require(a_in.ndim == 2 and a_in.size and a_in.dtype.kind in "iu", "a_in", "be an integer array (T, N)", (a_in.dtype, a_in.shape))
-    neurons = Neurons(params, a_in.shape[1], fixed=fixed, seed=seed, layer=layer)
-    return stacked([neurons.step(a) for a in a_in])
+    return Neurons(params, a_in.shape[1], fixed=fixed, seed=seed, layer=layer).run(a_in)

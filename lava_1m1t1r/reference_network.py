@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .delay_lines import LinesRun, outgoing
-from .description import Layer, M1T1RNeuron, NetDescription, check_frames
+from .description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
 from .errors import array_of, require
 from .reference import CompiledNeurons, Traces, stacked
 
@@ -32,7 +32,7 @@ def device_layers(net: NetDescription) -> list[Layer]:
     InputError
         If the network is none that anything can run, has no neurons, or others.
     """
-    require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
+    check_network(net)
     net.check()
     found = [layer for layer in net.active if layer.neuron is not None]
     require(found, "network", "hold a layer of neurons", [layer.kind for layer in net.active])
@@ -56,7 +56,7 @@ def run(
     net : NetDescription
         Of 1M1T1R neurons; a readout behind them is left out.
     frames : (T, C) int
-        Spike counts, one frame a network step, up to what 32 bits hold of them; delay lines of the network delay them.
+        Spike counts, one frame a network step; delay lines of the network delay them.
     fixed : bool
         Integers or floating point.
     forced : sequence of (T, N) int, optional
@@ -70,8 +70,7 @@ def run(
     """
     layers: list[Any] = device_layers(net)
     y = array_of(frames, "frames")
-    good = y.ndim == 2 and y.size and y.shape[1] == net.inputs and y.dtype.kind in "iub"
-    require(good, "frames", f"be whole numbers (T, {net.inputs})", (y.dtype, y.shape))
+    require(y.ndim == 2 and y.size, "frames", f"have shape (T, {net.inputs}): one sample", y.shape)
     y = net.arriving(check_frames(y[None], net)[0].astype(np.int64))
     given = forced is None or (isinstance(forced, (list, tuple)) and len(forced) == len(layers))
     require(given, "forced", f"hold the synaptic input of each of {len(layers)} layers, or be None", forced)
@@ -84,7 +83,7 @@ def run(
             shape = (len(y), layer.size)
             require(np.shape(forced[i]) == shape, f"forced[{i}]", f"have shape {shape}", np.shape(forced[i]))
             a_in = np.asarray(forced[i], np.int64)
-            ran = LayerTraces(a_in, stacked([group.step(now) for now in a_in]))
+            ran = LayerTraces(a_in, group.run(a_in))
         out.append(ran)
         y = outgoing(ran.traces.spike.astype(np.int64), layer.delay)
     return out

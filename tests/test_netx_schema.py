@@ -103,6 +103,13 @@ def test_average_comes_back(rng, tmp_path):
     ]
     schema.write(tmp_path / "a.net", net)
     assert schema.read(tmp_path / "a.net").outputs == 3
+    alone = [Layer(0, "average", (2,), 8)]
+    schema.write(tmp_path / "b.net", alone)
+    assert schema.read(tmp_path / "b.net") == NetDescription(tuple(alone))
+    with h5py.File(tmp_path / "b.net", "r+") as file:
+        file["layer/0/inFeatures"][...] = 0
+    with pytest.raises(FormatError, match="inFeatures must be positive; got 0"):
+        schema.read(tmp_path / "b.net")
 
 
 REQUIRED = [

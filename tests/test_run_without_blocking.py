@@ -164,7 +164,7 @@ def test_continuous_runs_that_only_the_clock_would_end_are_refused():
             for refused in (process.pause, process.stop, session.stop):
                 with pytest.raises(InputError, match=NEEDS_STEPS):
                     refused()
-            with pytest.raises(InputError, match=r"have an end to be waited for.*Call wait\(\) first"):
+            with pytest.raises(InputError, match=r"have an end to be waited for.*Call the session's reset\(\)"):
                 process.run(RunSteps(1))
     with pytest.raises(ZeroDivisionError), InProcess(process := LIF(shape=(3,)), CFG):
         process.run(RunContinuous())

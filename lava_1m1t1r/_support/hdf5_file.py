@@ -21,8 +21,8 @@ from ..errors import FormatError, InputError, file_of, require
 from . import hdf5_heap
 
 LEAST_ALLOWED = 1 << 26
-"""Number of bytes that all datasets of a file together may claim, however small the file; of larger files, :data:`CLAIM` times their
-size."""
+"""Number of bytes that a dataset, and in :func:`check_tree` all of a file together, may claim, however small the file; of larger files,
+:data:`CLAIM` times their size."""
 CLAIM = 20
 """Largest factor by which the datasets of a file may be larger than the file: what weights of networks compress to, with room."""
 MOST_OBJECTS, DEEPEST = 10_000, 16
@@ -171,9 +171,8 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
     claim = max(math.prod(data.shape) * item, chunk)
     require(claim <= allowed, where, f"claim at most {allowed} bytes, for a file of this size", claim, error=FormatError)
     names = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
-    known = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
     packed = [n for n in names if n in (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)]
-    good = set(names) <= set(known) and len(set(names)) == len(names) and len(packed) <= 1
+    good = set(names) <= set(_FILTERS) and len(set(names)) == len(names) and len(packed) <= 1
     cure = "Repack it with h5repack -f NONE."
     require(good, where, "be packed by nothing but one of gzip and lzf, with shuffle and check sums", names, cure, FormatError)
     if data.id.get_type().get_class() == h5py.h5t.VLEN:  # unpacked here, not by the library

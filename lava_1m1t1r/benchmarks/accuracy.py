@@ -24,7 +24,7 @@ from .._support.progress import say
 from ..answers import winner
 from ..datasets.spoken_digits import VOICES
 from ..errors import require
-from ..program import LEARNABLE
+from ..params import LEARNABLE
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe

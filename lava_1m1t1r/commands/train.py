@@ -12,7 +12,7 @@ from .. import __version__, presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
 from ..errors import number, option_name, require
-from ..program import LEARNABLE
+from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
 from ._common import (

@@ -21,7 +21,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
-from ..description import M1T1RNeuron, NetDescription, check_frames
+from ..description import M1T1RNeuron, NetDescription, check_frames, check_network
 from ..errors import given, number, require, whole
 from ..noise import MOST_NEURONS
 from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
@@ -88,7 +88,7 @@ class DeviceNetwork:
     def __init__(
         self, net: NetDescription, cells: Cells = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5
     ) -> None:
-        require(isinstance(net, NetDescription), "network", "be a NetDescription", net, "Read a file with netx.schema.read.")
+        check_network(net)
         net.check()
         self.dt = given(net.dt, "network", "have a layer of 1M1T1R neurons, which states the network step")
         for layer in net.active:

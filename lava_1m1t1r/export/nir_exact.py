@@ -19,7 +19,7 @@ import numpy as np
 from ..arithmetic import WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription, check_network
 from ..errors import FormatError, number, require
 from .nir_node import M1T1RNode
 
@@ -30,7 +30,7 @@ LINES, LINES_DELAY = "lines", "delay_lines"
 
 def to_nir(net: NetDescription) -> nir.NIRGraph:
     """The exact graph of a network of 1M1T1R neurons."""
-    require(isinstance(net, NetDescription), "net", "be a NetDescription", net, "Read a file with netx.schema.read.")
+    check_network(net, "net")
     nodes, edges, before = begun(net)
     for layer in net.active:
         weight = f"weight_{layer.index}"

@@ -14,7 +14,7 @@ import numpy as np
 from .._support.cores import cores
 from .._support.progress import bar
 from ..compiled import filled
-from ..description import Layer, M1T1RNeuron, NetDescription, check_frames
+from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
 from ..errors import flag, require, workers_of
 from . import kernels, synapses
 from .kernels import Events, Memory, Wiring
@@ -62,9 +62,7 @@ class FastNetwork:
     """
 
     def __init__(self, net: NetDescription, floating: bool = False):
-        require(
-            isinstance(net, NetDescription), "FastNetwork.net", "be a NetDescription", net, "Read it from a file with netx.schema.read."
-        )
+        check_network(net, "FastNetwork.net")
         net.check()
         self.net = net
         self.floating = flag(floating, "FastNetwork.floating")

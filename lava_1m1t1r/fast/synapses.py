@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiled import compiled, inlined, load, read, store, widest_vectors
+from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS
 
 
 class Rows(NamedTuple):
@@ -38,8 +39,8 @@ _NO_FIRST = np.zeros(0, np.int32)
 def narrow(weights: np.ndarray) -> Rows:
     """Weights (C, M) in as few bytes as hold them: 8-bit weights as such, which files hold as their doubles where all are even."""
     least, most, bits = weights.min(initial=0), weights.max(initial=0), np.bitwise_or.reduce(weights, axis=None)
-    for unit in (1, 2):
-        if -128 * unit <= least and most <= 127 * unit and bits % unit == 0:
+    for unit, (low, high) in ((1, ANY_WEIGHTS), (2, EVEN_WEIGHTS)):
+        if low <= least and most <= high and bits % unit == 0:
             return Rows(np.ascontiguousarray(weights // unit, np.int8), unit)
     return Rows(np.ascontiguousarray(weights, np.int16), 1)
 

@@ -183,10 +183,9 @@ def _read_source(group: Any, kind: str, where: str, shape: tuple[int, ...], shap
     elif kind in _WEIGHTED:
         weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
-    elif kind == DELAY_LINES:
+    elif kind == DELAY_LINES or (kind == "average" and before is None and "inFeatures" in group):
         inputs = int(values.whole_numbers(group["inFeatures"], f"{where}/inFeatures", (1,)).item())
-        rule = f"be positive, and divide the lines evenly among the channels ({size} lines)"
-        require(inputs > 0 and size % inputs == 0, f"{where}/inFeatures", rule, inputs, error=FormatError)
+        require(inputs > 0, f"{where}/inFeatures", "be positive", inputs, error=FormatError)
     else:
         inputs = before if before is not None else size
     place = f"{where}/shape" if weight is None or conv is not None else f"{where}/weight"
@@ -194,6 +193,9 @@ def _read_source(group: Any, kind: str, where: str, shape: tuple[int, ...], shap
     require(before is None or inputs == before, place, rule, inputs, error=FormatError)
     if kind in ("input", "flatten"):
         require(size == inputs, f"{where}/shape", f"hold {inputs} values, as many as the layer before it has", shape, error=FormatError)
+    if kind == DELAY_LINES:
+        rule = f"divide the lines evenly among the channels ({size} lines)"
+        require(size % inputs == 0, f"{where}/inFeatures", rule, inputs, error=FormatError)
     if kind == "average":
         require(inputs % size == 0, f"{where}/shape", f"divide the {inputs} outputs of the layer before it", shape, error=FormatError)
     values.check_stated(group, where, inFeatures=inputs, outFeatures=size)
@@ -323,7 +325,7 @@ def _write_layer(group: Any, layer: Layer) -> None:
         group,
         layer.kind,
         layer.shape,
-        inputs=layer.inputs if layer.kind in (DELAY_LINES, *_WEIGHTED) else None,
+        inputs=layer.inputs if layer.kind in (DELAY_LINES, "average", *_WEIGHTED) else None,
         conv=layer.conv,
         weight=layer.weight,
         weight_rec=layer.weight_rec,

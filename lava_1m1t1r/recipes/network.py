@@ -11,7 +11,6 @@ import numpy as np
 from .._support.host import load_lava
 from ..errors import path_of, require
 from ..netx import schema
-from ..program import INTEGER_FIELDS
 from .blocks import computes, first_computing
 from .task import Task
 
@@ -121,11 +120,9 @@ def m1t1r(task: Task, **neuron: Any) -> Network:
 
     ``neuron`` overrides arguments of :class:`..slayer.neuron.Neuron`.
     """
-    step = task.step
     params = {
+        **slayer.neuron.arguments_of(task.step, task.seed),
         "params": task.devices,
-        **{name: getattr(step, name) for name in INTEGER_FIELDS},
-        "seed": task.seed,
         "variation": task.variation,
         "learn": task.learn,
         **SURROGATE,

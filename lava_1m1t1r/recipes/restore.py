@@ -14,7 +14,6 @@ from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import flag, require
-from ..keys import to_keys
 from ..netx.schema import described
 from ..sums import EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds, within_8_bits
 
@@ -23,8 +22,8 @@ import torch  # noqa: E402
 from torch.nn.utils import prune  # noqa: E402
 
 from ..slayer import block  # noqa: E402
-from ..slayer.neuron import neuron_params  # noqa: E402
-from ..slayer.quantise import quantise_odd  # noqa: E402
+from ..slayer.neuron import arguments_of  # noqa: E402
+from ..slayer.quantise import quantise_8bit, quantise_odd  # noqa: E402
 from .blocks import input_synapse  # noqa: E402
 from .network import SURROGATE, Network  # noqa: E402
 
@@ -73,7 +72,7 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
         return _WITHOUT_WEIGHTS[layer.kind](layer, where)
     own = layer.neuron
     # None: blocks that need neurons refuse it
-    params: Any = {**neuron_params(to_keys(own.step, own.seed)), **more} if isinstance(own, M1T1RNeuron) else None
+    params: Any = arguments_of(own.step, own.seed) | more if isinstance(own, M1T1RNeuron) else None
     delay, bias = layer.delay is not None, layer.bias is not None
     if layer.kind == "affine":
         made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight))
@@ -90,7 +89,7 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     elif layer.kind == "dense_rec":
         hook, delays = _hook(where, layer.weight), layer.delay_rec
         made = block.m1t1r.Recurrent(params, layer.inputs, layer.size, pre_hook_fx=hook, delay=delay, bias=bias, delay_rec=delays)
-        made.recurrent_synapse.pre_hook_fx = _hook(where, layer.weight_rec, "weight_rec") or made.neuron.quantize_8bit
+        made.recurrent_synapse.pre_hook_fx = _hook(where, layer.weight_rec, "weight_rec") or quantise_8bit
     else:
         made = _image(layer, where, params, delay, bias)
     _fill(made, layer, where, sparse)

@@ -232,7 +232,7 @@ class InProcess:
     def _come_to_end(self) -> None:
         """Wait for a run that has an end; called by whatever the session can only do after it."""
         if self.running:
-            cure = f"Call {'pause' if self._built.has_user else 'wait'}() first."
+            cure = "Call pause() first." if self._built.has_user else "Call the session's reset(); or wait(), if a model asks for a pause."
             require(not self._endless, "run", "have an end to be waited for", "RunContinuous", cure)
             self._go_on()
 

@@ -164,7 +164,7 @@ class GuardedRuntime(Runtime):
             raise NotRunning(STOPPED)
         continuous = isinstance(run_condition, RunContinuous)
         must = "be RunContinuous again after a continuous run: Lava's own runtime would not tell that steps are done"
-        cure = "Run the graph in process (lava_1m1t1r.run), or make the session anew."
+        cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run), or steps before the continuous run."
         require(continuous or not self._was_continuous, "run condition", must, type(run_condition).__name__, cure)
         self._was_continuous = continuous
         with self._bounded(self.timeout):
@@ -197,7 +197,7 @@ class GuardedRuntime(Runtime):
             process, builder, known = found
             kind = getattr(getattr(builder.proc_model, known.name, None), "cls", None)
             what = f"get: {title(process)}.{known.name}"
-            cure = "Run the graph in process (lava_1m1t1r.run.InProcess), where any Var can be read."
+            cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run.InProcess), where any Var can be read."
             require(
                 kind not in (float, complex), what, "be an array or a whole number in its ProcessModel, for Lava to send it", kind, cure
             )

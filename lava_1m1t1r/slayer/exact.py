@@ -31,9 +31,9 @@ def exact(function: Callable) -> Callable:
     return inside
 
 
-def wide(x: torch.Tensor) -> torch.Tensor:
-    """Numbers of 16 bits as 32 bits."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+def wide(x: Any) -> Any:
+    """Numbers of 16 bits as 32 bits, which compiled loops know; None as it is."""
+    return x.float() if x is not None and x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def real_type(*tensors: torch.Tensor | None) -> torch.dtype:

@@ -78,17 +78,12 @@ class _Project(torch.autograd.Function):
 
 def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum of spikes without neurons: (B, C, T) and quantised (N, C) -> (B, N, T), exact multiples of 1/64."""
-    x, w = _single(x), _single(w)
+    x, w = wide(x), wide(w)
     if plain_torch(x):
         check_finite(w.detach(), "weights")
         check_sums(*check_counts(x, "input"), w)
         return tensor_readout(x, w)
     return _Project.apply(x, w).transpose(1, 2)
-
-
-def _single(x: torch.Tensor | None) -> Any:
-    """Numbers of 16 bits as 32 bits: compiled loops know neither kind of them, numpy one."""
-    return None if x is None else wide(x)
 
 
 _NEURONS = 128
@@ -244,7 +239,7 @@ def layer(
         0 or 1, of the weights' type (float32 or float64). Where ``run.records``: and states (B, T, 3, N) at the end of each step:
         filament and residue [share of the gap], gate [V].
     """
-    x, w, bias, w_rec = map(_single, (x, w, bias, w_rec))
+    x, w, bias, w_rec = map(wide, (x, w, bias, w_rec))
     if w is None:
         check_synaptic_input(x)
     if not plain_torch(x):

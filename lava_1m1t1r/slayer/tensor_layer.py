@@ -16,7 +16,7 @@ from ..dynamics import State
 from ..errors import require
 from ..reference import widened
 from ..tables import input_counts
-from .exact import exact, exactly, real_type, summed_in, wide
+from .exact import exact, exactly, real_type, summed_in
 from .reverse import Constants, GradientProgram, Ops, field_law, over_constants, recompute, reverse
 from .surrogate import Units, gradient_program, is_linear, state_units, units_of
 from .training_kernels import PAST
@@ -199,6 +199,6 @@ def _product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 def tensor_readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum (B, N, T) of spikes (B, C, T): exact sums of multiples of 1/64, rounded once where single precision ends."""
-    w, kind = wide(w), summed_in(_largest(x), w)
+    kind = summed_in(_largest(x), w)
     with exactly(x.device.type):
         return _product(x.to(kind), w.to(kind)).to(w.dtype)

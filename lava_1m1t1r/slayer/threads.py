@@ -29,8 +29,8 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
 
 def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
     """Return ``[work(*part) for part in parts]``, computed on :func:`thread_count` threads in any order."""
-    threads = min(thread_count(), len(parts))
-    if threads <= 1:
+    threads = min(thread_count(), len(parts)) if len(parts) > 1 else 1  # asking for the cores takes its time
+    if threads == 1:
         return [work(*part) for part in parts]
     rest = iter(range(len(parts)))  # next() on a range iterator is atomic under the interpreter lock
     results: list[Any] = [None] * len(parts)

@@ -21,6 +21,7 @@ from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescripti
 from lava_1m1t1r.errors import require, whole
 from lava_1m1t1r.netx.schema import described
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
+from lava_1m1t1r.program import STEP_FIELDS
 from lava_1m1t1r.sums import MAX_COUNT
 
 NEVER = 1 << 30
@@ -228,7 +229,6 @@ class Network(AbstractProcess):
         self.net = net
         self.fused = False
         self.sample_steps = sample_steps
-        self.reset_interval = reset_interval
         if reset_interval is None and reset_offset:
             reset_interval = NEVER
         self.layers: list[AbstractBlock] = []
@@ -339,10 +339,7 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
         return M1T1R(
             shape=(layer.size,),
             params=step.device,
-            dt=step.dt,
-            substeps=step.substeps,
-            v_unit=step.v_unit,
-            v_in_max=step.v_in_max,
+            **{name: getattr(step, name) for name in STEP_FIELDS},
             seed=neuron.seed,
             layer=layer.index,
             bias=0.0 if layer.bias is None else layer.bias / WEIGHT_ONE,
@@ -350,7 +347,6 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
             reset_interval=interval,
             reset_offset=offset,
             drop_last=True,
-            held=step.held,
         )
     if neuron is None:
         return None

@@ -153,7 +153,7 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
     require(isinstance(params, DeviceParams), "M1T1R.params", "be a DeviceParams", params)
     for name, value in params.as_dict().items():
-        fits = not isinstance(value, np.ndarray) or value.shape in ((size,), shape)
+        fits = not isinstance(value, np.ndarray) or value.size == size  # DeviceParams keeps arrays as rows
         shapes = f"{shape}" if shape == (size,) else f"{shape} or ({size},)"
         require(fits, f"DeviceParams.{name}", f"be a number or have the layer's shape {shapes}", np.shape(value))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -12,21 +10,17 @@ import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
-from ...arithmetic import WEIGHT_ONE
 from ...delay_lines import MAX_DELAY
-from ...errors import array_of, flag, number, require, whole
+from ...errors import array_of, require
 from ...keys import write_layer
-from ...noise import MOST_NEURONS
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import StepParams
-from ...sums import LARGEST_BIAS
-from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..exact import eager
 from ..neuron.m1t1r import Neuron
-from ..quantise import quantise
-from ..remade import remake
+from ..quantise import quantise_8bit
+from .common import Block, bias_counts, check_mask, checked, counts_for_file, draw_weights, quantise_bias, quantised_weight
 
 START_VOLTAGE = 0.78
 """Mean input voltage of a fresh layer of the device of Fig. 2 [V]: a little below the least that turns it on within 20 ms (0.82 V). See
@@ -35,7 +29,6 @@ SPREAD_VOLTAGE = 0.08
 """Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes per step and channel, of the input and of the recurrence, that the weights of a fresh layer are made for [1]."""
-_MOST = 1 << 24  # inputs of a layer
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4
 
 
@@ -51,132 +44,6 @@ def start_voltage(step: StepParams, volt: float = START_VOLTAGE) -> float:
         return float(np.median(np.sqrt(np.multiply(in_the_long_run, at_once))))
 
     return volt / START_VOLTAGE * min(START_VOLTAGE * middle(step.device) / middle(ZHAO2025_FIG2), step.v_in_max)
-
-
-class Block(torch.nn.Module):
-    """Base of all blocks with neurons.
-
-    Synapse and neurons work together in compiled loops: forward hooks on ``synapse`` and ``neuron`` are not called, those on the block
-    are. An average of models (``torch.optim.swa_utils.AveragedModel``) keeps its ``use_buffers=False``: torch would truncate delays.
-    """
-
-    neuron: Neuron | None
-    delay: Delay | None
-    delay_shift: bool
-    count_log: bool
-
-    def extra_repr(self) -> str:
-        """Text that tells the block from others, besides its parts."""
-        return ", ".join(f"{name}={getattr(self, name)}" for name in ("delay_shift", "count_log") if hasattr(self, name))
-
-    def _out(self, spikes: torch.Tensor) -> Any:
-        """Output (B, N, T) of the block from the neurons' spikes (B, T, N): delay, count."""
-        x = spikes.transpose(1, 2)
-        if self.delay is not None:
-            x = self.delay(x)
-        return self._counted(x)
-
-    def _counted(self, x: torch.Tensor) -> Any:
-        return (x, (x > 0).to(real(x).dtype).mean()) if self.count_log else x
-
-    def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
-        check_tensor(x, f"{type(self).__name__} input")
-        x = x.flatten(1, 3) if x.dim() == 5 else x
-        turned = x.dim() == 3 and x.shape[2] == channels
-        cure = "Blocks take time last: transpose frames (B, T, C)." if turned else "Its in_neurons is what the block before it gives."
-        good = x.dim() == 3 and x.shape[1] == channels
-        require(good, f"{type(self).__name__} input", f"have shape (B, {channels}, T)", tuple(x.shape), cure)
-        return x
-
-    def _check_export(self, handle: Any) -> None:
-        """Refuse what no file can hold, and warn of what a file would do otherwise than the block."""
-        with torch.no_grad():  # bias and delays as they are now, not as the last call left them
-            remake(self)
-            if self.delay is not None:
-                remake(self.delay)
-        check_parameters(self, handle.name)
-        if self.neuron is None:
-            return
-        self.neuron.check_place(handle.name)
-        if not self.delay_shift:
-            late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
-            warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
-
-    def reset(self) -> None:
-        """Forget the end of the last call; it matters only with ``persistent_state``."""
-        if self.neuron is not None:
-            self.neuron.reset()
-
-
-def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
-    remake(s)
-    w = s.weight
-    if mask is not None:
-        w = w * mask.to(w).reshape(w.shape)
-    if s.pre_hook_fx is not None:
-        w = s.pre_hook_fx(w)
-    if getattr(s.pre_hook_fx, "__func__", None) is not Neuron.quantize_8bit:  # a user's own: files hold whole counts, whatever it gives
-        w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
-    return w.reshape(w.shape[0], -1)
-
-
-def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
-    """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
-    training."""
-    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
-
-
-def checked(
-    neuron_params: dict, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
-) -> tuple[int, int]:
-    """Refuse wrong arguments of a block, and return the numbers of inputs and neurons as ints, which lava-dl needs."""
-    sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=MOST_NEURONS)
-    number(weight_scale, "weight_scale", least=0.0)
-    require(pre_hook_fx is None or callable(pre_hook_fx), "pre_hook_fx", "be a function of the weights, or None", pre_hook_fx)
-    for name, value in flags.items():
-        flag(value, name)
-    require(isinstance(neuron_params, dict), "neuron_params", "be a dict of the neuron's arguments", neuron_params)
-    known = signature(Neuron).parameters
-    for name in neuron_params:
-        require(name in known, "neuron_params", f"hold arguments of the neuron ({', '.join(known)})", name)
-    return sizes
-
-
-def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
-    shape = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
-    require(mask is None or shape == (out_neurons, in_neurons), "mask", f"be a tensor ({out_neurons}, {in_neurons}), or None", shape)
-
-
-def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
-    """Draw uniform weights of this mean and standard deviation.
-
-    Parameters
-    ----------
-    weight : tensor
-        Filled in place.
-    std, mean : float
-        Standard deviation and mean of the uniform distribution.
-    """
-    half = std * 3**0.5
-    with torch.no_grad():
-        weight.uniform_(mean - half, mean + half)
-
-
-def real(x: torch.Tensor) -> torch.Tensor:
-    """Spikes of any type (bool, integers) as real numbers."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
-
-
-def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
-    """Multiples of 1/64 within the 13 bits that files have."""
-    most = LARGEST_BIAS / WEIGHT_ONE
-    return quantise(bias, 1 / WEIGHT_ONE, -most, most)
-
-
-def bias_counts(bias: torch.Tensor) -> np.ndarray:
-    """Quantised bias as :func:`quantise_bias` returns it, in counts for a file."""
-    return np.rint(quantise_bias(bias).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32)
 
 
 class Driven(Block):
@@ -260,7 +127,7 @@ class Dense(Driven, base.AbstractDense):
         check_mask(mask, out_neurons, in_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
         self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)
-        self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit)
+        self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or quantise_8bit)
         self._start_weights(self.synapse, in_neurons, weight_scale, INPUT_RATE)
         if weight_norm:
             self.synapse.enable_weight_norm()
@@ -316,7 +183,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
         self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)
-        hook = pre_hook_fx or self.neuron.quantize_8bit
+        hook = pre_hook_fx or quantise_8bit
         self.input_synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=hook)
         self.recurrent_synapse = synapse.Dense(out_neurons, out_neurons, pre_hook_fx=hook)
         self._start_weights(self.input_synapse, in_neurons, weight_scale, INPUT_RATE)

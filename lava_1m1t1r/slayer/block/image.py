@@ -42,7 +42,9 @@ from ...errors import given, require, whole
 from ...sums import EVEN_WEIGHTS
 from ..checks import check_counts, check_sums, check_tensor
 from ..exact import eager, exactly, summed_in, wide
-from .driven import INPUT_RATE, Driven, checked, counts_for_file, quantised_weight, start_voltage
+from ..quantise import quantise_8bit
+from .common import checked, counts_for_file, quantised_weight
+from .driven import INPUT_RATE, Driven, start_voltage
 
 HELD_VOLTAGE = 0.6
 """Constant input of a fresh pooling [V]: a little below the least that turns a device on within seconds (0.64 V, Fig. 2)."""
@@ -146,7 +148,7 @@ class Conv(_Image, base.AbstractConv):
         Convolution((in_features, height, width), out_features, kernel, stride, padding, dilation, groups)  # refuses what can never work
         super().__init__(neuron_params, in_features, out_features, *sizes, groups, delay_shift=delay_shift, count_log=count_log)
         self._set_neurons(neuron_params, out_features, out_features if delay else 0, bias)
-        hook = pre_hook_fx or self.neuron.quantize_8bit
+        hook = pre_hook_fx or quantise_8bit
         self.synapse = synapse.Conv(in_features, out_features, *sizes, groups, pre_hook_fx=hook)
         self._start_weights(self.synapse, int(np.prod(kernel)) * in_features // groups, weight_scale, INPUT_RATE)
         if weight_norm:
@@ -218,7 +220,7 @@ class Pool(_Image, base.AbstractPool):
         held = start_voltage(step, HELD_VOLTAGE) if bias else 0.0
         one = (step.v_in_max - held) / step.v_unit
         self.synapse = synapse.Pool(
-            kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or self.neuron.quantize_8bit
+            kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or quantise_8bit
         )
         self.conv = None
         del self.synapse_params, self.neuron_params

@@ -17,7 +17,8 @@ from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
-from .driven import Block, bias_counts, check_mask, checked, counts_for_file, draw_weights, quantise_bias, quantised_weight, real
+from ..quantise import quantise_8bit
+from .common import Block, bias_counts, check_mask, checked, counts_for_file, draw_weights, quantise_bias, quantised_weight, real
 
 
 class Affine(Block, base.AbstractAffine):
@@ -53,7 +54,7 @@ class Affine(Block, base.AbstractAffine):
         check_mask(mask, out_neurons, in_neurons)
         require(dynamics is False, "Affine.dynamics", "be False", dynamics, "Use Dense for neurons.")
         super().__init__(neuron_params, in_neurons, out_neurons, dynamics=False, mask=mask, count_log=count_log)
-        hook = pre_hook_fx or Neuron().quantize_8bit
+        hook = pre_hook_fx or quantise_8bit
         self.synapse = synapse.Dense(in_neurons, out_neurons, weight_norm=False, pre_hook_fx=hook)
         draw_weights(self.synapse.weight, weight_scale / in_neurons**0.5)
         if weight_norm:
@@ -113,7 +114,7 @@ class Input(Block, base.AbstractInput):
         self.neuron = None if neuron_params is None else Neuron(**neuron_params)
         if self.neuron is not None:
             self.neuron.learn_for(1)
-            self.pre_hook_fx = self.neuron.quantize_8bit
+            self.pre_hook_fx = quantise_8bit
         del self.neuron_params
 
     @property

@@ -12,7 +12,8 @@ import torch
 
 from ...dynamics import State
 from ...errors import require
-from ...program import LEARNABLE, StepParams, shares
+from ...params import LEARNABLE
+from ...program import StepParams, shares
 from ..remade import remake
 from ..reverse import Constants
 
@@ -31,7 +32,7 @@ class LearnedDevice(torch.nn.Module):
     Parameters
     ----------
     names : sequence of str
-        Which of :data:`..program.LEARNABLE`.
+        Which of :data:`..params.LEARNABLE`.
     largest : float
         Largest factor, either way, > 1.
     count : int

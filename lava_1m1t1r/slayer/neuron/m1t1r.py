@@ -32,8 +32,12 @@ _MADE_FOR = "1M1T1R"
 
 def neuron_params(device_params: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`Neuron` from ``device_params``, the ``neuron/*`` keys of a file."""
-    params, seed = from_keys(device_params, "device_params")
-    return {"params": params.device, **{name: getattr(params, name) for name in INTEGER_FIELDS}, "seed": seed}
+    return arguments_of(*from_keys(device_params, "device_params"))
+
+
+def arguments_of(step: StepParams, seed: int) -> dict[str, Any]:
+    """Arguments of :class:`Neuron` from a step and the seed of its noise."""
+    return {"params": step.device, **{name: getattr(step, name) for name in INTEGER_FIELDS}, "seed": seed}
 
 
 def _of_surrogate(name: str) -> Any:
@@ -72,7 +76,7 @@ class Neuron(base.Neuron):
         logarithm of each constant (``DeviceParams.with_variation``), so that weights are learned that suit any of them. Evaluation and
         files have ``params``.
     learn : sequence of str
-        Device parameters that learn, each neuron's own: any of :data:`..program.LEARNABLE`. ``params`` then gives where they start, and
+        Device parameters that learn, each neuron's own: any of :data:`..params.LEARNABLE`. ``params`` then gives where they start, and
         files have what was learned. Images learn one value a feature; :class:`Input` and :class:`Pool` one for all neurons.
     learn_range : float
         Largest factor by which they may leave ``params``, either way.

@@ -1,0 +1,149 @@
+"""What all blocks share: their base, their quantised weights and biases, and checks of their arguments."""
+
+from __future__ import annotations
+
+import warnings
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...arithmetic import WEIGHT_ONE
+from ...errors import flag, number, require, whole
+from ...noise import MOST_NEURONS
+from ...sums import LARGEST_BIAS
+from ..checks import check_parameters, check_tensor
+from ..delay import Delay
+from ..neuron.m1t1r import Neuron
+from ..quantise import quantise, quantise_8bit, quantise_odd
+from ..remade import remake
+
+_MOST = 1 << 24  # inputs of a layer
+
+
+class Block(torch.nn.Module):
+    """Base of all blocks with neurons.
+
+    Synapse and neurons work together in compiled loops: forward hooks on ``synapse`` and ``neuron`` are not called, those on the block
+    are. An average of models (``torch.optim.swa_utils.AveragedModel``) keeps its ``use_buffers=False``: torch would truncate delays.
+    """
+
+    neuron: Neuron | None
+    delay: Delay | None
+    delay_shift: bool
+    count_log: bool
+
+    def extra_repr(self) -> str:
+        """Text that tells the block from others, besides its parts."""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in ("delay_shift", "count_log") if hasattr(self, name))
+
+    def _out(self, spikes: torch.Tensor) -> Any:
+        """Output (B, N, T) of the block from the neurons' spikes (B, T, N): delay, count."""
+        x = spikes.transpose(1, 2)
+        if self.delay is not None:
+            x = self.delay(x)
+        return self._counted(x)
+
+    def _counted(self, x: torch.Tensor) -> Any:
+        return (x, (x > 0).to(real(x).dtype).mean()) if self.count_log else x
+
+    def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
+        check_tensor(x, f"{type(self).__name__} input")
+        x = x.flatten(1, 3) if x.dim() == 5 else x
+        turned = x.dim() == 3 and x.shape[2] == channels
+        cure = "Blocks take time last: transpose frames (B, T, C)." if turned else "Its in_neurons is what the block before it gives."
+        good = x.dim() == 3 and x.shape[1] == channels
+        require(good, f"{type(self).__name__} input", f"have shape (B, {channels}, T)", tuple(x.shape), cure)
+        return x
+
+    def _check_export(self, handle: Any) -> None:
+        """Refuse what no file can hold, and warn of what a file would do otherwise than the block."""
+        with torch.no_grad():  # bias and delays as they are now, not as the last call left them
+            remake(self)
+            if self.delay is not None:
+                remake(self.delay)
+        check_parameters(self, handle.name)
+        if self.neuron is None:
+            return
+        self.neuron.check_place(handle.name)
+        if not self.delay_shift:
+            late = "there each layer's spikes come a step late, and behind biases and recurrence they are others"
+            warnings.warn(f"{handle.name}: files have no delay_shift=False: {late}.", stacklevel=2)
+
+    def reset(self) -> None:
+        """Forget the end of the last call; it matters only with ``persistent_state``."""
+        if self.neuron is not None:
+            self.neuron.reset()
+
+
+def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
+    remake(s)
+    w = s.weight
+    if mask is not None:
+        w = w * mask.to(w).reshape(w.shape)
+    if s.pre_hook_fx is not None:
+        w = s.pre_hook_fx(w)
+    if s.pre_hook_fx not in (quantise_8bit, quantise_odd):  # a user's own: files hold whole counts, whatever it gives
+        w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
+    return w.reshape(w.shape[0], -1)
+
+
+def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
+    """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
+    training."""
+    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
+
+
+def checked(
+    neuron_params: dict, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
+) -> tuple[int, int]:
+    """Refuse wrong arguments of a block, and return the numbers of inputs and neurons as ints, which lava-dl needs."""
+    sizes = whole(in_neurons, "in_neurons", least=1, most=_MOST), whole(out_neurons, "out_neurons", least=1, most=MOST_NEURONS)
+    number(weight_scale, "weight_scale", least=0.0)
+    require(pre_hook_fx is None or callable(pre_hook_fx), "pre_hook_fx", "be a function of the weights, or None", pre_hook_fx)
+    for name, value in flags.items():
+        flag(value, name)
+    require(isinstance(neuron_params, dict), "neuron_params", "be a dict of the neuron's arguments", neuron_params)
+    known = signature(Neuron).parameters
+    for name in neuron_params:
+        require(name in known, "neuron_params", f"hold arguments of the neuron ({', '.join(known)})", name)
+    return sizes
+
+
+def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
+    """Refuse what is no mask of a block's weights."""
+    shape = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+    require(mask is None or shape == (out_neurons, in_neurons), "mask", f"be a tensor ({out_neurons}, {in_neurons}), or None", shape)
+
+
+def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
+    """Draw uniform weights of this mean and standard deviation.
+
+    Parameters
+    ----------
+    weight : tensor
+        Filled in place.
+    std, mean : float
+        Standard deviation and mean of the uniform distribution.
+    """
+    half = std * 3**0.5
+    with torch.no_grad():
+        weight.uniform_(mean - half, mean + half)
+
+
+def real(x: torch.Tensor) -> torch.Tensor:
+    """Spikes of any type (bool, integers) as real numbers."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
+    """Multiples of 1/64 within the 13 bits that files have."""
+    most = LARGEST_BIAS / WEIGHT_ONE
+    return quantise(bias, 1 / WEIGHT_ONE, -most, most)
+
+
+def bias_counts(bias: torch.Tensor) -> np.ndarray:
+    """Quantised bias as :func:`quantise_bias` returns it, in counts for a file."""
+    return np.rint(quantise_bias(bias).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32)
