@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ from torch.distributed.run import parse_args
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
-from lava_1m1t1r.recipes import checkpoint, data
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.recipes import checkpoint, data, fit
 from lava_1m1t1r.recipes.evaluate import accuracy
 from lava_1m1t1r.recipes.task import recipe
 
@@ -93,6 +95,49 @@ def test_the_first_process_writes_the_results(reports):
     assert [rank[run]["code"] for rank in ranks for run in ("whole", "first", "resumed", "delayed")] == [0] * 8
     assert {p.name for p in (folder / "whole").iterdir()} == {"last.ckpt", "network.net", "results.json"}
     assert (folder / "whole" / "network.net").read_bytes() == (folder / "stopped" / "network.net").read_bytes()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        (["--batch", "2"], "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options"),
+        (["--data", "three.h5"], "training data of process 1 must be that of the first process"),
+    ],
+    ids=["batch", "data"],
+)
+def test_machines_that_would_train_different_things_are_told(theirs, words, tmp_path):
+    """They would wait for each other, or average the gradients of different things."""
+    tiny_file(tmp_path / "tiny.h5")
+    tiny_file(tmp_path / "three.h5", (8, WATCHED, 2))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", "test", "-m", "lava_1m1t1r", "--", "train"]
+    command += ["--data", "tiny.h5", "--epochs", "1", "--hidden", "8", "--batch", "4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[1])}
+    machines = [
+        subprocess.Popen(
+            [*command, *more, "-o", out], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for more, out in (([], "one"), (theirs, "two"))
+    ]
+    try:
+        said = [machine.communicate(timeout=240)[1] for machine in machines]
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert all(machine.returncode for machine in machines) and all(words in text for text in said), said
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_machines_of_different_size_are_refused(monkeypatch):
+    for name, value in (("RANK", "2"), ("WORLD_SIZE", "3"), ("LOCAL_WORLD_SIZE", "1"), ("GROUP_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="processes must be as many on each of 2 machines, 1 here; got 3. Give torchrun the same"):
+        fit.processes()
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
+    assert fit.processes() == (2, 3, 1)
 
 
 def test_the_help_shows_how_torchrun_leaves_all_options_to_training():

@@ -153,7 +153,7 @@ def _numbered(events: Any, net: Any) -> Any:
     found, names = set(events.labels.tolist()), data.occurring(events)
     if net.classes and names:
         if set(names) <= set(net.classes):
-            return data.numbered_as(net.classes, events)
+            return data.numbered_as(net.classes, events, "the data", "the network")
         text = f"the classes of the data ({listed(names, 3)}) are not those of the network ({listed(net.classes, 3)})"
     elif len(found) < net.outputs:
         text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"

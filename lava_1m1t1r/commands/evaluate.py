@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
             print(
                 f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}; {result.float_spikes}"
             )
-        if result.ties:
-            print(f"  {result.ties} answers are the first of several classes with the same sum (of a silent network: all)")
+        if result.guesses:
+            print(f"  {result.guesses}")
         for name, wrong in result.mismatches.items():
             print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
         if layers:

@@ -160,6 +160,9 @@ def run(args: argparse.Namespace) -> int:
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
     let_torch_sleep()
+    from ..recipes import fit
+
+    fit.processes()  # refuses what cannot be, before the data are read
     with talking(args):
         results = _train(args, out, start)
     if args.json and results is not None:
@@ -302,6 +305,8 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
         f"{result.floating_accuracy:.2%} in floating point"
     )
+    if result.guesses:
+        print(result.guesses)
     print(f"network: {out / NETWORK_FILE}")
     tested = _test_options(args, split, task)
     if tested:

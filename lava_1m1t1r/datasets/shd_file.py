@@ -241,9 +241,13 @@ def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, n
     wrong = (units < 0) | (units >= n_channels)
     if wrong.any():
         row = int(np.searchsorted(np.cumsum(sizes), np.argmax(wrong), side="right"))
-        cure = "In Python give n_channels, if the file has more channels (datasets.read_shd); commands take 700 where the file notes none."
+        cure = (
+            f"If there are more channels, note their number in the file: h5py.File({str(path)!r}, 'a')['{CHANNELS}'] = N; "
+            "or in Python give n_channels to datasets.read_shd. Without either it is 700."
+        )
         raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], cure)
-    return times.astype(np.float32), units.astype(np.uint16), sizes
+    with np.errstate(over="ignore"):  # what is too large is told as infinite
+        return times.astype(np.float32), units.astype(np.uint16), sizes
 
 
 def _column(data, name: str, path: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from .._support.progress import bar, tell
+from ..errors import require
 from . import checkpoint
 
 
@@ -59,6 +60,24 @@ class Bar(L.Callback):
     def on_exception(self, *_: Any) -> None:
         if self.shown is not None:
             self.shown.close()
+
+
+class Alike(L.Callback):
+    """Refuses processes that would train different things: they would wait for each other, or average gradients of what differs."""
+
+    def __init__(self, run: dict[str, Any]) -> None:
+        self.run = run
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.world_size == 1:
+            return
+        of_all: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(of_all, self.run)
+        first = of_all[0]
+        for rank, own in enumerate(of_all):
+            name = next((name for name in first | own if first.get(name) != own.get(name)), "")
+            cure = "Give all processes the same data and options, and to --resume the same last.ckpt: a folder that they share, or a copy."
+            require(not name, f"{name} of process {rank}", f"be that of the first process, {first.get(name)!r}", own.get(name), cure)
 
 
 class Best(L.Callback):

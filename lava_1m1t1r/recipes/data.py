@@ -103,6 +103,7 @@ def load(
         same = other.exists() and other.samefile(path)
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
         return _apart(Split(events, numbered_as(events.keys, read_shd(other)), path.stem, f"the file {Path(test).name}", False))
+    require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
     speakers = sorted(set(events.speakers.tolist()))
     named = "names no speakers" if speakers == [-1] else speakers
     require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", named, _OTHERWISE)
@@ -155,14 +156,15 @@ def occurring(*sets: EventSet) -> tuple[str, ...]:
     return tuple(keys[label] for label in sorted(set().union(*(events.labels.tolist() for events in sets)))) if keys else ()
 
 
-def numbered_as(names: tuple[str, ...], test: EventSet) -> EventSet:
-    """The test set with its classes numbered as in ``names``, where both name them; other names follow after those."""
+def numbered_as(names: tuple[str, ...], test: EventSet, what: str = "the test set", other: str = "training") -> EventSet:
+    """The test set with its classes numbered as in ``names``, where both name them; other names follow after those. A hint says so, in
+    words for the two."""
     if not (names and test.keys) or names[: len(test.keys)] == test.keys:
         return test
     keys = tuple(dict.fromkeys((*names, *(test.keys[label] for label in np.unique(test.labels)))))
     place = {key: number for number, key in enumerate(keys)}
     labels = np.array([place[test.keys[label]] for label in test.labels.tolist()], np.int64)
-    hint(f"classes of the test set are numbered as in training, by their names ({listed(keys, 5)})")
+    hint(f"classes of {what} are numbered as in {other}, by their names ({listed(keys, 5)})")
     return replace(test, labels=labels, keys=keys)
 
 

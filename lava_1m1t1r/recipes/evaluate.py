@@ -43,6 +43,11 @@ class Evaluation:
     compared: dict[str, int] = field(default_factory=dict)
     """Number of utterances compared, by realisation."""
 
+    @property
+    def guesses(self) -> str:
+        """Sentence that tells of ties; empty without any."""
+        return f"{self.ties} answers are the first of several classes with the same sum (of a silent network: all)" if self.ties else ""
+
     def note(self, realisation: str, utterances: int, wrong: int) -> None:
         """Note how many of a realisation's values differ from the fast path's on so many utterances."""
         self.compared[realisation], self.mismatches[realisation] = utterances, wrong

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._support.progress import tell
 from ..answers import winner
-from ..errors import FormatError, missing, path_of, require, whole
+from ..errors import FormatError, InputError, missing, path_of, require, whole
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
 from .blocks import first_computing
@@ -54,9 +54,19 @@ def _as_it_is(batch: tuple) -> tuple:
 
 
 def processes() -> tuple[int, int, int]:
-    """Number of this process, of all processes, and of those on this machine, in a run under ``torchrun``; (0, 1, 1) otherwise."""
+    """Number of this process, of all processes, and of those on this machine, in a run under ``torchrun``; (0, 1, 1) otherwise.
+
+    Raises
+    ------
+    InputError
+        If machines have different numbers of them, which Lightning does not know.
+    """
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    return rank, world, int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    machines = int(os.environ.get("GROUP_WORLD_SIZE", str(world // local)))
+    cure = "Give torchrun the same --nproc-per-node on every machine."
+    require(world == local * machines, "processes", f"be as many on each of {machines} machines, {local} here", world, cure)
+    return rank, world, local
 
 
 def scores(output: torch.Tensor) -> torch.Tensor:
@@ -282,12 +292,18 @@ def fit(
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     with _quiet():
-        called = _callbacks(last, task.epochs, patience, best, on_epoch, progress)
+        alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
+        called = [alike, *_callbacks(last, task.epochs, patience, best, on_epoch, progress)]
         trainer = _trainer(task.epochs, run, called, world, local)
         try:
             with learner.listening():
                 trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
+        except InputError:
+            raise
         except Exception as error:
+            if world > 1 and _lost(error):
+                cure = "See its own message. Finished epochs are kept: --resume continues from them."
+                raise InputError(f"another process of the run has ended. {cure}") from error
             if found is None or learner.began:
                 raise
             raise _cannot_go_on(last, error) from error
@@ -322,6 +338,11 @@ def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
         require(isinstance(kept, dict), str(last), "hold the best epoch so far", sorted(found["callbacks"]), cure, FormatError)
         checkpoint.same_shapes(last, kept.get("parameters") or {}, learner)
     return found
+
+
+def _lost(error: Exception) -> bool:
+    """Whether another process could not be reached any more."""
+    return isinstance(error, RuntimeError) and (type(error).__module__.startswith("torch.distributed") or "gloo" in str(error))
 
 
 def _cannot_go_on(last: Path, error: Exception) -> FormatError:

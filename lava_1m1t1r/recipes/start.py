@@ -62,7 +62,8 @@ def start(net: NetDescription, split: Split) -> Start:
     needed = int(labels.max(initial=0)) + 1
     theirs, heard = names_of(split, needed), occurring(split.train, split.test)
     if net.classes and heard and set(heard) <= set(net.classes):
-        split = replace(split, train=numbered_as(net.classes, split.train), test=numbered_as(net.classes, split.test))
+        train = numbered_as(net.classes, split.train, "the training set", name)
+        split = replace(split, train=train, test=numbered_as(net.classes, split.test, other=name))
         return Start(net, split, net.classes, net.outputs, True)
     if not (net.classes and heard) and needed <= net.outputs:
         return Start(net, split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
