@@ -94,6 +94,41 @@ def images(rng):
     )
 
 
+def beyond_every_limit(rng):
+    """Growth, residue, noise and input beyond what registers hold, without noise and with it, and growth below a count: everything that is
+    bounded reaches its bound. Input weights are odd where recurrent ones are even, and the other way round."""
+    quiet = replace(presets.ZHAO2025_FIG2, mu=1e6, beta=120.0, v0=0.02)  # a shift of the growth below 0
+    layers = []
+    for index, (inputs, device) in enumerate(((6, quiet), (8, replace(quiet, mu=6e4, sigma1=0.5, sigma2=0.5)))):
+        weight, weight_rec = rng.integers(-60, 100, (8, inputs)), rng.integers(-40, 40, (8, 8))
+        weight, weight_rec = ((weight | 1, 2 * weight_rec), (weight & ~1, weight_rec | 1))[index]
+        arrays = (weight.astype(np.int32), weight_rec.astype(np.int32), rng.integers(20, 240, 8).astype(np.int32))
+        step = StepParams(device, dt=4e-3, v_unit=0.25, substeps=(1, 4)[index])
+        layers.append(Layer(index, "dense_rec", (8,), inputs, *arrays, neuron=M1T1RNeuron(step, seed=7)))
+    return layers
+
+
+def at_the_threshold():
+    """Neurons alike but for their threshold: some have it where their gate stands before a substep, some where it gets to in one; and
+    frames."""
+    device, weight, step = presets.ZHAO2025_FIG2, np.full((1, 1), 210, np.int32), {"dt": 1e-3, "v_unit": 0.25, "substeps": 1}
+    frames = np.ones((1, 60, 1), np.int16)
+    frames[:, 3::4] = 0
+    alike = StepParams(device, **step)
+    record = FastNetwork(NetDescription((Layer(0, "dense", (1,), 1, weight, neuron=M1T1RNeuron(alike)),))).run(frames, record="all")
+    gate = record.layers[0].states["v_gate"][0, :, 0].astype(np.int64)
+    mantissa, shift = int(alike.fixed(1).gate_decay[0]), int(alike.fixed(1).gate_shift[0])
+    decayed = lambda x: x - ((x * mantissa + (1 << shift) - 1) >> shift)  # noqa: E731
+    rising = 1 + np.flatnonzero((np.diff(gate) > 0) & (gate[:-1] > 100))
+    reached = {t: int(gate[t] / (1 - mantissa / 2**shift)) for t in rising}  # before the gate's last decay
+    thresholds = {int(gate[t - 1]) for t in rising}
+    thresholds |= {x for t, near in reached.items() for x in range(near - 9, near + 9) if decayed(x) == gate[t]}
+    unequal = StepParams(replace(device, v_th=np.array(sorted(thresholds)) * 0.25 / (1 << 18)), **step)
+    size = len(thresholds)
+    assert 10 < size and unequal.fixed(size).v_th.tolist() == sorted(thresholds)
+    return NetDescription((Layer(0, "dense", (size,), 1, np.repeat(weight, size, 0), neuron=M1T1RNeuron(unequal)),)), frames
+
+
 NETWORKS = {
     f.__name__: f
     for f in (
@@ -104,13 +139,14 @@ NETWORKS = {
         one_neuron,
         images,
         behind_delay_lines,
+        beyond_every_limit,
     )
 }
 
 
 def network(name, rng):
     """A network of :data:`NETWORKS`."""
-    return NetDescription(NETWORKS[name](rng))
+    return NetDescription(tuple(NETWORKS[name](rng)))
 
 
 def frames(rng, net, steps=150, samples=2, rate=0.15, largest=3):

@@ -14,8 +14,8 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r import arithmetic, golden, reference
-from lava_1m1t1r.description import NetDescription
+from lava_1m1t1r import StepParams, arithmetic, golden, presets, reference
+from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import c_source, c_target, names, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
@@ -65,6 +65,46 @@ def test_zeros_of_sparse_weights_are_not_stored(size, wide, flags, rng):
     rows = 4 * (41 + size + 1)  # where each input's begin
     kept = (np.count_nonzero(first.weight) + np.count_nonzero(first.weight_rec)) * (1 + wide) + rows
     assert c_target.flash_bytes(plan(net))["weights"] == kept + last.weight.size + last.weight_rec.size < first.weight.size
+
+
+@pytest.mark.parametrize("longest", [7, 8, 15, 16, 31, 32])
+def test_the_longest_delay_is_remembered_whatever_word_holds_it(longest, rng):
+    """Histories of 8, 16, 32 and 64 bits, filled to the last and by one more; spikes leave the network and come back after the delay."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=4e-3, v_unit=0.25))
+    delay, delay_rec = np.array([longest, 0, 1, longest], np.int32), np.array([0, longest, longest, 1], np.int32)
+    weight, weight_rec = np.full((4, 4), 112, np.int32), np.full((4, 4), 100, np.int32)
+    net = NetDescription((Layer(0, "dense_rec", (4,), 4, weight, weight_rec, delay=delay, delay_rec=delay_rec, neuron=neuron),))
+    frames = nets.frames(rng, net, rate=0.3)
+    assert np.all(FastNetwork(net).run(frames).out.any((0, 1)))
+    found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), frames, "abc", flags=SANITIZED)
+    assert "all equal" in found["compared with the fixed-point network"]
+
+
+@pytest.mark.parametrize("zeros", [False, True], ids=["dense", "sparse"])
+def test_the_largest_counts_are_added_up(zeros, rng):
+    """They are of more than 16 bits before they are weighed, where weights are stored by half."""
+    weight = rng.choice([-256, 254], (9, 60)).astype(np.int32)
+    if zeros:
+        weight[:, 2:] = 0
+    drawn = nets.layer(rng, 0, 60, 9)
+    for first in (replace(drawn, weight=weight), replace(drawn, weight=weight // 2)):
+        net = NetDescription((first, nets.layer(rng, 1, 9, 2, "affine")))
+        limit = c_source.input_limit(plan(net))
+        assert limit > 1 << 14 and (c_source.stored(plan(net).layers[0].weight, 9).target is not None) == zeros
+        frames = np.where(rng.random((1, 40, 60)) < 0.4, limit, 0)
+        frames[0, -1] = limit
+        found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), frames, "abc", flags=SANITIZED)
+        assert "all equal" in found["compared with the fixed-point network"]
+
+
+def test_a_gate_at_the_threshold_is_not_above_it():
+    net, frames = nets.at_the_threshold()
+    sources = c_source.sources(plan(net), "x", "abc")
+    assert "all equal" in c_target.verify(net, sources, frames, "abc")["compared with the fixed-point network"]
+    for right, wrong in (("charged > p->v_th", "charged >= p->v_th"), ("s->gate <= p->v_th", "s->gate < p->v_th")):
+        assert right in sources["abc.c"]
+        with pytest.raises(VerificationError, match="C outputs differ"):
+            c_target.verify(net, sources | {"abc.c": sources["abc.c"].replace(right, wrong)}, frames, "abc")
 
 
 def test_a_layer_equals_the_arbiter(rng, tmp_path):
@@ -145,6 +185,71 @@ def test_a_first_step_without_reset_is_that_after_one(rng, tmp_path):
         subprocess.run(["gcc", "-std=c99", *flags, "net.c", "use.c", "-o", "use"], cwd=tmp_path / "out", check=True)
         said.append(subprocess.run(["./use"], cwd=tmp_path / "out", capture_output=True, check=True).stdout)
     assert said[0] == said[1] and len(set(said[0].split())) > 20
+
+
+def test_a_refused_step_changes_nothing_and_other_layers_than_there_are_have_no_states(rng, tmp_path):
+    """Also not what is on its way in delay lines."""
+    net = nets.network("behind_delay_lines", rng)
+    c_target.deploy_c(net, tmp_path / "out")
+    program = """
+        #include "net.h"
+        #include <stdio.h>
+        int main(void)
+        {
+            static uint16_t input[NET_INPUTS];
+            static net_output output[NET_OUTPUTS];
+            unsigned t, n;
+            uint32_t size = 7;
+            if (net_states(NET_LAYERS, &size) || net_states(NET_LAYERS - 1u, &size) || net_states(~0u, &size) || size != 7) return 1;
+            if (!net_states(0, &size) || size != 6) return 2;
+            for (t = 0; t < 90; t++) {
+        #ifdef REFUSED
+                for (n = 0; n < NET_INPUTS; n++) input[n] = (uint16_t)(n ? 3u : NET_INPUT_LIMIT + 1u);
+                if (net_step(input, output) != -1) return 3;
+                for (n = 0; n < NET_INPUTS; n++) input[n] = (uint16_t)(n == NET_INPUTS - 1u ? UINT16_MAX : 3u);
+                if (net_step(input, output) != -1) return 4;
+        #endif
+                for (n = 0; n < NET_INPUTS; n++) input[n] = (uint16_t)((t + n) % 3u == 0u);
+                if (net_step(input, output)) return 5;
+                for (n = 0; n < NET_OUTPUTS; n++) printf("%ld ", (long)output[n]);
+                for (n = 0; n < size; n++) printf("%lu ", (unsigned long)net_states(0, &size)[n].filament);
+            }
+            return 0;
+        }"""
+    (tmp_path / "out" / "use.c").write_text(program)
+    said = []
+    for flags in ([], ["-DREFUSED"]):
+        subprocess.run(["gcc", *c_target.FLAGS, *SANITIZED, *flags, "net.c", "use.c", "-o", "use"], cwd=tmp_path / "out", check=True)
+        said.append(subprocess.run(["./use"], cwd=tmp_path / "out", capture_output=True, check=True).stdout)
+    assert said[0] == said[1] and len(set(said[0].split())) > 20
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_programs_of_cpp_may_hold_several_networks(rng, tmp_path):
+    """Headers are included more than once."""
+    for name, network in (("ear", "noisy_unequal_with_readout"), ("eye", "one_neuron")):
+        net = replace(nets.network(network, rng), classes=("a", "b")[: 2 if name == "ear" else 1])
+        c_target.deploy_c(net, tmp_path / name, name=name)
+        subprocess.run(["gcc", *c_target.FLAGS, "-c", f"{name}/{name}.c", "-o", f"{name}.o"], cwd=tmp_path, check=True)
+    program = """
+        #include "ear/ear.h"
+        #include "eye/eye.h"
+        #include "ear/ear.h"
+        static const char *const names[EAR_OUTPUTS] = EAR_CLASSES;
+        int main()
+        {
+            static const uint16_t heard[EAR_INPUTS] = {1}, seen[EYE_INPUTS] = {1};
+            ear_output said[EAR_OUTPUTS];
+            eye_output told[EYE_OUTPUTS];
+            uint32_t size;
+            ear_reset();
+            eye_reset();
+            return ear_step(heard, said) || eye_step(seen, told) || !ear_states(0, &size) || !eye_states(0, &size) || names[1][0] != 'b';
+        }"""
+    (tmp_path / "use.cpp").write_text(program)
+    strict = ["-Wall", "-Wextra", "-Wconversion", "-Wold-style-cast", "-pedantic", "-Werror", "-std=c++11"]
+    subprocess.run(["g++", *strict, "use.cpp", "ear.o", "eye.o", "-o", "use"], cwd=tmp_path, check=True)
+    subprocess.run(["./use"], cwd=tmp_path, check=True)
 
 
 def test_no_prefix_makes_a_name_that_the_source_has_already(rng, tmp_path):
@@ -233,7 +338,7 @@ def test_stated_bytes_are_those_of_the_object(name, rng, tmp_path):
     report = c_target.deploy_c(nets.network(name, rng), tmp_path / "out")
     sections = report.facts["gcc -Os object [bytes]"]
     states, constants = (sum(report.facts[f"{what} [bytes]"].values()) for what in ("states", "constants"))
-    assert states <= sections["bss"] <= states + 64  # alignment
+    assert states <= sections["bss"] <= states + 128  # alignment
     assert constants <= sections["text"] <= constants + 4096  # and the code
 
 

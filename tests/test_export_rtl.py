@@ -358,6 +358,69 @@ def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is(rng):
         assert lint(drawn(net), "net") == ""
 
 
+@needs("iverilog")
+def test_a_gate_at_the_threshold_is_not_above_it():
+    net, frames = nets.at_the_threshold()
+    files = drawn(net)
+    assert "all equal" in nets.simulated(net, files, frames)["simulated by icarus"]
+    for wrong in ("charged >= v_th && gate <= v_th", "charged > v_th && gate < v_th"):
+        changed = files["m1t1r_neuron.v"].replace("charged > v_th && gate <= v_th", wrong)
+        with pytest.raises(rtl_target.VerificationError, match="RTL's output differs"):
+            nets.simulated(net, files | {"m1t1r_neuron.v": changed}, frames)
+
+
+@needs("iverilog")
+def test_the_most_substeps_there_are(rng):
+    net = NetDescription((nets.layer(rng, 0, 2, 2, scale=8, substeps=64),))
+    assert "all equal" in nets.simulated(net, drawn(net), nets.frames(rng, net, steps=12, rate=0.6))["simulated by icarus"]
+
+
+STALLS = """
+    // Whoever takes the output pauses at times, shortly and for longer than a frame's work; meanwhile a token must stay as it is.
+    reg out_ready = 1'b0, waited = 1'b0, ended = 1'b0;
+    reg [31:0] offered = 0;
+    integer dice = 1, pause = 0;
+    always @(negedge clk) begin
+        if (pause > 0) pause = pause - 1;
+        else if ($urandom(dice) % 100 == 0) pause = $urandom(dice) % 3000;
+        out_ready = pause == 0 && $urandom(dice) % 3 == 0;
+    end
+    always @(posedge clk) begin
+        if (waited && !rst && (!out_valid || out_last != ended || (!out_last && out_data != offered))) $fwrite(outputs, "changed ");
+        waited <= out_valid && !out_ready && !rst;
+        ended <= out_last;
+        offered <= out_data;
+    end
+"""
+
+
+@needs("iverilog")
+@pytest.mark.parametrize("readout", [False, True])
+def test_tokens_wait_until_they_are_taken_and_may_come_at_any_time(readout, rng):
+    """Through delay lines, recurrence, a second layer and a readout: a pause at the output reaches the input."""
+    lines = Layer(0, "delay_lines", (9,), 3, delay=np.array([0, 4, 2, 1, 1, 0, 3, 5, 0], np.int32))
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=4e-3, v_unit=0.25, substeps=1))
+    weight, weight_rec = rng.choice([30, 60, 90], (7, 9)).astype(np.int32), rng.integers(-30, 60, (7, 7)).astype(np.int32)
+    delay = rng.integers(0, 3, (2, 7)).astype(np.int32)
+    first = Layer(1, "dense_rec", (7,), 9, weight, weight_rec, delay=delay[0], delay_rec=delay[1], neuron=neuron)
+    last = Layer(2, "dense", (5,), 7, rng.choice([120, 160, 200], (5, 7)).astype(np.int32), neuron=neuron)
+    net = NetDescription((lines, first, last, *([nets.layer(rng, 3, 5, 6, "affine")] if readout else [])))
+    files, frames = drawn(net), nets.frames(rng, net, steps=25, rate=0.7)
+    gap = "in_valid = 1'b0; if ($urandom(dice) % 4 == 0) repeat ($urandom(dice) % 50) @(negedge clk); in_valid = 1'b1;"
+    changes = (
+        (".out_ready(1'b1)", ".out_ready(out_ready)"),
+        ("if (!rst && out_valid) begin", "if (!rst && out_valid && out_ready) begin"),
+        ("in_valid = 1'b1;", gap),
+        ("    always #5 clk = !clk;\n", "    always #5 clk = !clk;\n" + STALLS),
+    )
+    for old, new in changes:
+        assert files["bench.v"].count(old) == 1
+        files["bench.v"] = files["bench.v"].replace(old, new)
+    assert FastNetwork(net).run(frames).out.any((0, 1)).sum() > 2
+    found = nets.simulated(net, files, frames)
+    assert "all equal" in found["simulated by icarus"] and found["cycles a step, largest"] > 2000
+
+
 RESETS = """
 module tb;
     reg clk = 0, rst = 1, in_valid = 0, in_last = 0, out_now = 0;
