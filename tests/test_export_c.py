@@ -80,6 +80,15 @@ def test_the_longest_delay_is_remembered_whatever_word_holds_it(longest, rng):
     assert "all equal" in found["compared with the fixed-point network"]
 
 
+@pytest.mark.parametrize(("index", "seed"), [(0, 0), (255, 1 << 31), (256, 1), (4095, 7), (4096, 7), (65535, (1 << 32) - 1)])
+def test_generators_start_as_stated_whatever_layer_and_seed(index, seed, rng):
+    """The number of the layer lies across both halves of the word that a generator starts from."""
+    drawn = nets.layer(rng, index, 4, 5, noise=True, scale=6)
+    net = NetDescription((replace(drawn, neuron=replace(drawn.neuron, seed=seed)),))
+    found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net, steps=20, samples=1), "abc")
+    assert "all equal" in found["compared with the fixed-point network"]
+
+
 @pytest.mark.parametrize("zeros", [False, True], ids=["dense", "sparse"])
 def test_the_largest_counts_are_added_up(zeros, rng):
     """They are of more than 16 bits before they are weighed, where weights are stored by half."""
