@@ -91,7 +91,7 @@ def test_generators_start_as_stated_whatever_layer_and_seed(index, seed, rng):
 
 @pytest.mark.parametrize("zeros", [False, True], ids=["dense", "sparse"])
 def test_the_largest_counts_are_added_up(zeros, rng):
-    """They are of more than 16 bits before they are weighed, where weights are stored by half."""
+    """They fill 16 bits before they are weighed, where weights are stored by half."""
     weight = rng.choice([-256, 254], (9, 60)).astype(np.int32)
     if zeros:
         weight[:, 2:] = 0

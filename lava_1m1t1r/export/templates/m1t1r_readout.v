@@ -32,7 +32,7 @@ module m1t1r_readout #(
 
     assign word     = at[WORD_BITS-1:0];
     assign out_push = state == SEND || state == LAST;
-    assign out_data = {state == LAST, sums[lane*SUM_BITS+:SUM_BITS]};
+    assign out_data = {state == LAST, state == LAST ? {SUM_BITS{1'b0}} : sums[lane*SUM_BITS+:SUM_BITS]};
     assign clear    = state == SEND && sent && (n == LAST_OUTPUT || lane == LANES - 1);
     assign resume   = state == LAST && sent;
 
