@@ -375,6 +375,34 @@ def test_the_most_substeps_there_are(rng):
     assert "all equal" in nets.simulated(net, drawn(net), nets.frames(rng, net, steps=12, rate=0.6))["simulated by icarus"]
 
 
+@needs("iverilog")
+def test_delay_lines_count_no_more_than_they_hold(rng):
+    """The counter of a channel stays at its largest value."""
+    net = lined(rng, 2, 1, 1)
+    weights = net.layers[1].weight
+    net = NetDescription((net.layers[0], replace(net.layers[1], weight=np.ones_like(weights))))
+    frames = np.zeros((1, 5, 2), np.int16)
+    frames[0, 0], frames[0, 2] = (255, 40), (3, 255)
+    more = np.where(frames == 255, 300, frames)
+    files = drawn(net) | rtl_target.bench_files(FastNetwork(net), frames)
+    network = FastNetwork(net)
+    for given in (frames, more):
+        files["frames.txt"] = rtl_target._tokens(given)
+        assert "all equal" in rtl_target.simulate(network, files, frames, "icarus")["simulated by icarus"]
+
+
+@needs("iverilog")
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_queues_hold_a_frame_in_which_all_neurons_spike(size, rng):
+    """And its end."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=4e-3, v_unit=0.25))
+    weight, weight_rec = np.full((size, 2), 112, np.int32), np.full((size, size), 100, np.int32)
+    net = NetDescription((Layer(0, "dense_rec", (size,), 2, weight, weight_rec, neuron=neuron), nets.layer(rng, 1, size, 2, "affine")))
+    frames = np.ones((1, 20, 2), np.int16)
+    assert FastNetwork(net).run(frames, record="all").layers[0].spikes.all(axis=2).any()
+    assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
+
+
 STALLS = """
     // Whoever takes the output pauses at times, shortly and for longer than a frame's work; meanwhile a token must stay as it is.
     reg out_ready = 1'b0, waited = 1'b0, ended = 1'b0;
