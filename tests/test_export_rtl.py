@@ -257,7 +257,7 @@ def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
     [
         ({"lanes": 3}, "lanes must be a power of two from 1 to 64; got 3"),
         ({"name": "Net"}, "name must be a lower-case Verilog identifier"),
-        ({"name": "bench"}, "name must not be taken by the bench, a port or a tool; got 'bench'. Call it my_bench"),
+        ({"name": "bench"}, "name must not be taken by the bench, a port, a wire of the design or a tool; got 'bench'. Call it my_bench"),
         ({"name": "clk"}, "name must not be taken by"),
         ({"name": "reg"}, "name must not be a keyword of Verilog or SystemVerilog; got 'reg'. Call it my_reg"),
         ({"name": "m1t1r_fifo"}, "does not begin with m1t1r_"),
@@ -280,6 +280,17 @@ def test_ports_of_the_top_module_are_no_names_for_it():
     text = (TEMPLATES / "net.v").read_text()
     ports = set(re.findall(r"^ +(?:input|output) +wire +(?:\[.*\] +)?(\w+)", text, re.MULTILINE))
     assert len(ports) == 10 and ports <= names.TAKEN
+
+
+@pytest.mark.parametrize("name", ["recurrent_with_delays", "noisy_unequal_with_readout"])
+def test_wires_of_the_top_module_are_no_names_for_it(name, rng):
+    """Verilator says that they hide it."""
+    declared = re.findall(r"^ +wire (?:\[.*?\] )?([\w, ]+);", drawn(nets.network(name, rng))["net.v"], re.MULTILINE)
+    wires = {wire for line in declared for wire in line.split(", ")} - names.TAKEN
+    assert len(wires) > 8
+    for wire in wires:
+        with pytest.raises(InputError, match="a wire of the design"):
+            names.verilog_module(wire)
 
 
 def test_keywords_are_refused_because_no_tool_parses_them(tmp_path):

@@ -48,11 +48,15 @@ def c_prefix(name: Any) -> str:
     return name
 
 
+_WIRES = re.compile("(ready|clear|resume|word|sums|push|full|empty|pop|sent|data|rec_[a-z]+)_[0-9]+")  # of the top module, a layer each
+
+
 def verilog_module(name: Any) -> str:
     """Return ``name`` if the top module can have it; an InputError says what it must be."""
     good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= LONGEST and not name.startswith("m1t1r_")
     rule = f"be a lower-case Verilog identifier of at most {LONGEST} characters that does not begin with m1t1r_"
     require(good, "name", rule, name, "Use letters, digits and _.")
     require(name not in KEYWORDS, "name", "not be a keyword of Verilog or SystemVerilog", name, f"Call it my_{name}.")
-    require(name not in TAKEN, "name", "not be taken by the bench, a port or a tool", name, f"Call it my_{name}.")
+    taken = name in TAKEN or _WIRES.fullmatch(name)
+    require(not taken, "name", "not be taken by the bench, a port, a wire of the design or a tool", name, f"Call it my_{name}.")
     return name

@@ -138,14 +138,14 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     for name in dict.fromkeys((*OPTIONS, *asked, *map(str, started))):
         was, now = started.get(name), asked.get(name)
         if was != now:
-            if name.startswith(NETWORK):
-                was, now = _differing(was, now)
-            elif name == "device":
-                was, now = _other_devices(was, now)
             option = option_name(name) if name in OPTIONS else WORDS.get(name, name)
             cure = f"Give {_as_typed(option, was)}" if name in OPTIONS else "Give what it was started with"
             if name == "recipe" and started.get("training data") != asked.get("training data"):
                 cure = "It follows the data: give those that the run was started with (--data)"
+            if name.startswith(NETWORK):
+                was, now = _differing(was, now)
+            elif name == "device":
+                was, now = _other_devices(was, now)
             text = f"be what the run of {path} was started with, {was!r}"
             require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
 

@@ -37,7 +37,7 @@ int @prefix@_step(const uint16_t input[@PREFIX@_INPUTS], @prefix@_output output[
 /* States of a layer's neurons after the last step; a null pointer for a layer without neurons. *size is their number.
  * Layers, and what the network's file calls them:
 @NUMBERS@ */
-const @prefix@_state *@prefix@_states(unsigned layer, uint32_t *size);
+const @prefix@_state *@prefix@_states(unsigned layer_index, uint32_t *size);
 
 #ifdef __cplusplus
 }
