@@ -35,7 +35,9 @@ class Stream:
 
     def __copy__(self) -> Stream:
         """Return another stream of the same network that continues from the present state."""
-        return copy.deepcopy(self, {id(one): one for one in (self.network, *self.network.layers)})
+        neurons = (layer.run.neuron for layer in self._layers)
+        programs = (neuron.program for neuron in neurons if hasattr(neuron, "program"))  # with their tables
+        return copy.deepcopy(self, {id(one): one for one in (self.network, *self.network.layers, *programs)})
 
     def reset(self) -> None:
         """Back to rest, generators rewound."""

@@ -1,4 +1,4 @@
-"""Checks of the arguments of both runners."""
+"""What both runners do with a graph before it runs: checks of it and of their arguments, compilation, choice of models, warnings."""
 
 from __future__ import annotations
 

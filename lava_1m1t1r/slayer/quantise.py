@@ -11,8 +11,8 @@ from ..arithmetic import WEIGHT_ONE
 from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS
 from .buffers import owned
 from .threads import ranges, share
-from .training_kernels import quantise as quantise_values
 from .weight_kernels import CELLS, PART, turn_masked
+from .weight_kernels import quantise as quantise_values
 
 
 class _Quantise(torch.autograd.Function):

@@ -196,18 +196,6 @@ def recurrent_forward(layer, batch, scratch, first, last):
 
 
 @cached
-def quantise(x, step, low, high, out, inside):
-    """Multiples of step nearest to x (K,), limited to [low, high]; nan for others. inside (K,) uint8: whether they were within."""
-    widest_vectors()
-    for i in range(x.size):
-        value = load(x, i)
-        nearest = np.rint(value / step) * step + (value - value)  # the difference is 0, or nan
-        store(inside, i, 1 if (nearest >= low) & (nearest <= high) else 0)
-        nearest = low if nearest < low else nearest
-        store(out, i, high if nearest > high else nearest)
-
-
-@cached
 def count_events(channel, counts, first, last):
     """Number of events of each channel among first .. last - 1: counts (C,) += them."""
     for e in range(first, last):

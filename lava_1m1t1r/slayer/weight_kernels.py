@@ -1,6 +1,6 @@
 """Compiled passes over whole weight matrices: work that every call of a layer does once, for any number of steps.
 
-Matrices are transposed at the same time, block by block through a buffer. Rows whose length is a power of two map to the same cache sets;
+Most transpose the matrix at the same time, block by block through a buffer. Rows whose length is a power of two map to the same cache sets;
 with more rows than these can hold, each cache line would be fetched again for every number in it. All are serial over the part they are
 given; results do not depend on the number of threads.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cached import cached
-from ..compiled import inlined, load, read, store
+from ..compiled import inlined, load, read, store, widest_vectors
 
 BLOCK = 16
 """Number of rows and of columns of a block: a row fills one or two cache lines."""
@@ -18,6 +18,18 @@ CELLS = BLOCK * BLOCK
 """Number of values in the scratch."""
 PART = 256
 """Number of rows or columns that a thread transposes at a time."""
+
+
+@cached
+def quantise(x, step, low, high, out, inside):
+    """Multiples of step nearest to x (K,), limited to [low, high]; nan for others. inside (K,) uint8: whether they were within."""
+    widest_vectors()
+    for i in range(x.size):
+        value = load(x, i)
+        nearest = np.rint(value / step) * step + (value - value)  # the difference is 0, or nan
+        store(inside, i, 1 if (nearest >= low) & (nearest <= high) else 0)
+        nearest = low if nearest < low else nearest
+        store(out, i, high if nearest > high else nearest)
 
 
 @inlined
