@@ -43,8 +43,6 @@ layer's neurons share, or (``v_th``) have no derivative there: a spike is moved 
 the threshold lies."""
 VARYING = (*LEARNABLE, "v_th")
 """Parameters that vary from device to device."""
-
-
 _Same = TypeVar("_Same", bound="ByValue")
 
 

@@ -231,6 +231,17 @@ def test_options_are_given_as_they_are_typed(tmp_path):
         train(tmp_path, dataclasses.replace(learning, learn=()), resume=True)
 
 
+def test_a_process_that_is_gone_is_told(tmp_path, monkeypatch):
+    class Left:
+        def fit(self, *_, **__):
+            raise RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+
+    monkeypatch.setattr(fit, "processes", lambda: (0, 2, 1))
+    monkeypatch.setattr(fit, "_trainer", lambda *_: Left())
+    with pytest.raises(InputError, match="another process of the run has ended.*Finished epochs are kept: --resume"):
+        train(tmp_path)
+
+
 def test_a_device_and_a_network_to_start_from_are_files(tmp_path):
     device = dataclasses.replace(TASK.measured, mu=170.0)
     own = TASK.replace(device=device, epochs=1)

@@ -87,7 +87,9 @@ def test_a_network_larger_than_its_chips_is_refused(chips, monkeypatch, rng, tmp
 
 def test_too_many_input_axons_are_refused_with_the_layer(tmp_path):
     net = NetDescription((Layer(0, "dense", (1,), 5000, np.full((1, 5000), 2), neuron=CubaNeuron(1, 1, 9)),))
-    with pytest.raises(InputError, match=r"layer/0 input axons of a core must keep to 4096 axons \(assumed; nengo-loihi.*got 5000"):
+    with pytest.raises(
+        InputError, match=r"layer/0 input axons of a core must keep to 4096 axons \(assumed; nengo-loihi.*got 5000. Use fewer inputs"
+    ):
         deploy_loihi(net, tmp_path / "out")
 
 

@@ -259,6 +259,9 @@ def test_delays_may_be_left_out_and_it_says_so(rng, tmp_path):
     assert any("keeps the delays" in n for n in kept.notes) and any("delays are left out" in n for n in without.notes)
     graphs = [nir.read(tmp_path / str(d) / "portable.nir") for d in (True, False)]
     assert [any(isinstance(n, nir.Delay) for n in g.nodes.values()) for g in graphs] == [True, False]
+    (layer,) = nets.network("one_neuron", rng).layers
+    none = nir_target.deploy_nir(NetDescription((replace(layer, delay=np.zeros(1, np.int32)),)), tmp_path / "none")
+    assert not any("delays" in note for note in none.notes)
 
 
 def test_a_silent_layer_is_named(rng, tmp_path):

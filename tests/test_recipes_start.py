@@ -131,7 +131,9 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     assert np.ptp(second.active[0].step.device.mu) > 0
     capsys.readouterr()
     assert cli.main([*one[:-1], "two", "--resume"]) == cli.USAGE_ERROR
-    assert "--start must be what the run of two/last.ckpt was started with, 'network.net (" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--start must be what the run of two/last.ckpt was started with, 'network.net (" in said
+    assert "Give --start the file that it was started with to go on" in said
     results = json.loads(Path("two/results.json").read_text())
     assert results["start"] == "one/network.net" and results["task"]["taps"] is None and results["task"]["epochs"] == 8
     assert cli.main(["train", "--data", "mine.h5", "--epochs", "1", "--hidden", "128", "-o", "one", "--resume"]) == cli.USAGE_ERROR

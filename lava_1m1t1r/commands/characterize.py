@@ -71,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
         return _paper(args)
     p = device(given_device(args) or getattr(presets, args.preset or _PRESET), args.set)
     require(args.fit is not None or args.free is None, "--free", "be used with --fit CSV", args.free)
-    for name, who in (("volt", ": each row of the CSV gives it"), ("width", ": each row of the CSV gives it"), ("trials", "")):
+    require(args.fit is None or args.trials is None, "--trials", "not be used with --fit", args.trials)
+    for name in ("volt", "width"):
         value = getattr(args, name)
-        require(args.fit is None or value is None, f"--{name}", f"not be used with --fit{who}", value)
+        require(args.fit is None or value is None, f"--{name}", "not be used with --fit: each row of the CSV gives it", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
     out = out_folder(args.out, *files)
     check_whole(args, trials=1, seed=0, search=0)

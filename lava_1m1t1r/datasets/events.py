@@ -12,9 +12,9 @@ from ..errors import array_of, require, whole
 from ..params import ByValue
 
 N_CHANNELS = 700
+"""Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
 MOST_CHANNELS = 1 << 16
 """Largest number of channels: units are stored in 16 bits."""
-"""Inner-ear channels of Spiking Heidelberg Digits; unit 0 is the highest frequency."""
 _LISTED = 30  # speakers in the text of an error
 
 SHD_KEYS = (

@@ -82,13 +82,8 @@ def load(
         held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
     for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
-        require(
-            given is None,
-            f"{name} ({option_name(name)})",
-            "be used with spoken digits",
-            given,
-            "A file's utterances are taken as they are.",
-        )
+        cure = "A file's utterances are taken as they are."
+        require(given is None, f"{name} ({option_name(name)})", "be used with spoken digits", given, cure)
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(
