@@ -62,7 +62,7 @@ def run(
     forced : sequence of (T, N) int, optional
         Synaptic inputs to use instead of the computed ones (teacher forcing), one array a layer.
     neurons : callable
-        :class:`.reference.CompiledNeurons`, or :class:`.reference.Neurons`: the arbiter.
+        :class:`.reference.CompiledNeurons`; or :class:`.reference.Neurons`: the arbiter; or whatever has their ``step``.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def run(
             shape = (len(y), layer.size)
             require(np.shape(forced[i]) == shape, f"forced[{i}]", f"have shape {shape}", np.shape(forced[i]))
             a_in = np.asarray(forced[i], np.int64)
-            ran = LayerTraces(a_in, group.run(a_in))
+            ran = LayerTraces(a_in, stacked([group.step(now) for now in a_in]))
         out.append(ran)
         y = outgoing(ran.traces.spike.astype(np.int64), layer.delay)
     return out

@@ -142,8 +142,12 @@ def test_wrong_layers_are_refused_by_name(change, text):
 
 def test_wrong_frames_and_forcing_are_refused():
     net = alone(np.ones((2, 2)))
-    for frames in (np.ones((3, 2)), np.ones((3, 3), int)):
-        with pytest.raises(InputError, match=r"frames must be whole numbers \(T, 2\)"):
+    for frames, words in (
+        (np.ones(2, int), r"have shape \(T, 2\): one sample; got \(2,\)"),
+        (np.ones((3, 3), int), "have 2 channels"),
+        (np.full((3, 2), 0.5), "hold whole spike counts"),
+    ):
+        with pytest.raises(InputError, match=f"frames must {words}"):
             run(net, frames)
     for count in (-1, 1 << 40, 1 << 57):  # as every other realisation refuses them
         with pytest.raises(InputError, match=f"frames must hold whole spike counts from 0 to 32767; got .*{count}"):

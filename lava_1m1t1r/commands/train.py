@@ -160,9 +160,6 @@ def run(args: argparse.Namespace) -> int:
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
     let_torch_sleep()
-    from ..recipes import fit
-
-    fit.processes()  # refuses what cannot be, before the data are read
     with talking(args):
         results = _train(args, out, start)
     if args.json and results is not None:
@@ -265,8 +262,10 @@ def _validation(args: argparse.Namespace, best: Any) -> dict[str, Any]:
 
 def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
-    task, split, net, names, train, validation = _prepared(args, start)
     from ..recipes import data, fit
+
+    fit.processes()  # refuses what cannot be, before the data are read
+    task, split, net, names, train, validation = _prepared(args, start)
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
     from ..recipes.start import OF_NETWORK
