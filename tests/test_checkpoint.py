@@ -231,15 +231,30 @@ def test_options_are_given_as_they_are_typed(tmp_path):
         train(tmp_path, dataclasses.replace(learning, learn=()), resume=True)
 
 
-def test_a_process_that_is_gone_is_told(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("began", "reason", "gone"),
+    [
+        (True, "[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4", True),
+        (False, "[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4", False),
+        (True, "The server socket has failed to listen: Address already in use", False),
+    ],
+)
+def test_a_process_that_is_gone_is_told(began, reason, gone, tmp_path, monkeypatch):
     class Left:
-        def fit(self, *_, **__):
-            raise RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+        def fit(self, learner, *_, **__):
+            learner.began = began
+            raise RuntimeError(reason)
 
     monkeypatch.setattr(fit, "processes", lambda: (0, 2, 1))
     monkeypatch.setattr(fit, "_trainer", lambda *_: Left())
-    with pytest.raises(InputError, match="another process of the run has ended.*Finished epochs are kept: --resume"):
+    words = rf"another process of the run has ended \({re.escape(reason)}\). .*--resume" if gone else f"^{re.escape(reason)}$"
+    with pytest.raises(InputError if gone else RuntimeError, match=words):
         train(tmp_path)
+
+
+def test_devices_with_other_fields_are_told_apart():
+    one, other = checkpoint._other_devices({"mu": 1.0, "gone": 2.0}, {"mu": 1.0, "new": 3.0})
+    assert (one, other) == ({"gone": 2.0, "new": None}, {"gone": None, "new": 3.0})
 
 
 def test_a_device_and_a_network_to_start_from_are_files(tmp_path):

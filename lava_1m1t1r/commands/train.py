@@ -124,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue from the checkpoint in the folder, with the same options; start anew if there is none",
+        help="continue from the checkpoint in the folder (which machines share), with the same options; start anew if there is none",
     )
     json_argument(parser, "the results")
 

@@ -184,7 +184,8 @@ def _other_devices(*devices: Mapping[str, float] | None) -> list[Any]:
     one, other = devices
     if one is None or other is None:
         return ["a preset's" if device is None else "another" for device in devices]
-    return [{name: device[name] for name in one if one[name] != other[name]} for device in (one, other)]
+    names = [name for name in dict.fromkeys((*one, *other)) if one.get(name) != other.get(name)]
+    return [{name: device.get(name) for name in names} for device in (one, other)]
 
 
 def same_shapes(path: Path, parameters: Mapping[str, Any], learner: torch.nn.Module) -> None:

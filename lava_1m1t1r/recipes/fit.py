@@ -62,10 +62,10 @@ def processes() -> tuple[int, int, int]:
         If machines have different numbers of them, which Lightning does not know.
     """
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    machines = int(os.environ.get("GROUP_WORLD_SIZE", str(world // local)))
-    cure = "Give torchrun the same --nproc-per-node on every machine."
-    require(world == local * machines, "processes", f"be as many on each of {machines} machines, {local} here", world, cure)
+    local, machines = int(os.environ.get("LOCAL_WORLD_SIZE", str(world))), os.environ.get("GROUP_WORLD_SIZE")
+    if machines is not None:
+        cure = "Give torchrun the same --nproc-per-node on every machine."
+        require(world == local * int(machines), "processes", f"be as many on each of {machines} machines, {local} here", world, cure)
     return rank, world, local
 
 
@@ -301,9 +301,9 @@ def fit(
         except InputError:
             raise
         except Exception as error:
-            if world > 1 and _lost(error):
-                cure = "See its own message. Finished epochs are kept: --resume continues from them."
-                raise InputError(f"another process of the run has ended. {cure}") from error
+            if world > 1 and learner.began and _lost(error):
+                reason, cure = str(error).splitlines()[0], "See its own message. Finished epochs are kept: --resume continues from them."
+                raise InputError(f"another process of the run has ended ({reason}). {cure}") from error
             if found is None or learner.began:
                 raise
             raise _cannot_go_on(last, error) from error
@@ -342,7 +342,8 @@ def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
 
 def _lost(error: Exception) -> bool:
     """Whether another process could not be reached any more."""
-    return isinstance(error, RuntimeError) and (type(error).__module__.startswith("torch.distributed") or "gloo" in str(error))
+    words = ("closed by peer", "reset by peer", "Broken pipe", "remote process")  # of gloo, and of NCCL
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in words)
 
 
 def _cannot_go_on(last: Path, error: Exception) -> FormatError:
