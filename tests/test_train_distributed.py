@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +100,22 @@ def test_the_first_process_writes_the_results(reports):
     assert (folder / "whole" / "network.net").read_bytes() == (folder / "stopped" / "network.net").read_bytes()
 
 
+def two_machines(folder, *options):
+    """A training on two machines, which this one stands for, with more options of each; they tell 0.txt and 1.txt."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", "test", "-m", "lava_1m1t1r", "--", "train"]
+    command += ["--data", "tiny.h5", "--hidden", "8", "--batch", "4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[1])}
+    machines = []
+    for number, more in enumerate(options):
+        with open(folder / f"{number}.txt", "w") as said:
+            given = [*command, *more, "-o", f"out{number}"]
+            machines.append(subprocess.Popen(given, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=said))
+    return machines
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("theirs", "words"),
@@ -110,25 +129,39 @@ def test_machines_that_would_train_different_things_are_told(theirs, words, tmp_
     """They would wait for each other, or average the gradients of different things."""
     tiny_file(tmp_path / "tiny.h5")
     tiny_file(tmp_path / "three.h5", (8, WATCHED, 2))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        place = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", "test", "-m", "lava_1m1t1r", "--", "train"]
-    command += ["--data", "tiny.h5", "--epochs", "1", "--hidden", "8", "--batch", "4"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[1])}
-    machines = [
-        subprocess.Popen(
-            [*command, *more, "-o", out], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        for more, out in (([], "one"), (theirs, "two"))
-    ]
+    machines = two_machines(tmp_path, ["--epochs", "1"], ["--epochs", "1", *theirs])
     try:
-        said = [machine.communicate(timeout=240)[1] for machine in machines]
+        ended = [machine.wait(240) for machine in machines]
     finally:
         for machine in machines:
             machine.kill()
-    assert all(machine.returncode for machine in machines) and all(words in text for text in said), said
+    said = [(tmp_path / f"{number}.txt").read_text() for number in range(2)]
+    assert all(ended) and all(words in text for text in said), said
     assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.mark.timeout(300)
+def test_a_machine_whose_processes_are_told_to_end_does_not_keep_the_other(tmp_path):
+    """Lightning's handler of SIGTERM would speak with the other processes amid what they exchange, and all would wait."""
+    tiny_file(tmp_path / "tiny.h5")
+    machines = two_machines(tmp_path, ["--epochs", "100000"], ["--epochs", "100000"])
+    workers = []
+    try:
+        end = time.monotonic() + 150
+        while "epoch 3 of" not in (tmp_path / "0.txt").read_text() + (tmp_path / "1.txt").read_text():
+            assert time.monotonic() < end and not any(machine.poll() for machine in machines)
+            time.sleep(0.2)
+        workers = [int(Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()[0]) for machine in machines]
+        os.kill(workers[1], signal.SIGTERM)
+        assert all(machine.wait(60) for machine in machines)
+    finally:
+        for number in workers:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        for machine in machines:
+            machine.kill()
+    said = [(tmp_path / f"{number}.txt").read_text() for number in range(2)]
+    assert "another process of the run has ended" in said[0] and "terminated" in said[1], said
 
 
 def test_machines_of_different_size_are_refused(monkeypatch):

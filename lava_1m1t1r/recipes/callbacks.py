@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,18 @@ class Alike(L.Callback):
             name = next((name for name in first | own if first.get(name) != own.get(name)), "")
             cure = "Give all processes the same data and options, and to --resume the same last.ckpt: a folder that they share, or a copy."
             require(not name, f"{name} of process {rank}", f"be that of the first process, {first.get(name)!r}", own.get(name), cure)
+
+
+class Ended(L.Callback):
+    """Leaves SIGTERM to the handler that was there before the run, made in time to know it. Lightning's speaks with the other processes
+    from wherever it interrupts this one: in the middle of what they exchange, all would wait for each other."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class Best(L.Callback):

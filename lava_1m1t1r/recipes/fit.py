@@ -293,7 +293,7 @@ def fit(
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     with _quiet():
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
-        called = [alike, *_callbacks(last, task.epochs, patience, best, on_epoch, progress)]
+        called = [alike, callbacks.Ended(), *_callbacks(last, task.epochs, patience, best, on_epoch, progress)]
         trainer = _trainer(task.epochs, run, called, world, local)
         try:
             with learner.listening():
