@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .._support.files import scratch
 from ..errors import InputError, file_of, missing, number, option_name, path_of, require, whole
@@ -72,11 +73,11 @@ def check_whole(args: argparse.Namespace, **least: int) -> None:
             whole(getattr(args, name), option_name(name), least=low, most=_MOST_SEED if name == "seed" else MOST)
 
 
-def check_above_zero(args: argparse.Namespace, *names: str) -> None:
-    """Check that the named options, where given, are numbers above 0."""
+def check_numbers(args: argparse.Namespace, *names: str, **bounds: Any) -> None:
+    """Check that the named options, where given, are numbers within the bounds, which are :func:`.errors.number`'s."""
     for name in names:
         if getattr(args, name) is not None:
-            number(getattr(args, name), option_name(name), above=0.0)
+            number(getattr(args, name), option_name(name), **bounds)
 
 
 def require_training() -> None:

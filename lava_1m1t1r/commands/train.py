@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from .. import __version__, presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
-from ..errors import number, option_name, require
+from ..errors import option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
 from ._common import (
     SHIPPED,
-    check_above_zero,
+    check_numbers,
     check_whole,
     device_argument,
     given_device,
@@ -144,7 +144,8 @@ def _usual(field: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
     check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, channel_shift=0)
-    check_above_zero(args, "dt", "slower", "learning_rate", "refractory", "spike_cost")
+    check_numbers(args, "dt", "slower", "learning_rate", "refractory", "spike_cost", above=0.0)
+    check_numbers(args, "smooth", "spike_limit", least=0.0)
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
     )
@@ -153,9 +154,6 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
-    for name in ("smooth", "spike_limit"):
-        if getattr(args, name) is not None:
-            number(getattr(args, name), option_name(name), least=0.0)
     start = None if args.start is None else _start_of(args)
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
