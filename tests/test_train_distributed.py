@@ -116,12 +116,26 @@ def two_machines(folder, *options):
     return machines
 
 
+def refusals(folder, *options):
+    """What two machines say that both end with an error."""
+    machines = two_machines(folder, *options)
+    try:
+        assert all(machine.wait(240) for machine in machines)
+    finally:
+        for machine in machines:
+            machine.kill()
+    return [(folder / f"{number}.txt").read_text() for number in range(2)]
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("theirs", "words"),
     [
         (["--batch", "2"], "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options"),
-        (["--data", "three.h5"], "training data of process 1 must be that of the first process"),
+        (
+            ["--data", "three.h5"],
+            f"{checkpoint.WORDS['training data']} of process 1 must be that of the first process",
+        ),
     ],
     ids=["batch", "data"],
 )
@@ -129,15 +143,24 @@ def test_machines_that_would_train_different_things_are_told(theirs, words, tmp_
     """They would wait for each other, or average the gradients of different things."""
     tiny_file(tmp_path / "tiny.h5")
     tiny_file(tmp_path / "three.h5", (8, WATCHED, 2))
-    machines = two_machines(tmp_path, ["--epochs", "1"], ["--epochs", "1", *theirs])
-    try:
-        ended = [machine.wait(240) for machine in machines]
-    finally:
-        for machine in machines:
-            machine.kill()
-    said = [(tmp_path / f"{number}.txt").read_text() for number in range(2)]
-    assert all(ended) and all(words in text for text in said), said
+    said = refusals(tmp_path, ["--epochs", "1"], ["--epochs", "1", *theirs])
+    assert all(words in text for text in said), said
     assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.mark.timeout(900)
+def test_a_checkpoint_that_one_machine_alone_has_is_told_also_of_a_run_that_has_stopped_early(reports, tmp_path):
+    folder, _ = reports
+    tiny_file(tmp_path / "three.h5", (8, WATCHED, 2))
+    found = checkpoint.read(folder / "watched" / "last.ckpt")
+    (state,) = (state for name, state in found["callbacks"].items() if name.startswith("EarlyStopping"))
+    state["stopped_epoch"] = 1
+    (tmp_path / "out0").mkdir()
+    checkpoint.write(tmp_path / "out0" / "last.ckpt", found)
+    options = ["--data", "three.h5", "--validate", "1", "--patience", "2", "--epochs", "2", "--resume"]
+    words = f"epoch of the checkpoint of process 1 must be that of the first process, {found['epoch']}; got None. Give all processes"
+    assert all(words in text for text in refusals(tmp_path, options, options))
+    assert not list(tmp_path.glob("out1/*"))
 
 
 @pytest.mark.timeout(300)

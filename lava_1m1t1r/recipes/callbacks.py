@@ -75,11 +75,11 @@ class Alike(L.Callback):
             return
         of_all: list[Any] = [None] * trainer.world_size
         torch.distributed.all_gather_object(of_all, self.run)
-        first = of_all[0]
+        cure = "Give all processes the same data and options, and to --resume the same last.ckpt: a folder that they share, or a copy."
         for rank, own in enumerate(of_all):
-            name = next((name for name in first | own if first.get(name) != own.get(name)), "")
-            cure = "Give all processes the same data and options, and to --resume the same last.ckpt: a folder that they share, or a copy."
-            require(not name, f"{name} of process {rank}", f"be that of the first process, {first.get(name)!r}", own.get(name), cure)
+            other = checkpoint.first_difference(of_all[0], own)
+            if other is not None:
+                require(False, f"{other.said} of process {rank}", f"be that of the first process, {other.was!r}", other.now, cure)
 
 
 class Ended(L.Callback):

@@ -12,7 +12,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -135,19 +135,39 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         Names the first option or part of the network that differs, and both values.
     """
     started = found[RUN]
-    for name in dict.fromkeys((*OPTIONS, *asked, *map(str, started))):
-        was, now = started.get(name), asked.get(name)
+    other = first_difference(started, asked)
+    if other is not None:
+        cure = f"Give {_as_typed(other.said, started.get(other.name))}" if other.name in OPTIONS else "Give what it was started with"
+        if other.name == "recipe" and started.get("training data") != asked.get("training data"):
+            cure = "It follows the data: give those that the run was started with (--data)"
+        text = f"be what the run of {path} was started with, {other.was!r}"
+        require(False, other.said, text, other.now, f"{cure} to go on. {_AFRESH}")
+
+
+class Difference(NamedTuple):
+    """What tells one run from another."""
+
+    name: str
+    """Key."""
+    said: str
+    """The same, as the command line calls it."""
+    was: Any
+    """What differs of the first one's value."""
+    now: Any
+    """What differs of the other's."""
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference | None:
+    """First choice, data or part of the network in which two runs differ, in the order of :data:`OPTIONS`; None: they are alike."""
+    for name in dict.fromkeys((*OPTIONS, *other, *map(str, one))):
+        was, now = one.get(name), other.get(name)
         if was != now:
-            option = option_name(name) if name in OPTIONS else WORDS.get(name, name)
-            cure = f"Give {_as_typed(option, was)}" if name in OPTIONS else "Give what it was started with"
-            if name == "recipe" and started.get("training data") != asked.get("training data"):
-                cure = "It follows the data: give those that the run was started with (--data)"
             if name.startswith(NETWORK):
                 was, now = _differing(was, now)
             elif name == "device":
                 was, now = _other_devices(was, now)
-            text = f"be what the run of {path} was started with, {was!r}"
-            require(False, option, text, now, f"{cure} to go on. {_AFRESH}")
+            return Difference(name, option_name(name) if name in OPTIONS else WORDS.get(name, name), was, now)
+    return None
 
 
 def _as_typed(option: str, value: Any) -> str:

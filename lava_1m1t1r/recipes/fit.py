@@ -283,9 +283,7 @@ def fit(
         tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
     network.train()  # Lightning leaves a network that was evaluated before as it is
     best = callbacks.Best()
-    if found is not None and _stopped_early(found):
-        learner.load_state_dict(found["state_dict"])
-        return _with_best(last, found["callbacks"].get(best.state_key), learner, best, progress and rank == 0)
+    epochs = found["epoch"] + 1 if found is not None and _stopped_early(found) else task.epochs
     if world > 1 and any(value.numel() == 0 for value in network.parameters()):
         with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
             network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
@@ -293,8 +291,8 @@ def fit(
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     with _quiet():
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
-        called = [alike, callbacks.Ended(), *_callbacks(last, task.epochs, patience, best, on_epoch, progress)]
-        trainer = _trainer(task.epochs, run, called, world, local)
+        called = [alike, callbacks.Ended(), *_callbacks(last, epochs, patience, best, on_epoch, progress)]
+        trainer = _trainer(epochs, run, called, world, local)
         try:
             with learner.listening():
                 trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
@@ -309,7 +307,10 @@ def fit(
             raise _cannot_go_on(last, error) from error
         if task.epochs == 0:  # nothing to train; whoever goes on from here finds the network as it is
             trainer.save_checkpoint(last)
-    return _with_best(last, None, learner, best, progress and rank == 0)
+    best.restore(learner)
+    if best.epoch and progress and rank == 0:
+        tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
+    return best
 
 
 def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patience: Any) -> None:
@@ -349,19 +350,6 @@ def _lost(error: Exception) -> bool:
 def _cannot_go_on(last: Path, error: Exception) -> FormatError:
     reason = " ".join(str(error).split()).rstrip(" .")  # torch writes several lines
     return FormatError(f"{last} must hold a run that can go on; {reason}. Start afresh, without resuming.")
-
-
-def _with_best(last: Path, kept: dict[str, Any] | None, learner: Learner, best: callbacks.Best, told: bool) -> callbacks.Best:
-    """Put the best epoch's parameters into the network, if there is one; ``kept``: its state in a checkpoint."""
-    try:
-        if kept is not None:
-            best.load_state_dict(kept)
-        best.restore(learner)
-    except Exception as error:
-        raise _cannot_go_on(last, error) from error
-    if told and best.epoch:
-        tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
-    return best
 
 
 def _callbacks(
