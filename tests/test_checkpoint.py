@@ -288,7 +288,7 @@ def test_switches_are_named_as_they_are_typed(asked, tmp_path):
         ({"seed": 1}, r"training data \(--data.* must .*16 utterances"),
         ({"augmentation": Augmentation()}, r"augmentation \(--channel-shift, --no-augmentation\) must"),
         ({"build": network.cuba}, "network must .* 'Network'; got 'Cuba'"),
-        ({"validation": frames()}, r"validation data \(--validate\) must"),
+        ({"validation": frames()}, r"validation data \(--validate, --validation-data\) must"),
         ({"validation": frames(), "patience": 2}, "--patience must .* None; got 2. Give no --patience to go on"),
     ],
 )

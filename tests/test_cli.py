@@ -31,6 +31,7 @@ from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE
 from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.evaluate import accuracy
 from lava_1m1t1r.recipes.task import recipe
 
 
@@ -1038,7 +1039,7 @@ def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path,
     assert cli.main(["train", *options, "--validate", "0", "-o", str(tmp_path / "run")]) == 0
     told = capsys.readouterr().out
     found = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert found["augmentation"]["channel_shift"] == 8 and found["validation"] == {"speaker": "0", "patience": None}
+    assert found["augmentation"]["channel_shift"] == 8 and found["validation"] == {"speaker": "0", "file": None, "patience": None}
     task = recipe("recordings").replace(n_steps=50)
     for name, path in files.items():
         events = read_shd(path)
@@ -1083,6 +1084,38 @@ def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path
     assert f"epoch {kept['epoch']}, the best in validation" in capsys.readouterr().err
     assert cli.main(["train", *arguments, "--resume", "--validate", "ann", "--patience", "1", "--steps", "34"]) == cli.USAGE_ERROR
     assert "n_steps (--steps) must be what the run of" in capsys.readouterr().err
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_watched_by_a_file(tmp_path, capsys):
+    """Three files, as Spiking Speech Commands has them."""
+    sets = {name: small_set(each=2, seed=seed) for seed, name in enumerate(("train", "test", "valid"))}
+    sets["turned"] = replace(sets["valid"], labels=2 - sets["valid"].labels, keys=sets["valid"].keys[::-1])
+    sets["wide"] = replace(sets["valid"], n_channels=701)
+    files = {name: str(write_shd(tmp_path / f"{name}.h5", events)) for name, events in sets.items()}
+    options = ["train", "--data", files["train"], "--test-data", files["test"], "--hidden", "4", "--epochs", "2", "--seed", "3"]
+    kept = {}
+    for name in ("valid", "turned"):
+        given = ["--validation-data", files[name], "--patience", "1", "-o", str(tmp_path / name)]
+        assert cli.main([*options, *given]) == 0
+        kept[name] = json.loads((tmp_path / name / "results.json").read_text())["validation"]
+        assert (kept[name]["speaker"], kept[name].pop("file")) == (None, files[name])
+    assert kept["valid"] == kept["turned"], "classes go by their names"
+    assert "classes of the validation set are numbered as in training" in capsys.readouterr().err
+    steps = json.loads((tmp_path / "valid" / "results.json").read_text())["task"]["n_steps"]
+    watched = data.frames_of(sets["valid"], recipe("recordings").replace(n_steps=steps))
+    assert kept["valid"]["accuracy"] == pytest.approx(accuracy(tmp_path / "valid" / "network.net", watched))
+    cases = (
+        ("train", "the validation set (the file train.h5) must hold other utterances than the training set"),
+        ("test", "the validation set (the file test.h5) must hold other utterances than the test set"),
+        ("wide", "wide.h5 must have 700 channels, as the training set; got 701"),
+        ("absent", "absent.h5"),
+    )
+    for name, words in cases:
+        assert cli.main([*options, "--validation-data", str(tmp_path / f"{name}.h5"), "-o", str(tmp_path / "refused")]) == cli.USAGE_ERROR
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()
 
 
 @pytest.mark.train

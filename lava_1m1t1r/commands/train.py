@@ -73,11 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help=f"utterances per training step; {_usual('batch')}")
     parser.add_argument("--learning-rate", type=float, help=f"largest learning rate of the one-cycle schedule; {_usual('learning_rate')}")
     parser.add_argument("--seed", type=int, help=f"random seed; {_usual('seed')}")
-    parser.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to hold out for validation")
+    held = parser.add_mutually_exclusive_group()
+    held.add_argument("--validate", metavar="SPEAKER", help="speaker of the training set to hold out for validation")
+    held.add_argument("--validation-data", metavar="FILE", help="a file of other utterances to use for validation")
     parser.add_argument(
         "--patience",
         type=int,
-        help="stop after this many epochs without improvement in validation (needs --validate), and keep the network of the best epoch",
+        help="stop after this many epochs without improvement in validation (needs --validate or --validation-data), and keep the network "
+        "of the best epoch",
     )
     parser.add_argument("--variation", type=float, help="train for device variation of this spread (0.2: 20 %%), drawn anew at every step")
     parser.add_argument(
@@ -149,7 +152,8 @@ def run(args: argparse.Namespace) -> int:
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
     )
-    require(args.patience is None or args.validate is not None, "--patience", "be used with --validate SPEAKER", args.patience)
+    watched = args.validate is not None or args.validation_data is not None
+    require(args.patience is None or watched, "--patience", "be used with --validate SPEAKER or --validation-data FILE", args.patience)
     for name in ("variation", "spread"):
         value = getattr(args, name)
         require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
@@ -185,7 +189,7 @@ class _Prepared(NamedTuple):
     train: Any
     """Training utterances, a :class:`.recipes.data.Frames`."""
     validation: Any
-    """Those of the speaker that ``--validate`` names, or None."""
+    """Those of the speaker or of the file to watch training by, or None."""
 
 
 def _asked(args: argparse.Namespace) -> Any:
@@ -227,6 +231,8 @@ def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
         who = train.speaker(args.validate, "--validate")
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
+    elif args.validation_data is not None:
+        validation = data.frames_of(data.validation_of(split, args.validation_data), task)
     from ..recipes import network
 
     if begin is None:
@@ -253,8 +259,8 @@ def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int, started
 
 
 def _validation(args: argparse.Namespace, best: Any) -> dict[str, Any]:
-    """Who was held out for validation, and with ``--patience`` which epoch was kept."""
-    found = {"speaker": args.validate, "patience": args.patience}
+    """What training was watched by, and with ``--patience`` which epoch was kept."""
+    found = {"speaker": args.validate, "file": args.validation_data, "patience": args.patience}
     return found if args.patience is None else found | {"epoch": best.epoch, "accuracy": best.accuracy}
 
 
@@ -293,7 +299,7 @@ def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str,
         "version": __version__,
         "start": None if start is None else str(start),
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
-        "validation": None if args.validate is None else _validation(args, best),
+        "validation": None if validation is None else _validation(args, best),
         "task": dataclasses.asdict(task) | ({} if start is None else dict.fromkeys(OF_NETWORK)),
     }
     write_json(out / RESULTS_FILE, results)

@@ -33,7 +33,7 @@ WORDS = {
     "n_steps": "n_steps (--steps)",
     "augmentation": "augmentation (--channel-shift, --no-augmentation)",
     "training data": "training data (--data, --leave-out, --validate, --train-per-class)",
-    "validation data": "validation data (--validate)",
+    "validation data": "validation data (--validate, --validation-data)",
 }
 """Names of the choices other than :data:`OPTIONS`, as the command line calls them."""
 _AFRESH = "Or start afresh: without resuming, or in another folder."

@@ -121,16 +121,42 @@ def _of_folder(path: Path) -> Split:
     return Split(train, numbered_as(train.keys, test), name, held_out, False)
 
 
+def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
+    """A file's utterances, to watch training by; classes are numbered as in training.
+
+    Hints tell of utterances that are in the training or in the test set, too.
+
+    Raises
+    ------
+    InputError
+        If all of them are, or if it has other channels.
+    FormatError
+        For a file that is not in SHD's format.
+    """
+    path = path_of(path, "validation (--validation-data)")
+    events, what = read_shd(path), f"the validation set (the file {path.name})"
+    require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
+    channels = split.train.n_channels
+    require(events.n_channels == channels, f"{path}", f"have {channels} channels, as the training set", events.n_channels)
+    for of, known in (("training", split.train), ("test", split.test)):
+        _require_others(split.name, what, events, of, known)
+    return numbered_as(split.train.keys, events, "the validation set")
+
+
 def _apart(split: Split, separate: bool = True) -> Split:
-    """The split; a hint tells how many utterances of its test set training has heard. A file of nothing else is refused."""
-    heard, tested = set(_spikes_of(split.train)), _spikes_of(split.test)
-    shared = sum(utterance in heard for utterance in tested)
-    if shared:
-        rule = "hold other utterances than the training set"
-        copy = shared == len(tested) and separate
-        require(not copy, f"{split.name}: the test set ({split.held_out})", rule, f"{shared} of the same spikes")
-        hint(f"{shared} of {len(tested)} utterances of the test set ({split.held_out}) are in the training set, too.")
+    """The split, whose test set holds what training has not heard."""
+    _require_others(split.name, f"the test set ({split.held_out})", split.test, "training", split.train, separate)
     return split
+
+
+def _require_others(name: str, what: str, events: EventSet, of: str, known: EventSet, separate: bool = True) -> None:
+    """Tell how many utterances of a set are in another, too. Where it is ``separate``, one that holds nothing else is refused."""
+    heard, own = set(_spikes_of(known)), _spikes_of(events)
+    shared = sum(utterance in heard for utterance in own)
+    if shared:
+        copy = shared == len(own) and separate
+        require(not copy, f"{name}: {what}", f"hold other utterances than the {of} set", f"{shared} of the same spikes")
+        hint(f"{shared} of {len(own)} utterances of {what} are in the {of} set, too.")
 
 
 def _spikes_of(events: EventSet) -> list[bytes]:
