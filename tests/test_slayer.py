@@ -534,6 +534,16 @@ def test_blocks_sit_in_one_network_with_lava_dls_and_learn_with_its_tools(order)
     assert stats.testing.max_accuracy > 0.9
 
 
+def test_a_network_goes_through_all_of_lava_dls_assistant():
+    net = Network([block.m1t1r.Recurrent(NEURON, 20, 8), block.m1t1r.Dense(NEURON, 8, 2)])
+    x, label, stats = spikes(6, 20, 30), torch.arange(6) % 2, dl.utils.LearningStats()
+    optimiser = torch.optim.Adam(net.parameters())
+    assistant = dl.utils.Assistant(net, dl.loss.SpikeRate(0.4, 0.05), optimiser, stats, classifier=dl.classifier.Rate.predict)
+    for step in (assistant.train, assistant.test, assistant.valid):
+        assert step(x, label).shape == (6, 2, 30)
+    assert [part.num_samples for part in (stats.training, stats.testing, stats.validation)] == [6, 6, 6]
+
+
 def test_conv_synapse_drives_the_neuron():
     torch.manual_seed(0)
     cell = neuron.Neuron()

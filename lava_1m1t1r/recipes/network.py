@@ -57,6 +57,11 @@ class Network(torch.nn.Module):
         return f"from {self.origin}" if self.origin else ""
 
     @property
+    def device(self) -> torch.device:
+        """Where the parameters lie; lava-dl's ``Assistant.valid`` asks for it."""
+        return next((value.device for value in self.parameters()), torch.device("cpu"))
+
+    @property
     def hidden(self) -> torch.nn.Module:
         """The first block that computes."""
         return first_computing(self.blocks)
