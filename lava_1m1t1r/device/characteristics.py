@@ -132,9 +132,11 @@ def characterize(
     largest = _MOST_REST * width / p.c_gate
     cure = "Refractoriness is watched until R_c C_g has run out."
     require(p.r_control <= largest, "characterize.p.r_control [ohm]", f"be at most {largest:.3g} for this C_g", p.r_control, cure)
-    volt = _firing_voltage(quiet, width) if volt is None else volt
-    spikes = _spikes(quiet, volt, width)
-    require(spikes.size, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
+    if volt is None:
+        volt, spikes = _firing(quiet, width)
+    else:
+        spikes = _spikes(quiet, volt, width)
+        require(spikes.size, "characterize.volt [V]", "make the device fire within 1000 pulses", volt, "Raise it, or leave it out.")
     spread = ZHAO2025_FIG3CD
     trial = p if p.noisy else replace(p, mu_ctoc=spread.mu_ctoc, v0_ctoc=spread.v0_ctoc)
     work: dict[str, Callable[[], Characteristic]] = {
@@ -158,12 +160,13 @@ def _spikes(p: DeviceParams, volt: float, width: float) -> np.ndarray:
     return _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
 
 
-def _firing_voltage(p: DeviceParams, width: float) -> float:
+def _firing(p: DeviceParams, width: float) -> tuple[float, np.ndarray]:
+    """Height of pulses under which it fires [V], and its spikes [s]."""
     volt = p.v_ref
-    while not _spikes(p, volt, width).size:
+    while not (spikes := _spikes(p, volt, width)).size:
         volt *= 1.1
         require(volt < 10 * p.v_ref, "characterize.p", "fire below ten times v_ref", volt, "Check mu and the rates.")
-    return volt
+    return volt, spikes
 
 
 def _integration(p: DeviceParams, volt: float, width: float) -> Characteristic:
@@ -212,7 +215,7 @@ def _threshold(p: DeviceParams, volt: float, width: float, spikes: np.ndarray) -
             "lowest constant input that turns it on within 200 pulse widths": (high, "V"),
             "first spike under pulses": (float(spikes[0]), "s"),
             "lowest and highest pulses under which it fires on (nan: not under these; inf: twice these)": (
-                _window(p, volt, width),
+                _window(p, volt, width, spikes),
                 "V",
             ),
             "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
@@ -222,20 +225,21 @@ def _threshold(p: DeviceParams, volt: float, width: float, spikes: np.ndarray) -
     )
 
 
-def _window(p: DeviceParams, volt: float, width: float) -> tuple[float, float]:
+def _window(p: DeviceParams, volt: float, width: float, own: np.ndarray) -> tuple[float, float]:
     """Pulses, in steps of a hundredth of ``volt`` from there down and up, up to which trains of 1000 do not end in silence [V]; nan where
-    it falls silent, or latches, at ``volt`` itself, inf where it fires on at twice that."""
+    it falls silent, or latches, at ``volt`` itself (its spikes there: ``own``), inf where it fires on at twice that."""
 
-    def goes_on(percent: int) -> bool:
-        spikes = _spikes(p, 0.01 * percent * volt, width)
+    def goes_on(spikes: np.ndarray) -> bool:
         return bool(spikes.size) and spikes[-1] > 0.9 * 2000 * width
 
+    if not goes_on(own):
+        return nan, nan
     ends = []
     for step in (-1, 1):
-        percent = 100
-        while 0 < percent <= 200 and goes_on(percent):
+        percent = 100 + step
+        while 0 < percent <= 200 and goes_on(_spikes(p, 0.01 * percent * volt, width)):
             percent += step
-        ends.append(nan if percent == 100 else inf if percent > 200 else 0.01 * (percent - step) * volt)
+        ends.append(inf if percent > 200 else 0.01 * (percent - step) * volt)
     return ends[0], ends[1]
 
 
