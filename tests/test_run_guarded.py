@@ -34,6 +34,7 @@ from lava_1m1t1r.run import (
     ProcessFailed,
     RunError,
     RunTimeout,
+    checks,
     children,
     guarded,
     run,
@@ -419,3 +420,14 @@ def test_what_a_run_returns_can_be_shown_after_it():
     assert shown.startswith("{Faulty 'relay'.total: array(") and "RingBuffer" in shown
     relay, _, _ = chain()
     assert repr(run(relay, T, FLOAT, record=[relay.s_out])).startswith("{Faulty 'relay'.s_out: array(")
+
+
+def test_a_graph_that_is_never_compiled_ends_with_the_time_allowed(monkeypatch):
+    class Endless(Loihi2SimCfg):
+        def select(self, process, models):
+            while True:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(checks, "LONGEST_BUILD", 0.5)
+    with pytest.raises(RunTimeout, match="LIF 'slow' was not compiled and built within 0.5 s"):
+        run_guarded(LIF(shape=(2,), name="slow"), 1, Endless(), timeout=0.5)

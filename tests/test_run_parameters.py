@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import types
 import weakref
 from pathlib import Path
@@ -29,10 +30,10 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense
 from lava.proc.sparse.process import Sparse
-from told.process import Selecting, Told
+from told.process import Choosing, Selecting, Told
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import InProcess, ProcessFailed, RunTimeout, copies, guarded, run
+from lava_1m1t1r.run import InProcess, NotRunning, ProcessFailed, RunTimeout, copies, guarded, run
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 
 pytestmark = pytest.mark.timeout(120)
@@ -233,6 +234,86 @@ def test_a_model_selects_from_ports():
         end.connect(port)
     run(selecting, 5, Loihi2SimCfg(select_tag="floating_pt"), timeout=20)
     assert selecting.x.get().tolist() == [2 + 1000 * 3]  # each Dense sends what it got a step before
+
+
+def sent_later(port, values, seconds=0.3):
+    """Have the user's code send to a port from another thread, a while into the run."""
+
+    def send():
+        time.sleep(seconds)
+        for value in values:
+            port.external_pipe_csp_send_port.send(np.array([float(value)]))
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_a_model_selects_from_ports_of_the_users(name):
+    selecting = Selecting(count=1)
+    for port in (selecting.one, selecting.two):
+        port.flag_external_pipe(buffer_size=4)
+    with InProcess(selecting, Loihi2SimCfg(select_tag="floating_pt"), timeout=20) as session:
+        sent_later(getattr(selecting, name), [7])
+        session.run(1)
+        assert session.get(selecting.x).tolist() == [7 if name == "one" else 7000]
+
+
+def test_a_model_that_selects_goes_on_once_for_a_message_of_the_users():
+    """While it waits at the user's port, a neighbour of its sends to the other one."""
+    choosing = Choosing()
+    choosing.one.flag_external_pipe(buffer_size=4)
+
+    def step(model):
+        for _ in range(6 if model.time_step == 2 else 0):
+            model.s_out.send(np.array([1.0]))
+        return np.nan
+
+    told = Told(step=step)
+    told.s_out.connect(choosing.two)
+    with InProcess(choosing, Loihi2SimCfg(), timeout=20) as session:
+        sent_later(choosing.one, [100] * 4)
+        session.run(4)
+        assert session.get(choosing.x).tolist() == [4]
+
+
+# -- outside of a run --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("hears_interrupts")
+def test_a_var_that_a_model_does_not_take_in_time_ends_the_session():
+    told = Told(update=lambda m: threading.Event().wait(), name="slow")
+    with InProcess(told, Loihi2SimCfg(), timeout=0.5) as session:
+        session.run(1)
+        with pytest.raises(RunTimeout, match="longer than 0.5 s for Told 'slow' to take a Var that was set"):
+            session.set(told.x, 3)
+        with pytest.raises(NotRunning):
+            session.run(1)
+
+
+@pytest.mark.parametrize(
+    ("again", "error", "words"),
+    [
+        (lambda: 1 / 0, ProcessFailed, "Told 'late' could not be built: .*division by zero"),
+        (lambda: threading.Event().wait(), RunTimeout, "longer than 0.5 s for the models to be made anew"),
+    ],
+    ids=["fails", "hangs"],
+)
+@pytest.mark.usefixtures("hears_interrupts")
+def test_a_reset_that_does_not_succeed_ends_the_session(again, error, words):
+    made = []
+
+    def start(_model):
+        made.append(0)
+        if len(made) > 1:
+            again()
+
+    told = Told(start=start, step=lambda m: m.time_step, name="late")
+    with InProcess(told, Loihi2SimCfg(), timeout=0.5) as session:
+        session.run(2)
+        with pytest.raises(error, match="(?s)" + words):
+            session.reset()
+        with pytest.raises(NotRunning):
+            session.run(1)
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from lava.proc.lif.process import LIF
 from noisy.process import Noisy, Ticking
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import Deadlock, InProcess, NotRunning, ProcessFailed, RunTimeout, alarm, inprocess, run
+from lava_1m1t1r.run import Deadlock, InProcess, NotRunning, ProcessFailed, RunTimeout, alarm, checks, run
 
 pytestmark = pytest.mark.timeout(60)
 CFG = Loihi2SimCfg()
@@ -261,6 +261,6 @@ def test_a_held_up_alarm_thread_holds_nobody_else_up(monkeypatch):
 
 
 def test_a_model_that_is_never_built_ends_with_the_time_allowed(monkeypatch):
-    monkeypatch.setattr(inprocess, "LONGEST_BUILD", 0.5)
+    monkeypatch.setattr(checks, "LONGEST_BUILD", 0.5)
     with pytest.raises(RunTimeout, match="Faulty 'slow' was not compiled and built within 0.5 s"):
         run(Faulty(fault="endless build", name="slow"), 1, CFG, timeout=0.5)

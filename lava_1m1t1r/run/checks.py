@@ -6,6 +6,8 @@ import copy
 import multiprocessing
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from lava.magma.compiler.compiler_graphs import find_processes
@@ -19,8 +21,10 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
 from ..errors import InputError, require
-from .alarm import comes_from_outside
-from .failures import ProcessFailed, title
+from .alarm import Alarm, TimeIsOver, comes_from_outside
+from .failures import ProcessFailed, RunTimeout, title
+
+LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
 
 _DRIVES = ("bias", "bias_mant")
 """Names of the constant input of M1T1R and of Lava's neurons."""
@@ -71,6 +75,20 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         names = tuple(title(process) for process in at if process is not None)[-1:]
         what = names[0] if names else f"the graph of {title(proc)}"
         raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
+
+
+@contextmanager
+def building(proc: AbstractProcess, alarm: Alarm, timeout: float) -> Iterator[None]:
+    """For a ``with`` block that compiles the graph of ``proc``, within ``timeout`` seconds or LONGEST_BUILD, whichever is longer."""
+    seconds = max(timeout, LONGEST_BUILD)
+    try:
+        with alarm.set(seconds):
+            yield
+    except TimeIsOver as error:
+        raise RunTimeout(
+            f"the graph of {title(proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
+            "every Python file beside those of the Processes: is there one that does not end?"
+        ) from error
 
 
 def _at(frame) -> AbstractProcess | None:

@@ -323,14 +323,20 @@ class Executor:
 
     def _wait_for_user(self, patience: float) -> bool:
         """Give the user's other threads a while to send to an Injector or to empty an Extractor."""
-        waiting = [(t, t.waits_at) for t in self.tasks.values() if isinstance(t.waits_at, ExternalChannel)]
+        waiting = [
+            (task, channel)
+            for task in self.tasks.values()
+            if task.waits_at is not None
+            for channel in dict.fromkeys((task.waits_at, *task.selects))
+            if isinstance(channel, ExternalChannel)
+        ]
         end = time.monotonic() + patience
         while waiting:
             self.changed.clear()
             for task, channel in waiting:
                 if channel.items if task is channel.receiver else len(channel.items) < channel.size:
                     channel.receiver = channel.sender = None
-                    self.ready.append(task)
+                    self.wake(task)
                     return True
             left = end - time.monotonic()
             if left <= 0:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
@@ -16,6 +17,7 @@ from ..errors import number, require, whole
 from . import values
 from .alarm import Alarm, TimeIsOver
 from .checks import (
+    building,
     check_executable,
     check_graph,
     check_held,
@@ -25,12 +27,11 @@ from .checks import (
     tell_of_missing_sources,
 )
 from .executor import Executor, Task, never
-from .failures import NOT_STARTED, NotRunning, ProcessFailed, RunTimeout, title
+from .failures import NOT_STARTED, NotRunning, RunTimeout, title
 from .recorder import Recorder, Recording, as_recorder
 from .standin import StandIn
 
 _OVER = "this session has been stopped. Build the graph's Processes anew and run those."
-LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
 
 
 class InProcess:
@@ -101,7 +102,7 @@ class InProcess:
         else:
             check_graph(proc, run_cfg)
         number(timeout, "timeout [s]", above=0.0)
-        number(patience, "patience [s]", above=0.0)
+        number(patience, "patience [s]", above=0.0, most=threading.TIMEOUT_MAX)
         self._proc = proc
         self._run_cfg = run_cfg
         self._timeout = timeout
@@ -117,7 +118,7 @@ class InProcess:
             raise NotRunning(_OVER)
         self._alarm = Alarm()
         try:
-            executable = self._build(max(self._timeout, LONGEST_BUILD))
+            executable = self._build()
         except BaseException:
             self._alarm.close()
             raise
@@ -127,20 +128,14 @@ class InProcess:
         executable.assign_runtime_to_all_processes(self._runtime)
         return self
 
-    def _build(self, seconds: float) -> Executable:
-        try:
-            with self._alarm.set(seconds):
-                executable = self._run_cfg
-                if isinstance(executable, RunConfig):
-                    executable = compiled_graph(self._proc, in_python_only(executable), self._compile_config)
-                tell_of_missing_sources(executable)
-                executor = Executor(executable, self._patience)
-                executor.build()
-        except TimeIsOver as error:
-            raise RunTimeout(
-                f"the graph of {title(self._proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
-                "every Python file beside those of the Processes: is there one that does not end?"
-            ) from error
+    def _build(self) -> Executable:
+        executable = self._run_cfg
+        with building(self._proc, self._alarm, self._timeout):
+            if isinstance(executable, RunConfig):
+                executable = compiled_graph(self._proc, in_python_only(executable), self._compile_config)
+            tell_of_missing_sources(executable)
+            executor = Executor(executable, self._patience)
+            executor.build()
         self._executor = executor
         return executable
 
@@ -152,7 +147,7 @@ class InProcess:
         return self._executor
 
     def __exit__(self, kind, *_) -> None:
-        unmoved = self._unmoved()
+        unmoved = self._never_moves()
         self._end()
         if kind is None:
             self._check_moved(unmoved)
@@ -224,7 +219,7 @@ class InProcess:
 
         One without an end, in a graph without Injector and Extractor, goes on until a model asks for a pause or a stop.
         """
-        if self.running and self._endless and not self._built.has_user:
+        if self._never_moves():
             self._go_on()
         else:
             self._come_to_end()
@@ -236,8 +231,8 @@ class InProcess:
             require(not self._endless, "run", "have an end to be waited for", "RunContinuous", cure)
             self._go_on()
 
-    def _unmoved(self) -> bool:
-        """Whether a run without an end was started, and has had no chance to do a step."""
+    def _never_moves(self) -> bool:
+        """Whether a run without an end was started, of which nothing but :meth:`wait` does a step."""
         return self.running and self._endless and not self._built.has_user
 
     @staticmethod
@@ -256,7 +251,7 @@ class InProcess:
 
         What has been sent to an Injector is taken first.
         """
-        self._check_moved(self._unmoved())
+        self._check_moved(self._never_moves())
         if self.running:
             self._go_on(self._built.all_taken, patient=False)
         if self.running:
@@ -308,10 +303,19 @@ class InProcess:
 
     def _tell(self, task: Task) -> None:
         """Let a model work out anew what follows from its Vars."""
-        try:
+        with self._or_over(f"{task.name} to take a Var that was set"):
             task.tell_of_vars()
-        except ProcessFailed:
+
+    @contextmanager
+    def _or_over(self, what: str) -> Iterator[None]:
+        """For a ``with`` block in which models work outside of a run: it ends in time and well, or the session is over."""
+        try:
+            with self._alarm.set(self._timeout):
+                yield
+        except BaseException as error:
             self._close()
+            if isinstance(error, TimeIsOver):
+                raise RunTimeout(f"it took longer than {self._timeout:g} s for {what}.") from error
             raise
 
     def reset(self) -> None:
@@ -319,12 +323,13 @@ class InProcess:
         self._check_open()
         self._built.end()
         self._built.stop(self._alarm, self._timeout)
-        self._built.build()
+        with self._or_over("the models to be made anew"):
+            self._built.build()
         self.steps_run = 0
 
     def stop(self) -> None:
         """End the session; Vars can still be read."""
-        self._check_moved(self._unmoved())
+        self._check_moved(self._never_moves())
         self._end()
 
     def _end(self) -> None:

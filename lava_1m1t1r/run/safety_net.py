@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 import numpy as np
 from lava.magma.core.process.process import AbstractProcess
@@ -12,7 +13,9 @@ from lava.magma.core.run_configs import RunConfig
 from scipy.sparse import issparse
 
 from ..errors import array_of, number, require, whole
+from .alarm import Alarm
 from .checks import (
+    building,
     check_graph,
     check_held,
     check_start_method,
@@ -85,7 +88,8 @@ class Guarded:
         if self._runtime is not None:
             raise NotRunning(STOPPED)
         check_start_method()
-        executable = compiled_graph(self._proc, self._run_cfg, self._compile_config)
+        with closing(Alarm()) as alarm, building(self._proc, alarm, self._timeout):
+            executable = compiled_graph(self._proc, self._run_cfg, self._compile_config)
         tell_of_missing_sources(executable)
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
         self._proc._runtime = runtime

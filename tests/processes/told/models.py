@@ -9,7 +9,7 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.async_protocol import AsyncProtocol
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from told.process import Selecting, Told
+from told.process import Choosing, Selecting, Told
 
 
 @implements(proc=Told, protocol=LoihiProtocol)
@@ -24,7 +24,8 @@ class PyToldModel(PyLoihiProcessModel):
 
     def run_spk(self):
         self.x[:] = self._do("step")
-        self.s_out.send(self.x)
+        if not np.isnan(self.x[0]):
+            self.s_out.send(self.x)
 
     def on_var_update(self):
         self._do("update")
@@ -36,6 +37,19 @@ class PyToldModel(PyLoihiProcessModel):
     def _do(self, what):
         function = self.proc_params[what]
         return 0 if function is None else function(self)
+
+
+@implements(proc=Choosing, protocol=LoihiProtocol)
+@requires(CPU)
+class PyChoosingModel(PyLoihiProcessModel):
+    one: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    two: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    x: np.ndarray = LavaPyType(np.ndarray, float)
+    total: np.ndarray = LavaPyType(np.ndarray, float)
+
+    def run_spk(self):
+        self.x += 1
+        self.total += CspSelector().select(*((port, port.recv) for port in (self.one.csp_ports[0], self.two.csp_ports[0])))
 
 
 @implements(proc=Selecting, protocol=AsyncProtocol)

@@ -6,7 +6,7 @@ from lava.magma.core.process.variable import Var
 
 
 class Told(AbstractProcess):
-    """In each step ``x`` becomes what ``step(model)`` returns, and is sent.
+    """In each step ``x`` becomes what ``step(model)`` returns, and is sent, unless it is nan.
 
     Parameters
     ----------
@@ -20,6 +20,17 @@ class Told(AbstractProcess):
         super().__init__(start=start, step=step, update=update, stop=stop, name=name, **given)
         self.s_out = OutPort(shape=(1,))
         self.x = Var(shape=(1,), init=0)
+
+
+class Choosing(AbstractProcess):
+    """Takes one message of its two inputs in each step; ``x`` counts the steps that it has done, and ``total`` adds up the messages."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = InPort(shape=(1,))
+        self.two = InPort(shape=(1,))
+        self.x = Var(shape=(1,), init=0)
+        self.total = Var(shape=(1,), init=0)
 
 
 class Selecting(AbstractProcess):
