@@ -51,8 +51,7 @@ def latched(params: StepParams, above: np.ndarray, spike: np.ndarray) -> np.ndar
     above : (T, N) bool
         Whether the gate is above threshold at the end of each step.
     spike : (T, N) bool
-        True where the gate crossed the threshold within the step. Without it, a gate that is above at both ends is taken to have stayed
-        above.
+        True where the gate crossed the threshold within the step; elsewhere a gate that is above it at both ends has stayed above.
     """
     return longest_true(above & ~spike) > DRAIN_TIMES * drain_steps(params) + 1
 
@@ -67,8 +66,7 @@ def activity(params: StepParams, runs: Sequence[Traces]) -> Activity:
     runs : sequence of Traces of (T, N)
         One a sample, in counts.
     """
-    size = runs[0].spike.shape[1]
-    v_th = np.broadcast_to(params.fixed(size).v_th, (size,))
+    v_th = params.fixed(runs[0].spike.shape[1]).v_th
     spikes = np.sum([r.spike.sum(0) for r in runs], 0)
     held = np.any([latched(params, r.gate > v_th, r.spike) for r in runs], 0)
     return Activity(int(spikes.sum()), np.flatnonzero(spikes == 0).tolist(), np.flatnonzero(held).tolist())

@@ -1,8 +1,8 @@
 """Cost of one neuron in fixed point, counted by running the equations of :mod:`.dynamics` on numbers that count their operations.
 
 :class:`Number` behaves like a signed integer of unlimited width that reports each operation done on it to a :class:`Tally`; it refuses
-any operation outside the contract of ``FIXED_POINT.md`` (division, power, conversion to float, a branch on its value). Nothing here
-depends on the program itself: a change of the equations changes the count.
+any operation outside the contract of ``FIXED_POINT.md`` (division, power, conversion to float, a branch on its value). No count is
+written down here: a change of the equations changes it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import array_of, require
+from .errors import InputError, array_of, require
 
 MAX_DELAY = 62
 """Largest delay of any spike [steps]: 6 bits, as in lava-dl and Lava."""
@@ -37,10 +37,15 @@ def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
         If the taps are not whole numbers from 0 to 62, or two of them are equal; the text begins with ``name``.
     """
     found = array_of(taps, name).reshape(-1)
-    good = found.size > 0 and found.dtype.kind in "iu" and found.min() >= 0 and found.max() <= MAX_DELAY
-    require(good, name, f"hold whole numbers of steps from 0 to {MAX_DELAY}", taps)
+    check_delays(found, name)
     require(len(np.unique(found)) == found.size, name, "hold each delay once", taps, "Two equal lines are one with twice the weight.")
     return np.repeat(found.astype(np.int64), channels)
+
+
+def check_delays(delays: np.ndarray, name: str, error: type[Exception] = InputError) -> None:
+    """Refuse an array that does not hold delays; errors call it ``name``."""
+    good = delays.size > 0 and delays.dtype.kind in "iu" and delays.min() >= 0 and delays.max() <= MAX_DELAY
+    require(good, name, f"hold whole numbers of steps from 0 to {MAX_DELAY}", delays, error=error)
 
 
 def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:

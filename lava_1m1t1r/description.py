@@ -22,7 +22,8 @@ THRESHOLD_BITS = 17
 
 LARGEST_VOLTAGE = LARGEST_SUM >> ACT_SHIFT
 """Largest magnitude of a CUBA neuron's voltage, bias included [weight counts]: these neurons compute in 1/64 of a count, in 32 bits."""
-_MOST_WEIGHT = 2**15 - 1  # in counts: what the compiled loops hold
+_WEIGHTS = (-(2**15 - 1), 2**15 - 1)  # in counts: what the compiled loops hold
+_DELAYS = (0, MAX_DELAY)
 KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "affine", "conv", "pool", "average")
 """Kinds of layer."""
 WEIGHTLESS = ("average",)
@@ -114,16 +115,16 @@ class Layer(ByValue):
             sizes = self.conv is None or (self.conv.sources, self.conv.size) == (c, n)
             require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
             weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight
-            _whole(weight, f"{where} weight", shape, _MOST_WEIGHT, error, several=self.conv is not None)
+            _check_array(weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
         largest = LARGEST_VOLTAGE if isinstance(self.neuron, CubaNeuron) else LARGEST_SUM
-        for name, value, shape, most in (
-            ("weight_rec", self.weight_rec, (n, n), _MOST_WEIGHT),
-            ("bias", self.bias, (n,), largest),
-            ("delay", self.delay, (n,), None),
-            ("delay_rec", self.delay_rec, (n,), None),
+        for name, value, shape, bounds in (
+            ("weight_rec", self.weight_rec, (n, n), _WEIGHTS),
+            ("bias", self.bias, (n,), (-largest, largest)),
+            ("delay", self.delay, (n,), _DELAYS),
+            ("delay_rec", self.delay_rec, (n,), _DELAYS),
         ):
             if value is not None:
-                _whole(value, f"{where} {name}", shape, most, error)
+                _check_array(value, f"{where} {name}", shape, bounds, error)
         reach = int(self.sums().reach(1, c))
         require(reach <= largest, where, f"have sums of at most {largest} counts under spikes", reach, error=error)
         if isinstance(self.neuron, M1T1RNeuron) and isinstance(self.neuron.step, StepParams):
@@ -225,14 +226,15 @@ class Layer(ByValue):
         return self.weight is not None or self.kind in WEIGHTLESS
 
 
-def _whole(value: Any, name: str, shape: tuple[int, ...], most: int | None, error: type[Exception], several: bool = False) -> None:
-    """Refuse an array that does not hold whole numbers from -most to most, or, where ``most`` is None, delays; with ``several``, axes of
-    length 1 fit any length."""
+def _check_array(
+    value: Any, name: str, shape: tuple[int, ...], bounds: tuple[int, int], error: type[Exception], several: bool = False
+) -> None:
+    """Refuse what is no array of whole numbers within ``bounds``; with ``several``, axes of length 1 fit any length."""
     kind, found = getattr(getattr(value, "dtype", None), "kind", ""), np.shape(value)
     fits = len(found) == len(shape) and all(a == b or (several and a == 1) for a, b in zip(found, shape, strict=True))
     require(kind in "iu" and kind, name, "be an array of whole numbers", value, error=error)
     require(fits, name, f"have shape {shape}", found, error=error)
-    low, high = (0, MAX_DELAY) if most is None else (-most, most)
+    low, high = bounds
     good = int(value.min()) >= low and int(value.max()) <= high
     require(good, name, f"lie in {low}..{high}", (int(value.min()), int(value.max())), error=error)
 
@@ -310,7 +312,7 @@ class NetDescription(ByValue):
             good = layer.size == first.inputs and layer.inputs > 0 and layer.size % layer.inputs == 0
             rule = f"have as many lines as the first layer inputs, {first.inputs}, and as many of each channel"
             require(good, place, rule, f"{layer.inputs} channels, {layer.size} lines", error=error)
-            _whole(layer.delay, f"{place} delay", (layer.size,), None, error)
+            _check_array(layer.delay, f"{place} delay", (layer.size,), _DELAYS, error)
 
     def check(self, where: str = "network", error: type[Exception] = InputError) -> None:
         """Refuse a network that nothing can run: sizes that do not fit, numbers too large for the integers, a layer of sums in its midst.

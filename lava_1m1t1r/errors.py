@@ -121,6 +121,10 @@ def lava_python() -> str:
     return f" Lava runs on Python 3.10 only; this is Python {here[0]}.{here[1]}." if here != (3, 10) else ""
 
 
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def number(
     value: Any,
     field: str,
@@ -147,8 +151,7 @@ def number(
         Exception to raise.
     """
     bounds = [f"{sign} {bound:g}" for sign, bound in ((">", above), (">=", least), ("<=", most)) if bound is not None]
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    good = real and -_LARGEST <= value <= _LARGEST  # nan compares false
+    good = _is_real(value) and -_LARGEST <= value <= _LARGEST  # nan compares false
     good = good and (above is None or value > above) and (least is None or value >= least) and (most is None or value <= most)
     require(good, field, " and ".join(["be a finite number", *bounds]), value, cure, error)
     return float(value)
@@ -168,8 +171,7 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
     cure : str
         What usually mends it: one sentence, may be empty.
     """
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    good = real and least <= value <= most and int(value) == value
+    good = _is_real(value) and least <= value <= most and int(value) == value
     require(good, field, f"be a whole number from {least} to {most}" if most < 2**63 - 1 else f"be a whole number >= {least}", value, cure)
     return int(value)
 
@@ -187,8 +189,7 @@ def workers_of(value: Any, field: str, what: str = "threads") -> int:
         Kind of workers, for the error's text.
     """
     rule = f"be a number of {what} from 1 to 4096, or -1 for all cores"
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    require(real and (value == -1 or (1 <= value <= 4096 and int(value) == value)), field, rule, value)
+    require(_is_real(value) and (value == -1 or (1 <= value <= 4096 and int(value) == value)), field, rule, value)
     return int(value)
 
 

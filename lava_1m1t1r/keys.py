@@ -107,8 +107,8 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     """
     require(isinstance(keys, Mapping), where, "be a mapping of keys to values", keys)
     kind = keys.get("type")
-    kind = kind.decode() if isinstance(kind, bytes) else kind
-    require(kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
+    kind = kind.decode(errors="replace") if isinstance(kind, bytes) else kind
+    require(isinstance(kind, str) and kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
     require("version" in keys, f"{where}/neuron/version", "be present", None, error=FormatError)
     require(
         _whole(keys["version"]) and _plain(keys["version"]) == VERSION,

@@ -64,7 +64,7 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
 
 
 def bases(seeds: np.ndarray, layer: int) -> np.ndarray:
-    """What numbers a layer's neurons in all networks of the seeds (B,): (B,) uint64, to whose low 20 bits the neuron's number comes."""
+    """Seeds (B,) and layer in the upper 44 bits of (B,) uint64; xor a neuron's number, they tell it from all others."""
     return (seeds.astype(np.uint64) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20))
 
 

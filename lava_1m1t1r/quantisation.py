@@ -100,7 +100,7 @@ def _neurons(which: Sequence[int], most: int = 8) -> str:
 
 
 def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuantisation:
-    """Report the scales and rounding errors of one layer, also where :meth:`StepParams.fixed` would refuse it.
+    """Report the scales and rounding errors of one layer, also where a rate is too small or too large for its integers.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def _growth(params: StepParams, program: FixedProgram, neurons: int) -> Rate:
 
 def _duplicates(params: StepParams, program: FixedProgram, neurons: int) -> dict[str, int]:
     """Neurons lost to rounding: distinct values (or rows) in floating point less those in fixed, by constant."""
-    real = params.floating(neurons)
+    real = params.replace(held=False).floating(neurons)  # networks from files hold what the integers hold
     sources = {
         "stretch": (real.v0,),
         "gain": (real.growth, real.v0),

@@ -115,15 +115,29 @@ class CompiledNeurons(NeuronGroup):
 
     def step(self, a_in: np.ndarray) -> Traces:
         """Advance by one network step under (N,) synaptic inputs; returns Traces of (N,) arrays, with ``turn_on`` None."""
-        spike = np.empty(self._first.size, np.int32)
+        return Traces._make(part if part is None else part[0] for part in self._steps(a_in[None]))
+
+    def run(self, a_in: np.ndarray) -> Traces:
+        """Step from rest under the synaptic inputs (T, N); returns Traces of (T, N) arrays, with ``turn_on`` None."""
+        self.reset()
+        return self._steps(a_in)
+
+    def _steps(self, a_in: np.ndarray) -> Traces:
         if isinstance(self.program, FixedProgram):
             v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
-            kinds = self.noisy, self.alike
-            _fixed_layer_step(*self.state, self.generator, v_in, self.program, self.params.substeps, *kinds, spike)
         else:
             v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
-            _float_step(*self.state, self.generator, self.noisy, v_in, self.program, self.params.substeps, spike)
-        return Traces(spike != 0, None, *(x.copy() for x in self.state))
+        spike = np.empty(v_in.shape, np.int32)
+        states = State(*(np.empty(v_in.shape, own.dtype) for own in self.state))
+        for t, now in enumerate(v_in):
+            if isinstance(self.program, FixedProgram):
+                kinds = self.noisy, self.alike
+                _fixed_layer_step(*self.state, self.generator, now, self.program, self.params.substeps, *kinds, spike[t])
+            else:
+                _float_step(*self.state, self.generator, self.noisy, now, self.program, self.params.substeps, spike[t])
+            for kept, own in zip(states, self.state, strict=True):
+                kept[t] = own
+        return Traces(spike != 0, None, *states)
 
 
 def run(params: StepParams, a_in: Any, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> Traces:

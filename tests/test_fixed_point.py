@@ -10,7 +10,7 @@ from page_neuron import layer_of
 from realisations import varied
 
 import lava_1m1t1r
-from lava_1m1t1r import noise, presets
+from lava_1m1t1r import noise, presets, reference
 from lava_1m1t1r.arithmetic import ONE, field_law, unpack
 from lava_1m1t1r.budget import budget
 from lava_1m1t1r.errors import InputError
@@ -58,6 +58,20 @@ def both(params, a_in, seed, layer):
     neurons = CompiledNeurons(params, size, seed=seed, layer=layer)
     theirs = Traces(*(np.stack(x) if x[0] is not None else None for x in zip(*(neurons.step(a) for a in a_in), strict=True)))
     return [mine[..., i] for i in (0, 2, 3, 4)], [theirs.spike, theirs.filament, theirs.residue, theirs.gate]
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_is_its_steps_from_rest(name, fixed, rng):
+    params = cases(rng, 6)[name]
+    a_in = drive(rng, params, 60, 6)
+    once = CompiledNeurons(params, 6, fixed=fixed, seed=11, layer=3)
+    step_by_step = reference.stacked([once.step(a) for a in a_in])
+    for _ in range(2):
+        ran = once.run(a_in)
+        assert ran.turn_on is None and ran.spike.dtype == bool and ran.filament.any()
+        for name in ("spike", "filament", "residue", "gate"):
+            assert np.array_equal(getattr(ran, name), getattr(step_by_step, name)), name
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -94,6 +94,9 @@ def test_values_may_be_arrays_of_one():
     plain = keys.to_keys(StepParams(FIG2, substeps=3), 7)
     wrapped = {key: np.array([value]) for key, value in plain.items()} | {"type": b"1M1T1R"}
     assert keys.from_keys(wrapped, "x") == keys.from_keys(plain, "x")
+    for other in (b"\xff", np.array(["a", "b"])):
+        with pytest.raises(FormatError, match="x/neuron/type must be"):
+            keys.from_keys({**plain, "type": other}, "x")
 
 
 def test_average_comes_back(rng, tmp_path):

@@ -72,9 +72,10 @@ def test_rates_that_round_away_are_named_with_the_cure():
         quantise_network(alone(np.full((2, 2), 200), step=StepParams(replace(FIG2, gamma2=0.01))), np.ones((1, 5, 2), int))
 
 
-def test_duplicates_are_neurons_that_rounding_made_equal():
+@pytest.mark.parametrize("held", [False, True])
+def test_duplicates_are_neurons_that_rounding_made_equal(held):
     r_control = np.array([2.5e8, 2.5e8 * (1 + 1e-6), 5e8, 5e8])
-    report = quantise(StepParams(replace(FIG2, r_control=r_control)), 4)
+    report = quantise(StepParams(replace(FIG2, r_control=r_control), held=held), 4)
     assert report.duplicates["gate_decay"] == 1 and report.duplicates["all"] == 1
     assert report.duplicates["gain"] == 0 and "gate_decay 1" in str(report)
     assert not any(quantise(StepParams(FIG2), 4).duplicates.values())

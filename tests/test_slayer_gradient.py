@@ -18,7 +18,7 @@ from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
-from lava_1m1t1r.slayer.reverse import Ops, recompute, reverse  # noqa: E402
+from lava_1m1t1r.slayer.reverse import Ops, growth, recompute, reverse  # noqa: E402
 from lava_1m1t1r.slayer.surrogate import Surrogate, gradient_program  # noqa: E402
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -279,6 +279,7 @@ def test_single_precision_holds_whatever_the_jump_distance(changed, force, monke
 
 
 PLAIN = Ops(
+    growth=growth,
     select=lambda condition, a, b: a if condition else b,
     law=lambda d, q: (
         q.growth * (math.exp(d * q.rate - q.shift) - q.mirror * math.exp(q.shift - d * q.rate)),

@@ -119,6 +119,17 @@ def test_a_network_is_exported_read_and_gives_the_same(tmp_path):
     assert out.any() and np.array_equal(out, np.rint(y.detach().numpy().transpose(0, 2, 1) * 64))
 
 
+def test_counts_whose_sums_over_a_window_are_too_large_are_refused_as_by_its_file():
+    """Of all its inputs, not of its channels alone."""
+    conv = b.Conv(NEURON, 12, 2, kernel_size=5, bias=False)
+    with torch.no_grad():
+        conv.synapse.weight.fill_(3.96)
+        conv.synapse.weight[:, :6] *= -1
+    conv(torch.full((1, 12, 5, 5, 3), 28182.0))
+    with pytest.raises(InputError, match="28182"):
+        conv(torch.full((1, 12, 5, 5, 3), 32767.0))
+
+
 def test_keys_and_shapes_are_those_of_lava_dl(tmp_path):
     cuba = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03}
     x = spikes(1, 4, 6, 8, 5)

@@ -97,6 +97,15 @@ def test_single_steps_are_told_of():
         Stepwise(StepParams(presets.ZHAO2025_FIG2))(torch.ones(1, 2, 1, dtype=torch.float64))
 
 
+def test_no_steps_make_no_spikes_and_images_are_refused():
+    neurons = Stepwise(StepParams(presets.ZHAO2025_FIG2))
+    assert neurons(torch.ones(2, 3, 0, dtype=torch.float64)).shape == (2, 3, 0)
+    with pytest.raises(
+        InputError, match=r"StepwiseNeuron input must have shape \(B, N, T\); got \(3, 3, 3, 3, 3\). Images go through flatt"
+    ):
+        neurons(torch.ones(3, 3, 3, 3, 3))
+
+
 def test_gradient_below_threshold_is_that_of_the_equations():
     """The spike's surrogate is a known factor, so the gradient over the input is that of x over it: checked by finite differences."""
     params = StepParams(presets.ZHAO2025_FIG2)

@@ -1,4 +1,4 @@
-"""Number of threads that is worth using."""
+"""How many processor cores there are for this process, and so threads worth using."""
 
 from __future__ import annotations
 

@@ -175,9 +175,11 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
     good = set(names) <= set(_FILTERS) and len(set(names)) == len(names) and len(packed) <= 1
     cure = "Repack it with h5repack -f NONE."
     require(good, where, "be packed by nothing but one of gzip and lzf, with shuffle and check sums", names, cure, FormatError)
-    if data.id.get_type().get_class() == h5py.h5t.VLEN:  # unpacked here, not by the library
+    kind = data.id.get_type()
+    text = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
+    if kind.get_class() == h5py.h5t.VLEN or text:  # unpacked here, not by the library
         extra = [_FILTERS[n] for n in names if n not in hdf5_heap.FILTERS]
-        rule = "be packed by nothing but gzip and shuffling, as it holds rows of variable length"
+        rule = "be packed by nothing but gzip and shuffling, as it holds rows or text of variable length"
         require(not extra, where, rule, extra, cure, FormatError)
     if packed:
         last = names[-1] == packed[0] or names[-2:] == [packed[0], h5py.h5z.FILTER_FLETCHER32]

@@ -114,7 +114,6 @@ def _references(data: Any, where: str, file: mmap.mmap) -> bytes:
         return file[at : at + size]
     require(len(data.shape) == 1, where, "be one-dimensional", data.shape, error=FormatError)
     names = [data.id.get_create_plist().get_filter(i)[0] for i in range(data.id.get_create_plist().get_nfilters())]
-    require(set(names) <= FILTERS, where, "be packed by nothing but gzip and shuffling", names, _REPACK, FormatError)
     table = bytearray(count * _ROW.itemsize)
     for i in range(data.id.get_num_chunks()):
         first = data.id.get_chunk_info(i).chunk_offset[0]

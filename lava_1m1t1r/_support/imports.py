@@ -39,18 +39,17 @@ def executed_within(name: str, context: Callable[[], AbstractContextManager]) ->
 
 
 @contextmanager
-def called_later(name: str, *functions: str) -> Iterator[None]:
-    """For a ``with`` block in which other modules import ``functions`` from the module ``name``: it is imported when one is first called.
+def called_later(name: str, function: str) -> Iterator[None]:
+    """For a ``with`` block in which other modules import ``function`` from the module ``name``: it is imported when that is first called.
 
-    Unlike with :func:`executed_later`, taking a function out of the module does not execute it. A module that has been imported is used
+    Unlike with :func:`executed_later`, taking the function out of the module does not execute it. A module that has been imported is used
     as it is.
     """
     if name in sys.modules:
         yield
         return
     standing_in = _StandIn(name)
-    for function in functions:
-        setattr(standing_in, function, _later_call(name, function))
+    setattr(standing_in, function, _later_call(name, function))
     sys.modules[name] = standing_in
     try:
         yield

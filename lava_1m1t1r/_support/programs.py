@@ -39,6 +39,7 @@ class Terminated(KeyboardInterrupt):
 class _Handler:
     def __init__(self) -> None:
         self._since = -PATIENCE
+        self._hook = sys.unraisablehook
         self.raised: KeyboardInterrupt | None = None
 
     def __call__(self, number: int, frame: Any) -> None:
@@ -61,7 +62,7 @@ class _Handler:
     def lost(self, unraisable: Any) -> None:
         """Hook for ``sys.unraisablehook``: Python drops exceptions raised in a callback from C or in a finaliser."""
         if not isinstance(unraisable.exc_value, KeyboardInterrupt):
-            sys.__unraisablehook__(unraisable)
+            self._hook(unraisable)
             return
         self._since = -PATIENCE
         _later(_number(unraisable.exc_value))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._support.hdf5_file import value_of
-from ..delay_lines import MAX_DELAY
+from ..delay_lines import check_delays
 from ..errors import FormatError, require
 from ..sums import LARGEST_BIAS, WEIGHT_RULE, within_8_bits
 
@@ -146,7 +146,7 @@ def delays_of(dataset: Any, where: str, size: int, features: int | None = None) 
         As in :func:`biases_of`.
     """
     delay = _per_neuron(dataset, where, size, features)
-    require(delay.min() >= 0 and delay.max() <= MAX_DELAY, where, f"be 0 to {MAX_DELAY}", delay, error=FormatError)
+    check_delays(delay, where, FormatError)
     return _frozen(delay)
 
 

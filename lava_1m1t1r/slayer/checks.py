@@ -33,7 +33,7 @@ def check_tensor(x: Any, name: str) -> None:
 
 
 def check_counts(x: torch.Tensor, name: str) -> tuple[float, float]:
-    """Refuse cells of x (B, C, T) that are not :data:`COUNTS`; return the largest, and the most in a step where that is more than 1.
+    """Refuse cells of x (B, ..., T) that are not :data:`COUNTS`; return the largest, and the most in a step where that is more than 1.
 
     The compiled loops check as they read; this is for the rest.
     """
@@ -41,7 +41,7 @@ def check_counts(x: torch.Tensor, name: str) -> tuple[float, float]:
     require(0 <= low and high <= MAX_COUNT, name, COUNTS, high if low >= 0 else low, COUNTS_CURE)
     whole = not x.is_floating_point() or torch.equal(x, torch.round(x))
     require(whole, name, COUNTS, "fractions", COUNTS_CURE)
-    return high, float(x.detach().sum(1).max()) if high > 1 else high
+    return high, float(x.detach().flatten(1, -2).sum(1).max()) if high > 1 else high
 
 
 def check_sums(

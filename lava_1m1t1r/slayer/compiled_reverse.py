@@ -138,6 +138,9 @@ def _select(condition, a, b):
     return a if condition else b
 
 
+_growth = _compiled(reverse.growth)
+
+
 @_compiled
 def _states(m, i):
     return State(load_state(m, _STATE + i), load_state(m, _STATE + LANES + i), load_state(m, _STATE + 2 * LANES + i))
@@ -163,12 +166,12 @@ def _ops(real: Any, linear: bool) -> Ops:
         i = min(np.int32(place), np.int32(q.drop.size - 1))
         return i, place - real(i)
 
-    return Ops(_select, reverse.field_law(linear, exponential, _compiled), exponential, knot, _read)
+    return Ops(_select, reverse.field_law(linear, exponential, _compiled), _growth, exponential, knot, _read)
 
 
 def _forwards(real: Any, linear: bool, learning: bool) -> Any:
     ops, n_rows = _ops(real, linear), _ROWS_LEARNING if learning else _ROWS
-    grow, settle = _bound(reverse.grow, {"growth": _compiled(reverse.growth)}), _compiled(reverse.settle)
+    grow, settle = _compiled(reverse.grow), _compiled(reverse.settle)
 
     @_compiled
     def forwards(batch, layer, tile, scratch):
@@ -417,12 +420,6 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
             block(layer, batch, scratch, constants, alike, b, min(b + BLOCK, last))
 
     return cached(backward, _compiled, (double, linear, learning))
-
-
-def _bound(function, names):
-    """Compile a function of another module with some of its globals replaced by their compiled forms."""
-    copy = type(function)(function.__code__, {**function.__globals__, **names}, function.__name__)
-    return _compiled(copy)
 
 
 @_compiled

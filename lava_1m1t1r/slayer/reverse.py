@@ -82,6 +82,7 @@ class Ops(NamedTuple):
 
     select: Callable  # select(condition, a, b)
     law: Callable  # law(d, q): growth at a gap of 1, and its slope over the voltage
+    growth: Callable  # as growth() below
     exp: Callable
     knot: Callable  # knot(u, q): segment of the drop curve, and the share of it below u
     read: Callable  # read(table, index)
@@ -214,10 +215,10 @@ def grow(s: State, v: Any, q: GradientProgram, ops: Ops) -> tuple[State, Rise]:
     drive = select(blocked, q.zero, drive)  # the law's two exponentials leave a rest at 0, of either sign
     kept = q.filament_kept * s.filament
     residue_kept = q.residue_kept * s.residue
-    early, early_v, early_x = growth(drive, slope, s.filament + s.residue, q, select)
+    early, early_v, early_x = ops.growth(drive, slope, s.filament + s.residue, q, select)
     predicted = kept + early + residue_kept + q.transfer * s.filament
     over = predicted >= q.one
-    late, late_v, late_x = growth(drive, slope, select(over, q.one, predicted), q, select)
+    late, late_v, late_x = ops.growth(drive, slope, select(over, q.one, predicted), q, select)
     filament = kept + q.half * (early + late)
     below = filament < q.one
     mean = q.half * (s.filament + select(below, filament, q.one))

@@ -16,6 +16,7 @@ from lava.lib.dl.slayer.neuron import base
 
 from ..arithmetic import WEIGHT_ONE
 from ..errors import InputError, require
+from .checks import check_tensor
 from .quantise import quantise_8bit
 
 _ONE_STEP = (
@@ -116,6 +117,9 @@ class StepwiseNeuron(base.Neuron):
         -------
         (B, N, T)
         """
+        check_tensor(z, "StepwiseNeuron input")
+        cure = "Images go through flattened: z.flatten(1, -2)."
+        require(z.dim() == 3, "StepwiseNeuron input", "have shape (B, N, T)", tuple(z.shape), cure)
         if z.shape[2] == 1:
             warnings.warn(_ONE_STEP, stacklevel=2)
         state, carried = self.start(z.shape[0], z.shape[1]), None
@@ -136,4 +140,4 @@ class StepwiseNeuron(base.Neuron):
                 state, fired = self.fixed_step(state, torch.round(a_in * WEIGHT_ONE).to(torch.int64))
             spikes.append(_Fire.apply(fired, reach, *self.surrogate))
         self.shape, self.num_neurons = torch.Size([z.shape[1]]), z.shape[1]
-        return torch.stack(spikes, 2).to(z.dtype)
+        return torch.stack(spikes, 2).to(z.dtype) if spikes else z

@@ -55,14 +55,11 @@ def gradient_program(params: StepParams, size: int, surrogate: Surrogate, dtype:
         (N,) arrays, (64,) tables, and scalars.
     """
     f = params.floating(size)
-    linear = is_linear(params)
-    v_ref = f.v_ref
-    if linear:
-        growth, rate, shift, mirror = f.growth, np.zeros(size), np.zeros(size), np.zeros(size)
-        scale = 1.0 / v_ref
+    v_ref, rate = f.v_ref, f.per_v0
+    shift = v_ref * rate
+    if is_linear(params):
+        growth, mirror, scale = f.growth, np.zeros(size), 1.0 / v_ref
     else:
-        rate = 1.0 / f.v0
-        shift = v_ref * rate
         mirror = np.exp(-2.0 * shift)
         growth = f.growth * v_ref / -np.expm1(-2.0 * shift)
         scale = rate

@@ -17,7 +17,7 @@ from ..errors import require
 from ..reference import widened
 from ..tables import input_counts
 from .exact import exact, exactly, real_type, summed_in
-from .reverse import Constants, GradientProgram, Ops, field_law, over_constants, recompute, reverse
+from .reverse import Constants, GradientProgram, Ops, field_law, growth, over_constants, recompute, reverse
 from .surrogate import Units, gradient_program, is_linear, state_units, units_of
 from .training_kernels import PAST
 
@@ -54,7 +54,7 @@ def _ops(linear: bool) -> Ops:
         i = place.long().clamp(max=q.drop.shape[0] - 1)
         return i, place - i
 
-    return Ops(torch.where, field_law(linear, torch.exp), torch.exp, knot, lambda table, i: table[i])
+    return Ops(torch.where, field_law(linear, torch.exp), growth, torch.exp, knot, lambda table, i: table[i])
 
 
 def moved(program: Any, device: torch.device) -> Any:

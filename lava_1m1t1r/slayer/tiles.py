@@ -65,11 +65,12 @@ class _Tile:
         for k, variable in enumerate(variables):
             self.builder.store(self.builder.load(variable), self.at(pointer, k), align=self.align)
 
-    def everywhere(self, value: Any) -> Any:
-        """Vector of one repeated number."""
-        none = ir.Constant(self.vector, ir.Undefined)
-        one = self.builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+
+def _everywhere(builder: Any, vector: Any, value: Any) -> Any:
+    """Vector of one repeated number."""
+    none = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
 
 
 @intrinsic
@@ -88,7 +89,7 @@ def add_weighted_rows(typing_context, table, width, column, rows, times, first, 
         with cgutils.for_range(builder, builder.sub(last_, first_)) as loop:
             e = builder.add(first_, loop.index)
             row = builder.sext(builder.load(tile.place(kinds[3], rows_, e)), ir.IntType(64))
-            weight = tile.everywhere(builder.load(tile.place(kinds[4], times_, e)))
+            weight = _everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[4], times_, e)))
             source = tile.place(kinds[0], table_, builder.add(builder.mul(row, width_), column_))
             for k, variable in enumerate(sums):
                 tile.add(variable, weight, tile.load(source, k))
@@ -117,7 +118,7 @@ def add_product(typing_context, g0, g1, g2, g3, panel, first, column, o0, o1, o2
             row = tile.place(kinds[4], panel_, builder.add(builder.mul(loop.index, step), first_))
             loaded = [tile.load(row, k) for k in range(_ACROSS)]
             for source, variables in zip(sources, sums, strict=True):
-                factor = tile.everywhere(builder.load(tile.place(kinds[0], source, loop.index)))
+                factor = _everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[0], source, loop.index)))
                 for variable, vector in zip(variables, loaded, strict=True):
                     tile.add(variable, factor, vector)
         for place, variables in zip(places, sums, strict=True):
@@ -140,8 +141,7 @@ def differs(typing_context, array, first, value):
         number = signature.args[0].dtype
         kind = ir.VectorType(context.get_data_type(number), MASKED)
         place = builder.bitcast(element(context, builder, signature.args[0], array_, first_), kind.as_pointer())
-        one = builder.insert_element(ir.Constant(kind, ir.Undefined), value_, ir.Constant(ir.IntType(32), 0))
-        same = builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), MASKED), None))
+        same = _everywhere(builder, kind, value_)
         loaded = builder.load(place, align=number.bitwidth // 8)
         compare = builder.fcmp_unordered if isinstance(number, types.Float) else builder.icmp_unsigned
         return builder.zext(builder.bitcast(compare("!=", loaded, same), ir.IntType(MASKED)), ir.IntType(64))

@@ -10,7 +10,7 @@ import torch
 from lava.lib.dl.slayer.block import base
 from lava.lib.dl.slayer.synapse import layer as synapse
 
-from ...delay_lines import MAX_DELAY
+from ...delay_lines import check_delays
 from ...errors import array_of, require
 from ...keys import write_layer
 from ...params import DeviceParams
@@ -197,8 +197,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
             given = array_of(delay_rec, "delay_rec", f"be one number, or one for each of {out_neurons} neurons")
             require(given.shape in ((), (out_neurons,)), "delay_rec", f"be one number, or one for each of {out_neurons} neurons", delay_rec)
             steps = np.broadcast_to(given, (out_neurons,))
-            good = steps.dtype.kind in "iu" and steps.min() >= 0 and steps.max() <= MAX_DELAY
-            require(good, "delay_rec", f"hold whole numbers from 0 to {MAX_DELAY}", delay_rec)
+            check_delays(steps, "delay_rec")
         self.register_buffer("delay_rec", None if steps is None else torch.from_numpy(steps.astype(np.int64)))
         del self.synapse_params, self.recurrent_params, self.neuron_params
 
