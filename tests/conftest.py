@@ -16,14 +16,14 @@ sys.path.insert(0, str(HERE))  # pytest's importlib mode leaves the tests' own h
 MARKERS = {
     "slow": "takes minutes; runs with --slow",
     "lava": "needs lava-nc",
-    "train": "needs torch and lava-dl",
+    "train": "needs torch, lightning and lava-dl",
     "spice": "needs ngspice",
     "hdl": "needs a Verilog simulator",
     "nir": "needs nir",
     "report": "needs matplotlib",
 }
 TOOLS = {"spice": ("ngspice",), "hdl": ("iverilog", "verilator")}
-PACKAGES = {"lava": "lava.magma", "train": "lava.lib.dl.slayer", "nir": "nir", "report": "matplotlib"}
+PACKAGES = {"lava": ("lava.magma",), "train": ("lava.lib.dl.slayer", "lightning"), "nir": ("nir",), "report": ("matplotlib",)}
 TIME_LIMIT = 120  # s, unless a test sets its own
 
 
@@ -59,9 +59,10 @@ def _missing(item, config):
     for marker, tools in TOOLS.items():
         if item.get_closest_marker(marker) and not any(shutil.which(tool) for tool in tools):
             return f"needs {' or '.join(tools)} on PATH"
-    for marker, package in PACKAGES.items():
-        if item.get_closest_marker(marker) and not _importable(package):
-            return f"needs the package of {package}"
+    for marker, packages in PACKAGES.items():
+        for package in packages if item.get_closest_marker(marker) else ():
+            if not _importable(package):
+                return f"needs the package of {package}"
     return None
 
 

@@ -53,6 +53,16 @@ def test_seeds_do_not_make_more_speakers():
     assert accuracy.mean_and_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
 
 
+def test_each_speaker_is_left_out_once_also_where_names_are_numbers(tmp_path):
+    """A speaker's number is not taken for another's name."""
+    events = made(12, 0)
+    write_shd(tmp_path / "named.h5", dataclasses.replace(events, speaker_names=("1", "2", "3")))
+    options = ["--data", str(tmp_path / "named.h5")]
+    splits = list(accuracy._splits(accuracy._arguments(options)))
+    assert [set(split.test.speakers.tolist()) for split in splits] == [{0}, {1}, {2}]
+    assert [split.held_out for split in accuracy._splits(accuracy._arguments([*options, "--leave-out", "2"]))] == ["2"]
+
+
 def test_networks_of_the_table_have_about_equal_parameters():
     task = Task("t", channels=140, hidden=256, classes=20)
     counts = {}

@@ -21,6 +21,7 @@ from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.commands import _common, _samples, characterize, doctor
 from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
 from lava_1m1t1r.datasets.shd_file import as_stored, read_meta
+from lava_1m1t1r.description import Layer, NetDescription
 from lava_1m1t1r.device import paper
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -183,11 +184,11 @@ def trains(args, words):
         (["train", "--seed", "4294967296"], "--seed must be a whole number from 0 to 4294967295; got 4294967296"),
         (["train", "--patience", "3"], "--validate SPEAKER"),
         (["train", "--spike-cost", "2"], "--spike-cost must be used with --spike-limit; got 2.0"),
-        (["train", "--dt", "0"], "--dt must be a finite number and > 0; got 0.0"),
-        (["train", "--learning-rate", "0"], "--learning-rate must be a finite number and > 0; got 0.0"),
-        (["train", "--smooth=-1"], "--smooth must be a finite number and >= 0; got -1.0"),
-        (["train", "--spike-limit=-1"], "--spike-limit must be a finite number and >= 0; got -1.0"),
-        (["train", "--variation", "1.5"], "--variation must lie in 0..1; got 1.5"),
+        (["train", "--dt", "0"], "--dt must be a finite number and > 0 and <= 1e+06; got 0.0"),
+        (["train", "--learning-rate", "0"], "--learning-rate must be a finite number and > 0 and <= 1000; got 0.0"),
+        (["train", "--smooth=-1"], "--smooth must be a finite number and >= 0 and <= 1e+09; got -1.0"),
+        (["train", "--spike-limit=-1"], "--spike-limit must be a finite number and >= 0 and <= 1e+09; got -1.0"),
+        (["train", "--variation", "1.5"], "--variation must be a finite number and >= 0 and <= 1; got 1.5"),
         *((["train", "--start", "shipped", *option], f"{option[0]} must not be used with --start") for option in ANSWERED),
         trains(["train", "--data", "{data}", "--channels", "701"], "--channels must be at most the 700 channels of the data; got 701"),
         trains(
@@ -214,7 +215,7 @@ def trains(args, words):
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must be used with --prove N"),
         (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must be used with one table; got ['accuracy', 'device']"),
         (["bench", "--list", "--hidden=8"], "--hidden=8 must be used with one table"),
-        trains(["train", "--spread", "1.5"], "--spread must lie in 0..1; got 1.5"),
+        trains(["train", "--spread", "1.5"], "--spread must be a finite number and >= 0 and <= 1; got 1.5"),
         trains(["train", "--channel-shift=-1"], "--channel-shift must be a whole number from 0"),
         trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must not be used with --no-augmentation"),
         (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),
@@ -260,6 +261,8 @@ def two_speakers(tmp_path_factory):
         (["--frames", "two.npz", "--labels", "y.npy"], "must be a .npy file of numbers; got 'two.npz': it holds several arrays, as a .npz"),
         (["--frames", "x.npy", "--labels", "y.npy", "--steps", "0"], "--steps must not be used with --frames"),
         (["--frames", "x.npy", "--labels", "y.npy", "--utterances", "0"], "--utterances must be a whole number from 1"),
+        (["--frames", "zip.npy"], "--frames must be a .npy file of numbers; got 'zip.npy'"),
+        (["--frames", "header.npy"], "--frames must be a .npy file of numbers; got 'header.npy'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -270,6 +273,8 @@ def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, mo
         np.save(f"{name}.npy", np.array(labels))
     np.save("wrap.npy", np.array([0, 1, 2, 2**64 - 1], np.uint64))
     np.savez("two.npz", np.zeros(3), np.zeros(4))
+    Path("zip.npy").write_bytes(b"PK\x03\x04garbage")
+    Path("header.npy").write_bytes(b"\x93NUMPY\x01\x00\x06\x00{((('a")
     assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *options]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
@@ -524,6 +529,16 @@ def test_the_main_job_on_a_small_file(tmp_path):
 )
 def test_a_table_takes_options_of_its_own(options, code, words, capfd):
     assert cli.main(["bench", "accuracy", *options]) == code
+    assert words in "".join(capfd.readouterr())
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--leave-out", "1"], "--leave-out must be used with --data"), (["--data", "x.h5", "--leave-out"], "expected at least one argument")],
+)
+def test_speakers_to_leave_out_of_a_table_are_those_of_a_file(options, words, capfd):
+    assert cli.main(["bench", "accuracy", *options]) == 2
     assert words in "".join(capfd.readouterr())
 
 
@@ -986,6 +1001,49 @@ def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, c
     ):
         assert cli.main(["encode", source, "-o", str(tmp_path / out), *options]) == cli.USAGE_ERROR
         assert words in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_labels_that_no_file_can_hold_are_told_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
+    folder = Path(record(tmp_path / "wavs", ("ja", "nein"), ("anna",)))
+    os.rename(folder / "ja", os.fsencode(folder) + b"/f\xfcnf")
+    assert cli.main(["encode", str(folder), "-o", str(tmp_path / "a.h5")]) == cli.USAGE_ERROR
+    assert "labels must be text that a file can hold; got 'f\\udcfcnf'. Rename it." in capsys.readouterr().err
+
+
+def test_a_network_without_neurons_has_no_spikes_to_tell_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(
+        "sums.net", NetDescription((Layer(0, kind="affine", shape=(2,), inputs=3, weight=np.array([[1, 0, 2], [0, 3, 1]]), neuron=None),))
+    )
+    np.save("x.npy", np.ones((4, 5, 3), int))
+    np.save("y.npy", np.zeros(4, int))
+    assert cli.main(["evaluate", "sums.net", "--frames", "x.npy", "--labels", "y.npy"]) == 0
+    assert "None" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["evaluate", "{net}", "--lava", "2"], ["simulate", "{net}", "--backend", "lava"]])
+def test_lava_is_looked_for_before_the_work(command, monkeypatch, capsys):
+    from lava_1m1t1r._support import host
+    from lava_1m1t1r.commands import evaluate, simulate
+
+    def absent(module, purpose):
+        raise host.missing("lava-nc", "lava", purpose)
+
+    for module in (evaluate, simulate):
+        monkeypatch.setattr(module, "load_lava", absent)
+        monkeypatch.setattr(module, "samples", lambda *_: pytest.fail("the work began"))
+    assert cli.main([part.format(net=Path(__file__).with_name("toy.net")) for part in command]) == cli.USAGE_ERROR
+    assert f"{command[2]}" in capsys.readouterr().err
+
+
+@pytest.mark.train
+def test_the_demo_looks_for_what_draws_its_report_before_the_work(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(data, "load", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(["demo", "-o", str(tmp_path)]) == cli.USAGE_ERROR
+    assert "The report needs the package 'matplotlib'" in capsys.readouterr().err
 
 
 @pytest.mark.train

@@ -391,6 +391,19 @@ def test_a_damaged_archive_is_named_and_leaves_nothing(tmp_path, archive):
         assert [p.name for p in tmp_path.iterdir()] == [archive]
 
 
+def test_an_encrypted_archive_is_told(tmp_path, path):
+    """zipfile writes none: the flag in both headers is all that makes it ask for a password."""
+    archive = tmp_path / "shd_train.h5.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(path, "shd_train.h5")
+    content = bytearray(archive.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(FormatError, match="must be a complete archive, not encrypted"):
+        shd(tmp_path)
+
+
 def test_an_empty_zip_is_not_taken_for_the_data(tmp_path):
     (tmp_path / "shd_train.h5.zip").touch()
     with pytest.raises(FormatError, match="hold shd_train.h5.*download=True"):

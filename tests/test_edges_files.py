@@ -243,9 +243,7 @@ def test_text_packed_otherwise_is_refused_and_how_is_told(shd_path):
     with h5py.File(shd_path, "r+") as file:
         del file["extra/keys"]
         file.create_dataset("extra/keys", data=["a", "b", "c"], dtype=h5py.string_dtype(), chunks=(1,), compression="lzf")
-    text = (
-        r"extra/keys must be packed by nothing but gzip and shuffling, as it holds rows or text .*; got \['lzf'\]. Repack it"
-    )
+    text = r"extra/keys must be packed by nothing but gzip and shuffling, as it holds rows or text .*; got \['lzf'\]. Repack it"
     with pytest.raises(FormatError, match=text):
         read_shd(shd_path)
 

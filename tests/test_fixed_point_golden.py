@@ -68,6 +68,7 @@ def test_neuron_of_the_page_reproduces_the_trace_from_the_file_alone(name, golde
 
 
 def test_the_script_writes_the_files_that_are_kept(tmp_path, golden):
-    for path in maker.write(tmp_path / "new"):
+    written = maker.write(tmp_path / "new")
+    for path in written:
         assert path.read_bytes() == golden(path.name).read_bytes()
-    assert not list((tmp_path / "new").glob("*.part"))
+    assert sorted((tmp_path / "new").iterdir()) == sorted(written)

@@ -36,7 +36,6 @@ def toy(**changes):
 
 @pytest.fixture
 def trained(tmp_path):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.recipes import fit, network
 
     task, frames = toy()
@@ -65,7 +64,6 @@ def test_a_network_that_was_evaluated_trains_in_training_mode(trained):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_charged_network_spikes_less(tmp_path):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import fit, network
@@ -82,7 +80,6 @@ def test_a_charged_network_spikes_less(tmp_path):
 
 
 def test_the_charge_for_spikes_sets_in_over_the_first_third(tmp_path, monkeypatch):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import fit, network
@@ -98,7 +95,6 @@ def test_the_charge_for_spikes_sets_in_over_the_first_third(tmp_path, monkeypatc
 
 
 def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validation():
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import fit, network
@@ -123,7 +119,6 @@ def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validati
 @pytest.mark.filterwarnings("ignore")
 def test_every_epoch_takes_all_utterances_in_an_order_of_its_own(tmp_path, monkeypatch):
     """And the schedule counts the last batch of each, which holds the rest."""
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.recipes import fit, network
 
     taken = []
@@ -145,7 +140,6 @@ def test_every_epoch_takes_all_utterances_in_an_order_of_its_own(tmp_path, monke
 @pytest.mark.parametrize("size", [5, 12])
 def test_validation_counts_each_utterance_once_however_many_processes_share_them(processes, size, monkeypatch):
     """Lightning's sampler repeats some, so that all processes have as many."""
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
     from torch.utils.data import DataLoader, DistributedSampler
 
@@ -174,7 +168,6 @@ def test_a_longer_refractory_period_is_the_resistors():
 
 
 def test_spread_devices_are_drawn_once_and_go_into_the_file(tmp_path):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import network
@@ -201,8 +194,6 @@ def test_spread_devices_are_drawn_once_and_go_into_the_file(tmp_path):
 
 
 def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_path):
-    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.recipes import fit, network
     from lava_1m1t1r.recipes.augment import Augmentation
     from lava_1m1t1r.recipes.evaluate import evaluate
@@ -224,7 +215,6 @@ def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_pa
 @pytest.mark.parametrize("smooth", [0.0, 2.0])
 def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     """One weight a neuron and channel, drawn from the seed; the spread of the sums is that of synapses without delays."""
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import network, peers, synaptic_delays
@@ -260,8 +250,6 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
 
 
 def test_synaptic_delays_train_and_stand_in_the_file(tmp_path):
-    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.recipes import fit, network, synaptic_delays
     from lava_1m1t1r.recipes.evaluate import evaluate
 
@@ -277,7 +265,6 @@ def test_synaptic_delays_train_and_stand_in_the_file(tmp_path):
 
 
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import network
@@ -314,6 +301,9 @@ def test_the_busiest_neurons_are_shown():
     states = {name: np.zeros((1, 5, 4), np.int32) for name in ("filament", "residue", "v_gate")}
     figure = figures.neuron_states(Result(spikes, (LayerRecord(spikes, spikes, states),)), 0, StepParams(presets.ZHAO2025_FIG2), count=2)
     assert [ax.get_ylabel() for ax in figure.axes] == ["neuron 2", "neuron 3"]
+    one = {name: value[:, :, :1] for name, value in states.items()}
+    figure = figures.neuron_states(Result(spikes, (LayerRecord(spikes, spikes[:, :, :1], one),)), 0, StepParams(presets.ZHAO2025_FIG2))
+    assert [ax.get_ylabel() for ax in figure.axes] == ["neuron 0"]
 
 
 WRONG = {
@@ -386,7 +376,6 @@ def test_an_utterance_is_shifted_as_a_whole_and_what_leaves_its_frame_is_gone(rn
 
 
 def test_the_gaussian_over_channels_ends_at_the_edges_and_between_delay_lines():
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import network
@@ -465,7 +454,6 @@ def test_the_demo_wants_a_folder_before_it_trains():
 
 
 def test_values_of_the_training_forward_that_differ_are_counted_in_every_batch(tmp_path):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.recipes import demo, network
 
     task, frames = toy()
@@ -478,7 +466,6 @@ def test_values_of_the_training_forward_that_differ_are_counted_in_every_batch(t
 
 
 def test_the_demos_other_network_learns_at_its_own_rate_in_a_folder_of_its_own(tmp_path, monkeypatch):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     import torch
 
     from lava_1m1t1r.recipes import CUBA_FILE, demo, fit, network
@@ -583,7 +570,6 @@ def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_pa
 
 @pytest.mark.parametrize(("saved", "loading"), [(5.0, 4.0), (5.0, 0.0), (0.0, 5.0)])
 def test_weights_behind_another_gaussian_are_refused(saved, loading):
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.recipes import network
 
     nets = [network.m1t1r(toy()[0].replace(smooth=smooth)) for smooth in (saved, saved, loading)]

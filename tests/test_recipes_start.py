@@ -138,9 +138,3 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     assert results["start"] == "one/network.net" and results["task"]["taps"] is None and results["task"]["epochs"] == 8
     assert cli.main(["train", "--data", "mine.h5", "--epochs", "1", "--hidden", "128", "-o", "one", "--resume"]) == cli.USAGE_ERROR
     assert "--start must be what the run of one/last.ckpt was started with, 'spoken_digits.net (" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", ["--hidden 8", "--taps 0 3", "--no-synaptic-delays", "--spread 0.1"])
-def test_what_the_network_has_already_is_not_asked_for(option, capsys):
-    assert cli.main(["train", "--start", "shipped", *option.split()]) == cli.USAGE_ERROR
-    assert "must not be used with --start, whose network has its own" in capsys.readouterr().err

@@ -1,33 +1,39 @@
-"""``python -m lava_1m1t1r.benchmarks NAME OPTIONS``: one table, as the module NAME prints it; Ctrl-C ends it silently."""
+"""``python -m lava_1m1t1r.benchmarks NAME OPTIONS``: the tables of the module NAME, in a process of their own; Ctrl-C ends it silently."""
 
 from __future__ import annotations
 
 import sys
 
+from . import TABLES
+
 
 def main() -> int:
-    """Run the module named first; 130 where it was interrupted, 2 where what was given is wrong."""
-    if len(sys.argv) < 2:
-        print("python -m lava_1m1t1r.benchmarks NAME OPTIONS; lava-1m1t1r bench --list names the tables", file=sys.stderr)
+    """Run the module named first; 1 if a result is not as it must be, 2 where what was given is wrong, 130 or 143 if interrupted."""
+    names = [name for name, _ in TABLES.values()]
+    if len(sys.argv) < 2 or sys.argv[1] not in names:
+        print(f"python -m lava_1m1t1r.benchmarks NAME OPTIONS, with one of {', '.join(names)}; or lava-1m1t1r bench", file=sys.stderr)
         return 2
-    try:
-        from .._support.programs import orderly
-        from .._support.progress import clock
+    from .._support.programs import last_words, orderly
+    from .._support.progress import clock
 
+    try:
         with orderly(last=True), clock(sys.argv[1].replace("_", " ")):
             return _run(sys.argv[1], sys.argv[2:])
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        return last_words(stop)[1]
 
 
 def _run(name: str, options: list[str]) -> int:
     from importlib import import_module
 
     from ..errors import InputError, MissingDependencyError
+    from ..export.report import VerificationError
 
-    sys.argv[0] = f"{__package__}.{name}"  # what a table's own help calls itself
     try:
         return import_module(f"{__package__}.{name}").main(options)
+    except VerificationError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
     except (InputError, MissingDependencyError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2

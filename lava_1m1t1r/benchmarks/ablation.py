@@ -1,13 +1,12 @@
 """Ablation of the device's characteristics: accuracy with plasticity, noise and refractoriness switched off or on, several seeds.
 
-``python -m lava_1m1t1r.benchmarks.ablation --repeats 5`` on SpokenDigits. Runs of the same seed start from the same weights and see the
+``lava-1m1t1r bench ablation --repeats 5`` on SpokenDigits. Runs of the same seed start from the same weights and see the
 same utterances in the same order, so that differences are paired. Finished runs are kept in the folder ``--folder``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -137,7 +136,3 @@ def main(arguments: list[str] | None = None) -> int:
             verdicts.add(sentence.text, sentence.measure, f"{scale * difference:.1f}", f"{scale * error:.1f}", verdict)
     write_json(args.json, [table.as_dict(), verdicts.as_dict()])
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

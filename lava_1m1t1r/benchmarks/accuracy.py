@@ -1,6 +1,6 @@
 """Accuracy of the 1M1T1R network compared with CUBA, adaptive LIF, LSNN and GRU, with equal budgets, on voices not used in training.
 
-``python -m lava_1m1t1r.benchmarks.accuracy`` on SpokenDigits; with ``--data FILE`` on a file in SHD's format, leaving each speaker out
+``lava-1m1t1r bench accuracy`` on SpokenDigits; with ``--data FILE`` on a file in SHD's format, leaving each speaker out
 in turn; with ``--folds K`` on all voices of SpokenDigits, leaving each of K groups out in turn. Finished runs are kept in the folder
 ``--folder`` and not repeated; several processes may fill one folder with ``--only``.
 """
@@ -231,9 +231,8 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
     if args.data is None:
         split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
         return [split] if args.folds is None else folds(split, args.folds)
-    events = data.read_shd(args.data)
-    speakers = [str(s) for s in sorted(set(events.speakers.tolist()))]
-    return [data.load(args.data, speaker) for speaker in (speakers if args.leave_out is None else args.leave_out)]
+    speakers = args.leave_out or sorted(set(data.read_shd(args.data).speakers.tolist()))
+    return [data.load(args.data, speaker) for speaker in speakers]
 
 
 def folds(split: data.Split, count: int) -> Iterator[data.Split]:
@@ -286,7 +285,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Options of this table, checked as far as they can be without data."""
     own = options(__doc__, "runs/accuracy", epochs=25, hidden=HIDDEN, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
-    own.add_argument("--leave-out", nargs="*", help="leave out only these speakers of the file")
+    own.add_argument("--leave-out", nargs="+", help="leave out only these speakers of the file")
     own.add_argument(
         "--folds", type=int, metavar="K", help="SpokenDigits: leave each of K groups of its voices, test voices too, out in turn"
     )
@@ -312,6 +311,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     own.add_argument("--learn", nargs="+", choices=LEARNABLE, metavar="NAME", help=f"each 1M1T1R neuron learns: {', '.join(LEARNABLE)}")
     args = own.parse_args(arguments)
+    require(args.leave_out is None or args.data is not None, "--leave-out", "be used with --data", args.leave_out)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
@@ -363,7 +363,3 @@ def main(arguments: list[str] | None = None) -> int:
         table.rows[-1]["runs"] = found
     write_json(args.json, [table.as_dict()])
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

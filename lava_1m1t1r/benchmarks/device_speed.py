@@ -1,9 +1,8 @@
-"""Speed of the device level: ``python -m lava_1m1t1r.benchmarks.device_speed``. One core; also ngspice on the same trace, if installed."""
+"""Speed of the device level: ``lava-1m1t1r bench device``. One core; also ngspice on the same trace, if installed."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import replace
 from functools import partial
 from time import process_time
@@ -51,7 +50,3 @@ def main(arguments: list[str] | None = None) -> int:
         table.add(label, seconds, float(trace.spike_counts().mean()), *rates)
     write_json(args.json, [times.as_dict(), table.as_dict()])
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -52,8 +52,8 @@ def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
     return run, first.weight
 
 
-def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, activity: float) -> tuple[Callable[[], float], float]:
-    """Job that runs one sample (T, C), and its hidden rate [spikes per step and neuron].
+def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, activity: float) -> tuple[Callable[[np.ndarray], float], float]:
+    """Function that runs samples (B, T, C) and returns their hidden rate [spikes per step and neuron], and that of the sample (T, C).
 
     Raises
     ------
@@ -65,13 +65,14 @@ def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, acti
     torch.set_num_threads(1)
     torch.manual_seed(0)
     run, parameter = build(shape)
-    x = torch.from_numpy(frames).float()[:, None]
+
+    @torch.no_grad()
+    def job(samples: np.ndarray) -> float:
+        return run(torch.from_numpy(samples).float().transpose(0, 1).contiguous()) / len(samples)
+
     before = parameter.detach().clone()
-    job = torch.no_grad()(run)
-    rate = 0.0
     for gain in _GAINS:
         parameter.data.copy_(before * float(gain))
-        rate = job(x[:50])
-        if rate >= activity:
+        if job(frames[None, :50]) >= activity:
             break
-    return lambda: job(x), job(x)
+    return job, job(frames[None])

@@ -1,18 +1,18 @@
 """Speed of one Lava graph, run in five ways: stock runtime, guarded, in process, and as one Process by steps or by whole samples.
 
-``python -m lava_1m1t1r.benchmarks.lava_runtime``. The graph is source, 700-256R-20 of 1M1T1R neurons, sink; all ways must give the
+``lava-1m1t1r bench lava``. The graph is source, 700-256R-20 of 1M1T1R neurons, sink; all ways must give the
 same spikes. A second table shows Lava's own LIF neurons, a third compares Lava's Monitor with the Recorder.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 import numpy as np
 
 from ..errors import require
+from ..export.report import VerificationError
 from . import networks
 from .table import Table, least, parser, positive, write_json
 
@@ -41,7 +41,7 @@ def ways(args: Any) -> Table:
         for name, timing in rows.items():
             wrong = int(np.sum(timing.out != stock.out))
             good = wrong == 0 and stock.out is not None and stock.out.any()
-            require(good, f"{name}, {tag}", "give the stock runtime's spikes, and some", f"{wrong} others")
+            require(good, f"{name}, {tag}", "give the stock runtime's spikes, and some", f"{wrong} others", error=VerificationError)
             table.add(f"{name}, {tag}", *_row(timing, stock, args.steps))
     return table
 
@@ -76,12 +76,8 @@ def lif(args: Any) -> Table:
                 finally:
                     hidden.stop()
         stock, spikes = found["stock runtime"]
-        require(
-            np.array_equal(spikes, found["in process"][1]) and spikes.any(),
-            f"in process, {tag}",
-            "give the stock runtime's spikes",
-            "others",
-        )
+        same = np.array_equal(spikes, found["in process"][1]) and spikes.any()
+        require(same, f"in process, {tag}", "give the stock runtime's spikes", "others", error=VerificationError)
         for name, (timing, _) in found.items():
             table.add(f"{name}, {tag}", *_row(timing, stock, args.steps))
     return table
@@ -141,7 +137,9 @@ def recording(args: Any) -> Table:
         time = least_once(lambda: session.run(steps, record=recorder))
     table.add("Recorder of v, u and s_out, in process", 1e3 * time, 1e6 * time / steps)
     expected = kept[hidden.name if hidden.name in kept else next(iter(kept))]["v"][: steps + 1]
-    require(np.array_equal(recorder[hidden.v], expected), "Recorder", "keep what Lava's Monitor keeps", "other values")
+    require(
+        np.array_equal(recorder[hidden.v], expected), "Recorder", "keep what Lava's Monitor keeps", "other values", error=VerificationError
+    )
     return table
 
 
@@ -168,7 +166,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     write_json(args.json, [table.as_dict() for table in tables])
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

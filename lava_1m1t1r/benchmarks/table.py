@@ -82,8 +82,8 @@ def cpu_of(pids: list[int]) -> float:
 
 def parser(doc: str, repeats: int = 10, of: str = "number of runs, of which the shortest counts") -> argparse.ArgumentParser:
     """Options of every script; ``of`` says what is repeated."""
-    options = argparse.ArgumentParser(description=(doc or " ").splitlines()[0])
-    options.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to this file")
+    options = argparse.ArgumentParser("lava-1m1t1r bench TABLE", description=(doc or " ").splitlines()[0])
+    options.add_argument("--json", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # the command's own, which takes no file
     options.add_argument("--repeats", type=int, default=repeats, help=of)
     return options
 

@@ -1,6 +1,6 @@
 """Time and memory of one training step of a recurrent network (forward, loss, backward), compared with other libraries.
 
-``python -m lava_1m1t1r.benchmarks.training_step --threads 2`` prints one table; each row runs in its own process, so that
+``lava-1m1t1r bench training --threads 2`` prints one table; each row runs in its own process, so that
 libraries do not share threads or memory, on the same input and at about the same measured activity. Peers that are not installed are
 skipped with a message. Those on JAX need a newer Python than Lava: :mod:`.training_jax` says how to make their environment, ``--jax``
 takes its interpreter.
@@ -48,7 +48,7 @@ def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
             return {"missing": "give --jax, the interpreter of an environment with it"}
         command = [jax, str(Path(__file__).with_name("training_jax.py")), json.dumps(order)]
     else:
-        command = [sys.executable, "-m", "lava_1m1t1r.benchmarks.training_step", "--row", json.dumps(order)]
+        command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", "training_step", "--row", json.dumps(order)]
     threads = str(order["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
     try:
@@ -110,7 +110,3 @@ def _measure_here(order: dict[str, Any]) -> int:
         found = {"missing": str(error)}
     print(json.dumps(found))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -71,7 +71,3 @@ def _cell(net, test, level: float, repeats: int) -> str:
     found = [100 * accuracy(with_varied_devices(net, level, seed), test) for seed in range(repeats if level else 1)]
     spread = np.std(found, ddof=1) if len(found) > 1 else np.nan
     return f"{np.mean(found):.1f} +- {spread:.1f}" if level else f"{found[0]:.1f}"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from .._support.files import scratch
-from ..errors import InputError, file_of, missing, number, option_name, path_of, require, whole
+from ..errors import InputError, file_of, missing, option_name, path_of, require, whole
 from ..params import DeviceParams
 from ..recipes import SHIPPED_NETWORK
 
@@ -73,16 +72,9 @@ def check_whole(args: argparse.Namespace, **least: int) -> None:
             whole(getattr(args, name), option_name(name), least=low, most=_MOST_SEED if name == "seed" else MOST)
 
 
-def check_numbers(args: argparse.Namespace, *names: str, **bounds: Any) -> None:
-    """Check that the named options, where given, are numbers within the bounds, which are :func:`.errors.number`'s."""
-    for name in names:
-        if getattr(args, name) is not None:
-            number(getattr(args, name), option_name(name), **bounds)
-
-
 def require_training() -> None:
     """Raise an error that says what to install unless networks can be trained here; called before any data are made."""
-    for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning")):
+    for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning"), ("lava.lib", "lava-dl")):
         if find_spec(module) is None:
             raise missing(package, "lava", "Training")
 

@@ -111,7 +111,9 @@ def _array(file: str, option: str) -> np.ndarray:
         if found.ndim == 0:
             raise ValueError("it holds a single value")
         return found
-    except (ValueError, EOFError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # numpy passes on what zipfile and its own readers raise
         raise InputError(f"{option} must be a .npy file of numbers; got {file!r}: {error}.") from error
 
 

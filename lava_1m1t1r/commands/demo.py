@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from .. import plot
 from .._support.files import as_json
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     files = (CHECKPOINT_FILE, NETWORK_FILE, CUBA_FILE, RESULTS_FILE)
     out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", "report.html")
     require_training()
+    plot.require_matplotlib("The report")
     let_torch_sleep()
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
     with talking(args):

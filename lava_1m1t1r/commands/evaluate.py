@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .._support.files import as_json
+from .._support.host import load_lava
 from ..errors import require
 from ._common import check_whole, json_argument, network_argument, network_path, talking
 from ._samples import array_arguments, data_arguments, samples
@@ -32,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print accuracies and agreement; 1 if an implementation disagrees."""
     check_whole(args, lava=0, layers=0)
+    from ..netx.hdf5 import RUNNER
     from ..netx.schema import read
     from ..quantisation import quantise_network
     from ..recipes.evaluate import evaluate, in_lava
     from ..reference_network import device_layers
 
+    if args.lava:
+        load_lava(RUNNER, "--lava")
     with talking(args):
         net = read(network_path(args.net))
         if args.layers:
@@ -62,9 +66,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{tested.text(net.dt)}, {result.accuracy:.2%} correct in fixed point, {result.spikes:.0f} spikes each")
         if result.same_answer is not None:
-            print(
-                f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}; {result.float_spikes}"
-            )
+            spikes = "" if result.float_spikes is None else f"; {result.float_spikes}"
+            print(f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}{spikes}")
         if result.guesses:
             print(f"  {result.guesses}")
         for name, wrong in result.mismatches.items():

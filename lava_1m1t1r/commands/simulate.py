@@ -8,6 +8,7 @@ import io
 import numpy as np
 
 from .._support.files import as_json, replacing
+from .._support.host import load_lava
 from ..errors import path_of, require
 from ._common import json_argument, network_argument, network_path, out_folder, talking
 from ._samples import array_arguments, data_arguments, samples
@@ -32,12 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the outputs of all layers, the predicted classes and the labels."""
     from ..answers import answers
-    from ..netx.hdf5 import predict
+    from ..netx.hdf5 import RUNNER, predict
     from ..netx.schema import read
 
     out = path_of(args.out, "--out")
     require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)
     out_folder(out.parent)
+    if args.backend != "fast":
+        load_lava(RUNNER, f"--backend {args.backend}")
     with talking(args):
         net = read(network_path(args.net))
         tested = samples(args, net)

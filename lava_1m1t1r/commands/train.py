@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +12,12 @@ from typing import Any, NamedTuple
 from .. import __version__, presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
-from ..errors import option_name, require
+from ..errors import InputError, option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
 from ._common import (
     SHIPPED,
-    check_numbers,
     check_whole,
     device_argument,
     given_device,
@@ -146,24 +146,20 @@ def _usual(field: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train, export ``network.net``, evaluate, write ``results.json``."""
-    check_whole(args, epochs=1, hidden=1, steps=1, channels=1, batch=1, patience=1, seed=0, channel_shift=0)
-    check_numbers(args, "dt", "slower", "learning_rate", "refractory", "spike_cost", above=0.0)
-    check_numbers(args, "smooth", "spike_limit", least=0.0)
+    check_whole(args, epochs=1, steps=1, patience=1, channel_shift=0)
+    start = None if args.start is None else _start_of(args)
+    asked = _asked(args)
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
     )
     watched = args.validate is not None or args.validation_data is not None
     require(args.patience is None or watched, "--patience", "be used with --validate SPEAKER or --validation-data FILE", args.patience)
-    for name in ("variation", "spread"):
-        value = getattr(args, name)
-        require(value is None or 0 <= value <= 1, f"--{name}", "lie in 0..1", value)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
-    start = None if args.start is None else _start_of(args)
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
     require_training()
     let_torch_sleep()
     with talking(args):
-        results = _train(args, out, start)
+        results = _train(args, asked, out, start)
     if args.json and results is not None:
         print(as_json(results))
     return 0
@@ -193,24 +189,27 @@ class _Prepared(NamedTuple):
 
 
 def _asked(args: argparse.Namespace) -> Any:
-    """The recipe with what the options change."""
+    """The recipe with what the options change; errors name the options."""
     from ..recipes.task import Task, recipe, recipe_for
 
     usual = recipe(args.recipe or recipe_for(args.data))
-    named = {field.name for field in dataclasses.fields(Task)} - {"dt"}
+    named = {field.name for field in dataclasses.fields(Task)}
     given = {name: value for name, value in vars(args).items() if name in named} | {"device": given_device(args)}
-    task = usual.replace(**given | {"learn": tuple(dict.fromkeys(args.learn or ()))})
+    try:
+        task = usual.replace(**given | {"learn": tuple(dict.fromkeys(args.learn or ()))})
+    except InputError as error:
+        raise InputError(re.sub(r"^Task\.(\w+)", lambda match: option_name(match[1]), str(error))) from error
     # the device suits the step: it becomes slower as the step becomes longer
-    return task if args.dt is None else task.replace(dt=args.dt, slower=args.slower or usual.slower * args.dt / usual.dt)
+    return task if args.dt is None else task.replace(slower=args.slower or usual.slower * args.dt / usual.dt)
 
 
-def _prepared(args: argparse.Namespace, start: Path | None) -> _Prepared:
+def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepared:
     """Data and network, suited to each other."""
     from ..netx.schema import read
     from ..recipes import data
     from ..recipes import start as starts
 
-    task, former = _asked(args), None if start is None else read(start)
+    former = None if start is None else read(start)
     if former is None:
         task.require_integers()
     else:
@@ -264,12 +263,12 @@ def _validation(args: argparse.Namespace, best: Any) -> dict[str, Any]:
     return found if args.patience is None else found | {"epoch": best.epoch, "accuracy": best.accuracy}
 
 
-def _train(args: argparse.Namespace, out: Path, start: Path | None) -> dict[str, Any] | None:
+def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
     from ..recipes import data, fit
 
     fit.processes()  # refuses what cannot be, before the data are read
-    task, split, net, names, train, validation = _prepared(args, start)
+    task, split, net, names, train, validation = _prepared(args, asked, start)
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
     from ..recipes.start import OF_NETWORK

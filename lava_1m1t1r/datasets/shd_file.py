@@ -1,4 +1,4 @@
-"""Spiking Heidelberg Digits on disk: own reader and writer of its HDF5 layout, and access to the user's copy.
+"""Spiking Heidelberg Digits on disk: own reader and writer of its HDF5 layout.
 
 Data set: Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364 (CC BY 4.0).
 """
@@ -183,10 +183,10 @@ def _check_meta(meta: object) -> None:
     named = meta is None or isinstance(meta, dict) and all(isinstance(k, str) and isinstance(v, str) for k, v in meta.items())
     require(named, "meta", "be texts by name", meta)
     for name, text in meta.items() if isinstance(meta, dict) else ():
-        good = name not in ("", ".", *_OURS) and "/" not in name and _plain(name)
+        good = name not in ("", ".", *_OURS) and "/" not in name and is_storable(name)
         rule = f"be a name in HDF5: not empty, '.', {' or '.join(_OURS)}, and without '/', NUL and lone surrogates"
         require(good, "name in meta", rule, name)
-        require(_plain(text), f"meta[{name!r}]", "be text without NUL and lone surrogates", text)
+        require(is_storable(text), f"meta[{name!r}]", "be text without NUL and lone surrogates", text)
 
 
 def _check_storable(events: EventSet) -> None:
@@ -200,14 +200,14 @@ def _check_storable(events: EventSet) -> None:
     require(named, "EventSet.labels", f"lie in 0..{len(SHD_KEYS) - 1} to be stored without keys", events.labels, cure)
     for name in ("keys", "speaker_names"):
         for text in getattr(events, name):
-            require(_plain(text), f"EventSet.{name}", "be text without NUL and lone surrogates to be stored", text)
+            require(is_storable(text), f"EventSet.{name}", "be text without NUL and lone surrogates to be stored", text)
     # anything above would come back as inf and be dropped by every reader
     latest = events.times.max(initial=0)
     cure = "Are they in seconds? Event cameras' files mostly have microseconds: t * 1e-6."
     require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored", float(latest), cure)
 
 
-def _plain(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Whether HDF5 can hold a text."""
     try:
         return b"\0" not in text.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import shutil
 import zipfile
@@ -82,8 +83,8 @@ def _unpack(archive: Path, target: Path) -> None:
     try:
         with replacing(target) as part, open(part, "wb") as out, _content(archive, target.name) as source:
             shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        text = f"{archive} must be a complete archive: {error}. Delete it and fetch it again."
+    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, NotImplementedError, RuntimeError) as error:
+        text = f"{archive} must be a complete archive, not encrypted: {error}. Delete it and fetch it again."
         raise FormatError(text) from error
 
 

@@ -14,6 +14,7 @@ from .._support.files import read_table
 from ..errors import FormatError, InputError, file_of, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
+from .shd_file import is_storable
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TOLD = 5  # of wrong files, whose errors are told
@@ -99,8 +100,11 @@ def wav_folder(
     rows = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
     ear = InnerEar() if ear is None else ear
     require(isinstance(ear, InnerEar), "ear", "be an InnerEar", ear)
-    draws = _check_recordings([file for file, _, _ in rows], ear)
     keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
+    for what, names in (("labels", keys), ("speakers", speaker_names)):
+        for name in names:
+            require(is_storable(name), f"{path}: {what}", "be text that a file can hold", name, "Rename it.", FormatError)
+    draws = _check_recordings([file for file, _, _ in rows], ear)
     sounds = (read_wav(file) for file, _, _ in rows)
     spikes = ear.encode(sounds, threads, "recordings" if progress else None, len(rows), indices=draws)
     return EventSet.from_utterances(

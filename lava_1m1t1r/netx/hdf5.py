@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BACKENDS = ("fast", "inprocess", "fused", "lava")
 TAGS = ("fixed_pt", "floating_pt")
+RUNNER = "lava_1m1t1r.netx.runner"
+"""Module that runs networks in Lava, loaded by those who ask for it."""
 
 
 if not TYPE_CHECKING:
@@ -129,7 +131,7 @@ def predict(
         result = fast.run(frames, record, threads)
     else:
         frames = check_frames(frames, description)
-        runner = load_lava("lava_1m1t1r.netx.runner", f"predict with backend={backend!r}")
+        runner = load_lava(RUNNER, f"predict with backend={backend!r}")
         timeout = 60.0 + 0.1 * frames.shape[0] * frames.shape[1] if timeout is None else timeout
         result = runner.run(description, frames, backend, tag, record, timeout)
     return result.out if record is None else result

@@ -47,7 +47,7 @@ class Split:
 
 def load(
     source: str | os.PathLike | None = None,
-    leave_out: str | None = None,
+    leave_out: str | int | None = None,
     test: str | os.PathLike | None = None,
     train_per_class: int | None = None,
     test_per_class: int | None = None,
@@ -58,13 +58,15 @@ def load(
     ----------
     source : path, optional
         None: SpokenDigits, made on the spot. A folder: the user's copy of SHD. A file: any file in SHD's format.
-    leave_out : str, optional
-        Speaker (name or number) of the file that makes the test set; default the last one.
+    leave_out : str or int, optional
+        Speaker (name or number) of the file that makes the test set; default the last one. Of a text, a name comes before a number.
     test : path, optional
         A second file that is the test set, instead of leaving a speaker out.
     train_per_class, test_per_class : int, optional
         Utterances of each class of SpokenDigits; default: :func:`.SpokenDigits`'s own.
 
+    Notes
+    -----
     Hints tell of utterances that are in both sets, of speakers that are not known, and of a folder that does not hold SHD itself.
 
     Raises

@@ -57,9 +57,10 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
     step : StepParams
         Device and step of the hidden layer.
     count : int
-        Number of neurons to draw.
+        Most neurons to draw.
     """
     hidden = result.layers[0]
+    count = min(count, hidden.spikes.shape[2])
     busiest = np.argsort(-hidden.spikes[utterance].sum(0, dtype=np.int64), kind="stable")[:count]
     time = np.arange(hidden.spikes.shape[1]) * step.dt
     figure = plot.figure(9, 2.2 * count)

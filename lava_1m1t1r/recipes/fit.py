@@ -137,7 +137,7 @@ class Learner(L.LightningModule):
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss)
         right = (winner(logits) == y).float()
-        self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=self.trainer.world_size > 1)
+        self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def _charge(self) -> torch.Tensor | float:
