@@ -16,6 +16,7 @@ import sys
 import tempfile
 import types
 import warnings
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,9 @@ def guide(path: str, name: str, folder: Path, run: bool = False) -> Page:
     return Page(module)
 
 
-def broken_links(folder: Path) -> list[str]:
-    """Links of the pages in ``folder`` to files or places that do not exist."""
-    pages = {path.resolve(): path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
+def broken_links(folder: Path, files: Iterable[Path]) -> list[str]:
+    """Links of the pages ``files`` in ``folder`` to files or places that do not exist."""
+    pages = {path.resolve(): path.read_text(encoding="utf-8") for path in files}
     anchors = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}
     found = []
     for path, text in pages.items():
@@ -150,14 +151,14 @@ def build(folder: Path, run: bool = False) -> list[str]:
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always", UserWarning)
         pages |= {name: Page(sys.modules[name]) for name in MODULES}
-        for name, page in pages.items():
-            file = folder / f"{name.replace('.', '/')}.html"
+        files = [folder / f"{name.replace('.', '/')}.html" for name in pages]
+        for file, page in zip(files, pages.values(), strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render.html_module(page, pages), encoding="utf-8")
         (folder / "index.html").write_text(render.html_index(pages), encoding="utf-8")
         (folder / "search.js").write_text(render.search_index(pages), encoding="utf-8")
     texts = [str(complaint.message) for complaint in complaints]
-    return [text for text in texts if not NOT_OURS.match(text)] + broken_links(folder)
+    return [text for text in texts if not NOT_OURS.match(text)] + broken_links(folder, [*files, folder / "index.html"])
 
 
 def main(argv: list[str] | None = None) -> int:

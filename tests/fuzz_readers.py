@@ -9,6 +9,7 @@ suffered. What fails is kept in the output folder, file and how to do it again: 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import mmap
 import os
@@ -32,9 +33,9 @@ GROWTH = 1 << 30
 """Growth of a worker's resident memory [bytes] that counts as a failure of the input."""
 SECONDS = 10.0
 """Longest time of a processor for one input, making it included; twenty times as long on the clock."""
-KINDS = ("net", "shd", "wav", "measurements", "recordings", "requests")
-SUFFIX = {"net": ".net", "shd": ".h5", "wav": ".wav", "measurements": ".csv", "recordings": ".csv", "requests": ".json"}
-SHARE = {"net": 0.22, "shd": 0.3, "wav": 0.18, "measurements": 0.1, "recordings": 0.1, "requests": 0.1}
+KINDS = ("net", "shd", "wav", "measurements", "recordings", "frames")
+SUFFIX = {"net": ".net", "shd": ".h5", "wav": ".wav", "measurements": ".csv", "recordings": ".csv", "frames": ".npy"}
+SHARE = {"net": 0.22, "shd": 0.3, "wav": 0.18, "measurements": 0.1, "recordings": 0.1, "frames": 0.1}
 
 
 # ------------------------------------------------------------------------------------------------- valid files to start from
@@ -106,7 +107,10 @@ def _texts(kind: str) -> list[bytes]:
     elif kind == "recordings":
         yield b"file,label,speaker\none/a.wav,one,anna\ntwo/b.wav,two,\n"
     else:
-        yield json.dumps([{"text": "zero", "voice": "en-us+m3", "speed": 170, "pitch": 50, "pitch_range": 50, "seed": 1}]).encode()
+        for values in (np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.zeros(5)):
+            file = io.BytesIO()
+            np.save(file, values)
+            yield file.getvalue()
 
 
 # ------------------------------------------------------------------------------------------------------------------- damage
@@ -259,9 +263,9 @@ def read(kind: str, path: Path) -> None:
 
         wav_folder(path, progress=False, threads=1)
     else:
-        from lava_1m1t1r.datasets.speech import read_requests
+        from lava_1m1t1r.commands._samples import array_of_file
 
-        read_requests(path)
+        array_of_file(str(path), "--frames")
 
 
 def judge(kind: str, path: Path) -> tuple[str, str]:

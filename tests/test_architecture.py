@@ -228,7 +228,7 @@ print(before, multiprocessing.get_start_method())
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("module", ["slayer", "recipes.network", "recipes.peers"])
+@pytest.mark.parametrize("module", ["slayer", "recipes.network", "benchmarks.peers"])
 def test_what_lava_dl_says_about_other_things_is_not_passed_on(module, tmp_path):
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
     code = f"import os; os.environ['CUDA_HOME'] = {str(tmp_path)!r}; import lava_1m1t1r.{module}"

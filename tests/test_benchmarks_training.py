@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
-from lava_1m1t1r.benchmarks import ablation, accuracy, table
+from lava_1m1t1r.benchmarks import ablation, accuracy, peers, table
+from lava_1m1t1r.benchmarks.peers import size_of
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.recipes import data, fit, network, peers
+from lava_1m1t1r.recipes import data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
-from lava_1m1t1r.recipes.synaptic_delays import size_of
 from lava_1m1t1r.recipes.task import RECORDINGS, Task, recipe
 
 torch = fit.torch

@@ -58,16 +58,6 @@ def test_requests_out_of_range_are_refused():
             speech.Request(**{"text": "one", "voice": "en", **wrong})
 
 
-@pytest.mark.parametrize(
-    "content",
-    ("no JSON", "{}", "[3]", '[{"text": "one"}]', '[{"voice": "en"}]', '[{"text": "one", "voice": "en", "loud": 1}]'),
-)
-def test_other_files_than_requests_are_named(content, tmp_path):
-    (tmp_path / "requests.json").write_text(content)
-    with pytest.raises(FormatError, match="requests.json must be a (JSON file|list of objects with text and voice, of the fields pitch, )"):
-        speech.read_requests(tmp_path / "requests.json")
-
-
 def test_trimming_keeps_the_sound_and_a_margin():
     sound = np.concatenate([np.zeros(5000), np.sin(np.arange(8000) / 5), np.zeros(7000)])
     cut = speech.trimmed(sound, 22_050)

@@ -167,7 +167,8 @@ def test_training_writes_the_network_that_it_trains(tmp_path, rng, frames):
 def test_lines_are_smoothed_each_by_itself_and_pass_gradients_on(rng):
     torch = pytest.importorskip("torch")
     pytest.importorskip("lava.lib.dl.slayer")
-    from lava_1m1t1r.recipes.smooth import Blur, kernel
+    from lava_1m1t1r.benchmarks.peers import Blur
+    from lava_1m1t1r.recipes.smooth import kernel
     from lava_1m1t1r.slayer.block.m1t1r import DelayLines
 
     x = torch.rand(2, 6, 9, dtype=torch.float64)

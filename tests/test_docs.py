@@ -43,4 +43,7 @@ def test_every_tutorial_is_a_page_with_what_it_printed_and_drew(build, tmp_path)
 def test_links_that_lead_nowhere_are_found(build, tmp_path):
     (tmp_path / "a.html").write_text('<a id="here" href="b.html#there">x</a><a href="#here">y</a><a href="c.html">z</a>', encoding="utf-8")
     (tmp_path / "b.html").write_text('<p id="place"><a href="https://c.example">w</a></p>', encoding="utf-8")
-    assert build.broken_links(tmp_path) == ["a.html: b.html#there names no place of that page", "a.html: c.html does not exist"]
+    assert build.broken_links(tmp_path, tmp_path.glob("*.html")) == [
+        "a.html: b.html#there names no place of that page",
+        "a.html: c.html does not exist",
+    ]

@@ -19,7 +19,6 @@ import pytest
 
 from lava_1m1t1r._support import hdf5_file
 from lava_1m1t1r.datasets import read_shd, read_wav, shd, wav_folder
-from lava_1m1t1r.datasets.speech import read_requests
 from lava_1m1t1r.device.measurement import read_csv
 from lava_1m1t1r.errors import FormatError
 from lava_1m1t1r.netx.schema import read
@@ -357,7 +356,7 @@ def errors_without_rights(jobs):
 
 def test_what_may_not_be_read_is_named(open_to_all):
     """By someone without rights; all has been read once before, so that the child need not import anything."""
-    readers = dict(net=read, shd=read_shd, wav=read_wav, measurements=read_csv, requests=read_requests)
+    readers = dict(net=read, shd=read_shd, wav=read_wav, measurements=read_csv)
     jobs = {}
     for kind, reader in readers.items():
         path = original(kind, 0, open_to_all / f"a{fuzz_readers.SUFFIX[kind]}")

@@ -217,7 +217,8 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     """One weight a neuron and channel, drawn from the seed; the spread of the sums is that of synapses without delays."""
     import torch
 
-    from lava_1m1t1r.recipes import network, peers, synaptic_delays
+    from lava_1m1t1r.benchmarks import peers
+    from lava_1m1t1r.recipes import network, synaptic_delays
     from lava_1m1t1r.slayer.block.common import quantised_weight
 
     if build == "peers.lsnn":
@@ -239,7 +240,7 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     assert one[~chosen].eq(0).all() and one[chosen].ne(0).float().mean() > 0.8 and other[~chosen].ne(0).any()
     spread = float(without.std()) * (1 if name != "lsnn" or not smooth else float(nets[1].hidden.blur.kernel.norm(dim=0).mean()))
     assert float(one[chosen].std()) == pytest.approx(spread, rel=0.2)
-    assert synaptic_delays.size_of(nets[0]) == synaptic_delays.size_of(nets[1])
+    assert peers.size_of(nets[0]) == peers.size_of(nets[1])
     latent = nets[0].hidden.cell.parametrizations.input_weights.original if name == "lsnn" else nets[0].hidden.input_synapse.weight
     one.sum().backward()
     assert smooth or latent.grad.reshape(one.shape)[~chosen].eq(0).all()
@@ -267,8 +268,8 @@ def test_synaptic_delays_train_and_stand_in_the_file(tmp_path):
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     import torch
 
+    from lava_1m1t1r.benchmarks.peers import Blur
     from lava_1m1t1r.recipes import network
-    from lava_1m1t1r.recipes.smooth import Blur
     from lava_1m1t1r.slayer.block.common import quantised_weight
 
     task, _ = toy()
@@ -394,7 +395,7 @@ def test_the_gaussian_over_channels_ends_at_the_edges_and_between_delay_lines():
 def test_what_does_not_learn_is_not_counted():
     import torch
 
-    from lava_1m1t1r.recipes.synaptic_delays import size_of
+    from lava_1m1t1r.benchmarks.peers import size_of
 
     part = torch.nn.Linear(3, 2)
     part.bias.requires_grad_(False)

@@ -1,5 +1,6 @@
 """Training that starts from a network's file: whose classes are whose, what is kept, and what is refused."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,7 @@ def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, 
     assert torch.equal(64 * hidden.weight.detach().reshape(128, -1), torch.from_numpy(shipped.active[0].weight.astype(np.float32)))
     assert (hidden.weight_mask.reshape(128, 4, 140).sum(1) == 1).all(), "each synapse has its delay, also one whose weight is 0 now"
     assert not hasattr(one.hidden.recurrent_synapse, "weight_mask")
+    assert torch.equal(copy.deepcopy(one).hidden.input_synapse.weight, hidden.weight)
 
 
 def test_a_network_starts_with_the_answers_of_its_file(shipped):

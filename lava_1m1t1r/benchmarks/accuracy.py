@@ -67,7 +67,8 @@ def rows() -> dict[str, Row]:
     Chosen on training voices kept apart; CUBA's on the test set of SpokenDigits, where it did better than the one found there; GRU's of
     ``plain`` on the four speakers' file, where 0.002 and 0.004 did 4 and 5 points worse. Imports torch and lava-dl.
     """
-    from ..recipes import network, peers
+    from ..recipes import network
+    from . import peers
 
     tuned = MANY_VOICES["learning_rate"]
     return {
@@ -117,7 +118,7 @@ def trained(
     """
     from ..recipes import fit
     from ..recipes.evaluate import evaluate
-    from ..recipes.synaptic_delays import size_of
+    from .peers import size_of
 
     epochs: list[dict[str, float]] = []
 

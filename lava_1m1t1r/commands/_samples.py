@@ -97,10 +97,11 @@ def arrays_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
     if given:
         for option, value in data_options(args).items():
             require(False, option, "not be used with --frames", value)
-    return {name: _array(file, option_name(name)) for name, file in given.items()}
+    return {name: array_of_file(file, option_name(name)) for name, file in given.items()}
 
 
-def _array(file: str, option: str) -> np.ndarray:
+def array_of_file(file: str, option: str) -> np.ndarray:
+    """The array in a .npy file that an option names."""
     path = path_of(file, option)
     require(path.is_file(), option, "be an existing .npy file", file)
     try:

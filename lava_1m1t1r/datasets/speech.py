@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 from .._support import programs
 from .._support.files import scratch
 from .._support.programs import PIPES
-from ..errors import FormatError, InputError, file_of, missing, require, whole
+from ..errors import InputError, missing, require, whole
 
 RATE = 22_050
 """Sampling rate of the synthesiser [Hz]."""
@@ -159,30 +159,8 @@ def _check_variant(voice: str, data: Path) -> None:
     require(known, "Request.voice", "have a variant (after +) of eSpeak NG", voice, "Examples: en-us+m3, de+f2.")
 
 
-def read_requests(path: str | os.PathLike) -> list[Request]:
-    """Read requests from a JSON file: a list of objects with the fields of :class:`Request`.
-
-    Raises
-    ------
-    FormatError
-        For a file that is absent or something else.
-    """
-    path = file_of(path)
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} must be a JSON file; {error}.") from error
-    names = {f.name for f in fields(Request)}
-    good = isinstance(rows, list) and all(isinstance(r, dict) and {"text", "voice"} <= set(r) <= names for r in rows)
-    require(good, str(path), f"be a list of objects with text and voice, of the fields {', '.join(sorted(names))}", rows, "", FormatError)
-    try:
-        return [Request(**r) for r in rows]
-    except InputError as error:
-        raise FormatError(f"{path}: {error}") from error
-
-
 def _main(inbox: str, outbox: str) -> None:
-    audio = _speak_all(read_requests(inbox))
+    audio = _speak_all([Request(**row) for row in json.loads(Path(inbox).read_text(encoding="utf-8"))])
     np.savez(outbox, audio=np.concatenate(audio), sizes=[len(a) for a in audio])
 
 

@@ -119,14 +119,19 @@ def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
         weight = torch.from_numpy(np.asarray(counts) / WEIGHT_ONE).to(synapse.weight).reshape(synapse.weight.shape)
         synapse.weight.data.copy_(weight)
         if sparse and layer.conv is None:
-            prune.custom_from_mask(synapse, "weight", weight != 0)
-            synapse.weight = synapse.weight.detach()  # made anew at each call; torch copies no module with results in it
+            keep_only(synapse, weight != 0)
     if layer.bias is not None:
         made.bias.data = _each(layer.bias, made.bias.numel(), f"{where} bias").to(made.bias) / WEIGHT_ONE
     if layer.delay is not None:
         count = layer.size if layer.conv is None else layer.conv.features
         made.delay.delay.data = _each(layer.delay, count, f"{where} delay").to(made.delay.delay)
         made.delay.init = True
+
+
+def keep_only(synapse: Any, exists: torch.Tensor) -> None:
+    """Let no other weights of a synapse exist than those that ``exists`` names, of the weights' shape or (N, C): they stay 0."""
+    prune.custom_from_mask(synapse, "weight", exists.reshape(synapse.weight.shape))
+    synapse.weight = synapse.weight.detach()  # made anew at each call; torch copies no module with results in it
 
 
 def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:

@@ -57,21 +57,6 @@ class Smooth(torch.nn.Module):
         return f"deviation={self.deviation}"
 
 
-class Blur(torch.nn.Module):
-    """Smoothing of :class:`Smooth`, applied to the input of a network in floating point instead of its weights: the products are the same.
-
-    (B, K C, T) -> (B, K C, T), K delay lines a channel; unchanged without ``deviation``.
-    """
-
-    def __init__(self, channels: int, deviation: float) -> None:
-        super().__init__()
-        gauss = kernel(channels, deviation) if deviation else None
-        self.register_buffer("kernel", None if gauss is None else gauss / gauss[channels // 2].norm(), persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if self.kernel is None else (self.kernel.T @ x.unflatten(1, (-1, len(self.kernel)))).flatten(1, 2)
-
-
 def smoothed(weight: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     """Weights (N, K C, ...) behind a :func:`kernel` over their channels."""
     with exactly(weight.device.type):  # what is trained is what is exported

@@ -81,7 +81,7 @@ def network(begin: Start, seed: int, **neuron: Any) -> Any:
     InputError
         If it holds what no block of this library trains, or needs another readout, and its last layer is none.
     """
-    from .restore import restored  # before torch: it says what to install
+    from .restore import keep_only, restored  # before torch: it says what to install
 
     net = begin.net
     made = restored(net, **neuron)
@@ -89,10 +89,7 @@ def network(begin: Start, seed: int, **neuron: Any) -> Any:
 
     heard = _delays_heard(net)
     if heard is not None:
-        from torch.nn.utils import prune
-
-        synapse = input_synapse(made.hidden)
-        prune.custom_from_mask(synapse, "weight", torch.from_numpy(heard).reshape(synapse.weight.shape))
+        keep_only(input_synapse(made.hidden), torch.from_numpy(heard))
     if begin.keeps_readout:
         return made
     from ..slayer import block

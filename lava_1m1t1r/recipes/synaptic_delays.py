@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils import parametrize
 
-from .smooth import kernel, smoothed
 from .task import Task
 
 
@@ -47,44 +45,3 @@ class Drawn(torch.nn.Module):
         """Quantised weights; ``descale`` as lava-dl has it."""
         quantised = weight if self.quantise is None else self.quantise(weight, descale=descale)
         return quantised * self.chosen.to(quantised).reshape(quantised.shape)
-
-
-class _DrawnWeight(torch.nn.Module):
-    """Parametrization that does the same for a weight (N, C) of torch's own."""
-
-    def __init__(self, chosen: torch.Tensor, channels: int, deviation: float) -> None:
-        super().__init__()
-        self.register_buffer("chosen", chosen)
-        self.kernel = kernel(channels, deviation) if deviation else None
-
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        if self.kernel is not None:
-            weight = smoothed(weight, self.kernel.to(weight))
-        return weight * self.chosen
-
-
-def draw_weight(module: torch.nn.Module, name: str, chosen: torch.Tensor, task: Task) -> None:
-    """Restrict a module's weight to the synapses drawn, and smooth it as the task asks; its spread stays what it was.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Module that holds the weight.
-    name : str
-        Name of the weight (N, K C) in it.
-    chosen : (N, K C) bool
-        Synapses that exist.
-    task : Task
-        Its ``channels`` and ``smooth`` count.
-    """
-    part = _DrawnWeight(chosen, task.channels, task.smooth)
-    if part.kernel is not None:
-        with torch.no_grad():
-            getattr(module, name).div_(part.kernel[task.channels // 2].norm())
-    parametrize.register_parametrization(module, name, part)
-
-
-def size_of(network: torch.nn.Module) -> int:
-    """Number of weights and other values that a network learns; synapses that were not drawn do not count."""
-    missing = sum(int((~part.chosen).sum()) for part in network.modules() if isinstance(part, (Drawn, _DrawnWeight)))
-    return sum(p.numel() for p in network.parameters() if p.requires_grad) - missing

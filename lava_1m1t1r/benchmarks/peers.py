@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.utils import parametrize
 
-from .network import Cuba, Network, before, dl, slayer, wire  # says what to install where torch or Lava is missing
-from .smooth import Blur
-from .synaptic_delays import draw_weight, drawn
-from .task import Task
+from ..recipes.network import Cuba, Network, before, dl, slayer, wire  # says what to install where torch or Lava is missing
+from ..recipes.smooth import kernel, smoothed
+from ..recipes.synaptic_delays import Drawn, drawn
+from ..recipes.task import Task
 
 ADAPTATION = 0.5
 """Time constant of adaptive thresholds [s]."""
@@ -36,13 +37,52 @@ default, gradients explode through the recurrence, and the network falls silent 
 
 
 class Alif(Cuba):
-    """lava-dl's recurrent adaptive LIF layer before the same readout as :class:`.network.Cuba`; states reset by hand alike."""
+    """lava-dl's recurrent adaptive LIF layer before the same readout as :class:`..recipes.network.Cuba`; states reset by hand alike."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         neuron = self.hidden.neuron
         neuron.refractory_state = torch.zeros(1, device=x.device)
         neuron.threshold_state = torch.full((1,), float(neuron.threshold), device=x.device)
         return super().forward(x)
+
+
+class Blur(torch.nn.Module):
+    """Smoothing of :class:`Smooth`, applied to the input of a network in floating point instead of its weights: the products are the same.
+
+    (B, K C, T) -> (B, K C, T), K delay lines a channel; unchanged without ``deviation``.
+    """
+
+    def __init__(self, channels: int, deviation: float) -> None:
+        super().__init__()
+        gauss = kernel(channels, deviation) if deviation else None
+        self.register_buffer("kernel", None if gauss is None else gauss / gauss[channels // 2].norm(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.kernel is None else (self.kernel.T @ x.unflatten(1, (-1, len(self.kernel)))).flatten(1, 2)
+
+
+class _DrawnWeight(torch.nn.Module):
+    """Parametrization of a weight (N, K C) of which those that were not drawn are 0, as in :class:`..recipes.synaptic_delays.Drawn`."""
+
+    def __init__(self, chosen: torch.Tensor, channels: int, deviation: float) -> None:
+        super().__init__()
+        self.register_buffer("chosen", chosen)
+        self.kernel = kernel(channels, deviation) if deviation else None
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        if self.kernel is not None:
+            weight = smoothed(weight, self.kernel.to(weight))
+        return weight * self.chosen
+
+
+def _draw_weight(cell: torch.nn.Module, chosen: torch.Tensor, task: Task) -> None:
+    """Restrict the input weights of Norse's cell to the synapses drawn, (N, K C) bool, and smooth them as the task asks; their spread
+    stays what it was."""
+    part = _DrawnWeight(chosen, task.channels, task.smooth)
+    if part.kernel is not None:
+        with torch.no_grad():
+            cell.input_weights.div_(part.kernel[task.channels // 2].norm())
+    parametrize.register_parametrization(cell, "input_weights", part)
 
 
 class Lsnn(torch.nn.Module):
@@ -59,7 +99,7 @@ class Lsnn(torch.nn.Module):
         chosen = drawn(task)
         self.blur = Blur(task.channels, task.smooth if chosen is None else 0.0)
         if chosen is not None:
-            draw_weight(self.cell, "input_weights", chosen, task)
+            _draw_weight(self.cell, chosen, task)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         state, spikes = None, []
@@ -93,7 +133,7 @@ class Readout(torch.nn.Module):
 
 
 def alif(task: Task) -> Alif:
-    """Adaptive LIF network with the shape of :func:`.network.cuba`; lava-dl's 8-bit weights in the forward pass, decays learned."""
+    """Adaptive LIF network with the shape of :func:`..recipes.network.cuba`; lava-dl's 8-bit weights, decays learned."""
     torch.manual_seed(task.seed)
     hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.lines, task.hidden, weight_scale=1)
     wire(hidden.input_synapse, task)
@@ -123,3 +163,9 @@ def gru(task: Task, units: int | None = None) -> Network:
         half = (c + 2 + task.classes / 3) / 2
         units = round((half**2 + n * (n + c + task.classes) / 3) ** 0.5 - half)
     return Network([*before(task), Gru(task, units), Readout(units, task.classes, 1 / task.n_steps)])
+
+
+def size_of(network: torch.nn.Module) -> int:
+    """Number of weights and other values that a network learns; synapses that were not drawn do not count."""
+    missing = sum(int((~part.chosen).sum()) for part in network.modules() if isinstance(part, (Drawn, _DrawnWeight)))
+    return sum(p.numel() for p in network.parameters() if p.requires_grad) - missing
