@@ -23,7 +23,7 @@ from lava_1m1t1r.device import (
     spike_energy,
     stimulus,
 )
-from lava_1m1t1r.device.characteristics import _firing_voltage, _integration
+from lava_1m1t1r.device.characteristics import _firing, _integration
 from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
 from lava_1m1t1r.device.fitting import FREE, Fit
@@ -279,7 +279,7 @@ def test_times_and_counts_are_not_negative(quantity):
 def test_the_filament_relaxes_at_its_own_rate_however_long_the_pulses(name, width):
     p = getattr(presets, name)
     width = width or stimulus.usual_width(p)
-    (found, unit) = _integration(p, _firing_voltage(p, width), width).numbers["filament relaxation time"]
+    (found, unit) = _integration(p, _firing(p, width)[0], width).numbers["filament relaxation time"]
     assert unit == "s" and found == pytest.approx(1 / (p.gamma1 + p.beta), rel=2e-3)
 
 
