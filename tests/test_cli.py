@@ -356,10 +356,11 @@ def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monk
     assert cli.main(["characterize", "--fit", "rows.csv", "--free", "mu", "--set", "r_control=2e8", "-o", "fitted"]) == 0
     fitted = DeviceParams.from_dict(json.loads(Path("fitted/fit.json").read_text())["params"])
     assert fitted.r_control == 2e8 and fitted.mu != ZHAO2025_FIG2.mu
-    assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "six"]) == 0
-    assert DeviceParams.from_dict(json.loads(Path("six/characteristics.json").read_text())["device"]) == fitted
+    assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "run.6"]) == 0
+    assert Path("run.6/summary.png").stat().st_size > 5000  # whatever the name of the folder
+    assert DeviceParams.from_dict(json.loads(Path("run.6/characteristics.json").read_text())["device"]) == fitted
     options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", "run"]
-    for file in ("fitted/fit.json", "six/characteristics.json"):
+    for file in ("fitted/fit.json", "run.6/characteristics.json"):
         assert cli.main([*options, "--device", file]) == 0
         assert read("run/network.net").active[0].step.device == fitted.scaled(40.0)
     assert DeviceParams.from_dict(json.loads(Path("run/results.json").read_text())["task"]["device"]) == fitted

@@ -442,6 +442,9 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
     assert "ohm" in report.text() and report.assumed_noise
     written = report.plot(tmp_path / "figures")
     assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
+    assert report.plot(tmp_path / "six.svg") == [tmp_path / "six.svg"]
+    with pytest.raises(InputError, match=r"plot.path must end in one of .png, .pdf, .svg; got '.*run.1'. A folder's has no end"):
+        report.plot(tmp_path / "run.1")
     with pytest.raises(InputError, match="be one device"):
         characterize(FIG2.with_variation(0.1).spread(2, 0))
 
