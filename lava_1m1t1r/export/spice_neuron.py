@@ -6,7 +6,6 @@ Where the device's total length is limited, the filament gives way through a ste
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sinh
@@ -15,10 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .._support.files import scratch
-from ..errors import MissingDependencyError, number, numbers, require
+from ..errors import number, numbers, require
 from ..params import DeviceParams, one_device
-from .report import ToolFailed
-from .tools import ended
+from .ngspice import call_ngspice, rises
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -28,9 +26,6 @@ LARGEST_EXPONENT = 700
 """Bound that the argument of a hyperbolic sine must stay below; from 710 on the result is more than a double can hold."""
 MARGIN = 1.1
 """End of the field law, as a multiple of the largest voltage; it lies above that voltage because Newton's method dislikes kinks."""
-MOST_LINES = 12
-"""Largest number of ngspice's lines in the text of an error."""
-_TELLING = re.compile("error|abort|fail|timestep|singular|unknown|can't|convergence", re.IGNORECASE)
 
 
 def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) -> str:
@@ -179,20 +174,6 @@ class SpiceTrace:
         return rises(self.time, self.filament + self.residue, 1.0)
 
 
-def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
-    """Times at which a sampled signal rises above a level, interpolated.
-
-    Parameters
-    ----------
-    time, values : (K,) float
-        Times [s] and values of the samples.
-    level : float
-        Level, in the unit of the values.
-    """
-    i = np.flatnonzero((values[1:] > level) & (values[:-1] <= level))
-    return time[i] + (time[i + 1] - time[i]) * (level - values[i]) / (values[i + 1] - values[i])
-
-
 def run_ngspice(
     p: DeviceParams,
     durations: Sequence[float] | np.ndarray,
@@ -225,41 +206,3 @@ def run_ngspice(
         call_ngspice(folder, ("-b", "neuron.cir"), "trace.txt", timeout)
         table = np.loadtxt(Path(folder, "trace.txt"))
     return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)
-
-
-def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: float) -> None:
-    """Run ngspice in a folder.
-
-    Parameters
-    ----------
-    folder : str
-        Folder to run in.
-    arguments : sequence of str
-        Arguments of ngspice.
-    output : str
-        Name of the file that ngspice must have written.
-    timeout : float
-        Longest time [s].
-
-    Raises
-    ------
-    MissingDependencyError
-        If ngspice is not installed.
-    ToolFailed
-        If ngspice fails or takes longer than ``timeout`` [s]; the text holds its lines that tell why.
-    """
-    try:
-        done = ended(["ngspice", *arguments], folder, timeout=timeout)
-    except FileNotFoundError as error:
-        raise MissingDependencyError(
-            "Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice."
-        ) from error
-    if done.returncode or not Path(folder, output).exists():
-        raise ToolFailed(f"ngspice failed: {telling((done.stdout + done.stderr).decode(errors='replace'))}")
-
-
-def telling(said: str) -> str:
-    """Lines of ngspice's output that tell of errors, or its last lines where none does; most are notes, and statistics of memory."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    found = list(dict.fromkeys(line for line in lines if _TELLING.search(line)))
-    return "\n".join((found or lines)[-MOST_LINES:])

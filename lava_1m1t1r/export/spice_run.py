@@ -15,9 +15,9 @@ from ..answers import winner
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import outgoing
 from ..device.network import DeviceNetwork, Sample
+from .ngspice import call_ngspice, read_raw, rises
 from .report import ToolFailed, VerificationError
 from .spice_network import READOUT, deck, netlist
-from .spice_neuron import call_ngspice, rises
 
 FIRST_SPIKE, RATE = 0.01, 0.05
 """Largest accepted deviations of first spikes, and of a layer's spike count, from the device level, as shares."""
@@ -72,16 +72,6 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600
             found.append(_sample(network, read_raw(Path(folder, "pattern.raw")), len(pattern)))
             Path(folder, "pattern.raw").unlink()
     return found
-
-
-def read_raw(path: Path) -> np.ndarray:
-    """(K, V) table of ngspice's binary output: time, then the saved nodes in their order."""
-    header, _, body = path.read_bytes().partition(b"Binary:\n")
-    fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
-    table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
-    if len(table) != int(fields["No. Points"]):
-        raise ToolFailed(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
-    return table
 
 
 def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSample:

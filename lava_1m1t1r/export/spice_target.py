@@ -17,6 +17,7 @@ from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from . import rules
+from .ngspice import require_ngspice
 from .output import write_folder
 from .plan import batched
 from .report import Report, ToolFailed, classes_of
@@ -125,6 +126,10 @@ def deploy_spice(
     timeout = number(timeout, "timeout [s]", above=0.0)
     patterns = whole(patterns, "patterns")
     require(labels is None or frames is not None, "labels", "come with frames", labels)
+    synapses = sum(layer.size * sum(rows_of(layer)) for layer in net.active)
+    proven = frames is not None and patterns > 0 and synapses <= LARGEST
+    if proven:
+        require_ngspice()
     network = DeviceNetwork(net, cells, seed=seed)
     files: dict[str, str] = {"network.cir": f"* {net.sizes} network of 1M1T1R neurons\n" + netlist(network)}
     facts, notes = facts_of(network), assumptions(network)
@@ -137,8 +142,7 @@ def deploy_spice(
         facts |= measured(net, frames, samples, labels)
         some = frames[:patterns]
         files |= {f"pattern_{b}.cir": deck(network, pattern, b) for b, pattern in enumerate(some)}
-        synapses = sum(crossbar.positive.size for crossbar in network.crossbars)
-        if synapses <= LARGEST and len(some):
+        if proven:
             places = [layer.index for layer in net.active if layer.neuron is not None]
             try:
                 theirs = run_network(network, some, timeout=timeout)
