@@ -413,6 +413,9 @@ def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):
         assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, *more]) == 0
         capsys.readouterr()
         assert len(np.load(next((tmp_path / "out").rglob("*.npz")))["frames"]) == samples
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (30, 8)))  # one sample
+    assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, "--prove", "2"]) == 0
+    assert np.load(next((tmp_path / "out").rglob("*.npz")))["frames"].shape == (1, 30, 8)
 
 
 def test_a_folder_that_an_export_may_not_fill_is_seen_before_the_data(tmp_path, capsys):

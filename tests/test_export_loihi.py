@@ -11,8 +11,9 @@ import pytest
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import loihi_limits, loihi_resources
+from lava_1m1t1r.export.frames import drawn
 from lava_1m1t1r.export.loihi_target import deploy_loihi
-from lava_1m1t1r.export.plan import drawn, same
+from lava_1m1t1r.export.read_back import same
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 
@@ -135,6 +136,7 @@ def test_networks_are_the_same_where_all_their_integers_are(rng):
     ):
         assert not same(net, NetDescription((lines, replace(first, **changes), last))), changes
     assert not same(net, NetDescription((replace(lines, delay=lines.delay[::-1]), first, last)))
+    assert not same(net, replace(net, classes=("a", "b", "c")))
     assert not same(net, NetDescription((lines, first))) and not same(net, NetDescription((first, last)))
 
 

@@ -18,7 +18,7 @@ from lava_1m1t1r.delay_lines import outgoing  # noqa: E402
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import FormatError  # noqa: E402
 from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
-from lava_1m1t1r.export.plan import same  # noqa: E402
+from lava_1m1t1r.export.read_back import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.reference_network import synaptic_input  # noqa: E402
 

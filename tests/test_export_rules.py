@@ -16,8 +16,8 @@ from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, loihi_target, rtl_target, rules, spice_target
+from lava_1m1t1r.export.frames import samples
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
-from lava_1m1t1r.export.plan import samples
 from lava_1m1t1r.export.report import Report
 from lava_1m1t1r.netx import schema
 

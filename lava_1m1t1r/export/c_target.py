@@ -16,9 +16,10 @@ from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from . import c_source, rules
+from .frames import samples
 from .names import c_prefix
 from .output import write_folder
-from .plan import Plan, plan, samples
+from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared
 from .tools import call, written
 

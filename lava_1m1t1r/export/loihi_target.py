@@ -20,9 +20,10 @@ from ..netx.schema import read, write
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits
 from . import rules
+from .frames import batched, drawn
 from .loihi_resources import generators, layer_resources, table, verdicts
 from .output import write_folder
-from .plan import batched, drawn, same
+from .read_back import same
 from .report import Report, VerificationError, classes_of
 
 NET_FILE = "network.net"

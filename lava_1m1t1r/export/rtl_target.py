@@ -16,9 +16,10 @@ from ..dynamics import State
 from ..errors import number, require, whole
 from ..fast import FastNetwork
 from . import rtl_source, rules
+from .frames import samples
 from .names import verilog_module
 from .output import write_folder
-from .plan import Plan, plan, samples
+from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared
 from .tools import call, require_program, written
 

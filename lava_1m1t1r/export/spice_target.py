@@ -17,9 +17,9 @@ from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, number, require, whole
 from ..fast import FastNetwork
 from . import rules
+from .frames import batched
 from .ngspice import require_ngspice
 from .output import write_folder
-from .plan import batched
 from .report import Report, ToolFailed, classes_of
 from .spice_network import READOUT, TICK, deck, netlist
 from .spice_neuron import EDGE, LARGEST_EXPONENT, MARGIN, STEEPEST
