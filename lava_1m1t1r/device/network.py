@@ -180,7 +180,7 @@ class DeviceNetwork:
         p, dt, v = self.periphery, self.dt, self.cells.v_read
         cells = lines = sums = flops = 0.0
         for layer, crossbar, pulses in zip(self.net.active, self.crossbars, rows, strict=True):
-            current = crossbar.row_current()
+            current = crossbar.row_current
             charge = dt * float((pulses @ current).sum())
             heat = dt * v * float((pulses**2 @ current).sum())  # a pulse of k v_read drives k times the current
             rises = float(np.maximum(np.diff(pulses, axis=0, prepend=0.0), 0.0).sum())

@@ -24,6 +24,8 @@ STEEPEST = 300
 """Bound that v_ref / v0 must stay below: the hyperbolic sine is divided by its value there."""
 LARGEST_EXPONENT = 700
 """Bound that the argument of a hyperbolic sine must stay below; from 710 on the result is more than a double can hold."""
+TRACE = "trace.txt"
+"""Name of the file that a neuron's deck writes."""
 MARGIN = 1.1
 """End of the field law, as a multiple of the largest voltage; it lies above that voltage because Newton's method dislikes kinks."""
 
@@ -56,15 +58,11 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) 
         If ``p`` holds an array of devices, or its field at ``v_max`` is more than a double can hold.
     """
     one_device(p, "neuron_subcircuit.p", "Write one subcircuit for each p.take(n).")
-    d = "max(V(in)-V(gate),0)"
-    if p.v0 == inf:
-        drive = d
-    else:
-        require(p.v_ref / p.v0 < STEEPEST, "neuron_subcircuit: v_ref / v0", f"be < {STEEPEST}", p.v_ref / p.v0)
-        reach = MARGIN * number(v_max, "neuron_subcircuit.v_max [V]", above=0.0)
-        cure = "Name the largest input voltage as v_max."
-        require(reach / p.v0 < LARGEST_EXPONENT, f"neuron_subcircuit: {MARGIN} v_max / v0", f"be < {LARGEST_EXPONENT}", reach / p.v0, cure)
-        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({d},{reach:.10e})/{p.v0:.10e})"
+    v_max = number(v_max, "neuron_subcircuit.v_max [V]", above=0.0)
+    check_field_law(p, v_max, "neuron_subcircuit: {}", "v_max", "Name the largest input voltage as v_max.")
+    drive = "max(V(in)-V(gate),0)"
+    if p.v0 != inf:
+        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({drive},{MARGIN * v_max:.10e})/{p.v0:.10e})"
     # Where the total length ends at 1, what lies beyond is the overshoot, which opens no gap.
     gap = "max(1-V(x),0)" if p.x_max == 1.0 else "abs(1-V(x))"
     steep = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT)
@@ -89,6 +87,41 @@ Rload vdd out {p.r_load:.10e}
 """
 
 
+def check_field_law(p: DeviceParams, v_max: float, where: str, name: str, cure: str) -> None:
+    """Refuse devices whose hyperbolic field law, which is written as its formula, overflows.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device, or several.
+    v_max : float
+        Largest voltage [V] from the input to the gate.
+    where : str
+        Place for messages, with ``{}`` for the ratio that is too large.
+    name, cure : str
+        What the user calls ``v_max``, and how it is mended.
+    """
+    steepest = float(np.max(np.asarray(p.v_ref) / np.asarray(p.v0)))
+    require(steepest < STEEPEST, where.format("v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
+    most = MARGIN * v_max / float(np.min(p.v0))
+    require(most < LARGEST_EXPONENT, where.format(f"{MARGIN} {name} / v0"), f"be < {LARGEST_EXPONENT}", most, cure)
+
+
+def longest_step(piece: float, gamma1: float) -> float:
+    """Longest step [s] that resolves the shortest ``piece`` of the input [s] and the fastest loss of a filament, ``gamma1`` [1/s]."""
+    return min(piece / 50.0, 0.02 / gamma1)
+
+
+def options(reltol: float, abstol: float, chgtol: float) -> str:
+    """Tolerances of an analysis: relative, of currents [A], of charges [C]."""
+    return f".options reltol={reltol:g} abstol={abstol:.2e} vntol=1e-8 chgtol={chgtol:.2e} trtol=1 method=gear"
+
+
+def transient(longest: float, total: float) -> str:
+    """Command of an analysis over ``total`` seconds, in steps of at most ``longest`` [s]; a deck's line begins with a dot."""
+    return f"tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic"
+
+
 def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
     """Points of a PWL source that holds ``volts`` [V] for ``durations`` [s]: a short ramp begins at each edge.
 
@@ -109,10 +142,11 @@ def testbench(
     p: DeviceParams,
     durations: Sequence[float] | np.ndarray,
     volts: Sequence[float] | np.ndarray,
-    output: str = "trace.txt",
     max_step: float | None = None,
 ) -> str:
-    """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input; writes its states to ``output``.
+    """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input.
+
+    It writes :data:`TRACE`: time, filament, residue, gate [V], drain [V], with the time column repeated before each.
 
     The field law is the device's for all of these inputs.
 
@@ -122,8 +156,6 @@ def testbench(
         One device.
     durations, volts : (S,)
         Pieces of the input [s], [V].
-    output : str
-        File that the deck writes: time, filament, residue, gate [V], drain [V], time column repeated before each.
     max_step : float, optional
         Longest step [s]; default: a fiftieth of the shortest piece.
     """
@@ -132,17 +164,17 @@ def testbench(
     require(np.all(pieces > 0) and len(levels) == len(pieces), "durations, volts", "be > 0 s, and as many", (durations, volts))
     total = float(np.sum(pieces))
     swing = float(np.ptp(np.append(levels, 0.0))) or p.v_ref  # after a negative input the gate is negative, too
-    longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else min(float(np.min(durations)) / 50.0, 0.02 / p.gamma1)
+    longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else longest_step(np.min(pieces), p.gamma1)
     return f"""1M1T1R neuron
 {neuron_subcircuit(p, v_max=swing)}
 Vdd vdd 0 {p.v_dd:.10e}
 Vin in 0 PWL({piecewise(durations, volts)})
 Xneuron in out vdd m1t1r
-.options reltol=1e-5 abstol=1e-16 vntol=1e-8 chgtol=1e-20 trtol=1 method=gear
+{options(1e-5, 1e-16, 1e-20)}
 .control
 save v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
-tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic
-wrdata {output} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
+{transient(longest, total)}
+wrdata {TRACE} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
 quit
 .endc
 .end
@@ -202,7 +234,7 @@ def run_ngspice(
         If ngspice fails; the text holds its lines that tell why.
     """
     with scratch() as folder:
-        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
-        call_ngspice(folder, ("-b", "neuron.cir"), "trace.txt", timeout)
-        table = np.loadtxt(Path(folder, "trace.txt"))
+        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, max_step), encoding="utf-8")
+        call_ngspice(folder, ("-b", "neuron.cir"), TRACE, timeout)
+        table = np.loadtxt(Path(folder, TRACE))
     return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)
