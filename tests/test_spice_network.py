@@ -185,6 +185,20 @@ def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, r
     np.testing.assert_allclose(ours.sum(), fixed.layers[0].spikes.sum(), rtol=0.1)
 
 
+def test_ctrl_c_in_a_compiled_loop_is_ctrl_c(toy, monkeypatch):
+    """Not the SystemError that numba makes of it."""
+
+    def stopped(*_):
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(sys.modules[DeviceNetwork.__module__], "_run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        DeviceNetwork(toy).run(patterns(1)[0])
+    monkeypatch.setattr(sys.modules[simulate.__module__], "integrate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(presets.ZHAO2025_FIG2, np.ones(3))
+
+
 def test_layers_that_do_not_fit_each_other_are_refused(toy):
     hidden, readout = toy.layers
     net = replace(toy, layers=(hidden, replace(readout, weight=readout.weight[:, 1:], inputs=readout.inputs - 1)))
