@@ -141,7 +141,8 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     write_text(out / "characteristics.txt", result.text())
     found = {"device": p.as_dict(), **result.as_dict()}
     print(result.text())
-    energy, curves = spike_energy(p, result.volt, result.width), scaling(p, result.volt, result.width)
+    energy = spike_energy(p, result.volt, result.width)
+    curves = scaling(p, energy)
     energies = text([energy])
     write_text(out / "energy.txt", energies)
     found |= {"energy": energy.as_dict(), "energy_scaling": curves}

@@ -222,7 +222,7 @@ def _threshold(p: DeviceParams, volt: float, width: float, spikes: np.ndarray) -
             "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
             "output current of a spike": (float(shown.current.max()), "A"),
         },
-        {"volt": volts, "first": first, "time": shown.time, "gate": shown.gate_voltage, "current": shown.current},
+        {"volt": volts, "first": first, "time": shown.time, "current": shown.current},
     )
 
 
