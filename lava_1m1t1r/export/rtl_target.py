@@ -18,7 +18,7 @@ from ..fast import FastNetwork
 from . import rtl_source, rules
 from .frames import samples
 from .names import verilog_module
-from .output import write_folder
+from .output import place, write_folder
 from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared
 from .tools import call, require_program, written
@@ -131,7 +131,7 @@ def deploy_rtl(
     if synthesise:
         facts["Yosys, Lattice ECP5 cells"] = cells(sources, name)
     files = write_folder(out_dir, sources)
-    return Report("rtl", net.sizes, Path(out_dir), files, facts, tuple(notes))
+    return Report("rtl", net.sizes, place(out_dir), files, facts, tuple(notes))
 
 
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:

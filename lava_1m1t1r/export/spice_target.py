@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..params import DeviceParams
 from . import rules
 from .frames import batched
 from .ngspice import require_ngspice
-from .output import write_folder
+from .output import place, write_folder
 from .report import Report, ToolFailed, classes_of
 from .spice_network import READOUT, TICK, sources
 from .spice_neuron import EDGE, check_field_law
@@ -150,7 +149,7 @@ def deploy_spice(
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
         else:
             notes.append("ngspice was not run: no pattern was asked for.")
-    report = Report("spice", net.sizes, Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
+    report = Report("spice", net.sizes, place(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
     files |= {"report.html": report.page, "report.json": as_json(report.as_dict()) + "\n"}
     write_folder(out_dir, files)
     return report
