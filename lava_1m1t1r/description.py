@@ -91,13 +91,15 @@ class Layer(ByValue):
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
     def check(self, where: str, error: type[Exception] = InputError) -> None:
-        """Refuse a kind that nobody knows; what a layer without neurons has no use for; of a layer that computes, arrays of other shapes
-        than its own, or of numbers beyond what the integers hold.
+        """Refuse a kind that nobody knows, or that is one of neurons where there are none; what a layer without neurons has no use for;
+        of a layer that computes, arrays of other shapes than its own, or of numbers beyond what the integers hold.
 
         The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay.
         """
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
         if self.neuron is None:
+            rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
+            require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
             cure, delay = "Add it to the sums, or delay them, yourself.", None if self.kind == DELAY_LINES else self.delay
             unused = {"bias": self.bias, "weight_rec": self.weight_rec, "delay_rec": self.delay_rec, "delay": delay}
             for name, value in unused.items():

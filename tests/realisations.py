@@ -286,7 +286,7 @@ def by_training(drawn: Drawn) -> list[Seen]:
     import h5py
     import torch
 
-    from lava_1m1t1r.export import plan
+    from lava_1m1t1r.export.read_back import same
     from lava_1m1t1r.netx import schema
     from lava_1m1t1r.slayer import block
     from lava_1m1t1r.slayer.quantise import quantise_odd
@@ -341,7 +341,7 @@ def by_training(drawn: Drawn) -> list[Seen]:
         with h5py.File(Path(folder) / "trained.net", "w") as file:
             for i, made in enumerate(blocks):
                 made.export_hdf5(file.create_group(f"layer/{i}"))
-        assert plan.same(schema.read(Path(folder) / "trained.net"), drawn.net), "export_hdf5 must write the network that was drawn"
+        assert same(schema.read(Path(folder) / "trained.net"), drawn.net), "export_hdf5 must write the network that was drawn"
     return seen
 
 

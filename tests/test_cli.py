@@ -361,10 +361,11 @@ def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monk
     assert cli.main(["characterize", "--fit", "rows.csv", "--free", "mu", "--set", "r_control=2e8", "-o", "fitted"]) == 0
     fitted = DeviceParams.from_dict(json.loads(Path("fitted/fit.json").read_text())["params"])
     assert fitted.r_control == 2e8 and fitted.mu != ZHAO2025_FIG2.mu
-    assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "six"]) == 0
-    assert DeviceParams.from_dict(json.loads(Path("six/characteristics.json").read_text())["device"]) == fitted
+    assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "run.6"]) == 0
+    assert Path("run.6/summary.png").stat().st_size > 5000  # whatever the name of the folder
+    assert DeviceParams.from_dict(json.loads(Path("run.6/characteristics.json").read_text())["device"]) == fitted
     options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", "run"]
-    for file in ("fitted/fit.json", "six/characteristics.json"):
+    for file in ("fitted/fit.json", "run.6/characteristics.json"):
         assert cli.main([*options, "--device", file]) == 0
         assert read("run/network.net").active[0].step.device == fitted.scaled(40.0)
     assert DeviceParams.from_dict(json.loads(Path("run/results.json").read_text())["task"]["device"]) == fitted
@@ -417,6 +418,9 @@ def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):
         assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, *more]) == 0
         capsys.readouterr()
         assert len(np.load(next((tmp_path / "out").rglob("*.npz")))["frames"]) == samples
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (30, 8)))  # one sample
+    assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, "--prove", "2"]) == 0
+    assert np.load(next((tmp_path / "out").rglob("*.npz")))["frames"].shape == (1, 30, 8)
 
 
 def test_a_folder_that_an_export_may_not_fill_is_seen_before_the_data(tmp_path, capsys):
@@ -1334,8 +1338,9 @@ def test_characteristics_are_of_the_seed_and_the_pulses_that_are_given(tmp_path,
     monkeypatch.setattr(characterize, "_can_draw", lambda: False)
     pulses = ["--volt", "0.9", "--width", "2e-3", "--trials", "20", "--seed", "3"]
     assert cli.main(["characterize", "-o", str(tmp_path), *pulses, "--json"]) == 0
-    assert asked == [(0.9, 2e-3, {"seed": 3, "progress": True, "trials": 20}), (ZHAO2025_FIG2, 0.9, 2e-3)]
-    energy = json.loads(as_json(device.spike_energy(ZHAO2025_FIG2, 0.9, 2e-3).as_dict()))
+    own = device.spike_energy(ZHAO2025_FIG2, 0.9, 2e-3)
+    assert asked == [(0.9, 2e-3, {"seed": 3, "progress": True, "trials": 20}), (ZHAO2025_FIG2, own)]
+    energy = json.loads(as_json(own.as_dict()))
     assert json.loads(capsys.readouterr().out)["energy"] == energy
 
 

@@ -23,7 +23,7 @@ from lava_1m1t1r.device import (
     spike_energy,
     stimulus,
 )
-from lava_1m1t1r.device.characteristics import _firing_voltage, _integration
+from lava_1m1t1r.device.characteristics import _firing, _integration
 from lava_1m1t1r.device.energy import scaling
 from lava_1m1t1r.device.figures import energy_scaling
 from lava_1m1t1r.device.fitting import FREE, Fit
@@ -77,6 +77,14 @@ def test_every_block_of_trials_has_noise_of_its_own_and_devices_come_with_the_se
     devices = replace(presets.ZHAO2025_FIG3CD.quiet(), mu_dtod=0.2)
     one, same, other = (first_turn_on_times(monte_carlo(devices, PULSE, 20, seed=seed, progress=False)) for seed in (4, 4, 5))
     assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
+def test_an_input_that_differs_from_device_to_device_is_refused():
+    """Blocks are of 100 devices: columns would go with some of them, or with each block anew."""
+    columns = stimulus.Stimulus(np.array([1e-3]), np.ones((1, 100)))
+    for v_in in (columns, np.ones((3, 100))):
+        with pytest.raises(InputError, match=r"monte_carlo.v_in.* must .*; got"):
+            monte_carlo(VARIED, v_in, 200, progress=False)
 
 
 def test_a_dask_cluster_gives_the_same():
@@ -279,7 +287,7 @@ def test_times_and_counts_are_not_negative(quantity):
 def test_the_filament_relaxes_at_its_own_rate_however_long_the_pulses(name, width):
     p = getattr(presets, name)
     width = width or stimulus.usual_width(p)
-    (found, unit) = _integration(p, _firing_voltage(p, width), width).numbers["filament relaxation time"]
+    (found, unit) = _integration(p, _firing(p, width)[0], width).numbers["filament relaxation time"]
     assert unit == "s" and found == pytest.approx(1 / (p.gamma1 + p.beta), rel=2e-3)
 
 
@@ -287,7 +295,9 @@ def test_pulses_are_as_long_as_suits_a_device():
     assert spike_energy(presets.ZHAO2025_TABLE8, 0.5).input_and_recharge == pytest.approx(0.66e-18, rel=0.01)  # of 10 ns
     assert spike_energy(FIG2, 0.8) == spike_energy(FIG2, 0.8, 1e-3, 1e-3)
     with pytest.raises(InputError, match="spike_energy.volt"):
-        scaling(FIG2, -1.0)
+        spike_energy(FIG2, -1.0)
+    with pytest.raises(InputError, match="scaling.own must be a SpikeEnergy; got 0.8"):
+        scaling(FIG2, 0.8)
 
 
 def test_fit_tells_what_the_data_do_not_determine():
@@ -442,6 +452,9 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
     assert "ohm" in report.text() and report.assumed_noise
     written = report.plot(tmp_path / "figures")
     assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
+    assert report.plot(tmp_path / "six.svg") == [tmp_path / "six.svg"]
+    with pytest.raises(InputError, match=r"plot.path must end in one of .png, .pdf, .svg; got '.*run.1'. A folder's has no end"):
+        report.plot(tmp_path / "run.1")
     with pytest.raises(InputError, match="be one device"):
         characterize(FIG2.with_variation(0.1).spread(2, 0))
 
@@ -490,10 +503,12 @@ def test_spaces_beside_commas_are_nothing(tmp_path):
 @pytest.mark.timeout(120)
 def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    curves = scaling(presets.ZHAO2025_FIG2, 0.8)
+    own = spike_energy(FIG2, 0.8)
+    curves = scaling(FIG2, own)
     energy_scaling(curves, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
     charge = curves["C_g, R_c C_g kept"]
+    assert charge[1.0] == own.input_to_pulse_end
     assert len(charge) >= 3 and charge[4.0] > charge[1.0] > charge[0.25]  # a larger gate takes more charge
     assert list(curves["technology"].values()) == [
         pytest.approx(1.39e-12, rel=0.01, abs=0),
@@ -520,6 +535,11 @@ def test_a_mean_interval_takes_three_spikes_and_no_long_silence_after_them():
 def test_a_pulse_that_turns_nothing_on_counts_as_one_that_does_at_its_end(turn_ons, shortening):
     row = Measurement("shortening", 0.8, 1.0, 2.0, 2, 0.1, 0.1)
     assert QUANTITIES["shortening"](row, SimpleNamespace(turn_on_times=lambda: np.array(turn_ons))) == pytest.approx(shortening)
+
+
+def test_a_shortening_is_that_of_the_second_pulse_however_many_follow():
+    pair = Measurement("shortening", 2.0, 3e-3, 1e-3, 2, 0.0, 1e-3)
+    assert predicted(presets.ZHAO2025_FIG4, replace(pair, count=10)) == pytest.approx(predicted(presets.ZHAO2025_FIG4, pair), abs=1e-9)
 
 
 def test_a_neuron_that_falls_silent_has_no_mean_interval():

@@ -279,7 +279,7 @@ NAMES = ('quo"te', "new\nline", "back\\slash", "end */ // ??/", "\u00e9t\u00e9 \
 
 def test_names_of_classes_are_a_macro_whatever_they_hold(rng, tmp_path):
     net = NetDescription((nets.layer(rng, 0, 3, len(NAMES)),))
-    without, named = c_source.sources(plan(net), "x"), c_source.sources(plan(replace(net, classes=NAMES)), "x")
+    without, named = c_source.sources(plan(net), "x", "net"), c_source.sources(plan(replace(net, classes=NAMES)), "x", "net")
     assert without["net.c"] == named["net.c"] and "CLASSES" not in without["net.h"]  # no memory for whoever does not use it
     report = c_target.deploy_c(replace(net, classes=NAMES), tmp_path / "out")
     assert report.facts["classes"] == list(NAMES) and "new\\nline" in report.text and "\x1b" not in report.text
@@ -295,13 +295,13 @@ def test_names_of_classes_are_a_macro_whatever_they_hold(rng, tmp_path):
 
 
 def test_the_header_says_how_to_use_it_and_how_layers_are_numbered(rng):
-    sources = c_source.sources(plan(nets.network("behind_delay_lines", rng)), "x")
+    sources = c_source.sources(plan(nets.network("behind_delay_lines", rng)), "x", "net")
     words = " ".join(sources["net.h"].replace(" * ", " ").split())
     assert "0: layer 1 (dense_rec, 15 -> 6)" in words and "1: layer 2 (affine, 6 -> 3)" in words
     assert "/* layers[0]: layer 1 (dense_rec, 15 -> 6) */" in sources["net.c"]
     for told in ("largest sum over these steps", "one step of delay, here 1 in all", "give each spike once", "no function is re-entrant"):
         assert told in words
-    assert "give each spike once" not in c_source.sources(plan(nets.network("one_neuron", rng)), "x")["net.h"]
+    assert "give each spike once" not in c_source.sources(plan(nets.network("one_neuron", rng)), "x", "net")["net.h"]
 
 
 def test_headers_that_those_of_c_include_are_no_names():
@@ -337,7 +337,7 @@ def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tm
 def test_a_compiler_refuses_structs_of_other_sizes_than_were_counted(struct, rng, monkeypatch):
     name = f"{struct.upper()}_BYTES"
     monkeypatch.setattr(c_source, name, getattr(c_source, name) + 4)
-    sources = c_source.sources(plan(nets.network("one_neuron", rng)), "x")
+    sources = c_source.sources(plan(nets.network("one_neuron", rng)), "x", "net")
     with pytest.raises(VerificationError, match=rf"{struct}_ha(s|ve)_.*size.* negative"):
         c_target.object_size(sources, "net", "gcc")
 
@@ -355,7 +355,7 @@ def test_stated_bytes_are_those_of_the_object(name, rng, tmp_path):
 def test_stated_bytes_are_those_of_the_arrays_by_content(name, rng):
     """Without the few bytes for each layer that say where its arrays are."""
     lowered = plan(nets.network(name, rng))
-    text = c_source.sources(lowered, "x")["net.c"]
+    text = c_source.sources(lowered, "x", "net")["net.c"]
     word = re.search(r"typedef (uint\d+_t) history;", text)[1]
     sizes = {"int8_t": 1, "uint8_t": 1, "uint16_t": 2, "int32_t": 4, "uint32_t": 4, "uint64_t": 8}
     sizes |= {"entry": 8, "constants": 32, "net_state": 12}
@@ -445,7 +445,7 @@ def test_no_sum_exceeds_its_register_under_the_largest_counts(limit, bits, rng):
 
 def test_names_of_files_do_not_end_comments(rng, tmp_path):
     frame = replace(nets.network("one_neuron", rng), source="a@b@c.net")
-    assert "from a?b?c.net. " in c_source.sources(plan(frame), "x")["net.h"]  # templates mark what they leave open so
+    assert "from a?b?c.net. " in c_source.sources(plan(frame), "x", "net")["net.h"]  # templates mark what they leave open so
     net = replace(nets.network("one_neuron", rng), source="a\nb*\u2603\udcff.net")
     assert plan(net).source == "a?b*??.net"
     for deploy in (c_target.deploy_c, rtl_target.deploy_rtl):
@@ -480,6 +480,6 @@ def test_the_sources_take_their_constants_from_the_arithmetic():
     """Neither the template nor the part for noise states a number that arithmetic.py has."""
     template = (Path(c_source.__file__).parent / "templates" / "net.c").read_text()
     assert not re.findall(r"#define \w+ \(?\d", template + c_source._NOISE)
-    text = c_source.sources(plan(golden.networks()["stochastic"][0]), "title")["net.c"]
+    text = c_source.sources(plan(golden.networks()["stochastic"][0]), "title", "net")["net.c"]
     defined = dict(re.findall(r"#define (\w+) (\d+)u?$", text, re.MULTILINE))
     assert {name: int(value) for name, value in defined.items()} == {name: getattr(arithmetic, name) for name in c_source._ARITHMETIC}

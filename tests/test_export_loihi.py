@@ -11,8 +11,9 @@ import pytest
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import loihi_limits, loihi_resources
+from lava_1m1t1r.export.frames import drawn
 from lava_1m1t1r.export.loihi_target import deploy_loihi
-from lava_1m1t1r.export.plan import drawn, same
+from lava_1m1t1r.export.read_back import same
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 
@@ -47,10 +48,11 @@ def test_cores_follow_from_the_limit_that_binds():
 def test_every_limit_has_a_source_and_assumed_ones_say_so(rng, tmp_path):
     deploy_loihi(nets.network("recurrent_with_delays", rng), tmp_path / "out")
     text = (tmp_path / "out/resources.txt").read_text()
-    for limit in loihi_limits.ALL:
+    limits = [limit for limit in vars(loihi_limits).values() if isinstance(limit, loihi_limits.Limit)]
+    for limit in limits:
         assert limit.source and f"{'assumed: ' if limit.assumed else ''}{limit.source}" in text
         assert limit.name in text
-    assert any(x.assumed for x in loihi_limits.ALL) and not all(x.assumed for x in loihi_limits.ALL)
+    assert len(limits) == 10 and 0 < sum(limit.assumed for limit in limits) < 10
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5])
@@ -135,6 +137,7 @@ def test_networks_are_the_same_where_all_their_integers_are(rng):
     ):
         assert not same(net, NetDescription((lines, replace(first, **changes), last))), changes
     assert not same(net, NetDescription((replace(lines, delay=lines.delay[::-1]), first, last)))
+    assert not same(net, replace(net, classes=("a", "b", "c")))
     assert not same(net, NetDescription((lines, first))) and not same(net, NetDescription((first, last)))
 
 

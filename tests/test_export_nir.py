@@ -18,7 +18,7 @@ from lava_1m1t1r.delay_lines import outgoing  # noqa: E402
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import FormatError  # noqa: E402
 from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
-from lava_1m1t1r.export.plan import same  # noqa: E402
+from lava_1m1t1r.export.read_back import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.reference_network import synaptic_input  # noqa: E402
 
@@ -87,6 +87,13 @@ def test_importing_the_node_makes_it_readable(rng, tmp_path):
     without = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True)
     done = subprocess.run([sys.executable, "-c", "import lava_1m1t1r.export.nir_node\n" + read], capture_output=True, text=True)
     assert without.returncode != 0 and done.stdout.strip() == "M1T1RNode", done.stderr
+
+
+@pytest.mark.parametrize("module", ["nir_node", "nir_exact", "nir_portable", "nir_target"])
+def test_without_nir_every_module_says_what_to_install(module):
+    code = f"import sys; sys.modules['nir'] = None; import lava_1m1t1r.export.{module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "MissingDependencyError: The NIR target needs the package 'nir'" in done.stderr.strip().splitlines()[-1]
 
 
 def test_arrays_have_full_size_and_dt_is_written(rng, tmp_path):
@@ -206,6 +213,17 @@ def test_spikes_pass_within_a_step_but_for_their_delays_and_around_a_cycle_in_th
     for one, first, second in ((net, [[2]] * 3, [[2], [3, 6], [7]]), (nir_portable._undelayed(net), [[2]] * 3, [[2], [2, 3], [2]])):
         spikes = nir_portable.run_portable(one, {0: relay, 1: relay}, frames)
         assert [[np.flatnonzero(train).tolist() for train in layer[0].T] for layer in spikes] == [first, second]
+
+
+def test_answers_are_those_of_the_graphs_output_behind_its_delays():
+    """The first neuron's spikes come after the end of the sample, in both."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, v_unit=0.25))
+    net = NetDescription((Layer(0, "dense", (2,), 1, np.full((2, 1), 240), delay=np.array([62, 0]), neuron=neuron),))
+    frames = np.tile([[1], [0]], (30, 1))[None]
+    exact = FastNetwork(net).run(frames, "spikes")
+    assert exact.layers[0].spikes[0].any(0).all() and exact.out[0].any(0).tolist() == [False, True]
+    relay = {0: cuba_fit.CubaFit(0.0, 0.0, 0.5, np.zeros(2))}
+    assert nir_portable._measure(net, relay, frames, exact)["samples with the same largest output"] == "1 of 1"
 
 
 def test_the_running_network_is_compared_a_step_a_layer_later(rng):

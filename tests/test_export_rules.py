@@ -16,8 +16,8 @@ from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, loihi_target, rtl_target, rules, spice_target
+from lava_1m1t1r.export.frames import samples
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
-from lava_1m1t1r.export.plan import samples
 from lava_1m1t1r.export.report import Report
 from lava_1m1t1r.netx import schema
 
@@ -42,6 +42,10 @@ def image(width):
     return Layer(0, "conv", conv.shape, conv.sources, np.full(conv.weight_shape, 4), neuron=neuron(), conv=conv)
 
 
+def input_neurons(size, **more):
+    return Layer(0, "input", (size,), size, np.array([200]), neuron=neuron(), **more)
+
+
 BROKEN = {
     rules.layers_are_of_a_kind_that_is_known: (
         lambda n: replace(n, layers=(*n.layers, Layer(2, "concat", (3,), 3))),
@@ -61,7 +65,11 @@ BROKEN = {
         lambda n: changed(n, 0, inputs=1 << 17, weight=np.zeros((7, 1 << 17), np.int8)),
         r"layer/0 \(dense_rec\) shape must have at most 65536.*131072",
     ),
-    rules.a_convolution_may_be_written_out: (
+    loihi_target.input_neurons_may_be_written_out: (
+        lambda n: NetDescription((input_neurons((1 << 12) + 1),)),
+        r"layer/0 \(input\) weight must fill.*got 16785409\. Use a smaller layer, or run",
+    ),
+    rules.layers_may_be_written_out: (
         lambda n: NetDescription((image(1 << 12),)),
         r"layer/0 \(conv\) weight must fill.*got 16781312",
     ),
@@ -185,7 +193,7 @@ def pointwise(width):
     [
         (rules.sizes_fit_sixteen_bits, dense((1, 1 << 16)), dense((1, (1 << 16) + 1)), "65537"),
         (rules.sizes_fit_sixteen_bits, dense((1 << 16, 1)), dense(((1 << 16) + 1, 1)), "65537"),
-        (rules.a_convolution_may_be_written_out, pointwise(1 << 12), pointwise((1 << 12) + 1), str(4097**2)),
+        (rules.layers_may_be_written_out, pointwise(1 << 12), pointwise((1 << 12) + 1), str(4097**2)),
         (
             rules.biases_fit_sixteen_bits,
             dense((2, 1), bias=np.array([0, 1 - (1 << 15)])),
@@ -211,6 +219,22 @@ def test_rules_draw_the_line_where_they_say(rule, fits, broken, got):
     rule(fits)
     with pytest.raises(InputError, match=rf"layer/0 .*; got .*{got}"):
         rule(broken)
+
+
+def test_averages_are_matrices_too():
+    rules.layers_may_be_written_out(NetDescription((Layer(0, "average", (1 << 10,), 1 << 14),)))
+    with pytest.raises(InputError, match=rf"layer/0 \(average\) weight must fill.*got {17 << 20}\. Use a smaller layer"):
+        rules.layers_may_be_written_out(NetDescription((Layer(0, "average", (1 << 10,), 17 << 10),)))
+
+
+@pytest.mark.nir
+def test_input_neurons_are_a_matrix_in_nir_where_they_have_a_bias(tmp_path):
+    size = (1 << 12) + 1
+    frames = np.ones((1, 3, size), np.uint8)
+    TARGETS["nir"](NetDescription((input_neurons(size),)), tmp_path / "out", portable=False, frames=frames)
+    for net, portable in ((input_neurons(size), True), (input_neurons(size, bias=np.full(size, 3)), False)):
+        with pytest.raises(InputError, match=r"layer/0 \(input\) weight must fill.*got 16785409"):
+            TARGETS["nir"](NetDescription((net,)), tmp_path / "new", portable=portable, frames=frames)
 
 
 @pytest.mark.parametrize(
@@ -401,6 +425,15 @@ def test_a_folder_at_home_may_be_named_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_folder("~/out", {"a.txt": "1"})
     assert (tmp_path / "out" / "a.txt").is_file()
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_a_report_names_the_folder_that_was_filled(target, rng, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    report = TARGETS[target](good(rng), "~/out")
+    assert report.folder == tmp_path / "out" and all((report.folder / file).is_file() for file in report.files)
+    assert TARGETS[target](good(rng), "out").folder == Path("out")
 
 
 def test_reports_show_their_facts_and_notes_everywhere():

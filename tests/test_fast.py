@@ -376,6 +376,15 @@ def test_networks_made_by_hand_are_checked(changes, words):
         FastNetwork(NetDescription((replace(layer, **changes),)))
 
 
+@pytest.mark.parametrize("kind", ["dense", "dense_rec"])
+def test_a_layer_of_sums_is_an_affine_one(kind):
+    """A file would give another layer back, or none."""
+    layer = Layer(0, kind, (7,), 4, np.full((7, 4), 200, np.int32))
+    with pytest.raises(InputError, match=f"layer/0 kind must be another one .*; got '{kind}'. Write it with kind='affine'"):
+        FastNetwork(NetDescription((layer,)))
+    FastNetwork(NetDescription((replace(layer, kind="affine"),)))
+
+
 def test_chains_made_by_hand_are_checked():
     layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
     with pytest.raises(InputError, match="layer/1 must have 7 inputs, as many as the layer before it has outputs; got 4"):

@@ -303,7 +303,7 @@ def test_errors(rng):
         with pytest.raises(InputError, match=f"Network.{next(iter(arguments))}"):
             Network(net, **arguments)
     assert repr(Network(net)) == f"Network({net.sizes})"
-    for kind, name, value in (("dense_rec", "weight_rec", np.full((3, 3), 20)), ("affine", "bias", np.array([0, 7, 0]))):
+    for kind, name, value in (("affine", "weight_rec", np.full((3, 3), 20)), ("affine", "bias", np.array([0, 7, 0]))):
         sums = Layer(0, kind, (3,), 4, weights(rng, 0, 90, 3, 4), **{name: value})
         for taker in (Network, FastNetwork):
             with pytest.raises(InputError, match=rf"layer/0 {name} must be left out of a layer without neurons"):

@@ -12,7 +12,7 @@ import pytest
 from lava_1m1t1r import StepParams, keys, presets
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
-from lava_1m1t1r.export import plan
+from lava_1m1t1r.export import read_back
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import INTEGER_FIELDS
 
@@ -76,7 +76,7 @@ def test_a_file_means_the_rates_that_integers_hold(net, path):
     """Whatever was written. In integers that is the same network, which is what exporters ask for."""
     back = schema.read(path)
     assert [layer.step.held for layer in back.layers if layer.step] == [True]
-    assert back != net and plan.same(back, net)
+    assert back != net and read_back.same(back, net)
     schema.write(path, back)
     assert schema.read(path) == back
 

@@ -20,7 +20,7 @@ from lava_1m1t1r.device import simulate
 from lava_1m1t1r.device.crossbar import CELLS, IDEAL, WEIGHT_ONE, Cells, Periphery
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
-from lava_1m1t1r.export import TARGETS, ToolFailed, VerificationError, spice_network, spice_run, spice_target
+from lava_1m1t1r.export import TARGETS, ToolFailed, VerificationError, ngspice, spice_network, spice_run, spice_target
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.recipes import SHIPPED_NETWORK
@@ -185,6 +185,20 @@ def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, r
     np.testing.assert_allclose(ours.sum(), fixed.layers[0].spikes.sum(), rtol=0.1)
 
 
+def test_ctrl_c_in_a_compiled_loop_is_ctrl_c(toy, monkeypatch):
+    """Not the SystemError that numba makes of it."""
+
+    def stopped(*_):
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(sys.modules[DeviceNetwork.__module__], "_run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        DeviceNetwork(toy).run(patterns(1)[0])
+    monkeypatch.setattr(sys.modules[simulate.__module__], "integrate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(presets.ZHAO2025_FIG2, np.ones(3))
+
+
 def test_layers_that_do_not_fit_each_other_are_refused(toy):
     hidden, readout = toy.layers
     net = replace(toy, layers=(hidden, replace(readout, weight=readout.weight[:, 1:], inputs=readout.inputs - 1)))
@@ -204,8 +218,8 @@ def test_ngspice_gives_classes_first_spikes_and_rates_of_the_device_level(cells,
     """Whole patterns, one of each class; programming errors and read noise are the same draws in both."""
     network = DeviceNetwork(toy, CELLS[cells], seed=3)
     frames = patterns(count)[0]
-    ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
-    found = spice_run.compare(ours, theirs)
+    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=100)
+    found = spice_run.compare(toy, ours, theirs)
     assert found["ngspice, largest deviation of a first spike"] < 0.01 and found["ngspice, first spikes compared"] > 7 * count
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(b.scores, a.out.sum(axis=0), atol=0.1)  # charges of the readout, in counts
@@ -217,8 +231,8 @@ def test_ngspice_runs_unequal_neurons_spiking_outputs_and_two_layers_of_delays(r
     net = nets.NetDescription((first, nets.layer(rng, 1, 4, 3, scale=4, delays=2, bias=True)))
     network = DeviceNetwork(net)
     frames = nets.frames(rng, net, steps=40, samples=1, rate=0.3, largest=2)
-    ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
-    found = spice_run.compare(ours, theirs)
+    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=100)
+    found = spice_run.compare(net, ours, theirs)
     assert found["ngspice, first spikes compared"] >= 4 and ours[0].layers[1].spikes.any()
     np.testing.assert_array_equal(theirs[0].scores, ours[0].out.sum(axis=0))
 
@@ -251,8 +265,8 @@ def test_ngspice_draws_the_read_noise_of_all_rows_anew_for_each_pattern(rng):
     net = nets.NetDescription((nets.layer(rng, 0, 20, 3, scale=2), nets.layer(rng, 1, 3, 2, "affine")))
     frames = nets.frames(rng, net, steps=30, rate=0.3, largest=2)
     network, still = (DeviceNetwork(net, Cells(read_noise=noise), seed=3) for noise in (0.1, 0.0))
-    ours, theirs = network.run(frames), spice_run.run_network(network, frames, timeout=100)
-    assert spice_run.compare(ours, theirs)["ngspice, first spikes compared"] >= 3
+    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=100)
+    assert spice_run.compare(net, ours, theirs)["ngspice, first spikes compared"] >= 3
     for a, b, quiet in zip(ours, theirs, still.run(frames), strict=True):
         np.testing.assert_allclose(b.scores, a.out.sum(axis=0), atol=0.1)
         assert np.abs(a.layers[0].volts - quiet.layers[0].volts).max() > 0.1
@@ -262,7 +276,7 @@ def test_ngspice_draws_the_read_noise_of_all_rows_anew_for_each_pattern(rng):
 def test_a_wrong_circuit_is_found_out(toy, monkeypatch, tmp_path):
     text = spice_network.netlist(DeviceNetwork(toy))
     weak = re.sub(r"(Bsum0_\d+ v0_\d+ 0 V = min\(max\()", r"\g<1>0.9*", text)
-    monkeypatch.setattr(spice_run, "netlist", lambda network: weak)
+    monkeypatch.setattr(spice_network, "netlist", lambda network: weak)
     assert weak.count("max(0.9*") == 16
     with pytest.raises(VerificationError, match="ngspice"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], cells="ideal")
@@ -277,7 +291,7 @@ def test_the_written_decks_run_by_themselves(toy, tmp_path):
     assert report.facts["accuracy of the hardware"] >= 0.75
     assert set(report.files) == {"network.cir", "pattern_0.cir", "report.html", "report.json"}
     subprocess.run(["ngspice", "-b", "-r", "out.raw", "pattern_0.cir"], cwd=tmp_path / "out", check=True, capture_output=True, timeout=100)
-    table = spice_run.read_raw(tmp_path / "out" / "out.raw")
+    table = ngspice.read_raw(tmp_path / "out" / "out.raw")
     assert table[-1, 0] == pytest.approx(0.4) and table.shape[1] == 1 + 16 + 4
     assert "energy of the drivers [J]" in (tmp_path / "out" / "report.html").read_text()
 
@@ -296,6 +310,7 @@ def test_a_large_network_is_simulated_but_not_in_ngspice(shipped, rng, tmp_path,
 
 def test_without_ngspice_the_message_says_what_to_install(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(spice_target, "DeviceNetwork", None)  # before the work, which may take minutes
     with pytest.raises(MissingDependencyError, match="apt-get install ngspice"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0])
     assert not (tmp_path / "out").exists()
@@ -373,23 +388,23 @@ def test_differences_are_named(toy):
     ours = DeviceNetwork(toy, IDEAL).run(patterns(1)[0])
     times = tuple([t.copy() for t in layer.spike_times] for layer in ours[0].layers)
     same = spice_run.SpiceSample(times, ours[0].out.sum(axis=0), 1)
-    assert spice_run.compare(ours, [same])["ngspice, largest deviation of a first spike"] == 0
+    assert spice_run.compare(toy, ours, [same])["ngspice, largest deviation of a first spike"] == 0
     with pytest.raises(VerificationError, match="answers class"):
-        spice_run.compare(ours, [replace(same, scores=-same.scores)])
+        spice_run.compare(toy, ours, [replace(same, scores=-same.scores)])
     n = next(i for i, t in enumerate(times[0]) if len(t))
     late = [t * 1.02 if i == n else t for i, t in enumerate(times[0])]
     with pytest.raises(VerificationError, match=rf"2\.00% off \(pattern 0, layer 0, neuron {n}\)"):
-        spice_run.compare(ours, [replace(same, spike_times=(late,))])
+        spice_run.compare(toy, ours, [replace(same, spike_times=(late,))])
     lost = [t[:0] if i == n else t for i, t in enumerate(times[0])]
     with pytest.raises(VerificationError, match=rf"neuron {n} fires \d times, in ngspice 0"):
-        spice_run.compare(ours, [replace(same, spike_times=(lost,))])
+        spice_run.compare(toy, ours, [replace(same, spike_times=(lost,))])
 
 
 def test_a_rate_that_differs_is_told(toy):
     ours = DeviceNetwork(toy, IDEAL).run(patterns(1)[0])
     twice = tuple([np.concatenate([t, t + 1.0]) for t in layer.spike_times] for layer in ours[0].layers)
     with pytest.raises(VerificationError, match=r"first spikes are up to 0\.00% off \(\), a layer's rate 100\.00%"):
-        spice_run.compare(ours, [spice_run.SpiceSample(twice, ours[0].out.sum(axis=0), 1)])
+        spice_run.compare(toy, ours, [spice_run.SpiceSample(twice, ours[0].out.sum(axis=0), 1)])
 
 
 def test_results_of_ngspice_that_are_cut_are_refused(toy, tmp_path):
@@ -397,9 +412,9 @@ def test_results_of_ngspice_that_are_cut_are_refused(toy, tmp_path):
     for rows in (3, 2):
         (tmp_path / "a.raw").write_bytes(header + np.arange(2.0 * rows).astype("<f8").tobytes())
         if rows == 3:
-            np.testing.assert_array_equal(spice_run.read_raw(tmp_path / "a.raw"), np.arange(6.0).reshape(3, 2))
+            np.testing.assert_array_equal(ngspice.read_raw(tmp_path / "a.raw"), np.arange(6.0).reshape(3, 2))
     with pytest.raises(ToolFailed, match="ngspice's output a.raw is cut: 2 of 3 points"):
-        spice_run.read_raw(tmp_path / "a.raw")
+        ngspice.read_raw(tmp_path / "a.raw")
     table = np.zeros((2, 1 + 16 + 4))
     table[-1, 0] = 0.099
     with pytest.raises(ToolFailed, match=r"ngspice ended at 0\.099 s of 0\.1 s"):
@@ -432,6 +447,18 @@ def test_facts_of_the_circuit_are_those_of_its_crossbars(toy):
     for name, crossbar in (("layer 0", hidden), ("layer 1", readout)):
         assert errors[name] == pytest.approx(2**0.5 * 0.02 * crossbar.largest, rel=0.25)
     assert facts["feedback resistance of the amplifiers [ohm]"] == {"layer 0": hidden.feedback(toy.layers[0].neuron.step.v_unit)}
+    exact = spice_target.facts_of(DeviceNetwork(toy, Cells()))
+    assert set(exact["error of a programmed weight, rms [counts of 1/64]"].values()) == {0.0}
+
+
+def test_the_assumptions_name_the_devices_and_clip_voltages_of_all_layers(rng):
+    first, second, third = nets.layer(rng, 0, 3, 2), nets.layer(rng, 1, 2, 2, v_in_max=0.7), nets.layer(rng, 2, 2, 2)
+    other = nets.layer(rng, 3, 2, 1, device=presets.ZHAO2025_FIG4, v_in_max=2.0)
+    network = DeviceNetwork(NetDescription((first, second, third, other)))
+    notes = [note for note in spice_target.assumptions(network) if note.startswith("Devices of")]
+    assert [re.search("of layers (.*?): Dev", note)[1] for note in notes] == ["0, 2", "1", "3"]
+    assert [re.search("v_in_max (.*) V", note)[1] for note in notes] == ["1.2", "0.7", "2"]
+    assert repr(presets.ZHAO2025_FIG2) in notes[1] and repr(presets.ZHAO2025_FIG4) in notes[2]
 
 
 @pytest.mark.slow

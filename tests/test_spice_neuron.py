@@ -10,8 +10,9 @@ import pytest
 from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.export.ngspice import rises, telling
 from lava_1m1t1r.export.report import ToolFailed
-from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, rises, run_ngspice, telling
+from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, run_ngspice
 from lava_1m1t1r.export.spice_neuron import testbench as deck
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")

@@ -134,23 +134,23 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     draws = _can_draw()
     from ..device import characterize
     from ..device.energy import scaling, spike_energy, text
-    from ..device.figures import energy_scaling
+    from ..device.figures import energy_scaling, folder
 
     result = characterize(p, args.volt, args.width, seed=args.seed, progress=True, **_trials(args))
     out.mkdir(parents=True, exist_ok=True)
-    if draws:
-        result.plot(out)
     write_text(out / "characteristics.txt", result.text())
     found = {"device": p.as_dict(), **result.as_dict()}
     print(result.text())
-    energy, curves = spike_energy(p, result.volt, result.width), scaling(p, result.volt, result.width)
+    energy = spike_energy(p, result.volt, result.width)
+    curves = scaling(p, energy)
     energies = text([energy])
-    if draws:
-        energy_scaling(curves, out / "energy_scaling.png")
     write_text(out / "energy.txt", energies)
     found |= {"energy": energy.as_dict(), "energy_scaling": curves}
     write_json(out / "characteristics.json", found)
     print(energies)
+    if draws:  # last: the numbers are safe, whatever ends the drawing
+        folder(result, out)
+        energy_scaling(curves, out / "energy_scaling.png")
     print(f"{'figures and tables' if draws else 'tables'}: {out}")
     return found
 

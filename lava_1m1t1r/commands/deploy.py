@@ -108,9 +108,11 @@ def run(args: argparse.Namespace) -> int:
 def _samples(args: argparse.Namespace, net: Any) -> dict[str, np.ndarray]:
     """Frames, and labels where the target takes them: test utterances or files."""
     from ..export import LABELLED
+    from ..export.frames import batched
 
     arrays = arrays_of(args)
     if arrays:
+        arrays["frames"] = batched(arrays["frames"])  # of one sample, the first axis is time
         return {name: array[: args.prove or None] for name, array in arrays.items()}
     if not args.prove:
         return {}

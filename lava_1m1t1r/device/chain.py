@@ -29,7 +29,11 @@ ROUNDS = 20
 
 @dataclass(frozen=True)
 class Cascade:
-    """Traces of the neurons in their order, and the voltage that drives each."""
+    """Traces of the neurons in their order, and the voltage that drives each.
+
+    Current of the load, output voltage and energy in the traces of all neurons but the last are those of a load from which the next neuron
+    draws nothing: what it draws is in its own trace (``input_current``), and its effect on the node in its drive.
+    """
 
     traces: list[Trace]
     drives: list[np.ndarray]

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.files import plain
 from .._support.progress import bar
-from ..errors import InputError, number, require, whole
+from ..errors import InputError, number, path_of, require, whole
 from ..params import DeviceParams, one_device
 from ..presets import ZHAO2025_FIG3CD
 from . import figures, stimulus
@@ -87,7 +87,8 @@ class Characteristics:
 
     def plot(self, path: str | Path) -> list[Path]:
         """Write the summary figure, or a folder with one figure a characteristic and the summary, where ``path`` has no suffix."""
-        return figures.characteristics(self, path)
+        path = path_of(path, "plot.path")
+        return [figures.summary(self, path)] if path.suffix else figures.folder(self, path)
 
 
 def characterize(
@@ -221,7 +222,7 @@ def _threshold(p: DeviceParams, volt: float, width: float, spikes: np.ndarray) -
             "gate voltage of a spike": (float(shown.gate_voltage.max()), "V"),
             "output current of a spike": (float(shown.current.max()), "A"),
         },
-        {"volt": volts, "first": first, "time": shown.time, "gate": shown.gate_voltage, "current": shown.current},
+        {"volt": volts, "first": first, "time": shown.time, "current": shown.current},
     )
 
 

@@ -8,6 +8,7 @@ its columns at virtual ground and gives ``clip(R_f (I+ - I-), 0, v_in_max)``, wh
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import inf
 from typing import Any, NamedTuple
 
@@ -133,6 +134,8 @@ class Crossbar:
     """Conductances of the positive cells [S], (N, R)."""
     negative: np.ndarray
     """Conductances of the negative cells [S], (N, R)."""
+    wanted: np.ndarray
+    """Weights that were programmed [counts], (N, R)."""
     rows: Rows
     largest: float
     """Weight that uses the whole range of conductance [counts]."""
@@ -143,12 +146,12 @@ class Crossbar:
         """Differential current of a pulse through a weight of one count [A]."""
         return self.cells.v_read * (self.cells.g_max - self.cells.g_min) / self.largest
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """(N, R) weights as the cells hold them [counts]."""
         return (self.positive - self.negative) * (self.cells.v_read / self.per_count)
 
-    @property
+    @cached_property
     def squares(self) -> np.ndarray:
         """(N, R) variance of the read noise of each pair [counts^2]."""
         noise = self.cells.read_noise * self.cells.v_read / self.per_count
@@ -158,6 +161,7 @@ class Crossbar:
         """Feedback resistance R_f of the amplifiers [ohm] with which one unit of weight gives ``v_unit`` [V]."""
         return v_unit / WEIGHT_ONE / self.per_count
 
+    @cached_property
     def row_current(self) -> np.ndarray:
         """(R,) current of a row under a pulse of v_read [A]."""
         return self.cells.v_read * (self.positive + self.negative).sum(axis=0)
@@ -182,8 +186,8 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
     if rows.bias:
         parts.append(np.repeat(np.asarray(layer.bias, np.float64)[:, None] / rows.bias, rows.bias, axis=1))
     largest = _largest(layer)
-    pairs = cells.programmed(np.concatenate(parts, axis=1), largest, rng)
-    return Crossbar(*pairs, rows, largest, cells)
+    wanted = np.concatenate(parts, axis=1)
+    return Crossbar(*cells.programmed(wanted, largest, rng), wanted, rows, largest, cells)
 
 
 def rows_of(layer: Layer) -> Rows:

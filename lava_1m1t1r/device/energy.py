@@ -27,6 +27,10 @@ class SpikeEnergy:
 
     volt: float
     """Height of the pulses [V]."""
+    width: float
+    """Length of a pulse [s]."""
+    gap: float
+    """Rest after a pulse [s]."""
     pulses: int
     """Number of pulses up to the spike."""
     first_spike: float
@@ -112,7 +116,7 @@ def spike_energy(p: DeviceParams, volt: float, width: float | None = None, gap: 
     complete = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
     drawn = [sum(energies[element] for energies in split.values() for element in INPUT_BRANCH) for split in (to_spike, complete)]
     supply = sum(value for energies in complete.values() for element, value in energies.items() if element not in INPUT_BRANCH)
-    return SpikeEnergy(volt, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
+    return SpikeEnergy(volt, width, gap, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
 
 
 class Technology(NamedTuple):
@@ -132,15 +136,15 @@ TECHNOLOGIES = {
 """The paper's estimates by their names."""
 
 
-def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float | None = None) -> dict[str, dict[Any, float]]:
+def scaling(p: DeviceParams, own: SpikeEnergy) -> dict[str, dict[Any, float]]:
     """Return the energy of a spike over R_c and over C_g, and in the paper's two technologies.
 
     Parameters
     ----------
     p : DeviceParams
         One device.
-    volt, width, gap : float
-        As for :func:`spike_energy`.
+    own : SpikeEnergy
+        Of this device: what :func:`spike_energy` returned. The others get the same pulses.
 
     Returns
     -------
@@ -152,19 +156,20 @@ def scaling(p: DeviceParams, volt: float, width: float | None = None, gap: float
     Raises
     ------
     InputError
-        If the device itself does not fire, or an argument breaks its rule.
+        If an argument breaks its rule.
     """
-    own = spike_energy(p, volt, width, gap).input_to_pulse_end  # refuses what is wrong with the arguments, and not with a factor
+    one_device(p, "scaling.p")
+    require(isinstance(own, SpikeEnergy), "scaling.own", "be a SpikeEnergy", own, "Take that of spike_energy for this device.")
     factors = (0.25, 0.5, 2.0, 4.0)
     changed = {
         "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},
         "C_g, R_c C_g kept": {f: replace(p, c_gate=p.c_gate * f, r_control=p.r_control / f) for f in factors},
     }
-    curves: dict[str, dict[Any, float]] = {name: {1.0: own} for name in changed}
+    curves: dict[str, dict[Any, float]] = {name: {1.0: own.input_to_pulse_end} for name in changed}
     for name, devices in changed.items():
         for f, device in devices.items():
             try:
-                curves[name][f] = spike_energy(device, volt, width, gap).input_to_pulse_end
+                curves[name][f] = spike_energy(device, own.volt, own.width, own.gap).input_to_pulse_end
             except InputError:  # it does not fire
                 continue
     curves = {name: dict(sorted(curve.items())) for name, curve in curves.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,40 @@ from .._support.progress import bar
 from ..errors import path_of, require
 from .energy import TECHNOLOGIES
 
+FORMATS = (".png", ".pdf", ".svg")
+"""Endings of the name of a figure, which choose its format."""
 
-def characteristics(report: Any, path: str | Path) -> list[Path]:
-    """Write the summary of a :class:`.characteristics.Characteristics`; into a folder, each characteristic's figure as well."""
+
+def summary(report: Any, path: str | Path) -> Path:
+    """Write all panels of a :class:`.characteristics.Characteristics` as one figure."""
     path = path_of(path, "plot.path")
-    require(path.suffix in ("", ".png", ".pdf", ".svg"), "plot.path", "end in .png, .pdf or .svg, or be a folder", str(path))
-    panels = {name: draw for name, draw in zip(report.six, _PANELS, strict=True)}
-    written = []
-    if path.suffix == "":
-        path.mkdir(parents=True, exist_ok=True)
-        for name, draw in bar(panels.items(), "figures"):
-            figure = plot.figure(4.5, 3.3)
-            draw(figure.add_subplot(), report[name].curves, report)
-            written.append(path / f"{name.replace(' ', '_')}.png")
-            with replacing(written[-1]) as part:
-                figure.savefig(part, dpi=150)
-        path = path / "summary.png"
+    require(path.suffix in FORMATS, "plot.path", f"end in one of {', '.join(FORMATS)}", str(path), "A folder's has no ending.")
     figure = plot.figure(11.7, 7.2)
-    for axes, letter, (name, draw) in zip(figure.subplots(2, 3).flat, "abcdef", panels.items(), strict=True):
+    for axes, letter, (name, draw) in zip(figure.subplots(2, 3).flat, "abcdef", _panels(report), strict=True):
         draw(axes, report[name].curves, report)
         axes.set_title(f"{letter}  {name}", loc="left", fontweight="bold")
     figure.suptitle(f"1M1T1R neuron, pulses of {report.volt:.3g} V and {_engineering(report.width)}s")
     with replacing(path) as part:
         figure.savefig(part, dpi=150)
-    return [*written, path]
+    return path
+
+
+def folder(report: Any, path: str | Path) -> list[Path]:
+    """Write a figure of each characteristic, and the summary, into a folder, whatever its name."""
+    path = path_of(path, "plot.path")
+    path.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, draw in bar(_panels(report), "figures"):
+        figure = plot.figure(4.5, 3.3)
+        draw(figure.add_subplot(), report[name].curves, report)
+        written.append(path / f"{name.replace(' ', '_')}.png")
+        with replacing(written[-1]) as part:
+            figure.savefig(part, dpi=150)
+    return [*written, summary(report, path / "summary.png")]
+
+
+def _panels(report: Any) -> list[tuple[str, Callable[..., None]]]:
+    return list(zip(report.six, _PANELS, strict=True))
 
 
 def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> None:

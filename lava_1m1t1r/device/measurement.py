@@ -129,7 +129,8 @@ def mean_interval(spikes: np.ndarray, duration: float) -> float:
 def _shortening(m: Measurement, t: Trace) -> float:
     on, second = t.turn_on_times(), m.width + m.gap
     before = first_time(on[on < m.width], m.width)
-    return before - (first_time(on[on >= second * (1 - 1e-12)], second + m.width) - second)
+    in_second = (on >= second * (1 - 1e-12)) & (on < second + m.width)  # the train may go on
+    return before - (first_time(on[in_second], second + m.width) - second)
 
 
 QUANTITIES = {

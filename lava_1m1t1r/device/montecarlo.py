@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._support.progress import bar
-from ..errors import numbers, whole, workers_of
+from ..errors import numbers, require, whole, workers_of
 from ..params import MOST_DEVICES, DeviceParams, one_device
 from .cell import TURN_ON
 from .simulation import simulate
@@ -64,10 +64,14 @@ def monte_carlo(
     one_device(p, "monte_carlo.p")
     n, seed = whole(n, "monte_carlo.n", least=1, most=MOST_DEVICES), whole(seed, "monte_carlo.seed")
     workers = workers_of(workers, "monte_carlo.workers", "processes")
-    v_in = v_in if isinstance(v_in, Stimulus) else numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
+    if isinstance(v_in, Stimulus):
+        require(v_in.volts.ndim == 1, "monte_carlo.v_in", "be the same for all devices, without columns", v_in.volts.shape)
+    else:
+        v_in = numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
     devices = p.spread(n, seed) if p.varies else replace(p, mu=np.full(n, p.mu))
     starts = range(0, n, BLOCK)
-    tasks = (delayed(_block)(devices, a, min(a + BLOCK, n), v_in, dt, seed, record, options) for a in starts)
+    blocks = ((a, devices.take(slice(a, min(a + BLOCK, n)))) for a in starts)  # a task carries its own devices alone
+    tasks = (delayed(simulate)(block, v_in, dt, seed, record, first=a, **options) for a, block in blocks)
     results = Parallel(n_jobs=workers, return_as="generator")(tasks)
     traces = []
     with bar(title="devices", asked=progress, total=n, unit=" devices") as shown:
@@ -75,10 +79,6 @@ def monte_carlo(
             traces.append(trace)
             shown.update(trace.size)
     return traces
-
-
-def _block(devices: DeviceParams, a: int, b: int, v_in: Any, dt: float, seed: int, record: Any, options: dict) -> Trace:
-    return simulate(devices.take(slice(a, b)), v_in, dt, seed, record, first=a, **options)
 
 
 def first_turn_on_times(traces: list[Trace]) -> np.ndarray:

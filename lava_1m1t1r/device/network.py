@@ -21,7 +21,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
-from ..description import M1T1RNeuron, NetDescription, check_frames, check_network
+from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
 from ..errors import given, number, require, whole
 from ..noise import MOST_NEURONS
 from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
@@ -29,7 +29,7 @@ from .constants import constants
 from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
 from .integrator import Control, advance
 from .noise import streams
-from .simulation import at_rest, check_ended, most_steps
+from .simulation import at_rest, check_ended, interruptible, most_steps
 
 EVENTS = 1024
 """Largest number of events of one neuron in one network step that are recorded."""
@@ -101,6 +101,9 @@ class DeviceNetwork:
         self.crossbars: tuple[Crossbar, ...] = tuple(
             programmed_crossbar(layer, cells, np.random.default_rng([self.seed, layer.index])) for layer in net.active
         )
+        self._circuits = tuple(
+            None if layer.neuron is None else _circuit(layer, crossbar) for layer, crossbar in zip(net.active, self.crossbars, strict=True)
+        )
         rtol = number(rtol, "rtol", least=1e-10, most=0.1)
         self.control = Control(rtol, 0.01 * rtol, np.inf, np.inf)
 
@@ -137,50 +140,38 @@ class DeviceNetwork:
     def _sample(self, frames: np.ndarray, number: int) -> Sample:
         y = self.net.arriving(frames).astype(np.float64)
         traces, rows = [], []
-        for place, (layer, crossbar) in enumerate(zip(self.net.active, self.crossbars, strict=True)):
+        for place, (layer, crossbar, circuit) in enumerate(zip(self.net.active, self.crossbars, self._circuits, strict=True)):
             noise = self.read_noise(number, place, len(y))
-            if layer.neuron is None:
+            if circuit is None:
                 rows.append(y)
                 y = y @ crossbar.counts.T + noise * np.sqrt(y**2 @ crossbar.squares.T)
                 continue
-            trace = self._layer(layer, crossbar, y, noise)
+            trace = self._layer(layer, circuit, y, noise)
             traces.append(trace)
             rows.append(trace.rows)
             y = outgoing(trace.spikes.astype(np.int64), layer.delay).astype(np.float64)
         return Sample(y, tuple(traces), self._energy(rows, traces))
 
-    def _layer(self, layer: Any, crossbar: Crossbar, y: np.ndarray, noise: np.ndarray) -> LayerTrace:
-        step, size, steps = layer.step, layer.size, len(y)
-        inputs, recurrent, bias = crossbar.rows
-        counts, squares = crossbar.counts, crossbar.squares
-        fixed = np.concatenate([y, np.ones((steps, bias))], axis=1)
-        columns = np.r_[0:inputs, inputs + recurrent : inputs + recurrent + bias]
-        table = constants(step.device, size)
-        cells = at_rest(table, streams(layer.neuron.seed, layer.index * MOST_NEURONS, size))
+    def _layer(self, layer: Layer, circuit: _Circuit, y: np.ndarray, noise: np.ndarray) -> LayerTrace:
+        size, steps, step = layer.size, len(y), circuit.step
+        bias = np.ones((steps, len(circuit.weight) - layer.inputs))
+        fixed = np.concatenate([y, bias], axis=1)
+        cells = at_rest(circuit.table, circuit.random)
         spikes, volts = np.zeros((steps, size), np.bool_), np.empty((steps, size))
-        times, owners = _run(
-            table,
-            cells,
-            _Drive(fixed @ counts[:, columns].T, (fixed**2) @ squares[:, columns].T, noise),
-            _Recurrence(
-                np.ascontiguousarray(counts[:, inputs : inputs + recurrent].T),
-                np.ascontiguousarray(squares[:, inputs : inputs + recurrent].T),
-                layer.recurrent_delays.astype(np.int64),
-            ),
-            _Step(step.v_unit / WEIGHT_ONE, step.v_in_max, step.dt),
-            self.control._replace(most=most_steps(0.0, steps)),
-            spikes,
-            volts,
-        )
-        check_ended(cells, step.v_in_max, step.device)
-        rows = np.concatenate([y, outgoing(spikes.astype(np.int64), layer.delay_rec)[:, :recurrent], np.ones((steps, bias))], axis=1)
+        drive = _Drive(fixed @ circuit.weight, (fixed**2) @ circuit.variance, noise)
+        control = self.control._replace(most=most_steps(0.0, steps))
+        with interruptible():
+            times, owners = _run(circuit.table, cells, drive, circuit.recurrence, step, control, spikes, volts)
+        check_ended(cells, step.v_max, layer.m1t1r.step.device)
+        own = outgoing(spikes.astype(np.int64), layer.delay_rec)[:, : len(circuit.recurrence.weight)]
+        rows = np.concatenate([y, own, bias], axis=1)
         return LayerTrace(spikes, volts, [times[owners == n] for n in range(size)], rows, branch_energies(cells))
 
     def _energy(self, rows: Sequence[np.ndarray], traces: Sequence[LayerTrace]) -> dict[str, dict[str, float]]:
         p, dt, v = self.periphery, self.dt, self.cells.v_read
         cells = lines = sums = flops = 0.0
-        for layer, crossbar, pulses in zip(self.net.active, self.crossbars, rows, strict=True):
-            current = crossbar.row_current()
+        for layer, crossbar, circuit, pulses in zip(self.net.active, self.crossbars, self._circuits, rows, strict=True):
+            current = crossbar.row_current
             charge = dt * float((pulses @ current).sum())
             heat = dt * v * float((pulses**2 @ current).sum())  # a pulse of k v_read drives k times the current
             rises = float(np.maximum(np.diff(pulses, axis=0, prepend=0.0), 0.0).sum())
@@ -188,7 +179,7 @@ class DeviceNetwork:
             # Class-B stages: a row's charge comes from the supply, and the amplifiers bring as much to the columns again.
             lines += max(p.v_supply * charge - heat, 0.0) + rises * 2 * layer.size * p.line_capacitance * v * p.v_supply
             sums += p.v_supply * charge + len(pulses) * dt * p.v_supply * p.amplifier_current * layer.size
-            flops += len(pulses) * p.register_energy * registers(layer) if layer.neuron is not None else 0.0
+            flops += 0.0 if circuit is None else len(pulses) * p.register_energy * circuit.registers
         own = [sum(parts) for parts in zip(*(trace.energy for trace in traces), strict=True)]
         return {
             "neurons": dict(zip(("input branch", "output branch"), own, strict=True)),
@@ -236,6 +227,36 @@ class _Step(NamedTuple):
     per_count: float  # V
     v_max: float  # V
     dt: float  # s
+
+
+class _Circuit(NamedTuple):
+    """A layer of N neurons and its crossbar, as all samples need them."""
+
+    table: np.ndarray  # (N,) records of the devices
+    random: np.ndarray  # (N,) starting points of their noise
+    weight: np.ndarray  # (R, N) of the rows of inputs and bias [counts]
+    variance: np.ndarray  # (R, N) of their read noise
+    recurrence: _Recurrence
+    step: _Step
+    registers: int
+
+
+def _circuit(layer: Layer, crossbar: Crossbar) -> _Circuit:
+    step, (inputs, recurrent, bias) = layer.m1t1r.step, crossbar.rows
+    fixed, own = np.r_[0:inputs, inputs + recurrent : inputs + recurrent + bias], slice(inputs, inputs + recurrent)
+    return _Circuit(
+        constants(step.device, layer.size),
+        streams(layer.m1t1r.seed, layer.index * MOST_NEURONS, layer.size),
+        crossbar.counts[:, fixed].T,
+        crossbar.squares[:, fixed].T,
+        _Recurrence(
+            np.ascontiguousarray(crossbar.counts[:, own].T),
+            np.ascontiguousarray(crossbar.squares[:, own].T),
+            layer.recurrent_delays.astype(np.int64),
+        ),
+        _Step(step.v_unit / WEIGHT_ONE, step.v_in_max, step.dt),
+        registers(layer),
+    )
 
 
 @partial(cached, compiler=allocating)

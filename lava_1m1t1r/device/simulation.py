@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import inf
 from typing import Any
 
@@ -117,14 +118,21 @@ def simulate(
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
     control = Control(float(rtol), 0.01 * rtol, float(max_step), most_steps(stimulus.duration / longest, len(volts)))
-    try:
+    with interruptible():
         times, kinds, owners = integrate(table, cells, stimulus.edges, volts, control, float(dt), codes, samples)
-    except SystemError as error:  # what compiled code makes of Ctrl-C
-        raise interrupted(error) or error from None
     check_ended(cells, largest, p)
     squeeze = p.size is None and stimulus.volts.ndim == 1
     kept = {name: samples[i, :, 0] if squeeze else samples[i] for i, name in enumerate(wanted)}
     return Trace(p, stimulus, float(dt), count, seed, kept, times, kinds, owners, cells)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """For a ``with`` block of compiled code, which makes a SystemError of Ctrl-C: it raises KeyboardInterrupt."""
+    try:
+        yield
+    except SystemError as error:
+        raise interrupted(error) or error from None
 
 
 def at_rest(table: np.ndarray, random: np.ndarray) -> np.ndarray:

@@ -170,7 +170,7 @@ def history_bits(plan: Plan) -> int:
     return next(b for b in (8, 16, 32, 64) if b >= max(layer.history for layer in plan.layers))
 
 
-def sources(plan: Plan, title: str, name: str = "net") -> dict[str, str]:
+def sources(plan: Plan, title: str, name: str) -> dict[str, str]:
     """Text of ``NAME.h``, ``NAME.c`` and of a small host program that runs them on files.
 
     Parameters

@@ -16,9 +16,10 @@ from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from . import c_source, rules
+from .frames import samples
 from .names import c_prefix
-from .output import write_folder
-from .plan import Plan, plan, samples
+from .output import place, write_folder
+from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared
 from .tools import call, written
 
@@ -94,7 +95,7 @@ def deploy_c(
     else:
         notes.append("Not run: give frames to compile it and compare all spikes and states.")
     files = write_folder(out_dir, sources)
-    return Report("c", net.sizes, Path(out_dir), files, facts, tuple(notes))
+    return Report("c", net.sizes, place(out_dir), files, facts, tuple(notes))
 
 
 def flash_bytes(lowered: Plan) -> dict[str, int]:

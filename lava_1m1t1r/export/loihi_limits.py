@@ -38,5 +38,3 @@ MULTIPLY_BITS = Limit(
     "bits of a product", 48, "bits", "this library's own contract (FIXED_POINT.md); the microcode's width is not public", True
 )
 BIAS_BITS = Limit("bits of a bias", 13, "bits", f"{_LAVA}, proc/lif/models.py: 13-bit signed mantissa", False)
-
-ALL = (CORES, NEURONS, STATE_BITS, WEIGHT_BITS, DELAY, AXONS_IN, AXONS_OUT, SYNAPSE_BITS, MULTIPLY_BITS, BIAS_BITS)

@@ -20,9 +20,10 @@ from ..netx.schema import read, write
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits
 from . import rules
+from .frames import batched, drawn
 from .loihi_resources import generators, layer_resources, table, verdicts
-from .output import write_folder
-from .plan import batched, drawn, same
+from .output import place, write_folder
+from .read_back import same
 from .report import Report, VerificationError, classes_of
 
 NET_FILE = "network.net"
@@ -50,7 +51,19 @@ def layers_are_numbered_by_their_place(net: NetDescription) -> None:
         require(layer.index == i, net.at(layer, "index"), f"be {i}, its place among the layers", layer.index)
 
 
-RULES: tuple[rules.Rule, ...] = (*rules.SHAPES, neurons_are_known_to_the_chip_description, layers_are_numbered_by_their_place)
+def input_neurons_may_be_written_out(net: NetDescription) -> None:
+    """Their synapses are counted in a matrix, as those of all layers."""
+    for layer in net.active:
+        if layer.kind == "input":
+            rules.fits_a_matrix(net, layer)
+
+
+RULES: tuple[rules.Rule, ...] = (
+    *rules.SHAPES,
+    neurons_are_known_to_the_chip_description,
+    layers_are_numbered_by_their_place,
+    input_neurons_may_be_written_out,
+)
 """Rules of this target."""
 
 
@@ -124,7 +137,7 @@ def deploy_loihi(
         notes.append(f"{layers_need} microcode that is to be written (handoff/nc_model.py). {loader}.")
     elif net.delay_lines is None:
         notes.append("All neurons are CUBA: lava-dl's own netx loads the file too.")
-    return Report("loihi", shape, Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+    return Report("loihi", shape, place(out_dir), write_folder(out_dir, files), facts, tuple(notes))
 
 
 def _net_file(net: NetDescription) -> bytes:

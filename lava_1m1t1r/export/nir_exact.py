@@ -3,8 +3,9 @@
 Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then a neuron, then a Delay where its spikes have delays;
 delay lines are a Linear of ones and a Delay after the Input. Convolutions and poolings are Affine or Linear too, expanded to matrices,
 with their kernels in the metadata; so is every layer whose weights are not its matrix. Recurrence is a cycle neuron - (Delay -) Linear -
-neuron. NIR has no time step: ``dt`` is in the metadata of the graph and of every neuron; the names of the outputs are there as a JSON
-list, ``classes``. Each layer's spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
+neuron. NIR has no time step: ``dt`` is in the metadata of the graph, and a field of every neuron; the names of the outputs are in the
+graph's metadata as a JSON list, ``classes``. Each layer's spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay
+nodes say, as in lava-dl.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import dataclasses
 import json
 from typing import Any
 
-import nir
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
@@ -21,7 +21,7 @@ from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription, check_network
 from ..errors import FormatError, number, require
-from .nir_node import M1T1RNode
+from .nir_node import M1T1RNode, nir
 
 EXACT = "lava_1m1t1r exact"
 LINES, LINES_DELAY = "lines", "delay_lines"
@@ -40,9 +40,7 @@ def to_nir(net: NetDescription) -> nir.NIRGraph:
         if layer.neuron is None:
             continue
         neuron = f"neuron_{layer.index}"
-        about = {"shape": np.array(layer.shape)}
-        assert isinstance(layer.neuron, M1T1RNeuron)  # the target's rules let no other through
-        nodes[neuron] = M1T1RNode.of(layer.neuron.step, layer.size, layer.neuron.seed, layer.index, **about)
+        nodes[neuron] = M1T1RNode.of(layer)
         edges.append((weight, neuron))
         add_recurrence(nodes, edges, layer, neuron, net.stated_dt)
         before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.stated_dt)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ..description import Layer
 from ..errors import missing
 from ..params import FIELDS, DeviceParams
 from ..program import STEP_FIELDS, StepParams
@@ -39,23 +39,12 @@ class M1T1RNode(nir.NIRNode):
         self.input_type, self.output_type = {"input": shape}, {"output": shape}
 
     @classmethod
-    def of(cls, step: StepParams, size: int, seed: int, layer_index: int, **metadata: Any) -> M1T1RNode:
-        """Return the node of a layer; every parameter is an array of full size.
-
-        Parameters
-        ----------
-        step : StepParams
-            Device and step; arrays in the device must have ``size`` values.
-        size : int
-            Number of neurons.
-        seed, layer_index : int
-            Start of the noise generators.
-        **metadata
-            Entries of the node's metadata.
-        """
-        device = {name: np.broadcast_to(np.asarray(getattr(step.device, name), np.float64), (size,)).copy() for name in FIELDS}
-        values = {name: getattr(step, name) for name in STEP_FIELDS}
-        return cls(device, seed=int(seed), layer_index=int(layer_index), metadata=metadata, **values)
+    def of(cls, layer: Layer) -> M1T1RNode:
+        """Return the node of a layer of 1M1T1R neurons; every parameter is an array of full size."""
+        neuron = layer.m1t1r
+        device = {name: np.full(layer.size, getattr(neuron.step.device, name), np.float64) for name in FIELDS}
+        values = {name: getattr(neuron.step, name) for name in STEP_FIELDS}
+        return cls(device, seed=int(neuron.seed), layer_index=int(layer.index), metadata={"shape": np.array(layer.shape)}, **values)
 
     @property
     def step(self) -> StepParams:

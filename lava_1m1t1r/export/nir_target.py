@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import flag, missing, whole
-
-try:
-    import nir
-except ImportError as error:
-    raise missing("nir", "nir", "The export to NIR", error) from error
-
 from ..description import NetDescription
+from ..errors import flag, whole
 from ..fast import FastNetwork
 from . import nir_exact, rules
+from .frames import DRAWN_RATE, batched, drawn
+from .nir_node import nir
 from .nir_portable import to_portable
-from .output import write_folder
-from .plan import DRAWN_RATE, batched, drawn, same
+from .output import place, write_folder
+from .read_back import same
 from .report import Report, VerificationError, classes_of
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
@@ -59,10 +54,13 @@ def deploy_nir(
     """
     net = rules.accepted(net, out_dir, rules.INTEGERS)
     portable, delays, seed = flag(portable, "portable"), flag(delays, "delays"), whole(seed, "seed")
+    for layer in net.active:
+        if layer.kind == "input" and (portable or layer.bias is not None):  # a Scale has no bias, which the fit adds
+            rules.fits_a_matrix(net, layer)
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))
-    if not same(net, back) or net.classes != back.classes:
+    if not same(net, back):
         raise VerificationError("The exact graph read back is not the network.")
     has_delays = any(isinstance(node, nir.Delay) for node in exact.nodes.values())
     notes = [
@@ -97,7 +95,7 @@ def deploy_nir(
                 if delays
                 else "Its delays are left out, and delay lines with them."
             )
-    return Report("nir", net.sizes, Path(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+    return Report("nir", net.sizes, place(out_dir), write_folder(out_dir, files), facts, tuple(notes))
 
 
 def _file(graph: nir.NIRGraph) -> bytes:

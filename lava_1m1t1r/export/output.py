@@ -40,7 +40,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     tuple of str
         The names, sorted.
     """
-    out = _place(out_dir)
+    out = place(out_dir).absolute()
     check_folder(out)
     if out.exists():
         with scratch(f"{STAGE}{os.getpid()}-", inside=out) as stage, _at_work(Path(stage)):
@@ -118,7 +118,7 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
 
 def check_folder(out_dir: str | os.PathLike) -> None:
     """Raise unless ``out_dir`` may be written: absent, empty, or holding nothing but a former export."""
-    out = _place(out_dir)
+    out = place(out_dir).absolute()
     require(not out.is_symlink(), "output folder", "not be a link", str(out), "Name the folder it points to.")
     if not out.exists():
         return
@@ -140,9 +140,10 @@ def _listed(names: Iterable[str]) -> str:
     return "\n".join(sorted(names)) + "\n"
 
 
-def _place(out_dir: str | os.PathLike) -> Path:
+def place(out_dir: str | os.PathLike) -> Path:
+    """The folder that a user named, where ``~`` is the user's own."""
     path = path_of(out_dir, "output folder")
     try:
-        return path.expanduser().absolute()
+        return path.expanduser()
     except RuntimeError as error:  # ~nobody
         raise InputError(f"output folder must be a path; got {str(path)!r}: {error}") from error

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .. import noise
-from ..description import Layer, M1T1RNeuron, NetDescription, check_frames
-from ..errors import array_of, require
-from ..program import INTEGER_FIELDS, TABLES, FixedProgram
+from ..description import Layer, NetDescription
+from ..program import TABLES, FixedProgram
 from ..sums import SumBounds, halved
 
 
@@ -118,42 +116,6 @@ class Plan:
         return self.layers[-1].program is not None
 
 
-DRAWN_RATE = 20.0
-"""Mean rate of a channel [Hz] of the random spikes that a proof takes where no frames are given."""
-
-
-def drawn(net: NetDescription, samples: int, steps: int, seed: int) -> np.ndarray:
-    """Random spikes (B, T, C) at ``DRAWN_RATE``; steps of a network that states none are taken for 1 ms."""
-    return (np.random.default_rng(seed).random((samples, steps, net.inputs)) < DRAWN_RATE * (net.dt or 1e-3)).astype(np.uint8)
-
-
-def batched(frames: Any) -> np.ndarray:
-    """Samples (B, T, C), or one of them (T, C), as an array (B, T, C)."""
-    frames = array_of(frames, "frames")
-    return frames[None] if frames.ndim == 2 else frames
-
-
-def samples(frames: Any, net: NetDescription, limit: int) -> np.ndarray:
-    """Check samples; an InputError says what they must be.
-
-    Parameters
-    ----------
-    frames : (B, T, C) or (T, C) int
-        Spike counts of several samples, or of one.
-    net : NetDescription
-        The network that takes them.
-    limit : int
-        Largest count that the target can take.
-
-    Returns
-    -------
-    (B, T, C) int
-    """
-    frames = check_frames(batched(frames), net)
-    require(frames.max() <= limit, "frames", f"hold spike counts of at most {limit}", int(frames.max()))
-    return frames
-
-
 def plan(net: NetDescription) -> Plan:
     """Lower a network that keeps the rules of an integer target."""
     lines = None if net.delay_lines is None else np.asarray(net.delay_lines.own_delay, np.uint8)
@@ -192,39 +154,3 @@ def narrow(weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Weights [counts] as int8, and the left shift that brings them back; a rule has checked that they fit."""
     weight, shift = halved(np.asarray(weight, np.int64))
     return np.ascontiguousarray(weight.astype(np.int8)), shift
-
-
-def same(a: NetDescription, b: NetDescription) -> bool:
-    """Whether two networks do the same in integers: equal computing layers, weights, delays, neurons, seeds. No delay equals delays of 0.
-
-    ``StepParams.held`` is left out: the fixed-point step never asks for it, and a network from a file has it set whatever it was when the
-    network was written. So two networks may be the same here and yet not equal (``==``): their floating-point steps differ then.
-    """
-    x, y = a.delay_lines, b.delay_lines
-    alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.own_delay, y.own_delay)
-    if len(a.active) != len(b.active) or not alike:
-        return False
-    return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))
-
-
-def _same_layer(x: Layer, y: Layer) -> bool:
-    arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
-    if (x.index, x.kind, x.shape, x.inputs, x.conv) != (y.index, y.kind, y.shape, y.inputs, y.conv):
-        return False
-    return all(np.array_equal(_none_if_zero(getattr(x, k)), _none_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
-
-
-def _same_neuron(x: Layer, y: Layer) -> bool:
-    a, b = x.neuron, y.neuron
-    if not isinstance(a, M1T1RNeuron) or not isinstance(b, M1T1RNeuron):
-        return type(a) is type(b) and (
-            a is None or all(np.all(np.equal(u, v)) for u, v in zip(vars(a).values(), vars(b).values(), strict=True))
-        )
-    if any(getattr(a.step, k) != getattr(b.step, k) for k in INTEGER_FIELDS) or a.seed != b.seed:
-        return False
-    devices = zip(a.step.device.as_dict().values(), b.step.device.as_dict().values(), strict=True)
-    return all(np.all(np.equal(u, v)) for u, v in devices)
-
-
-def _none_if_zero(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(0) if values is None or not np.any(values) else np.asarray(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,15 @@ from ..dynamics import State
 from ..errors import number, require, whole
 from ..fast import FastNetwork
 from . import rtl_source, rules
+from .frames import samples
 from .names import verilog_module
-from .output import write_folder
-from .plan import Plan, plan, samples
+from .output import place, write_folder
+from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared
-from .tools import call, written
+from .tools import call, require_program, written
 
-SIMULATORS = ("verilator", "icarus")
+SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
+"""Programs of the simulators, by the names that users give."""
 
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
@@ -89,6 +90,10 @@ def deploy_rtl(
     require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
     require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
+    if frames is not None:
+        require_program(SIMULATORS[simulator], "simulator", "Install it, or leave frames (--prove) away.")
+    if synthesise:
+        require_program("yosys", "synthesise", "Install Yosys, or leave synthesise away.")
     lowered = plan(net)
     sources = rtl_source.sources(lowered, f"{net.sizes} network of 1M1T1R neurons.", name, lanes)
     facts: dict[str, Any] = {
@@ -126,7 +131,7 @@ def deploy_rtl(
     if synthesise:
         facts["Yosys, Lattice ECP5 cells"] = cells(sources, name)
     files = write_folder(out_dir, sources)
-    return Report("rtl", net.sizes, Path(out_dir), files, facts, tuple(notes))
+    return Report("rtl", net.sizes, place(out_dir), files, facts, tuple(notes))
 
 
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
@@ -174,8 +179,6 @@ def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarra
         What was compared, and the clock cycles between the output's frames when the input never waits; no cycles of samples that are
         so short that all frames come with the reset.
     """
-    tool = "iverilog" if simulator == "icarus" else simulator
-    require(shutil.which(tool), "simulator", "be installed", tool, "Install it, or leave frames (--prove) away.")
     expected = network.run(frames, record="all", threads=1)
     with scratch() as folder:
         written(sources, folder)
@@ -259,7 +262,6 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
 
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
     """Counts of Yosys for the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
-    require(shutil.which("yosys"), "synthesise", "find Yosys installed", "yosys", "Install it, or leave synthesise away.")
     with scratch() as folder:
         written(sources, folder)
         read = "read_verilog " + " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")

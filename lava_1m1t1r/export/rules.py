@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
-from ..description import KINDS, WEIGHTLESS, M1T1RNeuron, NetDescription
+from ..description import KINDS, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from ..errors import require
 from ..netx.schema import described
 from ..sums import WEIGHT_RULE, within_8_bits
@@ -24,7 +24,7 @@ Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
 """Largest number of neurons in a layer of the integer targets, which number neurons with 16 bits."""
 MAX_MATRIX = 1 << 24
-"""Largest number of weights of a convolution that is written out as a matrix."""
+"""Largest number of weights of a layer of another kind that is written out as a matrix."""
 
 
 def accepted(net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike, rules: Iterable[Rule]) -> NetDescription:
@@ -76,13 +76,19 @@ def sizes_fit_sixteen_bits(net: NetDescription) -> None:
         require(largest <= MAX_LAYER, net.at(layer, "shape"), f"have at most {MAX_LAYER} inputs and outputs", largest, "Split the layer.")
 
 
-def a_convolution_may_be_written_out(net: NetDescription) -> None:
-    """The targets know matrices only, and a convolution of N neurons and C inputs becomes one of N C weights."""
+def layers_may_be_written_out(net: NetDescription) -> None:
+    """The targets know matrices only: a convolution, a pooling or an average of N neurons and C inputs becomes one of N C weights."""
     for layer in net.active:
-        if layer.conv is not None:
-            weights = layer.size * layer.inputs
-            cure = "Use a larger stride, pool first, or run the network in Lava or on the fast path."
-            require(weights <= MAX_MATRIX, net.at(layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
+        if layer.conv is not None or layer.kind == "average":
+            fits_a_matrix(net, layer)
+
+
+def fits_a_matrix(net: NetDescription, layer: Layer) -> None:
+    """Refuse a layer that would be too large as a matrix."""
+    weights = layer.size * layer.inputs
+    smaller = "Use a smaller layer" if layer.conv is None else "Use a larger stride, pool first"
+    cure = f"{smaller}, or run the network in Lava or on the fast path."
+    require(weights <= MAX_MATRIX, net.at(layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
 
 
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
@@ -121,7 +127,7 @@ SHAPES: tuple[Rule, ...] = (
     layers_hold_their_weights,
     the_library_can_run_it,
     sizes_fit_sixteen_bits,
-    a_convolution_may_be_written_out,
+    layers_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,
     biases_fit_sixteen_bits,
 )

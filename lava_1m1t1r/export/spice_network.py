@@ -7,7 +7,7 @@ that samples the latch at the end of each network step. Only layers that compute
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,18 @@ import numpy as np
 from ..arithmetic import WEIGHT_ONE
 from ..device.crossbar import Crossbar
 from ..device.network import DeviceNetwork, longest_delays
-from .spice_neuron import EDGE, neuron_subcircuit, piecewise
+from .spice_neuron import EDGE, longest_step, neuron_subcircuit, options, piecewise, transient
 
 TICK = 1e-5  # delay of a digital element and length of a clock edge, as a share of the network step
 READOUT = 1e-3
 """Output of a readout's integrator for one spike through a weight of one unit [V]."""
 _CHUNK = 16  # terms of one behavioural expression
+
+
+def sources(network: DeviceNetwork, patterns: Sequence[np.ndarray]) -> dict[str, str]:
+    """``network.cir`` and, for each of some patterns (T, C), ``pattern_0.cir``, ...: file name to text."""
+    head = f"* {network.net.sizes} network of 1M1T1R neurons\n"
+    return {"network.cir": head + netlist(network)} | {f"pattern_{b}.cir": deck(network, x, b) for b, x in enumerate(patterns)}
 
 
 def netlist(network: DeviceNetwork) -> str:
@@ -139,14 +145,13 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
             noise = network.read_noise(sample, place, steps)
             lines += [_source(f"z{place}_{n}", durations, noise[:, n]) for n in range(layer.size)]
     devices = [x.m1t1r.step.device for x in net.active if x.neuron is not None]
-    longest = min(network.dt / 50.0, 0.02 / max(float(np.max(p.gamma1)) for p in devices))
+    longest = longest_step(network.dt, max(float(np.max(p.gamma1)) for p in devices))
     # Tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at an edge.
     current = 0.1 / max(float(np.max(p.r_off)) for p in devices)
     charge = 1e-6 * min(float(np.min(p.c_gate)) for p in devices)
     saved = saved_nodes(network)
     lines += [".save " + " ".join(saved[i : i + 8]) for i in range(0, len(saved), 8)]
-    lines.append(f".options reltol=1e-6 abstol={current:.2e} vntol=1e-8 chgtol={charge:.2e} trtol=1 method=gear")
-    lines.append(f".tran {longest:.6e} {steps * network.dt:.10e} 0 {longest:.6e} uic")
+    lines += [options(1e-6, current, charge), f".{transient(longest, steps * network.dt)}"]
     return "\n".join([*lines, ".end", ""])
 
 

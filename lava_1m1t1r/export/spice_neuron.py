@@ -6,7 +6,6 @@ Where the device's total length is limited, the filament gives way through a ste
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sinh
@@ -15,10 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .._support.files import scratch
-from ..errors import MissingDependencyError, number, numbers, require
+from ..errors import number, numbers, require
 from ..params import DeviceParams, one_device
-from .report import ToolFailed
-from .tools import ended
+from .ngspice import call_ngspice, rises
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -26,11 +24,10 @@ STEEPEST = 300
 """Bound that v_ref / v0 must stay below: the hyperbolic sine is divided by its value there."""
 LARGEST_EXPONENT = 700
 """Bound that the argument of a hyperbolic sine must stay below; from 710 on the result is more than a double can hold."""
+TRACE = "trace.txt"
+"""Name of the file that a neuron's deck writes."""
 MARGIN = 1.1
 """End of the field law, as a multiple of the largest voltage; it lies above that voltage because Newton's method dislikes kinks."""
-MOST_LINES = 12
-"""Largest number of ngspice's lines in the text of an error."""
-_TELLING = re.compile("error|abort|fail|timestep|singular|unknown|can't|convergence", re.IGNORECASE)
 
 
 def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) -> str:
@@ -61,15 +58,11 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) 
         If ``p`` holds an array of devices, or its field at ``v_max`` is more than a double can hold.
     """
     one_device(p, "neuron_subcircuit.p", "Write one subcircuit for each p.take(n).")
-    d = "max(V(in)-V(gate),0)"
-    if p.v0 == inf:
-        drive = d
-    else:
-        require(p.v_ref / p.v0 < STEEPEST, "neuron_subcircuit: v_ref / v0", f"be < {STEEPEST}", p.v_ref / p.v0)
-        reach = MARGIN * number(v_max, "neuron_subcircuit.v_max [V]", above=0.0)
-        cure = "Name the largest input voltage as v_max."
-        require(reach / p.v0 < LARGEST_EXPONENT, f"neuron_subcircuit: {MARGIN} v_max / v0", f"be < {LARGEST_EXPONENT}", reach / p.v0, cure)
-        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({d},{reach:.10e})/{p.v0:.10e})"
+    v_max = number(v_max, "neuron_subcircuit.v_max [V]", above=0.0)
+    check_field_law(p, v_max, "neuron_subcircuit: {}", "v_max", "Name the largest input voltage as v_max.")
+    drive = "max(V(in)-V(gate),0)"
+    if p.v0 != inf:
+        drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({drive},{MARGIN * v_max:.10e})/{p.v0:.10e})"
     # Where the total length ends at 1, what lies beyond is the overshoot, which opens no gap.
     gap = "max(1-V(x),0)" if p.x_max == 1.0 else "abs(1-V(x))"
     steep = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT)
@@ -94,6 +87,41 @@ Rload vdd out {p.r_load:.10e}
 """
 
 
+def check_field_law(p: DeviceParams, v_max: float, where: str, name: str, cure: str) -> None:
+    """Refuse devices whose hyperbolic field law, which is written as its formula, overflows.
+
+    Parameters
+    ----------
+    p : DeviceParams
+        One device, or several.
+    v_max : float
+        Largest voltage [V] from the input to the gate.
+    where : str
+        Place for messages, with ``{}`` for the ratio that is too large.
+    name, cure : str
+        What the user calls ``v_max``, and how it is mended.
+    """
+    steepest = float(np.max(np.asarray(p.v_ref) / np.asarray(p.v0)))
+    require(steepest < STEEPEST, where.format("v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
+    most = MARGIN * v_max / float(np.min(p.v0))
+    require(most < LARGEST_EXPONENT, where.format(f"{MARGIN} {name} / v0"), f"be < {LARGEST_EXPONENT}", most, cure)
+
+
+def longest_step(piece: float, gamma1: float) -> float:
+    """Longest step [s] that resolves the shortest ``piece`` of the input [s] and the fastest loss of a filament, ``gamma1`` [1/s]."""
+    return min(piece / 50.0, 0.02 / gamma1)
+
+
+def options(reltol: float, abstol: float, chgtol: float) -> str:
+    """Tolerances of an analysis: relative, of currents [A], of charges [C]."""
+    return f".options reltol={reltol:g} abstol={abstol:.2e} vntol=1e-8 chgtol={chgtol:.2e} trtol=1 method=gear"
+
+
+def transient(longest: float, total: float) -> str:
+    """Command of an analysis over ``total`` seconds, in steps of at most ``longest`` [s]; a deck's line begins with a dot."""
+    return f"tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic"
+
+
 def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
     """Points of a PWL source that holds ``volts`` [V] for ``durations`` [s]: a short ramp begins at each edge.
 
@@ -114,10 +142,11 @@ def testbench(
     p: DeviceParams,
     durations: Sequence[float] | np.ndarray,
     volts: Sequence[float] | np.ndarray,
-    output: str = "trace.txt",
     max_step: float | None = None,
 ) -> str:
-    """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input; writes its states to ``output``.
+    """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input.
+
+    It writes :data:`TRACE`: time, filament, residue, gate [V], drain [V], with the time column repeated before each.
 
     The field law is the device's for all of these inputs.
 
@@ -127,8 +156,6 @@ def testbench(
         One device.
     durations, volts : (S,)
         Pieces of the input [s], [V].
-    output : str
-        File that the deck writes: time, filament, residue, gate [V], drain [V], time column repeated before each.
     max_step : float, optional
         Longest step [s]; default: a fiftieth of the shortest piece.
     """
@@ -137,17 +164,17 @@ def testbench(
     require(np.all(pieces > 0) and len(levels) == len(pieces), "durations, volts", "be > 0 s, and as many", (durations, volts))
     total = float(np.sum(pieces))
     swing = float(np.ptp(np.append(levels, 0.0))) or p.v_ref  # after a negative input the gate is negative, too
-    longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else min(float(np.min(durations)) / 50.0, 0.02 / p.gamma1)
+    longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else longest_step(np.min(pieces), p.gamma1)
     return f"""1M1T1R neuron
 {neuron_subcircuit(p, v_max=swing)}
 Vdd vdd 0 {p.v_dd:.10e}
 Vin in 0 PWL({piecewise(durations, volts)})
 Xneuron in out vdd m1t1r
-.options reltol=1e-5 abstol=1e-16 vntol=1e-8 chgtol=1e-20 trtol=1 method=gear
+{options(1e-5, 1e-16, 1e-20)}
 .control
 save v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
-tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic
-wrdata {output} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
+{transient(longest, total)}
+wrdata {TRACE} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
 quit
 .endc
 .end
@@ -179,20 +206,6 @@ class SpiceTrace:
         return rises(self.time, self.filament + self.residue, 1.0)
 
 
-def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
-    """Times at which a sampled signal rises above a level, interpolated.
-
-    Parameters
-    ----------
-    time, values : (K,) float
-        Times [s] and values of the samples.
-    level : float
-        Level, in the unit of the values.
-    """
-    i = np.flatnonzero((values[1:] > level) & (values[:-1] <= level))
-    return time[i] + (time[i + 1] - time[i]) * (level - values[i]) / (values[i + 1] - values[i])
-
-
 def run_ngspice(
     p: DeviceParams,
     durations: Sequence[float] | np.ndarray,
@@ -221,45 +234,7 @@ def run_ngspice(
         If ngspice fails; the text holds its lines that tell why.
     """
     with scratch() as folder:
-        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, "trace.txt", max_step), encoding="utf-8")
-        call_ngspice(folder, ("-b", "neuron.cir"), "trace.txt", timeout)
-        table = np.loadtxt(Path(folder, "trace.txt"))
+        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, max_step), encoding="utf-8")
+        call_ngspice(folder, ("-b", "neuron.cir"), TRACE, timeout)
+        table = np.loadtxt(Path(folder, TRACE))
     return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)
-
-
-def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: float) -> None:
-    """Run ngspice in a folder.
-
-    Parameters
-    ----------
-    folder : str
-        Folder to run in.
-    arguments : sequence of str
-        Arguments of ngspice.
-    output : str
-        Name of the file that ngspice must have written.
-    timeout : float
-        Longest time [s].
-
-    Raises
-    ------
-    MissingDependencyError
-        If ngspice is not installed.
-    ToolFailed
-        If ngspice fails or takes longer than ``timeout`` [s]; the text holds its lines that tell why.
-    """
-    try:
-        done = ended(["ngspice", *arguments], folder, timeout=timeout)
-    except FileNotFoundError as error:
-        raise MissingDependencyError(
-            "Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice."
-        ) from error
-    if done.returncode or not Path(folder, output).exists():
-        raise ToolFailed(f"ngspice failed: {telling((done.stdout + done.stderr).decode(errors='replace'))}")
-
-
-def telling(said: str) -> str:
-    """Lines of ngspice's output that tell of errors, or its last lines where none does; most are notes, and statistics of memory."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    found = list(dict.fromkeys(line for line in lines if _TELLING.search(line)))
-    return "\n".join((found or lines)[-MOST_LINES:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from .._support.progress import bar
 from ..answers import winner
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import outgoing
+from ..description import NetDescription
 from ..device.network import DeviceNetwork, Sample
+from .ngspice import call_ngspice, read_raw, rises
 from .report import ToolFailed, VerificationError
-from .spice_network import READOUT, deck, netlist
-from .spice_neuron import call_ngspice, rises
+from .spice_network import READOUT
+from .tools import written
 
 FIRST_SPIKE, RATE = 0.01, 0.05
 """Largest accepted deviations of first spikes, and of a layer's spike count, from the device level, as shares."""
@@ -40,13 +42,15 @@ class SpiceSample:
         return int(winner(self.scores))
 
 
-def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600.0) -> list[SpiceSample]:
+def run_network(network: DeviceNetwork, sources: Mapping[str, str], frames: np.ndarray, timeout: float = 600.0) -> list[SpiceSample]:
     """Simulate patterns with ngspice.
 
     Parameters
     ----------
     network : DeviceNetwork
         Network and crossbars.
+    sources : mapping of str
+        File name to text, as :func:`.spice_network.sources` returns them.
     frames : (B, T, C) int
         Spike counts of the patterns.
     timeout : float
@@ -65,23 +69,12 @@ def run_network(network: DeviceNetwork, frames: np.ndarray, timeout: float = 600
     """
     found = []
     with scratch() as folder:
-        Path(folder, "network.cir").write_text(netlist(network), encoding="utf-8")
+        written(sources, folder)
         for b, pattern in enumerate(bar(frames, "ngspice", unit="patterns")):
-            Path(folder, "pattern.cir").write_text(deck(network, pattern, b), encoding="utf-8")
-            call_ngspice(folder, ("-b", "-r", "pattern.raw", "pattern.cir"), "pattern.raw", timeout)
+            call_ngspice(folder, ("-b", "-r", "pattern.raw", f"pattern_{b}.cir"), "pattern.raw", timeout)
             found.append(_sample(network, read_raw(Path(folder, "pattern.raw")), len(pattern)))
             Path(folder, "pattern.raw").unlink()
     return found
-
-
-def read_raw(path: Path) -> np.ndarray:
-    """(K, V) table of ngspice's binary output: time, then the saved nodes in their order."""
-    header, _, body = path.read_bytes().partition(b"Binary:\n")
-    fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
-    table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
-    if len(table) != int(fields["No. Points"]):
-        raise ToolFailed(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
-    return table
 
 
 def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSample:
@@ -104,17 +97,17 @@ def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSampl
     return SpiceSample(tuple(layers), scores, len(table))
 
 
-def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample], places: Sequence[int] | None = None) -> dict[str, Any]:
+def compare(net: NetDescription, ours: Sequence[Sample], theirs: Sequence[SpiceSample]) -> dict[str, Any]:
     """Compare ngspice with the device level, pattern by pattern.
 
     Parameters
     ----------
+    net : NetDescription
+        The network.
     ours : sequence of Sample
         Patterns at the device level.
     theirs : sequence of SpiceSample
         The same patterns in ngspice.
-    places : sequence of int, optional
-        Indices of the layers in their file, for texts; default: 0, 1, ...
 
     Returns
     -------
@@ -129,7 +122,7 @@ def compare(ours: Sequence[Sample], theirs: Sequence[SpiceSample], places: Seque
     """
     worst, where, firing = 0.0, "", 0
     counts = np.zeros((2, len(ours[0].layers)), int)
-    places = range(len(ours[0].layers)) if places is None else places
+    places = [layer.index for layer in net.active if layer.neuron is not None]
     for b, (a, c) in enumerate(zip(ours, theirs, strict=True)):
         if a.answer != c.answer:
             raise VerificationError(f"ngspice answers class {c.answer} to pattern {b}, the device level {a.answer}.")

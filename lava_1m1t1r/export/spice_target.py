@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,16 @@ from ..answers import answers
 from ..description import M1T1RNeuron, NetDescription
 from ..device.crossbar import CELLS, Cells, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
-from ..errors import array_of, number, require, whole
+from ..errors import array_of, listed, number, require, whole
 from ..fast import FastNetwork
+from ..params import DeviceParams
 from . import rules
-from .output import write_folder
-from .plan import batched
+from .frames import batched
+from .ngspice import require_ngspice
+from .output import place, write_folder
 from .report import Report, ToolFailed, classes_of
-from .spice_network import READOUT, TICK, deck, netlist
-from .spice_neuron import EDGE, LARGEST_EXPONENT, MARGIN, STEEPEST
+from .spice_network import READOUT, TICK, sources
+from .spice_neuron import EDGE, check_field_law
 from .spice_run import compare, run_network
 
 MAX_CROSSBAR = 1 << 20
@@ -54,12 +55,9 @@ def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> No
     """The hyperbolic law is written as its formula, whose exponential must not overflow."""
     for layer in net.active:
         if isinstance(layer.neuron, M1T1RNeuron):
-            step, device = layer.neuron.step, layer.neuron.step.device
-            steepest = float(np.max(np.asarray(device.v_ref) / np.asarray(device.v0)))
-            require(steepest < STEEPEST, net.at(layer, "neuron: v_ref / v0"), f"be < {STEEPEST}", steepest, "Use a larger v0.")
-            most = MARGIN * step.v_in_max / float(np.min(device.v0))
-            where, cure = net.at(layer, f"neuron: {MARGIN} v_in_max / v0"), "Use a larger v0, or a smaller v_in_max."
-            require(most < LARGEST_EXPONENT, where, f"be < {LARGEST_EXPONENT}", most, cure)
+            step = layer.neuron.step
+            cure = "Use a larger v0, or a smaller v_in_max."
+            check_field_law(step.device, step.v_in_max, net.at(layer, "neuron: {}"), "v_in_max", cure)
 
 
 RULES: tuple[rules.Rule, ...] = (
@@ -125,10 +123,14 @@ def deploy_spice(
     timeout = number(timeout, "timeout [s]", above=0.0)
     patterns = whole(patterns, "patterns")
     require(labels is None or frames is not None, "labels", "come with frames", labels)
+    synapses = sum(layer.size * sum(rows_of(layer)) for layer in net.active)
+    proven = frames is not None and patterns > 0 and synapses <= LARGEST
+    if proven:
+        require_ngspice()
     network = DeviceNetwork(net, cells, seed=seed)
-    files: dict[str, str] = {"network.cir": f"* {net.sizes} network of 1M1T1R neurons\n" + netlist(network)}
     facts, notes = facts_of(network), assumptions(network)
     if frames is None:
+        files = sources(network, ())
         notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
     else:
         frames = batched(frames)
@@ -136,20 +138,18 @@ def deploy_spice(
         samples = network.run(frames)
         facts |= measured(net, frames, samples, labels)
         some = frames[:patterns]
-        files |= {f"pattern_{b}.cir": deck(network, pattern, b) for b, pattern in enumerate(some)}
-        synapses = sum(crossbar.positive.size for crossbar in network.crossbars)
-        if synapses <= LARGEST and len(some):
-            places = [layer.index for layer in net.active if layer.neuron is not None]
+        files = sources(network, some)
+        if proven:
             try:
-                theirs = run_network(network, some, timeout=timeout)
+                theirs = run_network(network, files, some, timeout)
             except ToolFailed as error:
                 raise ToolFailed(f"{error}\nWith patterns=0 (--patterns 0), the netlist is written without being run.") from error
-            facts |= compare(samples[: len(some)], theirs, places)
+            facts |= compare(net, samples[: len(some)], theirs)
         elif len(some):
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
         else:
             notes.append("ngspice was not run: no pattern was asked for.")
-    report = Report("spice", net.sizes, Path(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
+    report = Report("spice", net.sizes, place(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
     files |= {"report.html": report.page, "report.json": as_json(report.as_dict()) + "\n"}
     write_folder(out_dir, files)
     return report
@@ -166,9 +166,6 @@ def _classes(labels: Any, samples: int, outputs: int) -> np.ndarray:
 def facts_of(network: DeviceNetwork) -> dict[str, Any]:
     """Facts of the circuit itself."""
     layers = list(zip(network.net.active, network.crossbars, strict=True))
-    wanted = [
-        np.asarray(crossbar.counts - ideal.counts) for crossbar, ideal in zip(network.crossbars, _ideal(network).crossbars, strict=True)
-    ]
     return {
         "network step [s]": network.dt,
         **classes_of(network.net),
@@ -176,7 +173,9 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
         "rows of each crossbar": {f"layer {x.index}": crossbar.rows._asdict() for x, crossbar in layers},
         "cell": asdict(network.cells),
         "error of a programmed weight, rms [counts of 1/64]": {
-            f"layer {x.index}": float(np.sqrt(np.mean(w**2))) for (x, _), w in zip(layers, wanted, strict=True)
+            # to nine digits: what is left of ideal cells is rounding
+            f"layer {x.index}": round(float(np.sqrt(np.mean((crossbar.counts - crossbar.wanted) ** 2))), 9)
+            for x, crossbar in layers
         },
         "feedback resistance of the amplifiers [ohm]": {
             f"layer {x.index}": crossbar.feedback(x.m1t1r.step.v_unit) for x, crossbar in layers if x.neuron is not None
@@ -184,11 +183,6 @@ def facts_of(network: DeviceNetwork) -> dict[str, Any]:
         "1M1T1R circuits": sum(x.size for x, _ in layers if x.neuron is not None),
         "flip-flops": sum(registers(x) for x, _ in layers if x.neuron is not None),
     }
-
-
-def _ideal(network: DeviceNetwork) -> DeviceNetwork:
-    cells = network.cells
-    return DeviceNetwork(network.net, Cells(cells.g_min, cells.g_max, v_read=cells.v_read))
 
 
 def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], labels: Any) -> dict[str, Any]:
@@ -225,22 +219,25 @@ def measured(net: NetDescription, frames: np.ndarray, samples: list[Sample], lab
 def assumptions(network: DeviceNetwork) -> list[str]:
     """Assumptions of the circuit and its energies, one sentence each."""
     net, p, cells = network.net, network.periphery, network.cells
-    first = next(x for x in net.active if x.neuron is not None)
-    step = first.m1t1r.step
+    kinds: dict[tuple[float, DeviceParams], list[int]] = {}
+    for layer in net.active:
+        if layer.step is not None:
+            kinds.setdefault((layer.step.v_in_max, layer.step.device), []).append(layer.index)
     notes = [
         f"Spikes travel in network steps of {network.dt:g} s: a comparator at v_th sets a latch, the step's end moves it into a shift "
         "register, whose taps drive rows; delays are its stages. Spike times within a step are not passed on.",
         f"A spike is a pulse of {cells.v_read:g} V, one step long; an input count of k is k times as high. Edges take {EDGE:g} of a step, "
         f"digital elements {TICK:g}.",
-        f"One ideal transimpedance amplifier a neuron sums its two columns at virtual ground and drives the memristor with "
-        f"clip(R_f (I+ - I-), 0, {step.v_in_max:g} V) from a source without resistance.",
+        "One ideal transimpedance amplifier a neuron sums its two columns at virtual ground and drives the memristor with "
+        "clip(R_f (I+ - I-), 0, v_in_max) from a source without resistance.",
         "Biases are rows that carry a pulse in every step. Wires have no resistance, cells are ohmic and do not drift.",
         "Read noise is one draw a column pair and step, with the variance of all its cells; programming errors are drawn once.",
         f"Energy: row drivers and amplifiers are class-B stages on {p.v_supply:g} V, with {p.amplifier_current:g} A at rest an amplifier; "
         f"a cell adds {p.line_capacitance:g} F to its row; a flip-flop takes {p.register_energy:g} J a step. These four are assumed. Clock "
         "distribution, comparators, programming and input encoding are left out.",
         "Energies of neurons are integrals of the circuit's currents, of crossbars those of the cells' heat while pulses last.",
-        f"The devices: {step.device!r}. Pulses last a whole step, so crossbar and driver energies grow with its length.",
+        "Pulses last a whole step, so crossbar and driver energies grow with its length.",
+        *(f"Devices of layers {listed(where)}: {device!r}; v_in_max {most:g} V." for (most, device), where in kinds.items()),
     ]
     if net.delay_lines is not None:
         notes.append(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .._support import programs
 from .._support.programs import PIPES
-from ..errors import InputError
+from ..errors import InputError, require
 from .report import ToolFailed, VerificationError
 
 LIMIT = 7200.0
 """Longest time that an external program may take [s], so that none hangs for ever."""
+
+
+def require_program(name: str, field: str, cure: str) -> None:
+    """Refuse a program that is not on the path, before the work that needs it; ``field`` is the argument that asks for it."""
+    require(shutil.which(name), field, "be installed", name, cure)
 
 
 def written(sources: Mapping[str, str], folder: str) -> None:

@@ -1,0 +1,82 @@
+"""Runs of ngspice, and what it writes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MissingDependencyError
+from .report import ToolFailed
+from .tools import ended
+
+MOST_LINES = 12
+"""Largest number of ngspice's lines in the text of an error."""
+_TELLING = re.compile("error|abort|fail|timestep|singular|unknown|can't|convergence", re.IGNORECASE)
+
+
+def require_ngspice() -> None:
+    """Refuse what needs ngspice where it is not installed."""
+    if shutil.which("ngspice") is None:
+        raise MissingDependencyError("Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice.")
+
+
+def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: float) -> None:
+    """Run ngspice in a folder.
+
+    Parameters
+    ----------
+    folder : str
+        Folder to run in.
+    arguments : sequence of str
+        Arguments of ngspice.
+    output : str
+        Name of the file that ngspice must have written.
+    timeout : float
+        Longest time [s].
+
+    Raises
+    ------
+    MissingDependencyError
+        If ngspice is not installed.
+    ToolFailed
+        If ngspice fails or takes longer than ``timeout`` [s]; the text holds its lines that tell why.
+    """
+    require_ngspice()
+    done = ended(["ngspice", *arguments], folder, timeout=timeout)
+    if done.returncode or not Path(folder, output).exists():
+        raise ToolFailed(f"ngspice failed: {telling((done.stdout + done.stderr).decode(errors='replace'))}")
+
+
+def telling(said: str) -> str:
+    """Lines of ngspice's output that tell of errors, or its last lines where none does; most are notes, and statistics of memory."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    found = list(dict.fromkeys(line for line in lines if _TELLING.search(line)))
+    return "\n".join((found or lines)[-MOST_LINES:])
+
+
+def read_raw(path: Path) -> np.ndarray:
+    """(K, V) table of ngspice's binary output: time, then the saved nodes in their order."""
+    header, _, body = path.read_bytes().partition(b"Binary:\n")
+    fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
+    table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
+    if len(table) != int(fields["No. Points"]):
+        raise ToolFailed(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
+    return table
+
+
+def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
+    """Times at which a sampled signal rises above a level, interpolated.
+
+    Parameters
+    ----------
+    time, values : (K,) float
+        Times [s] and values of the samples.
+    level : float
+        Level, in the unit of the values.
+    """
+    i = np.flatnonzero((values[1:] > level) & (values[:-1] <= level))
+    return time[i] + (time[i + 1] - time[i]) * (level - values[i]) / (values[i + 1] - values[i])

@@ -1,0 +1,45 @@
+"""Whether a network that was read back is the one that was written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..description import Layer, M1T1RNeuron, NetDescription
+from ..program import INTEGER_FIELDS
+
+
+def same(a: NetDescription, b: NetDescription) -> bool:
+    """Whether two networks do the same in integers: equal computing layers, weights, delays, neurons, seeds, and names of their outputs.
+    No delay equals delays of 0.
+
+    ``StepParams.held`` is left out: the fixed-point step never asks for it, and a network from a file has it set whatever it was when the
+    network was written. So two networks may be the same here and yet not equal (``==``): their floating-point steps differ then.
+    """
+    x, y = a.delay_lines, b.delay_lines
+    alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.own_delay, y.own_delay)
+    if len(a.active) != len(b.active) or not alike or a.classes != b.classes:
+        return False
+    return all(_same_layer(x, y) for x, y in zip(a.active, b.active, strict=True))
+
+
+def _same_layer(x: Layer, y: Layer) -> bool:
+    arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
+    if (x.index, x.kind, x.shape, x.inputs, x.conv) != (y.index, y.kind, y.shape, y.inputs, y.conv):
+        return False
+    return all(np.array_equal(_none_if_zero(getattr(x, k)), _none_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
+
+
+def _same_neuron(x: Layer, y: Layer) -> bool:
+    a, b = x.neuron, y.neuron
+    if not isinstance(a, M1T1RNeuron) or not isinstance(b, M1T1RNeuron):
+        return type(a) is type(b) and (
+            a is None or all(np.all(np.equal(u, v)) for u, v in zip(vars(a).values(), vars(b).values(), strict=True))
+        )
+    if any(getattr(a.step, k) != getattr(b.step, k) for k in INTEGER_FIELDS) or a.seed != b.seed:
+        return False
+    devices = zip(a.step.device.as_dict().values(), b.step.device.as_dict().values(), strict=True)
+    return all(np.all(np.equal(u, v)) for u, v in devices)
+
+
+def _none_if_zero(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None or not np.any(values) else np.asarray(values)
