@@ -6,6 +6,7 @@ numba itself checks only the file of the cached function, and would keep old mac
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
+from numba.core.serialize import dumps
 
 from ._support.progress import tell
 from .compiled import compiled
@@ -57,13 +59,35 @@ def place() -> str | None:
         return None
 
 
+class _Sealed:
+    """numba's files of a compiled function, whose contents are kept with a digest: machine code that was damaged is never run."""
+
+    def __init__(self, files: Any, name: str) -> None:
+        self._files, self._name = files, name
+        self.flush = files.flush
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what numba makes of a function."""
+        content = dumps(data)
+        self._files.save(key, (self._digest(content), content))
+
+    def load(self, key: Any) -> Any:
+        """Return what was kept, if it is still that; else None."""
+        digest, content = self._files.load(key) or ("", b"")
+        return pickle.loads(content) if digest == self._digest(content) else None
+
+    def _digest(self, content: bytes) -> str:
+        return hashlib.sha256(self._name.encode() + content).hexdigest()
+
+
 class _SourcesCache(FunctionCache):
     def __init__(self, function: Callable, variant: tuple, allocates: bool) -> None:
         super().__init__(function)
+        self._cache_file = _Sealed(self._cache_file, f"{function.__module__}.{function.__qualname__}")
         self._variant, self._allocates = variant, allocates
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is cut short.
+        """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is damaged.
 
         numba's own method gets the whole compiler ready first: 40 MB and half a second. Machine code needs of it only what counts
         references to arrays, and only where it makes some.

@@ -178,3 +178,25 @@ def test_kept_machine_code_that_makes_arrays_runs_in_another_process(kept_script
     )
     for _ in range(2):
         assert halved() == "[0 2 4 0]\n"
+
+
+@pytest.mark.timeout(300)
+def test_machine_code_that_was_damaged_is_compiled_anew(kept_script, tmp_path):
+    """It would crash, or give other numbers."""
+    doubled = kept_script(
+        "import sys\n"
+        "from lava_1m1t1r.cached import cached\n"
+        "twice = cached(lambda x: 2 * x + 1000)\n"
+        "print(twice(3), 'numba.cpython.listobj' in sys.modules)\n"
+    )
+    assert doubled().split() == ["1006", "True"]
+    (kept,) = (tmp_path / "kept").rglob("*.nbc")
+    whole = kept.read_bytes()
+    for place in (0.2, 0.5, 0.8):
+        damaged = bytearray(whole)
+        damaged[int(place * len(whole))] ^= 4
+        kept.write_bytes(damaged)
+        assert doubled().split() == ["1006", "True"]
+        assert doubled().split() == ["1006", "False"]
+    kept.write_bytes(whole[: len(whole) // 2])
+    assert doubled().split() == ["1006", "True"]

@@ -196,6 +196,7 @@ def trains(args, words):
             "--validate must leave other speakers to train on; got '0'",
         ),
         (["characterize", "--set", "r_on=-1"], "DeviceParams.r_on"),
+        (["characterize", "--set", "r_on=-1", "--set", "mu=57"], "DeviceParams.r_on"),
         (["characterize", "--set", "r_control=1e300"], "characterize.p.r_control [ohm] must be at most"),
         (["characterize", "--fit", "m.csv", "--trials", "5"], "--trials must not be used with --fit; got 5"),
         (["characterize", "--set", "nonsense=1"], "--set must be FIELD=VALUE"),

@@ -22,7 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--preset", choices=presets.names(), help=f"device to start from; default: {_PRESET}")
     device_argument(parser, "start from a device of your own instead")
-    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change fields of the device (SI units): r_control=1e9")
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change fields of the device (SI units): r_control=1e9",
+    )
     parser.add_argument(
         "-o",
         "--out",
