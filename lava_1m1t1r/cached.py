@@ -83,7 +83,7 @@ class _Sealed:
 class _SourcesCache(FunctionCache):
     def __init__(self, function: Callable, variant: tuple, allocates: bool) -> None:
         super().__init__(function)
-        self._cache_file = _Sealed(self._cache_file, f"{function.__module__}.{function.__qualname__}")
+        self._cache_file = _Sealed(self._cache_file, f"{function.__module__}.{function.__qualname__}")  # type: ignore[has-type]
         self._variant, self._allocates = variant, allocates
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
