@@ -6,6 +6,7 @@ Each subcommand is a module of :mod:`.commands` with ``add_arguments(parser)`` a
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import select
 import sys
@@ -221,10 +222,20 @@ def _in_words(error: BaseException, command: str) -> str | None:
     ):  # os.getcwd() alone has no name to tell
         return "the current folder has been removed. Change to another one."
     if isinstance(error, (InputError, MissingDependencyError, OSError)) and not isinstance(error, BrokenPipeError):
-        return str(error)  # written for the user, or an error of the file system: full, read-only, a file where a folder should be
+        return f"{error}{_of_system(error)}"  # written for the user, or of the file system: read-only, a file where a folder should be
     if _of_memory(error):
         return f"needs more memory than is available ({error}). Use fewer utterances, {SIZES.get(command, 'or smaller sizes')}."
     return None
+
+
+def _of_system(error: BaseException) -> str:
+    """What the system's own words leave open: which disk is full, or how more files may be open."""
+    import tempfile
+
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT) and getattr(error, "filename", None) is None:
+        return f". Make room for the output, and in {tempfile.gettempdir()}, which TMPDIR names, for temporary files."
+    return ". Raise the limit: ulimit -n 1024." if number == errno.EMFILE else ""
 
 
 def _of_memory(error: BaseException) -> bool:

@@ -96,7 +96,7 @@ def test_doctor_tells_where_compiled_loops_are_kept(kept, told, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("doctor", 1, "numpy            absent       core                   pip install lava-1m1t1r"),
+        ("doctor", 1, "numpy            absent       core                   pip install numpy"),
         ("--help", 0, "What is installed, what is missing, and how to get it."),
         ("evaluate shipped --utterances 3", 2, "needs the package 'numpy', which is not installed."),
     ],
@@ -1290,6 +1290,8 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
         (MemoryError("9 TiB"), "needs more memory than is available (9 TiB). Use fewer utterances, or smaller sizes."),
         (FileNotFoundError("model.bin is gone"), "model.bin is gone"),
         (OSError(28, "No space left on device", "x.npz"), "[Errno 28] No space left on device: 'x.npz'"),
+        (OSError(28, "No space left on device"), "No space left on device. Make room for the output, and in /"),
+        (OSError(24, "Too many open files"), "[Errno 24] Too many open files. Raise the limit: ulimit -n 1024."),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -563,3 +563,11 @@ def test_the_memories_that_are_stated_are_those_that_are_written(name, lanes, rn
     assert stated["queues"] == sum(x["WIDTH"] << x["LOG_DEPTH"] for x in each if "WIDTH" in x)
     width = {"constants": 169, "wiring": 28, "generators": 32}
     assert stated["constants"] == sum(width[path.split("_")[1]] * words[path] for path in used if path.split("_")[1] in width)
+
+
+def test_verilator_is_not_asked_to_build_where_make_cannot(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(rtl_target, "gettempdir", lambda: "/tmp/my files")
+    monkeypatch.setattr(rtl_target, "require_program", lambda *_: None)
+    net = NetDescription((nets.layer(rng, 0, 3, 4),))
+    with pytest.raises(InputError, match="have no white space in its name, for verilator's make; got '/tmp/my files'. Name another"):
+        rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((1, 4, net.inputs), int))

@@ -54,12 +54,12 @@ def findings() -> dict:
             found = version(name)
         except PackageNotFoundError:
             found = None
-        cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else "pip install lava-1m1t1r"
+        cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else f"pip install {name}"
         if found and not extra:
             try:
                 import_module(name)
             except Exception as error:  # of any kind, where versions do not suit each other
-                found, cure = None, f"does not load ({error}): pip install --force-reinstall lava-1m1t1r"
+                found, cure = None, f"does not load ({error}): pip install --force-reinstall {name}"
         if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
             cure = "needs Python 3.10"
         packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})

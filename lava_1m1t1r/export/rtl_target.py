@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,10 @@ def deploy_rtl(
     require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     if frames is not None:
         require_program(SIMULATORS[simulator], "simulator", "Install it, or leave frames (--prove) away.")
+        folder = gettempdir()
+        plain = simulator != "verilator" or not any(map(str.isspace, folder))
+        cure = "Name another folder in the environment variable TMPDIR, or take icarus (--simulator icarus)."
+        require(plain, "the folder of temporary files", "have no white space in its name, for verilator's make", folder, cure)
     if synthesise:
         require_program("yosys", "synthesise", "Install Yosys, or leave synthesise away.")
     lowered = plan(net)
