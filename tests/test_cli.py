@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from types import SimpleNamespace
 
 import numpy as np
@@ -1290,7 +1291,10 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
         (MemoryError("9 TiB"), "needs more memory than is available (9 TiB). Use fewer utterances, or smaller sizes."),
         (FileNotFoundError("model.bin is gone"), "model.bin is gone"),
         (OSError(28, "No space left on device", "x.npz"), "[Errno 28] No space left on device: 'x.npz'"),
-        (OSError(28, "No space left on device"), "No space left on device. Make room for the output, and in /"),
+        (
+            OSError(28, "No space left on device"),
+            f"[Errno 28] No space left on device. Make room for the output, and in {gettempdir()}, which TMPDIR names, for temporary files.",
+        ),
         (OSError(24, "Too many open files"), "[Errno 24] Too many open files. Raise the limit: ulimit -n 1024."),
     ],
     ids=lambda value: type(value).__name__,
