@@ -1293,7 +1293,8 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
         (OSError(28, "No space left on device", "x.npz"), "[Errno 28] No space left on device: 'x.npz'"),
         (
             OSError(28, "No space left on device"),
-            f"[Errno 28] No space left on device. Make room for the output, and in {gettempdir()}, which TMPDIR names, for temporary files.",
+            "[Errno 28] No space left on device. Make room for the output, and in "
+            f"{gettempdir()}, which TMPDIR names, for temporary files.",
         ),
         (OSError(24, "Too many open files"), "[Errno 24] Too many open files. Raise the limit: ulimit -n 1024."),
     ],
