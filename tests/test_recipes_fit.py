@@ -211,48 +211,37 @@ def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_pa
     assert schema.read(tmp_path / "network.net").delay_lines.size == 3 * task.channels
 
 
-def delayed(build, **changes):
-    """A task with delays of synapses, what builds its network, and what reads the input weights of one."""
+@pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn"])
+@pytest.mark.parametrize("smooth", [0.0, 2.0])
+def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
+    """One weight a neuron and channel, drawn from the seed; the spread of the sums is that of synapses without delays."""
+    import torch
+
     from lava_1m1t1r.benchmarks import peers
-    from lava_1m1t1r.recipes import network
+    from lava_1m1t1r.recipes import network, synaptic_delays
     from lava_1m1t1r.slayer.block.common import quantised_weight
 
     if build == "peers.lsnn":
         pytest.importorskip("norse.torch", reason="needs norse")
     module, name = build.split(".")
     task, _ = toy()
+    task = task.replace(channels=60, hidden=50, taps=(0, 5, 11), synaptic_delays=True, smooth=smooth)
+    plain = task.replace(taps=(0,))
 
     def weight(net):
-        return net.hidden.cell.input_weights if name == "lsnn" else quantised_weight(net.hidden.input_synapse)
+        hidden = net.hidden
+        return hidden.cell.input_weights if name == "lsnn" else quantised_weight(hidden.input_synapse)
 
-    task = task.replace(channels=60, hidden=50, taps=(0, 5, 11), synaptic_delays=True, **changes)
-    return task, getattr({"network": network, "peers": peers}[module], name), weight
-
-
-BUILDS = pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn"])
-SMOOTH = pytest.mark.parametrize("smooth", [0.0, 2.0])
-
-
-@BUILDS
-@SMOOTH
-def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
-    """One weight a neuron and channel, drawn from the seed; the spread of the sums is that of synapses without delays."""
-    import torch
-
-    from lava_1m1t1r.benchmarks.peers import size_of
-    from lava_1m1t1r.recipes.synaptic_delays import drawn
-
-    task, made, weight = delayed(build, smooth=smooth)
-    nets = [made(t) for t in (task, task.replace(taps=(0,)), task, task.replace(seed=1))]
+    nets = [getattr({"network": network, "peers": peers}[module], name)(t) for t in (task, plain, task, task.replace(seed=1))]
     one, without, again, other = map(weight, nets)
-    chosen, lsnn = drawn(task), build == "peers.lsnn"
+    chosen = synaptic_delays.drawn(task)
     assert chosen.reshape(50, 3, 60).sum(1).eq(1).all() and chosen.float().mean(0).min() > 0.1
-    assert torch.equal(one, again) and not torch.equal(chosen, drawn(task.replace(seed=1)))
+    assert torch.equal(one, again) and not torch.equal(chosen, synaptic_delays.drawn(task.replace(seed=1)))
     assert one[~chosen].eq(0).all() and one[chosen].ne(0).float().mean() > 0.8 and other[~chosen].ne(0).any()
-    spread = float(without.std()) * (1 if not lsnn or not smooth else float(nets[1].hidden.blur.kernel.norm(dim=0).mean()))
+    spread = float(without.std()) * (1 if name != "lsnn" or not smooth else float(nets[1].hidden.blur.kernel.norm(dim=0).mean()))
     assert float(one[chosen].std()) == pytest.approx(spread, rel=0.2)
-    assert size_of(nets[0]) == size_of(nets[1])
-    latent = nets[0].hidden.cell.parametrizations.input_weights.original if lsnn else nets[0].hidden.input_synapse.weight
+    assert peers.size_of(nets[0]) == peers.size_of(nets[1])
+    latent = nets[0].hidden.cell.parametrizations.input_weights.original if name == "lsnn" else nets[0].hidden.input_synapse.weight
     one.sum().backward()
     assert smooth or latent.grad.reshape(one.shape)[~chosen].eq(0).all()
     copied, loaded = copy.deepcopy(nets[0]), copy.deepcopy(nets[0])
@@ -261,22 +250,32 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     assert torch.equal(copied(x), nets[0](x)) and torch.equal(loaded(x), nets[3](x))
 
 
-@BUILDS
-@SMOOTH
+@pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn"])
+@pytest.mark.parametrize("smooth", [0.0, 2.0])
 def test_a_synapse_keeps_the_delay_of_its_largest_weight(build, smooth):
     import torch
 
-    from lava_1m1t1r.benchmarks.peers import size_of
-    from lava_1m1t1r.recipes.synaptic_delays import choose
+    from lava_1m1t1r.benchmarks import peers
+    from lava_1m1t1r.recipes import network, synaptic_delays
+    from lava_1m1t1r.slayer.block.common import quantised_weight
 
-    task, made, weight = delayed(build, smooth=smooth, choose_delays=0.25)
-    net = made(task)
-    before, every = weight(net).detach().reshape(50, 3, 60), size_of(net)
+    if build == "peers.lsnn":
+        pytest.importorskip("norse.torch", reason="needs norse")
+    module, name = build.split(".")
+    task, _ = toy()
+    task = task.replace(channels=60, hidden=50, taps=(0, 5, 11), synaptic_delays=True, choose_delays=0.25, smooth=smooth)
+    net = getattr({"network": network, "peers": peers}[module], name)(task)
+
+    def weight():
+        return net.hidden.cell.input_weights if name == "lsnn" else quantised_weight(net.hidden.input_synapse)
+
+    before = weight().detach().reshape(50, 3, 60)
+    every = peers.size_of(net)
     assert before.ne(0).float().mean() > 0.3
-    choose(net, 3)
-    after = weight(net).detach().reshape(50, 3, 60)
+    synaptic_delays.choose(net, 3)
+    after = weight().detach().reshape(50, 3, 60)
     assert after.ne(0).sum(1).le(1).all() and torch.equal(after.abs().amax(1), before.abs().amax(1))
-    assert size_of(net) == every - 2 * 50 * 60
+    assert peers.size_of(net) == every - 2 * 50 * 60
 
 
 def test_when_delays_are_chosen():
