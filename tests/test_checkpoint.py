@@ -21,7 +21,6 @@ import torch
 
 from lava_1m1t1r.datasets import EventSet
 from lava_1m1t1r.errors import FormatError, InputError
-from lava_1m1t1r.netx import schema
 from lava_1m1t1r.recipes import checkpoint, data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import recipe
@@ -369,22 +368,6 @@ def test_delays_and_augmentation_go_on_as_if_never_stopped(tmp_path, monkeypatch
     assert whole.blocks[0].delay.delay.shape == (6,)
     assert not torch.equal(first.blocks[0].input_synapse.weight, whole.blocks[0].input_synapse.weight)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
-
-
-def test_chosen_delays_go_on_as_if_never_stopped(tmp_path, monkeypatch):
-    task = TASK.replace(taps=(0, 3, 7), synaptic_delays=True, choose_delays=0.5)
-    assert task.choice_epoch == 1
-    whole = train(tmp_path / "whole", task)
-    with monkeypatch.context() as patch:
-        patch.setattr(fit.Learner, "on_train_epoch_end", lambda self: setattr(self.trainer, "should_stop", True), raising=False)
-        first = train(tmp_path / "stopped", task)
-    resumed = train(tmp_path / "stopped", task, resume=True)
-    masks = [net.hidden.input_synapse.drawn.chosen.reshape(6, 3, 20) for net in (first, whole, resumed)]
-    assert masks[0].all() and masks[1].sum(1).eq(1).all() and masks[1][:, 1:].any() and torch.equal(masks[1], masks[2])
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
-    whole.export(tmp_path / "network.net")
-    heard = schema.read(tmp_path / "network.net").active[0].weight.reshape(6, 3, 20)
-    assert (np.count_nonzero(heard, 1) <= 1).all() and np.count_nonzero(heard) > 60
 
 
 ACCURACIES = (0.5, 0.9, 0.7, 0.9, 0.95)

@@ -154,7 +154,7 @@ def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path):
 
 ANSWERED = (
     *(["--preset", "ZHAO2025_FIG2"], ["--device", "x.json"], ["--slower", "4"], ["--dt", "0.01"], ["--hidden", "8"], ["--channels", "70"]),
-    *(["--taps", "0"], ["--synaptic-delays"], ["--choose-delays", "0.2"], ["--spread", "0.1"], ["--refractory", "2"], ["--smooth", "1"]),
+    *(["--taps", "0"], ["--synaptic-delays"], ["--spread", "0.1"], ["--refractory", "2"], ["--smooth", "1"]),
 )
 """Options that a network to start from answers itself."""
 

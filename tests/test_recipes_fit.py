@@ -250,42 +250,6 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     assert torch.equal(copied(x), nets[0](x)) and torch.equal(loaded(x), nets[3](x))
 
 
-@pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn"])
-@pytest.mark.parametrize("smooth", [0.0, 2.0])
-def test_a_synapse_keeps_the_delay_of_its_largest_weight(build, smooth):
-    import torch
-
-    from lava_1m1t1r.benchmarks import peers
-    from lava_1m1t1r.recipes import network, synaptic_delays
-    from lava_1m1t1r.slayer.block.common import quantised_weight
-
-    if build == "peers.lsnn":
-        pytest.importorskip("norse.torch", reason="needs norse")
-    module, name = build.split(".")
-    task, _ = toy()
-    task = task.replace(channels=60, hidden=50, taps=(0, 5, 11), synaptic_delays=True, choose_delays=0.25, smooth=smooth)
-    net = getattr({"network": network, "peers": peers}[module], name)(task)
-
-    def weight():
-        return net.hidden.cell.input_weights if name == "lsnn" else quantised_weight(net.hidden.input_synapse)
-
-    before = weight().detach().reshape(50, 3, 60)
-    every = peers.size_of(net)
-    assert before.ne(0).float().mean() > 0.3
-    synaptic_delays.choose(net, 3)
-    after = weight().detach().reshape(50, 3, 60)
-    assert after.ne(0).sum(1).le(1).all() and torch.equal(after.abs().amax(1), before.abs().amax(1))
-    assert peers.size_of(net) == every - 2 * 50 * 60
-
-
-def test_when_delays_are_chosen():
-    task = Task("t", taps=(0, 3), synaptic_delays=True, choose_delays=0.25, epochs=25)
-    assert [task.replace(epochs=epochs).choice_epoch for epochs in (25, 10, 3, 1, 0)] == [6, 2, 1, 0, 0]
-    assert task.replace(choose_delays=1.0).choice_epoch == 24  # one epoch is left for those that were kept
-    without = ({"choose_delays": 0.0}, {"taps": (0,)}, {"synaptic_delays": False})
-    assert [task.replace(**changes).choice_epoch for changes in without] == [None] * 3
-
-
 def test_synaptic_delays_train_and_stand_in_the_file(tmp_path):
     from lava_1m1t1r.recipes import fit, network, synaptic_delays
     from lava_1m1t1r.recipes.evaluate import evaluate
@@ -347,7 +311,6 @@ WRONG = {
     **{"hidden": 0, "channels": 2.5, "epochs": -1, "batch": 0, "substeps": 65, "delay_rec": 63, "seed": -1, "spread": -0.1},
     **{"dt": 0.0, "slower": float("nan"), "learning_rate": -1.0, "v_unit": float("inf"), "variation": 1.5, "preset": "_HYPERBOLIC"},
     **{"refractory": 0.0, "smooth": -1.0, "label_smoothing": 1.0, "spike_limit": float("nan"), "spike_cost": "1", "learn": "mu"},
-    "choose_delays": 1.5,
 }
 
 

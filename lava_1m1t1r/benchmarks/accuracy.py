@@ -264,8 +264,6 @@ def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
         found["taps"] = tuple(args.taps)
     if args.synaptic_delays is not None:
         found["synaptic_delays"] = args.synaptic_delays
-    if args.choose_delays is not None:
-        found["choose_delays"] = args.choose_delays
     if name.startswith("GRU"):
         found["synaptic_delays"] = False
     if args.spike_limit is not None and not name.startswith("GRU"):
@@ -303,12 +301,6 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--synaptic-delays",
         action=argparse.BooleanOptionalAction,
         help="each synapse has one of the delays, instead of all of them with a weight each; GRU synapses always have all",
-    )
-    own.add_argument(
-        "--choose-delays",
-        type=float,
-        metavar="SHARE",
-        help="they have all delays for this share of the epochs, then the strongest",
     )
     own.add_argument("--refractory", type=float, default=1.0, help="factor on R_c of 1M1T1R; a larger one means fewer spikes")
     own.add_argument(

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from ..recipes.network import Cuba, Network, before, dl, slayer, wire  # says what to install where torch or Lava is missing
 from ..recipes.smooth import kernel, smoothed
-from ..recipes.synaptic_delays import Drawn, drawn, largest
+from ..recipes.synaptic_delays import Drawn, drawn
 from ..recipes.task import Task
 
 ADAPTATION = 0.5
@@ -69,11 +69,10 @@ class _DrawnWeight(torch.nn.Module):
         self.register_buffer("chosen", chosen)
         self.kernel = kernel(channels, deviation) if deviation else None
 
-    def smooth(self, weight: torch.Tensor) -> torch.Tensor:
-        return weight if self.kernel is None else smoothed(weight, self.kernel.to(weight))
-
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        return self.smooth(weight) * self.chosen
+        if self.kernel is not None:
+            weight = smoothed(weight, self.kernel.to(weight))
+        return weight * self.chosen
 
 
 def _draw_weight(cell: torch.nn.Module, chosen: torch.Tensor, task: Task) -> None:
@@ -101,12 +100,6 @@ class Lsnn(torch.nn.Module):
         self.blur = Blur(task.channels, task.smooth if chosen is None else 0.0)
         if chosen is not None:
             _draw_weight(self.cell, chosen, task)
-
-    def choose_delays(self, lines: int) -> None:
-        """See :func:`..recipes.synaptic_delays.choose`."""
-        parameter = self.cell.parametrizations.input_weights
-        (part,) = parameter
-        part.chosen.copy_(largest(part.smooth(parameter.original), lines))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         state, spikes = None, []

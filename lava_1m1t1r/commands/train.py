@@ -107,13 +107,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="give each synapse one of --taps, drawn once, instead of all of them with a weight each; default: set by the recipe",
     )
-    parser.add_argument(
-        "--choose-delays",
-        type=float,
-        metavar="SHARE",
-        help="let synapses have all of --taps for this share of the epochs, and then keep the one with the largest weight each, instead of "
-        f"drawing it; {_usual('choose_delays')}",
-    )
     parser.add_argument("--refractory", type=float, help="factor on R_c, and so on the refractory period; a larger one means fewer spikes")
     parser.add_argument("--spike-limit", type=float, help="penalise spikes of the hidden layer above this number per utterance")
     parser.add_argument("--spike-cost", type=float, help="weight of that penalty: loss per excess spike per neuron; default: 1")

@@ -27,7 +27,7 @@ NETWORK = "network"
 """Beginning of the keys that describe how the network is made, see :func:`made_of`."""
 OPTIONS = tuple(
     "start recipe preset device dt slower hidden channels epochs batch learning_rate seed variation learn taps synaptic_delays "
-    "choose_delays spread refractory spike_limit spike_cost smooth patience".split()
+    "spread refractory spike_limit spike_cost smooth patience".split()
 )
 WORDS = {
     "n_steps": "n_steps (--steps)",

@@ -31,7 +31,6 @@ except ImportError as error:
     raise missing(getattr(error, "name", None) or "lightning", "lava", "Training", error) from error
 
 from . import callbacks, checkpoint
-from .synaptic_delays import choose
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
 
@@ -111,10 +110,6 @@ class Learner(L.LightningModule):
 
     def on_train_start(self) -> None:
         self.began = True
-
-    def on_train_epoch_start(self) -> None:
-        if self.current_epoch == self.task.choice_epoch:
-            choose(self.network, len(self.task.taps))
 
     def on_save_checkpoint(self, values: dict[str, Any]) -> None:  # in every process
         values["random"] = [{"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}]

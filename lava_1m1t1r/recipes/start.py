@@ -28,20 +28,7 @@ class Start(NamedTuple):
     """Whether the network's own readout goes on; otherwise the data's classes need another."""
 
 
-OF_NETWORK = (
-    "preset",
-    "device",
-    "slower",
-    "refractory",
-    "spread",
-    "substeps",
-    "v_unit",
-    "delay_rec",
-    "taps",
-    "synaptic_delays",
-    "choose_delays",
-    "smooth",
-)
+OF_NETWORK = ("preset", "device", "slower", "refractory", "spread", "substeps", "v_unit", "delay_rec", "taps", "synaptic_delays", "smooth")
 """Fields of a Task that a network from a file has of its own."""
 
 

@@ -1,4 +1,4 @@
-"""Synaptic delays: each synapse is connected to one of a channel's delay lines, drawn once or chosen in training, with one weight.
+"""Synaptic delays: each synapse is connected to one of a channel's delay lines, drawn once, with one weight.
 
 There are as many weights as without lines, and each neuron has its own delays. In the network's file all other weights are 0.
 """
@@ -14,36 +14,15 @@ from .task import Task
 
 
 def drawn(task: Task) -> torch.Tensor | None:
-    """Which of its inputs each recurrent neuron hears at first, (N, K C) bool, from the task's seed; None: all of them, for good."""
+    """Which of its inputs each recurrent neuron hears, (N, K C) bool, from the task's seed; None: all of them."""
     if not task.synaptic_delays or len(task.taps) == 1:
         return None
-    if task.choice_epoch is not None:
-        return torch.ones(task.hidden, task.lines, dtype=torch.bool)
     line = np.random.default_rng([task.seed, 1]).integers(0, len(task.taps), (task.hidden, 1, task.channels))
     return torch.from_numpy((line == np.arange(len(task.taps))[:, None]).reshape(task.hidden, task.lines))
 
 
-def largest(weight: torch.Tensor, lines: int) -> torch.Tensor:
-    """Which of a synapse's weights (N, K C), at K delays, is the largest, (N, K C) bool; the first of equals."""
-    size = weight.detach().abs().reshape(len(weight), lines, -1)
-    return (size.argmax(1, keepdim=True) == torch.arange(lines, device=size.device)[:, None]).reshape(len(weight), -1)
-
-
-def choose(network: torch.nn.Module, lines: int) -> None:
-    """Have each synapse that hears a channel at ``lines`` delays keep the one with its largest weight.
-
-    Synapses of lava-dl's are those with a :class:`Drawn`; other modules that have such synapses choose by a method ``choose_delays``.
-    """
-    for module in network.modules():
-        part = getattr(module, "drawn", None)
-        if isinstance(part, Drawn):
-            part.chosen.copy_(largest(part.quantised(module.weight), lines).reshape(part.chosen.shape))
-        elif hasattr(module, "choose_delays"):
-            module.choose_delays(lines)
-
-
 class Drawn(torch.nn.Module):
-    """Quantisation of a synapse's weights, of which those that were not drawn, or chosen, are 0.
+    """Quantisation of a synapse's weights, of which those that were not drawn are 0.
 
     It becomes a part of the synapse, ``drawn``, and a state dict holds which were.
 
@@ -64,9 +43,5 @@ class Drawn(torch.nn.Module):
 
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:
         """Quantised weights; ``descale`` as lava-dl has it."""
-        quantised = self.quantised(weight, descale)
+        quantised = weight if self.quantise is None else self.quantise(weight, descale=descale)
         return quantised * self.chosen.to(quantised).reshape(quantised.shape)
-
-    def quantised(self, weight: torch.Tensor, descale: bool = False) -> Any:
-        """The same, of all synapses."""
-        return weight if self.quantise is None else self.quantise(weight, descale=descale)

@@ -30,7 +30,7 @@ _NUMBERS: dict[str, dict[str, Any]] = {
     "dt": {"above": 0.0, "most": 1e6},
     **{name: {"above": 0.0, "most": 1e12} for name in ("slower", "refractory")},
     **{name: {"above": 0.0, "most": 1e3} for name in ("v_unit", "learning_rate")},
-    **{name: {"least": 0.0, "most": 1.0} for name in ("spread", "variation", "label_smoothing", "choose_delays")},
+    **{name: {"least": 0.0, "most": 1.0} for name in ("spread", "variation", "label_smoothing")},
     **{name: {"least": 0.0, "most": 1e9} for name in ("smooth", "spike_limit", "spike_cost")},
 }
 
@@ -77,9 +77,6 @@ class Task:
     synaptic_delays: bool = False
     """Whether each synapse has one of the taps, drawn once from the seed, instead of all of them: as many weights as without delay
     lines."""
-    choose_delays: float = 0.0
-    """Share of the epochs in which synapses of ``synaptic_delays`` still have all of the taps. Then each keeps the one with its largest
-    weight, instead of one that was drawn. 0: drawn."""
     epochs: int = 30
     batch: int = 64
     learning_rate: float = 0.02
@@ -132,12 +129,6 @@ class Task:
         device = self.measured.scaled(self.slower)
         device = replace(device, r_control=self.refractory * device.r_control)
         return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
-
-    @property
-    def choice_epoch(self) -> int | None:
-        """Epoch, from 0, at whose start synapses choose their delays; None: they do not."""
-        chooses = self.choose_delays > 0 and self.synaptic_delays and len(self.taps) > 1
-        return max(min(round(self.choose_delays * self.epochs), self.epochs - 1), 0) if chooses else None
 
     @property
     def lines(self) -> int:
