@@ -185,9 +185,8 @@ def test_chips_differ_by_seed_and_layer_and_come_again():
         assert abs(np.corrcoef(np.log(one), np.log(other))[0, 1]) < 0.3
 
 
+@pytest.mark.train
 def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
-    pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
     from lava_1m1t1r.benchmarks import variation
     from lava_1m1t1r.datasets import EventSet
     from lava_1m1t1r.netx.schema import read

@@ -1079,8 +1079,6 @@ def test_the_demo_does_what_is_asked_for_and_its_exit_code_tells_of_values_that_
 @pytest.mark.train
 @pytest.mark.timeout(300)
 def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
-    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
-    pytest.importorskip("lava", reason="Lava is not installed")
     write_shd(tmp_path / "small.h5", small_set(each=2))
     options = ["--data", "small.h5", "--hidden", "4", "--epochs", "1", "--leave-out", "0", "-o", "my run"]
     first, second = (run("train", *options, cwd=tmp_path) for _ in range(2))
@@ -1118,8 +1116,6 @@ def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path,
 @pytest.mark.train
 @pytest.mark.timeout(300)
 def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
-    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
-    pytest.importorskip("lava", reason="Lava is not installed")
     ear = small_set(each=2)
     pixels = EventSet.from_utterances(
         [(u.times, u.units // 7) for u in ear], ear.labels, ear.speakers, keys=ear.keys, n_channels=100, speaker_names=("ann", "bob", "cy")
@@ -1184,8 +1180,6 @@ def test_training_watched_by_a_file(tmp_path, capsys):
 
 @pytest.mark.train
 def test_a_set_without_speakers_is_told_what_it_lacks(tmp_path, capsys):
-    pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
-    pytest.importorskip("lava", reason="Lava is not installed")
     nobody = small_set(each=1)
     write_shd(tmp_path / "test.h5", small_set(each=1, seed=1))
     write_shd(tmp_path / "nobody.h5", EventSet.from_utterances([(u.times, u.units) for u in nobody], nobody.labels, keys=nobody.keys))

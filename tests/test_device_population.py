@@ -297,7 +297,7 @@ def test_pulses_are_as_long_as_suits_a_device():
     with pytest.raises(InputError, match="spike_energy.volt"):
         spike_energy(FIG2, -1.0)
     with pytest.raises(InputError, match="scaling.own must be a SpikeEnergy; got 0.8"):
-        scaling(FIG2, 0.8)
+        scaling(0.8)
 
 
 def test_fit_tells_what_the_data_do_not_determine():
@@ -504,7 +504,7 @@ def test_spaces_beside_commas_are_nothing(tmp_path):
 def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     own = spike_energy(FIG2, 0.8)
-    curves = scaling(FIG2, own)
+    curves = scaling(own)
     energy_scaling(curves, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
     charge = curves["C_g, R_c C_g kept"]

@@ -107,7 +107,7 @@ CALLS = {
     "Periphery": (crossbar.Periphery, dict(v_supply=1.0, amplifier_current=1e-7, line_capacitance=1e-15, register_energy=1e-14)),
     "DeviceNetwork": (DeviceNetwork, dict(net=NET, cells=crossbar.IDEAL, periphery=None, seed=0, rtol=3e-5)),
     "DeviceNetwork.run": (DeviceNetwork(NET).run, dict(frames=FRAMES, first=0)),
-    "scaling": (energy.scaling, dict(p=P, own=energy.spike_energy(P, 0.9))),
+    "scaling": (energy.scaling, dict(own=energy.spike_energy(P, 0.9))),
     "output_current": (output_current, dict(p=P, v_gate=[0.1, 0.2])),
     "write_csv": (write_csv, dict(path=here("written.csv"), rows=figure_4ab()[:1])),
     "testbench": (spice_neuron.testbench, dict(p=P, durations=[1e-3], volts=[1.0], max_step=1e-5)),

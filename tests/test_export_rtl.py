@@ -14,7 +14,7 @@ import pytest
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.files import scratch
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
-from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import names, rtl_source, rtl_target, tools
 from lava_1m1t1r.export.plan import plan
 from lava_1m1t1r.fast import FastNetwork
@@ -213,15 +213,18 @@ def test_states_that_differ_are_named_by_what_they_are():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"frames": np.ones((1, 4, 1), int)}, "simulator must be installed; got 'verilator'. Install it, or leave frames"),
-        ({"frames": np.ones((1, 4, 1), int), "simulator": "icarus"}, "simulator must be installed; got 'iverilog'"),
-        ({"synthesise": True}, "synthesise must be installed; got 'yosys'. Install Yosys, or leave"),
+        (
+            {"frames": np.ones((1, 4, 1), int)},
+            "needs verilator, which is not on the path. Install it, or leave frames",
+        ),
+        ({"frames": np.ones((1, 4, 1), int), "simulator": "icarus"}, "The proof by simulation needs iverilog, which"),
+        ({"synthesise": True}, "needs yosys, which is not on the path. Install Yosys, or leave"),
     ],
 )
 def test_tools_that_are_absent_are_named_and_nothing_is_written(options, words, rng, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(rtl_target, "plan", None)  # before the work, which may take minutes
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(MissingDependencyError, match=words):
         rtl_target.deploy_rtl(nets.network("one_neuron", rng), tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 

@@ -47,7 +47,8 @@ class Alif(Cuba):
 
 
 class Blur(torch.nn.Module):
-    """Smoothing of :class:`Smooth`, applied to the input of a network in floating point instead of its weights: the products are the same.
+    """Smoothing of :class:`..recipes.smooth.Smooth`, applied to the input of a network in floating point instead of its weights: the
+    products are the same.
 
     (B, K C, T) -> (B, K C, T), K delay lines a channel; unchanged without ``deviation``.
     """

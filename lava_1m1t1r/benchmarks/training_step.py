@@ -27,6 +27,9 @@ from .training_measure import Shape, measure
 _LIMIT = 1800  # seconds a row may take
 COLUMNS = ("least ms", "median ms", "CPU ms", "x first", "hidden rate", "input rate", "step MB", "peak MB")
 
+_ROW = "from lava_1m1t1r.benchmarks.training_step import main; raise SystemExit(main())"
+"""Measures a row in a process that holds nothing else: its memory is that of the row."""
+
 
 def options() -> argparse.ArgumentParser:
     """Command line."""
@@ -48,7 +51,7 @@ def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
             return {"missing": "give --jax, the interpreter of an environment with it"}
         command = [jax, str(Path(__file__).with_name("training_jax.py")), json.dumps(order)]
     else:
-        command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", "training_step", "--row", json.dumps(order)]
+        command = [sys.executable, "-c", _ROW, "--row", json.dumps(order)]
     threads = str(order["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
     try:

@@ -149,7 +149,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     found = {"device": p.as_dict(), **result.as_dict()}
     print(result.text())
     energy = spike_energy(p, result.volt, result.width)
-    curves = scaling(p, energy)
+    curves = scaling(energy)
     energies = text([energy])
     write_text(out / "energy.txt", energies)
     found |= {"energy": energy.as_dict(), "energy_scaling": curves}

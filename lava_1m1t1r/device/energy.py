@@ -7,7 +7,7 @@ per spike" depends on when the integration ends and on whether it includes the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ from .simulation import simulate
 class SpikeEnergy:
     """Energies [J] of the first spike, from rest, of a device under a pulse train."""
 
+    device: DeviceParams = field(repr=False)
+    """The device."""
     volt: float
     """Height of the pulses [V]."""
     width: float
@@ -53,8 +55,9 @@ class SpikeEnergy:
         return self.input_to_spike + self.recharge
 
     def as_dict(self) -> dict[str, object]:
-        """Return all of it by name, for JSON."""
-        return {**asdict(self), "input_and_recharge": self.input_and_recharge, "total": self.total}
+        """Return all of it but the device by name, for JSON."""
+        found = asdict(self) | {"input_and_recharge": self.input_and_recharge, "total": self.total}
+        return {name: value for name, value in found.items() if name != "device"}
 
     @property
     def total(self) -> float:
@@ -116,7 +119,7 @@ def spike_energy(p: DeviceParams, volt: float, width: float | None = None, gap: 
     complete = after(stimulus.constant(volt, width) + stimulus.rest(recovery))
     drawn = [sum(energies[element] for energies in split.values() for element in INPUT_BRANCH) for split in (to_spike, complete)]
     supply = sum(value for energies in complete.values() for element, value in energies.items() if element not in INPUT_BRANCH)
-    return SpikeEnergy(volt, width, gap, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
+    return SpikeEnergy(p, volt, width, gap, n + 1, first, drawn[0], drawn[1], supply, p.c_load * p.v_dd * p.v_dd, complete)
 
 
 class Technology(NamedTuple):
@@ -136,15 +139,13 @@ TECHNOLOGIES = {
 """The paper's estimates by their names."""
 
 
-def scaling(p: DeviceParams, own: SpikeEnergy) -> dict[str, dict[Any, float]]:
-    """Return the energy of a spike over R_c and over C_g, and in the paper's two technologies.
+def scaling(own: SpikeEnergy) -> dict[str, dict[Any, float]]:
+    """Return the energy of a spike over a device's R_c and over its C_g, and in the paper's two technologies.
 
     Parameters
     ----------
-    p : DeviceParams
-        One device.
     own : SpikeEnergy
-        Of this device: what :func:`spike_energy` returned. The others get the same pulses.
+        The device's, which :func:`spike_energy` returned. The others get the same pulses.
 
     Returns
     -------
@@ -158,8 +159,8 @@ def scaling(p: DeviceParams, own: SpikeEnergy) -> dict[str, dict[Any, float]]:
     InputError
         If an argument breaks its rule.
     """
-    one_device(p, "scaling.p")
-    require(isinstance(own, SpikeEnergy), "scaling.own", "be a SpikeEnergy", own, "Take that of spike_energy for this device.")
+    require(isinstance(own, SpikeEnergy), "scaling.own", "be a SpikeEnergy", own, "Take that of spike_energy for the device.")
+    p = own.device
     factors = (0.25, 0.5, 2.0, 4.0)
     changed = {
         "R_c": {f: replace(p, r_control=p.r_control * f) for f in factors},

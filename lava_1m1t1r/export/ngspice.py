@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import MissingDependencyError
 from .report import ToolFailed
-from .tools import ended
+from .tools import ended, require_program
 
 MOST_LINES = 12
 """Largest number of ngspice's lines in the text of an error."""
@@ -19,9 +17,8 @@ _TELLING = re.compile("error|abort|fail|timestep|singular|unknown|can't|converge
 
 
 def require_ngspice() -> None:
-    """Refuse what needs ngspice where it is not installed."""
-    if shutil.which("ngspice") is None:
-        raise MissingDependencyError("Circuit simulation needs ngspice, which is not on the path. Install it: apt-get install ngspice.")
+    """Raise a MissingDependencyError where ngspice is not installed."""
+    require_program("ngspice", "Circuit simulation", "Install it: apt-get install ngspice.")
 
 
 def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: float) -> None:

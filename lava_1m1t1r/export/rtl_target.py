@@ -81,7 +81,9 @@ def deploy_rtl(
     Raises
     ------
     InputError
-        If a rule of the target is broken, or a tool is missing.
+        If a rule of the target is broken.
+    MissingDependencyError
+        If a tool is not installed.
     VerificationError
         If the simulated design differs from the network.
     """
@@ -92,13 +94,13 @@ def deploy_rtl(
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
     require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     if frames is not None:
-        require_program(SIMULATORS[simulator], "simulator", "Install it, or leave frames (--prove) away.")
+        require_program(SIMULATORS[simulator], "The proof by simulation", "Install it, or leave frames (--prove) away.")
         folder = gettempdir()
         plain = simulator != "verilator" or not any(map(str.isspace, folder))
         cure = "Name another folder in the environment variable TMPDIR, or take icarus (--simulator icarus)."
         require(plain, "the folder of temporary files", "have no white space in its name, for verilator's make", folder, cure)
     if synthesise:
-        require_program("yosys", "synthesise", "Install Yosys, or leave synthesise away.")
+        require_program("yosys", "Counting cells (synthesise)", "Install Yosys, or leave that away.")
     lowered = plan(net)
     sources = rtl_source.sources(lowered, f"{net.sizes} network of 1M1T1R neurons.", name, lanes)
     facts: dict[str, Any] = {

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from .._support import programs
 from .._support.programs import PIPES
-from ..errors import InputError, require
+from ..errors import InputError, MissingDependencyError
 from .report import ToolFailed, VerificationError
 
 LIMIT = 7200.0
 """Longest time that an external program may take [s], so that none hangs for ever."""
 
 
-def require_program(name: str, field: str, cure: str) -> None:
-    """Refuse a program that is not on the path, before the work that needs it; ``field`` is the argument that asks for it."""
-    require(shutil.which(name), field, "be installed", name, cure)
+def require_program(name: str, purpose: str, cure: str) -> None:
+    """Raise a MissingDependencyError where a program is not on the path; ``purpose`` begins the sentence."""
+    if shutil.which(name) is None:
+        raise MissingDependencyError(f"{purpose} needs {name}, which is not on the path. {cure}")
 
 
 def written(sources: Mapping[str, str], folder: str) -> None:
