@@ -83,7 +83,7 @@ def _unpack(archive: Path, target: Path) -> None:
     try:
         with replacing(target) as part, open(part, "wb") as out, _content(archive, target.name) as source:
             shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, RuntimeError) as error:
         text = f"{archive} must be a complete archive, not encrypted: {error}. Delete it and fetch it again."
         raise FormatError(text) from error
 

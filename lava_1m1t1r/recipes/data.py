@@ -140,25 +140,27 @@ def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
     require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
     channels = split.train.n_channels
     require(events.n_channels == channels, f"{path}", f"have {channels} channels, as the training set", events.n_channels)
+    spikes = _spikes_of(events)
     for of, known in (("training", split.train), ("test", split.test)):
-        _require_others(split.name, what, events, of, known)
+        _require_others(split.name, what, spikes, of, known)
     return numbered_as(split.train.keys, events, "the validation set")
 
 
 def _apart(split: Split, separate: bool = True) -> Split:
     """The split, whose test set holds what training has not heard."""
-    _require_others(split.name, f"the test set ({split.held_out})", split.test, "training", split.train, separate)
+    _require_others(split.name, f"the test set ({split.held_out})", _spikes_of(split.test), "training", split.train, separate)
     return split
 
 
-def _require_others(name: str, what: str, events: EventSet, of: str, known: EventSet, separate: bool = True) -> None:
-    """Tell how many utterances of a set are in another, too. Where it is ``separate``, one that holds nothing else is refused."""
-    heard, own = set(_spikes_of(known)), _spikes_of(events)
-    shared = sum(utterance in heard for utterance in own)
+def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: EventSet, separate: bool = True) -> None:
+    """Tell how many utterances of a set, by their ``spikes``, are in another, too. Where it is ``separate``, one that holds nothing else
+    is refused."""
+    heard = set(_spikes_of(known))
+    shared = sum(utterance in heard for utterance in spikes)
     if shared:
-        copy = shared == len(own) and separate
+        copy = shared == len(spikes) and separate
         require(not copy, f"{name}: {what}", f"hold other utterances than the {of} set", f"{shared} of the same spikes")
-        hint(f"{shared} of {len(own)} utterances of {what} are in the {of} set, too.")
+        hint(f"{shared} of {len(spikes)} utterances of {what} are in the {of} set, too.")
 
 
 def _spikes_of(events: EventSet) -> list[bytes]:
