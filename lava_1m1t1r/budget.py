@@ -8,7 +8,9 @@ written down here: a change of the equations changes it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+import operator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -258,18 +260,11 @@ def step(state: State, a_in: int, program: FixedProgram, params: StepParams, n: 
         The state afterwards, and whether it spiked.
     """
     ops, p = counting_arithmetic(tally), counting_program(program, n, tally)
-    draws = iter(draws) if draws is not None else None
+    booked = None if draws is None else (tuple(tally.count("lfsr", draw) for draw in pair) for pair in draws)
     s = State(*(Number(x, tally) for x in state))
     v_in = input_counts(Number(a_in, tally), params.v_max_count, ops)
-    spiked = Condition(False, tally)
-    for k in range(params.substeps):
-        grown = dynamics.grow(s, v_in, p, ops)
-        if draws is not None:
-            grow, decay = (tally.count("lfsr", draw) for draw in next(draws))
-            grown = dynamics.jitter(s, grown, (grow, decay), p, ops)
-        s, fired, _closed = dynamics.settle(s, grown, v_in, p, ops)
-        spiked = fired if k == 0 else spiked | fired
-    return State(*(x.value for x in s)), spiked.holds
+    s, fired, _closed = dynamics.step(s, v_in, p, ops, params.substeps, booked)
+    return State(*(x.value for x in s)), functools.reduce(operator.or_, fired).holds
 
 
 def table_widths(table: np.ndarray) -> tuple[int, ...]:

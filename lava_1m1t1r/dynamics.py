@@ -11,6 +11,8 @@ References
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
@@ -170,8 +172,8 @@ def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, 
     return State(filament, residue, ops.gate_kept(charged, p)), fired, closed
 
 
-def substep(s: State, v_in: Any, p: Any, ops: Any) -> tuple[State, Any, Any]:
-    """One substep of the network step: :func:`grow`, then :func:`settle`.
+def substep(s: State, v_in: Any, p: Any, ops: Any, draws: tuple[Any, Any] | None = None) -> tuple[State, Any, Any]:
+    """One substep of the network step: :func:`grow`, :func:`jitter` where there are draws, :func:`settle`.
 
     Parameters
     ----------
@@ -183,10 +185,40 @@ def substep(s: State, v_in: Any, p: Any, ops: Any) -> tuple[State, Any, Any]:
         Constants of one substep; see :mod:`.program`.
     ops : StepArithmetic
         Number system; see :mod:`.arithmetic`.
+    draws : (int, int), optional
+        Random numbers of a stochastic neuron, see :func:`jitter`.
 
     Returns
     -------
     State, fired, closed
-        As :func:`settle`. A step fires if any of its substeps does: one spike, one step.
+        As :func:`settle`.
     """
-    return settle(s, grow(s, v_in, p, ops), v_in, p, ops)
+    grown = grow(s, v_in, p, ops)
+    if draws is not None:
+        grown = jitter(s, grown, draws, p, ops)
+    return settle(s, grown, v_in, p, ops)
+
+
+def step(s: State, v_in: Any, p: Any, ops: Any, substeps: int, draws: Iterable | None = None) -> tuple[State, list, list]:
+    """Substeps of a network step, one after the other, under one input.
+
+    Parameters
+    ----------
+    s, v_in, p, ops
+        As in :func:`substep`.
+    substeps : int
+        How many.
+    draws : iterable of (int, int), optional
+        A pair for each substep of a stochastic neuron.
+
+    Returns
+    -------
+    State, fired, closed
+        State at the end; what each substep returned. A step fires if any of its substeps does: one spike, one step.
+    """
+    fired, closed = [], []
+    for drawn in itertools.repeat(None, substeps) if draws is None else draws:
+        s, *seen = substep(s, v_in, p, ops, drawn)
+        fired.append(seen[0])
+        closed.append(seen[1])
+    return s, fired, closed

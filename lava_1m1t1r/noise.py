@@ -31,6 +31,16 @@ def draw(state):
     return state ^ ((state << 5) & MASK)
 
 
+def pairs(state, substeps: int) -> list:
+    """The two numbers that each substep of a network step draws; the generator ends at the last of them."""
+    drawn = []
+    for _ in range(substeps):
+        first = draw(state)
+        state = draw(first)
+        drawn.append((first, state))
+    return drawn
+
+
 compiled_draw = compiled(draw)
 
 

@@ -96,16 +96,11 @@ class Neurons(NeuronGroup):
             ops, v_in = FIXED_ARRAY, input_counts(np.asarray(a_in, np.int64), self.params.v_max_count)
         else:
             ops, v_in = FLOAT_ARRAY, input_volts(a_in, self.params.v_unit, self.params.v_in_max)
-        spike = turn_on = np.zeros(self._first.size, bool)
-        for _ in range(self.params.substeps):
-            grown = dynamics.grow(self.state, v_in, self.program, ops)
-            if self.noisy:
-                first = noise.draw(self.generator)
-                self.generator = noise.draw(first)
-                grown = dynamics.jitter(self.state, grown, (first, self.generator), self.program, ops)
-            self.state, fired, closed = dynamics.settle(self.state, grown, v_in, self.program, ops)
-            spike, turn_on = spike | fired, turn_on | closed
-        return Traces(spike, turn_on, *self.state)
+        draws = noise.pairs(self.generator, self.params.substeps) if self.noisy else None
+        self.state, fired, closed = dynamics.step(self.state, v_in, self.program, ops, self.params.substeps, draws)
+        if draws:
+            self.generator = draws[-1][1]
+        return Traces(np.any(fired, axis=0), np.any(closed, axis=0), *self.state)
 
 
 class CompiledNeurons(NeuronGroup):

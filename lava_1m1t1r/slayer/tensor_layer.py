@@ -106,16 +106,11 @@ class TensorLayer(torch.autograd.Function):
             inputs.append(a)
             history.append(torch.stack(s, 1))
             v = input_counts(a, run.params.v_max_count, FIXED_TENSOR)
-            spike = torch.zeros_like(a, dtype=torch.bool)
-            for _ in range(run.params.substeps):
-                grown = dynamics.grow(s, v, p, FIXED_TENSOR)
-                if run.noisy:
-                    first = noise.draw(generator)
-                    generator = noise.draw(first)
-                    grown = dynamics.jitter(s, grown, (first, generator), p, FIXED_TENSOR)
-                s, fired, _ = dynamics.settle(s, grown, v, p, FIXED_TENSOR)
-                spike = spike | fired
-            spikes[:, PAST + t] = spike
+            draws = noise.pairs(generator, run.params.substeps) if run.noisy else None
+            s, fired, _ = dynamics.step(s, v, p, FIXED_TENSOR, run.params.substeps, draws)
+            if draws:
+                generator = draws[-1][1]
+            spikes[:, PAST + t] = torch.stack(fired).any(0)
         if run.noisy:
             run.generator[...] = generator.cpu().numpy()
         if run.keeps_last:
