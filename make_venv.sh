@@ -63,7 +63,7 @@ short_of_space() {
     echo "$here" > "$place"
 }
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=23" "setuptools<81" wheel
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lava,speech,nir,report,dask,dev]"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --config-settings editable_mode=compat --editable ".[lava,speech,nir,report,dask,dev]"
 touch "$stamp"
 trap - EXIT INT TERM HUP
 echo "lava-1m1t1r: .venv is ready; '. .venv/bin/activate' makes the command lava-1m1t1r available"

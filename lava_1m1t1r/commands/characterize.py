@@ -147,13 +147,13 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "characteristics.txt", result.text())
     found = {"device": p.as_dict(), **result.as_dict()}
-    print(result.text())
     energy = spike_energy(p, result.volt, result.width)
     curves = scaling(energy)
     energies = text([energy])
     write_text(out / "energy.txt", energies)
     found |= {"energy": energy.as_dict(), "energy_scaling": curves}
     write_json(out / "characteristics.json", found)
+    print(result.text())
     print(energies)
     if draws:  # last: the numbers are safe, whatever ends the drawing
         folder(result, out)
