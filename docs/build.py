@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import logging
 import os
 import re
+import shutil
 import sys
 import tempfile
 import types
@@ -32,8 +34,14 @@ GUIDES = {
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
     "THIRD_PARTY.md": "third_party",
+    **{f"deploy/{target}/README.md": f"deploy_{target}" for target in ("c", "rtl", "spice", "nir", "loihi")},
 }
 TUTORIALS = {f"tutorials/{path.name}": f"tutorial_{path.stem}" for path in sorted((ROOT / "tutorials").glob("*.ipynb"))}
+BEGIN = (
+    *("", "presets", "device", "advisor", "fast", "netx.hdf5", "run", "slayer.block.m1t1r", "recipes.network", "recipes.fit"),
+    *("recipes.evaluate", "datasets", "export", "cuba", "plot"),
+)
+"""Modules that a user is most likely to import from."""
 _CELL_LIMIT = 600  # s, when tutorials are run
 NOT_OURS = re.compile(r"Error parsing type annotation (ForwardRef\(.*__init__|.* for (?!lava_1m1t1r)[\w.]+\.)")
 """Lava's own annotations, and what Python 3.10 makes of the fields of a NamedTuple; the fields themselves are shown rightly."""
@@ -69,6 +77,8 @@ def import_all() -> dict[str, str]:
     # Folders without __init__.py are packages, too: each is listed above what it holds.
     MODULES.extend({name.rpartition(".")[0] for name in MODULES if "." in name} - set(MODULES))
     MODULES.sort()
+    if "torch" in sys.modules:
+        sys.modules["torch"].nn.Module.__init__.__doc__ = None  # says nothing of the blocks, whose own docstrings state the parameters
     package = sys.modules["lava_1m1t1r"]
     without_lava = "lava_1m1t1r.proc.m1t1r.process" in absent
     package.__all__ = [name for name in package.__all__ if not (without_lava and name == "M1T1R")]
@@ -91,37 +101,101 @@ def executed(path: Path) -> dict[str, Any]:
 
 
 def notebook_text(notebook: dict[str, Any]) -> str:
-    """A notebook, in its JSON's own layout, as Markdown: code in fences, and what it printed and drew below."""
+    """A notebook, in its JSON's own layout, as Markdown: code in fences, and what it printed and drew below.
+
+    What a cell prints in one go may come in several pieces, which are joined.
+    """
     parts = []
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            printed = "".join(output.get("text", data.get("text/plain", "")))
-            if "image/png" in data:
-                picture = "".join(data["image/png"].split())
-                parts.append(f'<img alt="figure" style="max-width: 100%" src="data:image/png;base64,{picture}">')
-            elif printed.strip() and output.get("name") != "stderr":
+        shown = (output for output in cell.get("outputs", ()) if output.get("name") != "stderr")
+        for kind, outputs in itertools.groupby(shown, lambda output: "image/png" if "image/png" in output.get("data", {}) else "text"):
+            if kind == "image/png":
+                for output in outputs:
+                    picture = "".join(output["data"]["image/png"].split())
+                    parts.append(f'<img alt="figure" style="max-width: 100%" src="data:image/png;base64,{picture}">')
+                continue
+            printed = "".join("".join(output.get("text", output.get("data", {}).get("text/plain", ""))) for output in outputs)
+            if printed.strip():
                 parts.append(f"```text\n{printed.rstrip()}\n```")
     return "\n\n".join(parts)
 
 
 def guide(path: str, name: str, folder: Path, run: bool = False) -> Page:
-    """A Markdown file or a notebook as a page; its links into the tree lead to its fellow pages, or to the files themselves."""
+    """A Markdown file or a notebook as a page; its links into the tree lead to its fellow pages, to pictures copied beside it, or to the
+    files themselves."""
     source, pages = ROOT / path, GUIDES | TUTORIALS
 
     def lead(match: re.Match) -> str:
         target = source.parent / match[2]
-        known = pages.get(os.path.relpath(target, ROOT).replace(os.sep, "/"))
-        return match[1] + (f"{known}.html" if known else os.path.relpath(target, folder).replace(os.sep, "/"))
+        place = os.path.relpath(target, ROOT).replace(os.sep, "/")
+        if place in pages:
+            return f"{match[1]}{pages[place]}.html"
+        if place.removesuffix(".py").replace("/", ".") in MODULES:
+            return match[1] + place.removesuffix(".py") + ".html"
+        if target.suffix == ".png":
+            shutil.copy(target, folder)
+            return match[1] + target.name
+        return match[1] + os.path.relpath(target, folder).replace(os.sep, "/")
 
     text = source.read_text(encoding="utf-8")
     if path in TUTORIALS:
         text = notebook_text(executed(source) if run else json.loads(text))
-    module = types.ModuleType(name, LINK.sub(lead, text))
+    return _markdown(name, LINK.sub(lead, text))
+
+
+def _markdown(name: str, text: str) -> Page:
+    module = types.ModuleType(name, text)
     module.__docformat__ = "markdown"
     return Page(module)
+
+
+def index(pages: dict[str, Page]) -> Page:
+    """The first page: guides, tutorials, modules to begin with, and all others."""
+
+    def listed(names: Iterable[str]) -> str:
+        return "\n".join(f"- [{'Overview' if name == 'readme' else _title(pages[name])}]({name}.html)" for name in names if name in pages)
+
+    def link(name: str) -> str:
+        return f"[{name.removeprefix(PACKAGE.name + '.')}]({name.replace('.', '/')}.html)"
+
+    begin = [".".join(filter(None, (PACKAGE.name, name))) for name in BEGIN]
+    rows = "\n".join(f"| {link(name)} | {_title(pages[name])} |" for name in begin if name in pages)
+    others = [name for name in MODULES if not re.search(r"\b_|\.commands\b", name)]
+    text = f"""# {PACKAGE.name}
+
+{listed(GUIDES.values())}
+
+## Tutorials
+
+{listed(TUTORIALS.values())}
+
+## Modules to begin with
+
+| module | what it holds |
+|---|---|
+{rows}
+
+## All modules
+
+Names that begin with an underscore, and the modules of `_support` and `commands`, are internal: they may change without notice.
+
+{" · ".join(map(link, others))}
+"""
+    return _markdown("index", text)
+
+
+def _page(page: Page, pages: dict[str, Page]) -> str:
+    """HTML of a page; those of Markdown have their own title, and not that of a module."""
+    html = render.html_module(page, pages)
+    return html if page.modulename in MODULES else re.sub(r'<h1 class="modulename">.*?</h1>', "", html, count=1, flags=re.DOTALL)
+
+
+def _title(page: Page) -> str:
+    """First line of a page, or the first sentence of a module's docstring."""
+    first = page.docstring.strip().partition("\n\n")[0].replace("\n", " ")
+    return first.partition("\n")[0].lstrip("# ") if first.startswith("#") else re.split(r"[.:] |\.$", first)[0].replace("|", "\\|")
 
 
 def broken_links(folder: Path, files: Iterable[Path]) -> list[str]:
@@ -146,7 +220,10 @@ def broken_links(folder: Path, files: Iterable[Path]) -> list[str]:
 
 def build(folder: Path, run: bool = False) -> list[str]:
     """Write the pages into ``folder``, tutorials with their outputs where they are to be run; returns what is wrong with them."""
-    render.configure(docformat="numpy", footer_text="lava_1m1t1r", show_source=False)  # colouring the sources is most of the work
+    # colouring the sources is most of the work
+    render.configure(
+        docformat="numpy", math=True, footer_text="lava_1m1t1r", show_source=False, template_directory=ROOT / "docs" / "templates"
+    )
     pages = {name: guide(path, name, folder, run) for path, name in (GUIDES | TUTORIALS).items() if (ROOT / path).is_file()}
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always", UserWarning)
@@ -154,8 +231,8 @@ def build(folder: Path, run: bool = False) -> list[str]:
         files = [folder / f"{name.replace('.', '/')}.html" for name in pages]
         for file, page in zip(files, pages.values(), strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(render.html_module(page, pages), encoding="utf-8")
-        (folder / "index.html").write_text(render.html_index(pages), encoding="utf-8")
+            file.write_text(_page(page, pages), encoding="utf-8")
+        (folder / "index.html").write_text(_page(index(pages), pages), encoding="utf-8")
         (folder / "search.js").write_text(render.search_index(pages), encoding="utf-8")
     texts = [str(complaint.message) for complaint in complaints]
     return [text for text in texts if not NOT_OURS.match(text)] + broken_links(folder, [*files, folder / "index.html"])

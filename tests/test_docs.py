@@ -28,16 +28,31 @@ def test_every_tutorial_is_a_page_with_what_it_printed_and_drew(build, tmp_path)
     outputs = [
         {"output_type": "stream", "name": "stderr", "text": "hidden"},
         {"output_type": "stream", "name": "stdout", "text": ["1\n", "2\n"]},
+        {"output_type": "stream", "name": "stdout", "text": "3\n"},
         {"output_type": "execute_result", "data": {"text/plain": "<Figure>", "image/png": "aWNv\n"}},
     ]
     cells = [
         {"cell_type": "markdown", "source": ["# A\n", "title"]},
         {"cell_type": "code", "source": "f()", "outputs": outputs},
     ]
-    printed, drawn = "```text\n1\n2\n```", '<img alt="figure" style="max-width: 100%" src="data:image/png;base64,aWNv">'
+    printed, drawn = "```text\n1\n2\n3\n```", '<img alt="figure" style="max-width: 100%" src="data:image/png;base64,aWNv">'
     assert build.notebook_text({"cells": cells}) == "\n\n".join(["# A\ntitle", "```python\nf()\n```", printed, drawn])
     page = build.guide("tutorials/03_characteristics.ipynb", "tutorial_03_characteristics", tmp_path)
     assert "# 3 Six characteristics" in page.docstring and "```python\n" in page.docstring
+
+
+def test_the_first_page_leads_to_guides_tutorials_and_modules(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        build, "MODULES", ["lava_1m1t1r", "lava_1m1t1r.dynamics", "lava_1m1t1r._support.files", "lava_1m1t1r.commands.train"]
+    )
+    readme = build.guide("README.md", "readme", tmp_path)
+    assert (tmp_path / "demo.png").exists() and "](demo.png)" in readme.docstring  # a page that is moved keeps its picture
+    tutorial = build.guide("tutorials/08_your_own_neuron.ipynb", "tutorial_08", tmp_path)
+    assert "](lava_1m1t1r/dynamics.html)" in tutorial.docstring
+    package = build._markdown("lava_1m1t1r", "The neuron. More of it.")
+    text = build.index({"readme": readme, "lava_1m1t1r": package}).docstring
+    assert "- [Overview](readme.html)" in text and "| [lava_1m1t1r](lava_1m1t1r.html) | The neuron |" in text
+    assert "[dynamics](lava_1m1t1r/dynamics.html)" in text and "files" not in text and "commands.train" not in text
 
 
 def test_links_that_lead_nowhere_are_found(build, tmp_path):

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 CELL_LIMIT = 400  # s, on a busy machine
 OPTIONAL = re.compile(r"^\s*(?:from|import) (lava\.lib\.dl|lava|torch|nir|tonic)\b", re.M)
+DRAWS = re.compile(r"\b(plt\.subplots|figures\.\w+|six\.plot)\(")
 NO_NETWORK = """
 import socket
 
@@ -93,6 +94,9 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)
     client = NotebookClient(notebook, timeout=CELL_LIMIT, kernel_name="python3", resources={"metadata": {"path": str(work)}})
     client.execute()
-    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert not [output for output in shown if output.output_type == "error"]
-    assert [output for output in shown if "image/png" in output.get("data", {})], "a tutorial shows a figure"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    drawing = [cell for cell in code if DRAWS.search(cell.source)]
+    assert drawing, "a tutorial shows a figure"
+    for cell in drawing:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs), f"nothing is seen of what this draws:\n{cell.source}"

@@ -70,8 +70,10 @@ class M1T1R(AbstractProcess):
 
     Attributes
     ----------
-    a_in : InPort
-    s_out : OutPort
+    a_in : InPort of shape
+        Synaptic input of a step, in counts.
+    s_out : OutPort of shape
+        Spikes, 0 or 1.
     filament, residue, v_gate : Var of shape
         States. ``floating_pt``: shares of the gap [1] and volt; ``fixed_pt``: register counts (2^22 is the whole gap, 2^18 one
         ``v_unit``).
