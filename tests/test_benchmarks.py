@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
@@ -104,15 +105,8 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
     from lava_1m1t1r.commands import bench
 
     assert cli.main(["bench", "--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        "device",
-        "training",
-        "simulation",
-        "lava",
-        "accuracy",
-        "ablation",
-        "variation",
-    ]
+    tables = "device training simulation lava accuracy ablation variation".split()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == tables
     calls = []
 
     def started(command, **_):  # writes its table, and ends with the number of its call
@@ -188,14 +182,10 @@ def test_chips_differ_by_seed_and_layer_and_come_again():
 @pytest.mark.train
 def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     from lava_1m1t1r.benchmarks import variation
-    from lava_1m1t1r.datasets import EventSet
     from lava_1m1t1r.netx.schema import read
     from lava_1m1t1r.recipes import data, evaluate
 
-    rng = np.random.default_rng(0)
-    labels = np.arange(40) % 2
-    spikes = [(np.sort(rng.uniform(0, 0.5, 200)).astype(np.float32), rng.integers(0, 10, 200) + 10 * label) for label in labels]
-    events = EventSet.from_utterances(spikes, labels, n_channels=20)
+    events = spoken(40, 2, channels=20, seconds=0.5)
     split = data.Split(events, events, "tiny", "nobody", True)
     monkeypatch.setattr(data, "load", lambda **_: split)
     out = ["--epochs", "4", "--hidden", "16", "--repeats", "2", "--folder", str(tmp_path), "--json", str(tmp_path / "table.json")]

@@ -6,13 +6,14 @@ import sys
 
 import numpy as np
 import pytest
+from words import spoken
 
 pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
 from lava_1m1t1r.benchmarks import ablation, accuracy, peers, table
 from lava_1m1t1r.benchmarks.peers import size_of
-from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.datasets import write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
@@ -22,19 +23,8 @@ torch = fit.torch
 SMALL = ["--hidden", "16", "--epochs", "1", "--channels", "20", "--batch", "8"]
 
 
-def made(n, seed, speakers=(0, 1, 2)):
-    """Two words of three speakers: one rises through the channels, one falls."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 2
-    spikes = []
-    for label in labels:
-        times = np.sort(rng.uniform(0, 0.5, 300)).astype(np.float32)
-        place = times / 0.5 if label else 1 - times / 0.5
-        spikes.append((times, np.clip(40 * place + rng.normal(0, 3, 300), 0, 39).astype(np.uint16)))
-    names = tuple("abc")[: len(speakers)]
-    return EventSet.from_utterances(
-        spikes, labels, np.resize(np.repeat(speakers, 2), n), keys=("down", "up"), n_channels=40, speaker_names=names
-    )
+def made(utterances, seed=0):
+    return spoken(utterances, 2, seed, channels=40, seconds=0.5)
 
 
 def frames(n, seed, task):
@@ -55,7 +45,7 @@ def test_seeds_do_not_make_more_speakers():
 
 def test_each_speaker_is_left_out_once_also_where_names_are_numbers(tmp_path):
     """A speaker's number is not taken for another's name."""
-    events = made(12, 0)
+    events = made((4, 4, 4))
     write_shd(tmp_path / "named.h5", dataclasses.replace(events, speaker_names=("1", "2", "3")))
     options = ["--data", str(tmp_path / "named.h5")]
     splits = list(accuracy._splits(accuracy._arguments(options)))
@@ -117,7 +107,7 @@ def test_spikes_and_answers_of_a_floating_network_are_counted():
 @pytest.mark.timeout(300)
 def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "norse.torch", None)
-    write_shd(tmp_path / "words.h5", made(16, 0, speakers=(0, 1)))
+    write_shd(tmp_path / "words.h5", dataclasses.replace(made((8, 8)), speaker_names=("a", "b")))
     seen, seen_tasks, trained = [], [], accuracy.trained
 
     def noted(net, task, train, test, *rest):
@@ -171,18 +161,18 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
 
 
 def test_folds_hold_out_each_voice_once_and_train_with_all_others(tmp_path, monkeypatch):
-    split = data.Split(made(18, 0, speakers=(0, 1, 2)), made(12, 1, speakers=(3, 4)), "words", "others", True)
+    others = made((6, 6), 1)
+    others = dataclasses.replace(others, speakers=others.speakers + 3)
+    split = data.Split(made((6, 6, 6)), others, "words", "others", True)
     parts = list(accuracy.folds(split, 2))
     whole = sorted(event.times.tobytes() for events in (split.train, split.test) for event in events)
     for part in parts:
         assert not set(part.train.speakers) & set(part.test.speakers)
         assert sorted(event.times.tobytes() for events in (part.train, part.test) for event in events) == whole
-        assert all(event.label == (event.units[0] < 20) for event in part.test)  # what falls starts at the top
+        assert all(event.label == (event.units[0] >= 20) for event in part.test)  # each still with its word
     held = [sorted(set(part.test.speakers.tolist())) for part in parts]
-    assert sorted(held[0] + held[1]) == [0, 1, 2, 3, 4] and [part.held_out for part in parts] == [
-        "voice group 1 of 2",
-        "voice group 2 of 2",
-    ]
+    assert sorted(held[0] + held[1]) == [0, 1, 2, 3, 4]
+    assert [part.held_out for part in parts] == ["voice group 1 of 2", "voice group 2 of 2"]
     assert [sorted(set(part.test.speakers.tolist())) for part in accuracy.folds(split, 2)] == held  # whoever runs it, and when
     with pytest.raises(InputError, match=r"--folds must be at most the number of voices \(5\); got 6"):
         list(accuracy.folds(split, 6))
@@ -222,7 +212,7 @@ def test_few_people_are_shifted_further_than_many_made_voices():
 
 @pytest.mark.timeout(300)
 def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch, capsys):
-    split = data.Split(made(16, 0), made(8, 1), "words", "others", True)
+    split = data.Split(made((6, 6, 4)), made((3, 3, 2), 1), "words", "others", True)
     monkeypatch.setattr(ablation.data, "load", lambda *_, **__: split)
     arguments = [*SMALL, "--repeats", "2", "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert ablation.main(arguments) == 0

@@ -6,10 +6,8 @@ import json
 import os
 import pickle
 import re
-import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,9 @@ pytest.importorskip("lightning", reason="training needs lightning (extra lava)")
 pytest.importorskip("lava.lib.dl.slayer", reason="training needs lava-dl (extra lava)")
 
 import torch
+from command import started
+from words import spoken
 
-from lava_1m1t1r.datasets import EventSet
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.recipes import checkpoint, data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
@@ -31,10 +30,7 @@ TASK = recipe("spoken-digits").replace(taps=(0,), channels=20, classes=2, hidden
 
 
 def frames(seed=0, task=TASK):
-    rng = np.random.default_rng(seed)
-    labels = np.arange(16) % 2
-    spikes = [(np.sort(rng.uniform(0, 0.2, 100)).astype(np.float32), rng.integers(0, 10, 100) + 10 * label) for label in labels]
-    return data.frames_of(EventSet.from_utterances(spikes, labels, n_channels=20), task)
+    return data.frames_of(spoken(16, 2, seed, channels=20, seconds=0.2), task)
 
 
 def train(folder, task=TASK, seed=0, build=network.m1t1r, **options):
@@ -85,7 +81,6 @@ def test_what_is_written_comes_back(tmp_path):
 
 class Bomb:
     def __reduce__(self):
-        import os
 
         return os.mkdir, ("exploded",)
 
@@ -500,9 +495,7 @@ def test_a_full_disk_is_told_once_and_leaves_nothing(tmp_path):
         "try: checkpoint.write('last.ckpt', {'weights': np.zeros(10000)})\n"
         "except OSError as error: print(error)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(checkpoint.__file__).parents[2])}
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    done = started([sys.executable, "-c", script], cwd=tmp_path)
     assert "File too large" in done.stdout and "Exception ignored" not in done.stderr, done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -16,8 +16,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command import ROOT, TOY, run, started
+from words import spoken
 
-from lava_1m1t1r import cached, cli, device
+from lava_1m1t1r import cached, cli, device, export
 from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.commands import _common, _samples, characterize, doctor
 from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
@@ -30,17 +32,11 @@ from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.params import DeviceParams
-from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE
+from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE, ZHAO2025_FIG4, ZHAO2025_TABLE7
 from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.evaluate import accuracy
 from lava_1m1t1r.recipes.task import recipe
-
-
-def run(*args, timeout=240, cwd=None):
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}  # the package beside these tests, wherever it runs
-    command = [sys.executable, "-m", "lava_1m1t1r", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env=environment)
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in cli.COMMANDS)], ids=lambda c: "".join(c) or "top")
@@ -103,9 +99,7 @@ def test_doctor_tells_where_compiled_loops_are_kept(kept, told, monkeypatch):
     ],
 )
 def test_an_interpreter_without_packages(command, code, words, tmp_path):
-    bare = [sys.executable, "-S", "-m", "lava_1m1t1r", *command.split()]  # -S: without what is installed
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    done = subprocess.run(bare, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment)
+    done = started([sys.executable, "-S", "-m", "lava_1m1t1r", *command.split()], cwd=tmp_path)  # -S: without what is installed
     assert done.returncode == code and words in done.stdout + done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
@@ -128,10 +122,7 @@ def test_an_interpreter_without_packages(command, code, words, tmp_path):
 )
 def test_a_package_that_does_not_load_is_told(package, command, code, words, tmp_path):
     (tmp_path / f"{package}.py").write_text("raise ImportError('needs another numpy')\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[1])])}
-    done = subprocess.run(
-        [sys.executable, "-m", "lava_1m1t1r", *command.split()], capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment
-    )
+    done = run(*command.split(), cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]))
     assert done.returncode == code and words in done.stdout + done.stderr, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -140,16 +131,8 @@ def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path):
     """In the C locale Python lets bytes pass that it could not read, and stops at letters that it cannot write."""
     net = read(_common.network_path("shipped"))
     write(tmp_path / "named.net", replace(net, classes=("\u00e4_\u6f22", *net.classes[1:])))
-    command = [sys.executable, "-m", "lava_1m1t1r", "deploy", "c", str(tmp_path / "named.net"), "-o", str(tmp_path / "out")]
-    environment = {
-        **os.environ,
-        "LC_ALL": "C",
-        "PYTHONUTF8": "0",
-        "PYTHONCOERCECLOCALE": "0",
-        "PYTHONPATH": str(Path(cli.__file__).parents[1]),
-    }
-    done = subprocess.run(command, capture_output=True, timeout=100, env=environment)
-    assert done.returncode == 0 and b"\\xe4_\\u6f22" in done.stdout, done.stderr[-1000:]
+    done = run("deploy", "c", "named.net", "-o", "out", cwd=tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 0 and "\\xe4_\\u6f22" in done.stdout, done.stderr[-1000:]
 
 
 ANSWERED = (
@@ -207,10 +190,7 @@ def trains(args, words):
         (["characterize", "--free", "mu"], "--free must be used with --fit CSV"),
         (["characterize", "--search", "3"], "--search must be used with --fit CSV; got 3"),
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
-        (
-            ["evaluate", "shipped", "--data", ".", "--all-speakers"],
-            "--all-speakers must be used with a file; got '.'. For a folder",
-        ),
+        (["evaluate", "shipped", "--data", ".", "--all-speakers"], "--all-speakers must be used with a file; got '.'. For a folder"),
         (["evaluate", "shipped", "--leave-out", "1"], "--leave-out must be used with --data; got '1'"),
         (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must be inside a folder"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
@@ -235,13 +215,13 @@ def test_wrong_input_is_one_clear_line(args, words, capsys, tmp_path, monkeypatc
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "small.h5"
-    write_shd(path, small_set(each=1))
+    write_shd(path, spoken())
     return path
 
 
 @pytest.fixture(scope="module")
 def two_speakers(tmp_path_factory):
-    return write_shd(tmp_path_factory.mktemp("data") / "two.h5", small_set(speakers=2, each=1))
+    return write_shd(tmp_path_factory.mktemp("data") / "two.h5", spoken((3, 3)))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +257,7 @@ def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, mo
     np.savez("two.npz", np.zeros(3), np.zeros(4))
     Path("zip.npy").write_bytes(b"PK\x03\x04garbage")
     Path("header.npy").write_bytes(b"\x93NUMPY\x01\x00\x06\x00{((('a")
-    assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *options]) == cli.USAGE_ERROR
+    assert cli.main(["evaluate", TOY, *options]) == cli.USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
 
@@ -286,24 +266,23 @@ def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, mo
 def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
     """Counts beyond a byte among them; answers and spikes are those of predict."""
     monkeypatch.chdir(tmp_path)
-    net = Path(__file__).with_name("toy.net")
     x, y = rng.integers(0, largest + 1, (6, 40, 8)), rng.integers(0, 3, 6)
     np.save("x.npy", x)
     np.save("y.npy", y)
-    out = predict(net, x)
+    out = predict(TOY, x)
     answers = out.sum(1, dtype=int).argmax(1)
     given = ["--frames", "x.npy", "--json"]
-    assert cli.main(["evaluate", str(net), *given, "--labels", "y.npy", "--utterances", "5"]) == 0
+    assert cli.main(["evaluate", TOY, *given, "--labels", "y.npy", "--utterances", "5"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["accuracy"] == np.mean(answers[:5] == y[:5]) and found["utterances"] == 5 and found["data"] == "x.npy"
-    assert cli.main(["simulate", str(net), *given]) == 0
+    assert cli.main(["simulate", TOY, *given]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["answers"] == answers.tolist() and found["accuracy"] is None and set(found["labels"]) == {-1}
     with np.load("spikes.npz") as kept:
         last = max(name for name in kept if name.startswith("layer"))
         assert np.array_equal(kept[last], out)
-        assert kept["dt"] == read(net).dt and set(kept["labels"]) == {-1}
-    assert cli.main(["simulate", str(net), *given, "--labels", "y.npy"]) == 0
+        assert kept["dt"] == read(TOY).dt and set(kept["labels"]) == {-1}
+    assert cli.main(["simulate", TOY, *given, "--labels", "y.npy"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] == np.mean(answers == y)
 
 
@@ -316,7 +295,7 @@ def test_a_network_is_simulated_where_and_in_the_numbers_that_are_asked_for(rng,
 
     monkeypatch.setattr(hdf5, "predict", seen)
     np.save(tmp_path / "x.npy", rng.integers(0, 2, (2, 20, 8)))
-    given = [str(Path(__file__).with_name("toy.net")), "--frames", str(tmp_path / "x.npy"), "-o", str(tmp_path / "s.npz")]
+    given = [TOY, "--frames", str(tmp_path / "x.npy"), "-o", str(tmp_path / "s.npz")]
     for options in ([], ["--tag", "floating_pt"], ["--backend", "lava"]):
         assert cli.main(["simulate", *given, *options]) == 0
     assert asked == [("fast", "fixed_pt"), ("fast", "floating_pt"), ("lava", "fixed_pt")]
@@ -325,18 +304,17 @@ def test_a_network_is_simulated_where_and_in_the_numbers_that_are_asked_for(rng,
 
 def test_layers_are_reported_as_by_the_function(rng, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    net = Path(__file__).with_name("toy.net")
     x = rng.integers(0, 2, (6, 40, 8))
     np.save("x.npy", x)
     np.save("y.npy", np.zeros(6, int))
-    given = ["evaluate", str(net), "--frames", "x.npy", "--labels", "y.npy", "--layers", "4"]
-    reports = quantise_network(read(net), x[:4])
+    given = ["evaluate", TOY, "--frames", "x.npy", "--labels", "y.npy", "--layers", "4"]
+    reports = quantise_network(read(TOY), x[:4])
     assert cli.main([*given, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["layers"] == json.loads(as_json([report.as_dict() for report in reports]))
     assert cli.main(given) == 0
     printed = capsys.readouterr().out
     assert "over the first 4 utterances:" in printed and all(str(report) in printed for report in reports)
-    silent = np.flatnonzero(FastNetwork(read(net)).run(x[:4], record="spikes").layers[0].spikes.sum((0, 1)) == 0)
+    silent = np.flatnonzero(FastNetwork(read(TOY)).run(x[:4], record="spikes").layers[0].spikes.sum((0, 1)) == 0)
     assert reports[0].activity.silent == silent.tolist() and f"silent: {len(silent)} neurons" in printed
 
 
@@ -405,47 +383,41 @@ def test_trainings_of_a_few_steps_have_a_schedule(epochs, small_file, tmp_path):
 
 
 def test_targets_have_other_names(tmp_path, capsys):
-    net = str(Path(__file__).with_name("toy.net"))
     for target in ("verilog", "rtl"):
-        assert cli.main(["deploy", target, net, "-o", str(tmp_path / target), "--json"]) == 0
+        assert cli.main(["deploy", target, TOY, "-o", str(tmp_path / target), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["target"] == "rtl"
     assert (tmp_path / "verilog" / "net.v").read_text() == (tmp_path / "rtl" / "net.v").read_text()
 
 
 def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):
     np.save(tmp_path / "x.npy", rng.integers(0, 2, (5, 30, 8)))
-    net = str(Path(__file__).with_name("toy.net"))
     given = ["--frames", str(tmp_path / "x.npy"), "--json"]
     for more, samples in (([], 5), (["--prove", "2"], 2)):
-        assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, *more]) == 0
+        assert cli.main(["deploy", "loihi", TOY, "-o", str(tmp_path / "out"), *given, *more]) == 0
         capsys.readouterr()
         assert len(np.load(next((tmp_path / "out").rglob("*.npz")))["frames"]) == samples
     np.save(tmp_path / "x.npy", rng.integers(0, 2, (30, 8)))  # one sample
-    assert cli.main(["deploy", "loihi", net, "-o", str(tmp_path / "out"), *given, "--prove", "2"]) == 0
+    assert cli.main(["deploy", "loihi", TOY, "-o", str(tmp_path / "out"), *given, "--prove", "2"]) == 0
     assert np.load(next((tmp_path / "out").rglob("*.npz")))["frames"].shape == (1, 30, 8)
 
 
 def test_a_folder_that_an_export_may_not_fill_is_seen_before_the_data(tmp_path, capsys):
     (tmp_path / "mine.txt").touch()
-    net = str(Path(__file__).with_name("toy.net"))
-    assert cli.main(["deploy", "c", net, "-o", str(tmp_path), "--prove", "1", "--data", "nowhere.h5"]) == cli.USAGE_ERROR
+    assert cli.main(["deploy", "c", TOY, "-o", str(tmp_path), "--prove", "1", "--data", "nowhere.h5"]) == cli.USAGE_ERROR
     assert "hold nothing but a former export; got ['mine.txt']" in capsys.readouterr().err
 
 
 def test_utterances_of_a_proof_reach_the_target_with_their_classes(small_file, tmp_path, monkeypatch):
-    from lava_1m1t1r import export
-
     asked = {}
 
     def target(net, out, **options):
         asked.update(options)
         return SimpleNamespace(text="", as_dict=dict)
 
-    net = str(Path(__file__).with_name("toy.net"))
     for name, labelled in (("spice", True), ("c", False)):
         monkeypatch.setitem(export.TARGETS, name, target)
         asked.clear()
-        assert cli.main(["deploy", name, net, "-o", str(tmp_path / "out"), "--data", str(small_file), "--prove", "2"]) == 0
+        assert cli.main(["deploy", name, TOY, "-o", str(tmp_path / "out"), "--data", str(small_file), "--prove", "2"]) == 0
         assert asked["frames"].shape[0] == 2 and asked["frames"].shape[2] == 8
         assert asked["labels"].tolist() == [0, 1] if labelled else "labels" not in asked
 
@@ -465,7 +437,7 @@ def test_values_that_differ_fail_an_evaluation(rng, tmp_path, monkeypatch, capsy
     np.save(tmp_path / "y.npy", np.zeros(4, int))
     given = ["--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy")]
     for code in (0, 1):
-        assert cli.main(["evaluate", str(Path(__file__).with_name("toy.net")), *given]) == code
+        assert cli.main(["evaluate", TOY, *given]) == code
         assert f"elsewhere: {code} values differ on 4 utterances" in capsys.readouterr().out
         found.append("another")
 
@@ -480,31 +452,15 @@ def test_what_is_like_the_networks_data_raises_no_hint(small_file, tmp_path, cap
         assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(small_file), "--steps", "70", *options]) == 0
         out, told = capsys.readouterr()
         assert "hint" not in told and "utterances of 70 bins of 10 ms, " in out
-    two = write_shd(tmp_path / "two.h5", small_set(classes=2, each=1))
+    two = write_shd(tmp_path / "two.h5", spoken((2, 2, 2), 2))
     assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
     assert "hint: the data hold 2 classes, the network has 3 outputs. Was it trained on other data?" in capsys.readouterr().err
-
-
-def small_set(speakers=3, classes=3, each=6, seed=0):
-    """Utterances of three 'words': spikes in one third of the channels each."""
-    rng = np.random.default_rng(seed)
-    spikes, labels, who = [], [], []
-    for s in range(speakers):
-        for k in range(classes):
-            for _ in range(each):
-                n = 400
-                spikes.append(
-                    (np.sort(rng.uniform(0, 0.6, n)).astype(np.float32), rng.integers(233 * k, 233 * (k + 1), n).astype(np.uint16))
-                )
-                labels.append(k)
-                who.append(s)
-    return EventSet.from_utterances(spikes, labels, who, keys=("low", "middle", "high"))
 
 
 @pytest.mark.timeout(300)
 def test_the_main_job_on_a_small_file(tmp_path):
     pytest.importorskip("lava", reason="Lava is not installed")
-    write_shd(tmp_path / "small.h5", small_set())
+    write_shd(tmp_path / "small.h5", spoken((18, 18, 18)))
     done = run("demo", "--data", "small.h5", "--leave-out", "1", "--epochs", "4", "--lava-utterances", "4", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -562,7 +518,7 @@ def test_every_command_gives_its_results_as_json(command, capsys):
 
 @pytest.mark.timeout(300)
 def test_json_is_all_that_stands_on_standard_output(tmp_path):
-    write_shd(tmp_path / "small.h5", small_set(each=2))
+    write_shd(tmp_path / "small.h5", spoken((6, 6, 6)))
     data = ["--data", "small.h5"]
     found = {}
     jobs = {
@@ -573,21 +529,7 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         "characterize": ["--trials", "5", "-o", "characteristics"],
     }
     if find_spec("lava") and find_spec("lightning"):
-        jobs["train"] = [
-            *data,
-            "--hidden",
-            "4",
-            "--epochs",
-            "1",
-            "--refractory",
-            "3",
-            "--spike-limit",
-            "9",
-            "--spike-cost",
-            "2",
-            "-o",
-            "trained",
-        ]
+        jobs["train"] = [*data, *"--hidden 4 --epochs 1 --refractory 3 --spike-limit 9 --spike-cost 2 -o trained".split()]
     for command, options in jobs.items():
         done = run(command, *options, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -601,14 +543,13 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
         assert [found["train"]["task"][name] for name in ("refractory", "spike_limit", "spike_cost")] == [3.0, 9.0, 2.0]
 
 
-def test_fewer_classes_than_outputs_are_told_in_a_line(tmp_path):
-    write_shd(tmp_path / "small.h5", small_set(each=1))
+def test_fewer_classes_than_outputs_are_told_in_a_line(small_file, tmp_path):
     for command, options in (("evaluate", ["--json"]), ("simulate", ["--utterances", "2"])):
-        done = run(command, "shipped", "--data", "small.h5", *options, cwd=tmp_path)
+        done = run(command, "shipped", "--data", str(small_file), *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         hint = "hint: the classes of the data (low, middle, high) are not those of the network (zero, one, two, ...)."
         assert done.stderr.splitlines() == [f"{hint} Was it trained on other data?"]
-    done = run("evaluate", "shipped", "--data", "small.h5", "--steps", "1", cwd=tmp_path)
+    done = run("evaluate", "shipped", "--data", str(small_file), "--steps", "1")
     assert done.stderr.splitlines()[1].startswith("warning: ") and len(done.stderr.splitlines()) == 2, done.stderr
 
 
@@ -815,13 +756,10 @@ def test_frames_are_as_fine_as_the_network_asks(small_file):
 
 def test_the_load_of_the_two_neurons_is_named():
     """That of Table 7, 1 GOhm, moves the node too far for the coupling to settle: another one is used, and the result says so."""
-    from lava_1m1t1r import presets
-    from lava_1m1t1r.device import characterize
-
     used = "load resistor used here: with its own the simulated coupling does not settle"
-    pair = characterize(presets.ZHAO2025_TABLE7, trials=5)["cascaded propagation"]
+    pair = device.characterize(ZHAO2025_TABLE7, trials=5)["cascaded propagation"]
     assert pair.numbers["load resistor"] == (1e9, "ohm") and pair.numbers[used] == (1e8, "ohm") and pair.curves["load"] == 1e8
-    pair = characterize(presets.ZHAO2025_FIG4, trials=5)["cascaded propagation"]
+    pair = device.characterize(ZHAO2025_FIG4, trials=5)["cascaded propagation"]
     assert pair.numbers["load resistor"] == (47e3, "ohm") and used not in pair.numbers and pair.curves["load"] == 47e3
 
 
@@ -841,18 +779,14 @@ def test_the_load_of_the_two_neurons_is_named():
     ],
 )
 def test_nothing_to_write_to(command, streams, code, unbuffered):
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONUNBUFFERED": unbuffered}
-    line = f"exec {sys.executable} -m lava_1m1t1r {command} {streams}"
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment)
+    done = started(["sh", "-c", f"exec {sys.executable} -m lava_1m1t1r {command} {streams}"], PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == code, done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == (">/dev/full" == streams) and all("No space left" in line for line in lines)
 
 
 def test_letters_that_the_terminal_does_not_know(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "lava_1m1t1r", "deploy", "loihi", "shipped", "-o", "für"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    done = run("deploy", "loihi", "shipped", "-o", "für", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "f\\xfcr" in done.stdout, done.stderr
     assert (tmp_path / "für").is_dir()
 
@@ -878,8 +812,7 @@ def test_folders_where_a_fits_files_go_are_seen_before_the_work(tmp_path, capsys
 def test_a_current_folder_that_is_gone(tmp_path):
     (tmp_path / "gone").mkdir()
     line = f"rmdir ../gone; exec {sys.executable} -m lava_1m1t1r characterize"
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, cwd=tmp_path / "gone", env=environment)
+    done = started(["sh", "-c", line], cwd=tmp_path / "gone")
     assert done.returncode == 2 and "the current folder has been removed" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -891,11 +824,9 @@ def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(tmp_path):
-    write_shd(tmp_path / "small.h5", small_set(each=1))
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data small.h5 --json 2>/dev/full"
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(small_file):
+    line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data {small_file} --json 2>/dev/full"
+    done = started(["sh", "-c", line])
     assert done.returncode == 0 and json.loads(done.stdout)["utterances"] == 3
 
 
@@ -910,7 +841,7 @@ train._train = lambda *_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sy
 sys.exit(cli.main(["train", "-o", "out"]))
 """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[1])} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    environment |= {"PYTHONPATH": ROOT} | ({} if given is None else {"OMP_WAIT_POLICY": given})
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stdout.split()) == (0, [seen, "False"]), done.stderr
 
@@ -934,13 +865,12 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
     assert "hint: the classes of the data (un, two) are not those of the network" in said
 
 
-def test_utterances_of_other_data_are_refused_however_few_are_asked_for(tmp_path, capsys):
+def test_utterances_of_other_data_are_refused_however_few_are_asked_for(small_file, tmp_path, capsys):
     net = read(_common.network_path("shipped"))
     *others, readout = net.layers
     two = replace(readout, shape=(2,), weight=readout.weight[:2])
     write(tmp_path / "few.net", replace(net, layers=(*others, two), classes=()))
-    write_shd(tmp_path / "small.h5", small_set(each=1))
-    assert cli.main(["evaluate", str(tmp_path / "few.net"), "--data", str(tmp_path / "small.h5"), "--utterances", "1"]) == 2
+    assert cli.main(["evaluate", str(tmp_path / "few.net"), "--data", str(small_file), "--utterances", "1"]) == 2
     words = "labels must lie in 0..1, one for each output of the network; got 2. Was it trained on other data?"
     assert words in capsys.readouterr().err
 
@@ -1040,7 +970,7 @@ def test_lava_is_looked_for_before_the_work(command, monkeypatch, capsys):
     for module in (evaluate, simulate):
         monkeypatch.setattr(module, "load_lava", absent)
         monkeypatch.setattr(module, "samples", lambda *_: pytest.fail("the work began"))
-    assert cli.main([part.format(net=Path(__file__).with_name("toy.net")) for part in command]) == cli.USAGE_ERROR
+    assert cli.main([part.format(net=TOY) for part in command]) == cli.USAGE_ERROR
     assert f"{command[2]}" in capsys.readouterr().err
 
 
@@ -1079,7 +1009,7 @@ def test_the_demo_does_what_is_asked_for_and_its_exit_code_tells_of_values_that_
 @pytest.mark.train
 @pytest.mark.timeout(300)
 def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
-    write_shd(tmp_path / "small.h5", small_set(each=2))
+    write_shd(tmp_path / "small.h5", spoken((6, 6, 6)))
     options = ["--data", "small.h5", "--hidden", "4", "--epochs", "1", "--leave-out", "0", "-o", "my run"]
     first, second = (run("train", *options, cwd=tmp_path) for _ in range(2))
     assert "replacing" not in first.stderr and "replacing the run in my run (use --resume to continue it)" in second.stderr
@@ -1096,7 +1026,7 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
 @pytest.mark.timeout(300)
 def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path, capsys):
     """On all of it, in as many bins; what was not counted is told of each set."""
-    files = {name: write_shd(tmp_path / f"{name}.h5", small_set(each=2, seed=seed)) for seed, name in enumerate(("train", "test"))}
+    files = {name: write_shd(tmp_path / f"{name}.h5", spoken((6, 6, 6), seed=seed)) for seed, name in enumerate(("train", "test"))}
     options = ["--data", str(files["train"]), "--test-data", str(files["test"]), "--hidden", "4", "--epochs", "1", "--steps", "50"]
     assert cli.main(["train", *options, "--validate", "0", "-o", str(tmp_path / "run")]) == 0
     told = capsys.readouterr().out
@@ -1116,7 +1046,7 @@ def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path,
 @pytest.mark.train
 @pytest.mark.timeout(300)
 def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
-    ear = small_set(each=2)
+    ear = spoken((6, 6, 6))
     pixels = EventSet.from_utterances(
         [(u.times, u.units // 7) for u in ear], ear.labels, ear.speakers, keys=ear.keys, n_channels=100, speaker_names=("ann", "bob", "cy")
     )
@@ -1150,7 +1080,7 @@ def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path
 @pytest.mark.timeout(300)
 def test_training_watched_by_a_file(tmp_path, capsys):
     """Three files, as Spiking Speech Commands has them."""
-    sets = {name: small_set(each=2, seed=seed) for seed, name in enumerate(("train", "test", "valid"))}
+    sets = {name: spoken((6, 6, 6), seed=seed) for seed, name in enumerate(("train", "test", "valid"))}
     sets["turned"] = replace(sets["valid"], labels=2 - sets["valid"].labels, keys=sets["valid"].keys[::-1])
     sets["wide"] = replace(sets["valid"], n_channels=701)
     files = {name: str(write_shd(tmp_path / f"{name}.h5", events)) for name, events in sets.items()}
@@ -1180,8 +1110,8 @@ def test_training_watched_by_a_file(tmp_path, capsys):
 
 @pytest.mark.train
 def test_a_set_without_speakers_is_told_what_it_lacks(tmp_path, capsys):
-    nobody = small_set(each=1)
-    write_shd(tmp_path / "test.h5", small_set(each=1, seed=1))
+    nobody = spoken()
+    write_shd(tmp_path / "test.h5", spoken(seed=1))
     write_shd(tmp_path / "nobody.h5", EventSet.from_utterances([(u.times, u.units) for u in nobody], nobody.labels, keys=nobody.keys))
     data = ["train", "--data", str(tmp_path / "nobody.h5"), "-o", str(tmp_path / "run")]
     assert cli.main(data) == cli.USAGE_ERROR
@@ -1199,7 +1129,7 @@ def load(tmp_path, **sets):
 
 
 def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(tmp_path, capsys):
-    train, other = small_set(each=1), small_set(each=1, seed=1)
+    train, other = spoken(), spoken(seed=1)
     assert len(load(tmp_path, train=train, other=other).test) == 9 and capsys.readouterr().err == ""
     both = EventSet.from_utterances([(u.times, u.units) for s in (train[:2], other) for u in s], [0, 1, *other.labels], keys=train.keys)
     load(tmp_path, train=train, both=both)
@@ -1213,7 +1143,7 @@ def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(t
 
 
 def test_a_speaker_who_is_left_out_may_have_said_the_same(tmp_path, capsys):
-    one = small_set(speakers=1, each=1)
+    one = spoken((3,))
     twice = EventSet.from_utterances([(u.times, u.units) for u in one] * 2, [*one.labels] * 2, [0, 0, 0, 1, 1, 1], keys=one.keys)
     split = load(tmp_path, twice=twice)
     assert len(split.train) == len(split.test) == 3 and split.held_out == "speaker 1"
@@ -1224,13 +1154,13 @@ def test_a_speaker_who_is_left_out_may_have_said_the_same(tmp_path, capsys):
 
 def test_a_folder_has_its_own_test_set(tmp_path):
     for name in ("shd_train.h5", "shd_test.h5", "more.h5"):
-        write_shd(tmp_path / name, small_set(each=1))
+        write_shd(tmp_path / name, spoken())
     with pytest.raises(InputError, match=r"test \(--test-data\) must be used with one file; got '.*more.h5'"):
         data.load(tmp_path, test=str(tmp_path / "more.h5"))
 
 
 def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, capsys):
-    events = small_set(each=1)
+    events = spoken()
     load(tmp_path, some=replace(events, speakers=np.where(events.speakers == 1, -1, events.speakers)))
     assert "3 utterances" in (told := capsys.readouterr().err) and "have no known speaker: they stay in training" in told
     named = replace(events, speakers=events.speakers - 1, speaker_names=("ann", "bob"))
@@ -1238,8 +1168,8 @@ def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, cap
 
 
 def test_only_shd_itself_is_called_shd(tmp_path, capsys, monkeypatch):
-    write_shd(tmp_path / "shd_train.h5", small_set(each=2))
-    write_shd(tmp_path / "shd_test.h5", small_set(each=1, seed=1))
+    write_shd(tmp_path / "shd_train.h5", spoken((6, 6, 6)))
+    write_shd(tmp_path / "shd_test.h5", spoken(seed=1))
     split = data.load(tmp_path)
     assert split.name == tmp_path.name and "18 and 9 utterances, SHD 8156 and 2264" in capsys.readouterr().err
     monkeypatch.setattr(data, "SIZES", (18, 9))
@@ -1256,7 +1186,8 @@ def test_spikes_that_do_not_count_are_counted():
 @pytest.mark.timeout(120)
 def test_answers_that_are_guesses_are_told(tmp_path, capsys):
     """Without a spike all sums are the same, and the first class would be right on its own utterances."""
-    write_shd(tmp_path / "small.h5", small_set(each=2))
+    heard = spoken((6, 6, 6))
+    write_shd(tmp_path / "small.h5", heard[np.argsort(heard.labels)])
     net = read(_common.network_path("shipped"))
     silent = replace(net.layers[-1], weight=0 * net.layers[-1].weight, bias=None)
     write(tmp_path / "silent.net", replace(net, layers=(*net.layers[:-1], silent), classes=()))
@@ -1357,9 +1288,6 @@ def test_the_papers_trials_are_of_the_seed_that_is_given(tmp_path, monkeypatch, 
 
 
 def test_a_tool_that_fails_is_told_from_a_proof_that_fails(tmp_path, monkeypatch, capsys):
-    from lava_1m1t1r import export
-
-    net = str(Path(__file__).with_name("toy.net"))
     for error, words in (
         (export.ToolFailed("slow"), "deploy: nothing is proven: slow"),
         (export.VerificationError("other"), "deploy: other"),
@@ -1369,7 +1297,7 @@ def test_a_tool_that_fails_is_told_from_a_proof_that_fails(tmp_path, monkeypatch
             raise error
 
         monkeypatch.setitem(export.TARGETS, "c", target)
-        assert cli.main(["deploy", "c", net, "-o", str(tmp_path / "out")]) == 1
+        assert cli.main(["deploy", "c", TOY, "-o", str(tmp_path / "out")]) == 1
         assert words in capsys.readouterr().err
 
 
@@ -1379,6 +1307,5 @@ def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left(tmp_path)
         "def run(args): raise BrokenPipeError('a pipe of its own')\n"
         "doctor.run = run; raise SystemExit(cli.main(['doctor']))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    done = started([sys.executable, "-c", script])
     assert done.returncode == 1 and "Traceback" in done.stderr and "a pipe of its own" in done.stderr

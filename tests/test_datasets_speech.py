@@ -1,9 +1,7 @@
 """Synthesised speech, SpokenDigits and WAV folders."""
 
 import errno
-import os
 import struct
-import subprocess
 import sys
 import wave
 from dataclasses import replace
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import started
 
 from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, shd_file, speech, spoken_digits, wav, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
@@ -393,10 +392,8 @@ def test_labels_of_one_number_are_in_the_same_order_in_each_process():
     names = ["10", "1", "001", "2", "01"]
     for seed in (0, 1, 2):
         code = f"from lava_1m1t1r.datasets import wav; print(wav._names({names}))"
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(seed)}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "('001', '01', '1', '2', '10')"
+        done = started([sys.executable, "-c", code], PYTHONHASHSEED=str(seed))
+        assert done.stdout.strip() == "('001', '01', '1', '2', '10')", done.stderr
 
 
 def test_a_csv_list_becomes_the_same(recordings):
@@ -462,6 +459,5 @@ def test_one_bad_recording_is_named_before_the_work_begins(recordings, monkeypat
 def test_importing_the_data_layer_loads_nothing_heavy():
     heavy = "('torch', 'lava', 'h5py', 'joblib', 'espeakng_loader')"
     code = f"import sys, lava_1m1t1r.datasets; print([m for m in {heavy} if m in sys.modules])"
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    done = started([sys.executable, "-c", code])
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,8 +1,6 @@
 """The deploy folders: each has a README and a script that does what the registry does; the worked example runs from a shell."""
 
 import inspect
-import os
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command import started
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.commands.deploy import OPTIONS, SUMMARIES
@@ -21,8 +20,7 @@ SCRIPTED = sorted(target for target in TARGETS if (DEPLOY / target / "deploy.py"
 
 
 def call(*command):
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, env=env)
+    return started([sys.executable, *map(str, command)])
 
 
 @pytest.fixture(scope="module")

@@ -15,26 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import ROOT
+from command import run as call
+from words import spoken
 
 from lava_1m1t1r._support import programs
-from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.datasets import write_shd
 
 LIMIT = 150  # s for anything to happen
-ROOT = str(Path(programs.__file__).parents[2])  # commands run elsewhere, and shall be the ones beside these tests
 pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc, as Linux has it"),
 ]
-
-
-def words(n_classes=2, each=6, speakers=3, channels=40):
-    """Utterances of 'words' that sound in their own part of the channels."""
-    rng = np.random.default_rng(0)
-    labels = np.tile(np.arange(n_classes), each * speakers)
-    part = channels // n_classes
-    spikes = [(np.sort(rng.uniform(0, 0.3, 150)).astype(np.float32), rng.integers(0, part, 150) + part * k) for k in labels]
-    who = np.repeat(np.arange(speakers), n_classes * each)
-    return EventSet.from_utterances(spikes, labels, who, keys=("low", "high"), n_channels=700)
 
 
 def hears():
@@ -132,7 +124,7 @@ def heard():
 
 @pytest.fixture
 def folder(tmp_path):
-    write_shd(tmp_path / "words.h5", words())
+    write_shd(tmp_path / "words.h5", spoken((12, 12, 12), 2, seconds=0.3))
     return tmp_path
 
 
@@ -151,11 +143,6 @@ def network(tmp_path_factory):
 
 
 TRAIN = ["train", "--data", "words.h5", "--hidden", "12", "--epochs", "4", "--batch", "4", "--variation", "0.1", "--channels", "40"]
-
-
-def call(*args, cwd):
-    command, environment = [sys.executable, "-m", "lava_1m1t1r", *args], {**os.environ, "PYTHONPATH": ROOT}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=LIMIT)
 
 
 @pytest.mark.train
@@ -369,14 +356,8 @@ def test_while_modules_are_imported(module, tmp_path):
         "        os.kill(os.getpid(), 2)\n"
         "sys.addaudithook(hook)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "lava_1m1t1r", "evaluate", "shipped", "--data", "nowhere.h5"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        preexec_fn=hears,
-    )
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = call("evaluate", "shipped", "--data", "nowhere.h5", preexec_fn=hears, PYTHONPATH=path)
     assert done.returncode == 130, done.stderr[-2000:]
     (line,) = done.stderr.splitlines()
     assert line.startswith("lava-1m1t1r") and line.endswith(": interrupted.")
@@ -385,15 +366,7 @@ def test_while_modules_are_imported(module, tmp_path):
 @pytest.mark.parametrize("command", ["doctor", "evaluate shipped --data words.h5"])
 def test_when_all_is_done(command, folder):
     (folder / "sitecustomize.py").write_text("import atexit, os, time; atexit.register(lambda: (os.kill(os.getpid(), 2), time.sleep(9)))")
-    done = subprocess.run(
-        [sys.executable, "-m", "lava_1m1t1r", *command.split()],
-        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        preexec_fn=hears,
-    )
+    done = call(*command.split(), cwd=folder, preexec_fn=hears, PYTHONPATH=f"{folder}{os.pathsep}{ROOT}")
     assert done.returncode == -signal.SIGINT and len(done.stdout.splitlines()) > 1
     assert [line for line in done.stderr.splitlines() if not line.startswith("hint")] == []
 

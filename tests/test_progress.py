@@ -10,11 +10,12 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import export_networks
 import numpy as np
 import pytest
+from command import ROOT, started
+from words import spoken
 
 from lava_1m1t1r import cached
 from lava_1m1t1r._support import progress
@@ -26,8 +27,6 @@ from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.recipes import data
 from lava_1m1t1r.recipes.task import Task
-
-ROOT = str(Path(progress.__file__).parents[2])
 
 
 class Terminal(io.StringIO):
@@ -52,9 +51,7 @@ def net(tmp_path):
 
 
 def events(n=5):
-    rng = np.random.default_rng(1)
-    spikes = [(np.sort(rng.uniform(0, 0.05, 200)), rng.integers(0, 40, 200)) for _ in range(n)]
-    return EventSet.from_utterances(spikes, np.arange(n) % 2, n_channels=40)
+    return spoken(n, 2, channels=40, seconds=0.05)
 
 
 def frames(net, n=5):
@@ -158,11 +155,7 @@ def test_a_command_on_a_terminal_gives_its_json_beside_the_bars(tmp_path):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": ROOT},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": ROOT}, stdout=subprocess.PIPE, stderr=theirs
     )
     os.close(theirs)
     seen = b""
@@ -227,8 +220,7 @@ def test_lava_is_imported_after_bars_as_before():
         "list(progress.bar([1], 'title', asked=True)); progress.say('a line'); programs.run(['true'])\n"
         "import lava.magma.core.process.process"
     )
-    environment = {**os.environ, "PYTHONPATH": ROOT}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=100)
+    done = started([sys.executable, "-c", script])
     assert done.returncode == 0 and done.stdout == "a line\n", done.stderr
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from words import spoken
 
 from lava_1m1t1r import presets
 from lava_1m1t1r.answers import answers, winner
@@ -23,13 +24,9 @@ pytestmark = pytest.mark.train
 
 def toy(**changes):
     """Two words that differ in their channels, and a small task for them."""
-    from lava_1m1t1r.datasets import EventSet
     from lava_1m1t1r.recipes import data
 
-    rng = np.random.default_rng(0)
-    labels = np.arange(24) % 2
-    spikes = [(np.sort(rng.uniform(0, 0.3, 200)).astype(np.float32), rng.integers(0, 10, 200) + 10 * label) for label in labels]
-    events = EventSet.from_utterances(spikes, labels, n_channels=20)
+    events = spoken(24, 2, channels=20, seconds=0.3)
     task = Task("toy", channels=20, classes=2, hidden=12, n_steps=40, epochs=3, batch=8).replace(**changes)
     return task, data.frames_of(events, task)
 

@@ -13,9 +13,10 @@ pytest.importorskip("lava.lib.dl.slayer")
 pytest.importorskip("lightning")
 
 from realisations import draw  # noqa: E402
+from words import spoken  # noqa: E402
 
 from lava_1m1t1r import cli  # noqa: E402
-from lava_1m1t1r.datasets import EventSet, write_shd  # noqa: E402
+from lava_1m1t1r.datasets import write_shd  # noqa: E402
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
@@ -35,10 +36,8 @@ def shipped():
     return read(SHIPPED_NETWORK)
 
 
-def events(keys=(), labels=(0, 1, 2) * 4, speakers=(0,) * 6 + (1,) * 6, channels=700):
-    rng = np.random.default_rng(0)
-    spikes = [(np.sort(rng.uniform(0, 0.6, 300)).astype(np.float32), rng.integers(0, channels, 300).astype(np.uint16)) for _ in labels]
-    return EventSet.from_utterances(spikes, labels, speakers, keys=keys, n_channels=channels)
+def events(keys=(), labels=(0, 1, 2) * 4, channels=700):
+    return replace(spoken((6, 6), channels=channels), labels=np.array(labels), keys=keys)
 
 
 def split(*args, **kwargs):

@@ -21,6 +21,7 @@ from lava_1m1t1r import presets, reference  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.keys import from_keys  # noqa: E402
+from lava_1m1t1r.netx.hdf5 import predict  # noqa: E402
 from lava_1m1t1r.netx.schema import read  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.recipes.network import Network  # noqa: E402
@@ -266,9 +267,6 @@ def test_noise_that_a_file_would_draw_otherwise_is_told(tmp_path):
 
 def test_a_network_of_blocks_draws_its_noise_as_its_file_does(tmp_path):
     """Behind delay lines, too, which are a place of their own."""
-    from lava_1m1t1r.netx.hdf5 import predict
-    from lava_1m1t1r.recipes.network import Network
-
     torch.manual_seed(2)
     noisy = {**NEURON, "params": replace(FIG2, sigma1=5e-3, sigma2=1e-3)}
     net = Network([block.m1t1r.DelayLines(12, (0, 3)), block.m1t1r.Recurrent(noisy, 24, 20), block.m1t1r.Dense(noisy, 20, 8)])
@@ -292,10 +290,6 @@ def test_the_widest_variation_draws_devices_that_have_integers():
 
 def test_memory_comes_back_while_it_is_taken():
     """The garbage collector may run anywhere, in the middle of taking memory too."""
-    import gc
-
-    from lava_1m1t1r.slayer.buffers import Buffers
-
     threshold = gc.get_threshold()
     gc.set_threshold(3)
     try:
@@ -710,8 +704,6 @@ def test_weights_that_are_not_finite_are_told_in_the_forward_pass(force, value, 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_file_holds_weights_that_are_not_finite(value, tmp_path):
-    from lava_1m1t1r.recipes.network import Network
-
     path, learns = tmp_path / "a.net", {**NEURON, "learn": ("mu",)}
     net = Network([block.m1t1r.Input(learns, 1.0), block.m1t1r.Recurrent(learns, 3, 2), block.m1t1r.Affine(None, 2, 2)])
     net(SPIKES)
@@ -732,12 +724,10 @@ def test_no_file_holds_weights_that_are_not_finite(value, tmp_path):
 
 def of_file(net, x, path):
     """What the file of one block gives, on the fast path, in the shape of the block's output."""
-    from lava_1m1t1r.netx import hdf5
-
     out = net(x)
     with h5py.File(path, "w") as file:
         net.export_hdf5(file.create_group("layer/0"))
-    found = hdf5.predict(path, x.flatten(1, -2).transpose(1, 2).numpy().astype(int))
+    found = predict(path, x.flatten(1, -2).transpose(1, 2).numpy().astype(int))
     return out.detach().double().numpy(), found.transpose(0, 2, 1).reshape(out.shape)
 
 
@@ -795,8 +785,6 @@ def test_sizes_may_be_numpys_and_spikes_of_any_kind():
 
 
 def test_networks_are_not_written_over_folders(tmp_path):
-    from lava_1m1t1r.recipes.network import Network
-
     net = Network([block.m1t1r.Affine(None, 3, 2)])
     for path in (None, "", b"x", tmp_path, "."):
         with pytest.raises(InputError, match="be a path|not be a folder"):

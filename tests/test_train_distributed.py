@@ -17,9 +17,10 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
 pytest.importorskip("lightning", reason="needs lightning")
 
 from torch.distributed.run import parse_args
+from words import spoken
 
 from lava_1m1t1r import cli
-from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
+from lava_1m1t1r.datasets import read_shd, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import checkpoint, data, fit
 from lava_1m1t1r.recipes.evaluate import accuracy
@@ -31,16 +32,8 @@ WATCHED = 5
 
 
 def tiny_file(path, speakers=(TRAINING, HELD_OUT)):
-    """Two classes of two ramps over the channels, so many utterances a speaker; the last speaker is the test set."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(sum(speakers)) % 2
-    spikes = []
-    for label in labels:
-        times = np.sort(rng.uniform(0, 0.2, 120)).astype(np.float32)
-        ramp = times / 0.2 if label else 1 - times / 0.2
-        spikes.append((times, np.clip(ramp * 699 + rng.normal(0, 20, 120), 0, 699).astype(np.uint16)))
-    who = np.repeat(np.arange(len(speakers)), speakers)
-    write_shd(path, EventSet.from_utterances(spikes, labels, who, keys=("up", "down")))
+    """Two words, so many utterances a speaker; the last speaker is the test set."""
+    write_shd(path, spoken(speakers, 2, seconds=0.2))
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +125,7 @@ def refusals(folder, *options):
     ("theirs", "words"),
     [
         (["--batch", "2"], "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options"),
-        (
-            ["--data", "three.h5"],
-            f"{checkpoint.WORDS['training data']} of process 1 must be that of the first process",
-        ),
+        (["--data", "three.h5"], f"{checkpoint.WORDS['training data']} of process 1 must be that of the first process"),
     ],
     ids=["batch", "data"],
 )

@@ -1,0 +1,19 @@
+"""Made-up words, for tests that train on a set of utterances or read one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lava_1m1t1r.datasets import EventSet
+
+
+def spoken(utterances=(3, 3, 3), classes=3, seed=0, *, channels=700, seconds=0.6):
+    """Each word sounds in its own part of the channels; the words take turns.
+
+    utterances: how many each speaker says, or how many there are of nobody.
+    """
+    rng = np.random.default_rng(seed)
+    labels, part = np.arange(np.sum(utterances)) % classes, channels // classes
+    heard = [(np.sort(rng.uniform(0, seconds, 200)).astype(np.float32), rng.integers(part * k, part * (k + 1), 200)) for k in labels]
+    who = None if np.isscalar(utterances) else np.repeat(np.arange(len(utterances)), utterances)
+    return EventSet.from_utterances(heard, labels, who, keys=("low", "middle", "high")[:classes], n_channels=channels)
