@@ -1,4 +1,4 @@
-"""Shared by all tests: a generator seeded from the test's name, golden files, and the markers."""
+"""Shared by all tests: a generator seeded from the test's name, golden files, a small set of utterances, and the markers."""
 
 from __future__ import annotations
 
@@ -87,3 +87,13 @@ def rng(request):
 def golden():
     """Path of a file in tests/golden."""
     return lambda name: HERE / "golden" / name
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory):
+    """A file in SHD's format to read: three speakers say three words once."""
+    from words import spoken
+
+    from lava_1m1t1r.datasets import write_shd
+
+    return write_shd(tmp_path_factory.mktemp("data") / "small.h5", spoken())

@@ -74,7 +74,7 @@ def test_drawn_networks_are_worth_comparing(kind, arbiters):
 
 
 def test_every_kind_of_layer_with_neurons_is_drawn():
-    # Input layers have theirs in test_netx_network and test_slayer.
+    # Input layers have theirs in test_netx_network and test_slayer_files.
     (neuron,) = (key for key in schema.KEYS if key.name == "neuron")
     drawn = {layer.kind for i, name in enumerate(NETWORKS) for layer in draw(name, np.random.default_rng(i)).net.layers}
     missing = set(neuron.allowed) - {"input"} - drawn

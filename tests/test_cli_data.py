@@ -1,0 +1,237 @@
+"""Sets of utterances behind the commands: recordings that are encoded, files that are loaded, and what training and test set must share."""
+
+import json
+import os
+import sys
+import wave
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from words import spoken
+
+from lava_1m1t1r import cli
+from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
+from lava_1m1t1r.datasets.shd_file import as_stored, read_meta
+from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.task import recipe
+
+
+def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
+    made = {"train": ("one", "two", "three"), "same": ("one", "two"), "sorted": ("one", "three", "two"), "new": ("four", "one", "two")}
+    for place, (name, keys) in enumerate(made.items()):
+        labels, spikes = np.arange(3) % len(keys), [(np.array([0.0, 0.5], np.float32), np.array([0, place]))] * 3
+        write_shd(tmp_path / f"{name}.h5", EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
+    of = {name: data.load(tmp_path / "train.h5", test=tmp_path / f"{name}.h5").test for name in ("same", "sorted", "new")}
+    assert of["same"].labels.tolist() == [0, 1, 0] and of["same"].keys == ("one", "two")
+    assert of["sorted"].labels.tolist() == [0, 2, 1] and of["sorted"].keys == ("one", "two", "three")
+    assert of["new"].labels.tolist() == [3, 0, 1] and of["new"].keys == ("one", "two", "three", "four")
+    assert capsys.readouterr().err.count("numbered as in training, by their names") == 2
+
+
+def test_utterances_that_end_on_an_edge_are_held_whole():
+    events = EventSet.from_utterances([([0.5, 1.0], [0, 1])] * 10, [0, 1] * 5)
+    task = recipe("recordings")
+    assert data.steps_for(events, task) == 101
+    assert data.frames_of(events, task.replace(n_steps=101)).cropped == 0.0
+    assert data.frames_of(events, task.replace(n_steps=100)).cropped == 0.5
+    just_before = EventSet.from_utterances([([0.5, 1.0 - 1e-8], [0, 1])] * 10, [0, 1] * 5)  # in the same bin, by its rounding
+    assert data.steps_for(just_before, task) == 101
+    cropped = data.frames_of(just_before, task.replace(n_steps=100))
+    assert (cropped.cropped, cropped.merged) == (0.5, 0.0)
+
+
+def test_sets_that_do_not_suit_each_other_are_told(capsys):
+    spikes, empty = ([0.0, 0.5], [0, 1]), ([], [])
+    made = lambda labels, utterance=spikes: EventSet.from_utterances([utterance] * len(labels), labels)  # noqa: E731
+    task = data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([1, 2, 3]), "words", "others", False))
+    assert task.classes == 4
+    assert "no utterance of 2 classes of the test set (2, 3)" in capsys.readouterr().err
+    data.fitted(recipe("recordings"), data.Split(made([0, 1, 2]), made([1]), "words", "others", False))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match="words: the test set must hold at least one spike; got '2 empty utterances'"):
+        data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([0, 1], empty), "words", "others", False))
+
+
+def test_classes_channels_and_length_are_fitted_to_the_data(capsys):
+    def made(labels, channels=700, ends=(0.5,)):
+        spikes = [([0.0, end], [0, 1]) for end in ends] * len(labels)
+        return EventSet.from_utterances(spikes, np.repeat(labels, len(ends)), n_channels=channels)
+
+    def fitted(train, test):
+        return data.fitted(recipe("recordings"), data.Split(train, test, "words", "others", False))
+
+    assert [fitted(made([0, 1], n), made([1], n)).channels for n in (100, 140, 700)] == [100, 140, 140]
+    with pytest.raises(InputError, match=r"words: channels must be the same in training and test; got \(100, 70\)"):
+        fitted(made([0, 1], 100), made([0, 1], 70))
+    with pytest.raises(InputError, match="words: labels must name at least two classes; got 1"):
+        fitted(made([0, 0]), made([0]))
+    assert capsys.readouterr().err == ""
+    assert fitted(made([0, 4]), made([0, 2])).classes == 5
+    assert "no utterance is of 2 of the classes 0 to 4 (1, 3): outputs without use." in capsys.readouterr().err
+    assert fitted(made([0, 1], ends=[*[1.2] * 200, 5.0]), made([1])).n_steps == 121
+    assert fitted(made([0, 1], ends=[7.0] * 40 + [12.0] * 2), made([1])).n_steps == 1201  # long, as others are
+
+
+def test_names_of_classes_are_those_of_the_set_that_names_more():
+    one, two = (EventSet.from_utterances([([0.1], [1])], [0], keys=keys) for keys in (("a",), ("a", "b")))
+    for split in (data.Split(one, two, "words", "others", False), data.Split(two, one, "words", "others", False)):
+        assert [data.names_of(split, classes) for classes in (1, 2, 3)] == [("a",), ("a", "b"), ()]
+
+
+def test_frames_are_told_apart_by_events_counts_and_labels():
+    def digest(times=(0.1, 0.2), units=(1, 2), label=0):
+        events = EventSet.from_utterances([(times, units)], [label], n_channels=9)
+        return data.frames_of(events, recipe("recordings").replace(channels=9)).digest
+
+    assert digest() == digest()
+    assert len({digest(), digest(times=(0.1, 0.3)), digest(units=(1, 3)), digest(label=1)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("latest", "dt", "told"), [(4.5, 1e-3, "steps of 3.91 ms at 4.5 s: coarser than bins of 1 ms"), (4.5, 0.01, ""), (0.9, 1e-3, "")]
+)
+def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_path, capsys):
+    times = np.sort(np.random.default_rng(0).uniform(0, latest, 50)).astype(np.float32)
+    times[-1] = latest
+    events = EventSet.from_utterances([(times, np.arange(50))] * 2, [0, 1])
+    for found, words in ((events, ""), (read_shd(write_shd(tmp_path / "a.h5", as_stored(events))), told)):
+        data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others", False))
+        said = capsys.readouterr().err
+        assert words in said and ("float16" in said) == bool(words)
+
+
+def record(folder, words, names):
+    """A folder of recordings ``<word>/<name>.wav``."""
+    rng = np.random.default_rng(0)
+    for word in words:
+        (folder / word).mkdir(parents=True)
+        for name in names:
+            with wave.open(str(folder / word / f"{name}.wav"), "wb") as file:
+                file.setparams((1, 2, 16000, 0, "NONE", ""))
+                file.writeframes((3000 * rng.standard_normal(4000)).astype("<i2").tobytes())
+    return str(folder)
+
+
+@pytest.mark.timeout(300)
+def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
+    folder, out = record(tmp_path / "wavs", ("ja", "nein"), ("1_anna_2", "2_jörg_1")), tmp_path / "new" / "mine.h5"
+    assert cli.main(["encode", folder, "-o", str(out), "--speaker", r"_(\w+)_", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    events = read_shd(out)
+    assert found["classes"] == list(events.keys) == ["ja", "nein"] and found["speakers"] == list(events.speaker_names) == ["anna", "jörg"]
+    assert len(events) == 4 and events.labels.tolist() == [0, 0, 1, 1] and events.speakers.tolist() == [0, 1, 0, 1]
+    np.testing.assert_array_equal(events.units, wav_folder(folder, progress=False).units)
+    for arguments, words in (
+        ([folder, "-o", str(tmp_path / "a.txt")], "--out must be a file ending in .h5"),
+        ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "("], "--speaker must be a regular expression"),
+        ([folder, "-o", str(tmp_path / "a.h5"), "--speaker", "bob"], "must have a speaker in its name that matches --speaker 'bob'"),
+        ([str(tmp_path / "nowhere"), "-o", str(tmp_path / "a.h5")], "path must exist"),
+    ):
+        assert cli.main(["encode", *arguments]) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
+    assert cli.main(["encode", folder, "-o", str(out)]) == 0
+    assert "Training on one file leaves one speaker out: name the speakers (--speaker" in capsys.readouterr().out
+    with pytest.raises(FormatError, match="lava-1m1t1r encode"):
+        read_shd(tmp_path / "wavs" / "ja" / "1_anna_2.wav")
+    with pytest.raises(FormatError, match="lava-1m1t1r encode .*wavs -o FILE.h5"):
+        shd(folder)
+
+
+def test_recordings_are_encoded_with_the_seed_that_is_given(tmp_path, capsys):
+    folder, out = record(tmp_path / "anna", ("ja",), ("bob1_x", "cy2_x")), tmp_path / "mine.h5"
+    assert cli.main(["encode", folder, "-o", str(out), "--seed", "3", "--speaker", "bob|cy|anna", "--json"]) == 0
+    found, events = json.loads(capsys.readouterr().out), read_shd(out)
+    assert found["utterances"] == len(events) == 2 and found["speakers"] == ["bob", "cy"] and events.speakers.tolist() == [0, 1]
+    of_seed = [wav_folder(folder, ear=InnerEar(seed=seed), progress=False).units for seed in (0, 3)]
+    assert np.array_equal(events.units, of_seed[1]) and not np.array_equal(*of_seed)
+    assert read_meta(out, "encoder").endswith(", InnerEar(seed=3)")
+
+
+def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
+    folder = record(tmp_path / "wavs", ("ja",), ("anna",))
+    (tmp_path / "list.csv").write_text("file,label\nwavs/ja/anna.wav,ja\n")
+    (tmp_path / "folder.h5").mkdir()
+    (tmp_path / "file").touch()
+    listed = str(tmp_path / "list.csv")
+    for source, out, options, words in (
+        (folder, "folder.h5", [], "--out must be a file ending in .h5"),
+        (folder, "file/a.h5", [], "--out must be a folder or a new name"),
+        (folder, "a.h5", ["--seed", "-1"], "--seed must be a whole number from 0"),
+        (listed, "a.h5", ["--speaker", "(.*)"], "--speaker must be used with a folder; got '(.*)'. A CSV file has a column for it"),
+    ):
+        assert cli.main(["encode", source, "-o", str(tmp_path / out), *options]) == cli.USAGE_ERROR
+        assert words in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_labels_that_no_file_can_hold_are_told_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
+    folder = Path(record(tmp_path / "wavs", ("ja", "nein"), ("anna",)))
+    os.rename(folder / "ja", os.fsencode(folder) + b"/f\xfcnf")
+    assert cli.main(["encode", str(folder), "-o", str(tmp_path / "a.h5")]) == cli.USAGE_ERROR
+    assert "labels must be text that a file can hold; got 'f\\udcfcnf'. Rename it." in capsys.readouterr().err
+
+
+def load(tmp_path, **sets):
+    """:func:`.data.load` of events that are first written to files of these names, the second one as the test set."""
+    train, *test = [write_shd(tmp_path / f"{name}.h5", events) for name, events in sets.items()]
+    return data.load(train, None, *test)
+
+
+def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(tmp_path, capsys):
+    train, other = spoken(), spoken(seed=1)
+    assert len(load(tmp_path, train=train, other=other).test) == 9 and capsys.readouterr().err == ""
+    both = EventSet.from_utterances([(u.times, u.units) for s in (train[:2], other) for u in s], [0, 1, *other.labels], keys=train.keys)
+    load(tmp_path, train=train, both=both)
+    assert "2 of 11 utterances of the test set (the file both.h5) are in the training set, too" in capsys.readouterr().err
+    silent = EventSet.from_utterances([(train[0].times, train[0].units), ([], [])], [0, 1], keys=train.keys)
+    load(tmp_path, train=train, silent=silent)
+    assert "1 of 2 utterances of the test set" in capsys.readouterr().err
+    for copy in (train, train[[4, 2, 7]], as_stored(train)):
+        with pytest.raises(InputError, match=r"train: the test set \(the file copy.h5\) must hold other utterances than the training set"):
+            load(tmp_path, train=train, copy=copy)
+
+
+def test_a_speaker_who_is_left_out_may_have_said_the_same(tmp_path, capsys):
+    one = spoken((3,))
+    twice = EventSet.from_utterances([(u.times, u.units) for u in one] * 2, [*one.labels] * 2, [0, 0, 0, 1, 1, 1], keys=one.keys)
+    split = load(tmp_path, twice=twice)
+    assert len(split.train) == len(split.test) == 3 and split.held_out == "speaker 1"
+    assert "3 of 3 utterances of the test set (speaker 1) are in the training set, too" in capsys.readouterr().err
+    other = EventSet.from_utterances([(u.times, u.units[::-1]) for u in one], one.labels, keys=one.keys)
+    assert len(load(tmp_path, one=one, other=other).test) == 3 and capsys.readouterr().err == ""  # at the same times, elsewhere
+
+
+def test_a_folder_has_its_own_test_set(tmp_path):
+    for name in ("shd_train.h5", "shd_test.h5", "more.h5"):
+        write_shd(tmp_path / name, spoken())
+    with pytest.raises(InputError, match=r"test \(--test-data\) must be used with one file; got '.*more.h5'"):
+        data.load(tmp_path, test=str(tmp_path / "more.h5"))
+
+
+def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, capsys):
+    events = spoken()
+    load(tmp_path, some=replace(events, speakers=np.where(events.speakers == 1, -1, events.speakers)))
+    assert "3 utterances" in (told := capsys.readouterr().err) and "have no known speaker: they stay in training" in told
+    named = replace(events, speakers=events.speakers - 1, speaker_names=("ann", "bob"))
+    assert data.load(write_shd(tmp_path / "named.h5", named), "-1").held_out == "speaker -1" and capsys.readouterr().err == ""
+
+
+def test_only_shd_itself_is_called_shd(tmp_path, capsys, monkeypatch):
+    write_shd(tmp_path / "shd_train.h5", spoken((6, 6, 6)))
+    write_shd(tmp_path / "shd_test.h5", spoken(seed=1))
+    split = data.load(tmp_path)
+    assert split.name == tmp_path.name and "18 and 9 utterances, SHD 8156 and 2264" in capsys.readouterr().err
+    monkeypatch.setattr(data, "SIZES", (18, 9))
+    assert data.load(tmp_path).name == data.SHD_NAME and capsys.readouterr().err == ""
+
+
+def test_spikes_that_do_not_count_are_counted():
+    times = np.array([0.001, 0.002, 0.011, 0.5, 0.0012, 0.95], np.float32)
+    events = EventSet.from_utterances([(times, np.array([0, 1, 0, 0, 699, 0])), ([0.1], [3])], [0, 1])
+    found = data.frames_of(events, recipe("recordings").replace(n_steps=90, channels=140))
+    assert found.cropped == pytest.approx(1 / 7) and found.merged == pytest.approx(1 / 7)  # unit 1 falls onto unit 0

@@ -1,0 +1,338 @@
+"""``evaluate`` and ``simulate``: which samples a network hears, what its answers count for, and what is told of data that do not suit."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import TOY, run, started
+from words import spoken
+
+from lava_1m1t1r import cli
+from lava_1m1t1r._support.files import as_json
+from lava_1m1t1r.commands import _common, _samples
+from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.description import Layer, NetDescription
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx import hdf5
+from lava_1m1t1r.netx.hdf5 import predict
+from lava_1m1t1r.netx.schema import read, write
+from lava_1m1t1r.quantisation import quantise_network
+from lava_1m1t1r.recipes.task import recipe
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--labels", "y.npy"], "--labels must be used with --frames; got 'y.npy'"),
+        (["--frames", "x.npy"], "--frames must be used with --labels; got 'x.npy'. Without labels, use `simulate`."),
+        (["--frames", "x.npy", "--labels", "y.npy", "--data", "d.h5"], "--data must not be used with --frames"),
+        (["--frames", "x.npy", "--labels", "x.npy"], "--labels must be whole numbers (4,), one for each sample"),
+        (["--frames", "y.npy", "--labels", "y.npy"], "frames must have shape (B, T, C)"),
+        (["--frames", "x.npy", "--labels", "high.npy"], "labels must lie in 0..3, one for each output of the network; got 4."),
+        (["--frames", "x.npy", "--labels", "low.npy"], "labels must lie in 0..3, one for each output of the network; got -1."),
+        (["--frames", "x.npy", "--labels", "gone.npy"], "--labels must be an existing .npy file"),
+        (
+            ["--frames", "x.npy", "--labels", "wrap.npy"],
+            "labels must lie in 0..3, one for each output of the network; got 18446744073709551615",
+        ),
+        (["--frames", "one.npy", "--labels", "y.npy"], "--frames must be a .npy file of numbers; got 'one.npy': it holds a single value."),
+        (["--frames", "two.npz", "--labels", "y.npy"], "must be a .npy file of numbers; got 'two.npz': it holds several arrays, as a .npz"),
+        (["--frames", "x.npy", "--labels", "y.npy", "--steps", "0"], "--steps must not be used with --frames"),
+        (["--frames", "x.npy", "--labels", "y.npy", "--utterances", "0"], "--utterances must be a whole number from 1"),
+        (["--frames", "zip.npy"], "--frames must be a .npy file of numbers; got 'zip.npy'"),
+        (["--frames", "header.npy"], "--frames must be a .npy file of numbers; got 'header.npy'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_arrays_that_do_not_suit_are_told_in_a_line(options, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.ones((4, 5, 8), int))
+    for name, labels in {"y": [0, 1, 2, 2], "high": [0, 1, 2, 4], "low": [0, 1, 2, -1], "one": 3}.items():
+        np.save(f"{name}.npy", np.array(labels))
+    np.save("wrap.npy", np.array([0, 1, 2, 2**64 - 1], np.uint64))
+    np.savez("two.npz", np.zeros(3), np.zeros(4))
+    Path("zip.npy").write_bytes(b"PK\x03\x04garbage")
+    Path("header.npy").write_bytes(b"\x93NUMPY\x01\x00\x06\x00{((('a")
+    assert cli.main(["evaluate", TOY, *options]) == cli.USAGE_ERROR
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("largest", [1, 300])
+def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
+    """Counts beyond a byte among them; answers and spikes are those of predict."""
+    monkeypatch.chdir(tmp_path)
+    x, y = rng.integers(0, largest + 1, (6, 40, 8)), rng.integers(0, 3, 6)
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    out = predict(TOY, x)
+    answers = out.sum(1, dtype=int).argmax(1)
+    given = ["--frames", "x.npy", "--json"]
+    assert cli.main(["evaluate", TOY, *given, "--labels", "y.npy", "--utterances", "5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accuracy"] == np.mean(answers[:5] == y[:5]) and found["utterances"] == 5 and found["data"] == "x.npy"
+    assert cli.main(["simulate", TOY, *given]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["answers"] == answers.tolist() and found["accuracy"] is None and set(found["labels"]) == {-1}
+    with np.load("spikes.npz") as kept:
+        last = max(name for name in kept if name.startswith("layer"))
+        assert np.array_equal(kept[last], out)
+        assert kept["dt"] == read(TOY).dt and set(kept["labels"]) == {-1}
+    assert cli.main(["simulate", TOY, *given, "--labels", "y.npy"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == np.mean(answers == y)
+
+
+def test_a_network_is_simulated_where_and_in_the_numbers_that_are_asked_for(rng, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def seen(net, frames, backend, *, own=hdf5.predict, **options):
+        asked.append((backend, options["tag"]))
+        return own(net, frames, **options)
+
+    monkeypatch.setattr(hdf5, "predict", seen)
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (2, 20, 8)))
+    given = [TOY, "--frames", str(tmp_path / "x.npy"), "-o", str(tmp_path / "s.npz")]
+    for options in ([], ["--tag", "floating_pt"], ["--backend", "lava"]):
+        assert cli.main(["simulate", *given, *options]) == 0
+    assert asked == [("fast", "fixed_pt"), ("fast", "floating_pt"), ("lava", "fixed_pt")]
+    assert "on lava (fixed_pt):" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_layers_are_reported_as_by_the_function(rng, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    x = rng.integers(0, 2, (6, 40, 8))
+    np.save("x.npy", x)
+    np.save("y.npy", np.zeros(6, int))
+    given = ["evaluate", TOY, "--frames", "x.npy", "--labels", "y.npy", "--layers", "4"]
+    reports = quantise_network(read(TOY), x[:4])
+    assert cli.main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"] == json.loads(as_json([report.as_dict() for report in reports]))
+    assert cli.main(given) == 0
+    printed = capsys.readouterr().out
+    assert "over the first 4 utterances:" in printed and all(str(report) in printed for report in reports)
+    silent = np.flatnonzero(FastNetwork(read(TOY)).run(x[:4], record="spikes").layers[0].spikes.sum((0, 1)) == 0)
+    assert reports[0].activity.silent == silent.tolist() and f"silent: {len(silent)} neurons" in printed
+
+
+def test_values_that_differ_fail_an_evaluation(rng, tmp_path, monkeypatch, capsys):
+    from lava_1m1t1r.recipes import evaluate
+
+    found = []
+
+    def differing(*arguments, own=evaluate.evaluate):
+        result, fixed = own(*arguments)
+        result.note("elsewhere", 4, len(found))
+        return result, fixed
+
+    monkeypatch.setattr(evaluate, "evaluate", differing)
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (4, 20, 8)))
+    np.save(tmp_path / "y.npy", np.zeros(4, int))
+    given = ["--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy")]
+    for code in (0, 1):
+        assert cli.main(["evaluate", TOY, *given]) == code
+        assert f"elsewhere: {code} values differ on 4 utterances" in capsys.readouterr().out
+        found.append("another")
+
+
+def test_what_is_like_the_networks_data_raises_no_hint(small_file, tmp_path, capsys):
+    """As many classes without names, and one utterance, which is of one class; bins are told in milliseconds."""
+    net = read(_common.network_path("shipped"))
+    *others, readout = net.layers
+    three = replace(readout, shape=(3,), weight=readout.weight[:3])
+    write(tmp_path / "three.net", replace(net, layers=(*others, three), classes=()))
+    for options in ([], ["--utterances", "1"]):
+        assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(small_file), "--steps", "70", *options]) == 0
+        out, told = capsys.readouterr()
+        assert "hint" not in told and "utterances of 70 bins of 10 ms, " in out
+    two = write_shd(tmp_path / "two.h5", spoken((2, 2, 2), 2))
+    assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
+    assert "hint: the data hold 2 classes, the network has 3 outputs. Was it trained on other data?" in capsys.readouterr().err
+
+
+def test_fewer_classes_than_outputs_are_told_in_a_line(small_file, tmp_path):
+    for command, options in (("evaluate", ["--json"]), ("simulate", ["--utterances", "2"])):
+        done = run(command, "shipped", "--data", str(small_file), *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        hint = "hint: the classes of the data (low, middle, high) are not those of the network (zero, one, two, ...)."
+        assert done.stderr.splitlines() == [f"{hint} Was it trained on other data?"]
+    done = run("evaluate", "shipped", "--data", str(small_file), "--steps", "1")
+    assert done.stderr.splitlines()[1].startswith("warning: ") and len(done.stderr.splitlines()) == 2, done.stderr
+
+
+@pytest.mark.parametrize(("options", "steps"), [([], 120), (["--utterances", "2"], 120), (["--steps", "30"], 30)], ids=str)
+def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
+    """Not as long as those asked for: each answer, and the accuracy, is what training reported."""
+    spikes = [(np.array([0.0, length], np.float32), np.array([0, 1])) for length in (1.2, 0.5, 0.6, 1.5)]
+    write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
+    args = cli.parser().parse_args(["simulate", "shipped", "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *options])
+    net = read(_common.network_path("shipped"))
+    assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
+
+
+def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
+    """What the others say does not lengthen the frames: its results beside it tell how long they were."""
+    spikes = [(np.array([0.0, length], np.float32), np.array([0, 1])) for length in (1.2, 0.5, 0.6, 1.5)]
+    write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
+    (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
+    net = read(tmp_path / "network.net")
+    cases = (
+        ("long", 0.01, 77, [], 77),
+        ("long", 0.01, 77, ["--steps", "30"], 30),
+        ("other", 0.01, 77, [], 120),
+        ("long", 0.005, 77, [], 120),
+        *(("long", 0.01, wrong, [], 120) for wrong in ("77", 0, -3, 10**9, None)),  # of a file that was changed
+    )
+    for heard, dt, n_steps, given, steps in cases:
+        results = {"data": heard, "held_out": "speaker 1", "task": {"n_steps": n_steps, "dt": dt}}
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        args = cli.parser().parse_args(["simulate", net.source, "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *given])
+        assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
+
+
+@pytest.mark.parametrize(("name", "given", "steps"), [("SpokenDigits", [], 30), ("SpokenDigits", ["--steps", "7"], 7), ("other", [], 90)])
+def test_spoken_digits_have_as_many_bins_as_in_training_too(name, given, steps, tmp_path, monkeypatch, capsys):
+    spikes = [(np.array([0.0, 0.05], np.float32), np.array([0, 1]))] * 20
+    monkeypatch.setattr("lava_1m1t1r.datasets.SpokenDigits", lambda train: EventSet.from_utterances(spikes, range(20), [0] * 20))
+    (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
+    results = {"data": name, "held_out": "2 voices that never occur in training", "task": {"n_steps": 30, "dt": 0.01}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    args = cli.parser().parse_args(["evaluate", str(tmp_path / "network.net"), *given])
+    tested = _samples.test_frames(args, read(args.net))
+    assert tested.steps == steps and "trained without" not in capsys.readouterr().err
+
+
+def test_a_file_may_be_taken_whole(tmp_path, capsys):
+    spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
+    net = read(_common.network_path("shipped"))
+    for name, speakers, whole in (("two", [0, 0, 1], 3), ("one", [0, 0, 0], 3)):
+        path = tmp_path / f"{name}.h5"
+        write_shd(path, EventSet.from_utterances(spikes, [0, 1, 0], speakers, keys=("low", "high")))
+        args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
+        assert len(_samples.test_frames(args, net).frames) == whole
+    assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
+    assert "or take all of it (--all-speakers, elsewhere)" in capsys.readouterr().err
+    for options, words in (("--leave-out 0", "--leave-out must not be used with --all-speakers"), ("", "")):
+        assert cli.main(["evaluate", "shipped", "--data", str(path), "--all-speakers", *options.split()]) == (2 if words else 0)
+        assert words in capsys.readouterr().err
+    assert cli.main(["evaluate", "shipped", "--all-speakers"]) == 2
+    assert "--all-speakers must be used with --data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ("evaluate", "simulate"))
+def test_a_file_without_utterances_is_told(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_shd("empty.h5", EventSet.from_utterances([], []))
+    assert cli.main([command, "shipped", "--data", "empty.h5", "--all-speakers"]) == cli.USAGE_ERROR
+    assert "--data must hold at least one utterance; got 'empty.h5'" in capsys.readouterr().err
+
+
+def test_a_time_that_is_wrong_is_told_before_frames_are_made_for_it(tmp_path, capsys):
+    spikes = [(np.array([0.0, end], np.float32), np.array([0, 1])) for end in (0.5, 0.7, 0.6, 60000.0)]
+    write_shd(tmp_path / "stray.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 0], keys=("low", "high")))
+    assert cli.main(["evaluate", "shipped", "--data", str(tmp_path / "stray.h5"), "--leave-out", "1"]) == 2
+    told = capsys.readouterr().err
+    assert "half of them end by 0.7 s" in told and "one of 60000 s" in told, told
+
+
+@pytest.mark.parametrize("command", ("evaluate", "simulate"))
+def test_labels_that_are_no_outputs_of_the_network_are_told(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spikes, keys = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 2, [f"word {i}" for i in range(22)]
+    write_shd("words.h5", EventSet.from_utterances(spikes, [0, 21], [0, 0], keys=keys))
+    assert cli.main([command, "shipped", "--data", "words.h5", "--all-speakers"]) == 2
+    assert "labels must lie in 0..19, one for each output of the network; got 21" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["words.h5"]
+
+
+@pytest.mark.filterwarnings("ignore:.*of the spikes lie beyond")
+def test_frames_are_as_fine_as_the_network_asks(small_file):
+    """At 10 us the recipes' own slow device has no integers; the network's need not be that one."""
+    args = cli.parser().parse_args(["simulate", "shipped", "--data", str(small_file), "--steps", "40"])
+    net = read(_common.network_path("shipped"))
+    task = recipe("recordings").replace(dt=1e-5)
+    with pytest.raises(InputError, match="has no integers"):
+        task.require_integers()
+    fine = replace(net, layers=tuple(replace(x, neuron=x.neuron and replace(x.neuron, step=task.step)) for x in net.layers))
+    assert _samples.test_frames(args, fine).frames.binned.shape[1:] == (40, net.inputs)
+
+
+def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(small_file):
+    line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data {small_file} --json 2>/dev/full"
+    done = started(["sh", "-c", line])
+    assert done.returncode == 0 and json.loads(done.stdout)["utterances"] == 3
+
+
+def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
+    """A file that holds some of the words numbers them from 0."""
+    net = read(_common.network_path("shipped"))
+    spikes = [(np.array([0.0, 0.5], np.float32), np.array([0, 1]))] * 3
+    answers = {}
+    for name, keys, labels in (
+        ("some", ("eins", "two"), [0, 1, 0]),
+        ("all", net.classes, [11, 2, 11]),
+        ("foreign", ("un", "two"), [0, 1, 0]),
+    ):
+        path = tmp_path / f"{name}.h5"
+        write_shd(path, EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
+        args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
+        answers[name] = _samples.test_frames(args, net).frames.labels.tolist()
+    assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
+    said = capsys.readouterr().err
+    assert "hint: the classes of the data (un, two) are not those of the network" in said
+
+
+def test_utterances_of_other_data_are_refused_however_few_are_asked_for(small_file, tmp_path, capsys):
+    net = read(_common.network_path("shipped"))
+    *others, readout = net.layers
+    two = replace(readout, shape=(2,), weight=readout.weight[:2])
+    write(tmp_path / "few.net", replace(net, layers=(*others, two), classes=()))
+    assert cli.main(["evaluate", str(tmp_path / "few.net"), "--data", str(small_file), "--utterances", "1"]) == 2
+    words = "labels must lie in 0..1, one for each output of the network; got 2. Was it trained on other data?"
+    assert words in capsys.readouterr().err
+
+
+def test_a_network_without_neurons_has_no_spikes_to_tell_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(
+        "sums.net", NetDescription((Layer(0, kind="affine", shape=(2,), inputs=3, weight=np.array([[1, 0, 2], [0, 3, 1]]), neuron=None),))
+    )
+    np.save("x.npy", np.ones((4, 5, 3), int))
+    np.save("y.npy", np.zeros(4, int))
+    assert cli.main(["evaluate", "sums.net", "--frames", "x.npy", "--labels", "y.npy"]) == 0
+    assert "None" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["evaluate", "{net}", "--lava", "2"], ["simulate", "{net}", "--backend", "lava"]])
+def test_lava_is_looked_for_before_the_work(command, monkeypatch, capsys):
+    from lava_1m1t1r._support import host
+    from lava_1m1t1r.commands import evaluate, simulate
+
+    def absent(module, purpose):
+        raise host.missing("lava-nc", "lava", purpose)
+
+    for module in (evaluate, simulate):
+        monkeypatch.setattr(module, "load_lava", absent)
+        monkeypatch.setattr(module, "samples", lambda *_: pytest.fail("the work began"))
+    assert cli.main([part.format(net=TOY) for part in command]) == cli.USAGE_ERROR
+    assert f"{command[2]}" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(120)
+def test_answers_that_are_guesses_are_told(tmp_path, capsys):
+    """Without a spike all sums are the same, and the first class would be right on its own utterances."""
+    heard = spoken((6, 6, 6))
+    write_shd(tmp_path / "small.h5", heard[np.argsort(heard.labels)])
+    net = read(_common.network_path("shipped"))
+    silent = replace(net.layers[-1], weight=0 * net.layers[-1].weight, bias=None)
+    write(tmp_path / "silent.net", replace(net, layers=(*net.layers[:-1], silent), classes=()))
+    given = ["evaluate", str(tmp_path / "silent.net"), "--data", str(tmp_path / "small.h5"), "--leave-out", "0"]
+    assert cli.main([*given, "--utterances", "2"]) == 0
+    out, told = capsys.readouterr()
+    assert "100.00% correct in fixed point" in out and "2 answers are the first of several classes with the same sum" in out
+    assert "the first 2 utterances are of 1 of the 3 classes" in told
+    assert cli.main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ties"] == 6

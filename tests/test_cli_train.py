@@ -1,0 +1,262 @@
+"""``train`` and ``demo``: what is trained, what is kept of it, and how it goes on."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from command import ROOT, run
+from words import spoken
+
+from lava_1m1t1r import cli
+from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
+from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE
+from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.evaluate import accuracy
+from lava_1m1t1r.recipes.task import recipe
+
+
+@pytest.mark.train
+def test_bins_of_another_width_make_the_device_as_much_slower(small_file, tmp_path, capsys):
+    options = ["--data", str(small_file), "--hidden", "4", "--epochs", "1", "--dt", "0.005", "-o", str(tmp_path)]
+    assert cli.main(["train", *options]) == 0
+    assert "6 utterances of 120 bins of 5 ms, 140 channels, 3 classes" in capsys.readouterr().err
+    net = read(tmp_path / "network.net")
+    assert net.dt == 0.005 and net.active[0].step.device.mu == pytest.approx(ZHAO2025_FIG2.mu / 20)
+    assert cli.main(["train", *options, "--resume", "--dt", "0.01"]) == cli.USAGE_ERROR
+    assert "--dt must be what the run of" in capsys.readouterr().err
+    assert cli.main(["train", *options, "--preset", "ZHAO2025_FIG2_WIDE", "--slower", "30"]) == 0
+    net = read(tmp_path / "network.net")
+    assert net.dt == 0.005 and net.active[0].step.device.mu == pytest.approx(ZHAO2025_FIG2_WIDE.mu / 30)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("epochs", [1, 2, 9, 10, 11])
+def test_trainings_of_a_few_steps_have_a_schedule(epochs, small_file, tmp_path):
+    """10 of them once divided by 0."""
+    assert cli.main(["train", "--data", str(small_file), "--hidden", "4", "--epochs", str(epochs), "-o", str(tmp_path)]) == 0
+
+
+@pytest.mark.timeout(300)
+def test_the_main_job_on_a_small_file(tmp_path):
+    pytest.importorskip("lava", reason="Lava is not installed")
+    write_shd(tmp_path / "small.h5", spoken((18, 18, 18)))
+    done = run("demo", "--data", "small.h5", "--leave-out", "1", "--epochs", "4", "--lava-utterances", "4", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["test_utterances"] == 18 and results["train_utterances"] == 36
+    assert set(results["mismatches"].values()) == {0} and results["task"]["n_steps"] == 90
+    assert results["compared"]["training forward"] == 18 and results["compared"]["Lava fixed_pt"] == 4
+    assert results["accuracy"] > 0.6  # chance is a third
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "") and page.count("<figure>") == 3
+    again = run("evaluate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["accuracy"] == results["accuracy"]
+    spikes = run("simulate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--utterances", "5", "-o", "s.npz", cwd=tmp_path)
+    assert spikes.returncode == 0, spikes.stderr
+    with np.load(tmp_path / "s.npz") as saved:
+        assert saved["layer1"].shape == (5, 90, 512) and saved["answers"].shape == (5,)  # layer 0 are the delay lines
+        assert saved["classes"].tolist() == ["low", "middle", "high"]
+    as_json = run("simulate", "out/network.net", "--data", "small.h5", "--utterances", "4", "--json", cwd=tmp_path)
+    found = json.loads(as_json.stdout)
+    assert found["names"] == [("low", "middle", "high")[k] for k in found["answers"]] and found["held_out"] == "speaker 2"
+    hint = "results.json says that the network was trained without speaker 1; now it is tested on speaker 2"
+    assert hint in as_json.stderr
+
+
+def test_sizes_of_spoken_digits_go_with_spoken_digits(small_file, capsys):
+    for option in ("--train-per-class", "--test-per-class"):
+        assert cli.main(["demo", "--data", str(small_file), option, "3"]) == 2
+        assert f"({option}) must be used with spoken digits; got 3." in capsys.readouterr().err
+    with pytest.raises(TypeError, match="train_per_clas"):
+        data.load(train_per_clas=3)
+
+
+@pytest.mark.train
+def test_milliseconds_are_told_before_frames_are_made_for_them(tmp_path, capsys):
+    spikes = [(np.array([0.0, end], np.float32), np.array([0, 1])) for end in (500.0, 700.0, 600.0, 400.0)]
+    write_shd(tmp_path / "ms.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 0], keys=("low", "high")))
+    for command in ("evaluate shipped --leave-out 1", f"train -o {tmp_path / 'out'}"):
+        assert cli.main([*command.split(), "--data", str(tmp_path / "ms.h5")]) == 2
+        assert re.search(
+            r"utterances must last up to 100 s.*half of them longer than [56]\d\d s.*Times are in seconds", capsys.readouterr().err
+        )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.train
+def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
+    assert cli.main(["train", "--data", str(small_file), "--hidden", "1000000", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "needs more memory than is available" in error and "--hidden" in error and "--steps" in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("given", "seen"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_training_lets_torch_sleep_before_it_is_loaded(given, seen, tmp_path):
+    code = """
+import os, sys
+from lava_1m1t1r import cli
+from lava_1m1t1r.commands import train
+train._train = lambda *_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
+sys.exit(cli.main(["train", "-o", "out"]))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"PYTHONPATH": ROOT} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, [seen, "False"]), done.stderr
+
+
+@pytest.mark.train
+def test_the_demo_looks_for_what_draws_its_report_before_the_work(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(data, "load", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(["demo", "-o", str(tmp_path)]) == cli.USAGE_ERROR
+    assert "The report needs the package 'matplotlib'" in capsys.readouterr().err
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_the_demo_does_what_is_asked_for_and_its_exit_code_tells_of_values_that_differ(wrong, tmp_path, monkeypatch, capsys):
+    from lava_1m1t1r.recipes import demo
+
+    asked = {}
+
+    def made(task, split, out, **options):
+        asked.update(options, task=(task.name, task.epochs, task.seed), split=split, out=out)
+        print("training")
+        return {"mismatches": {"Lava fixed_pt": 0, "training forward": wrong}, "accuracy": 0.5}
+
+    monkeypatch.setattr(demo, "demo", made)
+    monkeypatch.setattr(data, "load", lambda *given: given)
+    monkeypatch.setattr(data, "fitted", lambda task, split: task)
+    given = ["--data", "a.h5", "--leave-out", "ann", "--test-data", "b.h5", "--train-per-class", "3", "--test-per-class", "4"]
+    options = ["--epochs", "7", "--seed", "5", "--lava-utterances", "0", "--no-cuba", "--resume", "-o", str(tmp_path / "out"), "--json"]
+    assert cli.main(["demo", *given, *options]) == (1 if wrong else 0)
+    out, told = capsys.readouterr()
+    assert json.loads(out)["accuracy"] == 0.5 and "training" in told
+    assert asked.pop("split") == ("a.h5", "ann", "b.h5", 3, 4) and asked.pop("out") == tmp_path / "out"
+    assert asked == {"task": ("recordings", 7, 5), "lava_utterances": 0, "with_cuba": False, "resume": True}
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
+    write_shd(tmp_path / "small.h5", spoken((6, 6, 6)))
+    options = ["--data", "small.h5", "--hidden", "4", "--epochs", "1", "--leave-out", "0", "-o", "my run"]
+    first, second = (run("train", *options, cwd=tmp_path) for _ in range(2))
+    assert "replacing" not in first.stderr and "replacing the run in my run (use --resume to continue it)" in second.stderr
+    (again,) = (line.removeprefix("again: lava-1m1t1r ") for line in first.stdout.splitlines() if line.startswith("again: "))
+    assert again == "evaluate 'my run/network.net' --data small.h5 --leave-out 0"
+    done = run(*shlex.split(again), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
+    resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
+    cure = "It follows the data: give those that the run was started with (--data) to go on."
+    assert resumed.returncode == 2 and cure in resumed.stderr
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path, capsys):
+    """On all of it, in as many bins; what was not counted is told of each set."""
+    files = {name: write_shd(tmp_path / f"{name}.h5", spoken((6, 6, 6), seed=seed)) for seed, name in enumerate(("train", "test"))}
+    options = ["--data", str(files["train"]), "--test-data", str(files["test"]), "--hidden", "4", "--epochs", "1", "--steps", "50"]
+    assert cli.main(["train", *options, "--validate", "0", "-o", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().out
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["augmentation"]["channel_shift"] == 8 and found["validation"] == {"speaker": "0", "file": None, "patience": None}
+    task = recipe("recordings").replace(n_steps=50)
+    for name, path in files.items():
+        events = read_shd(path)
+        part = data.frames_of(events if name == "test" else events.without_speakers(0), task)
+        assert found["uncounted"][name] == {"cropped": part.cropped, "merged": part.merged} and 0.1 < part.cropped < 0.2
+    (again,) = (line.removeprefix("again: lava-1m1t1r ") for line in told.splitlines() if line.startswith("again: "))
+    assert cli.main([*shlex.split(again), "--json"]) == 0
+    once_more = json.loads(capsys.readouterr().out)
+    assert (once_more["accuracy"], once_more["utterances"], once_more["steps"]) == (found["accuracy"], 18, 50)
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
+    ear = spoken((6, 6, 6))
+    pixels = EventSet.from_utterances(
+        [(u.times, u.units // 7) for u in ear], ear.labels, ear.speakers, keys=ear.keys, n_channels=100, speaker_names=("ann", "bob", "cy")
+    )
+    for name, events in (("ear", ear), ("pixels", pixels)):
+        write_shd(tmp_path / f"{name}.h5", events)
+    hint = "hint: channels beside each other are taken to be alike, as in an ear. If yours are not: "
+    cases = (
+        ("ear", [], "augmentation: shifts of up to 8 channels and 2 bins, tempo changed by up to 8 %, 0 % of the events dropped", None),
+        ("pixels", ["--channels", "50"], "augmentation: shifts of up to 3 channels", "--channel-shift 0 --channels 100"),
+        ("pixels", ["--recipe", "shd"], "augmentation: ", "--channel-shift 0 --smooth 0"),
+        ("pixels", ["--recipe", "shd", "--channel-shift", "0", "--smooth", "0"], "augmentation: shifts of up to 0 channels", None),
+        ("pixels", ["--no-augmentation"], "", None),
+    )
+    for name, options, told, cure in cases:
+        arguments = ["--data", str(tmp_path / f"{name}.h5"), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path / "run"), *options]
+        assert cli.main(["train", *arguments]) == 0
+        said = capsys.readouterr().err
+        assert told in said and (hint + f"{cure}\n" in said if cure else "hint: channels" not in said), options
+    arguments = ["--data", str(tmp_path / "pixels.h5"), "--hidden", "4", "--epochs", "4", "--steps", "33", "-o", str(tmp_path / "run")]
+    assert cli.main(["train", *arguments, "--validate", "ann", "--patience", "1"]) == 0
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert found["task"]["n_steps"] == 33 and found["augmentation"]["channel_shift"] == 6
+    kept = found["validation"]
+    assert kept["speaker"] == "ann" and kept["patience"] == 1 and 1 <= kept["epoch"] <= 4 and 0 <= kept["accuracy"] <= 1
+    assert f"epoch {kept['epoch']}, the best in validation" in capsys.readouterr().err
+    assert cli.main(["train", *arguments, "--resume", "--validate", "ann", "--patience", "1", "--steps", "34"]) == cli.USAGE_ERROR
+    assert "n_steps (--steps) must be what the run of" in capsys.readouterr().err
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_training_watched_by_a_file(tmp_path, capsys):
+    """Three files, as Spiking Speech Commands has them."""
+    sets = {name: spoken((6, 6, 6), seed=seed) for seed, name in enumerate(("train", "test", "valid"))}
+    sets["turned"] = replace(sets["valid"], labels=2 - sets["valid"].labels, keys=sets["valid"].keys[::-1])
+    sets["wide"] = replace(sets["valid"], n_channels=701)
+    files = {name: str(write_shd(tmp_path / f"{name}.h5", events)) for name, events in sets.items()}
+    options = ["train", "--data", files["train"], "--test-data", files["test"], "--hidden", "4", "--epochs", "2", "--seed", "3"]
+    kept = {}
+    for name in ("valid", "turned"):
+        given = ["--validation-data", files[name], "--patience", "1", "-o", str(tmp_path / name)]
+        assert cli.main([*options, *given]) == 0
+        kept[name] = json.loads((tmp_path / name / "results.json").read_text())["validation"]
+        assert (kept[name]["speaker"], kept[name].pop("file")) == (None, files[name])
+    assert kept["valid"] == kept["turned"], "classes go by their names"
+    assert "classes of the validation set are numbered as in training" in capsys.readouterr().err
+    steps = json.loads((tmp_path / "valid" / "results.json").read_text())["task"]["n_steps"]
+    watched = data.frames_of(sets["valid"], recipe("recordings").replace(n_steps=steps))
+    assert kept["valid"]["accuracy"] == pytest.approx(accuracy(tmp_path / "valid" / "network.net", watched))
+    cases = (
+        ("train", "the validation set (the file train.h5) must hold other utterances than the training set"),
+        ("test", "the validation set (the file test.h5) must hold other utterances than the test set"),
+        ("wide", "wide.h5 must have 700 channels, as the training set; got 701"),
+        ("absent", "absent.h5"),
+    )
+    for name, words in cases:
+        assert cli.main([*options, "--validation-data", str(tmp_path / f"{name}.h5"), "-o", str(tmp_path / "refused")]) == cli.USAGE_ERROR
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.train
+def test_a_set_without_speakers_is_told_what_it_lacks(tmp_path, capsys):
+    nobody = spoken()
+    write_shd(tmp_path / "test.h5", spoken(seed=1))
+    write_shd(tmp_path / "nobody.h5", EventSet.from_utterances([(u.times, u.units) for u in nobody], nobody.labels, keys=nobody.keys))
+    data = ["train", "--data", str(tmp_path / "nobody.h5"), "-o", str(tmp_path / "run")]
+    assert cli.main(data) == cli.USAGE_ERROR
+    assert "hold at least two speakers, so that one can be left out; got 'names no speakers'" in capsys.readouterr().err
+    for who in ("0", "-1"):
+        given = [*data, "--test-data", str(tmp_path / "test.h5"), f"--validate={who}"]
+        assert cli.main(given) == cli.USAGE_ERROR
+        assert "--validate must be used with a set that names speakers" in capsys.readouterr().err
