@@ -335,6 +335,11 @@ def test_errors_that_a_user_can_mend_are_told_in_a_line(error, words, monkeypatc
     assert capsys.readouterr().err == f"lava-1m1t1r doctor: {words}\n"
 
 
+def test_a_number_of_threads_that_numba_refuses_is_told_in_a_line():
+    done = run("evaluate", "shipped", "--utterances", "1", NUMBA_NUM_THREADS="0")
+    assert done.returncode == 2 and done.stderr == "lava-1m1t1r evaluate: NUMBA_NUM_THREADS must be > 0, or unset; got '0'.\n"
+
+
 def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left(tmp_path):
     script = (
         "from lava_1m1t1r import cli; from lava_1m1t1r.commands import doctor\n"
