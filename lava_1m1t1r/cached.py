@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numba  # noqa: F401  before its parts: threads that load them first, each another one, get half of numba
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import factorial
 
+import numba  # noqa: F401  see cached.py
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic

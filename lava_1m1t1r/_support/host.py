@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
@@ -25,6 +26,10 @@ _NOISE = (
     "Please install it from https://github.com/prophesee-ai",
 )
 """Parts of the lines that torch and lava-dl print whenever lava-dl is imported, about things that are not needed here."""
+
+
+_LOADING = threading.RLock()
+"""Held while Lava is loaded: two threads would leave each other's filtered streams behind."""
 
 
 def load_lava(module: str, purpose: str) -> Any:
@@ -88,15 +93,16 @@ def _without_noise() -> Iterator[None]:
 
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        with _without_noise(), executed_later(*_LATER), called_later(*_CALLED):
+        with _LOADING, _without_noise(), executed_later(*_LATER), called_later(*_CALLED):
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))
         if "failed to map segment" in str(error) or isinstance(error, MemoryError):
             text = f"{purpose} needs more memory than is available, or than ulimit -v allows, to load the package '{package}' ({error})."
         elif not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
-            cure = (
-                "Install it anew, with the versions that it needs: pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'."
-            )
+            anew = "pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'"
+            cure = f"Install it anew, with the versions that it needs: {anew}."
+            if sys.flags.optimize > 1:
+                cure = "It needs its docstrings: start Python without -OO, and without PYTHONOPTIMIZE=2 in the environment."
             text = does_not_load(package, purpose, error, cure + lava_python())
         raise MissingDependencyError(text) from error

@@ -13,6 +13,7 @@ from threading import Lock
 
 import numpy as np
 
+from .._support.threads import in_child
 from ..cached import cached
 from ..compiled import allocating
 
@@ -43,7 +44,14 @@ _REACH = 2.3
 _PEAK_SHARE_CUT = 1e-5  # share of a filter's peak below which its upper end counts as zero
 
 _compiled = partial(cached, compiler=allocating)
-_TABULATING = Lock()
+_tabulating = Lock()
+
+
+@in_child
+def _forget() -> None:
+    """Start anew: the thread that held the lock is not there in a forked child."""
+    global _tabulating
+    _tabulating = Lock()
 
 
 def places(n_channels: int) -> np.ndarray:
@@ -112,7 +120,7 @@ def response_table(n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     reach : (n_channels,) float64
         Highest frequency [Hz] at which the channel's response counts; zero above.
     """
-    with _TABULATING:  # a cache alone lets each thread that asks meanwhile make a table of its own
+    with _tabulating:  # a cache alone lets each thread that asks meanwhile make a table of its own
         return _response_table(n_channels)
 
 

@@ -6,13 +6,14 @@ It needs neither Lava nor torch. A network is a :class:`.description.NetDescript
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._support.cores import cores
 from .._support.progress import bar
+from .._support.threads import shared
 from ..compiled import filled
 from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
 from ..errors import flag, require, workers_of
@@ -98,13 +99,9 @@ class FastNetwork:
         records = [layer.empty(batch, steps, record, layer is self.layers[-1]) for layer in self.layers]
         work = lambda b: self._run_sample(frames[b], records, b)  # noqa: E731
         title = f"{'floating' if self.floating else 'fixed'} point"
-        if threads == 1 or batch == 1:
-            for b in bar(range(batch), title, unit="samples"):
-                work(b)
-        else:
-            with ThreadPoolExecutor(min(threads, batch)) as pool:  # numba compiles once, whichever thread asks first
-                for _ in bar(pool.map(work, range(batch)), title, total=batch, unit="samples"):
-                    pass
+        with closing(shared(work, batch, threads)) as each:  # numba compiles once, whichever thread asks first
+            for _ in bar(each, title, total=batch, unit="samples"):
+                pass
         return Result(records[-1].out, tuple(records) if record else ())
 
     def _run_sample(self, frames: np.ndarray, records: Sequence[LayerRecord], b: int) -> None:

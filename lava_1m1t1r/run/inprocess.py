@@ -28,6 +28,7 @@ from .checks import (
 )
 from .executor import Executor, Task, never
 from .failures import NOT_STARTED, NotRunning, RunTimeout, title
+from .isolation import require_alone
 from .recorder import Recorder, Recording, as_recorder
 from .standin import StandIn
 
@@ -116,6 +117,7 @@ class InProcess:
     def __enter__(self) -> InProcess:
         if self._executor is not None:
             raise NotRunning(_OVER)
+        require_alone()  # a graph can be compiled once
         self._alarm = Alarm()
         try:
             executable = self._build()
@@ -183,6 +185,7 @@ class InProcess:
         self._check_open()
         recorder = as_recorder(record, every)
         self._come_to_end()
+        require_alone()
         executor = self._built
         recording = None
         if recorder.targets:
@@ -273,6 +276,7 @@ class InProcess:
         executor = self._built
         here = executor.thread == threading.get_ident() and executor.current is None
         require(here, "run", "be waited for in the thread that started it, outside of ProcessModels", "another one")
+        require_alone()
         ended: str | None = "stop"  # unless the run returns
         try:
             ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
@@ -298,6 +302,7 @@ class InProcess:
         task, name = self._find(var)
         self._check_open()
         self._come_to_end()
+        require_alone()
         values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
         self._tell(task)
 
@@ -321,6 +326,7 @@ class InProcess:
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
         self._check_open()
+        require_alone()
         self._built.end()
         self._built.stop(self._alarm, self._timeout)
         with self._or_over("the models to be made anew"):

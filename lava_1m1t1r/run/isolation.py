@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.threads import in_child
 from .failures import RunError
 
 _PYTHONS: Any = random._inst  # a random.Random, whose spare normal, ``gauss_next``, its published types leave out
@@ -148,7 +149,19 @@ class _Home:
 _home: Any = None
 """The :class:`_Home` of the models that run; None while none do."""
 _ONE = threading.RLock()
+
+
 """Lock that is held while models run."""
+
+
+@in_child
+def _forget() -> None:
+    """Start anew where another thread ran a graph: a forked child does not have it."""
+    global _ONE, _home
+    if _ONE.acquire(blocking=False):
+        _ONE.release()
+    else:
+        _ONE, _home = threading.RLock(), None
 
 
 class OwnRandom:
@@ -196,6 +209,20 @@ class OwnRandom:
             _FRESH.renew()
 
 
+def _take() -> None:
+    if not _ONE.acquire(blocking=False):
+        raise RunError(
+            "another thread runs a graph in this process, and both would draw from one np.random. Run one after the other, in "
+            "processes of their own, or in Lava's own runtime (guarded)."
+        )
+
+
+def require_alone() -> None:
+    """Raise RunError while another thread runs a graph: before anything is begun that would then have to end."""
+    _take()
+    _ONE.release()
+
+
 class UsersRandom:
     """Context of models: gives the user's own ``np.random`` and ``random`` back.
 
@@ -215,11 +242,7 @@ class UsersRandom:
 
     def __enter__(self) -> UsersRandom:
         global _home
-        if not _ONE.acquire(blocking=False):
-            raise RunError(
-                "another thread runs a graph in this process, and both would draw from one np.random. Run one after the other, in "
-                "processes of their own, or in Lava's own runtime (guarded)."
-            )
+        _take()
         try:
             self._outer, self._python = _home, _PythonsRandom()
             _home = _Home(self.start)

@@ -173,6 +173,9 @@ class _PortTrack:
     def send(self, data) -> None:
         self._sent = received(data, self._name, self._shape, self.values.dtype)
 
+    def join(self) -> None:
+        """Do nothing, where the model's ports are told that the run is over: the track is taken away after that."""
+
     def take(self, row: int | None) -> None:
         if row is not None and self._sent is not None:
             self.values[row] = self._sent

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from .._support.threads import in_child
+
 _MOST = 8
 """Largest number of free arrays that are kept for reuse; those that have waited longest are dropped first."""
 _PATIENCE = 64
@@ -34,6 +36,13 @@ _waiting: list[_Free] = []
 _returned: deque[np.ndarray] = deque()
 _lock = threading.Lock()
 _requests = 0
+
+
+@in_child
+def _forget() -> None:
+    """Start anew: the thread that held the lock is not there in a forked child."""
+    global _lock
+    _lock = threading.Lock()
 
 
 class Buffers:

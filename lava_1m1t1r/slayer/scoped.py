@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba  # noqa: F401  see cached.py
 from numba.core import types
 from numba.extending import intrinsic
 

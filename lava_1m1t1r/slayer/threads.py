@@ -1,19 +1,14 @@
-"""Compiled work on threads: the kernels release the interpreter lock, so plain Python threads suffice.
-
-No OpenMP: Lava forks its processes, and a fork after an OpenMP region aborts the child.
-"""
+"""Training's parts of a batch, and the threads that share them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import lru_cache
 from typing import Any
 
 import numba
 import torch
 
+from .._support import threads
 from .._support.cores import cores
 
 
@@ -22,33 +17,9 @@ def thread_count() -> int:
     return max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, cores()))
 
 
-@lru_cache(maxsize=4)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="lava_1m1t1r")  # a forked child has another id, and makes its own
-
-
 def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
     """Return ``[work(*part) for part in parts]``, computed on :func:`thread_count` threads in any order."""
-    threads = min(thread_count(), len(parts)) if len(parts) > 1 else 1  # asking for the cores takes its time
-    if threads == 1:
-        return [work(*part) for part in parts]
-    rest = iter(range(len(parts)))  # next() on a range iterator is atomic under the interpreter lock
-    results: list[Any] = [None] * len(parts)
-
-    def until_done() -> None:
-        for i in rest:
-            results[i] = work(*parts[i])
-
-    others = [_pool(os.getpid(), thread_count()).submit(until_done) for _ in range(threads - 1)]
-    try:
-        until_done()
-    finally:  # after Ctrl-C too: whoever goes on takes back the arrays that the others still write to
-        for _ in rest:
-            pass
-        wait(others)
-    for other in others:
-        other.result()
-    return results
+    return threads.share(work, parts, thread_count() if len(parts) > 1 else 1)  # asking for the cores takes its time
 
 
 _LEAST = 1 << 15

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba  # noqa: F401  see cached.py
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
