@@ -176,6 +176,14 @@ for name in {SHELLS}:
     assert answer(code).split() == ["True"] * len(SHELLS)
 
 
+@pytest.mark.train
+@pytest.mark.timeout(120)
+def test_python_without_docstrings_is_said_to_be_what_lava_dl_cannot_do_with():
+    code = "import lava_1m1t1r.slayer.block.m1t1r as block; block.Dense"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, timeout=100, cwd=PACKAGE.parent)
+    assert done.returncode == 1 and "It needs its docstrings: start Python without -OO" in done.stderr
+
+
 def test_without_lava_the_package_can_be_listed():
     code = """
 import inspect, pydoc, sys

@@ -363,6 +363,14 @@ def test_a_model_that_does_not_stop_is_left():
         recorded(told, timeout=0.5)
 
 
+def test_a_run_that_is_recorded_and_takes_too_long_ends_without_a_complaint(recwarn):
+    stopped = []
+    told = Told(step=lambda m: m.time_step, stop=lambda m: stopped.append(m.time_step))
+    with pytest.raises(RunTimeout):
+        run(told, 10**6, Loihi2SimCfg(), record=[told.s_out], timeout=0.5)
+    assert stopped and not [text for text in (str(one.message) for one in recwarn) if "stopped" in text]
+
+
 def test_the_time_to_stop_may_be_over_before_the_first_model_is_asked(monkeypatch):
     @contextlib.contextmanager
     def over(alarm, seconds):

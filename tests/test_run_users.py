@@ -83,16 +83,20 @@ print("well")
 def test_two_threads_cannot_run_graphs_at_once_and_one_after_the_other_they_can():
     _, second = pair()
     _, other = pair()
+    _, fresh = pair()
     refused, inside, done = [], threading.Event(), threading.Event()
 
     with InProcess(second, FIXED) as session, InProcess(other, FIXED) as rival:
+        rival.run(3)
+        before = rival.get(other.v).tolist()
 
         def race():
             inside.wait(10)
-            try:
-                rival.run(5)
-            except RunError as error:
-                refused.append(str(error))
+            for begin in (lambda: rival.run(5), lambda: rival.set(other.v, 7), rival.reset, lambda: run(fresh, 5, FIXED)):
+                try:
+                    begin()
+                except RunError as error:
+                    refused.append(str(error))
             done.set()
 
         thread = threading.Thread(target=race)
@@ -108,7 +112,10 @@ def test_two_threads_cannot_run_graphs_at_once_and_one_after_the_other_they_can(
         task.model.run_spk = wait_for_the_other
         session.run(2)
         thread.join(10)
-        assert len(refused) == 1 and "another thread runs a graph in this process" in refused[0]
+        assert len(refused) == 4 and all("another thread runs a graph in this process" in text for text in refused)
+        assert rival.steps_run == 3 and rival.get(other.v).tolist() == before
+        rival.run(2)
+    assert run(fresh, 5, FIXED, record=[fresh.v])[fresh.v][-1].tolist() == rival.get(other.v).tolist()
 
 
 SEEDED = """

@@ -104,6 +104,11 @@ def predict(
     ------
     InputError, FormatError
         Before the run, for what does not fit.
+
+    Notes
+    -----
+    Threads may call this at once, and so may forked processes. But a process that is forked while another thread is in its first call, in
+    which loops are compiled or loaded, may wait for ever: call it once before forking.
     """
     own = None if not isinstance(net, FastNetwork) else TAGS[net.floating]
     tag = own or TAGS[0] if tag is None else tag

@@ -1,0 +1,158 @@
+"""Work on threads: the same results as in order, and nothing that waits or goes on after an error, Ctrl-C, a fork or the main thread's end."""
+
+import os
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+from command import TOY, started
+
+from lava_1m1t1r._support import threads
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def square(n):
+    time.sleep(1e-3 * (n % 3))
+    return n * n
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 9])
+@pytest.mark.parametrize("size", [0, 1, 2, 50])
+def test_results_are_in_order_on_any_number_of_threads(count, size):
+    assert threads.share(square, [(n,) for n in range(size)], count) == [n * n for n in range(size)]
+
+
+def test_each_part_is_told_once():
+    seen = []
+    assert len(list(threads.shared(lambda i: seen.append(square(i)), 30, 3))) == 30
+    assert sorted(seen) == [n * n for n in range(30)]
+
+
+@pytest.mark.parametrize("where", ["here", "in a helper"])
+def test_an_error_ends_the_work_after_what_was_begun(where):
+    here, begun, ended = threading.get_ident(), [], []
+
+    def work(i):
+        begun.append(i)
+        time.sleep(0.01)
+        if len(begun) > 3 and (threading.get_ident() == here) == (where == "here"):
+            raise ValueError(f"part {i}")
+        ended.append(i)
+
+    with pytest.raises(ValueError, match="part"):
+        threads.share(work, [(i,) for i in range(1000)], 3)
+    now = len(begun)
+    assert now < 500 and len(ended) >= now - 3
+    time.sleep(0.05)
+    assert len(begun) == now
+
+
+def test_who_leaves_early_waits_for_the_others():
+    at_work = []
+
+    def work(i):
+        at_work.append(i)
+        time.sleep(0.05)
+        at_work.remove(i)
+
+    with pytest.raises(KeyboardInterrupt), closing(threads.shared(work, 1000, 3)) as each:
+        for _ in each:
+            raise KeyboardInterrupt
+    assert not at_work
+
+
+def test_without_further_threads_one_does_it_all(monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads, "_helpers", 0)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert threads.share(square, [(n,) for n in range(9)], 4) == [n * n for n in range(9)]
+
+
+LATE = """
+import atexit, threading, time
+import numpy as np
+from lava_1m1t1r.netx.hdf5 import predict
+frames = (np.random.default_rng(0).random((6, 20, 8)) < 0.1).astype(int)
+before = predict({net!r}, frames, threads=2)
+
+def again(where):
+    print(where, (predict({net!r}, frames, threads=2) == before).all(), flush=True)
+
+def later():
+    time.sleep(0.5)
+    again("thread")
+
+threading.Thread(target=later).start()
+atexit.register(again, "atexit")
+"""
+FORKS = """
+import os, threading
+import numpy as np
+from lava_1m1t1r._support import threads
+from lava_1m1t1r.datasets import membrane
+from lava_1m1t1r.netx.hdf5 import predict
+
+frames = (np.random.default_rng(0).random((6, 20, 8)) < 0.1).astype(int)
+before = predict({net!r}, frames, threads=2)
+taken = threading.Event()
+
+def hold():
+    with membrane._tabulating:
+        taken.set()
+        threading.Event().wait()
+
+threading.Thread(target=hold, daemon=True).start()
+taken.wait()
+child = os.fork()
+if child == 0:
+    same = (predict({net!r}, frames, threads=2) == before).all()
+    with membrane._tabulating:
+        os._exit(0 if same else 3)
+print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+FIRST = """
+import threading
+begin, found = threading.Barrier(3), []
+
+def first(what):
+    begin.wait()
+    found.append(what())
+
+def fast():
+    from lava_1m1t1r.netx.hdf5 import predict
+    return predict.__name__
+
+def ear():
+    from lava_1m1t1r.datasets.inner_ear import InnerEar
+    return InnerEar.__name__
+
+def device():
+    from lava_1m1t1r.device import simulate
+    return simulate.__name__
+
+each = [threading.Thread(target=first, args=(what,)) for what in (fast, ear, device)]
+for thread in each: thread.start()
+for thread in each: thread.join()
+print(sorted(found))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        pytest.param(LATE, "thread True\natexit True\n", id="after the main thread's end"),
+        pytest.param(FORKS, "child 0\n", id="in a forked child", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")),
+        pytest.param(FIRST, "['InnerEar', 'predict', 'simulate']\n", id="first imports"),
+    ],
+)
+def test_it_works(script, says):
+    done = started(
+        [sys.executable, "-W", "ignore", "-c", script.replace("{net!r}", repr(TOY))]
+    )  # newer Pythons warn of forks beside threads
+    assert done.returncode == 0 and done.stdout == says, done.stdout + done.stderr
+    assert not done.stderr
