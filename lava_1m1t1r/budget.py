@@ -260,7 +260,7 @@ def step(state: State, a_in: int, program: FixedProgram, params: StepParams, n: 
         The state afterwards, and whether it spiked.
     """
     ops, p = counting_arithmetic(tally), counting_program(program, n, tally)
-    booked = None if draws is None else (tuple(tally.count("lfsr", draw) for draw in pair) for pair in draws)
+    booked = None if draws is None else [tuple(tally.count("lfsr", draw) for draw in pair) for pair in draws]
     s = State(*(Number(x, tally) for x in state))
     v_in = input_counts(Number(a_in, tally), params.v_max_count, ops)
     s, fired, _closed = dynamics.step(s, v_in, p, ops, params.substeps, booked)

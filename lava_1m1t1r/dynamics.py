@@ -11,8 +11,6 @@ References
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
@@ -199,7 +197,7 @@ def substep(s: State, v_in: Any, p: Any, ops: Any, draws: tuple[Any, Any] | None
     return settle(s, grown, v_in, p, ops)
 
 
-def step(s: State, v_in: Any, p: Any, ops: Any, substeps: int, draws: Iterable | None = None) -> tuple[State, list, list]:
+def step(s: State, v_in: Any, p: Any, ops: Any, substeps: int, draws: list | None = None) -> tuple[State, list, list]:
     """Substeps of a network step, one after the other, under one input.
 
     Parameters
@@ -208,7 +206,7 @@ def step(s: State, v_in: Any, p: Any, ops: Any, substeps: int, draws: Iterable |
         As in :func:`substep`.
     substeps : int
         How many.
-    draws : iterable of (int, int), optional
+    draws : list of (int, int), optional
         A pair for each substep of a stochastic neuron.
 
     Returns
@@ -217,8 +215,8 @@ def step(s: State, v_in: Any, p: Any, ops: Any, substeps: int, draws: Iterable |
         State at the end; what each substep returned. A step fires if any of its substeps does: one spike, one step.
     """
     fired, closed = [], []
-    for drawn in itertools.repeat(None, substeps) if draws is None else draws:
-        s, *seen = substep(s, v_in, p, ops, drawn)
+    for k in range(substeps):
+        s, *seen = substep(s, v_in, p, ops, None if draws is None else draws[k])
         fired.append(seen[0])
         closed.append(seen[1])
     return s, fired, closed

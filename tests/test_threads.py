@@ -1,4 +1,4 @@
-"""Work on threads: the same results as in order, and nothing that waits or goes on after an error, Ctrl-C, a fork or the main thread's end."""
+"""Work on threads: results as in order; nothing waits or goes on after an error, Ctrl-C, a fork or the main thread's end."""
 
 import os
 import sys
