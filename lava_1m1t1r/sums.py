@@ -10,8 +10,8 @@ from .errors import require
 
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
-LARGEST_BIAS = (1 << 12) - 1
-"""Largest magnitude of a bias in files [weight counts]: 13 bits with the sign."""
+BIAS_BOUNDS = (-(1 << 12), (1 << 12) - 1)
+"""Bounds of a bias in files [weight counts]: 13 bits with the sign."""
 EVEN_WEIGHTS, ANY_WEIGHTS = (-256, 254), (-128, 127)
 """Bounds of 8-bit weights, in counts: lava-dl's, which are even, and others."""
 WEIGHT_RULE = "even numbers from {} to {}, or any from {} to {}".format(*EVEN_WEIGHTS, *ANY_WEIGHTS)

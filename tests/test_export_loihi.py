@@ -244,3 +244,14 @@ def test_lava_dls_own_netx_runs_a_cuba_file_with_equal_spikes(rng, tmp_path):
 def test_bits_of_weights_are_those_of_two_complements(weight, bits):
     """Of even weights those of their halves, since they share an exponent of 1."""
     assert loihi_resources.weight_bits(np.array([weight])) == bits
+
+
+@pytest.mark.parametrize("bias", [4095, -4096])
+def test_a_bias_may_be_the_largest_of_either_sign(bias, tmp_path):
+    """Of 13 bits with their sign, like weights: one more below 0 than above it."""
+    layer = Layer(0, "dense", (2,), 1, np.array([[2], [2]]), bias=np.array([bias, 0]), neuron=CubaNeuron(1, 1, 9))
+    deploy_loihi(NetDescription((layer,)), tmp_path / "kept")
+    rows = {row["limit"]: row for row in json.loads((tmp_path / "kept/resources.json").read_text())["limits"]}
+    assert rows["bits of a bias"]["needed"] == 13
+    with pytest.raises(InputError, match=r"layer/0 bits of a bias must keep to 13 bits .*got 14\. Use smaller biases"):
+        deploy_loihi(NetDescription((replace(layer, bias=np.array([0, bias + np.sign(bias)])),)), tmp_path / "out")

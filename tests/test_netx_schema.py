@@ -30,7 +30,7 @@ def net(rng):
     device = replace(FIG2, r_control=rng.uniform(1e8, 1e9, 7), sigma1=1e-3)
     neuron = M1T1RNeuron(StepParams(device, dt=2e-3, substeps=3), seed=11)
     delays = [rng.integers(0, 63, 7).astype(np.int32) for _ in range(2)]
-    bias = rng.integers(-4000, 4000, 7).astype(np.int32)
+    bias = np.array([-4096, 4095, *rng.integers(-4096, 4096, 5)], np.int32)
     cuba = CubaNeuron(1024, rng.integers(0, 4097, 5).astype(np.int32), 80)
     return NetDescription(
         (
@@ -176,6 +176,7 @@ DAMAGE = {
     "too few delays": ("layer/2/delay", np.zeros(3), "layer/2/delay"),
     "a bias beyond 32 bits": ("layer/2/bias", np.full(7, -(2**63)), "layer/2/bias must hold whole numbers"),
     "large bias": ("layer/2/bias", np.full(7, 4096), "layer/2/bias"),
+    "low bias": ("layer/2/bias", np.full(7, -4097), "layer/2/bias must have at most 13 signed bits"),
     "bias of a readout": ("layer/4/bias", np.zeros(4), "layer/4/bias"),
     "delay of a readout": ("layer/4/delay", np.zeros(4), "layer/4/delay"),
     "large decay": ("layer/3/neuron/iDecay", 4097, "layer/3/neuron/iDecay"),

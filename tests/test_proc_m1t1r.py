@@ -81,7 +81,7 @@ def test_units_of_the_input(rng):
 
 
 def test_bias_is_input(rng):
-    bias = rng.integers(0, 500, 6)
+    bias = np.array([-4096, *rng.integers(0, 500, 5)])
     x = drive(rng, 80, 6) // 4
     neuron = driven(x, params=FIG2, bias=bias / 64)
     spikes = run(neuron, 80, config("fixed_pt"), record=[neuron.s_out])[neuron.s_out]
@@ -255,7 +255,8 @@ def test_parameters_may_have_the_layers_shape():
         ({"v_unit": float("nan")}, "v_unit"),
         ({"seed": -1}, "M1T1R.seed"),
         ({"layer": 1 << 16}, "M1T1R.layer"),
-        ({"bias": 1000.0}, "M1T1R.bias"),
+        ({"bias": 64.0}, "M1T1R.bias .* from -64 to below 64; got 64"),
+        ({"bias": -64.01}, "M1T1R.bias"),
         ({"bias": [1.0, 2.0]}, "M1T1R.bias"),
         ({"bias": "5"}, "M1T1R.bias"),
         ({"bias": np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])}, "M1T1R.bias"),

@@ -151,6 +151,7 @@ def test_export_holds_counts_and_keys(tmp_path):
     recurrent = block.m1t1r.Recurrent(args, 4, 7, delay=True, bias=True, delay_rec=np.arange(7))
     recurrent(spikes(1, 4, 5))
     recurrent.delay.delay.data = torch.linspace(0, 9.9, 7)
+    recurrent.bias.data[:2] = torch.tensor([-99.0, 99.0])  # beyond the 13 bits of a file
     affine, average = block.m1t1r.Affine(None, 7, 4, weight_norm=True), block.m1t1r.Average(2)
     source = block.m1t1r.Input()
     source(spikes(1, 4, 5))
@@ -163,7 +164,7 @@ def test_export_holds_counts_and_keys(tmp_path):
         assert group["shape"][()].tolist() == [7] and group["inFeatures"][()] == 4 and group["outFeatures"][()] == 7
         assert np.array_equal(group["weight"], weights(recurrent.input_synapse))
         assert np.array_equal(group["weight_rec"], weights(recurrent.recurrent_synapse))
-        assert np.array_equal(group["bias"], np.rint(recurrent.bias.detach().numpy() * 64))
+        assert np.array_equal(group["bias"], [-4096, 4095, *np.rint(recurrent.bias.detach().numpy()[2:] * 64)])
         assert group["delay"][()].tolist() == np.floor(np.linspace(0, 9.9, 7)).astype(int).tolist()
         assert group["delayRec"][()].tolist() == list(range(7))
         assert "neuron" not in f["layer/2"] and f["layer/2/weight"].shape == (4, 7)

@@ -153,7 +153,7 @@ def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int
         (limits.STATE_BITS, [x.variable_bits for x in layers]),
         (limits.MULTIPLY_BITS, [x.widest_bits for x in layers]),
         (limits.WEIGHT_BITS, [max(weight_bits(w) for w in (x.weight, x.weight_rec)) for x in net.active]),
-        (limits.BIAS_BITS, [0 if x.bias is None else int(np.max(np.abs(x.bias))).bit_length() + 1 for x in net.active]),
+        (limits.BIAS_BITS, [0 if x.bias is None else signed_bits(x.bias) for x in net.active]),
     ):
         worst = int(np.argmax(needs))
         rows.append(_row(limit, int(needs[worst]), layers[worst].index))
@@ -162,10 +162,14 @@ def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int
 
 def weight_bits(weight: np.ndarray | None) -> int:
     """Bits of the mantissa that weights take, with their sign: of even ones, which have an exponent of 1, those of the halves."""
-    if weight is None or not np.any(weight):
+    return 0 if weight is None else signed_bits(halved(np.asarray(weight))[0])
+
+
+def signed_bits(values: np.ndarray) -> int:
+    """Bits of two's complement that hold all of these whole numbers; none where all are 0."""
+    if not np.any(values):
         return 0
-    w, _ = halved(np.asarray(weight))
-    low, high = int(w.min()), int(w.max())
+    low, high = int(np.min(values)), int(np.max(values))
     return 1 + max(max(high, 0).bit_length(), max(-low - 1, 0).bit_length())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .._support.hdf5_file import value_of
 from ..delay_lines import check_delays
 from ..errors import FormatError, require
-from ..sums import LARGEST_BIAS, WEIGHT_RULE, within_8_bits
+from ..sums import BIAS_BOUNDS, WEIGHT_RULE, within_8_bits
 
 
 def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
@@ -133,7 +133,8 @@ def biases_of(dataset: Any, where: str, size: int, features: int | None = None) 
         Number of features; None: the layer is no image.
     """
     bias = _per_neuron(dataset, where, size, features)
-    require(np.all(np.abs(bias) <= LARGEST_BIAS), where, "have at most 13 signed bits", bias, error=FormatError)
+    low, high = BIAS_BOUNDS
+    require(np.all((low <= bias) & (bias <= high)), where, "have at most 13 signed bits", bias, error=FormatError)
     return _frozen(bias)
 
 

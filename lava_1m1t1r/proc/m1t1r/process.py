@@ -17,7 +17,7 @@ from lava_1m1t1r.fast.warm import warm
 from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.presets import ZHAO2025_FIG2
 from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
-from lava_1m1t1r.sums import LARGEST_BIAS
+from lava_1m1t1r.sums import BIAS_BOUNDS
 
 _LARGEST_SCALE = float(1 << 31)  # counts of a_in are of 32 bits
 
@@ -161,8 +161,9 @@ def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def _checked_bias(bias: Any, shape: tuple[int, ...], size: int) -> np.ndarray:
-    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, of magnitude below {(LARGEST_BIAS + 1) // WEIGHT_ONE}"
+    low, end = BIAS_BOUNDS[0] // WEIGHT_ONE, (BIAS_BOUNDS[1] + 1) // WEIGHT_ONE
+    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, from {low} to below {end}"
     values = array_of(bias, name, rule).astype(np.float64)
-    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all(np.abs(values * WEIGHT_ONE) < LARGEST_BIAS + 1)
+    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all((low <= values) & (values < end))
     require(good, name, rule, bias)
     return np.broadcast_to(values.reshape(shape) if values.ndim else values, shape).copy()

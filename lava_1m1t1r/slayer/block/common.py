@@ -12,7 +12,7 @@ import torch
 from ...arithmetic import WEIGHT_ONE
 from ...errors import flag, number, require, whole
 from ...noise import MOST_NEURONS
-from ...sums import LARGEST_BIAS
+from ...sums import BIAS_BOUNDS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..neuron.m1t1r import Neuron
@@ -140,8 +140,8 @@ def real(x: torch.Tensor) -> torch.Tensor:
 
 def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
     """Multiples of 1/64 within the 13 bits that files have."""
-    most = LARGEST_BIAS / WEIGHT_ONE
-    return quantise(bias, 1 / WEIGHT_ONE, -most, most)
+    low, high = BIAS_BOUNDS
+    return quantise(bias, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
 
 
 def bias_counts(bias: torch.Tensor) -> np.ndarray:
