@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import presets
-from lava_1m1t1r.advisor import advise
+from lava_1m1t1r.advisor import TOLERANCE, _response, advise
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import StepParams
 
@@ -38,12 +38,27 @@ def test_advice_on_the_fig_2_device():
     assert set(advice.by_substeps) == {1, 2, 4, 8, 16}
     # a spike of a step counts at its middle; rates are those of one neuron: fewer pulses, fewer spikes
     assert pulses.step.first_spike == pytest.approx(86.5e-3) and 50 < poisson.device.rate < pulses.device.rate < 250
-    # errors are signed and relative to the device
-    assert pulses.rate_error == pytest.approx(pulses.step.rate / pulses.device.rate - 1)
     text = str(advice)
     assert "pulses of 0.8008 V" in text  # 410 counts of 1/512 V
     assert "first spike" in text and "fires from" in text
     assert json.loads(json.dumps(advice.as_dict()))["probes"][0]["device"]["latched"] is False
+
+
+def test_errors_are_signed_and_relative_to_the_device():
+    probe = advise(StepParams(FIG2, substeps=2), steps=400).probes[1]
+    assert probe.step.first_spike != probe.device.first_spike and probe.step.rate != probe.device.rate
+    assert probe.first_spike_error == pytest.approx(probe.step.first_spike / probe.device.first_spike - 1)
+    assert probe.rate_error == pytest.approx(probe.step.rate / probe.device.rate - 1)
+
+
+def test_intervals_are_means_and_silent_neurons_count_in_rates():
+    found = _response([np.array([1.0, 2.0, 3.0, 5.0]), np.zeros(0)], np.zeros(2, bool), 6.0)
+    assert found.isi == pytest.approx(4 / 3) and found.first_spike == 1.0 and found.rate == pytest.approx(4 / 2 / 6)
+
+
+def test_the_largest_input_is_among_the_constant_ones():
+    lowest = advise(StepParams(FIG2), steps=400).fires_from
+    assert advise(StepParams(FIG2, v_in_max=lowest), steps=400).fires_from == pytest.approx(lowest)
 
 
 def test_advice_scales_with_the_device():
@@ -63,6 +78,10 @@ def test_a_device_too_fast_for_its_step_gets_the_cure():
     assert not any("no refractoriness" in note for note in cured)
 
 
+def test_a_gate_that_drains_within_a_few_steps_is_refractory_enough():
+    assert not any("drains within" in note for note in advise(StepParams(FIG2, dt=3e-3), steps=60).notes)
+
+
 def test_probes_are_of_the_median_device_and_within_the_largest_input():
     several = replace(FIG2, mu=FIG2.mu * np.array([0.5, 1.0, 9.0]))
     advice = advise(StepParams(several), steps=60)
@@ -74,6 +93,12 @@ def test_substeps_that_do_better_are_named_where_those_asked_for_are_too_few():
     told = "4 substeps come within 5% of the device."
     for substeps in (1, 4):
         assert (told in advise(StepParams(FIG2, substeps=substeps), steps=400).notes) == (substeps == 1)
+
+
+def test_substeps_that_miss_the_tolerance_by_little_are_not_named():
+    advice = advise(StepParams(replace(FIG2, mu=0.9 * FIG2.mu), substeps=1))
+    assert advice.by_substeps[4] <= TOLERANCE < advice.by_substeps[2] < 2 * TOLERANCE
+    assert "4 substeps come within 5% of the device." in advice.notes
 
 
 def test_of_a_wide_layer_neurons_from_end_to_end_are_compared_in_the_first_sample():
@@ -103,6 +128,14 @@ def test_bias_and_recurrence_make_neurons_fire_too():
             advise(device, weights, steps=60, **wrong)
     with pytest.raises(InputError, match="advise.bias must come with weights"):
         advise(device, bias=bias, steps=60)
+
+
+def test_negative_weights_take_no_neuron_out_of_reach():
+    """Inputs need not come together, nor neighbours that inhibit: only what excites counts."""
+    weights, recurrent, device = np.array([[300, 300, -600], [600, 0, 0], [40, 0, 0]]), np.zeros((3, 3), int), StepParams(FIG2)
+    recurrent[2] = [-600, 600, 0]
+    assert advise(device, weights, steps=60).unreachable == [2]
+    assert advise(device, weights, steps=60, weights_rec=recurrent).unreachable == []
 
 
 @pytest.mark.parametrize(
@@ -176,11 +209,11 @@ def test_agreement_that_more_substeps_lose_is_called_chance():
     assert not any("chance" in note for note in advise(StepParams(FIG2), steps=400).notes)
 
 
-def test_noise_is_left_out_of_step_and_device():
+def test_noise_is_left_out_of_probes_step_and_device():
     a_in = np.zeros((500, 4), np.int64)
     a_in[::2] = [380, 395, 410, 425]
-    noisy = advise(StepParams(replace(FIG2, sigma1=0.02)), a_in=a_in, steps=100)
-    assert noisy.recorded == advise(StepParams(FIG2), a_in=a_in, steps=100).recorded
+    noisy, quiet = (advise(StepParams(replace(FIG2, sigma1=s, sigma2=s)), a_in=a_in, steps=100) for s in (0.02, 0.0))
+    assert noisy.recorded == quiet.recorded and noisy.probes == quiet.probes
 
 
 @pytest.mark.parametrize(
@@ -206,6 +239,10 @@ def test_probes_last_as_long_as_the_device_needs():
     assert not any("fewer than" in note for note in found.notes)
     short = advise(StepParams(FIG2, dt=1e-4), steps=1000)
     assert any("fires fewer than 5 times in 1000 steps" in note for note in short.notes) and short.by_substeps[4] < 0.01
+
+
+def test_a_first_spike_after_a_thousand_steps_is_waited_for():
+    assert advise(StepParams(FIG2, dt=5e-5)).probes[0].device.rate > 0
 
 
 def test_a_device_that_never_fires_is_not_watched_for_long():

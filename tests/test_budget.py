@@ -126,6 +126,7 @@ def test_substeps_scale_the_count_and_noise_adds_to_it():
     assert sum(noisy.operations.values()) > sum(four.operations.values())
     assert "root" in noisy.tables and "root" not in four.tables
     assert noisy.state_bits["generator"] == 32 and "generator" not in four.state_bits
+    assert noisy.constant_bits.keys() - four.constant_bits.keys() == {"noise_filament", "noise_residue"}
 
 
 def test_budget_adds_up_and_is_json():

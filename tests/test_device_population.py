@@ -24,7 +24,7 @@ from lava_1m1t1r.device import (
     stimulus,
 )
 from lava_1m1t1r.device.characteristics import _firing, _integration
-from lava_1m1t1r.device.energy import scaling
+from lava_1m1t1r.device.energy import scaling, text
 from lava_1m1t1r.device.figures import energy_scaling
 from lava_1m1t1r.device.fitting import FREE, Fit
 from lava_1m1t1r.device.measurement import (
@@ -168,6 +168,28 @@ def test_energies_balance_and_reach_the_published_number():
         spike_energy(T7, 0.1, limit=20)
 
 
+def test_an_energy_ends_when_gate_and_output_node_have_recovered():
+    slow = replace(T7, c_load=100 * T7.c_load)  # its output node is slower than its gate
+    found = spike_energy(slow, 0.525)
+    recovery = 100 * max(slow.r_load * slow.c_load, slow.r_control * slow.c_gate)
+    whole = stimulus.train(0.525, found.width, found.gap, found.pulses) + stimulus.rest(recovery)
+    split = simulate(slow, whole, found.width, 0, "events", rtol=1e-7).energy_split()
+    assert found.total == pytest.approx(sum(sum(row.values()) for row in split.values()), rel=2e-3, abs=0)
+
+
+def test_an_energy_has_no_noise():
+    noisy = replace(T7, mu_ctoc=0.1, v0_ctoc=0.1, sigma1=1e-3)
+    assert spike_energy(noisy, 0.525) == replace(spike_energy(T7, 0.525), device=noisy)
+
+
+def test_energies_of_a_table_stand_under_their_names():
+    own = replace(spike_energy(T7, 0.525), input_to_spike=1.0, input_to_pulse_end=2.0, supply=4.0, recharge=8.0)
+    head, row = text([own]).splitlines()
+    names = [name.strip() for name in head.replace("]", "]|").split("|") if name.strip()]
+    assert names[-6:] == ["to spike [J]", "to end [J]", "supply [J]", "C_l V_dd^2 [J]", "both [J]", "total [J]"]
+    assert [float(x) for x in row.split()[-6:]] == [1.0, 2.0, 4.0, 8.0, 9.0, 6.0]
+
+
 def test_energy_is_the_integral_of_the_currents():
     p = replace(T7, r_load=1e6, c_load=0.0)
     trace = simulate(p, stimulus.constant(0.6, 0.02), 1e-6, 0, ("input_current", "current"))
@@ -293,7 +315,8 @@ def test_the_filament_relaxes_at_its_own_rate_however_long_the_pulses(name, widt
 
 def test_pulses_are_as_long_as_suits_a_device():
     assert spike_energy(presets.ZHAO2025_TABLE8, 0.5).input_and_recharge == pytest.approx(0.66e-18, rel=0.01)  # of 10 ns
-    assert spike_energy(FIG2, 0.8) == spike_energy(FIG2, 0.8, 1e-3, 1e-3)
+    assert spike_energy(FIG2, 0.8) == spike_energy(FIG2, 0.8, 1e-3) == spike_energy(FIG2, 0.8, 1e-3, 1e-3)
+    assert spike_energy(FIG2, 0.8, 0.5e-3).gap == 0.5e-3
     with pytest.raises(InputError, match="spike_energy.volt"):
         spike_energy(FIG2, -1.0)
     with pytest.raises(InputError, match="scaling.own must be a SpikeEnergy; got 0.8"):
@@ -459,6 +482,76 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
         characterize(FIG2.with_variation(0.1).spread(2, 0))
 
 
+@pytest.fixture(scope="module")
+def stated():
+    """What the characteristics of a device with noise state, ``number`` by name, and the pulses that they were asked for."""
+    p, volt, width, trials, seed = replace(FIG2, mu_ctoc=0.2), 0.84, 1e-3, 40, 3
+    report = characterize(p, volt, width, trials=trials, seed=seed)
+    number = {name: value for one in report.six.values() for name, (value, _) in one.numbers.items()}
+    return SimpleNamespace(p=p, quiet=p.quiet(), volt=volt, width=width, trials=trials, seed=seed, report=report, number=number)
+
+
+def under(p, s):
+    return simulate(p, s, 1e-3, 0, "events")
+
+
+def test_counts_of_pulses_are_those_of_trains_with_the_gaps_stated(stated):
+    counts = []
+    for gap in stated.number["gaps between pulses"]:
+        turn_on = under(stated.quiet, stimulus.train(stated.volt, stated.width, gap, 1000)).turn_on_times()[0]
+        counts.append(int(turn_on // (stated.width + gap)) + 1)
+    assert stated.number["pulses to the first turn-on (-1: none in 1000)"] == counts and len(set(counts)) > 2
+
+
+def test_thresholds_and_spikes_are_those_of_lasting_input_and_of_trains(stated):
+    width, lowest = stated.width, stated.number["lowest constant input that turns it on within 200 pulse widths"]
+    first = under(stated.quiet, stimulus.train(stated.volt, width, width, 1000)).spike_times()[0]
+    assert stated.number["first spike under pulses"] == pytest.approx(first)
+    turned = [under(stated.quiet, stimulus.constant(share * lowest, 200 * width)).turn_on_times().size > 0 for share in (0.999, 1.0)]
+    assert turned == [False, True]
+    shown = simulate(stated.quiet, stimulus.train(stated.volt, width, width, round((first / width + 20) / 2)), width / 200, 0)
+    assert stated.number["gate voltage of a spike"] == pytest.approx(shown.gate_voltage.max(), rel=0.02)
+    assert stated.number["output current of a spike"] == pytest.approx(shown.current.max(), rel=0.02)
+
+
+def test_a_second_integration_is_shorter_by_what_is_stated(stated):
+    first = stated.number["first integration (nan: no turn-on under lasting input)"]
+    assert first == pytest.approx(under(stated.quiet, stimulus.constant(stated.volt, 500 * stated.width)).turn_on_times()[0])
+    long, gap = 1.5 * first, stated.number["gaps"][1]
+    second = [t for t in under(stated.quiet, stimulus.pair(stated.volt, long, gap)).turn_on_times() if t >= long + gap]
+    shorter = stated.number["second integration shorter by (nan: no second turn-on)"]
+    assert shorter[1] == pytest.approx(first - (second[0] - long - gap), abs=1e-9)
+
+
+def test_intervals_are_those_of_the_control_resistors_stated(stated):
+    pulses, means = stimulus.train(stated.volt, stated.width, stated.width, 1000), []
+    for r in stated.number["control resistors"]:
+        means.append(mean_interval(under(replace(stated.quiet, r_control=r), pulses).spike_times(), 2000 * stated.width))
+    name = "mean inter-spike intervals (nan: fewer than 3 spikes in 1000 pulses, or silent after some)"
+    np.testing.assert_allclose(stated.number[name], means)
+    drains = stated.number["gate above threshold after a single spike (it drains through R_c, and back through a filament still closed)"]
+    drained = stated.p.r_control * stated.p.c_gate * np.log(stated.number["gate voltage of a spike"] / stated.p.v_th)  # through R_c
+    assert drains == pytest.approx(drained, rel=0.2)
+
+
+def test_a_device_with_noise_of_its_own_has_the_probabilities_of_its_trials(stated):
+    volts, probability = stated.number["voltages of a pulse of 15 widths"], stated.number["probability of a turn-on"]
+    assert not stated.report.assumed_noise and np.any((probability > 0.1) & (probability < 0.9))
+    found = [firing_probability(stated.p, volt, 15 * stated.width, stated.trials, stated.seed) for volt in volts]
+    np.testing.assert_array_equal(probability, [share for share, _ in found])
+    _, times = min(found, key=lambda one: abs(one[0] - 0.5))
+    assert stated.number["turn-on, median where it is nearest to 1/2"] == np.median(times)
+    error = np.sqrt(probability * (1 - probability) / stated.trials)  # of a share of independent trials
+    np.testing.assert_allclose(stated.report["stochasticity"].curves["error"], error)
+
+
+def test_the_second_neuron_of_a_chain_fires_later_by_what_is_stated(stated):
+    curves = stated.report["cascaded propagation"].curves
+    rises = [curves["time"][np.argmax(curves[gate] > FIG2.v_th)] for gate in ("gate1", "gate2")]
+    delay = stated.number["from the first neuron's first spike to the second one's (nan: the second is silent)"]
+    assert delay == pytest.approx(rises[1] - rises[0], abs=stated.width / 20)
+
+
 @pytest.mark.parametrize(
     "device",
     [
@@ -514,6 +607,13 @@ def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(
         pytest.approx(1.39e-12, rel=0.01, abs=0),
         pytest.approx(1e-18, rel=0.02),
     ]  # SI Tables 7, 8
+
+
+def test_energies_over_scaled_devices_are_of_the_same_pulses():
+    curves = scaling(spike_energy(FIG2, 0.8, 0.5e-3, 1.5e-3))
+    larger, smaller = replace(FIG2, r_control=2 * FIG2.r_control), replace(FIG2, c_gate=0.5 * FIG2.c_gate, r_control=2 * FIG2.r_control)
+    for name, factor, device in (("R_c", 2.0, larger), ("C_g, R_c C_g kept", 0.5, smaller)):
+        assert curves[name][factor] == spike_energy(device, 0.8, 0.5e-3, 1.5e-3).input_to_pulse_end
 
 
 def test_gaps_are_taken_from_the_times_in_a_train_and_from_nothing_else():

@@ -142,6 +142,16 @@ def test_a_wrong_source_is_found_out(rng):
         c_target.verify(net, sources, nets.frames(rng, net), "abc")
 
 
+@pytest.mark.parametrize(
+    "line", ["static int unused(void) { return 0; }", "int8_t narrowed(int32_t x); int8_t narrowed(int32_t x) { return x; }"]
+)
+def test_sources_that_give_a_warning_are_refused(line, rng):
+    net = nets.network("one_neuron", rng)
+    sources = c_source.sources(plan(net), "x", "abc")
+    with pytest.raises(VerificationError, match="unused|conversion"):
+        c_target.verify(net, sources | {"abc.c": sources["abc.c"] + line + "\n"}, nets.frames(rng, net), "abc")
+
+
 def test_it_needs_no_library(rng, tmp_path):
     c_target.deploy_c(nets.network("noisy_unequal_with_readout", rng), tmp_path / "out")
     flags = ["-std=c99", "-Os", "-ffreestanding", "-fno-stack-protector", "-fno-pie"]
@@ -157,9 +167,11 @@ def test_too_large_counts_are_refused_and_change_nothing(rng, tmp_path):
     c_target.deploy_c(net, tmp_path / "out")
     subprocess.run(["gcc", "-std=c99", "net.c", "host/main.c", "-o", "main"], cwd=tmp_path / "out", check=True)
     frame = np.zeros(700)
-    frame[5] = limit + 1
-    done = subprocess.run(["./main"], cwd=tmp_path / "out", input=np.concatenate([[1], frame]).astype("<i4").tobytes(), capture_output=True)
-    assert done.returncode == 4 and b"exceeds" in done.stderr
+    for count in (limit + 1, -1, 1 << 16, (1 << 16) + 1):  # also those beyond the 16 bits of the sources
+        frame[5] = count
+        words = np.concatenate([[1], frame]).astype("<i4").tobytes()
+        done = subprocess.run(["./main"], cwd=tmp_path / "out", input=words, capture_output=True)
+        assert done.returncode == 4 and b"exceeds" in done.stderr, count
 
 
 def test_a_first_step_without_reset_is_that_after_one(rng, tmp_path):
@@ -274,7 +286,7 @@ def test_no_prefix_makes_a_name_that_the_source_has_already(rng, tmp_path):
     c_target.deploy_c(nets.network("behind_delay_lines", rng), tmp_path / "out", name="next")
 
 
-NAMES = ('quo"te', "new\nline", "back\\slash", "end */ // ??/", "\u00e9t\u00e9 \u2603 \U0001f600", "@DT@ %s \x1b[31m", "", "\udcff")
+NAMES = ('quo"te', "new\nline", "back\\slash", "end */ // ??/", "??(", "\u00e9t\u00e9 \u2603 \U0001f600", "@DT@ %s \x1b[31m", "", "\udcff")
 
 
 def test_names_of_classes_are_a_macro_whatever_they_hold(rng, tmp_path):
@@ -302,6 +314,11 @@ def test_the_header_says_how_to_use_it_and_how_layers_are_numbered(rng):
     for told in ("largest sum over these steps", "one step of delay, here 1 in all", "give each spike once", "no function is re-entrant"):
         assert told in words
     assert "give each spike once" not in c_source.sources(plan(nets.network("one_neuron", rng)), "x", "net")["net.h"]
+
+
+def test_the_step_that_is_stated_is_the_networks(rng, tmp_path):
+    report = c_target.deploy_c(nets.network("beyond_every_limit", rng), tmp_path / "out")
+    assert report.facts["network step [s]"] == 4e-3 and "One step is 0.004 s." in (tmp_path / "out/net.h").read_text()
 
 
 def test_headers_that_those_of_c_include_are_no_names():

@@ -8,7 +8,10 @@ import export_networks as nets
 import numpy as np
 import pytest
 
-from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
+from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r.arithmetic import unpack
+from lava_1m1t1r.budget import budget
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import loihi_limits, loihi_resources
 from lava_1m1t1r.export.frames import drawn
@@ -16,6 +19,12 @@ from lava_1m1t1r.export.loihi_target import deploy_loihi
 from lava_1m1t1r.export.read_back import same
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
+from lava_1m1t1r.program import PER_NEURON, SCALARS, TABLES
+
+
+def verdicts(folder):
+    """What is needed of each limit, and by which layer, as the written pack has it."""
+    return {row["limit"]: row for row in json.loads((folder / "resources.json").read_text())["limits"]}
 
 
 def test_resources_are_those_counted_by_hand():
@@ -35,6 +44,17 @@ def test_a_neuron_hears_by_rows_and_feeds_by_columns():
     last = Layer(1, "dense", (1,), 2, np.array([[2, 2]]), neuron=CubaNeuron(1, 1, 9))
     a, _ = loihi_resources.layer_resources(NetDescription((first, last)))
     assert (a.fan_in, a.fan_out) == (3, 2)
+
+
+def test_bits_and_operations_of_a_layer_are_those_of_its_budget():
+    neuron = M1T1RNeuron(StepParams(replace(presets.ZHAO2025_FIG2, sigma1=1e-3)))
+    own = Layer(0, "dense", (3,), 2, np.full((3, 2), 2), neuron=neuron)
+    cuba = Layer(1, "dense", (2,), 3, np.full((2, 3), 2), neuron=CubaNeuron(1, 1, 9))
+    (a, b), cost = loihi_resources.layer_resources(NetDescription((own, cuba))), budget(neuron.step, 3)
+    assert a.state_bits == 3 * 24 + 32 and b.state_bits == 2 * 24
+    assert (a.constant_bits, a.table_bits) == (sum(cost.constant_bits.values()), sum(cost.table_bits.values()))
+    assert (a.operations, a.widest_bits) == (sum(cost.operations.values()), cost.widest_bits)
+    assert (b.constant_bits, b.table_bits, b.operations, b.widest_bits) == (0, 0, 0, 24)
 
 
 def test_cores_follow_from_the_limit_that_binds():
@@ -95,25 +115,52 @@ def test_too_many_input_axons_are_refused_with_the_layer(tmp_path):
         deploy_loihi(net, tmp_path / "out")
 
 
+def test_a_product_wider_than_the_chips_is_refused(monkeypatch, rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    widest = max(x.widest_bits for x in loihi_resources.layer_resources(net))
+    monkeypatch.setattr(loihi_limits, "MULTIPLY_BITS", replace(loihi_limits.MULTIPLY_BITS, value=widest - 1))
+    with pytest.raises(InputError, match=rf"bits of a product must keep to {widest - 1} bits .*got {widest}\. Use another neuron"):
+        deploy_loihi(net, tmp_path / "out")
+
+
+@pytest.mark.parametrize("worst", [0, 1])
+def test_the_layer_that_comes_nearest_to_a_limit_is_found_whichever_it_is(worst, tmp_path):
+    first = Layer(0, "dense", (2,), 2, np.full((2, 2), 2), bias=np.array([1, 0]), neuron=CubaNeuron(1, 1, 9))
+    layers = [first, replace(first, index=1)]
+    layers[worst] = replace(layers[worst], bias=np.array([4095, 0]))
+    deploy_loihi(NetDescription(tuple(layers)), tmp_path / "kept")
+    row = verdicts(tmp_path / "kept")["bits of a bias"]
+    assert (row["needed"], row["layer"]) == (13, worst)
+    layers[worst] = replace(layers[worst], bias=np.array([4096, 0]))
+    with pytest.raises(InputError, match=rf"layer/{worst} bits of a bias must keep to 13 bits .*got 14\. Use smaller biases"):
+        deploy_loihi(NetDescription(tuple(layers)), tmp_path / "out")
+
+
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_the_pack_is_the_network(name, rng, tmp_path):
+    """With all its integers and all its states: whoever writes the microcode has nothing else."""
     net = nets.network(name, rng)
     frames = nets.frames(rng, net)
     deploy_loihi(net, tmp_path / "out", frames=frames)
     assert same(schema.read(tmp_path / "out/network.net"), net)
     traces = np.load(tmp_path / "out/handoff/golden.npz")
     run = FastNetwork(schema.read(tmp_path / "out/handoff/network.net")).run(frames, record="all")
+    np.testing.assert_array_equal(traces["frames"], frames)
     np.testing.assert_array_equal(traces["out"], run.out)
     parameters = json.loads((tmp_path / "out/handoff/parameters.json").read_text())
     for layer, record in zip(net.active, run.layers, strict=True):
         if layer.neuron is None:
             continue
-        np.testing.assert_array_equal(traces[f"layer_{layer.index}_filament"], record.states["filament"])
-        p = layer.neuron.step.fixed(layer.size)
-        own = parameters[f"layer_{layer.index}"]
-        np.testing.assert_array_equal(np.broadcast_to(own["constants"]["v_th"], (layer.size,)), p.v_th)
-        assert len(own["tables"]["inverse"]["base"]) == p.inverse.size
-        step = layer.neuron.step
+        for state, values in {"spikes": record.spikes, **record.states}.items():
+            np.testing.assert_array_equal(traces[f"layer_{layer.index}_{state}"], values)
+        own, step = parameters[f"layer_{layer.index}"], layer.neuron.step
+        p = step.fixed(layer.size)
+        for constant in PER_NEURON:
+            np.testing.assert_array_equal(np.broadcast_to(own["constants"][constant], (layer.size,)), getattr(p, constant))
+        assert own["scalars"] == {scalar: int(getattr(p, scalar)) for scalar in SCALARS}
+        for table in TABLES:
+            for column, values in zip(("base", "step", "exponent"), unpack(getattr(p, table)), strict=True):
+                np.testing.assert_array_equal(own["tables"][table][column], values)
         assert (own["neurons"], own["substeps"], own["seed"]) == (layer.size, step.substeps, layer.neuron.seed)
         assert own["largest input [counts]"] == step.v_max_count
         assert own["step"] == {"dt": step.dt, "v_unit": step.v_unit, "v_in_max": step.v_in_max}
@@ -154,8 +201,11 @@ def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
     """And biases with their sign, delay lines with their delays, axons of spikes that also return."""
     wide = Layer(0, "dense", (2500,), 2, np.full((2500, 2), 2), bias=np.full(2500, 4095), neuron=CubaNeuron(1, 1, 9))
     report = deploy_loihi(NetDescription((wide,)), tmp_path / "wide")
-    needed = {row["limit"]: row["needed"] for row in json.loads((tmp_path / "wide/resources.json").read_text())["limits"]}
+    needed = {limit: row["needed"] for limit, row in verdicts(tmp_path / "wide").items()}
     assert needed["neurons of a core"] == 834 and needed["output axons of a core"] == 834 and needed["bits of a bias"] == 13
+    full = Layer(0, "dense", (100,), 2500, np.full((100, 2500), 2), neuron=CubaNeuron(1, 1, 9))
+    assert deploy_loihi(NetDescription((full,)), tmp_path / "full", frames=np.ones((1, 2, 2500), int)).facts["cores"] == 2
+    assert verdicts(tmp_path / "full")["synaptic memory of a core"]["needed"] == 100 * 2500 * 8 // 2
     assert report.facts["largest fan-in"] == 2 and report.facts["golden traces"] == "2 samples of 100 steps, random spikes"
     given = deploy_loihi(NetDescription((wide,)), tmp_path / "given", frames=np.ones((1, 7, 2), int))
     assert given.facts["golden traces"] == "1 samples of 7 steps"
@@ -251,7 +301,6 @@ def test_a_bias_may_be_the_largest_of_either_sign(bias, tmp_path):
     """Of 13 bits with their sign, like weights: one more below 0 than above it."""
     layer = Layer(0, "dense", (2,), 1, np.array([[2], [2]]), bias=np.array([bias, 0]), neuron=CubaNeuron(1, 1, 9))
     deploy_loihi(NetDescription((layer,)), tmp_path / "kept")
-    rows = {row["limit"]: row for row in json.loads((tmp_path / "kept/resources.json").read_text())["limits"]}
-    assert rows["bits of a bias"]["needed"] == 13
+    assert verdicts(tmp_path / "kept")["bits of a bias"]["needed"] == 13
     with pytest.raises(InputError, match=r"layer/0 bits of a bias must keep to 13 bits .*got 14\. Use smaller biases"):
         deploy_loihi(NetDescription((replace(layer, bias=np.array([0, bias + np.sign(bias)])),)), tmp_path / "out")

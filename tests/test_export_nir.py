@@ -60,6 +60,18 @@ def test_a_changed_graph_is_not_equal(rng, tmp_path):
     assert not same(net, nir_exact.from_nir(written(graph, tmp_path)))
 
 
+def test_delays_and_weights_of_single_precision_are_rounded_to_steps_and_counts(rng):
+    """Other tools write them so."""
+    net = nets.network("recurrent_with_delays", rng)
+    graph = nir_exact.to_nir(net)
+    for name, node in graph.nodes.items():
+        if "delay" in name:
+            node.delay = np.asarray(node.delay, np.float32) * np.float32(1 - 1e-7)
+        if name.startswith(("weight", "recurrent_0")):
+            node.weight = node.weight * np.float32(1 - 1e-7)
+    assert same(net, nir_exact.from_nir(graph))
+
+
 def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
     net = replace(nets.network("recurrent_with_delays", rng), classes=('z\u00e9ro "0"', "\n\0", "\udcff"))
     graph = written(nir_exact.to_nir(net), tmp_path)
@@ -110,6 +122,23 @@ def test_arrays_have_full_size_and_dt_is_written(rng, tmp_path):
         assert all(v.shape == (7,) for v in values.values())
     assert set(back.nodes["neuron_0"].metadata["1m1t1r"]) >= {"mu", "gamma2", "r_control", "v_unit", "substeps"}
     assert float(back.nodes["neuron_0"].metadata["dt"]) == net.dt
+
+
+def test_the_portable_graph_tells_of_the_devices_it_was_fitted_to(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    back = written(portable(net, nets.frames(rng, net)).graph, tmp_path)
+    step, told = net.layers[0].step, back.nodes["neuron_0"].metadata["1m1t1r"]
+    for name, value in step.device.as_dict().items():
+        np.testing.assert_array_equal(told[name], np.full(7, value))
+    assert (float(told["v_unit"]), float(told["v_in_max"]), int(told["substeps"])) == (step.v_unit, step.v_in_max, step.substeps)
+    assert int(told["seed"]) == net.layers[0].neuron.seed
+
+
+def test_the_nodes_of_the_report_are_those_of_the_exact_graph(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    report = nir_target.deploy_nir(net, tmp_path / "out", frames=nets.frames(rng, net))
+    assert report.facts["nodes"] == len(nir.read(tmp_path / "out/exact.nir").nodes)
+    assert nir_target.deploy_nir(nets.network("one_neuron", rng), tmp_path / "one", portable=False).facts["nodes"] == 4
 
 
 def test_a_portable_graph_is_no_exact_one(rng, tmp_path):
@@ -332,3 +361,10 @@ def test_what_metadata_lack_is_named(node, key, rng, tmp_path):
     del (graph if node is None else graph.nodes[node]).metadata[key]
     with pytest.raises(FormatError, match="NIR graph metadata/dt must" if node is None else f"NIR node {node} metadata must hold {key}"):
         nir_exact.from_nir(written(graph, tmp_path))
+
+
+def test_a_layer_that_is_named_otherwise_than_its_metadata_say_is_refused(rng):
+    graph = nir_exact.to_nir(nets.network("recurrent_with_delays", rng))
+    graph.nodes["weight_3"] = graph.nodes.pop("weight_0")
+    with pytest.raises(FormatError, match="NIR node weight_3 must be weight_0, as its metadata say; got 'weight_3'"):
+        nir_exact.from_nir(graph)

@@ -110,6 +110,16 @@ def test_clock_cycles_of_delay_lines_are_those_stated(rng):
     assert found["cycles a step, mean"] == pytest.approx(stated[2:-1].mean(), abs=1)
 
 
+def test_cycles_of_the_report_are_those_of_its_lanes_and_layers(rng, tmp_path):
+    net = NetDescription((nets.layer(rng, 0, 3, 50, "dense_rec"), nets.layer(rng, 1, 50, 2)))
+    first, second = plan(net).layers
+    for lanes, words in ((1, (50, 2)), (16, (4, 1))):
+        facts = rtl_target.deploy_rtl(net, tmp_path / f"{lanes}", lanes=lanes).facts
+        assert facts["cycles more a spike"] == {first.name: words[0] + 2, second.name: words[1] + 2}
+        empty = {layer.name: int(rtl_source.frame_cycles(layer, lanes, 0)) for layer in (first, second)}
+        assert facts["cycles of a frame without spikes"] == empty and facts["network step [s]"] == net.dt
+
+
 @needs("iverilog")
 def test_more_spikes_than_delay_lines_can_count_are_refused_and_the_most_are_counted(rng, tmp_path):
     lines = Layer(0, "delay_lines", (4,), 2, delay=np.array([0, 1, 2, 0], np.int32))

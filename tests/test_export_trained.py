@@ -73,6 +73,15 @@ def test_instructions_are_counted_or_left_out_and_never_a_failure(monkeypatch):
     assert list(c_target.verify(net, sources, frames, "abc")) == ["compared with the fixed-point network"]
 
 
+def test_instructions_of_some_of_the_steps_are_not_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(c_target.shutil, "which", lambda _: "valgrind")
+    for n in (1, 2):
+        (tmp_path / f"counts.{n}").write_text(f"totals: {n}\n")
+    monkeypatch.setattr(c_target, "call", lambda *_: None)
+    assert sorted(c_target._instructions(str(tmp_path), "net", b"", 2)) == [1, 2]
+    assert c_target._instructions(str(tmp_path), "net", b"", 3) is None
+
+
 @needs("iverilog")
 def test_icarus_runs_the_small_network():
     net, frames = trained("8-16R-4", samples=1)

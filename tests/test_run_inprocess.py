@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import re
 import signal
 import sys
 import threading
@@ -36,6 +37,7 @@ from lava.utils.serialization import load, save
 from leftovers import left, watch_memory
 from nested.process import Layer
 from noisy.process import Noisy, Ticking
+from told.process import Told
 
 import lava_1m1t1r.run
 from lava_1m1t1r.errors import InputError
@@ -49,6 +51,7 @@ from lava_1m1t1r.run import (
     guarded,
     run,
 )
+from lava_1m1t1r.run.channels import Channel, ExternalChannel
 from lava_1m1t1r.run.values import indexed, write
 
 pytestmark = pytest.mark.timeout(60)
@@ -169,6 +172,12 @@ def test_a_port_that_sends_nothing_in_a_step_gives_zeros():
     np.testing.assert_array_equal(got[relay.s_out], np.repeat([[1], [1], [0], [1], [1]], 3, axis=1))
 
 
+@pytest.mark.parametrize(("every", "sent"), [(2, [0, 0, 0]), (3, [3, 0])])
+def test_what_was_sent_in_a_step_that_is_not_recorded_is_not_of_the_next(every, sent):
+    told = Told(step=lambda model: model.time_step if model.time_step % 2 else np.nan)
+    assert run(told, 6, config(), record=[told.s_out], every=every)[told.s_out].ravel().tolist() == sent
+
+
 def test_what_cannot_be_recorded_is_refused_by_name():
     process, _ = recurrent(FLOAT)
     with InProcess(process, config()) as session:
@@ -226,8 +235,9 @@ def test_values_are_broadcast_as_numpy_does_and_an_index_of_0_is_none():
     model = SimpleNamespace(x=np.zeros((2, 3)))
     write("x", model, "x", [1, 2, 3])
     np.testing.assert_array_equal(model.x, [[1, 2, 3], [1, 2, 3]])
-    with pytest.raises(InputError, match=r"^x must fit shape \(2, 3\); got \(2,\)"):
-        write("x", model, "x", [1, 2])
+    for value, got in (([1, 2], "(2,)"), (np.ones((4, 2, 3)), "(4, 2, 3)")):
+        with pytest.raises(InputError, match=r"^x must fit shape \(2, 3\); got " + re.escape(got)):
+            write("x", model, "x", value)
     np.testing.assert_array_equal(indexed("x", np.arange(3), 0), [0, 1, 2])  # as in Lava
     assert indexed("x", np.arange(3), 2) == 2
 
@@ -511,9 +521,14 @@ def test_a_missing_source_is_told_and_gives_lavas_zeros():
 
 
 def test_inputs_that_are_often_left_open_are_no_missing_source(recwarn):
-    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use; of neurons with a bias."""
+    """Of a synapse that learns and of its neurons: third factors, and traces that the rule does not use; of neurons with a bias. Nor are
+    those that the user's code feeds."""
     run(learning(FLOAT)[0], T, config())
     run(LIF(shape=(3,), bias_mant=[0, 1, 0]), T, config())
+    injector, sink = Injector(shape=(1,)), Sink(shape=(1,), buffer=3)
+    injector.out_port.connect(sink.a_in)
+    with InProcess(injector, Loihi2SimCfg()):
+        pass
     assert not [w for w in recwarn if w.category is UserWarning]
 
 
@@ -548,6 +563,12 @@ def test_a_model_that_computes_for_ever_ends_with_the_time_allowed(thread):
         attempt()
     assert caught[0].processes == ("Faulty 'relay'",)
     assert "in step 3" in str(caught[0])
+
+
+def test_a_run_may_have_a_time_limit_of_its_own():
+    relay, _ = chain("spin")
+    with pytest.raises(RunTimeout, match=r"the run took longer than 0\.3 s"), InProcess(relay, config(), timeout=20) as session:
+        session.run(T, timeout=0.3)
 
 
 def test_what_does_not_run_in_process_is_refused_by_name():
@@ -624,6 +645,19 @@ def test_an_injector_that_nobody_feeds_is_reported():
         InProcess(injector, Loihi2SimCfg(), patience=0.2) as session,
     ):
         session.run(2)
+
+
+@pytest.mark.parametrize("ends", ["of models", "of the user"])
+def test_what_was_peeked_at_stays_and_may_be_changed(ends):
+    hub = SimpleNamespace(further=lambda *_, **__: None, changed=threading.Event(), current=None)
+    given = (hub, "A.s_out", "B.s_in", ("s_out", "s_in"), (2,), float, 3)
+    channel = Channel(*given) if ends == "of models" else ExternalChannel(*given, patience=0.1, inward=False)
+    port = channel.dst_port if ends == "of models" else channel.user_end()
+    for k in range(2):
+        channel.src_port.send(np.array([k, 5.0]))
+    for k in range(2):
+        port.peek()[:] = 9
+        assert port.peek().tolist() == [k, 5.0] and port.recv().tolist() == [k, 5.0]
 
 
 def test_asynchronous_processes_run_and_end():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.description import Layer
-from lava_1m1t1r.device.crossbar import CELLS, IDEAL, Cells, Periphery, programmed_crossbar
+from lava_1m1t1r.device.crossbar import CELLS, IDEAL, Cells, Periphery, programmed_crossbar, rows_of
 from lava_1m1t1r.errors import InputError
 
 
@@ -26,6 +26,12 @@ def test_an_ideal_crossbar_holds_weights_and_bias_exactly(rng):
     for cells in (crossbar.positive, crossbar.negative):
         assert cells.min() >= IDEAL.g_min * (1 - 1e-12) and cells.max() <= IDEAL.g_max * (1 + 1e-12)
     assert np.all(np.minimum(crossbar.positive, crossbar.negative) == IDEAL.g_min)  # one cell of a pair is at rest
+
+
+@pytest.mark.parametrize(("bias", "rows"), [(0, 0), (1, 1), (100, 1), (101, 2), (-200, 2), (201, 3)])
+def test_a_bias_takes_as_many_rows_as_it_needs_and_no_more(bias, rows, rng):
+    own = replace(nets.layer(rng, 0, 2, 3), weight=np.full((3, 2), 100, np.int32), bias=np.array([0, bias, 0]))
+    assert rows_of(own).bias == rows
 
 
 def test_the_amplifier_turns_a_unit_of_weight_into_v_unit(rng):
