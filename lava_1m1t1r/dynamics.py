@@ -216,7 +216,7 @@ def step(s: State, v_in: Any, p: Any, ops: Any, substeps: int, draws: list | Non
     """
     fired, closed = [], []
     for k in range(substeps):
-        s, *seen = substep(s, v_in, p, ops, None if draws is None else draws[k])
-        fired.append(seen[0])
-        closed.append(seen[1])
+        s, fires, shuts = substep(s, v_in, p, ops, None if draws is None else draws[k])
+        fired.append(fires)
+        closed.append(shuts)
     return s, fired, closed

@@ -118,6 +118,27 @@ def test_two_threads_cannot_run_graphs_at_once_and_one_after_the_other_they_can(
     assert run(fresh, 5, FIXED, record=[fresh.v])[fresh.v][-1].tolist() == rival.get(other.v).tolist()
 
 
+def test_of_two_graphs_that_are_started_at_once_a_refused_one_can_be_run_afterwards():
+    graphs, begin, refused = [pair()[1] for _ in range(2)], threading.Barrier(2, timeout=10), []
+
+    def start(lif):
+        begin.wait()
+        try:
+            run(lif, 3, FIXED)
+        except RunError:
+            refused.append(lif)
+
+    both = [threading.Thread(target=start, args=(lif,)) for lif in graphs]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(60)
+    assert len(refused) < 2
+    for lif in refused:
+        run(lif, 3, FIXED)
+    assert graphs[0].v.get().tolist() == graphs[1].v.get().tolist()
+
+
 SEEDED = """
 import numpy as np
 from lava.magma.core.decorator import implements, requires

@@ -1,9 +1,12 @@
 """Work on threads: results as in order; nothing waits or goes on after an error, Ctrl-C, a fork or the main thread's end."""
 
+import gc
 import os
+import signal
 import sys
 import threading
 import time
+import weakref
 from contextlib import closing
 
 import pytest
@@ -64,11 +67,52 @@ def test_who_leaves_early_waits_for_the_others():
     assert not at_work
 
 
+def test_ctrl_c_while_the_others_end_waits_for_them():
+    before, here, ended = signal.signal(signal.SIGINT, signal.default_int_handler), threading.get_ident(), []
+
+    def work(i):
+        if threading.get_ident() != here:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            time.sleep(0.6)
+            ended.append(i)
+        else:
+            time.sleep(0.1)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threads.share(work, [(0,), (1,)], 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(ended) == 1
+
+
+def test_callers_at_once_have_helpers_of_their_own():
+    meeting = threading.Barrier(4, timeout=20)  # two callers and their helpers: it opens when all four are at work
+    calls = [threading.Thread(target=threads.share, args=(lambda i: meeting.wait(), [(0,), (1,)], 2)) for _ in range(2)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join(30)
+    assert not meeting.broken
+
+
+def test_nothing_is_kept_of_what_is_done():
+    class Kept:
+        pass
+
+    part = Kept()
+    seen = weakref.ref(part)
+    assert threads.share(lambda one, i: i, [(part, i) for i in range(8)], 4) == list(range(8))
+    del part
+    gc.collect()
+    assert seen() is None
+
+
 def test_without_further_threads_one_does_it_all(monkeypatch):
     def refused(self):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threads, "_helpers", 0)
+    monkeypatch.setattr(threads, "_idle", [])
     monkeypatch.setattr(threading.Thread, "start", refused)
     assert threads.share(square, [(n,) for n in range(9)], 4) == [n * n for n in range(9)]
 
@@ -110,7 +154,7 @@ threading.Thread(target=hold, daemon=True).start()
 taken.wait()
 child = os.fork()
 if child == 0:
-    same = (predict({net!r}, frames, threads=2) == before).all()
+    same = (predict({net!r}, frames, threads=2) == before).all() and threading.active_count() > 1
     with membrane._tabulating:
         os._exit(0 if same else 3)
 print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import MissingDependencyError, does_not_load, lava_python, missing
 from .imports import called_later, executed_later, executed_within
+from .threads import in_child
 
 _LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
 """Modules that lava-dl and Lava import and training does not need: torchvision and OpenCV (65 MB, a second and a half), and plots (15
@@ -28,8 +29,14 @@ _NOISE = (
 """Parts of the lines that torch and lava-dl print whenever lava-dl is imported, about things that are not needed here."""
 
 
-_LOADING = threading.RLock()
+_loading = threading.RLock()
 """Held while Lava is loaded: two threads would leave each other's filtered streams behind."""
+
+
+@in_child
+def _forget() -> None:
+    global _loading
+    _loading = threading.RLock()
 
 
 def load_lava(module: str, purpose: str) -> Any:
@@ -93,7 +100,7 @@ def _without_noise() -> Iterator[None]:
 
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        with _LOADING, _without_noise(), executed_later(*_LATER), called_later(*_CALLED):
+        with _loading, _without_noise(), executed_later(*_LATER), called_later(*_CALLED):
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import repeat
 from queue import Empty, SimpleQueue
 from typing import Any
 
 _LOOK = 0.1  # s after which a thread that waits looks anew, should Ctrl-C have taken what would have woken it
-_jobs: SimpleQueue = SimpleQueue()
-_helpers = 0
+_MOST_IDLE = os.cpu_count() or 1
+_idle: list[SimpleQueue] = []
+"""Where the threads that have nothing to do wait for it, each at a queue of its own."""
 
 
 def in_child(renew: Callable[[], None]) -> Callable[[], None]:
@@ -28,25 +29,26 @@ def in_child(renew: Callable[[], None]) -> Callable[[], None]:
 
 @in_child
 def _forget() -> None:
-    global _jobs, _helpers
-    _jobs, _helpers = SimpleQueue(), 0
+    global _idle
+    _idle = []
 
 
-def _serve(jobs: SimpleQueue) -> None:
-    while True:
-        jobs.get()()
+def _serve(mine: SimpleQueue) -> None:
+    while mine.get()(mine):
+        pass
 
 
-def _hired(count: int) -> int:
-    """Number of helping threads, up to ``count``, that there are or that the system lets start."""
-    global _helpers
-    while _helpers < count:
-        try:
-            threading.Thread(target=_serve, args=(_jobs,), name="lava_1m1t1r", daemon=True).start()
-        except RuntimeError:  # no more threads for this process, or Python is about to end
-            break
-        _helpers += 1
-    return min(_helpers, count)
+def _helper() -> SimpleQueue | None:
+    """Queue of a thread that waits for work; None where the system lets none start."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        mine: SimpleQueue = SimpleQueue()
+    try:
+        threading.Thread(target=_serve, args=(mine,), name="lava_1m1t1r", daemon=True).start()
+    except RuntimeError:  # no more threads for this process, or Python is about to end
+        return None
+    return mine
 
 
 def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[None, None, None]:
@@ -61,46 +63,63 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
     done: list[None] = []
     errors: list[BaseException] = []
     bell: SimpleQueue = SimpleQueue()
+    idle = _idle  # another one in a forked child, which has none of the helpers
 
-    def help_along() -> None:
+    def help_along(mine: SimpleQueue) -> bool:
         begun.append(None)
+        stays = False
         try:
             for i in rest:
                 work(i)
                 done.append(None)
         except BaseException as error:
             errors.append(error)
+            _exhaust(rest)
         finally:
+            stays = len(idle) < _MOST_IDLE
+            if stays:  # before anybody is told: who goes on shall find this thread
+                idle.append(mine)
             ended.append(None)
             bell.put(None)
+        return stays
 
     told = 0
     try:
-        for _ in range(_hired(min(threads, count) - 1)):
-            _jobs.put(help_along)
+        for _ in range(min(threads, count) - 1):
+            helper = _helper()
+            if helper is None:
+                break
+            helper.put(help_along)
         for i in rest:
             work(i)
             done.append(None)
             while told < len(done):
                 told += 1
                 yield
-            if errors:
-                break
     finally:
-        for _ in rest:
-            pass
         stop = None
-        while len(ended) < len(begun):
+        while True:
             try:
-                with suppress(Empty):
-                    bell.get(timeout=_LOOK)
-            except KeyboardInterrupt as error:
+                _exhaust(rest)
+                while len(ended) < len(begun) and idle is _idle:
+                    with suppress(Empty):
+                        bell.get(timeout=_LOOK)
+                break
+            except BaseException as error:  # of a signal's handler
                 stop = error
         if stop is not None:
             raise stop
-    if errors:
-        raise errors[0]
+    try:
+        for fault in errors:
+            raise fault
+    finally:
+        errors.clear()  # an error's traceback leads here, and from here to it
     yield from repeat(None, count - told)
+
+
+def _exhaust(rest: Iterator[int]) -> None:
+    for _ in rest:
+        pass
 
 
 def share(work: Callable[..., Any], parts: Sequence[tuple], threads: int) -> list[Any]:

@@ -6,17 +6,18 @@ Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364: level a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count, islice
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 
 from .._support.cores import cores
 from .._support.progress import bar
-from .._support.threads import share
 from ..errors import array_of, given, number, require, whole, workers_of
 from .events import N_CHANNELS
 
@@ -26,7 +27,6 @@ MIN_DURATION, MAX_DURATION = 0.06, 20.0
 """Shortest and longest utterance that can be encoded [s]: two ramps must fit, and memory grows with the length."""
 MIN_RATE, MAX_RATE = 4_000, 768_000
 """Lowest and highest sampling rate of given audio [Hz]."""
-_TOGETHER = 8  # utterances a thread that are worked on together: their sounds and spikes are in memory at once
 
 
 class Spikes(NamedTuple):
@@ -141,8 +141,14 @@ class InnerEar:
             _check_number(indices, len(utterances))
         each = _numbered(utterances, count() if indices is None else indices)
         threads = cores() if threads == -1 else threads
-        # No list(...): it would ask the bar for its total, and make room for it.
-        return [s for s in bar(_in_order(self, each, threads), progress, asked=progress is not None, total=total, unit="utt")]
+        with ThreadPoolExecutor(threads, "inner ear") as pool:
+            try:
+                # No list(...): it would ask the bar for its total, and make room for it.
+                work = _in_order(pool, self, each, 2 * threads)
+                return [spikes for spikes in bar(work, progress, asked=progress is not None, total=total, unit="utt")]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # waits for threads in compiled code, which Python must not end around
+                raise
 
 
 def _numbered(utterances: Iterable[tuple[np.ndarray, int]], indices: Iterable[int]) -> Iterator[tuple[np.ndarray, int, int]]:
@@ -160,11 +166,15 @@ def _check_number(indices: Sized, n: int) -> None:
     require(len(indices) == n, "indices", f"hold one number an utterance ({n})", len(indices))
 
 
-def _in_order(work: Callable[..., Spikes], each: Iterable[tuple], threads: int) -> Iterator[Spikes]:
-    """Results of ``work(*item)`` in the order of the items, some of which are worked on together."""
-    rest = iter(each)
-    while items := list(islice(rest, 1 if threads == 1 else _TOGETHER * threads)):
-        yield from share(work, items, threads)
+def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple], ahead: int) -> Iterator[Spikes]:
+    """Results of ``work(*item)`` in the order of the items, with up to ``ahead`` items begun in advance."""
+    waiting: deque[Future[Spikes]] = deque()
+    for item in each:
+        waiting.append(pool.submit(work, *item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:

@@ -28,7 +28,7 @@ from .checks import (
 )
 from .executor import Executor, Task, never
 from .failures import NOT_STARTED, NotRunning, RunTimeout, title
-from .isolation import require_alone
+from .isolation import alone
 from .recorder import Recorder, Recording, as_recorder
 from .standin import StandIn
 
@@ -117,10 +117,10 @@ class InProcess:
     def __enter__(self) -> InProcess:
         if self._executor is not None:
             raise NotRunning(_OVER)
-        require_alone()  # a graph can be compiled once
         self._alarm = Alarm()
         try:
-            executable = self._build()
+            with alone():  # before it is compiled, which can be done once
+                executable = self._build()
         except BaseException:
             self._alarm.close()
             raise
@@ -185,17 +185,15 @@ class InProcess:
         self._check_open()
         recorder = as_recorder(record, every)
         self._come_to_end()
-        require_alone()
         executor = self._built
-        recording = None
-        if recorder.targets:
-            recording = Recording(recorder, executor, self._find, steps, self.steps_run)
-        self._begin(steps)
-        try:
-            self._go_on(seconds=timeout)
-        finally:
-            if recording is not None:
-                recording.finish(executor.steps_done)
+        with alone():
+            recording = Recording(recorder, executor, self._find, steps, self.steps_run) if recorder.targets else None
+            self._begin(steps)
+            try:
+                self._go_on(seconds=timeout)
+            finally:
+                if recording is not None:
+                    recording.finish(executor.steps_done)
         return recorder.as_dict()
 
     def start(self, steps: int | None = None) -> None:
@@ -276,14 +274,14 @@ class InProcess:
         executor = self._built
         here = executor.thread == threading.get_ident() and executor.current is None
         require(here, "run", "be waited for in the thread that started it, outside of ProcessModels", "another one")
-        require_alone()
         ended: str | None = "stop"  # unless the run returns
-        try:
-            ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
-        finally:
-            self.steps_run = self._before + executor.steps_done
-            if ended == "stop" or not self._open:
-                self._close()
+        with alone():
+            try:
+                ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
+            finally:
+                self.steps_run = self._before + executor.steps_done
+                if ended == "stop" or not self._open:
+                    self._close()
 
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
@@ -302,9 +300,9 @@ class InProcess:
         task, name = self._find(var)
         self._check_open()
         self._come_to_end()
-        require_alone()
-        values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
-        self._tell(task)
+        with alone():
+            values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
+            self._tell(task)
 
     def _tell(self, task: Task) -> None:
         """Let a model work out anew what follows from its Vars."""
@@ -326,12 +324,12 @@ class InProcess:
     def reset(self) -> None:
         """Put every Process back to its initial state, without compiling anew."""
         self._check_open()
-        require_alone()
-        self._built.end()
-        self._built.stop(self._alarm, self._timeout)
-        with self._or_over("the models to be made anew"):
-            self._built.build()
-        self.steps_run = 0
+        with alone():
+            self._built.end()
+            self._built.stop(self._alarm, self._timeout)
+            with self._or_over("the models to be made anew"):
+                self._built.build()
+            self.steps_run = 0
 
     def stop(self) -> None:
         """End the session; Vars can still be read."""

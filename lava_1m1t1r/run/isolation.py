@@ -10,7 +10,8 @@ import sys
 import threading
 import warnings
 from asyncio import _get_running_loop, _set_running_loop
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,20 +149,20 @@ class _Home:
 
 _home: Any = None
 """The :class:`_Home` of the models that run; None while none do."""
-_ONE = threading.RLock()
-
-
+_one = threading.RLock()
 """Lock that is held while models run."""
 
 
 @in_child
 def _forget() -> None:
     """Start anew where another thread ran a graph: a forked child does not have it."""
-    global _ONE, _home
-    if _ONE.acquire(blocking=False):
-        _ONE.release()
-    else:
-        _ONE, _home = threading.RLock(), None
+    global _one, _home
+    if _one.acquire(blocking=False):
+        _one.release()
+        return
+    if _home is not None and _home.is_free():
+        _home.leave()
+    _one, _home = threading.RLock(), None
 
 
 class OwnRandom:
@@ -209,18 +210,25 @@ class OwnRandom:
             _FRESH.renew()
 
 
-def _take() -> None:
-    if not _ONE.acquire(blocking=False):
+@contextmanager
+def alone() -> Iterator[None]:
+    """For a ``with`` block in which no other thread runs a graph.
+
+    Raises
+    ------
+    RunError
+        While another thread does: before anything is begun that would then have to end.
+    """
+    one = _one
+    if not one.acquire(blocking=False):
         raise RunError(
             "another thread runs a graph in this process, and both would draw from one np.random. Run one after the other, in "
             "processes of their own, or in Lava's own runtime (guarded)."
         )
-
-
-def require_alone() -> None:
-    """Raise RunError while another thread runs a graph: before anything is begun that would then have to end."""
-    _take()
-    _ONE.release()
+    try:
+        yield
+    finally:
+        one.release()
 
 
 class UsersRandom:
@@ -242,12 +250,13 @@ class UsersRandom:
 
     def __enter__(self) -> UsersRandom:
         global _home
-        _take()
+        self._alone = alone()
+        self._alone.__enter__()
         try:
             self._outer, self._python = _home, _PythonsRandom()
             _home = _Home(self.start)
         except BaseException:
-            _ONE.release()
+            self._alone.__exit__(*sys.exc_info())
             raise
         _home.begin()
         self.start = _home.start
@@ -259,7 +268,7 @@ class UsersRandom:
         _home.leave()
         _home = self._outer
         self._python.restore()
-        _ONE.release()
+        self._alone.__exit__(None, None, None)
 
 
 def own_context() -> contextvars.Context:
