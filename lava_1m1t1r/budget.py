@@ -94,36 +94,33 @@ class Number:
         self.value = int(value)
         self.tally = tally
 
-    def _do(self, kind: str, value: int) -> Number:
-        return self.tally.count(kind, value)
-
     def __add__(self, other: Any) -> Number:
-        return self._do("add", self.value + _plain(other))
+        return self.tally.count("add", self.value + _plain(other))
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Number:
-        return self._do("subtract", self.value - _plain(other))
+        return self.tally.count("subtract", self.value - _plain(other))
 
     def __rsub__(self, other: Any) -> Number:
-        return self._do("subtract", _plain(other) - self.value)
+        return self.tally.count("subtract", _plain(other) - self.value)
 
     def __mul__(self, other: Any) -> Number:
-        return self._do("multiply", self.value * _plain(other))
+        return self.tally.count("multiply", self.value * _plain(other))
 
     __rmul__ = __mul__
 
     def __lshift__(self, other: Any) -> Number:
-        return self._do("shift", self.value << _plain(other))
+        return self.tally.count("shift", self.value << _plain(other))
 
     def __rlshift__(self, other: Any) -> Number:
-        return self._do("shift", _plain(other) << self.value)
+        return self.tally.count("shift", _plain(other) << self.value)
 
     def __rshift__(self, other: Any) -> Number:
-        return self._do("shift", self.value >> _plain(other))
+        return self.tally.count("shift", self.value >> _plain(other))
 
     def __and__(self, other: Any) -> Number:
-        return self._do("bits", self.value & _plain(other))
+        return self.tally.count("bits", self.value & _plain(other))
 
     __rand__ = __and__
 

@@ -192,6 +192,11 @@ class Layer(ByValue):
         return np.zeros(self.size, np.int32) if self.delay_rec is None else np.asarray(self.delay_rec, np.int32)
 
     @property
+    def longest_delays(self) -> np.ndarray:
+        """(N,) int longest delay of each neuron's spikes, outgoing or recurrent [steps]."""
+        return np.maximum(self.axonal_delays, self.recurrent_delays)
+
+    @property
     def m1t1r(self) -> M1T1RNeuron:
         """``neuron`` of a layer of 1M1T1R neurons; others are refused."""
         own = self.neuron if isinstance(self.neuron, M1T1RNeuron) and isinstance(self.neuron.step, StepParams) else None
@@ -341,8 +346,8 @@ class NetDescription(ByValue):
             layer.check(place, error)
             before = layer.size
         self.check_delay_lines(where, error)
-        steps = {layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)}
-        require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", sorted(steps), error=error)
+        steps = sorted(set(self._network_steps))
+        require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", steps, error=error)
 
     def arriving(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., T, C) as they arrive at the first layer that computes: behind the delay lines, where there are some."""
@@ -356,8 +361,12 @@ class NetDescription(ByValue):
     @property
     def dt(self) -> float | None:
         """Network step [s]; None where no layer states one (lava-dl's files)."""
-        steps = [layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
-        return steps[0] if steps else None
+        return next(iter(self._network_steps), None)
+
+    @property
+    def _network_steps(self) -> list[float]:
+        """Network step [s] of each layer that states one."""
+        return [layer.step.dt for layer in self.layers if layer.step is not None]
 
     @property
     def stated_dt(self) -> float:

@@ -170,17 +170,12 @@ def _nothing(first, second, p):
 
 
 @compiled
-def _no_drop(residue, p):
-    return 0
-
-
-@compiled
-def _no_field(d, p):
+def _zero(x, p):
     return 0
 
 
 # Without input voltage the field is 0, and nothing grows: their tables need not be read.
-_SILENT = FIXED._replace(field=_no_field, growth=_nothing, drop=_no_drop)
+_SILENT = FIXED._replace(field=_zero, growth=_nothing, drop=_zero)
 
 
 @compiled

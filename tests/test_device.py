@@ -123,7 +123,7 @@ def test_stimuli_compose():
     s = (stimulus.constant(1.0, 1e-3) + stimulus.rest(2e-3)) * 2
     assert s.duration == pytest.approx(6e-3)
     np.testing.assert_array_equal(s.sampled(1e-3), [1, 0, 0, 1, 0, 0])
-    np.testing.assert_array_equal(stimulus.sampled(s.sampled(1e-3), 1e-3).volts, [1, 0, 1, 0])
+    np.testing.assert_array_equal(stimulus.held(s.sampled(1e-3), 1e-3).volts, [1, 0, 1, 0])
     for same in (3 * s, sum([s, s, s])):
         np.testing.assert_array_equal(same.volts, (s * 3).volts)
         np.testing.assert_array_equal(same.durations, (s * 3).durations)

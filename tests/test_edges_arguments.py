@@ -125,7 +125,7 @@ CALLS = {
     "train": (stimulus.train, dict(volt=1.0, width=1e-3, gap=1e-3, count=3)),
     "pulses": (stimulus.pulses, dict(volt=1.0, period=2e-3, duty=0.5, duration=1e-2)),
     "pair": (stimulus.pair, dict(volt=1.0, width=1e-3, gap=1e-3)),
-    "sampled": (stimulus.sampled, dict(v_in=[1.0, 2.0], dt=1e-3)),
+    "held": (stimulus.held, dict(v_in=[1.0, 2.0], dt=1e-3)),
     "Stimulus.sampled": (PULSE.sampled, dict(dt=1e-4)),
     "Stimulus + other": (PULSE.__add__, dict(other=PULSE)),
     "Stimulus * times": (PULSE.__mul__, dict(times=2)),
@@ -212,7 +212,7 @@ SOME_LEGAL: list[tuple[set[str], str]] = [
     (REAL - {"huge whole"}, "Stimulus volts"),  # numpy has no such integers, and makes objects of them
     (NOT_NEGATIVE, "Periphery v_supply amplifier_current line_capacitance register_energy"),
     (POSITIVE, "Cells g_max v_read; deploy_rtl clock_hz; scaled time; StepParams dt v_unit; constant duration; train width gap"),
-    (POSITIVE, "pulses period; pair width gap; sampled dt; Stimulus.sampled dt; Measurement volt width gap value tolerance"),
+    (POSITIVE, "pulses period; pair width gap; held dt; Stimulus.sampled dt; Measurement volt width gap value tolerance"),
     (POSITIVE, "frames dt; binned_events dt; cropped_share dt"),
     (POSITIVE - {"huge whole"}, "Stimulus durations"),
     (POSITIVE | OPTIONAL, "testbench max_step; predict timeout; raster dt"),

@@ -77,6 +77,9 @@ def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
     graph = written(nir_exact.to_nir(net), tmp_path)
     assert nir_exact.from_nir(graph).classes == net.classes
     assert nir_target.deploy_nir(net, tmp_path / "out", portable=False).facts["classes"] == list(net.classes)
+    frames = rng.integers(0, 2, (2, 8, net.inputs))
+    portable = nir_portable.to_portable(net, frames, FastNetwork(net).run(frames, record="spikes"), delays=False).graph
+    assert nir_exact._classes(portable, net.outputs) == net.classes
     for wrong in ("no list", '["a", "b"]', "[1, 2, 3]", 5):
         graph.metadata["classes"] = wrong
         with pytest.raises(FormatError, match="NIR graph metadata/classes must be a JSON list of 3 texts; got"):

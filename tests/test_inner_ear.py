@@ -92,7 +92,7 @@ def test_threads_that_ask_for_filters_at_once_share_one_table(monkeypatch):
 
 
 def test_a_fibre_fires_spontaneously_at_64_8_per_second():
-    assert nerve.spontaneous_rate() == pytest.approx(64.8, abs=0.05)
+    assert nerve.RELEASE * nerve.rest()[1] == pytest.approx(64.8, abs=0.05)
 
 
 def test_the_hair_cell_rests_in_silence():
@@ -166,6 +166,13 @@ def test_refractory_times_are_exact(monkeypatch):
         np.testing.assert_array_equal(sample[channel == c], want)
     last, _ = nerve.nerve_spikes(np.zeros((1, want[3] + 1), np.float32), RATE, streams(1))
     np.testing.assert_array_equal(last, want[:3])  # who crosses in the last sample is not seen any more
+
+
+def test_a_rate_that_the_hair_cell_cannot_be_followed_at_is_refused():
+    motion = np.zeros((2, 40), np.float32)
+    assert len(nerve.nerve_spikes(motion, 9080.0, streams(2))[0]) == 0
+    with pytest.raises(InputError, match=r"rate \[Hz\] must be .*9080.* got 9079"):
+        nerve.nerve_spikes(motion, 9079.0, streams(2))
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -22,7 +22,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 
 from lava_1m1t1r.run import Deadlock, InProcess, guarded, run  # noqa: E402
-from lava_1m1t1r.run.isolation import UsersRandom  # noqa: E402
+from lava_1m1t1r.run.isolation import users_random  # noqa: E402
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -126,7 +126,7 @@ def test_a_model_that_excepts_everything_ends_with_its_run():
 def test_a_spare_normal_that_a_rewound_generator_left_is_not_the_users():
     """numpy keeps the second of two normal numbers outside of the generator, whose state does not tell of it."""
     np.random.seed(3)
-    with UsersRandom():
+    with users_random():
         state = np.random.get_bit_generator().state
         np.random.normal()
         np.random.get_bit_generator().state = state

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, file_of, path_of, require
+from ..errors import FormatError, InputError, file_of, path_of, require
 
 _SUFFIX = 16  # longest one that a format is chosen by
 
@@ -65,6 +65,16 @@ def scratch(prefix: str = "lava_1m1t1r-", inside: str | os.PathLike | None = Non
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def check_writable(folder: Path, field: str, given: object, cure: str = "") -> None:
+    """Make a folder, unless it is there, and refuse it where no file can be written to it: before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch(".probe-", folder):  # permissions do not tell of file systems that are read-only
+            return
+    except OSError as error:
+        raise InputError(f"{field} must be a folder that can be written to; got {str(given)!r}: {error}. {cure}".rstrip()) from error
 
 
 def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, dict[str, str]]]:

@@ -67,7 +67,6 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
 
     def help_along(mine: SimpleQueue) -> bool:
         begun.append(None)
-        stays = False
         try:
             for i in rest:
                 work(i)

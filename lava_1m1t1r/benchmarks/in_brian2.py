@@ -39,6 +39,7 @@ class _Text:
 def _operators() -> None:
     for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
         setattr(_Text, f"__{name}__", lambda a, b, sign=sign: a.of(f"{a} {sign} ({b})"))
+    for name, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/")):
         setattr(_Text, f"__r{name}__", lambda a, b, sign=sign: a.of(f"({b}) {sign} {a}"))
 
 

@@ -13,10 +13,9 @@ import numpy as np
 
 from ..errors import require
 from ..export.report import VerificationError
+from ..netx.hdf5 import TAGS
 from . import networks
 from .table import Table, least, parser, positive, write_json
-
-TAGS = ("fixed_pt", "floating_pt")
 
 
 def ways(args: Any) -> Table:

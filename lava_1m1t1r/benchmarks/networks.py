@@ -8,6 +8,7 @@ import numpy as np
 
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..fast import FastNetwork
+from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG2
 from ..program import StepParams
 
@@ -25,8 +26,14 @@ def device(substeps: int) -> StepParams:
 
     Its gate drains in a tenth of that device's time, or the refractory time would not let one neuron in ten fire.
     """
+    return StepParams(slowed(substeps, 0.1), dt=1e-3, substeps=substeps)
+
+
+def slowed(substeps: int, drain: float) -> DeviceParams:
+    """The device of Fig. 2, so slow that a substep is the same share of its time whatever ``substeps``; its gate drains in ``drain`` of
+    its own time."""
     slower = ZHAO2025_FIG2.scaled(4 / substeps)
-    return StepParams(replace(slower, r_control=0.1 * slower.r_control), dt=1e-3, substeps=substeps)
+    return replace(slower, r_control=drain * slower.r_control)
 
 
 def spikes(batch: int, steps: int, channels: int | None = None, rate: float = RATE, seed: int = 0) -> np.ndarray:

@@ -22,6 +22,7 @@ from .._support.files import scratch
 from ..errors import require
 from ..export.report import VerificationError
 from ..fast import FastNetwork, Stream
+from ..netx.hdf5 import TAGS
 from ..netx.schema import read
 from ..recipes import SHIPPED_NETWORK
 from . import networks
@@ -82,7 +83,7 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
         table.skip(f"Lava graph, {mark}", "only Linux can be told to run all of Lava's processes on one core")
         return
     allowed = os.sched_getaffinity(0)
-    for tag in ("fixed_pt", "floating_pt"):
+    for tag in TAGS:
         expected = FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0]
         os.sched_setaffinity(0, {min(allowed)})  # one core for all of Lava's processes, as for the fast path
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ def _torch() -> Any:
 def _device(substeps: int) -> Any:
     """Device of Fig. 2, slowed down so that a substep is the same share of its time whatever ``substeps``; its gate drains as fast as
     ever."""
-    from ..presets import ZHAO2025_FIG2
+    from .networks import slowed
 
-    slower = ZHAO2025_FIG2.scaled(4 / substeps)
-    return replace(slower, r_control=slower.r_control * substeps / 4)
+    return slowed(substeps, substeps / 4)
 
 
 def _ours(shape: Shape, substeps: int) -> Step:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
-from .._support.files import scratch
+from .._support.files import check_writable
 from ..errors import InputError, file_of, missing, option_name, path_of, require, whole
 from ..params import DeviceParams
 from ..recipes import SHIPPED_NETWORK
@@ -31,11 +31,8 @@ def out_folder(name: str | Path, *files: str) -> Path:
     require(there.is_dir(), "--out", "be inside a folder", str(name), f"{there} is a file.")
     for file in files:
         require(not (path / file).is_dir(), "--out", f"not contain a folder named {file}", str(name), "A file will be written there.")
-    try:
-        with scratch(".probe-", there):  # permissions do not reveal read-only file systems
-            return path
-    except OSError as error:
-        raise InputError(f"--out must be a folder that can be written to; got {str(name)!r}: {error}.") from error
+    check_writable(there, "--out", name)
+    return path
 
 
 def json_argument(parser: argparse.ArgumentParser, what: str) -> None:

@@ -6,18 +6,18 @@ Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364: level a
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 import numpy as np
 
 from .._support.cores import cores
 from .._support.progress import bar
+from .._support.threads import shared
 from ..errors import array_of, given, number, require, whole, workers_of
 from .events import N_CHANNELS
 
@@ -27,6 +27,7 @@ MIN_DURATION, MAX_DURATION = 0.06, 20.0
 """Shortest and longest utterance that can be encoded [s]: two ramps must fit, and memory grows with the length."""
 MIN_RATE, MAX_RATE = 4_000, 768_000
 """Lowest and highest sampling rate of given audio [Hz]."""
+_TOGETHER = 16  # utterances a thread that are read before they are encoded
 
 
 class Spikes(NamedTuple):
@@ -140,15 +141,28 @@ class InnerEar:
         if isinstance(utterances, Sized) and isinstance(indices, Sized):
             _check_number(indices, len(utterances))
         each = _numbered(utterances, count() if indices is None else indices)
-        threads = cores() if threads == -1 else threads
-        with ThreadPoolExecutor(threads, "inner ear") as pool:
-            try:
-                # No list(...): it would ask the bar for its total, and make room for it.
-                work = _in_order(pool, self, each, 2 * threads)
-                return [spikes for spikes in bar(work, progress, asked=progress is not None, total=total, unit="utt")]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # waits for threads in compiled code, which Python must not end around
-                raise
+        found: list[Spikes] = []
+        work = self._encoded(each, cores() if threads == -1 else threads, found)
+        with closing(work):
+            for _ in bar(work, progress, asked=progress is not None, total=total, unit="utt"):
+                pass
+        return found
+
+    def _encoded(self, each: Iterator[tuple[np.ndarray, int, int]], threads: int, found: list[Spikes]) -> Generator[None, None, None]:
+        """Add the spikes of each (audio, rate, index) to ``found``, in order; yields after each of them."""
+        coming = list(islice(each, _TOGETHER * threads))
+        while coming:
+            block, coming = coming, []
+            spikes: list = [None] * len(block)
+
+            def work(i: int, block: list = block, spikes: list = spikes) -> None:
+                spikes[i] = self(*block[i])
+
+            with closing(shared(work, len(block), threads)) as done:
+                for _ in done:
+                    coming += islice(each, 1)  # read while other threads are at work
+                    yield
+            found += spikes
 
 
 def _numbered(utterances: Iterable[tuple[np.ndarray, int]], indices: Iterable[int]) -> Iterator[tuple[np.ndarray, int, int]]:
@@ -164,17 +178,6 @@ def _numbered(utterances: Iterable[tuple[np.ndarray, int]], indices: Iterable[in
 
 def _check_number(indices: Sized, n: int) -> None:
     require(len(indices) == n, "indices", f"hold one number an utterance ({n})", len(indices))
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[..., Spikes], each: Iterable[tuple], ahead: int) -> Iterator[Spikes]:
-    """Results of ``work(*item)`` in the order of the items, with up to ``ahead`` items begun in advance."""
-    waiting: deque[Future[Spikes]] = deque()
-    for item in each:
-        waiting.append(pool.submit(work, *item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _checked(audio: np.ndarray, rate: int) -> np.ndarray:

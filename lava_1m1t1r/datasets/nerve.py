@@ -12,6 +12,7 @@ import numpy as np
 
 from ..cached import cached
 from ..compiled import allocating
+from ..errors import number
 from ..noise import SPLITMIX_STEP, compiled_mixed
 
 HAIR_A, HAIR_B, HAIR_G = 5.0, 300.0, 2000.0
@@ -32,6 +33,9 @@ TAU_MEM, TAU_SYN = 1e-3, 0.5e-3
 WEIGHT = 13_000.0
 """Drive of the bushy cell by all fibres [1/s]; its threshold is 1."""
 
+LEAST_RATE = LOSS + RETURN
+"""Lowest sampling rate [Hz] at which Euler's method can follow the cleft, whose rate this is."""
+
 _LANES = 64  # channels a call, and samples a tile: both small enough for the first-level cache
 
 _compiled = partial(cached, compiler=allocating)
@@ -42,11 +46,6 @@ def rest() -> tuple[float, float, float]:
     k = HAIR_G * HAIR_A / (HAIR_A + HAIR_B)
     c = POOL * REPLENISH * k / (LOSS * k + REPLENISH * (LOSS + RETURN))
     return c * (LOSS + RETURN) / k, c, c * RETURN / REPROCESS
-
-
-def spontaneous_rate() -> float:
-    """Rate of one fibre in silence, before its refractoriness [1/s]."""
-    return RELEASE * rest()[1]
 
 
 def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +60,7 @@ def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[
     motion : (channels, T) float32
         Motion of the membrane.
     rate : float
-        Its sampling rate [Hz]; Euler needs it well above 9080 Hz.
+        Its sampling rate [Hz], at least :data:`LEAST_RATE`; Euler's method needs it well above that.
     streams : (channels,) uint64
         Start of each channel's random stream.
 
@@ -69,9 +68,14 @@ def nerve_spikes(motion: np.ndarray, rate: float, streams: np.ndarray) -> tuple[
     -------
     sample, channel : (E,) int32
         Where each spike lies, channel by channel.
+
+    Raises
+    ------
+    InputError
+        If the rate is too low.
     """
-    dt = 1.0 / rate
-    blocked = max(1, round(REFRACTORY * rate))
+    dt = 1.0 / number(rate, "rate [Hz]", least=LEAST_RATE)
+    blocked = round(REFRACTORY * rate)
     # a bushy cell is held for ``blocked`` samples after each spike, which bounds their number
     most = motion.shape[1] // (blocked + 1) + 2
     spikes = np.empty((len(motion), most), np.int32)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._support.files import scratch
+from .._support.files import check_writable
 from ..errors import FormatError, InputError, array_of, flag, path_of, require, whole, workers_of
 from .events import SHD_KEYS, EventSet
 from .inner_ear import InnerEar
@@ -105,7 +105,10 @@ def SpokenDigits(
         except FormatError as error:
             warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
     require_synthesiser()
-    _prepare(folder, "folder for made data" if root is None else "root")
+    field, cure = "root", "Name another one."
+    if root is None:
+        field, cure = "folder for made data", f"The environment variable {CACHE_VARIABLE} names another."
+    check_writable(folder, field, folder, cure)
     events = as_stored(_make(train, n_per_class, seed, chosen, threads, progress))  # on the first call as on every other
     try:
         write_shd(folder / name, events, meta={"recipe": text, "digest": _digest(events)})
@@ -140,17 +143,6 @@ def cache_folder() -> Path:
         return Path(named).expanduser() if named else Path.home() / ".cache" / "lava_1m1t1r"
     except RuntimeError as error:  # a user without a home, ~nobody
         raise InputError(f"{CACHE_VARIABLE} must name a folder for made data; got {named!r}: {error}") from error
-
-
-def _prepare(folder: Path, field: str) -> None:
-    """Make the folder of the cache and check that files can be written there: before the work, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with scratch(".probe-", folder):  # permissions do not tell of file systems that are read-only
-            return
-    except OSError as error:
-        cure = "Name another one." if field == "root" else f"The environment variable {CACHE_VARIABLE} names another."
-        raise InputError(f"{field} must be a folder that can be written to; got {str(folder)!r}: {error}. {cure}") from error
 
 
 def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int, Request, float]]:

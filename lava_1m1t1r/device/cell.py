@@ -16,7 +16,7 @@ PHASES = ("integration", "spike", "refractory")
 ELEMENTS = ("memristor", "control resistor", "transistor", "load resistor", "gate capacitor", "load capacitor")
 """Elements between which the energy of the two sources is divided. Resistive elements dissipate it; the entries of capacitors are the
 stored energy gained."""
-
+_MEMRISTOR, _CONTROL, _TRANSISTOR, _LOAD, _GATE_STORE, _LOAD_STORE = range(len(ELEMENTS))
 INPUT_BRANCH = ("memristor", "control resistor", "gate capacitor")
 """Elements that the input source feeds; the supply feeds the others."""
 
@@ -30,6 +30,7 @@ CELL = np.dtype(
 SPIKE, TURN_ON = 0, 1
 QUANTITIES = ("filament", "residue", "gate_voltage", "resistance", "current", "output_voltage", "input_current")
 """Names of the quantities that can be recorded at every sample."""
+_FILAMENT, _RESIDUE, _GATE, _RESISTANCE, _CURRENT, _OUTPUT = range(len(QUANTITIES) - 1)
 
 
 class Sink(NamedTuple):
@@ -110,17 +111,17 @@ def sample(sink: Sink, k: int, n: int, filament: float, residue: float, gate: fl
     """
     for i in range(sink.wanted.size):
         what = sink.wanted[i]
-        if what == 0:
+        if what == _FILAMENT:
             value = filament
-        elif what == 1:
+        elif what == _RESIDUE:
             value = residue
-        elif what == 2:
+        elif what == _GATE:
             value = gate
-        elif what == 3:
+        elif what == _RESISTANCE:
             value = resistance(filament + residue, p)
-        elif what == 4:
+        elif what == _CURRENT:
             value = (p.v_dd - node) / p.r_load
-        elif what == 5:
+        elif what == _OUTPUT:
             value = node
         else:
             value = (v_in - gate) / resistance(filament + residue, p)
@@ -187,9 +188,9 @@ def _account_part(cell: Any, course: Cubic, part: Part, v_in: float, p: Any) -> 
     heat = length / 6.0 * (gate * gate + 4.0 * middle * middle + there * there) / p.r_control
     stored = 0.5 * p.c_gate * (there * there - gate * gate)
     energy = cell.energy[cell.phase]
-    energy[0] += v_in * (p.c_gate * (there - gate) + charge) - heat - stored
-    energy[1] += heat
-    energy[4] += stored
+    energy[_MEMRISTOR] += v_in * (p.c_gate * (there - gate) + charge) - heat - stored
+    energy[_CONTROL] += heat
+    energy[_GATE_STORE] += stored
     off = middle <= p.v_t
     if off and cell.node == p.v_dd:
         return
@@ -227,6 +228,6 @@ def _account_part(cell: Any, course: Cubic, part: Part, v_in: float, p: Any) -> 
             piece *= 2.0
             cell.node = node
     kept = 0.5 * p.c_load * (cell.node * cell.node - before * before)
-    energy[2] += p.v_dd * supplied - load - kept
-    energy[3] += load
-    energy[5] += kept
+    energy[_TRANSISTOR] += p.v_dd * supplied - load - kept
+    energy[_LOAD] += load
+    energy[_LOAD_STORE] += kept

@@ -21,6 +21,7 @@ from .constants import MOST_VOLTS
 from .measurement import first_time, mean_interval
 from .montecarlo import firing_probability
 from .simulation import simulate
+from .trace import Trace
 
 NAMES = (
     "leaky integration",
@@ -152,7 +153,7 @@ def characterize(
     return Characteristics(p, float(volt), float(width), six, not p.noisy)
 
 
-def _events(p: DeviceParams, s: stimulus.Stimulus, width: float):
+def _events(p: DeviceParams, s: stimulus.Stimulus, width: float) -> Trace:
     return simulate(p, s, width, 0, "events")
 
 

@@ -23,10 +23,6 @@ MOST_PULSES = 100_000
 """Largest number of pulses in the train of one measurement."""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
 @dataclass(frozen=True)
 class Measurement:
     """One row: a train of ``count`` pulses and a number read off the device's response."""
@@ -59,7 +55,7 @@ class Measurement:
             number(getattr(self, name), f"Measurement.{name}", above=0.0)
         number(self.value, "Measurement.value")
         require(self.value > 0 or self.quantity == "shortening", "Measurement.value", f"be > 0 for {self.quantity}", self.value)
-        if not (_is_number(self.r_control) and self.r_control != self.r_control):  # nan: the device's own
+        if not (isinstance(self.r_control, (float, np.floating)) and np.isnan(self.r_control)):  # nan: the device's own
             number(self.r_control, "Measurement.r_control [ohm]", above=0.0)
         object.__setattr__(self, "count", whole(self.count, "Measurement.count", least=1, most=MOST_PULSES))
         several = self.quantity != "shortening" or self.count > 1

@@ -179,7 +179,7 @@ class DeviceNetwork:
             # Class-B stages: a row's charge comes from the supply, and the amplifiers bring as much to the columns again.
             lines += max(p.v_supply * charge - heat, 0.0) + rises * 2 * layer.size * p.line_capacitance * v * p.v_supply
             sums += p.v_supply * charge + len(pulses) * dt * p.v_supply * p.amplifier_current * layer.size
-            flops += 0.0 if circuit is None else len(pulses) * p.register_energy * circuit.registers
+            flops += 0.0 if circuit is None else len(pulses) * p.register_energy * registers(layer)
         own = [sum(parts) for parts in zip(*(trace.energy for trace in traces), strict=True)]
         return {
             "neurons": dict(zip(("input branch", "output branch"), own, strict=True)),
@@ -195,14 +195,9 @@ def branch_energies(cells: np.ndarray) -> tuple[float, float]:
     return float(drawn), float(sum(by_element.values()) - drawn)
 
 
-def registers(layer: Any) -> int:
+def registers(layer: Layer) -> int:
     """Flip-flops of a layer: a latch and the stages of each neuron's shift register."""
-    return int(sum(2 + longest for longest in longest_delays(layer)))
-
-
-def longest_delays(layer: Any) -> np.ndarray:
-    """(N,) longest delay of each neuron's spikes, outgoing or recurrent [steps]."""
-    return np.maximum(layer.axonal_delays, layer.recurrent_delays)
+    return int((2 + layer.longest_delays).sum())
 
 
 class _Drive(NamedTuple):
@@ -238,7 +233,6 @@ class _Circuit(NamedTuple):
     variance: np.ndarray  # (R, N) of their read noise
     recurrence: _Recurrence
     step: _Step
-    registers: int
 
 
 def _circuit(layer: Layer, crossbar: Crossbar) -> _Circuit:
@@ -255,7 +249,6 @@ def _circuit(layer: Layer, crossbar: Crossbar) -> _Circuit:
             layer.recurrent_delays.astype(np.int64),
         ),
         _Step(step.v_unit / WEIGHT_ONE, step.v_in_max, step.dt),
-        registers(layer),
     )
 
 

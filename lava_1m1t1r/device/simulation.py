@@ -17,7 +17,7 @@ from .cell import CELL, QUANTITIES
 from .constants import MOST_VOLTS, constants
 from .integrator import Control, integrate
 from .noise import streams
-from .stimulus import MOST_PIECES, Stimulus, sampled
+from .stimulus import MOST_PIECES, Stimulus, held
 from .trace import Trace
 
 RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
@@ -90,7 +90,7 @@ def simulate(
     if dense:
         v_in = numbers(v_in, "simulate.v_in [V]", (1, 2), "(T,) or (T, N), or a Stimulus")
         count = len(v_in)
-        stimulus = sampled(v_in, dt)
+        stimulus = held(v_in, dt)
     else:
         require(v_in.duration / dt < MOST_PIECES, "simulate.dt [s]", f"make fewer than {MOST_PIECES} samples", dt)
         stimulus, count = v_in, max(round(v_in.duration / dt), 1)

@@ -176,7 +176,7 @@ def pair(volt: float, width: float, gap: float) -> Stimulus:
     return constant(volt, width) + rest(gap) + constant(volt, width)
 
 
-def sampled(v_in: np.ndarray, dt: float) -> Stimulus:
+def held(v_in: np.ndarray, dt: float) -> Stimulus:
     """Return the stimulus of samples (T,) or (T, N) [V], each held for ``dt`` [s]; equal neighbours are joined."""
     v_in, dt = numbers(v_in, "v_in [V]", (1, 2), "(T,) or (T, N)"), number(dt, "dt [s]", above=0.0)
     changed = v_in[1:] != v_in[:-1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..budget import GENERATOR_WIDTH, budget
 from ..delay_lines import DELAY_LINES
-from ..description import Layer, M1T1RNeuron, NetDescription
+from ..description import Layer, NetDescription
 from ..sums import halved
 from . import loihi_limits as limits
 from .loihi_limits import Limit
@@ -119,9 +119,9 @@ def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> Layer
 
 
 def _neuron(layer: Layer) -> tuple[dict[str, int], int, int, int, int]:
-    if not isinstance(layer.neuron, M1T1RNeuron):
+    if layer.step is None:
         return ({} if layer.neuron is None else CUBA_STATE_BITS), 0, 0, 0, 24
-    cost = budget(layer.neuron.step, layer.size)
+    cost = budget(layer.step, layer.size)
     constants, tables = sum(cost.constant_bits.values()), sum(cost.table_bits.values())
     return cost.state_bits, constants, tables, sum(cost.operations.values()), cost.widest_bits
 

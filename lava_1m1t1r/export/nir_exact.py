@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,26 +32,43 @@ LINES, LINES_DELAY = "lines", "delay_lines"
 def to_nir(net: NetDescription) -> nir.NIRGraph:
     """The exact graph of a network of 1M1T1R neurons."""
     check_network(net, "net")
-    nodes, edges, before = begun(net)
+    return graph_of(net, lambda layer: (None, M1T1RNode.of(layer)), {"format": EXACT, "steps_a_layer": 1})
+
+
+def graph_of(
+    net: NetDescription, neurons: Callable[[Layer], tuple[np.ndarray | None, nir.NIRNode]], metadata: dict[str, Any]
+) -> nir.NIRGraph:
+    """The graph of a network.
+
+    Parameters
+    ----------
+    net : NetDescription
+    neurons : callable
+        What a layer of neurons gets: a bias (N,) [units] beside its own, or None, and the node of its neurons.
+    metadata : dict
+        What the graph's own hold beside the network step and the names of the outputs.
+    """
+    nodes, edges, before = _begun(net)
     for layer in net.active:
+        bias, node = (None, None) if layer.neuron is None else neurons(layer)
         weight = f"weight_{layer.index}"
-        nodes[weight] = synapse(layer)
+        nodes[weight] = _synapse(layer, bias)
         edges.append((before, weight))
         before = weight
-        if layer.neuron is None:
+        if node is None:
             continue
         neuron = f"neuron_{layer.index}"
-        nodes[neuron] = M1T1RNode.of(layer)
+        nodes[neuron] = node
         edges.append((weight, neuron))
-        add_recurrence(nodes, edges, layer, neuron, net.stated_dt)
-        before = add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.stated_dt)
+        _add_recurrence(nodes, edges, layer, neuron, net.stated_dt)
+        before = _add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.stated_dt)
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
     named = {"classes": json.dumps(net.classes)} if net.classes else {}
-    return nir.NIRGraph(nodes, edges, metadata={"format": EXACT, "dt": net.dt, "steps_a_layer": 1, **named})
+    return nir.NIRGraph(nodes, edges, metadata={"dt": net.dt, **metadata, **named})
 
 
-def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], str]:
+def _begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], str]:
     """Nodes and edges before the first layer that computes, and the node that feeds it: the input, or the last one of the delay lines."""
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.inputs]))}
     lines = net.delay_lines
@@ -59,7 +77,7 @@ def begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, 
     copies = np.tile(np.eye(lines.inputs, dtype=np.float32), (lines.copies, 1))
     nodes[LINES] = nir.Linear(copies, metadata={"layer_index": lines.index})
     edges = [("input", LINES)]
-    return nodes, edges, add_delay(nodes, edges, LINES_DELAY, LINES, lines.delay, net.stated_dt)
+    return nodes, edges, _add_delay(nodes, edges, LINES_DELAY, LINES, lines.delay, net.stated_dt)
 
 
 def _lines(graph: nir.NIRGraph, dt: float) -> list[Layer]:
@@ -84,7 +102,7 @@ def _said(graph: nir.NIRGraph, name: str, key: str) -> Any:
     return about[key]
 
 
-def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
+def _synapse(layer: Layer, bias: np.ndarray | None) -> nir.NIRNode:
     """A layer's weights in units: Linear, Affine with a bias, Scale for an input layer. ``bias`` (N,) [units] is added to its own."""
     own = None if layer.bias is None else np.asarray(layer.bias) / WEIGHT_ONE
     bias = own if bias is None else bias if own is None else own + bias
@@ -102,17 +120,17 @@ def synapse(layer: Layer, bias: np.ndarray | None = None) -> nir.NIRNode:
     return nir.Affine(weight.astype(np.float32), bias.astype(np.float32), metadata=about)
 
 
-def add_recurrence(nodes: dict, edges: list, layer: Layer, neuron: str, dt: float) -> None:
+def _add_recurrence(nodes: dict, edges: list, layer: Layer, neuron: str, dt: float) -> None:
     """Add the cycle neuron - (Delay -) Linear - neuron."""
     if layer.weight_rec is None:
         return
     recurrent = f"recurrent_{layer.index}"
     nodes[recurrent] = nir.Linear((np.asarray(layer.weight_rec) / WEIGHT_ONE).astype(np.float32))
-    source = add_delay(nodes, edges, f"recurrent_delay_{layer.index}", neuron, layer.delay_rec, dt)
+    source = _add_delay(nodes, edges, f"recurrent_delay_{layer.index}", neuron, layer.delay_rec, dt)
     edges += [(source, recurrent), (recurrent, neuron)]
 
 
-def add_delay(nodes: dict, edges: list, name: str, source: str, steps: np.ndarray | None, dt: float) -> str:
+def _add_delay(nodes: dict, edges: list, name: str, source: str, steps: np.ndarray | None, dt: float) -> str:
     """Add a Delay [s] behind ``source``; returns its name, or ``source`` where all delays are 0.
 
     Parameters

@@ -10,11 +10,11 @@ import numpy as np
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import MAX_DELAY, outgoing
-from ..description import NetDescription
+from ..description import Layer, NetDescription
 from ..fast import Result
 from ..reference_network import synaptic_input
-from . import nir_exact
 from .cuba_fit import CubaFit, distance, fit, run_cuba
+from .nir_exact import graph_of
 from .nir_node import nir
 
 PORTABLE = "lava_1m1t1r portable"
@@ -53,7 +53,8 @@ def to_portable(net: NetDescription, frames: np.ndarray, exact: Result, delays: 
         received = record.out.astype(np.int64)
     if not delays:
         net = _undelayed(net)
-    graph = _graph(net, fits, losses)
+    neurons = {x.index: (fits[x.index].bias, _node(x, fits[x.index], losses[f"layer {x.index}"])) for x in net.active if x.index in fits}
+    graph = graph_of(net, lambda layer: neurons[layer.index], {"format": PORTABLE, "integration": "forward Euler with dt"})
     return Portable(graph, fits, {"of each layer under its true input (0 equal, 1 silence)": losses} | _measure(net, fits, frames, exact))
 
 
@@ -66,7 +67,7 @@ def _undelayed(net: NetDescription) -> NetDescription:
             kind = layer.kind if layer.kind in _MATRICES else "affine" if layer.neuron is None else "dense"  # what is left is a matrix
             layer = dataclasses.replace(layer, kind=kind, inputs=lines.inputs, weight=weight, conv=None)
         layers.append(dataclasses.replace(layer, delay=None, delay_rec=None))
-    return NetDescription(tuple(layers))
+    return dataclasses.replace(net, layers=tuple(layers))
 
 
 def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray) -> list[np.ndarray]:
@@ -104,7 +105,7 @@ def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarr
     return outputs
 
 
-def _run_recurrent(layer: Any, f: CubaFit, total: np.ndarray) -> np.ndarray:
+def _run_recurrent(layer: Layer, f: CubaFit, total: np.ndarray) -> np.ndarray:
     batch, steps, size = total.shape
     silent = MAX_DELAY + 1  # steps of silence that come first
     past = np.zeros((batch, steps + silent, size))
@@ -141,32 +142,12 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
     return loss
 
 
-def _graph(net: NetDescription, fits: dict[int, CubaFit], losses: dict[str, float]) -> nir.NIRGraph:
-    nodes, edges, before = nir_exact.begun(net)
-    for layer in net.active:
-        weight = f"weight_{layer.index}"
-        edges.append((before, weight))
-        before = weight
-        if layer.neuron is None:
-            nodes[weight] = nir_exact.synapse(layer)
-            continue
-        f = fits[layer.index]
-        nodes[weight] = nir_exact.synapse(layer, f.bias)
-        neuron = f"neuron_{layer.index}"
-        nodes[neuron] = _node(layer, f, net.stated_dt, losses[f"layer {layer.index}"])
-        edges.append((weight, neuron))
-        nir_exact.add_recurrence(nodes, edges, layer, neuron, net.stated_dt)
-        before = nir_exact.add_delay(nodes, edges, f"delay_{layer.index}", neuron, layer.delay, net.stated_dt)
-    nodes["output"] = nir.Output(np.array([net.outputs]))
-    edges.append((before, "output"))
-    return nir.NIRGraph(nodes, edges, metadata={"format": PORTABLE, "dt": net.dt, "integration": "forward Euler with dt"})
-
-
-def _node(layer: Any, f: CubaFit, dt: float, loss: float) -> nir.CubaLIF:
+def _node(layer: Layer, f: CubaFit, loss: float) -> nir.CubaLIF:
     full = lambda value: np.full(layer.size, value, np.float64)  # noqa: E731
-    step = layer.step
-    exact = {name: full(value) for name, value in step.device.as_dict().items()}
-    exact |= {"substeps": step.substeps, "v_unit": step.v_unit, "v_in_max": step.v_in_max, "seed": layer.neuron.seed}
+    step = layer.m1t1r.step
+    dt = step.dt
+    exact: dict[str, Any] = {name: full(value) for name, value in step.device.as_dict().items()}
+    exact |= {"substeps": step.substeps, "v_unit": step.v_unit, "v_in_max": step.v_in_max, "seed": layer.m1t1r.seed}
     # r and w_in make forward Euler with dt add the input as it is: what snnTorch asks for.
     return nir.CubaLIF(
         tau_syn=full(dt / (1 - f.alpha)),

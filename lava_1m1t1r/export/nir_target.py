@@ -40,7 +40,7 @@ def deploy_nir(
     out_dir : path
         New, empty, or a former export.
     frames : (B, T, C) int, optional
-        Samples for the fit and its loss. Left out, random spikes at 20 Hz a channel stand in: a fit for the file, not for its task.
+        Samples for the fit and its loss. Left out, random ones (:data:`.frames.DRAWN_RATE`) stand in: a fit for the file, not for its task.
     portable : bool
         Whether to write ``portable.nir`` too.
     delays : bool

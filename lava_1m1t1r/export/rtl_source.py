@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from importlib import resources
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ MODULES = ("m1t1r_fifo.v", "m1t1r_weigh.v", "m1t1r_curve.v", "m1t1r_neuron.v", "
 LINES_MODULE = "m1t1r_lines.v"
 """Module of designs with delay lines alone."""
 SUM_BITS = 24
+STATE_BITS = (23, 23, 24)  # filament, residue and gate, from bit 0 of the state word upwards
 STEP_BITS = 25
 INPUT_FIFO = 6  # log2 of the tokens that wait at the input
 COUNT_BITS = 8  # of a channel's spikes in a frame that delay lines keep
@@ -160,7 +162,8 @@ def sources(plan: Plan, title: str, name: str, lanes: int) -> dict[str, str]:
 
 def _trace(k: int) -> str:
     core = f"dut.layer_{k}"
-    values = f"{core}.new_state[22:0], {core}.new_state[45:23], {core}.new_state[69:46]"
+    ends = [0, *accumulate(STATE_BITS)]
+    values = ", ".join(f"{core}.new_state[{end - 1}:{first}]" for first, end in pairwise(ends))
     return f'            if ({core}.written) $fwrite(states, "{k} %0d %0d %0d %0d %0d\\n", {core}.n, {core}.spike, {values});\n'
 
 

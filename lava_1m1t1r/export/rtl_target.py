@@ -158,7 +158,7 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
         wiring = len(rtl_source.wiring_of(layer))
         constants = 1 if layer.program.alike else layer.outputs
         bits["constants"] += rtl_source.CONSTANT_BITS * constants + rtl_source.WIRING_BITS * wiring + 32 * layer.outputs * layer.noisy
-        bits["states"] += (70 + layer.history + 32 * layer.noisy) * layer.outputs
+        bits["states"] += (sum(rtl_source.STATE_BITS) + layer.history + 32 * layer.noisy) * layer.outputs
         bits["tables"] += sum(rtl_source.ENTRY_BITS * table.size for table in layer.tables.values())
         depth = 1 << rtl_source.address_bits(layer.outputs + 2)
         queues = (layer is not lowered.layers[-1]) + (layer.weight_rec is not None)
@@ -272,8 +272,8 @@ def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
     with scratch() as folder:
         written(sources, folder)
         read = "read_verilog " + " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
-        whole = f"{read}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt_clean; tee -o memories.txt stat"
-        call(["yosys", "-q", "-p", whole], folder)
+        script = f"{read}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt_clean; tee -o memories.txt stat"
+        call(["yosys", "-q", "-p", script], folder)
         call(["yosys", "-q", "-p", f"{read}; synth_ecp5 -top {name}; tee -o cells.txt stat"], folder)
         memories, mapped = ((Path(folder) / file).read_text() for file in ("memories.txt", "cells.txt"))
     kinds = {

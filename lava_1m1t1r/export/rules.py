@@ -118,8 +118,8 @@ def the_library_can_run_it(net: NetDescription) -> None:
 def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> None:
     """Rates, tables and registers fit; the error is that of :meth:`.StepParams.fixed`."""
     for layer in net.active:
-        if isinstance(layer.neuron, M1T1RNeuron):
-            layer.m1t1r.step.fixed(layer.size)
+        if layer.step is not None:
+            layer.step.fixed(layer.size)
 
 
 SHAPES: tuple[Rule, ...] = (

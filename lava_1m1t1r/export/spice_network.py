@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
+from ..description import Layer
 from ..device.crossbar import Crossbar
-from ..device.network import DeviceNetwork, longest_delays
+from ..device.network import DeviceNetwork
 from .spice_neuron import EDGE, longest_step, neuron_subcircuit, options, piecewise, transient
 
 TICK = 1e-5  # delay of a digital element and length of a clock edge, as a share of the network step
@@ -106,9 +107,9 @@ def _delays(dt: float, *of: str) -> str:
     return " ".join(f"{name}_delay={TICK * dt:.4e}" for name in of or ("rise", "fall"))
 
 
-def _registers(place: int, layer: Any, more: bool) -> Iterator[str]:
+def _registers(place: int, layer: Layer, more: bool) -> Iterator[str]:
     """Latch and shift register of each neuron; stage k holds the spikes of k + 1 steps ago."""
-    longest = longest_delays(layer)
+    longest = layer.longest_delays
     delay, delay_rec = layer.axonal_delays, layer.recurrent_delays
     for n in range(layer.size):
         yield f"Alatch{place}_{n} one a{place}_{n} NULL clear e{place}_{n} NULL stage"

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._support.files import as_json
 from ..answers import answers
-from ..description import M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..device.crossbar import CELLS, Cells, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
 from ..errors import array_of, listed, number, require, whole
@@ -44,9 +44,9 @@ def crossbars_fit_a_netlist(net: NetDescription) -> None:
 def neurons_are_without_noise(net: NetDescription) -> None:
     """A circuit simulator's transient analysis has no filament noise."""
     for layer in net.active:
-        if isinstance(layer.neuron, M1T1RNeuron):
+        if layer.step is not None:
             for name in ("sigma1", "sigma2"):
-                value = getattr(layer.neuron.step.device, name)
+                value = getattr(layer.step.device, name)
                 cure = "Set it to 0; device.network simulates noisy devices."
                 require(not np.any(value), net.at(layer, f"neuron/{name}"), "be 0 in a circuit", value, cure)
 
@@ -54,10 +54,9 @@ def neurons_are_without_noise(net: NetDescription) -> None:
 def field_laws_can_be_computed_by_a_circuit_simulator(net: NetDescription) -> None:
     """The hyperbolic law is written as its formula, whose exponential must not overflow."""
     for layer in net.active:
-        if isinstance(layer.neuron, M1T1RNeuron):
-            step = layer.neuron.step
+        if layer.step is not None:
             cure = "Use a larger v0, or a smaller v_in_max."
-            check_field_law(step.device, step.v_in_max, net.at(layer, "neuron: {}"), "v_in_max", cure)
+            check_field_law(layer.step.device, layer.step.v_in_max, net.at(layer, "neuron: {}"), "v_in_max", cure)
 
 
 RULES: tuple[rules.Rule, ...] = (

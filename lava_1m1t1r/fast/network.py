@@ -231,4 +231,4 @@ def events_of(frames: np.ndarray) -> Events:
     return events
 
 
-__all__ = ["Events", "FastLayer", "FastNetwork", "LayerRecord", "RunningLayer", "Result", "events_of"]
+__all__ = ["FastLayer", "FastNetwork", "LayerRecord", "RunningLayer", "Result", "events_of"]

@@ -315,8 +315,8 @@ def _write_classes(file: Any, names: Sequence[str]) -> None:
 
 def _write_layer(group: Any, layer: Layer) -> None:
     neuron: dict[str, Any] | None = None
-    if isinstance(layer.neuron, M1T1RNeuron):
-        neuron = to_keys(layer.m1t1r.step, layer.m1t1r.seed)
+    if layer.step is not None:
+        neuron = to_keys(layer.step, layer.m1t1r.seed)
     elif isinstance(layer.neuron, CubaNeuron):
         cuba = layer.neuron
         neuron = {"type": "CUBA", "iDecay": cuba.current_decay, "vDecay": cuba.voltage_decay, "vThMant": cuba.threshold}

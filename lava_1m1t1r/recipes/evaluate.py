@@ -10,7 +10,7 @@ import numpy as np
 
 from ..agreement import Agreement, agreement
 from ..answers import answers, over_time, ties, winner
-from ..description import M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
@@ -138,12 +138,12 @@ def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, s
     seed = whole(seed, "seed")
     layers = []
     for layer in net.layers:
-        if isinstance(layer.neuron, M1T1RNeuron):
-            step = layer.neuron.step
+        if layer.step is not None:
+            step = layer.step
             # seeds of layers lie apart, since device i depends on (seed, i)
             device = step.device.with_variation(level)
             device = device.spread(layer.size, 1000 * seed + layer.index) if device.varies else device
-            layer = replace(layer, neuron=replace(layer.neuron, step=step.replace(device=device)))
+            layer = replace(layer, neuron=replace(layer.m1t1r, step=step.replace(device=device)))
         layers.append(layer)
     return replace(net, layers=tuple(layers))
 

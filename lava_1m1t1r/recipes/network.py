@@ -34,7 +34,7 @@ class Network(torch.nn.Module):
     blocks : list of torch.nn.Module
         Without ``count_log``, which makes of a block's output two; :meth:`layers` has the spikes of all.
     origin : str
-        Name of the file that the blocks were restored from, if they were: a checkpoint of another origin is not resumed.
+        Name and digest of the network that the blocks were restored from, if they were: a checkpoint of another origin is not resumed.
     """
 
     def __init__(self, blocks: list[torch.nn.Module], origin: str = "") -> None:

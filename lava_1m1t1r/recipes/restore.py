@@ -53,13 +53,13 @@ def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **ne
 
 
 def _digest(description: NetDescription) -> str:
-    """Digest that tells networks apart by what they have learned."""
+    """Digest that tells networks apart by what they have learned: weights, biases, delays and devices."""
     hashed = hashlib.blake2b(digest_size=4)
     for layer in description.active:
         for values in (layer.weight, layer.weight_rec, layer.bias, layer.delay, layer.delay_rec):
             hashed.update(b"" if values is None else np.ascontiguousarray(values, np.int64).tobytes())
-        if isinstance(layer.neuron, M1T1RNeuron):
-            for values in layer.neuron.step.device.as_dict().values():
+        if layer.step is not None:
+            for values in layer.step.device.as_dict().values():
                 hashed.update(np.ascontiguousarray(values, np.float64).tobytes())
     return hashed.hexdigest()
 

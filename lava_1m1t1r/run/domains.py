@@ -19,7 +19,7 @@ from .alarm import comes_from_outside
 from .channels import Channel, Commands, Replies
 from .copies import own_copies
 from .failures import ProcessFailed, title
-from .isolation import OwnRandom, UsersRandom, own_context
+from .isolation import OwnRandom, own_context, users_random
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -111,7 +111,7 @@ class Task:
 
     def call(self, method: Callable[[], None], failed: str) -> None:
         """Call a method of the model outside of a run, with the settings and random numbers of the model's process."""
-        with UsersRandom(self.hub.random_start), self.hub.settings:
+        with users_random(self.hub.random_start), self.hub.settings:
             self.random.enter()
             self.hub.settings.enter(self)
             try:

@@ -28,7 +28,7 @@ from .channels import Channel, ExternalChannel
 from .copies import members, parameters
 from .domains import AsyncDomain, Domain, LoihiDomain, Task
 from .failures import Deadlock, ProcessFailed, RunTimeout, title
-from .isolation import Settings, UsersRandom
+from .isolation import Settings, users_random
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -144,8 +144,8 @@ class Executor:
         """Make every model anew, in its initial state."""
         for channel in self.channels:
             channel.clear()
-        with UsersRandom() as random, self.settings:
-            self.random_start = random.start  # every model starts from the state that the user left, as forked processes do
+        # every model starts from the state that the user left, as forked processes do
+        with users_random() as self.random_start, self.settings:
             for task in self.tasks.values():
                 task.build(self._shared)
 
@@ -206,7 +206,7 @@ class Executor:
             task.greenlet.parent = self.greenlet
         returned, self.at_work = False, True
         try:
-            with UsersRandom(self.random_start), self.settings, alarm.set(seconds):
+            with users_random(self.random_start), self.settings, alarm.set(seconds):
                 self._drain(until)
                 while not (self._finished() or until()):
                     if not (self._serve() or self._wait_for_user(self._patience if patient else 0.0)):

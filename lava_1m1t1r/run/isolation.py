@@ -231,44 +231,37 @@ def alone() -> Iterator[None]:
         one.release()
 
 
-class UsersRandom:
-    """Context of models: gives the user's own ``np.random`` and ``random`` back.
+@contextmanager
+def users_random(start: Any = None) -> Iterator[Any]:
+    """For a ``with`` block in which models work: at its end the user's own ``np.random`` and ``random`` are back.
 
     Parameters
     ----------
     start : optional
-        Where ``np.random`` stood when the models were built: ``start`` of the context that they were built in.
+        Where ``np.random`` stood when the models were built: what the block that they were built in was given.
+
+    Yields
+    ------
+    object
+        ``start``, or where ``np.random`` stands now.
 
     Raises
     ------
     RunError
-        While another thread is in such a context.
+        While another thread is in such a block.
     """
-
-    def __init__(self, start: Any = None) -> None:
-        self.start = start
-
-    def __enter__(self) -> UsersRandom:
-        global _home
-        self._alone = alone()
-        self._alone.__enter__()
+    global _home
+    with alone():
+        outer, python = _home, _PythonsRandom()
+        _home = _Home(start)
         try:
-            self._outer, self._python = _home, _PythonsRandom()
-            _home = _Home(self.start)
-        except BaseException:
-            self._alone.__exit__(*sys.exc_info())
-            raise
-        _home.begin()
-        self.start = _home.start
-        _FRESH.renew()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        global _home
-        _home.leave()
-        _home = self._outer
-        self._python.restore()
-        self._alone.__exit__(None, None, None)
+            _home.begin()
+            _FRESH.renew()
+            yield _home.start
+        finally:
+            _home.leave()
+            _home = outer
+            python.restore()
 
 
 def own_context() -> contextvars.Context:

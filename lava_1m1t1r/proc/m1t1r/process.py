@@ -161,9 +161,10 @@ def _check_arrays(params: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def _checked_bias(bias: Any, shape: tuple[int, ...], size: int) -> np.ndarray:
-    low, end = BIAS_BOUNDS[0] // WEIGHT_ONE, (BIAS_BOUNDS[1] + 1) // WEIGHT_ONE
-    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, from {low} to below {end}"
+    low, high = BIAS_BOUNDS
+    name, rule = "M1T1R.bias [v_unit]", f"be a number, or hold one a neuron, from {low / WEIGHT_ONE:g} to {high / WEIGHT_ONE:g}"
     values = array_of(bias, name, rule).astype(np.float64)
-    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all((low <= values) & (values < end))
+    counts = np.rint(values * WEIGHT_ONE)
+    good = values.shape in ((), (size,), shape) and not isinstance(bias, bool) and np.all((low <= counts) & (counts <= high))
     require(good, name, rule, bias)
     return np.broadcast_to(values.reshape(shape) if values.ndim else values, shape).copy()
