@@ -30,13 +30,14 @@ def checkout(tmp_path):
         _command(commands / "df", f"printf '%s\\n' {' '.join(repr(line) for line in (DF, *df))}")
         place = os.environ | {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(["sh", checkout / "make_venv.sh"], env=place, text=True, preexec_fn=_heeds_ctrl_c, **pipes)
+        return subprocess.Popen(["sh", checkout / "make_venv.sh"], env=place, text=True, preexec_fn=_heeds_signals, **pipes)
 
     return checkout, build
 
 
-def _heeds_ctrl_c():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background inherits "ignored", which a shell cannot trap
+def _heeds_signals():
+    for how in (signal.SIGINT, signal.SIGHUP):  # a job in the background, or of nohup, inherits "ignored", which a shell cannot trap
+        signal.signal(how, signal.SIG_DFL)
 
 
 def _command(path, line):

@@ -111,7 +111,8 @@ def train(volt: float, width: float, gap: float, count: int) -> Stimulus:
     InputError
         If an argument is out of range, or there are more than :data:`MOST_PIECES` pieces.
     """
-    return (constant(volt, width) + rest(gap)) * count
+    durations = number(width, "width [s]", above=0.0), number(gap, "gap [s]", above=0.0)
+    return Stimulus(np.array(durations), np.array([number(volt, "volt [V]"), 0.0])) * count
 
 
 def beginnings(count: int) -> Iterator[int]:
