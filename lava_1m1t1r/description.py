@@ -366,7 +366,7 @@ class NetDescription(ByValue):
     @property
     def _network_steps(self) -> list[float]:
         """Network step [s] of each layer that states one."""
-        return [layer.step.dt for layer in self.layers if layer.step is not None]
+        return [layer.neuron.step.dt for layer in self.layers if isinstance(layer.neuron, M1T1RNeuron)]
 
     @property
     def stated_dt(self) -> float:
