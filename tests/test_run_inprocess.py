@@ -131,6 +131,23 @@ def test_monitor_equals_lavas_own_runtime():
         np.testing.assert_array_equal(*(next(iter(d.values())) for d in (a, b)))
 
 
+def test_many_short_runs_record_what_one_long_run_does():
+    process, _ = recurrent(FIXED)
+    expected = run(process, T, config(FIXED), record=[process.v])[process.v]
+    process, _ = recurrent(FIXED)
+    recorder, seen = Recorder(process.v), []
+    assert recorder[process.v].shape == (0, *process.v.shape) and recorder.steps.shape == (0,)
+    with InProcess(process, config(FIXED)) as session:
+        for _ in range(T):
+            seen.append(session.run(1, record=recorder)[process.v])
+    for t, values in enumerate(seen, 1):  # what was returned stays as it was
+        np.testing.assert_array_equal(values, expected[:t])
+    addresses = [values.__array_interface__["data"][0] for values in seen]
+    assert len(set(addresses)) <= 2 + np.log2(T)  # the memory doubles
+    recorder.clear()
+    assert recorder[process.v].shape == (0, *process.v.shape)
+
+
 def test_every_and_ports_of_nested_processes():
     layer, _ = nested(FIXED)
     all_steps = run(layer, T, config(FIXED), record=[layer.v, layer.s_out])

@@ -1,25 +1,30 @@
 """In-process and guarded runs beside other things that a user's program does: threads, forks, RefPorts, many runs, several networks."""
 
 import gc
+import logging
 import os
 import random
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("lava.magma")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from lava.magma.core.process.process import ProcessServer
+from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense
 from lava.proc.io.reset import Reset
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF
+from told.process import Told
 
 from lava_1m1t1r import M1T1R, presets
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -28,7 +33,7 @@ from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.netx.fused import FusedSimCfg
 from lava_1m1t1r.netx.terminal.process import Tap
 from lava_1m1t1r.program import StepParams
-from lava_1m1t1r.run import InProcess, guarded, run
+from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run
 from lava_1m1t1r.run.failures import RunError
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
@@ -251,13 +256,55 @@ def test_many_guarded_runs_leave_no_files_open():
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_networks_that_ran_in_process_are_forgotten(net):
-    frames = np.ones((1, 5, 4), np.uint8)
-    hdf5.predict(net, frames, "inprocess")
-    before = len(ProcessServer().processes)
-    for _ in range(3):
-        hdf5.predict(net, frames, "inprocess")
-    assert len(ProcessServer().processes) <= before
+def kept_by_lava():
+    """What Lava has of Processes that nobody uses any more."""
+    gc.collect()
+    compiling = logging.getLogger("lava.magma.compiler.compiler")
+    return len(ProcessServer().processes), len(VarServer().vars), len(logging.root.handlers), max(len(compiling.handlers), 1)
+
+
+@pytest.mark.parametrize("backend", hdf5.BACKENDS)
+def test_networks_that_ran_are_forgotten(backend, net):
+    frames, before = np.ones((1, 5, 4), np.uint8), kept_by_lava()
+    for _ in range(2):
+        hdf5.predict(net, frames, backend)
+    assert kept_by_lava() == before
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+def test_graphs_that_were_refused_or_have_failed_are_forgotten(runner, recwarn):
+    before = kept_by_lava()
+    first, second = pair()
+    with pytest.raises((InputError, ProcessFailed)), runner(second, Loihi2SimCfg(select_tag="no such tag")):
+        pass
+    with pytest.raises(ProcessFailed), runner(Told(step=lambda model: 1 / 0), Loihi2SimCfg()) as session:
+        session.run(1)
+    del first, second, session
+    assert kept_by_lava() == before
+
+
+def test_a_graph_in_lavas_runtime_is_collected_with_its_last_user():
+    first, second = pair()
+    seen = [weakref.ref(first), weakref.ref(second)]
+    with guarded(second, FIXED, timeout=30) as session:
+        session.run(2)
+    gc.collect()
+    assert all(ref() is not None for ref in seen)
+    del first, second, session
+    gc.collect()
+    assert not any(ref() for ref in seen)
+
+
+def test_handlers_of_the_users_stay_on_the_root_log():
+    mine = logging.StreamHandler()
+    logging.root.addHandler(mine)
+    try:
+        _, second = pair()
+        with InProcess(second, FIXED) as session:
+            session.run(2)
+        assert mine in logging.root.handlers
+    finally:
+        logging.root.removeHandler(mine)
 
 
 def test_a_forked_child_leaves_its_parents_graph_alone():

@@ -4,14 +4,15 @@ import copy
 import gc
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch.utils.checkpoint import checkpoint
 from training_blocks import FIG2, NEURON, spikes, torch
 
-from lava_1m1t1r.slayer import block, projection, threads, weight_kernels
-from lava_1m1t1r.slayer.buffers import Buffers
+from lava_1m1t1r.slayer import block, buffers, layer, projection, threads, weight_kernels
 
 
 def test_spikes_do_not_depend_on_the_number_of_threads():
@@ -49,15 +50,67 @@ def test_memory_comes_back_while_it_is_taken():
     gc.set_threshold(3)
     try:
         for _ in range(3000):
-            circle = [Buffers()]
+            circle = [buffers.borrowed((100,), np.float32)]
             circle.append(circle)
-            circle[0].empty((100,), np.float32)
     finally:
         gc.set_threshold(*threshold)
-    one = Buffers()
-    memory = one.empty((12345,), np.float32).ctypes.data
+    one = buffers.borrowed((12345,), np.float32)
+    memory = one.ctypes.data
+    view = torch.from_numpy(one)[3:]
     del one
-    assert Buffers().empty((12345,), np.float32).ctypes.data == memory
+    other = buffers.borrowed((12345,), np.float32)
+    assert other.ctypes.data != memory  # which is still lent
+    del view
+    assert buffers.borrowed((12345,), np.float32).ctypes.data == memory
+
+
+def test_memory_that_nobody_asks_for_again_is_not_kept():
+    lent = [buffers.borrowed((1 << 20,), np.uint8) for _ in range(40)]
+    lent.clear()
+    assert len(buffers._returned) + len(buffers._waiting) <= 2 * buffers._MOST
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_result_that_is_kept_keeps_no_more_than_itself(force, monkeypatch):
+    """Losses are often collected; torch frees what a backward pass has used, and so must layers of ours."""
+    monkeypatch.setattr(layer, "FORCE_TORCH", force)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(block.m1t1r.Recurrent(NEURON, 20, 30), block.m1t1r.Dense(NEURON, 30, 9), block.m1t1r.Affine(None, 9, 4))
+    saved = []
+
+    class Seen:  # what was saved, as hooks of torch.utils.checkpoint see it
+        def __init__(self, tensor):
+            self.tensor = tensor
+            saved.append(weakref.ref(self))
+
+    with torch.autograd.graph.saved_tensors_hooks(Seen, lambda seen: seen.tensor):
+        loss = net(spikes(3, 20, 40)).sum()
+    count = sum(ref().tensor.numel() * ref().tensor.element_size() for ref in saved)
+    assert count > 3 * 40 * 39 * (3 + 1) * 4  # states and inputs among them
+    loss.backward()
+    gc.collect()
+    assert not any(ref() for ref in saved) and loss.grad_fn is not None
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointing_computes_again_what_it_does_not_keep(reentrant):
+    torch.manual_seed(0)
+    layers = [block.m1t1r.Dense(NEURON, 20, 20, delay_shift=False) for _ in range(3)]
+    gradients, sizes = [], []
+    for checkpointed in (False, True):
+        h = x = spikes(3, 20, 40).requires_grad_(True)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: (sizes.append(t.numel()), t)[1], lambda t: t):
+            for one in layers:
+                h = checkpoint(one, h, use_reentrant=reentrant) if checkpointed else one(h)
+        (h * torch.linspace(-1, 1, 40)).sum().backward()
+        gradients.append([x.grad, *(p.grad.clone() for one in layers for p in one.parameters())])
+        assert (max(sizes, default=0) < 3 * 20 * 40 * 3) == checkpointed  # no states
+        sizes.clear()
+        for one in layers:
+            one.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True)) and gradients[0][0].any()
 
 
 @pytest.mark.parametrize("noisy", [False, True])
@@ -66,8 +119,8 @@ def test_without_gradients_the_same_spikes_come_from_less_memory(noisy, monkeypa
     params = {**NEURON, "params": replace(FIG2, sigma1=0.01, sigma2=0.01) if noisy else FIG2, "persistent_state": True}
     torch.manual_seed(0)
     net = block.m1t1r.Recurrent(params, 20, 30, delay_rec=5).eval()
-    kept, empty = [], Buffers.empty
-    monkeypatch.setattr(Buffers, "empty", lambda self, shape, dtype: (kept.append(shape), empty(self, shape, dtype))[1])
+    kept, empty = [], buffers.borrowed
+    monkeypatch.setattr(layer, "borrowed", lambda shape, dtype: (kept.append(shape), empty(shape, dtype))[1])
     first, second = spikes(3, 20, 70, rate=0.4), spikes(3, 20, 50, rate=0.4, seed=1)
     found = {}
     for grad in (True, False):
@@ -82,14 +135,6 @@ def test_without_gradients_the_same_spikes_come_from_less_memory(noisy, monkeypa
     with torch.no_grad():
         net(first)
     assert net.neuron.states.filament.shape == (3, 30, 70) and {shape[1] for shape in kept if len(shape) == 4} == {71}
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
-def test_buffers_that_were_never_begun_end_in_peace():
-    """torch.compile makes such."""
-    made = Buffers.__new__(Buffers)
-    del made
-    gc.collect()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (16, 16), (17, 33), (64, 48), (100, 32)])

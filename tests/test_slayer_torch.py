@@ -368,7 +368,7 @@ def test_autograd_receives_memory_of_torchs_own(made, monkeypatch):
 
     for node in nodes(loss.grad_fn):
         for name in dir(node):
-            if name.startswith("_saved_") or name == "saved_tensors":
+            if name.startswith("_saved_"):  # what functions of Python save goes with their object, which torch then leaves alone
                 kept = getattr(node, name)
                 look(node.name(), name, kept if isinstance(kept, tuple) else (kept,))
         node.register_hook(lambda over, _after, node=node: look(node.name(), "gradient", over))
@@ -379,20 +379,22 @@ def test_autograd_receives_memory_of_torchs_own(made, monkeypatch):
 
 
 @pytest.mark.timeout(240)
-def test_a_process_ends_after_a_broken_backward_pass():
+@pytest.mark.parametrize("function", ["quantise._Quantise", "layer._Layer"])
+def test_a_process_ends_after_a_broken_backward_pass(function):
     Recurrent({"substeps": 1}, 30, 40)(spikes(4, 30, 50)).sum().backward()  # compiles the loops, which the process then loads
-    # the gradient of the other synapse waits in torch's queue until after the end of Python
-    script = """if True:
+    # the gradient of the other synapse, and the other layer with what it has saved, wait in torch's queue until after the end of Python
+    script = f"""if True:
         import torch
-        from lava_1m1t1r.slayer import block, quantise
+        from lava_1m1t1r.slayer import block, layer, quantise
 
-        def pressed(ctx, grad):
+        def pressed(ctx, *grad):
             raise KeyboardInterrupt
 
-        quantise._Quantise.backward = staticmethod(pressed)
-        net = block.m1t1r.Recurrent({"substeps": 1}, 30, 40)
+        {function}.backward = staticmethod(pressed)
+        nets = [block.m1t1r.Recurrent({{"substeps": 1}}, 30, 40) for _ in range(2)]
+        x = (torch.rand(4, 30, 50) < 0.2).float()
         try:
-            net((torch.rand(4, 30, 50) < 0.2).float()).sum().backward()
+            sum(net(x).sum() for net in nets).backward()
         except KeyboardInterrupt:
             print("broken", flush=True)
     """

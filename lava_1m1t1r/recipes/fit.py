@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import random
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -202,6 +203,24 @@ def _check_frames(frames: Frames, task: Task, name: str) -> None:
     require(0 <= low and high < task.classes, f"{name}: labels", f"lie in 0..{task.classes - 1}", high if low >= 0 else low)
 
 
+@contextmanager
+def _callers_random() -> Iterator[None]:
+    """For a function that seeds the global generators of numbers: its caller's go on after it as if it had not been called."""
+    numpys, pythons = np.random.get_state(), random.getstate()
+    told = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}  # by Lightning to its workers
+    try:
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
+    finally:
+        np.random.set_state(numpys)
+        random.setstate(pythons)
+        for name, value in told.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@_callers_random()
 def fit(
     network: torch.nn.Module,
     task: Task,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
@@ -30,6 +31,7 @@ from .executor import Executor, Task, never
 from .failures import NOT_STARTED, NotRunning, RunTimeout, title
 from .isolation import alone
 from .recorder import Recorder, Recording, as_recorder
+from .servers import let_go
 from .standin import StandIn
 
 _OVER = "this session has been stopped. Build the graph's Processes anew and run those."
@@ -123,6 +125,7 @@ class InProcess:
                 executable = self._build()
         except BaseException:
             self._alarm.close()
+            let_go(find_processes(self._proc))
             raise
         self._open = True
         self._runtime = StandIn(self)
@@ -350,7 +353,7 @@ class InProcess:
         self._built.end()
         self._built.stop(self._alarm, self._timeout)
         self._alarm.close()
-        self._runtime.let_go()
+        let_go(self._runtime.processes)
 
     def _check_open(self) -> None:
         if self._executor is None:

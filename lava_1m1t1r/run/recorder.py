@@ -51,18 +51,17 @@ class Recorder:
 
     def clear(self) -> None:
         """Forget what was recorded."""
-        self._chunks: dict[Var | OutPort, list[np.ndarray]] = {target: [] for target in self.targets}
-        self._steps: list[np.ndarray] = []
+        self._rows = {target: _Rows(np.empty((0, *target.shape))) for target in self.targets}
+        self._steps = _Rows(np.empty(0, int))
 
     @property
     def steps(self) -> np.ndarray:
         """(T,) time steps of the recorded values, from 1."""
-        return np.concatenate([np.empty(0, int), *self._steps])
+        return self._steps.values
 
     def __getitem__(self, target: Var | OutPort) -> np.ndarray:
-        """(T, *shape) recorded values, in the type that the ProcessModel uses."""
-        chunks = self._chunks[target]
-        return np.concatenate(chunks) if chunks else np.empty((0, *target.shape))
+        """(T, *shape) recorded values, in the type that the ProcessModel uses: a view of what the recorder holds, no copy."""
+        return self._rows[target].values
 
     def as_dict(self) -> dict[Var | OutPort, np.ndarray]:
         """Return all recordings by target."""
@@ -76,6 +75,30 @@ def as_recorder(record: Sequence[Var | OutPort] | Recorder, every: int) -> Recor
     cure = "One alone goes into a list: record=[lif.s_out]."
     require(isinstance(record, Iterable), "record", "be a Recorder, or a sequence of Vars and OutPorts", record, cure)
     return Recorder(*record, every=every)
+
+
+class _Rows:
+    """Rows that are added to, in memory that doubles when it is full: many short runs cost no more than a long one."""
+
+    def __init__(self, none: np.ndarray):
+        self._memory, self._count = none, 0
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._memory[: self._count]
+
+    def add(self, rows: np.ndarray) -> None:
+        count = self._count + len(rows)
+        if not self._count:
+            self._memory = rows
+        else:
+            kind = np.result_type(self._memory, rows)
+            if count > len(self._memory) or kind != self._memory.dtype:
+                grown = np.empty((max(count, 2 * self._count), *self._memory.shape[1:]), kind)
+                grown[: self._count] = self.values
+                self._memory = grown
+            self._memory[self._count : count] = rows
+        self._count = count
 
 
 class Recording:
@@ -102,9 +125,9 @@ class Recording:
         """Hand the ``done`` steps that were run to the recorder."""
         every, before = self._recorder.every, self._before
         count = (before + done) // every - before // every
-        self._recorder._steps.append((before // every + 1 + np.arange(count)) * every)
+        self._recorder._steps.add((before // every + 1 + np.arange(count)) * every)
         for target, track in zip(self._recorder.targets, self._tracks, strict=True):
-            self._recorder._chunks[target].append(track.values[:count])
+            self._recorder._rows[target].add(track.values[:count])
             track.close()
         for domain in self._domains:
             domain.samplers.clear()

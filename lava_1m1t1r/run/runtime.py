@@ -24,6 +24,7 @@ from .._support.programs import unbroken
 from ..errors import array_of, require
 from .children import Children, lack_of_memory
 from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout, title
+from .servers import let_go
 from .values import NUMBERS, indexed
 
 _LONGEST_REPORT = 3.0  # s; on a busy machine a traceback takes its time
@@ -371,6 +372,7 @@ class GuardedRuntime(Runtime):
                 end.close()
         if self._watchdog_manager is not None:
             self._watchdog_manager.stop()
+        let_go(self._executable.process_list)
 
     def _external_ports(self):
         found = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 
 import numpy as np
+from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_conditions import RunSteps
@@ -26,6 +27,7 @@ from .checks import (
 from .failures import NOT_STARTED, NotRunning, title
 from .readings import Readings
 from .runtime import STOPPED, GuardedRuntime
+from .servers import let_go
 from .values import NUMBERS, check_fits
 
 
@@ -88,9 +90,13 @@ class Guarded:
         if self._runtime is not None:
             raise NotRunning(STOPPED)
         check_start_method()
-        with closing(Alarm()) as alarm, building(self._proc, alarm, self._timeout):
-            executable = compiled_graph(self._proc, self._run_cfg, self._compile_config)
-        tell_of_missing_sources(executable)
+        try:
+            with closing(Alarm()) as alarm, building(self._proc, alarm, self._timeout):
+                executable = compiled_graph(self._proc, self._run_cfg, self._compile_config)
+            tell_of_missing_sources(executable)
+        except BaseException:
+            let_go(find_processes(self._proc))
+            raise
         self._runtime = runtime = GuardedRuntime(executable, self._timeout, self._stall)
         self._proc._runtime = runtime
         executable.assign_runtime_to_all_processes(runtime)

@@ -6,8 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from lava.magma.compiler.compiler_graphs import find_processes
-from lava.magma.core.process.process import ProcessServer
-from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
 from ..errors import require
@@ -28,8 +26,8 @@ class StandIn:
     def __init__(self, session: InProcess):
         self._session = session
         self.num_steps = 0
-        self._processes = {*session._built.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
-        self._vars = {var.id: var for process in self._processes for var in process.vars.members}
+        self.processes = {*session._built.tasks, *find_processes(session._proc)}  # the latter hold Vars that no ProcessModel does
+        self._vars = {var.id: var for process in self.processes for var in process.vars.members}
 
     @property
     def _is_started(self) -> bool:
@@ -38,21 +36,6 @@ class StandIn:
     @property
     def _is_running(self) -> bool:
         return self._session.running
-
-    def let_go(self) -> None:
-        """Release the graph, which has ended, so that it is collected once the user drops it: Lava's servers keep every Process and Var for
-        ever.
-
-        In Lava's own runtime that is little; here the models, with all that they hold, are still there to be read.
-        """
-        servers = ProcessServer(), VarServer()
-        ours = set(self._processes)
-        outer = [process for process in servers[0].processes if process not in ours]
-        while found := [process for process in outer if not ours.isdisjoint(process.procs.members)]:
-            ours.update(found)  # they are made of ours, and Lava gives them no runtime
-            outer = [process for process in outer if process not in ours]
-        servers[0].processes = outer
-        servers[1].vars = [var for var in servers[1].vars if var.process not in ours]
 
     def start(self, condition) -> None:
         known = isinstance(condition, (RunSteps, RunContinuous))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class _Free(NamedTuple):
 
 
 _waiting: list[_Free] = []
-_returned: deque[np.ndarray] = deque()
+_returned: deque[np.ndarray] = deque(maxlen=_MOST)
 _lock = threading.Lock()
 _requests = 0
 
@@ -45,29 +46,45 @@ def _forget() -> None:
     _lock = threading.Lock()
 
 
-class Buffers:
-    """Arrays that are borrowed for as long as this object lives: their user holds it. Data that outlive it must be copied."""
+class _Lent:
+    """Memory of a borrowed array, which holds this object as long as it, a view of it or a tensor over it lives."""
 
-    def __init__(self) -> None:
-        self._held: list[np.ndarray] = []
-
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Return an uninitialised array, as numpy.empty does."""
-        global _requests
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        with _lock:
-            _requests += 1
-            while _returned:
-                _waiting.append(_Free(_returned.popleft(), _requests))
-            _waiting[:] = [free for free in _waiting[-_MOST:] if _requests - free.since <= _PATIENCE]
-            fits = [i for i, free in enumerate(_waiting) if size <= free.memory.size <= 2 * size]
-            memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].memory.size)).memory if fits else np.empty(size, np.uint8)
-        self._held.append(memory)
-        return memory[:size].view(dtype).reshape(shape)
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory, self.__array_interface__ = memory, memory.__array_interface__
 
     def __del__(self) -> None:
         # without the lock: the garbage collector may come here while this very thread holds it
-        _returned.extend(getattr(self, "_held", ()))  # torch.compile makes objects without asking __init__
+        _returned.append(self.memory)
+
+
+def borrowed(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an uninitialised array, as numpy.empty does, whose memory is used again when nobody has it any more."""
+    global _requests
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    with _lock:
+        _requests += 1
+        while _returned:
+            _waiting.append(_Free(_returned.popleft(), _requests))
+        _waiting[:] = [free for free in _waiting[-_MOST:] if _requests - free.since <= _PATIENCE]
+        fits = [i for i, free in enumerate(_waiting) if size <= free.memory.size <= 2 * size]
+        memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].memory.size)).memory if fits else np.empty(size, np.uint8)
+    return np.asarray(_Lent(memory))[:size].view(dtype).reshape(shape)
+
+
+def save(ctx: Any, tensors: Sequence[torch.Tensor | None], arrays: Sequence[np.ndarray | None]) -> None:
+    """Save tensors and arrays for an autograd function's backward pass, which has them from :func:`saved`.
+
+    As tensors, all of them: torch lets go of what was saved after the backward pass, though the result that it began at is kept, and
+    :mod:`torch.utils.checkpoint` and other hooks see to it instead.
+    """
+    ctx.save_for_backward(*tensors, *(None if array is None else torch.from_numpy(array) for array in arrays))
+    ctx.tensors = len(tensors)
+
+
+def saved(ctx: Any) -> tuple[list[Any], list[Any]]:
+    """Tensors and arrays of :func:`save`, None where one was."""
+    found = ctx.saved_tensors
+    return list(found[: ctx.tensors]), [None if one is None else one.numpy() for one in found[ctx.tensors :]]
 
 
 def clear() -> None:

@@ -13,11 +13,11 @@ from ..compiled import filled
 from ..program import FixedProgram, StepParams
 from . import compiled_reverse
 from . import training_kernels as kernels
-from .buffers import Buffers, owned
+from .buffers import borrowed, owned, save, saved
 from .checks import check_counts, check_finite, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
 from .exact import real_type, wide
-from .projection import batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
+from .projection import BatchEvents, batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
@@ -59,20 +59,19 @@ class _Project(torch.autograd.Function):
         fill = projector(events, w, None, counts)
         check_sums(*events.largest, w)
         share(fill, parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
-        ctx.events, ctx.real = events, real_type(w, x)
-        ctx.save_for_backward(w)
-        ctx.channels = x.shape[1]
+        ctx.real, ctx.channels = real_type(w, x), x.shape[1]
+        save(ctx, [w], events)
         return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_ONE)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
         refuse_second_derivatives()
-        (w,) = ctx.saved_tensors
+        (w,), events = saved(ctx)
         grad = grad.to(ctx.real).contiguous()
         need_x, need_w = ctx.needs_input_grad
         return (
             over_input(grad.numpy(), w) if need_x else None,
-            weight_gradient(ctx.events, grad.numpy(), ctx.channels).to(w.dtype) if need_w else None,
+            weight_gradient(BatchEvents(*events), grad.numpy(), ctx.channels).to(w.dtype) if need_w else None,
         )
 
 
@@ -99,21 +98,19 @@ class _Layer(torch.autograd.Function):
     def forward(ctx, x, w, bias, w_rec, constants, run: LayerCall):
         ctx.run, ctx.real = run, real_type(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
-        ctx.buffers = buffers = Buffers()
         events = None if w is None else batch_events(x.detach().transpose(1, 2).numpy())
         if events is None:
             counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:
-            counts = buffers.empty((batch, steps, w.shape[0]), np.int32)
+            counts = borrowed((batch, steps, w.shape[0]), np.int32)
             fill = projector(events, w, bias, counts)
-        ctx.events = events
         size = counts.shape[2]
         table = np.zeros((0, size), np.int16) if w_rec is None else counts_by_input(w_rec)
         if events is not None:
             check_sums(*events.largest, w, w_rec, bias)
         kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
-        history = buffers.empty((batch, kept, 3, size), np.int32)
-        window = buffers.empty((batch, kernels.PAST + steps, size), np.uint8)
+        history = borrowed((batch, kept, 3, size), np.int32)
+        window = borrowed((batch, kernels.PAST + steps, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real)
         late = out.numpy()
         group = max(1, min(_NEURONS // size, batch))
@@ -133,8 +130,8 @@ class _Layer(torch.autograd.Function):
         share(part, parts_of(batch, steps * size, max(2, group)))
         if run.keeps_last:
             run.last[:] = [history[:, -1].copy(), window[:, -kernels.PAST :].copy()]
-        ctx.history, ctx.counts, ctx.window, ctx.channels = history, counts, window, x.shape[1]
-        ctx.save_for_backward(w, w_rec)
+        ctx.channels = x.shape[1]
+        save(ctx, [w, w_rec], [history, counts, window, *(events or ())])
         if not run.records:
             return out
         ctx.set_materialize_grads(False)
@@ -145,31 +142,33 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
-        w, w_rec = ctx.saved_tensors
+        (w, w_rec), (history, counts, window, *events) = saved(ctx)
         run = ctx.run
         if grad is None:  # nothing depends on the spikes
-            grad = torch.zeros(ctx.counts.shape, dtype=ctx.real)
+            grad = torch.zeros(counts.shape, dtype=ctx.real)
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
-        buffers, late = Buffers(), grad.numpy()
+        late = grad.numpy()
         over_w = over_rec = over_x = None
         # over holds dL/dspike, then dL/d(input): a copy, since what autograd hands out is not ours to change
         if need_x and w is None:
             tensor, over = owned(late.shape, late.dtype)
             over_x = tensor.transpose(1, 2)
         else:
-            over = buffers.empty(late.shape, late.dtype)
-        over_bias, over_constants = _backwards(ctx, late, over_states, w_rec, need_bias, need_constants, over)
+            over = borrowed(late.shape, late.dtype)
+        over_bias, over_constants = _backwards(run, history, counts, late, over_states, w_rec, need_bias, need_constants, over)
         if need_w:
-            over_w = weight_gradient(ctx.events, over, ctx.channels).to(w.dtype)
+            over_w = weight_gradient(BatchEvents(*events), over, ctx.channels).to(w.dtype)
         if need_rec:
-            over_rec = recurrent_gradient(ctx.window, run.delay_rec, over).to(w_rec.dtype)
+            over_rec = recurrent_gradient(window, run.delay_rec, over).to(w_rec.dtype)
         if need_x and w is not None:
             over_x = over_input(over, w)
         return over_x, over_w, over_bias, over_rec, over_constants, None
 
 
 def _backwards(
-    ctx: Any,
+    run: LayerCall,
+    history: np.ndarray,
+    counts: np.ndarray,
     late: np.ndarray,
     over_states: torch.Tensor | None,
     w_rec: torch.Tensor | None,
@@ -179,7 +178,7 @@ def _backwards(
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """``over`` receives dL/d(synaptic input) from dL/doutput, both (B, T, N), and dL/dstates, if there is one. Returns, where biased, its
     sum (N,); where devices learn, dL/d(their constants) (5, N)."""
-    run, dtype = ctx.run, late.dtype.type
+    dtype = late.dtype.type
     batch, steps, size = late.shape
     kept = max(steps - run.shift, 0)
     params = run.params
@@ -192,7 +191,7 @@ def _backwards(
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
     of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.numpy(), dtype)
-    arrays = compiled_reverse.Batch(ctx.history, ctx.counts, over, of_states)
+    arrays = compiled_reverse.Batch(history, counts, over, of_states)
     parts = parts_of(batch, steps * size, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)

@@ -115,8 +115,8 @@ class TensorLayer(torch.autograd.Function):
             run.generator[...] = generator.cpu().numpy()
         if run.keeps_last:
             run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), spikes[:, -PAST:].to(torch.uint8).cpu().numpy()]
-        ctx.run, ctx.real, ctx.history, ctx.inputs, ctx.spikes = run, real, history, inputs, spikes
-        ctx.save_for_backward(x, w, w_rec)
+        ctx.run, ctx.real = run, real
+        ctx.save_for_backward(x, w, w_rec, spikes, *inputs, *history)  # all of it, see buffers.save
         out = spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()
         if not run.records:
             return out
@@ -128,7 +128,8 @@ class TensorLayer(torch.autograd.Function):
     @exact
     def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
-        x, w, w_rec = ctx.saved_tensors
+        x, w, w_rec, spikes, *passed = ctx.saved_tensors
+        inputs, history = passed[: len(passed) // 2], passed[len(passed) // 2 :]
         run, real = ctx.run, ctx.real
         params, size, device = run.params, grad.shape[2], grad.device
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
@@ -146,9 +147,9 @@ class TensorLayer(torch.autograd.Function):
         for t in range(grad.shape[1] - 1, -1, -1):
             if over_states is not None:
                 adjoint = State(*(a + b for a, b in zip(adjoint, over_states[:, t].to(real).unbind(1), strict=True)))
-            row = ctx.history[t].to(real)
+            row = history[t].to(real)
             s = State(row[:, 0] * units.share_per_count, row[:, 1] * units.share_per_count, row[:, 2] * units.volt_per_gate_count)
-            given = ctx.inputs[t].to(real)
+            given = inputs[t].to(real)
             v = (given * units.volt_per_count).clamp(0, units.v_in_max)
             kept = []
             for _ in range(params.substeps):
@@ -174,7 +175,7 @@ class TensorLayer(torch.autograd.Function):
         over_rec = None
         if need_rec:
             at = PAST + torch.arange(grad.shape[1], device=device)[:, None] - 1 - delays[None, :]
-            fed = ctx.spikes[:, at, neurons[None, :]]
+            fed = spikes[:, at, neurons[None, :]]
             over_rec = torch.einsum("btn,btm->nm", over, fed).to(w_rec.dtype)
         over_x = over_w = None
         if need_w:

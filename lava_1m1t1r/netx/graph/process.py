@@ -24,7 +24,7 @@ from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.program import STEP_FIELDS
 from lava_1m1t1r.sums import MAX_COUNT
 
-NEVER = 1 << 30
+NEVER = 1 << 62
 """Reset interval, in steps, of networks that are reset only once, where their first input arrives."""
 LARGEST_BYTE = 127
 """Largest size that Lava's Conv can hold: it keeps sizes in 8 bits and pads alike on all sides. A Sparse does what it cannot."""
