@@ -204,6 +204,22 @@ def test_what_came_before_the_first_sample_leaves_no_trace(rng):
         assert np.array_equal(out[8:], hdf5.predict(net, x[None])[0])
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_what_is_reset_only_once_is_not_reset_after_a_thousand_million_steps(rng, fused):
+    net, sent, outputs = network(rng), (rng.random((240, CHANNELS)) < 0.4).astype(np.uint8), []
+    for later in (0, (1 << 30) - 192):
+        lava = Network(net, reset_offset=1)
+        source = Frames(frames=sent)
+        source.s_out.connect(lava.inp)
+        config = FusedSimCfg(lava) if fused else Loihi2SimCfg(select_tag="fixed_pt")
+        with InProcess(lava, config) as session:
+            first = session.run(20, record=[lava.out])[lava.out]
+            for process, task in session._built.tasks.items():
+                task.model.time_step += later * (process is not source)
+            outputs.append(np.concatenate([first, session.run(220, record=[lava.out])[lava.out]]))
+    assert outputs[0][-30:].any() and np.array_equal(*outputs)
+
+
 @pytest.mark.parametrize("kind, tag", (("m1t1r", "fixed_pt"), ("m1t1r", "floating_pt"), ("cuba", "fixed_pt")))
 def test_whole_samples_as_messages(rng, kind, tag):
     net, x = network(rng, kind), frames(rng)

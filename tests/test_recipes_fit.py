@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import os
+import random
 import re
 from types import SimpleNamespace
 
@@ -57,6 +59,37 @@ def test_every_epoch_is_told_with_its_numbers(trained):
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_that_was_evaluated_trains_in_training_mode(trained):
     assert trained[0].training
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_callers_random_numbers_go_on_as_if_nothing_had_been_trained(tmp_path, monkeypatch):
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    def drawn():
+        return random.random(), np.random.random(), float(torch.rand(())), os.environ.get("PL_GLOBAL_SEED")
+
+    def seeded():
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+
+    def broken(_):
+        raise RuntimeError("broken")
+
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    task, frames = toy(epochs=1)
+    net = network.m1t1r(task)
+    seeded()
+    expected = drawn()
+    seeded()
+    fit.fit(net, task, frames, tmp_path, progress=False)
+    assert drawn() == expected
+    seeded()
+    with pytest.raises(RuntimeError, match="broken"):
+        fit.fit(net, task, frames, tmp_path / "broken", on_epoch=broken, progress=False)
+    assert drawn() == expected
 
 
 @pytest.mark.filterwarnings("ignore")

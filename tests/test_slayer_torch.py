@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,77 @@ def test_networks_of_sixteen_bits_learn_devices_and_export(tmp_path):
         assert file["layer/0/weight"].shape == (12, 10)
     with h5py.File(tmp_path / "y.net", "w") as file, pytest.warns(UserWarning, match="delay_shift=False"):
         Dense(STEP, 3, 2, delay_shift=False).export_hdf5(file.create_group("layer/0"))
+
+
+def test_device_parameters_that_are_pruned_or_parametrised_after_a_call_count_at_once(tmp_path):
+    from torch.nn.utils import parametrize, prune
+
+    class Opposite(torch.nn.Module):
+        def forward(self, x):
+            return -x
+
+    torch.manual_seed(0)
+    net = Network([Dense(STEP | {"learn": ("mu",)}, 20, 12, weight_scale=3)])
+    learned, x = net.blocks[0].neuron.learned, spikes(4, 20, 60)
+    with torch.no_grad():
+        learned.log_mu.uniform_(-1, 1)
+    before = net(x)
+    for change in (
+        lambda: prune.l1_unstructured(learned, "log_mu", 6),
+        lambda: prune.l1_unstructured(learned, "log_mu", 5),  # the mask alone changes
+        lambda: (prune.remove(learned, "log_mu"), parametrize.register_parametrization(learned, "log_mu", Opposite())),
+    ):
+        change()
+        after = net(x)
+        assert not torch.equal(after, before)
+        net.export(tmp_path / "changed.net")
+        device = read(tmp_path / "changed.net").active[0].m1t1r.step.device
+        found = learned.factors(12)["mu"].detach().numpy() * STEP["params"].mu
+        np.testing.assert_allclose(device.mu, found, rtol=1e-4)
+        assert np.array_equal(predict(tmp_path / "changed.net", x.transpose(1, 2).numpy().astype(np.uint8))[:, 1:],
+                              after.detach().transpose(1, 2).numpy()[:, 1:])  # fmt: skip
+        before = after
+
+
+def test_blocks_work_whatever_torchs_default_device_is():
+    noisy = STEP | {"params": replace(STEP["params"], sigma1=1e-3)}
+    made = lambda: [Dense(noisy, 20, 5), Affine(None, 20, 5), Dense(STEP | {"learn": ("mu",)}, 20, 5, delay=True)]  # noqa: E731
+    x, results = spikes(3, 20, 30), []
+    for device in ("cpu", "meta"):
+        torch.manual_seed(0)
+        blocks = made()
+        torch.set_default_device(device)  # meta stands for a GPU, whose tensors are no arrays either
+        try:
+            torch.manual_seed(1)
+            ys = [block(x) for block in blocks]
+            sum(y.sum() for y in ys).backward()
+        finally:
+            torch.set_default_device(None)
+        results.append([*ys, *(p.grad for block in blocks for p in block.parameters() if p.grad is not None)])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_delay_lines_are_loaded_from_the_device_meta():
+    lines, x = DelayLines(4, (0, 3)), spikes(2, 4, 20)
+    there = DelayLines(4, (0, 3)).to("meta")
+    there.load_state_dict(lines.state_dict(), assign=True)
+    empty = DelayLines(4, (0, 3)).to("meta").to_empty(device="cpu")
+    empty.load_state_dict(lines.state_dict())
+    assert torch.equal(there(x), lines(x)) and torch.equal(empty(x), lines(x)) and lines(x).any()
+    with pytest.raises(InputError, match=r"delay must be those of the state dict; got \[0, 4\]"):
+        DelayLines(4, (0, 4)).load_state_dict(lines.state_dict())
+
+
+def test_smooth_weights_are_trained_after_a_first_look_in_inference_mode():
+    block = Dense(STEP, 20, 5)
+    Smooth(block.synapse, 2.0)
+    block.double()
+    x = spikes(3, 20, 30).double()
+    with torch.inference_mode():
+        block(x)
+    block(x).sum().backward()
+    assert block.synapse.weight.grad.abs().sum() > 0 and block.synapse.smooth.kernel.dtype == torch.float64
+    assert "synapse.smooth.kernel" not in block.state_dict()
 
 
 def test_pruned_device_parameters_are_made_anew_at_each_call():
@@ -355,7 +427,7 @@ def test_autograd_receives_memory_of_torchs_own(made, monkeypatch):
     shared = []  # held, or others may get their memory
     for name in ("from_numpy", "as_tensor"):
         make = getattr(torch, name)
-        monkeypatch.setattr(torch, name, lambda array, make=make: shared.append(make(array)) or shared[-1])
+        monkeypatch.setattr(torch, name, lambda array, make=make, **named: shared.append(make(array, **named)) or shared[-1])
     torch.manual_seed(0)
     net = made()
     x = spikes(3, 30, 50).requires_grad_()

@@ -31,7 +31,7 @@ class Smooth(torch.nn.Module):
     def __init__(self, synapse: Any, deviation: float, lines: int = 1) -> None:
         super().__init__()
         self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
-        self.kernel = kernel(synapse.weight.shape[1] // lines, deviation)
+        self.register_buffer("kernel", kernel(synapse.weight.shape[1] // lines, deviation), persistent=False)
         middle = self.kernel[len(self.kernel) // 2]
         with torch.no_grad():
             synapse.weight /= middle.norm()
@@ -39,8 +39,7 @@ class Smooth(torch.nn.Module):
 
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:
         """Quantised smooth weights; ``descale`` as lava-dl has it."""
-        self.kernel = self.kernel.to(weight)
-        smooth = smoothed(weight, self.kernel)
+        smooth = smoothed(weight, self.kernel.to(weight))
         return smooth if self.quantise is None else self.quantise(smooth, descale=descale)
 
     def get_extra_state(self) -> torch.Tensor:

@@ -24,7 +24,7 @@ def owned(shape: tuple[int, ...], dtype: Any) -> tuple[torch.Tensor, np.ndarray]
     A backward pass that Ctrl-C breaks leaves tensors in a queue that torch empties after Python has ended. One over an array of numpy's
     would then ask for Python, and wait for ever.
     """
-    tensor = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype)
+    tensor = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, device="cpu")
     return tensor, tensor.numpy()
 
 

@@ -51,7 +51,7 @@ class Delay(axon.Delay):
     def steps(self) -> torch.Tensor:
         """Whole steps of delay (N,), int64; (1,), the same for all, before they are drawn."""
         if not self.init:
-            return torch.zeros(1, dtype=torch.int64)
+            return torch.zeros(1, dtype=torch.int64, device="cpu")
         # by value, too: behind a parametrisation clamp() changes a copy
         return torch.floor(self.delay.detach().clamp(0, self.max_delay)).to(torch.int64).flatten()
 

@@ -58,15 +58,19 @@ def eager(forward: Callable) -> Callable:
     left_alone: list[Callable] = []
 
     @functools.wraps(forward)
-    def call(self: Any, *inputs: Any, **named: Any) -> Any:
+    def checked(self: Any, *inputs: Any, **named: Any) -> Any:
         transformed = getattr(torch._C, "_are_functorch_transforms_active", bool)()  # what torch 2.0 and later have
         rule = "be called without torch.func's transforms"
         cure = "Derivatives come from backward(), and a batch is a dimension already."
         require(not transformed, type(self).__name__, rule, "a call inside torch.func.grad, vmap or another one", cure)
+        return forward(self, *inputs, **named)
+
+    @functools.wraps(forward)
+    def call(self: Any, *inputs: Any, **named: Any) -> Any:
         if "torch._dynamo" not in sys.modules:
-            return forward(self, *inputs, **named)
+            return checked(self, *inputs, **named)
         if not left_alone:
-            left_alone.append(torch.compiler.disable(forward))
+            left_alone.append(torch.compiler.disable(checked))
         return left_alone[0](self, *inputs, **named)
 
     return call

@@ -111,7 +111,7 @@ class _Layer(torch.autograd.Function):
         kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
         history = borrowed((batch, kept, 3, size), np.int32)
         window = borrowed((batch, kernels.PAST + steps, size), np.uint8)
-        out = torch.empty(batch, steps, size, dtype=ctx.real)
+        out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
@@ -145,7 +145,7 @@ class _Layer(torch.autograd.Function):
         (w, w_rec), (history, counts, window, *events) = saved(ctx)
         run = ctx.run
         if grad is None:  # nothing depends on the spikes
-            grad = torch.zeros(counts.shape, dtype=ctx.real)
+            grad = torch.zeros(counts.shape, dtype=ctx.real, device="cpu")
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
         late = grad.numpy()
         over_w = over_rec = over_x = None
@@ -205,8 +205,8 @@ def _backwards(
 
     share(part, numbered(parts))
     # copied: see owned
-    over_bias = torch.tensor(sums.sum(0)) if biased else None
-    return over_bias, torch.tensor(constants.sum(0, dtype=np.float64)) if learning else None
+    over_bias = torch.tensor(sums.sum(0), device="cpu") if biased else None
+    return over_bias, torch.tensor(constants.sum(0, dtype=np.float64), device="cpu") if learning else None
 
 
 def layer(

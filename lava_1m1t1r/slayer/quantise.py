@@ -41,7 +41,7 @@ class _Quantise(torch.autograd.Function):
             inside = ctx.inside.view(np.uint8).reshape(out.shape)
             share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), PART))
             return over.reshape(grad.shape), None, None, None
-        return grad * torch.as_tensor(ctx.inside), None, None, None
+        return grad * torch.as_tensor(ctx.inside, device=grad.device), None, None, None
 
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...delay_lines import DELAY_LINES, delays_of
@@ -39,12 +40,18 @@ class DelayLines(torch.nn.Module):
     def __init__(self, channels: int, taps: Any) -> None:
         super().__init__()
         self.channels = whole(channels, "DelayLines.channels", least=1)
-        self.register_buffer("delay", torch.from_numpy(delays_of(taps, self.channels, "DelayLines.taps")))
+        self._delays = delays_of(taps, self.channels, "DelayLines.taps")  # beside the buffer, which may be without values (meta)
+        self.register_buffer("delay", torch.from_numpy(self._delays.copy()))
 
     @property
     def lines(self) -> int:
         """Number of lines, K C."""
-        return len(self.delay)
+        return len(self._delays)
+
+    @property
+    def taps(self) -> list[int]:
+        """Delays [steps] that each channel comes with."""
+        return self._delays[:: self.channels].tolist()
 
     @eager
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -52,15 +59,15 @@ class DelayLines(torch.nn.Module):
         check_tensor(x, "DelayLines input")
         require(x.dim() == 3 and x.shape[1] == self.channels, "DelayLines input", f"have shape (B, {self.channels}, T)", tuple(x.shape))
         out = x.new_zeros(x.shape[0], self.lines, x.shape[2])
-        for k, late in enumerate(self.delay[:: self.channels].tolist()):
+        for k, late in enumerate(self.taps):
             out[:, k * self.channels : (k + 1) * self.channels, late:] = x[:, :, : max(x.shape[2] - late, 0)]
         return out
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         saved = state_dict.get(f"{prefix}delay")
-        same = saved is None or torch.equal(saved.cpu(), self.delay.cpu())
+        same = saved is None or np.array_equal(saved.cpu().numpy(), self._delays)
         cure = "Make the network with the taps of the saved one."
-        require(same, f"{prefix}delay", "be those of the state dict", self.delay[:: self.channels].tolist(), cure)
+        require(same, f"{prefix}delay", "be those of the state dict", self.taps, cure)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def reset(self) -> None:
@@ -68,8 +75,8 @@ class DelayLines(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """Text that tells it from others."""
-        return f"channels={self.channels}, taps={self.delay[:: self.channels].tolist()}"
+        return f"channels={self.channels}, taps={self.taps}"
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'delay_lines'."""
-        write_layer(handle, DELAY_LINES, (self.lines,), inputs=self.channels, delay=self.delay.cpu().numpy())
+        write_layer(handle, DELAY_LINES, (self.lines,), inputs=self.channels, delay=self._delays)

@@ -54,11 +54,15 @@ class LearnedDevice(torch.nn.Module):
         cure = "Make the network with the learn_range of the saved one."
         require(float(state) == self.largest, "learn_range", f"be that of the state dict, {float(state):g}", self.largest, cure)
 
+    def logs(self) -> dict[str, torch.Tensor]:
+        """The parameters by name, (count,) each, as they count: pruned, and behind parametrisations."""
+        remake(self)
+        return {name: getattr(self, f"log_{name}") for name in self.names}
+
     def factors(self, size: int) -> dict[str, torch.Tensor]:
         """Factor of each of ``size`` neurons, by name: (size,) float64, differentiable."""
-        remake(self)
         require(size % self.count == 0, "neurons of the layer", f"be a multiple of the {self.count} learned values", size)
-        logs = {name: getattr(self, f"log_{name}").double() for name in self.names}
+        logs = {name: x.double() for name, x in self.logs().items()}
         return {name: torch.exp(self.reach * torch.tanh(x / self.reach)).repeat_interleave(size // self.count) for name, x in logs.items()}
 
     def step(self, nominal: StepParams, size: int) -> StepParams:
@@ -73,9 +77,10 @@ class LearnedDevice(torch.nn.Module):
         ``params`` is the step with the devices as they are now (learned, and perhaps varied), whose values the result has.
         """
         values = {name: np.broadcast_to(getattr(params.device, name), (size,)) for name in (*LEARNABLE, "c_gate")}
-        place = next(self.parameters()).device
+        factors = self.factors(size)
+        place = factors[self.names[0]].device
         tied = {name: torch.tensor(value, dtype=torch.float64, device=place) for name, value in values.items()}
-        for name, factor in self.factors(size).items():
+        for name, factor in factors.items():
             tied[name] = tied[name] * (factor / factor.detach())
         r = shares(SimpleNamespace(**tied), params.h, torch.expm1)
         kept = {name: 1.0 - r[f"{name}_lost"] for name in State._fields}

@@ -225,7 +225,7 @@ class Neuron(base.Neuron):
             return self._nominal_params
         size = self._size or self._nominal_params.device.size or self.learned.count  # before the first call
         # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
-        state = (size, *(p.detach().double().cpu().numpy().tobytes() for p in self.learned.parameters()))
+        state = (size, *(log.detach().double().cpu().numpy().tobytes() for log in self.learned.logs().values()))
         if self._known is None or self._known[0] != state:
             self._known = (state, self.learned.step(self._nominal_params, size))
             self._program = None
@@ -361,7 +361,9 @@ class Neuron(base.Neuron):
         own = self.params
         varied = own.device.with_variation(self.variation)
         # at once, not device by device as spread draws them: their number is the same in every call
-        device = varied.deviating(np.random.default_rng(int(torch.randint(0, 1 << 31, ()))).standard_normal((size, len(DEVIATING))))
+        device = varied.deviating(
+            np.random.default_rng(int(torch.randint(0, 1 << 31, (), device="cpu"))).standard_normal((size, len(DEVIATING)))
+        )
         # a threshold that the gate has no bits for is one that it never reaches
         device = dataclasses.replace(device, v_th=np.minimum(device.v_th, own.largest_v_th))
         params = own.towards(device, size)
@@ -370,7 +372,7 @@ class Neuron(base.Neuron):
     def _generators(self, batch: int, size: int) -> np.ndarray:
         if not self.training:
             return np.broadcast_to(noise.start(self.seed, self.layer, size), (batch, size)).copy()
-        return noise.starts(torch.randint(0, 1 << 31, (batch,)).numpy(), self.layer, size)
+        return noise.starts(torch.randint(0, 1 << 31, (batch,), device="cpu").numpy(), self.layer, size)
 
 
 def _threshold_of(step: StepParams) -> float:
