@@ -161,13 +161,10 @@ def test_blocks_work_whatever_torchs_default_device_is():
     for device in ("cpu", "meta"):
         torch.manual_seed(0)
         blocks = made()
-        torch.set_default_device(device)  # meta stands for a GPU, whose tensors are no arrays either
-        try:
+        with torch.device(device):  # meta stands for a GPU, whose tensors are no arrays either
             torch.manual_seed(1)
             ys = [block(x) for block in blocks]
             sum(y.sum() for y in ys).backward()
-        finally:
-            torch.set_default_device(None)
         results.append([*ys, *(p.grad for block in blocks for p in block.parameters() if p.grad is not None)])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
