@@ -10,7 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
+from ._support.programs import unbroken
 from ._support.progress import tell
 from .compiled import compiled
 
@@ -122,6 +123,18 @@ class _SourcesCache(FunctionCache):
         return sig, codegen.magic_tuple(), self._variant, sources_digest()
 
 
+def _whole(compile_or_load: Callable) -> Callable:
+    """A dispatcher's method, which Ctrl-C shall not break: it may leave a lock of LLVM taken, and another thread that compiles or loads
+    next would wait for it for ever."""
+
+    @wraps(compile_or_load)
+    def whole(*types: Any, **named: Any) -> Any:
+        with unbroken():
+            return compile_or_load(*types, **named)
+
+    return whole
+
+
 def cached(function: Callable, compiler: Callable = compiled, variant: tuple = ()) -> Any:
     """Compile a function, and keep the result on disk where there is a place for it.
 
@@ -135,6 +148,7 @@ def cached(function: Callable, compiler: Callable = compiled, variant: tuple = (
         What tells functions apart that come from the same lines.
     """
     dispatcher = compiler(function)
+    dispatcher.compile = _whole(dispatcher.compile)
     try:
         dispatcher._cache = _SourcesCache(function, variant, dispatcher.targetoptions.get("_nrt", True))
     except RuntimeError:  # no folder to write to: compile in every process

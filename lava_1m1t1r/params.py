@@ -218,7 +218,8 @@ class DeviceParams(ByValue):
 
     def quiet(self) -> DeviceParams:
         """Return the device without noise and cycle-to-cycle spread."""
-        return dataclasses.replace(self, **dict.fromkeys(_NOISE, 0.0)) if self.noisy else self
+        plain = all(isinstance(getattr(self, name), float) for name in _NOISE)
+        return self if plain and not self.noisy else dataclasses.replace(self, **dict.fromkeys(_NOISE, 0.0))
 
     def scaled(self, time: float) -> DeviceParams:
         """Return a device that is ``time`` times slower in everything it does.

@@ -19,6 +19,7 @@ from command import ROOT
 from command import run as call
 from words import spoken
 
+from lava_1m1t1r import cached
 from lava_1m1t1r._support import programs
 from lava_1m1t1r.datasets import write_shd
 
@@ -286,6 +287,42 @@ def test_what_shall_not_be_broken_is_not_and_the_interrupt_comes_then():
         time.sleep(0.05)
         done.append(True)
     assert done == [True] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_handlers_come_back_leaves_none_behind(monkeypatch):
+    """One that has waited is heard, and the others are as before, however many there are."""
+    before, numbers, put = {n: signal.getsignal(n) for n in programs._ENDING}, [], signal.signal
+
+    def again(number, handler):
+        found = put(number, handler)
+        if handler is before[number]:
+            numbers.append(number)
+            if number == signal.SIGINT and numbers.count(number) == 1:
+                raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(signal, "signal", again)
+    with pytest.raises(KeyboardInterrupt), programs.unbroken():
+        assert signal.getsignal(signal.SIGINT) is not before[signal.SIGINT]
+    assert {n: signal.getsignal(n) for n in programs._ENDING} == before
+
+
+def test_loops_are_loaded_whole_before_ctrl_c_is_heard(monkeypatch):
+    """It would leave a lock of LLVM taken, for which every other thread that loads loops then waits."""
+    loop, done = cached.cached(lambda x: x + 1), []
+    load = loop._cache.load_overload
+
+    def pressed(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        done.append(load(*arguments))
+
+    monkeypatch.setattr(loop._cache, "load_overload", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        loop(1)
+    assert len(done) == 1
+    monkeypatch.undo()
+    assert loop(1) == 2
 
 
 def test_exit_codes_tell_of_the_signal():

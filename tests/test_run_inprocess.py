@@ -144,8 +144,13 @@ def test_many_short_runs_record_what_one_long_run_does():
         np.testing.assert_array_equal(values, expected[:t])
     addresses = [values.__array_interface__["data"][0] for values in seen]
     assert len(set(addresses)) <= 2 + np.log2(T)  # the memory doubles
+    for values in (seen[-1], recorder.steps, recorder.as_dict()[process.v]):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1
     recorder.clear()
     assert recorder[process.v].shape == (0, *process.v.shape)
+    process, _ = recurrent(FIXED)
+    run(process, 3, config(FIXED), record=[process.v])[process.v][...] = 0  # the caller's own
 
 
 def test_every_and_ports_of_nested_processes():

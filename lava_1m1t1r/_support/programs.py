@@ -151,15 +151,22 @@ def unbroken() -> Iterator[None]:
     held: list[int] = []
     handlers: dict[int, Any] = {n: signal.getsignal(n) for n in _ENDING}
     before = {n: handler for n, handler in handlers.items() if callable(handler)}
-    for number in before:
-        signal.signal(number, lambda number, _frame: held.append(number))
     try:
+        for number in before:
+            signal.signal(number, lambda number, _frame: held.append(number))
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        left, stop = list(before.items()), None
+        while left:
+            try:
+                signal.signal(*left[-1])
+                left.pop()
+            except BaseException as error:  # of a handler that is back already
+                stop = error
         if held:
             before[held[0]](held[0], None)
+        if stop is not None:
+            raise stop
 
 
 def child() -> None:

@@ -27,7 +27,7 @@ MIN_DURATION, MAX_DURATION = 0.06, 20.0
 """Shortest and longest utterance that can be encoded [s]: two ramps must fit, and memory grows with the length."""
 MIN_RATE, MAX_RATE = 4_000, 768_000
 """Lowest and highest sampling rate of given audio [Hz]."""
-_TOGETHER = 16  # utterances a thread that are read before they are encoded
+_TOGETHER = 4  # utterances a thread that are read before they are encoded
 
 
 class Spikes(NamedTuple):
@@ -157,6 +157,7 @@ class InnerEar:
 
             def work(i: int, block: list = block, spikes: list = spikes) -> None:
                 spikes[i] = self(*block[i])
+                block[i] = None  # its audio
 
             with closing(shared(work, len(block), threads)) as done:
                 for _ in done:

@@ -209,7 +209,7 @@ def _callers_random() -> Iterator[None]:
     numpys, pythons = np.random.get_state(), random.getstate()
     told = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}  # by Lightning to its workers
     try:
-        with torch.random.fork_rng(range(torch.cuda.device_count())):
+        with torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
             yield
     finally:
         np.random.set_state(numpys)

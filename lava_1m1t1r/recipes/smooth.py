@@ -31,7 +31,7 @@ class Smooth(torch.nn.Module):
     def __init__(self, synapse: Any, deviation: float, lines: int = 1) -> None:
         super().__init__()
         self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
-        self.register_buffer("kernel", kernel(synapse.weight.shape[1] // lines, deviation), persistent=False)
+        self.kernel = kernel(synapse.weight.shape[1] // lines, deviation)  # no buffer: it must outlive the device "meta"
         middle = self.kernel[len(self.kernel) // 2]
         with torch.no_grad():
             synapse.weight /= middle.norm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import multiprocessing
 import traceback
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from lava.magma.compiler.compiler import Compiler
 from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.model import AbstractProcessModel
@@ -64,6 +66,8 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         Goes to Lava's compiler.
     """
     require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
+    log = logging.getLogger(Compiler.__module__)
+    before = list(log.handlers)
     try:
         return proc.compile(run_cfg, compile_config)
     except InputError:
@@ -75,6 +79,10 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         names = tuple(title(process) for process in at if process is not None)[-1:]
         what = names[0] if names else f"the graph of {title(proc)}"
         raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
+    finally:
+        for handler in log.handlers[:]:  # each Compiler of Lava's leaves one, which prints every line once more
+            if handler not in before and type(handler) is logging.StreamHandler:
+                log.removeHandler(handler)
 
 
 @contextmanager

@@ -180,7 +180,7 @@ class InProcess:
         Returns
         -------
         dict
-            Var or OutPort to its recording, (T, *shape); see :class:`Recorder`.
+            Var or OutPort to its recording, (T, *shape); see :class:`Recorder`. A Recorder's are to be read only, for it goes on.
         """
         steps = whole(steps, "steps", least=1)
         if timeout is not None:
@@ -197,7 +197,7 @@ class InProcess:
             finally:
                 if recording is not None:
                     recording.finish(executor.steps_done)
-        return recorder.as_dict()
+        return recorder.as_dict() if recorder is record else recorder.given_away()
 
     def start(self, steps: int | None = None) -> None:
         """Start a run that does not block.
@@ -403,4 +403,5 @@ def run(
     session = InProcess(proc, run_cfg, timeout)
     recorder = as_recorder(record, every)  # before the graph is compiled, which can be done once
     with session:
-        return session.run(steps, recorder)
+        recorded = session.run(steps, recorder)
+    return recorded if recorder is record else recorder.given_away()

@@ -57,15 +57,21 @@ class Recorder:
     @property
     def steps(self) -> np.ndarray:
         """(T,) time steps of the recorded values, from 1."""
-        return self._steps.values
+        return self._steps.view()
 
     def __getitem__(self, target: Var | OutPort) -> np.ndarray:
-        """(T, *shape) recorded values, in the type that the ProcessModel uses: a view of what the recorder holds, no copy."""
-        return self._rows[target].values
+        """(T, *shape) recorded values, in the type that the ProcessModel uses: of what the recorder holds, and so to be read only."""
+        return self._rows[target].view()
 
     def as_dict(self) -> dict[Var | OutPort, np.ndarray]:
-        """Return all recordings by target."""
+        """Return all recordings by target; as the recorder holds them, to be read only."""
         return Readings({target: self[target] for target in self.targets})
+
+    def given_away(self) -> dict[Var | OutPort, np.ndarray]:
+        """Return all recordings by target, and forget them."""
+        rows = {target: self._rows[target].values for target in self.targets}
+        self.clear()
+        return Readings(rows)
 
 
 def as_recorder(record: Sequence[Var | OutPort] | Recorder, every: int) -> Recorder:
@@ -86,6 +92,12 @@ class _Rows:
     @property
     def values(self) -> np.ndarray:
         return self._memory[: self._count]
+
+    def view(self) -> np.ndarray:
+        """The values, to be read only: more rows will be added behind them."""
+        values = self.values
+        values.flags.writeable = False
+        return values
 
     def add(self, rows: np.ndarray) -> None:
         count = self._count + len(rows)
@@ -127,7 +139,8 @@ class Recording:
         count = (before + done) // every - before // every
         self._recorder._steps.add((before // every + 1 + np.arange(count)) * every)
         for target, track in zip(self._recorder.targets, self._tracks, strict=True):
-            self._recorder._rows[target].add(track.values[:count])
+            rows = track.values[:count]
+            self._recorder._rows[target].add(rows if count == len(track.values) else rows.copy())  # a run cut short keeps what it did
             track.close()
         for domain in self._domains:
             domain.samplers.clear()

@@ -42,6 +42,11 @@ class LayerCall(NamedTuple):
     made: dict  # what calls with the same params and program have made of them
     differentiable: bool = True  # whether a backward pass may follow, which needs the states before each step
 
+    def constants_only(self) -> LayerCall:
+        """The call without its data, for a backward pass, which needs none of it."""
+        none: np.ndarray = np.zeros(0)
+        return self._replace(generator=none, past=none, states=none, last=[])
+
     def once(self, make: Callable[..., Any], *key: Any) -> Any:
         """Return what ``make`` makes; it is called only the first time for each key."""
         if key not in self.made:
@@ -96,7 +101,7 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, w, bias, w_rec, constants, run: LayerCall):
-        ctx.run, ctx.real = run, real_type(x, w, w_rec)
+        ctx.run, ctx.real = run.constants_only(), real_type(x, w, w_rec)
         batch, steps = x.shape[0], x.shape[2]
         events = None if w is None else batch_events(x.detach().transpose(1, 2).numpy())
         if events is None:

@@ -14,34 +14,38 @@ from .threads import ranges, share
 from .weight_kernels import CELLS, PART, turn_masked
 from .weight_kernels import quantise as quantise_values
 
+_COMPILED = (torch.float32, torch.float64)
+
 
 class _Quantise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, step: float, low: float, high: float) -> torch.Tensor:
-        if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+        if x.device.type == "cpu" and x.dtype in _COMPILED:
             # not by torch: it would wake its threads for a matrix, and they wait actively, on the cores that ours need
             values = x.detach().contiguous().numpy()
-            number, ctx.inside = values.dtype.type, np.empty(values.shape, bool)
+            number, inside = values.dtype.type, np.empty(values.shape, bool)
             out, rounded = owned(values.shape, values.dtype)
             quantise_values(
-                values.reshape(-1), number(step), number(low), number(high), rounded.reshape(-1), ctx.inside.reshape(-1).view(np.uint8)
+                values.reshape(-1), number(step), number(low), number(high), rounded.reshape(-1), inside.reshape(-1).view(np.uint8)
             )
+            ctx.save_for_backward(torch.from_numpy(inside))
             return out
         rounded = torch.round(x.detach() / step) * step + (x.detach() - x.detach())  # the difference is 0, or nan of what is not finite
-        ctx.inside = (rounded >= low) & (rounded <= high)
+        ctx.save_for_backward((rounded >= low) & (rounded <= high))
         return torch.clip(rounded, low, high)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
-        plain = isinstance(ctx.inside, torch.Tensor) or torch.is_grad_enabled()
+        (inside,) = ctx.saved_tensors
+        plain = grad.device.type != "cpu" or grad.dtype not in _COMPILED or torch.is_grad_enabled()
         matrix = grad.flatten(1) if not plain and grad.dim() > 1 and grad.shape[2:].numel() == 1 else None
         if matrix is not None and matrix.t().is_contiguous():  # as layers give it; parameters want theirs the other way round
             source = matrix.t().numpy()
             over, out = owned(matrix.shape, source.dtype)
-            inside = ctx.inside.view(np.uint8).reshape(out.shape)
-            share(lambda a, b: turn_masked(source, inside, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), PART))
+            mask = inside.numpy().view(np.uint8).reshape(out.shape)
+            share(lambda a, b: turn_masked(source, mask, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), PART))
             return over.reshape(grad.shape), None, None, None
-        return grad * torch.as_tensor(ctx.inside, device=grad.device), None, None, None
+        return grad * inside, None, None, None
 
 
 def quantise_8bit(weight: torch.Tensor, descale: bool = False) -> torch.Tensor:

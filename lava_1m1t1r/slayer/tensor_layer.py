@@ -115,7 +115,7 @@ class TensorLayer(torch.autograd.Function):
             run.generator[...] = generator.cpu().numpy()
         if run.keeps_last:
             run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), spikes[:, -PAST:].to(torch.uint8).cpu().numpy()]
-        ctx.run, ctx.real = run, real
+        ctx.run, ctx.real = run.constants_only(), real
         ctx.save_for_backward(x, w, w_rec, spikes, *inputs, *history)  # all of it, see buffers.save
         out = spikes[:, PAST - run.shift : PAST + steps - run.shift].clone()
         if not run.records:

@@ -29,6 +29,8 @@ class DelayLines(torch.nn.Module):
     taps : (K,) int
         Delays [steps] that each channel comes with, 0 to 62, each once.
 
+    The buffer ``delay`` tells state dicts of the taps; changing it changes nothing.
+
     Raises
     ------
     InputError
