@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from torch.utils.checkpoint import checkpoint
 from training_blocks import FIG2, NEURON, spikes, torch
 
 from lava_1m1t1r.program import StepParams
@@ -125,6 +124,8 @@ def test_a_result_that_is_kept_keeps_no_more_than_itself(force, monkeypatch):
 
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpointing_computes_again_what_it_does_not_keep(reentrant):
+    from torch.utils.checkpoint import checkpoint
+
     torch.manual_seed(0)
     layers = [block.m1t1r.Dense(NEURON, 20, 20, delay_shift=False) for _ in range(3)]
     gradients, sizes = [], []
