@@ -163,7 +163,7 @@ if child == 0:
 print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 FIRST = """
-import threading
+import collections.abc, threading  # Python itself lets a thread see another one's half of collections
 begin, found = threading.Barrier(3), []
 
 def first(what):
