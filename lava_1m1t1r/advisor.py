@@ -24,7 +24,7 @@ _ENOUGH, _FEW = 20, 5
 """Numbers of spikes of the device under the regular pulses: from the first on the probes are long enough, below the second no rate is
 compared."""
 TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
-LEVELS = 96  # constant voltages tried for where firing and latching begin
+LEVELS = 96  # constant voltages tried at a time for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
 TOLERANCE = 0.05  # of first spike and rate, for a recommended number of substeps
 SUBSTEPS = (1, 2, 4, 8, 16)
@@ -323,14 +323,22 @@ def _step(params: StepParams, a_in: np.ndarray) -> Response:
 
 
 def _constant_levels(params: StepParams, steps: int) -> tuple[float | None, float | None]:
-    volts = np.arange(1, LEVELS + 1) / LEVELS * params.v_in_max
-    counts = np.rint(volts / params.v_unit * WEIGHT_ONE).astype(np.int64)
+    """Lowest constant inputs, of all that counts can be, under which it fires, and latches [V]."""
+
+    def lowest(which: np.ndarray) -> float | None:
+        return float(volts[np.argmax(which)]) if which.any() else None
+
     neurons = CompiledNeurons(params, LEVELS)
-    traces = neurons.run(np.broadcast_to(counts, (steps, LEVELS)))
-    fires = traces.spike.any(0)
-    latches = latched(params, traces.gate > neurons.program.v_th, traces.spike)
-    first, latch = (float(volts[np.argmax(which)]) if which.any() else None for which in (fires, latches))
-    return first, latch
+    fires = latches = None
+    for begin in range(1, int(np.ceil(params.v_in_max / params.v_unit * WEIGHT_ONE)) + 1, LEVELS):
+        counts = np.arange(begin, begin + LEVELS)
+        volts = input_volts(counts, params.v_unit, params.v_in_max)
+        traces = neurons.run(np.broadcast_to(counts, (steps, LEVELS)))
+        fires = fires or lowest(traces.spike.any(0))
+        latches = latches or lowest(latched(params, traces.gate > neurons.program.v_th, traces.spike))
+        if fires and latches:
+            break
+    return fires, latches
 
 
 def _unreachable(params: StepParams, weights: Any, weights_rec: Any, bias: Any, fires_from: float | None) -> list[int]:
@@ -396,8 +404,9 @@ def _notes(
 ) -> list[str]:
     notes = [params.silence] if params.silence else []
     steps = len(next(iter(stimuli.values())))
-    if levels[0] is not None and levels[0] == levels[1]:
-        notes.append(f"under constant input the neuron latches as soon as it fires, from {levels[0]:.3g} V: drive it by pulses.")
+    fires, latches = levels
+    if fires is not None and latches is not None and latches <= 1.01 * fires:
+        notes.append(f"under constant input the neuron latches as soon as it fires, from {latches:.3g} V: drive it by pulses.")
     pulsed = [p for p in probes if p.pulsed]
     few = [p.name for p in pulsed if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
     if few:

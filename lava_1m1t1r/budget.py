@@ -33,6 +33,7 @@ from .arithmetic import (
     unpack,
 )
 from .dynamics import State
+from .errors import require
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
 from .tables import SLOWEST_DECAY, input_counts
 
@@ -345,6 +346,7 @@ def budget(params: StepParams, neurons: int = 1) -> Budget:
     -------
     Budget
     """
+    require(isinstance(params, StepParams), "params", "be StepParams", params)
     program = params.fixed(neurons)
     noisy = bool(np.any(program.noise_filament) or np.any(program.noise_residue))
     top = params.v_max_count

@@ -159,13 +159,13 @@ class DeviceParams(ByValue):
             array = _as_number(f"DeviceParams.{f.name}", value)
             require(bool(np.all(rule.holds(array))), f"DeviceParams.{f.name} [{f.metadata['unit']}]", rule.text, value)
             if array.ndim:
+                sizes[f.name] = array.shape
                 array = array.reshape(-1).copy()
                 array.flags.writeable = False
                 object.__setattr__(self, f.name, array)
-                sizes[f.name] = array.shape
             else:
                 object.__setattr__(self, f.name, float(array))
-        require(len(set(sizes.values())) <= 1, "DeviceParams", "hold arrays of one shape (N,)", sizes, "Broadcast them to the same N.")
+        require(len(set(sizes.values())) <= 1, "DeviceParams", "hold arrays of one shape", sizes, "Broadcast them to the same one.")
         require(
             np.all(np.asarray(self.r_off) > np.asarray(self.r_on)),
             "DeviceParams.r_off",

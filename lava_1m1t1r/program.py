@@ -46,6 +46,7 @@ the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
 FIELD_ERROR = 1e-4  # relative error of the field table
 _LEAST_GROWTH = 1e-30
+_MOST_LAW = 2.0**126  # V, in the field table: an exponent has 8 bits, and growth saturates long before
 _MOST_GATE = 1 << (REGISTER_BITS - 1)  # counts
 _MOST_KNOTS = 1 << 13  # of the field table
 _COARSEST = 6  # largest field_shift
@@ -266,7 +267,7 @@ class StepParams(ByValue):
     @property
     def v_max_count(self) -> int:
         """Largest input ``v_in_max`` in counts of v_in (39322 for 1.2 V at v_unit = 1/8 V)."""
-        return int(round(self.v_in_max / self.v_unit * (1 << INPUT_BITS)))
+        return int(round(min(self.v_in_max / self.v_unit, _MOST_GATE) * (1 << INPUT_BITS)))
 
     @property
     def gate_lsb(self) -> float:
@@ -356,7 +357,7 @@ class StepParams(ByValue):
         Raises
         ------
         InputError
-            Where a rate would round away (wrong by more than 1 %) or a table cannot be accurate to 1e-4. Names field and cure.
+            Where a rate would round away (wrong by more than 1 %) or the field table cannot be accurate to 1e-4. Names field and cure.
         """
         size = self._checked(size)
         if size not in self._lowered:
@@ -459,7 +460,7 @@ class StepParams(ByValue):
             v0,
         )
         knots = np.arange((top >> shift) + 2) << shift
-        field = floating_table(field_law(knots * lsb, v0, one.v_ref))
+        field = floating_table(np.minimum(field_law(knots * lsb, v0, one.v_ref), _MOST_LAW))
         octaves = STATE_BITS - FINEST + 1
         k = np.arange(octaves * (1 << KNOTS) + 1)
         w = np.exp2(FINEST + (k >> KNOTS)) * (1 + (k & ((1 << KNOTS) - 1)) / (1 << KNOTS))

@@ -17,7 +17,7 @@ from .errors import InputError, array_of, listed, require
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
 from .reference_network import LayerTraces, device_layers, run
-from .tables import decay
+from .tables import decay, nearest_decay
 
 
 class Rate(NamedTuple):
@@ -122,7 +122,7 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
         "transfer (beta)": (shares["transfer"], None, True),
         "gate loss (1 / (r_control c_gate)), half a substep": (shares["gate_lost"], params.gate_lsb, False),
     }
-    rates = [_rate(label, np.atleast_1d(lost), lsb, zero) for label, (lost, lsb, zero) in wanted.items()]
+    rates = [_rate(label, np.broadcast_to(lost, (neurons,)), lsb, zero) for label, (lost, lsb, zero) in wanted.items()]
     program = None
     if all(rate.rounds_away == 0 for rate in rates):
         program = params.fixed(neurons)
@@ -143,16 +143,13 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
 
 
 def _rate(name: str, lost: np.ndarray, lsb: float | None, zero: bool) -> Rate:
-    error, away, cure = 0.0, 0, ""
-    for share, count in zip(*np.unique(lost, return_counts=True), strict=True):
-        try:
-            mantissa, shift = decay(np.array([share]), name, zero)
-        except InputError as refusal:
-            away += int(count)
-            cure = refusal.cure
-            continue
-        if share > 0:
-            error = max(error, abs(float(mantissa[0]) * 2.0 ** -int(shift[0]) / share - 1))
+    mantissa, shift, wrong, refused = nearest_decay(lost, zero)
+    cure = ""
+    try:
+        decay(lost, name, zero)
+    except InputError as refusal:
+        cure = refusal.cure
+    error, away = float(np.max(wrong[~refused], initial=0.0)), int(refused.sum())
     # Each substep loses up to one count too many: at equilibrium that is a shift by one count per share lost.
     bias = lsb / float(lost.min()) if lsb else 0.0
     return Rate(name, (float(lost.min()), float(lost.max())), error, bias, away, cure)

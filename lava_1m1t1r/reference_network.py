@@ -81,8 +81,10 @@ def run(
             ran = _run_layer(group, layer, synaptic_input(layer, y))
         else:
             shape = (len(y), layer.size)
-            require(np.shape(forced[i]) == shape, f"forced[{i}]", f"have shape {shape}", np.shape(forced[i]))
-            a_in = np.asarray(forced[i], np.int64)
+            a_in = array_of(forced[i], f"forced[{i}]")
+            require(a_in.shape == shape, f"forced[{i}]", f"have shape {shape}", a_in.shape)
+            require(a_in.dtype.kind in "iu", f"forced[{i}]", "hold whole counts", a_in.dtype)
+            a_in = a_in.astype(np.int64)
             ran = LayerTraces(a_in, stacked([group.step(now) for now in a_in]))
         out.append(ran)
         y = outgoing(ran.traces.spike.astype(np.int64), layer.delay)

@@ -22,7 +22,7 @@ from .arithmetic import (
     STEP_MASK,
     WEIGHT_ONE,
 )
-from .errors import InputError, require
+from .errors import require
 
 RATE_ERROR = 0.01  # a decay may be off by this much before it is an error
 SLOWEST_DECAY = 26  # slower decays, of a larger shift, round away in 22 bits
@@ -74,11 +74,8 @@ def floating_table(values: np.ndarray) -> np.ndarray:
 
 def held(share: np.ndarray) -> np.ndarray:
     """Share lost in a substep as :func:`decay` holds it; unchanged where that refuses it."""
-    try:
-        mantissa, shift = decay(share, "share", zero=True)
-    except InputError:
-        return share
-    return mantissa * np.exp2(-shift.astype(float))
+    mantissa, shift, _, refused = nearest_decay(share, zero=True)
+    return np.where(refused, share, mantissa * np.exp2(-shift.astype(float)))
 
 
 def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -102,21 +99,26 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
     InputError
         If a share is so small that it would round away in 22-bit states, or more than 1 % off.
     """
-    lost = np.asarray(lost, np.float64)
-    e = np.floor(-np.log2(np.where(lost > 0, lost, 1.0))).astype(np.int64)
-    e = np.where(np.rint(lost * np.exp2(DECAY_BITS + e)) >= 1 << DECAY_BITS, e - 1, e)
-    e = np.maximum(e, 0)
-    shift = DECAY_BITS + e
-    mantissa = np.rint(lost * np.exp2(shift)).astype(np.int64)
-    mantissa = np.minimum(mantissa, (1 << DECAY_BITS) - 1)
-    wrong = np.where(lost > 0, np.abs(mantissa * np.exp2(-shift.astype(float)) / np.where(lost > 0, lost, 1) - 1), 0.0)
-    too_slow = (shift > SLOWEST_DECAY) & (lost > 0)
-    if np.any(too_slow | (wrong > RATE_ERROR)) or (not zero and np.any(lost <= 0)):
-        worst = float(lost[np.argmax(too_slow | (wrong > RATE_ERROR) | (lost <= 0))])
-        cure = "Use a smaller dt or more substeps" if worst > 1 else "Use a larger dt or fewer substeps"
+    mantissa, shift, _, refused = nearest_decay(lost, zero)
+    if np.any(refused):
+        worst = float(np.asarray(lost)[np.argmax(refused)])
+        cure = "Use a smaller dt [s] or more substeps" if worst > 1 else "Use a larger dt [s] or fewer substeps"
         fits = f"or it does not fit a decay of {STATE_BITS}-bit states (slower ones round away)"
         require(False, name, f"lie between {LEAST_SHARE:.1e} and 1 per substep, {fits}", float(f"{worst:.3g}"), f"{cure}.")
     return mantissa, shift
+
+
+def nearest_decay(lost: np.ndarray, zero: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mantissa and shift of :func:`decay` for any shares, their relative errors, and which of them it refuses."""
+    lost = np.asarray(lost, np.float64)
+    some = np.where(lost > 0, lost, 1.0)
+    e = np.floor(-np.log2(some)).astype(np.int64)
+    e = np.where(np.rint(lost * np.exp2(DECAY_BITS + e)) >= 1 << DECAY_BITS, e - 1, e)
+    shift = DECAY_BITS + np.maximum(e, 0)
+    mantissa = np.minimum(np.rint(lost * np.exp2(shift)).astype(np.int64), (1 << DECAY_BITS) - 1)
+    wrong = np.where(lost > 0, np.abs(mantissa * np.exp2(-shift.astype(float)) / some - 1), 0.0)
+    refused = np.where(lost > 0, (shift > SLOWEST_DECAY) | (wrong > RATE_ERROR), not zero)
+    return mantissa, shift, wrong, refused
 
 
 def noise_gain(sigma: np.ndarray) -> np.ndarray:

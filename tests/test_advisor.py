@@ -11,6 +11,7 @@ from lava_1m1t1r import presets
 from lava_1m1t1r.advisor import TOLERANCE, _response, advise
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.reference import CompiledNeurons
 
 FIG2 = presets.ZHAO2025_FIG2
 
@@ -161,7 +162,7 @@ def test_slower_devices_are_tried_where_no_number_of_substeps_suffices():
 
 def test_latching_at_once_is_told():
     notes = " ".join(advise(StepParams(presets.ZHAO2025_TABLE1)).notes)
-    assert "under constant input the neuron latches as soon as it fires, from 0.25 V" in notes
+    assert "under constant input the neuron latches as soon as it fires, from 0.242 V" in notes
 
 
 def test_of_what_latches_no_rate_is_compared():
@@ -184,6 +185,15 @@ def test_weights_that_cannot_fire_a_neuron_are_found():
     advice = advise(StepParams(FIG2), weights=weights, steps=150)
     # 8 x 254 counts are 4 V; 80 counts 0.16 V; 508 counts 0.99 V
     assert advice.unreachable == [1, 2]
+
+
+def test_the_lowest_input_that_fires_is_exact_to_a_count():
+    step = StepParams(FIG2)
+    advice = advise(step, steps=300)
+    counts = round(advice.fires_from / step.v_unit * 64) + np.array([-1, 0])
+    fired = CompiledNeurons(step, 2).run(np.broadcast_to(counts, (300, 2))).spike.any(0)
+    assert fired.tolist() == [False, True]
+    assert advise(step, weights=np.reshape(counts, (2, 1)), steps=300).unreachable == [0]
 
 
 def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():

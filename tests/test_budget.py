@@ -190,3 +190,8 @@ def test_constants_of_any_device_fit_their_widths_or_are_refused(dt, substeps, s
 def test_a_table_entry_that_is_cut_otherwise_than_unpack_does_is_refused(cut):
     with pytest.raises(ValueError, match="cut by .* where arithmetic.unpack cuts by"):
         cut(_Word(int(pack(np.array([5]), np.array([-3]), np.array([-7]))[0]), Tally()))
+
+
+def test_a_budget_is_of_a_step():
+    with pytest.raises(InputError, match="params must be StepParams; got 'FIG2'"):
+        budget("FIG2")

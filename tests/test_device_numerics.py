@@ -252,3 +252,18 @@ def test_ctrl_c_in_a_simulation_is_ctrl_c():
     environment = {**os.environ, "PYTHONPATH": str(Path(presets.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=50)
     assert done.stdout == "heard\n", done.stderr[-500:]
+
+
+def test_final_states_are_no_lengths_below_zero_and_may_be_a_start():
+    p = presets.ZHAO2025_FIG3
+    for rest in (0.1, 0.2, 0.3, 0.4, 0.5):
+        s = stimulus.train(1.0, 1e-3, 1e-3, 60) + stimulus.rest(rest) + stimulus.train(0.3, 1e-3, 1e-3, 10)
+        t = simulate(p, s, 1e-4, 0, ("filament", "residue", "gate_voltage"))
+        assert t.filament.min() >= 0 and t.residue.min() >= 0
+        simulate(p, stimulus.rest(1e-3), 1e-4, 0, start=(t.filament[-1], t.residue[-1], t.gate_voltage[-1]))
+
+
+def test_a_sample_at_an_edge_is_of_the_interval_that_ends_there_in_long_records():
+    s = stimulus.train(0.8, 1e-3, 1e-3, 5000)
+    current = simulate(presets.ZHAO2025_FIG2, s, 1e-4, 0, ("input_current",)).input_current.reshape(5000, 20)
+    assert (current[:, :10] > 0).all() and (current[:, 10:] <= 0).all()

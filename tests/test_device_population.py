@@ -31,6 +31,7 @@ from lava_1m1t1r.device.measurement import (
     COLUMNS,
     QUANTITIES,
     Measurement,
+    _counted,
     happens,
     jump,
     mean_interval,
@@ -663,3 +664,32 @@ def test_cells_are_programmed_with_weights_within_their_range(rng):
             crossbar.IDEAL.programmed(weights, largest, rng)
     with pytest.raises(InputError, match="rng must be a numpy.random.Generator"):
         crossbar.IDEAL.programmed([1], 127, 0)
+
+
+@pytest.mark.parametrize("dt", [1e-5, 1.5e-3, 2e-3])
+def test_the_first_neuron_of_a_chain_sees_the_pulses_as_they_are(dt):
+    train = stimulus.train(0.8, 1e-3, 1e-3, 100)
+    first = cascade([FIG2, FIG2], train, dt).traces[0]
+    alone = simulate(FIG2, train, dt, seed=0, record="events")
+    assert np.array_equal(first.spike_times(), alone.spike_times()) and first.spike_times().size
+
+
+def test_pulses_up_to_the_end_of_one_are_a_whole_number():
+    m = Measurement("pulses_to_turn_on", 0.8, 0.05, 0.05, 40, 10.0, 1.0)
+    for pulses in range(1, 40):
+        assert _counted(m, pulses * (m.width + m.gap)) == pytest.approx(pulses)
+
+
+def test_a_prediction_is_of_one_device():
+    with pytest.raises(InputError, match=r"predicted.p"):
+        predicted(replace(FIG2, mu=np.array([56.3, 100.0])), Measurement("first_spike", 0.8, 1e-3, 1e-3, 100, 0.088, 1e-3))
+
+
+def test_what_no_file_takes_is_not_written_and_not_fitted(tmp_path):
+    wrong = Measurement("first_spike", 0.8, 1e-3, 1e-3, 200, 88.0, 4.0)  # ms
+    words = r"value \[s\] must be at most twice the train of pulses, 0.8 s; got 88"
+    with pytest.raises(InputError, match=r"rows\[0\], " + words):
+        write_csv(tmp_path / "m.csv", [wrong])
+    with pytest.raises(InputError, match=r"fit.measurements\[0\], " + words):
+        fit(FIG2, [wrong], ("mu",))
+    assert not list(tmp_path.iterdir())

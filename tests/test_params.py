@@ -207,3 +207,9 @@ def test_arrays_with_infinities_come_back_from_json(v0):
 def test_variation_in_per_cent_is_refused():
     with pytest.raises(InputError, match=r"with_variation.level must be a finite number and >= 0 and <= 3; got 20"):
         presets.ZHAO2025_FIG2.with_variation(20)
+
+
+def test_arrays_of_as_many_values_in_other_shapes_are_not_paired():
+    with pytest.raises(InputError, match="DeviceParams must hold arrays of one shape"):
+        DeviceParams(mu=np.full((2, 3), 100.0), gamma1=np.full((3, 2), 600.0))
+    assert DeviceParams(mu=np.full((2, 3), 100.0), gamma1=np.full((2, 3), 600.0)).size == 6

@@ -13,6 +13,7 @@ from lava_1m1t1r import DeviceParams, keys, presets
 from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law, unpack
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import INTEGER_FIELDS, PER_NEURON, StepParams
+from lava_1m1t1r.reference import CompiledNeurons
 from lava_1m1t1r.release import drop_curve
 from lava_1m1t1r.tables import decay, floating_table, input_counts, noise_gain, pack, plain_table
 
@@ -218,3 +219,28 @@ def test_a_gate_so_fast_that_the_letting_go_is_not_found_is_refused():
         drop_curve(replace(presets.ZHAO2025_FIG2, c_gate=1e-15), 1.0)
     latching = StepParams(DeviceParams(mu=3000.0, c_gate=1e-15)).drop  # closed: no need to wait for the end
     assert np.all((latching > 0) & (latching < 0.05))
+
+
+@pytest.mark.parametrize(
+    ("step", "volt"),
+    [
+        (StepParams(replace(presets.ZHAO2025_FIG2, v0=0.009, v_ref=0.3, mu=60.0)), 1.2),
+        (StepParams(presets.ZHAO2025_FIG2, v_unit=0.35, v_in_max=11.0), 10.0),
+    ],
+    ids=("steep", "strong"),
+)
+def test_a_growth_beyond_all_exponents_is_a_growth_at_once(step, volt):
+    counts = np.full((50, 1), round(volt / step.v_unit * 64))
+    fixed = CompiledNeurons(step, 1).run(counts)
+    floating = CompiledNeurons(step, 1, fixed=False).run(counts)
+    assert fixed.spike.sum() == floating.spike.sum() == 1
+
+
+def test_voltages_beyond_all_registers_are_refused_by_name():
+    with pytest.raises(InputError, match="v_in_max"):
+        StepParams(presets.ZHAO2025_FIG2, v_in_max=1e300, v_unit=1e-300)
+
+
+def test_the_share_that_does_not_fit_is_the_one_that_is_told():
+    with pytest.raises(InputError, match=r"got 1\.25\. Use a smaller dt \[s\] or more substeps"):
+        StepParams(replace(presets.ZHAO2025_FIG2, beta=np.array([0.0, 5000.0]))).fixed(2)

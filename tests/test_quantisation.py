@@ -68,6 +68,7 @@ def test_rates_that_round_away_are_named_with_the_cure():
     r = rate(report, "gamma2")
     assert r.rounds_away == 2 and "larger dt" in r.cure
     assert "does not fit in 2 neurons" in str(report)
+    assert rate(quantise(StepParams(replace(FIG2, gamma2=1e-4)), 256), "gamma2").rounds_away == 256  # one device, 256 neurons
     with pytest.raises(InputError, match="gamma2"):
         quantise_network(alone(np.full((2, 2), 200), step=StepParams(replace(FIG2, gamma2=0.01))), np.ones((1, 5, 2), int))
 
@@ -153,7 +154,7 @@ def test_wrong_frames_and_forcing_are_refused():
     for count in (-1, 1 << 40, 1 << 57):  # as every other realisation refuses them
         with pytest.raises(InputError, match=f"frames must hold whole spike counts from 0 to 32767; got .*{count}"):
             run(net, np.full((3, 2), count))
-    for forced in ([np.ones((3, 1), int)], [], 3):
+    for forced in ([np.ones((3, 1), int)], [np.full((3, 2), 300.9)], [], 3):
         with pytest.raises(InputError, match="forced"):
             run(net, np.ones((3, 2), int), forced=forced)
 

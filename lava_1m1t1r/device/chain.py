@@ -71,7 +71,7 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     v_in : (T,) or Stimulus
         Input voltage of the first [V].
     dt : float
-        Interval [s] over which the coupling voltage is held.
+        Interval [s] over which the coupling voltage is held, so that all neurons but the first need one that is short beside the pulses.
     seed : int
         Seed of the noise; neuron k uses (seed, k).
     rtol : float
@@ -88,7 +88,7 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     drive = v_in.sampled(dt) if isinstance(v_in, Stimulus) else numbers(v_in, "cascade.v_in [V]", (1,), "(T,), or a Stimulus")
     require(drive.ndim == 1, "cascade.v_in", "be (T,)", drive.shape)
     record = (*RECORDED, "input_current")
-    traces = [simulate(devices[0], drive, dt, seed, record, rtol=rtol)]
+    traces = [simulate(devices[0], v_in if isinstance(v_in, Stimulus) else drive, dt, seed, record, rtol=rtol)]
     drives = [drive]
     for k, q in enumerate(devices[1:], 1):
         p = devices[k - 1]

@@ -15,7 +15,7 @@ from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import FIELDS, DeviceParams, least_lam, one_device
-from .measurement import Measurement, happens, jump, predicted, steadied
+from .measurement import Measurement, check_value, happens, jump, predicted, steadied
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
 """Parameters that are fitted by default: growth, the three rates of loss, and the steepness of the field law."""
@@ -360,3 +360,4 @@ def _check_values(p: DeviceParams, measurements: tuple[Measurement, ...], free: 
         rule = f"be at most {longest:.3g} s for the rates of this device"
         cure = "Are width and gap in seconds, as in SI units?"
         require(m.duration <= longest, f"fit.measurements[{i}], count * (width + gap) [s]", rule, m.duration, cure)
+        check_value(m, f"fit.measurements[{i}]")

@@ -293,7 +293,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             note(cell, sink, t + h * crossing(course, p.v_th), SPIKE)
         old_node = cell.node
         account(cell, course, v_in, p)
-        while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= t + h * (1.0 + 1e-9):
+        while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= t + h + 1e-5 * sink.dt:
             u = min(((cell.sample + 1) * sink.dt - t) / h, 1.0)
             filament = between(Cubic(s.filament, k1.filament, new.filament, k4.filament, h), u)
             residue = between(Cubic(s.residue, k1.residue, new.residue, k4.residue, h), u)
@@ -301,7 +301,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             if cell.closed and was >= p.x_max or noisy:
                 filament = s.filament + u * (new.filament - s.filament)
                 residue = s.residue + u * (new.residue - s.residue)
-            filament = min(filament, p.x_max - residue)  # the cubic may overshoot what the states cannot
+            filament = min(max(filament, 0.0), p.x_max - residue)  # the cubic may overshoot what the states cannot
             node = node_step(old_node, gate, h, p) if p.c_load == 0.0 else old_node + u * (cell.node - old_node)
             sample(sink, cell.sample, n, filament, residue, gate, node, v_in, p)
             cell.sample += 1
@@ -311,7 +311,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
         t += h
         s, k1 = new, k4
         cell.steps += 1
-    cell.filament, cell.residue, cell.gate, cell.step = s.filament, s.residue, s.gate, step
+    cell.filament, cell.residue, cell.gate, cell.step = max(s.filament, 0.0), max(s.residue, 0.0), s.gate, step  # less, by the tolerance
 
 
 @contracted

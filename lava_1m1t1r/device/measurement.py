@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import floor, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .._support.files import read_table, replacing
 from ..errors import FormatError, InputError, number, require, whole
-from ..params import DeviceParams
+from ..params import DeviceParams, one_device
 from . import stimulus
 from .simulation import simulate
 from .trace import Trace
@@ -99,8 +99,8 @@ def _pulses(m: Measurement, t: Trace) -> float:
 
 def _counted(m: Measurement, time: float) -> float:
     """Pulses up to a time; of the last one the share that was needed, so that the number is continuous in a device's parameters."""
-    period = m.width + m.gap
-    return floor(time / period) + min((time % period) / m.width, 1.0)
+    whole_ones, rest = divmod(time, m.width + m.gap)
+    return whole_ones + min(rest / m.width, 1.0)
 
 
 _SILENCE = 3.0
@@ -182,7 +182,7 @@ def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
     float
         In the unit of the quantity. What does not happen gives a number beyond the train, see :func:`happens`.
     """
-    device, value = m.device(p.quiet()), nan
+    device, value = m.device(one_device(p, "predicted.p").quiet()), nan
     for count in stimulus.beginnings(m.count) if m.quantity in _FIRST_EVENTS else [m.count]:
         begun = replace(m, count=count)
         trace = simulate(device, begun.stimulus(), dt=m.width + m.gap, record="events", seed=0, rtol=rtol)
@@ -212,17 +212,24 @@ def _row(row: dict[str, str], where: str) -> Measurement:
         m = Measurement(row["quantity"], **numbers)
     except InputError as error:
         raise FormatError(f"{where}: {error}") from error
-    most, unit = m.largest
-    cure = "The file holds SI units: s for width, gap and times, V for volt, ohm for r_control."
-    rule = f"be at most twice the train of pulses, {2 * most:g} {unit}"
-    require(abs(m.value) <= 2 * most, f"{where}, value [{unit}]", rule, m.value, cure, FormatError)  # twice it stands for "never"
+    check_value(m, where, FormatError)
     return m
+
+
+def check_value(m: Measurement, where: str, error: type[InputError] = InputError) -> None:
+    """Refuse a value beyond twice the train, which stands for "never"; ``where`` is what the error calls the measurement."""
+    most, unit = m.largest
+    cure = "Measurements are in SI units: s for width, gap and times, V for volt, ohm for r_control."
+    rule = f"be at most twice the train of pulses, {2 * most:g} {unit}"
+    require(abs(m.value) <= 2 * most, f"{where}, value [{unit}]", rule, m.value, cure, error)
 
 
 def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:
     """Write measurements so that :func:`read_csv` reads them, whole or not at all."""
     rows = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str) else [rows]
     require(all(isinstance(m, Measurement) for m in rows), "rows", "be Measurements", rows)
+    for i, m in enumerate(rows):
+        check_value(m, f"rows[{i}]")
     with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

@@ -109,7 +109,9 @@ class Trace:
         return {phase: dict(zip(ELEMENTS, map(float, row), strict=True)) for phase, row in zip(PHASES, table, strict=True)}
 
     def _events(self, n: int, kind: int) -> np.ndarray:
-        return self.event_times[(self.event_devices == self._device(n)) & (self.event_kinds == kind)]
+        n = self._device(n)
+        own = slice(*np.searchsorted(self.event_devices, np.array((n, n + 1), self.event_devices.dtype)))  # they are in order
+        return self.event_times[own][self.event_kinds[own] == kind]
 
     def _device(self, n: Any) -> int:
         return whole(n, "Trace device", most=self.size - 1, cure=f"It is of {self._devices}.")
