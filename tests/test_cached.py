@@ -200,3 +200,10 @@ def test_machine_code_that_was_damaged_is_compiled_anew(kept_script, tmp_path):
         assert doubled().split() == ["1006", "False"]
     kept.write_bytes(whole[: len(whole) // 2])
     assert doubled().split() == ["1006", "True"]
+
+
+def test_the_digest_is_of_the_lines_that_were_imported():
+    """Not of those that a file holds when the first loop is compiled: they may have been edited meanwhile."""
+    code = "import lava_1m1t1r.kernels; from lava_1m1t1r import cached; print(cached.sources_digest.cache_info().currsize)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["1"], done.stderr

@@ -18,6 +18,7 @@ from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.recipes.network import Network
 from lava_1m1t1r.slayer import block, neuron
 from lava_1m1t1r.slayer import layer as layer_module
+from lava_1m1t1r.slayer.block import common
 from lava_1m1t1r.slayer.delay import Delay
 
 
@@ -284,3 +285,23 @@ def test_states_are_left_by_calls_that_record_them(tmp_path):
     own.record_states = False
     net(x)
     assert own.states is None
+
+
+def test_a_hook_makes_no_synapses_where_the_mask_has_none():
+    mask = torch.zeros(4, 3, dtype=torch.bool)
+    mask[:, 0] = True
+    quantise = block.m1t1r.Affine(None, 3, 4).synapse.pre_hook_fx
+    for net in (
+        block.m1t1r.Affine(None, 3, 4, mask=mask, pre_hook_fx=lambda w: quantise(w - w.mean() - 0.5)),
+        block.m1t1r.Dense(NEURON, 3, 4, mask=mask, pre_hook_fx=lambda w: quantise(w - w.mean() - 0.5)),
+    ):
+        w = common.quantised_weight(net.synapse, net.mask)
+        assert (w[:, 1:] == 0).all() and (w[:, 0] != 0).any()
+
+
+@pytest.mark.parametrize("weight_norm", [False, True])
+@pytest.mark.parametrize("learns", [False, True])
+def test_recurrent_weights_learn_only_if_they_shall(weight_norm, learns):
+    net = block.m1t1r.Recurrent(NEURON, 3, 4, weight_norm=weight_norm, requires_grad=learns)
+    assert {p.requires_grad for p in net.recurrent_synapse.parameters()} == {learns}
+    assert all(p.requires_grad for p in net.input_synapse.parameters())

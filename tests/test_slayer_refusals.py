@@ -23,7 +23,16 @@ from lava_1m1t1r.slayer import layer as layer_module
         (lambda: block.m1t1r.Affine(NEURON, 3, 2, dynamics=True), "dynamics"),
         (lambda: block.m1t1r.Dense(NEURON, 3, 2)(torch.zeros(1, 4, 5)), r"\(B, 3, T\)"),
         (lambda: block.m1t1r.Dense(NEURON, 3, 2)(torch.full((1, 3, 5), 0.5)), "whole numbers"),
-        (lambda: block.m1t1r.Dense({**NEURON, "params": replace(FIG2, mu=np.full(5, 150.0))}, 3, 2)(torch.zeros(1, 3, 5)), "DeviceParams"),
+        *(
+            (lambda kind=kind: kind({**NEURON, "params": replace(FIG2, mu=np.full(5, 150.0))}, 3, 2), r"DeviceParams must hold .* \(2\); got 5")
+            for kind in (block.m1t1r.Dense, block.m1t1r.Recurrent)
+        ),
+        (lambda: block.m1t1r.Conv({**NEURON, "dt": 1}, 1, 2, 3), r"per substep, .*Use a smaller dt \[s\]"),
+        (lambda: block.m1t1r.Dense(NEURON, 3, 2)(torch.zeros(3, 5)), r"have shape \(B, 3, T\); got \(3, 5\). .* batch of one"),
+        *(
+            (lambda given=given: block.m1t1r.Input(**given), "Input.* must be None without neurons")
+            for given in ({"weight": 2.0}, {"bias": 1.0})
+        ),
     ],
 )
 def test_bad_arguments_are_named(call, text):

@@ -472,3 +472,17 @@ def test_a_process_ends_after_a_broken_backward_pass(function):
     """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "broken\n", "")
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_counts_are_summed_exactly_whatever_torch_cuts_products_to(precision, monkeypatch):
+    net = Affine(None, 40, 3)
+    x = torch.randint(0, 3000, (2, 40, 5), generator=torch.Generator().manual_seed(0)).float()
+    expected = net(x)
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", True)
+    try:
+        torch.set_float32_matmul_precision(precision)
+        assert torch.equal(net(x), expected)
+    finally:
+        torch.set_float32_matmul_precision(before)

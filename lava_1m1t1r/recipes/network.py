@@ -94,6 +94,9 @@ class Network(torch.nn.Module):
             cure = "Files hold blocks of lava-dl and of this library; what is for training alone belongs into the training loop."
             require(hasattr(block, "export_hdf5"), f"layer/{index}", "be a block that writes itself", type(block).__name__, cure)
             check_parameters(block, f"layer/{index}")  # lava-dl's own blocks do not
+            neuron = getattr(block, "neuron", None)
+            known = neuron is None or isinstance(neuron, slayer.neuron.Neuron) or getattr(neuron, "shape", ()) is not None
+            require(known, f"layer/{index}", "know the size of its output", None, "Run the network once: lava-dl's blocks learn it then.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with schema.written(path, classes) as layers:
             for index, block in enumerate(self.blocks):
@@ -148,12 +151,20 @@ CUBA_LEARNING_RATE = 0.005
 class Cuba(Network):
     """lava-dl's own recurrent CUBA layer before the same readout; its states are reset by hand, since lava-dl keeps them."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def rest(self, device: torch.device) -> None:
+        """Put the hidden layer to rest."""
         hidden = self.hidden
-        hidden.neuron.current_state = torch.zeros(1, device=x.device)
-        hidden.neuron.voltage_state = torch.zeros(1, device=x.device)
-        hidden.spike_state = torch.zeros(1, device=x.device)
+        hidden.neuron.current_state = torch.zeros(1, device=device)
+        hidden.neuron.voltage_state = torch.zeros(1, device=device)
+        hidden.spike_state = torch.zeros(1, device=device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.rest(x.device)
         return super().forward(x)
+
+    def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
+        self.rest(x.device)
+        return super().layers(x)
 
 
 def cuba(task: Task) -> Cuba:

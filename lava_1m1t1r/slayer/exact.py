@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..arithmetic import ACT_SHIFT
+from ..arithmetic import ACT_SHIFT, WEIGHT_ONE
 from ..errors import require
 
 
@@ -43,10 +43,11 @@ def real_type(*tensors: torch.Tensor | None) -> torch.dtype:
 
 def summed_in(largest: float, w: torch.Tensor) -> torch.dtype:
     """Type in which sums of counts up to ``largest`` under weights (N, ...) are exact: float64 where one may exceed the 24 bits of
-    float32."""
-    w = wide(w.detach())
-    sums = float(w.abs().flatten(1).sum(1).max()) if w.numel() else 0.0
-    return torch.float64 if largest * sums >= 1 << (24 - ACT_SHIFT) else w.dtype
+    float32, or a factor the 8 bits to which torch may cut float32 in products (TF32, ``set_float32_matmul_precision``)."""
+    w = wide(w.detach()).abs()
+    sums, most = (float(w.flatten(1).sum(1).max()), float(w.max())) if w.numel() else (0.0, 0.0)
+    cut = max(largest, most * WEIGHT_ONE) > 1 << 8
+    return torch.float64 if cut or largest * sums >= 1 << (24 - ACT_SHIFT) else w.dtype
 
 
 def eager(forward: Callable) -> Callable:

@@ -52,8 +52,11 @@ class Block(torch.nn.Module):
     def _nct(self, x: torch.Tensor, channels: int) -> torch.Tensor:
         check_tensor(x, f"{type(self).__name__} input")
         x = x.flatten(1, 3) if x.dim() == 5 else x
-        turned = x.dim() == 3 and x.shape[2] == channels
-        cure = "Blocks take time last: transpose frames (B, T, C)." if turned else "Its in_neurons is what the block before it gives."
+        cure = "Its in_neurons is what the block before it gives."
+        if x.dim() == 3 and x.shape[2] == channels:
+            cure = "Blocks take time last: transpose frames (B, T, C)."
+        elif x.dim() == 2:
+            cure = "A single sample is a batch of one: x.unsqueeze(0)."
         good = x.dim() == 3 and x.shape[1] == channels
         require(good, f"{type(self).__name__} input", f"have shape (B, {channels}, T)", tuple(x.shape), cure)
         return x
@@ -88,6 +91,8 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
         w = s.pre_hook_fx(w)
     if s.pre_hook_fx not in (quantise_8bit, quantise_odd):  # a user's own: files hold whole counts, whatever it gives
         w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
+        if mask is not None:  # once more: it may have made something of the zeros
+            w = w * mask.to(w).reshape(w.shape)
     return w.reshape(w.shape[0], -1)
 
 

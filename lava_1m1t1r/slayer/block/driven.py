@@ -127,6 +127,7 @@ class Dense(Driven, base.AbstractDense):
         check_mask(mask, out_neurons, in_neurons)
         super().__init__(neuron_params, in_neurons, out_neurons, delay_shift=delay_shift, mask=mask, count_log=count_log)
         self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)
+        self.neuron.nominal.fixed(out_neurons)  # another number of devices is an error here, not at the first call
         self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=pre_hook_fx or quantise_8bit)
         self._start_weights(self.synapse, in_neurons, weight_scale, INPUT_RATE)
         if weight_norm:
@@ -183,15 +184,16 @@ class Recurrent(Driven, base.AbstractRecurrent):
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
         self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)
+        self.neuron.nominal.fixed(out_neurons)
         hook = pre_hook_fx or quantise_8bit
         self.input_synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=hook)
         self.recurrent_synapse = synapse.Dense(out_neurons, out_neurons, pre_hook_fx=hook)
         self._start_weights(self.input_synapse, in_neurons, weight_scale, INPUT_RATE)
         self._start_weights(self.recurrent_synapse, out_neurons, 0.5 * weight_scale, RECURRENT_RATE, driven=False)
-        self.recurrent_synapse.weight.requires_grad_(requires_grad)
         if weight_norm:
             self.input_synapse.enable_weight_norm()
             self.recurrent_synapse.enable_weight_norm()
+        self.recurrent_synapse.requires_grad_(requires_grad)  # after weight_norm, which makes parameters of its own
         steps = None
         if delay_rec is not None:
             given = array_of(delay_rec, "delay_rec", f"be one number, or one for each of {out_neurons} neurons")

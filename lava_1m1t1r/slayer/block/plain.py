@@ -110,6 +110,7 @@ class Input(Block, base.AbstractInput):
         for name, value in (("weight", weight), ("bias", bias)):
             if value is not None:
                 number(value, f"Input.{name}")
+                require(neuron_params is not None, f"Input.{name}", "be None without neurons, which spikes only pass", value)
         super().__init__(neuron_params, weight=weight, bias=bias, delay_shift=delay_shift, count_log=count_log)
         self.neuron = None if neuron_params is None else Neuron(**neuron_params)
         if self.neuron is not None:

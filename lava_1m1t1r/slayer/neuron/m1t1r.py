@@ -79,7 +79,7 @@ class Neuron(base.Neuron):
         Device parameters that learn, each neuron's own: any of :data:`..params.LEARNABLE`. ``params`` then gives where they start, and
         files have what was learned. Images learn one value a feature; :class:`Input` and :class:`Pool` one for all neurons.
     learn_range : float
-        Largest factor by which they may leave ``params``, either way.
+        Largest factor by which they may leave ``params``, either way; it is approached as a hyperbolic tangent does.
     tau_grad, scale_grad, reset_grad, grow_floor, grow_cap, clip_grad : float, optional
         See :class:`..surrogate.Surrogate`. The attributes of these names may be changed during training, as lava-dl's ``tau_rho`` and
         ``scale_rho``, which are here, too.
@@ -89,8 +89,9 @@ class Neuron(base.Neuron):
         runs every call twice.
     record_states : bool
         Whether each call leaves ``states``: filament and residue [share of the gap] and gate [V], (B, N, T) each, at the end of each step,
-        which losses may use: they are differentiable, as the spikes are. A block's spikes come a step later (``delay_shift``). The
-        attribute of this name may be changed at any time. Not together with ``torch.utils.checkpoint``.
+        which losses may use: they are differentiable, with the derivatives of :mod:`..reverse`. (Those are not the exact ones even where
+        no neuron fires, unless ``reset_grad=0``, ``grow_floor=0`` and ``grow_cap`` is large.) A block's spikes come a step later
+        (``delay_shift``). The attribute of this name may be changed at any time. Not together with ``torch.utils.checkpoint``.
     norm, dropout
         Not offered: both would make the synaptic input other than whole counts. Refused.
     shared_param, requires_grad
@@ -160,6 +161,7 @@ class Neuron(base.Neuron):
 
     def _take(self, step: StepParams) -> None:
         """Hold these devices and this step, with all that follows from them, at rest; warn where no neuron can ever fire."""
+        step.fixed(step.device.size or 1)  # rates that do not fit the registers are an error here, not at the first call
         if step.silence:
             warnings.warn(f"neuron_params: {step.silence}", stacklevel=3)
         self._nominal_params = step
