@@ -82,7 +82,7 @@ SIZES = {"train": "or smaller --hidden, --channels, --steps or --batch", "demo":
 """Advice, by command, on how to reduce its memory when there is too little."""
 KEPT = {
     **dict.fromkeys(("demo", "train"), "; finished epochs are kept, and --resume continues from them"),
-    "bench": "; finished tables are kept in the folder of --out, if there is one",
+    "bench": "; finished tables are kept in the folder of --out, if there is one, and finished training runs in the table's --folder",
 }
 """What is kept when a command is interrupted: the end of the message, by command."""
 NUMBA_THREADS = "Number of threads specified must be > 0."

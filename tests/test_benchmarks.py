@@ -201,3 +201,10 @@ def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     assert variation.main(out) == 0 and capsys.readouterr().out.count(rows[1]["20%"]) >= 2  # trained networks are found again
     assert len(list(tmp_path.glob("variation_*"))) == 2
     assert variation.main([*out[:1], "1", *out[2:]]) == 0 and len(list(tmp_path.glob("variation_*"))) == 4  # not those of other options
+
+
+def test_one_call_before_those_that_are_timed_does_not_count():
+    in_lava = pytest.importorskip("lava_1m1t1r.benchmarks.in_lava")
+    calls = []
+    timing = in_lava.timed(lambda steps: calls.append(steps), 7, 1)
+    assert calls == [7, 7] and timing.wall >= 0

@@ -28,6 +28,14 @@ def test_a_proof_takes_the_first_of_the_frames(rng, tmp_path, capsys):
     assert np.load(next((tmp_path / "out").rglob("*.npz")))["frames"].shape == (1, 30, 8)
 
 
+def test_labels_are_as_many_as_the_frames_before_a_proof_takes_the_first(rng, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (6, 30, 8)))
+    np.save(tmp_path / "y.npy", np.zeros(7, int))
+    given = ["--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--prove", "4"]
+    assert cli.main(["deploy", "spice", TOY, "-o", str(tmp_path / "out"), *given]) == cli.USAGE_ERROR
+    assert "--labels must have the shape (6,), one for each sample; got (7,)" in capsys.readouterr().err
+
+
 def test_a_folder_that_an_export_may_not_fill_is_seen_before_the_data(tmp_path, capsys):
     (tmp_path / "mine.txt").touch()
     assert cli.main(["deploy", "c", TOY, "-o", str(tmp_path), "--prove", "1", "--data", "nowhere.h5"]) == cli.USAGE_ERROR

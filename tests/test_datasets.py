@@ -608,3 +608,9 @@ def test_more_cells_than_any_memory_holds_are_refused(events, monkeypatch):
     for make in (frames, binned_events):
         with pytest.raises(InputError, match="n_steps must make at most 3080 cells of utterances, steps and channels; got 12. Widen dt"):
             make(events, 0.1, 12, 70)
+
+
+def test_times_beyond_all_bins_are_cropped():
+    nanoseconds = EventSet.from_utterances([([0.5, 1.7e18, 1.8e18], [3, 4, 5])], [0], [0])
+    assert cropped_share(nanoseconds, 1e-3, 1000) == pytest.approx(2 / 3)
+    assert frames(nanoseconds, 1e-3, n_steps=1000).sum() == 1

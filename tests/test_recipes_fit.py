@@ -124,6 +124,67 @@ def test_the_charge_for_spikes_sets_in_over_the_first_third(tmp_path, monkeypatc
         assert float(learner._charge()) == pytest.approx(2.0 * share * (30 / 2) / 12)
 
 
+def test_the_spikes_of_images_are_charged_by_utterance(monkeypatch):
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, _ = toy(spike_cost=2.0)
+    task = task.replace(spike_limit=30.0)
+    learner = fit.Learner(network.m1t1r(task), task, 90, None)
+    learner.spikes = torch.zeros(2, 3, 2, 2, 40)
+    learner.spikes[0, ..., :5] = 1  # 60 spikes of 12 neurons
+    monkeypatch.setattr(fit.Learner, "global_step", 80, raising=False)
+    assert float(learner._charge()) == pytest.approx(2.0 * (30 / 2) / 12)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("watched", [False, True])
+def test_an_epoch_that_is_told_is_kept(tmp_path, watched, capsys):
+    from lava_1m1t1r.recipes import CHECKPOINT_FILE, checkpoint, fit, network
+
+    task, frames = toy(epochs=2)
+    kept = []
+
+    def seen(epoch):
+        kept.append((epoch["epoch"], checkpoint.read(tmp_path / CHECKPOINT_FILE)["epoch"] + 1))
+
+    fit.fit(network.m1t1r(task), task, frames, tmp_path, validation=frames if watched else None, on_epoch=seen)
+    assert kept == [(1, 1), (2, 2)]
+    assert "epoch 2 of 2: loss" in capsys.readouterr().err
+
+
+def test_the_layers_of_a_cuba_network_start_from_rest():
+    import torch
+
+    from lava_1m1t1r.benchmarks import peers
+    from lava_1m1t1r.recipes import network
+
+    task, frames = toy()
+    x = torch.from_numpy(frames.dense()).float().transpose(1, 2) * 3
+    for build in (network.cuba, peers.alif):
+        net = build(task).eval()
+        with torch.no_grad():
+            first, again = net.layers(x), net.layers(x)
+            assert first[0].any() and all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+            assert torch.equal(net(x), first[-1])
+
+
+def test_lava_dls_own_blocks_are_run_before_they_are_written(tmp_path):
+    import torch
+
+    from lava_1m1t1r.recipes.network import Network, dl, slayer
+
+    dense = dl.block.cuba.Dense({"threshold": 1, "current_decay": 0.2, "voltage_decay": 0.1}, 20, 8)
+    net = Network([dense, slayer.block.m1t1r.Recurrent({"params": presets.ZHAO2025_FIG2, "dt": 1e-3}, 8, 4)])
+    with pytest.raises(InputError, match="layer/0 must know the size of its output; got None. Run the network once"):
+        net.export(tmp_path / "mixed.net")
+    assert not list(tmp_path.iterdir())
+    net(torch.zeros(1, 20, 5))
+    net.export(tmp_path / "mixed.net")
+    assert [layer.size for layer in schema.read(tmp_path / "mixed.net").layers] == [8, 4]
+
+
 def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validation():
     import torch
 

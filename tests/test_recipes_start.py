@@ -51,6 +51,24 @@ def test_classes_are_known_by_their_names(shipped):
     assert sorted(set(begin.split.train.labels.tolist())) == [2, 9, 10] == sorted(set(begin.split.test.labels.tolist()))
 
 
+@pytest.mark.parametrize("named", ["train", "test"])
+def test_of_two_files_one_that_names_no_classes_has_the_names_of_the_other(tmp_path, shipped, named):
+    words = ("three", "two", "one", "zero")
+    for speaker, name in enumerate(("train", "test")):
+        write_shd(tmp_path / f"{name}.h5", events(words if name == named else (), (0, 1, 2, 3) * 3).of_speakers(speaker))
+    found = data.load(tmp_path / "train.h5", test=tmp_path / "test.h5")
+    begin = start.start(shipped, found)
+    for before, after in ((found.train, begin.split.train), (found.test, begin.split.test)):
+        assert [words[label] for label in before.labels] == [shipped.classes[label] for label in after.labels]
+
+
+def test_a_label_beyond_the_names_of_the_other_file_is_told(tmp_path):
+    write_shd(tmp_path / "train.h5", events(("two", "one", "zero")).of_speakers(0))
+    write_shd(tmp_path / "test.h5", events(labels=(0, 1, 2, 3) * 3).of_speakers(1))
+    with pytest.raises(InputError, match=r"labels of the test set must lie in 0..2, as training names 3 classes; got 3"):
+        data.load(tmp_path / "train.h5", test=tmp_path / "test.h5")
+
+
 def test_keys_that_no_utterance_has_do_not_count(shipped):
     begin = start.start(shipped, split(("low", "zero", "one"), labels=(1, 2) * 6))
     assert begin.keeps_readout and sorted(set(begin.split.train.labels.tolist())) == [0, 1]

@@ -170,6 +170,8 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
     if path.is_file():
         return json.loads(path.read_text())["result"]
     folder.mkdir(parents=True, exist_ok=True)  # here: before the work, and not for options that are refused
+    held = f", {settings['held_out']}" if "held_out" in settings else ""
+    say(f"{name}{held}, seed {settings['task']['seed']}:", sys.stderr)
     result = run()
     files.write_json(path, {"name": name, "settings": settings, "result": result})
     return result

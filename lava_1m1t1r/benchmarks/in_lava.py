@@ -30,24 +30,23 @@ class Timing(NamedTuple):
 
 
 def timed(run: Callable[[int], Any], steps: int, runs: int) -> Timing:
-    """Time ``run(steps)``, called ``runs`` times. The first call, which may compile and start a graph, does not count where there are
-    others."""
+    """Time ``run(steps)``, ``runs`` times. One call before them, which may compile and start a graph, does not count."""
     walls, cpus = [], []
-    for _ in range(runs):
+    for _ in range(1 + runs):
         pids = [child.pid for child in multiprocessing.active_children() if child.pid is not None]
         cpu, wall = cpu_of(pids), time.perf_counter()
         run(steps)
         walls.append(time.perf_counter() - wall)
         cpus.append(cpu_of(pids) - cpu)
-    return Timing(min(walls[1:] or walls), min(cpus[1:] or cpus))
+    return Timing(min(walls[1:]), min(cpus[1:]))
 
 
 class Graph:
-    """Graph of source, network and tap for ``runs`` times the frames (T, C); with ``whole``, each sample is one message."""
+    """Graph of source, network and tap for ``runs`` timed runs of the frames (T, C); with ``whole``, each sample is one message."""
 
     def __init__(self, net: NetDescription, frames: np.ndarray, runs: int, whole: bool = False) -> None:
         steps = frames.shape[0]
-        sent = np.tile(frames[None], (runs, 1, 1)) if whole else np.tile(frames, (runs, 1))
+        sent = np.tile(frames[None], (1 + runs, 1, 1)) if whole else np.tile(frames, (1 + runs, 1))
         self.network = Network(net, sample_steps=steps) if whole else Network(net, reset_interval=steps)
         self.source, self.tap = Frames(frames=sent), Tap(shape=self.network.out.shape, steps=len(sent))
         self.source.s_out.connect(self.network.inp)

@@ -43,8 +43,8 @@ def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
         spikes, current, voltage = hidden.init_rsynaptic()
         current_out, voltage_out = output.init_synaptic()
         fired = 0.0
-        for frame in x:
-            spikes, current, voltage = hidden(first(frame), spikes, current, voltage)
+        for driven in first(x):
+            spikes, current, voltage = hidden(driven, spikes, current, voltage)
             _, current_out, voltage_out = output(second(spikes), current_out, voltage_out)
             fired = fired + spikes.sum()
         return float(fired) / (len(x) * shape[1])

@@ -64,7 +64,7 @@ def lif(args: Any) -> Table:
     for tag in TAGS:
         config, found = Loihi2SimCfg(select_tag=tag), {}
         for name in ("stock runtime", "in process"):
-            hidden, sink = _lif_graph(args.steps * args.repeats, tag)
+            hidden, sink = _lif_graph(args.steps * (1 + args.repeats), tag)
             if name == "in process":
                 with InProcess(hidden, config, timeout=120) as session:
                     found[name] = timed(session.run, args.steps, args.repeats), sink.data.get()

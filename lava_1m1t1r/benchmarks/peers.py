@@ -39,11 +39,11 @@ default, gradients explode through the recurrence, and the network falls silent 
 class Alif(Cuba):
     """lava-dl's recurrent adaptive LIF layer before the same readout as :class:`..recipes.network.Cuba`; states reset by hand alike."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def rest(self, device: torch.device) -> None:
+        super().rest(device)
         neuron = self.hidden.neuron
-        neuron.refractory_state = torch.zeros(1, device=x.device)
-        neuron.threshold_state = torch.full((1,), float(neuron.threshold), device=x.device)
-        return super().forward(x)
+        neuron.refractory_state = torch.zeros(1, device=device)
+        neuron.threshold_state = torch.full((1,), float(neuron.threshold), device=device)
 
 
 class Blur(torch.nn.Module):

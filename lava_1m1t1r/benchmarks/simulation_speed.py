@@ -69,7 +69,7 @@ def _fast_rows(table: Table, net: Any, frames: np.ndarray, mark: str, args: Any)
         if tag == "fixed":
             job = lambda fast=fast: fast.run(frames, threads=2)  # noqa: E731
             wall, cpu = (least(job, args.repeats, clock) / len(frames) for clock in (perf_counter, process_time))
-            table.add(f"  of {len(frames)} samples on 2 threads", 1e3 * wall, 1e3 * cpu, 1e6 * wall / args.steps, wall / base, rate)
+            table.add(f"  of {len(frames)} samples on 2 threads", 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
     return base
 
 

@@ -46,7 +46,8 @@ def _slayer(shape: Shape) -> Step:
     return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.input_synapse.weight, 0.02))
 
 
-def _snntorch(shape: Shape) -> Step:
+def _snntorch(shape: Shape, at_once: bool) -> Step:
+    """The input's weighted sums step by step, as snnTorch's tutorials take them, or of all steps at once."""
     import snntorch
 
     torch = _torch()
@@ -58,8 +59,9 @@ def _snntorch(shape: Shape) -> Step:
         spike, current, voltage = hidden.init_rsynaptic()
         current_out, voltage_out = output.init_synaptic()
         spikes, outputs = [], []
-        for t in range(shape.steps):
-            spike, current, voltage = hidden(first(x[:, :, t]), spike, current, voltage)
+        frames = x.permute(2, 0, 1)
+        for driven in first(frames) if at_once else map(first, frames):
+            spike, current, voltage = hidden(driven, spike, current, voltage)
             out, current_out, voltage_out = output(second(spike), current_out, voltage_out)
             spikes.append(spike)
             outputs.append(out)
@@ -88,21 +90,23 @@ def _norse(shape: Shape, kind: str) -> Step:
 
 
 def _spikingjelly(shape: Shape) -> Step:
-    from spikingjelly.activation_based import functional, layer, neuron
+    from spikingjelly.activation_based import functional, neuron
 
     torch = _torch()
     first, second = torch.nn.Linear(shape.inputs, shape.hidden), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
-    hidden = layer.LinearRecurrentContainer(neuron.LIFNode(tau=5.0), shape.hidden, shape.hidden)
-    output = neuron.LIFNode(tau=5.0)
+    again, hidden, output = torch.nn.Linear(shape.hidden, shape.hidden, bias=False), neuron.LIFNode(tau=5.0), neuron.LIFNode(tau=5.0)
 
     def net(x):
         functional.reset_net(hidden)
         functional.reset_net(output)
-        spikes = [hidden(first(x[:, :, t])) for t in range(shape.steps)]
+        spike, spikes = torch.zeros(shape.batch, shape.hidden), []
+        for driven in first(x.permute(2, 0, 1)):
+            spike = hidden(driven + again(spike))
+            spikes.append(spike)
         outputs = [output(second(spike)) for spike in spikes]
         return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
 
-    modules = (first, second, hidden)
+    modules = (first, second, again)
     return _step(net, [p for m in modules for p in m.parameters()], (first.bias, 0.3))
 
 
@@ -226,7 +230,8 @@ ROWS: dict[str, Callable[[Shape], Step]] = {
     "1M1T1R, 1 substep": lambda shape: _ours(shape, 1),
     "dense matrix products alone": _dense_products,
     "lava-dl cuba.Recurrent + Dense": _slayer,
-    "snnTorch RSynaptic + Synaptic": _snntorch,
+    "snnTorch RSynaptic + Synaptic": lambda shape: _snntorch(shape, False),
+    "snnTorch RSynaptic + Synaptic, input at once": lambda shape: _snntorch(shape, True),
     "Norse LIFRecurrent + LIFCell": lambda shape: _norse(shape, "LIFRecurrent"),
     "Norse LSNNRecurrent + LIFCell": lambda shape: _norse(shape, "LSNNRecurrent"),
     "SpikingJelly recurrent LIF + LIF": _spikingjelly,

@@ -113,6 +113,9 @@ def _samples(args: argparse.Namespace, net: Any) -> dict[str, np.ndarray]:
     arrays = arrays_of(args)
     if arrays:
         arrays["frames"] = batched(arrays["frames"])  # of one sample, the first axis is time
+        size = len(arrays["frames"])
+        if "labels" in arrays:  # before both are cut to the same length
+            require(arrays["labels"].shape == (size,), "--labels", f"have the shape ({size},), one for each sample", arrays["labels"].shape)
         return {name: array[: args.prove or None] for name, array in arrays.items()}
     if not args.prove:
         return {}

@@ -215,6 +215,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     else:
         task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
+    watched = None if args.validation_data is None else data.validation_of(split, args.validation_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
     begin = None
@@ -230,8 +231,8 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         who = train.speaker(args.validate, "--validate")
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
-    elif args.validation_data is not None:
-        validation = data.frames_of(data.validation_of(split, args.validation_data), task)
+    elif watched is not None:
+        validation = data.frames_of(data.numbered_as(split.train.keys, watched, "the validation set"), task)
     from ..recipes import network
 
     if begin is None:

@@ -16,6 +16,7 @@ _EDGE = 1e-4
 """Share of a bin within which a spike before a bin's edge counts as on the edge; without it, times k * dt stored in float32 would fall one
 bin early about every second time. The rounding error of float32, which grows with the time, is allowed for on top."""
 _FLOAT32 = 2.0**-23
+_LAST_BIN = 2.0**60  # whatever is later counts as there: far beyond every frame, and still an integer
 _BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
 _MOST_CELLS = 1 << 36  # of frames
 _MOST_STEPS = 1 << 24  # of an utterance
@@ -137,7 +138,7 @@ def cropped_share(events: EventSet, dt: float, n_steps: int) -> float:
 
 def bin_of(times: Any, dt: float) -> Any:
     """Bins (...) int64, from 0, that spikes at ``times`` (...) [s] fall into; what is just before an edge counts as on it."""
-    bins = np.asarray(times, np.float64) / dt
+    bins = np.minimum(np.asarray(times, np.float64) / dt, _LAST_BIN)
     return np.floor(bins * (1 + _FLOAT32) + _EDGE).astype(np.int64)
 
 

@@ -201,7 +201,7 @@ def _check_storable(events: EventSet) -> None:
     for name in ("keys", "speaker_names"):
         for text in getattr(events, name):
             require(is_storable(text), f"EventSet.{name}", "be text without NUL and lone surrogates to be stored", text)
-    # anything above would come back as inf and be dropped by every reader
+    # SHD's own files hold float16, which ends there
     latest = events.times.max(initial=0)
     cure = "Are they in seconds? Event cameras' files mostly have microseconds: t * 1e-6."
     require(latest <= _FLOAT16, "EventSet.times", f"lie in 0..{_FLOAT16:.0f} s to be stored", float(latest), cure)

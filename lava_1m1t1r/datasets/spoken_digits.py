@@ -91,7 +91,7 @@ def SpokenDigits(
     """
     train, progress = flag(train, "train"), flag(progress, "progress")
     n_per_class = (TRAIN_PER_CLASS if train else TEST_PER_CLASS) if n_per_class is None else n_per_class
-    n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62)
+    n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62 - 1)
     threads = workers_of(threads, "threads")
     chosen = _chosen(classes)
     recipe = _recipe(train, n_per_class, seed, chosen)

@@ -12,14 +12,18 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
 
 from .._support.progress import bar, tell
 from ..errors import require
 from . import checkpoint
 
 
-class Watch(L.Callback):
-    """Hands each epoch's numbers to a function."""
+class Watch(Checkpoint):
+    """Hands each epoch's numbers to a function once the epoch's checkpoint is written: whoever is told of an epoch may stop the run.
+
+    Lightning calls all that is a Checkpoint last, in the order given.
+    """
 
     def __init__(self, seen: Callable[[dict[str, float]], None]) -> None:
         self.seen = seen

@@ -99,7 +99,7 @@ def load(
         other = path_of(test, "test (--test-data)")
         same = other.exists() and other.samefile(path)
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-        return _apart(Split(events, numbered_as(events.keys, read_shd(other)), path.stem, f"the file {Path(test).name}", False))
+        return _apart(Split(*_alike(events, read_shd(other)), path.stem, f"the file {Path(test).name}", False))
     require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
     speakers = sorted(set(events.speakers.tolist()))
     named = "names no speakers" if speakers == [-1] else speakers
@@ -120,7 +120,13 @@ def _of_folder(path: Path) -> Split:
     if found != SIZES:
         name, held_out = path.resolve().name, "its test set"
         hint(f"{path} holds {found[0]} and {found[1]} utterances, SHD {SIZES[0]} and {SIZES[1]}: these are other data.")
-    return Split(train, numbered_as(train.keys, test), name, held_out, False)
+    return Split(*_alike(train, test), name, held_out, False)
+
+
+def _alike(train: EventSet, test: EventSet) -> tuple[EventSet, EventSet]:
+    """Both sets with their classes numbered alike; of two, one that names none has the names of the other."""
+    test = numbered_as(train.keys, test)
+    return train if train.keys else numbered_as(test.keys, train), test
 
 
 def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
@@ -183,8 +189,12 @@ def occurring(*sets: EventSet) -> tuple[str, ...]:
 
 def numbered_as(names: tuple[str, ...], test: EventSet, what: str = "the test set", other: str = "training") -> EventSet:
     """The test set with its classes numbered as in ``names``, where both name them; other names follow after those. A hint says so, in
-    words for the two."""
-    if not (names and test.keys) or names[: len(test.keys)] == test.keys:
+    words for the two. A set that names none has ``names``."""
+    if names and not test.keys:
+        highest, rule = int(test.labels.max(initial=0)), f"lie in 0..{len(names) - 1}, as {other} names {len(names)} classes"
+        require(highest < len(names), f"labels of {what}", rule, highest)
+        return replace(test, keys=names)
+    if not names or names[: len(test.keys)] == test.keys:
         return test
     keys = tuple(dict.fromkeys((*names, *(test.keys[label] for label in np.unique(test.labels)))))
     place = {key: number for number, key in enumerate(keys)}

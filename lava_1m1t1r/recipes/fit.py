@@ -146,7 +146,9 @@ class Learner(L.LightningModule):
         stays silent."""
         if self.spikes is None or self.task.spike_limit is None:
             return 0.0
-        excess = torch.relu(self.spikes.sum((1, 2)) - self.task.spike_limit).mean() / self.spikes.shape[1]
+        neurons = self.spikes[0, ..., 0].numel()  # of (B, N, T), or (B, C, H, W, T)
+        spikes = self.spikes.sum(tuple(range(1, self.spikes.dim())))
+        excess = torch.relu(spikes - self.task.spike_limit).mean() / neurons
         return self.task.spike_cost * min(1.0, 3 * self.global_step / self.steps) * excess
 
     def on_validation_epoch_start(self) -> None:
@@ -260,8 +262,8 @@ def fit(
         Epochs without improvement of the validation accuracy after which training stops. The network is then that of the best epoch
         (the first of equals), whether training stopped early or not; without ``patience`` it is that of the last.
     on_epoch : callable, optional
-        Called after each epoch with its ``epoch`` (from 1), ``loss`` (of the last batch), ``train_accuracy`` and, with a validation set,
-        ``accuracy``: to watch, plot or log.
+        Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (of the last batch),
+        ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log.
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
 
