@@ -289,6 +289,20 @@ def test_what_shall_not_be_broken_is_not_and_the_interrupt_comes_then():
     assert done == [True] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_of_several_signals_that_come_meanwhile_each_is_heard():
+    heard, numbers = [], (signal.SIGHUP, signal.SIGTERM)
+    before = {n: signal.signal(n, lambda number, _frame: heard.append(number)) for n in numbers}
+    try:
+        with programs.unbroken():
+            for number in (*numbers, signal.SIGHUP):
+                signal.raise_signal(number)
+            assert heard == []
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert heard == [*numbers]
+
+
 def test_ctrl_c_while_handlers_come_back_leaves_none_behind(monkeypatch):
     """One that has waited is heard, and the others are as before, however many there are."""
     before, numbers, put = {n: signal.getsignal(n) for n in programs._ENDING}, [], signal.signal

@@ -231,3 +231,9 @@ def test_one_process_of_several_gives_the_hints(rank, told, monkeypatch, capsys)
         monkeypatch.setenv("RANK", rank)
     progress.hint("look")
     assert capsys.readouterr().err == told
+
+
+def test_work_goes_on_where_there_are_no_errors_to_write_to():
+    code = "from lava_1m1t1r._support.progress import tell; tell('one line'); print('done')"
+    done = subprocess.run(f"{sys.executable} -c {json.dumps(code)} 2>&-", shell=True, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "done\n")

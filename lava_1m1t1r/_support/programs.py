@@ -163,8 +163,11 @@ def unbroken() -> Iterator[None]:
                 left.pop()
             except BaseException as error:  # of a handler that is back already
                 stop = error
-        if held:
-            before[held[0]](held[0], None)
+        for number in dict.fromkeys(held):
+            try:
+                before[number](number, None)
+            except BaseException as error:
+                stop = stop or error
         if stop is not None:
             raise stop
 

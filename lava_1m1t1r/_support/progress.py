@@ -92,6 +92,8 @@ def say(text: str, file: Any = None) -> None:
 
 def tell(text: str) -> None:
     """Print a line on standard error, at once; bars make room. Where nothing can be written, as on a full disk, work goes on without."""
+    if sys.stderr is None:  # Python was started with it closed
+        return
     try:
         if _bars.cache_info().currsize:
             for live in list(_bars()._instances):  # also those that an interrupt has left behind

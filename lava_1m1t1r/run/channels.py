@@ -134,8 +134,10 @@ class SendPort(_Port, CspSendPort):
 
     def probe(self):
         channel = self.channel
-        if len(channel.items) >= channel.size:
-            channel.hub.give_way()
+        if len(channel.items) < channel.size:
+            channel.hub.found()
+            return True
+        channel.hub.give_way(self)
         return len(channel.items) < channel.size
 
 
@@ -186,10 +188,12 @@ class RecvPort(_Port, CspRecvPort):
 
     def probe(self):
         channel = self.channel
-        if not channel.items:
-            channel.hub.give_way()
-            if self._observer is not None:
-                channel.hub.block_at_any()
+        if channel.items:
+            channel.hub.found()
+        elif self._observer is not None:
+            channel.hub.block_at_any()
+        else:
+            channel.hub.give_way(self)
         return bool(channel.items)
 
 
@@ -325,7 +329,7 @@ class Commands(_Port, CspRecvPort):
 
     def probe(self):
         if not self.pending:
-            self.hub.give_way()
+            self.hub.give_way(self)
         return bool(self.pending)
 
     def peek(self):

@@ -32,6 +32,7 @@ Reply = PyLoihiProcessModel.Response
 SPK, PRE_MGMT, LRN, POST_MGMT, HOST = (int(p[0]) for p in (Phase.SPK, Phase.PRE_MGMT, Phase.LRN, Phase.POST_MGMT, Phase.HOST))
 _SERVED_IN = (PRE_MGMT, POST_MGMT, HOST)  # the phases in which a model answers to RefPorts of others
 _STOP = int(Reply.REQ_STOP[0])
+_ASKED_FOR = {int(PyAsyncProcessModel.Response.REQ_STOP[0]): "stop", int(PyAsyncProcessModel.Response.REQ_PAUSE[0]): "pause"}
 _PHASE_FOR = tuple(
     (int(reply[0]), phase)
     for reply, phase in (
@@ -56,6 +57,10 @@ class Task:
         Whether it has failed or been stopped.
     domain : Domain
         Who tells it what to do next; a Domain says so to its tasks.
+    polls : bool
+        Whether it waits for nothing, and looks at a port again at which it has looked in vain.
+    looked : set of Channel and Commands
+        Where it has looked in vain, since it last found something or was given new work.
     waits_at : Channel or None
     selects : tuple of Channel
         Those that a CspSelector of the model waits at.
@@ -72,6 +77,8 @@ class Task:
         self.greenlet: greenlet  # while a run goes on
         self.domain: Domain
         self.idle = True
+        self.polls = False
+        self.looked: set[object] = set()
         self.waits_at: Channel | None = None
         self.selects: tuple[Channel, ...] = ()
         self.work: Callable[[], None]
@@ -129,6 +136,7 @@ class Task:
         """Queue ``work``."""
         self.work = work
         self.idle = False
+        self.looked.clear()
         self.hub.ready.append(self)
 
     def loop(self) -> None:
@@ -156,7 +164,7 @@ class Domain:
     pending : int
         Models that are still at work, before the next thing to do.
     completed : int
-        Time steps of the run that came to their end.
+        Time steps of the run that came to their end; 0 where models have none.
     finished : bool
         Whether the run has.
     wish : str or None
@@ -178,8 +186,8 @@ class Domain:
         """Start a run of ``steps`` time steps."""
         raise NotImplementedError
 
-    def pause(self) -> None:
-        """End the run soon."""
+    def end_soon(self, wish: str) -> None:
+        """End the run soon; ``wish``: "pause" or "stop"."""
         raise NotImplementedError
 
     def done(self, task: Task) -> None:
@@ -202,7 +210,7 @@ class LoihiDomain(Domain):
         self.finished, self.phase = False, HOST
         self._advance()
 
-    def pause(self) -> None:
+    def end_soon(self, wish: str) -> None:
         """Let the run end with its present step (:attr:`Executor.ending`)."""
 
     def done(self, task: Task) -> None:
@@ -231,9 +239,9 @@ class LoihiDomain(Domain):
         if asked or self.hub.ending:
             # a model asks for a pause or an end: no HOST phase then, as in Lava
             self.wish = "stop" if _STOP in asked else "pause"
-            self.hub.ending = True
             self._end_step()
             self.finished = True
+            self.hub.ask_to_end(self.wish)
         elif self.phase == HOST and self.step:
             self.finished = True
         else:
@@ -262,24 +270,27 @@ class AsyncDomain(Domain):
 
     def begin(self, steps: int) -> None:
         """Start a run; the models learn ``steps`` as ``num_steps``."""
-        self.finished, self.steps, self.completed, self.wish = False, steps, 0, None
+        self.finished, self.wish = False, None
         self.pending = len(self.tasks)
         for task in self.tasks:
             task.commands.pending.clear()
             task.commands.pending.append(enum_to_np(steps, np.int64))
             task.start(task.handlers[MGMT_COMMAND.RUN[0]])
 
-    def pause(self) -> None:
-        """Tell the models that are at work to pause; those that look for it return."""
+    def end_soon(self, wish: str) -> None:
+        """Tell the models that are at work to pause or stop; those that look for it return."""
         for task in self.tasks:
             if not task.idle:
-                task.commands.pending.append(MGMT_COMMAND.PAUSE)
+                task.commands.pending.append(MGMT_COMMAND.STOP if wish == "stop" else MGMT_COMMAND.PAUSE)
 
     def done(self, task: Task) -> None:
         """A model has returned."""
-        if task.replies.last == int(PyAsyncProcessModel.Response.REQ_STOP[0]):
-            self.wish = "stop"
+        wish = _ASKED_FOR.get(task.replies.last)
+        if wish is not None and self.wish != "stop":
+            self.wish = wish
         task.replies.last = 0
         self.pending -= 1
         if not self.pending:
-            self.finished, self.completed = True, self.steps
+            self.finished = True
+            if self.wish is not None:
+                self.hub.ask_to_end(self.wish)

@@ -207,12 +207,15 @@ class Executor:
         returned, self.at_work = False, True
         try:
             with users_random(self.random_start), self.settings, alarm.set(seconds):
+                self._let_look_again()
                 self._drain(until)
                 while not (self._finished() or until()):
-                    if not (self._serve() or self._wait_for_user(self._patience if patient else 0.0)):
+                    if not (self._serve() or self._wait_for_user(self._patience if patient and not self.ready else 0.0)):
                         if not patient:
                             break
-                        self._deadlock()
+                        if not self.ready:
+                            self._deadlock()
+                        self._let_look_again()
                     self._drain(until)
             returned = True
         except TimeIsOver as error:
@@ -221,13 +224,15 @@ class Executor:
             self.at_work = False
             if not returned or self._finished():
                 self.end()
-        return next((domain.wish for domain in self.domains if domain.wish), None)
+        wishes = {domain.wish for domain in self.domains}
+        return next((wish for wish in ("stop", "pause") if wish in wishes), None)
 
-    def ask_to_pause(self) -> None:
-        """Let the run end with its present step, as Lava's Runtime.pause does."""
-        self.ending = True
-        for domain in self.domains:
-            domain.pause()
+    def ask_to_end(self, wish: str = "pause") -> None:
+        """Let the run end with its present step, as Lava's Runtime does for a user or a model; ``wish``: "pause" or "stop"."""
+        if not self.ending:
+            self.ending = True
+            for domain in self.domains:
+                domain.end_soon(wish)
 
     def further(self, until: Callable[[], bool], patient: bool = True) -> None:
         """Called where the user's code waits: a run that was started without blocking goes on meanwhile."""
@@ -251,9 +256,17 @@ class Executor:
         """Number of time steps that were completed in the last run."""
         return max((domain.completed for domain in self.domains), default=0)
 
+    def _let_look_again(self) -> None:
+        """Give those that poll one more turn each."""
+        for task in self.ready:
+            task.polls = False
+
     def _drain(self, until: Callable[[], bool]) -> None:
+        """Let models run, until all of them wait: at a port, or by looking at one again and again."""
         ready, settings = self.ready, self.settings
         while ready and (until is never or not until()):
+            if ready[0].polls and all(task.polls for task in ready):
+                break
             task = self.current = ready.popleft()
             task.waits_at = None
             random = task.random
@@ -302,12 +315,21 @@ class Executor:
             channel.receiver = None  # it waits at none any more
         self.ready.append(task)
 
-    def give_way(self) -> None:
+    def give_way(self, port: object) -> None:
         """Let other models run first; called by a port that was asked whether it is free, and is not."""
         task = self.current
-        if task is not None and self.ready:
-            self.ready.append(task)
-            self.greenlet.switch()
+        if task is not None:
+            task.polls = port in task.looked
+            task.looked.add(port)
+            if task.polls or self.ready:
+                self.ready.append(task)
+                self.greenlet.switch()
+                task.polls = False
+
+    def found(self) -> None:
+        """Called by a port that was asked whether it is free, and is: a model that found something goes on."""
+        if self.current is not None:
+            self.current.looked.clear()
 
     def _serve(self) -> bool:
         """Let idle models answer RefPorts that wait for them."""
@@ -351,7 +373,7 @@ class Executor:
         raise Deadlock(message, tuple(t.name for t in waiting))
 
     def _timeout(self, seconds: float) -> RunTimeout:
-        task = self.current
+        task = self.current or next(iter(self.ready), None)  # between two turns, those that are ready look at ports again and again
         where = f" {task.name} was at work{_step(task)}." if task is not None else ""
         return RunTimeout(f"the run took longer than {seconds:g} s.{where}", (task.name,) if task is not None else ())
 
@@ -375,7 +397,7 @@ class Executor:
                 if not task.greenlet.dead:
                     _DEAF.append(task.greenlet)
                 del task.greenlet
-                task.idle, task.waits_at, task.selects = True, None, ()
+                task.idle, task.polls, task.waits_at, task.selects = True, False, None, ()
 
 
 def _end(process, initializer) -> str:

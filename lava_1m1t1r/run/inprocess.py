@@ -259,7 +259,7 @@ class InProcess:
         if self.running:
             self._go_on(self._built.all_taken, patient=False)
         if self.running:
-            self._built.ask_to_pause()
+            self._built.ask_to_end()
             self._go_on()
 
     @property
@@ -344,7 +344,7 @@ class InProcess:
             return
         self._open = False
         if self._built.at_work:  # in another thread, or further up in this one; that closes after this step
-            self._built.ask_to_pause()
+            self._built.ask_to_end("stop")
         else:
             self._close()
 

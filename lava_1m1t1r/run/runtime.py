@@ -6,12 +6,14 @@ import atexit
 import errno
 import math
 import os
+import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
 from queue import Empty
 
 import numpy as np
+from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import AbstractPyProcessModel
@@ -19,6 +21,8 @@ from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.run_conditions import RunContinuous
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
+from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService
+from scipy.sparse import csr_matrix
 
 from .._support.programs import unbroken
 from ..errors import array_of, require
@@ -38,6 +42,8 @@ class _Port:
     def __init__(self, port: CspRecvPort | CspSendPort, runtime: GuardedRuntime):
         self._port = port
         self._runtime = runtime
+        if isinstance(port, CspRecvPort):
+            port.observer = runtime.came.set
 
     def __getattr__(self, name):
         return getattr(self._port, name)
@@ -65,6 +71,18 @@ _ASKED = (
     "Processes anew to run them again."
 )
 STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
+
+
+def _is_sent(builder: PyProcessBuilder, name: str) -> bool:
+    """Whether a model sends a Var to whoever reads it, as far as its initial value tells, which Lava converts for arrays alone."""
+    kind = getattr(getattr(builder.proc_model, name, None), "cls", object)
+    return issubclass(kind, np.ndarray) or isinstance(builder.vars[name].value, (int, np.int32, str, np.ndarray, csr_matrix))
+
+
+def _is_settable(builder: PyProcessBuilder, name: str) -> bool:
+    """Whether a model takes a new value of a Var: of a single int, Lava would make a float, which fails in it or is not sent any more."""
+    kind = getattr(getattr(builder.proc_model, name, None), "cls", object)
+    return _is_sent(builder, name) and (issubclass(kind, (np.ndarray, csr_matrix)) or not isinstance(builder.vars[name].value, int))
 
 
 _started: weakref.WeakSet[GuardedRuntime] = weakref.WeakSet()
@@ -106,7 +124,9 @@ class GuardedRuntime(Runtime):
         self._idle_since = 0.0
         self._looked = 0.0
         self._size_due = False
-        self._was_continuous = False
+        self._untold = False
+        self.came = threading.Event()  # an answer of a RuntimeService
+        self._repeat: set[_Port] = set()  # of services that tell of a pause again after every run in which nobody asked for one
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -164,10 +184,13 @@ class GuardedRuntime(Runtime):
         if self.stopped:
             raise NotRunning(STOPPED)
         continuous = isinstance(run_condition, RunContinuous)
-        must = "be RunContinuous again after a continuous run: Lava's own runtime would not tell that steps are done"
-        cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run), or steps before the continuous run."
-        require(continuous or not self._was_continuous, "run condition", must, type(run_condition).__name__, cure)
-        self._was_continuous = continuous
+        must = (
+            "be RunContinuous again after a continuous run, or a pause in the midst of steps: Lava's own runtime would not tell that steps "
+            "are done"
+        )
+        cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run), or steps before that."
+        require(continuous or not self._untold, "run condition", must, type(run_condition).__name__, cure)
+        self._untold = self._untold or continuous
         with self._bounded(self.timeout):
             super().start(run_condition)
 
@@ -176,8 +199,28 @@ class GuardedRuntime(Runtime):
             super().wait()
 
     def pause(self):
-        with self._bounded(self.timeout):
-            super().pause()
+        """Pause the run; also one that ends, or that a model ends, just then: Lava takes what is told of that for an error."""
+        if self._is_running:
+            with self._bounded(self.timeout):
+                self._pause(self.service_to_runtime)
+
+    @property
+    def _services(self):
+        """The RuntimeServices, by the ports at which they tell of themselves."""
+        return dict(zip(self.service_to_runtime, self._executable.runtime_service_builders.values(), strict=True))
+
+    def _pause(self, silent: list) -> None:
+        """Pause; ``silent``: the services' ports that have not told yet how the run ended."""
+        for port in self.runtime_to_service:
+            port.send(MGMT_COMMAND.PAUSE)
+        for port, service in self._services.items():
+            told = port not in silent or issubclass(service.rs_class, AsyncPyRuntimeService)
+            while not enum_equal(answer := port.recv(), MGMT_RESPONSE.PAUSED):
+                told = True
+                if enum_equal(answer, MGMT_RESPONSE.ERROR):
+                    self._fail_soon()
+            self._untold = self._untold or not told
+        self._is_running = False
 
     def get_var(self, var_id, idx=None):
         if self.stopped:
@@ -196,12 +239,10 @@ class GuardedRuntime(Runtime):
         found = self._owner(var_id)
         if found is not None:
             process, builder, known = found
-            kind = getattr(getattr(builder.proc_model, known.name, None), "cls", None)
             what = f"get: {title(process)}.{known.name}"
             cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run.InProcess), where any Var can be read."
-            require(
-                kind not in (float, complex), what, "be an array or a whole number in its ProcessModel, for Lava to send it", kind, cure
-            )
+            must = "be an array or a whole number in its ProcessModel, for Lava to send it"
+            require(_is_sent(builder, known.name), what, must, builder.vars[known.name].value, cure)
 
     def _owner(self, var_id):
         """Process and builder of a Var, and what Lava knows of it; None if no model holds it."""
@@ -235,8 +276,9 @@ class GuardedRuntime(Runtime):
         process, builder, _ = found
         if builder.proc_model.on_var_update is not AbstractPyProcessModel.on_var_update:
             models = self._executable.node_configs[0].var_models
-            sizes = {i: math.prod(known.shape) for i, known in models.items() if known.proc_id == process.id}
-            self.get_var(min(sizes, key=sizes.__getitem__))
+            sent = {i: known for i, known in models.items() if known.proc_id == process.id and _is_sent(builder, known.name)}
+            if sent:
+                self.get_var(min(sent, key=lambda i: math.prod(sent[i].shape)))
 
     def _sendable(self, var_id, value, idx) -> np.ndarray:
         """Take what ``idx`` chooses of the values, and check it before it is sent. Lava does so only after telling the model: after wrong
@@ -244,26 +286,47 @@ class GuardedRuntime(Runtime):
         found = self._owner(var_id)
         if found is None:
             return value  # Lava's own error
-        process, _, known = found
+        process, builder, known = found
         field = f"set: {title(process)}.{known.name}"
         value = indexed(field, np.atleast_1d(array_of(value, field, NUMBERS)), idx)
         most = math.prod(known.shape)
+        require(
+            _is_settable(builder, known.name), field, "be an array in its ProcessModel, for Lava to set it", builder.vars[known.name].value
+        )
         require(known.dtype is str or value.size <= most, field, f"be given at most {most} values", value.size)
         return value
 
     def _get_resp_for_run(self):
         if not self._is_running:
             return
-        for port in self.service_to_runtime:
+        silent = list(self.service_to_runtime)
+        while silent:
+            port = self._first_of(silent)
+            silent.remove(port)
             answer = port.recv()
             if enum_equal(answer, MGMT_RESPONSE.REQ_PAUSE):
-                return self.pause()
+                if issubclass(self._services[port].rs_class, AsyncPyRuntimeService):
+                    self._repeat.add(port)
+                return self._pause(silent)
             if enum_equal(answer, MGMT_RESPONSE.REQ_STOP):
                 self.why_stopped = _ASKED
                 return self.stop()
             if not enum_equal(answer, MGMT_RESPONSE.DONE):
                 self._fail_soon()
+            if port in self._repeat:
+                port.recv()
         self._is_running = False
+
+    def _first_of(self, ports: list) -> _Port:
+        """The first of some ports that has an answer: a service may ask for a pause of which another waits to be told."""
+        while not self.stopped:
+            self.came.clear()
+            for port in ports:
+                if port.probe():
+                    return port
+            if not self.came.wait(TICK):
+                self.look_after()
+        raise NotRunning(STOPPED)
 
     @contextmanager
     def _bounded(self, seconds: float):

@@ -1,0 +1,338 @@
+"""Runs that models end, beside Processes of the other protocol; Vars that Lava's own runtime cannot send; a pause at any time."""
+
+import importlib
+import sys
+import threading
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava.magma", reason="needs lava-nc")
+pytest.importorskip("greenlet", reason="needs greenlet")
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from graphs import FIXED, FLOAT, learning
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.injector import Injector
+from lava.proc.io.sink import Read
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.lif.process import LIF
+from told.process import Told
+
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.run import InProcess, NotRunning, Recorder, guarded
+
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+CFG, FLOATING = Loihi2SimCfg(), Loihi2SimCfg(select_tag=FLOAT)
+BOTH = pytest.mark.parametrize("runner", [InProcess, guarded])
+
+MODELS = """
+import numpy as np
+from lava.magma.core.decorator import implements, requires
+from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.async_protocol import AsyncProtocol
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class Free(AbstractProcess):
+    '''Asynchronous: does what a function of the test's says.'''
+
+    def __init__(self, run):
+        super().__init__(run=run)
+        self.a_in = InPort(shape=(1,))
+        self.x = Var(shape=(1,), init=0)
+
+
+@implements(proc=Free, protocol=AsyncProtocol)
+@requires(CPU)
+class PyFree(PyAsyncProcessModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    x: np.ndarray = LavaPyType(np.ndarray, float)
+
+    def run_async(self):
+        self.proc_params["run"](self)
+
+
+class Looking(AbstractProcess):
+    '''Looks once in each step at a port, and takes from the other.'''
+
+    def __init__(self):
+        super().__init__()
+        self.a_in = InPort(shape=(1,))
+        self.b_in = InPort(shape=(1,))
+
+
+@implements(proc=Looking, protocol=LoihiProtocol)
+@requires(CPU)
+class PyLooking(PyLoihiProcessModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+
+    def run_spk(self):
+        if self.a_in.probe():
+            self.a_in.recv()
+        self.b_in.recv()
+
+
+class Rated(AbstractProcess):
+    '''Holds a number, and counts how often it is told that a Var was set.'''
+
+    def __init__(self):
+        super().__init__()
+        self.a_rate = Var(shape=(1,), init=0.5)
+        self.gain = Var(shape=(3,), init=2)
+        self.told = Var(shape=(4,), init=0)
+
+
+@implements(proc=Rated, protocol=LoihiProtocol)
+@requires(CPU)
+class PyRated(PyLoihiProcessModel):
+    a_rate: float = LavaPyType(float, float)
+    gain: np.ndarray = LavaPyType(np.ndarray, int)
+    told: np.ndarray = LavaPyType(np.ndarray, int)
+
+    def on_var_update(self):
+        self.told += 1
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> ModuleType:
+    """In a folder of its own: Lava imports all that lies beside a Process."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "models_that_end_runs.py").write_text(MODELS)
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module("models_that_end_runs")
+    finally:
+        sys.path.remove(str(folder))
+
+
+def entered(runner, process, config=CFG):
+    more = {"stall": None} if runner is guarded else {}  # on a busy machine, a model may get no turn for long
+    return runner(process, config, timeout=40, **more)
+
+
+def pausing(at):
+    """A step of a Told that asks for a pause."""
+
+    def step(model):
+        model._req_pause = model.time_step == at
+        return model.time_step
+
+    return step
+
+
+def once(model):
+    model.x += 1
+
+
+def until_paused(model):
+    once(model)
+    while not model.check_for_pause_cmd():
+        time.sleep(0.001)
+
+
+def asks_for_pause(model):
+    once(model)
+    model._req_pause = True
+
+
+def asks_for_stop(model):
+    once(model)
+    model._req_stop = True
+
+
+def taking(count):
+    """Looks at its port again and again."""
+
+    def run(model):
+        taken = 0
+        while taken < count:
+            if model.a_in.probe():
+                model.x += model.a_in.recv()
+                taken += 1
+
+    return run
+
+
+# -- the two protocols in one graph ------------------------------------------------------------------------------------
+
+
+def test_a_pause_beside_an_asynchronous_process_ends_the_recording_with_its_step(models):
+    told, free = Told(step=pausing(5)), models.Free(once)
+    told.s_out.connect(free.a_in)
+    with entered(InProcess, told) as session:
+        assert session.run(20, record=[told.x])[told.x].ravel().tolist() == [1, 2, 3, 4, 5]
+        assert session.steps_run == 5
+        recorder = Recorder(told.x)
+        session.run(3, record=recorder)
+        assert recorder[told.x].ravel().tolist() == recorder.steps.tolist() == [6, 7, 8] and session.steps_run == 8
+
+
+@BOTH
+@pytest.mark.parametrize("end", [once, until_paused])
+def test_a_pause_of_the_loihi_protocol_is_told_to_the_asynchronous(runner, end, models):
+    told, free = Told(step=pausing(5)), models.Free(end)
+    told.s_out.connect(free.a_in)
+    with entered(runner, told) as session:
+        session.run(20)
+        assert told.x.get().tolist() == [5] and free.x.get().tolist() == [1]
+
+
+@BOTH
+@pytest.mark.parametrize("end", [asks_for_pause, asks_for_stop])
+def test_what_an_asynchronous_process_asks_for_ends_the_steps_of_the_others(runner, end, models):
+    told, free = Told(step=lambda _: np.nan), models.Free(end)  # nan: sends nothing, of which nobody would take it
+    told.s_out.connect(free.a_in)
+    with entered(runner, told) as session:
+        session.run(10**9)
+        if end is asks_for_stop and runner is guarded:
+            with pytest.raises(NotRunning, match="a model asked for the end of the run"):
+                free.x.get()
+        else:
+            assert session.get(free.x).tolist() == [1]
+        if end is asks_for_stop:
+            with pytest.raises(NotRunning):
+                session.run(1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_processes_that_look_again_and_again_leave_others_their_turn(count, models):
+    """Those that wait for a Var of another, too."""
+    told, read = Told(step=lambda model: model.time_step), Read(buffer=5, interval=1)
+    read.connect_var(told.x)
+    pollers = [models.Free(taking(5)) for _ in range(count)]
+    for poller in pollers:
+        told.s_out.connect(poller.a_in)
+    with entered(InProcess, told) as session:
+        session.run(5)
+        assert read.data.get().ravel().tolist() == [1, 2, 3, 4, 5]
+        assert [poller.x.get().tolist() for poller in pollers] == [[15]] * count
+
+
+def test_a_pause_takes_what_was_sent_beside_a_model_that_looks_at_a_port_once_in_a_step(models):
+    told, looking = Told(step=lambda _: np.nan), models.Looking()
+    injector, sink = Injector(shape=(1,), buffer_size=5), Sink(shape=(1,), buffer=5)
+    told.s_out.connect(looking.a_in)
+    injector.out_port.connect(sink.a_in)
+    injector.out_port.connect(looking.b_in)
+    with entered(InProcess, sink) as session:
+        injector.run(RunContinuous())
+        for k in range(3):
+            injector.send(np.full(1, k + 1.0))
+        injector.pause()
+        assert session.steps_run == 3 and sink.data.get().ravel().tolist() == [1, 2, 3, 0, 0]
+
+
+def test_an_asynchronous_process_is_told_of_a_stop_by_another_thread(models):
+    begun = threading.Event()
+
+    def until_stopped(model):
+        begun.set()
+        while not model.check_for_stop_cmd():
+            time.sleep(0.001)
+
+    with entered(InProcess, models.Free(until_stopped)) as session:
+        worker = threading.Thread(target=lambda: (begun.wait(30), session.stop()))
+        worker.start()
+        session.run(1)
+        worker.join(30)
+        with pytest.raises(NotRunning):
+            session.run(1)
+
+
+@BOTH
+def test_a_pause_that_was_asked_for_in_one_run_is_none_in_the_next(runner, models):
+    def run(model):
+        once(model)
+        model._req_pause = model.x[0] == 2
+
+    free = models.Free(run)
+    with entered(runner, free) as session:
+        for k in range(4):
+            session.run(1)
+            assert free.x.get().tolist() == [k + 1]
+
+
+# -- in Lava's own runtime ---------------------------------------------------------------------------------------------
+
+
+def test_a_var_is_read_where_its_value_can_be_sent_whatever_its_type_says():
+    """LIF's model says that these are floats, and holds what the user gave."""
+    lif = LIF(shape=(3,), du=1, dv=np.array([0.5]), vth=1)
+    with entered(guarded, lif, FLOATING) as session:
+        session.run(1)
+        assert [np.ravel(var.get()).tolist() for var in (lif.du, lif.dv, lif.vth)] == [[1], [0.5], [1]]
+
+
+def test_a_var_without_a_value_is_refused_by_name_and_the_graph_lives():
+    process, (_, weights, *_) = learning(FIXED)
+    plastic = weights.process
+    with entered(guarded, process, Loihi2SimCfg(select_tag=FIXED)) as session:
+        session.run(1)
+        with pytest.raises(InputError, match="^get: LearningDense 'plastic'.dt must be an array or a whole number"):
+            plastic.dt.get()
+        assert weights.get().shape == (4, 6)
+        session.run(1)
+
+
+def test_a_model_that_holds_a_number_is_told_of_what_was_set(models):
+    """To wait for it, one of its other Vars is read: Lava neither sends the number nor sets it."""
+    rated = models.Rated()
+    with entered(guarded, rated) as session:
+        session.run(1)
+        rated.gain.set(np.array([3, 4, 5]))
+        assert rated.gain.get().tolist() == [3, 4, 5] and rated.told.get().tolist() == [1] * 4
+        with pytest.raises(InputError, match="^set: Rated '.*'.a_rate must be an array"):
+            rated.a_rate.set(0.7)
+        assert rated.told.get().tolist() == [1] * 4
+        session.run(1)
+
+
+def test_a_pause_just_after_the_end_of_a_run_changes_nothing():
+    lif = LIF(shape=(3,), bias_mant=1, vth=100)
+    with entered(guarded, lif, FLOATING) as session:
+        session.run(1)
+        lif.run(RunSteps(5, blocking=False))
+        end = time.monotonic() + 30
+        while not session._runtime.service_to_runtime[0].probe() and time.monotonic() < end:  # it tells of the run's end
+            time.sleep(0.005)
+        lif.pause()
+        assert lif.v.get().tolist() == [6] * 3
+        lif.run(RunSteps(2))
+        assert lif.v.get().tolist() == [8] * 3
+
+
+def test_steps_after_a_pause_in_the_midst_of_others_are_refused_at_once():
+    """Lava never says that they are done: it goes on pausing."""
+    lif = LIF(shape=(3,), bias_mant=1, vth=10)
+    with entered(guarded, lif, FLOATING):
+        lif.run(RunSteps(10**9, blocking=False))
+        lif.pause()
+        for _ in range(2):
+            with pytest.raises(InputError, match="run condition must be RunContinuous again after.* a pause in the midst of steps"):
+                lif.run(RunSteps(2))
+            assert lif.v.get().shape == (3,)
+
+
+@pytest.mark.parametrize("tag", [FLOAT, FIXED])
+def test_a_single_whole_number_is_not_set(tag):
+    """Lava would make a float of it, which fails in the model, or is never sent again."""
+    lif = LIF(shape=(3,), du=1, dv=1, vth=100)
+    with entered(guarded, lif, Loihi2SimCfg(select_tag=tag)) as session:
+        session.run(1)
+        with pytest.raises(InputError, match="^set: LIF '.*'.du must be an array"):
+            lif.du.set(2)
+        session.run(1)
+        assert lif.du.get() == 1
