@@ -165,7 +165,9 @@ class DeviceParams(ByValue):
                 object.__setattr__(self, f.name, array)
             else:
                 object.__setattr__(self, f.name, float(array))
-        require(len(set(sizes.values())) <= 1, "DeviceParams", "hold arrays of one shape", sizes, "Broadcast them to the same one.")
+        flat = {(int(np.prod(shape)),) for shape in sizes.values()}  # of one shape, or in its order
+        alike = len(flat) <= 1 and len(set(sizes.values()) - flat) <= 1
+        require(alike, "DeviceParams", "hold arrays of one shape", sizes, "Broadcast them to the same one.")
         require(
             np.all(np.asarray(self.r_off) > np.asarray(self.r_on)),
             "DeviceParams.r_off",

@@ -46,7 +46,7 @@ the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
 FIELD_ERROR = 1e-4  # relative error of the field table
 _LEAST_GROWTH = 1e-30
-_MOST_LAW = 2.0**126  # V, in the field table: an exponent has 8 bits, and growth saturates long before
+_MOST_ENTRY = 2.0**126  # of a floating table, whose exponents have 8 bits; a field of so many volts is growth at once
 _MOST_GATE = 1 << (REGISTER_BITS - 1)  # counts
 _MOST_KNOTS = 1 << 13  # of the field table
 _COARSEST = 6  # largest field_shift
@@ -460,7 +460,8 @@ class StepParams(ByValue):
             v0,
         )
         knots = np.arange((top >> shift) + 2) << shift
-        field = floating_table(np.minimum(field_law(knots * lsb, v0, one.v_ref), _MOST_LAW))
+        require(one.alpha * _MOST_ENTRY > 1, "DeviceParams.alpha [1]", f"exceed {1 / _MOST_ENTRY:.2g} in fixed point", one.alpha)
+        field = floating_table(np.minimum(field_law(knots * lsb, v0, one.v_ref), _MOST_ENTRY))
         octaves = STATE_BITS - FINEST + 1
         k = np.arange(octaves * (1 << KNOTS) + 1)
         w = np.exp2(FINEST + (k >> KNOTS)) * (1 + (k & ((1 << KNOTS) - 1)) / (1 << KNOTS))

@@ -172,7 +172,7 @@ def trains(args, words):
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
         (["evaluate", "shipped", "--data", ".", "--all-speakers"], "--all-speakers must be used with a file; got '.'. For a folder"),
         (["evaluate", "shipped", "--leave-out", "1"], "--leave-out must be used with --data; got '1'"),
-        (["deploy", "c", "shipped", "-o", "{data}/inside"], "--out must be inside a folder"),
+        (["deploy", "c", "shipped", "-o", "{data}/inside"], "output folder must be a folder, or inside one"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must be used with --prove N"),
         (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must be used with one table; got ['accuracy', 'device']"),

@@ -420,7 +420,7 @@ def test_files_in_other_units_are_refused_by_column_and_unit(tmp_path):
     path = tmp_path / "ms.csv"
     path.write_text(HEAD + "first_spike,0.8,1e-3,1e-3,200,,88,4.4\n")
     with pytest.raises(
-        FormatError, match=r"line 2, value \[s\] must be at most twice the train of pulses, 0.8 s; got 88.0. The file holds SI"
+        FormatError, match=r"line 2, value \[s\] must be at most twice the train of pulses, 0.8 s; got 88.0. Measurements are in SI"
     ):
         read_csv(path)
     path.write_text(HEAD + "shortening,0.8,0.04,0.02,2,,-88,4.4\n")
@@ -441,7 +441,7 @@ def test_a_fit_stays_within_what_a_device_can_have_whatever_else_moves(monkeypat
     """The least lam is that of the largest r_off that the fit may try."""
     monkeypatch.setattr(sys.modules[Fit.__module__], "predicted", lambda p, m, rtol: float(np.log(p.lam / p.r_off)))
     device = replace(FIG2, lam=0.002)
-    found = fit(device, [Measurement("shortening", 0.8, 1e-3, 1e-3, 2, -99.0, 1.0)], free=("lam", "r_off"), starts=1).params
+    found = fit(device, [Measurement("shortening", 0.8, 24.0, 24.0, 2, -99.0, 1.0)], free=("lam", "r_off"), starts=1).params
     assert found.r_off == pytest.approx(3 * device.r_off, rel=1e-3)
     assert found.lam == pytest.approx(max(device.lam / 3, least_lam(3 * device.r_off)), rel=1e-3)
     assert found.lam >= least_lam(found.r_off)

@@ -345,7 +345,8 @@ def test_a_clock_too_slow_for_the_largest_step_is_told_and_samples_without_spike
 def test_a_reset_takes_as_long_as_is_stated(rng, tmp_path):
     """The first frame out is that of the reset."""
     wide = NetDescription((nets.layer(rng, 0, 3, 90, scale=3),))
-    for name, net in (("wide", wide), ("lines", lined(rng, 30, 1, 9))):
+    summed = NetDescription((nets.layer(rng, 0, 1, 1, scale=5), nets.layer(rng, 1, 1, 600, "affine")))
+    for name, net in (("wide", wide), ("summed", summed), ("lines", lined(rng, 30, 1, 9))):
         frames = nets.frames(rng, net, steps=4, samples=1)
         report = rtl_target.deploy_rtl(net, tmp_path / name, frames=frames, simulator="icarus")
         tools.call(
@@ -354,9 +355,10 @@ def test_a_reset_takes_as_long_as_is_stated(rng, tmp_path):
         tools.call(["vvp", "-n", "bench.vvp"], tmp_path / name)
         first, second = (int(cycle) for cycle in (tmp_path / name / "cycles.txt").read_text().split()[:2])
         stated = report.facts["cycles of a reset"]
-        assert stated == {"wide": 2 * 90 + 1, "lines": 30 * (9 + 2) + 1}[name]
-        if name == "wide":
-            assert stated <= first <= stated + 12
+        assert stated == {"wide": 2 * 90 + 1, "summed": 600 / 4, "lines": 30 * (9 + 2) + 1}[name]
+        if name != "lines":
+            work = int(rtl_source.frame_cycles(plan(net).layers[1], 4, 0)) if name == "summed" else 0
+            assert stated + work <= first <= stated + work + 12
         else:  # the first frame that waits for the delay lines, and for the layer behind them
             work = int(rtl_source.lines_cycles(plan(net), frames[0, :1])[0]) + int(rtl_source.frame_cycles(plan(net).layers[0], 4, 30))
             assert stated <= second <= stated + work + 12
@@ -481,7 +483,7 @@ def test_a_frame_that_ends_before_the_memories_are_cleared_waits(rng):
     net = NetDescription((nets.layer(rng, 0, 3, 40, scale=6),))
     frames = nets.frames(rng, net, steps=12, samples=3, rate=0.8)
     frames[:, 0] = 0
-    assert rtl_source.reset_cycles(plan(net)) > 4 * rtl_source.words(plan(net).layers[0], 4)
+    assert rtl_source.reset_cycles(plan(net), 4) > 4 * rtl_source.words(plan(net).layers[0], 4)
     assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
 
 

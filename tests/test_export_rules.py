@@ -15,7 +15,7 @@ from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
-from lava_1m1t1r.export import TARGETS, loihi_target, rtl_target, rules, spice_target
+from lava_1m1t1r.export import TARGETS, c_target, loihi_target, rtl_target, rules, spice_target
 from lava_1m1t1r.export.frames import samples
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
 from lava_1m1t1r.export.report import Report
@@ -383,6 +383,19 @@ def test_what_a_lost_machine_left_is_replaced(tmp_path, monkeypatch):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and len(list(out.glob(f"{STAGE}*"))) == 1
     write_folder(out, {"a.txt": "5", "d.txt": "6"})
     assert contents(out) == {MARK: "a.txt\nd.txt\n", "a.txt": "5", "d.txt": "6"}
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system that takes no files")
+@pytest.mark.parametrize("target", ["c", "rtl"])
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(target, tmp_path, rng, monkeypatch):
+    for module in (c_target, rtl_target):
+        monkeypatch.setattr(module, "call", lambda *_, **__: pytest.fail("the work has begun"))
+    net = nets.network("one_neuron", rng)
+    with pytest.raises(InputError, match="output folder must be a folder that can be written to; got '/proc/x'"):
+        TARGETS[target](net, "/proc/x", frames=np.ones((1, 3, 1), int))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="output folder must be a folder, or inside one; got .*file is a file"):
+        TARGETS[target](net, tmp_path / "file" / "inside", frames=np.ones((1, 3, 1), int))
 
 
 def test_a_folder_is_filled_by_one_export_at_a_time(tmp_path, monkeypatch):

@@ -360,10 +360,10 @@ def test_a_fresh_layer_starts_near_the_turn_on_of_its_device(device, volt):
     """As far from it as Fig. 2's, and never beyond the largest input; with bias or without, and however slow the device."""
     params = getattr(presets, device)
     spread = replace(params, gamma2=np.full(30, params.gamma2))  # one of the two voltages is an array, then
-    for p in (params, params.scaled(40), replace(params, r_control=3 * params.r_control), spread):
+    for p, dt in ((params, 1e-3), (params.scaled(40), 0.04), (replace(params, r_control=3 * params.r_control), 1e-3), (spread, 1e-3)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Fig. 4's turns on above the largest input, which is told elsewhere
-            one, other = (block.m1t1r.Dense({"params": p, "v_unit": 0.25}, 400, 30, bias=bias) for bias in (True, False))
+            one, other = (block.m1t1r.Dense({"params": p, "dt": dt, "v_unit": 0.25}, 400, 30, bias=bias) for bias in (True, False))
         assert 0.25 * one.bias.detach().numpy() == pytest.approx(volt, rel=1e-3)
         assert 0.25 * 0.05 * 400 * float(other.synapse.weight.mean()) == pytest.approx(volt, rel=0.02)
 

@@ -108,3 +108,12 @@ def test_wrong_cells_are_refused(changes, words):
 def test_wrong_periphery_is_refused():
     with pytest.raises(InputError, match=r"Periphery.amplifier_current must be a finite number and >= 0; got -1"):
         Periphery(amplifier_current=-1.0)
+
+
+def test_the_least_number_of_a_small_type_has_its_magnitude(rng):
+    own = layer(rng, bias=np.full(12, -128, np.int8))
+    weight = np.clip(own.weight, -127, 127)
+    weight[0, 0] = -128
+    small, large = (replace(own, weight=weight.astype(kind), bias=own.bias.astype(kind)) for kind in (np.int8, np.int32))
+    assert rows_of(small) == rows_of(large)
+    np.testing.assert_array_equal(programmed_crossbar(small, IDEAL, rng).counts, programmed_crossbar(large, IDEAL, rng).counts)

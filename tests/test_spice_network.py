@@ -506,3 +506,26 @@ def test_the_example_trains_deploys_and_agrees(tmp_path):
     done = call(DEPLOY / "deploy.py", files[0], "-o", tmp_path / "out", "--frames", files[1], "--labels", files[2])
     assert done.returncode == 0, done.stderr[-2000:]
     assert "4 patterns, same classes" in done.stdout
+
+
+def twins(readout):
+    """Two equal neurons, and a readout whose outputs are equal where its rows' sums are."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=2e-3))
+    hidden = Layer(0, "dense", (2,), 2, np.full((2, 2), 254, np.int32), neuron=neuron)
+    return NetDescription((hidden, Layer(1, "affine", (len(readout),), 2, np.array(readout, np.int32))))
+
+
+@pytest.mark.parametrize("readout", [[[70, 43], [39, 74], [113, 0]], [[30, 50], [14, 66]], [[14, 66], [30, 50], [40, 40]]])
+def test_of_equal_outputs_the_device_level_answers_the_first_too(readout, rng):
+    frames = (rng.random((1, 30, 2)) < 0.3).astype(np.uint8)
+    net = twins(readout)
+    assert FastNetwork(net).run(frames).out.sum() > 0
+    assert DeviceNetwork(net).run(frames)[0].answer == answers(FastNetwork(net).run(frames).out)[0] == 0
+
+
+@spice
+def test_equal_outputs_are_no_disagreement_with_ngspice(tmp_path, rng):
+    frames = (rng.random((1, 30, 2)) < 0.3).astype(np.uint8)
+    for i, readout in enumerate(([[30, 50], [14, 66]], [[14, 66], [30, 50], [40, 40]])):
+        spice_target.deploy_spice(twins(readout), tmp_path / str(i), frames=frames, cells="ideal")
+        assert (tmp_path / str(i)).is_dir()

@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings: dict[str, Any] = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
             settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation)}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
-            found[name].append(kept(args.folder, name, settings, job))
+            found[name].append(kept(args.folder, name, settings, job, f"{name}, seed {seed}"))
     title = f"{split.name}, {split.held_out}: {len(train)} utterances, {args.epochs} epochs, {args.repeats} seeds"
     table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
     for name in chosen:

@@ -163,15 +163,17 @@ def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, floa
     return right / len(test), sum(active) / len(test)
 
 
-def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the result of ``run``: from ``folder`` where a run with the same settings is kept, else by running it and keeping it there."""
+def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]], told: str = "") -> dict[str, Any]:
+    """Return the result of ``run``: from ``folder`` where a run with the same settings is kept, else by running it and keeping it there.
+
+    ``told``: what is printed before it runs, by default ``name``.
+    """
     words = "_".join("".join(c if c.isalnum() else " " for c in name).split())
     path = folder / f"{words}_{digest_of({'name': name, **settings})}.json"
     if path.is_file():
         return json.loads(path.read_text())["result"]
     folder.mkdir(parents=True, exist_ok=True)  # here: before the work, and not for options that are refused
-    held = f", {settings['held_out']}" if "held_out" in settings else ""
-    say(f"{name}{held}, seed {settings['task']['seed']}:", sys.stderr)
+    say(f"{told or name}:", sys.stderr)
     result = run()
     files.write_json(path, {"name": name, "settings": settings, "result": result})
     return result
@@ -355,7 +357,8 @@ def main(arguments: list[str] | None = None) -> int:
                     task = as_large(job_task.replace(seed=seed, learning_rate=rate, **_of_row(name, row, args)))
                     settings = {**of, "task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
                     run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
-                    found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run)})
+                    told = f"{name}, {of['held_out']}, seed {seed}"
+                    found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run, told)})
         except ImportError as absent:
             table.skip(name, f"not installed ({absent.name or absent})")
             continue

@@ -10,7 +10,7 @@ import numpy as np
 from .._support.files import as_json
 from .._support.progress import tell
 from ..errors import require
-from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
+from ._common import check_whole, json_argument, network_argument, network_path, talking
 from ._samples import array_arguments, arrays_of, data_arguments, data_options, test_frames
 
 SUMMARIES = {
@@ -88,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
 
     path = network_path(args.net)
     check_folder(args.out)
-    out_folder(args.out)
     check_whole(args, prove=0)
     for option, given in data_options(args).items():
         require(args.prove > 0, option, "be used with --prove N", given, "Only the proof needs data.")

@@ -149,7 +149,8 @@ class Crossbar:
     @cached_property
     def counts(self) -> np.ndarray:
         """(N, R) weights as the cells hold them [counts]."""
-        return (self.positive - self.negative) * (self.cells.v_read / self.per_count)
+        # to nine digits: what is left of ideal cells is rounding, which would decide between equal sums
+        return ((self.positive - self.negative) * (self.cells.v_read / self.per_count)).round(9)
 
     @cached_property
     def squares(self) -> np.ndarray:
@@ -192,11 +193,16 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
 
 def rows_of(layer: Layer) -> Rows:
     """How many rows a layer's inputs, recurrence and bias take."""
-    bias = int(np.ceil(np.abs(layer.bias).max() / _largest(layer))) if layer.bias is not None and np.any(layer.bias) else 0
+    bias = 0 if layer.bias is None else int(np.ceil(_magnitude(layer.bias) / _largest(layer)))
     return Rows(layer.inputs, 0 if layer.weight_rec is None else layer.size, bias)
 
 
 def _largest(layer: Layer) -> float:
     """Magnitude of the largest weight [counts], at least 1."""
     weight = np.ones(1) if layer.weight is None else layer.weight  # those of averages are 1
-    return max(1.0, *(float(np.abs(part).max()) for part in (weight, layer.weight_rec) if part is not None))
+    return max(1.0, *(_magnitude(part) for part in (weight, layer.weight_rec) if part is not None))
+
+
+def _magnitude(values: np.ndarray) -> float:
+    """Largest magnitude; in floating point, for that of the least number of a type of integers is none of it."""
+    return float(np.abs(np.asarray(values, np.float64)).max())

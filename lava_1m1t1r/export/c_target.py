@@ -185,8 +185,8 @@ def verify(
         got = np.frombuffer(call([f"{folder}/main", "states.bin"], folder, _words(frames)).stdout, "<i4").reshape(expected.out.shape)
         got_states = np.fromfile(f"{folder}/states.bin", "<i4").reshape(batch, steps, -1)
         watched = any(flag.startswith("-fsanitize") for flag in flags)  # sanitizers and valgrind exclude each other
-        counted = frames[: max(1, _COUNTED // steps)]
-        instructions = None if watched else _instructions(folder, name, _words(counted), len(counted) * steps)
+        counted = frames[: max(1, _COUNTED // steps), :_COUNTED]
+        instructions = None if watched else _instructions(folder, name, _words(counted), counted.shape[0] * counted.shape[1])
     for what, ours, theirs in (("outputs", got, expected.out), ("states", got_states, np.concatenate(states, axis=2))):
         if not np.array_equal(ours, theirs):
             b, t, n = np.argwhere(ours != theirs)[0]
@@ -194,7 +194,8 @@ def verify(
     spikes = expected.spike_count
     facts: dict[str, Any] = {"compared with the fixed-point network": compared(batch * steps, spikes, got_states.size)}
     if instructions is not None:
-        part = "" if len(counted) == batch else f", first {len(counted)} of {batch} samples"
+        few, short = len(counted) < batch, counted.shape[1] < steps
+        part = f", first {counted.shape[1]} steps" if short else f", first {len(counted)} of {batch} samples" if few else ""
         where = f"{compiler} {' '.join(flags)}, this machine's processor{part}"
         facts[f"instructions a step, mean ({where})"] = int(np.mean(instructions))
         facts["instructions a step, largest"] = max(instructions)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from .._support.files import scratch
+from .._support.files import check_writable, scratch
 from .._support.programs import is_running
 from ..errors import InputError, path_of, require
 
@@ -117,12 +117,14 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
 
 
 def check_folder(out_dir: str | os.PathLike) -> None:
-    """Raise unless ``out_dir`` may be written: absent, empty, or holding nothing but a former export."""
+    """Raise unless ``out_dir`` can be written to and is absent, empty, or holding nothing but a former export."""
     out = place(out_dir).absolute()
     require(not out.is_symlink(), "output folder", "not be a link", str(out), "Name the folder it points to.")
+    there = next(path for path in (out, *out.parents) if path.exists())
+    require(there.is_dir(), "output folder", "be a folder, or inside one", str(out), f"{there} is a file.")
+    check_writable(there, "output folder", str(out))
     if not out.exists():
         return
-    require(out.is_dir(), "output folder", "be a folder", str(out), "Name another one.")
     ours = _marked(out)
     names = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
     others = (name for name in names if name not in ours and not name.startswith(STAGE))

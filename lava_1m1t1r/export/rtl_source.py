@@ -66,10 +66,10 @@ def lines_cycles(plan: Plan, frames: Any) -> Any:
     return 3 * np.sum(frames, -1) + 3 * plan.lines.size + np.maximum(sent - 1, 0).sum(-1) + 2
 
 
-def reset_cycles(plan: Plan) -> int:
-    """Clock cycles from a reset's end until the first frame may be taken in, and the first come out: all layers clear their memories at
-    the same time, as the delay lines do."""
-    rest = [2 * layer.outputs + 1 for layer in plan.layers if layer.program is not None]
+def reset_cycles(plan: Plan, lanes: int) -> int:
+    """Clock cycles from a reset's end until the first frame may be taken in, and the first come out (behind a readout, be added up): all
+    layers clear their memories at the same time, as the delay lines do."""
+    rest = [words(layer, lanes) if layer.program is None else 2 * layer.outputs + 1 for layer in plan.layers]
     lines = 0 if plan.lines is None else frames_kept(plan.lines) * plan.channels + 1
     return max([lines, *rest], default=0)
 

@@ -107,7 +107,7 @@ def deploy_rtl(
         "memory [bits]": memory_bits(lowered, lanes),
         "largest spike count of an input": rtl_source.input_limit(lowered),
         "cycles of a frame without spikes": {x.name: int(rtl_source.frame_cycles(x, lanes, 0)) for x in lowered.layers},
-        "cycles of a reset": rtl_source.reset_cycles(lowered),
+        "cycles of a reset": rtl_source.reset_cycles(lowered, lanes),
         "cycles more a spike": {x.name: rtl_source.spike_cycles(x, lanes) for x in lowered.layers},
         "network step [s]": lowered.dt,
         **classes_of(net),
