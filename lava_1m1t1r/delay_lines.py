@@ -78,8 +78,12 @@ class LinesRun:
 
     def step(self, frame: np.ndarray) -> np.ndarray:
         """Take the counts (C,) of a step and return what arrives in this step, (N,)."""
-        length = len(self.past)
-        self.past[self.now % length] = frame
-        due = self.past[(self.now - self.delay) % length, self.source]
+        due = self.due(frame)
         self.now += 1
         return due
+
+    def due(self, frame: np.ndarray) -> np.ndarray:
+        """Return what :meth:`step` would, without taking the counts: another frame may follow in their place."""
+        length = len(self.past)
+        self.past[self.now % length] = frame  # over what no line holds any more
+        return self.past[(self.now - self.delay) % length, self.source]

@@ -380,9 +380,10 @@ class NetDescription(ByValue):
 
     def head(self, layers: int | None) -> NetDescription:
         """The network of the first ``layers`` layers that compute something, or of all of them for None."""
-        if layers is None or whole(layers, "layers", least=1) >= len(self.active):
+        count = len(self.active) if layers is None else whole(layers, "layers", least=1)
+        if count >= len(self.active):
             return self
-        last = self.active[layers - 1].index
+        last = self.active[count - 1].index
         return NetDescription(tuple(layer for layer in self.layers if layer.index <= last), self.version, self.source)
 
 
@@ -411,7 +412,11 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
             good = (frames >= 0) & (frames <= MAX_COUNT) & (frames == np.rint(frames))
             require(np.all(good), "frames", f"hold whole spike counts from 0 to {MAX_COUNT}", frames[~good][:1])
         frames = np.ascontiguousarray(frames, np.uint8 if most < 256 else np.int16)
-    bounds = net.first_sums
-    if bounds.reach(np.iinfo(frames.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that frames are not even looked at
-        bounds.check(int(frames.max()), int(frames.sum(axis=2, dtype=np.int64).max()))
+    check_sums(frames, net.first_sums)
     return frames
+
+
+def check_sums(counts: np.ndarray, bounds: SumBounds) -> None:
+    """Refuse counts (..., C) that may take a weighted sum within ``bounds`` out of 32 bits."""
+    if bounds.reach(np.iinfo(counts.dtype).max, np.inf) > LARGEST_SUM:  # hardly ever, so that counts are not even looked at
+        bounds.check(int(counts.max()), int(counts.sum(axis=-1, dtype=np.int64).max()))

@@ -117,7 +117,7 @@ class Layer:
         self.top = self.v_max * max(n["stretch"] for n in self.neurons) >> 16
         self.q = min(max(floor(log2(sqrt(8e-4) * min(w, 1000) * 4096 / v_unit)), 0), 6)
         knots = range((self.top >> self.q) + 2)
-        self.field = floating([law((k << self.q) * v_unit / 4096, w, shared["v_ref"]) for k in knots])
+        self.field = floating([min(law((k << self.q) * v_unit / 4096, w, shared["v_ref"]), 2.0**126) for k in knots])
         scale = [2.0 ** (10 + (k >> 6)) * (1 + (k & 63) / 64) for k in range(833)]
         gaps = [max(w_k - 1024, 0) / FULL for w_k in scale]
         self.inverse = floating([1 / (shared["alpha"] + gap) for gap in gaps])

@@ -206,5 +206,5 @@ def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
 def test_one_call_before_those_that_are_timed_does_not_count():
     in_lava = pytest.importorskip("lava_1m1t1r.benchmarks.in_lava")
     calls = []
-    timing = in_lava.timed(lambda steps: calls.append(steps), 7, 1)
-    assert calls == [7, 7] and timing.wall >= 0
+    in_lava.timed(calls.append, 7, 1)
+    assert calls == [7, 7]

@@ -263,6 +263,12 @@ def test_final_states_are_no_lengths_below_zero_and_may_be_a_start():
         simulate(p, stimulus.rest(1e-3), 1e-4, 0, start=(t.filament[-1], t.residue[-1], t.gate_voltage[-1]))
 
 
+def test_a_sample_at_an_edge_is_of_the_interval_that_ends_there_however_short():
+    width, dt = 1e-6, 0.5
+    s = stimulus.rest(dt - width) + stimulus.train(0.8, width, width, 1) + stimulus.rest(dt - width)
+    assert simulate(presets.ZHAO2025_FIG2, s, dt, 0, ("input_current",)).input_current[0] > 1e-13
+
+
 def test_a_sample_at_an_edge_is_of_the_interval_that_ends_there_in_long_records():
     s = stimulus.train(0.8, 1e-3, 1e-3, 5000)
     current = simulate(presets.ZHAO2025_FIG2, s, 1e-4, 0, ("input_current",)).input_current.reshape(5000, 20)

@@ -63,7 +63,9 @@ def test_instructions_are_counted_or_left_out_and_never_a_failure(monkeypatch):
     mean = found["instructions a step, mean (gcc -O2, this machine's processor)"]
     assert 1000 < mean < found["instructions a step, largest"]
     monkeypatch.setattr(c_target, "_COUNTED", 3)
-    assert "instructions a step, mean (gcc -O2, this machine's processor, first 3 steps)" in c_target.verify(net, sources, frames, "abc")
+    assert "instructions a step, mean (gcc -O2, this machine's processor, first 1 of 2 samples, first 3 of 40 steps)" in c_target.verify(
+        net, sources, frames, "abc"
+    )
     call = c_target.call
 
     def unknown_instruction(command, folder, given=None):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from lava_1m1t1r import StepParams, presets
+from lava_1m1t1r import DeviceParams, StepParams, presets
 from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.benchmarks import networks
@@ -457,3 +457,23 @@ def test_frames_with_their_axes_elsewhere_are_told_how_to_turn(shape, words):
     net = networks.drawn((6, 5, 2))
     with pytest.raises(InputError, match=words):
         FastNetwork(net).run(np.zeros(shape, np.uint8))
+
+
+def test_a_stream_refuses_counts_that_delay_lines_bring_together():
+    """Each of the frames is small enough alone; in 32 bits their sum would turn negative, and the neuron would get nothing."""
+    channels = 700
+    weight = np.zeros((1, 2 * channels), np.int32)
+    weight[0, : channels + 1] = 254
+    lines = Layer(0, "delay_lines", (2 * channels,), channels, delay=np.repeat([0, 1], channels))
+    net = NetDescription((lines, Layer(1, "dense", (1,), 2 * channels, weight, neuron=M1T1RNeuron(StepParams(DeviceParams())))))
+    burst, chorus = np.zeros(channels, int), np.full(channels, net.active[0].sums().limit())
+    burst[0] = 2**15 - 1
+    rule = "frames must hold counts of at most"
+    with pytest.raises(InputError, match=rule):
+        FastNetwork(net).run(np.stack([burst, chorus])[None])
+    stream, quiet = Stream(net), np.zeros(channels, int)
+    stream.step(burst)
+    with pytest.raises(InputError, match=rule):
+        stream.step(chorus)
+    followed = [stream.step(frame)[0] for frame in (quiet, quiet, quiet)]  # as if the refused frame had never been
+    assert followed == FastNetwork(net).run(np.stack([burst, quiet, quiet, quiet])[None]).out[0, 1:, 0].tolist()

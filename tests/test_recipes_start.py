@@ -62,10 +62,18 @@ def test_of_two_files_one_that_names_no_classes_has_the_names_of_the_other(tmp_p
         assert [words[label] for label in before.labels] == [shipped.classes[label] for label in after.labels]
 
 
-def test_a_label_beyond_the_names_of_the_other_file_is_told(tmp_path):
-    write_shd(tmp_path / "train.h5", events(("two", "one", "zero")).of_speakers(0))
-    write_shd(tmp_path / "test.h5", events(labels=(0, 1, 2, 3) * 3).of_speakers(1))
-    with pytest.raises(InputError, match=r"labels of the test set must lie in 0..2, as training names 3 classes; got 3"):
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("train", "labels of the test set must lie in 0..2, as training names 3 classes; got 3"),
+        ("test", "labels of the training set must lie in 0..2, as the test set names 3 classes; got 3"),
+    ],
+)
+def test_a_label_beyond_the_names_of_the_other_file_is_told(tmp_path, named, words):
+    for speaker, name in enumerate(("train", "test")):
+        own = events(("two", "one", "zero")) if name == named else events(labels=(0, 1, 2, 3) * 3)
+        write_shd(tmp_path / f"{name}.h5", own.of_speakers(speaker))
+    with pytest.raises(InputError, match=words):
         data.load(tmp_path / "train.h5", test=tmp_path / "test.h5")
 
 

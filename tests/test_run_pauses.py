@@ -84,6 +84,28 @@ class PyLooking(PyLoihiProcessModel):
         self.b_in.recv()
 
 
+class Both(AbstractProcess):
+    '''Asynchronous: looks at a port, and takes from the other, until it is paused.'''
+
+    def __init__(self):
+        super().__init__()
+        self.a_in = InPort(shape=(1,))
+        self.b_in = InPort(shape=(1,))
+
+
+@implements(proc=Both, protocol=AsyncProtocol)
+@requires(CPU)
+class PyBoth(PyAsyncProcessModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+
+    def run_async(self):
+        while not self.check_for_pause_cmd():
+            if self.a_in.probe():
+                self.a_in.recv()
+            self.b_in.recv()
+
+
 class Rated(AbstractProcess):
     '''Holds a number, and counts how often it is told that a Var was set.'''
 
@@ -121,6 +143,13 @@ def models(tmp_path_factory) -> ModuleType:
 def entered(runner, process, config=CFG):
     more = {"stall": None} if runner is guarded else {}  # on a busy machine, a model may get no turn for long
     return runner(process, config, timeout=40, **more)
+
+
+def answered(session):
+    """Wait until a run has come to its end, of which nobody was told yet."""
+    end = time.monotonic() + 30
+    while not all(port.probe() for port in session._runtime.service_to_runtime) and time.monotonic() < end:
+        time.sleep(0.005)
 
 
 def pausing(at):
@@ -265,6 +294,20 @@ def test_a_pause_that_was_asked_for_in_one_run_is_none_in_the_next(runner, model
             assert free.x.get().tolist() == [k + 1]
 
 
+def test_a_pause_takes_what_was_sent_where_a_model_also_looks_at_another_port(models):
+    """More messages than its port holds: it receives them between looks that are in vain."""
+    told, both = Told(step=lambda _: np.nan), models.Both()
+    injector = Injector(shape=(1,), buffer_size=1000)
+    told.s_out.connect(both.a_in)
+    injector.out_port.connect(both.b_in)
+    with entered(InProcess, both) as session:
+        injector.run(RunContinuous())
+        for k in range(300):
+            injector.send(np.full(1, k))
+        injector.pause()
+        assert session.steps_run == 300
+
+
 # -- in Lava's own runtime ---------------------------------------------------------------------------------------------
 
 
@@ -305,9 +348,7 @@ def test_a_pause_just_after_the_end_of_a_run_changes_nothing():
     with entered(guarded, lif, FLOATING) as session:
         session.run(1)
         lif.run(RunSteps(5, blocking=False))
-        end = time.monotonic() + 30
-        while not session._runtime.service_to_runtime[0].probe() and time.monotonic() < end:  # it tells of the run's end
-            time.sleep(0.005)
+        answered(session)
         lif.pause()
         assert lif.v.get().tolist() == [6] * 3
         lif.run(RunSteps(2))
@@ -336,3 +377,33 @@ def test_a_single_whole_number_is_not_set(tag):
             lif.du.set(2)
         session.run(1)
         assert lif.du.get() == 1
+
+
+def test_a_pause_after_a_model_has_asked_for_one_is_not_told_again(models):
+    def run(model):
+        once(model)
+        model._req_pause = model.x[0] == 1
+
+    free = models.Free(run)
+    with entered(guarded, free) as session:
+        free.run(RunSteps(1, blocking=False))
+        answered(session)
+        free.pause()
+        for k in range(3):
+            assert free.x.get().tolist() == [k + 1]
+            session.run(1)
+
+
+def test_a_pause_after_a_model_has_asked_for_the_end_is_the_end(models):
+    def step(model):
+        model._req_stop = model.time_step == 2
+        return np.nan
+
+    told, free = Told(step=step), models.Free(once)
+    told.s_out.connect(free.a_in)
+    with entered(guarded, told) as session:
+        told.run(RunSteps(5, blocking=False))
+        answered(session)
+        told.pause()
+        with pytest.raises(NotRunning, match="a model asked for the end of the run"):
+            told.x.get()

@@ -77,6 +77,13 @@ def check_writable(folder: Path, field: str, given: object, cure: str = "") -> N
         raise InputError(f"{field} must be a folder that can be written to; got {str(given)!r}: {error}. {cure}".rstrip()) from error
 
 
+def check_place(folder: Path, field: str, given: object) -> None:
+    """Refuse a folder that is not there and cannot be made, or that no file can be written to; nothing is left behind."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    require(there.is_dir(), field, "be a folder, or inside one", str(given), f"{there} is a file.")
+    check_writable(there, field, given)
+
+
 def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, dict[str, str]]]:
     """Rows of a CSV file in UTF-8 under a head line, each with its place in words; spaces around names and values do not count.
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
-from .._support.files import check_writable
+from .._support.files import check_place
 from ..errors import InputError, file_of, missing, option_name, path_of, require, whole
 from ..params import DeviceParams
 from ..recipes import SHIPPED_NETWORK
@@ -27,11 +27,9 @@ def out_folder(name: str | Path, *files: str) -> Path:
     written creates it."""
     path = path_of(name, "--out")
     require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
-    there = next(p for p in (path, *path.absolute().parents) if p.exists())
-    require(there.is_dir(), "--out", "be inside a folder", str(name), f"{there} is a file.")
     for file in files:
         require(not (path / file).is_dir(), "--out", f"not contain a folder named {file}", str(name), "A file will be written there.")
-    check_writable(there, "--out", name)
+    check_place(path, "--out", name)
     return path
 
 

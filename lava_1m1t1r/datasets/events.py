@@ -93,6 +93,7 @@ class EventSet(ByValue):
         )
         require(len(self.units) == len(self.times), "EventSet.units", f"hold {len(self.times)} spikes", len(self.units))
         channels = whole(self.n_channels, "EventSet.n_channels", least=1, most=MOST_CHANNELS)
+        object.__setattr__(self, "n_channels", channels)
         highest = int(self.units.max(initial=0))
         require(highest < channels, "EventSet.units", f"lie in 0..{channels - 1}", highest, "Give n_channels if there are more.")
         for name in ("keys", "speaker_names"):

@@ -133,8 +133,8 @@ class InnerEar:
         total = None if total is None else whole(total, "total", most=2**31)
         require(progress is None or isinstance(progress, str), "progress", "be a title, or None for no bar", progress)
         if isinstance(utterances, Sequence):
-            paired = all(isinstance(u, (tuple, list)) and len(u) == 2 for u in utterances)
-            require(paired, "utterances", "be (audio, rate) pairs", utterances)
+            for pair in utterances:
+                _check_pair(pair)
         if total is None and isinstance(utterances, Sequence):
             total = len(utterances)
         require(indices is None or isinstance(indices, Iterable), "indices", "be numbers, one an utterance", indices)
@@ -169,12 +169,18 @@ class InnerEar:
 def _numbered(utterances: Iterable[tuple[np.ndarray, int]], indices: Iterable[int]) -> Iterator[tuple[np.ndarray, int, int]]:
     """(audio, rate, index) of each utterance."""
     which, n = iter(indices), 0
-    for audio, rate in utterances:
+    for pair in utterances:
+        _check_pair(pair)
+        audio, rate = pair
         cure = "Give one number an utterance."
         yield audio, rate, given(next(which, None), "indices", "go on to the last utterance", f"no more than {n}", cure)
         n += 1
     if isinstance(indices, Sized):
         _check_number(indices, n)
+
+
+def _check_pair(pair: object) -> None:
+    require(isinstance(pair, (tuple, list)) and len(pair) == 2, "utterances", "be (audio, rate) pairs", pair)
 
 
 def _check_number(indices: Sized, n: int) -> None:

@@ -293,7 +293,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             note(cell, sink, t + h * crossing(course, p.v_th), SPIKE)
         old_node = cell.node
         account(cell, course, v_in, p)
-        while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= t + h + 1e-5 * sink.dt:
+        while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= (t + h) * (1.0 + 1e-10):
             u = min(((cell.sample + 1) * sink.dt - t) / h, 1.0)
             filament = between(Cubic(s.filament, k1.filament, new.filament, k4.filament, h), u)
             residue = between(Cubic(s.residue, k1.residue, new.residue, k4.residue, h), u)

@@ -194,8 +194,8 @@ def verify(
     spikes = expected.spike_count
     facts: dict[str, Any] = {"compared with the fixed-point network": compared(batch * steps, spikes, got_states.size)}
     if instructions is not None:
-        few, short = len(counted) < batch, counted.shape[1] < steps
-        part = f", first {counted.shape[1]} steps" if short else f", first {len(counted)} of {batch} samples" if few else ""
+        of = zip(counted.shape, (batch, steps), ("samples", "steps"), strict=False)
+        part = "".join(f", first {few} of {number} {what}" for few, number, what in of if few < number)
         where = f"{compiler} {' '.join(flags)}, this machine's processor{part}"
         facts[f"instructions a step, mean ({where})"] = int(np.mean(instructions))
         facts["instructions a step, largest"] = max(instructions)

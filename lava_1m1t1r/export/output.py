@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from .._support.files import check_writable, scratch
+from .._support.files import check_place, scratch
 from .._support.programs import is_running
 from ..errors import InputError, path_of, require
 
@@ -120,9 +120,7 @@ def check_folder(out_dir: str | os.PathLike) -> None:
     """Raise unless ``out_dir`` can be written to and is absent, empty, or holding nothing but a former export."""
     out = place(out_dir).absolute()
     require(not out.is_symlink(), "output folder", "not be a link", str(out), "Name the folder it points to.")
-    there = next(path for path in (out, *out.parents) if path.exists())
-    require(there.is_dir(), "output folder", "be a folder, or inside one", str(out), f"{there} is a file.")
-    check_writable(there, "output folder", str(out))
+    check_place(out, "output folder", out)
     if not out.exists():
         return
     ours = _marked(out)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..delay_lines import LinesRun
-from ..description import NetDescription, check_frames
+from ..description import NetDescription, check_frames, check_sums
 from ..errors import array_of, require
 from . import kernels
 from .kernels import Events
@@ -28,6 +28,7 @@ class Stream:
         cure = "Read it from a file with netx.schema.read."
         require(isinstance(network, (FastNetwork, NetDescription)), "Stream.network", "be a NetDescription or FastNetwork", network, cure)
         self.network = network if isinstance(network, FastNetwork) else FastNetwork(network)
+        self._sums = self.network.net.active[0].sums()
         self.reset()
 
     def __repr__(self) -> str:
@@ -52,7 +53,9 @@ class Stream:
         require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
         out = check_frames(frame[None, None], self.network.net)[0]
         if self._lines is not None:
-            out = self._lines.step(out[0])[None]
+            out = self._lines.due(out[0])[None]
+            check_sums(out, self._sums)  # frames that arrive together: each of them was checked alone
+            self._lines.now += 1
         for layer in self._layers:
             out = layer.step(events_of(out), self.steps)
         self.steps += 1

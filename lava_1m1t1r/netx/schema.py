@@ -327,7 +327,7 @@ def _write_layer(group: Any, layer: Layer) -> None:
         layer.shape,
         inputs=layer.inputs if layer.kind in (DELAY_LINES, "average", *_WEIGHTED) else None,
         conv=layer.conv,
-        weight=layer.weight,
+        weight=layer.weight if layer.conv is None or layer.kind == "pool" else layer.conv.full(layer.own_weight),
         weight_rec=layer.weight_rec,
         bias=layer.bias,
         delay=layer.delay,

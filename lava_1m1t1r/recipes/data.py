@@ -126,7 +126,7 @@ def _of_folder(path: Path) -> Split:
 def _alike(train: EventSet, test: EventSet) -> tuple[EventSet, EventSet]:
     """Both sets with their classes numbered alike; of two, one that names none has the names of the other."""
     test = numbered_as(train.keys, test)
-    return train if train.keys else numbered_as(test.keys, train), test
+    return train if train.keys else numbered_as(test.keys, train, "the training set", "the test set"), test
 
 
 def validation_of(split: Split, path: str | os.PathLike) -> EventSet:

@@ -126,7 +126,8 @@ SURROGATE = {"grow_cap": 0.3, "grow_floor": 0.1}
 def m1t1r(task: Task, **neuron: Any) -> Network:
     """The recurrent 1M1T1R network of a task: channels (delay lines) - hidden (recurrent, delayed) - weighted sums of the classes.
 
-    ``neuron`` overrides arguments of :class:`..slayer.neuron.Neuron`.
+    Torch's generator is seeded with the task's seed, to draw the first weights. ``neuron`` overrides arguments of
+    :class:`..slayer.neuron.Neuron`.
     """
     params = {
         **slayer.neuron.arguments_of(task.step, task.seed),

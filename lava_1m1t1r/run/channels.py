@@ -181,6 +181,7 @@ class RecvPort(_Port, CspRecvPort):
             channel.receiver = channel.hub.current
             channel.hub.block(channel)
         item = items.popleft()
+        channel.hub.found()
         if channel.sender is not None:
             channel.hub.wake(channel.sender)
             channel.sender = None

@@ -327,7 +327,7 @@ class Executor:
                 task.polls = False
 
     def found(self) -> None:
-        """Called by a port that was asked whether it is free, and is: a model that found something goes on."""
+        """Called by a port that was asked whether it is free, and is, or that received: a model that found something goes on."""
         if self.current is not None:
             self.current.looked.clear()
 

@@ -114,7 +114,7 @@ class InProcess:
         self._executor: Executor | None = None
         self._open = False
         self.steps_run = 0
-        """Number of time steps since the initial state."""
+        """Number of time steps since the initial state; 0 where all Processes are asynchronous, which have none."""
 
     def __enter__(self) -> InProcess:
         if self._executor is not None:

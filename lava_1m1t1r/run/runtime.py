@@ -217,10 +217,20 @@ class GuardedRuntime(Runtime):
             told = port not in silent or issubclass(service.rs_class, AsyncPyRuntimeService)
             while not enum_equal(answer := port.recv(), MGMT_RESPONSE.PAUSED):
                 told = True
+                self._note(port, answer)
                 if enum_equal(answer, MGMT_RESPONSE.ERROR):
                     self._fail_soon()
             self._untold = self._untold or not told
         self._is_running = False
+        if self.why_stopped is _ASKED:
+            self.stop()
+
+    def _note(self, port: _Port, answer: np.ndarray) -> None:
+        """Note what a service asks for that counts later, too: an end, or a pause, which it may repeat."""
+        if enum_equal(answer, MGMT_RESPONSE.REQ_STOP):
+            self.why_stopped = _ASKED
+        elif enum_equal(answer, MGMT_RESPONSE.REQ_PAUSE) and issubclass(self._services[port].rs_class, AsyncPyRuntimeService):
+            self._repeat.add(port)
 
     def get_var(self, var_id, idx=None):
         if self.stopped:
@@ -304,12 +314,10 @@ class GuardedRuntime(Runtime):
             port = self._first_of(silent)
             silent.remove(port)
             answer = port.recv()
+            self._note(port, answer)
             if enum_equal(answer, MGMT_RESPONSE.REQ_PAUSE):
-                if issubclass(self._services[port].rs_class, AsyncPyRuntimeService):
-                    self._repeat.add(port)
                 return self._pause(silent)
             if enum_equal(answer, MGMT_RESPONSE.REQ_STOP):
-                self.why_stopped = _ASKED
                 return self.stop()
             if not enum_equal(answer, MGMT_RESPONSE.DONE):
                 self._fail_soon()
