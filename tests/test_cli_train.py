@@ -223,6 +223,7 @@ def test_training_watched_by_a_file(tmp_path, capsys):
     sets = {name: spoken((6, 6, 6), seed=seed) for seed, name in enumerate(("train", "test", "valid"))}
     sets["turned"] = replace(sets["valid"], labels=2 - sets["valid"].labels, keys=sets["valid"].keys[::-1])
     sets["wide"] = replace(sets["valid"], n_channels=701)
+    sets["others"] = replace(sets["valid"], keys=("up", "middle", "down"))
     files = {name: str(write_shd(tmp_path / f"{name}.h5", events)) for name, events in sets.items()}
     options = ["train", "--data", files["train"], "--test-data", files["test"], "--hidden", "4", "--epochs", "2", "--seed", "3"]
     kept = {}
@@ -241,11 +242,38 @@ def test_training_watched_by_a_file(tmp_path, capsys):
         ("test", "the validation set (the file test.h5) must hold other utterances than the test set"),
         ("wide", "wide.h5 must have 700 channels, as the training set; got 701"),
         ("absent", "absent.h5"),
+        ("others", "--validation-data must hold no other classes than the training and the test set; got 'up, down'"),
     )
     for name, words in cases:
         assert cli.main([*options, "--validation-data", str(tmp_path / f"{name}.h5"), "-o", str(tmp_path / "refused")]) == cli.USAGE_ERROR
         assert words in capsys.readouterr().err
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.train
+def test_results_of_an_earlier_network_do_not_stand_beside_another(small_file, tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import evaluate
+
+    options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path)]
+    assert cli.main(options) == 0 and (tmp_path / "results.json").is_file()
+    before = (tmp_path / "network.net").read_bytes()
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "evaluate", stopped)
+    assert cli.main([*options, "--seed", "7"]) == 130
+    assert (tmp_path / "network.net").read_bytes() != before and not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.train
+def test_a_speaker_whose_name_looks_like_an_option_can_be_left_out_again(tmp_path):
+    write_shd(tmp_path / "a.h5", replace(spoken((6, 6, 6)), speaker_names=("anna", "bert", "-c d")))
+    done = run("train", "--data", "a.h5", "--leave-out=-c d", "--hidden", "4", "--epochs", "1", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    again = next(line for line in (done.stdout + done.stderr).splitlines() if "evaluate" in line and "--leave-out" in line)
+    words = shlex.split(again[again.index("evaluate") :])
+    assert run(*words, cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.train

@@ -1,8 +1,11 @@
 """The .net format: round trip, every key removed or damaged in turn, foreign and newer files."""
 
 import copy
+import errno
 import pickle
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import damage
@@ -368,3 +371,22 @@ def test_keys_of_lava_dls_former_releases_are_read(tmp_path):
 @pytest.mark.parametrize("layers", [(), (Layer(0, "flatten", (4, 1, 1), 4),)], ids=["none", "none that computes"])
 def test_networks_that_nothing_can_run_can_be_shown(layers):
     assert repr(NetDescription(layers)).startswith("NetDescription(")
+
+
+def test_a_network_for_which_there_is_no_room_is_not_half_written(tmp_path):
+    """The HDF5 library's own error would be a bug to the command line."""
+    code = f"""
+import resource, signal
+from lava_1m1t1r.netx import schema
+from lava_1m1t1r.recipes import SHIPPED_NETWORK
+net = schema.read(SHIPPED_NETWORK)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    schema.write({str(tmp_path / "net.net")!r}, net)
+except OSError as error:
+    print(error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == [str(errno.EFBIG)], done.stderr
+    assert not list(tmp_path.iterdir())

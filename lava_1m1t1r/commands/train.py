@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from .. import __version__, presets
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
-from ..errors import InputError, option_name, require
+from ..errors import InputError, listed, option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
+from ..report.html import withdraw
 from ._common import (
     SHIPPED,
     check_whole,
@@ -215,7 +216,6 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     else:
         task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
-    watched = None if args.validation_data is None else data.validation_of(split, args.validation_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
     begin = None
@@ -231,8 +231,11 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         who = train.speaker(args.validate, "--validate")
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
-    elif watched is not None:
-        validation = data.frames_of(data.numbered_as(split.train.keys, watched, "the validation set"), task)
+    elif args.validation_data is not None:
+        watched = data.validation_of(split, args.validation_data)  # numbered as a network to start from has them
+        others = [watched.keys[label] if watched.keys else label for label in sorted(set(watched.labels.tolist())) if label >= task.classes]
+        require(not others, "--validation-data", "hold no other classes than the training and the test set", listed(others))
+        validation = data.frames_of(watched, task)
     from ..recipes import network
 
     if begin is None:
@@ -285,6 +288,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
+    withdraw(out)
     net.export(out / NETWORK_FILE, names)
     test = data.frames_of(split.test, task)
     result, _ = evaluate(out / NETWORK_FILE, test)
@@ -324,5 +328,6 @@ def _test_options(args: argparse.Namespace, split: Any, task: Any) -> str:
     if args.data is None:
         return ""
     number, people = int(split.test.speakers[0]), split.test.speaker_names
-    speaker = shlex.quote(people[number]) if 0 <= number < len(people) else str(number)
-    return f"--data {shlex.quote(args.data)}" + ("" if Path(args.data).is_dir() else f" --leave-out {speaker}")
+    speaker = people[number] if 0 <= number < len(people) else str(number)
+    gap = "=" if speaker.startswith("-") else " "  # else a name that begins so is taken for an option
+    return f"--data {shlex.quote(args.data)}" + ("" if Path(args.data).is_dir() else f" --leave-out{gap}{shlex.quote(speaker)}")

@@ -8,6 +8,7 @@ and ``classes``, the outputs' names.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -294,13 +295,14 @@ def written(path: str | os.PathLike, classes: Sequence[str] = ()) -> Iterator[An
     """
     import h5py
 
-    path = path_of(path)
+    path, whole = path_of(path), io.BytesIO()  # in memory: the HDF5 library fails in ways of its own on a full disk
     with replacing(path) as part:
         try:
-            with h5py.File(part, "w") as file:
+            with h5py.File(whole, "w") as file:
                 file["version"] = VERSION
                 _write_classes(file, classes)
                 yield file.create_group("layer")
+            part.write_bytes(whole.getbuffer())
             read(part)
         except FormatError as error:
             raise FormatError(str(error).replace(str(part), str(path))) from error

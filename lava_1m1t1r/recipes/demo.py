@@ -15,6 +15,7 @@ from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..errors import path_of
 from ..netx.schema import read
+from ..report.html import withdraw
 from . import CUBA_FILE, NETWORK_FILE, data
 from .demo_page import Found, numbers_of, page_of, worked_out
 from .evaluate import differences, evaluate, in_lava
@@ -58,6 +59,7 @@ def demo(
     fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume)
     net.eval()
     names = data.names_of(split, task.classes)
+    withdraw(folder)
     net.export(folder / NETWORK_FILE, names)
     say("running the test set in fixed and floating point, then in Lava")
     description = read(folder / NETWORK_FILE)

@@ -14,8 +14,8 @@ from typing import Any
 from .._support.files import write_json, write_text
 from ..errors import path_of, require
 
-RESULTS_FILE = "results.json"
-"""Name of the numbers of a report, beside its page."""
+RESULTS_FILE, PAGE_FILE = "results.json", "report.html"
+"""Names of the numbers of a report, and of its page."""
 
 _STYLE = """
 :root {
@@ -116,5 +116,11 @@ class Report:
         folder = path_of(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RESULTS_FILE, self.results)
-        write_text(folder / "report.html", self.page)
-        return folder / "report.html"
+        write_text(folder / PAGE_FILE, self.page)
+        return folder / PAGE_FILE
+
+
+def withdraw(folder: Path) -> None:
+    """Remove the report of an earlier network, before another one takes its place: whoever reads it believes that it is of this one."""
+    for name in (RESULTS_FILE, PAGE_FILE):
+        (folder / name).unlink(missing_ok=True)
