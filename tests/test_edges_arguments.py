@@ -351,3 +351,10 @@ def test_what_a_layer_lacks_is_told():
     ):
         with pytest.raises(InputError, match=text):
             ask()
+
+
+@pytest.mark.parametrize("backend", hdf5.BACKENDS)
+def test_numbers_of_threads_are_checked_whatever_runs(backend):
+    for threads in (0, "two"):
+        with pytest.raises(InputError, match="threads must be a number of threads"):
+            hdf5.predict(NET, FRAMES, backend=backend, threads=threads)

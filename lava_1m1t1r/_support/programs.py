@@ -55,10 +55,6 @@ class _Handler:
         self.raised = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
         raise self.raised
 
-    @property
-    def called(self) -> bool:
-        return self._since >= 0.0
-
     def lost(self, unraisable: Any) -> None:
         """Hook for ``sys.unraisablehook``: Python drops exceptions raised in a callback from C or in a finaliser."""
         if not isinstance(unraisable.exc_value, KeyboardInterrupt):
@@ -124,7 +120,7 @@ def orderly(last: bool = False) -> Iterator[_Handler]:
             if last:
                 # Python gives its own handlers up before it ends, and what is ignored stays ignored. One that comes only now finds the
                 # work done: it may end what is left of the program, not fill the terminal with a traceback
-                old = signal.SIG_IGN if handler.called else signal.SIG_DFL
+                old = signal.SIG_IGN if handler.raised else signal.SIG_DFL
             signal.signal(number, signal.SIG_DFL if old is None else old)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._support.host import load_lava
 from ..description import NetDescription, check_frames
-from ..errors import number, require
+from ..errors import number, require, workers_of
 from ..fast.network import FastNetwork, Result
 from .schema import described
 
@@ -121,6 +121,7 @@ def predict(
     description = net.net if isinstance(net, FastNetwork) else described(net)
     dt = None if dt is None else number(dt, "dt of the frames [s]", above=0.0)
     timeout = None if timeout is None else number(timeout, "timeout [s]", above=0.0)
+    threads = None if threads is None else workers_of(threads, "threads")
     require(
         dt is None or description.dt is None or np.isclose(dt, description.dt, rtol=1e-9, atol=0.0),
         "dt of the frames [s]",
