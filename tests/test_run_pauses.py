@@ -64,10 +64,10 @@ class PyFree(PyAsyncProcessModel):
 
 
 class Looking(AbstractProcess):
-    '''Looks once in each step at a port, and takes from the other.'''
+    '''Looks some times in each step at a port, and takes from the other.'''
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, looks=1):
+        super().__init__(looks=looks)
         self.a_in = InPort(shape=(1,))
         self.b_in = InPort(shape=(1,))
 
@@ -79,8 +79,9 @@ class PyLooking(PyLoihiProcessModel):
     b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 
     def run_spk(self):
-        if self.a_in.probe():
-            self.a_in.recv()
+        for _ in range(self.proc_params["looks"]):
+            if self.a_in.probe():
+                self.a_in.recv()
         self.b_in.recv()
 
 
@@ -306,6 +307,38 @@ def test_a_pause_takes_what_was_sent_where_a_model_also_looks_at_another_port(mo
             injector.send(np.full(1, k))
         injector.pause()
         assert session.steps_run == 300
+
+
+@pytest.mark.parametrize("end", ["pause", "stop"])
+def test_what_an_asynchronous_process_asks_for_with_the_last_step_comes_too_late_to_end_it(end, models):
+    """Its models are in their HOST phase by then; the step is recorded once."""
+
+    def run(model):
+        for _ in range(3):
+            model.x += model.a_in.recv()
+        setattr(model, f"_req_{end}", True)
+
+    told, free = Told(step=lambda model: model.time_step), models.Free(run)
+    told.s_out.connect(free.a_in)
+    with entered(InProcess, told) as session:
+        assert session.run(3, record=[told.x])[told.x].ravel().tolist() == [1, 2, 3]
+        assert session.steps_run == 3
+        if end == "stop":
+            with pytest.raises(NotRunning):
+                session.run(1)
+
+
+def test_a_pause_takes_what_was_sent_to_a_model_that_looks_several_times_in_a_step(models):
+    told, looking = Told(step=lambda _: np.nan), models.Looking(7)
+    injector = Injector(shape=(1,), buffer_size=10)
+    told.s_out.connect(looking.a_in)
+    injector.out_port.connect(looking.b_in)
+    with entered(InProcess, looking) as session:
+        injector.run(RunContinuous())
+        for k in range(5):
+            injector.send(np.full(1, k))
+        injector.pause()
+        assert session.steps_run == 5
 
 
 # -- in Lava's own runtime ---------------------------------------------------------------------------------------------

@@ -137,6 +137,7 @@ class Task:
         self.work = work
         self.idle = False
         self.looked.clear()
+        self.hub.in_vain = 0
         self.hub.ready.append(self)
 
     def loop(self) -> None:
@@ -236,14 +237,14 @@ class LoihiDomain(Domain):
             if reply in asked:
                 asked.discard(reply)
                 return self._send(phase)
-        if asked or self.hub.ending:
+        if self.phase == HOST and self.step:  # the last step has ended: too late to end earlier
+            self.finished = True
+        elif asked or self.hub.ending:
             # a model asks for a pause or an end: no HOST phase then, as in Lava
             self.wish = "stop" if _STOP in asked else "pause"
             self._end_step()
             self.finished = True
             self.hub.ask_to_end(self.wish)
-        elif self.phase == HOST and self.step:
-            self.finished = True
         else:
             if self.step:
                 self._end_step()

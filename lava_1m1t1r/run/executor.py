@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _TOLD = 100
 """Number of times that a port tells a model that its run is over."""
+_LOOKS = 100
+"""Number of times that models that only look at ports may all do so in vain before one who is not patient takes them to wait."""
 _DEAF: list[greenlet] = []
 """Greenlets of models that ignore that their run is over. They are kept, for greenlet would tell them once more when it is collected."""
 
@@ -65,6 +67,7 @@ class Executor:
         self.current: Task | None = None
         self.greenlet: greenlet  # the one that the run goes on in
         self.ending = False
+        self.in_vain = 0  # turns of all, in which each that polls looked in vain, since one of them found something or began something
         self.running = self.at_work = False
         self.thread: int | None = None  # the one that the run was started in
         self.drive: Callable[[Callable[[], bool], bool], None] | None = None  # goes on with a run that does not block
@@ -183,7 +186,8 @@ class Executor:
             domain.begin(steps)
 
     def go_on(self, alarm: Alarm, seconds: float, until: Callable[[], bool] = never, patient: bool = True) -> str | None:
-        """Go on with the run: to its end, until ``until()`` or, if not ``patient``, until all wait for the user's code.
+        """Go on with the run: to its end, until ``until()`` or, if not ``patient``, until all wait for the user's code or
+        have looked at ports in vain for long.
 
         Parameters
         ----------
@@ -211,7 +215,7 @@ class Executor:
                 self._drain(until)
                 while not (self._finished() or until()):
                     if not (self._serve() or self._wait_for_user(self._patience if patient and not self.ready else 0.0)):
-                        if not patient:
+                        if not patient and (not self.ready or self.in_vain >= _LOOKS):
                             break
                         if not self.ready:
                             self._deadlock()
@@ -258,6 +262,7 @@ class Executor:
 
     def _let_look_again(self) -> None:
         """Give those that poll one more turn each."""
+        self.in_vain += 1
         for task in self.ready:
             task.polls = False
 
@@ -330,6 +335,7 @@ class Executor:
         """Called by a port that was asked whether it is free, and is, or that received: a model that found something goes on."""
         if self.current is not None:
             self.current.looked.clear()
+            self.in_vain = 0
 
     def _serve(self) -> bool:
         """Let idle models answer RefPorts that wait for them."""
