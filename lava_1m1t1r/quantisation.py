@@ -13,11 +13,11 @@ from .activity import Activity, activity
 from .agreement import Agreement, agreement
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .description import NetDescription
-from .errors import InputError, array_of, listed, require
+from .errors import array_of, listed, require
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
 from .reference_network import LayerTraces, device_layers, run
-from .tables import decay, nearest_decay
+from .tables import decay_cure, nearest_decay
 
 
 class Rate(NamedTuple):
@@ -143,13 +143,9 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
 
 
 def _rate(name: str, lost: np.ndarray, lsb: float | None, zero: bool) -> Rate:
-    mantissa, shift, wrong, refused = nearest_decay(lost, zero)
-    cure = ""
-    try:
-        decay(lost, name, zero)
-    except InputError as refusal:
-        cure = refusal.cure
+    _, _, wrong, refused = nearest_decay(lost, zero)
     error, away = float(np.max(wrong[~refused], initial=0.0)), int(refused.sum())
+    cure = decay_cure(float(lost[np.argmax(refused)])) if away else ""
     # Each substep loses up to one count too many: at equilibrium that is a shift by one count per share lost.
     bias = lsb / float(lost.min()) if lsb else 0.0
     return Rate(name, (float(lost.min()), float(lost.max())), error, bias, away, cure)

@@ -102,10 +102,14 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
     mantissa, shift, _, refused = nearest_decay(lost, zero)
     if np.any(refused):
         worst = float(np.asarray(lost)[np.argmax(refused)])
-        cure = "Use a smaller dt [s] or more substeps" if worst > 1 else "Use a larger dt [s] or fewer substeps"
         fits = f"or it does not fit a decay of {STATE_BITS}-bit states (slower ones round away)"
-        require(False, name, f"lie between {LEAST_SHARE:.1e} and 1 per substep, {fits}", float(f"{worst:.3g}"), f"{cure}.")
+        require(False, name, f"lie between {LEAST_SHARE:.1e} and 1 per substep, {fits}", float(f"{worst:.3g}"), decay_cure(worst))
     return mantissa, shift
+
+
+def decay_cure(lost: float) -> str:
+    """What brings a share that :func:`decay` refuses within its range."""
+    return "Use a smaller dt [s] or more substeps." if lost > 1 else "Use a larger dt [s] or fewer substeps."
 
 
 def nearest_decay(lost: np.ndarray, zero: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

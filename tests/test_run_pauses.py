@@ -50,6 +50,7 @@ class Free(AbstractProcess):
     def __init__(self, run):
         super().__init__(run=run)
         self.a_in = InPort(shape=(1,))
+        self.b_in = InPort(shape=(1,))
         self.x = Var(shape=(1,), init=0)
 
 
@@ -57,6 +58,7 @@ class Free(AbstractProcess):
 @requires(CPU)
 class PyFree(PyAsyncProcessModel):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     x: np.ndarray = LavaPyType(np.ndarray, float)
 
     def run_async(self):
@@ -83,28 +85,6 @@ class PyLooking(PyLoihiProcessModel):
             if self.a_in.probe():
                 self.a_in.recv()
         self.b_in.recv()
-
-
-class Both(AbstractProcess):
-    '''Asynchronous: looks at a port, and takes from the other, until it is paused.'''
-
-    def __init__(self):
-        super().__init__()
-        self.a_in = InPort(shape=(1,))
-        self.b_in = InPort(shape=(1,))
-
-
-@implements(proc=Both, protocol=AsyncProtocol)
-@requires(CPU)
-class PyBoth(PyAsyncProcessModel):
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-
-    def run_async(self):
-        while not self.check_for_pause_cmd():
-            if self.a_in.probe():
-                self.a_in.recv()
-            self.b_in.recv()
 
 
 class Rated(AbstractProcess):
@@ -297,11 +277,18 @@ def test_a_pause_that_was_asked_for_in_one_run_is_none_in_the_next(runner, model
 
 def test_a_pause_takes_what_was_sent_where_a_model_also_looks_at_another_port(models):
     """More messages than its port holds: it receives them between looks that are in vain."""
-    told, both = Told(step=lambda _: np.nan), models.Both()
+
+    def run(model):
+        while not model.check_for_pause_cmd():
+            if model.a_in.probe():
+                model.a_in.recv()
+            model.b_in.recv()
+
+    told, free = Told(step=lambda _: np.nan), models.Free(run)
     injector = Injector(shape=(1,), buffer_size=1000)
-    told.s_out.connect(both.a_in)
-    injector.out_port.connect(both.b_in)
-    with entered(InProcess, both) as session:
+    told.s_out.connect(free.a_in)
+    injector.out_port.connect(free.b_in)
+    with entered(InProcess, free) as session:
         injector.run(RunContinuous())
         for k in range(300):
             injector.send(np.full(1, k))

@@ -77,13 +77,12 @@ def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
     if layer.kind == "affine":
         made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight))
     elif layer.kind == "input":
-        if layer.neuron is None:
-            made = block.m1t1r.Input()
-            made.input_shape = torch.Size(layer.shape)
-            return made
-        weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in (layer.weight, layer.bias))
+        given = (None, None) if layer.neuron is None else (layer.weight, layer.bias)  # without neurons spikes only pass
+        weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in given)
         made = block.m1t1r.Input(params, weight, constant)
         made.input_shape = torch.Size(layer.shape)
+        if layer.neuron is None:
+            return made
         require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
         made.pre_hook_fx = _hook(where, layer.weight) or made.pre_hook_fx
     elif layer.kind == "dense":
