@@ -15,6 +15,7 @@ from lava_1m1t1r.recipes.network import Network
 from lava_1m1t1r.slayer import block, neuron
 from lava_1m1t1r.slayer import layer as layer_module
 from lava_1m1t1r.slayer.delay import Delay
+from lava_1m1t1r.slayer.remade import remake
 
 
 def expected_input(net, x, y):
@@ -376,3 +377,44 @@ def test_a_neuron_that_is_given_other_parameters_is_as_one_made_with_them():
     assert given.params == made.params.replace(held=True)
     with pytest.warns(UserWarning, match="the gate never gets above v_th"):
         given.set_params(v_th=1.5)
+
+
+def _started_blocks(weight_norm):
+    neuron_params = {**NEURON, "learn": ("mu",)}
+    yield block.m1t1r.Dense(neuron_params, 400, 30, weight_norm=weight_norm, bias=False, delay=True)
+    yield block.m1t1r.Recurrent(neuron_params, 400, 60, weight_norm=weight_norm)
+    yield block.m1t1r.Affine(None, 400, 30, weight_norm=weight_norm)
+    yield block.m1t1r.Conv(neuron_params, 8, 16, 5, weight_norm=weight_norm)
+    yield block.m1t1r.Pool(neuron_params, 2)
+
+
+@pytest.mark.parametrize("parents_first", [True, False])
+@pytest.mark.parametrize("way", ["plain", "weight_norm", "parametrised", "pruned"])
+def test_parameters_can_be_started_anew(way, parents_first):
+    """As loops over folds do with torch's modules; torch's own numbers would silence the neurons."""
+    for made in _started_blocks(way == "weight_norm"):
+        synapses = [m for m in made.modules() if hasattr(m, "start_weights")]
+        before = [(float(s.weight.detach().mean()), float(s.weight.detach().std(correction=0))) for s in synapses]
+        own = {name: p.detach().clone() for name, p in made.named_parameters() if "synapse" not in name}
+        if way == "parametrised":
+            for s in synapses:
+                torch.nn.utils.parametrizations.weight_norm(s)
+        if way == "pruned":
+            for s in synapses:
+                torch.nn.utils.prune.custom_from_mask(s, "weight", torch.ones_like(s.weight))
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.fill_(9.0)
+        modules = list(made.modules())
+        for module in modules if parents_first else modules[::-1]:
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        for s, (mean, std) in zip(synapses, before, strict=True):
+            remake(s)
+            w = s.weight.detach()
+            assert float(w.mean()) == pytest.approx(mean, abs=0.1 * std + 1e-6), type(made)
+            assert float(w.std(correction=0)) == pytest.approx(std, rel=0.1, abs=1e-6), type(made)
+            assert len(w.unique()) > 0.9 * w.numel() or std < 1e-6
+        for name, value in own.items():
+            now = dict(made.named_parameters())[name].detach()
+            assert torch.equal(now, value) if "delay" not in name else (0 <= now).all() and (now < 1).all() and now.std() > 0.1

@@ -26,6 +26,11 @@ class Delay(axon.Delay):
         self.delay = torch.nn.Parameter(torch.rand(size or 0), requires_grad=self.delay.requires_grad)
         self.init = size is not None
 
+    def reset_parameters(self) -> None:
+        """Draw the delays anew."""
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter)
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Delay spikes (B, N, T)."""
         if not self.init:

@@ -124,21 +124,6 @@ def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
     require(mask is None or shape == (out_neurons, in_neurons), "mask", f"be a tensor ({out_neurons}, {in_neurons}), or None", shape)
 
 
-def draw_weights(weight: torch.Tensor, std: float, mean: float = 0.0) -> None:
-    """Draw uniform weights of this mean and standard deviation.
-
-    Parameters
-    ----------
-    weight : tensor
-        Filled in place.
-    std, mean : float
-        Standard deviation and mean of the uniform distribution.
-    """
-    half = std * 3**0.5
-    with torch.no_grad():
-        weight.uniform_(mean - half, mean + half)
-
-
 def real(x: torch.Tensor) -> torch.Tensor:
     """Spikes of any type (bool, integers) as real numbers."""
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from lava.lib.dl.slayer.block import base
-from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...delay_lines import check_delays
 from ...errors import array_of, require
@@ -16,11 +15,12 @@ from ...keys import write_layer
 from ...params import DeviceParams
 from ...presets import ZHAO2025_FIG2
 from ...program import StepParams
+from .. import synapse
 from ..delay import Delay
 from ..exact import eager
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise_8bit
-from .common import Block, bias_counts, check_mask, checked, counts_for_file, draw_weights, quantise_bias, quantised_weight
+from .common import Block, bias_counts, check_mask, checked, counts_for_file, quantise_bias, quantised_weight
 
 START_VOLTAGE = 0.78
 """Mean input voltage of a fresh layer of the device of Fig. 2 [V]: a little below the least that turns it on within 20 ms (0.82 V). See
@@ -59,15 +59,21 @@ class Driven(Block):
         self.neuron = Neuron(**neuron_params)
         self.neuron.learn_for(size)
         self.delay = None if delays == 0 else Delay(size=delays)
-        step = self.neuron.nominal
-        start = torch.full((size,), start_voltage(step, volt) / step.v_unit) if bias else None
-        self.register_parameter("bias", None if start is None else torch.nn.Parameter(start))
+        self._start_volt = volt
+        self.register_parameter("bias", torch.nn.Parameter(torch.empty(size)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start the block's own parameters anew: the bias. Synapses, learned devices and delays have methods of this name for theirs."""
+        if self.bias is not None:
+            step = self.neuron.nominal
+            torch.nn.init.constant_(self.bias, start_voltage(step, self._start_volt) / step.v_unit)
 
     def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:
         unit = self.neuron.nominal.v_unit
         active = max(rate * in_neurons, 1.0)
         mean = start_voltage(self.neuron.nominal) / unit / active if driven and self.bias is None else 0.0
-        draw_weights(synapse_in.weight, weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * min(mean, _LARGEST_START))
+        synapse_in.start_weights(weight_scale * SPREAD_VOLTAGE / unit / active**0.5, weight_scale * min(mean, _LARGEST_START))
 
     @property
     def quantised_bias(self) -> torch.Tensor | None:

@@ -34,12 +34,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lava.lib.dl.slayer.block import base
-from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...arithmetic import WEIGHT_ONE
 from ...convolution import Convolution, pair, pooling
 from ...errors import given, require, whole
 from ...sums import EVEN_WEIGHTS
+from .. import synapse
 from ..checks import check_counts, check_sums, check_tensor
 from ..exact import eager, exactly, summed_in, wide
 from ..quantise import quantise_8bit
@@ -219,9 +219,9 @@ class Pool(_Image, base.AbstractPool):
         step = self.neuron.nominal
         held = start_voltage(step, HELD_VOLTAGE) if bias else 0.0
         one = (step.v_in_max - held) / step.v_unit
-        self.synapse = synapse.Pool(
-            kernel, stride, *others, min(weight_scale * one, _LARGEST_WEIGHT), pre_hook_fx=pre_hook_fx or quantise_8bit
-        )
+        weight = min(weight_scale * one, _LARGEST_WEIGHT)
+        self.synapse = synapse.Pool(kernel, stride, *others, weight, pre_hook_fx=pre_hook_fx or quantise_8bit)
+        self.synapse.start = 0.0, weight
         self.conv = None
         del self.synapse_params, self.neuron_params
 

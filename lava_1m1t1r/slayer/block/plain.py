@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from lava.lib.dl.slayer.block import base
-from lava.lib.dl.slayer.synapse import layer as synapse
 
 from ...errors import flag, number, require, whole
 from ...keys import write_layer
 from ...noise import MOST_NEURONS
+from .. import synapse
 from ..checks import check_parameters, check_tensor
 from ..exact import eager
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise_8bit
-from .common import Block, bias_counts, check_mask, checked, counts_for_file, draw_weights, quantise_bias, quantised_weight, real
+from .common import Block, bias_counts, check_mask, checked, counts_for_file, quantise_bias, quantised_weight, real
 
 
 class Affine(Block, base.AbstractAffine):
@@ -56,7 +56,7 @@ class Affine(Block, base.AbstractAffine):
         super().__init__(neuron_params, in_neurons, out_neurons, dynamics=False, mask=mask, count_log=count_log)
         hook = pre_hook_fx or quantise_8bit
         self.synapse = synapse.Dense(in_neurons, out_neurons, weight_norm=False, pre_hook_fx=hook)
-        draw_weights(self.synapse.weight, weight_scale / in_neurons**0.5)
+        self.synapse.start_weights(weight_scale / in_neurons**0.5)
         if weight_norm:
             self.synapse.enable_weight_norm()
         del self.synapse_params, self.neuron_params

@@ -45,6 +45,11 @@ class LearnedDevice(torch.nn.Module):
         for name in self.names:
             self.register_parameter(f"log_{name}", torch.nn.Parameter(torch.zeros(count)))
 
+    def reset_parameters(self) -> None:
+        """Make all devices the nominal ones again."""
+        for parameter in self.parameters():
+            torch.nn.init.zeros_(parameter)
+
     def get_extra_state(self) -> torch.Tensor:
         """State for state dicts: ``largest``."""
         return torch.tensor(self.largest, dtype=torch.float64)

@@ -1,0 +1,47 @@
+"""lava-dl's synapses, whose weights start where a neuron fires, at first and whenever ``reset_parameters`` is called."""
+
+from __future__ import annotations
+
+import torch
+from lava.lib.dl.slayer.synapse import layer
+from torch.nn.utils import parametrize
+
+
+class _Started(torch.nn.Module):
+    """A synapse that draws its weights uniformly, with a mean and a standard deviation that let neurons fire, as torch's own would not."""
+
+    start: tuple[float, float] | None = None
+    weight: torch.Tensor
+
+    def start_weights(self, std: float, mean: float = 0.0) -> None:
+        """Draw the weights, now and at each reset."""
+        self.start = std, mean
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, also pruned ones and those behind a norm."""
+        if self.start is None:  # torch's constructor asks before a block knows its weights
+            super().reset_parameters()
+            return
+        std, mean = self.start
+        half = std * 3**0.5
+        with torch.no_grad():
+            if parametrize.is_parametrized(self, "weight"):
+                self.weight = torch.empty_like(self.weight).uniform_(mean - half, mean + half)
+                return
+            behind = [self._parameters[name] for name in ("weight_v", "weight_orig", "weight") if name in self._parameters]
+            behind[0].uniform_(mean - half, mean + half)
+            if "weight_g" in self._parameters:
+                self._parameters["weight_g"].copy_(torch.norm_except_dim(behind[0], 2, 0))
+
+
+class Dense(_Started, layer.Dense):
+    """``lava.lib.dl.slayer.synapse.Dense``."""
+
+
+class Conv(_Started, layer.Conv):
+    """``lava.lib.dl.slayer.synapse.Conv``."""
+
+
+class Pool(_Started, layer.Pool):
+    """``lava.lib.dl.slayer.synapse.Pool``, whose one weight is what it starts with."""
