@@ -85,6 +85,16 @@ class Bomb:
         return os.mkdir, ("exploded",)
 
 
+def test_a_network_of_sixteen_bits_is_trained_and_goes_on(tmp_path):
+    def narrow(task):
+        return network.m1t1r(task).bfloat16()
+
+    train(tmp_path, build=narrow)
+    content = (tmp_path / "last.ckpt").read_bytes()
+    train(tmp_path, build=narrow, resume=True)
+    assert (tmp_path / "last.ckpt").read_bytes() == content and b"bfloat16" not in content
+
+
 def pickled(path):
     path.write_bytes(pickle.dumps(Bomb()))
 

@@ -227,6 +227,14 @@ def test_spikes_depend_on_seed_and_index_alone(noise):
         assert not np.array_equal(first.times, other.times)
 
 
+def test_unsigned_sound_swings_about_the_middle_of_its_range():
+    """As scipy hands out WAV files of 8 bits."""
+    sound = np.round(100 * tone(1000)).astype(np.int16)
+    signed, unsigned = InnerEar()(sound, 16_000), InnerEar()((sound + 128).astype(np.uint8), 16_000)
+    np.testing.assert_array_equal(signed.times, unsigned.times)
+    np.testing.assert_array_equal(signed.units, unsigned.units)
+
+
 def test_any_number_of_workers_gives_the_same_spikes():
     sounds = [(tone(f, seconds=s), 16_000) for f, s in ((300, 0.1), (700, 0.2), (2000, 0.1), (4000, 0.15))]
     one, three = InnerEar().encode(sounds), InnerEar().encode(iter(sounds), threads=3)

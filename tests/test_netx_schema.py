@@ -344,7 +344,7 @@ def test_names_of_the_outputs_come_back(net, tmp_path):
         file["classes"] = np.array([b"only", b"two"])
     with pytest.raises(FormatError, match="classes must hold 4 texts"):
         schema.read(tmp_path / "a.net")
-    for classes in (("one",), 5 * ("x",), (1, 2, 3, 4)):
+    for classes in (("one",), 5 * ("x",), (1, 2, 3, 4), ("a", "a", "b", "c")):
         with pytest.raises(InputError, match="classes must"):
             schema.write(tmp_path / "b.net", replace(net, classes=classes))
     assert not (tmp_path / "b.net").exists()

@@ -538,6 +538,28 @@ def test_labels_that_are_no_outputs_are_refused_wherever_answers_are_judged(labe
             judge(read(tmp_path / "a.net"), bad)
 
 
+@pytest.mark.parametrize("labels", [np.zeros(23, int), np.zeros((24, 1), int), np.zeros(24), 0])
+def test_labels_are_one_whole_number_an_utterance(labels):
+    from lava_1m1t1r.recipes.data import Frames
+
+    with pytest.raises(InputError, match=r"Frames.labels must be whole numbers \(24,\), one an utterance"):
+        Frames(toy()[1].binned, labels, 0.0)
+
+
+@pytest.mark.parametrize("kind", [list, np.int32, np.uint8])
+def test_labels_may_be_of_any_kind(kind, tmp_path):
+    from lava_1m1t1r.netx.schema import read
+    from lava_1m1t1r.recipes import evaluate, fit, network
+
+    task, frames = toy(epochs=1)
+    given = dataclasses.replace(frames, labels=list(frames.labels) if kind is list else frames.labels.astype(kind))
+    net = network.m1t1r(task)
+    fit.fit(net, task, given, tmp_path, progress=False)
+    net.export(tmp_path / "a.net")
+    known = read(tmp_path / "a.net")
+    assert evaluate.accuracy(known, given) == evaluate.accuracy(known, frames)
+
+
 def test_the_demo_wants_a_folder_before_it_trains():
     from lava_1m1t1r.recipes.demo import demo
 
@@ -639,8 +661,7 @@ def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_pa
     task, frames = toy()
     net, five = network.m1t1r(task), data.Frames(frames.binned, frames.labels + 5, 0.0)
     wide = data.Frames(frames.binned._replace(shape=(*frames.binned.shape[:2], 35)), frames.labels, 0.0)
-    none = data.frames_of(EventSet.from_utterances([([], [])], [0], n_channels=20), task)
-    none = data.Frames(none.binned, none.labels[:0], 0.0)
+    none = data.frames_of(EventSet.from_utterances([], [], n_channels=20), task)
     for text, train, options in (
         ("validation: labels must lie in 0..1; got 6", frames, {"validation": five}),
         ("train: labels must lie in 0..1; got 6", five, {}),

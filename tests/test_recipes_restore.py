@@ -46,6 +46,14 @@ def test_a_restored_network_is_that_of_its_file(name, tmp_path):
     assert same(schema.read(tmp_path / "b.net"), schema.read(tmp_path / "a.net"))
 
 
+def test_images_whose_devices_learn_are_written_before_their_first_call(tmp_path):
+    made = Network([block.m1t1r.Conv({"params": ZHAO2025_FIG2}, 1, 3, 3), block.m1t1r.Flatten(), block.m1t1r.Affine(None, 48, 3)])
+    made(torch.ones(1, 1, 6, 6, 5))
+    made.export(tmp_path / "a.net")
+    restored(tmp_path / "a.net", learn=("mu",)).export(tmp_path / "b.net")
+    assert same(schema.read(tmp_path / "b.net"), schema.read(tmp_path / "a.net"))
+
+
 def test_the_shipped_network_learns_on_with_its_synapses_as_they_are(tmp_path):
     before = schema.read(SHIPPED_NETWORK)
     net = restored(before, sparse=True)

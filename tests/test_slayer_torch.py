@@ -124,6 +124,16 @@ def test_networks_of_sixteen_bits_learn_devices_and_export(tmp_path):
         Dense(STEP, 3, 2, delay_shift=False).export_hdf5(file.create_group("layer/0"))
 
 
+def test_sixteen_bits_drive_input_neurons_as_wider_ones_do(tmp_path):
+    """bfloat16 has 8 bits for a product and for its sum with the bias; the block has more."""
+    net = Network([Input({**STEP, "v_unit": 0.05}, weight=0.53125, bias=10.015625)]).bfloat16()
+    x = torch.randint(0, 40, (4, 30, 100), generator=torch.Generator().manual_seed(0))
+    wide = copy.deepcopy(net).float()(x.float())
+    assert torch.equal(net(x.bfloat16()), wide) and torch.equal(net(x), wide) and wide.sum() > 0
+    net.export(tmp_path / "x.net")
+    assert torch.equal(torch.from_numpy(predict(tmp_path / "x.net", x.transpose(1, 2).numpy())), wide.transpose(1, 2))
+
+
 def test_device_parameters_that_are_pruned_or_parametrised_after_a_call_count_at_once(tmp_path):
     from torch.nn.utils import parametrize, prune
 
@@ -361,6 +371,12 @@ def test_blocks_can_be_made_without_memory_for_their_numbers():
         made = [Recurrent(options, 20, 16, delay=True), Pool(options, 2, delay=True, features=3), Conv(options, 1, 2, 3)]
     assert all(value.device.type == "meta" for block in made for value in block.parameters())
     assert made[1].delay.delay.shape == (3,)
+    task = Task("x", channels=6, classes=3, hidden=9, taps=(0, 3), smooth=2.0, learn=("mu",))
+    given, x = m1t1r(task), spikes(2, 6, 20)
+    with torch.device("meta"):
+        there = m1t1r(task)
+    there.to_empty(device="cpu").load_state_dict(given.state_dict())
+    assert torch.equal(there(x), given(x))
 
 
 def test_memory_of_a_large_call_is_given_back_after_smaller_ones():

@@ -73,7 +73,7 @@ class InnerEar:
         Parameters
         ----------
         audio : (N,) array
-            Mono sound, integers or floats of any scale.
+            Mono sound, integers or floats of any scale; unsigned ones about the middle of their range, as WAV files of 8 bits hold them.
         rate : int
             Its sampling rate [Hz].
         index : int
@@ -197,7 +197,8 @@ def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
     cure = "Cut it into utterances, or leave out the file."
     bounds = f"last {MIN_DURATION} to {MAX_DURATION} s"
     require(MIN_DURATION <= duration <= MAX_DURATION, "audio", bounds, f"{duration:.3f} s", cure)
-    audio = audio.astype(np.float64)
+    middle = 1 << 8 * audio.itemsize - 1 if audio.dtype.kind == "u" else 0
+    audio = audio.astype(np.float64) - middle
     require(np.all(np.isfinite(audio)), "audio", "be finite", f"{np.sum(~np.isfinite(audio))} samples that are not")
     peak = np.max(np.abs(audio))
     require(peak > 0 and np.ptp(audio) > 0, "audio", "not be silent", f"constant {audio[0]}", cure)

@@ -123,7 +123,10 @@ def _read_file(file: Any, path: str) -> NetDescription:
     net = NetDescription(tuple(layers), version, path)
     net.check(path, FormatError)
     if CLASSES in file:
-        net = replace(net, classes=values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs))
+        names = values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs)
+        cure = "Data and network are matched by them."
+        require(len(set(names)) == len(names), f"{path}: {CLASSES}", "name each output differently", names, cure, FormatError)
+        net = replace(net, classes=names)
     return net
 
 

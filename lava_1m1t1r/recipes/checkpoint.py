@@ -89,7 +89,9 @@ def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
     if isinstance(value, Mapping):
         return {"map": [[key, _packed(one, arrays)] for key, one in value.items() if not callable(one)]}
     if isinstance(value, torch.Tensor):
-        return {"tensor": _packed(value.detach().cpu().numpy(), arrays)["array"]}
+        value = value.detach().cpu()
+        value = value.float() if value.dtype == torch.bfloat16 else value  # numpy lacks it; who loads the value rounds nothing
+        return {"tensor": _packed(value.numpy(), arrays)["array"]}
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}

@@ -15,7 +15,7 @@ from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, bin_of, cropped_share
 from ..datasets.shd_folder import SIZES
-from ..errors import listed, option_name, path_of, require
+from ..errors import array_of, listed, option_name, path_of, require
 from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
@@ -171,7 +171,8 @@ def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: E
 
 def _spikes_of(events: EventSet) -> list[bytes]:
     """What tells the spikes of one utterance from those of another, whether their times are stored as float16 or float32."""
-    parts = [utterance.times.astype(np.float16).tobytes() + utterance.units.tobytes() for utterance in events]
+    with np.errstate(over="ignore"):  # of times that are no seconds; others tell of them
+        parts = [utterance.times.astype(np.float16).tobytes() + utterance.units.tobytes() for utterance in events]
     return [hashlib.blake2b(part, digest_size=16).digest() for part in parts]
 
 
@@ -209,11 +210,17 @@ class Frames:
 
     binned: BinnedEvents
     labels: np.ndarray
-    """Class of each utterance, (B,) int64."""
+    """Class of each utterance, (B,) int."""
     cropped: float
     """Share of the spikes that lie beyond the last bin."""
     merged: float = 0.0
     """Share of the spikes that fall into a bin and channel with an earlier one, and do not count."""
+
+    def __post_init__(self) -> None:
+        labels, size = array_of(self.labels, "Frames.labels"), self.binned.shape[0]
+        good = labels.dtype.kind in "iu" and labels.shape == (size,)
+        require(good, "Frames.labels", f"be whole numbers ({size},), one an utterance", (str(labels.dtype), labels.shape))
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -41,7 +41,7 @@ class FrameSet(Dataset):
 
     def __init__(self, frames: Frames) -> None:
         self.frames = frames
-        self.labels = torch.from_numpy(np.asarray(frames.labels))
+        self.labels = torch.from_numpy(frames.labels.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -45,7 +45,7 @@ class Network(torch.nn.Module):
             cure = "Count the spikes of Network.layers instead."
             require(not getattr(block, "count_log", False), f"Network.blocks: layer/{place}", "have count_log=False", True, cure)
         neurons = {f"layer/{i}": getattr(block, "neuron", None) for i, block in enumerate(blocks)}
-        steps = {place: neuron.params.dt for place, neuron in neurons.items() if isinstance(neuron, slayer.neuron.Neuron)}
+        steps = {place: neuron.nominal.dt for place, neuron in neurons.items() if isinstance(neuron, slayer.neuron.Neuron)}
         require(len(set(steps.values())) <= 1, "Network.blocks: dt [s]", "be equal in all layers", steps)
         self.origin = origin
         self.blocks = torch.nn.ModuleList(blocks)

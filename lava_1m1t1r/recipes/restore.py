@@ -105,7 +105,7 @@ def _image(layer: Layer, where: str, params: Any, delay: bool, bias: bool) -> to
     else:
         sizes = (conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups)
         made = block.m1t1r.Conv(params, conv.inputs[0], conv.features, *sizes, **more)
-    made.conv = conv
+    made.conv, made.neuron.num_neurons = conv, layer.size
     return made
 
 

@@ -65,6 +65,6 @@ def smoothed(weight: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 def kernel(channels: int, deviation: float) -> torch.Tensor:
     """Gaussian of each channel over all, rows adding up to 1: (C, C)."""
     require(deviation > 0, "smooth", "be > 0", deviation)
-    place = torch.arange(channels, dtype=torch.float32)
+    place = torch.arange(channels, dtype=torch.float32, device="cpu")
     gauss = torch.exp(-0.5 * ((place[:, None] - place) / deviation) ** 2)
     return gauss / gauss.sum(1, keepdim=True)

@@ -14,7 +14,7 @@ from ...keys import write_layer
 from ...noise import MOST_NEURONS
 from .. import synapse
 from ..checks import check_parameters, check_tensor
-from ..exact import eager
+from ..exact import eager, wide
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise_8bit
@@ -131,7 +131,7 @@ class Input(Block, base.AbstractInput):
         self.input_shape = x.shape[1:-1]
         if self.neuron is None:
             return self._counted(x)
-        z = real(x)
+        z = wide(real(x))
         z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
         z = z if self.bias is None else z + quantise_bias(self.bias)
         flat = z.flatten(1, -2)
@@ -146,7 +146,7 @@ class Input(Block, base.AbstractInput):
         if self.neuron is None:
             write_layer(handle, "input", self.input_shape)
             return
-        weight = None if self.weight is None else self.pre_hook_fx(self.weight, descale=True).detach().cpu().numpy()
+        weight = None if self.weight is None else self.pre_hook_fx(self.weight, descale=True).detach().double().cpu().numpy()
         bias = None if self.bias is None else bias_counts(self.bias)
         write_layer(handle, "input", self.input_shape, weight=weight, bias=bias, neuron=self.neuron.device_params)
 

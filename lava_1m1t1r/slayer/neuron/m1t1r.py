@@ -151,7 +151,6 @@ class Neuron(base.Neuron):
         self._learn = names, number(learn_range, "neuron_params['learn_range']", above=1.0, most=1e3)
         self.learned: LearnedDevice | None = None
         """Device parameters that learn; None: none do."""
-        self._size: int | None = None
         self.surrogate = surrogate
         self.seed = seed
         self.layer = 0
@@ -225,7 +224,7 @@ class Neuron(base.Neuron):
         """Device and step as they are now: where devices learn, as learned so far."""
         if self.learned is None:
             return self._nominal_params
-        size = self._size or self._nominal_params.device.size or self.learned.count  # before the first call
+        size = self.num_neurons or self._nominal_params.device.size or self.learned.count  # before the first call
         # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
         state = (size, *(log.detach().double().cpu().numpy().tobytes() for log in self.learned.logs().values()))
         if self._known is None or self._known[0] != state:
@@ -308,7 +307,7 @@ class Neuron(base.Neuron):
         batch = x.shape[0]
         names = self._learn[0]
         require(not names or self.learned is not None, "neuron_params['learn']", "be used in a block", names, "Or call learn_for(count).")
-        self._size = size
+        self.num_neurons = size
         varied = self.training and self.variation
         params, program, made = self._drawn(size) if varied else self._nominal(size)
         constants = None if self.learned is None else self.learned.constants(params, size)
@@ -336,7 +335,7 @@ class Neuron(base.Neuron):
         if self.record_states:
             spikes, states = spikes
             self.states = State(*states.permute(2, 0, 3, 1))
-        self.shape, self.num_neurons = torch.Size([size]), size
+        self.shape = torch.Size([size])
         if self.persistent_state:
             self._states, self._past = run.last
             self._generator = run.generator
