@@ -26,6 +26,7 @@ from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 from lava.proc.lif.process import LIF
 from leftovers import left, watch_memory
+from told.process import Told
 
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import (
@@ -78,6 +79,21 @@ def test_a_healthy_graph_runs_and_is_read():
         np.testing.assert_array_equal(session.get(sink.data), data)
         session.set(relay.total, np.array([1.0, 2.0, 3.0]))
         np.testing.assert_array_equal(relay.total.get(), [1.0, 2.0, 3.0])
+
+
+def test_what_comes_after_a_run_without_blocking_waits_for_its_end():
+    """Lava's own would take the end of the first run for that of the second, and answer what is asked for with zeros."""
+    told = Told(step=lambda model: time.sleep(1e-3) or model.time_step)
+    with guarded(told, FLOAT, timeout=20) as session:
+        session.run(1)
+        told.run(RunSteps(60, blocking=False))
+        assert told.x.get().tolist() == [61]
+        told.run(RunSteps(60, blocking=False))
+        told.x.set(np.array([5]))
+        assert told.x.get().tolist() == [5]
+        told.run(RunSteps(60, blocking=False))
+        session.run(2)
+        assert told.x.get().tolist() == [183]
 
 
 def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_it():

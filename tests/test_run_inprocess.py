@@ -215,6 +215,13 @@ def test_what_cannot_be_recorded_is_refused_by_name():
             with pytest.raises(InputError, match="^steps must be"):
                 session.run(steps)
         session.run(1)
+    source, extractor = Source(data=np.ones((1, 2))), Extractor(shape=(1,), buffer_size=2)
+    source.s_out.connect(extractor.in_port)
+    with InProcess(source, Loihi2SimCfg()) as session:
+        with pytest.raises(InputError, match="must send to a Process, not to your code, to be recorded"):
+            session.run(1, record=[extractor.out_port])
+        session.run(1)
+        assert extractor.receive().tolist() == [1]  # recorded, it would have gone to the recorder
 
 
 # -- values, reset, the user's own state -------------------------------------------------------------------------------
@@ -250,6 +257,9 @@ def test_values_are_read_and_set_as_whole_arrays():
                 session.set(var, value)
         with pytest.raises(InputError, match=r"^set: LIF '.*'\.v must hold real numbers"):
             process.v.set(None)
+        for value in (np.nan, np.inf, 1e30):
+            with pytest.raises(InputError, match=r"^set: LIF '.*'\.v must hold finite numbers of at most 64 bits, for int32"):
+                process.v.set(np.full(12, value))
     np.testing.assert_array_equal(session.get(process.u), np.full(12, 7))  # still there to be read
 
 

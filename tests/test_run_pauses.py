@@ -34,9 +34,10 @@ MODELS = """
 import numpy as np
 from lava.magma.core.decorator import implements, requires
 from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyInPort
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
+from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
@@ -51,6 +52,7 @@ class Free(AbstractProcess):
         super().__init__(run=run)
         self.a_in = InPort(shape=(1,))
         self.b_in = InPort(shape=(1,))
+        self.a_out = OutPort(shape=(1,))
         self.x = Var(shape=(1,), init=0)
 
 
@@ -59,6 +61,7 @@ class Free(AbstractProcess):
 class PyFree(PyAsyncProcessModel):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     x: np.ndarray = LavaPyType(np.ndarray, float)
 
     def run_async(self):
@@ -106,6 +109,23 @@ class PyRated(PyLoihiProcessModel):
 
     def on_var_update(self):
         self.told += 1
+
+
+class Halves(AbstractProcess):
+    '''Two Processes that have nothing to do with each other.'''
+
+    def __init__(self):
+        super().__init__()
+        self.a_in = InPort(shape=(1,))
+        self.b_in = InPort(shape=(1,))
+
+
+@implements(proc=Halves, protocol=LoihiProtocol)
+class SubHalves(AbstractSubProcessModel):
+    def __init__(self, proc):
+        self.one, self.two = Looking(), Looking()
+        proc.in_ports.a_in.connect(self.one.in_ports.b_in)
+        proc.in_ports.b_in.connect(self.two.in_ports.b_in)
 """
 
 
@@ -229,6 +249,34 @@ def test_processes_that_look_again_and_again_leave_others_their_turn(count, mode
         session.run(5)
         assert read.data.get().ravel().tolist() == [1, 2, 3, 4, 5]
         assert [poller.x.get().tolist() for poller in pollers] == [[15]] * count
+
+
+def test_vars_are_read_beside_asynchronous_processes_that_go_on_and_on(models):
+    def sends(model):
+        while not model.check_for_pause_cmd():
+            model.a_out.send(model.x)
+        model.a_out.send(model.x - 1)
+
+    def takes(model):
+        while not (model.a_in.probe() and model.a_in.recv()[0] < 0):
+            pass
+
+    told, read, sender, taker = Told(step=pausing(5)), Read(buffer=5, interval=1), models.Free(sends), models.Free(takes)
+    read.connect_var(told.x)
+    told.s_out.connect(sender.b_in)
+    sender.a_out.connect(taker.a_in)
+    with entered(InProcess, told) as session:
+        session.run(20)
+        assert session.steps_run == 5 and read.data.get().tolist() == [[1, 2, 3, 4, 5]]
+
+
+@BOTH
+def test_what_lavas_compiler_leaves_out_is_told(runner, models):
+    one, two, halves = Told(step=lambda _: 1.0), Told(step=lambda _: 1.0), models.Halves()
+    one.s_out.connect(halves.a_in)
+    two.s_out.connect(halves.b_in)
+    with pytest.warns(UserWarning, match="^Told '.*': Lava's compiler leaves out"), entered(runner, one):
+        pass
 
 
 def test_a_pause_takes_what_was_sent_beside_a_model_that_looks_at_a_port_once_in_a_step(models):

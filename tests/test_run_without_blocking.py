@@ -23,9 +23,10 @@ from lava.proc.io.utils import ChannelConfig, ReceiveEmpty, SendFull
 from lava.proc.lif.models import PyLifModelFloat
 from lava.proc.lif.process import LIF
 from noisy.process import Noisy, Ticking
+from told.process import Told
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import Deadlock, InProcess, NotRunning, ProcessFailed, RunTimeout, alarm, checks, run
+from lava_1m1t1r.run import Deadlock, InProcess, NotRunning, ProcessFailed, RunError, RunTimeout, alarm, checks, run
 
 pytestmark = pytest.mark.timeout(60)
 CFG = Loihi2SimCfg()
@@ -194,6 +195,65 @@ def test_waiting_for_a_continuous_run_is_bounded():
     with InProcess(relay, CFG, timeout=0.5), pytest.raises(RunTimeout):
         relay.run(RunContinuous())
         relay.wait()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda session, _: session.run(5),
+        lambda session, told: session.run(5, record=[told.x]),
+        lambda session, _: session.start(5),
+        lambda session, told: session.set(told.x, 9),
+        lambda _, told: told.x.set(np.array([9])),
+    ],
+)
+def test_after_a_models_end_nothing_begins(use):
+    def step(model):
+        model._req_stop = model.time_step == 3
+        return model.time_step
+
+    told = Told(step=step)
+    with InProcess(told, CFG) as session:
+        session.start(10)
+        with pytest.raises(NotRunning, match="session has been stopped"):
+            use(session, told)
+        assert told.x.get().tolist() == [3] and session.steps_run == 3
+
+
+def test_the_users_ends_after_a_run_are_as_after_one_that_blocks():
+    source, extractor = Source(data=np.arange(4.0)[None]), Extractor(shape=(1,), buffer_size=5, channel_config=ZEROS)
+    source.s_out.connect(extractor.in_port)
+    with InProcess(source, CFG, patience=0.5) as session:
+        session.start(2)
+        session.wait()
+        assert [extractor.receive().tolist() for _ in range(3)] == [[0], [1], [0]]
+        assert not extractor.out_port.external_pipe_csp_recv_port.probe()
+    source, extractor = Source(data=np.arange(4.0)[None]), Extractor(shape=(1,), buffer_size=5)
+    source.s_out.connect(extractor.in_port)
+    with InProcess(source, CFG, patience=0.2) as session:
+        session.start(1)
+        session.wait()
+        extractor.receive()
+        with pytest.raises(Deadlock):
+            extractor.receive()
+
+
+@pytest.mark.parametrize("lavas_way", [False, True])
+def test_a_value_is_set_wholly_or_not_at_all_beside_another_threads_run(lavas_way):
+    begun, go, lif = threading.Event(), threading.Event(), LIF(shape=(2,), bias_mant=1, vth=1e9)
+    other = Told(step=lambda _: begun.set() or go.wait(20) or 1)
+    worker = threading.Thread(target=lambda: run(other, 1, CFG))
+    with InProcess(lif, Loihi2SimCfg(select_tag="floating_pt")) as session:
+        session.run(2)
+        worker.start()
+        assert begun.wait(20)
+        with pytest.raises(RunError, match="another thread runs a graph"):
+            lif.v.set(np.full(2, 7.0)) if lavas_way else session.set(lif.v, 7.0)
+        assert session.get(lif.v).tolist() == [2, 2]
+        go.set()
+        worker.join(20)
+        session.run(1)
+        assert session.get(lif.v).tolist() == [3, 3]
 
 
 def test_another_thread_may_stop_a_run():

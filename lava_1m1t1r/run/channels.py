@@ -137,7 +137,7 @@ class SendPort(_Port, CspSendPort):
         if len(channel.items) < channel.size:
             channel.hub.found()
             return True
-        channel.hub.give_way(self)
+        channel.hub.give_way()
         return len(channel.items) < channel.size
 
 
@@ -194,7 +194,7 @@ class RecvPort(_Port, CspRecvPort):
         elif self._observer is not None:
             channel.hub.block_at_any()
         else:
-            channel.hub.give_way(self)
+            channel.hub.give_way()
         return bool(channel.items)
 
 
@@ -330,7 +330,7 @@ class Commands(_Port, CspRecvPort):
 
     def probe(self):
         if not self.pending:
-            self.hub.give_way(self)
+            self.hub.give_way()
         return bool(self.pending)
 
     def peek(self):

@@ -68,8 +68,9 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
     require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
     log = logging.getLogger(Compiler.__module__)
     before = list(log.handlers)
+    processes = find_processes(proc)
     try:
-        return proc.compile(run_cfg, compile_config)
+        executable = proc.compile(run_cfg, compile_config)
     except InputError:
         raise
     except Exception as error:
@@ -83,6 +84,11 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         for handler in log.handlers[:]:  # each Compiler of Lava's leaves one, which prints every line once more
             if handler not in before and type(handler) is logging.StreamHandler:
                 log.removeHandler(handler)
+    lost = [title(process) for process in processes if not (process in executable.proc_builders or process.procs.members)]
+    if lost:
+        cure = "A Process with a SubProcessModel joins others only as far as the Processes in it are connected."
+        warnings.warn(f"{', '.join(lost)}: Lava's compiler leaves out what is not connected with the rest. {cure}", stacklevel=1)
+    return executable
 
 
 @contextmanager

@@ -57,10 +57,6 @@ class Task:
         Whether it has failed or been stopped.
     domain : Domain
         Who tells it what to do next; a Domain says so to its tasks.
-    polls : bool
-        Whether it waits for nothing, and looks at a port again at which it has looked in vain.
-    looked : set of Channel and Commands
-        Where it has looked in vain, since it last found something or was given new work.
     waits_at : Channel or None
     selects : tuple of Channel
         Those that a CspSelector of the model waits at.
@@ -77,8 +73,6 @@ class Task:
         self.greenlet: greenlet  # while a run goes on
         self.domain: Domain
         self.idle = True
-        self.polls = False
-        self.looked: set[object] = set()
         self.waits_at: Channel | None = None
         self.selects: tuple[Channel, ...] = ()
         self.work: Callable[[], None]
@@ -136,8 +130,7 @@ class Task:
         """Queue ``work``."""
         self.work = work
         self.idle = False
-        self.looked.clear()
-        self.hub.in_vain = 0
+        self.hub.found()
         self.hub.ready.append(self)
 
     def loop(self) -> None:
@@ -188,12 +181,19 @@ class Domain:
         raise NotImplementedError
 
     def end_soon(self, wish: str) -> None:
-        """End the run soon; ``wish``: "pause" or "stop"."""
-        raise NotImplementedError
+        """End the run soon; ``wish``: "pause" or "stop". By itself, it ends with its present step (:attr:`Executor.ending`)."""
 
     def done(self, task: Task) -> None:
         """A model has done what it was asked to."""
         raise NotImplementedError
+
+    def serve(self) -> bool:
+        """Let idle models answer RefPorts that wait for them; return whether there were some."""
+        asked = {task: ports[0] for task in self.var_tasks if task.idle and (ports := task.requests())}
+        for task, port in asked.items():
+            self.pending += 1
+            task.start(port.service)
+        return bool(asked)
 
 
 class LoihiDomain(Domain):
@@ -211,9 +211,6 @@ class LoihiDomain(Domain):
         self.finished, self.phase = False, HOST
         self._advance()
 
-    def end_soon(self, wish: str) -> None:
-        """Let the run end with its present step (:attr:`Executor.ending`)."""
-
     def done(self, task: Task) -> None:
         """A model has done what it was asked to do."""
         reply = task.replies.last
@@ -221,14 +218,8 @@ class LoihiDomain(Domain):
             self.requests.add(reply)
             task.replies.last = 0
         self.pending -= 1
-        if not self.pending:
-            for waiting in self.var_tasks:
-                for port in waiting.requests():
-                    self.pending += 1
-                    waiting.start(port.service)
-                    break
-            if not self.pending:
-                self._advance()
+        if not self.pending and not self.serve():
+            self._advance()
 
     def _advance(self) -> None:
         """Start the next phase, by the rules of Lava's LoihiPyRuntimeService."""

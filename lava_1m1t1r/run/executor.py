@@ -67,7 +67,7 @@ class Executor:
         self.current: Task | None = None
         self.greenlet: greenlet  # the one that the run goes on in
         self.ending = False
-        self.in_vain = 0  # turns of all, in which each that polls looked in vain, since one of them found something or began something
+        self.looks = self.in_vain = 0  # at ports in vain since something was found or begun: looks since all had a turn, and turns of all
         self.running = self.at_work = False
         self.thread: int | None = None  # the one that the run was started in
         self.drive: Callable[[Callable[[], bool], bool], None] | None = None  # goes on with a run that does not block
@@ -211,15 +211,15 @@ class Executor:
         returned, self.at_work = False, True
         try:
             with users_random(self.random_start), self.settings, alarm.set(seconds):
-                self._let_look_again()
                 self._drain(until)
                 while not (self._finished() or until()):
-                    if not (self._serve() or self._wait_for_user(self._patience if patient and not self.ready else 0.0)):
+                    served = any([domain.serve() for domain in self.domains])
+                    if not served and not self._wait_for_user(self._patience if patient and not self.ready else 0.0):
                         if not patient and (not self.ready or self.in_vain >= _LOOKS):
                             break
                         if not self.ready:
                             self._deadlock()
-                        self._let_look_again()
+                        self.in_vain += 1
                     self._drain(until)
             returned = True
         except TimeIsOver as error:
@@ -260,18 +260,11 @@ class Executor:
         """Number of time steps that were completed in the last run."""
         return max((domain.completed for domain in self.domains), default=0)
 
-    def _let_look_again(self) -> None:
-        """Give those that poll one more turn each."""
-        self.in_vain += 1
-        for task in self.ready:
-            task.polls = False
-
     def _drain(self, until: Callable[[], bool]) -> None:
         """Let models run, until all of them wait: at a port, or by looking at one again and again."""
-        ready, settings = self.ready, self.settings
-        while ready and (until is never or not until()):
-            if ready[0].polls and all(task.polls for task in ready):
-                break
+        ready, settings, several = self.ready, self.settings, len(self.domains) > 1
+        self.looks = 0
+        while ready and self.looks <= len(ready) and (until is never or not until()):
             task = self.current = ready.popleft()
             task.waits_at = None
             random = task.random
@@ -291,6 +284,8 @@ class Executor:
                 random.leave()
             if task.idle:
                 task.domain.done(task)
+            if several and all(other.domain is not task.domain for other in ready):
+                task.domain.serve()  # now, for those of another domain may go on for ever
         self.current = None
 
     def block(self, channel: Channel) -> None:
@@ -320,34 +315,16 @@ class Executor:
             channel.receiver = None  # it waits at none any more
         self.ready.append(task)
 
-    def give_way(self, port: object) -> None:
+    def give_way(self) -> None:
         """Let other models run first; called by a port that was asked whether it is free, and is not."""
-        task = self.current
-        if task is not None:
-            task.polls = port in task.looked
-            task.looked.add(port)
-            if task.polls or self.ready:
-                self.ready.append(task)
-                self.greenlet.switch()
-                task.polls = False
+        if self.current is not None:
+            self.looks += 1
+            self.ready.append(self.current)
+            self.greenlet.switch()
 
     def found(self) -> None:
-        """Called by a port that was asked whether it is free, and is, or that received: a model that found something goes on."""
-        if self.current is not None:
-            self.current.looked.clear()
-            self.in_vain = 0
-
-    def _serve(self) -> bool:
-        """Let idle models answer RefPorts that wait for them."""
-        served = False
-        for domain in self.domains:
-            for task in domain.var_tasks:
-                requests = task.requests() if task.idle else []
-                if requests:
-                    domain.pending += 1
-                    task.start(requests[0].service)
-                    served = True
-        return served
+        """Called where a model goes on: with new work, or by a port that is free or has received."""
+        self.looks = self.in_vain = 0
 
     def _wait_for_user(self, patience: float) -> bool:
         """Give the user's other threads a while to send to an Injector or to empty an Extractor."""
@@ -388,6 +365,7 @@ class Executor:
         if not self.running:
             return
         self.running = False
+        self.drive = None
         self.ready.clear()
         self.current = None
         with self.settings:
@@ -403,7 +381,7 @@ class Executor:
                 if not task.greenlet.dead:
                     _DEAF.append(task.greenlet)
                 del task.greenlet
-                task.idle, task.polls, task.waits_at, task.selects = True, False, None, ()
+                task.idle, task.waits_at, task.selects = True, None, ()
 
 
 def _end(process, initializer) -> str:

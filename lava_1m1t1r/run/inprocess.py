@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from lava.magma.compiler.compiler_graphs import find_processes
@@ -152,10 +152,11 @@ class InProcess:
         return self._executor
 
     def __exit__(self, kind, *_) -> None:
-        unmoved = self._never_moves()
-        self._end()
-        if kind is None:
-            self._check_moved(unmoved)
+        try:
+            if kind is None:
+                self._check_moves()
+        finally:
+            self._end()
 
     def run(
         self,
@@ -185,9 +186,8 @@ class InProcess:
         steps = whole(steps, "steps", least=1)
         if timeout is not None:
             number(timeout, "timeout [s]", above=0.0)
-        self._check_open()
         recorder = as_recorder(record, every)
-        self._come_to_end()
+        self._be_ready()
         executor = self._built
         with alone():
             recording = Recording(recorder, executor, self._find, steps, self.steps_run) if recorder.targets else None
@@ -212,8 +212,7 @@ class InProcess:
         """
         if steps is not None:
             steps = whole(steps, "steps", least=1)
-        self._check_open()
-        self._come_to_end()
+        self._be_ready()
         self._begin(sys.maxsize if steps is None else steps)
         self._endless = steps is None
         self._built.drive = self._go_on
@@ -228,6 +227,12 @@ class InProcess:
         else:
             self._come_to_end()
 
+    def _be_ready(self) -> None:
+        """Wait for a run that has an end, before something new begins; refuse that after the end of the session, which it may be."""
+        self._check_open()
+        self._come_to_end()
+        self._check_open()
+
     def _come_to_end(self) -> None:
         """Wait for a run that has an end; called by whatever the session can only do after it."""
         if self.running:
@@ -239,10 +244,9 @@ class InProcess:
         """Whether a run without an end was started, of which nothing but :meth:`wait` does a step."""
         return self.running and self._endless and not self._built.has_user
 
-    @staticmethod
-    def _check_moved(unmoved: bool) -> None:
+    def _check_moves(self) -> None:
         require(
-            not unmoved,
+            not self._never_moves(),
             "condition",
             "be RunSteps for a graph without Injector and Extractor: a run in process goes on only while your code waits for it",
             "RunContinuous",
@@ -255,7 +259,7 @@ class InProcess:
 
         What has been sent to an Injector is taken first.
         """
-        self._check_moved(self._never_moves())
+        self._check_moves()
         if self.running:
             self._go_on(self._built.all_taken, patient=False)
         if self.running:
@@ -270,7 +274,6 @@ class InProcess:
     def _begin(self, steps: int) -> None:
         self._before = self.steps_run
         self._endless = False
-        self._built.drive = None
         self._built.begin(steps)
 
     def _go_on(self, until=never, patient: bool = True, seconds: float | None = None) -> None:
@@ -300,17 +303,16 @@ class InProcess:
         value : array_like, sparse matrix, number or str
             Of the Var's shape, or broadcast to it. Sparse matrices keep their non-zero places.
         """
-        task, name = self._find(var)
-        self._check_open()
-        self._come_to_end()
-        with alone():
-            values.write(f"set: {title(var.process)}.{var.name}", task.model, name, value)
-            self._tell(task)
+        self._set(var, values.write, value)
 
-    def _tell(self, task: Task) -> None:
-        """Let a model work out anew what follows from its Vars."""
-        with self._or_over(f"{task.name} to take a Var that was set"):
-            task.tell_of_vars()
+    def _set(self, var: Var, write: Callable[..., None], *value) -> None:
+        """Let ``write`` set a Var, as one of :mod:`.values` does, and the model work out anew what follows from it."""
+        task, name = self._find(var)
+        self._be_ready()
+        with alone():
+            write(f"set: {title(var.process)}.{var.name}", task.model, name, *value)
+            with self._or_over(f"{task.name} to take a Var that was set"):
+                task.tell_of_vars()
 
     @contextmanager
     def _or_over(self, what: str) -> Iterator[None]:
@@ -336,7 +338,7 @@ class InProcess:
 
     def stop(self) -> None:
         """End the session; Vars can still be read."""
-        self._check_moved(self._never_moves())
+        self._check_moves()
         self._end()
 
     def _end(self) -> None:

@@ -201,6 +201,9 @@ class _PortTrack:
             "send dense vectors (PyOutPort.VEC_DENSE) to be recorded",
             type(self._port).__name__,
         )
+        cure = "Record the port that it gets its messages from."
+        user = target.external_pipe_csp_recv_port if target.external_pipe_flag else None
+        require(user is None, f"record: {self._name}", "send to a Process, not to your code, to be recorded", type(user).__name__, cure)
         self._shape = tuple(target.shape)
         self.values = _rows(count, self._shape, np.dtype(self._port._d_type))
         self._sent: np.ndarray | None = None  # in this step

@@ -181,8 +181,7 @@ class GuardedRuntime(Runtime):
 
     def start(self, run_condition):
         """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
-        if self.stopped:
-            raise NotRunning(STOPPED)
+        self._be_ready()
         continuous = isinstance(run_condition, RunContinuous)
         must = (
             "be RunContinuous again after a continuous run, or a pause in the midst of steps: Lava's own runtime would not tell that steps "
@@ -193,6 +192,14 @@ class GuardedRuntime(Runtime):
         self._untold = self._untold or continuous
         with self._bounded(self.timeout):
             super().start(run_condition)
+
+    def _be_ready(self) -> None:
+        """Wait for a run that goes on: Lava takes what is told of its end for an answer to what is asked next, and drops gets and sets."""
+        if self._is_running:
+            require(not self._untold, "run", "have an end to be waited for", "RunContinuous", "Call pause() first.")
+            self.wait()
+        if self.stopped:
+            raise NotRunning(self.why_stopped)
 
     def wait(self):
         with self._bounded(self.timeout):
@@ -233,8 +240,7 @@ class GuardedRuntime(Runtime):
             self._repeat.add(port)
 
     def get_var(self, var_id, idx=None):
-        if self.stopped:
-            raise NotRunning(self.why_stopped)
+        self._be_ready()
         self._check_readable(var_id)
         with self._bounded(self.timeout):
             self._size_due = True
@@ -271,8 +277,7 @@ class GuardedRuntime(Runtime):
         return answer
 
     def set_var(self, var_id, value, idx=None):
-        if self.stopped:
-            raise NotRunning(STOPPED)
+        self._be_ready()
         value = np.atleast_1d(self._sendable(var_id, value, idx))
         with self._bounded(self.timeout):
             super().set_var(var_id, value)

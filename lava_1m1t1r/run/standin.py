@@ -62,8 +62,4 @@ class StandIn:
         return values.as_lava_reads(task.model, name, self._vars[var_id], idx)
 
     def set_var(self, var_id: int, value, idx=None) -> None:
-        self._session._check_open()
-        self._session._come_to_end()
-        task, name = self._session._find(self._vars[var_id])
-        values.as_lava_writes(f"set: {task.name}.{name}", task.model, name, value, idx)
-        self._session._tell(task)
+        self._session._set(self._vars[var_id], values.as_lava_writes, value, idx)

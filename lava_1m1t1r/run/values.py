@@ -137,6 +137,8 @@ def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
         setattr(model, name, bytes(flat.astype(np.uint8)).decode("ascii"))
     elif isinstance(old, np.ndarray):
         require(flat.size <= old.size, field, f"be given at most {old.size} values", flat.size)
+        whole = old.dtype.kind == "i"
+        require(not whole or np.all(np.abs(flat) < 2**63), field, f"hold finite numbers of at most 64 bits, for {old.dtype}", flat)
         _fill_as_it_lies_in_memory(old, flat)
     else:
         setattr(model, name, old.dtype.type(flat[0]) if isinstance(old, np.generic) else flat[0].item())
