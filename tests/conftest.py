@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # pytest's importlib mode leaves the tests' own helper modules out
@@ -17,12 +18,10 @@ MARKERS = {
     "slow": "takes minutes; runs with --slow",
     "lava": "needs lava-nc",
     "train": "needs torch, lightning and lava-dl",
-    "spice": "needs ngspice",
-    "hdl": "needs a Verilog simulator",
+    "needs(program)": "needs a program on PATH",
     "nir": "needs nir",
     "report": "needs matplotlib",
 }
-TOOLS = {"spice": ("ngspice",), "hdl": ("iverilog", "verilator")}
 PACKAGES = {"lava": ("lava.magma",), "train": ("lava.lib.dl.slayer", "lightning"), "nir": ("nir",), "report": ("matplotlib",)}
 TIME_LIMIT = 240  # s, unless a test sets its own; on a busy machine, the first use of a loop may compile for two minutes
 
@@ -34,10 +33,6 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    try:
-        from hypothesis import HealthCheck, settings
-    except ImportError:
-        return
     # Compiled functions make first examples slow, and results must not depend on the clock.
     settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("tests")
@@ -49,16 +44,16 @@ def pytest_collection_modifyitems(config, items):
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
         limits = 1800 if item.get_closest_marker("slow") else TIME_LIMIT
-        if config.pluginmanager.hasplugin("timeout") and not item.get_closest_marker("timeout"):
+        if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(limits))
 
 
 def _missing(item, config):
     if item.get_closest_marker("slow") and not config.getoption("--slow"):
         return "slow: run with --slow"
-    for marker, tools in TOOLS.items():
-        if item.get_closest_marker(marker) and not any(shutil.which(tool) for tool in tools):
-            return f"needs {' or '.join(tools)} on PATH"
+    for marker in item.iter_markers("needs"):
+        if shutil.which(marker.args[0]) is None:
+            return f"needs {marker.args[0]} on PATH"
     for marker, packages in PACKAGES.items():
         for package in packages if item.get_closest_marker(marker) else ():
             if not _importable(package):

@@ -22,9 +22,10 @@ from lava_1m1t1r.commands import doctor
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
 HEAVY = {"lava", "torch", "lightning"}
 MAY_IMPORT = {"lava": {"proc", "run", "netx", "slayer"}, "torch": {"slayer", "recipes"}, "lightning": {"recipes"}}
-PARTS = {"device", "proc", "run", "netx", "slayer", "export", "datasets", "fast", "report", "recipes", "commands", "benchmarks", "cli"}
+PARTS = set("device proc run netx slayer export datasets fast report recipes commands benchmarks cli advisor plot".split())
 ALLOWED = {
     "advisor": {"device"},
+    "device": {"plot"},
     "proc": {"fast"},
     "slayer": {"fast"},
     "netx": {"proc", "run", "fast"},

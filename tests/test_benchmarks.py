@@ -56,6 +56,17 @@ def test_simulation_table_without_peers(monkeypatch, tmp_path, capsys):
     rows = {row["name"]: row for row in tables[0]["rows"]}
     assert sum("skipped" in row for row in rows.values()) == 7  # 3 Lava, 2 Brian2, Norse, snnTorch
     assert rows["fast path, fixed, 1 substep"]["x"] == 1 and rows["fast path, float, 1 substep"]["CPU ms"] > 0
+    base = rows["fast path, fixed, 1 substep"]["CPU ms"]
+    assert rows["fast path, float, 1 substep"]["x"] == pytest.approx(rows["fast path, float, 1 substep"]["CPU ms"] / base)
+    *points, line = tables[1]["rows"]
+    spikes, time, drawn = np.array([list(row.values())[2:] for row in points]).T
+    slope, offset = np.polyfit(spikes[1:], time[1:], 1)
+    assert drawn == pytest.approx(offset + slope * spikes) and line["name"].startswith(f"line: {offset:.2f} us + {1e3 * slope:.1f} ns")
+    for *sizes, slope in (tables[2]["rows"][:3], tables[2]["rows"][3:]):  # of 8 and 16 neurons, with 1 and 4 substeps
+        rise = np.diff([row["us/step"] for row in sizes]).item() / 8
+        assert slope["ns/neuron/substep"] == pytest.approx(1e3 * rise / slope["substeps"])
+    one = tables[3]["rows"][0]["wall us/sample"]
+    assert [row["speed-up"] for row in tables[3]["rows"]] == pytest.approx([one / row["wall us/sample"] for row in tables[3]["rows"]])
     assert [path.name for path in tmp_path.iterdir()] == ["speed.json"]
 
 

@@ -127,6 +127,9 @@ def test_stimuli_compose():
     for same in (3 * s, sum([s, s, s])):
         np.testing.assert_array_equal(same.volts, (s * 3).volts)
         np.testing.assert_array_equal(same.durations, (s * 3).durations)
+    each = stimulus.Stimulus([1e-3], [[0.2, 0.4]])  # of two devices
+    np.testing.assert_array_equal((stimulus.constant(1.0, 1e-3) + each * 2).volts, [[1, 1], [0.2, 0.4], [0.2, 0.4]])
+    np.testing.assert_array_equal((each + stimulus.constant(1.0, 1e-3)).volts, [[0.2, 0.4], [1, 1]])
     with pytest.raises(InputError, match=r"other \+ Stimulus must add a Stimulus; got 1"):
         1 + s
     with pytest.raises(InputError, match="duty"):

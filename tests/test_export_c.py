@@ -23,7 +23,7 @@ from lava_1m1t1r.export.report import VerificationError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.sums import MAX_COUNT
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+pytestmark = pytest.mark.needs("gcc")
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 STRICT = ("-Os", "-Wshadow", "-Wsign-conversion", "-Wcast-qual", "-Wstrict-prototypes", "-Wundef", "-Wunused-macros", "-fno-builtin")
 
@@ -36,7 +36,7 @@ def test_all_spikes_and_states_equal(name, flags, rng):
     assert "all equal" in found["compared with the fixed-point network"]
 
 
-@pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
+@pytest.mark.needs("clang")
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_clang_finds_nothing_unused_or_unreachable(name, rng, tmp_path):
     c_target.deploy_c(nets.network(name, rng), tmp_path / "out")
@@ -245,7 +245,7 @@ def test_a_refused_step_changes_nothing_and_other_layers_than_there_are_have_no_
     assert said[0] == said[1] and len(set(said[0].split())) > 20
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.needs("g++")
 def test_programs_of_cpp_may_hold_several_networks(rng, tmp_path):
     """Headers are included more than once."""
     for name, network in (("ear", "noisy_unequal_with_readout"), ("eye", "one_neuron")):

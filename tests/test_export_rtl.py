@@ -23,15 +23,11 @@ from lava_1m1t1r.program import PER_NEURON
 TEMPLATES = resources.files("lava_1m1t1r.export") / "templates"
 
 
-def needs(tool):
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"needs {tool}")
-
-
 def drawn(net, lanes=4, name="net"):
     return rtl_source.sources(plan(net), "A drawn network.", name, lanes)
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 @pytest.mark.parametrize(("name", "lanes"), [(name, (1, 4)[i % 2]) for i, name in enumerate(nets.NETWORKS)])
 def test_icarus_gives_all_spikes_and_states(name, lanes, rng):
     net = nets.network(name, rng)
@@ -52,7 +48,7 @@ def test_constants_stand_where_the_neuron_takes_them_apart():
         assert f"[{rtl_source.CONSTANT_BITS - 1}:0] {words}" in (TEMPLATES / module).read_text()
 
 
-@needs("verilator")
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize("name", ["recurrent_with_delays", "noisy_unequal_with_readout"])
 def test_verilator_gives_all_spikes_and_states(name, rng):
     net = nets.network(name, rng)
@@ -60,7 +56,7 @@ def test_verilator_gives_all_spikes_and_states(name, rng):
     assert "all equal" in found["simulated by verilator"]
 
 
-@needs("verilator")
+@pytest.mark.needs("verilator")
 def test_a_whole_utterance_through_700_128R_20(rng):
     net = NetDescription((nets.layer(rng, 0, 700, 128, "dense_rec", delays=15, scale=1.2), nets.layer(rng, 1, 128, 20, scale=2, delays=3)))
     frames = nets.utterance(1e-3)
@@ -70,7 +66,7 @@ def test_a_whole_utterance_through_700_128R_20(rng):
     assert found["cycles a step, largest"] < 50_000  # 1 ms at 50 MHz
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 @pytest.mark.parametrize("noise", [False, True])
 def test_clock_cycles_are_those_stated(noise, rng):
     net = NetDescription((nets.layer(rng, 0, 13, 7, "dense_rec", delays=3, noise=noise),))
@@ -85,7 +81,7 @@ def test_clock_cycles_are_those_stated(noise, rng):
     assert found["cycles a step, largest"] == stated[2:-1].max()
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_clock_cycles_of_a_readout_are_those_stated(rng):
     """With more sums than the layer before it has work."""
     net = NetDescription((nets.layer(rng, 0, 5, 2, scale=5, substeps=1), nets.layer(rng, 1, 2, 90, "affine")))
@@ -98,7 +94,7 @@ def test_clock_cycles_of_a_readout_are_those_stated(rng):
     assert found["cycles a step, largest"] == stated.max() and found["cycles a step, mean"] == pytest.approx(stated.mean(), rel=0.1)
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_clock_cycles_of_delay_lines_are_those_stated(rng):
     """More lines than a neuron of one substep has cycles: the layer waits for them, and the output comes at their pace."""
     lines = Layer(0, "delay_lines", (28,), 7, delay=rng.integers(0, 9, 28).astype(np.int32))
@@ -120,7 +116,7 @@ def test_cycles_of_the_report_are_those_of_its_lanes_and_layers(rng, tmp_path):
         assert facts["cycles of a frame without spikes"] == empty and facts["network step [s]"] == net.dt
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_more_spikes_than_delay_lines_can_count_are_refused_and_the_most_are_counted(rng, tmp_path):
     lines = Layer(0, "delay_lines", (4,), 2, delay=np.array([0, 1, 2, 0], np.int32))
     net = NetDescription((lines, replace(nets.layer(rng, 1, 4, 3), weight=np.ones((3, 4), np.int32))))
@@ -132,7 +128,7 @@ def test_more_spikes_than_delay_lines_can_count_are_refused_and_the_most_are_cou
         rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_several_networks_may_be_in_one_design(rng):
     """Their memories have files of their own, and the modules m1t1r_* are the same for all."""
     one, other = (nets.network(name, rng) for name in ("noisy_unequal_with_readout", "behind_delay_lines"))
@@ -143,7 +139,7 @@ def test_several_networks_may_be_in_one_design(rng):
         assert "all equal" in nets.simulated(net, files, nets.frames(rng, net, steps=40))["simulated by icarus"]
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_names_of_classes_are_in_the_report_and_in_comments(rng, tmp_path):
     names_of = ('a"\n*/', "\u2603\\", "`include @NAME@")
     net = replace(nets.network("recurrent_with_delays", rng), classes=names_of)
@@ -161,7 +157,7 @@ def lint(sources, name):
         return tools.ended(["verilator", "--lint-only", "-Wall", "--top-module", name, *verilog], folder).stderr.decode()
 
 
-@needs("verilator")
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_lint_is_clean(name, rng):
     assert lint(drawn(nets.network(name, rng)), "net") == ""
@@ -174,7 +170,7 @@ def lined(rng, channels, copies, longest):
     return NetDescription((lines, nets.layer(rng, 1, delay.size, 3, scale=3)))
 
 
-@needs("verilator")
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize(("channels", "copies", "longest"), [(1, 1, 0), (1, 3, 5), (4, 2, 62), (8, 1, 1), (5, 2, 9)])
 def test_delay_lines_of_any_number_of_channels(channels, copies, longest, rng):
     """Where channels fill their number's bits, each number is one of them."""
@@ -185,7 +181,7 @@ def test_delay_lines_of_any_number_of_channels(channels, copies, longest, rng):
         assert "all equal" in found["simulated by verilator"]
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_a_wrong_design_is_found_out(rng):
     net = nets.network("recurrent_with_delays", rng)
     files = drawn(net)
@@ -239,7 +235,7 @@ def test_tools_that_are_absent_are_named_and_nothing_is_written(options, words, 
     assert not (tmp_path / "out").exists()
 
 
-@needs("yosys")
+@pytest.mark.needs("yosys")
 def test_yosys_maps_it_to_an_fpga(rng):
     found = rtl_target.cells(drawn(nets.network("one_neuron", rng)), "net")
     assert 1000 < found["4-input LUTs"] < 4000 and found["18 x 18 multipliers"] >= 4 and found["18 kbit memory blocks"] >= 4
@@ -247,8 +243,8 @@ def test_yosys_maps_it_to_an_fpga(rng):
     assert found["LUT sites, before placement"] == sites and found["carry cells"] > 0
 
 
-@needs("yosys")
-@needs("iverilog")
+@pytest.mark.needs("yosys")
+@pytest.mark.needs("iverilog")
 def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
     net = NetDescription((nets.layer(rng, 0, 3, 2, "dense_rec", delays=2, scale=8),))
     frames = nets.frames(rng, net, steps=30, samples=1, rate=0.5)
@@ -289,7 +285,6 @@ def test_wrong_options_are_refused(options, words, rng, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@needs("iverilog")
 def test_ports_of_the_top_module_are_no_names_for_it():
     text = (TEMPLATES / "net.v").read_text()
     ports = set(re.findall(r"^ +(?:input|output) +wire +(?:\[.*\] +)?(\w+)", text, re.MULTILINE))
@@ -307,6 +302,7 @@ def test_wires_of_the_top_module_are_no_names_for_it(name, rng):
             names.verilog_module(wire)
 
 
+@pytest.mark.needs("iverilog")
 def test_keywords_are_refused_because_no_tool_parses_them(tmp_path):
     """And a name that only resembles one is taken."""
     assert len(names.KEYWORDS) == 248  # of IEEE 1800-2017
@@ -316,7 +312,7 @@ def test_keywords_are_refused_because_no_tool_parses_them(tmp_path):
     assert names.verilog_module("my_table") == "my_table"
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_samples_too_short_to_count_cycles_are_compared_all_the_same(rng, tmp_path):
     net = nets.network("one_neuron", rng)
     report = rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((2, 2, 1), int), simulator="icarus")
@@ -326,7 +322,7 @@ def test_samples_too_short_to_count_cycles_are_compared_all_the_same(rng, tmp_pa
     assert report.facts["cycles a step, mean"] > 0 and report.facts["time a step, mean [s]"] > 0
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_a_clock_too_slow_for_the_largest_step_is_told_and_samples_without_spikes_are(rng, tmp_path):
     net = nets.network("one_neuron", rng)
     given = {"frames": np.array([1, 1, 3, 0, 1, 0, 2, 1]).reshape(1, 8, 1), "simulator": "icarus"}
@@ -341,7 +337,7 @@ def test_a_clock_too_slow_for_the_largest_step_is_told_and_samples_without_spike
     assert "Nothing spikes: other samples would test more" in silent.facts["simulated by icarus"]
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_a_reset_takes_as_long_as_is_stated(rng, tmp_path):
     """The first frame out is that of the reset."""
     wide = NetDescription((nets.layer(rng, 0, 3, 90, scale=3),))
@@ -364,7 +360,7 @@ def test_a_reset_takes_as_long_as_is_stated(rng, tmp_path):
             assert stated <= second <= stated + work + 12
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_too_large_counts_are_refused(rng, tmp_path):
     net = nets.network("recurrent_with_delays", rng)
     frames = np.full((1, 1, net.inputs), rtl_source.input_limit(plan(net)) + 1)
@@ -372,7 +368,7 @@ def test_too_large_counts_are_refused(rng, tmp_path):
         rtl_target.deploy_rtl(net, tmp_path / "out", frames=frames, simulator="icarus")
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is(rng):
     # V_MAX below 2^17 and a stretch of nearly two: the field's table has its end beyond 2^17
     device = replace(presets.ZHAO2025_FIG2, v0=np.array([0.3, 0.3, 0.2]), v_ref=1.2)
@@ -385,7 +381,7 @@ def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is(rng):
         assert lint(drawn(net), "net") == ""
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_a_gate_at_the_threshold_is_not_above_it():
     net, frames = nets.at_the_threshold()
     files = drawn(net)
@@ -396,13 +392,13 @@ def test_a_gate_at_the_threshold_is_not_above_it():
             nets.simulated(net, files | {"m1t1r_neuron.v": changed}, frames)
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_the_most_substeps_there_are(rng):
     net = NetDescription((nets.layer(rng, 0, 2, 2, scale=8, substeps=64),))
     assert "all equal" in nets.simulated(net, drawn(net), nets.frames(rng, net, steps=12, rate=0.6))["simulated by icarus"]
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_delay_lines_count_no_more_than_they_hold(rng):
     """The counter of a channel stays at its largest value."""
     net = lined(rng, 2, 1, 1)
@@ -418,7 +414,7 @@ def test_delay_lines_count_no_more_than_they_hold(rng):
         assert "all equal" in rtl_target.simulate(network, files, frames, "icarus")["simulated by icarus"]
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_queues_hold_a_frame_in_which_all_neurons_spike(size, rng):
     """And its end."""
@@ -449,7 +445,7 @@ STALLS = """
 """
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 @pytest.mark.parametrize("readout", [False, True])
 def test_tokens_wait_until_they_are_taken_and_may_come_at_any_time(readout, rng):
     """Through delay lines, recurrence, a second layer and a readout: a pause at the output reaches the input."""
@@ -477,7 +473,7 @@ def test_tokens_wait_until_they_are_taken_and_may_come_at_any_time(readout, rng)
     assert "all equal" in found["simulated by icarus"] and found["cycles a step, largest"] > 2000
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_a_frame_that_ends_before_the_memories_are_cleared_waits(rng):
     """In each sample: the reset after one must not leave behind that the layer has run."""
     net = NetDescription((nets.layer(rng, 0, 3, 40, scale=6),))
@@ -531,7 +527,7 @@ endmodule
 """
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 @pytest.mark.parametrize("lines", [(), (Layer(0, "delay_lines", (6,), 3, delay=np.array([0, 2, 1, 1, 0, 3], np.int32)),)])
 def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(lines, rng, tmp_path):
     # 3 channels have numbers of 2 bits: number 3 is none of them, and its row would be that of a recurrent spike

@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +18,6 @@ from lava_1m1t1r.recipes import SHIPPED_NETWORK
 HERE = Path(__file__).resolve().parent
 TRAINED = {"8-16R-4": HERE / "toy.net", "140x4-128R-20": SHIPPED_NETWORK}
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
-
-
-def needs(tool):
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"needs {tool}")
 
 
 def trained(shape, samples=2):
@@ -44,7 +39,7 @@ def test_they_are_recurrent_with_delays_and_fire(shape):
     assert spikes.sum() > len(frames) * hidden.size / 4
 
 
-@needs("gcc")
+@pytest.mark.needs("gcc")
 @pytest.mark.parametrize("flags", [SANITIZED, ("-O3", "-funsigned-char", "-fwrapv"), ("-Os", "-ftrapv")], ids=lambda f: f[0])
 @pytest.mark.parametrize("shape", TRAINED)
 def test_c_is_equal_and_clean_under_any_flags(shape, flags, monkeypatch):
@@ -54,8 +49,8 @@ def test_c_is_equal_and_clean_under_any_flags(shape, flags, monkeypatch):
     assert f"{frames.shape[0] * frames.shape[1]} steps" in found["compared with the fixed-point network"]
 
 
-@needs("gcc")
-@needs("valgrind")
+@pytest.mark.needs("gcc")
+@pytest.mark.needs("valgrind")
 def test_instructions_are_counted_or_left_out_and_never_a_failure(monkeypatch):
     net, frames = trained("8-16R-4")
     sources = c_source.sources(plan(net), "x", "abc")
@@ -86,14 +81,14 @@ def test_instructions_of_some_of_the_steps_are_not_told(monkeypatch, tmp_path):
     assert c_target._instructions(str(tmp_path), "net", b"", 3) is None
 
 
-@needs("iverilog")
+@pytest.mark.needs("iverilog")
 def test_icarus_runs_the_small_network():
     net, frames = trained("8-16R-4", samples=1)
     found = nets.simulated(net, rtl_source.sources(plan(net), "x", "net", 4), frames)
     assert "all equal" in found["simulated by icarus"]
 
 
-@needs("verilator")
+@pytest.mark.needs("verilator")
 @pytest.mark.slow
 def test_verilator_runs_the_large_network_on_a_whole_utterance():
     net, frames = trained("140x4-128R-20")
@@ -102,7 +97,7 @@ def test_verilator_runs_the_large_network_on_a_whole_utterance():
     assert found["cycles a step, largest"] < 50e6 * net.dt  # the network's own time, at 50 MHz
 
 
-@needs("yosys")
+@pytest.mark.needs("yosys")
 @pytest.mark.slow
 def test_yosys_maps_the_large_network():
     net, _ = trained("140x4-128R-20")

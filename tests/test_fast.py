@@ -225,6 +225,14 @@ def test_stream_equals_the_batch(rng, readout, common):
         stream.reset()
 
 
+def test_a_voltage_readouts_stream_equals_the_batch(rng):
+    net, x = made(rng, readout=False), frames(rng, batch=1)
+    readout = Layer(2, "dense", (5,), 6, weights(rng, -128, 128, 5, 6), neuron=CubaNeuron(1024, 128, 1 << 17))
+    fast = FastNetwork(NetDescription((*net.layers, readout)))
+    stream, out = Stream(fast), fast.run(x).out[0]
+    assert len(np.unique(out)) > 100 and np.array_equal([stream.step(frame) for frame in x[0]], out)
+
+
 def test_due_spikes_do_not_need_the_frame(rng):
     net, x = made(rng, readout=False), frames(rng, batch=1)
     stream = Stream(net)

@@ -190,19 +190,19 @@ def proof(target, network):
     return ["deploy", target, network, "-o", "out", "--prove", "8", "--data", "words.h5"]
 
 
-@pytest.mark.hdl
+@pytest.mark.needs("verilator")
 def test_while_verilator_compiles(folder, network):
     Command(*proof("rtl", network), cwd=folder).starts("verilator").stop()
     assert not (folder / "out").exists()
 
 
-@pytest.mark.spice
+@pytest.mark.needs("ngspice")
 def test_while_ngspice_runs(folder, network):
     Command(*proof("spice", network), cwd=folder).starts("ngspice").stop(signal.SIGTERM)
     assert not (folder / "out").exists()
 
 
-@pytest.mark.spice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_table_in_a_process_of_its_own(number, folder):
     """Also where the terminal closes: what the command has started does not outlive it."""

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on"
 
-pytestmark = [pytest.mark.skipif(shutil.which("awk") is None, reason="no awk here"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.needs("awk"), pytest.mark.timeout(60)]
 
 
 @pytest.fixture

@@ -20,24 +20,24 @@ def test_raster_draws_one_mark_a_spike(rng):
     spikes = rng.random((30, 5)) < 0.3
     _, ax = plt.subplots()
     assert plot.raster(spikes, 1e-3, ax) is ax
-    offsets = ax.collections[0].get_offsets()
-    assert len(offsets) == spikes.sum()
-    assert np.allclose(np.sort(offsets[:, 0]), np.sort(np.nonzero(spikes)[0]))
+    assert np.allclose(ax.collections[0].get_offsets(), np.argwhere(spikes))  # steps of 1 ms
+    assert np.allclose(plot.raster(spikes, 2e-3).collections[0].get_offsets(), np.argwhere(spikes) * [2, 1])
     with pytest.raises(InputError, match=r"spikes must have the shape \(T, N\)"):
         plot.raster(spikes[0])
 
 
 def test_states_histogram_confusion_energy_hysteresis():
     time = np.arange(5) * 1e-3
-    ax = plot.states(time, {"filament": np.arange(5), "residue": np.zeros(5)})
+    ax = plot.states(time, {"filament": np.arange(5), "residue": np.ones(5)}, scale={"residue": 3})
     assert [line.get_label() for line in ax.lines] == ["filament", "residue"]
-    assert np.allclose(ax.lines[0].get_xdata(), time * 1e3)
+    assert np.allclose([line.get_xydata().T for line in ax.lines], [[time * 1e3, np.arange(5)], [time * 1e3, np.full(5, 3)]])
     assert len(plot.states(time, {str(n): np.zeros(5) for n in range(15)}).lines) == 15
-    ax = plot.isi_histogram(np.array([0.0, 0.002, 0.004, 0.010]), bins=4)
-    assert sum(patch.get_height() for patch in ax.patches) == 3
+    ax = plot.isi_histogram(np.array([0.0, 0.002, 0.004, 0.010]), bins=[1, 3, 7])
+    assert [(bar.get_x(), bar.get_height()) for bar in ax.patches] == [(1, 2), (3, 1)]  # ms
     ax = plot.confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
     assert np.allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
-    assert [text.get_text() for text in ax.texts] == ["3", "1", "0", "2"]
+    assert [(text.get_text(), text.get_position()) for text in ax.texts] == [("3", (0, 0)), ("1", (1, 0)), ("0", (0, 1)), ("2", (1, 1))]
+    assert [[tick.get_text() for tick in ticks] for ticks in (ax.get_xticklabels(), ax.get_yticklabels())] == [["a", "b"]] * 2
     assert not plot.confusion(np.eye(20)).texts
     ax = plot.energy_split({"gate": 1e-12, "R_c": 2e-12})
     assert [patch.get_width() for patch in ax.patches] == pytest.approx([1, 2])
@@ -59,8 +59,8 @@ def test_hysteresis_gives_each_way_its_colour():
 
 def test_measurement_stands_beside_simulation():
     ax = plot.beside([1, 2], [3, 4], [3.1, 4.2], tolerance=[0.1, 0.1])
-    assert ax.lines[0].get_ydata() == pytest.approx([3.1, 4.2])
-    assert ax.lines[1].get_ydata() == pytest.approx([3, 4])
+    assert np.allclose([line.get_xydata() for line in ax.lines[:2]], [[[1, 3.1], [2, 4.2]], [[1, 3], [2, 4]]])
+    assert np.allclose(ax.collections[0].get_segments(), [[[1, 2.9], [1, 3.1]], [[2, 3.9], [2, 4.1]]])
     with pytest.raises(InputError, match="one shape"):
         plot.beside([1, 2], [3, 4], [3])
 

@@ -27,7 +27,7 @@ from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
 HERE = Path(__file__).resolve().parent
 DEPLOY = HERE.parent / "deploy" / "spice"
-spice = pytest.mark.spice
+spice = pytest.mark.needs("ngspice")
 
 
 def patterns(count):
@@ -497,7 +497,7 @@ def test_the_assumptions_name_the_devices_and_clip_voltages_of_all_layers(rng):
 
 @pytest.mark.slow
 @pytest.mark.train
-@pytest.mark.spice
+@spice
 def test_the_example_trains_deploys_and_agrees(tmp_path):
     call = lambda *words: subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, timeout=900)  # noqa: E731
     done = call(DEPLOY / "train.py", tmp_path)

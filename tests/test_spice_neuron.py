@@ -1,7 +1,6 @@
 """The generated subcircuit, run by ngspice, against our integrator."""
 
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +14,12 @@ from lava_1m1t1r.export.report import ToolFailed
 from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, run_ngspice
 from lava_1m1t1r.export.spice_neuron import testbench as deck
 
-needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
-
 
 def both(p, s):
     return run_ngspice(p, s.durations, s.volts), simulate(p, s, seed=0, record="events")
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize(
     ("name", "s"),
     [
@@ -40,7 +37,7 @@ def test_turn_ons_agree(name, s):
     assert spice.turn_on_times()[0] == pytest.approx(ours.turn_on_times()[0], rel=2e-3)
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize("r_control", [100e6, 250e6, 1e9])
 def test_trains_agree_under_the_fig_2e_stimulus(r_control):
     p = replace(presets.ZHAO2025_FIG2, r_control=r_control)
@@ -55,14 +52,14 @@ def test_trains_agree_under_the_fig_2e_stimulus(r_control):
     assert np.mean(np.diff(a[:n])) == pytest.approx(np.mean(np.diff(b[:n])), rel=0.05)
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 def test_output_current_at_saturation():
     p = presets.ZHAO2025_TABLE1
     spice, _ = both(p, stimulus.constant(0.8, 0.04))
     assert spice.current.max() == pytest.approx(output_current(p, spice.gate_voltage.max()), rel=1e-3)
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 def test_a_length_beyond_one_is_a_gap_again():
     """Where it may grow beyond: the tunnelling gap of the device is ``|1 - x|``."""
     p, s = replace(presets.ZHAO2025_TABLE1, x_max=1.5), stimulus.constant(0.8, 0.06)

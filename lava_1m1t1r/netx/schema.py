@@ -123,10 +123,10 @@ def _read_file(file: Any, path: str) -> NetDescription:
     net = NetDescription(tuple(layers), version, path)
     net.check(path, FormatError)
     if CLASSES in file:
-        names = values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs)
-        cure = "Data and network are matched by them."
-        require(len(set(names)) == len(names), f"{path}: {CLASSES}", "name each output differently", names, cure, FormatError)
-        net = replace(net, classes=names)
+        classes = values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs)
+        cure = "Data and network are matched by these names."
+        require(len(set(classes)) == len(classes), f"{path}: {CLASSES}", "name each output differently", classes, cure, FormatError)
+        net = replace(net, classes=classes)
     return net
 
 
