@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -76,6 +77,14 @@ def rng(request):
     seed = zlib.crc32(request.node.nodeid.split("/")[-1].encode())
     print(f"rng seed {seed}")  # shown when the test fails
     return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def hears_interrupts():
+    """Shells start background jobs, and so perhaps these tests, deaf to SIGINT; then nothing ends a wait at a lock."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

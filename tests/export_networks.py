@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,17 @@ from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.export import rtl_target
 from lava_1m1t1r.fast import FastNetwork
 
+SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
+
+
+def run_elsewhere():
+    """The program of deploy/nir as a module."""
+    path = Path(__file__).resolve().parents[1] / "deploy" / "nir" / "run_elsewhere.py"
+    spec = importlib.util.spec_from_file_location("run_elsewhere", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def even(rng, shape, scale, mean=0.3):

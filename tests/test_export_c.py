@@ -24,11 +24,10 @@ from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.sums import MAX_COUNT
 
 pytestmark = pytest.mark.needs("gcc")
-SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 STRICT = ("-Os", "-Wshadow", "-Wsign-conversion", "-Wcast-qual", "-Wstrict-prototypes", "-Wundef", "-Wunused-macros", "-fno-builtin")
 
 
-@pytest.mark.parametrize("flags", [SANITIZED, STRICT], ids=["sanitized", "strict"])
+@pytest.mark.parametrize("flags", [nets.SANITIZED, STRICT], ids=["sanitized", "strict"])
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_all_spikes_and_states_equal(name, flags, rng):
     net = nets.network(name, rng)
@@ -55,7 +54,7 @@ def _sparse(rng, size):
     return NetDescription((replace(first, weight=weight, weight_rec=rec), replace(last, weight_rec=np.zeros((5, 5), np.int32))))
 
 
-@pytest.mark.parametrize("flags", [SANITIZED, STRICT], ids=["sanitized", "strict"])
+@pytest.mark.parametrize("flags", [nets.SANITIZED, STRICT], ids=["sanitized", "strict"])
 @pytest.mark.parametrize(("size", "wide"), [(256, 1), (257, 2)])
 def test_zeros_of_sparse_weights_are_not_stored(size, wide, flags, rng):
     net = _sparse(rng, size)
@@ -76,7 +75,7 @@ def test_the_longest_delay_is_remembered_whatever_word_holds_it(longest, rng):
     net = NetDescription((Layer(0, "dense_rec", (4,), 4, weight, weight_rec, delay=delay, delay_rec=delay_rec, neuron=neuron),))
     frames = nets.frames(rng, net, rate=0.3)
     assert np.all(FastNetwork(net).run(frames).out.any((0, 1)))
-    found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), frames, "abc", flags=SANITIZED)
+    found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), frames, "abc", flags=nets.SANITIZED)
     assert "all equal" in found["compared with the fixed-point network"]
 
 
@@ -102,7 +101,7 @@ def test_the_largest_counts_are_added_up(zeros, rng):
         assert limit > 1 << 14 and (c_source.stored(plan(net).layers[0].weight, 9).target is not None) == zeros
         frames = np.where(rng.random((1, 40, 60)) < 0.4, limit, 0)
         frames[0, -1] = limit
-        found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), frames, "abc", flags=SANITIZED)
+        found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), frames, "abc", flags=nets.SANITIZED)
         assert "all equal" in found["compared with the fixed-point network"]
 
 
@@ -240,7 +239,7 @@ def test_a_refused_step_changes_nothing_and_other_layers_than_there_are_have_no_
     (tmp_path / "out" / "use.c").write_text(program)
     said = []
     for flags in ([], ["-DREFUSED"]):
-        subprocess.run(["gcc", *c_target.FLAGS, *SANITIZED, *flags, "net.c", "use.c", "-o", "use"], cwd=tmp_path / "out", check=True)
+        subprocess.run(["gcc", *c_target.FLAGS, *nets.SANITIZED, *flags, "net.c", "use.c", "-o", "use"], cwd=tmp_path / "out", check=True)
         said.append(subprocess.run(["./use"], cwd=tmp_path / "out", capture_output=True, check=True).stdout)
     assert said[0] == said[1] and len(set(said[0].split())) > 20
 

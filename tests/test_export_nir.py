@@ -1,11 +1,9 @@
 """NIR: the exact graph comes back equal; the portable one runs in norse and snnTorch as in our own simulation of it."""
 
-import importlib.util
 import io
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import export_networks as nets
 import numpy as np
@@ -21,15 +19,6 @@ from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # 
 from lava_1m1t1r.export.read_back import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.reference_network import synaptic_input  # noqa: E402
-
-DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
-
-
-def elsewhere():
-    spec = importlib.util.spec_from_file_location("run_elsewhere", DEPLOY / "nir" / "run_elsewhere.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def written(graph, tmp_path):
@@ -289,7 +278,7 @@ def test_another_framework_gives_the_spikes_of_our_simulation(framework, kind, r
     pytest.importorskip(framework, reason=f"needs {framework}")
     pytest.importorskip("nirtorch", reason="needs nirtorch")
     frames, ours, read = portable_of(two_layers(rng, kind), rng)
-    theirs = np.stack([elsewhere().FRAMEWORKS[framework](read(), sample) for sample in frames])
+    theirs = np.stack([nets.run_elsewhere().FRAMEWORKS[framework](read(), sample) for sample in frames])
     assert theirs.shape == ours[-1].shape
     # float32 against float64: a voltage within rounding of the threshold may fall on the other side
     assert np.count_nonzero(theirs != ours[-1]) <= 1e-3 * theirs.size

@@ -1,6 +1,5 @@
 """Each target's proof on trained networks with delays: a small one whole, and the shipped 140x4-128R-20 on whole utterances."""
 
-import importlib.util
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
 HERE = Path(__file__).resolve().parent
 TRAINED = {"8-16R-4": HERE / "toy.net", "140x4-128R-20": SHIPPED_NETWORK}
-SANITIZED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 
 
 def trained(shape, samples=2):
@@ -40,7 +38,7 @@ def test_they_are_recurrent_with_delays_and_fire(shape):
 
 
 @pytest.mark.needs("gcc")
-@pytest.mark.parametrize("flags", [SANITIZED, ("-O3", "-funsigned-char", "-fwrapv"), ("-Os", "-ftrapv")], ids=lambda f: f[0])
+@pytest.mark.parametrize("flags", [nets.SANITIZED, ("-O3", "-funsigned-char", "-fwrapv"), ("-Os", "-ftrapv")], ids=lambda f: f[0])
 @pytest.mark.parametrize("shape", TRAINED)
 def test_c_is_equal_and_clean_under_any_flags(shape, flags, monkeypatch):
     monkeypatch.setattr(c_target, "_instructions", lambda *_: None)  # counted elsewhere, and slow
@@ -130,9 +128,7 @@ def test_norse_runs_the_portable_graph_of_a_trained_recurrent_network(tmp_path):
     fitted = nir_portable.to_portable(net, frames, FastNetwork(net).run(frames, "spikes"), delays=False)
     bare = replace(net, layers=tuple(replace(x, delay=None, delay_rec=None) for x in net.layers))
     ours = nir_portable.run_portable(bare, fitted.fits, frames)
-    spec = importlib.util.spec_from_file_location("run_elsewhere", HERE.parent / "deploy" / "nir" / "run_elsewhere.py")
-    elsewhere = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(elsewhere)
+    elsewhere = nets.run_elsewhere()
     graph = lambda: nir.read(io.BytesIO(nir_target._file(fitted.graph)))  # noqa: E731
     theirs = np.stack([elsewhere.run_norse(graph(), sample) for sample in frames])
     assert ours[0].sum() > 20

@@ -26,6 +26,7 @@ from lava_1m1t1r.datasets import write_shd
 LIMIT = 150  # s for anything to happen
 pytestmark = [
     pytest.mark.timeout(600),
+    pytest.mark.usefixtures("hears_interrupts"),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc, as Linux has it"),
 ]
 
@@ -113,14 +114,6 @@ class Command:
         assert not list(self.temporary.iterdir())
         assert not [p for p in self.cwd.rglob("*") if ".part" in p.name or p.suffix == ".tmp" or ".probe" in p.name]
         return self
-
-
-@pytest.fixture(autouse=True)
-def heard():
-    """The same here, for what is tested in this process."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

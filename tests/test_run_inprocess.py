@@ -564,16 +564,13 @@ def test_inputs_that_are_often_left_open_are_no_missing_source(recwarn):
     assert not [w for w in recwarn if w.category is UserWarning]
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_a_model_that_sleeps_ends_with_the_time_allowed():
     relay, _ = chain("long sleep")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored, as under nohup
-    try:
-        with pytest.raises(RunTimeout, match="Faulty"):
-            run(relay, T, config(), timeout=0.5)
-        values, _ = chain("none")
-        run(values, 3, config(), timeout=30)  # nothing is left of the alarm
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(RunTimeout, match="Faulty"):
+        run(relay, T, config(), timeout=0.5)
+    values, _ = chain("none")
+    run(values, 3, config(), timeout=30)  # nothing is left of the alarm
 
 
 @pytest.mark.parametrize("thread", [False, True])

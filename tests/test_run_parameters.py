@@ -10,7 +10,6 @@ import gc
 import io
 import multiprocessing
 import queue
-import signal
 import sys
 import threading
 import time
@@ -346,14 +345,6 @@ def test_a_model_that_fails_when_it_is_stopped_is_told_of():
     told = Told(step=lambda m: 3, stop=lambda m: 1 / 0, name="bad")
     with pytest.warns(UserWarning, match="Told 'bad' failed when it was stopped"):
         assert recorded(told) == [3] * 3
-
-
-@pytest.fixture
-def hears_interrupts():
-    """Shells start background jobs, and so perhaps these tests, deaf to them; then nothing ends a wait at a lock."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("hears_interrupts")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_blocks import FIG2, NEURON, spikes, torch
+from training_blocks import FIG2, NEURON, nodes, spikes, torch
 
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.slayer import block, buffers, layer, projection, threads, weight_kernels
@@ -70,17 +70,6 @@ def test_memory_that_nobody_asks_for_again_is_not_kept():
     assert len(buffers._returned) + len(buffers._waiting) <= 2 * buffers._MOST
 
 
-def functions(last):
-    """Functions of Python in a graph, from its end on."""
-    seen, waiting = {}, [last]
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            seen[node] = None
-            waiting += [before for before, _ in node.next_functions]
-    return [node for node in seen if hasattr(node, "__dict__")]
-
-
 def arrays_of(thing, seen=None):
     """Arrays that an object's attributes lead to, but for those of devices and steps, which calls share."""
     seen = {} if seen is None else seen
@@ -117,7 +106,8 @@ def test_a_result_that_is_kept_keeps_no_more_than_itself(force, monkeypatch):
     loss.backward()
     gc.collect()
     assert not any(ref() for ref in saved) and loss.grad_fn is not None
-    assert sum(array.nbytes for node in functions(loss.grad_fn) for array in arrays_of(vars(node))) < 3000  # delays, and what is not data
+    kept = [array for node in nodes(loss.grad_fn) for array in arrays_of(getattr(node, "__dict__", {}))]
+    assert sum(array.nbytes for array in kept) < 3000  # delays, and what is not data
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         loss.backward()
 

@@ -10,23 +10,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from training_blocks import nodes, torch
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("lava.lib.dl.slayer")
-
-from lava_1m1t1r import presets  # noqa: E402
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.netx.hdf5 import predict  # noqa: E402
-from lava_1m1t1r.netx.schema import read  # noqa: E402
-from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.recipes.network import Network, m1t1r  # noqa: E402
-from lava_1m1t1r.recipes.smooth import Smooth  # noqa: E402
-from lava_1m1t1r.recipes.task import Task  # noqa: E402
-from lava_1m1t1r.slayer import buffers  # noqa: E402
-from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
-from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent  # noqa: E402
-from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
-from lava_1m1t1r.slayer.surrogate import gradient_program  # noqa: E402
+from lava_1m1t1r import presets
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.netx.hdf5 import predict
+from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.recipes.network import Network, m1t1r
+from lava_1m1t1r.recipes.smooth import Smooth
+from lava_1m1t1r.recipes.task import Task
+from lava_1m1t1r.slayer import buffers
+from lava_1m1t1r.slayer import layer as layer_module
+from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent
+from lava_1m1t1r.slayer.neuron import Neuron
+from lava_1m1t1r.slayer.surrogate import gradient_program
 
 pytestmark = pytest.mark.train
 STEP = {"params": presets.ZHAO2025_FIG2.scaled(40), "dt": 10e-3, "substeps": 1}
@@ -406,17 +404,6 @@ def test_memory_of_a_large_call_is_given_back_after_smaller_ones():
     finally:
         tracemalloc.stop()
     assert large > 64 * 200 * 64 and later < large / 20 and cleared < later
-
-
-def nodes(node):
-    """All of the graph behind a node."""
-    waiting, seen = [node], {}
-    while waiting:
-        node = waiting.pop()
-        if node is not None and id(node) not in seen:
-            seen[id(node)] = node
-            waiting += [before for before, _ in node.next_functions]
-    return list(seen.values())
 
 
 def learned():

@@ -67,8 +67,9 @@ def test_who_leaves_early_waits_for_the_others():
     assert not at_work
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_ctrl_c_while_the_others_end_waits_for_them():
-    before, here, ended = signal.signal(signal.SIGINT, signal.default_int_handler), threading.get_ident(), []
+    here, ended = threading.get_ident(), []
 
     def work(i):
         if threading.get_ident() != here:
@@ -78,11 +79,8 @@ def test_ctrl_c_while_the_others_end_waits_for_them():
         else:
             time.sleep(0.1)
 
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            threads.share(work, [(0,), (1,)], 2)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        threads.share(work, [(0,), (1,)], 2)
     assert len(ended) == 1
 
 
