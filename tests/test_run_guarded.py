@@ -96,6 +96,24 @@ def test_what_comes_after_a_run_without_blocking_waits_for_its_end():
         assert told.x.get().tolist() == [183]
 
 
+@pytest.mark.parametrize("use", ["get", "set", "pause"])
+def test_what_another_thread_asks_for_waits_for_the_end_of_a_run(use):
+    told, answers = Told(step=lambda model: time.sleep(5e-3) or model.time_step), []
+    ask = {"get": lambda: told.x.get().tolist(), "set": lambda: told.x.set(np.array([7])), "pause": told.pause}[use]
+
+    def other():
+        time.sleep(0.1)
+        answers.append(ask())
+
+    with guarded(told, FLOAT, timeout=30) as session:
+        thread = threading.Thread(target=other)
+        thread.start()
+        session.run(100)
+        thread.join(30)
+        assert answers == [[100] if use == "get" else None]
+        assert told.x.get().tolist() == [7 if use == "set" else 100]
+
+
 def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_it():
     """Lava would leave model and Runtime waiting for each other."""
     relay, _, _ = chain()

@@ -270,6 +270,83 @@ def test_vars_are_read_beside_asynchronous_processes_that_go_on_and_on(models):
         assert session.steps_run == 5 and read.data.get().tolist() == [[1, 2, 3, 4, 5]]
 
 
+@pytest.mark.parametrize("looks", [0, 1, 3])
+def test_a_pause_takes_what_was_sent_after_looks_in_vain_of_the_users(looks, models):
+    def takes(model):
+        while not model.check_for_pause_cmd():
+            for port in (model.a_in, model.b_in):
+                if port.probe():
+                    model.x += port.recv()
+
+    free, silent = models.Free(takes), models.Free(until_paused)
+    silent.a_out.connect(free.a_in)
+    free.b_in.flag_external_pipe(buffer_size=20)
+    free.a_out.flag_external_pipe(buffer_size=20)
+    with entered(InProcess, free) as session:
+        session.start()
+        for _ in range(looks):
+            assert not free.a_out.external_pipe_csp_recv_port.probe()
+        for _ in range(7):
+            free.b_in.external_pipe_csp_send_port.send(np.ones(1))
+        session.pause()
+        assert free.x.get().tolist() == [7]
+
+
+def test_models_hear_the_user_beside_asynchronous_processes_that_go_on_and_on(models):
+    def relays(model):
+        while (value := model.a_in.recv())[0] >= 0:
+            model.a_out.send(value)
+
+    def sends(model):
+        while not model.check_for_pause_cmd():
+            model.a_out.send(model.x)
+        model.a_out.send(model.x - 1)
+
+    def takes(model):
+        while not (model.a_in.probe() and model.a_in.recv()[0] < 0):
+            pass
+
+    relay, sender, taker = models.Free(relays), models.Free(sends), models.Free(takes)
+    relay.a_in.flag_external_pipe(buffer_size=2)
+    relay.a_out.flag_external_pipe(buffer_size=2)
+    sender.a_out.connect(taker.a_in)
+    taker.a_out.connect(relay.b_in)
+    with entered(InProcess, relay) as session:
+        to, back = relay.a_in.external_pipe_csp_send_port, relay.a_out.external_pipe_csp_recv_port
+        session.start()
+        for value in range(5):
+            to.send(np.full(1, value))
+            assert back.recv().tolist() == [value]
+        to.send(np.full(1, -1))
+        session.pause()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_look_of_the_users_ends_beside_a_model_that_looks_at_two_sources(swapped, models):
+    """One of which has sent: to look is not to go on."""
+
+    def takes(model):
+        while not model.check_for_pause_cmd():
+            if model.a_in.probe():
+                model.x += model.a_in.recv()
+
+    def sends(model):
+        model.a_out.send(np.ones(1))
+
+    free, sources = models.Free(takes), [models.Free(sends), models.Free(until_paused)]
+    for source in sources[::-1] if swapped else sources:
+        source.a_out.connect(free.a_in)
+    free.b_in.flag_external_pipe(buffer_size=1)
+    with entered(InProcess, free) as session:
+        session.start()
+        port = free.b_in.external_pipe_csp_send_port
+        assert port.probe()
+        port.send(np.ones(1))
+        assert not port.probe()
+        session.pause()
+        assert free.x.get().tolist() == [0]
+
+
 @BOTH
 def test_what_lavas_compiler_leaves_out_is_told(runner, models):
     one, two, halves = Told(step=lambda _: 1.0), Told(step=lambda _: 1.0), models.Halves()

@@ -189,12 +189,11 @@ class RecvPort(_Port, CspRecvPort):
 
     def probe(self):
         channel = self.channel
-        if channel.items:
-            channel.hub.found()
-        elif self._observer is not None:
-            channel.hub.block_at_any()
-        else:
-            channel.hub.give_way()
+        if not channel.items:
+            if self._observer is not None:
+                channel.hub.block_at_any()
+            else:
+                channel.hub.give_way()
         return bool(channel.items)
 
 
@@ -254,6 +253,7 @@ class ExternalChannel(Channel):
         with self.changed:
             self.changed.notify_all()
         self.hub.changed.set()
+        self.hub.found()
 
 
 class _InnerSend(SendPort):

@@ -73,6 +73,7 @@ class Executor:
         self.drive: Callable[[Callable[[], bool], bool], None] | None = None  # goes on with a run that does not block
         self.changed = threading.Event()  # the user's code sent or took a message
         self.channels: list[Channel] = []
+        self.external: list[ExternalChannel] = []
         self._shared = members(executable.process_list)
         self.settings = Settings()
         self.random_start: Any = None
@@ -126,6 +127,7 @@ class Executor:
             patience=self._patience, inward=sends,
         )  # fmt: skip
         self.channels.append(channel)
+        self.external.append(channel)
         task.builder.set_csp_ports([channel.dst_port if sends else channel.src_port])
         end = "external_pipe_csp_send_port" if sends else "external_pipe_csp_recv_port"
         setattr(port, end, channel.user_end())
@@ -246,11 +248,11 @@ class Executor:
     @property
     def has_user(self) -> bool:
         """Whether the graph has an Injector or an Extractor."""
-        return any(isinstance(channel, ExternalChannel) for channel in self.channels)
+        return bool(self.external)
 
     def all_taken(self) -> bool:
         """Whether the models have received everything that the user's code has sent."""
-        return not any(channel.items for channel in self.channels if isinstance(channel, ExternalChannel) and channel.inward)
+        return not any(channel.items for channel in self.external if channel.inward)
 
     def _finished(self) -> bool:
         return all(domain.finished for domain in self.domains)
@@ -261,10 +263,10 @@ class Executor:
         return max((domain.completed for domain in self.domains), default=0)
 
     def _drain(self, until: Callable[[], bool]) -> None:
-        """Let models run, until all of them wait: at a port, or by looking at one again and again."""
+        """Let models run, until all of them wait: at a port, or by looking at ports again and again."""
         ready, settings, several = self.ready, self.settings, len(self.domains) > 1
         self.looks = 0
-        while ready and self.looks <= len(ready) and (until is never or not until()):
+        while ready and not self._looked_enough() and (until is never or not until()):
             task = self.current = ready.popleft()
             task.waits_at = None
             random = task.random
@@ -284,6 +286,8 @@ class Executor:
                 random.leave()
             if task.idle:
                 task.domain.done(task)
+            if self.changed.is_set():
+                self._hear_user()  # now, for others may go on for ever
             if several and all(other.domain is not task.domain for other in ready):
                 task.domain.serve()  # now, for those of another domain may go on for ever
         self.current = None
@@ -319,8 +323,13 @@ class Executor:
         """Let other models run first; called by a port that was asked whether it is free, and is not."""
         if self.current is not None:
             self.looks += 1
-            self.ready.append(self.current)
-            self.greenlet.switch()
+            if self.ready or self._looked_enough():
+                self.ready.append(self.current)
+                self.greenlet.switch()
+
+    def _looked_enough(self) -> bool:
+        """Whether all that look at ports have done so in vain, one of them perhaps at every port."""
+        return self.looks > len(self.ready) + len(self.channels)
 
     def found(self) -> None:
         """Called where a model goes on: with new work, or by a port that is free or has received."""
@@ -328,26 +337,25 @@ class Executor:
 
     def _wait_for_user(self, patience: float) -> bool:
         """Give the user's other threads a while to send to an Injector or to empty an Extractor."""
-        waiting = [
-            (task, channel)
-            for task in self.tasks.values()
-            if task.waits_at is not None
-            for channel in dict.fromkeys((task.waits_at, *task.selects))
-            if isinstance(channel, ExternalChannel)
-        ]
         end = time.monotonic() + patience
-        while waiting:
-            self.changed.clear()
-            for task, channel in waiting:
-                if channel.items if task is channel.receiver else len(channel.items) < channel.size:
-                    channel.receiver = channel.sender = None
-                    self.wake(task)
-                    return True
+        while not self._hear_user():
             left = end - time.monotonic()
-            if left <= 0:
+            if left <= 0 or not any(channel.receiver or channel.sender for channel in self.external):
                 return False
             self.changed.wait(min(left, 0.05))
-        return False
+        return True
+
+    def _hear_user(self) -> bool:
+        """Wake the models for which the user's code has sent or taken a message; return whether there were some."""
+        self.changed.clear()
+        woken = False
+        for channel in self.external:
+            task = channel.receiver if channel.items else channel.sender if len(channel.items) < channel.size else None
+            if task is not None:
+                channel.receiver = channel.sender = None
+                self.wake(task)
+                woken = True
+        return woken
 
     def _deadlock(self) -> None:
         waiting = [t for t in self.tasks.values() if not t.idle]

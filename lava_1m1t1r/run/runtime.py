@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import math
 import os
 import threading
@@ -95,6 +96,17 @@ def _stop_all() -> None:
         runtime.stop()
 
 
+def _in_turn(method):
+    """Let threads talk to the RuntimeServices one after the other: an answer does not say whose it is."""
+
+    @functools.wraps(method)
+    def taken(self, *args, **kwargs):
+        with self._turn:
+            return method(self, *args, **kwargs)
+
+    return taken
+
+
 class GuardedRuntime(Runtime):
     """Lava's multi-process Runtime that reports failures, and never waits for ever.
 
@@ -125,6 +137,7 @@ class GuardedRuntime(Runtime):
         self._looked = 0.0
         self._size_due = False
         self._untold = False
+        self._turn = threading.RLock()
         self.came = threading.Event()  # an answer of a RuntimeService
         self._repeat: set[_Port] = set()  # of services that tell of a pause again after every run in which nobody asked for one
 
@@ -179,6 +192,7 @@ class GuardedRuntime(Runtime):
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
+    @_in_turn
     def start(self, run_condition):
         """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
         self._be_ready()
@@ -201,12 +215,17 @@ class GuardedRuntime(Runtime):
         if self.stopped:
             raise NotRunning(self.why_stopped)
 
+    @_in_turn
     def wait(self):
         with self._bounded(self.timeout):
             super().wait()
 
+    @_in_turn
     def pause(self):
-        """Pause the run; also one that ends, or that a model ends, just then: Lava takes what is told of that for an error."""
+        """Pause the run; also one that ends, or that a model ends, just then: Lava takes what is told of that for an error.
+
+        A run that another thread waits for comes to its end before.
+        """
         if self._is_running:
             with self._bounded(self.timeout):
                 self._pause(self.service_to_runtime)
@@ -239,6 +258,7 @@ class GuardedRuntime(Runtime):
         elif enum_equal(answer, MGMT_RESPONSE.REQ_PAUSE) and issubclass(self._services[port].rs_class, AsyncPyRuntimeService):
             self._repeat.add(port)
 
+    @_in_turn
     def get_var(self, var_id, idx=None):
         self._be_ready()
         self._check_readable(var_id)
@@ -276,6 +296,7 @@ class GuardedRuntime(Runtime):
             self._fail_soon()
         return answer
 
+    @_in_turn
     def set_var(self, var_id, value, idx=None):
         self._be_ready()
         value = np.atleast_1d(self._sendable(var_id, value, idx))
