@@ -183,6 +183,18 @@ def asks_for_stop(model):
     model._req_stop = True
 
 
+def streams(model):
+    """Sends on and on, and -1 at the end."""
+    while not model.check_for_pause_cmd():
+        model.a_out.send(model.x)
+    model.a_out.send(model.x - 1)
+
+
+def takes_stream(model):
+    while not (model.a_in.probe() and model.a_in.recv()[0] < 0):
+        pass
+
+
 def taking(count):
     """Looks at its port again and again."""
 
@@ -252,16 +264,7 @@ def test_processes_that_look_again_and_again_leave_others_their_turn(count, mode
 
 
 def test_vars_are_read_beside_asynchronous_processes_that_go_on_and_on(models):
-    def sends(model):
-        while not model.check_for_pause_cmd():
-            model.a_out.send(model.x)
-        model.a_out.send(model.x - 1)
-
-    def takes(model):
-        while not (model.a_in.probe() and model.a_in.recv()[0] < 0):
-            pass
-
-    told, read, sender, taker = Told(step=pausing(5)), Read(buffer=5, interval=1), models.Free(sends), models.Free(takes)
+    told, read, sender, taker = Told(step=pausing(5)), Read(buffer=5, interval=1), models.Free(streams), models.Free(takes_stream)
     read.connect_var(told.x)
     told.s_out.connect(sender.b_in)
     sender.a_out.connect(taker.a_in)
@@ -297,16 +300,7 @@ def test_models_hear_the_user_beside_asynchronous_processes_that_go_on_and_on(mo
         while (value := model.a_in.recv())[0] >= 0:
             model.a_out.send(value)
 
-    def sends(model):
-        while not model.check_for_pause_cmd():
-            model.a_out.send(model.x)
-        model.a_out.send(model.x - 1)
-
-    def takes(model):
-        while not (model.a_in.probe() and model.a_in.recv()[0] < 0):
-            pass
-
-    relay, sender, taker = models.Free(relays), models.Free(sends), models.Free(takes)
+    relay, sender, taker = models.Free(relays), models.Free(streams), models.Free(takes_stream)
     relay.a_in.flag_external_pipe(buffer_size=2)
     relay.a_out.flag_external_pipe(buffer_size=2)
     sender.a_out.connect(taker.a_in)
