@@ -356,6 +356,20 @@ def test_synaptic_delays_train_and_stand_in_the_file(tmp_path):
     assert result.accuracy > 0.6 and not weight[~synaptic_delays.drawn(task).numpy()].any()
 
 
+def test_a_tasks_network_can_be_started_anew():
+    import torch
+
+    from lava_1m1t1r.recipes import network
+
+    task = Task("toy", channels=40, classes=2, hidden=50, n_steps=40, taps=(0, 3), synaptic_delays=True, smooth=3.0)
+    given, again = network.m1t1r(task), network.m1t1r(task)
+    again.apply(lambda module: module.reset_parameters() if hasattr(module, "reset_parameters") else None)
+    for name, value in given.state_dict().items():
+        if value.numel() > 100 and value.is_floating_point():
+            now = again.state_dict()[name]
+            assert not torch.equal(now, value) and float(now.std()) == pytest.approx(float(value.std()), rel=0.1), name
+
+
 def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
     import torch
 

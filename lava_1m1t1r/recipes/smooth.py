@@ -8,6 +8,7 @@ import torch
 
 from ..errors import require
 from ..slayer.exact import exactly
+from ..slayer.synapse import shrink
 
 
 class Smooth(torch.nn.Module):
@@ -33,8 +34,7 @@ class Smooth(torch.nn.Module):
         self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
         self.kernel = kernel(synapse.weight.shape[1] // lines, deviation)  # no buffer: it must outlive the device "meta"
         middle = self.kernel[len(self.kernel) // 2]
-        with torch.no_grad():
-            synapse.weight /= middle.norm()
+        shrink(synapse, middle.norm())
         synapse.smooth, synapse.pre_hook_fx = self, self.forward
 
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:

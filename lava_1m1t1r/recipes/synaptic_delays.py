@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..slayer.synapse import shrink
 from .task import Task
 
 
@@ -37,8 +38,7 @@ class Drawn(torch.nn.Module):
         super().__init__()
         self.quantise = synapse.pre_hook_fx
         self.register_buffer("chosen", chosen)
-        with torch.no_grad():
-            synapse.weight /= chosen.float().mean().sqrt()
+        shrink(synapse, chosen.float().mean().sqrt())
         synapse.drawn, synapse.pre_hook_fx = self, self.forward
 
     def forward(self, weight: torch.Tensor, descale: bool = False) -> Any:

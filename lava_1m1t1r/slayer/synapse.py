@@ -35,6 +35,15 @@ class _Started(torch.nn.Module):
                 self._parameters["weight_g"].copy_(torch.norm_except_dim(behind[0], 2, 0))
 
 
+def shrink(synapse: torch.nn.Module, divisor: torch.Tensor) -> None:
+    """Divide a synapse's weights by a number, at once and whenever they are drawn anew."""
+    with torch.no_grad():
+        synapse.weight /= divisor
+    if getattr(synapse, "start", None) is not None:
+        std, mean = synapse.start
+        synapse.start = std / float(divisor), mean / float(divisor)
+
+
 class Dense(_Started, layer.Dense):
     """``lava.lib.dl.slayer.synapse.Dense``."""
 
