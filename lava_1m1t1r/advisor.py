@@ -23,6 +23,7 @@ _MOST_STEPS, _MOST_TRIED, _MOST_SILENT = 1_000_000, 64_000, 8_000
 _ENOUGH, _FEW = 20, 5
 """Numbers of spikes of the device under the regular pulses: from the first on the probes are long enough, below the second no rate is
 compared."""
+_DIFFER = "one of them latches, or the step alone fires"
 TRAINS = 8  # Poisson trains, for a mean rate that is worth comparing
 LEVELS = 96  # constant voltages tried at a time for where firing and latching begin
 COMPARED = 16  # neurons of a recorded layer that are also run at the device level
@@ -99,8 +100,8 @@ class Advice:
     substeps: int
     probes: tuple[Probe, ...]
     by_substeps: dict[int, float]
-    """Largest error of first spike and rate over the pulsed probes, by number of substeps [1]; inf where device and step differ in whether
-    they latch. Probes under which both latch do not count."""
+    """Largest error of first spike and rate over the pulsed probes, by number of substeps [1]; inf where one of device and step
+    latches, or the step alone fires. Probes under which both latch do not count."""
     fires_from: float | None
     """Lowest constant input that makes the (median) neuron fire within the probe [V]; None if none up to ``v_in_max`` does."""
     latches_from: float | None
@@ -123,7 +124,7 @@ class Advice:
             }
             for p in self.probes
         ]
-        out["by_substeps"] = {str(n): error if error < np.inf else "one of them latches" for n, error in self.by_substeps.items()}
+        out["by_substeps"] = {str(n): error if error < np.inf else _DIFFER for n, error in self.by_substeps.items()}
         out["recorded"] = self.recorded and self.recorded._asdict()
         out["notes"] = list(self.notes)
         return out
@@ -144,7 +145,7 @@ class Advice:
         if self.by_substeps:
             lines.append(
                 "  largest error by substeps, without probes under which both latch: "
-                + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: one of them latches" for n, error in self.by_substeps.items())
+                + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: {_DIFFER}" for n, error in self.by_substeps.items())
             )
         lines.append(f"  constant input: fires from {_shown(self.fires_from, 1)} V, latches from {_shown(self.latches_from, 1)} V")
         if self.unreachable is not None:
@@ -256,7 +257,7 @@ def _probe(name: str, device: Response, params: StepParams, a_in: np.ndarray) ->
 
 def _errors(p: Probe, duration: float) -> list[float]:
     """Errors of the step against the device under a probe; a latched device has no rate to compare, and a few spikes define none."""
-    if p.device.latched != p.step.latched:
+    if p.device.latched != p.step.latched or (not p.device.rate and p.step.rate * duration >= _FEW):
         return [np.inf]
     if p.device.latched:
         return []

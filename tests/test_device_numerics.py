@@ -42,6 +42,17 @@ def stiff_first_turn_on(p, s):
     return np.nan
 
 
+@pytest.mark.parametrize(("c_gate", "r_control"), [(1e-9, 25e6), (1e-7, 250e6), (1e-6, 250e6), (3e-6, 250e6)])
+def test_a_closed_filament_behind_a_slow_gate_is_what_short_steps_make_it(c_gate, r_control):
+    """While the gate is on its way, its residue comes and goes faster."""
+    p, s = replace(FIG2, c_gate=c_gate, r_control=r_control), stimulus.constant(0.9, 2.5)
+    usual, short = (simulate(p, s, dt=1e-3, seed=0, **steps) for steps in ({}, {"max_step": 2e-4, "rtol": 1e-8}))
+    assert 0.5 < short.residue.max() <= 1 and len(short.spike_times()) > 0
+    assert np.abs(usual.residue - short.residue).max() < 2e-3
+    assert usual.spike_times()[0] == pytest.approx(short.spike_times()[0], rel=1e-3)
+    assert usual.energy() == pytest.approx(short.energy(), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("p", "s"),
     [(T1, stimulus.constant(0.8, 0.05)), (FIG2, stimulus.constant(0.8, 0.05)), (FIG2, stimulus.pulses(0.8, 2e-3, 0.5, 0.1))],

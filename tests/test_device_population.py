@@ -255,10 +255,30 @@ def of_parts(residuals, jacobian, least_errors=(0.0, 0.0)):
     return Fit(FIG2, ("mu", "beta"), (), *arrays, 7)
 
 
-def test_a_device_meets_what_it_is_off_by_one_tolerance_on_average():
+def test_monte_carlo_chooses_the_devices_itself():
+    with pytest.raises(InputError, match="monte_carlo.first must be left to it; got 3"):
+        monte_carlo(VARIED, PULSE, 5, seed=4, first=3)
+
+
+def test_a_filament_is_drawn_anew_wherever_its_input_is_cut():
+    """A new one once nothing is left of the old one, though the input stays; cut at each sample, the input is the same to 1e-13 V."""
+    p, width = presets.ZHAO2025_FIG3CD, 1e-3
+    volts = np.tile((stimulus.constant(1.1, 12 * width) + stimulus.constant(0.3, 2.0)).sampled(width), 4)
+    cut = volts.copy()
+    cut[1::2] += 1e-13
+    alike = [
+        simulate(p, volts, width, seed, "events").turn_on_times().size == simulate(p, cut, width, seed, "events").turn_on_times().size
+        for seed in range(20)
+    ]
+    assert np.mean(alike) > 0.7  # of steps that end elsewhere, some make other draws
+
+
+def test_a_device_meets_what_its_tolerances_give_by_chance():
     jacobian = np.eye(2)
-    assert of_parts([1.0, -1.0], jacobian).meets and of_parts([0.0, 1.4], jacobian).meets
-    assert not of_parts([1.0, -1.01], jacobian).meets
+    assert of_parts([1.7, -1.7], jacobian).meets and of_parts([0.0, 2.4], jacobian).meets
+    assert not of_parts([1.74, -1.74], jacobian).meets
+    residuals = np.random.default_rng(0).standard_normal((400, 20))
+    assert np.mean([of_parts(row, jacobian).meets for row in residuals]) == pytest.approx(0.96, abs=0.02)
 
 
 def test_errors_of_parameters_follow_from_the_jacobian_and_the_devices_tried():

@@ -163,6 +163,14 @@ def test_lint_is_clean(name, rng):
     assert lint(drawn(nets.network(name, rng)), "net") == ""
 
 
+@pytest.mark.needs("verilator")
+def test_lint_is_clean_with_a_negative_weight_of_input_neurons(rng):
+    net = nets.network("input_neurons_odd_weights_and_average", rng)
+    first = net.layers[0]
+    assert first.kind == "input" and first.weight is not None
+    assert lint(drawn(replace(net, layers=(replace(first, weight=-np.abs(first.weight)), *net.layers[1:]))), "net") == ""
+
+
 def lined(rng, channels, copies, longest):
     delay = rng.integers(0, longest + 1, channels * copies).astype(np.int32)
     delay[-1] = longest

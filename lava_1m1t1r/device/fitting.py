@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import exp, log
+from math import exp, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,8 @@ class Fit:
 
     @property
     def meets(self) -> bool:
-        """Whether the device meets the measurements: residuals of 1 on average, or less. Else what is said of parameters is not to be
-        trusted."""
+        """Whether the device meets the measurements: chi squared (twice the cost) within two standard deviations of what the tolerances
+        give by chance. Else what is said of parameters is not to be trusted."""
         return _met(self.cost, len(self.residuals))
 
     @property
@@ -217,7 +217,7 @@ _ABOUT = 0.4
 
 
 def _met(cost: float, measurements: int) -> bool:
-    return cost <= 0.5 * measurements
+    return 2.0 * cost <= measurements + 2.0 * sqrt(2.0 * measurements)  # at the mean alone, a third of the right devices would be refused
 
 
 class _Problem:

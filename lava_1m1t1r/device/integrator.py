@@ -137,7 +137,8 @@ def _closed_step(s: State, h: float, v_in: float, p: Any) -> tuple:
     beginning."""
     f = flow(s, 0.0, v_in, p, COMPILED)
     settled = abs(f.gate.gain / f.gate.loss - s.gate) < 1e-9
-    h = min(h, 0.05 / (f.residue.loss + p.beta) if settled else 0.25 / f.gate.loss)
+    h = min(h, 0.05 / (f.residue.loss + p.beta))
+    h = h if settled else min(h, 0.25 / f.gate.loss)
     new = _closed_state(s, h, v_in, p)
     if _surplus(new, v_in, p) >= 0.0:
         return h, new, False, settled
@@ -305,7 +306,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             node = node_step(old_node, gate, h, p) if p.c_load == 0.0 else old_node + u * (cell.node - old_node)
             sample(sink, cell.sample, n, filament, residue, gate, node, v_in, p)
             cell.sample += 1
-        if cell.ruptured and new.gate <= p.v_th:
+        if (cell.ruptured and new.gate <= p.v_th) or (v_in > 0.0 and not cell.rested and is_now < RESTED):
             _new_cycle(cell, p, nominal)
             k4 = _slopes(new, v_in, p)
         t += h

@@ -62,6 +62,7 @@ def monte_carlo(
     from joblib import Parallel, delayed
 
     one_device(p, "monte_carlo.p")
+    require("first" not in options, "monte_carlo.first", "be left to it", options.get("first"), "Use simulate for some of the devices.")
     n, seed = whole(n, "monte_carlo.n", least=1, most=MOST_DEVICES), whole(seed, "monte_carlo.seed")
     workers = workers_of(workers, "monte_carlo.workers", "processes")
     if isinstance(v_in, Stimulus):

@@ -238,7 +238,7 @@ def _weigher(files: dict[str, str], layer: PlanLayer, k: int, lanes: int, name: 
         "ADDRESS_BITS": 1 if layer.single else address_bits(rows * row),
         "RECURRENT": int(layer.weight_rec is not None),
         "SINGLE": int(layer.single),
-        "SINGLE_WEIGHT": int(layer.weight[0]) if layer.single else 0,
+        "SINGLE_WEIGHT": int(layer.weight[0]) & 0xFF if layer.single else 0,
         "WEIGHT_SHIFT": layer.weight_shift,
         "REC_SHIFT": layer.rec_shift,
         "SUM_BITS": SUM_BITS,
