@@ -97,6 +97,38 @@ def test_what_comes_after_a_run_without_blocking_waits_for_its_end():
 
 
 @pytest.mark.parametrize("use", ["get", "set", "pause"])
+def test_a_signal_handler_waits_for_the_end_of_the_run_that_it_interrupts(use):
+    told, answers = Told(step=lambda model: time.sleep(5e-3) or model.time_step), []
+    ask = {"get": lambda: told.x.get().tolist(), "set": lambda: told.x.set(np.array([7])), "pause": told.pause}[use]
+    before = signal.signal(signal.SIGALRM, lambda *_: answers.append(ask()))
+    try:
+        with guarded(told, FLOAT, timeout=30) as session:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            session.run(100)
+            (last,) = told.x.get().tolist()
+            assert answers == [[100] if use == "get" else None]
+            assert last == {"get": 100, "set": 7}.get(use, last) and last <= 100
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_forked_process_is_not_the_graphs_own():
+    told = Told(step=lambda model: model.time_step)
+    with guarded(told, FLOAT, timeout=30) as session:
+        session.run(1)
+        child = os.fork()
+        if not child:
+            try:
+                told.x.get()
+            except NotRunning:
+                os._exit(3)
+            os._exit(4)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        session.run(1)
+        assert told.x.get().tolist() == [2]
+
+
+@pytest.mark.parametrize("use", ["get", "set", "pause"])
 def test_what_another_thread_asks_for_waits_for_the_end_of_a_run(use):
     told, answers = Told(step=lambda model: time.sleep(5e-3) or model.time_step), []
     ask = {"get": lambda: told.x.get().tolist(), "set": lambda: told.x.set(np.array([7])), "pause": told.pause}[use]

@@ -315,6 +315,30 @@ def test_models_hear_the_user_beside_asynchronous_processes_that_go_on_and_on(mo
         session.pause()
 
 
+def test_models_hear_the_user_beside_one_that_looks_for_room_before_it_looks_in_vain(models):
+    def relays(model):
+        while (value := model.a_in.recv())[0] >= 0:
+            model.a_out.send(value)
+
+    def looks(model):
+        while not model.check_for_pause_cmd():
+            if model.a_out.csp_ports[0].probe() and model.a_in.probe():
+                model.a_out.send(model.a_in.recv())
+
+    relay, looking, silent = models.Free(relays), models.Free(looks), models.Free(once)
+    silent.a_out.connect(looking.a_in)
+    looking.a_out.connect(relay.b_in)
+    relay.a_in.flag_external_pipe(buffer_size=2)
+    relay.a_out.flag_external_pipe(buffer_size=2)
+    with entered(InProcess, relay) as session:
+        to, back = relay.a_in.external_pipe_csp_send_port, relay.a_out.external_pipe_csp_recv_port
+        session.start()
+        for value in (1, 2, 3, -1):
+            to.send(np.full(1, value))
+            assert value < 0 or back.recv().tolist() == [value]
+        session.pause()
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_look_of_the_users_ends_beside_a_model_that_looks_at_two_sources(swapped, models):
     """One of which has sent: to look is not to go on."""

@@ -238,6 +238,17 @@ def test_the_users_ends_after_a_run_are_as_after_one_that_blocks():
             extractor.receive()
 
 
+def test_a_model_goes_on_as_soon_as_there_is_room_in_an_extractor():
+    """Not only when all has been taken."""
+    source, extractor = Source(data=np.arange(4.0)[None]), Extractor(shape=(1,), buffer_size=2)
+    source.s_out.connect(extractor.in_port)
+    with InProcess(source, CFG, patience=0.5) as session:
+        session.start(4)
+        received = [extractor.receive().tolist() for _ in range(2)]
+        session.wait()
+        assert received + [extractor.receive().tolist() for _ in range(2)] == [[0], [1], [2], [3]]
+
+
 @pytest.mark.parametrize("lavas_way", [False, True])
 def test_a_value_is_set_wholly_or_not_at_all_beside_another_threads_run(lavas_way):
     begun, go, lif = threading.Event(), threading.Event(), LIF(shape=(2,), bias_mant=1, vth=1e9)

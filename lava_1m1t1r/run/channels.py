@@ -134,10 +134,8 @@ class SendPort(_Port, CspSendPort):
 
     def probe(self):
         channel = self.channel
-        if len(channel.items) < channel.size:
-            channel.hub.found()
-            return True
-        channel.hub.give_way()
+        if len(channel.items) >= channel.size:
+            channel.hub.give_way()
         return len(channel.items) < channel.size
 
 

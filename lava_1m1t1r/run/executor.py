@@ -67,7 +67,8 @@ class Executor:
         self.current: Task | None = None
         self.greenlet: greenlet  # the one that the run goes on in
         self.ending = False
-        self.looks = self.in_vain = 0  # at ports in vain since something was found or begun: looks since all had a turn, and turns of all
+        self.looks = 0  # at ports in vain, since all had a turn
+        self.in_vain = 0  # turns of all since something was received or begun
         self.running = self.at_work = False
         self.thread: int | None = None  # the one that the run was started in
         self.drive: Callable[[Callable[[], bool], bool], None] | None = None  # goes on with a run that does not block
@@ -332,8 +333,8 @@ class Executor:
         return self.looks > len(self.ready) + len(self.channels)
 
     def found(self) -> None:
-        """Called where a model goes on: with new work, or by a port that is free or has received."""
-        self.looks = self.in_vain = 0
+        """Called where a model goes on: with new work, or by a port that has received."""
+        self.in_vain = 0
 
     def _wait_for_user(self, patience: float) -> bool:
         """Give the user's other threads a while to send to an Injector or to empty an Extractor."""
@@ -350,8 +351,8 @@ class Executor:
         self.changed.clear()
         woken = False
         for channel in self.external:
-            task = channel.receiver if channel.items else channel.sender if len(channel.items) < channel.size else None
-            if task is not None:
+            task = channel.receiver or channel.sender
+            if task is not None and (channel.has_item() if channel.inward else channel.has_room()):
                 channel.receiver = channel.sender = None
                 self.wake(task)
                 woken = True

@@ -101,6 +101,8 @@ def _in_turn(method):
 
     @functools.wraps(method)
     def taken(self, *args, **kwargs):
+        if os.getpid() != self._process:  # it would take answers that are not its own, or wait for a thread that it does not have
+            raise NotRunning("this graph runs for the process that this one was forked from, and answers that one alone.")
         with self._turn:
             return method(self, *args, **kwargs)
 
@@ -338,6 +340,8 @@ class GuardedRuntime(Runtime):
         silent = list(self.service_to_runtime)
         while silent:
             port = self._first_of(silent)
+            if port is None:
+                return
             silent.remove(port)
             answer = port.recv()
             self._note(port, answer)
@@ -351,9 +355,14 @@ class GuardedRuntime(Runtime):
                 port.recv()
         self._is_running = False
 
-    def _first_of(self, ports: list) -> _Port:
-        """The first of some ports that has an answer: a service may ask for a pause of which another waits to be told."""
+    def _first_of(self, ports: list) -> _Port | None:
+        """The first of some ports that has an answer: a service may ask for a pause of which another waits to be told.
+
+        None where the run has ended meanwhile, because the user's signal handler has waited for it, too.
+        """
         while not self.stopped:
+            if not self._is_running:
+                return None
             self.came.clear()
             for port in ports:
                 if port.probe():
