@@ -418,14 +418,13 @@ REALISATIONS: dict[str, Realisation] = {
     "RTL": Realisation(
         by_rtl,
         only=("everything",),
-        marks=("hdl",),
         modules=("lava_1m1t1r.export.rtl_target",),
         tools=("iverilog",),
     ),
     "RTL of images and odd weights": Realisation(
         by_rtl,
         only=("images, everything", "odd weights", "images, odd weights"),
-        marks=("hdl", "slow"),
+        marks=("slow",),
         modules=("lava_1m1t1r.export.rtl_target",),
         tools=("iverilog",),
     ),

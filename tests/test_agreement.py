@@ -1,6 +1,5 @@
 """Mutual proof: every realisation, on the same drawn networks and stimuli, all states at all steps, equal to the bit."""
 
-import shutil
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -51,18 +50,17 @@ def assert_equal(mine, drawn, wanted, who):
 def skip_unless_possible(realisation, kind, drawn):
     for module in realisation.modules:
         pytest.importorskip(module)
-    for tool in realisation.tools:
-        if shutil.which(tool) is None:
-            pytest.skip(f"needs {tool} on PATH")
     lacking = realisation.without & drawn.features
     if lacking:
         pytest.skip(f"does not do: {', '.join(sorted(lacking))}")
 
 
+def marks_of(realisation):
+    return [*(getattr(pytest.mark, name) for name in realisation.marks), *map(pytest.mark.needs, realisation.tools)]
+
+
 PAIRS = [
-    pytest.param(name, kind, marks=[getattr(pytest.mark, mark) for mark in r.marks], id=f"{name}-{kind}")
-    for name, r in REALISATIONS.items()
-    for kind in r.only or NETWORKS
+    pytest.param(name, kind, marks=marks_of(r), id=f"{name}-{kind}") for name, r in REALISATIONS.items() for kind in r.only or NETWORKS
 ]
 
 

@@ -88,7 +88,7 @@ def test_the_command_prints_and_writes_the_table_and_the_measurements(tmp_path, 
 OTHERS = ("--fit m.csv", "--volt 0.8", "--set mu=1", "--trials 0", "--preset ZHAO2025_FIG3", "--search 3")
 
 
-@pytest.mark.parametrize("other", map(str.split, OTHERS), ids=OTHERS)
+@pytest.mark.parametrize("other", [text.split() for text in OTHERS], ids=OTHERS)
 def test_the_papers_table_has_its_own_devices_and_protocols(other, tmp_path, capsys):
     assert cli.main(["characterize", "--paper", "-o", str(tmp_path / "out"), *other]) == cli.USAGE_ERROR
     assert other[0] in capsys.readouterr().err and not list(tmp_path.iterdir())
