@@ -96,10 +96,15 @@ def test_what_comes_after_a_run_without_blocking_waits_for_its_end():
         assert told.x.get().tolist() == [183]
 
 
+def slow_and_asked(use):
+    """A Process whose steps take time, and what somebody asks of it meanwhile."""
+    told = Told(step=lambda model: time.sleep(5e-3) or model.time_step)
+    return told, {"get": lambda: told.x.get().tolist(), "set": lambda: told.x.set(np.array([7])), "pause": told.pause}[use]
+
+
 @pytest.mark.parametrize("use", ["get", "set", "pause"])
 def test_a_signal_handler_waits_for_the_end_of_the_run_that_it_interrupts(use):
-    told, answers = Told(step=lambda model: time.sleep(5e-3) or model.time_step), []
-    ask = {"get": lambda: told.x.get().tolist(), "set": lambda: told.x.set(np.array([7])), "pause": told.pause}[use]
+    told, ask, answers = *slow_and_asked(use), []
     before = signal.signal(signal.SIGALRM, lambda *_: answers.append(ask()))
     try:
         with guarded(told, FLOAT, timeout=30) as session:
@@ -130,8 +135,7 @@ def test_a_forked_process_is_not_the_graphs_own():
 
 @pytest.mark.parametrize("use", ["get", "set", "pause"])
 def test_what_another_thread_asks_for_waits_for_the_end_of_a_run(use):
-    told, answers = Told(step=lambda model: time.sleep(5e-3) or model.time_step), []
-    ask = {"get": lambda: told.x.get().tolist(), "set": lambda: told.x.set(np.array([7])), "pause": told.pause}[use]
+    told, ask, answers = *slow_and_asked(use), []
 
     def other():
         time.sleep(0.1)
