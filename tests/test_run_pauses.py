@@ -195,6 +195,39 @@ def takes_stream(model):
         pass
 
 
+def users_relay(models):
+    """A Process that sends back what the user's code sends it, until that is negative."""
+
+    def run(model):
+        while (value := model.a_in.recv())[0] >= 0:
+            model.a_out.send(value)
+
+    relay = models.Free(run)
+    relay.a_in.flag_external_pipe(buffer_size=2)
+    relay.a_out.flag_external_pipe(buffer_size=2)
+    return relay
+
+
+def check_relay(session, relay):
+    """All that is sent comes back at once."""
+    to, back = relay.a_in.external_pipe_csp_send_port, relay.a_out.external_pipe_csp_recv_port
+    session.start()
+    for value in range(5):
+        to.send(np.full(1, value))
+        assert back.recv().tolist() == [value]
+    to.send(np.full(1, -1))
+    session.pause()
+
+
+def sent_and_paused(session, injector, count):
+    """Send 1, 2, ... in a continuous run, pause it, and return how many steps it had."""
+    injector.run(RunContinuous())
+    for k in range(count):
+        injector.send(np.full(1, k + 1.0))
+    injector.pause()
+    return session.steps_run
+
+
 def taking(count):
     """Looks at its port again and again."""
 
@@ -296,47 +329,24 @@ def test_a_pause_takes_what_was_sent_after_looks_in_vain_of_the_users(looks, mod
 
 
 def test_models_hear_the_user_beside_asynchronous_processes_that_go_on_and_on(models):
-    def relays(model):
-        while (value := model.a_in.recv())[0] >= 0:
-            model.a_out.send(value)
-
-    relay, sender, taker = models.Free(relays), models.Free(streams), models.Free(takes_stream)
-    relay.a_in.flag_external_pipe(buffer_size=2)
-    relay.a_out.flag_external_pipe(buffer_size=2)
+    relay, sender, taker = users_relay(models), models.Free(streams), models.Free(takes_stream)
     sender.a_out.connect(taker.a_in)
     taker.a_out.connect(relay.b_in)
     with entered(InProcess, relay) as session:
-        to, back = relay.a_in.external_pipe_csp_send_port, relay.a_out.external_pipe_csp_recv_port
-        session.start()
-        for value in range(5):
-            to.send(np.full(1, value))
-            assert back.recv().tolist() == [value]
-        to.send(np.full(1, -1))
-        session.pause()
+        check_relay(session, relay)
 
 
 def test_models_hear_the_user_beside_one_that_looks_for_room_before_it_looks_in_vain(models):
-    def relays(model):
-        while (value := model.a_in.recv())[0] >= 0:
-            model.a_out.send(value)
-
     def looks(model):
         while not model.check_for_pause_cmd():
             if model.a_out.csp_ports[0].probe() and model.a_in.probe():
                 model.a_out.send(model.a_in.recv())
 
-    relay, looking, silent = models.Free(relays), models.Free(looks), models.Free(once)
+    relay, looking, silent = users_relay(models), models.Free(looks), models.Free(once)
     silent.a_out.connect(looking.a_in)
     looking.a_out.connect(relay.b_in)
-    relay.a_in.flag_external_pipe(buffer_size=2)
-    relay.a_out.flag_external_pipe(buffer_size=2)
     with entered(InProcess, relay) as session:
-        to, back = relay.a_in.external_pipe_csp_send_port, relay.a_out.external_pipe_csp_recv_port
-        session.start()
-        for value in (1, 2, 3, -1):
-            to.send(np.full(1, value))
-            assert value < 0 or back.recv().tolist() == [value]
-        session.pause()
+        check_relay(session, relay)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -381,11 +391,7 @@ def test_a_pause_takes_what_was_sent_beside_a_model_that_looks_at_a_port_once_in
     injector.out_port.connect(sink.a_in)
     injector.out_port.connect(looking.b_in)
     with entered(InProcess, sink) as session:
-        injector.run(RunContinuous())
-        for k in range(3):
-            injector.send(np.full(1, k + 1.0))
-        injector.pause()
-        assert session.steps_run == 3 and sink.data.get().ravel().tolist() == [1, 2, 3, 0, 0]
+        assert sent_and_paused(session, injector, 3) == 3 and sink.data.get().ravel().tolist() == [1, 2, 3, 0, 0]
 
 
 def test_an_asynchronous_process_is_told_of_a_stop_by_another_thread(models):
@@ -432,11 +438,7 @@ def test_a_pause_takes_what_was_sent_where_a_model_also_looks_at_another_port(mo
     told.s_out.connect(free.a_in)
     injector.out_port.connect(free.b_in)
     with entered(InProcess, free) as session:
-        injector.run(RunContinuous())
-        for k in range(300):
-            injector.send(np.full(1, k))
-        injector.pause()
-        assert session.steps_run == 300
+        assert sent_and_paused(session, injector, 300) == 300
 
 
 @pytest.mark.parametrize("end", ["pause", "stop"])
@@ -464,11 +466,7 @@ def test_a_pause_takes_what_was_sent_to_a_model_that_looks_several_times_in_a_st
     told.s_out.connect(looking.a_in)
     injector.out_port.connect(looking.b_in)
     with entered(InProcess, looking) as session:
-        injector.run(RunContinuous())
-        for k in range(5):
-            injector.send(np.full(1, k))
-        injector.pause()
-        assert session.steps_run == 5
+        assert sent_and_paused(session, injector, 5) == 5
 
 
 # -- in Lava's own runtime ---------------------------------------------------------------------------------------------
