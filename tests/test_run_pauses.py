@@ -328,10 +328,17 @@ def test_a_pause_takes_what_was_sent_after_looks_in_vain_of_the_users(looks, mod
         assert free.x.get().tolist() == [7]
 
 
-def test_models_hear_the_user_beside_asynchronous_processes_that_go_on_and_on(models):
-    relay, sender, taker = users_relay(models), models.Free(streams), models.Free(takes_stream)
-    sender.a_out.connect(taker.a_in)
-    taker.a_out.connect(relay.b_in)
+@pytest.mark.parametrize("beside", ["steps", "streams"])
+def test_models_hear_the_user_beside_others_that_go_on_and_on(beside, models):
+    """Steps do so without looking at anything."""
+    relay = users_relay(models)
+    if beside == "steps":
+        told = Told(step=lambda _: np.nan)
+        told.s_out.connect(relay.b_in)
+    else:
+        sender, taker = models.Free(streams), models.Free(takes_stream)
+        sender.a_out.connect(taker.a_in)
+        taker.a_out.connect(relay.b_in)
     with entered(InProcess, relay) as session:
         check_relay(session, relay)
 

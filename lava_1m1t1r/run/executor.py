@@ -265,7 +265,7 @@ class Executor:
 
     def _drain(self, until: Callable[[], bool]) -> None:
         """Let models run, until all of them wait: at a port, or by looking at ports again and again."""
-        ready, settings, several = self.ready, self.settings, len(self.domains) > 1
+        ready, settings = self.ready, self.settings
         self.looks = 0
         while ready and not self._looked_enough() and (until is never or not until()):
             task = self.current = ready.popleft()
@@ -289,8 +289,6 @@ class Executor:
                 task.domain.done(task)
             if self.changed.is_set():
                 self._hear_user()  # now, for others may go on for ever
-            if several and all(other.domain is not task.domain for other in ready):
-                task.domain.serve()  # now, for those of another domain may go on for ever
         self.current = None
 
     def block(self, channel: Channel) -> None:
