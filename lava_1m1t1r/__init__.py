@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import presets
+    from . import presets, run
     from .errors import FormatError, InputError, MissingDependencyError
     from .params import DeviceParams
     from .proc.m1t1r.process import M1T1R
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["DeviceParams", "FormatError", "InputError", "MissingDependencyError", "StepParams", "__version__", "presets"]
 if find_spec("lava") is not None:  # else "from lava_1m1t1r import *", help() and all that lists what is here would fail for want of Lava
-    __all__ += ["M1T1R"]
+    __all__ += ["M1T1R", "run"]
 _HOMES = {
     "DeviceParams": "params",
     "FormatError": "errors",
@@ -35,8 +35,8 @@ if not TYPE_CHECKING:  # who checks types finds the names above, and must hear o
         # Loaded when asked for. A command must be able to hear Ctrl-C before numpy and numba are there; and Lava is optional.
         from importlib import import_module
 
-        if name == "presets":
-            return import_module(".presets", __name__)
+        if name in ("presets", "run"):
+            return import_module(f".{name}", __name__)
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name == "M1T1R":

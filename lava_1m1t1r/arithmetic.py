@@ -14,6 +14,7 @@ The field law and eq. (S4) stand here. Places that write them in a form of their
   field law and charge), ``test_device_numerics.py`` (the integrator's constants);
 - :mod:`.slayer.reverse` with the derivatives, :mod:`.slayer.tensor_layer` on tensors: ``test_slayer_gradient.py``;
 - :mod:`.export.spice_neuron` and :mod:`.benchmarks.in_brian2` as text: ``test_spice_neuron.py``, ``test_benchmarks.py``;
+- :mod:`.benchmarks.training_peers` as a peer writes them: ``test_slayer_benchmark.py``;
 - ``DeviceParams.turn_on_voltages`` with the law's inverse: ``test_params.py``.
 """
 

@@ -26,6 +26,8 @@ _WEIGHTS = (-(2**15 - 1), 2**15 - 1)  # in counts: what the compiled loops hold
 _DELAYS = (0, MAX_DELAY)
 KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "affine", "conv", "pool", "average")
 """Kinds of layer."""
+WEIGHTED = ("dense", "dense_rec", "affine", "conv", "pool")
+"""Kinds of layer that always hold weights; ``input`` does where it has neurons."""
 WEIGHTLESS = ("average",)
 """Kinds of layer without weights of their own that still compute."""
 
@@ -116,8 +118,7 @@ class Layer(ByValue):
             shape = (1,) if self.kind == "input" else (n, c) if self.conv is None else self.conv.weight_shape
             sizes = self.conv is None or (self.conv.sources, self.conv.size) == (c, n)
             require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
-            weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight
-            _check_array(weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
+            _check_array(self.own_weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
         largest = LARGEST_VOLTAGE if isinstance(self.neuron, CubaNeuron) else LARGEST_SUM
         for name, value, shape, bounds in (
             ("weight_rec", self.weight_rec, (n, n), _WEIGHTS),

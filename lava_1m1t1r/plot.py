@@ -224,7 +224,7 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
         for (row, column), value in np.ndenumerate(counts):
             ax.text(column, row, f"{value:g}", ha="center", va="center", color="black" if share[row, column] > 0.5 else "white")
     ax.set_xlabel("answered")
-    ax.set_ylabel("spoken")
+    ax.set_ylabel("true")
     return ax
 
 

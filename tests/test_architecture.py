@@ -336,7 +336,7 @@ def test_names_that_load_when_asked_for_are_listed():
 
     homes = {"DeviceParams": params, "StepParams": program}
     homes |= dict.fromkeys(["FormatError", "InputError", "MissingDependencyError"], errors)
-    assert set(lava_1m1t1r.__all__) - {"M1T1R"} == {*homes, "presets", "__version__"} and set(lava_1m1t1r.__all__) <= set(dir(lava_1m1t1r))
+    assert set(lava_1m1t1r.__all__) - {"M1T1R", "run"} == {*homes, "presets", "__version__"} and set(lava_1m1t1r.__all__) <= set(dir(lava_1m1t1r))
     for name, home in homes.items():
         assert getattr(lava_1m1t1r, name) is getattr(home, name)
     assert lava_1m1t1r.presets is sys.modules["lava_1m1t1r.presets"]
@@ -347,4 +347,5 @@ def test_the_process_that_loads_when_asked_for_is_lavas():
     import lava_1m1t1r
     from lava_1m1t1r.proc.m1t1r import process
 
-    assert "M1T1R" in lava_1m1t1r.__all__ and lava_1m1t1r.M1T1R is process.M1T1R
+    assert {"M1T1R", "run"} <= set(lava_1m1t1r.__all__) and lava_1m1t1r.M1T1R is process.M1T1R
+    assert lava_1m1t1r.run is sys.modules["lava_1m1t1r.run"]

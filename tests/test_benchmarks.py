@@ -197,7 +197,7 @@ def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     from lava_1m1t1r.recipes import data, evaluate
 
     events = spoken(40, 2, channels=20, seconds=0.5)
-    split = data.Split(events, events, "tiny", "nobody", True)
+    split = data.Split(events, events, "tiny", "nobody")
     monkeypatch.setattr(data, "load", lambda **_: split)
     out = ["--epochs", "4", "--hidden", "16", "--repeats", "2", "--folder", str(tmp_path), "--json", str(tmp_path / "table.json")]
     assert variation.main(out) == 0

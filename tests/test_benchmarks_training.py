@@ -163,7 +163,7 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
 def test_folds_hold_out_each_voice_once_and_train_with_all_others(tmp_path, monkeypatch):
     others = made((6, 6), 1)
     others = dataclasses.replace(others, speakers=others.speakers + 3)
-    split = data.Split(made((6, 6, 6)), others, "words", "others", True)
+    split = data.Split(made((6, 6, 6)), others, "words", "others")
     parts = list(accuracy.folds(split, 2))
     whole = sorted(event.times.tobytes() for events in (split.train, split.test) for event in events)
     for part in parts:
@@ -212,7 +212,7 @@ def test_few_people_are_shifted_further_than_many_made_voices():
 
 @pytest.mark.timeout(300)
 def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch, capsys):
-    split = data.Split(made((6, 6, 4)), made((3, 3, 2), 1), "words", "others", True)
+    split = data.Split(made((6, 6, 4)), made((3, 3, 2), 1), "words", "others")
     monkeypatch.setattr(ablation.data, "load", lambda *_, **__: split)
     arguments = [*SMALL, "--repeats", "2", "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert ablation.main(arguments) == 0

@@ -17,6 +17,10 @@ from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE, ZHAO2025_FIG4, ZHAO2025_TABLE7
 
 
+def images(page):
+    return Path(page).read_text().count('<img alt="')
+
+
 @pytest.mark.train
 def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -26,8 +30,10 @@ def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monk
     assert cli.main(["characterize", "--fit", "rows.csv", "--free", "mu", "--set", "r_control=2e8", "-o", "fitted"]) == 0
     fitted = DeviceParams.from_dict(json.loads(Path("fitted/fit.json").read_text())["params"])
     assert fitted.r_control == 2e8 and fitted.mu != ZHAO2025_FIG2.mu
+    assert images("fitted/report.html") == 1 and "first_turn_on" in Path("fitted/report.html").read_text()
     assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "run.6"]) == 0
     assert Path("run.6/summary.png").stat().st_size > 5000  # whatever the name of the folder
+    assert images("run.6/report.html") == 2 and "characteristics of fitted/fit.json" in Path("run.6/report.html").read_text()
     assert DeviceParams.from_dict(json.loads(Path("run.6/characteristics.json").read_text())["device"]) == fitted
     options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", "run"]
     for file in ("fitted/fit.json", "run.6/characteristics.json"):
@@ -89,6 +95,8 @@ def test_a_fit_is_as_asked_for_and_its_exit_code_tells_whether_it_meets(meets, t
     (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
     asked = {}
 
+    monkeypatch.setattr(characterize, "can_draw", lambda what: False)
+
     def fit(p, measurements, **options):
         asked.update(options, p=p, rows=len(measurements))
         return SimpleNamespace(report=lambda: "as a table", as_dict=lambda: {"meets": meets})
@@ -111,13 +119,29 @@ def test_characteristics_are_of_the_seed_and_the_pulses_that_are_given(tmp_path,
 
     monkeypatch.setattr(device, "characterize", measured)
     monkeypatch.setattr(device.energy, "scaling", lambda *arguments: asked.append(arguments) or {})
-    monkeypatch.setattr(characterize, "_can_draw", lambda: False)
+    monkeypatch.setattr(characterize, "can_draw", lambda what: False)
     pulses = ["--volt", "0.9", "--width", "2e-3", "--trials", "20", "--seed", "3"]
     assert cli.main(["characterize", "-o", str(tmp_path), *pulses, "--json"]) == 0
     own = device.spike_energy(ZHAO2025_FIG2, 0.9, 2e-3)
     assert asked == [(0.9, 2e-3, {"seed": 3, "progress": True, "trials": 20}), (own,)]
     energy = json.loads(as_json(own.as_dict()))
     assert json.loads(capsys.readouterr().out)["energy"] == energy
+    page = (tmp_path / "report.html").read_text()
+    assert "The six characteristics of ZHAO2025_FIG2<" in page and "<img" not in page
+
+
+def test_the_papers_numbers_stand_on_a_page(tmp_path, monkeypatch, capsys):
+    rows = [
+        paper.Comparison("Fig. 1", "interval", "0.8 V", "ms", 4.0, 4.1, 0.4, "ZHAO2025_FIG2"),
+        paper.Comparison("Fig. 2", "spikes", "1 V", "%", 50.0, 20.0, 3.0, "ZHAO2025_FIG3", "It <differs>."),
+    ]
+    monkeypatch.setattr(paper, "reproduce", lambda **options: rows)
+    assert cli.main(["characterize", "--paper", "-o", str(tmp_path)]) == 0
+    page, text = (tmp_path / "report.html").read_text(), capsys.readouterr().out
+    for row in paper.cells(rows)[0]:
+        assert "".join(f"<td>{cell}</td>" for cell in row) in page and all(cell in text for cell in row)
+    assert paper.cells(rows)[1] == ["[1] It <differs>."] and "<p>[1] It &lt;differs&gt;.</p>" in page
+    assert "no [1]" in page and page.count("<td>no") == 1
 
 
 def test_the_papers_trials_are_of_the_seed_that_is_given(tmp_path, monkeypatch, capsys):

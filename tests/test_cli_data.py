@@ -46,13 +46,13 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
 def test_sets_that_do_not_suit_each_other_are_told(capsys):
     spikes, empty = ([0.0, 0.5], [0, 1]), ([], [])
     made = lambda labels, utterance=spikes: EventSet.from_utterances([utterance] * len(labels), labels)  # noqa: E731
-    task = data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([1, 2, 3]), "words", "others", False))
+    task = data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([1, 2, 3]), "words", "others"))
     assert task.classes == 4
     assert "no utterance of 2 classes of the test set (2, 3)" in capsys.readouterr().err
-    data.fitted(recipe("recordings"), data.Split(made([0, 1, 2]), made([1]), "words", "others", False))
+    data.fitted(recipe("recordings"), data.Split(made([0, 1, 2]), made([1]), "words", "others"))
     assert capsys.readouterr().err == ""
     with pytest.raises(InputError, match="words: the test set must hold at least one spike; got '2 empty utterances'"):
-        data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([0, 1], empty), "words", "others", False))
+        data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([0, 1], empty), "words", "others"))
 
 
 def test_classes_channels_and_length_are_fitted_to_the_data(capsys):
@@ -61,7 +61,7 @@ def test_classes_channels_and_length_are_fitted_to_the_data(capsys):
         return EventSet.from_utterances(spikes, np.repeat(labels, len(ends)), n_channels=channels)
 
     def fitted(train, test):
-        return data.fitted(recipe("recordings"), data.Split(train, test, "words", "others", False))
+        return data.fitted(recipe("recordings"), data.Split(train, test, "words", "others"))
 
     assert [fitted(made([0, 1], n), made([1], n)).channels for n in (100, 140, 700)] == [100, 140, 140]
     with pytest.raises(InputError, match=r"words: channels must be the same in training and test; got \(100, 70\)"):
@@ -77,7 +77,7 @@ def test_classes_channels_and_length_are_fitted_to_the_data(capsys):
 
 def test_names_of_classes_are_those_of_the_set_that_names_more():
     one, two = (EventSet.from_utterances([([0.1], [1])], [0], keys=keys) for keys in (("a",), ("a", "b")))
-    for split in (data.Split(one, two, "words", "others", False), data.Split(two, one, "words", "others", False)):
+    for split in (data.Split(one, two, "words", "others"), data.Split(two, one, "words", "others")):
         assert [data.names_of(split, classes) for classes in (1, 2, 3)] == [("a",), ("a", "b"), ()]
 
 
@@ -98,7 +98,7 @@ def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_p
     times[-1] = latest
     events = EventSet.from_utterances([(times, np.arange(50))] * 2, [0, 1])
     for found, words in ((events, ""), (read_shd(write_shd(tmp_path / "a.h5", as_stored(events))), told)):
-        data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others", False))
+        data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others"))
         said = capsys.readouterr().err
         assert words in said and ("float16" in said) == bool(words)
 

@@ -14,7 +14,7 @@ from lava_1m1t1r import cli
 from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, write_shd
-from lava_1m1t1r.description import Layer, NetDescription
+from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import hdf5
@@ -116,6 +116,31 @@ def test_layers_are_reported_as_by_the_function(rng, tmp_path, monkeypatch, caps
     assert "over the first 4 utterances:" in printed and all(str(report) in printed for report in reports)
     silent = np.flatnonzero(FastNetwork(read(TOY)).run(x[:4], record="spikes").layers[0].spikes.sum((0, 1)) == 0)
     assert reports[0].activity.silent == silent.tolist() and f"silent: {len(silent)} neurons" in printed
+
+
+@pytest.mark.report
+@pytest.mark.parametrize(("ours", "images"), [(True, 3), (False, 1)])
+def test_an_evaluation_has_a_page_where_one_is_asked_for(ours, images, rng, tmp_path, monkeypatch, capsys):
+    net = TOY
+    if not ours:
+        net, cuba = str(tmp_path / "cuba.net"), CubaNeuron(1024, 128, 64 * 90)
+        write(net, NetDescription((Layer(0, "dense", (4,), 8, np.full((4, 8), 60), neuron=cuba),)))
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("results.json", "report.html"):  # of a training
+        (out / name).write_text("its own")
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (6, 40, 8)))
+    np.save(tmp_path / "y.npy", np.arange(6) % 4)
+    given = ["evaluate", net, "--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--json", "-o", str(out)]
+    assert cli.main(given) == 0
+    told = capsys.readouterr()
+    found, page = json.loads(told.out), (out / "evaluation.html").read_text()
+    assert json.loads((out / "evaluation.json").read_text()) == found and f"report: {out / 'evaluation.html'}" in told.err
+    assert f"{'1M1T1R' if ours else '8-4'} on x.npy: {found['accuracy']:.1%} on all of it" in page and page.count("<img") == images
+    assert (out / "results.json").read_text() == (out / "report.html").read_text() == "its own"
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main([*given[:-1], str(tmp_path / "new")]) == cli.USAGE_ERROR and not (tmp_path / "new").exists()
+    assert "The report (--out) needs the package 'matplotlib'" in capsys.readouterr().err
 
 
 def test_values_that_differ_fail_an_evaluation(rng, tmp_path, monkeypatch, capsys):

@@ -255,7 +255,7 @@ def test_results_of_an_earlier_network_do_not_stand_beside_another(small_file, t
     from lava_1m1t1r.recipes import evaluate
 
     options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path)]
-    assert cli.main(options) == 0 and (tmp_path / "results.json").is_file()
+    assert cli.main(options) == 0 and all((tmp_path / name).is_file() for name in ("results.json", "report.html"))
     before = (tmp_path / "network.net").read_bytes()
 
     def stopped(*_, **__):
@@ -263,7 +263,26 @@ def test_results_of_an_earlier_network_do_not_stand_beside_another(small_file, t
 
     monkeypatch.setattr(evaluate, "evaluate", stopped)
     assert cli.main([*options, "--seed", "7"]) == 130
-    assert (tmp_path / "network.net").read_bytes() != before and not (tmp_path / "results.json").exists()
+    assert (tmp_path / "network.net").read_bytes() != before
+    assert not any((tmp_path / name).exists() for name in ("results.json", "report.html"))
+
+
+@pytest.mark.train
+def test_a_training_has_a_page_where_it_can_be_drawn(small_file, tmp_path, monkeypatch, capsys):
+    options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o"]
+    assert cli.main([*options, str(tmp_path / "a")]) == 0
+    again = ["train", "--data", str(small_file), "--epochs", "1", "--start", str(tmp_path / "a" / "network.net"), "-o", str(tmp_path / "b")]
+    assert cli.main(again) == 0
+    for folder, device in (("a", "Device: ZHAO2025 FIG2 slowed down 40 times"), ("b", "Neurons in steps of 10 ms with 1 substep; one")):
+        page, found = ((tmp_path / folder / name).read_text() for name in ("report.html", "results.json"))
+        assert f"<h1>1M1T1R on small: {json.loads(found)['accuracy']:.1%} on speaker 2</h1>" in page
+        assert device in page and page.count("<img") == 3 and "spikes per utterance, at " in page
+    assert str(tmp_path / "b" / "report.html") in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main([*options, str(tmp_path / "c")]) == 0
+    told = capsys.readouterr()
+    assert "no figures: The report needs the package 'matplotlib'" in told.err and "report.html" not in told.out
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["last.ckpt", "network.net", "results.json"]
 
 
 @pytest.mark.train

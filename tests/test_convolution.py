@@ -9,7 +9,7 @@ from realisations import draw, drawn_sizes
 from lava_1m1t1r.convolution import Convolution, pair, pooling
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, kernels, synapses
-from lava_1m1t1r.recipes import demo_page
+from lava_1m1t1r.recipes import page
 from lava_1m1t1r.reference_network import run, synaptic_input
 
 
@@ -118,15 +118,15 @@ def test_recorded_input_is_that_of_the_network(kind, rng):
         received = record.out
 
 
-def test_the_demos_page_works_out_a_convolution(rng, monkeypatch):
+def test_the_page_works_out_a_convolution(rng, monkeypatch):
     drawn = draw("convolution", rng)
     frames, net = drawn.frames[None], drawn.net
     fixed = FastNetwork(net).run(frames, record="all")
-    monkeypatch.setattr(demo_page, "advise", lambda *given, **more: (*given, more))
-    monkeypatch.setattr(demo_page, "energy_of", lambda *given: {})
-    task, test = SimpleNamespace(step=net.layers[0].step), SimpleNamespace(dense=lambda some: frames[some])
-    found = SimpleNamespace(task=task, test=test, description=net, fixed=fixed, result=SimpleNamespace(spikes=10.0))
-    worked = demo_page.worked_out(found)
+    monkeypatch.setattr(page, "advise", lambda *given, **more: (*given, more))
+    monkeypatch.setattr(page, "energy_of", lambda *given: {})
+    test = SimpleNamespace(dense=lambda some: frames[some])
+    found = SimpleNamespace(task=None, test=test, net=net, fixed=fixed, result=SimpleNamespace(spikes=10.0))
+    worked = page.worked_out(found)
     _step, weights, a_in, more = worked.advice
     assert more == {"bias": net.layers[0].bias, "weights_rec": None}
     assert np.array_equal(weights, net.layers[0].matrix()) and np.array_equal(a_in[0], run(net, drawn.frames)[0].a_in)

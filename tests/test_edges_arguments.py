@@ -110,7 +110,7 @@ CALLS = {
     "scaling": (energy.scaling, dict(own=energy.spike_energy(P, 0.9))),
     "output_current": (output_current, dict(p=P, v_gate=[0.1, 0.2])),
     "write_csv": (write_csv, dict(path=here("written.csv"), rows=figure_4ab()[:1])),
-    "testbench": (spice_neuron.testbench, dict(p=P, durations=[1e-3], volts=[1.0], max_step=1e-5)),
+    "testbench": (spice_neuron.testbench, dict(p=P, durations=[1e-3], volts=[1.0])),
     "from_keys": (partial(keys.from_keys, where="file"), dict(keys=keys.to_keys(StepParams(P)))),
     "convolution.pair": (partial(convolution.pair, field="kernel"), dict(value=2)),
     "deploy_rtl": (TARGETS["rtl"], dict(net=NET, out_dir=here("rtl"), lanes=4, clock_hz=1e8)),
@@ -215,7 +215,7 @@ SOME_LEGAL: list[tuple[set[str], str]] = [
     (POSITIVE, "pulses period; pair width gap; held dt; Stimulus.sampled dt; Measurement volt width gap value tolerance"),
     (POSITIVE, "frames dt; binned_events dt; cropped_share dt"),
     (POSITIVE - {"huge whole"}, "Stimulus durations"),
-    (POSITIVE | OPTIONAL, "testbench max_step; predict timeout; raster dt"),
+    (POSITIVE | OPTIONAL, "predict timeout; raster dt"),
     (POSITIVE | {"inf"}, "simulate max_step"),
     (POSITIVE | {"nan"}, "Measurement r_control"),  # nan: the device's own
     (POSITIVE - {"huge"} | OPTIONAL, "device_for refractory"),

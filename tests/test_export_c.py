@@ -336,6 +336,16 @@ def test_headers_that_those_of_c_include_are_no_names():
         names.c_prefix("features")
 
 
+def test_instructions_that_are_not_counted_are_told(rng, tmp_path, monkeypatch):
+    net = nets.network("one_neuron", rng)
+    found = {}
+    for counted in (None, [5, 9]):
+        monkeypatch.setattr(c_target, "_instructions", lambda *_, counted=counted: counted)
+        found[bool(counted)] = c_target.deploy_c(net, tmp_path / "out", frames=nets.frames(rng, net, steps=2, samples=1))
+    assert [any("valgrind is not installed" in note for note in found[counted].notes) for counted in (False, True)] == [True, False]
+    assert found[True].facts["instructions a step, largest"] == 9 and "instructions a step, largest" not in found[False].facts
+
+
 @pytest.mark.parametrize("which", ["flash_limit", "ram_limit"])
 def test_a_small_controller_is_refused_before_anything_is_written(which, rng, tmp_path):
     net = nets.network("recurrent_with_delays", rng)
@@ -394,7 +404,7 @@ def test_stated_bytes_are_those_of_the_arrays_by_content(name, rng):
     ("options", "words"),
     [
         ({"name": "my net"}, "name must be a lower-case C identifier"),
-        ({"name": "a" * 300}, "name must be a lower-case C identifier of at most 200 characters"),
+        ({"name": "a" * 300}, "name must be a lower-case C identifier of at most 200 characters that begins with a letter"),
         ({"name": "stdint"}, "name must not be a header of C: it would hide <stdint.h>; got 'stdint'. Call it my_stdint"),
         ({"flash_limit": "10"}, "flash_limit must be a whole number >= 0; got '10'"),
         ({"ram_limit": np.nan}, "ram_limit must be a whole number >= 0; got nan"),

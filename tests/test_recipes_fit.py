@@ -616,11 +616,11 @@ def test_the_demos_other_network_learns_at_its_own_rate_in_a_folder_of_its_own(t
 
 def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
     from lava_1m1t1r.device.energy import spike_energy
-    from lava_1m1t1r.recipes import demo_page
+    from lava_1m1t1r.recipes import page
 
     task = toy()[0]
     one = spike_energy(task.measured, float(task.measured.v_ref), 1e-3)
-    found = demo_page.energy_of(task, 250.0)
+    found = page.energy_of(task.measured, task.slower, 250.0)
     for name, joule in (
         ("spike_memristor_branch", one.input_to_pulse_end),
         ("spike_total", one.total),
@@ -633,38 +633,38 @@ def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
 
 
 def test_the_demo_shows_the_busiest_of_the_utterances_that_are_answered_rightly(monkeypatch):
-    from lava_1m1t1r.recipes import demo_page
+    from lava_1m1t1r.recipes import page
 
     spikes, out = np.zeros((4, 3, 2), np.uint8), np.zeros((4, 3, 2), np.uint8)
     for utterance, (fired, answer) in enumerate(((1, 0), (2, 1), (3, 0), (0, 1))):
         spikes[utterance, :fired], out[utterance, 0, answer] = 1, 1
     shown, said = [], []
-    monkeypatch.setattr(demo_page, "FastNetwork", lambda _net: SimpleNamespace(run=lambda frames, record: None))
-    monkeypatch.setattr(demo_page, "figures", SimpleNamespace(rasters=lambda *_: None, neuron_states=lambda *_: None))
+    monkeypatch.setattr(page, "FastNetwork", lambda _net: SimpleNamespace(run=lambda frames, record: None))
+    monkeypatch.setattr(page, "figures", SimpleNamespace(rasters=lambda *_: None, neuron_states=lambda *_: None))
+    step = SimpleNamespace(dt=1e-2)
     found = SimpleNamespace(
         fixed=SimpleNamespace(layers=[SimpleNamespace(spikes=spikes)], out=out),
         test=SimpleNamespace(labels=np.array([0, 1, 1, 1]), dense=shown.append),
-        task=SimpleNamespace(dt=1e-2, step=None),
         keys=("no", "yes"),
-        description=None,
+        net=SimpleNamespace(active=[SimpleNamespace(m1t1r=SimpleNamespace(step=step))]),
     )
-    demo_page._one_utterance(SimpleNamespace(section=lambda *words: said.append(words), figure=lambda *_: None), found)
-    assert shown == [[1]] and said == [("One utterance", "The word is 'yes'.")]
+    page._one_utterance(SimpleNamespace(section=lambda *words: said.append(words), figure=lambda *_: None), found)
+    assert shown == [[1]] and said == [("One utterance", "Its class is 'yes'.")]
 
 
 def test_the_demos_results_name_its_data_and_its_chance():
-    from lava_1m1t1r.recipes import demo_page
+    from lava_1m1t1r.recipes import demo, page
 
     task, frames = toy()
-    split = SimpleNamespace(name="words", held_out="ann", train=range(7))
+    task = task.replace(classes=4)
     result, worked = SimpleNamespace(as_dict=lambda: {"accuracy": 0.75}), SimpleNamespace(energy={}, advice=SimpleNamespace(as_dict=dict))
     baseline = SimpleNamespace(accuracy=0.5, spikes=90.0)
-    found = demo_page.Found(task.replace(classes=4), split, dataclasses.replace(frames, cropped=0.125), None, result, None, baseline, 0.25)
-    numbers = demo_page.numbers_of(found, worked)
+    found = page.Found(None, "words", "ann", dataclasses.replace(frames, cropped=0.125), result, None, task, baseline, 0.25)
+    numbers = demo.numbers_of(found, worked, task, 7)
     expected = {"data": "words", "held_out": "ann", "train_utterances": 7, "test_utterances": 24, "accuracy": 0.75, "chance": 0.25}
     expected |= {"same_answer_lava": 0.25, "cuba_accuracy": 0.5, "cuba_spikes": 90.0, "cropped_share": 0.125}
     assert {name: numbers[name] for name in expected} == expected and numbers["task"]["classes"] == 4
-    without = demo_page.numbers_of(found._replace(baseline=None), worked)
+    without = demo.numbers_of(found._replace(baseline=None), worked, task, 7)
     assert without["cuba_accuracy"] is None is without["cuba_spikes"]
 
 

@@ -42,7 +42,7 @@ def events(keys=(), labels=(0, 1, 2) * 4, channels=700):
 
 def split(*args, **kwargs):
     found = events(*args, **kwargs)
-    return data.Split(found.without_speakers(1), found.of_speakers(1), "mine", "speaker 1", False)
+    return data.Split(found.without_speakers(1), found.of_speakers(1), "mine", "speaker 1")
 
 
 def test_classes_are_known_by_their_names(shipped):

@@ -706,3 +706,11 @@ def test_an_asynchronous_process_without_an_end_is_ended():
 def test_the_module_runs_graphs_as_well():
     process, variables = recurrent(FLOAT)
     assert lava_1m1t1r.run.run(process, T, config(), record=[process.s_out])[process.s_out].shape == (T, 12)
+
+
+def test_the_package_of_runs_is_called_as_its_function():
+    a, b = (LIF(shape=(3,), bias_mant=np.array([1, 2, 3]), vth=9) for _ in range(2))
+    called = lava_1m1t1r.run(a, 9, config(), record=[a.v])
+    assert np.array_equal(called[a.v], run(b, 9, config(), record=[b.v])[b.v]) and "run" in dir(lava_1m1t1r)
+    with pytest.raises(InputError, match="steps must be a whole number >= 1; got .*RunSteps.* Give the number of steps instead of Lava's"):
+        lava_1m1t1r.run(LIF(shape=(3,)), RunSteps(9), config())

@@ -10,9 +10,13 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
+from lava_1m1t1r import reference
 from lava_1m1t1r.benchmarks import training_measure, training_peers, training_step
 from lava_1m1t1r.benchmarks.training_measure import Shape, Step
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.program import StepParams
 
 
 @pytest.mark.parametrize(("top", "reached"), [(0.3, 0.1), (0.04, 0.04)])
@@ -26,6 +30,21 @@ def test_activity_is_searched_from_below_where_driven_neurons_latch(top, reached
     rate = training_measure.tuned(rate_at, 0.1)
     assert rate == pytest.approx(reached, rel=0.1) and rate == pytest.approx(rate_at(places[-1]))
     assert places[-1] < 3.0
+
+
+@pytest.mark.parametrize("substeps", [1, 4])
+def test_the_plain_loop_runs_the_neuron_that_the_others_are_timed_with(substeps, rng):
+    params = StepParams(training_peers._device(substeps), substeps=substeps)
+    pulses = (rng.random((300, 40)) < 0.4) * rng.integers(400, 520, (300, 40))  # 0.8 to 1 V, in counts
+    wanted = reference.run(params, pulses, fixed=False)
+    step, state = training_peers.plain_neuron(params), (torch.zeros(1, 40),) * 3
+    fired, gates = np.zeros((2, *pulses.shape))
+    for t, pulse in enumerate(pulses):
+        spikes, state = step(torch.from_numpy(pulse / 64)[None].float(), state)
+        fired[t], gates[t] = spikes[0], state[2][0]
+    equal = np.all(fired == wanted.spike, axis=0)  # in single precision a few may turn on a step later, and then all differs
+    assert equal.mean() > 0.8 and wanted.spike[:, equal].mean() > 0.005
+    assert gates[:, equal] == pytest.approx(wanted.gate[:, equal], abs=1e-3)
 
 
 def test_a_row_is_timed_at_the_activity_found():

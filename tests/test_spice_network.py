@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import export_networks as nets
@@ -356,6 +357,34 @@ def test_rows_that_spike_in_the_first_step_stop_no_analysis(rng, tmp_path):
     assert frames[0, 0].any()
     report = TARGETS["spice"](net, tmp_path / "out", frames=frames, patterns=1, cells="ideal")
     assert report.facts["ngspice, first spikes compared"] > 10
+
+
+@spice
+@pytest.mark.parametrize("differs", [1, 2])
+def test_where_ngspice_differs_both_are_run_again_more_accurately(differs, toy, tmp_path, monkeypatch, capsys):
+    compared, own = [], spice_target.compare
+
+    def compare(net, ours, theirs):
+        compared.append((ours[0], theirs[0]))
+        if len(compared) <= differs:
+            raise VerificationError("A spike is late.")
+        return own(net, ours, theirs)
+
+    monkeypatch.setattr(spice_target, "compare", compare)
+    deploy = partial(TARGETS["spice"], toy, tmp_path / "out", frames=patterns(1)[0], patterns=1, cells="ideal")
+    if differs > 1:
+        with pytest.raises(VerificationError, match=r"^A spike is late\.\nWith patterns=0"):
+            deploy()
+        assert not (tmp_path / "out").exists()
+    else:
+        facts = deploy().facts
+        assert facts["ngspice, relative tolerance of steps, tightened to agree"] == pytest.approx(1e-8)
+        assert "reltol=1e-08" in (tmp_path / "out/pattern_0.cir").read_text() and facts["ngspice, first spikes compared"] > 0
+    assert "A spike is late. Both are run again, more accurately." in capsys.readouterr().err and len(compared) == 2
+    (loose, coarse), (tight, fine) = compared
+    assert fine.points > 1.5 * coarse.points
+    spikes = [np.concatenate([times for layer in sample.layers for times in layer.spike_times]) for sample in (loose, tight)]
+    assert 0 < np.abs(spikes[1] - spikes[0]).max() < 1e-4
 
 
 def test_a_failing_ngspice_fails_the_check_and_not_the_command(toy, tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import missing
+from ..program import StepParams
 from .training_measure import Shape, Step
 
 
@@ -110,13 +111,15 @@ def _spikingjelly(shape: Shape) -> Step:
     return _step(net, [p for m in modules for p in m.parameters()], (first.bias, 0.3))
 
 
-def _plain(shape: Shape, substeps: int) -> Step:
-    """The same neuron (two states of the filament, one of the gate; the same integration) as a plain floating-point PyTorch loop."""
-    from ..program import StepParams
-    from ..slayer.block.m1t1r import SPREAD_VOLTAGE, START_VOLTAGE
+def plain_neuron(params: StepParams) -> Callable:
+    """The 1M1T1R neuron (two states of the filament, one of the gate; the same integration) in plain floating-point PyTorch operations.
 
+    Returns
+    -------
+    callable
+        One network step: input (B, N) in units and three states (B, N) to spikes (B, N) and the new states.
+    """
     torch = _torch()
-    params = StepParams(_device(substeps), substeps=substeps)
     f = {name: torch.tensor(np.asarray(value)[:1], dtype=torch.float32) for name, value in params.floating(1)._asdict().items()}
     drop = torch.tensor(params.drop, dtype=torch.float32)
     gain = f["growth"] * f["v_ref"] / torch.sinh(f["v_ref"] / f["v0"])
@@ -135,7 +138,7 @@ def _plain(shape: Shape, substeps: int) -> Step:
 
     def step(a, state):
         v, fired = (a * params.v_unit).clamp(0, params.v_in_max), None
-        for _ in range(substeps):
+        for _ in range(params.substeps):
             filament, residue, gate = state
             drive = gain * torch.sinh(torch.relu(v - gate) / f["v0"])
             kept, residue_kept = f["filament_kept"] * filament, f["residue_kept"] * residue
@@ -158,6 +161,16 @@ def _plain(shape: Shape, substeps: int) -> Step:
             state = (filament, residue, f["gate_kept"] * charged)
         return fired, state
 
+    return step
+
+
+def _plain(shape: Shape, substeps: int) -> Step:
+    """A plain PyTorch loop over the steps of this neuron."""
+    from ..slayer.block.m1t1r import SPREAD_VOLTAGE, START_VOLTAGE
+
+    torch = _torch()
+    params = StepParams(_device(substeps), substeps=substeps)
+    step = plain_neuron(params)
     first = torch.nn.Parameter(torch.randn(shape.hidden, shape.inputs) * SPREAD_VOLTAGE / params.v_unit / (0.05 * shape.inputs) ** 0.5)
     again = torch.nn.Parameter(torch.randn(shape.hidden, shape.hidden) * 0.1)
     second = torch.nn.Parameter(torch.randn(shape.outputs, shape.hidden) * 0.1)

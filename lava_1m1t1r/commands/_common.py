@@ -11,8 +11,10 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
+from .. import plot
 from .._support.files import check_place
-from ..errors import InputError, file_of, missing, option_name, path_of, require, whole
+from .._support.progress import tell
+from ..errors import InputError, MissingDependencyError, file_of, missing, option_name, path_of, require, whole
 from ..params import DeviceParams
 from ..recipes import SHIPPED_NETWORK
 
@@ -65,6 +67,16 @@ def check_whole(args: argparse.Namespace, **least: int) -> None:
     for name, low in least.items():
         if getattr(args, name) is not None:
             whole(getattr(args, name), option_name(name), least=low, most=_MOST_SEED if name == "seed" else MOST)
+
+
+def can_draw(what: str) -> bool:
+    """Whether figures can be drawn; tells before the work, not after it, where they cannot: the numbers do without."""
+    try:
+        plot.require_matplotlib(what)
+    except MissingDependencyError as error:
+        tell(f"no figures: {error}")
+        return False
+    return True
 
 
 def require_training() -> None:

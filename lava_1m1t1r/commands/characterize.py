@@ -7,12 +7,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .. import plot, presets
+from .. import presets
 from .._support.files import as_json, write_json, write_text
-from .._support.progress import tell
-from ..errors import InputError, MissingDependencyError, file_of, require
+from ..errors import InputError, file_of, require
 from ..params import FIELDS, DeviceParams
-from ._common import check_whole, device_argument, given_device, json_argument, out_folder, talking
+from ..report import Report
+from ..report.html import PAGE_FILE
+from ._common import can_draw, check_whole, device_argument, given_device, json_argument, out_folder, talking
 
 _PRESET = "ZHAO2025_FIG2"
 """The device where none is named; no default of the option, for --paper takes none."""
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--out",
         default="characteristics",
-        help="folder for figures, tables and characteristics.json, fit.json or paper.json",
+        help="folder for report.html, figures, tables and characteristics.json, fit.json or paper.json",
     )
     parser.add_argument(
         "--paper",
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         require(args.fit is None or value is None, f"--{name}", "not be used with --fit: each row of the CSV gives it", value)
     files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
-    out = out_folder(args.out, *files)
+    out = out_folder(args.out, *files, PAGE_FILE)
     check_whole(args, trials=1, seed=0, search=0)
     require(args.fit is not None or not args.search, "--search", "be used with --fit CSV", args.search)
 
@@ -100,13 +101,13 @@ def _trials(args: argparse.Namespace) -> dict[str, int]:
 
 def _paper(args: argparse.Namespace) -> int:
     from ..device.measurement import write_csv
-    from ..device.paper import MEASUREMENTS, reproduce, table
+    from ..device.paper import COLUMNS, MEASUREMENTS, cells, reproduce, table
 
     for name in ("preset", "device", "set", "fit", "free", "search", "volt", "width"):
         given = getattr(args, name)
         unused = {"set": [], "search": 0}.get(name)
         require(given == unused, f"--{name}", "not be used with --paper, which has devices and protocols of its own", given)
-    out = out_folder(args.out, "paper.txt", "paper.json", *(f"{name}.csv" for name in MEASUREMENTS))
+    out = out_folder(args.out, "paper.txt", "paper.json", PAGE_FILE, *(f"{name}.csv" for name in MEASUREMENTS))
     check_whole(args, trials=1, seed=0)
     with talking(args):
         rows = reproduce(seed=args.seed, progress=True, **_trials(args))
@@ -118,12 +119,19 @@ def _paper(args: argparse.Namespace) -> int:
         found = [asdict(row) | {"agrees": row.agrees} for row in rows]
         write_json(out / "paper.json", found)
         print(text)
+        lines, notes = cells(rows)
+        page = Report("The paper's numbers, and those of its devices simulated here", "Zhao et al., Nature Electronics 8, 1211 (2025).")
+        page.table(COLUMNS, lines)
+        page.text("\n\n".join(notes))
+        page.save_page(out / PAGE_FILE)
     if args.json:
         print(as_json(found))
     return 0
 
 
 def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
+    draws = can_draw("Drawing the fit")
+    from ..device import figures
     from ..device.fitting import fit
     from ..device.measurement import read_csv
 
@@ -134,11 +142,16 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     found = fitted.as_dict()
     write_json(out / "fit.json", found)
     print(fitted.report())
+    page = Report(f"A device fitted to {Path(args.fit).name}")
+    page.pre(fitted.report())
+    if draws:
+        page.figure(figures.fitted(fitted), "The fitted device beside the measurements.")
+    page.save_page(out / PAGE_FILE)
     return found
 
 
 def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
-    draws = _can_draw()
+    draws = can_draw("Drawing the characteristics")
     from ..device import characterize
     from ..device.energy import scaling, spike_energy, text
     from ..device.figures import energy_scaling, folder
@@ -155,18 +168,15 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     write_json(out / "characteristics.json", found)
     print(result.text())
     print(energies)
+    page = Report(f"The six characteristics of {args.device or args.preset or _PRESET}", f"Changes: {' '.join(args.set) or 'none'}.")
+    page.pre(result.text())
+    page.section("Energy of a spike")
+    page.pre(energies)
     if draws:  # last: the numbers are safe, whatever ends the drawing
-        folder(result, out)
-        energy_scaling(curves, out / "energy_scaling.png")
-    print(f"{'figures and tables' if draws else 'tables'}: {out}")
+        page.section("Figures")
+        page.image(folder(result, out)[-1].read_bytes(), "The six characteristics.")
+        scaled = energy_scaling(curves, out / "energy_scaling.png")
+        page.image(scaled.read_bytes(), "Energy of a spike with other resistors and gates, and in other technologies.")
+    page.save_page(out / PAGE_FILE)
+    print(f"{'report, figures and tables' if draws else 'report and tables'}: {out}")
     return found
-
-
-def _can_draw() -> bool:
-    """Whether figures can be drawn; tells before the work, not after it, where they cannot: the numbers do without."""
-    try:
-        plot.require_matplotlib("Drawing the characteristics")
-    except MissingDependencyError as error:
-        tell(f"no figures: {error}")
-        return False
-    return True

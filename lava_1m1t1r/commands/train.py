@@ -16,9 +16,10 @@ from ..errors import InputError, listed, option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
-from ..report.html import withdraw
+from ..report.html import PAGE_FILE, withdraw
 from ._common import (
     SHIPPED,
+    can_draw,
     check_whole,
     device_argument,
     given_device,
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"continue training this network, a .net file or '{SHIPPED}', with its device and sizes; if the data have other classes, it "
         "gets a new readout",
     )
-    parser.add_argument("-o", "--out", default="runs/train", help="folder for network.net, last.ckpt and results.json")
+    parser.add_argument("-o", "--out", default="runs/train", help="folder for report.html, results.json, network.net and last.ckpt")
     parser.add_argument("--epochs", type=int, help=f"passes over the training set; {_usual('epochs')}")
     parser.add_argument("--hidden", type=int, help=f"number of recurrent neurons; {_usual('hidden')}")
     parser.add_argument("--preset", choices=presets.names(), help=f"device that the neurons are modelled on; {_usual('preset')}")
@@ -146,7 +147,7 @@ def _usual(field: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, export ``network.net``, evaluate, write ``results.json``."""
+    """Train, export ``network.net``, evaluate, write ``results.json`` and ``report.html``."""
     check_whole(args, epochs=1, steps=1, patience=1, channel_shift=0)
     start = None if args.start is None else _start_of(args)
     asked = _asked(args)
@@ -156,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     watched = args.validate is not None or args.validation_data is not None
     require(args.patience is None or watched, "--patience", "be used with --validate SPEAKER or --validation-data FILE", args.patience)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
-    out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE)
+    out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE, PAGE_FILE)
     require_training()
     let_torch_sleep()
     with talking(args):
@@ -269,16 +270,19 @@ def _validation(args: argparse.Namespace, best: Any) -> dict[str, Any]:
 
 def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
+    from ..netx.schema import read
     from ..recipes import data, fit
 
     fit.processes()  # refuses what cannot be, before the data are read
     task, split, net, names, train, validation = _prepared(args, asked, start)
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
+    from ..recipes.page import Found, page_of
     from ..recipes.start import OF_NETWORK
 
-    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
+    augmentation, draws = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift), False
     if fit.processes()[0] == 0:
+        draws = can_draw("The report")
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
         size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
@@ -291,7 +295,8 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     withdraw(out)
     net.export(out / NETWORK_FILE, names)
     test = data.frames_of(split.test, task)
-    result, _ = evaluate(out / NETWORK_FILE, test)
+    exported = read(out / NETWORK_FILE)
+    result, fixed = evaluate(exported, test)
     results = {
         "data": split.name,
         "held_out": split.held_out,
@@ -315,6 +320,9 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     if result.guesses:
         print(result.guesses)
     print(f"network: {out / NETWORK_FILE}")
+    if draws:  # last: the numbers are safe, whatever ends the drawing
+        found = Found(exported, split.name, split.held_out, test, result, fixed, None if start else task)
+        print(f"report: {page_of(found).save_page(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     if tested:
         print(f"again: lava-1m1t1r evaluate {shlex.quote(str(out / NETWORK_FILE))} {tested}")

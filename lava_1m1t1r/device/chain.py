@@ -19,7 +19,7 @@ from ..compiled import allocating
 from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
-from .simulation import RECORDED, simulate
+from .simulation import RECORDED, RTOL, simulate
 from .stimulus import Stimulus
 from .trace import Trace
 
@@ -58,7 +58,7 @@ def _load_drop(gate: np.ndarray, drawn: np.ndarray, v_dd: float, r: float, k: fl
     return drop
 
 
-def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: int = 0, rtol: float = 3e-5) -> Cascade:
+def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: int = 0, rtol: float = RTOL) -> Cascade:
     """Simulate neurons in a row, circuit and coupling included.
 
     The loop between a load node and the memristor on it is solved by waveform relaxation: simulate the next neuron, put the current

@@ -13,7 +13,7 @@ import numpy as np
 from .._support.files import plain
 from .._support.progress import bar
 from ..errors import InputError, number, path_of, require, whole
-from ..params import DeviceParams, one_device
+from ..params import MOST_DEVICES, DeviceParams, one_device
 from ..presets import ZHAO2025_FIG3CD
 from . import figures, stimulus
 from .chain import cascade
@@ -120,7 +120,7 @@ def characterize(
         If an argument breaks its rule, the device does not fire, or its R_c C_g or 1 / gamma2 is thousands of times too long to be watched.
     """
     one_device(p, "characterize.p")
-    trials, seed = whole(trials, "characterize.trials", least=1, most=10_000_000), whole(seed, "characterize.seed")
+    trials, seed = whole(trials, "characterize.trials", least=1, most=MOST_DEVICES), whole(seed, "characterize.seed")
     volt = None if volt is None else number(volt, "characterize.volt [V]", above=0.0, most=MOST_VOLTS)
     if width is not None:
         cure = "Protocols last thousands of pulses, and the residue must outlast one."

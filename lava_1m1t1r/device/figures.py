@@ -50,8 +50,8 @@ def _panels(report: Any) -> list[tuple[str, Callable[..., None]]]:
     return list(zip(report.six, _PANELS, strict=True))
 
 
-def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> None:
-    """Draw what :func:`.energy.scaling` found."""
+def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Path:
+    """Draw what :func:`.energy.scaling` found into a file."""
     path = path_of(path)
     figure = plot.figure(9, 3.6)
     left, right = figure.subplots(1, 2)
@@ -68,6 +68,19 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Non
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
     with replacing(path) as part:
         figure.savefig(part, dpi=150)
+    return path
+
+
+def fitted(fit: Any) -> Any:
+    """Figure of a :class:`.fitting.Fit`: what the device gives, beside the measurements, each over the measured value."""
+    values, tolerances = (np.array([getattr(m, name) for m in fit.measurements]) for name in ("value", "tolerance"))
+    figure = plot.figure(7, 3.2)
+    axes = plot.beside(
+        np.arange(1, len(values) + 1), np.ones(len(values)), fit.predictions / values, figure.subplots(), tolerances / values
+    )
+    axes.set_xlabel("row of the measurements")
+    axes.set_ylabel("share of the measured value")
+    return figure
 
 
 def _engineering(value: float) -> str:

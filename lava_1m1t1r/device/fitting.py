@@ -16,6 +16,7 @@ from .._support.progress import bar
 from ..errors import InputError, number, require, whole
 from ..params import FIELDS, DeviceParams, least_lam, one_device
 from .measurement import Measurement, check_value, happens, jump, predicted, steadied
+from .simulation import RTOL, tolerance
 
 FREE = ("mu", "beta", "gamma1", "gamma2", "v0")
 """Parameters that are fitted by default: growth, the three rates of loss, and the steepness of the field law."""
@@ -134,7 +135,7 @@ def fit(
     search: int = 0,
     starts: int = 8,
     seed: int = 0,
-    rtol: float = 3e-5,
+    rtol: float = RTOL,
     progress: bool = False,
 ) -> Fit:
     """Fit ``free`` parameters of ``p`` to measurements, in their logarithms.
@@ -176,7 +177,7 @@ def fit(
     """
     _check_lists(p, measurements, free)
     measurements, free = tuple(measurements), tuple(free)
-    span, rtol = number(span, "fit.span", above=1.0, most=1e6), number(rtol, "fit.rtol", above=0.0, most=0.1)
+    span, rtol = number(span, "fit.span", above=1.0, most=1e6), tolerance(rtol, "fit.rtol")
     search, seed = whole(search, "fit.search", most=1_000_000), whole(seed, "fit.seed", most=2**32 - 1)
     starts = whole(starts, "fit.starts", least=1, most=1_000_000)
     _check_values(p, measurements, free)

@@ -15,7 +15,7 @@ from .._support.files import read_table, replacing
 from ..errors import FormatError, InputError, number, require, whole
 from ..params import DeviceParams, one_device
 from . import stimulus
-from .simulation import simulate
+from .simulation import RTOL, simulate
 from .trace import Trace
 
 COLUMNS = ("quantity", "volt", "width", "gap", "count", "r_control", "value", "tolerance")
@@ -165,7 +165,7 @@ _FIRST_EVENTS = ("first_spike", "first_turn_on", "pulses_to_turn_on")
 """Quantities that the rest of the train, after the event, does not change."""
 
 
-def predicted(p: DeviceParams, m: Measurement, rtol: float = 3e-5) -> float:
+def predicted(p: DeviceParams, m: Measurement, rtol: float = RTOL) -> float:
     """Return the value that a device, without noise, gives for a measurement.
 
     Parameters

@@ -22,14 +22,14 @@ from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
 from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
-from ..errors import given, number, require, whole
+from ..errors import given, require, whole
 from ..noise import MOST_NEURONS
 from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
 from .crossbar import IDEAL, Cells, Crossbar, Periphery, programmed_crossbar
-from .integrator import Control, advance
+from .integrator import advance
 from .noise import streams
-from .simulation import at_rest, check_ended, interruptible, most_steps
+from .simulation import RTOL, at_rest, check_ended, control, interruptible, tolerance
 
 EVENTS = 1024
 """Largest number of events of one neuron in one network step that are recorded."""
@@ -86,7 +86,7 @@ class DeviceNetwork:
     """
 
     def __init__(
-        self, net: NetDescription, cells: Cells = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = 3e-5
+        self, net: NetDescription, cells: Cells = IDEAL, periphery: Periphery | None = None, seed: int = 0, rtol: float = RTOL
     ) -> None:
         check_network(net)
         net.check()
@@ -104,8 +104,7 @@ class DeviceNetwork:
         self._circuits = tuple(
             None if layer.neuron is None else _circuit(layer, crossbar) for layer, crossbar in zip(net.active, self.crossbars, strict=True)
         )
-        rtol = number(rtol, "rtol", least=1e-10, most=0.1)
-        self.control = Control(rtol, 0.01 * rtol, np.inf, np.inf)
+        self.rtol = tolerance(rtol, "rtol")
 
     def run(self, frames: Any, first: int = 0) -> list[Sample]:
         """Run samples from rest.
@@ -159,9 +158,9 @@ class DeviceNetwork:
         cells = at_rest(circuit.table, circuit.random)
         spikes, volts = np.zeros((steps, size), np.bool_), np.empty((steps, size))
         drive = _Drive(fixed @ circuit.weight, (fixed**2) @ circuit.variance, noise)
-        control = self.control._replace(most=most_steps(0.0, steps))
+        limits = control(self.rtol, steps)
         with interruptible():
-            times, owners = _run(circuit.table, cells, drive, circuit.recurrence, step, control, spikes, volts)
+            times, owners = _run(circuit.table, cells, drive, circuit.recurrence, step, limits, spikes, volts)
         check_ended(cells, step.v_max, layer.m1t1r.step.device)
         own = outgoing(spikes.astype(np.int64), layer.delay_rec)[:, : len(circuit.recurrence.weight)]
         rows = np.concatenate([y, own, bias], axis=1)

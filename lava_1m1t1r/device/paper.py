@@ -14,7 +14,7 @@ import numpy as np
 from .. import presets
 from .._support.progress import bar
 from ..errors import whole
-from ..params import DeviceParams
+from ..params import MOST_DEVICES, DeviceParams
 from . import stimulus
 from .energy import TECHNOLOGIES, spike_energy
 from .measurement import Measurement, predicted
@@ -102,7 +102,7 @@ def reproduce(trials: int = 20_000, seed: int = 0, progress: bool = False) -> li
     InputError
         If an argument breaks its rule.
     """
-    trials, seed = whole(trials, "reproduce.trials", least=1, most=10_000_000), whole(seed, "reproduce.seed")
+    trials, seed = whole(trials, "reproduce.trials", least=1, most=MOST_DEVICES), whole(seed, "reproduce.seed")
     parts: tuple[Callable[[], Iterable[Comparison]], ...] = (
         lambda: _intervals("ZHAO2025_FIG2"),
         _current,
@@ -118,20 +118,30 @@ def reproduce(trials: int = 20_000, seed: int = 0, progress: bool = False) -> li
     return [row for part in bar(parts, "the paper's numbers", asked=progress) for row in part()]
 
 
-def table(rows: Iterable[Comparison]) -> str:
-    """Comparisons as text, a line each, the notes below."""
+COLUMNS = ("source", "quantity", "paper", "here", "unit", "off", "device", "")
+"""What the :func:`cells` of a comparison are."""
+
+
+def cells(rows: Iterable[Comparison]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Comparisons as texts, :data:`COLUMNS` each (the last one says what does not agree), and the notes that these refer to."""
     notes: dict[str, int] = {}
-    lines = [f"{'source':<14}{'quantity':<58}{'paper':>9}{'here':>9} {'unit':<7}{'off':>7}  {'device':<20}"]
+    found: list[tuple[str, ...]] = []
     for row in rows:
         ratio = row.found / row.paper
         off = "" if np.isnan(ratio) else f"{ratio - 1:+.0%}" if ratio < 10 else f"x{ratio:.0f}"
-        found = "-" if np.isnan(ratio) else f"{row.found:.3g}" if row.found < 1e4 else f"{row.found:.0f}"
+        here = "-" if np.isnan(ratio) else f"{row.found:.3g}" if row.found < 1e4 else f"{row.found:.0f}"
         paper = f"{'< ' if row.at_most else ''}{row.paper:.4g}"
         mark = f" [{notes.setdefault(row.note, len(notes) + 1)}]" if row.note and not row.agrees else ""
-        sign = "" if row.agrees else f"  {'-' if row.agrees is None else 'no'}{mark}"
-        name = f"{row.quantity}: {row.protocol}"
-        lines.append(f"{row.source:<14}{name:<58}{paper:>9}{found:>9} {row.unit:<7}{off:>7}  {row.device:<20}{sign}".rstrip())
-    return "\n".join([*lines, "", *(f"[{number}] {note}" for note, number in notes.items())])
+        sign = "" if row.agrees else f"{'-' if row.agrees is None else 'no'}{mark}"
+        found.append((row.source, f"{row.quantity}: {row.protocol}", paper, here, row.unit, off, row.device, sign))
+    return found, [f"[{number}] {note}" for note, number in notes.items()]
+
+
+def table(rows: Iterable[Comparison]) -> str:
+    """Comparisons as text, a line each, the notes below."""
+    found, notes = cells(rows)
+    form = "{:<14}{:<58}{:>9}{:>9} {:<7}{:>7}  {:<20}  {}"
+    return "\n".join([*(form.format(*row).rstrip() for row in (COLUMNS, *found)), "", *notes])
 
 
 def _compared(m: Measurement, name: str, note: str = "", within: float | None = None) -> Comparison:

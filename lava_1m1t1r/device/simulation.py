@@ -22,6 +22,8 @@ from .trace import Trace
 
 RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
 """Quantities that :func:`simulate` records by default."""
+RTOL = 3e-5
+"""Relative error allowed in a step of the integrator, unless another one is asked for."""
 MOST_TIMES = 1e9
 """Longest simulation, in time constants of the filament."""
 _REST = (0.0, 0.0, 0.0)
@@ -37,7 +39,7 @@ def simulate(
     record: str | Iterable[str] = RECORDED,
     *,
     start: tuple[Any, Any, Any] | Trace = _REST,
-    rtol: float = 3e-5,
+    rtol: float = RTOL,
     max_step: float = inf,
     first: int = 0,
 ) -> Trace:
@@ -83,7 +85,7 @@ def simulate(
         If an argument breaks its rule, or a device is so fast that the simulation would hardly end.
     """
     require(isinstance(p, DeviceParams), "simulate.p", "be DeviceParams", p, "Take one from lava_1m1t1r.presets.")
-    dt, rtol = number(dt, "simulate.dt [s]", above=0.0), number(rtol, "simulate.rtol", least=1e-10, most=0.1)
+    dt, rtol = number(dt, "simulate.dt [s]", above=0.0), tolerance(rtol, "simulate.rtol")
     max_step = inf if isinstance(max_step, float) and max_step == inf else number(max_step, "simulate.max_step [s]", above=0.0)
     first = whole(first, "simulate.first")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole(seed, "simulate.seed")
@@ -119,9 +121,9 @@ def simulate(
     samples = np.empty((len(wanted), count if wanted else 0, n))
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
-    control = Control(float(rtol), 0.01 * rtol, float(max_step), most_steps(stimulus.duration / longest, len(volts)))
+    limits = control(rtol, len(volts), stimulus.duration / longest, max_step)
     with interruptible():
-        times, kinds, owners = integrate(table, cells, stimulus.edges, volts, control, float(dt), codes, samples)
+        times, kinds, owners = integrate(table, cells, stimulus.edges, volts, limits, float(dt), codes, samples)
     check_ended(cells, largest, p)
     squeeze = p.size is None and stimulus.volts.ndim == 1
     kept = {name: samples[i, :, 0] if squeeze else samples[i] for i, name in enumerate(wanted)}
@@ -155,12 +157,17 @@ def _going_on(before: Trace, n: int) -> np.ndarray:
     return cells
 
 
-def most_steps(share: float, pieces: int) -> float:
-    """Steps that a device may take for ``pieces`` of input, of a ``share`` of the longest simulation; at most :data:`_MOST_STEPS`.
+def tolerance(rtol: Any, field: str) -> float:
+    """A relative error that the integrator can keep to, checked."""
+    return number(rtol, field, least=1e-10, most=0.1)
+
+
+def control(rtol: float, pieces: int, share: float = 0.0, max_step: float = inf) -> Control:
+    """Step control for ``pieces`` of input, of a ``share`` of the longest simulation: at most :data:`_MOST_STEPS` steps.
 
     A device that fires all the time takes some hundreds of steps in a time constant of its filament.
     """
-    return min(1e7 + 1e4 * pieces + 1e3 * share * MOST_TIMES, _MOST_STEPS)
+    return Control(rtol, 0.01 * rtol, max_step, min(1e7 + 1e4 * pieces + 1e3 * share * MOST_TIMES, _MOST_STEPS))
 
 
 def check_ended(cells: np.ndarray, volts: float, p: DeviceParams) -> None:

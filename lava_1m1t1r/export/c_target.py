@@ -18,9 +18,8 @@ from ..fast import FastNetwork
 from . import c_source, rules
 from .frames import samples
 from .names import c_prefix
-from .output import place, write_folder
 from .plan import Plan, plan
-from .report import Report, VerificationError, classes_of, compared
+from .report import Report, VerificationError, classes_of, compared, write_export
 from .tools import call, written
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
@@ -92,10 +91,11 @@ def deploy_c(
     if frames is not None:
         frames = samples(frames, net, c_source.input_limit(lowered))
         facts |= verify(net, sources, frames, name, compiler)
+        if "instructions a step, largest" not in facts:
+            notes.append("Instructions were not counted: valgrind is not installed, or does not know those of this processor.")
     else:
         notes.append("Not run: give frames to compile it and compare all spikes and states.")
-    files = write_folder(out_dir, sources)
-    return Report("c", net.sizes, place(out_dir), files, facts, tuple(notes))
+    return write_export("c", net, out_dir, sources, facts, notes)
 
 
 def flash_bytes(lowered: Plan) -> dict[str, int]:

@@ -65,21 +65,19 @@ class LayerResources:
 def layer_resources(net: NetDescription) -> tuple[LayerResources, ...]:
     """Resources of each layer that computes something."""
     active = net.active
-    after = (*active[1:], None)
     before = (net.delay_lines, *active[:-1])  # whose delays the synapses behind hold
-    return tuple(_resources(b, x, a) for b, x, a in zip(before, active, after, strict=True))
+    resources, leaving = [], np.zeros((), int)  # synapses from each neuron to the layer behind
+    for b, layer in reversed(list(zip(before, active, strict=True))):
+        forward = layer.matrix() != 0  # the synapses of a convolution each for itself, as if chips could not share kernels
+        resources.append(_resources(b, layer, forward, leaving))
+        leaving = forward.sum(axis=0)
+    return tuple(reversed(resources))
 
 
-def _matrix(layer: Layer) -> np.ndarray:
-    """Non-zero synapses (N, C); those of a convolution each for itself, as if chips could not share kernels."""
-    return np.asarray(layer.matrix()) != 0
-
-
-def _resources(before: Layer | None, layer: Layer, after: Layer | None) -> LayerResources:
-    forward = _matrix(layer)
+def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving: np.ndarray) -> LayerResources:
     own = np.zeros((layer.size, 0), bool) if layer.weight_rec is None else np.asarray(layer.weight_rec) != 0
     fan_in = int((forward.sum(axis=1) + own.sum(axis=1)).max())
-    fan_out = (0 if after is None else _matrix(after).sum(axis=0)) + (own.sum(axis=0) if own.shape[1] else 0)
+    fan_out = leaving + (own.sum(axis=0) if own.shape[1] else 0)
     delayed = [x is not None and np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
     bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
     states, constants, tables, operations, widest = _neuron(layer)

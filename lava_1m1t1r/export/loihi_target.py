@@ -22,9 +22,8 @@ from . import loihi_limits as limits
 from . import rules
 from .frames import batched, drawn
 from .loihi_resources import generators, layer_resources, table, verdicts
-from .output import place, write_folder
 from .read_back import same
-from .report import Report, VerificationError, classes_of
+from .report import Report, VerificationError, classes_of, write_export
 
 NET_FILE = "network.net"
 CURES = {
@@ -137,7 +136,7 @@ def deploy_loihi(
         notes.append(f"{layers_need} microcode that is to be written (handoff/nc_model.py). {loader}.")
     elif net.delay_lines is None:
         notes.append("All neurons are CUBA: lava-dl's own netx loads the file too.")
-    return Report("loihi", shape, place(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+    return write_export("loihi", net, out_dir, files, facts, notes)
 
 
 def _net_file(net: NetDescription) -> bytes:

@@ -43,7 +43,13 @@ alone."""
 def c_prefix(name: Any) -> str:
     """Return ``name`` if C's files and functions can have it; an InputError says what it must be."""
     good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= LONGEST
-    require(good, "name", f"be a lower-case C identifier of at most {LONGEST} characters", name, "Use letters, digits and _.")
+    require(
+        good,
+        "name",
+        f"be a lower-case C identifier of at most {LONGEST} characters that begins with a letter",
+        name,
+        "Use letters, digits and _.",
+    )
     require(name not in HEADERS, "name", f"not be a header of C: it would hide <{name}.h>", name, f"Call it my_{name}.")
     return name
 

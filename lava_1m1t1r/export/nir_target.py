@@ -15,9 +15,8 @@ from . import nir_exact, rules
 from .frames import DRAWN_RATE, batched, drawn
 from .nir_node import nir
 from .nir_portable import to_portable
-from .output import place, write_folder
 from .read_back import same
-from .report import Report, VerificationError, classes_of
+from .report import Report, VerificationError, classes_of, write_export
 
 EXACT_FILE, PORTABLE_FILE = "exact.nir", "portable.nir"
 
@@ -95,7 +94,7 @@ def deploy_nir(
                 if delays
                 else "Its delays are left out, and delay lines with them."
             )
-    return Report("nir", net.sizes, place(out_dir), write_folder(out_dir, files), facts, tuple(notes))
+    return write_export("nir", net, out_dir, files, facts, notes)
 
 
 def _file(graph: nir.NIRGraph) -> bytes:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._support.files import as_json
 from ..description import NetDescription
+from ..report.html import PAGE_FILE
 from ..report.html import Report as Page
+from .output import place, write_folder
+
+REPORT_FILE = "report.json"
+"""Name of a report's numbers in an export."""
 
 
 class VerificationError(RuntimeError):
@@ -70,6 +77,33 @@ class Report:
             page.text(note)
         page.note("Files: " + ", ".join(self.files))
         return page.page
+
+
+def write_export(
+    target: str,
+    net: NetDescription,
+    out_dir: str | os.PathLike,
+    files: Mapping[str, str | bytes],
+    facts: Mapping[str, Any],
+    notes: Iterable[str],
+) -> Report:
+    """Write the files of a deployment, and its report as a page and as JSON; return the report.
+
+    Parameters
+    ----------
+    target, facts, notes
+        As :class:`Report` has them.
+    net : NetDescription
+        The network.
+    out_dir : path
+        New, empty, or a former export.
+    files : mapping
+        Name (with ``/`` for a folder inside) to text or bytes.
+    """
+    names = tuple(sorted([*files, PAGE_FILE, REPORT_FILE]))
+    report = Report(target, net.sizes, place(out_dir), names, facts, tuple(notes))
+    write_folder(out_dir, {**files, PAGE_FILE: report.page, REPORT_FILE: as_json(report.as_dict()) + "\n"})
+    return report
 
 
 def compared(steps: int, spikes: int, states: int) -> str:

@@ -19,9 +19,8 @@ from ..fast import FastNetwork
 from . import rtl_source, rules
 from .frames import samples
 from .names import verilog_module
-from .output import place, write_folder
 from .plan import Plan, plan
-from .report import Report, VerificationError, classes_of, compared
+from .report import Report, VerificationError, classes_of, compared, write_export
 from .tools import call, require_program, written
 
 SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
@@ -137,8 +136,7 @@ def deploy_rtl(
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
         facts["Yosys, Lattice ECP5 cells"] = cells(sources, name)
-    files = write_folder(out_dir, sources)
-    return Report("rtl", net.sizes, place(out_dir), files, facts, tuple(notes))
+    return write_export("rtl", net, out_dir, sources, facts, notes)
 
 
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ..delay_lines import DELAY_LINES
-from ..description import KINDS, WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..description import WEIGHTED, Layer, M1T1RNeuron, NetDescription
 from ..errors import require
 from ..netx.schema import described
 from ..sums import WEIGHT_RULE, within_8_bits
@@ -41,18 +40,11 @@ def check(net: NetDescription, rules: Iterable[Rule]) -> None:
         rule(net)
 
 
-def layers_are_of_a_kind_that_is_known(net: NetDescription) -> None:
-    """A target must not leave out a layer that it does not know, not even one without weights."""
-    for layer in net.layers:
-        cure = "Train a network of known layers."
-        require(layer.kind in KINDS, net.at(layer), f"be of a kind that can be exported: {', '.join(KINDS)}", layer.kind, cure)
-
-
 def layers_hold_their_weights(net: NetDescription) -> None:
     """A layer without its weights would be taken for one that only names a shape."""
     for layer in net.layers:
-        free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
-        require(free or layer.weight is not None, net.at(layer, "weight"), "be given", None)
+        needed = layer.kind in WEIGHTED or (layer.kind == "input" and layer.neuron is not None)
+        require(not needed or layer.weight is not None, net.at(layer, "weight"), "be given", None)
 
 
 def neurons_are_1m1t1r(net: NetDescription) -> None:
@@ -111,7 +103,7 @@ def biases_fit_sixteen_bits(net: NetDescription) -> None:
 
 
 def the_library_can_run_it(net: NetDescription) -> None:
-    """Layers fit each other, and arrays their layers: whatever is exported is what the fast path runs."""
+    """Kinds are known, layers fit each other, and arrays their layers: whatever is exported is what the fast path runs."""
     net.check(net.source or "network")
 
 
@@ -123,7 +115,6 @@ def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> N
 
 
 SHAPES: tuple[Rule, ...] = (
-    layers_are_of_a_kind_that_is_known,
     layers_hold_their_weights,
     the_library_can_run_it,
     sizes_fit_sixteen_bits,

@@ -152,7 +152,8 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
     charge = 1e-6 * min(float(np.min(p.c_gate)) for p in devices)
     saved = saved_nodes(network)
     lines += [".save " + " ".join(saved[i : i + 8]) for i in range(0, len(saved), 8)]
-    lines += [options(1e-6, current, charge), f".{transient(longest, steps * network.dt)}"]
+    reltol = min(1e-6, 0.1 * network.rtol)  # no looser than the device level, where that is asked for more
+    lines += [options(reltol, current, charge), f".{transient(longest, steps * network.dt)}"]
     return "\n".join([*lines, ".end", ""])
 
 

@@ -138,12 +138,7 @@ def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | 
     return "\n+ ".join(points)
 
 
-def testbench(
-    p: DeviceParams,
-    durations: Sequence[float] | np.ndarray,
-    volts: Sequence[float] | np.ndarray,
-    max_step: float | None = None,
-) -> str:
+def testbench(p: DeviceParams, durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
     """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input.
 
     It writes :data:`TRACE`: time, filament, residue, gate [V], drain [V], with the time column repeated before each.
@@ -156,15 +151,12 @@ def testbench(
         One device.
     durations, volts : (S,)
         Pieces of the input [s], [V].
-    max_step : float, optional
-        Longest step [s]; default: a fiftieth of the shortest piece.
     """
     one_device(p, "p")
     pieces, levels = numbers(durations, "durations [s]", shape="(S,)"), numbers(volts, "volts [V]", shape="(S,)")
     require(np.all(pieces > 0) and len(levels) == len(pieces), "durations, volts", "be > 0 s, and as many", (durations, volts))
     total = float(np.sum(pieces))
     swing = float(np.ptp(np.append(levels, 0.0))) or p.v_ref  # after a negative input the gate is negative, too
-    longest = number(max_step, "max_step [s]", above=0.0) if max_step is not None else longest_step(np.min(pieces), p.gamma1)
     return f"""1M1T1R neuron
 {neuron_subcircuit(p, v_max=swing)}
 Vdd vdd 0 {p.v_dd:.10e}
@@ -173,7 +165,7 @@ Xneuron in out vdd m1t1r
 {options(1e-5, 1e-16, 1e-20)}
 .control
 save v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
-{transient(longest, total)}
+{transient(longest_step(np.min(pieces), p.gamma1), total)}
 wrdata {TRACE} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
 quit
 .endc
@@ -206,13 +198,7 @@ class SpiceTrace:
         return rises(self.time, self.filament + self.residue, 1.0)
 
 
-def run_ngspice(
-    p: DeviceParams,
-    durations: Sequence[float] | np.ndarray,
-    volts: Sequence[float] | np.ndarray,
-    max_step: float | None = None,
-    timeout: float = 600.0,
-) -> SpiceTrace:
+def run_ngspice(p: DeviceParams, durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> SpiceTrace:
     """Simulate one neuron with ngspice.
 
     Parameters
@@ -221,10 +207,6 @@ def run_ngspice(
         One device.
     durations, volts : (S,)
         Pieces of the input [s], [V].
-    max_step : float, optional
-        Longest step [s].
-    timeout : float
-        Give up after this many seconds.
 
     Raises
     ------
@@ -234,7 +216,7 @@ def run_ngspice(
         If ngspice fails; the text holds its lines that tell why.
     """
     with scratch() as folder:
-        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts, max_step), encoding="utf-8")
-        call_ngspice(folder, ("-b", "neuron.cir"), TRACE, timeout)
+        Path(folder, "neuron.cir").write_text(testbench(p, durations, volts), encoding="utf-8")
+        call_ngspice(folder, ("-b", "neuron.cir"), TRACE, timeout=600.0)
         table = np.loadtxt(Path(folder, TRACE))
     return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)

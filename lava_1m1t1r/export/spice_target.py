@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.files import as_json
+from .._support.progress import tell
 from ..answers import answers
 from ..description import NetDescription
 from ..device.crossbar import CELLS, Cells, rows_of
@@ -19,8 +19,7 @@ from ..params import DeviceParams
 from . import rules
 from .frames import batched
 from .ngspice import require_ngspice
-from .output import place, write_folder
-from .report import Report, ToolFailed, classes_of
+from .report import Report, ToolFailed, VerificationError, classes_of, write_export
 from .spice_network import READOUT, TICK, sources
 from .spice_neuron import EDGE, check_field_law
 from .spice_run import compare, run_network
@@ -30,6 +29,8 @@ MAX_CROSSBAR = 1 << 20
 LARGEST = 5000
 """Largest number of synapses of a network that ngspice runs: a pattern then takes seconds to minutes. The device level simulates any
 network."""
+FINE = 1e-7
+"""Relative error of a step at the device level, and ten times ngspice's, where both are run as accurately as they can be."""
 
 
 def crossbars_fit_a_netlist(net: NetDescription) -> None:
@@ -140,18 +141,35 @@ def deploy_spice(
         files = sources(network, some)
         if proven:
             try:
-                theirs = run_network(network, files, some, timeout)
-            except ToolFailed as error:
-                raise ToolFailed(f"{error}\nWith patterns=0 (--patterns 0), the netlist is written without being run.") from error
-            facts |= compare(net, samples[: len(some)], theirs)
+                files, agreement = _proven(network, files, some, samples[: len(some)], timeout)
+            except VerificationError as error:
+                raise type(error)(f"{error}\nWith patterns=0 (--patterns 0), the netlist is written without being run.") from error
+            facts |= agreement
         elif len(some):
             notes.append(f"ngspice was not run: it is for networks of at most {LARGEST} synapses, and this one has {synapses}.")
         else:
             notes.append("ngspice was not run: no pattern was asked for.")
-    report = Report("spice", net.sizes, place(out_dir), tuple(sorted([*files, "report.html", "report.json"])), facts, tuple(notes))
-    files |= {"report.html": report.page, "report.json": as_json(report.as_dict()) + "\n"}
-    write_folder(out_dir, files)
-    return report
+    return write_export("spice", net, out_dir, files, facts, notes)
+
+
+def _proven(
+    network: DeviceNetwork, files: dict[str, str], frames: Any, samples: list[Sample], timeout: float
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Decks that ngspice and the device level agree on, and how far they do.
+
+    A spike near the end of a network step may fall into the next one, and a gate near its threshold may cross it or not: then a recurrent
+    network goes another way. Where the two differ, both are run again, as accurately as they can be.
+    """
+    try:
+        return files, compare(network.net, samples, run_network(network, files, frames, timeout))
+    except ToolFailed:
+        raise
+    except VerificationError as error:
+        tell(f"{error} Both are run again, more accurately.")
+    fine = DeviceNetwork(network.net, network.cells, network.periphery, network.seed, rtol=FINE)
+    files = sources(fine, frames)
+    agreement = compare(network.net, fine.run(frames), run_network(fine, files, frames, timeout))
+    return files, agreement | {"ngspice, relative tolerance of steps, tightened to agree": 0.1 * FINE}
 
 
 def _classes(labels: Any, samples: int, outputs: int) -> np.ndarray:

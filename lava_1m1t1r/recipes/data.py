@@ -42,7 +42,6 @@ class Split:
     name: str
     held_out: str
     """Description of the test set: who speaks in it, or whose it is."""
-    synthetic: bool
 
 
 def load(
@@ -82,7 +81,7 @@ def load(
         )
         train = SpokenDigits(train=True, n_per_class=train_per_class)
         held = SpokenDigits(train=False, n_per_class=test_per_class)
-        return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held), True)
+        return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held))
     for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
         cure = "A file's utterances are taken as they are."
         require(given is None, f"{name} ({option_name(name)})", "be used with spoken digits", given, cure)
@@ -99,7 +98,7 @@ def load(
         other = path_of(test, "test (--test-data)")
         same = other.exists() and other.samefile(path)
         require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-        return _apart(Split(*_alike(events, read_shd(other)), path.stem, f"the file {Path(test).name}", False))
+        return _apart(Split(*_alike(events, read_shd(other)), path.stem, f"the file {Path(test).name}"))
     require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
     speakers = sorted(set(events.speakers.tolist()))
     named = "names no speakers" if speakers == [-1] else speakers
@@ -109,7 +108,7 @@ def load(
     unknown = int(np.count_nonzero(events.speakers == -1))
     if unknown and who != -1:
         hint(f"{unknown} utterances of {path} have no known speaker: they stay in training, whoever is left out.")
-    return _apart(Split(events.without_speakers(who), events.of_speakers(who), path.stem, name, False), separate=False)
+    return _apart(Split(events.without_speakers(who), events.of_speakers(who), path.stem, name), separate=False)
 
 
 def _of_folder(path: Path) -> Split:
@@ -120,7 +119,7 @@ def _of_folder(path: Path) -> Split:
     if found != SIZES:
         name, held_out = path.resolve().name, "its test set"
         hint(f"{path} holds {found[0]} and {found[1]} utterances, SHD {SIZES[0]} and {SIZES[1]}: these are other data.")
-    return Split(*_alike(train, test), name, held_out, False)
+    return Split(*_alike(train, test), name, held_out)
 
 
 def _alike(train: EventSet, test: EventSet) -> tuple[EventSet, EventSet]:

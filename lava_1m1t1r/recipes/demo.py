@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -17,8 +18,8 @@ from ..errors import path_of
 from ..netx.schema import read
 from ..report.html import withdraw
 from . import CUBA_FILE, NETWORK_FILE, data
-from .demo_page import Found, numbers_of, page_of, worked_out
 from .evaluate import differences, evaluate, in_lava
+from .page import Found, Worked, page_of, worked_out
 from .task import Task
 
 
@@ -76,11 +77,32 @@ def demo(
         say("training the CUBA network alike")
         _train_cuba(task, train, folder, names, resume)
         baseline, _ = evaluate(folder / CUBA_FILE, test)
-    found = Found(task, split, test, description, result, fixed, baseline, same_in_lava)
+    found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava)
     worked = worked_out(found)
     report = page_of(found, worked)
-    report.results = numbers_of(found, worked) | {"seconds": time.monotonic() - started}
+    report.results = numbers_of(found, worked, task, len(train)) | {"seconds": time.monotonic() - started}
     return report.results | {"report": str(report.save(folder))}
+
+
+def numbers_of(found: Found, worked: Worked, task: Task, trained_on: int) -> dict[str, Any]:
+    """For results.json."""
+    baseline = found.baseline
+    return {
+        "data": found.data,
+        "held_out": found.held_out,
+        "train_utterances": trained_on,
+        "test_utterances": len(found.test),
+        **found.result.as_dict(),
+        "same_answer_lava": found.same_in_lava,
+        "chance": 1 / task.classes,
+        "cuba_accuracy": None if baseline is None else baseline.accuracy,
+        "cuba_spikes": None if baseline is None else baseline.spikes,
+        "energy": worked.energy,
+        "device": task.device_text,
+        "cropped_share": found.test.cropped,
+        "advice": worked.advice.as_dict(),
+        "task": dataclasses.asdict(task),
+    }
 
 
 def _train_cuba(task: Task, train: data.Frames, folder: Path, names: tuple[str, ...], resume: bool) -> None:

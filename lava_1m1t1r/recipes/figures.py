@@ -29,7 +29,7 @@ def rasters(frames: np.ndarray, result: Any, utterance: int, dt: float) -> Any:
     """
     figure = plot.figure(9, 8)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.3])
-    plot.raster(frames[utterance], dt, axes[0]).set_ylabel("inner-ear channel")
+    plot.raster(frames[utterance], dt, axes[0]).set_ylabel("input channel")
     plot.raster(result.layers[0].spikes[utterance], dt, axes[1], plot.COLOURS[1]).set_ylabel("1M1T1R neuron")
     out = plot.axes(axes[2])
     sums = np.cumsum(result.out[utterance].astype(np.int64), 0) / WEIGHT_ONE
@@ -81,5 +81,5 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
 def confusion(counts: np.ndarray, keys: tuple[str, ...]) -> Any:
     """Confusion matrix of the test set."""
     figure = plot.figure(7, 6.5)
-    plot.confusion(counts, keys[: len(counts)], figure.subplots())
+    plot.confusion(counts, keys, figure.subplots())
     return figure

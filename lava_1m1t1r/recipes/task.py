@@ -167,11 +167,14 @@ class Task:
         """One sentence naming the device that the network assumes."""
         longer = "" if self.refractory == 1 else f", with {self.refractory:g} times its R_c"
         each = f", each neuron's own, spread by {self.spread:g} in their logarithm" if self.spread else ""
-        return (
-            f"{self.device_name.replace('_', ' ')} slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}, "
-            f"in steps of {self.dt * 1e3:g} ms with {self.substeps} substep{'s' if self.substeps > 1 else ''}; "
-            f"one unit of weight is {self.v_unit:g} V."
-        )
+        slowed = f"slowed down {self.slower:g} times (all rates and R_c C_g together){longer}{each}"
+        return f"{self.device_name.replace('_', ' ')} {slowed}, in {step_text(self.step)}"
+
+
+def step_text(step: StepParams) -> str:
+    """Length of a network step, and what drives it; goes on where a sentence says "in"."""
+    substeps = f"{step.substeps} substep{'s' if step.substeps > 1 else ''}"
+    return f"steps of {step.dt * 1e3:g} ms with {substeps}; one unit of weight is {step.v_unit:g} V."
 
 
 TAPS = (0, 6, 12, 18)

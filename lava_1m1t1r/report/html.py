@@ -95,8 +95,11 @@ class Report:
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:
             pyplot.close(figure)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        text = html.escape(caption)
+        self.image(buffer.getvalue(), caption)
+
+    def image(self, png: bytes, caption: str) -> None:
+        """Add a PNG image."""
+        data, text = base64.b64encode(png).decode(), html.escape(caption)
         image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
         self._parts.append(f'<figure><div class="scroll">{image}</div><figcaption>{text}</figcaption></figure>')
 
@@ -116,8 +119,12 @@ class Report:
         folder = path_of(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RESULTS_FILE, self.results)
-        write_text(folder / PAGE_FILE, self.page)
-        return folder / PAGE_FILE
+        return self.save_page(folder / PAGE_FILE)
+
+    def save_page(self, path: Path) -> Path:
+        """Write the page alone, into a folder that is there."""
+        write_text(path, self.page)
+        return path
 
 
 def withdraw(folder: Path) -> None:

@@ -8,6 +8,10 @@ uses all cores, may be faster.
 names the Process (:class:`RunError`); no run hangs.
 """
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from .._support.host import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
@@ -30,3 +34,13 @@ __all__ = [
     "run",
     "run_guarded",
 ]
+
+
+class _Callable(ModuleType):
+    """This package under its own name's other meaning: ``lava_1m1t1r.run(process, steps, run_cfg)``."""
+
+    def __call__(self, *args: Any, **options: Any) -> dict:
+        return run(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -12,6 +12,7 @@ from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
+from lava.magma.core.run_conditions import AbstractRunCondition
 from lava.magma.core.run_configs import RunConfig
 
 from ..errors import number, require, whole
@@ -183,7 +184,7 @@ class InProcess:
         dict
             Var or OutPort to its recording, (T, *shape); see :class:`Recorder`. A Recorder's are to be read only, for it goes on.
         """
-        steps = whole(steps, "steps", least=1)
+        steps = _number_of(steps)
         if timeout is not None:
             number(timeout, "timeout [s]", above=0.0)
         recorder = as_recorder(record, every)
@@ -211,7 +212,7 @@ class InProcess:
             in :meth:`wait` alone, until a model asks for a pause or a stop.
         """
         if steps is not None:
-            steps = whole(steps, "steps", least=1)
+            steps = _number_of(steps)
         self._be_ready()
         self._begin(sys.maxsize if steps is None else steps)
         self._endless = steps is None
@@ -372,6 +373,11 @@ class InProcess:
         return tasks[var.process], names[var.id]
 
 
+def _number_of(steps: object) -> int:
+    cure = "Give the number of steps instead of Lava's condition." if isinstance(steps, AbstractRunCondition) else ""
+    return whole(steps, "steps", least=1, cure=cure)
+
+
 def run(
     proc: AbstractProcess,
     steps: int,
@@ -401,7 +407,7 @@ def run(
     --------
     >>> spikes = run(lif, 100, Loihi2SimCfg(select_tag="fixed_pt"), record=[lif.s_out])[lif.s_out]  # doctest: +SKIP
     """
-    steps = whole(steps, "steps", least=1)
+    steps = _number_of(steps)
     session = InProcess(proc, run_cfg, timeout)
     recorder = as_recorder(record, every)  # before the graph is compiled, which can be done once
     with session:

@@ -90,7 +90,8 @@ class Neuron(base.Neuron):
     record_states : bool
         Whether each call leaves ``states``: filament and residue [share of the gap] and gate [V], (B, N, T) each, at the end of each step,
         which losses may use: they are differentiable, with the derivatives of :mod:`..reverse`. (Those are not the exact ones even where
-        no neuron fires, unless ``reset_grad=0``, ``grow_floor=0`` and ``grow_cap`` is large.) A block's spikes come a step later
+        no neuron fires. With ``reset_grad=0``, ``grow_floor=0`` and a large ``grow_cap``, those of filament and residue are, far from the
+        turn-on; that of the gate leaves out that a longer filament charges it faster.) A block's spikes come a step later
         (``delay_shift``). The attribute of this name may be changed at any time. Not together with ``torch.utils.checkpoint``.
     norm, dropout
         Not offered: both would make the synaptic input other than whole counts. Refused.

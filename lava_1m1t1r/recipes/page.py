@@ -1,0 +1,202 @@
+"""The report page of a tested network: its answers, and their consequences for energy, network step and integers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..advisor import Advice, advise
+from ..answers import answers
+from ..description import M1T1RNeuron, NetDescription
+from ..device.energy import spike_energy
+from ..device.stimulus import usual_width
+from ..errors import InputError
+from ..fast import FastNetwork
+from ..params import DeviceParams
+from ..quantisation import LayerQuantisation, quantise_network
+from ..reference_network import synaptic_input
+from ..report import Report
+from . import data, figures
+from .evaluate import Evaluation
+from .task import PAPER_ACCURACY, Task, step_text
+
+REMARKS = {
+    data.SPOKEN_DIGITS_NAME: "Synthetic speech is more regular than human speech: compare this accuracy with others on SpokenDigits only, "
+    f"never with the paper's {PAPER_ACCURACY} on SHD.",
+    data.SHD_NAME: f"The paper's network reaches {PAPER_ACCURACY}.",
+}
+"""What to compare an accuracy with, by the name of the data."""
+RECORDED = 8
+"""Test utterances, the first ones, whose input the step's advice and the integers' report are given."""
+
+
+class Found(NamedTuple):
+    """What a test found."""
+
+    net: NetDescription
+    data: str
+    """Name of the data."""
+    held_out: str
+    """Description of the test set."""
+    test: data.Frames
+    result: Evaluation
+    fixed: Any
+    """The fast path's fixed-point run of the test set (Result), with all layers."""
+    task: Task | None = None
+    """Where the network was trained from fresh weights: the task, which knows the device that its neurons are modelled on."""
+    baseline: Evaluation | None = None
+    """CUBA network trained alike."""
+    same_in_lava: float | None = None
+    """Share of the utterances run in Lava on which its floating point answers as fixed point does; None: none was run."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the classes; numbers where they have none."""
+        return self.net.classes or tuple(map(str, range(self.net.outputs)))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the neurons are 1M1T1R, and the first layer has some: what the figures and the advice are about."""
+        return self.net.has_floating and isinstance(self.net.active[0].neuron, M1T1RNeuron)
+
+
+class Worked(NamedTuple):
+    """What is worked out from it, for networks of 1M1T1R neurons."""
+
+    energy: dict[str, Any]
+    advice: Advice
+    quantised: list[LayerQuantisation]
+
+
+def worked_out(found: Found) -> Worked:
+    """Energy, advice on the network step, and the report on the integers."""
+    net, some = found.net, found.test.dense(slice(RECORDED))  # what is recorded is large
+    hidden, task = net.active[0], found.task
+    a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[: len(some)])
+    step = hidden.m1t1r.step
+    advice = advise(step, hidden.matrix(), a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
+    own = (step.device.median().quiet(), 1.0) if task is None else (task.measured, task.slower)
+    return Worked(energy_of(*own, found.result.spikes), advice, quantise_network(net, some))
+
+
+def page_of(found: Found, worked: Worked | None = None) -> Report:
+    """The page, from the accuracy down to the integers; ``worked`` is worked out where it is not given and can be."""
+    net, result = found.net, found.result
+    what = "1M1T1R" if found.is_ours else net.sizes
+    report = Report(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
+    shown = {"accuracy, fixed point": f"{result.accuracy:.1%}"}
+    if found.baseline is not None:
+        shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
+    shown["chance"] = f"{1 / net.outputs:.0%}"
+    shown["spikes per utterance"] = f"{result.spikes:.0f}"
+    report.numbers(shown)
+    for remark in (REMARKS.get(found.data), result.guesses):
+        if remark:
+            report.note(remark)
+    _sameness(report, found)
+    if found.is_ours:
+        _one_utterance(report, found)
+    report.section("Confusion matrix")
+    report.figure(figures.confusion(result.confusion, found.keys), "Rows: true class; columns: predicted class.")
+    if found.is_ours:
+        _consequences(report, found, worked or worked_out(found))
+    return report
+
+
+def _lead(found: Found) -> str:
+    net, task = found.net, found.task
+    network = f"Network {net.sizes}: input channels, neurons of each layer (R: recurrent), outputs."
+    if task is not None:
+        return f"{network} Device: {task.device_text}"
+    if not found.is_ours:
+        return network
+    return f"{network} Neurons in {step_text(net.active[0].m1t1r.step)}"
+
+
+def _sameness(report: Report, found: Found) -> None:
+    result = found.result
+    report.section("Agreement of the implementations", f"Test set: {found.held_out}. 8-bit weights, integer arithmetic of FIXED_POINT.md.")
+    rows = [(name, result.compared[name], wrong) for name, wrong in result.mismatches.items()]
+    if rows:
+        report.table(("implementation", "utterances", "differing values (all layers, all steps)"), rows)
+    if result.same_answer is not None:
+        lava = "" if found.same_in_lava is None else f" In Lava, for the utterances in the table: {found.same_in_lava:.1%}."
+        report.text(
+            f"Floating and fixed point predict the same class for {result.same_answer:.1%} of the utterances "
+            f"(accuracy in floating point: {result.floating_accuracy:.1%}). Spikes, when both run freely: {result.float_spikes}.{lava}"
+        )
+
+
+def _one_utterance(report: Report, found: Found) -> None:
+    """The correctly classified utterance with the most spikes."""
+    fixed, test, step = found.fixed, found.test, found.net.active[0].m1t1r.step
+    busy = fixed.layers[0].spikes.sum((1, 2))
+    example = int(np.where(answers(fixed.out) == test.labels, busy, -1).argmax())
+    report.section("One utterance", f"Its class is '{found.keys[test.labels[example]]}'.")
+    frames = test.dense([example])
+    seen = FastNetwork(found.net).run(frames, record="all")
+    report.figure(
+        figures.rasters(frames, seen, 0, step.dt),
+        "Input spikes, spikes of the first layer's neurons, and the summed outputs whose largest is the predicted class.",
+    )
+    report.figure(
+        figures.neuron_states(seen, 0, step),
+        "Filament, residue and gate voltage of the three most active neurons; dotted lines: spikes.",
+    )
+
+
+def _consequences(report: Report, found: Found, worked: Worked) -> None:
+    report.section("Estimated energy", worked.energy["text"])
+    report.note(worked.energy["assumptions"])
+    recorded = f"Recorded input: the first {min(RECORDED, len(found.test))} test utterances."
+    report.section("Network step compared with the device", recorded)
+    report.pre(str(worked.advice))
+    report.section("Fixed point compared with floating point", recorded)
+    report.pre("\n".join(str(layer) for layer in worked.quantised))
+
+
+def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str, Any]:
+    """Energy of an utterance from the device's energy per spike, with its assumptions.
+
+    Parameters
+    ----------
+    measured : DeviceParams
+        The device that the neurons are modelled on.
+    slower : float
+        Factor by which they are slower.
+    spikes : float
+        Spikes in an utterance.
+    """
+    volt = float(measured.v_ref)
+    try:
+        width = usual_width(measured)
+        one = spike_energy(measured, volt, width)
+        slow = spike_energy(measured.scaled(slower), volt, width * slower)
+    except InputError as error:
+        return {"text": f"No estimate: {error}", "assumptions": ""}
+    text = (
+        f"{spikes:.0f} spikes per utterance, at {one.input_to_pulse_end * 1e12:.2f} pJ each in the memristor branch (integration, gate "
+        f"and R_c), give {one.input_to_pulse_end * spikes * 1e12:.0f} pJ"
+    )
+    if slower != 1:
+        text += (
+            " for devices as fast as the measured one. This network assumes "
+            f"devices that are slowed down {slower:g} times by a larger gate capacitance. They would need "
+            f"{slow.input_to_pulse_end * 1e12:.1f} pJ per spike and {slow.input_to_pulse_end * spikes * 1e9:.1f} nJ per utterance"
+        )
+    own, longer = ("measured", f" ({width * slower:g} s for the slower device)") if slower != 1 else ("file's median", "")
+    return {
+        "joule_per_spike_memristor_branch": one.input_to_pulse_end,
+        "joule_per_spike_total": one.total,
+        "joule_per_spike_slowed_down": slow.input_to_pulse_end,
+        "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
+        "text": (
+            f"{text}. The output branch of the {own} device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would add "
+            f"{one.supply * 1e12:.0f} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
+        ),
+        "assumptions": (
+            f"This is a model, not a measurement: the currents in the circuit of the {own} device, integrated over its first spike "
+            f"under {volt:g} V pulses of {width:g} s{longer}. Not counted: input that leads to no spike, synapses, drivers and the readout."
+        ),
+    }
