@@ -336,7 +336,8 @@ def test_names_that_load_when_asked_for_are_listed():
 
     homes = {"DeviceParams": params, "StepParams": program}
     homes |= dict.fromkeys(["FormatError", "InputError", "MissingDependencyError"], errors)
-    assert set(lava_1m1t1r.__all__) - {"M1T1R", "run"} == {*homes, "presets", "__version__"} and set(lava_1m1t1r.__all__) <= set(dir(lava_1m1t1r))
+    listed = set(lava_1m1t1r.__all__)
+    assert listed - {"M1T1R", "run"} == {*homes, "presets", "__version__"} and listed <= set(dir(lava_1m1t1r))
     for name, home in homes.items():
         assert getattr(lava_1m1t1r, name) is getattr(home, name)
     assert lava_1m1t1r.presets is sys.modules["lava_1m1t1r.presets"]
