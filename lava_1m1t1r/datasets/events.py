@@ -71,7 +71,7 @@ class EventSet(ByValue):
     n_channels: int = N_CHANNELS
     """Number of input channels."""
     speaker_names: tuple[str, ...] = ()
-    """Name of speaker 0, 1, ...; empty where unknown."""
+    """Name of speaker 0, 1, ..., also of those who say nothing here; empty where unknown."""
     dropped: int = field(default=0, compare=False)
     """Spikes that the reader dropped because their time was not finite."""
 
