@@ -30,10 +30,12 @@ def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monk
     assert cli.main(["characterize", "--fit", "rows.csv", "--free", "mu", "--set", "r_control=2e8", "-o", "fitted"]) == 0
     fitted = DeviceParams.from_dict(json.loads(Path("fitted/fit.json").read_text())["params"])
     assert fitted.r_control == 2e8 and fitted.mu != ZHAO2025_FIG2.mu
-    assert images("fitted/report.html") == 1 and "first_turn_on" in Path("fitted/report.html").read_text()
+    assert images("fitted/fit.html") == 1 and "first_turn_on" in Path("fitted/fit.html").read_text()
     assert cli.main(["characterize", "--device", "fitted/fit.json", "--trials", "2", "-o", "run.6"]) == 0
     assert Path("run.6/summary.png").stat().st_size > 5000  # whatever the name of the folder
-    assert images("run.6/report.html") == 2 and "characteristics of fitted/fit.json" in Path("run.6/report.html").read_text()
+    assert (
+        images("run.6/characteristics.html") == 2 and "characteristics of fitted/fit.json" in Path("run.6/characteristics.html").read_text()
+    )
     assert DeviceParams.from_dict(json.loads(Path("run.6/characteristics.json").read_text())["device"]) == fitted
     options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", "run"]
     for file in ("fitted/fit.json", "run.6/characteristics.json"):
@@ -126,7 +128,7 @@ def test_characteristics_are_of_the_seed_and_the_pulses_that_are_given(tmp_path,
     assert asked == [(0.9, 2e-3, {"seed": 3, "progress": True, "trials": 20}), (own,)]
     energy = json.loads(as_json(own.as_dict()))
     assert json.loads(capsys.readouterr().out)["energy"] == energy
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "characteristics.html").read_text()
     assert "The six characteristics of ZHAO2025_FIG2<" in page and "<img" not in page
 
 
@@ -137,7 +139,7 @@ def test_the_papers_numbers_stand_on_a_page(tmp_path, monkeypatch, capsys):
     ]
     monkeypatch.setattr(paper, "reproduce", lambda **options: rows)
     assert cli.main(["characterize", "--paper", "-o", str(tmp_path)]) == 0
-    page, text = (tmp_path / "report.html").read_text(), capsys.readouterr().out
+    page, text = (tmp_path / "paper.html").read_text(), capsys.readouterr().out
     for row in paper.cells(rows)[0]:
         assert "".join(f"<td>{cell}</td>" for cell in row) in page and all(cell in text for cell in row)
     assert paper.cells(rows)[1] == ["[1] It <differs>."] and "<p>[1] It &lt;differs&gt;.</p>" in page

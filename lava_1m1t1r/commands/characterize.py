@@ -12,7 +12,6 @@ from .._support.files import as_json, write_json, write_text
 from ..errors import InputError, file_of, require
 from ..params import FIELDS, DeviceParams
 from ..report import Report
-from ..report.html import PAGE_FILE
 from ._common import can_draw, check_whole, device_argument, given_device, json_argument, out_folder, talking
 
 _PRESET = "ZHAO2025_FIG2"
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--out",
         default="characteristics",
-        help="folder for report.html, figures, tables and characteristics.json, fit.json or paper.json",
+        help="folder for figures and tables, and for the numbers: characteristics, fit or paper, as .html, .json and .txt",
     )
     parser.add_argument(
         "--paper",
@@ -83,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("volt", "width"):
         value = getattr(args, name)
         require(args.fit is None or value is None, f"--{name}", "not be used with --fit: each row of the CSV gives it", value)
-    files = ("characteristics.txt", "characteristics.json", "energy.txt") if args.fit is None else ("fit.txt", "fit.json")
-    out = out_folder(args.out, *files, PAGE_FILE)
+    name, more = ("characteristics", ["energy.txt"]) if args.fit is None else ("fit", [])
+    out = out_folder(args.out, *more, *(f"{name}.{kind}" for kind in ("txt", "json", "html")))
     check_whole(args, trials=1, seed=0, search=0)
     require(args.fit is not None or not args.search, "--search", "be used with --fit CSV", args.search)
 
@@ -107,7 +106,7 @@ def _paper(args: argparse.Namespace) -> int:
         given = getattr(args, name)
         unused = {"set": [], "search": 0}.get(name)
         require(given == unused, f"--{name}", "not be used with --paper, which has devices and protocols of its own", given)
-    out = out_folder(args.out, "paper.txt", "paper.json", PAGE_FILE, *(f"{name}.csv" for name in MEASUREMENTS))
+    out = out_folder(args.out, "paper.txt", "paper.json", "paper.html", *(f"{name}.csv" for name in MEASUREMENTS))
     check_whole(args, trials=1, seed=0)
     with talking(args):
         rows = reproduce(seed=args.seed, progress=True, **_trials(args))
@@ -123,7 +122,7 @@ def _paper(args: argparse.Namespace) -> int:
         page = Report("The paper's numbers, and those of its devices simulated here", "Zhao et al., Nature Electronics 8, 1211 (2025).")
         page.table(COLUMNS, lines)
         page.text("\n\n".join(notes))
-        page.save_page(out / PAGE_FILE)
+        page.save_page(out / "paper.html")
     if args.json:
         print(as_json(found))
     return 0
@@ -146,7 +145,7 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     page.pre(fitted.report())
     if draws:
         page.figure(figures.fitted(fitted), "The fitted device beside the measurements.")
-    page.save_page(out / PAGE_FILE)
+    page.save_page(out / "fit.html")
     return found
 
 
@@ -177,6 +176,6 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
         page.image(folder(result, out)[-1].read_bytes(), "The six characteristics.")
         scaled = energy_scaling(curves, out / "energy_scaling.png")
         page.image(scaled.read_bytes(), "Energy of a spike with other resistors and gates, and in other technologies.")
-    page.save_page(out / PAGE_FILE)
+    page.save_page(out / "characteristics.html")
     print(f"{'report, figures and tables' if draws else 'report and tables'}: {out}")
     return found

@@ -75,9 +75,8 @@ def fitted(fit: Any) -> Any:
     """Figure of a :class:`.fitting.Fit`: what the device gives, beside the measurements, each over the measured value."""
     values, tolerances = (np.array([getattr(m, name) for m in fit.measurements]) for name in ("value", "tolerance"))
     figure = plot.figure(7, 3.2)
-    axes = plot.beside(
-        np.arange(1, len(values) + 1), np.ones(len(values)), fit.predictions / values, figure.subplots(), tolerances / values
-    )
+    rows, ones = np.arange(1, len(values) + 1), np.ones(len(values))
+    axes = plot.beside(rows, ones, fit.predictions / values, figure.subplots(), tolerances / values)
     axes.set_xlabel("row of the measurements")
     axes.set_ylabel("share of the measured value")
     return figure
