@@ -118,7 +118,8 @@ class Layer(ByValue):
             shape = (1,) if self.kind == "input" else (n, c) if self.conv is None else self.conv.weight_shape
             sizes = self.conv is None or (self.conv.sources, self.conv.size) == (c, n)
             require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
-            _check_array(self.own_weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
+            weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight  # a kind is known by its matrix
+            _check_array(weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
         largest = LARGEST_VOLTAGE if isinstance(self.neuron, CubaNeuron) else LARGEST_SUM
         for name, value, shape, bounds in (
             ("weight_rec", self.weight_rec, (n, n), _WEIGHTS),

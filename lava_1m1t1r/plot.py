@@ -16,6 +16,8 @@ from .errors import array_of, missing, number, numbers, require, whole
 COLOURS = ("#2a9dd6", "#e0782f", "#3faa6b", "#c75ba1", "#9a8b2f", "#7d7bd1")
 GREY = "#8a94a0"
 _MOST_BINS = 100_000
+_NAMED = 40
+"""Largest number of classes whose names all stand at a confusion matrix."""
 _WRITTEN = 10  # classes up to which a confusion matrix also shows its numbers
 
 
@@ -218,8 +220,10 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     texts = isinstance(labels, (list, tuple)) and all(isinstance(name, str) for name in labels)
     require(texts and len(labels) in (0, len(counts)), "labels", f"be a list of {len(counts)} texts", labels)
     names = list(labels) or [str(k) for k in range(len(counts))]
-    ax.set_xticks(range(len(counts)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize="small")
-    ax.set_yticks(range(len(counts)), names, fontsize="small")
+    places = range(0, len(counts), -(-len(counts) // _NAMED))  # more names would lie over each other
+    shown = [names[k] for k in places]
+    ax.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0, fontsize="small")
+    ax.set_yticks(places, shown, fontsize="small")
     if len(counts) <= _WRITTEN:
         for (row, column), value in np.ndenumerate(counts):
             ax.text(column, row, f"{value:g}", ha="center", va="center", color="black" if share[row, column] > 0.5 else "white")

@@ -286,7 +286,15 @@ def test_letters_that_the_terminal_does_not_know(tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "file"),
-    [("train", "network.net"), ("train", "last.ckpt"), ("demo", "report.html"), ("characterize", "energy.txt"), ("bench", "device.json")],
+    [
+        ("train", "network.net"),
+        ("train", "last.ckpt"),
+        ("train", "report.html"),
+        ("demo", "report.html"),
+        ("characterize", "energy.txt"),
+        ("characterize", "characteristics.html"),
+        ("bench", "device.json"),
+    ],
 )
 def test_folders_where_files_go_are_seen_before_the_work(command, file, tmp_path, capsys):
     (tmp_path / file).mkdir()

@@ -101,7 +101,7 @@ def test_a_fit_is_as_asked_for_and_its_exit_code_tells_whether_it_meets(meets, t
 
     def fit(p, measurements, **options):
         asked.update(options, p=p, rows=len(measurements))
-        return SimpleNamespace(report=lambda: "as a table", as_dict=lambda: {"meets": meets})
+        return SimpleNamespace(params=p, report=lambda: "as a table", as_dict=lambda: {"meets": meets})
 
     monkeypatch.setattr(sys.modules["lava_1m1t1r.device.fitting"], "fit", fit)
     options = ["--search", "3", "--seed", "5", "--free", "mu", "v0", "--preset", "ZHAO2025_FIG2_WIDE", "--json"]

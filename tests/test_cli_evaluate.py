@@ -118,13 +118,23 @@ def test_layers_are_reported_as_by_the_function(rng, tmp_path, monkeypatch, caps
     assert reports[0].activity.silent == silent.tolist() and f"silent: {len(silent)} neurons" in printed
 
 
+def other_network(kind):
+    """CUBA neurons, alone and behind others, and sums alone."""
+    first, cuba = np.full((4, 8), 60), CubaNeuron(1024, 128, 64 * 90)
+    if kind == "sums":
+        return NetDescription((Layer(0, "affine", (4,), 8, first),))
+    if kind == "CUBA":
+        return NetDescription((Layer(0, "dense", (4,), 8, first, neuron=cuba),))
+    return NetDescription((read(TOY).layers[0], replace(read(TOY).layers[-1], index=1, kind="dense", neuron=cuba)))
+
+
 @pytest.mark.report
-@pytest.mark.parametrize(("ours", "images"), [(True, 3), (False, 1)])
-def test_an_evaluation_has_a_page_where_one_is_asked_for(ours, images, rng, tmp_path, monkeypatch, capsys):
-    net = TOY
+@pytest.mark.parametrize(("kind", "images"), [("1M1T1R", 3), ("CUBA", 1), ("mixed", 1), ("sums", 1)])
+def test_an_evaluation_has_a_page_where_one_is_asked_for(kind, images, rng, tmp_path, monkeypatch, capsys):
+    ours, net = kind == "1M1T1R", TOY
     if not ours:
-        net, cuba = str(tmp_path / "cuba.net"), CubaNeuron(1024, 128, 64 * 90)
-        write(net, NetDescription((Layer(0, "dense", (4,), 8, np.full((4, 8), 60), neuron=cuba),)))
+        net = str(tmp_path / "other.net")
+        write(net, other_network(kind))
     out = tmp_path / "out"
     out.mkdir()
     for name in ("results.json", "report.html"):  # of a training
@@ -136,11 +146,33 @@ def test_an_evaluation_has_a_page_where_one_is_asked_for(ours, images, rng, tmp_
     told = capsys.readouterr()
     found, page = json.loads(told.out), (out / "evaluation.html").read_text()
     assert json.loads((out / "evaluation.json").read_text()) == found and f"report: {out / 'evaluation.html'}" in told.err
-    assert f"{'1M1T1R' if ours else '8-4'} on x.npy: {found['accuracy']:.1%} on all of it" in page and page.count("<img") == images
+    assert (
+        f"{'1M1T1R' if ours else read(net).sizes} on x.npy: {found['accuracy']:.1%} on all of it" in page and page.count("<img") == images
+    )
+    assert (
+        "<b>25%</b>chance" in page and "None" not in page and ("Floating and fixed point predict" in page) == (kind in ("1M1T1R", "sums"))
+    )
     assert (out / "results.json").read_text() == (out / "report.html").read_text() == "its own"
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert cli.main([*given[:-1], str(tmp_path / "new")]) == cli.USAGE_ERROR and not (tmp_path / "new").exists()
     assert "The report (--out) needs the package 'matplotlib'" in capsys.readouterr().err
+
+
+@pytest.mark.report
+def test_numbers_are_safe_whatever_ends_the_drawing(rng, tmp_path, monkeypatch, capsys):
+    from lava_1m1t1r.recipes import page
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page, "page_of", stopped)
+    (tmp_path / "evaluation.html").write_text("of another network")
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (4, 20, 8)))
+    np.save(tmp_path / "y.npy", np.zeros(4, int))
+    given = ["--frames", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "-o", str(tmp_path)]
+    assert cli.main(["evaluate", TOY, *given]) == 130
+    assert "correct in fixed point" in capsys.readouterr().out and json.loads((tmp_path / "evaluation.json").read_text())["utterances"] == 4
+    assert not (tmp_path / "evaluation.html").exists()
 
 
 def test_values_that_differ_fail_an_evaluation(rng, tmp_path, monkeypatch, capsys):
@@ -182,7 +214,7 @@ def test_fewer_classes_than_outputs_are_told_in_a_line(small_file, tmp_path):
     for command, options in (("evaluate", ["--json"]), ("simulate", ["--utterances", "2"])):
         done = run(command, "shipped", "--data", str(small_file), *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        hint = "hint: the classes of the data (low, middle, high) are not those of the network (zero, one, two, ...)."
+        hint = "hint: the classes of the data (3: low, middle, high) are not those of the network (20: zero, one, two, ...)."
         assert done.stderr.splitlines() == [f"{hint} Was it trained on other data?"]
     done = run("evaluate", "shipped", "--data", str(small_file), "--steps", "1")
     assert done.stderr.splitlines()[1].startswith("warning: ") and len(done.stderr.splitlines()) == 2, done.stderr
@@ -307,7 +339,7 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
         answers[name] = _samples.test_frames(args, net).frames.labels.tolist()
     assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
     said = capsys.readouterr().err
-    assert "hint: the classes of the data (un, two) are not those of the network" in said
+    assert "hint: the classes of the data (2: un, two) are not those of the network" in said
 
 
 def test_utterances_of_other_data_are_refused_however_few_are_asked_for(small_file, tmp_path, capsys):

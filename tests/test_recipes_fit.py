@@ -649,7 +649,7 @@ def test_the_demo_shows_the_busiest_of_the_utterances_that_are_answered_rightly(
         net=SimpleNamespace(active=[SimpleNamespace(m1t1r=SimpleNamespace(step=step))]),
     )
     page._one_utterance(SimpleNamespace(section=lambda *words: said.append(words), figure=lambda *_: None), found)
-    assert shown == [[1]] and said == [("One utterance", "Its class is 'yes'.")]
+    assert shown == [[1]] and said == [("One utterance", "Its class is 'yes', and the answer 'yes'.")]
 
 
 def test_the_demos_results_name_its_data_and_its_chance():

@@ -99,8 +99,8 @@ def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outpu
 @pytest.mark.parametrize(
     ("keys", "labels", "words"),
     [
-        (("low", "middle", "high"), (0, 1, 2) * 4, "(low, middle, high) are not those of"),
-        (("zero", "one", "high"), (0, 1, 2) * 4, "(zero, one, high) are not those of"),
+        (("low", "middle", "high"), (0, 1, 2) * 4, "(3: low, middle, high) are not those of"),
+        (("zero", "one", "high"), (0, 1, 2) * 4, "(3: zero, one, high) are not those of"),
         ((), (0, 1, 25) * 4, "(0 to 25) are not those of"),
     ],
     ids=("names", "one name", "numbers"),

@@ -1,6 +1,7 @@
 """The in-process runner: Lava's own results to the bit, failures at once, nothing left running."""
 
 import multiprocessing
+import pickle
 import random
 import re
 import signal
@@ -712,5 +713,6 @@ def test_the_package_of_runs_is_called_as_its_function():
     a, b = (LIF(shape=(3,), bias_mant=np.array([1, 2, 3]), vth=9) for _ in range(2))
     called = lava_1m1t1r.run(a, 9, config(), record=[a.v])
     assert np.array_equal(called[a.v], run(b, 9, config(), record=[b.v])[b.v]) and "run" in dir(lava_1m1t1r)
+    assert pickle.loads(pickle.dumps(lava_1m1t1r.run)) is lava_1m1t1r.run
     with pytest.raises(InputError, match="steps must be a whole number >= 1; got .*RunSteps.* Give the number of steps instead of Lava's"):
         lava_1m1t1r.run(LIF(shape=(3,)), RunSteps(9), config())

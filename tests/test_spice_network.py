@@ -360,7 +360,7 @@ def test_rows_that_spike_in_the_first_step_stop_no_analysis(rng, tmp_path):
 
 
 @spice
-@pytest.mark.parametrize("differs", [1, 2])
+@pytest.mark.parametrize("differs", [1, 2])  # times
 def test_where_ngspice_differs_both_are_run_again_more_accurately(differs, toy, tmp_path, monkeypatch, capsys):
     compared, own = [], spice_target.compare
 
@@ -385,6 +385,22 @@ def test_where_ngspice_differs_both_are_run_again_more_accurately(differs, toy, 
     assert fine.points > 1.5 * coarse.points
     spikes = [np.concatenate([times for layer in sample.layers for times in layer.spike_times]) for sample in (loose, tight)]
     assert 0 < np.abs(spikes[1] - spikes[0]).max() < 1e-4
+
+
+def test_a_second_run_that_fails_hides_no_difference(toy, tmp_path, monkeypatch):
+    def run_network(network, *_):
+        if network.rtol < 1e-6:
+            raise ToolFailed("ngspice took too long.")
+
+    def compare(*_):
+        raise VerificationError("A spike is late.")
+
+    monkeypatch.setattr(spice_target, "run_network", run_network)
+    monkeypatch.setattr(spice_target, "compare", compare)
+    monkeypatch.setattr(spice_target, "require_ngspice", lambda: None)
+    with pytest.raises(VerificationError, match=r"^A spike is late\. More accurately, it could not be run: ngspice took too") as raised:
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], patterns=1)
+    assert not isinstance(raised.value, ToolFailed) and not (tmp_path / "out").exists()
 
 
 def test_a_failing_ngspice_fails_the_check_and_not_the_command(toy, tmp_path, monkeypatch, capsys):

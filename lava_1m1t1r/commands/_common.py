@@ -13,9 +13,9 @@ from pathlib import Path
 
 from .. import plot
 from .._support.files import check_place
-from .._support.progress import tell
-from ..errors import InputError, MissingDependencyError, file_of, missing, option_name, path_of, require, whole
-from ..params import DeviceParams
+from .._support.progress import hint, tell
+from ..errors import InputError, MissingDependencyError, file_of, listed, missing, option_name, path_of, require, whole
+from ..params import FIELDS, DeviceParams
 from ..recipes import SHIPPED_NETWORK
 
 SHIPPED = "shipped"
@@ -104,9 +104,13 @@ def given_device(args: argparse.Namespace) -> DeviceParams | None:
     for part in ("params", "device"):  # of fit.json, and of characteristics.json
         found = found[part] if isinstance(found, dict) and isinstance(found.get(part), dict) else found
     try:
-        return DeviceParams.from_dict(found)
+        device = DeviceParams.from_dict(found)
     except InputError as error:
         raise InputError(f"--device {args.device}: {error}") from error
+    others = [name for name in FIELDS if name not in found and not name.endswith(("_dtod", "_ctoc"))]
+    if others:
+        hint(f"{args.device} leaves fields of the device to Table 1 of the paper: {listed(others)}")
+    return device
 
 
 def network_argument(parser: argparse.ArgumentParser) -> None:

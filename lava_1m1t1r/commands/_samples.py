@@ -157,7 +157,8 @@ def _numbered(events: Any, net: Any) -> Any:
     if net.classes and names:
         if set(names) <= set(net.classes):
             return data.numbered_as(net.classes, events, "the data", "the network")
-        text = f"the classes of the data ({listed(names, 3)}) are not those of the network ({listed(net.classes, 3)})"
+        own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
+        text = f"the classes of the data {own} are not those of the network {known}"
     elif len(found) < net.outputs:
         text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
     else:

@@ -9,11 +9,9 @@ from .._support.files import as_json, write_json
 from .._support.host import load_lava
 from .._support.progress import tell
 from ..errors import require
+from ..report.html import EVALUATION_FILE, EVALUATION_PAGE
 from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
 from ._samples import array_arguments, data_arguments, samples
-
-PAGE_FILE, NUMBERS_FILE = "evaluation.html", "evaluation.json"
-"""Names of what ``--out`` writes: others than those of a training, whose folder it may be."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also report on each layer of neurons, over the first N utterances: scales and rounding errors, silent and latched neurons, "
         "agreement of floating with fixed point",
     )
-    parser.add_argument("-o", "--out", metavar="FOLDER", help=f"also write {PAGE_FILE}, with figures, and {NUMBERS_FILE} into this folder")
+    parser.add_argument("-o", "--out", metavar="FOLDER", help=f"also write {EVALUATION_PAGE} and {EVALUATION_FILE} into this folder")
     json_argument(parser, "accuracies, agreement, the confusion matrix and what --layers finds")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print accuracies and agreement; 1 if an implementation disagrees."""
     check_whole(args, lava=0, layers=0)
-    out = None if args.out is None else out_folder(args.out, PAGE_FILE, NUMBERS_FILE)
+    out = None if args.out is None else out_folder(args.out, EVALUATION_PAGE, EVALUATION_FILE)
     if out is not None:
         plot.require_matplotlib("The report (--out)")
     from ..netx.hdf5 import RUNNER
@@ -70,13 +68,6 @@ def run(args: argparse.Namespace) -> int:
         **result.as_dict(),
         **({"layers": [layer.as_dict() for layer in layers]} if layers else {}),
     }
-    if out is not None:
-        from ..recipes.page import Found, page_of
-
-        page = page_of(Found(net, tested.data, tested.held_out, test, result, fixed))
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / NUMBERS_FILE, numbers)
-        tell(f"report: {page.save_page(out / PAGE_FILE)}")
     if args.json:
         print(as_json(numbers))
     else:
@@ -90,4 +81,12 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
         if layers:
             print(f"over the first {min(args.layers, len(test))} utterances:", *layers, sep="\n")
+    if out is not None:  # last: the numbers are safe, whatever ends the drawing
+        from ..recipes.page import Found, page_of
+
+        out.mkdir(parents=True, exist_ok=True)
+        (out / EVALUATION_PAGE).unlink(missing_ok=True)  # of an earlier evaluation
+        write_json(out / EVALUATION_FILE, numbers)
+        page = page_of(Found(net, tested.data, tested.held_out, test, result, fixed))
+        tell(f"report: {page.save_page(out / EVALUATION_PAGE)}")
     return 1 if any(result.mismatches.values()) else 0

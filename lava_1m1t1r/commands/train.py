@@ -31,6 +31,9 @@ from ._common import (
     talking,
 )
 
+_FEW_UPDATES = 200
+"""Number of training steps below which networks mostly stay near where they started: SpokenDigits' recipe takes 750."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -288,6 +291,9 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
         tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
+        updates = task.epochs * -(-len(train) // task.batch)
+        if updates < _FEW_UPDATES:
+            hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
     best = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
@@ -315,8 +321,10 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     beside = f" (the paper: {PAPER_ACCURACY})" if split.name == data.SHD_NAME else ""
     print(
         f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
-        f"{result.floating_accuracy:.2%} in floating point"
+        f"{result.floating_accuracy:.2%} in floating point; {result.spikes:.1f} spikes per utterance"
     )
+    if result.spikes < 1:
+        hint("the network is nearly silent. More training steps (--batch, --epochs) or a larger --learning-rate may wake it")
     if result.guesses:
         print(result.guesses)
     print(f"network: {out / NETWORK_FILE}")

@@ -75,9 +75,11 @@ def fitted(fit: Any) -> Any:
     """Figure of a :class:`.fitting.Fit`: what the device gives, beside the measurements, each over the measured value."""
     values, tolerances = (np.array([getattr(m, name) for m in fit.measurements]) for name in ("value", "tolerance"))
     figure = plot.figure(7, 3.2)
-    rows, ones = np.arange(1, len(values) + 1), np.ones(len(values))
-    axes = plot.beside(rows, ones, fit.predictions / values, figure.subplots(), tolerances / values)
-    axes.set_xlabel("row of the measurements")
+    rows, axes = np.arange(1, len(values) + 1), plot.axes(figure.subplots())
+    axes.errorbar(rows, np.ones(len(values)), tolerances / values, fmt="o", ms=5, color=plot.COLOURS[1], capsize=2, label="measured")
+    axes.plot(rows, fit.predictions / values, "x", ms=7, color=plot.COLOURS[0], label="fitted")
+    axes.set_xticks(rows, [f"{n}  {m.quantity}" for n, m in zip(rows, fit.measurements, strict=True)], rotation=90, fontsize="small")
+    axes.legend(frameon=False, labelcolor=plot.GREY, fontsize="small")
     axes.set_ylabel("share of the measured value")
     return figure
 
@@ -96,7 +98,7 @@ def _integration(axes: Any, c: dict, report: Any) -> None:
     axes.axhline(1.0, color="0.6", lw=0.8, ls=":")
     axes.set(xlabel="time [pulse widths]", ylabel="length [gap]")
     axes.legend(fontsize=8, loc="lower right")
-    inset = axes.inset_axes((0.1, 0.62, 0.35, 0.33))
+    inset = axes.inset_axes((0.16, 0.62, 0.32, 0.33))
     inset.plot(c["gap"] / unit, np.where(c["count"] > 0, c["count"], np.nan), "o-", ms=3)
     inset.set_xlabel("gap [widths]", fontsize=7)
     inset.set_ylabel("pulses", fontsize=7)
@@ -119,7 +121,8 @@ def _propagation(axes: Any, c: dict, report: Any) -> None:
     axes.plot(t, c["gate2"] - 1.0, lw=0.6, label="gate 2 (- 1 V)")
     axes.plot(t, c["drive"] - 2.5, lw=0.5, color="0.5", label="drive of 2 (- 2.5 V)")
     axes.set(xlabel="time [pulse widths]", ylabel="voltage [V]")
-    axes.legend(fontsize=8, loc="center left", title=f"load {c['load']:.3g} ohm", title_fontsize=8)
+    axes.set_ylim(top=1.9)  # room for the legend
+    axes.legend(fontsize=8, loc="upper left", title=f"load {c['load']:.3g} ohm", title_fontsize=8)
 
 
 def _plasticity(axes: Any, c: dict, report: Any) -> None:

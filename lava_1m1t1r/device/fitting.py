@@ -105,10 +105,13 @@ class Fit:
 
     def report(self) -> str:
         """Return the fit as a table of text."""
-        lines = [f"{'quantity':<18}{'R_c [ohm]':>11}{'gap [s]':>9}{'measured':>12}{'fitted':>12}{'residual':>9}"]
+        heads = ("R_c [ohm]", "V_in [V]", "width [s]", "gap [s]")
+        lines = [f"{'quantity':<18}" + "".join(f"{head:>11}" for head in heads) + f"{'measured':>12}{'fitted':>12}{'residual':>9}"]
         for m, value, r in zip(self.measurements, self.predictions, self.residuals, strict=True):
             fitted = "none" if np.isnan(value) else f"{value:.5g}"
-            lines.append(f"{m.quantity:<18}{m.r_control:>11.3g}{m.gap:>9.3g}{m.value:>12.5g}{fitted:>12}{r:>9.2f}")
+            resistor = "-" if np.isnan(m.r_control) else f"{m.r_control:.3g}"
+            pulses = "".join(f"{x:>11.3g}" for x in (m.volt, m.width, m.gap))
+            lines.append(f"{m.quantity:<18}{resistor:>11}{pulses}{m.value:>12.5g}{fitted:>12}{r:>9.2f}")
         lines.append(f"cost: {self.cost:.4g} of {len(self.residuals)} measurements, {self.evaluations} evaluations")
         if not self.meets:
             lines.append(

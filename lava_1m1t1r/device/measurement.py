@@ -193,14 +193,14 @@ def predicted(p: DeviceParams, m: Measurement, rtol: float = RTOL) -> float:
 
 
 def read_csv(path: str | Path) -> list[Measurement]:
-    """Read measurements from a CSV file with the columns of :data:`COLUMNS`, SI units; ``r_control`` may be empty.
+    """Read measurements from a CSV file with the columns of :data:`COLUMNS`, SI units; ``r_control`` may be empty or left out.
 
     Raises
     ------
     FormatError
         If a column is missing or a row does not parse. The text names file, line and column.
     """
-    return [_row(row, where) for where, row in read_table(path, COLUMNS)]
+    return [_row(row, where) for where, row in read_table(path, [c for c in COLUMNS if c != "r_control"], ["r_control"])]
 
 
 def _row(row: dict[str, str], where: str) -> Measurement:

@@ -118,12 +118,12 @@ def reproduce(trials: int = 20_000, seed: int = 0, progress: bool = False) -> li
     return [row for part in bar(parts, "the paper's numbers", asked=progress) for row in part()]
 
 
-COLUMNS = ("source", "quantity", "paper", "here", "unit", "off", "device", "")
+COLUMNS = ("source", "quantity", "paper", "here", "unit", "off", "device", "agrees")
 """What the :func:`cells` of a comparison are."""
 
 
 def cells(rows: Iterable[Comparison]) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Comparisons as texts, :data:`COLUMNS` each (the last one says what does not agree), and the notes that these refer to."""
+    """Comparisons as texts, with :data:`COLUMNS`, and the notes that these refer to."""
     notes: dict[str, int] = {}
     found: list[tuple[str, ...]] = []
     for row in rows:
@@ -132,7 +132,7 @@ def cells(rows: Iterable[Comparison]) -> tuple[list[tuple[str, ...]], list[str]]
         here = "-" if np.isnan(ratio) else f"{row.found:.3g}" if row.found < 1e4 else f"{row.found:.0f}"
         paper = f"{'< ' if row.at_most else ''}{row.paper:.4g}"
         mark = f" [{notes.setdefault(row.note, len(notes) + 1)}]" if row.note and not row.agrees else ""
-        sign = "" if row.agrees else f"{'-' if row.agrees is None else 'no'}{mark}"
+        sign = {True: "yes", False: "no", None: "-"}[row.agrees] + mark
         found.append((row.source, f"{row.quantity}: {row.protocol}", paper, here, row.unit, off, row.device, sign))
     return found, [f"[{number}] {note}" for note, number in notes.items()]
 

@@ -72,7 +72,8 @@ class Report:
         """The report as one HTML file that loads nothing else."""
         page = Page(f"{self.target}: {self.network}")
         page.table(("fact", "value"), [(name, shown(value)) for name, value in self.facts.items()])
-        page.section("What was assumed, lost or not run")
+        if self.notes:
+            page.section("What was assumed, lost or not run")
         for note in self.notes:
             page.text(note)
         page.note("Files: " + ", ".join(self.files))

@@ -30,7 +30,7 @@ LARGEST = 5000
 """Largest number of synapses of a network that ngspice runs: a pattern then takes seconds to minutes. The device level simulates any
 network."""
 FINE = 1e-7
-"""Relative error of a step at the device level, and ten times ngspice's, where both are run as accurately as they can be."""
+"""Relative error of a step at the device level, and ten times ngspice's, where both are run again: spikes then differ by 1e-4 and less."""
 
 
 def crossbars_fit_a_netlist(net: NetDescription) -> None:
@@ -140,6 +140,7 @@ def deploy_spice(
         some = frames[:patterns]
         files = sources(network, some)
         if proven:
+            tell(f"ngspice: {len(some)} patterns of {frames.shape[1]} steps, at most {timeout:g} s each (patterns=0, --patterns 0: none)")
             try:
                 files, agreement = _proven(network, files, some, samples[: len(some)], timeout)
             except VerificationError as error:
@@ -158,17 +159,21 @@ def _proven(
     """Decks that ngspice and the device level agree on, and how far they do.
 
     A spike near the end of a network step may fall into the next one, and a gate near its threshold may cross it or not: then a recurrent
-    network goes another way. Where the two differ, both are run again, as accurately as they can be.
+    network goes another way. Where the two differ, both are run again, more accurately.
     """
     try:
         return files, compare(network.net, samples, run_network(network, files, frames, timeout))
     except ToolFailed:
         raise
     except VerificationError as error:
-        tell(f"{error} Both are run again, more accurately.")
+        first = error
+    tell(f"{first} Both are run again, more accurately.")
     fine = DeviceNetwork(network.net, network.cells, network.periphery, network.seed, rtol=FINE)
     files = sources(fine, frames)
-    agreement = compare(network.net, fine.run(frames), run_network(fine, files, frames, timeout))
+    try:
+        agreement = compare(network.net, fine.run(frames), run_network(fine, files, frames, timeout))
+    except ToolFailed as error:
+        raise VerificationError(f"{first} More accurately, it could not be run: {error}") from error
     return files, agreement | {"ngspice, relative tolerance of steps, tightened to agree": 0.1 * FINE}
 
 

@@ -140,6 +140,8 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     other = first_difference(started, asked)
     if other is not None:
         cure = f"Give {_as_typed(other.said, started.get(other.name))}" if other.name in OPTIONS else "Give what it was started with"
+        if other.name == "epochs":
+            cure += " (to train a network that is finished longer: train --start NET)"
         if other.name == "recipe" and started.get("training data") != asked.get("training data"):
             cure = "It follows the data: give those that the run was started with (--data)"
         text = f"be what the run of {path} was started with, {other.was!r}"

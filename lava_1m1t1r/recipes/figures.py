@@ -79,7 +79,7 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
 
 
 def confusion(counts: np.ndarray, keys: tuple[str, ...]) -> Any:
-    """Confusion matrix of the test set."""
+    """Confusion matrix of the test set; ``keys`` are names of its classes, and perhaps of more."""
     figure = plot.figure(7, 6.5)
-    plot.confusion(counts, keys, figure.subplots())
+    plot.confusion(counts, keys[: len(counts)], figure.subplots())
     return figure

@@ -136,7 +136,7 @@ class Learner(L.LightningModule):
             outputs >= self.task.classes, "network", f"have an output for each of Task.classes ({self.task.classes})", f"{outputs} outputs"
         )
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
-        self.log("loss", loss)
+        self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         right = (winner(logits) == y).float()
         self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=True)
         return loss
@@ -262,7 +262,7 @@ def fit(
         Epochs without improvement of the validation accuracy after which training stops. The network is then that of the best epoch
         (the first of equals), whether training stopped early or not; without ``patience`` it is that of the last.
     on_epoch : callable, optional
-        Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (of the last batch),
+        Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (mean of its batches),
         ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log.
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +28,9 @@ REMARKS = {
     data.SHD_NAME: f"The paper's network reaches {PAPER_ACCURACY}.",
 }
 """What to compare an accuracy with, by the name of the data."""
-RECORDED = 8
-"""Test utterances, the first ones, whose input the step's advice and the integers' report are given."""
+RECORDED, MOST_STEPS = 8, 1000
+"""Test utterances, the first ones, whose input the step's advice and the integers' report are given, and steps of each for the latter: the
+reference takes its time."""
 
 
 class Found(NamedTuple):
@@ -72,12 +74,20 @@ class Worked(NamedTuple):
 def worked_out(found: Found) -> Worked:
     """Energy, advice on the network step, and the report on the integers."""
     net, some = found.net, found.test.dense(slice(RECORDED))  # what is recorded is large
-    hidden, task = net.active[0], found.task
+    hidden = net.active[0]
     a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[: len(some)])
-    step = hidden.m1t1r.step
-    advice = advise(step, hidden.matrix(), a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
-    own = (step.device.median().quiet(), 1.0) if task is None else (task.measured, task.slower)
-    return Worked(energy_of(*own, found.result.spikes), advice, quantise_network(net, some))
+    # Each neuron's excitation as one weight: all that is asked of them, and a convolution's matrix may fill the memory.
+    excited = replace(hidden, weight=np.maximum(hidden.own_weight, 0)).weigh(np.ones((1, hidden.inputs), np.int64)).T
+    advice = advise(hidden.m1t1r.step, excited, a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
+    return Worked(energy_of(*_device(found), found.result.spikes), advice, quantise_network(net, some[:, :MOST_STEPS]))
+
+
+def _device(found: Found) -> tuple[DeviceParams, float]:
+    """Device that the network's neurons are modelled on, and by which factor they are slower."""
+    task = found.task
+    if task is None:
+        return found.net.active[0].m1t1r.step.device.median().quiet(), 1.0
+    return task.step.device.scaled(1 / task.slower), task.slower
 
 
 def page_of(found: Found, worked: Worked | None = None) -> Report:
@@ -85,7 +95,8 @@ def page_of(found: Found, worked: Worked | None = None) -> Report:
     net, result = found.net, found.result
     what = "1M1T1R" if found.is_ours else net.sizes
     report = Report(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
-    shown = {"accuracy, fixed point": f"{result.accuracy:.1%}"}
+    error = 100 * (result.accuracy * (1 - result.accuracy) / len(found.test)) ** 0.5
+    shown = {f"accuracy, fixed point ({len(found.test)} utterances: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
     if found.baseline is not None:
         shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
     shown["chance"] = f"{1 / net.outputs:.0%}"
@@ -122,9 +133,10 @@ def _sameness(report: Report, found: Found) -> None:
         report.table(("implementation", "utterances", "differing values (all layers, all steps)"), rows)
     if result.same_answer is not None:
         lava = "" if found.same_in_lava is None else f" In Lava, for the utterances in the table: {found.same_in_lava:.1%}."
+        spikes = "" if result.float_spikes is None else f" Spikes, when both run freely: {result.float_spikes}."
         report.text(
             f"Floating and fixed point predict the same class for {result.same_answer:.1%} of the utterances "
-            f"(accuracy in floating point: {result.floating_accuracy:.1%}). Spikes, when both run freely: {result.float_spikes}.{lava}"
+            f"(accuracy in floating point: {result.floating_accuracy:.1%}).{spikes}{lava}"
         )
 
 
@@ -133,27 +145,32 @@ def _one_utterance(report: Report, found: Found) -> None:
     fixed, test, step = found.fixed, found.test, found.net.active[0].m1t1r.step
     busy = fixed.layers[0].spikes.sum((1, 2))
     example = int(np.where(answers(fixed.out) == test.labels, busy, -1).argmax())
-    report.section("One utterance", f"Its class is '{found.keys[test.labels[example]]}'.")
+    words = (found.keys[int(k)] for k in (test.labels[example], answers(fixed.out[[example]])[0]))
+    report.section("One utterance", "Its class is '{}', and the answer '{}'.".format(*words))
     frames = test.dense([example])
     seen = FastNetwork(found.net).run(frames, record="all")
     report.figure(
         figures.rasters(frames, seen, 0, step.dt),
-        "Input spikes, spikes of the first layer's neurons, and the summed outputs whose largest is the predicted class.",
+        "Input spikes, spikes of the first layer's neurons, and the summed outputs, the largest of which (green) is the answer.",
     )
     report.figure(
         figures.neuron_states(seen, 0, step),
-        "Filament, residue and gate voltage of the three most active neurons; dotted lines: spikes.",
+        "Filament and residue (shares of the gap) and gate (V) of the three most active neurons; dotted lines: spikes.",
     )
 
 
 def _consequences(report: Report, found: Found, worked: Worked) -> None:
     report.section("Estimated energy", worked.energy["text"])
     report.note(worked.energy["assumptions"])
-    recorded = f"Recorded input: the first {min(RECORDED, len(found.test))} test utterances."
-    report.section("Network step compared with the device", recorded)
+    recorded = f"Recorded input: the first {min(RECORDED, len(found.test))} test utterances"
+    report.section("Network step compared with the device", f"{recorded}.")
     report.pre(str(worked.advice))
-    report.section("Fixed point compared with floating point", recorded)
+    report.section("Fixed point compared with floating point", f"{recorded}, {MOST_STEPS} steps of each at most.")
     report.pre("\n".join(str(layer) for layer in worked.quantised))
+    report.section("Device and training", "The device of the first layer; where neurons differ, the median of each field. SI units.")
+    report.fields(found.net.active[0].m1t1r.step.device.median().as_dict())
+    if found.task is not None:
+        report.fields({name: value for name, value in vars(found.task).items() if name != "device"})
 
 
 def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str, Any]:
@@ -181,22 +198,23 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
     )
     if slower != 1:
         text += (
-            " for devices as fast as the measured one. This network assumes "
+            " for devices as fast as the one that they are modelled on. This network assumes "
             f"devices that are slowed down {slower:g} times by a larger gate capacitance. They would need "
             f"{slow.input_to_pulse_end * 1e12:.1f} pJ per spike and {slow.input_to_pulse_end * spikes * 1e9:.1f} nJ per utterance"
         )
-    own, longer = ("measured", f" ({width * slower:g} s for the slower device)") if slower != 1 else ("file's median", "")
+    longer = f" ({width * slower:g} s for the slower device)" if slower != 1 else ""
     return {
         "joule_per_spike_memristor_branch": one.input_to_pulse_end,
         "joule_per_spike_total": one.total,
         "joule_per_spike_slowed_down": slow.input_to_pulse_end,
         "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
         "text": (
-            f"{text}. The output branch of the {own} device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would add "
+            f"{text}. The output branch of such a device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would add "
             f"{one.supply * 1e12:.0f} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
-            f"This is a model, not a measurement: the currents in the circuit of the {own} device, integrated over its first spike "
-            f"under {volt:g} V pulses of {width:g} s{longer}. Not counted: input that leads to no spike, synapses, drivers and the readout."
+            f"This is a model, not a measurement: the currents in the circuit of such a device, integrated over its first spike "
+            f"under {volt:g} V pulses of {width:g} s{longer}. Not counted: input that leads to no spike, synapses, drivers "
+            "and the readout. These take far more, with pulses as long as a network step: deploy spice counts them."
         ),
     }

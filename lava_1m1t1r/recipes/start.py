@@ -67,8 +67,8 @@ def start(net: NetDescription, split: Split) -> Start:
         return Start(net, split, net.classes, net.outputs, True)
     if not (net.classes and heard) and needed <= net.outputs:
         return Start(net, split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
-    known = f"({listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
-    own = f"({listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
+    known = f"({net.outputs}: {listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
+    own = f"({len(heard)}: {listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
     hint(f"the classes of the data {own} are not those of {name} {known}: they get a readout of their own, which starts afresh.")
     return Start(net, split, theirs, needed, False)
 

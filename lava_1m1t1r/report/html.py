@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from .._support.files import write_json, write_text
 from ..errors import path_of, require
 
 RESULTS_FILE, PAGE_FILE = "results.json", "report.html"
 """Names of the numbers of a report, and of its page."""
+EVALUATION_FILE, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
+"""Names of those of an evaluation, whose folder may be a training's."""
 
 _STYLE = """
 :root {
@@ -40,6 +43,11 @@ th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px soli
 .number b { display: block; font-size: 1.5rem; color: var(--mark); }
 pre { overflow-x: auto; background: var(--panel); padding: .8rem; border-radius: .5rem; font-size: .85rem; }
 """
+
+_FOOTER = (
+    f'<p class="note">lava_1m1t1r {__version__}. The neuron: R. Zhao et al., Nature Electronics 8, 1211 (2025), '
+    "doi:10.1038/s41928-025-01488-x.</p>"
+)
 
 
 class Report:
@@ -88,6 +96,10 @@ class Report:
         body = "".join("<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>" for row in rows)
         self._parts.append(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
+    def fields(self, values: Mapping[str, Any]) -> None:
+        """Add a table of values by their names."""
+        self.table(("field", "value"), ((name, f"{v:.6g}" if isinstance(v, float) else v) for name, v in values.items()))
+
     def figure(self, figure: Any, caption: str) -> None:
         """Add a matplotlib figure (embedded as PNG, transparent), and close it if pyplot made it."""
         buffer = io.BytesIO()
@@ -111,7 +123,7 @@ class Report:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             # Nothing is fetched, and nothing may be, whatever stands in a text.
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}</body></html>"
+            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}{_FOOTER}</body></html>"
         )
 
     def save(self, folder: str | os.PathLike) -> Path:
@@ -129,5 +141,5 @@ class Report:
 
 def withdraw(folder: Path) -> None:
     """Remove the report of an earlier network, before another one takes its place: whoever reads it believes that it is of this one."""
-    for name in (RESULTS_FILE, PAGE_FILE):
+    for name in (RESULTS_FILE, PAGE_FILE, EVALUATION_FILE, EVALUATION_PAGE):
         (folder / name).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ names the Process (:class:`RunError`); no run hangs.
 """
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -37,10 +38,14 @@ __all__ = [
 
 
 class _Callable(ModuleType):
-    """This package under its own name's other meaning: ``lava_1m1t1r.run(process, steps, run_cfg)``."""
+    """This package under its own name's other meaning: ``lava_1m1t1r.run(process, steps, run_cfg)`` is :func:`run`, which who checks types
+    calls by its own name."""
 
     def __call__(self, *args: Any, **options: Any) -> dict:
         return run(*args, **options)
+
+    def __reduce__(self) -> tuple:
+        return import_module, (self.__name__,)  # cloudpickle knows no other type of module than ModuleType
 
 
 sys.modules[__name__].__class__ = _Callable
