@@ -199,5 +199,6 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         all_classes, events = len(np.unique(events.labels)), events[: args.utterances]
         classes = len(np.unique(events.labels))
         if classes < min(all_classes, len(events)):
-            hint(f"the first {len(events)} utterances are of {classes} of the {all_classes} classes: their answers may mislead.")
+            few = f"the first {len(events)} utterances are of {classes} of the {all_classes} classes: their answers may mislead"
+            hint(f"{few}. Take more of them, or samples of your own choice (--frames)")
     return Tested(data.frames_of(events, task.replace(n_steps=steps)), name, held_out)
