@@ -26,8 +26,6 @@ _WEIGHTS = (-(2**15 - 1), 2**15 - 1)  # in counts: what the compiled loops hold
 _DELAYS = (0, MAX_DELAY)
 KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "affine", "conv", "pool", "average")
 """Kinds of layer."""
-WEIGHTED = ("dense", "dense_rec", "affine", "conv", "pool")
-"""Kinds of layer that always hold weights; ``input`` does where it has neurons."""
 WEIGHTLESS = ("average",)
 """Kinds of layer without weights of their own that still compute."""
 

@@ -146,12 +146,10 @@ def test_an_evaluation_has_a_page_where_one_is_asked_for(kind, images, rng, tmp_
     told = capsys.readouterr()
     found, page = json.loads(told.out), (out / "evaluation.html").read_text()
     assert json.loads((out / "evaluation.json").read_text()) == found and f"report: {out / 'evaluation.html'}" in told.err
-    assert (
-        f"{'1M1T1R' if ours else read(net).sizes} on x.npy: {found['accuracy']:.1%} on all of it" in page and page.count("<img") == images
-    )
-    assert (
-        "<b>25%</b>chance" in page and "None" not in page and ("Floating and fixed point predict" in page) == (kind in ("1M1T1R", "sums"))
-    )
+    what = "1M1T1R" if ours else read(net).sizes
+    assert f"{what} on x.npy: {found['accuracy']:.1%} on all of it" in page and page.count("<img") == images
+    assert "<b>25%</b>chance" in page and "None" not in page
+    assert ("Floating and fixed point predict" in page) == (kind in ("1M1T1R", "sums"))
     assert (out / "results.json").read_text() == (out / "report.html").read_text() == "its own"
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert cli.main([*given[:-1], str(tmp_path / "new")]) == cli.USAGE_ERROR and not (tmp_path / "new").exists()

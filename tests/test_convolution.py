@@ -129,9 +129,8 @@ def test_the_page_works_out_a_convolution(rng, monkeypatch):
     worked = page.worked_out(found)
     _step, weights, a_in, more = worked.advice
     assert more == {"bias": net.layers[0].bias, "weights_rec": None}
-    assert np.array_equal(weights, np.maximum(net.layers[0].matrix(), 0).sum(1, keepdims=True)) and np.array_equal(
-        a_in[0], run(net, drawn.frames)[0].a_in
-    )
+    assert np.array_equal(weights, np.maximum(net.layers[0].matrix(), 0).sum(1, keepdims=True))
+    assert np.array_equal(a_in[0], run(net, drawn.frames)[0].a_in)
     assert [x.activity.spikes for x in worked.quantised] == [record.spikes.sum() for record in fixed.layers]
 
 

@@ -101,7 +101,7 @@ def _trials(args: argparse.Namespace) -> dict[str, int]:
 
 def _paper(args: argparse.Namespace) -> int:
     from ..device.measurement import write_csv
-    from ..device.paper import COLUMNS, MEASUREMENTS, cells, reproduce, table
+    from ..device.paper import AGREEMENT, COLUMNS, MEASUREMENTS, cells, reproduce, table
 
     for name in ("preset", "device", "set", "fit", "free", "search", "volt", "width"):
         given = getattr(args, name)
@@ -120,13 +120,10 @@ def _paper(args: argparse.Namespace) -> int:
         write_json(out / "paper.json", found)
         print(text)
         lines, notes = cells(rows)
-        page = Report("The paper's numbers, and those of its devices simulated here", "Zhao et al., Nature Electronics 8, 1211 (2025).")
+        page = Report("The paper's numbers, and those of its devices simulated here")
         page.table(COLUMNS, lines)
         page.text("\n\n".join(notes))
-        page.note(
-            "Two numbers agree within 10 %, or within what reading the figure allows: 3 % of counts, 3 points of a share and twice the "
-            "error of the trials, 0.1 ms of a shortening; 5 % of the output current."
-        )
+        page.note(AGREEMENT)
         page.save_page(out / "paper.html")
     if args.json:
         print(as_json(found))

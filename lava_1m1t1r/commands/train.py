@@ -283,9 +283,9 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     from ..recipes.page import Found, page_of
     from ..recipes.start import OF_NETWORK
 
-    augmentation, draws = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift), False
+    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
+    draws = fit.processes()[0] == 0 and can_draw("The report")
     if fit.processes()[0] == 0:
-        draws = can_draw("The report")
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
         size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"

@@ -55,6 +55,12 @@ MEASUREMENTS = {"fig_2e_4d": figure_2e_4d, "fig_3b": figure_3b, "fig_4ab": figur
 """The paper's measurements that devices were fitted to, by the names of the CSV files that ``characterize --paper`` writes."""
 
 
+AGREEMENT = (
+    "Two numbers agree within 10 %, or within what reading the figure allows: 3 % of counts, 3 points of a share and twice the error of "
+    "the trials, 0.1 ms of a shortening; 5 % of the output current."
+)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A number of the paper, and what a device of the library gives for it."""
@@ -70,8 +76,7 @@ class Comparison:
     found: float
     """The simulation's; nan for what is not simulated here."""
     within: float
-    """By how much the two may differ and still agree: 10 %, or what reading the figure allows: 3 % of counts, 3 points of a share (and
-    twice the error of the trials), 0.1 ms of a shortening; 5 % of the output current."""
+    """By how much the two may differ and still agree (:data:`AGREEMENT`)."""
     device: str
     """Name of the preset."""
     note: str = ""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ..description import WEIGHTED, Layer, M1T1RNeuron, NetDescription
+from ..delay_lines import DELAY_LINES
+from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
 from ..errors import require
 from ..netx.schema import described
 from ..sums import WEIGHT_RULE, within_8_bits
@@ -43,8 +44,8 @@ def check(net: NetDescription, rules: Iterable[Rule]) -> None:
 def layers_hold_their_weights(net: NetDescription) -> None:
     """A layer without its weights would be taken for one that only names a shape."""
     for layer in net.layers:
-        needed = layer.kind in WEIGHTED or (layer.kind == "input" and layer.neuron is not None)
-        require(not needed or layer.weight is not None, net.at(layer, "weight"), "be given", None)
+        free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
+        require(free or layer.weight is not None, net.at(layer, "weight"), "be given", None)
 
 
 def neurons_are_1m1t1r(net: NetDescription) -> None:
@@ -115,8 +116,8 @@ def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> N
 
 
 SHAPES: tuple[Rule, ...] = (
-    layers_hold_their_weights,
     the_library_can_run_it,
+    layers_hold_their_weights,
     sizes_fit_sixteen_bits,
     layers_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,

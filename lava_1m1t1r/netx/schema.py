@@ -23,7 +23,7 @@ from .._support.files import replacing
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..description import KINDS, THRESHOLD_BITS, WEIGHTED, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..description import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from ..errors import FormatError, InputError, path_of, require
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
@@ -47,7 +47,7 @@ class Key(NamedTuple):
 
 
 _SPIKING = ("dense", "dense_rec")
-_MATRICES = (*_SPIKING, "affine")
+_WEIGHTED = (*_SPIKING, "affine")
 _ALL_SPIKING = (*_SPIKING, *images.KINDS)
 KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I channels of a group, h and w of the kernel
     Key("type", KINDS, KINDS),  # text
@@ -59,7 +59,7 @@ KEYS = (  # numbers are whole, of any type; N outputs, C inputs; O features, I c
     Key("outChannels", (), ("conv",)),
     *(Key(name, images.KINDS, images.KINDS) for name in PAIRS),  # (2,)
     Key("groups", ("conv",), ("conv",)),
-    Key("weight", WEIGHTED, ("input", *WEIGHTED)),  # (N, C), (1,) or (O, I, h, w)
+    Key("weight", (*_WEIGHTED, *images.KINDS), ("input", *_WEIGHTED, *images.KINDS)),  # (N, C), (1,) or (O, I, h, w)
     Key("weight_rec", ("dense_rec",), ("dense_rec",)),  # (N, N)
     Key("bias", (), ("input", *_ALL_SPIKING)),  # (N,), (O,) or (1,)
     Key("delay", (DELAY_LINES,), (DELAY_LINES, *_ALL_SPIKING)),  # as bias
@@ -184,7 +184,7 @@ def _read_source(group: Any, kind: str, where: str, shape: tuple[int, ...], shap
         conv, weight = images.read(group, kind, where, shape_before)
         inputs = conv.sources
         require(shape == conv.shape, f"{where}/shape", f"be {conv.shape}, as the sizes say", shape, error=FormatError)
-    elif kind in _MATRICES:
+    elif kind in _WEIGHTED:
         weight = values.weights_of(group["weight"], f"{where}/weight", (size, None))
         inputs = weight.shape[1]
     elif kind == DELAY_LINES or (kind == "average" and before is None and "inFeatures" in group):
@@ -330,7 +330,7 @@ def _write_layer(group: Any, layer: Layer) -> None:
         group,
         layer.kind,
         layer.shape,
-        inputs=layer.inputs if layer.kind in (DELAY_LINES, "average", *_MATRICES) else None,
+        inputs=layer.inputs if layer.kind in (DELAY_LINES, "average", *_WEIGHTED) else None,
         conv=layer.conv,
         weight=layer.weight if layer.conv is None or layer.kind == "pool" else layer.conv.full(layer.own_weight),
         weight_rec=layer.weight_rec,

@@ -213,7 +213,7 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
             f"{one.supply * 1e12:.0f} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
-            f"This is a model, not a measurement: the currents in the circuit of such a device, integrated over its first spike "
+            "This is a model, not a measurement: the currents in the circuit of such a device, integrated over its first spike "
             f"under {volt:g} V pulses of {width:g} s{longer}. Not counted: input that leads to no spike, synapses, drivers "
             "and the readout. These take far more, with pulses as long as a network step: deploy spice counts them."
         ),
