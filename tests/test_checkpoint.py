@@ -448,6 +448,28 @@ def test_the_best_epoch_is_named_whenever_a_run_ends(tmp_path, monkeypatch, capf
         assert "the network is that of epoch 2, the best in validation (90.0%)" in capfd.readouterr().err
 
 
+def test_a_resumed_run_knows_every_epoch(tmp_path, monkeypatch):
+    """Also where the numbers of its checkpoint are damaged, or absent, as in those of earlier versions."""
+
+    def go(epochs=4, **options):
+        return fit.fit(network.m1t1r(TASK), TASK.replace(epochs=epochs), frames(), tmp_path, progress=False, **options).curve
+
+    whole = go()
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
+        assert go() == whole[:3]
+    assert go(resume=True) == whole and [epoch["epoch"] for epoch in whole] == [1, 2, 3, 4]
+    assert go(resume=True) == whole  # of a run that is finished
+    found = checkpoint.read(tmp_path / "last.ckpt")
+    found["callbacks"]["Curve"]["epochs"][1]["loss"] = "little"
+    checkpoint.write(tmp_path / "last.ckpt", found)
+    with pytest.raises(FormatError, match=r"last.ckpt must hold a run that can go on; could not convert .*little.* Start afresh"):
+        go(resume=True)
+    del found["callbacks"]["Curve"]
+    checkpoint.write(tmp_path / "last.ckpt", found)
+    assert go(resume=True) == []
+
+
 def test_no_epochs_leave_a_checkpoint_of_the_network_as_it_is(tmp_path):
     task = TASK.replace(epochs=0)
     net = network.m1t1r(task)

@@ -54,8 +54,9 @@ def test_the_main_job_on_a_small_file(tmp_path):
     assert set(results["mismatches"].values()) == {0} and results["task"]["n_steps"] == 90
     assert results["compared"]["training forward"] == 18 and results["compared"]["Lava fixed_pt"] == 4
     assert results["accuracy"] > 0.6  # chance is a third
+    assert [epoch["epoch"] for epoch in results["curve"]] == [1, 2, 3, 4]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "http" not in page.replace("http-equiv", "") and page.count("<figure>") == 3
+    assert "http" not in page.replace("http-equiv", "") and page.count("<figure>") == 4
     again = run("evaluate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--json", cwd=tmp_path)
     assert json.loads(again.stdout)["accuracy"] == results["accuracy"]
     spikes = run("simulate", "out/network.net", "--data", "small.h5", "--leave-out", "1", "--utterances", "5", "-o", "s.npz", cwd=tmp_path)
@@ -276,7 +277,8 @@ def test_a_training_has_a_page_where_it_can_be_drawn(small_file, tmp_path, monke
     for folder, device in (("a", "Device: ZHAO2025 FIG2 slowed down 40 times"), ("b", "Neurons in steps of 10 ms with 1 substep; one")):
         page, found = ((tmp_path / folder / name).read_text() for name in ("report.html", "results.json"))
         assert f"<h1>1M1T1R on small: {json.loads(found)['accuracy']:.1%} on speaker 2</h1>" in page
-        assert device in page and page.count("<img") == 3 and "spikes per utterance, at " in page
+        assert [set(epoch) for epoch in json.loads(found)["curve"]] == [{"epoch", "loss", "train_accuracy"}]
+        assert device in page and page.count("<img") == 4 and "spikes per utterance, at " in page
     assert str(tmp_path / "b" / "report.html") in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert cli.main([*options, str(tmp_path / "c")]) == 0

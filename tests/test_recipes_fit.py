@@ -39,7 +39,8 @@ def trained(tmp_path):
 
     task, frames = toy()
     net, seen = network.m1t1r(task).eval(), []
-    fit.fit(net, task, frames, tmp_path, validation=frames, on_epoch=seen.append, progress=False)
+    found = fit.fit(net, task, frames, tmp_path, validation=frames, on_epoch=seen.append, progress=False)
+    assert found.curve == seen and (found.epoch, found.accuracy) == (0, -1.0)
     return net, frames, seen
 
 
@@ -54,6 +55,18 @@ def test_every_epoch_is_told_with_its_numbers(trained):
         out = net.eval()(torch.from_numpy(frames.dense()).float().transpose(1, 2))
     right = (out.sum(-1).argmax(1).numpy() == frames.labels).mean()
     assert seen[-1]["accuracy"] == pytest.approx(right)  # of the epoch that has just ended
+
+
+@pytest.mark.parametrize("shown", [("loss", "train_accuracy"), ("loss", "train_accuracy", "accuracy")], ids=len)
+def test_the_curve_is_drawn_as_it_was_told(shown):
+    pytest.importorskip("matplotlib")
+    from lava_1m1t1r.recipes import figures
+
+    curve = [{"epoch": epoch, **{name: epoch + place for place, name in enumerate(shown)}} for epoch in (1, 2, 4)]
+    drawn = [line for ax in figures.training(curve).axes for line in ax.lines]
+    assert [line.get_label() for line in drawn] == ["loss", "training", "validation"][: len(shown)]
+    for place, line in enumerate(drawn):
+        assert line.get_xdata().tolist() == [1, 2, 4] and line.get_ydata().tolist() == [1 + place, 2 + place, 4 + place]
 
 
 @pytest.mark.filterwarnings("ignore")

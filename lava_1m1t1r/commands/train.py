@@ -265,10 +265,10 @@ def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int, started
         hint(f"channels beside each other are taken to be alike, as in an ear. If yours are not: {cure}")
 
 
-def _validation(args: argparse.Namespace, best: Any) -> dict[str, Any]:
+def _validation(args: argparse.Namespace, trained: Any) -> dict[str, Any]:
     """What training was watched by, and with ``--patience`` which epoch was kept."""
     found = {"speaker": args.validate, "file": args.validation_data, "patience": args.patience}
-    return found if args.patience is None else found | {"epoch": best.epoch, "accuracy": best.accuracy}
+    return found if args.patience is None else found | {"epoch": trained.epoch, "accuracy": trained.accuracy}
 
 
 def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
@@ -294,7 +294,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         updates = task.epochs * -(-len(train) // task.batch)
         if updates < _FEW_UPDATES:
             hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
-    best = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
+    trained = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
@@ -314,7 +314,8 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         "version": __version__,
         "start": None if start is None else str(start),
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
-        "validation": None if validation is None else _validation(args, best),
+        "validation": None if validation is None else _validation(args, trained),
+        "curve": trained.curve,
         "task": dataclasses.asdict(task) | ({} if start is None else dict.fromkeys(OF_NETWORK)),
     }
     write_json(out / RESULTS_FILE, results)
@@ -329,7 +330,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         print(result.guesses)
     print(f"network: {out / NETWORK_FILE}")
     if draws:  # last: the numbers are safe, whatever ends the drawing
-        found = Found(exported, split.name, split.held_out, test, result, fixed, None if start else task)
+        found = Found(exported, split.name, split.held_out, test, result, fixed, None if start else task, curve=trained.curve)
         print(f"report: {page_of(found).save_page(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     if tested:

@@ -19,6 +19,12 @@ from ..errors import require
 from . import checkpoint
 
 
+def _numbers(trainer: L.Trainer) -> dict[str, float]:
+    """Those of the epoch that ends, from 1."""
+    known = trainer.callback_metrics
+    return {"epoch": trainer.current_epoch + 1} | {n: float(known[n]) for n in ("loss", "train_accuracy", "accuracy") if n in known}
+
+
 class Watch(Checkpoint):
     """Hands each epoch's numbers to a function once the epoch's checkpoint is written: whoever is told of an epoch may stop the run.
 
@@ -30,9 +36,7 @@ class Watch(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            names = ("loss", "train_accuracy", "accuracy")
-            found = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
-            self.seen({"epoch": trainer.current_epoch + 1, **found})
+            self.seen(_numbers(trainer))
 
 
 class Line(Watch):
@@ -123,6 +127,24 @@ class Best(L.Callback):
         """Put the best epoch's parameters into the network, if an epoch has ended."""
         if self.parameters:
             learner.load_state_dict(self.parameters)
+
+
+class Curve(L.Callback):
+    """Keeps the numbers of every epoch, in the run's one checkpoint file: a run that was resumed knows those before."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epochs.append(_numbers(trainer))
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for the checkpoint."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a checkpoint."""
+        self.epochs = [{name: float(value) for name, value in epoch.items()} for epoch in state_dict["epochs"]]
 
 
 class Files(CheckpointIO):

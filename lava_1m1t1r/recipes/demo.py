@@ -57,7 +57,7 @@ def demo(
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
     say(f"{len(train)} training and {len(test)} test utterances ({split.held_out}); training {task.channels}-{task.hidden}-{task.classes}")
     net = network.m1t1r(task)
-    fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume)
+    curve = fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume).curve
     net.eval()
     names = data.names_of(split, task.classes)
     withdraw(folder)
@@ -77,7 +77,7 @@ def demo(
         say("training the CUBA network alike")
         _train_cuba(task, train, folder, names, resume)
         baseline, _ = evaluate(folder / CUBA_FILE, test)
-    found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava)
+    found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava, curve)
     worked = worked_out(found)
     report = page_of(found, worked)
     report.results = numbers_of(found, worked, task, len(train)) | {"seconds": time.monotonic() - started}
@@ -100,6 +100,7 @@ def numbers_of(found: Found, worked: Worked, task: Task, trained_on: int) -> dic
         "energy": worked.energy,
         "device": task.device_text,
         "cropped_share": found.test.cropped,
+        "curve": found.curve,
         "advice": worked.advice.as_dict(),
         "task": dataclasses.asdict(task),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,32 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
         ax.set_ylim(-0.05, 1.1)
     for ax in axes[:-1, 0]:
         ax.set_xlabel("")
+    return figure
+
+
+def training(curve: Sequence[Mapping[str, float]]) -> Any:
+    """Loss and accuracies over the epochs.
+
+    Parameters
+    ----------
+    curve : list of mappings
+        Numbers of each epoch, as :func:`.fit.fit` finds them.
+    """
+    figure = plot.figure(9, 3.2)
+    left, right = (plot.axes(ax) for ax in figure.subplots(1, 2))
+    epochs = [numbers["epoch"] for numbers in curve]
+    for ax, name, label, colour in (
+        (left, "loss", "loss", plot.COLOURS[1]),
+        (right, "train_accuracy", "training", plot.COLOURS[0]),
+        (right, "accuracy", "validation", plot.COLOURS[2]),
+    ):
+        if any(name in numbers for numbers in curve):
+            ax.plot(epochs, [numbers.get(name, np.nan) for numbers in curve], "o-", ms=3, lw=1.4, color=colour, label=label)
+    for ax, name in ((left, "loss"), (right, "share of right answers")):
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(name)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    right.legend(frameon=False, labelcolor=plot.GREY, fontsize="small")
     return figure
 
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,17 @@ except ImportError as error:
 from . import callbacks, checkpoint
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
+
+
+class Trained(NamedTuple):
+    """What training went through."""
+
+    epoch: int
+    """Best epoch (from 1) by validation, whose network was kept; 0 without patience."""
+    accuracy: float
+    """Its accuracy in validation; -1 without patience."""
+    curve: list[dict[str, float]]
+    """Numbers of each epoch, as ``on_epoch`` is told, also of those before the run was resumed."""
 
 
 class FrameSet(Dataset):
@@ -235,7 +246,7 @@ def fit(
     patience: int | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = True,
-) -> callbacks.Best:
+) -> Trained:
     """Train in place; the last checkpoint is ``last.ckpt`` in ``folder``.
 
     Under ``torchrun`` every process takes its share of each epoch's utterances (Lightning's DistributedSampler) and of ``batch`` each;
@@ -269,8 +280,8 @@ def fit(
 
     Returns
     -------
-    Best
-        With ``patience``: ``epoch`` (from 1) and ``accuracy`` in validation of the best epoch.
+    Trained
+        Numbers of each epoch and, with ``patience``, which one was kept.
 
     Raises
     ------
@@ -303,7 +314,7 @@ def fit(
     elif resume and progress and rank == 0:
         tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
     network.train()  # Lightning leaves a network that was evaluated before as it is
-    best = callbacks.Best()
+    best, curve = callbacks.Best(), callbacks.Curve()
     epochs = found["epoch"] + 1 if found is not None and _stopped_early(found) else task.epochs
     if world > 1 and any(value.numel() == 0 for value in network.parameters()):
         with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
@@ -312,7 +323,7 @@ def fit(
     watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is)
     with _quiet():
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
-        called = [alike, callbacks.Ended(), *_callbacks(last, epochs, patience, best, on_epoch, progress)]
+        called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress)]
         trainer = _trainer(epochs, run, called, world, local)
         try:
             with learner.listening():
@@ -331,7 +342,7 @@ def fit(
     best.restore(learner)
     if best.epoch and progress and rank == 0:
         tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
-    return best
+    return Trained(best.epoch, best.accuracy, curve.epochs)
 
 
 def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patience: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -51,6 +52,8 @@ class Found(NamedTuple):
     """CUBA network trained alike."""
     same_in_lava: float | None = None
     """Share of the utterances run in Lava on which its floating point answers as fixed point does; None: none was run."""
+    curve: Sequence[Mapping[str, float]] = ()
+    """Where the network was trained: the numbers of each epoch."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -110,6 +113,12 @@ def page_of(found: Found, worked: Worked | None = None) -> Report:
         _one_utterance(report, found)
     report.section("Confusion matrix")
     report.figure(figures.confusion(result.confusion, found.keys), "Rows: true class; columns: predicted class.")
+    if found.curve:
+        report.section("Training")
+        report.figure(
+            figures.training(found.curve),
+            "Loss and training accuracy: means over each epoch, of augmented utterances, while the network still learns.",
+        )
     if found.is_ours:
         _consequences(report, found, worked or worked_out(found))
     return report
