@@ -7,9 +7,11 @@ import pytest
 from realisations import draw, drawn_sizes
 
 from lava_1m1t1r.convolution import Convolution, pair, pooling
+from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, kernels, synapses
 from lava_1m1t1r.recipes import page
+from lava_1m1t1r.recipes.data import Frames
 from lava_1m1t1r.reference_network import run, synaptic_input
 
 
@@ -124,7 +126,7 @@ def test_the_page_works_out_a_convolution(rng, monkeypatch):
     fixed = FastNetwork(net).run(frames, record="all")
     monkeypatch.setattr(page, "advise", lambda *given, **more: (*given, more))
     monkeypatch.setattr(page, "energy_of", lambda *given: {})
-    test = SimpleNamespace(dense=lambda some: frames[some])
+    test = Frames(BinnedEvents.of(frames), np.zeros(1, int), 0.0)
     found = SimpleNamespace(task=None, test=test, net=net, fixed=fixed, result=SimpleNamespace(spikes=10.0))
     worked = page.worked_out(found)
     _step, weights, a_in, more = worked.advice
@@ -132,6 +134,13 @@ def test_the_page_works_out_a_convolution(rng, monkeypatch):
     assert np.array_equal(weights, np.maximum(net.layers[0].matrix(), 0).sum(1, keepdims=True))
     assert np.array_equal(a_in[0], run(net, drawn.frames)[0].a_in)
     assert [x.activity.spikes for x in worked.quantised] == [record.spikes.sum() for record in fixed.layers]
+
+
+@pytest.mark.parametrize(("neurons", "utterances", "expected"), [(128, 400, 8), (128, 3, 3), (20_000, 400, 2), (65_536, 400, 1)])
+def test_the_page_records_fewer_utterances_of_large_networks(neurons, utterances, expected):
+    test = Frames(BinnedEvents.of(np.zeros((utterances, 90, 1), np.uint8)), np.zeros(utterances, int), 0.0)
+    net = SimpleNamespace(active=[SimpleNamespace(size=neurons), SimpleNamespace(size=20)])
+    assert page._recorded(SimpleNamespace(test=test, net=net)) == expected
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ REMARKS = {
     data.SHD_NAME: f"The paper's network reaches {PAPER_ACCURACY}.",
 }
 """What to compare an accuracy with, by the name of the data."""
-RECORDED, MOST_STEPS = 8, 1000
-"""Test utterances, the first ones, whose input the step's advice and the integers' report are given, and steps of each for the latter: the
-reference takes its time."""
+RECORDED, MOST_STEPS, MOST_VALUES = 8, 1000, 4_000_000
+"""Most test utterances, the first ones, whose input the step's advice and the integers' report are given, steps of each for the latter, and
+neurons times steps of all of them, if that is more than one: the reference takes its time."""
 
 
 class Found(NamedTuple):
@@ -76,13 +76,19 @@ class Worked(NamedTuple):
 
 def worked_out(found: Found) -> Worked:
     """Energy, advice on the network step, and the report on the integers."""
-    net, some = found.net, found.test.dense(slice(RECORDED))  # what is recorded is large
+    net, some = found.net, found.test.dense(slice(_recorded(found)))  # what is recorded is large
     hidden = net.active[0]
     a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[: len(some)])
     # Each neuron's excitation as one weight: all that is asked of them, and a convolution's matrix may fill the memory.
     excited = replace(hidden, weight=np.maximum(hidden.own_weight, 0)).weigh(np.ones((1, hidden.inputs), np.int64)).T
     advice = advise(hidden.m1t1r.step, excited, a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
     return Worked(energy_of(*_device(found), found.result.spikes), advice, quantise_network(net, some[:, :MOST_STEPS]))
+
+
+def _recorded(found: Found) -> int:
+    """Number of utterances that are recorded."""
+    values = found.test.binned.shape[1] * sum(layer.size for layer in found.net.active)
+    return min(RECORDED, len(found.test), max(1, MOST_VALUES // values))
 
 
 def _device(found: Found) -> tuple[DeviceParams, float]:
@@ -117,7 +123,7 @@ def page_of(found: Found, worked: Worked | None = None) -> Report:
         report.section("Training")
         report.figure(
             figures.training(found.curve),
-            "Loss and training accuracy: means over each epoch, of augmented utterances, while the network still learns.",
+            "Loss and training accuracy: means over each epoch, while the network still learns. Validation: after it.",
         )
     if found.is_ours:
         _consequences(report, found, worked or worked_out(found))
@@ -171,7 +177,7 @@ def _one_utterance(report: Report, found: Found) -> None:
 def _consequences(report: Report, found: Found, worked: Worked) -> None:
     report.section("Estimated energy", worked.energy["text"])
     report.note(worked.energy["assumptions"])
-    recorded = f"Recorded input: the first {min(RECORDED, len(found.test))} test utterances"
+    recorded = f"Recorded input: the first {_recorded(found)} test utterances"
     report.section("Network step compared with the device", f"{recorded}.")
     report.pre(str(worked.advice))
     report.section("Fixed point compared with floating point", f"{recorded}, {MOST_STEPS} steps of each at most.")
