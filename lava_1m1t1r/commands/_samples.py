@@ -22,7 +22,9 @@ def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> 
     parser.add_argument("--leave-out", help="use only this speaker of the file, as left out in training; default: the last one")
     parser.add_argument("--all-speakers", action="store_true", help="use the whole file, with all speakers")
     if utterances:
-        parser.add_argument("--utterances", type=int, help="use only this many utterances, from the first one")
+        parser.add_argument(
+            "--utterances", type=int, help="use only this many utterances: the first ones of each class (of --frames: the first ones)"
+        )
     parser.add_argument(
         "--steps", type=int, help="time bins per utterance; default: the number that training on the same data uses (see its results.json)"
     )
@@ -196,9 +198,5 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
     events = _numbered(events, net)
     check_labels(events, net)
     if args.utterances:
-        all_classes, events = len(np.unique(events.labels)), events[: args.utterances]
-        classes = len(np.unique(events.labels))
-        if classes < min(all_classes, len(events)):
-            few = f"the first {len(events)} utterances are of {classes} of the {all_classes} classes: their answers may mislead"
-            hint(f"{few}. Take more of them, or samples of your own choice (--frames)")
+        events = events[data.first_of_each(events.labels, args.utterances)]
     return Tested(data.frames_of(events, task.replace(n_steps=steps)), name, held_out)

@@ -181,6 +181,15 @@ def names_of(split: Split, classes: int) -> tuple[str, ...]:
     return names if len(names) == classes else ()
 
 
+def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """Places, in rising order, of ``count`` utterances: the first ones of each class, as many of one as of another if there are so many.
+    The first ones of all may be of one class, in a file that is sorted."""
+    by_class = np.argsort(labels, kind="stable")
+    earlier = np.empty(len(labels), np.int64)  # utterances of the same class before each one
+    earlier[by_class] = np.arange(len(labels)) - np.searchsorted(labels[by_class], labels[by_class])
+    return np.sort(np.argsort(earlier, kind="stable")[:count])
+
+
 def occurring(*sets: EventSet) -> tuple[str, ...]:
     """Names of the classes that occur in some sets, numbered alike; none where they have no names."""
     keys = max((events.keys for events in sets), key=len)

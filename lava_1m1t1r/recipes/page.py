@@ -30,8 +30,8 @@ REMARKS = {
 }
 """What to compare an accuracy with, by the name of the data."""
 RECORDED, MOST_STEPS, MOST_VALUES = 8, 1000, 4_000_000
-"""Most test utterances, the first ones, whose input the step's advice and the integers' report are given, steps of each for the latter, and
-neurons times steps of all of them, if that is more than one: the reference takes its time."""
+"""Most test utterances, the first ones of each class, whose input the step's advice and the integers' report are given, steps of each for
+the latter, and neurons times steps of all of them, if that is more than one: the reference takes its time."""
 
 
 class Found(NamedTuple):
@@ -76,9 +76,9 @@ class Worked(NamedTuple):
 
 def worked_out(found: Found) -> Worked:
     """Energy, advice on the network step, and the report on the integers."""
-    net, some = found.net, found.test.dense(slice(_recorded(found)))  # what is recorded is large
-    hidden = net.active[0]
-    a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[: len(some)])
+    net, which = found.net, data.first_of_each(found.test.labels, _recorded(found))  # what is recorded is large
+    hidden, some = net.active[0], found.test.dense(which)
+    a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[which])
     # Each neuron's excitation as one weight: all that is asked of them, and a convolution's matrix may fill the memory.
     excited = replace(hidden, weight=np.maximum(hidden.own_weight, 0)).weigh(np.ones((1, hidden.inputs), np.int64)).T
     advice = advise(hidden.m1t1r.step, excited, a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
@@ -177,7 +177,7 @@ def _one_utterance(report: Report, found: Found) -> None:
 def _consequences(report: Report, found: Found, worked: Worked) -> None:
     report.section("Estimated energy", worked.energy["text"])
     report.note(worked.energy["assumptions"])
-    recorded = f"Recorded input: the first {_recorded(found)} test utterances"
+    recorded = f"Recorded input: {_recorded(found)} test utterances, the first ones of each class"
     report.section("Network step compared with the device", f"{recorded}.")
     report.pre(str(worked.advice))
     report.section("Fixed point compared with floating point", f"{recorded}, {MOST_STEPS} steps of each at most.")
