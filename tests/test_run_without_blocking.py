@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent / "processes"))
 from faulty.process import Faulty
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.dense.process import Dense
 from lava.proc.io.extractor import Extractor
 from lava.proc.io.injector import Injector
 from lava.proc.io.sink import RingBuffer as Sink
@@ -86,6 +87,28 @@ def test_continuous_runs_take_what_was_sent_and_can_be_resumed():
         injector.run(RunContinuous())
         injector.stop()
         assert not session.running
+
+
+@pytest.mark.parametrize("kind", [None, "lif", "dense"])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_pause_waits_for_no_message_of_a_step_that_no_model_has_begun(kind, count):
+    injector, extractor = Injector(shape=(2,)), Extractor(shape=(2,))
+    middle = {None: None, "lif": LIF(shape=(2,), vth=0.5, du=1.0, dv=1.0), "dense": Dense(weights=np.eye(2))}[kind]
+    if middle is None:
+        injector.out_port.connect(extractor.in_port)
+    else:
+        injector.out_port.connect(middle.in_ports.members[0])
+        middle.out_ports.members[0].connect(extractor.in_port)
+    received = []
+    with InProcess(injector, CFG, patience=0.5) as session:
+        for again in (1, 2):
+            injector.run(RunContinuous())
+            for _ in range(count):
+                injector.send(np.ones(2))
+                received.append(extractor.receive()[0])
+            injector.pause()
+            assert session.steps_run == again * count and not session.running
+    assert received == [0.0] * (kind == "dense" and count > 0) + [1.0] * (2 * count - (kind == "dense" and count > 0))
 
 
 def test_polls_of_a_run_without_blocking_go_on_step_by_step():

@@ -51,8 +51,8 @@ class Task:
     model : AbstractPyProcessModel
     work : callable
         What it has to do, or is in the middle of.
-    idle : bool
-        Whether it has finished ``work``.
+    begun, idle : bool
+        Whether it has begun ``work``, and whether it has finished it.
     ended : bool
         Whether it has failed or been stopped.
     domain : Domain
@@ -72,7 +72,7 @@ class Task:
         self.context = contextvars.Context()
         self.greenlet: greenlet  # while a run goes on
         self.domain: Domain
-        self.idle = True
+        self.begun = self.idle = True
         self.waits_at: Channel | None = None
         self.selects: tuple[Channel, ...] = ()
         self.work: Callable[[], None]
@@ -129,13 +129,14 @@ class Task:
     def start(self, work: Callable[[], None]) -> None:
         """Queue ``work``."""
         self.work = work
-        self.idle = False
+        self.idle, self.begun = False, False
         self.hub.found()
         self.hub.ready.append(self)
 
     def loop(self) -> None:
         """Body of the greenlet."""
         while True:
+            self.begun = True
             self.work()
             self.idle = True
             self.hub.greenlet.switch()
@@ -210,6 +211,21 @@ class LoihiDomain(Domain):
         self.requests: set[int] = set()
         self.finished, self.phase = False, HOST
         self._advance()
+
+    def end_soon(self, wish: str) -> None:
+        """End the run with its present step; with the one before, where the user asks and no model has begun the present one: it may wait
+        for what the user's code will not send."""
+        stepped = (domain for domain in self.hub.domains if isinstance(domain, LoihiDomain) and not domain.finished)
+        if self.finished or self.hub.at_work or any(domain.begun for domain in stepped):
+            return
+        for task in self.tasks:
+            self.hub.ready.remove(task)
+        self.wish, self.finished = wish, True
+
+    @property
+    def begun(self) -> bool:
+        """Whether a model has begun the present step."""
+        return self.phase != SPK or any(task.begun for task in self.tasks)
 
     def done(self, task: Task) -> None:
         """A model has done what it was asked to do."""

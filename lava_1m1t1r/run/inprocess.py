@@ -256,7 +256,7 @@ class InProcess:
         )
 
     def pause(self) -> None:
-        """End a run that was started without blocking, with the step that it is in.
+        """End a run that was started without blocking, with the step that it is in; one that no model has begun is not done.
 
         What has been sent to an Injector is taken first.
         """
