@@ -70,6 +70,8 @@ class LinesRun:
         self.delay = np.asarray(delay, np.int64)
         self.source = np.arange(len(self.delay)) % channels
         self.past = np.zeros((int(self.delay.max()) + 1, channels), kind)
+        one = len(self.delay) == channels and np.ptp(self.delay) == 0
+        self.common = int(self.delay[0]) if one else None  # a row of the past is read sooner than its cells
         self.now = 0
 
     def reset(self) -> None:
@@ -86,4 +88,6 @@ class LinesRun:
         """Return what :meth:`step` would, without taking the counts: another frame may follow in their place."""
         length = len(self.past)
         self.past[self.now % length] = frame  # over what no line holds any more
+        if self.common is not None:
+            return self.past[(self.now - self.common) % length].copy()
         return self.past[(self.now - self.delay) % length, self.source]

@@ -179,6 +179,9 @@ def test_lines_are_smoothed_each_by_itself_and_pass_gradients_on(rng):
     given = torch.rand(2, 3, 9, dtype=torch.float64, requires_grad=True)
     assert np.array_equal(lines(given).detach().transpose(1, 2), on_lines(given.detach().transpose(1, 2).numpy(), lines.delay.numpy()))
     assert torch.autograd.gradcheck(lines, (given,))
+    for steps in (1, 3, 8):  # of which the longest line hands nothing on
+        short = DelayLines(2, (0, 4, 9))(torch.ones(1, 2, steps))
+        assert short[0].sum(-1).tolist() == [steps] * 2 + [max(steps - 4, 0)] * 2 + [0] * 2
 
 
 @pytest.mark.parametrize(

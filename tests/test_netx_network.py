@@ -358,6 +358,26 @@ def test_what_is_connected_to_a_layer_keeps_its_network_from_being_fused(rng):
         FusedSimCfg(lava)
 
 
+def test_what_is_connected_through_another_shape_keeps_it_from_being_fused_too(rng):
+    lava, sink = Network(network(rng), name="net"), Sink(shape=(13, 1), buffer=STEPS)
+    sink.name = "tap"
+    lava.layers[0].out.reshape((13, 1)).connect(sink.a_in)
+    with pytest.raises(InputError, match="layers of Network 'net'; got \"RingBuffer 'tap'\""):
+        FusedSimCfg(lava)
+
+
+@pytest.mark.parametrize("delay_rec", [None, 3])
+def test_recurrent_spikes_behind_axonal_delays_stay_in_their_sample(delay_rec):
+    rng = np.random.default_rng(1)
+    weight, recurrent = rng.integers(20, 100, (5, 4)), rng.integers(30, 120, (5, 5))
+    more = {} if delay_rec is None else {"delay_rec": np.full(5, delay_rec, np.int32)}
+    neuron = CubaNeuron(3000, 2000, 100)
+    net = NetDescription((Layer(0, "dense_rec", (5,), 4, weight, weight_rec=recurrent, delay=np.arange(5), neuron=neuron, **more),))
+    x = (rng.random((4, 12, 4)) < 0.6).astype(np.uint8)
+    fast = hdf5.predict(net, x)
+    assert fast.any() and np.array_equal(hdf5.predict(net, x, "inprocess"), fast)
+
+
 def test_wrong_frames_in_lava_end_the_run(rng):
     """A message of the wrong width names the Process and does not hang."""
     lava = Network(network(rng), sample_steps=STEPS)

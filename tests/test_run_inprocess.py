@@ -176,6 +176,12 @@ def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape(
         np.testing.assert_array_equal(got[kinds.number], np.array([6, 8, 10, 12])[:, None, None] * np.ones((2, 2)))
         with pytest.raises(ProcessFailed, match="Kinds 'wide'.longer cannot be recorded"):
             session.run(2, record=[kinds.longer])
+    kinds = Kinds()
+    recorder = Recorder(kinds.wider)
+    with InProcess(kinds, config()) as session:
+        for _ in range(2):
+            session.run(2, record=recorder)
+    np.testing.assert_array_equal(recorder[kinds.wider][:, 0], [1, 1, 1.5, 2.25])
 
 
 def test_a_recorded_port_takes_what_a_receiver_takes_and_names_the_sender_of_anything_else():

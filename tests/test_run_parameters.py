@@ -175,6 +175,19 @@ def test_random_numbers_are_lavas_whatever_the_generator_shows_of_them(draw):
     assert found[0] == found[1] and len(set(found[0])) == 5
 
 
+def test_every_model_has_the_spare_normal_that_the_user_left():
+    np.random.seed(0)
+    np.random.normal()
+    one, two, both = Told(step=lambda m: np.random.normal()), Told(step=lambda m: np.random.normal()), Choosing()
+    one.s_out.connect(both.one)
+    two.s_out.connect(both.two)
+    seen = run(both, 3, Loihi2SimCfg(), record=[one.x, two.x])
+    expected = np.random.RandomState(0)
+    expected.normal()
+    drawn = expected.normal(size=(3, 1))
+    assert np.array_equal(seen[one.x], drawn) and np.array_equal(seen[two.x], drawn)
+
+
 VARIABLE = contextvars.ContextVar("variable")
 
 

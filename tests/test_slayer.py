@@ -14,6 +14,7 @@ from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.recipes.network import Network
 from lava_1m1t1r.slayer import block, neuron
 from lava_1m1t1r.slayer import layer as layer_module
+from lava_1m1t1r.slayer.block.driven import SPREAD_VOLTAGE
 from lava_1m1t1r.slayer.delay import Delay
 from lava_1m1t1r.slayer.remade import remake
 
@@ -124,10 +125,11 @@ def test_second_derivatives_are_refused(force, monkeypatch):
     for net in (block.m1t1r.Dense(NEURON, 20, 8), block.m1t1r.Affine(None, 20, 8)) if not force else (block.m1t1r.Dense(NEURON, 20, 8),):
         with pytest.raises(InputError, match="create_graph must be False"):
             torch.autograd.grad(net(spikes(2, 20, 30)).sum(), net.synapse.weight, create_graph=True)
-    w = torch.linspace(-5, 5, 9).requires_grad_(True)
-    (slope,) = torch.autograd.grad((neuron.Neuron().quantize_8bit(w) ** 2).sum(), w, create_graph=True)
-    slope.sum().backward()
-    assert w.grad.tolist() == [0, 2, 2, 2, 2, 2, 2, 2, 0]
+    for turned in (lambda w: w, lambda w: w.reshape(3, 3).t().contiguous()):  # compiled loops round and turn matrices
+        w = torch.linspace(-5, 5, 9).requires_grad_(True)
+        (slope,) = torch.autograd.grad((turned(neuron.Neuron().quantize_8bit(w)) ** 2).sum(), w, create_graph=True)
+        slope.sum().backward()
+        assert w.grad.tolist() == [0, 2, 2, 2, 2, 2, 2, 2, 0]
 
 
 def test_the_widest_variation_draws_devices_that_have_integers():
@@ -306,6 +308,9 @@ def test_count_log_returns_the_rate():
     net = block.m1t1r.Dense(NEURON, 20, 8, count_log=True)
     y, rate = net(spikes(2, 20, 30))
     assert float(rate) == pytest.approx(float(y.mean()))
+    x = spikes(2, 60, 30).reshape(2, 3, 4, 5, 30) * 8
+    y, rate = block.m1t1r.Input(NEURON, count_log=True)(x)
+    assert y.shape == x.shape and float(rate) == pytest.approx(float(y.mean())) and rate > 0
 
 
 def test_recurrent_weights_may_be_kept_fixed():
@@ -367,6 +372,14 @@ def test_a_fresh_layer_starts_near_the_turn_on_of_its_device(device, volt):
             one, other = (block.m1t1r.Dense({"params": p, "dt": dt, "v_unit": 0.25}, 400, 30, bias=bias) for bias in (True, False))
         assert 0.25 * one.bias.detach().numpy() == pytest.approx(volt, rel=1e-3)
         assert 0.25 * 0.05 * 400 * float(other.synapse.weight.mean()) == pytest.approx(volt, rel=0.02)
+
+
+@pytest.mark.parametrize(("inputs", "active"), [(1, 1), (20, 1), (400, 20)])
+def test_a_fresh_layers_input_spreads_as_much_whatever_its_size(inputs, active):
+    """As many inputs as spike at once, one at least."""
+    torch.manual_seed(0)
+    weight = block.m1t1r.Dense(NEURON, inputs, 4000 // inputs).synapse.weight
+    assert 0.125 * active**0.5 * float(weight.std()) == pytest.approx(SPREAD_VOLTAGE, rel=0.05)
 
 
 def test_a_neuron_that_is_given_other_parameters_is_as_one_made_with_them():

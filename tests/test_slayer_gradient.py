@@ -338,6 +338,20 @@ def test_the_gradient_of_a_resting_neuron_does_not_depend_on_rounding(volt, forc
     assert torch.allclose(*found, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("v0", "v_ref"), [(0.0984, 0.8), (0.018, 2.0), (0.0087, 0.91), (0.0045, 3.6)])
+def test_a_field_law_that_rises_within_a_few_millivolts_keeps_its_gradient(v0, v_ref, monkeypatch):
+    """Far below v_ref, its exponential leaves single precision, and in the last case double precision."""
+    device, found = replace(FIG2, v0=v0, v_ref=v_ref), []
+    for kind in (torch.float32, torch.float64):
+        for force in (False, True):
+            monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+            z = torch.full((1, 1, 20), 0.05 / 0.125, dtype=kind, requires_grad=True)
+            Neuron(params=device, v_in_max=0.95).to(kind)(z).sum().backward()
+            found.append(z.grad.sum().double())
+    assert found[0] * v0 == pytest.approx(0.01055, rel=2e-3)  # nothing grows: the smallest slope, which goes with 1 / v0
+    assert torch.allclose(torch.stack(found), found[0], rtol=1e-4)
+
+
 @pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
 @pytest.mark.parametrize("v_in_max", [0.7, 0.9, 1.1, 1.2])
 def test_the_largest_input_voltage_is_not_beyond_the_clip_in_either_precision(v_in_max, force, monkeypatch):

@@ -60,7 +60,7 @@ def test_gradients_equal_those_of_a_dense_layer_with_the_same_synapses(kind):
     matrix = unrolled(conv, net.neuron.quantize_8bit(w).expand(conv.weight_shape))
     whole = bias.expand(conv.features).repeat_interleave(repeats)
     quantised = torch.round(whole.detach() * 64) / 64 + whole - whole.detach()
-    fired = net.neuron.run(z.flatten(1, 3), matrix, quantised, None, None, conv.size, True).transpose(1, 2)
+    fired = net.neuron.run(z.flatten(1, 3), matrix, quantised, delay_shift=True).transpose(1, 2)
     axon = dl.axon.Delay(max_delay=62)  # lava-dl's own, one delay a neuron
     axon.init = True
     del axon.delay
@@ -171,6 +171,8 @@ def test_calls_leave_no_state_and_persistent_ones_go_on():
         torch.manual_seed(0)
         going = b.Conv({**args, "persistent_state": True}, 2, 3, 3).eval()
         assert torch.equal(torch.cat([going(x[..., :17]), going(x[..., 17:])], -1), whole)
+        going(x[:, :, :4])  # images of another size begin at rest, and so do those after them
+        assert torch.equal(going(x), whole)
 
 
 def test_a_network_of_images_learns():

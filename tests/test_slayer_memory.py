@@ -177,6 +177,7 @@ def test_matrices_are_turned_round_whole(shape, real, rng):
 def test_large_counts_of_weights_take_32_bits():
     w = torch.tensor([[40000 / 64, -1.0]])
     assert projection.counts_by_input(w).dtype == np.int32 and projection.counts_by_input(w).tolist() == [[40000], [-64]]
+    assert projection.counts_by_input(torch.tensor([[512.0, -512.0]])).tolist() == [[32768], [-32768]]
 
 
 def test_work_that_is_cut_short_waits_for_what_other_threads_still_do(monkeypatch):

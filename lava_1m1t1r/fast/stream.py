@@ -57,9 +57,9 @@ class Stream:
             check_sums(out, self._sums)  # frames that arrive together: each of them was checked alone
             self._lines.now += 1
         for layer in self._layers:
-            out = layer.step(events_of(out), self.steps)
+            out = layer.step(events_of(out))
         self.steps += 1
-        return out[0].copy()
+        return out[0]
 
     def due(self) -> np.ndarray:
         """Spikes (C_out,) that leave in the coming step; they do not depend on its frame.
@@ -70,7 +70,7 @@ class Stream:
             For a network whose output is no spikes: sums of the coming step depend on its frame.
         """
         require(self.network.net.spiking, "network", "have spikes as its output", self.network.net.active[-1].kind)
-        return self._layers[-1].due(self.steps)[0].copy()
+        return self._layers[-1].due()
 
     def states(self) -> list[dict[str, np.ndarray]]:
         """States of each layer now, by name: views, to be read only."""
@@ -88,14 +88,11 @@ class _StepLayer:
     def __init__(self, run: RunningLayer):
         self.run = run
         size = run.fast.size
-        self.past = np.zeros((kernels.RING, size), np.uint8)
-        delays = np.unique(run.fast.delay)
-        self.common_delay = int(delays[0]) if delays.size == 1 else None  # a row of the past is read sooner than its cells
-        self.columns = np.arange(size)
+        self.outgoing = LinesRun(1 + run.fast.delay, size, np.uint8)
         self.spikes = np.zeros((1, size), np.uint8)
         self.nothing = tuple(np.zeros((0, size), s.dtype) for s in run.neuron.state) if run.fast.neuron is not None else ()
 
-    def step(self, events: Events, now: int) -> np.ndarray:
+    def step(self, events: Events) -> np.ndarray:
         fast = self.run.fast
         if fast.neuron is None:
             out = np.zeros((1, fast.size), np.int32)
@@ -104,12 +101,8 @@ class _StepLayer:
         self.run.neurons(events, 1, self.spikes, self.nothing)
         if not fast.spiking:
             return self.run.neuron.state[1][None, : fast.size].copy()
-        sent = self.due(now)
-        self.past[now % kernels.RING] = self.spikes[0]
-        return sent
+        return self.outgoing.step(self.spikes[0])[None]
 
-    def due(self, now: int) -> np.ndarray:
-        """Spikes (1, N) that leave in step ``now``; may be a view."""
-        if self.common_delay is not None:
-            return self.past[(now - 1 - self.common_delay) % kernels.RING][None]
-        return self.past[(now - 1 - self.run.fast.delay) % kernels.RING, self.columns][None]
+    def due(self) -> np.ndarray:
+        """Spikes (N,) that leave in the coming step, whatever it brings."""
+        return self.outgoing.due(self.spikes[0])

@@ -13,7 +13,7 @@ from .._support.progress import bar
 from ..description import M1T1RNeuron, NetDescription
 from ..fast.network import LayerRecord, Result
 from ..fast.neurons import CUBA_STATES, STATES
-from ..run import Guarded, InProcess, guarded
+from ..run import Guarded, InProcess, Recorder, guarded
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
 from .terminal.process import Frames, Tap
@@ -69,17 +69,16 @@ def _message_bits(frames: np.ndarray) -> int:
     return 0 if frames.max() <= 1 else 16
 
 
-def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: Any) -> list[Any]:
+def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: Any) -> None:
     """Run ``steps`` within ``timeout`` seconds: at once, or in parts where a bar is shown, which then tells how far it is."""
-    end, found = time.monotonic() + timeout, []
+    end = time.monotonic() + timeout
     with bar(title="Lava", total=steps, unit="steps") as shown:
         part = steps if shown.disable else -(-steps // _PARTS)
         for start in range(0, steps, part):
             count = min(part, steps - start)
-            found.append(session.run(count, timeout=timeout, **how))
+            session.run(count, timeout=timeout, **how)
             timeout = max(end - time.monotonic(), _LEAST)
             shown.update(count)
-    return found
 
 
 def _fused(net: NetDescription, frames: np.ndarray, tag: str, timeout: float) -> np.ndarray:
@@ -104,9 +103,10 @@ def _in_process(network, blocks, config, total, timeout, record):
     names = [_state_names(block, record) for block in blocks]
     targets = [block.source() for block in blocks]
     variables = [getattr(block.neuron, name) for block, own in zip(blocks, names, strict=True) for name in own]
+    recorder = Recorder(*targets, *variables)
     with InProcess(network, config, timeout) as session:
-        parts = _advance(session, total, timeout, record=targets + variables)
-    recorded = {target: np.concatenate([part[target] for part in parts]) for target in parts[0]} if len(parts) > 1 else parts[0]
+        _advance(session, total, timeout, record=recorder)
+    recorded = recorder.given_away()
     states = [{name: recorded[getattr(block.neuron, name)][1:] for name in own} for block, own in zip(blocks, names, strict=True)]
     return [recorded[target] for target in targets], states
 

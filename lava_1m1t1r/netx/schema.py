@@ -200,8 +200,6 @@ def _read_source(group: Any, kind: str, where: str, shape: tuple[int, ...], shap
     if kind == DELAY_LINES:
         rule = f"divide the lines evenly among the channels ({size} lines)"
         require(size % inputs == 0, f"{where}/inFeatures", rule, inputs, error=FormatError)
-    if kind == "average":
-        require(inputs % size == 0, f"{where}/shape", f"divide the {inputs} outputs of the layer before it", shape, error=FormatError)
     values.check_stated(group, where, inFeatures=inputs, outFeatures=size)
     return _Source(conv, weight, inputs)
 

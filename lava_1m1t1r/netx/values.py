@@ -67,7 +67,8 @@ def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
     raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
     require(raw.dtype.kind in "biuf" and raw.size > 0, where, "hold numbers", raw, error=FormatError)
     require(np.all(np.isfinite(raw)), where, "be finite", raw, error=FormatError)
-    require(np.all(raw == np.rint(raw)) and np.all((raw > -(2**31)) & (raw < 2**31)), where, "hold whole numbers", raw, error=FormatError)
+    whole = np.all(raw == np.rint(raw)) and np.all((raw > -(2**31)) & (raw < 2**31))
+    require(whole, where, "hold whole numbers of 32 bits", raw, error=FormatError)
     if shape is not None:
         if raw.ndim == 0:
             raw = raw.reshape(1)

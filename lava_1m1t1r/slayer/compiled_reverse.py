@@ -113,7 +113,7 @@ _f = np.float32
 _SHIFT = _f(1.5 * 2**23)  # adding it rounds to a whole number
 _LOG2E, _LN2_HIGH, _LN2_LOW = _f(1.4426950408889634), _f(0.693359375), _f(-2.12194440e-4)
 _A6, _A5, _A4, _A3, _HALF = (_f(1.0 / n) for n in (720, 120, 24, 6, 2))
-_ONE, _TOP, _BOTTOM = _f(1.0), _f(87.0), _f(-87.0)
+_ONE, _TOP, _BOTTOM, _BOTTOM64 = _f(1.0), _f(87.0), _f(-87.0), -708.0  # no exponential is 0: the field law divides by it
 
 
 @_compiled
@@ -130,7 +130,7 @@ def _exp32(x):
 
 @_compiled
 def _exp64(x):
-    return exp(x)
+    return exp(x if x > _BOTTOM64 else _BOTTOM64)
 
 
 @_compiled

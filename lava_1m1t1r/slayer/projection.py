@@ -78,12 +78,10 @@ def counts_by_input(w: torch.Tensor) -> np.ndarray:
 
     counts, largest = turned(np.int16)
     check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
-    if largest < 1 << 15:
-        return counts
     most = LARGEST_SUM // max(len(counts), 1)
     rule = f"be at most {most / WEIGHT_ONE:g}, so that no sum of {len(counts)} spikes leaves 32 bits"
     require(largest <= most, "weights", rule, float(largest) / WEIGHT_ONE, "Quantise them: 8 bits are what files hold.")
-    return turned(np.int32)[0]
+    return counts if largest < 1 << 15 else turned(np.int32)[0]
 
 
 def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:

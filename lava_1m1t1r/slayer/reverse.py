@@ -2,26 +2,30 @@
 
 The forward pass is integer (:mod:`..kernels`). The backward pass is real-valued: each step is computed again in floating point from the
 integer states stored at its start, and differentiated through all three states. Rounding and tables are treated as the identity
-(straight-through). Noise is treated as added between steps. Six derivatives differ from those of the equations:
+(straight-through). Noise is treated as added between steps. Seven derivatives differ from those of the equations:
 
 spike
     The gate jumps when the total length ``x`` reaches 1, so a spike is treated as ``H(x_hat - 1)``, where ``x_hat = filament + residue`` is
-    the length before saturation, the largest of the step's substeps in which the gate was not above the threshold. The
-    derivative of the step function ``H`` is ``scale_grad / (1 + |x_hat - 1| / tau_grad)^2``.
+    the length before saturation, the largest (the first of equals) of the step's substeps in which the gate was not above the threshold.
+    The derivative of the step function ``H`` is ``scale_grad / (1 + |x_hat - 1| / tau_grad)^2``.
 charge
     The fraction ``c(x)`` of its swing that the gate covers is treated as ``reset_grad * H(x_hat - 1)``, with the same derivative. The swing
     is taken as that of a closed filament, at least 0, even where the filament is still open: closing would cause this swing.
 growth over voltage
     The true slope falls by ``e`` every ``v0`` below the turn-on and explodes above it. It is bounded to ``[grow_floor * slope of
-    a growth that just closes the gap under lasting drive, grow_cap * slope of a growth that closes it within one step]``.
+    a growth that just closes the gap under lasting drive, grow_cap * slope of a growth that closes it within one step]``, the second never
+    below the first. These growths are ``lost (1 + alpha)^2 / 4`` and ``1 / substeps`` per substep, ``lost`` the share that a filament loses
+    in one; the slope of a growth ``E`` is taken as ``E / v0``, for the linear law as ``E / v_ref``.
 growth over length
     Bounded by the fraction that the filament loses in a substep, so that backwards in time a filament is at most a perfect
     integrator: the runaway growth before a turn-on does not make gradients explode.
+growth at its limit
+    Where a substep's growth is cut at 2 gaps, both slopes stay as they are without the cut.
 residue at its limit
     Where the residue is cut at 1, the cut is treated as the identity.
 input below the gate
-    Where the gate blocks the input, growth does not depend on the gate, but the input still receives the smallest slope of growth over
-    voltage, so that silent neurons can learn.
+    Where the gate blocks the input, growth does not depend on the gate, but the input still receives the slope of growth over voltage at
+    no drive, within its bounds, so that silent neurons can learn.
 
 The clip of the input to ``[0, v_in_max]`` is treated as the identity inside and as ``clip_grad`` times the identity outside.
 
@@ -96,7 +100,7 @@ def field_law(linear: bool, exp: Callable, compiled: Callable = lambda function:
     linear : bool
         Whether the devices have the linear law.
     exp : callable
-        As in :class:`Ops`.
+        As in :class:`Ops`, but never 0, by which the law divides.
     compiled : callable
         What makes it an operation of the same kind.
     """

@@ -54,7 +54,10 @@ def _ops(linear: bool) -> Ops:
         i = place.long().clamp(max=q.drop.shape[0] - 1)
         return i, place - i
 
-    return Ops(torch.where, field_law(linear, torch.exp), growth, torch.exp, knot, lambda table, i: table[i])
+    def above_0(x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x).clamp(min=torch.finfo(x.dtype).tiny)
+
+    return Ops(torch.where, field_law(linear, above_0), growth, torch.exp, knot, lambda table, i: table[i])
 
 
 def moved(program: Any, device: torch.device) -> Any:

@@ -144,7 +144,7 @@ class Dense(Driven, base.AbstractDense):
     def forward(self, x: torch.Tensor) -> Any:
         """(B, in, T) spikes -> (B, out, T) spikes."""
         w = quantised_weight(self.synapse, self.mask)
-        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, None, None, w.shape[0], self.delay_shift))
+        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, delay_shift=self.delay_shift))
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense'."""
@@ -214,7 +214,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         """(B, in, T) spikes -> (B, out, T) spikes."""
         w, w_rec = quantised_weight(self.input_synapse), quantised_weight(self.recurrent_synapse)
         delays = None if self.delay_rec is None else self.delay_rec.cpu().numpy()
-        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, w_rec, delays, w.shape[0], self.delay_shift))
+        return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, w_rec, delays, self.delay_shift))
 
     def export_hdf5(self, handle: Any) -> None:
         """Write the layer into an HDF5 group: type 'dense_rec'."""

@@ -76,7 +76,7 @@ class _Image(Driven):
         if bias is not None:
             z = z + bias.to(z.dtype).reshape(1, -1, 1, 1, 1)
         self.conv = conv
-        out = self.neuron.run(z.flatten(1, 3), None, None, None, None, conv.size, self.delay_shift)
+        out = self.neuron.run(z.flatten(1, 3), delay_shift=self.delay_shift)
         self.neuron.shape = torch.Size(conv.shape)
         y = out.to(wide(w).dtype).transpose(1, 2).unflatten(1, conv.shape)
         if self.delay is not None:  # one a feature, as lava-dl's

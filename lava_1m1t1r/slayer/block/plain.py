@@ -134,8 +134,7 @@ class Input(Block, base.AbstractInput):
         z = wide(real(x))
         z = z if self.weight is None else z * self.pre_hook_fx(self.weight)
         z = z if self.bias is None else z + quantise_bias(self.bias)
-        flat = z.flatten(1, -2)
-        out = self._out(self.neuron.run(flat, None, None, None, None, flat.shape[1], self.delay_shift))
+        out = self._out(self.neuron.run(z.flatten(1, -2), delay_shift=self.delay_shift))
         self.neuron.shape = self.input_shape
         return (out[0].reshape(z.shape), out[1]) if self.count_log else out.reshape(z.shape)
 

@@ -277,20 +277,18 @@ class Neuron(base.Neuron):
         """
         check_tensor(z, "Neuron input")
         require(z.dim() >= 3, "Neuron input", "have shape (B, N, T) or (B, C, H, W, T)", tuple(z.shape))
-        flat = z.flatten(1, -2)
-        spikes = self.run(flat, None, None, None, None, flat.shape[1])
+        spikes = self.run(z.flatten(1, -2))
         self.shape = z.shape[1:-1]
         return spikes.transpose(1, 2).reshape(z.shape)
 
     def run(
         self,
         x: torch.Tensor,
-        w: torch.Tensor | None,
-        bias: torch.Tensor | None,
-        w_rec: torch.Tensor | None,
-        delay_rec: np.ndarray | None,
-        size: int,
-        late: bool = False,
+        w: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        w_rec: torch.Tensor | None = None,
+        delay_rec: np.ndarray | None = None,
+        delay_shift: bool = False,
     ) -> torch.Tensor:
         """Spikes (B, T, N) of neurons behind a synapse.
 
@@ -300,12 +298,10 @@ class Neuron(base.Neuron):
             As in :func:`..layer.layer`.
         delay_rec : (N,) int, optional
             Further delay of each neuron's recurrent spikes [steps]; None: 0.
-        size : int
-            Number of neurons, N.
-        late : bool
+        delay_shift : bool
             Whether the output comes one step late.
         """
-        batch = x.shape[0]
+        batch, size = x.shape[0], x.shape[1] if w is None else w.shape[0]
         names = self._learn[0]
         require(not names or self.learned is not None, "neuron_params['learn']", "be used in a block", names, "Or call learn_for(count).")
         self.num_neurons = size
@@ -325,7 +321,7 @@ class Neuron(base.Neuron):
             generator=(self._generators(batch, size) if kept is None else self._generator) if noisy else np.zeros((batch, 0), np.int64),
             delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
             past=np.zeros((0, 0, 0), np.uint8) if kept is None else self._past,
-            shift=int(late),
+            shift=int(delay_shift),
             states=np.zeros((batch, 3, size), np.int32) if kept is None else kept,
             keeps_last=self.persistent_state,
             last=[],
