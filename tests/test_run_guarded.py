@@ -20,6 +20,7 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from faulty.process import Faulty
+from kinds.process import Kinds
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
@@ -170,6 +171,18 @@ def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_i
                     use()
         session.set(relay.total, 7)
         np.testing.assert_array_equal(session.get(relay.total), [7.0, 7.0, 7.0])
+
+
+def test_a_single_int_is_not_set():
+    """Lava would make it a float."""
+    kinds = Kinds(name="kinds")
+    with guarded(kinds, FLOAT, timeout=20) as session:
+        session.run(1)
+        for use in (lambda: session.set(kinds.number, 3), lambda: kinds.number.set(np.array([3]))):
+            with pytest.raises(InputError, match="^set: Kinds 'kinds'.number must be an array in its ProcessModel, for Lava to set it"):
+                use()
+        session.set(kinds.wider, np.array([4]))
+        assert session.get(kinds.wider).tolist() == [4] * 3 and session.get(kinds.told) == 1
 
 
 def test_one_call_returns_what_was_asked_for():
