@@ -130,7 +130,7 @@ class Advice:
         return out
 
     def __str__(self) -> str:
-        lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substeps against the device:"]
+        lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substep{'s' * (self.substeps > 1)} against the device:"]
         for p in self.probes:
             parts = [
                 f"{label} {_shown(getattr(p.step, name), scale)} (device {_shown(getattr(p.device, name), scale)}) {unit}{_percent(error)}"

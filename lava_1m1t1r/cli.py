@@ -233,13 +233,14 @@ def _in_words(error: BaseException, command: str) -> str | None:
 
 
 def _of_system(error: BaseException) -> str:
-    """What the system's own words leave open: which disk is full, or how more files may be open."""
+    """What the system's own words leave open: which disk is full, or how more or larger files may be open."""
     import tempfile
 
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) and getattr(error, "filename", None) is None:
         return f". Make room for the output, and in {tempfile.gettempdir()}, which TMPDIR names, for temporary files."
-    return ". Raise the limit: ulimit -n 1024." if number == errno.EMFILE else ""
+    limits = {errno.EMFILE: "ulimit -n 1024", errno.EFBIG: "ulimit -f unlimited"}
+    return f". Raise the limit: {limits[number]}." if number in limits else ""
 
 
 def _of_memory(error: BaseException) -> bool:

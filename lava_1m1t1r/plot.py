@@ -45,7 +45,7 @@ def axes(ax: Any = None) -> Any:
 
         _, ax = plt.subplots(constrained_layout=True)
     require(hasattr(ax, "tick_params") and hasattr(ax, "spines"), "ax", "be axes of matplotlib", ax, "None makes new ones.")
-    ax.tick_params(colors=GREY)
+    ax.tick_params(which="both", colors=GREY)
     for spine in ax.spines.values():
         spine.set_color(GREY)
     for side in ("top", "right"):
@@ -222,8 +222,9 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     names = list(labels) or [str(k) for k in range(len(counts))]
     places = range(0, len(counts), -(-len(counts) // _NAMED))  # more names would lie over each other
     shown = [names[k] for k in places]
-    ax.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0, fontsize="small")
-    ax.set_yticks(places, shown, fontsize="small")
+    # names are the user's: a $ in one begins no formula
+    ax.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0, fontsize="small", parse_math=False)
+    ax.set_yticks(places, shown, fontsize="small", parse_math=False)
     if len(counts) <= _WRITTEN:
         for (row, column), value in np.ndenumerate(counts):
             ax.text(column, row, f"{value:g}", ha="center", va="center", color="black" if share[row, column] > 0.5 else "white")

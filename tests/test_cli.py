@@ -331,6 +331,7 @@ def test_paths_at_home_are_expanded_behind_an_equals_sign_too(tmp_path, monkeypa
             f"{gettempdir()}, which TMPDIR names, for temporary files.",
         ),
         (OSError(24, "Too many open files"), "[Errno 24] Too many open files. Raise the limit: ulimit -n 1024."),
+        (OSError(27, "File too large"), "[Errno 27] File too large. Raise the limit: ulimit -f unlimited."),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -132,6 +132,19 @@ def test_characteristics_are_of_the_seed_and_the_pulses_that_are_given(tmp_path,
     assert "The six characteristics of ZHAO2025_FIG2<" in page and "<img" not in page
 
 
+def test_figures_of_an_earlier_device_do_not_stand_beside_anothers_numbers(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    given = ["characterize", "-o", str(tmp_path), "--trials", "10", "--volt", "0.8", "--width", "1e-3"]
+    assert cli.main(given) == 0
+    drawn = {path.name for path in tmp_path.iterdir() if path.suffix in (".png", ".html")}
+    assert len(drawn) == 9 and images(tmp_path / "characteristics.html") == 2
+    monkeypatch.setattr(device.figures, "folder", stopped)
+    assert cli.main([*given, "--set", "r_control=1e8"]) == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"characteristics.txt", "characteristics.json", "energy.txt"}
+
+
 def test_the_papers_numbers_stand_on_a_page(tmp_path, monkeypatch, capsys):
     rows = [
         paper.Comparison("Fig. 1", "interval", "0.8 V", "ms", 4.0, 4.1, 0.4, "ZHAO2025_FIG2"),

@@ -22,6 +22,7 @@ from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.page import standard_error
 from lava_1m1t1r.recipes.task import recipe
 
 
@@ -87,6 +88,7 @@ def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] == np.mean(answers == y)
 
 
+@pytest.mark.lava
 def test_a_network_is_simulated_where_and_in_the_numbers_that_are_asked_for(rng, tmp_path, monkeypatch, capsys):
     asked = []
 
@@ -217,6 +219,12 @@ def test_fewer_classes_than_outputs_are_told_in_a_line(small_file, tmp_path):
         assert done.stderr.splitlines() == [f"{hint} Was it trained on other data?"]
     done = run("evaluate", "shipped", "--data", str(small_file), "--steps", "1")
     assert done.stderr.splitlines()[1].startswith("warning: ") and len(done.stderr.splitlines()) == 2, done.stderr
+
+
+def test_a_share_of_few_answers_has_an_error_even_if_all_are_right():
+    """Agresti and Coull's; for many answers it is the usual one."""
+    assert [round(standard_error(share, 8), 4) for share in (0.0, 0.5, 1.0)] == [0.1076, 0.1443, 0.1076]
+    assert standard_error(0.9, 10_000) == pytest.approx(0.003, rel=2e-3)
 
 
 @pytest.mark.parametrize("labels", [[2, 0, 1] * 4, sorted([0, 1, 2] * 4), [0] * 7 + [1] * 3 + [2], [5] * 4], ids=str)

@@ -1,5 +1,6 @@
 """Figures take axes and give axes; the report is one page without outside help."""
 
+import io
 import json
 
 import numpy as np
@@ -39,6 +40,10 @@ def test_states_histogram_confusion_energy_hysteresis():
     assert [(text.get_text(), text.get_position()) for text in ax.texts] == [("3", (0, 0)), ("1", (1, 0)), ("0", (0, 1)), ("2", (1, 1))]
     assert [[tick.get_text() for tick in ticks] for ticks in (ax.get_xticklabels(), ax.get_yticklabels())] == [["a", "b"]] * 2
     assert not plot.confusion(np.eye(20)).texts
+    names = ["$\\foo$", "x_{$", "c"]  # no formulas: a user's
+    ax = plot.confusion(np.eye(3), names)
+    ax.figure.savefig(io.BytesIO())
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == names
     ax = plot.energy_split({"gate": 1e-12, "R_c": 2e-12})
     assert [patch.get_width() for patch in ax.patches] == pytest.approx([1, 2])
     assert len(plot.energy_split({str(k): 1.0 for k in range(9)}).patches) == 9

@@ -12,6 +12,7 @@ from .._support.files import as_json, write_json, write_text
 from ..errors import InputError, file_of, require
 from ..params import FIELDS, DeviceParams
 from ..report import Report
+from ..report.html import withdraw
 from ._common import can_draw, check_whole, device_argument, given_device, json_argument, out_folder, talking
 
 _PRESET = "ZHAO2025_FIG2"
@@ -112,6 +113,7 @@ def _paper(args: argparse.Namespace) -> int:
     with talking(args):
         rows = reproduce(seed=args.seed, progress=True, **_trials(args))
         out.mkdir(parents=True, exist_ok=True)
+        withdraw(out, "paper.html")
         for name, measurements in MEASUREMENTS.items():
             write_csv(out / f"{name}.csv", measurements())
         text = table(rows)
@@ -139,6 +141,7 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     rows = read_csv(file_of(args.fit, "--fit"))
     fitted = fit(p, rows, search=args.search, seed=args.seed, progress=True, **({"free": args.free} if args.free else {}))
     out.mkdir(parents=True, exist_ok=True)
+    withdraw(out, "fit.html")
     write_text(out / "fit.txt", fitted.report())
     found = fitted.as_dict()
     write_json(out / "fit.json", found)
@@ -156,11 +159,13 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
 def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]:
     draws = can_draw("Drawing the characteristics")
     from ..device import characterize
+    from ..device.characteristics import NAMES
     from ..device.energy import scaling, spike_energy, text
     from ..device.figures import energy_scaling, folder
 
     result = characterize(p, args.volt, args.width, seed=args.seed, progress=True, **_trials(args))
     out.mkdir(parents=True, exist_ok=True)
+    withdraw(out, "characteristics.html", "energy_scaling.png", "summary.png", *(f"{name.replace(' ', '_')}.png" for name in NAMES))
     write_text(out / "characteristics.txt", result.text())
     found = {"device": p.as_dict(), **result.as_dict()}
     energy = spike_energy(p, result.volt, result.width)

@@ -9,7 +9,7 @@ from .._support.files import as_json, write_json
 from .._support.host import load_lava
 from .._support.progress import tell
 from ..errors import require
-from ..report.html import EVALUATION_FILE, EVALUATION_PAGE
+from ..report.html import EVALUATION_FILE, EVALUATION_PAGE, withdraw
 from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
 from ._samples import array_arguments, data_arguments, samples
 
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         from ..recipes.page import Found, page_of
 
         out.mkdir(parents=True, exist_ok=True)
-        (out / EVALUATION_PAGE).unlink(missing_ok=True)  # of an earlier evaluation
+        withdraw(out, EVALUATION_PAGE)
         write_json(out / EVALUATION_FILE, numbers)
         page = page_of(Found(net, tested.data, tested.held_out, test, result, fixed))
         tell(f"report: {page.save_page(out / EVALUATION_PAGE)}")

@@ -16,7 +16,7 @@ from ..errors import InputError, listed, option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES
-from ..report.html import PAGE_FILE, withdraw
+from ..report.html import NETWORK_REPORT, PAGE_FILE, withdraw
 from ._common import (
     SHIPPED,
     can_draw,
@@ -298,7 +298,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
         return None
     net.eval()
-    withdraw(out)
+    withdraw(out, *NETWORK_REPORT)
     net.export(out / NETWORK_FILE, names)
     test = data.frames_of(split.test, task)
     exported = read(out / NETWORK_FILE)

@@ -57,6 +57,9 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Pat
     left, right = figure.subplots(1, 2)
     for (name, curve), colour in zip(list(curves.items())[:2], plot.COLOURS, strict=False):
         plot.axes(left).loglog(list(curve), [e * 1e12 for e in curve.values()], "o-", color=colour, label=name)
+    factors = list(next(iter(curves.values())))
+    left.set_xticks(factors, [f"{factor:g}" for factor in factors])
+    left.set_xticks([], minor=True)  # their numbers would lie over each other
     left.set_xlabel("factor")
     left.set_ylabel("input to the end of the pulse (pJ)")
     left.legend(frameon=False, labelcolor=plot.GREY)

@@ -160,7 +160,7 @@ def _apart(split: Split, separate: bool = True) -> Split:
 def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: EventSet, separate: bool = True) -> None:
     """Tell how many utterances of a set, by their ``spikes``, are in another, too. Where it is ``separate``, one that holds nothing else
     is refused."""
-    heard = set(_spikes_of(known))
+    heard = set(_spikes_of(known)) - {b""}
     shared = sum(utterance in heard for utterance in spikes)
     if shared:
         copy = shared == len(spikes) and separate
@@ -169,10 +169,11 @@ def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: E
 
 
 def _spikes_of(events: EventSet) -> list[bytes]:
-    """What tells the spikes of one utterance from those of another, whether their times are stored as float16 or float32."""
+    """What tells the spikes of one utterance from those of another, whether their times are stored as float16 or float32; empty where there
+    are none, which tell of nothing."""
     with np.errstate(over="ignore"):  # of times that are no seconds; others tell of them
         parts = [utterance.times.astype(np.float16).tobytes() + utterance.units.tobytes() for utterance in events]
-    return [hashlib.blake2b(part, digest_size=16).digest() for part in parts]
+    return [part and hashlib.blake2b(part, digest_size=16).digest() for part in parts]
 
 
 def names_of(split: Split, classes: int) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..errors import path_of
 from ..netx.schema import read
-from ..report.html import withdraw
+from ..report.html import NETWORK_REPORT, withdraw
 from . import CUBA_FILE, NETWORK_FILE, data
 from .evaluate import differences, evaluate, in_lava
 from .page import Found, Worked, page_of, worked_out
@@ -60,7 +60,7 @@ def demo(
     curve = fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume).curve
     net.eval()
     names = data.names_of(split, task.classes)
-    withdraw(folder)
+    withdraw(folder, *NETWORK_REPORT)
     net.export(folder / NETWORK_FILE, names)
     say("running the test set in fixed and floating point, then in Lava")
     description = read(folder / NETWORK_FILE)

@@ -104,7 +104,7 @@ def page_of(found: Found, worked: Worked | None = None) -> Report:
     net, result = found.net, found.result
     what = "1M1T1R" if found.is_ours else net.sizes
     report = Report(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
-    error = 100 * (result.accuracy * (1 - result.accuracy) / len(found.test)) ** 0.5
+    error = 100 * standard_error(result.accuracy, len(found.test))
     shown = {f"accuracy, fixed point ({len(found.test)} utterances: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
     if found.baseline is not None:
         shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
@@ -128,6 +128,14 @@ def page_of(found: Found, worked: Worked | None = None) -> Report:
     if found.is_ours:
         _consequences(report, found, worked or worked_out(found))
     return report
+
+
+def standard_error(share: float, count: int) -> float:
+    """Standard error of a share of ``count`` answers, by Agresti and Coull (The American Statistician 52, 119, 1998): not 0 where all or
+    none are right."""
+    wide = count + 4
+    share = (share * count + 2) / wide
+    return (share * (1 - share) / wide) ** 0.5
 
 
 def _lead(found: Found) -> str:
@@ -158,7 +166,7 @@ def _sameness(report: Report, found: Found) -> None:
 def _one_utterance(report: Report, found: Found) -> None:
     """The correctly classified utterance with the most spikes."""
     fixed, test, step = found.fixed, found.test, found.net.active[0].m1t1r.step
-    busy = fixed.layers[0].spikes.sum((1, 2))
+    busy = fixed.layers[0].spikes.sum((1, 2), dtype=np.int64)
     example = int(np.where(answers(fixed.out) == test.labels, busy, -1).argmax())
     words = (found.keys[int(k)] for k in (test.labels[example], answers(fixed.out[[example]])[0]))
     report.section("One utterance", "Its class is '{}', and the answer '{}'.".format(*words))

@@ -19,6 +19,8 @@ RESULTS_FILE, PAGE_FILE = "results.json", "report.html"
 """Names of the numbers of a report, and of its page."""
 EVALUATION_FILE, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
 """Names of those of an evaluation, whose folder may be a training's."""
+NETWORK_REPORT = (RESULTS_FILE, PAGE_FILE, EVALUATION_FILE, EVALUATION_PAGE)
+"""What is reported of a network beside it."""
 
 _STYLE = """
 :root {
@@ -139,7 +141,7 @@ class Report:
         return path
 
 
-def withdraw(folder: Path) -> None:
-    """Remove the report of an earlier network, before another one takes its place: whoever reads it believes that it is of this one."""
-    for name in (RESULTS_FILE, PAGE_FILE, EVALUATION_FILE, EVALUATION_PAGE):
+def withdraw(folder: Path, *names: str) -> None:
+    """Remove files of an earlier report, before others take their places: whoever reads one believes that it is of what lies beside it."""
+    for name in names:
         (folder / name).unlink(missing_ok=True)
