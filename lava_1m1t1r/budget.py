@@ -270,7 +270,7 @@ def table_widths(table: np.ndarray) -> tuple[int, ...]:
     widths = []
     for column, signed in zip(unpack(table), (False, True, True), strict=True):
         low, high = int(column.min()), int(column.max())
-        width = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+        width = max(max(high, 0).bit_length(), (-low - 1).bit_length() if low < 0 else 0)
         widths.append(width + 1 if signed and width else width)
     return tuple(widths)
 

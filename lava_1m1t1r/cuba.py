@@ -27,6 +27,7 @@ from .params import DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
 from .reference import CompiledNeurons
+from .sums import BIAS_BOUNDS
 
 INPUT_SPREAD = 0.16
 """Standard deviation over time that the synaptic input is scaled to [V]. Tried from 0.02 to 0.3 V on a trained network of spoken digits:
@@ -110,8 +111,8 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = INPU
     """Factor on the weights and biases with which devices fire about as often as CUBA neurons do under the same input.
 
     The factor gives the synaptic input a standard deviation of ``spread`` over time, in the mean over the neurons. The bias of each
-    neuron is searched from below, for a mean input of 0.2 to 1 V: it is where the spike count comes nearest to the CUBA neuron's. Each
-    neuron is taken for itself, under the recorded recurrent input; a running network strays from it.
+    neuron is searched from below, for a mean input of 0.2 to 1 V as far as 13 bits allow it: it is where the spike count comes nearest to
+    the CUBA neuron's. Each neuron is taken for itself, under the recorded recurrent input; a running network strays from it.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = INPU
     devices = step.device.take(np.tile(np.arange(size), len(a_in)))
     neurons = CompiledNeurons(step.replace(device=devices), len(a_in) * size)
     for volt in _LEVELS:
-        tried = np.rint(volt / step.v_unit * WEIGHT_ONE - mean).astype(np.int64)
+        tried = np.clip(np.rint(volt / step.v_unit * WEIGHT_ONE - mean), *BIAS_BOUNDS).astype(np.int64)
         found = _counts(neurons, driven + tried)
         nearer = np.abs(found - wanted) < nearest  # of equals, the one found first: the lowest
         bias, fired = np.where(nearer, tried, bias), np.where(nearer, found, fired)

@@ -40,6 +40,7 @@ def test_advice_on_the_fig_2_device():
     # a spike of a step counts at its middle; rates are those of one neuron: fewer pulses, fewer spikes
     assert pulses.step.first_spike == pytest.approx(86.5e-3) and 50 < poisson.device.rate < pulses.device.rate < 250
     text = str(advice)
+    assert text.startswith("network step of 1 ms in 4 substeps against the device:")
     assert "pulses of 0.8008 V" in text  # 410 counts of 1/512 V
     assert "first spike" in text and "fires from" in text
     assert json.loads(json.dumps(advice.as_dict()))["probes"][0]["device"]["latched"] is False
@@ -54,6 +55,7 @@ def test_errors_are_signed_and_relative_to_the_device():
 
 def test_intervals_are_means_and_silent_neurons_count_in_rates():
     found = _response([np.array([1.0, 2.0, 3.0, 5.0]), np.zeros(0)], np.zeros(2, bool), 6.0)
+    assert _response([np.array([1.0]), np.array([2.0])], np.zeros(2, bool), 6.0).first_spike == 1.5
     assert found.isi == pytest.approx(4 / 3) and found.first_spike == 1.0 and found.rate == pytest.approx(4 / 2 / 6)
 
 
@@ -177,6 +179,7 @@ def test_of_what_latches_no_rate_is_compared():
 
 def test_a_device_whose_states_go_further_than_the_steps_is_told():
     notes = {p: " ".join(advise(StepParams(p), steps=60).notes) for p in (FIG2, presets.ZHAO2025_TABLE1)}
+    assert any("x_max is 1.5, so it is another" in note for note in advise(StepParams(replace(FIG2, x_max=1.5)), steps=60).notes)
     assert "x_max is inf, so it is another device" in notes[presets.ZHAO2025_TABLE1] and "x_max" not in notes[FIG2]
 
 
@@ -258,7 +261,7 @@ def test_a_first_spike_after_a_thousand_steps_is_waited_for():
 def test_a_device_that_never_fires_is_not_watched_for_long():
     found = advise(StepParams(replace(FIG2, mu=0.3 * FIG2.mu)))
     assert not found.by_substeps and found.probes[0].device.rate == 0
-    assert any("never fires" in note for note in found.notes)
+    assert any("never fires" in note for note in found.notes) and not any("fewer than" in note for note in found.notes)
 
 
 def test_a_step_that_fires_where_the_device_does_not_is_a_failure_of_the_substeps():
@@ -273,3 +276,8 @@ def test_latching_otherwise_is_a_failure_of_the_substeps():
     assert found.by_substeps[1] == np.inf and found.by_substeps[4] < 0.05
     words = "one of them latches, or the step alone fires"
     assert f"1: {words}" in str(found) and found.as_dict()["by_substeps"]["1"] == words
+    coarse = advise(StepParams(FIG2, substeps=1))
+    probe = next(p for p in coarse.probes if p.device.latched != p.step.latched)
+    line = next(line for line in str(coarse).splitlines() if line.startswith(f"  {probe.name}: "))
+    assert line.endswith("; the device latches" if probe.device.latched else "; the step latches")
+    assert not probe.both_latch and probe.rate_error is not None

@@ -98,6 +98,15 @@ def test_floating_point_agrees_within_one_step_when_fed_the_fixed_runs_input(kin
     assert forced.share >= 0.99
 
 
+def test_spikes_are_paired_once_in_the_same_step_before_one_step_off():
+    runs = (np.array(steps, bool)[:, None] for steps in ([1, 0, 1, 0, 0, 1], [1, 1, 0, 0, 0, 0]))
+    found = agreement(*runs)
+    assert (found.same, found.within_one, found.unmatched) == (1, 1, (1, 0)) and found.share == pytest.approx(2 / 3)
+    assert str(found) == "66.67% of spikes within one step (1 same step, 1 one off, 1 and 0 unmatched)"
+    silent = np.zeros((4, 2), bool)
+    assert agreement(silent, silent).share == 1.0 and agreement(silent, ~silent).share == 0.0
+
+
 def test_a_layer_is_the_same_alone_and_in_a_larger_one(rng):
     # Neurons do not see their neighbours: not in the vectorised loops either, whatever their number.
     drawn = draw("stochastic", rng, size=19)

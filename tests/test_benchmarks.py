@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
-from lava_1m1t1r.benchmarks.table import Table, write_json
+from lava_1m1t1r.benchmarks.table import Table, least, write_json
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import VerificationError
 from lava_1m1t1r.recipes import SHIPPED_NETWORK
@@ -80,6 +81,11 @@ def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
     assert lava_runtime.main(["--steps", "30", "--repeats", "2", "--json", str(tmp_path / "lava.json")]) == 0
     tables = json.loads((tmp_path / "lava.json").read_text())["tables"]
     assert [len(table["rows"]) for table in tables] == [10, 4, 3]
+    for first, *others in (tables[0]["rows"][:5], tables[0]["rows"][5:]):
+        assert first["x wall"] == first["x CPU"] == 1 and first["us/step"] == pytest.approx(1e3 * first["CPU ms"] / 30)
+        for row in others:
+            assert row["x wall"] * row["wall ms"] == pytest.approx(first["wall ms"])
+            assert row["x CPU"] * row["CPU ms"] == pytest.approx(first["CPU ms"])
     in_process = in_lava.in_process
     monkeypatch.setattr(in_lava, "in_process", lambda *args: in_process(*args)._replace(out=np.ones((30, 4), np.int32)))
     with pytest.raises(VerificationError, match="in process, fixed_pt must give the stock runtime's spikes"):
@@ -186,8 +192,18 @@ def test_chips_differ_by_seed_and_layer_and_come_again():
     net = replace(net, layers=(*net.layers[:-1], replace(hidden, index=hidden.index + 1)))
     rates = [[x.neuron.step.device.mu for x in evaluate.with_varied_devices(net, 0.2, seed).active] for seed in (0, 1, 0)]
     np.testing.assert_array_equal(rates[0], rates[2])
-    for one, other in ((rates[0][0], rates[1][0]), (rates[0][0], rates[0][1])):
+    for one, other in ((rates[0][0], rates[1][0]), (rates[0][0], rates[0][1]), (rates[1][0], rates[0][1])):
         assert abs(np.corrcoef(np.log(one), np.log(other))[0, 1]) < 0.3
+
+
+@pytest.mark.train
+def test_a_cell_of_the_variation_table_is_of_chips_with_seeds_of_their_own(monkeypatch):
+    from lava_1m1t1r.benchmarks import variation
+    from lava_1m1t1r.recipes import evaluate
+
+    monkeypatch.setattr(evaluate, "with_varied_devices", lambda net, level, seed: level + seed)
+    monkeypatch.setattr(evaluate, "accuracy", lambda net, test: net / 10)
+    assert variation._cell("net", "test", 0.5, 3) == "15.0 +- 10.0" and variation._cell("net", "test", 0.0, 3) == "0.0"
 
 
 @pytest.mark.train
@@ -219,3 +235,11 @@ def test_one_call_before_those_that_are_timed_does_not_count():
     calls = []
     in_lava.timed(calls.append, 7, 1)
     assert calls == [7, 7]
+    slow = iter((0.0, 0.05, 0.03))
+    assert 0.03 <= in_lava.timed(lambda _: time.sleep(next(slow)), 7, 2).wall < 0.05
+
+
+def test_of_several_times_the_shortest_counts_and_not_that_of_the_call_before_them():
+    now, job = iter((0.0, 3.0, 5.0, 7.0, 10.0, 14.0)), []
+    assert least(lambda: job.append(1), 3, lambda: next(now)) == 2.0 and len(job) == 4
+    assert least(lambda: job.append(1), 1, lambda: 0.0, warm=False) == 0.0 and len(job) == 5

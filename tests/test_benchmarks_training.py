@@ -94,6 +94,17 @@ def test_peers_start_every_batch_from_rest_and_learn_in_every_parameter(name):
     assert all(p.grad.abs().max() > 0 for p in weights)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_accuracy_in_training_is_that_of_the_last_epoch(monkeypatch):
+    def fitted(net, task, train, folder, *, on_epoch, **_):
+        for epoch, share in ((1, 0.25), (2, 0.75)):
+            on_epoch({"epoch": epoch, "train_accuracy": share})
+
+    monkeypatch.setattr(fit, "fit", fitted)
+    found = accuracy.trained(network.m1t1r(TASK), TASK, frames(6, 0, TASK), frames(6, 1, TASK), accuracy.AUGMENTATION, True)
+    assert found["train_accuracy"] == 0.75
+
+
 def test_spikes_and_answers_of_a_floating_network_are_counted():
     net = network.m1t1r(TASK)
     test = frames(6, 1, TASK)
@@ -220,6 +231,11 @@ def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch
     assert [row["name"] for row in first["rows"]] == list(ablation.variants(0.1))
     assert len(verdicts["rows"]) == len(ablation.SENTENCES)
     assert {row["verdict"] for row in verdicts["rows"]} <= {"holds", "opposite", "not seen"}
+    runs = {row["name"]: row["runs"] for row in first["rows"]}
+    for row, sentence in zip(verdicts["rows"], ablation.SENTENCES, strict=True):  # shares in points, spikes as they are
+        more, less = (np.mean([run[sentence.measure] for run in runs[name]]) for name in (sentence.more, sentence.less))
+        scale = 1 if sentence.measure == "spikes" else 100
+        assert float(row["difference"]) == pytest.approx(scale * (more - less), abs=0.06)
     monkeypatch.setattr(ablation, "run", None)  # all is kept: nothing runs again
     assert ablation.main(arguments) == 0
     assert ablation.FULL in capsys.readouterr().out
@@ -248,9 +264,9 @@ def test_variants_change_what_they_say_and_nothing_else():
 def test_noise_in_training_only_is_off_in_the_exported_file(monkeypatch):
     exported = []
     monkeypatch.setattr(ablation, "trained", lambda net, *rest: (rest[-1](), exported.append(net.blocks[0].neuron.params.device),
-                        {"train_accuracy": 0.0, "accuracy": 0.0})[-1])  # fmt: skip
+                        {"train_accuracy": 0.75, "accuracy": 0.5})[-1])  # fmt: skip
     for name in (ablation.NOISE, ablation.NOISE_TRAINING):
-        ablation.run(TASK, ablation.variants(0.01)[name], None, None, accuracy.AUGMENTATION)
+        assert ablation.run(TASK, ablation.variants(0.01)[name], None, None, accuracy.AUGMENTATION)["gap"] == 0.25
     assert [(device.sigma1, device.sigma2) for device in exported] == [(0.01, 0.01), (0.0, 0.0)]
     assert dataclasses.replace(exported[0], sigma1=0.0, sigma2=0.0) == exported[1]
 
@@ -262,4 +278,7 @@ def test_a_sentence_is_judged_by_paired_differences():
     assert ablation.judged(sentence, {"a": results(0.85, 0.64, 0.75), "b": results(0.9, 0.7, 0.8)})[2] == "opposite"
     difference, error, verdict = ablation.judged(sentence, {"a": results(0.9, 0.7), "b": results(0.8, 0.8)})
     assert (difference, error, verdict) == (pytest.approx(0.0), pytest.approx(0.1), "not seen")
+    assert (
+        ablation.judged(sentence, {"a": results(0.9, 0.87), "b": results(0.8, 0.8)})[2] == "not seen"
+    )  # 5.7 errors: t of two seeds is 12.7
     assert ablation.judged(sentence, {"a": results(0.9), "b": results(0.8)})[2] == "one seed"

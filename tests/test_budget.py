@@ -195,3 +195,15 @@ def test_a_table_entry_that_is_cut_otherwise_than_unpack_does_is_refused(cut):
 def test_a_budget_is_of_a_step():
     with pytest.raises(InputError, match="params must be StepParams; got 'FIG2'"):
         budget("FIG2")
+
+
+def test_sizes_are_those_of_all_neurons_and_of_all_columns():
+    found = budget(StepParams(FIG2), 3)
+    sizes = {name: entries * (base + step + exponent) for name, (entries, base, step, exponent) in found.tables.items()}
+    each = sum(found.state_bits.values()) + sum(found.constant_bits.values())
+    assert found.table_bits == sizes and found.layer_bits == 3 * each + sum(sizes.values())
+    assert table_widths(pack(np.array([5, 1]), np.array([-8, 7]), np.array([0, 0]))) == (3, 4, 0)
+    assert table_widths(pack(np.array([5]), np.array([-8]), np.array([-8]))) == (3, 4, 4)
+    for noise in ("sigma1", "sigma2"):
+        noisy = budget(StepParams(replace(FIG2, **{noise: 1e-3})))
+        assert noisy.noisy and noisy.state_bits["generator"] == 32 and "root" in noisy.tables

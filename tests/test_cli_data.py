@@ -37,6 +37,10 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
     assert data.steps_for(events, task) == 101
     assert data.frames_of(events, task.replace(n_steps=101)).cropped == 0.0
     assert data.frames_of(events, task.replace(n_steps=100)).cropped == 0.5
+    slow = EventSet.from_utterances([([0.5, 700.0], [0, 1])] * 10, [0, 1] * 5)  # seconds, in bins of a tenth
+    assert data.steps_for(slow, task.replace(dt=0.1)) == 7001
+    with pytest.raises(InputError, match="utterances must last up to 100 s.*half of them longer than 700 s"):
+        data.steps_for(slow, task)
     just_before = EventSet.from_utterances([([0.5, 1.0 - 1e-8], [0, 1])] * 10, [0, 1] * 5)  # in the same bin, by its rounding
     assert data.steps_for(just_before, task) == 101
     cropped = data.frames_of(just_before, task.replace(n_steps=100))
@@ -91,7 +95,8 @@ def test_frames_are_told_apart_by_events_counts_and_labels():
 
 
 @pytest.mark.parametrize(
-    ("latest", "dt", "told"), [(4.5, 1e-3, "steps of 3.91 ms at 4.5 s: coarser than bins of 1 ms"), (4.5, 0.01, ""), (0.9, 1e-3, "")]
+    ("latest", "dt", "told"),
+    [(4.5, 1e-3, "steps of 3.91 ms at 4.5 s: coarser than bins of 1 ms"), (4.5, 0.01, ""), (0.9, 1e-3, ""), (4.5, 2.0**-8, "")],
 )
 def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_path, capsys):
     times = np.sort(np.random.default_rng(0).uniform(0, latest, 50)).astype(np.float32)

@@ -12,8 +12,11 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r._support.files import as_json
+from lava_1m1t1r.agreement import agreement
+from lava_1m1t1r.answers import answers
 from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, write_shd
+from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -22,6 +25,7 @@ from lava_1m1t1r.netx.hdf5 import predict
 from lava_1m1t1r.netx.schema import read, write
 from lava_1m1t1r.quantisation import quantise_network
 from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.evaluate import evaluate, in_lava
 from lava_1m1t1r.recipes.page import standard_error
 from lava_1m1t1r.recipes.task import recipe
 
@@ -225,6 +229,38 @@ def test_a_share_of_few_answers_has_an_error_even_if_all_are_right():
     """Agresti and Coull's; for many answers it is the usual one."""
     assert [round(standard_error(share, 8), 4) for share in (0.0, 0.5, 1.0)] == [0.1076, 0.1443, 0.1076]
     assert standard_error(0.9, 10_000) == pytest.approx(0.003, rel=2e-3)
+
+
+def test_an_evaluation_counts_answers_by_class_and_the_spikes_of_all_layers(rng):
+    """Of more utterances than are compared at once."""
+    net, labels = read(TOY), np.arange(130) % 4
+    frames = (rng.random((130, 20, 8)) < 0.3).astype(np.uint8)
+    result, _ = evaluate(net, data.Frames(BinnedEvents.of(frames), labels, 0.0))
+    fixed, floating = (FastNetwork(net, floating=kind).run(frames, record="spikes") for kind in (False, True))
+    given, free = answers(fixed.out), answers(floating.out)
+    expected = [[np.count_nonzero((labels == true) & (given == answer)) for answer in range(4)] for true in range(4)]
+    assert result.confusion.tolist() == expected and not np.array_equal(result.confusion, result.confusion.T)
+    assert (result.accuracy, result.floating_accuracy) == (np.mean(given == labels), np.mean(free == labels))
+    assert result.same_answer == np.mean(given == free) and result.spikes == fixed.spike_count / 130 > 1
+    pairs = zip(fixed.layers, floating.layers, strict=True)
+    of_layers = [agreement(one.spikes, other.spikes) for one, other in pairs if one.spikes is not None]
+    assert result.float_spikes == sum(of_layers[1:], of_layers[0])
+
+
+def test_values_that_differ_in_lava_are_counted_one_by_one(rng, monkeypatch):
+    net = read(TOY)
+    frames = (rng.random((6, 20, 8)) < 0.3).astype(np.uint8)
+    test, fixed = data.Frames(BinnedEvents.of(frames), np.zeros(6, int), 0.0), FastNetwork(net).run(frames, record="spikes")
+
+    def predict(net, frames, backend, tag="fixed_pt", record=None):
+        ran = FastNetwork(net, floating=tag == "floating_pt").run(frames, record="spikes")
+        ran.layers[0].out[1, :3, 0] += 1
+        ran.out[2, :4, 1] += 1
+        return ran if record else ran.out
+
+    monkeypatch.setattr(hdf5, "predict", predict)
+    found = in_lava(net, test, fixed, 4)
+    assert (found.utterances, found.fixed_differs, found.floating_differs) == (4, 7, 4) and found.floating_answers.shape == (4,)
 
 
 @pytest.mark.parametrize("labels", [[2, 0, 1] * 4, sorted([0, 1, 2] * 4), [0] * 7 + [1] * 3 + [2], [5] * 4], ids=str)

@@ -1,5 +1,6 @@
 """From CUBA neurons to devices: time constants and refractoriness against simulation, working points against the neurons they stand for."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -106,11 +107,30 @@ def test_silent_neurons_get_the_lowest_bias_and_stay_silent(rng):
         ({"refractory": 1e-4}, "R_c >= 10 R_on"),
         ({"refractory": np.nan}, "refractory"),
         ({"device": presets.ZHAO2025_FIG2.with_variation(0.1).spread(3, 0)}, "be one device"),
+        ({"device": replace(presets.ZHAO2025_FIG2, v_th=0.9), "refractory": 2 * DT}, r"v_th \[V\] must lie below the gate's 0.417 V"),
     ],
 )
 def test_what_cannot_be_translated_is_named(change, text):
     with pytest.raises(InputError, match=text):
         device_for(**{"current_decay": DU, "voltage_decay": DV, "dt": DT, **change})
+
+
+def test_the_shortest_refractory_period_is_the_one_that_is_told():
+    with pytest.raises(InputError, match="R_c >= 10 R_on") as refused:
+        device_for(DU, DV, DT, refractory=1e-4)
+    least = float(re.search(r"at least ([\d.e-]+),", str(refused.value))[1])  # of two digits
+    shortest = device_for(DU, DV, DT, refractory=1.02 * least)
+    assert shortest.r_control == pytest.approx(10 * shortest.r_on, rel=0.05)
+    with pytest.raises(InputError, match="R_c >= 10 R_on"):
+        device_for(DU, DV, DT, refractory=0.98 * least)
+
+
+def test_biases_are_those_that_a_network_can_hold(rng):
+    """A steady input many times larger than what varies asks for more than 13 bits."""
+    step = StepParams(presets.ZHAO2025_FIG2)
+    for mean in (-10.0, 10.0):
+        found = working_point(step, mean + 0.1 * rng.standard_normal((2, 80, 3)), np.ones((2, 80, 3)))
+        assert np.all(np.abs(found.bias) <= 64) and np.any(np.abs(found.bias) > 60)
 
 
 def test_recordings_that_do_not_fit_are_named():

@@ -88,9 +88,15 @@ def test_others_are_refused_and_those_who_speak_are_listed(who, events):
 def test_a_speaker_named_as_another_is_numbered(events):
     odd = replace(events, speaker_names=("1", "b", "c", "d", "e"))
     assert odd.speaker("1") == 0 and odd.speaker(1) == 1
+    assert replace(events, speaker_names=("b", "b", "c", "d", "e")).speaker("b") == 0  # of one name, the first
     many = EventSet.from_utterances([([0.1], [1])] * 99, [0] * 99, range(99))
     with pytest.raises(InputError, match="28, 29 and 69 more"):
         many.speaker("nobody")
+
+
+def test_classes_without_names_are_as_many_as_the_highest_label_says():
+    unnamed = EventSet.from_utterances([([0.1], [1])] * 2, [0, 3])
+    assert unnamed.n_classes == 4 and "2 utterances, 2 spikes, 2 of 4 classes" in repr(unnamed) and unnamed[:0].n_classes == 0
 
 
 def test_speakers_that_are_not_known_bear_no_name(events):
@@ -582,6 +588,7 @@ def test_a_few_cropped_spikes_are_not_worth_a_warning():
     events = EventSet.from_utterances([(np.arange(25), np.zeros(25, int))], [0])
     assert cropped_share(events, 1.0, 24) == 1 / 25  # at the end, too
     frames(events, 1.0, 24)
+    frames(EventSet.from_utterances([(np.arange(20), np.zeros(20, int))], [0]), 1.0, 19)  # 5 % are not more
     with pytest.warns(UserWarning, match=r"8.0% of the spikes lie beyond n_steps \* dt = 23 s"):
         frames(events, 1.0, 23)
 

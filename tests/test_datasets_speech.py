@@ -368,6 +368,7 @@ def test_a_folder_becomes_an_event_set(recordings):
     (recordings / "2" / "older.wav").mkdir()  # no recording
     events = wav_folder(recordings, speaker_of=lambda p: p.stem.split("_")[0], threads=1, progress=False)
     assert events.keys == ("2", "10") and events.speaker_names == ("ann", "bob")
+    assert wav._names(iter(("ja", "10", "2"))) == ("10", "2", "ja")  # numbers only where all are
     assert list(events.labels) == [1, 0, 0] and list(events.speakers) == [0, 0, 1]
     audio, rate = read_wav(recordings / "2" / "ann_1.wav")
     times, units = InnerEar()(audio, rate, index=wav.draw_of(audio, rate))

@@ -78,6 +78,9 @@ def test_arrays_and_stimuli_say_the_same():
     assert two.spike_times(0)[0] > two.spike_times(1)[0]
     columns = simulate(presets.ZHAO2025_FIG2, np.stack([s.sampled(1e-5), 0 * s.sampled(1e-5)], 1), dt=1e-5, seed=0)
     assert columns.spike_counts().tolist() == [len(pieces.spike_times()), 0]
+    np.testing.assert_array_equal(pieces.v_in, dense.v_in)
+    assert columns.v_in.shape == (20000, 2) and columns.energy() == pytest.approx([pieces.energy(), 0.0], rel=1e-3)
+    assert f", {len(pieces.spike_times())} spikes;" in repr(pieces) and pieces.turn_on_times().size
 
 
 def test_each_device_of_an_array_is_simulated_alone():
@@ -138,6 +141,29 @@ def test_stimuli_compose():
         stimulus.constant(1.0, 0.0)
 
 
+def test_a_stimulus_has_at_least_one_sample_and_one_period_and_a_constant_one_its_own_length():
+    assert stimulus.constant(0.5, 1e-5).sampled(1e-3).tolist() == [0.5]
+    short = stimulus.pulses(0.8, 2e-3, 0.5, 1e-4)
+    assert short.volts.tolist() == [0.8, 0.0] and short.duration == pytest.approx(2e-3)
+    lasting = stimulus.pulses(0.8, 2e-3, 1.0, 3.1e-3)
+    assert lasting.volts.tolist() == [0.8] and lasting.duration == 3.1e-3
+
+
+def test_stimuli_too_long_and_pieces_without_a_voltage_or_a_duration_are_refused(monkeypatch):
+    for durations, volts in (([1e-3], [0.8, 0.0]), ([1e-3, 1e-3], [0.8])):
+        with pytest.raises(InputError, match=f"Stimulus.volts must hold {len(durations)} pieces, as durations"):
+            stimulus.Stimulus(durations, volts)
+    monkeypatch.setattr(stimulus, "MOST_PIECES", 12)
+    one, two = stimulus.constant(0.8, 1e-3), stimulus.Stimulus([1e-3], [[0.8, 0.7]])
+    assert (one * 12).duration == pytest.approx(12e-3) and (two * 6).volts.shape == (6, 2)
+    assert one.sampled(1.01e-3 / 12).size == 12
+    for stimulated, times in ((one, 13), (two, 7)):
+        with pytest.raises(InputError, match=rf"Stimulus \* times must be a whole number from 1 to {times - 1}; got {times}"):
+            stimulated * times
+    with pytest.raises(InputError, match=r"sampled.dt \[s\] must make at most 12 samples"):
+        one.sampled(0.9e-3 / 12)
+
+
 def test_the_last_sample_of_a_simulation_that_ends_before_it_is_the_end():
     """1.6 intervals make two samples; what lay in memory was shown as the second one."""
     np.full((4, 2, 1), 7.0)  # memory that may be given out again
@@ -159,6 +185,12 @@ def test_a_device_can_start_only_as_it_can_be():
         simulate(presets.ZHAO2025_FIG2, start=(0.9, 0.3, 0.0), **start)
     with pytest.raises(InputError, match="at most x_max"):
         simulate(replace(presets.ZHAO2025_FIG2, mu=np.ones(2), x_max=np.array([1.0, 1.5])), start=([1.1, 1.1], 0.0, 0.0), **start)
+    several = replace(presets.ZHAO2025_FIG2, mu=np.full(2, 56.3))
+    for wrong, name in (((-0.1, 0.2, 0.0), "filament"), ((0.2, -0.1, 0.0), "residue"), ((0.0, 0.0, 1e6), "gate voltage")):
+        with pytest.raises(InputError, match=rf"simulate.start: {name} \[.*\] must hold one value or 1, lengths >= 0; got"):
+            simulate(presets.ZHAO2025_FIG2, start=wrong, **start)
+    with pytest.raises(InputError, match=r"simulate.start: residue \[1\] must hold one value or 2"):
+        simulate(several, start=(0.1, [0.1, 0.2, 0.3], 0.0), **start)
     end = simulate(presets.ZHAO2025_FIG2, stimulus.constant(1.2, 0.1), 1e-3, 0, "events").cells
     last = simulate(presets.ZHAO2025_FIG2, start=(end["filament"], end["residue"], end["gate"]), **start)
     assert last.filament[-1] > 0 and simulate(presets.ZHAO2025_TABLE1, start=(0.9, 0.3, 0.0), **start).filament[-1] > 0

@@ -155,6 +155,15 @@ def test_what_would_never_end_is_given_up(change):
         simulate(replace(presets.ZHAO2025_FIG2, **change), train, 1e-3, 0)
 
 
+def test_of_several_devices_the_one_that_would_never_end_is_named():
+    p = replace(FIG2, r_control=np.array([250e6, 1.0]))
+    with pytest.raises(InputError, match=r"too short ones in device 1, whose R_c C_g is 1e-11 s, at up to 0.8 V"):
+        simulate(p, stimulus.train(0.8, 1e-3, 1e-3, 50), 1e-3, 0)
+    fast = replace(FIG2, gamma1=np.array([165.0, 1.65e9]))
+    with pytest.raises(InputError, match=r"simulate.v_in, duration \[s\] must be <= 0.606 for these rates; got 10"):
+        simulate(fast, stimulus.rest(10.0), 1.0, 0)
+
+
 def test_voltages_that_no_growth_law_survives_are_named():
     with pytest.raises(InputError, match=r"at up to 100 V'. Simulate it in parts.* Or look for a voltage far above v_ref"):
         simulate(FIG2, stimulus.constant(100.0, 1e-3), 1e-3, 0)
@@ -175,9 +184,9 @@ def test_simulations_go_on_from_a_trace(p):
     whole = simulate(p, stimulus.constant(0.85, 0.2), seed=5, record="events")
     trace, times = (0.0, 0.0, 0.0), []
     for part in range(20):
-        trace = simulate(p, stimulus.constant(0.85, 0.01), seed=5, record="events", start=trace)
+        trace = simulate(p, stimulus.constant(0.85, 0.01), seed=5 + part, record="events", start=trace)  # the first one's counts
         times += (trace.spike_times() + 0.01 * part).tolist()
-        assert trace.seed == 5 and trace.steps[0] < 0.2 * whole.steps[0]
+        assert trace.seed == 5 and trace.steps[0] < 0.2 * whole.steps[0] and trace.cells["tried"] < 0.2 * whole.cells["tried"]
     assert len(times) == whole.spike_times().size > 1
     np.testing.assert_allclose(times, whole.spike_times(), rtol=2e-3)
     with pytest.raises(InputError, match="simulate.start must be a Trace of these devices"):
@@ -195,6 +204,8 @@ def test_the_output_node_goes_on_too():
     assert whole.spike_times().size > 0
     total = [sum(sum(phase.values()) for phase in t.energy_split().values()) for t in (first, second, whole)]
     assert total[0] + total[1] == pytest.approx(total[2], rel=1e-3)
+    after = simulate(p, stimulus.rest(1e-6), 1e-6, 0, "events", start=whole)  # its energies begin at 0
+    assert abs(after.energy()) < 0.01 * whole.energy()
 
 
 def test_a_first_filament_is_drawn_whatever_the_gate():

@@ -8,7 +8,7 @@ import pytest
 
 from lava_1m1t1r import cli, presets
 from lava_1m1t1r.device.measurement import read_csv
-from lava_1m1t1r.device.paper import MEASUREMENTS, Comparison, reproduce, table
+from lava_1m1t1r.device.paper import MEASUREMENTS, Comparison, cells, reproduce, table
 from lava_1m1t1r.errors import InputError
 
 KNOWN_MISSES = {
@@ -67,6 +67,19 @@ def test_an_upper_bound_is_met_from_below():
     row = Comparison("Fig. 0", "time", "now", "s", paper=5.0, found=1.0, within=0.5, device="", at_most=True)
     assert row.agrees and replace(row, found=5.5).agrees and not replace(row, found=5.6).agrees
     assert not replace(row, at_most=False).agrees and replace(row, found=np.nan).agrees is None
+
+
+def test_cells_of_a_comparison_say_how_far_off_it_is_and_why():
+    off = Comparison("Fig. 0", "time", "now", "s", paper=4.0, found=5.125, within=0.5, device="X", note="Because.")
+    rows = [off, replace(off, found=3.0, at_most=True), replace(off, found=123456.0), replace(off, found=np.nan, note="Not run.")]
+    found, notes = cells(rows)
+    assert found[0] == ("Fig. 0", "time: now", "4", "5.12", "s", "+28%", "X", "no [1]")
+    assert [row[2:4] + row[5:6] + row[7:] for row in found[1:]] == [
+        ("< 4", "3", "-25%", "yes"),
+        ("4", "123456", "x30864", "no [1]"),
+        ("4", "-", "", "- [2]"),
+    ]
+    assert notes == ["[1] Because.", "[2] Not run."]
 
 
 @pytest.mark.parametrize("trials", [0, 1.5, "many"])

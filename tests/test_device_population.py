@@ -123,6 +123,14 @@ def test_each_neuron_of_a_chain_has_a_circuit_and_noise_of_its_own():
     assert not np.array_equal(alone, as_the_first)
 
 
+def test_each_neuron_of_a_longer_chain_is_driven_by_the_one_before_it():
+    p = replace(FIG2, v_dd=1.0)
+    chain = cascade([p, replace(p, v_dd=2.0, mu=10 * p.mu), p], stimulus.pulses(0.8, 2e-3, 0.5, 0.12))
+    assert 0.5 < chain.drives[1].max() <= 1.0 < chain.drives[2].max() <= 2.0 and chain.traces[2].spike_times().size
+    with pytest.raises(InputError, match="cascade.devices must hold at least two single devices"):
+        cascade([p], PULSE)
+
+
 def test_a_firing_probability_is_of_its_seed_and_its_times_of_those_that_fire():
     given = (presets.ZHAO2025_FIG3CD, 0.9, 15e-3, 60)
     (probability, times), other = firing_probability(*given, seed=4), firing_probability(*given, seed=5)
@@ -355,8 +363,12 @@ def test_fit_tells_what_the_data_do_not_determine():
 def test_results_are_plain_values_for_json():
     found = fit(FIG2, figure_2e_4d()[:2], free=("mu", "k_transistor"), starts=1).as_dict()
     six = characterize(replace(FIG2, r_control=1e7), volt=0.8, trials=2).as_dict()
-    back = json.loads(json.dumps([found, six], allow_nan=False))
-    assert back == [found, six] and found["relative_errors"][1] is None and DeviceParams.from_dict(found["params"]).v0 == FIG2.v0
+    energy = spike_energy(FIG2, 0.8)
+    assert "device" not in energy.as_dict() and energy.as_dict()["total"] == energy.total
+    assert energy.as_dict()["input_and_recharge"] == energy.input_and_recharge
+    back = json.loads(json.dumps([found, six, energy.as_dict()], allow_nan=False))
+    assert back == [found, six, energy.as_dict()]
+    assert found["relative_errors"][1] is None and DeviceParams.from_dict(found["params"]).v0 == FIG2.v0
 
 
 def test_relative_errors_are_the_spread_of_fits_to_data_with_errors():
@@ -700,9 +712,11 @@ def test_pulses_up_to_the_end_of_one_are_a_whole_number():
         assert _counted(m, pulses * (m.width + m.gap)) == pytest.approx(pulses)
 
 
-def test_a_prediction_is_of_one_device():
+def test_a_prediction_is_of_one_device_without_noise():
+    m = Measurement("first_spike", 0.8, 1e-3, 1e-3, 100, 0.088, 1e-3)
+    assert predicted(replace(FIG2, mu_ctoc=0.2, sigma1=1e-2), m) == predicted(FIG2, m) != predicted(FIG2, m, rtol=1e-2)
     with pytest.raises(InputError, match=r"predicted.p"):
-        predicted(replace(FIG2, mu=np.array([56.3, 100.0])), Measurement("first_spike", 0.8, 1e-3, 1e-3, 100, 0.088, 1e-3))
+        predicted(replace(FIG2, mu=np.array([56.3, 100.0])), m)
 
 
 def test_what_no_file_takes_is_not_written_and_not_fitted(tmp_path):

@@ -293,6 +293,8 @@ def test_simulations_that_would_not_end_are_refused():
         device.simulate(P, np.full(10, 0.5), dt=1e-3, max_step=1e-300)
     with pytest.raises(InputError, match="at most 1000 V"):
         device.simulate(P, [1e6], dt=1e-3)
+    with pytest.raises(InputError, match="at most 1000 V either way"):
+        device.simulate(P, [-1e6], dt=1e-3)
 
 
 def test_integers_do_not_wrap_and_floats_are_not_cut():

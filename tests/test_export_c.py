@@ -79,9 +79,18 @@ def test_the_longest_delay_is_remembered_whatever_word_holds_it(longest, rng):
     assert "all equal" in found["compared with the fixed-point network"]
 
 
-@pytest.mark.parametrize(("index", "seed"), [(0, 0), (255, 1 << 31), (256, 1), (4095, 7), (4096, 7), (65535, (1 << 32) - 1)])
+@pytest.mark.parametrize(("delay", "delay_rec", "history"), [([3, 0], [0, 1], 4), ([0, 1], [5, 0], 6), (None, [2, 2], 3), (None, None, 1)])
+def test_spikes_are_remembered_for_the_longest_delay_of_either_kind(delay, delay_rec, history, rng):
+    late = {name: None if steps is None else np.array(steps, np.int32) for name, steps in (("delay", delay), ("delay_rec", delay_rec))}
+    net = NetDescription((replace(nets.layer(rng, 0, 3, 2, "dense_rec"), **late),))
+    assert plan(net).layers[0].history == history
+
+
+@pytest.mark.parametrize(
+    ("index", "seed"), [(0, 0), (255, 1 << 31), (256, 1), (4095, 7), (4096, 7), (65535, (1 << 32) - 1), (3722, 956923907)]
+)
 def test_generators_start_as_stated_whatever_layer_and_seed(index, seed, rng):
-    """The number of the layer lies across both halves of the word that a generator starts from."""
+    """The number of the layer lies across both halves of the word that a generator starts from. At last, one that would start from 0."""
     drawn = nets.layer(rng, index, 4, 5, noise=True, scale=6)
     net = NetDescription((replace(drawn, neuron=replace(drawn.neuron, seed=seed)),))
     found = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net, steps=20, samples=1), "abc")
@@ -344,6 +353,16 @@ def test_instructions_that_are_not_counted_are_told(rng, tmp_path, monkeypatch):
         found[bool(counted)] = c_target.deploy_c(net, tmp_path / "out", frames=nets.frames(rng, net, steps=2, samples=1))
     assert [any("valgrind is not installed" in note for note in found[counted].notes) for counted in (False, True)] == [True, False]
     assert found[True].facts["instructions a step, largest"] == 9 and "instructions a step, largest" not in found[False].facts
+
+
+@pytest.mark.needs("valgrind")
+def test_instructions_are_counted_in_a_part_of_long_samples_which_is_told(rng, monkeypatch):
+    net = nets.network("one_neuron", rng)
+    for most, words in ((3, ", first 1 of 2 samples, first 3 of 5 steps)"), (5, ", first 1 of 2 samples)"), (10, "processor)")):
+        monkeypatch.setattr(c_target, "_COUNTED", most)
+        facts = c_target.verify(net, c_source.sources(plan(net), "x", "abc"), nets.frames(rng, net, steps=5), "abc")
+        (mean,) = (name for name in facts if name.startswith("instructions a step, mean"))
+        assert mean.endswith(words) and 0 < facts[mean] <= facts["instructions a step, largest"]
 
 
 @pytest.mark.parametrize("which", ["flash_limit", "ram_limit"])

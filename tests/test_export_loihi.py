@@ -72,6 +72,7 @@ def test_every_limit_has_a_source_and_assumed_ones_say_so(rng, tmp_path):
     for limit in limits:
         assert limit.source and f"{'assumed: ' if limit.assumed else ''}{limit.source}" in text
         assert limit.name in text
+    assert "kept   neurons of a core: needs 7 of 1,024 neurons (layer 0; assumed: " in text
     assert len(limits) == 10 and 0 < sum(limit.assumed for limit in limits) < 10
 
 
@@ -100,7 +101,8 @@ def test_a_network_larger_than_its_chips_is_refused(chips, monkeypatch, rng, tmp
     monkeypatch.setattr(loihi_limits, "CORES", replace(loihi_limits.CORES, value=1))
     net = nets.network("recurrent_with_delays", rng)
     if chips == 2:
-        assert deploy_loihi(net, tmp_path / "out", chips=2).facts["cores"] == 2
+        facts = deploy_loihi(net, tmp_path / "out", chips=2).facts
+        assert facts["cores"] == facts["of"] == 2
         return
     with pytest.raises(InputError, match=r"neuron cores of a chip must keep to 1 cores \(open-neuromorphic.*got 2\. Use smaller layers"):
         deploy_loihi(net, tmp_path / "out")
@@ -163,6 +165,7 @@ def test_the_pack_is_the_network(name, rng, tmp_path):
                 np.testing.assert_array_equal(own["tables"][table][column], values)
         assert (own["neurons"], own["substeps"], own["seed"]) == (layer.size, step.substeps, layer.neuron.seed)
         assert own["largest input [counts]"] == step.v_max_count
+        assert float(own["device [SI units]"]["x_max"]) == step.device.x_max  # "inf", which JSON has not
         assert own["step"] == {"dt": step.dt, "v_unit": step.v_unit, "v_in_max": step.v_in_max}
 
 
@@ -178,6 +181,7 @@ def test_networks_are_the_same_where_all_their_integers_are(rng):
         *({name: -getattr(first, name)} for name in ("weight", "weight_rec")),
         *({name: getattr(first, name) + 1} for name in ("delay", "delay_rec")),
         {"bias": np.ones(7, np.int32)},
+        {"shape": (7, 1)},
         {"neuron": replace(first.neuron, seed=8)},
         *({"neuron": replace(first.neuron, step=step.replace(**change))} for change in ({"substeps": 5}, {"v_unit": 0.2}, {"dt": 2e-3})),
         {"neuron": replace(first.neuron, step=step.replace(device=replace(step.device, mu=step.device.mu * 1.01)))},
@@ -185,6 +189,8 @@ def test_networks_are_the_same_where_all_their_integers_are(rng):
         assert not same(net, NetDescription((lines, replace(first, **changes), last))), changes
     assert not same(net, NetDescription((replace(lines, delay=lines.delay[::-1]), first, last)))
     assert not same(net, replace(net, classes=("a", "b", "c")))
+    cuba, other = (NetDescription((Layer(0, "dense", (2,), 1, np.full((2, 1), 2), neuron=CubaNeuron(1, 1, v_th)),)) for v_th in (9, 10))
+    assert same(cuba, cuba) and not same(cuba, other)
     assert not same(net, NetDescription((lines, first))) and not same(net, NetDescription((first, last)))
 
 

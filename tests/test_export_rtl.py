@@ -590,3 +590,6 @@ def test_verilator_is_not_asked_to_build_where_make_cannot(rng, tmp_path, monkey
     net = NetDescription((nets.layer(rng, 0, 3, 4),))
     with pytest.raises(InputError, match="have no white space in its name, for verilator's make; got '/tmp/my files'. Name another"):
         rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((1, 4, net.inputs), int))
+    monkeypatch.setattr(rtl_target, "simulate", lambda *_: {})
+    written = rtl_target.deploy_rtl(net, tmp_path / "out", frames=np.ones((1, 4, net.inputs), int), simulator="icarus").files
+    assert "net.v" in written  # icarus can

@@ -19,7 +19,7 @@ from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, c_target, loihi_target, rtl_target, rules, spice_target
 from lava_1m1t1r.export.frames import samples
 from lava_1m1t1r.export.output import MARK, STAGE, write_folder
-from lava_1m1t1r.export.report import Report
+from lava_1m1t1r.export.report import Report, compared
 from lava_1m1t1r.netx import schema
 
 CUBA = CubaNeuron(512, 128, 80)
@@ -458,6 +458,11 @@ def test_reports_show_their_facts_and_notes_everywhere():
     for text in (report.text, report.page):
         assert all(words in text for words in (*facts, *shown, *report.notes, "a.c"))
     assert report.as_dict()["notes"] == list(report.notes) and report.as_dict()["facts"] == facts
+
+
+def test_a_proof_without_spikes_says_so():
+    assert compared(30, 5, 90) == "30 steps, 5 spikes, 90 states: all equal"
+    assert compared(30, 0, 90) == "30 steps, 0 spikes, 90 states: all equal. Nothing spikes: other samples would test more"
 
 
 @pytest.mark.parametrize("largest", [4, 5])

@@ -280,6 +280,11 @@ def test_audio_that_cannot_be_heard_is_refused(audio, rate, text):
         InnerEar()(audio, rate)
 
 
+def test_the_shortest_and_the_longest_utterance_are_heard():
+    ear = InnerEar()
+    assert [len(ear.prepare(tone(1000, seconds=s), 16_000)) for s in (0.06, 20.0)] == [2880, 960_000]
+
+
 @pytest.mark.parametrize("arguments", [dict(seed=-1), dict(n_channels=1), dict(level=0), dict(ramp=0.1)])
 def test_wrong_settings_are_refused(arguments):
     with pytest.raises(InputError, match=f"InnerEar.{next(iter(arguments))} must"):

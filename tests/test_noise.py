@@ -35,6 +35,7 @@ def test_starts_differ_by_seed_layer_and_neuron_and_not_by_size():
     every = np.concatenate([noise.start(seed, layer, 1000) for seed in range(4) for layer in range(4)])
     assert len(np.unique(every)) > len(every) - 3  # 16000 of 2^32: a collision happens once in 30 such draws
     assert every.min() >= 1 and every.max() < 1 << 32
+    assert noise.start(956923907, 3722, 3)[2] == 1  # the finaliser gives 0 here, which a generator would never leave
 
 
 def test_generators_of_any_layer_are_its_own():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,26 @@ def test_every_field_refuses_nonsense_by_name(name, value):
         DeviceParams(**{name: value})
 
 
+ZERO = {"beta", "c_load", "sigma1", "sigma2", *(name for name in FIELDS if name.endswith(("_ctoc", "_dtod")))}
+INFINITE = {"v0", "x_max"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_takes_zero_and_infinity_only_where_they_mean_something(name):
+    for value, legal in ((0.0, ZERO), (np.inf, INFINITE), ([], set())):
+        if name in legal:
+            assert getattr(DeviceParams(**{name: value}), name) == value
+        else:
+            with pytest.raises(InputError, match=rf"DeviceParams\.{name}"):
+                DeviceParams(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["sigma1", "sigma2", "mu_ctoc", "v0_ctoc"])
+def test_whatever_differs_from_run_to_run_is_noise(name):
+    p = DeviceParams(**{name: [0.0, 0.1]})
+    assert p.noisy and not p.quiet().noisy and p.quiet() == DeviceParams()
+
+
 @pytest.mark.parametrize("name", ["ZHAO2025_FIG2", "ZHAO2025_FIG3", "ZHAO2025_FIG4"])
 def test_the_voltages_that_turn_a_device_on(name):
     """The closed form beside the integrator: in the long run, and without residue."""
@@ -48,7 +69,12 @@ def test_a_law_so_steep_that_its_scale_overflows_turns_on_near_v_ref():
     assert np.ptp(near.turn_on_voltages[0]) < 1e-4
 
 
-@pytest.mark.parametrize("draws", [np.zeros((3, 2)), "text", [1.0], np.zeros((2, 9))])
+def test_with_a_wide_least_gap_the_closed_filament_is_the_hardest_to_hold():
+    """Growth, mu V / (alpha + 1 - x), then grows less with x than the loss does, up to x = 1."""
+    assert DeviceParams(alpha=3.0, beta=0.0).turn_on_voltages == pytest.approx((600 * 3 / 150,) * 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("draws", [np.zeros((3, 2)), "text", [1.0], np.zeros((2, 8)), np.zeros((3, 8), bool)])
 def test_draws_of_another_shape_are_refused(draws):
     with pytest.raises(InputError, match="deviating.draws must"):
         DeviceParams(mu=[1.0, 2.0, 3.0]).deviating(draws)
@@ -65,6 +91,8 @@ def test_fields_are_frozen_numbers_or_arrays_of_one_shape():
         DeviceParams(mu=np.ones(2), beta=np.ones(3))
     with pytest.raises(InputError, match="r_off must exceed r_on"):
         DeviceParams(r_on=1e9, r_off=1e6)
+    with pytest.raises(InputError, match="r_off must exceed r_on"):
+        DeviceParams(r_on=1e6, r_off=1e6)
 
 
 def test_equality_and_print_show_what_differs():
@@ -77,6 +105,10 @@ def test_take_gives_one_device_or_several():
     p = DeviceParams(mu=[1.0, 2.0, 3.0])
     assert p.take(1) == DeviceParams(mu=2.0)
     assert p.take(slice(1, 3)).mu.tolist() == [2.0, 3.0]
+    assert p.take(-3).mu == 1.0 and p.take(np.array([-3, 2])).mu.tolist() == [1.0, 3.0]
+    for n in (3, -4, np.array([0, 3]), np.array([-4, 0])):
+        with pytest.raises(InputError, match="take.n must .* from -3 to 2; got"):
+            p.take(n)
 
 
 def test_scaled_stretches_time():
@@ -104,6 +136,9 @@ def test_a_spread_of_nothing_says_so():
     for p in (DeviceParams(), DeviceParams(v0_dtod=0.1)):  # under the linear law v0 is nothing that could differ
         with pytest.warns(UserWarning, match=r"every _dtod field is 0.*with_variation\(0.2\)"):
             assert p.spread(3, 0).mu.tolist() == [150.0] * 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert DeviceParams().spread(1, 0).mu.tolist() == [150.0]  # there are no two that could be equal
     assert not DeviceParams().varies and DeviceParams(v0=0.1, v0_dtod=0.1).varies and DeviceParams(mu_dtod=[0.0, 0.1]).varies
 
 
@@ -135,6 +170,9 @@ def test_tunnelling_lengths_whose_resistance_has_no_number_are_refused():
         DeviceParams(lam=1e-3)
     with pytest.raises(InputError, match="DeviceParams.lam"):
         DeviceParams(lam=[0.2, 1e-300])
+    for lam, r_on, r_off in ((1.01 * least_lam(1e12), 1e6, [1e12, 1e100]), (1 / 800, 1e-200, 1e-100)):
+        with pytest.raises(InputError, match="DeviceParams.lam"):
+            DeviceParams(lam=lam, r_on=r_on, r_off=r_off)
     smallest = DeviceParams(lam=1.01 * least_lam(1e12))
     with np.errstate(all="raise"):
         StepParams(smallest).fixed()

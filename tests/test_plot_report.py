@@ -35,11 +35,14 @@ def test_states_histogram_confusion_energy_hysteresis():
     assert len(plot.states(time, {str(n): np.zeros(5) for n in range(15)}).lines) == 15
     ax = plot.isi_histogram(np.array([0.0, 0.002, 0.004, 0.010]), bins=[1, 3, 7])
     assert [(bar.get_x(), bar.get_height()) for bar in ax.patches] == [(1, 2), (3, 1)]  # ms
+    ax = plot.isi_histogram([[0.010, 0.004, 0.0], [0.002, 0.0]], bins=[1, 3, 7])  # times in any order, of two neurons
+    assert [bar.get_height() for bar in ax.patches] == [1, 2]
     ax = plot.confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
     assert np.allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
     assert [(text.get_text(), text.get_position()) for text in ax.texts] == [("3", (0, 0)), ("1", (1, 0)), ("0", (0, 1)), ("2", (1, 1))]
     assert [[tick.get_text() for tick in ticks] for ticks in (ax.get_xticklabels(), ax.get_yticklabels())] == [["a", "b"]] * 2
     assert not plot.confusion(np.eye(20)).texts
+    assert [len(plot.confusion(np.eye(size)).get_xticks()) for size in (40, 41, 79, 81)] == [40, 21, 40, 27]  # names apart
     names = ["$\\foo$", "x_{$", "c"]  # no formulas: a user's
     ax = plot.confusion(np.eye(3), names)
     ax.figure.savefig(io.BytesIO())
@@ -68,6 +71,9 @@ def test_measurement_stands_beside_simulation():
     assert np.allclose(ax.collections[0].get_segments(), [[[1, 2.9], [1, 3.1]], [[2, 3.9], [2, 4.1]]])
     with pytest.raises(InputError, match="one shape"):
         plot.beside([1, 2], [3, 4], [3])
+    for tolerance in ([0.1], [0.1, -0.1], [0.1, np.inf]):
+        with pytest.raises(InputError, match="tolerance must be finite and >= 0, one or"):
+            plot.beside([1, 2], [3, 4], [3, 4], tolerance=tolerance)
 
 
 def test_report_escapes_and_stands_alone(tmp_path):
@@ -102,6 +108,12 @@ def test_every_part_of_a_report_escapes_what_it_is_given():
     assert report.page.count("&lt;b&gt; &amp; &quot;c&quot;") == 13  # a title stands twice, a caption beside its figure's alternative
 
 
+def test_fields_are_told_to_six_digits():
+    report = Report("title")
+    report.fields({"mu": 1234.56789, "substeps": 4, "name": "x"})
+    assert "<td>mu</td><td>1234.57</td>" in report.page and "<td>substeps</td><td>4</td>" in report.page
+
+
 def test_names_that_are_no_text_are_shown_as_far_as_they_are(tmp_path):
     report = Report("1M1T1R on caf\udce9", "lead")  # as Python has the bytes of a file's name that are no UTF-8
     assert "1M1T1R on caf\\udce9" in report.save(tmp_path).read_text()
@@ -134,6 +146,7 @@ def test_what_cannot_be_json_is_named(tmp_path):
         (lambda: plot.states(np.zeros((2, 2, 2)), {"a": np.zeros((2, 2, 2))}), r"time \[s\] must have the shape \(T,\)"),
         (lambda: plot.raster(np.eye(3), colour="no colour"), "colour must be a colour"),
         (lambda: plot.isi_histogram([0, 1, 3], colour=5), "colour must be a colour"),
+        (lambda: plot.isi_histogram([0, 1, 3], bins=[1, 1, 2]), "bins .* must be a number of bins, or rising edges"),
         (lambda: plot.raster(np.zeros((3, 0))), "spikes must hold at least one neuron"),
         (lambda: plot.raster([[np.nan]]), "spikes must hold at least one neuron, and be finite"),
         (lambda: plot.confusion([[np.nan, 1], [1, 1]]), "counts must be finite"),

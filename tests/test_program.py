@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lava_1m1t1r import DeviceParams, keys, presets
@@ -34,6 +34,7 @@ FIG2 = presets.ZHAO2025_FIG2
         ({"v_unit": 0.0}, "v_unit"),
         ({"v_in_max": float("inf")}, "v_in_max"),
         ({"v_in_max": 4.1}, "stay below 4 V"),
+        ({"v_in_max": 4.0}, "stay below 4 V"),
         ({"device": None}, "device"),
     ],
 )
@@ -68,8 +69,37 @@ def test_one_law_a_layer():
 
 
 def test_arrays_must_have_the_layers_size():
-    with pytest.raises(InputError, match="layer's size"):
-        StepParams(replace(FIG2, mu=np.full(3, 150.0))).fixed(4)
+    for size in (1, 3):
+        with pytest.raises(InputError, match="layer's size"):
+            StepParams(replace(FIG2, mu=np.full(size, 150.0))).fixed(4)
+
+
+def test_a_least_gap_whose_inverse_no_table_holds_is_refused():
+    with pytest.raises(InputError, match=r"DeviceParams.alpha \[1\] must exceed 1.2e-38 in fixed point; got 1e-39"):
+        StepParams(replace(FIG2, alpha=1e-39)).fixed(1)
+
+
+def test_a_threshold_that_is_more_than_a_gate_holds_is_refused():
+    largest = StepParams(FIG2).largest_v_th
+    assert StepParams(replace(FIG2, v_th=largest)).fixed(1).v_th == [(1 << 23) - 1]
+    with pytest.raises(InputError, match=r"DeviceParams.v_th must be at most 4 V, or it needs more than the gate's 24 bits; got 4.0"):
+        StepParams(replace(FIG2, v_th=4.0)).fixed(1)
+
+
+def test_a_gain_that_rounds_up_to_the_next_octave_stays_a_mantissa():
+    """Of 16 bits."""
+    linear = presets.ZHAO2025_TABLE1
+    per_mu = float(StepParams(linear).shares()["growth"]) / linear.mu
+    step = StepParams(replace(linear, mu=2.0**-5 * (1 - 2.0**-18) / per_mu))
+    program = step.fixed(1)
+    assert program.gain == [1 << 15] and 2.0 ** (-15.0 + 10.0 - program.growth_shift) * program.gain == pytest.approx(2.0**-5)
+
+
+def test_a_layer_is_silent_where_none_of_its_neurons_can_fire():
+    for name, hopeless in (("mu", 1e-3), ("v_th", 1.2)):  # a gate stays below v_in_max
+        value = getattr(FIG2, name)
+        assert StepParams(replace(FIG2, **{name: np.array([hopeless, hopeless])})).silence
+        assert not StepParams(replace(FIG2, **{name: np.array([hopeless, value])})).silence
 
 
 shares = st.floats(np.log(2.0**-14.9), 0.0).map(lambda x: float(np.exp(x)))
@@ -94,6 +124,7 @@ def test_decay_at_its_borders():
 
 
 @given(st.lists(st.floats(0, 1e12), min_size=2, max_size=9))
+@example([1 - 2.0**-20, 0.5])  # its mantissa rounds up to the next octave
 def test_floating_tables_hold_their_knots(values):
     values = np.array(values)
     base, step, exponent = unpack(floating_table(values))
@@ -211,6 +242,8 @@ def test_a_filament_that_never_lets_go_leaves_the_field_that_the_gate_settles_at
     np.testing.assert_allclose(StepParams(latching).drop, settled, rtol=1e-9)
     weak = replace(presets.ZHAO2025_FIG2, gamma1=1e6)  # hardly charges the gate
     np.testing.assert_allclose(drop_curve(weak, 1.0)[:50], 1.0, rtol=1e-3)
+    several = replace(presets.ZHAO2025_FIG2, r_control=presets.ZHAO2025_FIG2.r_control * np.array([0.1, 1.0, 5.0]))
+    np.testing.assert_array_equal(drop_curve(several, 1.0), drop_curve(presets.ZHAO2025_FIG2, 1.0))  # of the median
 
 
 def test_a_gate_so_fast_that_the_letting_go_is_not_found_is_refused():

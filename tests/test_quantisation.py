@@ -38,6 +38,11 @@ def test_scales_are_what_one_count_means():
     assert scales["v_in [V]"] == 0.125 / 4096 and scales["gate [V]"] == 0.125 / 2**18
     assert scales["filament and residue [gap]"] == 2.0**-22 and scales["weight [V]"] == 0.125 / 64
     assert 0 < report.threshold_error <= scales["gate [V]"] / 2
+    unequal = quantise(StepParams(replace(FIG2, v_th=np.array([0.15, 0.2, 0.3]), gamma2=np.array([1.0, 7.0, 20.0]))), 3)
+    assert 0 < unequal.threshold_error <= scales["gate [V]"] / 2
+    assert "residue loss (gamma2): 0.00025 to 0.00499 per substep" in str(unequal)
+    with pytest.raises(InputError, match=r"quantise.neurons must be the device's size \(3\); got 4"):
+        quantise(StepParams(replace(FIG2, mu=np.full(3, 56.0))), 4)
 
 
 def test_every_rate_is_within_a_tenth_of_a_percent(rng):
@@ -60,6 +65,9 @@ def test_bias_is_what_rounding_down_does_to_a_held_state():
     off = floating.residue[0] - fixed.residue[0] / 2**22
     assert 0 < off < 2 * bias  # one count a substep for the loss, one for the transfer
     assert bias < 3e-4
+    several = replace(FIG2, gamma2=FIG2.gamma2 * np.array([1.0, 3.0]))
+    assert rate(quantise(StepParams(several), 2), "gamma2").bias == pytest.approx(bias)  # of the slowest
+    assert rate(quantise(params, 1), "gate loss").bias == pytest.approx(params.gate_lsb / params.shares()["gate_lost"])
 
 
 def test_rates_that_round_away_are_named_with_the_cure():
@@ -68,6 +76,8 @@ def test_rates_that_round_away_are_named_with_the_cure():
     r = rate(report, "gamma2")
     assert r.rounds_away == 2 and "larger dt" in r.cure
     assert "does not fit in 2 neurons" in str(report)
+    fast = rate(quantise(StepParams(replace(FIG2, beta=np.array([40.0, 5000.0]))), 2), "transfer")
+    assert fast.rounds_away == 1 and "smaller dt" in fast.cure and fast.error < 1e-3  # of those that fit
     assert rate(quantise(StepParams(replace(FIG2, gamma2=1e-4)), 256), "gamma2").rounds_away == 256  # one device, 256 neurons
     with pytest.raises(InputError, match="gamma2"):
         quantise_network(alone(np.full((2, 2), 200), step=StepParams(replace(FIG2, gamma2=0.01))), np.ones((1, 5, 2), int))
@@ -96,6 +106,23 @@ def test_silent_and_latched_neurons_are_found():
     assert drain_steps(params)[0] == pytest.approx(2.5 * np.log(6))
 
 
+def test_neurons_latch_in_any_sample_by_a_gate_that_stays_above_without_a_spike():
+    params = StepParams(FIG2)
+    v_th, steps = params.fixed(5).v_th[0], 47  # the largest input drains in 4.48 steps: up to 45.8 explain nothing yet
+    gate, spike = np.full((steps, 5), v_th + 1), np.zeros((steps, 5), bool)
+    gate[:2, 0] = v_th  # 45 steps above
+    gate[:, 2] = v_th  # at the threshold, never above
+    spike[20, 3] = True
+    gate[:, 4] = 0
+    one = Traces(spike, None, gate, gate, gate)
+    other = one._replace(gate=np.zeros_like(gate))
+    for runs in ([one], [one, other], [other, one]):
+        found = activity(params, runs)
+        assert found.latched == [1] and found.silent == [0, 1, 2, 4] and found.spikes == len(runs)
+    weak = StepParams(replace(FIG2, v_th=1.5))  # no input lifts its gate so far
+    assert drain_steps(weak)[0] == 0 and activity(weak, [one._replace(gate=0 * gate)]).latched == []
+
+
 def test_longest_true():
     on = np.array([[1, 0], [1, 1], [0, 1], [1, 1]], bool)
     assert longest_true(on).tolist() == [2, 3]
@@ -109,6 +136,8 @@ def test_network_report_prints_and_is_json(rng):
         assert data["fits"] and data["agreement"]["free-running"]["share"] <= 1
         assert report.name in str(report) and "teacher-forced" in str(report) and "silent" in str(report)
     assert quantise_network(drawn.net)[0].activity is None
+    for one, twice in zip(reports, quantise_network(drawn.net, np.stack([drawn.frames] * 2)), strict=True):
+        assert all(twice.agreement[kind] == found + found for kind, found in one.agreement.items())
 
 
 def test_delays_of_the_network_by_hand():

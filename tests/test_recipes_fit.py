@@ -12,7 +12,7 @@ import pytest
 from words import spoken
 
 from lava_1m1t1r import presets
-from lava_1m1t1r.answers import answers, winner
+from lava_1m1t1r.answers import answers, over_time, winner
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
@@ -177,10 +177,11 @@ def test_the_layers_of_a_cuba_network_start_from_rest():
     x = torch.from_numpy(frames.dense()).float().transpose(1, 2) * 3
     for build in (network.cuba, peers.alif):
         net = build(task).eval()
-        with torch.no_grad():
-            first, again = net.layers(x), net.layers(x)
-            assert first[0].any() and all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-            assert torch.equal(net(x), first[-1])
+        for some in (x, x[:1]):  # lava-dl itself begins anew where another number of utterances follows, and with several always
+            with torch.no_grad():
+                first, again = net.layers(some), net.layers(some)
+                assert first[0].any() and all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+                assert torch.equal(net(some), first[-1])
 
 
 def test_lava_dls_own_blocks_are_run_before_they_are_written(tmp_path):
@@ -218,6 +219,21 @@ def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validati
     chosen = learner.configure_optimizers()
     chosen["optimizer"].step()
     assert all(torch.equal(*both) for both in zip(before, learner.parameters(), strict=True))  # what makes no difference stays
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 10, 90])
+def test_the_learning_rate_rises_and_falls_in_however_few_steps(steps):
+    from lava_1m1t1r.recipes import fit, network
+
+    task, rates = toy(learning_rate=0.01)[0], []
+    chosen = fit.Learner(network.m1t1r(task), task, steps, None).configure_optimizers()
+    for _ in range(steps):
+        rates.append(chosen["optimizer"].param_groups[0]["lr"])
+        chosen["optimizer"].step()
+        chosen["lr_scheduler"]["scheduler"].step()
+    assert all(0 < rate < 0.011 for rate in rates)
+    assert steps < 3 or (max(rates) == pytest.approx(0.01) and max(rates[0], rates[-1]) < 0.001)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -269,6 +285,13 @@ def test_a_longer_refractory_period_is_the_resistors():
     usual, longer = Task("t").step.device, Task("t", refractory=3.0)
     assert longer.step.device == dataclasses.replace(usual, r_control=3 * usual.r_control)
     assert "3 times its R_c" in longer.device_text and "R_c," not in Task("t").device_text
+
+
+def test_recurrent_delays_are_drawn_from_none_to_the_largest():
+    from lava_1m1t1r.recipes import network
+
+    drawn = [network.m1t1r(toy(delay_rec=3, seed=seed)[0].replace(hidden=60)).hidden.delay_rec.tolist() for seed in (0, 0, 1)]
+    assert set(drawn[0]) == {0, 1, 2, 3} and drawn[0] == drawn[1] != drawn[2]
 
 
 def test_spread_devices_are_drawn_once_and_go_into_the_file(tmp_path):
@@ -480,7 +503,8 @@ def test_each_change_of_an_utterance_has_the_size_that_it_says(rng):
     ):
         b, t, c = places(**{name: size})
         assert len(b) == 2000 and set(t) == set(range(earliest, latest + 1)) and set(c) == set(range(low, high + 1))
-    assert places(channel_jitter=1.0)[2].std() == pytest.approx((1 + 1 / 12) ** 0.5, rel=0.1)
+    moved = places(channel_jitter=1.0)[2]
+    assert moved.std() == pytest.approx((1 + 1 / 12) ** 0.5, rel=0.1) and moved.mean() == pytest.approx(15, abs=0.1)
     assert len(places(drop=0.25)[0]) == pytest.approx(1500, rel=0.05)
     assert np.array_equal(frames, first)
 
@@ -643,6 +667,21 @@ def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
         assert found[f"joule_per_{name}"] == pytest.approx(joule, rel=0.02, abs=0), name
     pico = one.input_to_pulse_end * 1e12
     assert found["text"].startswith(f"250 spikes per utterance, at {pico:.2f} pJ each") and f"give {250 * pico:.0f} pJ" in found["text"]
+    slow = found["joule_per_spike_slowed_down"]
+    assert f"would need {slow * 1e12:.1f} pJ per spike and {250 * slow * 1e9:.1f} nJ per utterance" in found["text"]
+    assert f"would add {one.supply * 1e12:.0f} pJ per spike" in found["text"] and "pulses of 0.001 s (0.04 s for" in found["assumptions"]
+
+
+def test_the_energy_is_that_of_the_device_modelled_or_of_the_median_one_without_noise():
+    from lava_1m1t1r.recipes import page
+
+    task = Task("t", refractory=3.0)
+    device, slower = page._device(SimpleNamespace(task=task))
+    assert (device.mu, device.r_control, slower) == pytest.approx((task.measured.mu, 3 * task.measured.r_control, 40.0))
+    own = dataclasses.replace(presets.ZHAO2025_FIG2, mu=np.array([80.0, 90.0, 130.0]), sigma1=0.01)
+    net = SimpleNamespace(active=[SimpleNamespace(m1t1r=SimpleNamespace(step=SimpleNamespace(device=own)))])
+    device, slower = page._device(SimpleNamespace(task=None, net=net))
+    assert (device.mu, device.sigma1, slower) == (90.0, 0.0, 1.0)
 
 
 def test_the_demo_shows_the_busiest_of_the_utterances_that_are_answered_rightly(monkeypatch):
@@ -661,8 +700,12 @@ def test_the_demo_shows_the_busiest_of_the_utterances_that_are_answered_rightly(
         keys=("no", "yes"),
         net=SimpleNamespace(active=[SimpleNamespace(m1t1r=SimpleNamespace(step=step))]),
     )
-    page._one_utterance(SimpleNamespace(section=lambda *words: said.append(words), figure=lambda *_: None), found)
+    report = SimpleNamespace(section=lambda *words: said.append(words), figure=lambda *_: None)
+    page._one_utterance(report, found)
     assert shown == [[1]] and said == [("One utterance", "Its class is 'yes', and the answer 'yes'.")]
+    found.test.labels[:3] = 1, 0, 1
+    page._one_utterance(report, found)
+    assert shown[1:] == [[3]]  # the only right one, without a spike
 
 
 def test_the_demos_results_name_its_data_and_its_chance():
@@ -686,12 +729,13 @@ def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_pa
     from lava_1m1t1r.recipes import data, fit, network
 
     task, frames = toy()
-    net, five = network.m1t1r(task), data.Frames(frames.binned, frames.labels + 5, 0.0)
+    net, five, one = network.m1t1r(task), *(data.Frames(frames.binned, frames.labels + more, 0.0) for more in (5, 1))
     wide = data.Frames(frames.binned._replace(shape=(*frames.binned.shape[:2], 35)), frames.labels, 0.0)
     none = data.frames_of(EventSet.from_utterances([], [], n_channels=20), task)
     for text, train, options in (
         ("validation: labels must lie in 0..1; got 6", frames, {"validation": five}),
         ("train: labels must lie in 0..1; got 6", five, {}),
+        ("train: labels must lie in 0..1; got 2", one, {}),
         ("validation must have 20 channels, as the training set; got 35", frames, {"validation": wide}),
         ("validation must hold at least one utterance", frames, {"validation": none}),
         ("validation must be Frames", frames, {"validation": "frames"}),
@@ -729,3 +773,6 @@ def test_of_equal_sums_the_first_is_the_answer():
         assert answers(given).tolist() == [1, 2]
         assert winner(torch.from_numpy(given.astype(np.int64).sum(1))).tolist() == [1, 2]
     assert answers(out[0]) == 1
+    large = np.zeros((1, 3, 2), np.float32)
+    large[0, 0], large[0, 1:, 1] = 2**24, 1  # which single precision would lose
+    assert over_time(large).tolist() == [[2**24, 2**24 + 2]] and answers(large) == [1]

@@ -85,6 +85,17 @@ def test_spikes_may_come_in_any_type(kind):
 
 
 @pytest.mark.parametrize("force", [False, True])
+def test_currents_may_come_in_any_type(force, monkeypatch):
+    """A byte does not hold what 7 units of weight count."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    cell = neuron.Neuron(params=FIG2)
+    for unit, kinds in ((7, (torch.uint8, torch.int8, torch.int16, torch.bfloat16)), (600, (torch.int16, torch.int64))):
+        z = torch.full((1, 2, 200), float(unit))
+        out = cell(z)
+        assert out.any() and all(torch.equal(cell(z.to(kind)).float(), out) for kind in kinds)
+
+
+@pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_gradients_of_short_numbers_are_those_of_long_ones(kind, force, monkeypatch):
     monkeypatch.setattr(layer_module, "FORCE_TORCH", force)

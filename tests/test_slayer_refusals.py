@@ -162,6 +162,15 @@ def test_weights_whose_sums_of_spikes_may_leave_32_bits_are_refused():
     assert torch.equal(wide(torch.ones(1, 4, 2)), torch.full((1, 3, 2), 2400.0))
 
 
+@pytest.mark.parametrize("delays", [[-1, 0, 0], [0, 0, 63], [-40, 400, 1], [1, 2]], ids=str)
+def test_recurrent_delays_of_a_state_dict_are_checked(delays):
+    """A compiled loop would read what no spike has been written to."""
+    net = block.m1t1r.Recurrent({**NEURON}, 4, 3, delay_rec=3)
+    net.delay_rec = torch.tensor(delays)
+    with pytest.raises(InputError, match="^delay_rec must hold"):
+        net(torch.ones(1, 4, 2))
+
+
 @pytest.mark.parametrize("seed", [True, 2**64 + 3, -1, 0.5])
 def test_seeds_are_checked_where_they_are_given(seed):
     with pytest.raises(InputError, match=r"neuron_params\['seed'\] must be a whole number from 0 to 4294967295"):

@@ -52,6 +52,20 @@ class Stepwise(StepwiseNeuron):
         return state, state.filament + state.residue
 
 
+def test_currents_may_come_in_any_type_but_are_finite():
+    made = Stepwise(StepParams(presets.ZHAO2025_FIG2))
+    z = torch.full((1, 2, 100), 7.0)
+    out = made(z)
+    assert out.sum() > 5
+    for kind in (torch.uint8, torch.int8, torch.int16, torch.bfloat16):
+        again = made(z.to(kind))
+        assert again.dtype == kind and torch.equal(again.float(), out)
+    for wrong in (float("nan"), 1e30):
+        z[0, 0, 3] = wrong
+        with pytest.raises(InputError, match="synaptic input must lie within"):
+            made(z)
+
+
 @pytest.mark.parametrize("device", ["ZHAO2025_FIG2", "ZHAO2025_TABLE1"])
 def test_forward_is_the_integers(rng, device):
     params = StepParams(replace(getattr(presets, device), r_control=rng.uniform(1e8, 1e9, 6)))

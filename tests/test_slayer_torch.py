@@ -22,6 +22,7 @@ from lava_1m1t1r.recipes.smooth import Smooth
 from lava_1m1t1r.recipes.task import Task
 from lava_1m1t1r.slayer import buffers
 from lava_1m1t1r.slayer import layer as layer_module
+from lava_1m1t1r.slayer.block.common import quantised_weight
 from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent
 from lava_1m1t1r.slayer.neuron import Neuron
 from lava_1m1t1r.slayer.surrogate import gradient_program
@@ -360,6 +361,69 @@ def test_flatten_and_average_take_empty_batches_and_other_sizes(tmp_path):
         net.blocks[1](net.blocks[0](torch.ones(1, 2, size, size, 5)))
     net.export(tmp_path / "net.net")
     assert read(tmp_path / "net.net").layers[1].shape == (64, 1, 1)
+
+
+@pytest.mark.parametrize("kind", ["plain", "norm", "pruned", "parametrised"])
+def test_smooth_weights_spread_as_before_and_after_a_reset(kind):
+    """Whatever makes them."""
+    torch.manual_seed(0)
+    block = Dense(STEP, 40, 64, weight_norm=kind == "norm")
+    if kind == "pruned":
+        torch.nn.utils.prune.identity(block.synapse, "weight")
+    elif kind == "parametrised":
+        torch.nn.utils.parametrizations.weight_norm(block.synapse)
+    before = float(quantised_weight(block.synapse).std())
+    Smooth(block.synapse, 2.0)
+    smoothed = float(quantised_weight(block.synapse).std())
+    block.synapse.reset_parameters()
+    assert smoothed == pytest.approx(before, rel=0.1) and float(quantised_weight(block.synapse).std()) == pytest.approx(before, rel=0.1)
+
+
+def test_lines_that_smooth_weights_cannot_have_are_refused():
+    with pytest.raises(InputError, match="lines must divide the synapse's 13 inputs; got 2"):
+        Smooth(Dense(STEP, 13, 6).synapse, 2.0, 2)
+
+
+def test_recurrent_sums_are_exact_in_plain_torch_too(monkeypatch):
+    """Weights that no file holds, which single precision does not sum."""
+    torch.manual_seed(0)
+    block = Recurrent(STEP, 1, 64, pre_hook_fx=lambda w: w)
+    large = torch.randint(-8, 9, (64, 64)) + 2.0**22 * torch.tensor([1.0, -1.0]).repeat(32)
+    with torch.no_grad():
+        block.input_synapse.weight.fill_(9.0)
+        block.bias.fill_(6.0)
+        block.recurrent_synapse.weight.copy_(large.reshape(block.recurrent_synapse.weight.shape) / 64)
+    x = spikes(2, 1, 200, rate=0.2)
+    wanted = block(x)
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", True)
+    assert wanted.sum() > 100 and torch.equal(block(x), wanted)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_outputs_of_double_precision_frames_are_of_double_precision(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    for block in (Affine(None, 4, 3), Dense(STEP, 4, 3), Recurrent(STEP, 4, 3)):
+        assert block(torch.ones(1, 4, 5, dtype=torch.float64)).dtype == torch.float64 and block(torch.ones(1, 4, 5)).dtype == torch.float32
+
+
+def test_gradients_may_come_with_torchs_negative_bit():
+    torch.manual_seed(0)
+    block, x = Dense(STEP, 4, 3), spikes(1, 4, 30)
+    found = []
+    for turn in (lambda y: torch.complex(torch.zeros_like(y), y).conj().imag, lambda y: -y):
+        block.synapse.weight.grad = None
+        (turn(block(x)) * torch.arange(30)).sum().backward()
+        found.append(block.synapse.weight.grad)
+    assert torch.equal(*found) and found[0].any()
+
+
+def test_states_are_kept_on_the_cpu_whatever_torchs_default_device():
+    task = Task("x", channels=6, classes=3, hidden=9, smooth=2.0, learn=("mu",))
+    net = m1t1r(task)
+    with torch.device("meta"):
+        state = net.state_dict()
+    assert {value.device.type for value in state.values()} == {"cpu"}
+    m1t1r(task).load_state_dict(state)
 
 
 def test_blocks_can_be_made_without_memory_for_their_numbers():

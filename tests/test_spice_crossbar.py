@@ -32,6 +32,7 @@ def test_an_ideal_crossbar_holds_weights_and_bias_exactly(rng):
 def test_a_bias_takes_as_many_rows_as_it_needs_and_no_more(bias, rows, rng):
     own = replace(nets.layer(rng, 0, 2, 3), weight=np.full((3, 2), 100, np.int32), bias=np.array([0, bias, 0]))
     assert rows_of(own).bias == rows
+    assert rows_of(replace(own, weight=np.zeros((3, 2), np.int32))).bias == abs(bias)  # weights are then taken for ones
 
 
 def test_the_amplifier_turns_a_unit_of_weight_into_v_unit(rng):
@@ -97,6 +98,7 @@ def test_other_kinds_of_layers(rng):
         ({"levels": 2.5}, "Cells.levels must be a whole number >= 2"),
         ({"levels": -np.inf}, "Cells.levels must be a whole number >= 2"),
         ({"read_noise": -0.1}, r"Cells.read_noise must lie in \[0, 1\)"),
+        ({"programming_error": 1.0}, r"Cells.programming_error must lie in \[0, 1\)"),
         ({"v_read": np.nan}, "Cells.v_read must be a finite number and > 0"),
     ],
 )

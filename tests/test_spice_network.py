@@ -458,6 +458,10 @@ def test_differences_are_named(toy):
     assert spice_run.compare(toy, ours, [same])["ngspice, largest deviation of a first spike"] == 0
     with pytest.raises(VerificationError, match="answers class"):
         spice_run.compare(toy, ours, [replace(same, scores=-same.scores)])
+    sums = np.array([100.0, 99.98, 0.0, 0.0])
+    told = [replace(ours[0], out=sums[None])]
+    with pytest.raises(VerificationError, match="ngspice answers class 1 to pattern 0, the device level 0"):
+        spice_run.compare(toy, told, [replace(same, scores=sums[[1, 0, 2, 3]])])
     n = next(i for i, t in enumerate(times[0]) if len(t))
     late = [t * 1.02 if i == n else t for i, t in enumerate(times[0])]
     with pytest.raises(VerificationError, match=rf"2\.00% off \(pattern 0, layer 0, neuron {n}\)"):
@@ -470,7 +474,7 @@ def test_differences_are_named(toy):
         spice_run.compare(toy, silent, [same])
 
 
-def test_a_rate_may_differ_by_five_percent_and_one_that_differs_by_more_is_told(toy):
+def test_a_rate_may_differ_by_five_percent_and_one_that_differs_by_more_is_told(toy, monkeypatch):
     ours = DeviceNetwork(toy, IDEAL).run(patterns(1)[0])
     times, scores = ours[0].layers[0].spike_times, ours[0].out.sum(axis=0)
     total, firing = sum(map(len, times)), int(np.argmax([len(t) for t in times]))
@@ -479,11 +483,18 @@ def test_a_rate_may_differ_by_five_percent_and_one_that_differs_by_more_is_told(
         theirs = [np.append(t, 1.0 + np.arange(more)) if n == firing else t for n, t in enumerate(times)]
         return spice_run.compare(toy, ours, [spice_run.SpiceSample((theirs,), scores, 1)])
 
+    none = [t[:0] for t in times]
+    silent = replace(ours[0], layers=(replace(ours[0].layers[0], spike_times=none),))
+    quiet = spice_run.compare(toy, [silent], [spice_run.SpiceSample((none,), scores, 1)])
+    assert quiet["ngspice, largest deviation of a layer's rate"] == 0
     few = int(0.05 * total)
     assert compared(few)["ngspice, largest deviation of a layer's rate"] == few / total
     for many in (few + 1, total):
         with pytest.raises(VerificationError, match=rf"first spikes are up to 0\.00% off \(\), a layer's rate {many / total:.2%}"):
             compared(many)
+    monkeypatch.setattr(spice_run, "RATE", 1.0)
+    assert compared(1)["ngspice, largest deviation of a layer's rate"] == 1 / total
+    assert compared(1)["ngspice, spikes of each layer"] == {"layer 0": f"{total + 1} (device level {total})"}
 
 
 def test_results_of_ngspice_that_are_cut_are_refused(toy, tmp_path):
@@ -526,6 +537,8 @@ def test_facts_of_the_circuit_are_those_of_its_crossbars(toy):
     for name, crossbar in (("layer 0", hidden), ("layer 1", readout)):
         assert errors[name] == pytest.approx(2**0.5 * 0.02 * crossbar.largest, rel=0.25)
     assert facts["feedback resistance of the amplifiers [ohm]"] == {"layer 0": hidden.feedback(toy.layers[0].neuron.step.v_unit)}
+    assert facts["flip-flops"] == (2 + toy.layers[0].longest_delays).sum()  # a readout has none
+    assert any(note.startswith("The readout's differential currents") for note in spice_target.assumptions(network))
     exact = spice_target.facts_of(DeviceNetwork(toy, Cells()))
     assert set(exact["error of a programmed weight, rms [counts of 1/64]"].values()) == {0.0}
 
@@ -534,6 +547,7 @@ def test_the_assumptions_name_the_devices_and_clip_voltages_of_all_layers(rng):
     first, second, third = nets.layer(rng, 0, 3, 2), nets.layer(rng, 1, 2, 2, v_in_max=0.7), nets.layer(rng, 2, 2, 2)
     other = nets.layer(rng, 3, 2, 1, device=presets.ZHAO2025_FIG4, v_in_max=2.0)
     network = DeviceNetwork(NetDescription((first, second, third, other)))
+    assert any(note.startswith("The class is the output with the most spikes") for note in spice_target.assumptions(network))
     notes = [note for note in spice_target.assumptions(network) if note.startswith("Devices of")]
     assert [re.search("of layers (.*?): Dev", note)[1] for note in notes] == ["0, 2", "1", "3"]
     assert [re.search("v_in_max (.*) V", note)[1] for note in notes] == ["1.2", "0.7", "2"]

@@ -115,7 +115,7 @@ class Learner(L.LightningModule):
 
     def on_fit_start(self) -> None:
         # each process of a distributed run draws its own augmentation
-        self.rng = np.random.default_rng([self.task.seed, self.global_rank, self.current_epoch])
+        self.rng = np.random.default_rng([self.task.seed, self.global_rank])
         if self._random is not None:
             torch.set_rng_state(self._random["torch"])
             self.rng.bit_generator.state = self._random["augmentation"]

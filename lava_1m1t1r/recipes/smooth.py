@@ -32,7 +32,9 @@ class Smooth(torch.nn.Module):
     def __init__(self, synapse: Any, deviation: float, lines: int = 1) -> None:
         super().__init__()
         self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
-        self.kernel = kernel(synapse.weight.shape[1] // lines, deviation)  # no buffer: it must outlive the device "meta"
+        inputs = synapse.weight.shape[1]
+        require(inputs % lines == 0, "lines", f"divide the synapse's {inputs} inputs", lines)
+        self.kernel = kernel(inputs // lines, deviation)  # no buffer: it must outlive the device "meta"
         middle = self.kernel[len(self.kernel) // 2]
         shrink(synapse, middle.norm())
         synapse.smooth, synapse.pre_hook_fx = self, self.forward
@@ -44,7 +46,7 @@ class Smooth(torch.nn.Module):
 
     def get_extra_state(self) -> torch.Tensor:
         """State for state dicts: the deviation."""
-        return torch.tensor(self.deviation, dtype=torch.float64)
+        return torch.tensor(self.deviation, dtype=torch.float64, device="cpu")
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Refuse the state dict of another deviation."""

@@ -31,6 +31,11 @@ def exact(function: Callable) -> Callable:
     return inside
 
 
+def real(x: torch.Tensor) -> torch.Tensor:
+    """Spikes of any type (bool, integers) as real numbers."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
 def wide(x: Any) -> Any:
     """Numbers of 16 bits as 32 bits, which compiled loops know; None as it is."""
     return x.float() if x is not None and x.dtype in (torch.float16, torch.bfloat16) else x

@@ -105,7 +105,7 @@ class _Layer(torch.autograd.Function):
         batch, steps = x.shape[0], x.shape[2]
         events = None if w is None else batch_events(x.detach().transpose(1, 2).numpy())
         if events is None:
-            counts = np.ascontiguousarray(torch.round(x.detach() * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
+            counts = np.ascontiguousarray(torch.round(x.detach().to(ctx.real) * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:
             counts = borrowed((batch, steps, w.shape[0]), np.int32)
             fill = projector(events, w, bias, counts)
@@ -152,7 +152,7 @@ class _Layer(torch.autograd.Function):
         if grad is None:  # nothing depends on the spikes
             grad = torch.zeros(counts.shape, dtype=ctx.real, device="cpu")
         need_x, need_w, need_bias, need_rec, need_constants, _ = ctx.needs_input_grad
-        late = grad.numpy()
+        late = grad.resolve_neg().numpy()
         over_w = over_rec = over_x = None
         # over holds dL/dspike, then dL/d(input): a copy, since what autograd hands out is not ours to change
         if need_x and w is None:
@@ -195,7 +195,7 @@ def _backwards(
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if w_rec is not None and steps > 1 else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
     layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
-    of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.numpy(), dtype)
+    of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.resolve_neg().numpy(), dtype)
     arrays = compiled_reverse.Batch(history, counts, over, of_states)
     parts = parts_of(batch, steps * size, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
@@ -240,7 +240,7 @@ def layer(
     Returns
     -------
     (B, T, N)
-        0 or 1, of the weights' type (float32 or float64). Where ``run.records``: and states (B, T, 3, N) at the end of each step:
+        0 or 1, float64 where one of the tensors is, else float32. Where ``run.records``: and states (B, T, 3, N) at the end of each step:
         filament and residue [share of the gap], gate [V].
     """
     x, w, bias, w_rec = map(wide, (x, w, bias, w_rec))

@@ -16,7 +16,8 @@ from lava.lib.dl.slayer.neuron import base
 
 from ..arithmetic import WEIGHT_ONE
 from ..errors import InputError, require
-from .checks import check_tensor
+from .checks import check_synaptic_input, check_tensor
+from .exact import real, wide
 from .quantise import quantise_8bit
 
 _ONE_STEP = (
@@ -120,14 +121,16 @@ class StepwiseNeuron(base.Neuron):
         check_tensor(z, "StepwiseNeuron input")
         cure = "Images go through flattened: z.flatten(1, -2)."
         require(z.dim() == 3, "StepwiseNeuron input", "have shape (B, N, T)", tuple(z.shape), cure)
+        check_synaptic_input(z)
+        kind, z = z.dtype, real(z)
         if z.shape[2] == 1:
             warnings.warn(_ONE_STEP, stacklevel=2)
         state, carried = self.start(z.shape[0], z.shape[1]), None
         spikes: list[torch.Tensor] = []
         for t in range(z.shape[2]):
-            a_in = z[:, :, t]
+            a_in = wide(z[:, :, t])  # 16 bits do not hold the counts
             if recurrent is not None and spikes:
-                a_in = a_in + recurrent(spikes[-1][:, :, None].to(z.dtype))[:, :, 0]
+                a_in = a_in + wide(recurrent(spikes[-1][:, :, None].to(z.dtype))[:, :, 0])
             if torch.is_grad_enabled():
                 now = [x.to(self.real) for x in self.in_units(state)]
                 if carried is not None:
@@ -140,4 +143,4 @@ class StepwiseNeuron(base.Neuron):
                 state, fired = self.fixed_step(state, torch.round(a_in * WEIGHT_ONE).to(torch.int64))
             spikes.append(_Fire.apply(fired, reach, *self.surrogate))
         self.shape, self.num_neurons = torch.Size([z.shape[1]]), z.shape[1]
-        return torch.stack(spikes, 2).to(z.dtype) if spikes else z
+        return torch.stack(spikes, 2).to(kind) if spikes else z.to(kind)

@@ -6,6 +6,8 @@ import torch
 from lava.lib.dl.slayer.synapse import layer
 from torch.nn.utils import parametrize
 
+from .remade import remake
+
 
 class _Started(torch.nn.Module):
     """A synapse that draws its weights uniformly, with a mean and a standard deviation that let neurons fire, as torch's own would not."""
@@ -38,7 +40,12 @@ class _Started(torch.nn.Module):
 def shrink(synapse: torch.nn.Module, divisor: torch.Tensor) -> None:
     """Divide a synapse's weights by a number, at once and whenever they are drawn anew."""
     with torch.no_grad():
-        synapse.weight /= divisor
+        if parametrize.is_parametrized(synapse, "weight"):
+            synapse.weight = synapse.weight / divisor
+        else:  # behind a norm its magnitudes, behind pruning the original: what is made of them is made anew at each call
+            behind = [synapse._parameters[name] for name in ("weight_g", "weight_orig", "weight") if name in synapse._parameters]
+            behind[0].div_(divisor)
+            remake(synapse)
     if getattr(synapse, "start", None) is not None:
         std, mean = synapse.start
         synapse.start = std / float(divisor), mean / float(divisor)

@@ -96,7 +96,7 @@ class TensorLayer(torch.autograd.Function):
         states = torch.from_numpy(run.states).to(device, torch.int64)
         s = State(states[:, 0], states[:, 1], states[:, 2])
         generator = torch.from_numpy(run.generator).to(device)
-        rec = None if w_rec is None else torch.round(w_rec.to(real) * WEIGHT_ONE)
+        rec = None if w_rec is None else torch.round(w_rec.to(summed_in(1.0, w_rec)) * WEIGHT_ONE)
         past = np.zeros((batch, PAST, size), np.uint8) if run.past.size == 0 else run.past
         spikes = torch.cat([torch.from_numpy(past).to(device, real), torch.zeros(batch, steps, size, dtype=real, device=device)], 1)
         delays = torch.from_numpy(run.delay_rec).to(device)
@@ -105,7 +105,7 @@ class TensorLayer(torch.autograd.Function):
         for t in range(steps):
             a = counts[:, t]
             if rec is not None:
-                a = a + (spikes[:, PAST + t - 1 - delays, neurons] @ rec.T).to(torch.int64)
+                a = a + (spikes[:, PAST + t - 1 - delays, neurons].to(rec.dtype) @ rec.T).to(torch.int64)
             inputs.append(a)
             history.append(torch.stack(s, 1))
             v = input_counts(a, run.params.v_max_count, FIXED_TENSOR)
@@ -200,4 +200,4 @@ def tensor_readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Weighted sum (B, N, T) of spikes (B, C, T): exact sums of multiples of 1/64, rounded once where single precision ends."""
     kind = summed_in(_largest(x), w)
     with exactly(x.device.type):
-        return _product(x.to(kind), w.to(kind)).to(w.dtype)
+        return _product(x.to(kind), w.to(kind)).to(real_type(x, w))

@@ -15,6 +15,7 @@ from ...noise import MOST_NEURONS
 from ...sums import BIAS_BOUNDS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
+from ..exact import real
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise, quantise_8bit, quantise_odd
 from ..remade import remake
@@ -122,11 +123,6 @@ def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
     """Refuse what is no mask of a block's weights."""
     shape = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
     require(mask is None or shape == (out_neurons, in_neurons), "mask", f"be a tensor ({out_neurons}, {in_neurons}), or None", shape)
-
-
-def real(x: torch.Tensor) -> torch.Tensor:
-    """Spikes of any type (bool, integers) as real numbers."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 def quantise_bias(bias: torch.Tensor) -> torch.Tensor:

@@ -214,6 +214,9 @@ class Recurrent(Driven, base.AbstractRecurrent):
         """(B, in, T) spikes -> (B, out, T) spikes."""
         w, w_rec = quantised_weight(self.input_synapse), quantised_weight(self.recurrent_synapse)
         delays = None if self.delay_rec is None else self.delay_rec.cpu().numpy()
+        if delays is not None:  # a state dict may have brought any
+            check_delays(delays, "delay_rec")
+            require(delays.shape == w.shape[:1], "delay_rec", f"hold one number for each of {w.shape[0]} neurons", delays.shape)
         return self._out(self.neuron.run(self._nct(x, w.shape[1]), w, self.quantised_bias, w_rec, delays, self.delay_shift))
 
     def export_hdf5(self, handle: Any) -> None:

@@ -14,11 +14,11 @@ from ...keys import write_layer
 from ...noise import MOST_NEURONS
 from .. import synapse
 from ..checks import check_parameters, check_tensor
-from ..exact import eager, wide
+from ..exact import eager, real, wide
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
 from ..quantise import quantise_8bit
-from .common import Block, bias_counts, check_mask, checked, counts_for_file, quantise_bias, quantised_weight, real
+from .common import Block, bias_counts, check_mask, checked, counts_for_file, quantise_bias, quantised_weight
 
 
 class Affine(Block, base.AbstractAffine):

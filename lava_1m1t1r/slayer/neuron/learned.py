@@ -52,7 +52,7 @@ class LearnedDevice(torch.nn.Module):
 
     def get_extra_state(self) -> torch.Tensor:
         """State for state dicts: ``largest``."""
-        return torch.tensor(self.largest, dtype=torch.float64)
+        return torch.tensor(self.largest, dtype=torch.float64, device="cpu")
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Refuse the state dict of another ``largest``."""
