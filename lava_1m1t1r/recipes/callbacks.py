@@ -144,7 +144,9 @@ class Curve(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the state of a checkpoint."""
-        self.epochs = [{name: float(value) for name, value in epoch.items()} for epoch in state_dict["epochs"]]
+        self.epochs = [dict(epoch) for epoch in state_dict["epochs"]]
+        for value in (value for epoch in self.epochs for value in epoch.values()):
+            float(value)  # complains of what is no number
 
 
 class Files(CheckpointIO):
