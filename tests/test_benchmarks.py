@@ -3,9 +3,9 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -230,13 +230,13 @@ def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     assert variation.main([*out[:1], "1", *out[2:]]) == 0 and len(list(tmp_path.glob("variation_*"))) == 4  # not those of other options
 
 
-def test_one_call_before_those_that_are_timed_does_not_count():
+def test_one_call_before_those_that_are_timed_does_not_count(monkeypatch):
     in_lava = pytest.importorskip("lava_1m1t1r.benchmarks.in_lava")
-    calls = []
-    in_lava.timed(calls.append, 7, 1)
-    assert calls == [7, 7]
-    slow = iter((0.0, 0.05, 0.03))
-    assert 0.03 <= in_lava.timed(lambda _: time.sleep(next(slow)), 7, 2).wall < 0.05
+    walls, cpus, calls = iter((0.0, 1.0, 1.0, 6.0, 6.0, 9.0)), iter((0.0, 1.0, 1.0, 3.0, 3.0, 8.0)), []
+    monkeypatch.setattr(in_lava, "time", SimpleNamespace(perf_counter=lambda: next(walls)))
+    monkeypatch.setattr(in_lava, "cpu_of", lambda pids: next(cpus))
+    timing = in_lava.timed(calls.append, 7, 2)
+    assert calls == [7, 7, 7] and (timing.wall, timing.cpu) == (3.0, 2.0)
 
 
 def test_of_several_times_the_shortest_counts_and_not_that_of_the_call_before_them():

@@ -161,11 +161,11 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     from ..device import characterize
     from ..device.characteristics import NAMES
     from ..device.energy import scaling, spike_energy, text
-    from ..device.figures import energy_scaling, folder
+    from ..device.figures import SUMMARY, energy_scaling, figure_file, folder
 
     result = characterize(p, args.volt, args.width, seed=args.seed, progress=True, **_trials(args))
     out.mkdir(parents=True, exist_ok=True)
-    withdraw(out, "characteristics.html", "energy_scaling.png", "summary.png", *(f"{name.replace(' ', '_')}.png" for name in NAMES))
+    withdraw(out, "characteristics.html", "energy_scaling.png", SUMMARY, *map(figure_file, NAMES))
     write_text(out / "characteristics.txt", result.text())
     found = {"device": p.as_dict(), **result.as_dict()}
     energy = spike_energy(p, result.volt, result.width)

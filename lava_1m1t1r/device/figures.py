@@ -16,6 +16,8 @@ from .energy import TECHNOLOGIES
 
 FORMATS = (".png", ".pdf", ".svg")
 """Endings of the name of a figure, which choose its format."""
+SUMMARY = "summary.png"
+"""Name of the figure of all characteristics in a :func:`folder`."""
 
 
 def summary(report: Any, path: str | Path) -> Path:
@@ -32,6 +34,11 @@ def summary(report: Any, path: str | Path) -> Path:
     return path
 
 
+def figure_file(name: str) -> str:
+    """Name of a characteristic's figure in a :func:`folder`."""
+    return f"{name.replace(' ', '_')}.png"
+
+
 def folder(report: Any, path: str | Path) -> list[Path]:
     """Write a figure of each characteristic, and the summary, into a folder, whatever its name."""
     path = path_of(path, "plot.path")
@@ -40,10 +47,10 @@ def folder(report: Any, path: str | Path) -> list[Path]:
     for name, draw in bar(_panels(report), "figures"):
         figure = plot.figure(4.5, 3.3)
         draw(figure.add_subplot(), report[name].curves, report)
-        written.append(path / f"{name.replace(' ', '_')}.png")
+        written.append(path / figure_file(name))
         with replacing(written[-1]) as part:
             figure.savefig(part, dpi=150)
-    return [*written, summary(report, path / "summary.png")]
+    return [*written, summary(report, path / SUMMARY)]
 
 
 def _panels(report: Any) -> list[tuple[str, Callable[..., None]]]:
