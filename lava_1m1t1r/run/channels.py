@@ -49,6 +49,7 @@ class Channel:
         self.dtype = np.dtype(dtype)
         self.size = size
         self.items: deque[np.ndarray] = deque()
+        self.feeder: Task | None = None  # the model that sends
         self.receiver: Task | None = None  # that waits for an item
         self.sender: Task | None = None  # that waits for room
         self.src_port = SendPort(self, names[0])
@@ -128,6 +129,8 @@ class SendPort(_Port, CspSendPort):
             channel.sender = channel.hub.current
             channel.hub.block(channel)
         channel.items.append(item)
+        if channel.feeder is not None:
+            channel.feeder.sent = True
         if channel.receiver is not None:
             channel.hub.wake(channel.receiver)
             channel.receiver = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,8 +51,8 @@ class Task:
     model : AbstractPyProcessModel
     work : callable
         What it has to do, or is in the middle of.
-    begun, idle : bool
-        Whether it has begun ``work``, and whether it has finished it.
+    begun, sent, idle : bool
+        Whether it has begun ``work``, has sent a message meanwhile, and has finished it.
     ended : bool
         Whether it has failed or been stopped.
     domain : Domain
@@ -72,7 +72,7 @@ class Task:
         self.context = contextvars.Context()
         self.greenlet: greenlet  # while a run goes on
         self.domain: Domain
-        self.begun = self.idle = True
+        self.begun = self.sent = self.idle = True
         self.waits_at: Channel | None = None
         self.selects: tuple[Channel, ...] = ()
         self.work: Callable[[], None]
@@ -129,7 +129,7 @@ class Task:
     def start(self, work: Callable[[], None]) -> None:
         """Queue ``work``."""
         self.work = work
-        self.idle, self.begun = False, False
+        self.idle = self.begun = self.sent = False
         self.hub.found()
         self.hub.ready.append(self)
 
@@ -184,6 +184,9 @@ class Domain:
     def end_soon(self, wish: str) -> None:
         """End the run soon; ``wish``: "pause" or "stop". By itself, it ends with its present step (:attr:`Executor.ending`)."""
 
+    def waits(self, task: Task, other: Task) -> None:
+        """A model waits for a message of another one, which has not begun its work yet."""
+
     def done(self, task: Task) -> None:
         """A model has done what it was asked to."""
         raise NotImplementedError
@@ -197,11 +200,57 @@ class Domain:
         return bool(asked)
 
 
+class Turns:
+    """The order in which models begin a time step: each after those for whose messages it had to wait in an earlier step.
+
+    To wait is to pass the thread to another model and to be resumed later, which takes as long as a small model's step. In a loop of
+    models one has to wait in any order: best one that sends before it receives, like Lava's Dense, for whose message others wait.
+    """
+
+    def __init__(self, tasks: Iterable[Task]):
+        self._after: dict[Task, dict[Task, None]] = {task: {} for task in tasks}  # dicts, for they keep the order
+        self._receive_first: dict[Task, None] = {}  # those that had to wait before they had sent a message
+        self._order = list(self._after)
+        self._sorted = True
+
+    def note(self, task: Task, other: Task) -> None:
+        """``task`` had to wait for a message of ``other``, which had not begun."""
+        if other not in self._after[task]:
+            self._after[task][other] = None
+            if not task.sent:
+                self._receive_first[task] = None
+            self._sorted = False
+
+    def order(self) -> list[Task]:
+        """Return the models in the order in which they shall begin."""
+        if not self._sorted:
+            self._sorted, self._order = True, []
+            seen: set[Task] = set()
+            for task in (*self._receive_first, *self._after):
+                self._add(task, seen)
+        return self._order
+
+    def _add(self, task: Task, seen: set[Task]) -> None:
+        """Append those that ``task`` comes after and then itself, unless they were seen: without recursion, for chains may be long."""
+        path = [(task, iter(self._after[task]))] if task not in seen else []
+        seen.add(task)
+        while path:
+            last, others = path[-1]
+            other = next((other for other in others if other not in seen), None)
+            if other is None:
+                self._order.append(last)
+                path.pop()
+            else:
+                seen.add(other)
+                path.append((other, iter(self._after[other])))
+
+
 class LoihiDomain(Domain):
     """Steps its models through the phases of Lava's LoihiProtocol."""
 
     def __init__(self, hub: Executor, tasks: list[Task]):
         super().__init__(hub, tasks)
+        self.turns = Turns(tasks)
         self.samplers: list[Sampler] = []
 
     def begin(self, steps: int) -> None:
@@ -221,6 +270,11 @@ class LoihiDomain(Domain):
         for task in self.tasks:
             self.hub.ready.remove(task)
         self.wish, self.finished = wish, True
+
+    def waits(self, task: Task, other: Task) -> None:
+        """Let the two begin in the other order from now on."""
+        if self.phase == SPK and other.domain is self:
+            self.turns.note(task, other)
 
     @property
     def begun(self) -> bool:
@@ -264,7 +318,7 @@ class LoihiDomain(Domain):
     def _send(self, phase: int) -> None:
         self.phase = phase
         self.pending = len(self.tasks)
-        for task in self.tasks:
+        for task in self.turns.order() if phase == SPK else self.tasks:
             task.start(task.handlers[phase])
 
     def _end_step(self) -> None:

@@ -109,7 +109,8 @@ class Executor:
                 src.shape, src.d_type, src.size,
             )  # fmt: skip
             self.channels.append(channel)
-            self.tasks[link.src_process].builder.set_csp_ports([channel.src_port])
+            channel.feeder = self.tasks[link.src_process]
+            channel.feeder.builder.set_csp_ports([channel.src_port])
             receiver = self.tasks[link.dst_process].builder
             receiver.set_csp_ports([channel.dst_port])
             receiver.add_csp_port_mapping(create_port_id(link.src_process.id, src.name), channel.dst_port)
@@ -301,6 +302,8 @@ class Executor:
                 here.parent.switch()
             raise Deadlock(f"nothing runs, and the port would wait: {channel.sink} from {channel.source}")
         task.waits_at = channel
+        if channel.feeder is not None and not channel.feeder.begun:
+            task.domain.waits(task, channel.feeder)
         self.greenlet.switch()
 
     def block_at_any(self) -> None:

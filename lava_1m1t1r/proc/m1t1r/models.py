@@ -17,6 +17,8 @@ from lava_1m1t1r.fast.neurons import STATES, m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.proc.resets import starts_again
 
+_INT32 = np.iinfo(np.int32)
+
 
 class AbstractPyM1T1RModel(PyLoihiProcessModel):
     """Input, reset and output, which both number systems share."""
@@ -105,5 +107,5 @@ class PyM1T1RModelFixed(AbstractPyM1T1RModel):
         """Synaptic input with the bias, in 1/64 units."""
         if not self.bias.any():
             return np.asarray(a_in, np.int32)
-        bounds = np.iinfo(np.int32)
-        return np.clip(a_in + np.rint(self.bias * WEIGHT_ONE), bounds.min, bounds.max).astype(np.int32)
+        total = a_in + np.rint(self.bias * WEIGHT_ONE)
+        return np.minimum(np.maximum(total, _INT32.min), _INT32.max).astype(np.int32)  # np.clip takes three times as long
