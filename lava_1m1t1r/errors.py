@@ -20,9 +20,6 @@ _LARGEST = sys.float_info.max
 class InputError(ValueError):
     """A value from outside breaks a rule. The text names field, rule, value and cure."""
 
-    cure = ""
-    """What usually mends it: the last sentence of the text, where :func:`require` was given one."""
-
 
 class FormatError(InputError):
     """A file is not in the format it claims. The text names file, place in it, rule and cure."""
@@ -75,10 +72,7 @@ def _failure(field: str, rule: str, value: Any, cure: str, error: type[Exception
     shown = " ".join(shown.split())  # arrays take several lines
     if len(shown) > 120:
         shown = shown[:117] + "..."
-    failure = error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
-    if isinstance(failure, InputError):
-        failure.cure = cure
-    return failure
+    return error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
 
 
 def missing(package: str, extra: str, purpose: str, error: ImportError | None = None) -> MissingDependencyError:
