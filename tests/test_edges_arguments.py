@@ -40,7 +40,7 @@ from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.recipes import data, evaluate
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import recipe
-from lava_1m1t1r.report import Report
+from lava_1m1t1r.report import Page
 
 pytestmark = pytest.mark.timeout(600)  # the first call of a function compiles
 
@@ -185,7 +185,7 @@ CALLS = {
     "beside": (plot.beside, dict(x=[0.0, 1.0], measured=[0.0, 1.0], simulated=[0.0, 1.0], ax=None, tolerance=None)),
     "confusion": (plot.confusion, dict(counts=np.eye(2), labels=("a", "b"), ax=None)),
     "energy_split": (plot.energy_split, dict(parts={"a": 1.0}, ax=None)),
-    "Report": (Report, dict(title="a", lead="b")),
+    "Page": (Page, dict(title="a", lead="b")),
     "deploy_c": (TARGETS["c"], dict(net=NET, out_dir=here("c"), frames=FRAMES)),
     "frames_of": (data.frames_of, dict(events=EVENTS, task=TASK)),
     "steps_for": (data.steps_for, dict(events=EVENTS, task=TASK)),
@@ -241,7 +241,7 @@ SOME_LEGAL: list[tuple[set[str], str]] = [
     (OPTIONAL, "frames n_steps channels clip; binned_events n_steps channels clip; predict tag record dt; FastNetwork.run record"),
     (OPTIONAL, "advise weights a_in steps; quantise_network samples names; deploy_c frames; raster ax; states ax; isi_histogram ax"),
     (OPTIONAL, "hysteresis ax; beside ax; confusion ax; energy_split ax"),
-    (TEXT, "Report title lead"),
+    (TEXT, "Page title lead"),
     (TEXT | OPTIONAL, "InnerEar.encode progress; isi_histogram label"),
     (NO_ROWS, "simulate record; monte_carlo record; write_csv rows"),
     (NO_ROWS | {"ragged"}, "isi_histogram spike_times"),  # "ragged": two neurons
@@ -319,8 +319,8 @@ def test_folders_to_write_are_paths():
         with pytest.raises(InputError, match="output folder must be a path"):
             TARGETS["c"](NET, value)
         if not isinstance(value, str) or not value.startswith("~"):
-            with pytest.raises(InputError, match="folder must be a path"):
-                Report("title").save(value)
+            with pytest.raises(InputError, match="path must be a path"):
+                Page("title").save(value)
 
 
 def test_more_classes_than_outputs_are_told():

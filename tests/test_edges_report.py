@@ -33,9 +33,9 @@ document.body.textContent = 'MEASURED ' + JSON.stringify({
 def page(tmp_path_factory):
     import matplotlib.pyplot as plt
 
-    from lava_1m1t1r.report import Report
+    from lava_1m1t1r.report import Page
 
-    report = Report("Accuracy <of> a network & what it took", "A lead with averylongwordthatnothingbreaks" + "x" * 200)
+    report = Page("Accuracy <of> a network & what it took", "A lead with averylongwordthatnothingbreaks" + "x" * 200)
     report.numbers({"accuracy, fixed point": "78.3%", "chance": "5%", "spikes an utterance": "1290"})
     report.section("Tables", "First paragraph.\n\nSecond paragraph with <img src=http://127.0.0.1:9/x.png> in it.")
     report.table([f"column {i} of many" for i in range(12)], [[f"{i} {j}" for i in range(12)] for j in range(3)])
@@ -44,7 +44,7 @@ def page(tmp_path_factory):
     report.figure(figure, "A rising line.")
     report.pre("a line of a terminal that is wider than any phone " * 5)
     report.note("Small print.")
-    return report.save(tmp_path_factory.mktemp("report"))
+    return report.save(tmp_path_factory.mktemp("report") / "report.html")
 
 
 def browse(folder, target, *options, scheme="light"):

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 from lava_1m1t1r import plot  # noqa: E402
 from lava_1m1t1r._support.files import as_json, write_json  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.report import Report  # noqa: E402
+from lava_1m1t1r.report import Page  # noqa: E402
 
 
 def test_raster_draws_one_mark_a_spike(rng):
@@ -79,44 +79,41 @@ def test_measurement_stands_beside_simulation():
 def test_report_escapes_and_stands_alone(tmp_path):
     import matplotlib.pyplot as plt
 
-    report = Report("a <b> & c", "lead")
+    report = Page("a <b> & c", "lead")
     report.section("one", "first\n\nsecond")
     report.table(("x", "y"), [(1, "<script>")])
     figure, ax = plt.subplots()
     ax.plot([0, 1])
     report.figure(figure, "caption")
-    report.results = {"n": np.int64(3), "x": np.array([1.5])}
-    page = report.save(tmp_path / "out").read_text()
+    page = report.save(tmp_path / "report.html").read_text()
     assert "a &lt;b&gt; &amp; c" in page and "<script>" not in page
     assert 'src="data:image/png;base64,' in page and "prefers-color-scheme" in page and "viewport" in page
-    assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"n": 3, "x": [1.5]}
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "results.json"}
 
 
 def test_every_part_of_a_report_escapes_what_it_is_given():
     from matplotlib.figure import Figure
 
     text = '<b> & "c"'
-    report = Report(text, text)
+    report = Page(text, text)
     report.section(text, text)
     report.note(text)
     report.pre(text)
     report.numbers({text: text})
     report.table((text,), [(text,)])
     report.figure(Figure(), text)
-    assert text not in report.page and "<b> &" not in report.page
-    assert report.page.count("&lt;b&gt; &amp; &quot;c&quot;") == 13  # a title stands twice, a caption beside its figure's alternative
+    assert text not in report.source and "<b> &" not in report.source
+    assert report.source.count("&lt;b&gt; &amp; &quot;c&quot;") == 13  # a title stands twice, a caption beside its figure's alternative
 
 
 def test_fields_are_told_to_six_digits():
-    report = Report("title")
+    report = Page("title")
     report.fields({"mu": 1234.56789, "substeps": 4, "name": "x"})
-    assert "<td>mu</td><td>1234.57</td>" in report.page and "<td>substeps</td><td>4</td>" in report.page
+    assert "<td>mu</td><td>1234.57</td>" in report.source and "<td>substeps</td><td>4</td>" in report.source
 
 
 def test_names_that_are_no_text_are_shown_as_far_as_they_are(tmp_path):
-    report = Report("1M1T1R on caf\udce9", "lead")  # as Python has the bytes of a file's name that are no UTF-8
-    assert "1M1T1R on caf\\udce9" in report.save(tmp_path).read_text()
+    report = Page("1M1T1R on caf\udce9", "lead")  # as Python has the bytes of a file's name that are no UTF-8
+    assert "1M1T1R on caf\\udce9" in report.save(tmp_path / "report.html").read_text()
 
 
 def test_a_report_leaves_the_figures_of_others_alone():
@@ -125,7 +122,7 @@ def test_a_report_leaves_the_figures_of_others_alone():
     from matplotlib.figure import Figure
 
     others, own = plt.figure(), plt.figure()
-    backend, report = plt.get_backend(), Report("title")
+    backend, report = plt.get_backend(), Page("title")
     for figure in (own, Figure()):
         report.figure(figure, "caption")
     assert plt.fignum_exists(others.number) and not plt.fignum_exists(own.number) and plt.get_backend() == backend

@@ -11,7 +11,7 @@ from .. import presets
 from .._support.files import as_json, write_json, write_text
 from ..errors import InputError, file_of, require
 from ..params import FIELDS, DeviceParams
-from ..report import Report
+from ..report import Page
 from ..report.html import withdraw
 from ._common import can_draw, check_whole, device_argument, given_device, json_argument, out_folder, talking
 
@@ -122,11 +122,11 @@ def _paper(args: argparse.Namespace) -> int:
         write_json(out / "paper.json", found)
         print(text)
         lines, notes = cells(rows)
-        page = Report("The paper's numbers, and those of its devices simulated here")
+        page = Page("The paper's numbers, and those of its devices simulated here")
         page.table(COLUMNS, lines)
         page.text("\n\n".join(notes))
         page.note(AGREEMENT)
-        page.save_page(out / "paper.html")
+        page.save(out / "paper.html")
     if args.json:
         print(as_json(found))
     return 0
@@ -146,13 +146,13 @@ def _fit(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[str, Any]
     found = fitted.as_dict()
     write_json(out / "fit.json", found)
     print(fitted.report())
-    page = Report(f"A device fitted to {Path(args.fit).name}")
+    page = Page(f"A device fitted to {Path(args.fit).name}")
     page.pre(fitted.report())
     if draws:
         page.figure(figures.fitted(fitted), "The fitted device beside the measurements.")
     page.section("The device", "SI units.")
     page.fields(fitted.params.as_dict())
-    page.save_page(out / "fit.html")
+    page.save(out / "fit.html")
     return found
 
 
@@ -176,7 +176,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     write_json(out / "characteristics.json", found)
     print(result.text())
     print(energies)
-    page = Report(f"The six characteristics of {args.device or args.preset or _PRESET}", f"Changes: {' '.join(args.set) or 'none'}.")
+    page = Page(f"The six characteristics of {args.device or args.preset or _PRESET}", f"Changes: {' '.join(args.set) or 'none'}.")
     page.pre(result.text())
     page.section("Energy of a spike")
     page.pre(energies)
@@ -187,6 +187,6 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
         page.image(scaled.read_bytes(), "Left: the device with R_c, or C_g, changed by a factor. Right: the paper's two technologies.")
     page.section("The device", "SI units.")
     page.fields(p.as_dict())
-    page.save_page(out / "characteristics.html")
+    page.save(out / "characteristics.html")
     print(f"{'report, figures and tables' if draws else 'report and tables'}: {out}")
     return found

@@ -88,5 +88,5 @@ def run(args: argparse.Namespace) -> int:
         withdraw(out, EVALUATION_PAGE)
         write_json(out / EVALUATION_FILE, numbers)
         page = page_of(Found(net, tested.data, tested.held_out, test, result, fixed))
-        tell(f"report: {page.save_page(out / EVALUATION_PAGE)}")
+        tell(f"report: {page.save(out / EVALUATION_PAGE)}")
     return 1 if any(result.mismatches.values()) else 0

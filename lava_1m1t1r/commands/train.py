@@ -331,7 +331,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     print(f"network: {out / NETWORK_FILE}")
     if draws:  # last: the numbers are safe, whatever ends the drawing
         found = Found(exported, split.name, split.held_out, test, result, fixed, None if start else task, curve=trained.curve)
-        print(f"report: {page_of(found).save_page(out / PAGE_FILE)}")
+        print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     if tested:
         print(f"again: lava-1m1t1r evaluate {shlex.quote(str(out / NETWORK_FILE))} {tested}")

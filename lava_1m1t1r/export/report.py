@@ -12,8 +12,7 @@ import numpy as np
 
 from .._support.files import as_json
 from ..description import NetDescription
-from ..report.html import PAGE_FILE
-from ..report.html import Report as Page
+from ..report.html import PAGE_FILE, Page
 from .output import place, write_folder
 
 REPORT_FILE = "report.json"
@@ -77,7 +76,7 @@ class Report:
         for note in self.notes:
             page.text(note)
         page.note("Files: " + ", ".join(self.files))
-        return page.page
+        return page.source
 
 
 def write_export(

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import plot
+from .._support.files import write_json
 from .._support.progress import bar, say
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..errors import path_of
 from ..netx.schema import read
-from ..report.html import NETWORK_REPORT, withdraw
+from ..report.html import NETWORK_REPORT, PAGE_FILE, RESULTS_FILE, withdraw
 from . import CUBA_FILE, NETWORK_FILE, data
 from .evaluate import differences, evaluate, in_lava
 from .page import Found, Worked, page_of, worked_out
@@ -79,9 +80,10 @@ def demo(
         baseline, _ = evaluate(folder / CUBA_FILE, test)
     found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava, curve)
     worked = worked_out(found)
-    report = page_of(found, worked)
-    report.results = numbers_of(found, worked, task, len(train)) | {"seconds": time.monotonic() - started}
-    return report.results | {"report": str(report.save(folder))}
+    page = page_of(found, worked)
+    results = numbers_of(found, worked, task, len(train)) | {"seconds": time.monotonic() - started}
+    write_json(folder / RESULTS_FILE, results)
+    return results | {"report": str(page.save(folder / PAGE_FILE))}
 
 
 def numbers_of(found: Found, worked: Worked, task: Task, trained_on: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..fast import FastNetwork
 from ..params import DeviceParams
 from ..quantisation import LayerQuantisation, quantise_network
 from ..reference_network import synaptic_input
-from ..report import Report
+from ..report import Page
 from . import data, figures
 from .evaluate import Evaluation
 from .task import PAPER_ACCURACY, Task, step_text
@@ -99,35 +99,35 @@ def _device(found: Found) -> tuple[DeviceParams, float]:
     return task.step.device.scaled(1 / task.slower), task.slower
 
 
-def page_of(found: Found, worked: Worked | None = None) -> Report:
+def page_of(found: Found, worked: Worked | None = None) -> Page:
     """The page, from the accuracy down to the integers; ``worked`` is worked out where it is not given and can be."""
     net, result = found.net, found.result
     what = "1M1T1R" if found.is_ours else net.sizes
-    report = Report(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
+    page = Page(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
     error = 100 * standard_error(result.accuracy, len(found.test))
     shown = {f"accuracy, fixed point ({len(found.test)} utterances: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
     if found.baseline is not None:
         shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
     shown["chance"] = f"{1 / net.outputs:.0%}"
     shown["spikes per utterance"] = f"{result.spikes:.0f}"
-    report.numbers(shown)
+    page.numbers(shown)
     for remark in (REMARKS.get(found.data), result.guesses):
         if remark:
-            report.note(remark)
-    _sameness(report, found)
+            page.note(remark)
+    _sameness(page, found)
     if found.is_ours:
-        _one_utterance(report, found)
-    report.section("Confusion matrix")
-    report.figure(figures.confusion(result.confusion, found.keys), "Rows: true class; columns: predicted class.")
+        _one_utterance(page, found)
+    page.section("Confusion matrix")
+    page.figure(figures.confusion(result.confusion, found.keys), "Rows: true class; columns: predicted class.")
     if found.curve:
-        report.section("Training")
-        report.figure(
+        page.section("Training")
+        page.figure(
             figures.training(found.curve),
             "Loss and training accuracy: means over each epoch, while the network still learns. Validation: after it.",
         )
     if found.is_ours:
-        _consequences(report, found, worked or worked_out(found))
-    return report
+        _consequences(page, found, worked or worked_out(found))
+    return page
 
 
 def standard_error(share: float, count: int) -> float:
@@ -148,52 +148,52 @@ def _lead(found: Found) -> str:
     return f"{network} Neurons in {step_text(net.active[0].m1t1r.step)}"
 
 
-def _sameness(report: Report, found: Found) -> None:
+def _sameness(page: Page, found: Found) -> None:
     result = found.result
-    report.section("Agreement of the implementations", f"Test set: {found.held_out}. 8-bit weights, integer arithmetic of FIXED_POINT.md.")
+    page.section("Agreement of the implementations", f"Test set: {found.held_out}. 8-bit weights, integer arithmetic of FIXED_POINT.md.")
     rows = [(name, result.compared[name], wrong) for name, wrong in result.mismatches.items()]
     if rows:
-        report.table(("implementation", "utterances", "differing values (all layers, all steps)"), rows)
+        page.table(("implementation", "utterances", "differing values (all layers, all steps)"), rows)
     if result.same_answer is not None:
         lava = "" if found.same_in_lava is None else f" In Lava, for the utterances in the table: {found.same_in_lava:.1%}."
         spikes = "" if result.float_spikes is None else f" Spikes, when both run freely: {result.float_spikes}."
-        report.text(
+        page.text(
             f"Floating and fixed point predict the same class for {result.same_answer:.1%} of the utterances "
             f"(accuracy in floating point: {result.floating_accuracy:.1%}).{spikes}{lava}"
         )
 
 
-def _one_utterance(report: Report, found: Found) -> None:
+def _one_utterance(page: Page, found: Found) -> None:
     """The correctly classified utterance with the most spikes."""
     fixed, test, step = found.fixed, found.test, found.net.active[0].m1t1r.step
     busy = fixed.layers[0].spikes.sum((1, 2), dtype=np.int64)
     example = int(np.where(answers(fixed.out) == test.labels, busy, -1).argmax())
     words = (found.keys[int(k)] for k in (test.labels[example], answers(fixed.out[[example]])[0]))
-    report.section("One utterance", "Its class is '{}', and the answer '{}'.".format(*words))
+    page.section("One utterance", "Its class is '{}', and the answer '{}'.".format(*words))
     frames = test.dense([example])
     seen = FastNetwork(found.net).run(frames, record="all")
-    report.figure(
+    page.figure(
         figures.rasters(frames, seen, 0, step.dt),
         "Input spikes, spikes of the first layer's neurons, and the summed outputs, the largest of which (green) is the answer.",
     )
-    report.figure(
+    page.figure(
         figures.neuron_states(seen, 0, step),
         "Filament and residue (shares of the gap) and gate (V) of the three most active neurons; dotted lines: spikes.",
     )
 
 
-def _consequences(report: Report, found: Found, worked: Worked) -> None:
-    report.section("Estimated energy", worked.energy["text"])
-    report.note(worked.energy["assumptions"])
+def _consequences(page: Page, found: Found, worked: Worked) -> None:
+    page.section("Estimated energy", worked.energy["text"])
+    page.note(worked.energy["assumptions"])
     recorded = f"Recorded input: {_recorded(found)} test utterances, the first ones of each class"
-    report.section("Network step compared with the device", f"{recorded}.")
-    report.pre(str(worked.advice))
-    report.section("Fixed point compared with floating point", f"{recorded}, {MOST_STEPS} steps of each at most.")
-    report.pre("\n".join(str(layer) for layer in worked.quantised))
-    report.section("Device and training", "The device of the first layer; where neurons differ, the median of each field. SI units.")
-    report.fields(found.net.active[0].m1t1r.step.device.median().as_dict())
+    page.section("Network step compared with the device", f"{recorded}.")
+    page.pre(str(worked.advice))
+    page.section("Fixed point compared with floating point", f"{recorded}, {MOST_STEPS} steps of each at most.")
+    page.pre("\n".join(str(layer) for layer in worked.quantised))
+    page.section("Device and training", "The device of the first layer; where neurons differ, the median of each field. SI units.")
+    page.fields(found.net.active[0].m1t1r.step.device.median().as_dict())
     if found.task is not None:
-        report.fields({name: value for name, value in vars(found.task).items() if name != "device"})
+        page.fields({name: value for name, value in vars(found.task).items() if name != "device"})
 
 
 def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Reports: one HTML file that opens offline, and a JSON file with its numbers."""
+"""Pages of reports: each one HTML file that opens offline."""
 
-from .html import Report
+from .html import Page
 
-__all__ = ["Report"]
+__all__ = ["Page"]

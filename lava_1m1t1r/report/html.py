@@ -1,18 +1,17 @@
-"""A report as one HTML file: text, tables and figures, light and dark mode, readable on a phone, no external resources."""
+"""A page in one HTML file: text, tables and figures, light and dark mode, readable on a phone, no external resources."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from .._support.files import write_json, write_text
+from .._support.files import write_text
 from ..errors import path_of, require
 
 RESULTS_FILE, PAGE_FILE = "results.json", "report.html"
@@ -52,8 +51,8 @@ _FOOTER = (
 )
 
 
-class Report:
-    """Collects sections, then writes ``report.html`` and ``results.json`` into a folder.
+class Page:
+    """Collects sections, then writes them as one HTML file.
 
     Parameters
     ----------
@@ -65,9 +64,8 @@ class Report:
 
     def __init__(self, title: str, lead: str = "") -> None:
         for name, text in (("title", title), ("lead", lead)):
-            require(isinstance(text, str), f"Report.{name}", "be text", text)
+            require(isinstance(text, str), f"Page.{name}", "be text", text)
         self.title = title
-        self.results: dict[str, Any] = {}
         self._parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>" if lead else ""]
 
     def section(self, heading: str, text: str = "") -> None:
@@ -118,8 +116,8 @@ class Report:
         self._parts.append(f'<figure><div class="scroll">{image}</div><figcaption>{text}</figcaption></figure>')
 
     @property
-    def page(self) -> str:
-        """The whole page."""
+    def source(self) -> str:
+        """The whole page, as HTML."""
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -128,16 +126,10 @@ class Report:
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>{''.join(self._parts)}{_FOOTER}</body></html>"
         )
 
-    def save(self, folder: str | os.PathLike) -> Path:
-        """Write both files into ``folder`` (made if absent) and return the path of the page."""
-        folder = path_of(folder, "folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RESULTS_FILE, self.results)
-        return self.save_page(folder / PAGE_FILE)
-
-    def save_page(self, path: Path) -> Path:
-        """Write the page alone, into a folder that is there."""
-        write_text(path, self.page)
+    def save(self, path: str | Path) -> Path:
+        """Write the file, into a folder that is there; return its path."""
+        path = path_of(path)
+        write_text(path, self.source)
         return path
 
 
