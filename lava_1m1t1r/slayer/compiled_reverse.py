@@ -35,7 +35,7 @@ _CONSTANTS = len(Constants._fields)
 _STATE, _V, _OVER_V, _LONGEST, _LONGEST_AT, _GROWN, _OVER_P = (LANES * row for row in (0, 3, 4, 5, 6, 7, 9))
 
 
-class Layer(NamedTuple):
+class ReverseLayer(NamedTuple):
     """A layer of N neurons as the backward pass runs it."""
 
     w_rec: Any  # real: row i of (N, N) the weights to neuron i, as training_kernels.panels has it; or (0,)
@@ -47,7 +47,7 @@ class Layer(NamedTuple):
     group: int  # samples that share the lanes, see samples_together
 
 
-class Batch(NamedTuple):
+class ReverseBatch(NamedTuple):
     """What the backward pass reads and writes of B samples."""
 
     history: Any  # (B, T + 1, 3, N) int32: states before each step, which the forward pass keeps where a gradient may follow
@@ -56,8 +56,8 @@ class Batch(NamedTuple):
     over_states: Any  # (B, T, 3, N) real: dL/d(states after each step), or (0, 0, 0, 0)
 
 
-class Scratch(NamedTuple):
-    """Memory of one thread; see :func:`make_scratch`."""
+class ReverseScratch(NamedTuple):
+    """Memory of one thread; see :func:`reverse_scratch`."""
 
     lanes: Any  # states, voltages and their gradients, in rows of LANES
     rows: Any  # local derivatives of each substep, in rows of LANES
@@ -77,7 +77,7 @@ class Tile(NamedTuple):
     adjoint: int  # place of the first sample in the adjoint
 
 
-def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> Scratch:
+def reverse_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> ReverseScratch:
     """Scratch of one thread.
 
     Parameters
@@ -91,7 +91,7 @@ def make_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> Scratc
     learning : bool
         Whether devices learn.
     """
-    return Scratch(
+    return ReverseScratch(
         np.empty((9 + _CONSTANTS * learning) * LANES, dtype),
         np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
         np.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),

@@ -11,11 +11,10 @@ import torch
 from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
 from ..program import FixedProgram, StepParams
-from . import compiled_reverse
 from . import training_kernels as kernels
 from .buffers import borrowed, owned, save, saved
 from .checks import check_counts, check_finite, check_sums, check_synaptic_input
-from .compiled_reverse import BLOCK, filled_lanes, layer_kernel, make_scratch, samples_together
+from .compiled_reverse import BLOCK, ReverseBatch, ReverseLayer, filled_lanes, layer_kernel, reverse_scratch, samples_together
 from .exact import real_type, wide
 from .projection import BatchEvents, batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
 from .reverse import Constants
@@ -122,15 +121,15 @@ class _Layer(torch.autograd.Function):
         width = filled(group * size)
         program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
         alike, params = not run.noisy and run.program.alike, run.params
-        layer = kernels.Layer(table, run.delay_rec, program, alike, run.noisy, params.substeps, params.v_max_count, run.shift, group)
-        arrays = kernels.Batch(run.generator, window, history, counts, late)
+        layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, run.noisy, params.substeps, params.v_max_count, run.shift, group)
+        arrays = kernels.ForwardBatch(run.generator, window, history, counts, late)
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
             window[first:last, : kernels.PAST] = run.past[first:last] if run.past.size else 0
             if w is not None:
                 fill(first, last)
-            kernels.recurrent_forward(layer, arrays, kernels.make_scratch(width, size), first, last)
+            kernels.recurrent_forward(layer, arrays, kernels.forward_scratch(width, size), first, last)
 
         share(part, parts_of(batch, steps * size, max(2, group)))
         if run.keeps_last:
@@ -194,9 +193,9 @@ def _backwards(
     # of one step, nothing comes from before the call
     table = kernels.panels(w_rec.detach().numpy().astype(dtype, copy=False)) if w_rec is not None and steps > 1 else np.zeros(0, dtype)
     kernel = layer_kernel(dtype is np.float64, is_linear(params), learning)
-    layer = compiled_reverse.Layer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
+    layer = ReverseLayer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
     of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.resolve_neg().numpy(), dtype)
-    arrays = compiled_reverse.Batch(history, counts, over, of_states)
+    arrays = ReverseBatch(history, counts, over, of_states)
     parts = parts_of(batch, steps * size, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)
@@ -204,7 +203,7 @@ def _backwards(
     def part(number, first, last):
         over[first:last, :kept] = late[first:last, run.shift :]
         over[first:last, kept:] = 0
-        kernel(layer, arrays, make_scratch(params.substeps, size, dtype, learning), constants[number], first, last)
+        kernel(layer, arrays, reverse_scratch(params.substeps, size, dtype, learning), constants[number], first, last)
         if biased:
             sums[number] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
 

@@ -188,5 +188,5 @@ def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     over, out = owned((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
     parts = parts_of(len(rows), columns, 256)
-    share(lambda a, b: kernels.over_input(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), parts)
+    share(lambda a, b: kernels.multiply_rows(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), parts)
     return over.reshape(*grad.shape[:2], columns).transpose(1, 2)

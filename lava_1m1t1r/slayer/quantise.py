@@ -11,8 +11,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS
 from .buffers import owned
 from .threads import ranges, share
-from .weight_kernels import CELLS, PART, turn_masked
-from .weight_kernels import quantise as quantise_values
+from .weight_kernels import CELLS, PART, quantise_values, turn_masked
 
 _COMPILED = (torch.float32, torch.float64)
 

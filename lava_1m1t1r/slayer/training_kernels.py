@@ -105,7 +105,7 @@ def project(start, channel, value, w, bias, counts, first, last):
             add_rows(w, 1, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
 
 
-class Layer(NamedTuple):
+class ForwardLayer(NamedTuple):
     """A layer of N neurons as :func:`recurrent_forward` runs it, ``group`` samples together: they make longer loops of small layers."""
 
     w_rec: Any  # (N, N) int16 or int32, row j the weights of spikes of neuron j; or (0, N)
@@ -119,7 +119,7 @@ class Layer(NamedTuple):
     group: int
 
 
-class Batch(NamedTuple):
+class ForwardBatch(NamedTuple):
     """What :func:`recurrent_forward` reads and writes of B samples."""
 
     generator: Any  # (B, N) int64, or (B, 0)
@@ -129,8 +129,8 @@ class Batch(NamedTuple):
     out: Any  # (B, T, N) real: the spikes, ``shift`` steps later
 
 
-class Scratch(NamedTuple):
-    """Memory of one thread of :func:`recurrent_forward`; see :func:`make_scratch`."""
+class ForwardScratch(NamedTuple):
+    """Memory of one thread of :func:`recurrent_forward`; see :func:`forward_scratch`."""
 
     state: Any  # (3, M) int32
     v_in: Any  # (M,) int32
@@ -139,9 +139,9 @@ class Scratch(NamedTuple):
     listed: Any  # (N + 1,) int32
 
 
-def make_scratch(lanes: int, size: int) -> Scratch:
+def forward_scratch(lanes: int, size: int) -> ForwardScratch:
     """Scratch for a layer of ``size`` neurons that is stepped in so many lanes."""
-    return Scratch(
+    return ForwardScratch(
         np.zeros((3, lanes), np.int32),
         np.zeros(lanes, np.int32),
         np.zeros(lanes, np.int32),
@@ -287,7 +287,7 @@ def add_products(g0, g1, g2, g3, w, o0, o1, o2, o3):
 
 
 @cached
-def over_input(grad, w, out, products, first, last):
+def multiply_rows(grad, w, out, products, first, last):
     """Rows first .. last - 1 of out (R, C) = grad (R, N) times w, which is as :func:`panels` has it; products (4, filled C) scratch."""
     end = last - 1
     for r in range(first, last, ROWS):

@@ -21,7 +21,7 @@ PART = 256
 
 
 @cached
-def quantise(x, step, low, high, out, inside):
+def quantise_values(x, step, low, high, out, inside):
     """Multiples of step nearest to x (K,), limited to [low, high]; nan for others. inside (K,) uint8: whether they were within."""
     widest_vectors()
     for i in range(x.size):
