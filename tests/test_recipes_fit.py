@@ -346,7 +346,7 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
 
     from lava_1m1t1r.benchmarks import peers
     from lava_1m1t1r.recipes import network, synaptic_delays
-    from lava_1m1t1r.slayer.block.common import quantised_weight
+    from lava_1m1t1r.slayer.quantise import quantised_weight
 
     if build == "peers.lsnn":
         pytest.importorskip("norse.torch", reason="needs norse")
@@ -411,7 +411,7 @@ def test_smooth_weights_are_whole_counts_with_the_spread_that_was_drawn():
 
     from lava_1m1t1r.benchmarks.peers import Blur
     from lava_1m1t1r.recipes import network
-    from lava_1m1t1r.slayer.block.common import quantised_weight
+    from lava_1m1t1r.slayer.quantise import quantised_weight
 
     task, _ = toy()
     rough, smooth = (network.m1t1r(t.replace(channels=140, hidden=64)).blocks[0].input_synapse for t in (task, task.replace(smooth=4.0)))

@@ -18,8 +18,8 @@ from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.recipes.network import Network
 from lava_1m1t1r.slayer import block, neuron
 from lava_1m1t1r.slayer import layer as layer_module
-from lava_1m1t1r.slayer.block import common
 from lava_1m1t1r.slayer.delay import Delay
+from lava_1m1t1r.slayer.quantise import quantised_weight
 
 
 def take_steps(net, x, count):
@@ -295,7 +295,7 @@ def test_a_hook_makes_no_synapses_where_the_mask_has_none():
         block.m1t1r.Affine(None, 3, 4, mask=mask, pre_hook_fx=lambda w: quantise(w - w.mean() - 0.5)),
         block.m1t1r.Dense(NEURON, 3, 4, mask=mask, pre_hook_fx=lambda w: quantise(w - w.mean() - 0.5)),
     ):
-        w = common.quantised_weight(net.synapse, net.mask)
+        w = quantised_weight(net.synapse, net.mask)
         assert (w[:, 1:] == 0).all() and (w[:, 0] != 0).any()
 
 

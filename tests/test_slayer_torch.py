@@ -22,9 +22,9 @@ from lava_1m1t1r.recipes.smooth import Smooth
 from lava_1m1t1r.recipes.task import Task
 from lava_1m1t1r.slayer import buffers
 from lava_1m1t1r.slayer import layer as layer_module
-from lava_1m1t1r.slayer.block.common import quantised_weight
 from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent
 from lava_1m1t1r.slayer.neuron import Neuron
+from lava_1m1t1r.slayer.quantise import quantised_weight
 from lava_1m1t1r.slayer.surrogate import gradient_program
 
 pytestmark = pytest.mark.train

@@ -1,4 +1,4 @@
-"""Quantisation of weights and biases as in lava-dl."""
+"""Quantisation of weights and biases as in lava-dl, and their counts for files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ..arithmetic import WEIGHT_ONE
-from ..sums import ANY_WEIGHTS, EVEN_WEIGHTS
+from ..sums import ANY_WEIGHTS, BIAS_BOUNDS, EVEN_WEIGHTS
 from .buffers import owned
+from .remade import remake
 from .threads import ranges, share
 from .weight_kernels import CELLS, PART, quantise_values, turn_masked
 
@@ -77,3 +78,35 @@ def quantise(x: torch.Tensor, step: float, low: float, high: float) -> torch.Ten
         Smallest and largest value.
     """
     return _Quantise.apply(x, step, low, high)
+
+
+def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
+    remake(s)
+    w = s.weight
+    if mask is not None:
+        w = w * mask.to(w).reshape(w.shape)
+    if s.pre_hook_fx is not None:
+        w = s.pre_hook_fx(w)
+    if s.pre_hook_fx not in (quantise_8bit, quantise_odd):  # a user's own: files hold whole counts, whatever it gives
+        w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
+        if mask is not None:  # once more: it may have made something of the zeros
+            w = w * mask.to(w).reshape(w.shape)
+    return w.reshape(w.shape[0], -1)
+
+
+def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
+    """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
+    training."""
+    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
+
+
+def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
+    """Multiples of 1/64 within the 13 bits that files have."""
+    low, high = BIAS_BOUNDS
+    return quantise(bias, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
+
+
+def bias_counts(bias: torch.Tensor) -> np.ndarray:
+    """Quantised bias as :func:`quantise_bias` returns it, in counts for a file."""
+    return np.rint(quantise_bias(bias).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32)

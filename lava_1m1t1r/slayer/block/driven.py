@@ -19,8 +19,8 @@ from .. import synapse
 from ..delay import Delay
 from ..exact import eager
 from ..neuron.m1t1r import Neuron
-from ..quantise import quantise_8bit
-from .common import Block, bias_counts, check_mask, checked, counts_for_file, quantise_bias, quantised_weight
+from ..quantise import bias_counts, counts_for_file, quantise_8bit, quantise_bias, quantised_weight
+from .base import Block, check_mask, checked
 
 START_VOLTAGE = 0.78
 """Mean input voltage of a fresh layer of the device of Fig. 2 [V]: a little below the least that turns it on within 20 ms (0.82 V). See

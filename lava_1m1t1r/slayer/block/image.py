@@ -42,8 +42,8 @@ from ...sums import EVEN_WEIGHTS
 from .. import synapse
 from ..checks import check_counts, check_sums, check_tensor
 from ..exact import eager, exactly, summed_in, wide
-from ..quantise import quantise_8bit
-from .common import checked, counts_for_file, quantised_weight
+from ..quantise import counts_for_file, quantise_8bit, quantised_weight
+from .base import checked
 from .driven import INPUT_RATE, Driven, start_voltage
 
 HELD_VOLTAGE = 0.6

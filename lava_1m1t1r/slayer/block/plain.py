@@ -17,8 +17,8 @@ from ..checks import check_parameters, check_tensor
 from ..exact import eager, real, wide
 from ..layer import readout
 from ..neuron.m1t1r import Neuron
-from ..quantise import quantise_8bit
-from .common import Block, bias_counts, check_mask, checked, counts_for_file, quantise_bias, quantised_weight
+from ..quantise import bias_counts, counts_for_file, quantise_8bit, quantise_bias, quantised_weight
+from .base import Block, check_mask, checked
 
 
 class Affine(Block, base.AbstractAffine):

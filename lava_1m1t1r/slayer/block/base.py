@@ -1,4 +1,4 @@
-"""What all blocks share: their base, their quantised weights and biases, and checks of their arguments."""
+"""The base of all blocks with neurons, and checks of a block's arguments."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import warnings
 from inspect import signature
 from typing import Any
 
-import numpy as np
 import torch
 
-from ...arithmetic import WEIGHT_ONE
 from ...errors import flag, number, require, whole
 from ...noise import MOST_NEURONS
-from ...sums import BIAS_BOUNDS
 from ..checks import check_parameters, check_tensor
 from ..delay import Delay
 from ..exact import real
 from ..neuron.m1t1r import Neuron
-from ..quantise import quantise, quantise_8bit, quantise_odd
 from ..remade import remake
 
 _MOST = 1 << 24  # inputs of a layer
@@ -82,27 +78,6 @@ class Block(torch.nn.Module):
             self.neuron.reset()
 
 
-def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
-    remake(s)
-    w = s.weight
-    if mask is not None:
-        w = w * mask.to(w).reshape(w.shape)
-    if s.pre_hook_fx is not None:
-        w = s.pre_hook_fx(w)
-    if s.pre_hook_fx not in (quantise_8bit, quantise_odd):  # a user's own: files hold whole counts, whatever it gives
-        w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
-        if mask is not None:  # once more: it may have made something of the zeros
-            w = w * mask.to(w).reshape(w.shape)
-    return w.reshape(w.shape[0], -1)
-
-
-def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
-    """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
-    training."""
-    return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
-
-
 def checked(
     neuron_params: dict, in_neurons: Any, out_neurons: Any, weight_scale: Any = 1, pre_hook_fx: Any = None, **flags: Any
 ) -> tuple[int, int]:
@@ -123,14 +98,3 @@ def check_mask(mask: Any, out_neurons: int, in_neurons: int) -> None:
     """Refuse what is no mask of a block's weights."""
     shape = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
     require(mask is None or shape == (out_neurons, in_neurons), "mask", f"be a tensor ({out_neurons}, {in_neurons}), or None", shape)
-
-
-def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
-    """Multiples of 1/64 within the 13 bits that files have."""
-    low, high = BIAS_BOUNDS
-    return quantise(bias, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
-
-
-def bias_counts(bias: torch.Tensor) -> np.ndarray:
-    """Quantised bias as :func:`quantise_bias` returns it, in counts for a file."""
-    return np.rint(quantise_bias(bias).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.int32)
