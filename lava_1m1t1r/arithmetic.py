@@ -71,6 +71,11 @@ def unpack(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (table >> BASE_AT) & BASE_MASK, (table << STEP_SHIFT) >> STEP_SHIFT, table >> EXPONENT_AT
 
 
+def byte_sum(draw: Any) -> Any:
+    """Sum of the four bytes of a random 32-bit number less its mean: nearly Gaussian, of deviation ``BYTES_DEVIATION``."""
+    return (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24) - BYTES_MEAN
+
+
 class DeviceArithmetic(NamedTuple):
     """Operations that :func:`.dynamics.flow` and :func:`.dynamics.field` use, in continuous time."""
 
@@ -190,6 +195,7 @@ class FloatPrimitives(NamedTuple):
 def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
     """Build the floating-point substep, in volt and shares of the gap, from its primitives: compiled, on numpy arrays, or on tensors."""
     select, law, smaller, positive, interpolate, exp_minus_1, root_of, compiled = primitives
+    variate = compiled(byte_sum)
 
     @compiled
     def field(d, p):
@@ -243,8 +249,7 @@ def float_arithmetic(primitives: FloatPrimitives) -> StepArithmetic:
 
     @compiled
     def noise(change, draw, gain, p):
-        total = (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24)
-        return gain * root_of(abs(change)) * (total - BYTES_MEAN) * (1.0 / BYTES_DEVIATION)
+        return gain * root_of(abs(change)) * variate(draw) * (1.0 / BYTES_DEVIATION)
 
     return StepArithmetic(
         one=1.0,
@@ -364,7 +369,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
     def raised(v_in):
         return v_in << GATE_EXTRA
 
-    entry = compiled(unpack)
+    entry, variate = compiled(unpack), compiled(byte_sum)
 
     @compiled
     def field(d, p):
@@ -442,11 +447,7 @@ def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
         knot, fraction = place(amount)
         root = on_curve(p.root, knot, fraction)[0]
         spread = times(root, gain) >> NOISE_SHIFT
-        return (spread * byte_sum(draw)) >> NOISE_SHIFT
-
-    @compiled
-    def byte_sum(draw):
-        return (draw & 255) + ((draw >> 8) & 255) + ((draw >> 16) & 255) + (draw >> 24) - BYTES_MEAN
+        return (spread * variate(draw)) >> NOISE_SHIFT
 
     return StepArithmetic(
         one=ONE,
