@@ -323,7 +323,7 @@ _ARRAY = FloatPrimitives(np.where, _law_array, np.minimum, lambda x: np.maximum(
 FLOAT, FLOAT_ARRAY = float_arithmetic(_COMPILED), float_arithmetic(_ARRAY)
 
 
-class Primitives(NamedTuple):
+class FixedPrimitives(NamedTuple):
     """Primitives that the fixed-point substep is built from, besides ``+ - << >> & | <``."""
 
     select: Callable  # select(condition, a, b)
@@ -333,7 +333,7 @@ class Primitives(NamedTuple):
     place: Callable | None = None  # place(w) -> knot and fraction of w in [2^FINEST, 2^(STATE_BITS + 1)); None: by selects
 
 
-def fixed_arithmetic(primitives: Primitives) -> StepArithmetic:
+def fixed_arithmetic(primitives: FixedPrimitives) -> StepArithmetic:
     """Build the fixed-point substep from its primitives.
 
     The same lines run on numpy arrays, in compiled loops, and on the counting numbers of :mod:`.budget`.
@@ -484,5 +484,10 @@ def _by_float64(w):
     return knot, (bits >> (exponential.FRACTION - STATE_BITS)) & ((1 << FRACTION) - 1)
 
 
-FIXED = fixed_arithmetic(Primitives(_select, read, _times, _compiled, _by_float64))
-FIXED_ARRAY = fixed_arithmetic(Primitives(np.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
+def fixed_on_arrays(select: Callable) -> StepArithmetic:
+    """Build the fixed-point substep on numpy arrays or on tensors, by their ``where``."""
+    return fixed_arithmetic(FixedPrimitives(select, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
+
+
+FIXED = fixed_arithmetic(FixedPrimitives(_select, read, _times, _compiled, _by_float64))
+FIXED_ARRAY = fixed_on_arrays(np.where)

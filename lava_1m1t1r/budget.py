@@ -28,7 +28,7 @@ from .arithmetic import (
     REGISTER_BITS,
     STEP_SHIFT,
     STRETCH_BITS,
-    Primitives,
+    FixedPrimitives,
     fixed_arithmetic,
     unpack,
 )
@@ -225,7 +225,7 @@ def counting_arithmetic(tally: Tally) -> Any:
                 raise OverflowError(f"factor {factor} is not in [0, 2^32)")
         return tally.count("multiply", _plain(a) * _plain(b))
 
-    return fixed_arithmetic(Primitives(select, read, times, lambda f: f))
+    return fixed_arithmetic(FixedPrimitives(select, read, times, lambda f: f))
 
 
 def counting_program(program: FixedProgram, n: int, tally: Tally) -> FixedProgram:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .. import dynamics, noise
-from ..arithmetic import WEIGHT_ONE, FloatPrimitives, Primitives, fixed_arithmetic, float_arithmetic
+from ..arithmetic import WEIGHT_ONE, FloatPrimitives, fixed_on_arrays, float_arithmetic
 from ..dynamics import State
 from ..errors import require
 from ..reference import widened
@@ -21,7 +21,7 @@ from .reverse import Constants, GradientProgram, Ops, field_law, growth, over_co
 from .surrogate import Units, gradient_program, is_linear, state_units, units_of
 from .training_kernels import PAST
 
-FIXED_TENSOR = fixed_arithmetic(Primitives(torch.where, lambda table, i: table[i], lambda a, b: a * b, lambda f: f))
+FIXED_TENSOR = fixed_on_arrays(torch.where)
 """Number system of the integer substep on int64 tensors."""
 
 
