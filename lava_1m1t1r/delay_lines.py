@@ -19,7 +19,7 @@ DELAY_LINES = "delay_lines"
 """Name of the layer type in files."""
 
 
-def delays_of(taps: Any, channels: int, name: str) -> np.ndarray:
+def line_delays(taps: Any, channels: int, name: str) -> np.ndarray:
     """Delay of each line, (K C,) int64, from the K taps that all channels have alike.
 
     Parameters

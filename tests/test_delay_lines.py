@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lava_1m1t1r import presets, reference
-from lava_1m1t1r.delay_lines import LinesRun, delays_of, on_lines
+from lava_1m1t1r.delay_lines import LinesRun, line_delays, on_lines
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -253,10 +253,10 @@ def test_a_chips_synapses_are_counted_with_the_delays_of_the_lines_before_them(n
 def test_taps_are_checked(taps):
     good = len(taps) > 0 and all(isinstance(t, int) and 0 <= t <= 62 for t in taps) and len(set(taps)) == len(taps)
     if good:
-        assert delays_of(taps, 2, "taps").tolist() == [t for tap in taps for t in (tap, tap)]
+        assert line_delays(taps, 2, "taps").tolist() == [t for tap in taps for t in (tap, tap)]
     else:
         with pytest.raises(InputError, match="^taps must hold"):
-            delays_of(taps, 2, "taps")
+            line_delays(taps, 2, "taps")
 
 
 def test_counts_are_bounded_by_what_all_lines_bring(net):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import presets
-from ..delay_lines import MAX_DELAY, delays_of
+from ..delay_lines import MAX_DELAY, line_delays
 from ..errors import InputError, flag, number, require, whole
 from ..noise import MOST_NEURONS, MOST_SEED
 from ..params import DeviceParams
@@ -111,7 +111,7 @@ class Task:
         require(own is None or not own.varies, "Task.device", "be the device of all neurons, without spreads", own, cure)
         object.__setattr__(self, "synaptic_delays", flag(self.synaptic_delays, "Task.synaptic_delays"))
         object.__setattr__(self, "learn", learnable(self.learn, "Task.learn"))
-        object.__setattr__(self, "taps", tuple(delays_of(self.taps, 1, "Task.taps").tolist()))
+        object.__setattr__(self, "taps", tuple(line_delays(self.taps, 1, "Task.taps").tolist()))
 
     @property
     def measured(self) -> DeviceParams:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...delay_lines import DELAY_LINES, delays_of
+from ...delay_lines import DELAY_LINES, line_delays
 from ...errors import require, whole
 from ...keys import write_layer
 from ..checks import check_tensor
@@ -42,7 +42,7 @@ class DelayLines(torch.nn.Module):
     def __init__(self, channels: int, taps: Any) -> None:
         super().__init__()
         self.channels = whole(channels, "DelayLines.channels", least=1)
-        self._delays = delays_of(taps, self.channels, "DelayLines.taps")  # beside the buffer, which may be without values (meta)
+        self._delays = line_delays(taps, self.channels, "DelayLines.taps")  # beside the buffer, which may be without values (meta)
         self.register_buffer("delay", torch.from_numpy(self._delays.copy()))
 
     @property
