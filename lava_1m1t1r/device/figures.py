@@ -29,9 +29,7 @@ def summary(report: Any, path: str | Path) -> Path:
         draw(axes, report[name].curves, report)
         axes.set_title(f"{letter}  {name}", loc="left", fontweight="bold")
     figure.suptitle(f"1M1T1R neuron, pulses of {report.volt:.3g} V and {_engineering(report.width)}s")
-    with replacing(path) as part:
-        figure.savefig(part, dpi=150)
-    return path
+    return _saved(figure, path)
 
 
 def figure_file(name: str) -> str:
@@ -47,10 +45,14 @@ def folder(report: Any, path: str | Path) -> list[Path]:
     for name, draw in bar(_panels(report), "figures"):
         figure = plot.figure(4.5, 3.3)
         draw(figure.add_subplot(), report[name].curves, report)
-        written.append(path / figure_file(name))
-        with replacing(written[-1]) as part:
-            figure.savefig(part, dpi=150)
+        written.append(_saved(figure, path / figure_file(name)))
     return [*written, summary(report, path / SUMMARY)]
+
+
+def _saved(figure: Any, path: Path) -> Path:
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150)
+    return path
 
 
 def _panels(report: Any) -> list[tuple[str, Callable[..., None]]]:
@@ -76,9 +78,7 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Pat
     right.legend(frameon=False, labelcolor=plot.GREY)
     right.set_yscale("log")
     right.set_ylabel("input to spike + C_l V_dd^2 (J)")
-    with replacing(path) as part:
-        figure.savefig(part, dpi=150)
-    return path
+    return _saved(figure, path)
 
 
 def fitted(fit: Any) -> Any:
