@@ -164,7 +164,7 @@ def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, c
     listed = str(tmp_path / "list.csv")
     for source, out, options, words in (
         (folder, "folder.h5", [], "--out must be a file ending in .h5"),
-        (folder, "file/a.h5", [], "--out must be a folder or a new name"),
+        (folder, "file/a.h5", [], "--out must be a folder, or inside one"),
         (folder, "a.h5", ["--seed", "-1"], "--seed must be a whole number from 0"),
         (listed, "a.h5", ["--speaker", "(.*)"], "--speaker must be used with a folder; got '(.*)'. A CSV file has a column for it"),
     ):

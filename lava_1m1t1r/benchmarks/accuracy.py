@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support import files
-from .._support.files import scratch
+from .._support.files import check_place, scratch
 from .._support.progress import say
 from ..answers import winner
 from ..datasets.spoken_digits import VOICES
@@ -207,7 +207,7 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
 def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     """Check the options, set threads; return the rows chosen."""
     positive(args, "repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads")
-    require(not args.folder.exists() or args.folder.is_dir(), "--folder", "be a folder or a new name", str(args.folder))
+    check_place(args.folder, "--folder", args.folder)
     found = chosen(names, args.only)
     import torch
 

@@ -28,10 +28,9 @@ def out_folder(name: str | Path, *files: str) -> Path:
     """Return the output folder. It is checked before any work, and so is the place of each of ``files`` in it; the first file that is
     written creates it."""
     path = path_of(name, "--out")
-    require(not path.exists() or path.is_dir(), "--out", "be a folder or a new name", str(name))
+    check_place(path, "--out", name)
     for file in files:
         require(not (path / file).is_dir(), "--out", f"not contain a folder named {file}", str(name), "A file will be written there.")
-    check_place(path, "--out", name)
     return path
 
 
