@@ -32,7 +32,7 @@ class LayerCall(NamedTuple):
     noisy: bool
     generator: np.ndarray  # (B, N) int64 where noisy, else (B, 0)
     delay_rec: np.ndarray  # (N,) int64
-    past: np.ndarray  # (B, PAST, N) uint8, or (0, 0, 0): spikes before the start
+    past: np.ndarray  # (B, PAST, N) uint8: spikes before the start
     shift: int  # 1: the output is one step late
     states: np.ndarray  # (B, 3, N) int32 at the start
     records: bool  # whether the states after each step are a second output
@@ -126,7 +126,7 @@ class _Layer(torch.autograd.Function):
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
-            window[first:last, : kernels.PAST] = run.past[first:last] if run.past.size else 0
+            window[first:last, : kernels.PAST] = run.past[first:last]
             if w is not None:
                 fill(first, last)
             kernels.recurrent_forward(layer, arrays, kernels.forward_scratch(width, size), first, last)
