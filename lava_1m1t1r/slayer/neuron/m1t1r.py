@@ -165,7 +165,8 @@ class Neuron(base.Neuron):
         step.fixed(step.device.size or 1)  # rates that do not fit the registers are an error here, not at the first call
         if step.silence:
             warnings.warn(f"neuron_params: {step.silence}", stacklevel=3)
-        self._nominal_params = step
+        self.nominal = step
+        """Device and step as given, from which those that learn started."""
         self._threshold = int(_threshold_of(step) * self.w_scale) / self.w_scale  # as lava-dl rounds it
         self._program: Any = None
         self._known: Any = None
@@ -192,8 +193,8 @@ class Neuron(base.Neuron):
 
     def _made_for(self) -> dict[str, str]:
         """Device and step as given, as text by field."""
-        step = {name: getattr(self._nominal_params, name) for name in STEP_FIELDS}
-        return {name: _shown(value) for name, value in (self._nominal_params.device.as_dict() | step).items()}
+        step = {name: getattr(self.nominal, name) for name in STEP_FIELDS}
+        return {name: _shown(value) for name, value in (self.nominal.device.as_dict() | step).items()}
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -217,20 +218,15 @@ class Neuron(base.Neuron):
             self.learned = LearnedDevice(names, largest, count)
 
     @property
-    def nominal(self) -> StepParams:
-        """Device and step as given, from which those that learn started."""
-        return self._nominal_params
-
-    @property
     def params(self) -> StepParams:
         """Device and step as they are now: where devices learn, as learned so far."""
         if self.learned is None:
-            return self._nominal_params
-        size = self.num_neurons or self._nominal_params.device.size or self.learned.count  # before the first call
+            return self.nominal
+        size = self.num_neurons or self.nominal.device.size or self.learned.count  # before the first call
         # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
         state = (size, *(log.detach().double().cpu().numpy().tobytes() for log in self.learned.logs().values()))
         if self._known is None or self._known[0] != state:
-            self._known = (state, self.learned.step(self._nominal_params, size))
+            self._known = (state, self.learned.step(self.nominal, size))
             self._program = None
         return self._known[1]
 
@@ -252,10 +248,10 @@ class Neuron(base.Neuron):
         """Change the device or the step: any of the fields of DeviceParams (SI units; for another device, ``**device.as_dict()``), and of
         StepParams beside its ``device``. The neurons are at rest then."""
         step = {name: changes.pop(name) for name in STEP_FIELDS if name in changes}
-        device = self._nominal_params.device
+        device = self.nominal.device
         for name in changes:
             require(name in device.as_dict(), "set_params", f"name fields of DeviceParams, or {', '.join(STEP_FIELDS)}", name)
-        self._take(self._nominal_params.replace(device=dataclasses.replace(device, **changes), **step))
+        self._take(self.nominal.replace(device=dataclasses.replace(device, **changes), **step))
 
     def reset(self) -> None:
         """Put the neurons to rest; it matters only with ``persistent_state``."""
