@@ -183,9 +183,9 @@ def pooling(inputs: Any, kernel: Any, stride: Any = None, padding: Any = (0, 0),
 
 def pair(value: Any, field: str) -> tuple[int, int]:
     """Pair (height, width) from one whole number or two."""
-    values = array_of(value, field, "be a whole number, or two: height and width")
-    good = values.dtype.kind in "iu" and values.size in (1, 2)
-    require(good, field, "be a whole number, or two: height and width", value)
+    rule = "be a whole number, or two: height and width"
+    values = array_of(value, field, rule)
+    require(values.dtype.kind in "iu" and values.size in (1, 2), field, rule, value)
     height, width = np.broadcast_to(values.reshape(-1), 2).tolist()
     return height, width
 

@@ -270,14 +270,14 @@ def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.nda
     field : str
         What errors call it.
     """
-    index = array_of(index, field, "be integers, a mask or a slice")
+    rule = "be integers, a mask or a slice"
+    index = array_of(index, field, rule)
     if index.ndim == 1 and index.size == 0 and index.dtype != bool:
         index = index.astype(np.int64)
     if index.dtype == bool:
         require(index.shape == (size,), "mask", f"have one entry an utterance ({size})", index.shape)
         return index
-    whole = index.ndim == 1 and index.dtype.kind in "iu"
-    require(whole, field, "be integers, a mask or a slice", (index.dtype, index.shape))
+    require(index.ndim == 1 and index.dtype.kind in "iu", field, rule, (index.dtype, index.shape))
     inside = index.size == 0 or (index.min() >= -size and index.max() < size)
     require(inside, field, f"lie within {size} utterances", index)
     return index

@@ -182,9 +182,10 @@ def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int,
 def _chosen(classes: Sequence[int] | None) -> list[int]:
     if classes is None:
         return list(range(len(WORDS)))
-    found = np.unique(array_of(classes, "classes", f"hold whole numbers from 0 to {len(WORDS) - 1}"))
+    rule = f"hold whole numbers from 0 to {len(WORDS) - 1}"
+    found = np.unique(array_of(classes, "classes", rule))
     good = found.size > 0 and found.dtype.kind in "iu" and found[0] >= 0 and found[-1] < len(WORDS)
-    require(good, "classes", f"hold whole numbers from 0 to {len(WORDS) - 1}", classes)
+    require(good, "classes", rule, classes)
     return found.tolist()
 
 

@@ -202,9 +202,9 @@ def _start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
 def _quantities(record: str | Iterable[str]) -> tuple[str, ...]:
     if isinstance(record, str) and record == "events":
         return ()
-    several = isinstance(record, Iterable) and not isinstance(record, (bytes, Mapping))
-    require(several, "simulate.record", f'be "events" or among {", ".join(QUANTITIES)}', record)
+    rule = f'be "events" or among {", ".join(QUANTITIES)}'
+    require(isinstance(record, Iterable) and not isinstance(record, (bytes, Mapping)), "simulate.record", rule, record)
     names = (record,) if isinstance(record, str) else tuple(record)
     for name in names:
-        require(isinstance(name, str) and name in QUANTITIES, "simulate.record", f'be "events" or among {", ".join(QUANTITIES)}', name)
+        require(isinstance(name, str) and name in QUANTITIES, "simulate.record", rule, name)
     return names

@@ -202,8 +202,9 @@ class Recurrent(Driven, base.AbstractRecurrent):
         self.recurrent_synapse.requires_grad_(requires_grad)  # after weight_norm, which makes parameters of its own
         steps = None
         if delay_rec is not None:
-            given = array_of(delay_rec, "delay_rec", f"be one number, or one for each of {out_neurons} neurons")
-            require(given.shape in ((), (out_neurons,)), "delay_rec", f"be one number, or one for each of {out_neurons} neurons", delay_rec)
+            rule = f"be one number, or one for each of {out_neurons} neurons"
+            given = array_of(delay_rec, "delay_rec", rule)
+            require(given.shape in ((), (out_neurons,)), "delay_rec", rule, delay_rec)
             steps = np.broadcast_to(given, (out_neurons,))
             check_delays(steps, "delay_rec")
         self.register_buffer("delay_rec", None if steps is None else torch.from_numpy(steps.astype(np.int64)))
