@@ -5,12 +5,17 @@ Only :class:`Events` touch the weights.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..cached import cached
 from ..compiled import load, store
 from ..delay_lines import MAX_DELAY
-from .neurons import advance
+from ..params import DeviceParams
+from ..program import StepParams
+from .neurons import advance, m1t1r
 from .synapses import add, add_rows
 
 RING = MAX_DELAY + 2
@@ -137,3 +142,14 @@ def run_layer(neuron, events, wiring, memory, clock, spikes, trace):
 def step_layer(neuron, current, spike):
     """One network step of a layer's neurons, in place: what the Lava ProcessModels call."""
     advance(neuron, current, spike)
+
+
+@lru_cache(maxsize=1)
+def compile_step() -> None:
+    """Compile :func:`step_layer` for 1M1T1R neurons, fixed and floating: some seconds, or instant from numba's cache.
+
+    Processes that are forked from this one then have it.
+    """
+    step = StepParams(DeviceParams())
+    for floating, kind in ((False, np.int32), (True, np.float64)):
+        step_layer(m1t1r(step, 1, 0, 0, floating), np.zeros(1, kind), np.zeros(1, np.int32))

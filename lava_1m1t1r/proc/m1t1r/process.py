@@ -13,7 +13,7 @@ from lava.magma.core.process.variable import Var
 from lava_1m1t1r import noise
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.errors import array_of, flag, number, require, whole
-from lava_1m1t1r.fast.warm import warm
+from lava_1m1t1r.fast.kernels import compile_step
 from lava_1m1t1r.params import DeviceParams
 from lava_1m1t1r.presets import ZHAO2025_FIG2
 from lava_1m1t1r.program import SUBSTEPS, V_IN_MAX, V_UNIT, StepParams
@@ -143,7 +143,7 @@ class M1T1R(AbstractProcess):
         self.generator = Var(shape=shape, init=noise.start(seed, layer, size).reshape(shape))
         self.bias = Var(shape=shape, init=bias)
         # Lava's processes are forked from this one and then share the compiled code.
-        warm()
+        compile_step()
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
