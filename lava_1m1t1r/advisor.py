@@ -13,6 +13,7 @@ from .activity import activity, drain_steps, latched
 from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
 from .device.measurement import mean_interval
+from .device.trace import spike_frames
 from .errors import InputError, array_of, listed, require, whole
 from .program import StepParams
 from .reference import CompiledNeurons
@@ -302,9 +303,7 @@ def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Res
 def _device(params: StepParams, a_in: np.ndarray) -> Response:
     trace = _trace(params, a_in)
     times = [trace.spike_times(n) for n in range(a_in.shape[1])]
-    spike = np.zeros(a_in.shape, bool)
-    for n, column in enumerate(times):
-        spike[np.minimum((column / params.dt).astype(int), len(a_in) - 1), n] = True
+    spike = spike_frames(times, params.dt, len(a_in))
     held = latched(params, trace.gate_voltage > params.device.v_th, spike)
     return _response(times, held, len(a_in) * params.dt)
 

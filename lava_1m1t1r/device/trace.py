@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -119,3 +120,11 @@ class Trace:
     @property
     def _devices(self) -> str:
         return f"{self.size} device{'' if self.size == 1 else 's'}"
+
+
+def spike_frames(times: Sequence[np.ndarray], dt: float, steps: int) -> np.ndarray:
+    """Spikes of neurons (T, N), bool, in steps of ``dt``, from each one's times [s]; one at the very end belongs to the last step."""
+    frames = np.zeros((steps, len(times)), np.bool_)
+    for n, own in enumerate(times):
+        frames[np.minimum((own / dt).astype(int), steps - 1), n] = True
+    return frames

@@ -16,6 +16,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import outgoing
 from ..description import NetDescription
 from ..device.network import DeviceNetwork, Sample
+from ..device.trace import spike_frames
 from .ngspice import call_ngspice, read_raw, rises
 from .report import ToolFailed, VerificationError
 from .spice_network import READOUT
@@ -92,10 +93,7 @@ def _sample(network: DeviceNetwork, table: np.ndarray, steps: int) -> SpiceSampl
             continue
         v_th = np.broadcast_to(layer.m1t1r.step.device.v_th, layer.size)
         layers.append([rises(table[:, 0], values[:, n], v_th[n]) for n in range(layer.size)])
-        spikes = np.zeros((steps, layer.size), np.int64)
-        for n, times in enumerate(layers[-1]):
-            spikes[np.minimum((times / dt).astype(int), steps - 1), n] = 1
-        scores = outgoing(spikes, layer.delay).sum(axis=0)
+        scores = outgoing(spike_frames(layers[-1], dt, steps), layer.delay).sum(axis=0)
     return SpiceSample(tuple(layers), scores, len(table))
 
 
