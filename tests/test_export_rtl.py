@@ -152,7 +152,7 @@ def test_names_of_classes_are_in_the_report_and_in_comments(rng, tmp_path):
 def lint(sources, name):
     """Messages of Verilator's lint about the design, with nothing switched off that a user would have to switch off."""
     with scratch() as folder:
-        tools.written(sources, folder)
+        tools.write_sources(sources, folder)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
         return tools.ended(["verilator", "--lint-only", "-Wall", "--top-module", name, *verilog], folder).stderr.decode()
 

@@ -20,7 +20,7 @@ from .frames import samples
 from .names import c_prefix
 from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared, write_export
-from .tools import call, written
+from .tools import call, write_sources
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
 
@@ -144,7 +144,7 @@ def object_size(sources: Mapping[str, str], name: str, compiler: str) -> dict[st
         ``text``, ``data`` and ``bss`` [byte]; ``file``, the whole object file, where the program ``size`` is absent.
     """
     with scratch() as folder:
-        written(sources, folder)
+        write_sources(sources, folder)
         target = Path(folder) / f"{name}.o"
         call([compiler, *FLAGS, "-Os", "-ffreestanding", "-fno-pie", "-c", f"{name}.c", "-o", str(target)], folder)
         if shutil.which("size") is None:
@@ -180,7 +180,7 @@ def verify(
     batch, steps = frames.shape[:2]
     states = [np.stack(list(x.states.values()), axis=3).reshape(batch, steps, -1) for x in expected.layers if x.states]
     with scratch() as folder:
-        written(sources, folder)
+        write_sources(sources, folder)
         call([compiler, *FLAGS, *flags, f"{name}.c", "host/main.c", "-o", "main"], folder)
         got = np.frombuffer(call([f"{folder}/main", "states.bin"], folder, _words(frames)).stdout, "<i4").reshape(expected.out.shape)
         got_states = np.fromfile(f"{folder}/states.bin", "<i4").reshape(batch, steps, -1)

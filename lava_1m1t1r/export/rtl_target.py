@@ -21,7 +21,7 @@ from .frames import samples
 from .names import verilog_module
 from .plan import Plan, plan
 from .report import Report, VerificationError, classes_of, compared, write_export
-from .tools import call, require_program, written
+from .tools import call, require_program, write_sources
 
 SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
 """Programs of the simulators, by the names that users give."""
@@ -186,7 +186,7 @@ def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarra
     """
     expected = network.run(frames, record="all", threads=1)
     with scratch() as folder:
-        written(sources, folder)
+        write_sources(sources, folder)
         verilog = [file for file in sources if file.endswith(".v")]
         if simulator == "verilator":
             flags = ["--binary", "--timing", "-j", "2", "--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O2"]
@@ -268,7 +268,7 @@ def _compare_states(text: str, layers: Sequence[Any]) -> int:
 def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
     """Counts of Yosys for the design: memories as written, and cells of a Lattice ECP5, an FPGA that Yosys maps to completely."""
     with scratch() as folder:
-        written(sources, folder)
+        write_sources(sources, folder)
         read = "read_verilog " + " ".join(file for file in sources if file.endswith(".v") and file != "bench.v")
         script = f"{read}; hierarchy -check -top {name}; proc; flatten; opt; memory -nomap; opt_clean; tee -o memories.txt stat"
         call(["yosys", "-q", "-p", script], folder)

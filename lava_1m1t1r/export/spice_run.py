@@ -20,7 +20,7 @@ from ..device.trace import spike_frames
 from .ngspice import call_ngspice, read_raw, rises
 from .report import ToolFailed, VerificationError
 from .spice_network import READOUT
-from .tools import written
+from .tools import write_sources
 
 FIRST_SPIKE, RATE = 0.01, 0.05
 """Largest accepted deviations of first spikes, and of a layer's spike count, from the device level, as shares."""
@@ -72,7 +72,7 @@ def run_network(network: DeviceNetwork, sources: Mapping[str, str], frames: np.n
     """
     found = []
     with scratch() as folder:
-        written(sources, folder)
+        write_sources(sources, folder)
         for b, pattern in enumerate(bar(frames, "ngspice", unit="patterns")):
             call_ngspice(folder, ("-b", "-r", "pattern.raw", f"pattern_{b}.cir"), "pattern.raw", timeout)
             found.append(_sample(network, read_raw(Path(folder, "pattern.raw")), len(pattern)))

@@ -22,7 +22,7 @@ def require_program(name: str, purpose: str, cure: str) -> None:
         raise MissingDependencyError(f"{purpose} needs {name}, which is not on the path. {cure}")
 
 
-def written(sources: Mapping[str, str], folder: str) -> None:
+def write_sources(sources: Mapping[str, str], folder: str) -> None:
     """Write files, file name to text, into a folder."""
     for file, text in sources.items():
         path = Path(folder) / file
