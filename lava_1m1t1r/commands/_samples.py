@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import hint
-from ..errors import InputError, MissingDependencyError, listed, path_of, require
+from ..errors import InputError, MissingDependencyError, listed, option_name, path_of, require
 from ..recipes import RESULTS_FILE
-from ._common import MOST, check_whole, option_name
+from ._common import MOST, check_whole
 
 
 def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:

@@ -8,6 +8,7 @@ from .. import plot
 from .._support.files import as_json
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
+from ..report.html import PAGE_FILE
 from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
 
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_whole(args, epochs=1, train_per_class=1, test_per_class=1, seed=0, lava_utterances=0)
     files = (CHECKPOINT_FILE, NETWORK_FILE, CUBA_FILE, RESULTS_FILE)
-    out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", "report.html")
+    out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", PAGE_FILE)
     require_training()
     plot.require_matplotlib("The report")
     let_torch_sleep()

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..arithmetic import unpack
-from ..budget import WIDTHS
+from ..budget import GENERATOR_WIDTH, WIDTHS
 from ..delay_lines import on_lines
 from ..program import PER_NEURON, FixedProgram
 from .plan import Plan, PlanLayer
@@ -110,7 +110,7 @@ def frame_cycles(layer: PlanLayer, lanes: int, spikes: Any, recurrent: Any = 0) 
         cycles = cycles + np.asarray(recurrent) * row + 2
     if layer.program is None:
         return cycles + 2 * layer.outputs + 1
-    substep = CYCLES + (0 if layer.generator is None else NOISE_CYCLES)
+    substep = CYCLES + NOISE_CYCLES * layer.noisy
     return cycles + layer.outputs * (5 + layer.substeps * substep) + 1
 
 
@@ -304,7 +304,7 @@ def _neurons(files: dict[str, str], tables: dict[bytes, str], layer: PlanLayer, 
         "WIRING": f'"{name}_wiring_{k}.hex"',
     }
     if layer.noisy:
-        files[f"{name}_generators_{k}.hex"] = _hex(layer.generator, 32)
+        files[f"{name}_generators_{k}.hex"] = _hex(layer.generator, GENERATOR_WIDTH)
         core["GENERATORS"] = f'"{name}_generators_{k}.hex"'
     for curve, table in layer.tables.items():
         key = table.tobytes()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._support.files import scratch
+from ..budget import GENERATOR_WIDTH
 from ..description import NetDescription
 from ..dynamics import State
 from ..errors import number, require, whole
@@ -155,8 +156,9 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
             continue
         wiring = len(rtl_source.wiring_of(layer))
         constants = 1 if layer.program.alike else layer.outputs
-        bits["constants"] += rtl_source.CONSTANT_BITS * constants + rtl_source.WIRING_BITS * wiring + 32 * layer.outputs * layer.noisy
-        bits["states"] += (sum(rtl_source.STATE_BITS) + layer.history + 32 * layer.noisy) * layer.outputs
+        generators = GENERATOR_WIDTH * layer.outputs * layer.noisy  # as they start, and as they are
+        bits["constants"] += rtl_source.CONSTANT_BITS * constants + rtl_source.WIRING_BITS * wiring + generators
+        bits["states"] += (sum(rtl_source.STATE_BITS) + layer.history) * layer.outputs + generators
         bits["tables"] += sum(rtl_source.ENTRY_BITS * table.size for table in layer.tables.values())
         depth = 1 << rtl_source.address_bits(layer.outputs + 2)
         queues = (layer is not lowered.layers[-1]) + (layer.weight_rec is not None)
