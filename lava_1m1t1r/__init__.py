@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["DeviceParams", "FormatError", "InputError", "MissingDependencyError", "StepParams", "__version__", "presets"]
-if find_spec("lava") is not None:  # else "from lava_1m1t1r import *", help() and all that lists what is here would fail for want of Lava
+if find_spec("lava") is not None:  # without Lava, "from lava_1m1t1r import *" and help() would fail on these names
     __all__ += ["M1T1R", "run"]
 _HOMES = {
     "DeviceParams": "params",
@@ -29,7 +29,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # who checks types finds the names above, and must hear of those that there are not
+if not TYPE_CHECKING:  # type checkers read the imports above; because of this function they would accept any name
 
     def __getattr__(name: str) -> Any:
         # Loaded when asked for. A command must be able to hear Ctrl-C before numpy and numba are there; and Lava is optional.

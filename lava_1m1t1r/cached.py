@@ -87,7 +87,7 @@ class _SourcesCache(FunctionCache):
         super().__init__(function)
         self._cache_file = _Sealed(self._cache_file, f"{function.__module__}.{function.__qualname__}")  # type: ignore[has-type]
         self._variant, self._allocates = variant, allocates
-        sources_digest()  # now: what files hold later, before a first loop, may be other lines than those that this process runs
+        sources_digest()  # now: by the first loop the files may have been edited, and this process runs the lines that it has loaded
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was kept; None, so that numba compiles anew, where nothing was kept or the file is damaged.

@@ -27,8 +27,8 @@ _FIELD_LAW = _Rule("be > 0 (inf: the linear law of the paper)", lambda values: v
 _LENGTH = _Rule("be >= 1 (inf: unlimited, as published)", lambda values: values >= 1)
 MOST_DEVICES = 10_000_000
 """Largest number of devices that :meth:`DeviceParams.spread` draws at once."""
-_MOST_EXPONENT = 700.0  # of e: doubles end at 709
-_MOST_VARIATION = 3.0  # of a logarithm: factors of twenty; more is a percentage
+_MOST_EXPONENT = 700.0  # largest exponent of e: doubles overflow at 709
+_MOST_VARIATION = 3.0  # of the logarithm: a factor of twenty; larger numbers are meant as percentages
 _SHOWN_WHOLE = 6  # values of a field
 
 

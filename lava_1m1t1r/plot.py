@@ -220,7 +220,7 @@ def confusion(counts: Any, labels: Sequence[str] = (), ax: Any = None) -> Any:
     texts = isinstance(labels, (list, tuple)) and all(isinstance(name, str) for name in labels)
     require(texts and len(labels) in (0, len(counts)), "labels", f"be a list of {len(counts)} texts", labels)
     names = list(labels) or [str(k) for k in range(len(counts))]
-    places = range(0, len(counts), -(-len(counts) // _NAMED))  # more names would lie over each other
+    places = range(0, len(counts), -(-len(counts) // _NAMED))  # at most _NAMED names, so that they do not overlap
     shown = [names[k] for k in places]
     # names are the user's: a $ in one begins no formula
     ax.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0, fontsize="small", parse_math=False)

@@ -173,7 +173,7 @@ def shares(d: Any, h: float, expm1: Any) -> dict[str, Any]:
     }
 
 
-_HALVES = 8
+_HALVES = 8  # times that StepParams.towards halves the way to a device before it goes back to the step's own
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -164,7 +164,7 @@ def _growth(params: StepParams, program: FixedProgram, neurons: int) -> Rate:
 
 def _duplicates(params: StepParams, program: FixedProgram, neurons: int) -> dict[str, int]:
     """Neurons lost to rounding: distinct values (or rows) in floating point less those in fixed, by constant."""
-    real = params.replace(held=False).floating(neurons)  # networks from files hold what the integers hold
+    real = params.replace(held=False).floating(neurons)  # not held: networks from files otherwise have the rounded values here, too
     sources = {
         "stretch": (real.v0,),
         "gain": (real.growth, real.v0),

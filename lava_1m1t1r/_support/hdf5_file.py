@@ -35,8 +35,8 @@ _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, At
 
 @contextmanager
 def opened(path: str | os.PathLike) -> Iterator[Any]:
-    """Open an HDF5 file for reading; every complaint of the HDF5 library becomes a FormatError that names the file. What else goes wrong in
-    the ``with`` block is the block's own, and passes as it is.
+    """Open an HDF5 file for reading; every error of the HDF5 library becomes a FormatError that names the file. Other errors of the
+    ``with`` block pass unchanged.
 
     Raises
     ------

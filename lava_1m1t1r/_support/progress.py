@@ -56,7 +56,7 @@ def _bars() -> Any:
     from tqdm import tqdm  # not before it is needed
 
     class Bars(tqdm):
-        # tqdm's own lock is for processes, too: it chooses how those are started, and then Lava, which wants to choose, is not imported
+        # tqdm's own lock also serves processes: making it sets the start method, and Lava then fails to set its own
         _lock = threading.RLock()
 
     return Bars
@@ -97,15 +97,15 @@ def tell(text: str) -> None:
     try:
         if _bars.cache_info().currsize:
             for live in list(_bars()._instances):  # also those that an interrupt has left behind
-                with suppress(AttributeError):  # half made, where tqdm itself has something to tell
+                with suppress(AttributeError):  # a bar that tqdm is still making
                     live.clear()
         sys.stderr.write(f"{text}\n")  # in one piece: an interrupt comes before the line or after it
         sys.stderr.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python, when it ends, tries again, and its exit code tells of that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python flushes again when it ends, fails, and changes the exit code
 
 
 def hint(text: str) -> None:
-    """Tell what may not be meant, ``hint: text``; of a run under torchrun the first process alone, for all hear the same."""
+    """Tell the user of something that may not be intended, as ``hint: text``. Under torchrun only the first process tells it."""
     if os.environ.get("RANK", "0") == "0":
         tell(f"hint: {text}")

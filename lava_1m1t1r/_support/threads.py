@@ -14,7 +14,7 @@ from itertools import repeat
 from queue import Empty, SimpleQueue
 from typing import Any
 
-_LOOK = 0.1  # s after which a thread that waits looks anew, should Ctrl-C have taken what would have woken it
+_LOOK = 0.1  # s between two looks of a waiting thread: Ctrl-C may have swallowed what would have woken it
 _MOST_IDLE = os.cpu_count() or 1
 _idle: list[SimpleQueue] = []
 """Where the threads that have nothing to do wait for it, each at a queue of its own."""

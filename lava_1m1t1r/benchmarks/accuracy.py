@@ -172,7 +172,7 @@ def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], di
     path = folder / f"{words}_{digest_of({'name': name, **settings})}.json"
     if path.is_file():
         return json.loads(path.read_text())["result"]
-    folder.mkdir(parents=True, exist_ok=True)  # here: before the work, and not for options that are refused
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, but after the options were checked
     say(f"{told or name}:", sys.stderr)
     result = run()
     files.write_json(path, {"name": name, "settings": settings, "result": result})
@@ -228,7 +228,7 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 def _independent(values: list[float], speakers: int) -> list[float]:
-    """Values that tell how sure a mean is: of several speakers, each one's mean over seeds, since seeds do not make more speakers."""
+    """The independent values behind a mean: with several speakers each one's mean over seeds, for seeds do not add speakers."""
     return np.reshape(values, (speakers, -1)).mean(1).tolist() if speakers > 1 else values
 
 
@@ -241,7 +241,7 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
 
 
 def folds(split: data.Split, count: int) -> Iterator[data.Split]:
-    """Splits that each hold out one of ``count`` groups of the voices of a split's both sets; who is in which is drawn once and for all."""
+    """Splits that each hold out one of ``count`` groups of voices, of both sets of ``split``. The groups are the same in every call."""
     a, b = split.train, split.test
     speakers = np.concatenate([a.speakers, b.speakers])
     voices = np.random.default_rng(0).permutation(np.unique(speakers))

@@ -140,7 +140,7 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     require(shape and min(shape) > 0, f"{where}/shape", "hold sizes > 0", shape, error=FormatError)
     size = math.prod(shape)
     require(size <= MOST_NEURONS, f"{where}/shape", f"name at most {MOST_NEURONS} neurons", shape, error=FormatError)
-    # the neuron first: of one that is not known, weights are of another form, too
+    # the neuron first: where its type is not known, that is the error to tell, not the form of its weights
     fields: dict[str, Any] = {"neuron": _read_neuron(group["neuron"], where, size)} if "neuron" in group else {}
     source = _read_source(group, kind, where, shape, shape_before)
     fields |= {"weight": source.weight, "conv": source.conv}

@@ -43,7 +43,7 @@ def write(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
     """Write a tree of mappings, lists, tuples, numbers, texts, arrays and tensors, whole or not at all; functions are left out."""
     arrays: list[np.ndarray] = []
     text = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
-    whole = io.BytesIO()  # an archive on a full disk would complain once more whenever Python comes to collect it
+    whole = io.BytesIO()  # in memory: an archive on a full disk would raise again when Python collects it
     np.savez(whole, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
     with replacing(path) as part:
         part.write_bytes(whole.getbuffer())
@@ -90,7 +90,7 @@ def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
         return {"map": [[key, _packed(one, arrays)] for key, one in value.items() if not callable(one)]}
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
-        value = value.float() if value.dtype == torch.bfloat16 else value  # numpy lacks it; who loads the value rounds nothing
+        value = value.float() if value.dtype == torch.bfloat16 else value  # numpy has no bfloat16; float32 holds all its values
         return {"tensor": _packed(value.numpy(), arrays)["array"]}
     if isinstance(value, np.ndarray):
         arrays.append(value)
@@ -179,7 +179,7 @@ def _as_typed(option: str, value: Any) -> str:
         return option if value else f"--no-{option.removeprefix('--')}"
     if value is None or value == ():
         return f"no {option}"
-    if option in ("--device", "--start"):  # a run knows what the file held, and not where it lies
+    if option in ("--device", "--start"):  # checkpoints keep the content of the file, not its place
         return f"{option} the file that it was started with"
     return f"{option} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
 

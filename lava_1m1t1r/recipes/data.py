@@ -35,7 +35,7 @@ def voices_of(test: EventSet) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test events, and where they come from. Classes are numbered alike; whether speakers occur in both ``held_out`` says."""
+    """Training and test events, and where they come from. Both number the classes alike; ``held_out`` says whether they share speakers."""
 
     train: EventSet
     test: EventSet
@@ -123,7 +123,7 @@ def _of_folder(path: Path) -> Split:
 
 
 def _alike(train: EventSet, test: EventSet) -> tuple[EventSet, EventSet]:
-    """Both sets with their classes numbered alike; of two, one that names none has the names of the other."""
+    """Both sets with their classes numbered alike; a set that names none takes the names of the other."""
     test = numbered_as(train.keys, test)
     return train if train.keys else numbered_as(test.keys, train, "the training set", "the test set"), test
 
@@ -169,9 +169,8 @@ def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: E
 
 
 def _spikes_of(events: EventSet) -> list[bytes]:
-    """What tells the spikes of one utterance from those of another, whether their times are stored as float16 or float32; empty where there
-    are none, which tell of nothing."""
-    with np.errstate(over="ignore"):  # of times that are no seconds; others tell of them
+    """A digest of each utterance's spikes, the same whether their times are stored as float16 or float32; empty where it has none."""
+    with np.errstate(over="ignore"):  # times too large for float16 are not in seconds, which other checks report
         parts = [utterance.times.astype(np.float16).tobytes() + utterance.units.tobytes() for utterance in events]
     return [part and hashlib.blake2b(part, digest_size=16).digest() for part in parts]
 
@@ -183,8 +182,8 @@ def names_of(split: Split, classes: int) -> tuple[str, ...]:
 
 
 def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
-    """Places, in rising order, of ``count`` utterances: the first ones of each class, as many of one as of another if there are so many.
-    The first ones of all may be of one class, in a file that is sorted."""
+    """Places, in rising order, of ``count`` utterances: the first ones of each class, equally many of each where there are enough.
+    (The first ``count`` of a sorted file may all be of one class.)"""
     by_class = np.argsort(labels, kind="stable")
     earlier = np.empty(len(labels), np.int64)  # utterances of the same class before each one
     earlier[by_class] = np.arange(len(labels)) - np.searchsorted(labels[by_class], labels[by_class])

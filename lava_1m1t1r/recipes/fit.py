@@ -167,7 +167,7 @@ class Learner(L.LightningModule):
 
     def validation_step(self, batch: tuple, index: int) -> None:
         x, y = batch
-        # several processes take utterances in turn, and repeat the first ones until all have as many: those do not count again
+        # the processes take utterances in turn and repeat the first ones until all have equally many; the repeated ones do not count
         watched = self.trainer.val_dataloaders
         place = (index * watched.batch_size + torch.arange(len(y), device=y.device)) * self.trainer.world_size + self.global_rank
         self.right += ((winner(scores(self.network(x))) == y) & (place < len(watched.dataset))).sum()
@@ -180,7 +180,7 @@ class Learner(L.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.task.learning_rate, weight_decay=0.0)
         steps = max(self.steps, 3)
-        # at least one step of rise: where 0.1 makes none, torch divides by its length
+        # at least one step of rise: torch divides by their number, which 0.1 of few steps rounds to 0
         rise = max(0.1, 2 / steps)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.task.learning_rate, total_steps=steps, pct_start=rise)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -196,10 +196,10 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-            warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # watching is optional
-            warnings.filterwarnings("ignore", message=".*dirpath has changed.*")  # a folder may be moved
+            warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # validation is optional
+            warnings.filterwarnings("ignore", message=".*dirpath has changed.*")  # the folder may have been moved
             yield
-    except SystemExit as error:  # what Lightning makes of Ctrl-C; it also ignores the next ones, for good
+    except SystemExit as error:  # Lightning turns Ctrl-C into this, and ignores any further one from then on
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
         raise
@@ -337,7 +337,7 @@ def fit(
             if found is None or learner.began:
                 raise
             raise _cannot_go_on(last, error) from error
-        if task.epochs == 0:  # nothing to train; whoever goes on from here finds the network as it is
+        if task.epochs == 0:  # nothing was trained: a checkpoint of the network as it is, to continue from
             trainer.save_checkpoint(last)
     best.restore(learner)
     if best.epoch and progress and rank == 0:

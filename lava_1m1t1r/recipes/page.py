@@ -67,7 +67,7 @@ class Found(NamedTuple):
 
 
 class Worked(NamedTuple):
-    """What is worked out from it, for networks of 1M1T1R neurons."""
+    """What :func:`worked_out` computes for the page of a network of 1M1T1R neurons."""
 
     energy: dict[str, Any]
     advice: Advice
@@ -76,10 +76,10 @@ class Worked(NamedTuple):
 
 def worked_out(found: Found) -> Worked:
     """Energy, advice on the network step, and the report on the integers."""
-    net, which = found.net, data.first_of_each(found.test.labels, _recorded(found))  # what is recorded is large
+    net, which = found.net, data.first_of_each(found.test.labels, _recorded(found))  # few: their records are large
     hidden, some = net.active[0], found.test.dense(which)
     a_in = synaptic_input(hidden, net.arriving(some), found.fixed.layers[0].spikes[which])
-    # Each neuron's excitation as one weight: all that is asked of them, and a convolution's matrix may fill the memory.
+    # One column, the sum of each neuron's positive weights: advise needs no more, and a convolution's matrix may fill the memory.
     excited = replace(hidden, weight=np.maximum(hidden.own_weight, 0)).weigh(np.ones((1, hidden.inputs), np.int64)).T
     advice = advise(hidden.m1t1r.step, excited, a_in, bias=hidden.bias, weights_rec=hidden.weight_rec)
     return Worked(energy_of(*_device(found), found.result.spikes), advice, quantise_network(net, some[:, :MOST_STEPS]))

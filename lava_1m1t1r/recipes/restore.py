@@ -132,7 +132,7 @@ def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
 def keep_only(synapse: Any, exists: torch.Tensor) -> None:
     """Let no other weights of a synapse exist than those that ``exists`` names, of the weights' shape or (N, C): they stay 0."""
     prune.custom_from_mask(synapse, "weight", exists.reshape(synapse.weight.shape))
-    synapse.weight = synapse.weight.detach()  # made anew at each call; torch copies no module with results in it
+    synapse.weight = synapse.weight.detach()  # pruning makes it anew at each call; torch copies no module that holds a result
 
 
 def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:

@@ -26,7 +26,7 @@ _WHOLE = (
     ("seed", 0, MOST_SEED),  # torch and numpy take no more either
 )
 _NUMBERS: dict[str, dict[str, Any]] = {
-    # most: beyond any sense, and still far from where single precision overflows in the middle of the work
+    # the upper limits are larger than any sensible value, and far below those with which single precision overflows in training
     "dt": {"above": 0.0, "most": 1e6},
     **{name: {"above": 0.0, "most": 1e12} for name in ("slower", "refractory")},
     **{name: {"above": 0.0, "most": 1e3} for name in ("v_unit", "learning_rate")},
@@ -146,7 +146,7 @@ class Task:
     def require_integers(self) -> None:
         """Refuse a device that the fixed-point step cannot hold; called before data and a 1M1T1R network of the task are made.
 
-        No check of every Task: frames for a network that exists, and for CUBA ones, are binned with no regard to this device.
+        A Task is not checked for this when it is made: tasks that only bin frames, and those of CUBA networks, do not use the device.
 
         Raises
         ------

@@ -88,9 +88,9 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
         w = w * mask.to(w).reshape(w.shape)
     if s.pre_hook_fx is not None:
         w = s.pre_hook_fx(w)
-    if s.pre_hook_fx not in (quantise_8bit, quantise_odd):  # a user's own: files hold whole counts, whatever it gives
+    if s.pre_hook_fx not in (quantise_8bit, quantise_odd):  # a user's own function may give anything; files hold whole counts
         w = w + (torch.round(w * WEIGHT_ONE) / WEIGHT_ONE - w).detach()
-        if mask is not None:  # once more: it may have made something of the zeros
+        if mask is not None:  # again: the function may map 0 to another value
             w = w * mask.to(w).reshape(w.shape)
     return w.reshape(w.shape[0], -1)
 

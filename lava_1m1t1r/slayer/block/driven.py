@@ -186,7 +186,7 @@ class Recurrent(Driven, base.AbstractRecurrent):
         flags = {"weight_norm": weight_norm, "requires_grad": requires_grad, "delay": delay, "delay_shift": delay_shift}
         flags |= {"count_log": count_log, "bias": bias}
         in_neurons, out_neurons = checked(neuron_params, in_neurons, out_neurons, weight_scale, pre_hook_fx, **flags)
-        torch.empty(out_neurons, out_neurons)  # what systems refuse as larger than all memory fails here, before smaller parts fill it
+        torch.empty(out_neurons, out_neurons)  # a matrix larger than all memory is refused here, before smaller parts fill it
         super().__init__(dict(neuron_params), in_neurons, out_neurons, delay_shift=delay_shift, count_log=count_log)
         del self.bias, self.spike_state, self.persistent_state  # lava-dl's own bookkeeping
         self._set_neurons(neuron_params, out_neurons, out_neurons if delay else 0, bias)

@@ -198,7 +198,7 @@ class Neuron(base.Neuron):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        # beside the version, where torch keeps what is no parameter: older state dicts, and those made by hand, are without
+        # in the metadata, which has no such entry in older state dicts and those made by hand
         getattr(destination, "_metadata", {}).get(prefix[:-1], {})[_MADE_FOR] = self._made_for()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *more: Any) -> None:
@@ -346,7 +346,7 @@ class Neuron(base.Neuron):
             warnings.warn(text, stacklevel=2)
 
     def _nominal(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
-        params = self.params  # first: learned devices that have changed take the program away
+        params = self.params  # before the program, which it drops where learned devices have changed
         if self._program is None or self._program[0] != size:
             self._program = (size, params.fixed(size), {})
         return params, *self._program[1:]
@@ -359,7 +359,7 @@ class Neuron(base.Neuron):
         device = varied.deviating(
             np.random.default_rng(int(torch.randint(0, 1 << 31, (), device="cpu"))).standard_normal((size, len(DEVIATING)))
         )
-        # a threshold that the gate has no bits for is one that it never reaches
+        # a larger threshold is never reached, and the gate's bits do not hold it
         device = dataclasses.replace(device, v_th=np.minimum(device.v_th, own.largest_v_th))
         params = own.towards(device, size)
         return params, params.fixed(size), {}
