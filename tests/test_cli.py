@@ -293,12 +293,14 @@ def test_letters_that_the_terminal_does_not_know(tmp_path):
         ("demo", "report.html"),
         ("characterize", "energy.txt"),
         ("characterize", "characteristics.html"),
+        ("characterize --fit gone.csv", "fit.txt"),
+        ("characterize --fit gone.csv", "fit.json"),
         ("bench", "device.json"),
     ],
 )
 def test_folders_where_files_go_are_seen_before_the_work(command, file, tmp_path, capsys):
     (tmp_path / file).mkdir()
-    assert cli.main([command, "-o", str(tmp_path)]) == cli.USAGE_ERROR
+    assert cli.main([*command.split(), "-o", str(tmp_path)]) == cli.USAGE_ERROR
     assert f"--out must not contain a folder named {file}" in capsys.readouterr().err
 
 

@@ -77,14 +77,6 @@ def test_the_load_of_the_two_neurons_is_named():
     assert pair.numbers["load resistor"] == (47e3, "ohm") and used not in pair.numbers and pair.curves["load"] == 47e3
 
 
-def test_folders_where_a_fits_files_go_are_seen_before_the_work(tmp_path, capsys):
-    for file in ("fit.txt", "fit.json"):
-        (tmp_path / file).mkdir()
-        assert cli.main(["characterize", "--fit", "gone.csv", "-o", str(tmp_path)]) == cli.USAGE_ERROR
-        assert f"--out must not contain a folder named {file}" in capsys.readouterr().err
-        (tmp_path / file).rmdir()
-
-
 @pytest.mark.parametrize("option", ["--volt", "--width"])
 def test_pulses_of_a_fit_are_those_of_its_rows(option, tmp_path, capsys):
     assert cli.main(["characterize", "--fit", "m.csv", option, "0.9", "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
