@@ -18,6 +18,7 @@ WEIGHT_RULE = "even numbers from {} to {}, or any from {} to {}".format(*EVEN_WE
 """The bounds in words."""
 LARGEST_SUM = 2**31 - 1
 """Largest sum that 32 bits hold [counts]. Above it every realisation would wrap in its own way, and floating point not at all."""
+_TOGETHER = 1 << 15  # weights whose magnitudes are in memory at a time
 
 
 def weight_bounds(weight: np.ndarray) -> tuple[int, int]:
@@ -89,8 +90,20 @@ def bounds_of(weight: Any, weight_rec: Any = None, bias: Any = None) -> SumBound
     -------
     SumBounds
     """
-    weight = np.abs(np.asarray(weight, np.int64))
-    rest = np.zeros(1, np.int64) if weight_rec is None else np.abs(np.asarray(weight_rec, np.int64)).sum(axis=1)
+    rows, largest = _magnitudes(weight)
+    rest = np.zeros(1, np.int64) if weight_rec is None else _magnitudes(weight_rec)[0]
     rest = rest + (0 if bias is None else np.abs(np.asarray(bias, np.int64)))
-    rows = weight.reshape(len(weight), -1).sum(axis=1)
-    return SumBounds(int(rows.max(initial=0)), int(weight.max(initial=0)), int(rest.max(initial=0)))
+    return SumBounds(int(rows.max(initial=0)), largest, int(rest.max(initial=0)))
+
+
+def _magnitudes(weight: Any) -> tuple[np.ndarray, int]:
+    """Sums (N,) int64 of the magnitudes in each row of weights (N, ...), and the largest one; some rows at a time, to save memory."""
+    weight = np.asarray(weight)
+    flat = weight.reshape(len(weight), -1)
+    sums, largest = np.zeros(len(flat), np.int64), 0
+    together = max(1, _TOGETHER // max(flat.shape[1], 1))
+    for start in range(0, len(flat), together):
+        part = np.abs(flat[start : start + together].astype(np.int64))
+        part.sum(axis=1, out=sums[start : start + together])
+        largest = max(largest, int(part.max(initial=0)))
+    return sums, largest

@@ -621,3 +621,20 @@ def test_times_beyond_all_bins_are_cropped():
     nanoseconds = EventSet.from_utterances([([0.5, 1.7e18, 1.8e18], [3, 4, 5])], [0], [0])
     assert cropped_share(nanoseconds, 1e-3, 1000) == pytest.approx(2 / 3)
     assert frames(nanoseconds, 1e-3, n_steps=1000).sum() == 1
+
+
+def test_counts_of_a_long_utterance_take_little_more_memory_than_its_cells():
+    import tracemalloc
+
+    from lava_1m1t1r.datasets.binning import binned_events
+
+    steps = 200_000
+    times, units = np.array([0.0, 0.0, 0.0, 199.9], np.float32), np.array([5, 5, 5, 699], np.uint16)
+    events = EventSet.from_utterances([(times, units)], [0])
+    tracemalloc.start()
+    try:
+        found = binned_events(events, 1e-3, steps, clip=2)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * steps * 700
+    finally:
+        tracemalloc.stop()
+    assert found.count.tolist() == [2, 1] and found.channel.tolist() == [5, 699]

@@ -295,3 +295,17 @@ def test_a_sample_at_an_edge_is_of_the_interval_that_ends_there_in_long_records(
     s = stimulus.train(0.8, 1e-3, 1e-3, 5000)
     current = simulate(presets.ZHAO2025_FIG2, s, 1e-4, 0, ("input_current",)).input_current.reshape(5000, 20)
     assert (current[:, :10] > 0).all() and (current[:, 10:] <= 0).all()
+
+
+def test_the_residue_of_a_filament_held_closed_is_the_exponential():
+    p = replace(FIG2, r_control=1e5)
+    rate = p.beta + p.gamma2
+    trace = simulate(p, stimulus.constant(0.8, 0.5 / rate), dt=0.07 / rate, seed=0, start=(1.0, 0.0, 0.07), rtol=1e-8)
+    np.testing.assert_allclose(trace.filament + trace.residue, 1.0, atol=1e-12)
+    np.testing.assert_allclose(trace.residue, p.beta / rate * -np.expm1(-rate * trace.time), atol=1e-7)
+
+
+def test_supply_energy_from_a_start_with_the_transistor_open():
+    start, rest = (0.0, 0.0, 1.0), stimulus.rest(1e-5)
+    trace = simulate(FIG2, rest, dt=1e-7, seed=0, record="current", start=start)
+    np.testing.assert_allclose(trace.energy(), FIG2.v_dd * np.mean(trace.current) * 1e-5, rtol=1e-4)

@@ -722,3 +722,16 @@ def test_the_package_of_runs_is_called_as_its_function():
     assert pickle.loads(pickle.dumps(lava_1m1t1r.run)) is lava_1m1t1r.run
     with pytest.raises(InputError, match="steps must be a whole number >= 1; got .*RunSteps.* Give the number of steps instead of Lava's"):
         lava_1m1t1r.run(LIF(shape=(3,)), RunSteps(9), config())
+
+
+def test_graphs_of_more_processes_than_python_goes_deep_are_found():
+    """Lava's own search goes down a frame for each Process in a row."""
+    from lava.proc.dense.process import Dense
+
+    from lava_1m1t1r.run.checks import find_processes
+
+    chain = [Dense(weights=np.eye(1)) for _ in range(sys.getrecursionlimit() + 10)]
+    for one, other in zip(chain, chain[1:], strict=False):
+        one.a_out.connect(other.s_in)
+    chain[-1].a_out.connect(chain[0].s_in)  # and in a loop
+    assert set(find_processes(chain[3])) == set(chain)

@@ -76,6 +76,18 @@ def test_plain_torch_path_equals_the_compiled_one(monkeypatch, noisy):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_gradients_of_weights_count_as_many_spikes_as_come_together(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    net = block.m1t1r.Affine(None, 20, 70).double()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 4, (3, 20, 40), generator=generator).double()
+    weigh = torch.randn(3, 70, 40, generator=generator, dtype=torch.float64)
+    (net(x) * weigh).sum().backward()
+    expected = torch.einsum("bnt,bct->nc", weigh, x)
+    torch.testing.assert_close(net.synapse.weight.grad.reshape(70, 20), expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float64])
 def test_spikes_may_come_in_any_type(kind):
     torch.manual_seed(0)
@@ -158,6 +170,19 @@ def test_a_call_leaves_no_state_for_the_next_one():
     assert net(torch.zeros_like(x)).sum() == 0
 
 
+def test_batches_may_have_other_sizes_after_a_first_one():
+    """Small layers are stepped several samples at a time; devices differ."""
+    torch.manual_seed(0)
+    args = {**NEURON, "params": FIG2.with_variation(0.3).spread(10, 1)}
+    net, x = block.m1t1r.Dense(args, 20, 10), spikes(6, 20, 60)
+    with torch.no_grad():
+        net.bias += torch.linspace(-0.5, 0.5, 10)
+    alone = torch.cat([net(one[None]) for one in x])
+    for size in (2, 3, 6):
+        assert torch.equal(net(x[:size]), alone[:size])
+    assert len({float(rate) for rate in alone.sum((0, 2))}) > 4
+
+
 def test_gradient_passes_through_the_neurons_own_states_in_time():
     torch.manual_seed(0)
     net, x = block.m1t1r.Recurrent(NEURON, 20, 30), spikes(4, 20, 40).requires_grad_(True)
@@ -170,7 +195,9 @@ def test_gradient_passes_through_the_neurons_own_states_in_time():
     assert through_time[29] > 0 and (through_time[30:] == 0).all()  # the output is one step late
 
 
-def test_persistent_state_goes_on_where_the_last_call_ended():
+@pytest.mark.parametrize("force", [False, True])
+def test_persistent_state_goes_on_where_the_last_call_ended(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
     x = spikes(3, 20, 60)
     for args in ({}, {"params": replace(FIG2, sigma1=1e-3)}):
         outputs = []

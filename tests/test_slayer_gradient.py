@@ -15,7 +15,7 @@ from lava_1m1t1r import presets, reference  # noqa: E402
 from lava_1m1t1r.arithmetic import field_law  # noqa: E402
 from lava_1m1t1r.dynamics import State  # noqa: E402
 from lava_1m1t1r.program import StepParams  # noqa: E402
-from lava_1m1t1r.slayer import block  # noqa: E402
+from lava_1m1t1r.slayer import block, compiled_reverse  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
 from lava_1m1t1r.slayer.reverse import Ops, growth, recompute, reverse  # noqa: E402
@@ -46,7 +46,8 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
     scale = 1 / f["v0"] if finite else 1 / f["v_ref"]
     lost = 1 - f["filament_kept"].detach()
     lasting = lost * (1 + f["alpha"]) ** 2 / 4
-    floor, cap = surrogate.grow_floor * lasting * scale, surrogate.grow_cap / params.substeps * scale
+    floor = surrogate.grow_floor * lasting * scale
+    cap = torch.maximum(surrogate.grow_cap / params.substeps * scale, floor)
     v_raw = a * params.v_unit
     v_value = v_raw.detach().clamp(0, params.v_max_count * params.v_unit / 4096)
     inside = (v_raw >= 0) & (v_raw <= params.v_max_count * params.v_unit / 4096)
@@ -223,6 +224,7 @@ def test_backward_pass_of_small_layers_whose_samples_take_steps_together(size, r
     [
         Surrogate(tau_grad=1.0, scale_grad=2.0, reset_grad=0.0, grow_floor=0.0, grow_cap=3.0, clip_grad=0.0),
         Surrogate(tau_grad=0.1, reset_grad=0.5, grow_floor=1.0, grow_cap=0.2, clip_grad=0.3),
+        Surrogate(grow_floor=3.0, grow_cap=0.05),  # of two bounds that exclude each other, the lower counts
     ],
 )
 def test_backward_pass_follows_the_settings(surrogate):
@@ -350,6 +352,13 @@ def test_a_field_law_that_rises_within_a_few_millivolts_keeps_its_gradient(v0, v
             found.append(z.grad.sum().double())
     assert found[0] * v0 == pytest.approx(0.01055, rel=2e-3)  # nothing grows: the smallest slope, which goes with 1 / v0
     assert torch.allclose(torch.stack(found), found[0], rtol=1e-4)
+
+
+def test_the_exponential_of_single_precision():
+    exp, x = compiled_reverse._exp32, np.linspace(-87, 87, 20001, dtype=np.float32)
+    found = np.array([exp(value) for value in x], np.float64)
+    np.testing.assert_allclose(found, np.exp(x.astype(np.float64)), rtol=3e-7)
+    assert exp(np.float32(200)) == exp(np.float32(87)) and exp(np.float32(-200)) == exp(np.float32(-87)) > 0
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])

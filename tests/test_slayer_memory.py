@@ -29,6 +29,22 @@ def test_spikes_do_not_depend_on_the_number_of_threads():
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def test_gradients_do_not_depend_on_the_parts_that_a_batch_is_cut_into(monkeypatch):
+    """Small batches are one part; here also of counts, delays and devices that learn."""
+    torch.manual_seed(0)
+    hidden = block.m1t1r.Recurrent({**NEURON, "learn": ("mu", "r_control")}, 20, 30, delay_rec=np.arange(30) % 4)
+    net = torch.nn.Sequential(hidden, block.m1t1r.Affine(None, 30, 4)).double()
+    x = (spikes(19, 20, 30) * torch.randint(1, 4, (19, 20, 30))).double().requires_grad_(True)
+    found = []
+    for least in (1 << 30, 1):  # cells of a part
+        monkeypatch.setattr(threads, "_LEAST", least)
+        y = net(x)
+        found.append([y.detach(), *torch.autograd.grad((y * torch.linspace(-1, 1, 30)).sum(), [x, *net.parameters()])])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+        assert a.any()
+
+
 def test_memory_used_again_is_not_memory_in_use():
     """A graph that is kept has its gradients, whatever other layers of the same sizes have done since."""
     torch.manual_seed(0)

@@ -69,10 +69,11 @@ def test_parameters_are_the_same_in_both_and_after_a_resumed_run(reports):
 
 
 @pytest.mark.timeout(600)
-def test_each_process_draws_its_own_augmentation_and_learned_delays_are_the_same_in_both(reports):
+def test_each_process_draws_its_own_augmentation_noise_and_devices_and_learned_delays_are_the_same_in_both(reports):
     folder, ranks = reports
-    states = [state["augmentation"]["state"] for state in checkpoint.read(folder / "whole" / "last.ckpt")["random"]]
-    assert len(states) == 2 and states[0] != states[1]
+    states = checkpoint.read(folder / "whole" / "last.ckpt")["random"]
+    assert len(states) == 2 and states[0]["augmentation"]["state"] != states[1]["augmentation"]["state"]
+    assert not np.array_equal(states[0]["torch"], states[1]["torch"])  # for noise of devices, and those that variation draws
     assert ranks[0]["delays"] == ranks[1]["delays"] and len(ranks[0]["delays"]) == 8 and len(set(ranks[0]["delays"])) > 1
 
 

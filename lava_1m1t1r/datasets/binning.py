@@ -151,12 +151,12 @@ def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) 
     row = np.repeat(np.arange(b), np.diff(events.offsets[start : start + b + 1]))
     inside = (step >= 0) & (step < n_steps)
     cell = ((row * n_steps + step) * channels + group)[inside]
+    out[...] = 0
     if limit == 1:
-        out[...] = 0
         out.reshape(-1)[cell] = 1
-    else:
-        counts = np.bincount(cell, minlength=out.size)
-        out.reshape(-1)[...] = np.minimum(counts, limit, out=counts)
+    else:  # not counted in an array of all cells, which would take eight times their memory
+        cell, counts = np.unique(cell, return_counts=True)
+        out.reshape(-1)[cell] = np.minimum(counts, limit)
 
 
 def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | None, clip: int | None) -> tuple[int, int, int]:

@@ -5,11 +5,12 @@ Two regimes alternate.
 *Free*: x is not at its limit. Steps of Bogacki and Shampine's pair 3(2) (doi:10.1016/0893-9659(89)90079-7) with error control.
 A step that would carry x across 1 is shortened until it ends there: that is a turn-on.
 
-*Closed*: x is held at ``x_max`` and the filament gives way to the residue. The gate equation then has constant coefficients: an
-exponential, exact. The regime ends when growth no longer covers the losses; that instant is found by regula falsi.
+*Closed*: x is held at ``x_max`` and the filament gives way to the residue. The equations of gate and residue then have constant
+coefficients: exponentials, exact. The regime ends when growth no longer covers the losses; that instant is found by regula falsi.
 
 Noise is added after a free step. Its variance is the part of the accumulated ``sigma |dx|`` that remains at the end of the step, so its
-distribution does not depend on the step size: exactly where gain and loss are constant, within a few per cent elsewhere.
+distribution does not depend on the step size: exactly where gain and loss are constant and x is
+not about 0, below which it cannot fall; within a few per cent elsewhere.
 """
 
 from __future__ import annotations
@@ -118,9 +119,9 @@ def _closed_state(s: State, h: float, v_in: float, p: Any) -> State:
     f = flow(s, 0.0, v_in, p, COMPILED)
     end = f.gate.gain / f.gate.loss
     gate = end + (s.gate - end) * exp(-f.gate.loss * h)
-    half = s.residue + 0.5 * h * (f.residue.gain - f.residue.loss * s.residue)
-    f = flow(State(p.x_max - half, half, gate), 0.0, v_in, p, COMPILED)
-    residue = s.residue + h * (f.residue.gain - f.residue.loss * half)
+    rate = f.residue.loss + p.beta  # what the residue gains, the filament loses
+    full = p.beta * p.x_max / rate
+    residue = full + (s.residue - full) * exp(-rate * h)
     return State(p.x_max - residue, residue, gate)
 
 
@@ -299,7 +300,9 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             filament = between(Cubic(s.filament, k1.filament, new.filament, k4.filament, h), u)
             residue = between(Cubic(s.residue, k1.residue, new.residue, k4.residue, h), u)
             gate = between(course, u)
-            if cell.closed and was >= p.x_max or noisy:
+            if cell.closed and was >= p.x_max:
+                filament = p.x_max - residue
+            elif noisy:
                 filament = s.filament + u * (new.filament - s.filament)
                 residue = s.residue + u * (new.residue - s.residue)
             filament = min(max(filament, 0.0), p.x_max - residue)  # the cubic may overshoot what the states cannot

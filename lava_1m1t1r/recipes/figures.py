@@ -70,8 +70,8 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
         states = step.in_units(*(hidden.states[name][utterance][:, n] for name in STATES))
         shown = {"filament": states.filament, "residue": states.residue, "gate (V)": states.gate}
         plot.states(time, shown, ax)
-        for t in np.flatnonzero(hidden.spikes[utterance][:, n]):
-            ax.axvline(time[t] * 1e3, color=plot.GREY, lw=0.6, ls=":")
+        fired = time[hidden.spikes[utterance][:, n] > 0] * 1e3
+        ax.vlines(fired, 0, 1, transform=ax.get_xaxis_transform(), color=plot.GREY, lw=0.6, ls=":")  # one artist, however many spikes
         ax.set_ylabel(f"neuron {n}")
         ax.set_ylim(-0.05, 1.1)
     for ax in axes[:-1, 0]:

@@ -114,8 +114,10 @@ class Learner(L.LightningModule):
         self.spikes = output
 
     def on_fit_start(self) -> None:
-        # each process of a distributed run draws its own augmentation
+        # each process of a distributed run draws its own augmentation, noise and devices
         self.rng = np.random.default_rng([self.task.seed, self.global_rank])
+        if self.global_rank > 0:
+            torch.manual_seed(int(np.random.default_rng([self.task.seed, self.global_rank, 1]).integers(1 << 31)))
         if self._random is not None:
             torch.set_rng_state(self._random["torch"])
             self.rng.bit_generator.state = self._random["augmentation"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import multiprocessing
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from contextlib import contextmanager
 
 import numpy as np
 from lava.magma.compiler.compiler import Compiler
-from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.model import AbstractProcessModel
 from lava.magma.core.model.py.model import AbstractPyProcessModel
@@ -27,10 +27,25 @@ from .alarm import Alarm, TimeIsOver, comes_from_outside
 from .failures import ProcessFailed, RunTimeout, title
 
 LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
+_MOST_FRAMES = 10_000  # for which a thread's stack has room
 
 _DRIVES = ("bias", "bias_mant")
 """Names of the constant input of M1T1R and of Lava's neurons."""
 _FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for example Loihi2SimCfg(select_tag='fixed_pt')."
+
+
+def find_processes(proc: AbstractProcess) -> list[AbstractProcess]:
+    """Return all Processes of the graph of ``proc``, as Lava's function of this name does, but in time that grows as the graph does, and
+    without its recursion, which ends at some 980 Processes in a row."""
+    found, waiting = {proc: None}, [proc]
+    while waiting:
+        process = waiting.pop()
+        for port in (*process.in_ports.members, *process.var_ports.members, *process.out_ports.members, *process.ref_ports.members):
+            for end in (*port.get_src_ports(), *port.get_dst_ports()):
+                if end.process not in found:
+                    found[end.process] = None
+                    waiting.append(end.process)
+    return list(found)
 
 
 def check_graph(proc: AbstractProcess, run_cfg: RunConfig) -> None:
@@ -69,7 +84,10 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
     log = logging.getLogger(Compiler.__module__)
     before = list(log.handlers)
     processes = find_processes(proc)
+    usual = sys.getrecursionlimit()
     try:
+        # the compiler goes down a frame or more for each Process
+        sys.setrecursionlimit(max(usual, min(usual + 3 * len(processes), _MOST_FRAMES)))
         executable = proc.compile(run_cfg, compile_config)
     except InputError:
         raise
@@ -81,6 +99,7 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         what = names[0] if names else f"the graph of {title(proc)}"
         raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
     finally:
+        sys.setrecursionlimit(usual)
         for handler in log.handlers[:]:  # each Compiler of Lava's leaves one, which prints every line once more
             if handler not in before and type(handler) is logging.StreamHandler:
                 log.removeHandler(handler)

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
@@ -24,6 +23,7 @@ from .checks import (
     check_graph,
     check_held,
     compiled_graph,
+    find_processes,
     in_python_only,
     innermost,
     tell_of_missing_sources,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 
 import numpy as np
-from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.run_conditions import RunSteps
@@ -21,6 +20,7 @@ from .checks import (
     check_held,
     check_start_method,
     compiled_graph,
+    find_processes,
     innermost,
     tell_of_missing_sources,
 )

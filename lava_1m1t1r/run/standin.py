@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lava.magma.compiler.compiler_graphs import find_processes
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 
 from ..errors import require
 from . import values
+from .checks import find_processes
 
 if TYPE_CHECKING:
     from .inprocess import InProcess

@@ -118,7 +118,7 @@ _ONE, _TOP, _BOTTOM, _BOTTOM64 = _f(1.0), _f(87.0), _f(-87.0), -708.0  # no expo
 
 @_compiled
 def _exp32(x):
-    """exp in float32 to 2e-7, written out so that LLVM can run it on eight numbers at a time."""
+    """exp in float32 to 3e-7, written out so that LLVM can run it on eight numbers at a time."""
     x = x if x < _TOP else _TOP
     x = x if x > _BOTTOM else _BOTTOM
     shifted = x * _LOG2E + _SHIFT
