@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -183,6 +184,15 @@ def test_python_without_docstrings_is_said_to_be_what_lava_dl_cannot_do_with():
     code = "import lava_1m1t1r.slayer.block.m1t1r as block; block.Dense"
     done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, timeout=100, cwd=PACKAGE.parent)
     assert done.returncode == 1 and "It needs its docstrings: start Python without -OO" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "demo"])
+def test_without_docstrings_training_is_refused_before_its_data_are_made(tmp_path, command):
+    line = [sys.executable, "-OO", "-m", "lava_1m1t1r", command, "-o", str(tmp_path / "run")]
+    own = {**os.environ, "LAVA_1M1T1R_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=own)
+    assert done.returncode == 2 and "It needs its docstrings: start Python without -OO" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_lava_the_package_can_be_listed():

@@ -18,6 +18,7 @@ import pytest
 from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
 from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
+from lava_1m1t1r.recipes import data
 
 HUMANS = Path(__file__).resolve().parents[2] / "shared" / "data" / "fsdd_inner_ear.h5"
 
@@ -160,6 +161,16 @@ def test_an_empty_set_and_rows_of_equal_length_come_back(tmp_path, events):
     back = read_shd(write_shd(tmp_path / "even.h5", even))
     np.testing.assert_array_equal(back.units, [1, 2, 3, 4])
     assert list(back.speakers) == [-1, -1]
+
+
+def test_a_caller_whose_numpy_raises_at_underflow_reads_and_writes_as_any_other(tmp_path):
+    spikes = [(np.array([1e-60, 1e-9, 0.1, 0.2 + 0.01 * k]), np.array([0, 1, 2, k])) for k in range(4)]
+    with np.errstate(all="raise"):
+        events = EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], n_channels=4, keys=["a", "b"])
+        write_shd(tmp_path / "x.h5", events)
+        split = data.load(tmp_path / "x.h5")
+        assert shd_file.as_stored(events).times[1] == 0
+    assert np.array_equal(read_shd(tmp_path / "x.h5").times, events.times) and len(split.train) == len(split.test) == 2
 
 
 def test_float16_times_are_widened_before_use(path, events):

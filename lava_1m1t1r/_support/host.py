@@ -28,6 +28,8 @@ _NOISE = (
 )
 """Parts of the lines that torch and lava-dl print whenever lava-dl is imported, about things that are not needed here."""
 
+NO_DOCSTRINGS = "It needs its docstrings: start Python without -OO, and without PYTHONOPTIMIZE=2 in the environment."
+"""What to do about a package of Lava's that fails under ``sys.flags.optimize`` of 2."""
 
 _loading = threading.RLock()
 """Held while Lava is loaded: two threads would leave each other's filtered streams behind."""
@@ -110,6 +112,6 @@ def _load(module: str, package: str, purpose: str) -> Any:
             anew = "pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'"
             cure = f"Install it anew, with the versions that it needs: {anew}."
             if sys.flags.optimize > 1:
-                cure = "It needs its docstrings: start Python without -OO, and without PYTHONOPTIMIZE=2 in the environment."
+                cure = NO_DOCSTRINGS
             text = does_not_load(package, purpose, error, cure + lava_python())
         raise MissingDependencyError(text) from error

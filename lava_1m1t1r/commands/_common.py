@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .. import plot
 from .._support.files import check_place
+from .._support.host import NO_DOCSTRINGS
 from .._support.progress import hint, tell
 from ..errors import InputError, MissingDependencyError, file_of, listed, missing, option_name, path_of, require, whole
 from ..params import FIELDS, DeviceParams
@@ -83,6 +84,8 @@ def require_training() -> None:
     for module, package in (("lava", "lava-nc"), ("torch", "torch"), ("lightning", "lightning"), ("lava.lib", "lava-dl")):
         if find_spec(module) is None:
             raise missing(package, "lava", "Training")
+    if sys.flags.optimize > 1:
+        raise MissingDependencyError(f"Training needs the package 'lava-dl', which does not load. {NO_DOCSTRINGS}")
 
 
 def device_argument(parser: argparse.ArgumentParser, what: str) -> None:

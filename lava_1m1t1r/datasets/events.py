@@ -295,7 +295,7 @@ def _column(values: object, field: str, dtype: type) -> np.ndarray:
         limits: np.iinfo = np.iinfo(dtype)
         inside = raw.min() >= limits.min and raw.max() <= limits.max
         require(inside, field, f"lie in {limits.min}..{limits.max}", (raw.min(), raw.max()))
-    with np.errstate(over="ignore"):  # to inf, which is refused with a text of its own
+    with np.errstate(over="ignore", under="ignore"):  # to inf, which is refused with a text of its own
         return np.ascontiguousarray(raw, dtype=dtype)
 
 

@@ -150,14 +150,20 @@ def read_meta(path: str | os.PathLike, name: str) -> str | None:
 
 def as_stored(events: EventSet) -> EventSet:
     """Return the events with times rounded to float16, as SHD's are."""
-    return replace(events, times=events.times.astype(np.float16))
+    return replace(events, times=half_precision(events.times))
+
+
+def half_precision(times: np.ndarray) -> np.ndarray:
+    """Return times as float16, too large ones infinite and too small ones 0, also where the caller has numpy raise at that."""
+    with np.errstate(over="ignore", under="ignore"):
+        return times.astype(np.float16)
 
 
 def _image(events: EventSet, meta: Mapping[str, str]) -> memoryview:
     """Content of the file. It is made in memory, because the HDF5 library crashes on a full disk."""
     import h5py
 
-    whole, narrow = io.BytesIO(), events.times.astype(np.float16)
+    whole, narrow = io.BytesIO(), half_precision(events.times)
     times_type = np.float16 if np.array_equal(narrow, events.times) else np.float32
     with h5py.File(whole, "w") as file:
         for name, values, dtype in ((TIMES, events.times, times_type), (UNITS, events.units, np.uint16)):
@@ -246,7 +252,7 @@ def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, n
             "or in Python give n_channels to datasets.read_shd. Without either it is 700."
         )
         raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], cure)
-    with np.errstate(over="ignore"):  # what is too large is told as infinite
+    with np.errstate(over="ignore", under="ignore"):  # what is too large is told as infinite
         return times.astype(np.float32), units.astype(np.uint16), sizes
 
 

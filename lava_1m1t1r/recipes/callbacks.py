@@ -25,6 +25,20 @@ def _numbers(trainer: L.Trainer) -> dict[str, float]:
     return {"epoch": trainer.current_epoch + 1} | {n: float(known[n]) for n in ("loss", "train_accuracy", "accuracy") if n in known}
 
 
+class Keep(Checkpoint):
+    """Writes the one checkpoint file after every epoch.
+
+    When Lightning's ModelCheckpoint does so changes between its versions: that of 2.6, told to keep the last one only, writes none before
+    the run's end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.path)  # in all processes: the first writes, and they wait for each other
+
+
 class Watch(Checkpoint):
     """Hands each epoch's numbers to a function once the epoch's checkpoint is written: whoever is told of an epoch may stop the run.
 

@@ -14,6 +14,7 @@ import numpy as np
 from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, bin_of, cropped_share
+from ..datasets.shd_file import half_precision
 from ..datasets.shd_folder import SIZES
 from ..errors import array_of, listed, option_name, path_of, require
 from .task import Task
@@ -170,8 +171,7 @@ def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: E
 
 def _spikes_of(events: EventSet) -> list[bytes]:
     """A digest of each utterance's spikes, the same whether their times are stored as float16 or float32; empty where it has none."""
-    with np.errstate(over="ignore"):  # times too large for float16 are not in seconds, which other checks report
-        parts = [utterance.times.astype(np.float16).tobytes() + utterance.units.tobytes() for utterance in events]
+    parts = [half_precision(utterance.times).tobytes() + utterance.units.tobytes() for utterance in events]
     return [part and hashlib.blake2b(part, digest_size=16).digest() for part in parts]
 
 
@@ -286,7 +286,7 @@ def _tell_of_coarse_times(split: Split, task: Task) -> None:
     times = split.train.times
     late = float(times.max())
     grid = float(np.spacing(np.float16(late)))
-    if grid > task.dt * (1 + 1e-3) and np.array_equal(times, times.astype(np.float16)):
+    if grid > task.dt * (1 + 1e-3) and np.array_equal(times, half_precision(times)):
         text = f"in steps of {grid * 1e3:.3g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
         hint(f"times of {split.name} are stored as float16, {text}")
 

@@ -197,9 +197,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*no `val_dataloader`.*")  # validation is optional
-            warnings.filterwarnings("ignore", message=".*dirpath has changed.*")  # the folder may have been moved
             yield
     except SystemExit as error:  # Lightning turns Ctrl-C into this, and ignores any further one from then on
         if isinstance(error.__context__, KeyboardInterrupt):
@@ -394,9 +392,7 @@ def _callbacks(
     on_epoch: Callable[[dict[str, float]], None] | None,
     progress: bool,
 ) -> list[L.Callback]:
-    # no counter in the name: a run that starts afresh in an old folder would write beside the file that resuming reads
-    keep = L.pytorch.callbacks.ModelCheckpoint(last.parent, filename="{epoch}", save_last=True, save_top_k=0, enable_version_counter=False)
-    called: list[L.Callback] = [keep]
+    called: list[L.Callback] = [callbacks.Keep(last)]
     if patience is not None:
         called += [best, L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience)]
     if on_epoch is not None:
