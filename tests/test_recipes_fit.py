@@ -776,3 +776,39 @@ def test_of_equal_sums_the_first_is_the_answer():
     large = np.zeros((1, 3, 2), np.float32)
     large[0, 0], large[0, 1:, 1] = 2**24, 1  # which single precision would lose
     assert over_time(large).tolist() == [[2**24, 2**24 + 2]] and answers(large) == [1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_is_a_plain_loop_of_torch(tmp_path):
+    """Utterances in torch's random order, the last batch smaller, label smoothing, the charge of spikes, clipped gradients, AdamW without
+    decay, and one cycle of the learning rate over all steps."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(batch=10, label_smoothing=0.1, spike_limit=1.0, spike_cost=40.0, learning_rate=0.01, seed=3)
+    trained, plain = (network.m1t1r(task) for _ in range(2))
+    plain.load_state_dict(trained.state_dict())
+    fit.fit(trained, task, frames, tmp_path, progress=False)
+
+    torch.manual_seed(task.seed)
+    x, y = torch.from_numpy(frames.dense()).float().transpose(1, 2), torch.from_numpy(frames.labels)
+    steps, done, clipped = task.epochs * -(-len(y) // task.batch), 0, 0
+    optimiser = torch.optim.AdamW(plain.parameters(), lr=0.01, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.01, total_steps=steps, pct_start=max(0.1, 2 / steps))
+    for _ in range(task.epochs):
+        for places in DataLoader(range(len(y)), task.batch, shuffle=True):
+            hidden = plain.blocks[0](x[places])
+            logits = plain.blocks[1](hidden).sum(-1)
+            loss = torch.nn.functional.cross_entropy(logits, y[places].long(), label_smoothing=0.1)
+            excess = torch.relu(hidden.sum((1, 2)) - 1.0).mean() / task.hidden
+            optimiser.zero_grad()
+            (loss + 40.0 * min(1.0, 3 * done / steps) * excess).backward()
+            clipped += torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0) > 1.0
+            optimiser.step()
+            schedule.step()
+            done += 1
+    assert 0 < clipped < steps == 9
+    for (name, a), b in zip(trained.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8, msg=name)
