@@ -9,8 +9,8 @@ A step that would carry x across 1 is shortened until it ends there: that is a t
 coefficients: exponentials, exact. The regime ends when growth no longer covers the losses; that instant is found by regula falsi.
 
 Noise is added after a free step. Its variance is the part of the accumulated ``sigma |dx|`` that remains at the end of the step, so its
-distribution does not depend on the step size: exactly where gain and loss are constant and x is
-not about 0, below which it cannot fall; within a few per cent elsewhere.
+distribution does not depend on the step size: exactly where gain and loss are constant and x is not near 0, below which it cannot fall;
+within a few per cent elsewhere.
 """
 
 from __future__ import annotations
