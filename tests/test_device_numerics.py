@@ -305,7 +305,8 @@ def test_the_residue_of_a_filament_held_closed_is_the_exponential():
     np.testing.assert_allclose(trace.residue, p.beta / rate * -np.expm1(-rate * trace.time), atol=1e-7)
 
 
-def test_supply_energy_from_a_start_with_the_transistor_open():
-    start, rest = (0.0, 0.0, 1.0), stimulus.rest(1e-5)
-    trace = simulate(FIG2, rest, dt=1e-7, seed=0, record="current", start=start)
-    np.testing.assert_allclose(trace.energy(), FIG2.v_dd * np.mean(trace.current) * 1e-5, rtol=1e-4)
+@pytest.mark.parametrize("c_load", [0.0, 1e-16, 1e-12])
+def test_supply_energy_from_a_start_with_the_transistor_open(c_load):
+    p, start, rest = replace(FIG2, c_load=c_load), (0.0, 0.0, 1.0), stimulus.rest(1e-5)
+    trace = simulate(p, rest, dt=1e-7, seed=0, record="current", start=start)
+    np.testing.assert_allclose(trace.energy(), p.v_dd * np.mean(trace.current) * 1e-5, rtol=1e-4)

@@ -64,9 +64,9 @@ def simulate(
         ``"events"`` keeps spikes and turn-ons only. Names: filament, residue, gate_voltage, resistance, current (of the load),
         output_voltage (of the drain), input_current.
     start : (filament, residue, gate voltage), or Trace
-        State at t = 0 [1, 1, V], numbers or (N,); filament and residue together at most ``x_max``. Or a Trace of these devices, which this
-        one goes on from: with the filaments that were drawn last, the charge of the output node and the noise that follows (``seed`` and
-        ``first`` do not count then). Times and energies begin at 0.
+        State at t = 0 [1, 1, V], numbers or (N,); filament and residue together at most ``x_max``; the output node is where this gate
+        voltage holds it. Or a Trace of these devices, which this one goes on from: with the filaments that were drawn last, the charge of
+        the output node and the noise that follows (``seed`` and ``first`` do not count then). Times and energies begin at 0.
     rtol : float
         Relative error allowed in a step; the absolute one is a hundredth of it. At the default and from rest, turn-ons and nearly all first
         spikes are less than 1e-4 off (5e-4 from a ``start`` that is about to close). Where so little decides whether the gate reaches its
@@ -120,9 +120,8 @@ def simulate(
         if start is not _REST:
             for name, value in zip(State._fields, _start(start, n, p), strict=True):
                 cells[name] = value
-            for cell, one in zip(cells, table, strict=True):
-                if one["c_load"] == 0.0:  # nothing holds the output node back
-                    cell["node"] = node_voltage(cell["gate"], one["v_dd"], one["r_load"], one["k_transistor"], one["v_t"])
+            for cell, own in zip(cells, table, strict=True):
+                cell["node"] = node_voltage(cell["gate"], own["v_dd"], own["r_load"], own["k_transistor"], own["v_t"])
     samples = np.empty((len(wanted), count if wanted else 0, n))
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
