@@ -95,6 +95,33 @@ def test_a_speaker_named_as_another_is_numbered(events):
         many.speaker("nobody")
 
 
+@pytest.mark.parametrize(
+    ("names", "others", "speakers", "joined"),
+    [
+        (("a", "b"), ("c",), [0, 1, 2], ("a", "b", "c")),
+        (("a", "b"), ("a", "b"), [0, 1, 0], ("a", "b")),  # the same people
+        ((), (), [0, 1, 2], ()),
+        ((), ("c",), [0, 1, 2], ("0", "1", "c")),
+        (("a",), ("c",), [0, 1, 2], ("a", "1", "c")),
+        (("a", "b", "says nothing"), (), [0, 1, 3], ("a", "b", "says nothing")),
+    ],
+)
+def test_joined_sets_keep_their_utterances_and_speakers(names, others, speakers, joined):
+    one = EventSet.from_utterances([([0.1, 0.3], [1, 2]), ([], [])], [0, 1], [0, 1], keys=("x", "y"), speaker_names=names, dropped=2)
+    two = EventSet.from_utterances([([0.2], [3]), ([0.4], [4])], [1, 0], [0, -1], keys=("x", "y"), speaker_names=others, dropped=1)
+    both = one.joined(two)
+    assert both.speakers.tolist() == [*speakers, -1] and both.speaker_names == joined and both.dropped == 3
+    assert both.labels.tolist() == [0, 1, 1, 0] and both.keys == ("x", "y")
+    for heard, own in zip(both, [*one, *two], strict=True):
+        assert (heard.times.tolist(), heard.units.tolist(), heard.key) == (own.times.tolist(), own.units.tolist(), own.key)
+
+
+def test_sets_that_number_otherwise_are_not_joined(events):
+    for change, field in (({"keys": events.keys[::-1]}, "keys"), ({"n_channels": 701}, "n_channels")):
+        with pytest.raises(InputError, match=rf"joined.other.{field} must be"):
+            events.joined(replace(events, **change))
+
+
 def test_classes_without_names_are_as_many_as_the_highest_label_says():
     unnamed = EventSet.from_utterances([([0.1], [1])] * 2, [0, 3])
     assert unnamed.n_classes == 4 and "2 utterances, 2 spikes, 2 of 4 classes" in repr(unnamed) and unnamed[:0].n_classes == 0

@@ -5,18 +5,17 @@ import struct
 import sys
 import wave
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import started
+from words import hums, speaks
 
 from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, shd_file, speech, spoken_digits, wav, wav_folder, write_shd
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[1]
-speaks = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="the optional synthesiser is not installed")
 
 
 # --- speech -------------------------------------------------------------------------------------------------------
@@ -164,19 +163,6 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:5000])
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(AssertionError, match="cache"):
         SpokenDigits(train=False, n_per_class=1)
-
-
-def hums(monkeypatch):
-    """Have requests hummed instead of spoken, and count how often."""
-    calls = []
-
-    def synthesize(requests, title):
-        calls.append(len(requests))
-        return [np.sin(np.arange(4000) * (0.05 + 0.01 * i)) for i in range(len(requests))]
-
-    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
-    monkeypatch.setattr(spoken_digits, "synthesize", synthesize)
-    return calls
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -1,10 +1,28 @@
-"""Made-up words, for tests that train on a set of utterances or read one."""
+"""Made-up words, for tests that train on a set of utterances or read one; and a synthesiser that hums."""
 
 from __future__ import annotations
 
-import numpy as np
+from importlib.util import find_spec
 
-from lava_1m1t1r.datasets import EventSet
+import numpy as np
+import pytest
+
+from lava_1m1t1r.datasets import EventSet, spoken_digits
+
+speaks = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="the optional synthesiser is not installed")
+
+
+def hums(monkeypatch):
+    """Have requests hummed instead of spoken, and count how often."""
+    calls = []
+
+    def synthesize(requests, title):
+        calls.append(len(requests))
+        return [np.sin(np.arange(4000) * (0.05 + 0.01 * i)) for i in range(len(requests))]
+
+    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
+    monkeypatch.setattr(spoken_digits, "synthesize", synthesize)
+    return calls
 
 
 def spoken(utterances=(3, 3, 3), classes=3, seed=0, *, channels=700, seconds=0.6):

@@ -237,23 +237,18 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
         split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
         return [split] if args.folds is None else folds(split, args.folds)
     speakers = args.leave_out or sorted(set(data.read_shd(args.data).speakers.tolist()))
-    return [data.load(args.data, speaker) for speaker in speakers]
+    found = [data.load(args.data, speaker) for speaker in speakers]
+    if args.synthetic is None:
+        return found
+    synthetic = data.Synthetic(args.synthetic, args.recorded_at)
+    return [synthetic.added(split) for split in found]
 
 
 def folds(split: data.Split, count: int) -> Iterator[data.Split]:
     """Splits that each hold out one of ``count`` groups of voices, of both sets of ``split``. The groups are the same in every call."""
-    a, b = split.train, split.test
-    speakers = np.concatenate([a.speakers, b.speakers])
-    voices = np.random.default_rng(0).permutation(np.unique(speakers))
+    whole = split.train.joined(split.test)
+    voices = np.random.default_rng(0).permutation(np.unique(whole.speakers))
     require(count <= len(voices), "--folds", f"be at most the number of voices ({len(voices)})", count)
-    whole = dataclasses.replace(
-        a,
-        times=np.concatenate([a.times, b.times]),
-        units=np.concatenate([a.units, b.units]),
-        offsets=np.concatenate([a.offsets, b.offsets[1:] + len(a.times)]),
-        labels=np.concatenate([a.labels, b.labels]),
-        speakers=speakers,
-    )
     for place, group in enumerate(np.array_split(voices, count)):
         held = f"voice group {place + 1} of {count}"
         yield dataclasses.replace(split, train=whole.without_speakers(*group), test=whole.of_speakers(*group), held_out=held)
@@ -291,6 +286,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     own = options(__doc__, "runs/accuracy", epochs=25, hidden=HIDDEN, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS))
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
     own.add_argument("--leave-out", nargs="+", help="leave out only these speakers of the file")
+    own.add_argument("--synthetic", type=int, metavar="N", help="files: train on N synthesised utterances of each class as well")
+    own.add_argument("--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings, whose band these then have")
     own.add_argument(
         "--folds", type=int, metavar="K", help="SpokenDigits: leave each of K groups of its voices, test voices too, out in turn"
     )
@@ -317,6 +314,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     own.add_argument("--learn", nargs="+", choices=LEARNABLE, metavar="NAME", help=f"each 1M1T1R neuron learns: {', '.join(LEARNABLE)}")
     args = own.parse_args(arguments)
     require(args.leave_out is None or args.data is not None, "--leave-out", "be used with --data", args.leave_out)
+    require(args.synthetic is None or args.data is not None, "--synthetic", "be used with --data", args.synthetic)
+    require(args.recorded_at is None or args.synthetic is not None, "--recorded-at", "be used with --synthetic", args.recorded_at)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)

@@ -15,7 +15,7 @@ from .._support.progress import hint, tell
 from ..errors import InputError, listed, option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
-from ..recipes.task import PAPER_ACCURACY, RECIPES
+from ..recipes.task import PAPER_ACCURACY, RECIPES, RECORDINGS
 from ..report.html import NETWORK_REPORT, PAGE_FILE, withdraw
 from ._common import (
     SHIPPED,
@@ -33,6 +33,8 @@ from ._common import (
 
 _FEW_UPDATES = 200
 """Number of training steps below which networks mostly stay near where they started: SpokenDigits' recipe takes 750."""
+_FEW_PEOPLE = 10
+"""Number of speakers from which on synthesised ones are not proposed; with three, they were worth five points."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="a file in SHD's format, or the SHD folder; default: synthesised spoken digits")
     parser.add_argument("--leave-out", help="speaker of the file to use as the test set; default: the last one")
     parser.add_argument("--test-data", help="a second file to use as the test set")
+    parser.add_argument(
+        "--synthetic",
+        type=int,
+        metavar="N",
+        help="train on N synthesised utterances of each class as well, its name spoken in 50 voices; for recordings of few people",
+    )
+    parser.add_argument(
+        "--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings, whose band --synthetic then has"
+    )
+    parser.add_argument(
+        "--language", metavar="CODE", help="language of eSpeak NG, such as fr, in which --synthetic speaks; default: English"
+    )
     parser.add_argument(
         "--start",
         metavar="NET",
@@ -157,6 +171,10 @@ def run(args: argparse.Namespace) -> int:
     require(
         args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
     )
+    require(args.synthetic is None or args.data is not None, "--synthetic", "be used with --data", args.synthetic)
+    for name in ("recorded_at", "language"):
+        given = getattr(args, name)
+        require(given is None or args.synthetic is not None, option_name(name), "be used with --synthetic", given)
     watched = args.validate is not None or args.validation_data is not None
     require(args.patience is None or watched, "--patience", "be used with --validate SPEAKER or --validation-data FILE", args.patience)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
@@ -193,6 +211,13 @@ class _Prepared(NamedTuple):
     """Those of the speaker or of the file to watch training by, or None."""
 
 
+def _synthetic(args: argparse.Namespace) -> Any:
+    """What is synthesised beside the data, or None."""
+    from ..recipes.data import Synthetic
+
+    return None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at, args.language)
+
+
 def _asked(args: argparse.Namespace) -> Any:
     """The recipe with what the options change; errors name the options."""
     from ..recipes.task import Task, recipe, recipe_for
@@ -210,6 +235,7 @@ def _asked(args: argparse.Namespace) -> Any:
 
 def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepared:
     """Data and network, suited to each other."""
+    from ..datasets import N_CHANNELS
     from ..netx.schema import read
     from ..recipes import data
     from ..recipes import start as starts
@@ -219,9 +245,15 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task.require_integers()
     else:
         task = starts.suited(task, former)
+    synthetic = _synthetic(args)
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
+    people = set(split.train.speakers.tolist())
+    if synthetic is not None:
+        split = synthetic.added(split)
+    elif args.data is not None and task.name == RECORDINGS and split.train.keys and most == N_CHANNELS and len(people) < _FEW_PEOPLE:
+        hint(f"recordings of {len(people)} speakers are few. If classes are words, --synthetic 400 adds synthesised voices that say them")
     begin = None
     if former is None:
         task = data.fitted(task, split)
@@ -308,6 +340,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         "held_out": split.held_out,
         **result.as_dict(),
         "files": {"data": args.data, "test_data": args.test_data},
+        "synthetic": None if args.synthetic is None else dataclasses.asdict(_synthetic(args)),
         "frames": {"train": train.digest, "test": test.digest},
         "uncounted": {name: {"cropped": part.cropped, "merged": part.merged} for name, part in (("train", train), ("test", test))},
         "classes": list(names),

@@ -11,6 +11,7 @@ from .inner_ear import InnerEar, Spikes
 from .shd_file import read_shd, write_shd
 from .shd_folder import shd
 from .spoken_digits import SpokenDigits
+from .spoken_words import SpokenWords
 from .wav import read_wav, wav_folder
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "InnerEar",
     "Spikes",
     "SpokenDigits",
+    "SpokenWords",
     "Utterance",
     "binned_events",
     "cropped_share",

@@ -227,6 +227,37 @@ class EventSet(ByValue):
             dropped=0,
         )
 
+    def joined(self, other: EventSet) -> EventSet:
+        """Return this set's utterances and then another's, whose classes are numbered alike.
+
+        The other's speakers are other people, with numbers after these, unless both sets have the same ``speaker_names``.
+
+        Raises
+        ------
+        InputError
+            If the other set has other ``keys`` or another number of channels.
+        """
+        require(isinstance(other, EventSet), "joined.other", "be an EventSet", other)
+        for name in ("keys", "n_channels"):
+            mine, its = getattr(self, name), getattr(other, name)
+            require(mine == its, f"joined.other.{name}", f"be {mine}", its)
+        speakers, names = other.speakers, self.speaker_names
+        if names != other.speaker_names or not names:
+            first = max(len(names), int(self.speakers.max(initial=-1)) + 1)
+            speakers = np.where(speakers < 0, speakers, speakers + first)
+            if names or other.speaker_names:
+                names += tuple(str(number) for number in range(len(names), first)) + other.speaker_names
+        return replace(
+            self,
+            times=np.concatenate([self.times, other.times]),
+            units=np.concatenate([self.units, other.units]),
+            offsets=np.concatenate([self.offsets, other.offsets[1:] + len(self.times)]),
+            labels=np.concatenate([self.labels, other.labels]),
+            speakers=np.concatenate([self.speakers, speakers]),
+            speaker_names=names,
+            dropped=self.dropped + other.dropped,
+        )
+
     def of_speakers(self, *speakers: int | str) -> EventSet:
         """Return the utterances of these speakers, see :meth:`speaker`."""
         return self.subset(np.isin(self.speakers, [self.speaker(s) for s in speakers]))

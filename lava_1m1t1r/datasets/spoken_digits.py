@@ -9,9 +9,11 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,12 +41,27 @@ VOICES = (*TRAIN_VOICES, *TEST_VOICES)
 """Voice variants of both sets; a speaker's number is its index in this tuple."""
 
 ENGLISH = ("en-us", "en", "en-us-nyc", "en-gb-x-rp", "en-gb-scotland", "en-029")
-"""English accents that are spoken; German has one."""
+GERMAN = ("de",)
+"""Accents that are spoken."""
 WORDS = (*SHD_KEYS[:10], "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
 """Word that is spoken for each class."""
 SPEED, PITCH, PITCH_RANGE, TRACT = (110, 210), (25, 75), (20, 80), (0.92, 1.08)
 """Ranges from which an utterance's speed [words a minute], base pitch, pitch range, and factor on all frequencies are drawn. The factor, as
 of a shorter or longer vocal tract, is applied by a changed sampling rate, so it changes the duration too."""
+
+
+class Planned(NamedTuple):
+    """An utterance to synthesise."""
+
+    label: int
+    speaker: int
+    """Index into :data:`VOICES`."""
+    request: Request
+    tract: float
+    """Factor on its frequencies."""
+
+
+MOST_PER_CLASS = 100_000
 TRAIN_PER_CLASS, TEST_PER_CLASS = 100, 20
 """Number of utterances of each class, unless another is asked for: 2000 for training, 400 for the test."""
 _RATE_GRID = 150  # Hz: keeps the ratio to 48 kHz small
@@ -91,17 +108,24 @@ def SpokenDigits(
     """
     train, progress = flag(train, "train"), flag(progress, "progress")
     n_per_class = (TRAIN_PER_CLASS if train else TEST_PER_CLASS) if n_per_class is None else n_per_class
-    n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=100_000), whole(seed, "seed", most=2**62 - 1)
+    n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=MOST_PER_CLASS), whole(seed, "seed", most=2**62 - 1)
     threads = workers_of(threads, "threads")
     chosen = _chosen(classes)
-    recipe = _recipe(train, n_per_class, seed, chosen)
+    name = f"spoken_digits_{'train' if train else 'test'}"
+    recipe, labels = _recipe(train, n_per_class, seed, chosen), np.tile(chosen, n_per_class)
+    return made_once(root, name, recipe, labels, lambda: _make(train, n_per_class, seed, chosen, threads, progress))
+
+
+def made_once(root: str | os.PathLike | None, name: str, recipe: dict, labels: np.ndarray, make: Callable[[], EventSet]) -> EventSet:
+    """Return what ``make`` makes; the first call keeps it in the folder ``root``, by ``name`` and a hash of ``recipe``, where later ones
+    read it. ``labels`` are those that it must have."""
     text = json.dumps(recipe, sort_keys=True)
     folder = cache_folder() if root is None else path_of(root, "root")
     require(not folder.exists() or folder.is_dir(), "root", "be a folder or a new name", str(folder))
-    name = f"spoken_digits_{'train' if train else 'test'}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
-    if (folder / name).is_file():
+    path = folder / f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
+    if path.is_file():
         try:
-            return _cached(folder / name, text, np.tile(chosen, n_per_class))
+            return _cached(path, text, labels)
         except FormatError as error:
             warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
     require_synthesiser()
@@ -109,12 +133,12 @@ def SpokenDigits(
     if root is None:
         field, cure = "folder for made data", f"The environment variable {CACHE_VARIABLE} names another."
     check_writable(folder, field, folder, cure)
-    events = as_stored(_make(train, n_per_class, seed, chosen, threads, progress))  # on the first call as on every other
+    events = as_stored(make())  # on the first call as on every other
     try:
-        write_shd(folder / name, events, meta={"recipe": text, "digest": _digest(events)})
+        write_shd(path, events, meta={"recipe": text, "digest": _digest(events)})
     except OSError as error:  # a full disk: what took minutes to make is good all the same
         cure = f"The environment variable {CACHE_VARIABLE}, or root, names another folder."
-        warnings.warn(f"The data are made and not kept, because {folder / name} cannot be written: {error}. {cure}", stacklevel=2)
+        warnings.warn(f"The data are made and not kept, because {path} cannot be written: {error}. {cure}", stacklevel=2)
     return events
 
 
@@ -145,8 +169,8 @@ def cache_folder() -> Path:
         raise InputError(f"{CACHE_VARIABLE} must name a folder for made data; got {named!r}: {error}") from error
 
 
-def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int, Request, float]]:
-    """Plan the set: class, speaker, what to say, and the factor on its frequencies, for each utterance.
+def utterances(train: bool, n_per_class: int, seed: int) -> list[Planned]:
+    """Plan the set.
 
     An utterance depends on seed, split, class and its number alone, so that a larger set begins with the smaller one.
 
@@ -161,21 +185,29 @@ def utterances(train: bool, n_per_class: int, seed: int) -> list[tuple[int, int,
 
     Returns
     -------
-    list of (int, int, Request, float)
-        Label, speaker (index into :data:`VOICES`), request to the synthesiser, and factor on the frequencies; classes take turns.
+    list of Planned
+        Classes take turns.
     """
-    first, voices = (0, TRAIN_VOICES) if train else (len(TRAIN_VOICES), TEST_VOICES)
-    orders = [np.random.default_rng([seed, int(train), label]).permutation(len(voices)) for label in range(len(WORDS))]
+    speakers = range(len(TRAIN_VOICES)) if train else range(len(TRAIN_VOICES), len(VOICES))
+    accents = [ENGLISH] * 10 + [GERMAN] * 10
+    return planned(WORDS, accents, speakers, [seed, int(train)], n_per_class)
+
+
+def planned(
+    words: Sequence[str], accents: Sequence[Sequence[str]], speakers: Sequence[int], seeds: list[int], n_per_class: int
+) -> list[Planned]:
+    """Plan ``n_per_class`` utterances of each word, by speakers in turn, in an accent drawn from the word's; classes take turns."""
+    orders = [np.random.default_rng([*seeds, label]).permutation(speakers) for label in range(len(words))]
     plan = []
     for i in range(n_per_class):
-        for label, word in enumerate(WORDS):
-            rng = np.random.default_rng([seed, int(train), label, i])
-            speaker = int(orders[label][i % len(voices)])
-            language = rng.choice(ENGLISH) if label < 10 else "de"
+        for label, (word, languages) in enumerate(zip(words, accents, strict=True)):
+            rng = np.random.default_rng([*seeds, label, i])
+            speaker = int(orders[label][i % len(speakers)])
+            language = rng.choice(languages) if len(languages) > 1 else languages[0]
             speed, pitch, pitch_range = (int(rng.integers(a, b + 1)) for a, b in (SPEED, PITCH, PITCH_RANGE))
             tract, noise = float(rng.uniform(*TRACT)), int(rng.integers(1, 2**31))
-            request = Request(word, f"{language}+{voices[speaker]}", speed, pitch, pitch_range, noise)
-            plan.append((label, first + speaker, request, tract))
+            request = Request(word, f"{language}+{VOICES[speaker]}", speed, pitch, pitch_range, noise)
+            plan.append(Planned(label, speaker, request, tract))
     return plan
 
 
@@ -190,15 +222,38 @@ def _chosen(classes: Sequence[int] | None) -> list[int]:
 
 
 def _make(train: bool, n_per_class: int, seed: int, classes: list[int], threads: int, progress: bool) -> EventSet:
-    labels, speakers, requests, tracts = (np.array(part, object) for part in zip(*utterances(train, n_per_class, seed), strict=True))
-    kept = np.flatnonzero(np.isin(labels.astype(int), classes))
-    audio = synthesize(requests.tolist(), "speaking" if progress else None)  # all: the synthesiser remembers what it spoke before
-    rates = [round(RATE * tract / _RATE_GRID) * _RATE_GRID for tract in tracts]
-    sounds = [(trimmed(audio[i], RATE), rates[i]) for i in kept]
+    plan = utterances(train, n_per_class, seed)
+    kept = [i for i, utterance in enumerate(plan) if utterance.label in classes]
     title = f"{'training' if train else 'test'} utterances" if progress else None
-    spikes = _ear(train, seed).encode(sounds, threads=threads, progress=title, indices=kept.tolist())
-    labels, speakers = labels[kept].astype(np.int64), speakers[kept].astype(np.int64)
-    return EventSet.from_utterances(spikes, labels, speakers, keys=SHD_KEYS, speaker_names=VOICES)
+    return spoken(plan, kept, SHD_KEYS, _ear(train, seed), threads, title)
+
+
+def spoken(
+    plan: list[Planned],
+    kept: Sequence[int],
+    keys: tuple[str, ...],
+    ear: InnerEar,
+    threads: int,
+    title: str | None,
+    rate: int | None = None,
+) -> EventSet:
+    """Speak a plan, and encode the utterances ``kept`` of it; with a ``rate`` [Hz], as recorded at this sampling rate."""
+    audio = synthesize([utterance.request for utterance in plan], title and "speaking")  # all: it remembers what it spoke before
+    sounds = []
+    for i in kept:
+        sound, of = trimmed(audio[i], RATE), round(RATE * plan[i].tract / _RATE_GRID) * _RATE_GRID
+        sounds.append((sound, of) if rate is None or rate >= of else (_recorded(sound, of, rate), rate))
+    spikes = ear.encode(sounds, threads=threads, progress=title, indices=kept)
+    labels, speakers = [plan[i].label for i in kept], [plan[i].speaker for i in kept]
+    return EventSet.from_utterances(spikes, labels, speakers, keys=keys, speaker_names=VOICES)
+
+
+def _recorded(sound: np.ndarray, of: int, rate: int) -> np.ndarray:
+    """Sound at another sampling rate, without what lies above half of that."""
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(rate, of)
+    return resample_poly(np.asarray(sound, np.float64), ratio.numerator, ratio.denominator)
 
 
 def _ear(train: bool, seed: int) -> InnerEar:
@@ -207,10 +262,6 @@ def _ear(train: bool, seed: int) -> InnerEar:
 
 def _recipe(train: bool, n_per_class: int, seed: int, classes: list[int]) -> dict:
     """Recipe of a set, whose hash names the cached file. (From one scipy to the next a spike in 200 000 may move.)"""
-    try:
-        synthesiser = version("espeakng-loader")
-    except PackageNotFoundError:
-        synthesiser = "absent"
     part = {} if len(classes) == len(WORDS) else {"classes": classes}
     return {
         **part,
@@ -222,5 +273,13 @@ def _recipe(train: bool, n_per_class: int, seed: int, classes: list[int]) -> dic
         "accents": ENGLISH,
         "ranges": [SPEED, PITCH, PITCH_RANGE, TRACT],
         "ear": repr(_ear(train, seed)),
-        "synthesiser": f"espeakng-loader {synthesiser}",
+        "synthesiser": synthesiser(),
     }
+
+
+def synthesiser() -> str:
+    """Name and version of the synthesiser."""
+    try:
+        return f"espeakng-loader {version('espeakng-loader')}"
+    except PackageNotFoundError:
+        return "espeakng-loader absent"

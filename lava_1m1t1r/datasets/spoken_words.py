@@ -1,0 +1,104 @@
+"""SpokenWords: any words in many synthesised voices, to train with the recordings of a few people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import flag, require, whole, workers_of
+from .events import SHD_KEYS, EventSet, repeated
+from .inner_ear import MAX_RATE, MIN_RATE, InnerEar
+from .spoken_digits import (
+    ENGLISH,
+    GERMAN,
+    MOST_PER_CLASS,
+    PITCH,
+    PITCH_RANGE,
+    SPEED,
+    TRACT,
+    TRAIN_VOICES,
+    WORDS,
+    made_once,
+    planned,
+    spoken,
+    synthesiser,
+)
+
+_VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
+_DRAWS = 2  # 0 and 1 are SpokenDigits' test and training set
+
+
+def SpokenWords(
+    words: Sequence[str],
+    n_per_class: int = 200,
+    rate: int | None = None,
+    language: str | None = None,
+    root: str | os.PathLike | None = None,
+    seed: int = 0,
+    threads: int = -1,
+    progress: bool = True,
+) -> EventSet:
+    """Return synthesised utterances of words in the 50 training voices of SpokenDigits; make them at the first call, then read them.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What is said: the names of the classes. Underscores are spoken as spaces.
+    n_per_class : int
+        Number of utterances of each word.
+    rate : int, optional
+        Sampling rate [Hz] of the recordings that they shall resemble: what lies above half of it is cut off. Default: nothing is.
+    language : str, optional
+        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German words of SHD.
+    root, seed, threads, progress
+        As in :func:`.SpokenDigits`.
+
+    Returns
+    -------
+    EventSet
+        Classes take turns, in the order of ``words``, which are its ``keys``.
+
+    Raises
+    ------
+    InputError
+        For an argument that breaks its rule, and a language that the synthesiser does not have.
+    """
+    rule = "be a list of different words"
+    good = isinstance(words, (list, tuple)) and len(words) > 0 and all(isinstance(word, str) and word.strip("_ ") for word in words)
+    require(good, "words", rule, words)
+    require(repeated(words) is None, "words", rule, repeated(words))
+    n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=MOST_PER_CLASS), whole(seed, "seed", most=2**62 - 1)
+    rate = None if rate is None else whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
+    named = language is None or (isinstance(language, str) and language.replace("-", "").isalnum())
+    require(named, "language", "be a language code of eSpeak NG, such as en-us, or None", language)
+    threads, progress = workers_of(threads, "threads"), flag(progress, "progress")
+    said, accents = zip(*(_said(word, language) for word in words), strict=True)
+    ear = InnerEar(seed=seed)
+    recipe = {
+        "version": _VERSION,
+        "words": words,
+        "said": said,
+        "accents": accents,
+        "n_per_class": n_per_class,
+        "rate": rate,
+        "seed": seed,
+        "voices": TRAIN_VOICES,
+        "ranges": [SPEED, PITCH, PITCH_RANGE, TRACT],
+        "ear": repr(ear),
+        "synthesiser": synthesiser(),
+    }
+
+    def make() -> EventSet:
+        plan = planned(said, accents, range(len(TRAIN_VOICES)), [seed, _DRAWS], n_per_class)
+        return spoken(plan, range(len(plan)), tuple(words), ear, threads, "synthesised utterances" if progress else None, rate)
+
+    return made_once(root, "spoken_words", recipe, np.tile(np.arange(len(words)), n_per_class), make)
+
+
+def _said(word: str, language: str | None) -> tuple[str, tuple[str, ...]]:
+    """What is said for a word, and the accents in which it is."""
+    german = language is None and word in SHD_KEYS[10:]
+    text = WORDS[SHD_KEYS.index(word)] if german else word.replace("_", " ")
+    return text, GERMAN if german else ENGLISH if language is None else (language,)

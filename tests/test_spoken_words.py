@@ -1,0 +1,172 @@
+"""Synthesised words beside the recordings of a few people."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from words import hums, speaks, spoken
+
+from lava_1m1t1r import cli
+from lava_1m1t1r.datasets import InnerEar, SpokenWords, speech, spoken_digits, write_shd
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.recipes import data
+
+
+def heard_of(monkeypatch, words=("up", "turn_left", "fuenf"), **arguments):
+    """What the synthesiser is asked for, and what the ear hears of it."""
+    asked, heard = [], []
+
+    def synthesize(requests, title):
+        asked.extend(requests)
+        return [np.sin(np.arange(4410) * 2 * np.pi * 1000 / speech.RATE) + np.sin(np.arange(4410) * 2.8) for _ in requests]
+
+    def encode(self, sounds, indices, **_):
+        heard.extend(sounds)
+        return [(np.array([0.5]), np.array([1]))] * len(sounds)
+
+    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
+    monkeypatch.setattr(spoken_digits, "synthesize", synthesize)
+    monkeypatch.setattr(InnerEar, "encode", encode)
+    return SpokenWords(words, progress=False, **arguments), asked, heard
+
+
+def test_each_word_is_spoken_by_many_voices_in_its_language(tmp_path, monkeypatch):
+    events, asked, _ = heard_of(monkeypatch, n_per_class=50, root=tmp_path)
+    assert events.keys == ("up", "turn_left", "fuenf") and list(events.labels) == [0, 1, 2] * 50
+    assert [request.text for request in asked[:3]] == ["up", "turn left", "fünf"]
+    for label in range(3):
+        voices = [request.voice.partition("+") for request in asked[label::3]]
+        assert {variant for _, _, variant in voices} == set(spoken_digits.TRAIN_VOICES)
+        assert {language for language, _, _ in voices} == set(spoken_digits.GERMAN if label == 2 else spoken_digits.ENGLISH)
+        assert [variant for _, _, variant in voices] == [events.speaker_names[s] for s in events.speakers[label::3]]
+    (kept,) = tmp_path.iterdir()
+    assert kept.name.startswith("spoken_words_")
+
+
+def test_a_language_is_spoken_in_all_words(tmp_path, monkeypatch):
+    _, asked, _ = heard_of(monkeypatch, n_per_class=2, language="fr", root=tmp_path)
+    assert [request.text for request in asked[:3]] == ["up", "turn left", "fuenf"]
+    assert {request.voice.partition("+")[0] for request in asked} == {"fr"}
+
+
+@pytest.mark.parametrize("rate", [None, 8000, 96_000])
+def test_a_recordings_band_is_that_of_its_sampling_rate(rate, tmp_path, monkeypatch):
+    """Two tones, of 1 and 9.8 kHz at the synthesiser's rate: the upper one is none in a recording of 8 kHz."""
+    _, _, heard = heard_of(monkeypatch, n_per_class=2, rate=rate, root=tmp_path)
+    for audio, at in heard:
+        assert (at == 8000) if rate == 8000 else abs(at / speech.RATE - 1) < 0.084
+        power = np.abs(np.fft.rfft(audio * np.hanning(len(audio)))) ** 2
+        low = np.arange(len(power)) * at / len(audio) < 3000
+        assert power[low].sum() > 1e3 and (power[~low].sum() < 1e-3 * power[low].sum()) == (rate == 8000)
+        assert len(audio) / at == pytest.approx(4410 / speech.RATE, rel=0.1)
+
+
+def test_other_arguments_are_other_data(tmp_path, monkeypatch):
+    calls = hums(monkeypatch)
+    usual = dict(words=["a", "b"], n_per_class=1, root=tmp_path, threads=1, progress=False)
+    first = SpokenWords(**usual)
+    assert SpokenWords(**usual) == first and calls == [2]
+    for change in ({"words": ["b", "a"]}, {"words": ["a", "c"]}, {"n_per_class": 2}, {"rate": 8000}, {"language": "de"}, {"seed": 1}):
+        before = len(calls)
+        SpokenWords(**usual | change)
+        assert len(calls) == before + 1, change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"words": "seven"}, "words must be a list of different words"),
+        ({"words": []}, "words must be a list"),
+        ({"words": ["a", "a"]}, "words must be a list of different words; got 'a'"),
+        ({"words": ["a", "_"]}, "words must be a list"),
+        ({"n_per_class": 0}, "n_per_class must be"),
+        ({"rate": 3000}, "rate must be"),
+        ({"language": "en+m3"}, "language must be a language code"),
+        ({"language": ""}, "language must be a language code"),
+        ({"threads": 0}, "threads must be"),
+    ],
+)
+def test_wrong_words_are_refused_before_one_is_spoken(change, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(spoken_digits, "synthesize", lambda *_: pytest.fail("it began"))
+    with pytest.raises(InputError, match=words):
+        SpokenWords(**{"words": ["a"], "n_per_class": 1, "root": tmp_path, "progress": False} | change)
+    assert not list(tmp_path.iterdir())
+
+
+@speaks
+def test_spoken_words_are_the_same_with_any_threads(tmp_path):
+    first, again = (SpokenWords(["yes", "zwei"], 2, rate=8000, root=tmp_path / f"{n}", threads=n, progress=False) for n in (1, 2))
+    assert first == again and np.all(np.diff(first.offsets) > 1000) and np.all(first.durations < 1.5)
+
+
+def people(**changes):
+    """A file of three speakers, whose classes are not SHD's, and not all occur."""
+    events = spoken((4, 4, 4))
+    return replace(events, **{"keys": ("up", "down", "left", "never"), **changes})
+
+
+def test_training_hears_synthesised_voices_and_the_test_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
+    hums(monkeypatch)
+    split = data.load(write_shd(tmp_path / "people.h5", people()), 1)
+    more = data.Synthetic(2).added(split)
+    assert more.test is split.test and more.train[: len(split.train)].of_speakers(0) == replace(
+        split.train.of_speakers(0), speaker_names=more.train.speaker_names
+    )
+    synthesised = more.train[len(split.train) :]
+    assert len(synthesised) == 6 and list(synthesised.labels) == [0, 1, 2] * 2 and more.train.keys == people().keys
+    names = {more.train.speaker_names[speaker] for speaker in synthesised.speakers}
+    assert all(name.startswith("synthesised ") for name in names)
+    assert not set(synthesised.speakers) & set(split.train.speakers) and not set(synthesised.speakers) & set(split.test.speakers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"keys": ()}, "--synthetic must be used with data that name their classes"),
+        ({"n_channels": 710}, "inner ear's 700 channels; got 710"),
+    ],
+)
+def test_what_cannot_be_spoken_is_refused(changes, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(spoken_digits, "synthesize", lambda *_: pytest.fail("it began"))
+    events = people(**changes)
+    split = data.Split(events.without_speakers(1), events.of_speakers(1), "people", "speaker 1")
+    with pytest.raises(InputError, match=words):
+        data.Synthetic(2).added(split)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--synthetic", "2"], "--synthetic must be used with --data"),
+        (["--recorded-at", "8000"], "--recorded-at must be used with --synthetic"),
+        (["--language", "fr"], "--language must be used with --synthetic"),
+        (["--synthetic", "0", "--data", "x.h5"], r"\(--synthetic\) must be"),
+        (["--synthetic", "2", "--recorded-at", "8", "--data", "x.h5"], r"\(--recorded-at\) must be"),
+    ],
+)
+@pytest.mark.train
+def test_options_that_do_not_go_together_are_named(options, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *options]) == cli.USAGE_ERROR
+    assert re.search(words, capsys.readouterr().err)
+
+
+@speaks
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_few_people_are_told_of_synthesised_voices_and_train_with_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
+    path = write_shd(tmp_path / "people.h5", people())
+    options = ["train", "--data", str(path), "--leave-out", "1", "--hidden", "8", "--epochs", "1", "-o", str(tmp_path / "out")]
+    assert cli.main(options) == 0
+    alone = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert "recordings of 2 speakers are few" in capsys.readouterr().err and alone["synthetic"] is None
+    assert cli.main([*options, "--synthetic", "2", "--recorded-at", "8000"]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["synthetic"] == {"per_class": 2, "rate": 8000, "language": None}
+    assert results["frames"]["train"].startswith(f"{8 + 6} utterances") and results["frames"]["test"] == alone["frames"]["test"]
+    assert "speakers are few" not in capsys.readouterr().err
+    assert cli.main([*options, "--resume"]) == cli.USAGE_ERROR  # of other utterances
