@@ -34,7 +34,7 @@ from ._common import (
 _FEW_UPDATES = 200
 """Number of training steps below which networks mostly stay near where they started: SpokenDigits' recipe takes 750."""
 _FEW_PEOPLE = 10
-"""Number of speakers from which on synthesised ones are not proposed; with three, they were worth five points."""
+"""Number of speakers from which on synthesised ones are not proposed; with three, they were worth 3 to 4 points."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -253,7 +253,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     if synthetic is not None:
         split = synthetic.added(split)
     elif args.data is not None and task.name == RECORDINGS and split.train.keys and most == N_CHANNELS and len(people) < _FEW_PEOPLE:
-        hint(f"recordings of {len(people)} speakers are few. If classes are words, --synthetic 400 adds synthesised voices that say them")
+        hint(f"recordings of {len(people)} speakers are few. If classes are words, --synthetic 200 adds synthesised voices that say them")
     begin = None
     if former is None:
         task = data.fitted(task, split)
