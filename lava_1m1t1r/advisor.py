@@ -348,12 +348,17 @@ def _unreachable(params: StepParams, weights: Any, weights_rec: Any, bias: Any, 
     own = np.maximum(weights, 0).sum(1)
     if bias is not None:
         own = own + _counts(bias, "advise.bias", (size,))
-    least = np.inf if fires_from is None else fires_from / params.v_unit * WEIGHT_ONE
-    fires = own >= least
+    if fires_from is None:
+        return list(range(size))
+
+    def fire(a_in: np.ndarray) -> np.ndarray:  # in volt, as fires_from was found: back in counts, rounding may lie above it
+        return input_volts(a_in, params.v_unit, params.v_in_max) >= fires_from
+
+    fires = fire(own)
     if weights_rec is not None:
         recurrent = np.maximum(_counts(weights_rec, "advise.weights_rec", (size, size)), 0)
         for _ in range(size):  # neurons fire by those that fire already
-            more = own + recurrent[:, fires].sum(1) >= least
+            more = fire(own + recurrent[:, fires].sum(1))
             if np.array_equal(more, fires):
                 break
             fires = more

@@ -87,6 +87,7 @@ KEPT = {
 """What is kept when a command is interrupted: the end of the message, by command."""
 NUMBA_THREADS = "Number of threads specified must be > 0."
 """All that numba says, when it is imported, of a NUMBA_NUM_THREADS of 0."""
+ONE_THREAD = "NUMBA_NUM_THREADS must be > 0, or unset"
 USAGE_ERROR, NO_READER = 2, 141
 
 
@@ -218,7 +219,7 @@ def _in_words(error: BaseException, command: str) -> str | None:
     if type(error) is ImportError and not str(error.name).startswith(__package__):
         return f"a package that is installed does not load: {error}. Install it anew, with the versions that it needs: lava-1m1t1r doctor."
     if str(error) == NUMBA_THREADS:
-        return f"NUMBA_NUM_THREADS must be > 0, or unset; got {os.environ.get('NUMBA_NUM_THREADS')!r}."
+        return f"{ONE_THREAD}; got {os.environ.get('NUMBA_NUM_THREADS')!r}."
     from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
     if (

@@ -90,13 +90,12 @@ def missing(package: str, extra: str, purpose: str, error: ImportError | None = 
         What importing it raised. Unless it says that there is no such package, the package is installed and does not load.
     """
     only = lava_python() if extra == "lava" else ""
+    install = f"pip install 'lava-1m1t1r[{extra}]' (in a checkout: pip install '.[{extra}]').{only}"
     if error is not None and not (isinstance(error, ModuleNotFoundError) and _top(error.name) == _top(package)):
-        cure = f"Install it anew with: pip install --force-reinstall {package}.{only}"
+        # not --force-reinstall: it takes the newest version, and a numpy that Lava refuses
+        cure = f"Install it anew with: pip uninstall {package}, then {install}"
         return MissingDependencyError(does_not_load(package, purpose, error, cure))
-    return MissingDependencyError(
-        f"{purpose} needs the package '{package}', which is not installed. Install it with: pip install 'lava-1m1t1r[{extra}]' "
-        f"(in a checkout: pip install '.[{extra}]').{only}"
-    )
+    return MissingDependencyError(f"{purpose} needs the package '{package}', which is not installed. Install it with: {install}")
 
 
 def does_not_load(package: str, purpose: str, error: Exception, cure: str) -> str:

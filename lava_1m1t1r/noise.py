@@ -74,7 +74,8 @@ def start(seed: int, layer: int, neurons: int) -> np.ndarray:
 
 
 def bases(seeds: np.ndarray, layer: int) -> np.ndarray:
-    """Seeds (B,) and layer in the upper 44 bits of (B,) uint64; xor a neuron's number, they tell it from all others."""
+    """Seeds (B,) and layer in the upper 44 bits of (B,) uint64; xor a neuron's number, they tell it from all others of a seed, and below
+    layer 4096 from those of other seeds: the layer's upper four bits lie over the seed's lower four."""
     return (seeds.astype(np.uint64) << np.uint64(32)) ^ (np.uint64(layer) << np.uint64(20))
 
 

@@ -190,6 +190,15 @@ def test_weights_that_cannot_fire_a_neuron_are_found():
     assert advice.unreachable == [1, 2]
 
 
+@pytest.mark.parametrize("v_unit", [0.1, 0.07, 0.125, 0.3])
+def test_an_input_that_just_fires_is_within_reach_whatever_the_unit(v_unit):
+    """In counts, the voltage may come back a rounding above them."""
+    for factor in np.linspace(0.5, 3, 12):
+        step = StepParams(replace(FIG2, mu=56.3 * factor), v_unit=v_unit)
+        counts = round(advise(step, steps=50).fires_from / v_unit * 64)
+        assert advise(step, np.array([[counts], [counts - 1]]), steps=50).unreachable == [1]
+
+
 def test_the_lowest_input_that_fires_is_exact_to_a_count():
     step = StepParams(FIG2)
     advice = advise(step, steps=300)

@@ -1,9 +1,11 @@
 """The speed scripts at their smallest: they run, check what they compare, skip what is absent, and write what they print."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,7 +84,7 @@ def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
     tables = json.loads((tmp_path / "lava.json").read_text())["tables"]
     assert [len(table["rows"]) for table in tables] == [10, 4, 3]
     for first, *others in (tables[0]["rows"][:5], tables[0]["rows"][5:]):
-        assert first["x wall"] == first["x CPU"] == 1 and first["us/step"] == pytest.approx(1e3 * first["CPU ms"] / 30)
+        assert first["x wall"] == first["x CPU"] == 1 and first["CPU us/step"] == pytest.approx(1e3 * first["CPU ms"] / 30)
         for row in others:
             assert row["x wall"] * row["wall ms"] == pytest.approx(first["wall ms"])
             assert row["x CPU"] * row["CPU ms"] == pytest.approx(first["CPU ms"])
@@ -145,6 +147,20 @@ def test_the_command_lists_and_runs_tables(monkeypatch, tmp_path, capsys):
     assert "--repeats must be a whole number from 1 to" in capsys.readouterr().err
 
 
+def test_a_table_whose_process_is_killed_is_named(monkeypatch, capsys):
+    from lava_1m1t1r.commands import bench
+
+    monkeypatch.setattr(bench.programs, "run", lambda command, **_: subprocess.CompletedProcess(command, -9))
+    assert cli.main(["bench", "lava"]) == 1
+    assert "lava: its process was killed by signal 9" in capsys.readouterr().err
+
+
+def test_a_table_on_loops_that_may_not_be_compiled_is_told_in_a_line():
+    command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", "device_speed"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, "NUMBA_DISABLE_JIT": "1"})
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "NUMBA_DISABLE_JIT" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["--help", "nonsense", "table"])
 def test_a_module_that_is_no_table_is_told(name):
     done = subprocess.run([sys.executable, "-m", "lava_1m1t1r.benchmarks", name], capture_output=True, text=True, timeout=100)
@@ -204,6 +220,17 @@ def test_a_cell_of_the_variation_table_is_of_chips_with_seeds_of_their_own(monke
     monkeypatch.setattr(evaluate, "with_varied_devices", lambda net, level, seed: level + seed)
     monkeypatch.setattr(evaluate, "accuracy", lambda net, test: net / 10)
     assert variation._cell("net", "test", 0.5, 3) == "15.0 +- 10.0" and variation._cell("net", "test", 0.0, 3) == "0.0"
+
+
+@pytest.mark.parametrize("table", ["variation", "ablation", "accuracy"])
+@pytest.mark.train
+def test_a_folder_that_cannot_be_is_refused_before_the_data_are_made(table, tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import data
+
+    monkeypatch.setattr(data, "load", lambda *_, **__: pytest.fail("it began"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="--folder"):
+        import_module(f"lava_1m1t1r.benchmarks.{table}").main(["--folder", str(tmp_path / "file" / "here")])
 
 
 @pytest.mark.train

@@ -73,7 +73,7 @@ def test_doctor_tells_where_compiled_loops_are_kept(kept, told, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("doctor", 1, "numpy            absent       core                   pip install numpy"),
+        ("doctor", 1, "numpy            absent       core                   pip install lava-1m1t1r"),
         ("--help", 0, "What is installed, what is missing, and how to get it."),
         ("evaluate shipped --utterances 3", 2, "needs the package 'numpy', which is not installed."),
     ],
@@ -349,6 +349,13 @@ def test_errors_that_a_user_can_mend_are_told_in_a_line(error, words, monkeypatc
 def test_a_number_of_threads_that_numba_refuses_is_told_in_a_line():
     done = run("evaluate", "shipped", "--utterances", "1", NUMBA_NUM_THREADS="0")
     assert done.returncode == 2 and done.stderr == "lava-1m1t1r evaluate: NUMBA_NUM_THREADS must be > 0, or unset; got '0'.\n"
+
+
+def test_settings_of_numba_are_not_taken_for_a_damaged_package():
+    done = run("doctor", NUMBA_NUM_THREADS="0")
+    line = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["numba"])
+    assert "NUMBA_NUM_THREADS must be > 0, or unset" in line and "uninstall" not in line
+    assert "cannot be compiled here: " in run("doctor", NUMBA_DISABLE_JIT="1").stdout
 
 
 def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left(tmp_path):

@@ -15,6 +15,7 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.presets import ZHAO2025_FIG2, ZHAO2025_FIG2_WIDE
 from lava_1m1t1r.recipes import data
@@ -278,6 +279,7 @@ def test_a_training_has_a_page_where_it_can_be_drawn(small_file, tmp_path, monke
         page, found = ((tmp_path / folder / name).read_text() for name in ("report.html", "results.json"))
         assert f"<h1>1M1T1R on small: {json.loads(found)['accuracy']:.1%} on speaker 2</h1>" in page
         assert [set(epoch) for epoch in json.loads(found)["curve"]] == [{"epoch", "loss", "train_accuracy"}]
+        assert ("<td>ZHAO2025_FIG2" in page) == (folder == "a")
         assert device in page and page.count("<img") == 4 and "spikes per utterance, at " in page
     assert str(tmp_path / "b" / "report.html") in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -285,6 +287,19 @@ def test_a_training_has_a_page_where_it_can_be_drawn(small_file, tmp_path, monke
     told = capsys.readouterr()
     assert "no figures: The report needs the package 'matplotlib'" in told.err and "report.html" not in told.out
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["last.ckpt", "network.net", "results.json"]
+
+
+@pytest.mark.train
+def test_steps_of_several_processes_are_those_that_each_takes(small_file, tmp_path, monkeypatch, capsys):
+    """Under torchrun, with 4 processes, 6 utterances are one step of 4 x 2, and 3 of 2."""
+    from lava_1m1t1r.recipes import fit
+
+    options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "5", "--batch", "2", "-o", str(tmp_path)]
+    for processes, steps in ((1, 15), (4, 5)):
+        monkeypatch.setattr(fit, "processes", lambda processes=processes: (0, processes, 0))
+        monkeypatch.setattr(fit, "fit", lambda *_, **__: (_ for _ in ()).throw(InputError("so far")))
+        assert cli.main(options) == cli.USAGE_ERROR
+        assert f"{steps} training steps in all are few" in capsys.readouterr().err
 
 
 @pytest.mark.train

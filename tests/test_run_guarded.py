@@ -29,9 +29,11 @@ from lava.proc.lif.process import LIF
 from leftovers import left, watch_memory
 from told.process import Told
 
+from lava_1m1t1r import cli
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import (
     Deadlock,
+    NoSharedMemory,
     NotRunning,
     ProcessFailed,
     RunError,
@@ -400,8 +402,9 @@ def test_too_little_shared_memory_is_told_before_a_process_dies_of_it(free, word
         monkeypatch.setattr(children.Children, "build_actor", lambda *_: (_ for _ in ()).throw(full))
     else:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    with pytest.raises(RunError, match=f"more shared memory than there is: .*{words}.*--shm-size=2g"), guarded(relay, FLOAT):
+    with pytest.raises(NoSharedMemory, match=f"more shared memory than there is: .*{words}.*--shm-size=2g") as found, guarded(relay, FLOAT):
         pass
+    assert isinstance(found.value, RunError) and "--shm-size" in cli._in_words(found.value, "simulate")  # the user can mend it
 
 
 def test_a_session_outside_a_with_statement_says_so():

@@ -27,13 +27,15 @@ def _run(name: str, options: list[str]) -> int:
     from importlib import import_module
 
     from ..errors import InputError, MissingDependencyError
-    from ..export.report import VerificationError
 
     try:
-        return import_module(f"{__package__}.{name}").main(options)
-    except VerificationError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
+        from ..export.report import VerificationError  # loads what compiles, which may refuse
+
+        try:
+            return import_module(f"{__package__}.{name}").main(options)
+        except VerificationError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
     except (InputError, MissingDependencyError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2

@@ -359,7 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
                     told = f"{name}, {of['held_out']}, seed {seed}"
                     found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run, told)})
         except ImportError as absent:
-            table.skip(name, f"not installed ({absent.name or absent})")
+            table.skip(name, str(absent))
             continue
         accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))

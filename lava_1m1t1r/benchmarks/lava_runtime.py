@@ -25,7 +25,7 @@ def ways(args: Any) -> Table:
     table = Table(
         f"{args.steps} steps of a Lava graph of 700-256R-20 1M1T1R neurons; shortest of {args.repeats} runs, start not counted.\n"
         "CPU: of all processes together; x: the stock runtime's time over this one's, on the clock and in CPU. All give the same spikes.",
-        ("wall ms", "CPU ms", "us/step", "x wall", "x CPU"),
+        ("wall ms", "CPU ms", "CPU us/step", "x wall", "x CPU"),
     )
     net, frames = networks.tuned(), networks.spikes(1, args.steps)[0]
     for tag in TAGS:
@@ -59,7 +59,7 @@ def lif(args: Any) -> Table:
     from .in_lava import timed
 
     table = Table(
-        "The same shape of Lava's own RingBuffer, Dense and LIF (7 Processes)", ("wall ms", "CPU ms", "us/step", "x wall", "x CPU")
+        "The same shape of Lava's own RingBuffer, Dense and LIF (7 Processes)", ("wall ms", "CPU ms", "CPU us/step", "x wall", "x CPU")
     )
     for tag in TAGS:
         config, found = Loihi2SimCfg(select_tag=tag), {}
@@ -116,7 +116,7 @@ def recording(args: Any) -> Table:
 
     from ..run import InProcess, Recorder
 
-    table = Table("Recording v of 256 LIF neurons in that graph, start not counted", ("wall ms", "us/step"))
+    table = Table("Recording v of 256 LIF neurons in that graph, start not counted", ("wall ms", "wall us/step"))
     config, steps = Loihi2SimCfg(select_tag="fixed_pt"), args.steps
     hidden, _ = _lif_graph(2 * steps, "fixed_pt")
     monitor, kept = Monitor(), {}

@@ -8,6 +8,7 @@ Norse and snnTorch run LIF neurons, which have fewer states.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -103,7 +104,7 @@ def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: flo
     try:
         with scratch() as folder:
             result = in_brian2.run(net, frames, Path(folder), args.repeats)
-    except ImportError as error:
+    except (ImportError, subprocess.TimeoutExpired) as error:
         table.skip(name, str(error))
         return
     table.add(name, 1e3 * result.wall, 1e3 * result.cpu, 1e6 * result.cpu / args.steps, result.cpu / base, result.rate)

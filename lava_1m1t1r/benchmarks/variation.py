@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._support.files import scratch
+from .._support.files import check_place, scratch
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
 from ..recipes import NETWORK_FILE, data
 from ..recipes.task import SPOKEN_DIGITS, recipe
@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--folder", type=Path, help="where networks are kept: those found there are not trained again")
     args = options.parse_args(arguments)
     positive(args, "repeats", "train_per_class", "test_per_class")
+    if args.folder is not None:
+        check_place(args.folder, "--folder", args.folder)
 
     split = data.load(train_per_class=args.train_per_class, test_per_class=args.test_per_class)
     task = data.fitted(recipe(SPOKEN_DIGITS).replace(epochs=args.epochs, hidden=args.hidden), split)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .._support import programs
 from .._support.files import scratch, write_text
+from .._support.progress import tell
 from ..benchmarks import TABLES
 from ..errors import require
 from ._common import check_whole, json_argument, out_folder
@@ -59,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
             options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)]), *own]
             command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", TABLES[name][0], *options]
             done = programs.run(command, ours=True, stdout=sys.stderr if args.json else None)
-            codes.append(abs(done.returncode))
+            if done.returncode < 0:
+                tell(f"{name}: its process was killed by signal {-done.returncode} (9: by hand, or because memory ran out).")
+            codes.append(done.returncode if done.returncode >= 0 else 1)
             if file.is_file():  # written at the table's end, also where some rows of it failed
                 text = file.read_text(encoding="utf-8")
                 found[name] = json.loads(text)

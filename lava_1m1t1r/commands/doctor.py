@@ -48,18 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def findings() -> dict:
     """Return what was found: versions (None where absent) and the cure for what is absent."""
+    from ..cli import NUMBA_THREADS, ONE_THREAD
+
     packages = []
+    core = "lava-1m1t1r" if _version("lava-nc") is None else "'lava-1m1t1r[lava]'"  # by name alone, pip takes versions that Lava refuses
     for purpose, name, extra in PACKAGES:
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            found = None
-        cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else f"pip install {name}"
+        found = _version(name)
+        cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else f"pip install {core}"
         if found and not extra:
             try:
                 import_module(name)
             except Exception as error:  # of any kind, where versions do not suit each other
-                found, cure = None, f"does not load ({error}): pip install --force-reinstall {name}"
+                anew = f"pip uninstall {name}, then pip install {core}"
+                found, cure = None, f"does not load ({error}): {ONE_THREAD if str(error) == NUMBA_THREADS else anew}"
         if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
             cure = "needs Python 3.10"
         packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})
@@ -77,12 +78,19 @@ def findings() -> dict:
     }
 
 
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def _compiled_loops() -> str:
     """Where the loops are kept that first calls compile."""
     try:
         from ..cached import NO_PLACE, place
-    except Exception:  # the packages above that are absent, or do not load
-        return "cannot be compiled without the core's packages"
+    except Exception as error:  # of packages above that are absent or do not load, or of a setting of numba's
+        return f"cannot be compiled here: {error}"
     return place() or NO_PLACE
 
 

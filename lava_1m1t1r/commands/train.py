@@ -323,7 +323,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
         tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
-        updates = task.epochs * -(-len(train) // task.batch)
+        updates = task.epochs * -(-len(train) // (task.batch * fit.processes()[1]))
         if updates < _FEW_UPDATES:
             hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
     trained = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)

@@ -18,7 +18,6 @@ from .nir_exact import graph_of
 from .nir_node import nir
 
 PORTABLE = "lava_1m1t1r portable"
-_MATRICES = ("dense", "dense_rec", "affine")
 
 
 class Portable(NamedTuple):
@@ -63,8 +62,9 @@ def _undelayed(net: NetDescription) -> NetDescription:
     lines, layers = net.delay_lines, []
     for layer in net.active:
         if lines is not None and layer is net.active[0]:
-            weight = layer.matrix().reshape(layer.size, -1, lines.inputs).sum(1)
-            kind = layer.kind if layer.kind in _MATRICES else "affine" if layer.neuron is None else "dense"  # what is left is a matrix
+            matrix = layer.matrix()
+            weight = matrix.reshape(layer.size, -1, lines.inputs).sum(1)
+            kind = layer.kind if matrix is layer.weight else "affine" if layer.neuron is None else "dense"  # what is left is a matrix
             layer = dataclasses.replace(layer, kind=kind, inputs=lines.inputs, weight=weight, conv=None)
         layers.append(dataclasses.replace(layer, delay=None, delay_rec=None))
     return dataclasses.replace(net, layers=tuple(layers))

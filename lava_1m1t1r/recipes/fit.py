@@ -29,7 +29,7 @@ try:
     import torch
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
-    raise missing(getattr(error, "name", None) or "lightning", "lava", "Training", error) from error
+    raise missing((error.name or "lightning").partition(".")[0], "lava", "Training", error) from error
 
 from . import callbacks, checkpoint
 

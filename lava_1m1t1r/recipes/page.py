@@ -193,7 +193,8 @@ def _consequences(page: Page, found: Found, worked: Worked) -> None:
     page.section("Device and training", "The device of the first layer; where neurons differ, the median of each field. SI units.")
     page.fields(found.net.active[0].m1t1r.step.device.median().as_dict())
     if found.task is not None:
-        page.fields({name: value for name, value in vars(found.task).items() if name != "device"})
+        said = {name: value for name, value in vars(found.task).items() if name not in ("preset", "device")}
+        page.fields({"device": found.task.device_name} | said)
 
 
 def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .._support.host import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 
-from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout  # noqa: E402
+from .failures import Deadlock, NoSharedMemory, NotRunning, ProcessFailed, RunError, RunTimeout  # noqa: E402
 from .inprocess import InProcess, run  # noqa: E402
 from .recorder import Recorder  # noqa: E402
 from .safety_net import Guarded, guarded, run_guarded  # noqa: E402
@@ -26,6 +26,7 @@ __all__ = [
     "Deadlock",
     "Guarded",
     "InProcess",
+    "NoSharedMemory",
     "NotRunning",
     "ProcessFailed",
     "Recorder",

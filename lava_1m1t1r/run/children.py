@@ -25,7 +25,7 @@ from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProce
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
 from .._support import programs
-from .failures import RunError
+from .failures import NoSharedMemory
 
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory and semaphores
 _LONGEST_FOLDER = 107 - len("/listener-12345678")  # bytes; Linux knows sockets by names of 107
@@ -204,10 +204,10 @@ def _free_memory() -> float:
     return shutil.disk_usage(SHARED).free if SHARED.is_dir() else math.inf
 
 
-def lack_of_memory(needed: str) -> RunError:
+def lack_of_memory(needed: str) -> NoSharedMemory:
     """Error of a graph that Lava's runtime has no shared memory for (the caller raises it)."""
     free = _free_memory() / 1e6
-    return RunError(
+    return NoSharedMemory(
         f"Lava's runtime needs more shared memory than there is: {needed}; {SHARED} has {free:.3g} MB left. Make it larger (docker run "
         "--shm-size=2g, mount -o remount,size=2g), or use lava_1m1t1r.run.run, which runs the graph in this process and needs none."
     )

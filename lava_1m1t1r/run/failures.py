@@ -31,6 +31,10 @@ class RunTimeout(RunError, TimeoutError):
     """The run took longer than the time allowed. The text says where Processes stood, as far as the runner knows."""
 
 
+class NoSharedMemory(RunError, OSError):
+    """The machine has less shared memory than Lava's runtime needs. The text says how to make it larger."""
+
+
 class NotRunning(RunError):
     """The graph was asked for what only a running one has: it has not been started, has not run a step yet, or has been stopped."""
 
