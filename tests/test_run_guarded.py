@@ -20,7 +20,7 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from faulty.process import Faulty
-from kinds.process import Kinds
+from kinds.process import Kinds, Tally
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
@@ -185,6 +185,16 @@ def test_a_single_int_is_not_set():
                 use()
         session.set(kinds.wider, np.array([4]))
         assert session.get(kinds.wider).tolist() == [4] * 3 and session.get(kinds.told) == 1
+
+
+def test_a_number_that_has_become_one_which_lava_does_not_send_is_named():
+    """To know that a model has been told of a set, another Var of it is read: not that one."""
+    tally, words = Tally(name="tally"), "Tally 'tally'.count was asked for, and its model has sent nothing for 1 s: .* Hold it as an array"
+    with pytest.raises(Deadlock, match=words), guarded(tally, FLOAT, timeout=20, stall=1.0) as session:
+        session.run(2)
+        session.set(tally.gain, np.arange(3))
+        assert session.get(tally.doubled).tolist() == [0, 2, 4]
+        session.get(tally.count)
 
 
 def test_one_call_returns_what_was_asked_for():

@@ -16,7 +16,7 @@ pytest.importorskip("greenlet", reason="needs greenlet")
 torch = pytest.importorskip("torch", reason="the models under test use it")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from alone.process import Deaf, Lax, Strict, Writer  # noqa: E402
+from alone.process import Deaf, Lax, Lenient, Strict, Writer  # noqa: E402
 from faulty.process import Faulty  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
@@ -72,6 +72,23 @@ def test_a_run_that_fails_under_a_models_settings_leaves_the_users():
     with pytest.raises(Deadlock, match=r"Strict '\w+' waits to receive at .*\.inp from Faulty '\w+'\.s_out"):
         run(strict, 2, Loihi2SimCfg())
     gc.collect()
+    assert settings() == before and settings()[2] is before[2]
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
+def test_filters_that_a_model_adds_for_good_are_its_own(runner):
+    """In its next runs, too, and neither the user's nor another model's."""
+    source, models = Lax(), [Lenient(), Lenient(lenient=False), Lenient()]
+    source.out.connect(models[0].inp)
+    for one, other in zip(models, models[1:], strict=False):
+        one.out.connect(other.inp)
+    before = settings()
+    with runner(source, Loihi2SimCfg()) as session:
+        session.run(2)
+        session.run(1)
+        assert [int(session.get(model.passed)[0]) for model in models] == [3, -3, 3]
+        assert settings() == before
     assert settings() == before and settings()[2] is before[2]
 
 

@@ -83,7 +83,7 @@ def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surroga
         late = linear(value, (pull, over_v), (predicted, over_x), (log_gain, value))
         grown = kept + (early + late) / 2
         grown_residue = residue_kept + f["transfer"] * (filament + grown.clamp(max=1.0)) / 2
-        new_residue = grown_residue
+        new_residue = linear(grown_residue.detach().clamp(max=1.0), (grown_residue, torch.ones_like(grown_residue)))
         new_filament = torch.minimum(grown, 1 - new_residue)
         length = grown + grown_residue
         step = surrogate.scale_grad / (1 + (length.detach() - 1).abs() / surrogate.tau_grad) ** 2
@@ -372,3 +372,10 @@ def test_the_largest_input_voltage_is_not_beyond_the_clip_in_either_precision(v_
         Neuron(v_unit=0.1, v_in_max=v_in_max, clip_grad=0.0).to(kind)(z).sum().backward()
         found.append(z.grad.flatten() > 0)
     assert all(learns.tolist() == [False, True, True, True, False] for learns in found)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+def test_backward_pass_where_the_residue_fills_the_gap(force, monkeypatch):
+    """Its cut at 1 passes gradients on."""
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    check(StepParams(replace(FIG2, beta=1000.0, gamma2=2.0), substeps=2), Surrogate(), False, seed=9, recorded=True)

@@ -17,6 +17,7 @@ from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.netx import hdf5, schema  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
 from lava_1m1t1r.slayer.block.image import weighted  # noqa: E402
+from lava_1m1t1r.slayer.exact import summed_in  # noqa: E402
 
 pytestmark = [pytest.mark.train]
 NEURON = {"params": presets.ZHAO2025_FIG2, "substeps": 2}
@@ -251,3 +252,16 @@ def test_large_counts_are_summed_exactly_in_single_precision():
     wide = b.Conv(NEURON, 2000, 2, 1, pre_hook_fx=torch.ones_like)
     with pytest.raises(InputError, match="input must hold counts of at most 16777, or so few"):
         wide(torch.full((1, 2000, 1, 1, 2), 32767.0))
+
+
+def test_sums_of_small_counts_are_exact_too():
+    """Counts that any precision holds, and more of them than single precision sums."""
+    conv = b.Conv(NEURON, 4096, 1, 1)
+    with torch.no_grad():
+        conv.synapse.weight.copy_(torch.full_like(conv.synapse.weight, 127 / 32))
+        conv.synapse.weight[:, 2048:] *= -1
+        conv.bias.fill_(6.25)
+    counts = torch.randint(0, 128, (1, 2048, 1, 1, 50), generator=torch.Generator().manual_seed(0)).float() * 2 + 1
+    y = conv(torch.cat([counts, counts], 1))
+    assert y.sum() > 0 and torch.equal(y, conv(torch.zeros(1, 4096, 1, 1, 50)))
+    assert summed_in(255, conv.synapse.weight.reshape(1, -1)) == torch.float64

@@ -148,3 +148,14 @@ def test_a_neuron_without_a_block_must_be_told_its_size():
 def test_a_recipe_says_what_its_devices_learn():
     net = m1t1r(Task("small", channels=9, hidden=5, learn=("mu", "r_control")))
     assert sorted(name.rsplit(".", 1)[-1] for name, _ in net.named_parameters() if "learned" in name) == ["log_mu", "log_r_control"]
+
+
+def test_images_have_one_device_a_feature():
+    conv = block.m1t1r.Conv({"substeps": 2, "learn": ("mu",)}, 2, 3, 3)
+    with torch.no_grad():
+        conv.neuron.learned.log_mu.copy_(torch.tensor([-0.5, 0.0, 0.5]))
+    conv(torch.zeros(1, 2, 6, 6, 4))
+    mu = conv.neuron.params.device.mu.reshape(3, -1)
+    assert mu.shape == (3, 16) and (mu == mu[:, :1]).all() and np.all(np.diff(mu[:, 0]) > 0)
+    conv(torch.zeros(1, 2, 5, 5, 4))
+    assert conv.neuron.params.device.mu.shape == (27,)

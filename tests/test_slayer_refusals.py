@@ -197,3 +197,28 @@ def test_a_block_that_does_not_fit_is_told_from_frames_that_are_turned():
         readout(torch.zeros(1, 20, 5))
     with pytest.raises(InputError, match=r"got \(1, 5, 30\). Blocks take time last: transpose frames"):
         readout(torch.zeros(1, 5, 30))
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 0.5, 32768.0])
+@pytest.mark.parametrize("place", [0, 15, 16, 63, 64, 79, 80, 83])
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_cell_that_is_no_count_is_found_wherever_it_is(value, place, turned):
+    """Sixteen neighbours in memory are compared at once, and the rest of a row one by one."""
+    x = torch.zeros(1, 84, 84)
+    x[0, place, place] = value
+    with pytest.raises(InputError, match="input must hold whole numbers from 0"):
+        block.m1t1r.Affine(None, 84, 2)(x.transpose(1, 2) if turned else x)
+
+
+@pytest.mark.parametrize("part", ["recurrent_synapse.weight", "bias"])
+def test_sums_of_counts_are_bounded_together_with_those_of_recurrence_and_bias(part):
+    """With a weight of one's own, whose sum alone is 1461 below the largest."""
+    net, x = block.m1t1r.Recurrent(NEURON, 1, 2, pre_hook_fx=lambda w: w), torch.full((1, 1, 5), 10007.0)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.zero_()
+        net.input_synapse.weight.fill_(214598 / 64)
+        net(x)
+        dict(net.named_parameters())[part].fill_(60.0)
+    with pytest.raises(InputError, match="input must"):
+        net(x)

@@ -175,3 +175,27 @@ def test_what_a_subclass_lacks_is_named():
     for grad, method in ((True, "in_units"), (False, "fixed_step")):
         with torch.set_grad_enabled(grad), pytest.raises(NotImplementedError, match=rf"Half must define {method}\(\)"):
             Half()(torch.ones(1, 2, 3))
+
+
+def test_gradients_pass_through_recurrent_spikes():
+    seen = []
+
+    class Watched(Stepwise):
+        def fixed_step(self, state, counts):
+            seen.append(self.in_units(state))
+            return super().fixed_step(state, counts)
+
+        def real_step(self, state, units):
+            seen.append(state)
+            return super().real_step(state, units)
+
+    synapse = torch.nn.Conv1d(2, 2, 1, bias=False, dtype=torch.float64)
+    synapse.weight.data[:, :, 0] = torch.tensor([[0.0, 0.0], [7.0, 0.0]])
+    x = torch.full((1, 2, 40), 0.0, dtype=torch.float64)
+    x[0, 0] = 7.0
+    x.requires_grad_()
+    out = Watched(StepParams(presets.ZHAO2025_FIG2))(x, synapse)
+    out[0, 1].sum().backward()
+    assert out[0, 0].sum() > 0 and x.grad[0, 0].any()  # the second neuron hears of the first one's input through its spikes alone
+    for real, integer in zip(seen[::2], seen[1::2], strict=True):  # torch differentiates at the integers' states
+        assert all(torch.equal(a.detach(), b) for a, b in zip(real, integer, strict=True))

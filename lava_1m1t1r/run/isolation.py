@@ -277,13 +277,14 @@ class Settings:
     """Settings that a model may make for its process, and keep while a port blocks or from its start on.
 
     numpy's handling of errors (``np.errstate``), torch's gradient mode (``torch.no_grad``), what becomes of warnings
-    (``warnings.catch_warnings``), and the event loop that runs (``asyncio.run``; not that of a notebook). Checking them takes 0.3 us.
-    Context variables (numpy 2, ``decimal``) are kept apart by greenlets. Models work inside a ``with`` block; before and after it all
-    settings are the user's.
+    (``warnings.catch_warnings``, ``warnings.filterwarnings``), and the event loop that runs (``asyncio.run``; not that of a notebook).
+    Checking them takes 0.3 us. Context variables (numpy 2, ``decimal``) are kept apart by greenlets. Models work inside a ``with`` block;
+    before and after it all settings are the user's.
     """
 
     def __init__(self):
         self._errors = getattr(np, "geterrobj", list)
+        self._shared: list = []  # filters of warnings that models start from: warnings.filterwarnings changes such a list in place
         self.held: dict[Any, tuple] = {}
         """Settings that models have made, by model."""
 
@@ -291,8 +292,10 @@ class Settings:
         torch = sys.modules.get("torch")
         self._gradients = bool if torch is None else torch.is_grad_enabled
         self._set_gradients = None if torch is None else torch.set_grad_enabled
-        self._users = self._read()
-        self._start = (*self._users[:-1], None)
+        self._users = errors, gradients, filters, *show, _ = self._read()
+        self._filters = list(filters)
+        self._shared[:] = self._filters
+        self._start = (errors, gradients, self._shared, *show, None)
         self._write(self._start)
 
     def __exit__(self, *exc_info):
@@ -309,13 +312,19 @@ class Settings:
         w: Any = warnings
         if (
             w.filters is not filters
+            or filters != self._filters
             or w.showwarning is not show
             or w._showwarnmsg_impl is not show_it
             or self._gradients() is not gradients
             or self._errors() != errors
             or _get_running_loop() is not None
         ):
-            self.held[model] = self._read()
+            errors, gradients, own, *rest = self._read()
+            if filters != self._filters:  # it has added one in place
+                own = list(filters) if own is filters else own
+                filters[:] = self._filters
+                w._filters_mutated()
+            self.held[model] = (errors, gradients, own, *rest)
             self._write(self._start)
 
     def forget(self, model: Any) -> None:

@@ -137,7 +137,7 @@ class GuardedRuntime(Runtime):
         self._last_activity: list | None = None
         self._idle_since = 0.0
         self._looked = 0.0
-        self._size_due = False
+        self._size_due = ""  # of this Var
         self._untold = False
         self._turn = threading.RLock()
         self.came = threading.Event()  # an answer of a RuntimeService
@@ -265,11 +265,12 @@ class GuardedRuntime(Runtime):
         self._be_ready()
         self._check_readable(var_id)
         with self._bounded(self.timeout):
-            self._size_due = True
+            found = self._owner(var_id)
+            self._size_due = "a Var" if found is None else f"{title(found[0])}.{found[2].name}"
             try:
                 return super().get_var(var_id, idx)
             finally:
-                self._size_due = False
+                self._size_due = ""
 
     def _check_readable(self, var_id) -> None:
         """Refuse a Var that cannot be read: a model sends a Var that is an array or a whole number, and nothing for others, so that the
@@ -293,7 +294,7 @@ class GuardedRuntime(Runtime):
 
         Lava takes the error for no values, and answers zeros.
         """
-        size_due, self._size_due = self._size_due, False
+        size_due, self._size_due = self._size_due, ""
         if size_due and answer[0] < 0:
             self._fail_soon()
         return answer
@@ -316,7 +317,8 @@ class GuardedRuntime(Runtime):
             models = self._executable.node_configs[0].var_models
             sent = {i: known for i, known in models.items() if known.proc_id == process.id and _is_sent(builder, known.name)}
             if sent:
-                self.get_var(min(sent, key=lambda i: math.prod(sent[i].shape)))
+                arrays = {i: known for i, known in sent.items() if isinstance(builder.vars[known.name].value, np.ndarray)}
+                self.get_var(min(arrays or sent, key=lambda i: math.prod(sent[i].shape)))  # a number may have become one that is not sent
 
     def _sendable(self, var_id, value, idx) -> np.ndarray:
         """Take what ``idx`` chooses of the values, and check it before it is sent. Lava does so only after telling the model: after wrong
@@ -392,11 +394,14 @@ class GuardedRuntime(Runtime):
         if stall and self.stall is not None and now - self._looked > self.stall / 4:
             self._looked = now
             if self._asleep(now, self.stall):
-                self._fail(
-                    Deadlock,
-                    f"no Process did anything for {self.stall:g} s: they wait for each other, or one sleeps longer than stall allows",
-                    with_stacks=True,
-                )
+                why = f"no Process did anything for {self.stall:g} s: they wait for each other, or one sleeps longer than stall allows"
+                if self._size_due:
+                    why = (
+                        f"{self._size_due} was asked for, and its model has sent nothing for {self.stall:g} s: Lava sends nothing but "
+                        "arrays, int and np.int32, and it has become something else, such as np.int64. Hold it as an array, or run in "
+                        "process (lava_1m1t1r.run.InProcess)"
+                    )
+                self._fail(Deadlock, why, with_stacks=True)
 
     def _asleep(self, now: float, stall: float) -> bool:
         activity = [child.activity() for child in self.children]

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from alone.process import Deaf, Lax, Strict, Writer
+from alone.process import Deaf, Lax, Lenient, Strict, Writer
 from lava.magma.core.decorator import implements, requires
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
@@ -45,6 +45,27 @@ class PyStrictModel(PyLoihiProcessModel):
             np.ones(1) / np.zeros(1)
         except FloatingPointError:
             self.raised += 1
+
+
+@implements(proc=Lenient, protocol=LoihiProtocol)
+@requires(CPU)
+class PyLenientModel(PyLoihiProcessModel):
+    inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    passed: np.ndarray = LavaPyType(np.ndarray, int)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        warnings.simplefilter("ignore" if proc_params["lenient"] else "error")
+
+    def run_spk(self):
+        self.inp.recv()
+        try:
+            warnings.warn("mind the gap", stacklevel=1)
+            self.passed += 1
+        except UserWarning:
+            self.passed -= 1
+        self.out.send(np.ones(1))
 
 
 @implements(proc=Lax, protocol=LoihiProtocol)

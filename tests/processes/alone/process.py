@@ -21,6 +21,22 @@ class Strict(AbstractProcess):
         self.raised = Var(shape=(1,), init=0)
 
 
+class Lenient(AbstractProcess):
+    """Ignores all warnings from its start on, and counts those of its own that went by.
+
+    Parameters
+    ----------
+    lenient : bool
+        Whether it does; else all warnings are errors for it.
+    """
+
+    def __init__(self, lenient=True):
+        super().__init__(lenient=lenient)
+        self.inp = InPort(shape=(1,))
+        self.out = OutPort(shape=(1,))
+        self.passed = Var(shape=(1,), init=0)
+
+
 class Lax(AbstractProcess):
     """Divides by 0, warns, and sends whether torch keeps gradients meanwhile."""
 

@@ -3,7 +3,7 @@
 import random
 
 import numpy as np
-from kinds.process import Dice, Elsewhere, Kinds, NoEntries
+from kinds.process import Dice, Elsewhere, Kinds, NoEntries, Tally
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.model import AbstractProcessModel
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -50,6 +50,21 @@ class PyKindsModel(PyLoihiProcessModel):
 @tag("floating_pt", "fixed_pt")
 class PyNoEntriesModel(PyLoihiProcessModel):
     sparse: csr_matrix = LavaPyType(csr_matrix, int)
+
+
+@implements(proc=Tally, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt", "fixed_pt")
+class PyTallyModel(PyLoihiProcessModel):
+    count: int = LavaPyType(int, int)
+    gain: np.ndarray = LavaPyType(np.ndarray, int)
+    doubled: np.ndarray = LavaPyType(np.ndarray, int)
+
+    def run_spk(self):
+        self.count += np.ones(2, int).sum()
+
+    def on_var_update(self):
+        self.doubled = 2 * self.gain
 
 
 @implements(proc=Dice, protocol=LoihiProtocol)

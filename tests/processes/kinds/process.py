@@ -36,6 +36,16 @@ class NoEntries(AbstractProcess):
         self.sparse = Var(shape=(3, 4), init=csr_matrix((3, 4)))
 
 
+class Tally(AbstractProcess):
+    """Counts in a single int, to which its model adds a sum of numpy's: Lava sends it no more."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.count = Var(shape=(1,), init=0)
+        self.gain = Var(shape=(3,), init=1)
+        self.doubled = Var(shape=(3,), init=2)
+
+
 class Dice(AbstractProcess):
     """Sends numbers of Python's global generator.
 

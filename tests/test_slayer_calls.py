@@ -1,0 +1,124 @@
+"""Training blocks from call to call: what they keep and what changes between two, short calls, and one parameter that learns alone."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from training_blocks import FIG2, NEURON, dl, spikes, torch
+
+from lava_1m1t1r.slayer import block, projection
+from lava_1m1t1r.slayer import layer as layer_module
+from lava_1m1t1r.slayer.delay import Delay
+
+pytestmark = [pytest.mark.train]
+
+
+def test_a_batch_of_another_size_begins_at_rest():
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent({**NEURON, "persistent_state": True}, 20, 30), spikes(4, 20, 60)
+    fresh = net(x[:2])
+    net.reset()
+    net(x)
+    assert torch.equal(net(x[:2]), fresh) and fresh.sum() > 0
+
+
+@pytest.mark.parametrize("learn", [(), ("mu",)])
+def test_neurons_that_are_given_another_device_after_a_call_are_it_at_once_and_at_rest(learn):
+    torch.manual_seed(0)
+    options, device, x = {**NEURON, "learn": learn, "persistent_state": True}, replace(FIG2, mu=0.6 * FIG2.mu), spikes(4, 20, 60)
+    net, made = block.m1t1r.Dense(options, 20, 8, weight_scale=3), block.m1t1r.Dense({**options, "params": device}, 20, 8)
+    before = net(x)
+    net.neuron.set_params(mu=device.mu)
+    made.load_state_dict(net.state_dict())
+    after = net(x)
+    assert torch.equal(after, made(x)) and after.sum() > 0 and not torch.equal(after, before)
+
+
+def test_delay_equals_lava_dls_at_its_bounds_and_scales():
+    x, found = spikes(3, 12, 30), []
+    for made in (Delay(max_delay=5, grad_scale=3.0), dl.axon.Delay(max_delay=5, grad_scale=3.0)):
+        made(x)
+        made.delay.data = torch.linspace(-2, 9, 12)
+        y = x.clone().requires_grad_(True)
+        out = made(y)
+        (out * torch.linspace(-1, 1, 30)).sum().backward()
+        found.append((out.detach(), y.grad, made.delay.grad, made.delay.detach()))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("steps", [1, 15, 16, 17, 48, 63, 64, 65, 80, 131])
+@pytest.mark.parametrize("value", [1, 2])
+def test_every_cell_is_listed_once(steps, value):
+    rng = np.random.default_rng(steps)
+    x = (value * (rng.random((2, 20, steps)) < 0.3)).astype(np.float32)
+    for given in (x, np.ascontiguousarray(x.transpose(0, 2, 1)).transpose(0, 2, 1)):
+        start, channel, times = projection.batch_events(given.transpose(0, 2, 1))
+        sample, step, expected = np.nonzero(x.transpose(0, 2, 1))
+        assert np.array_equal(channel, expected) and np.array_equal(np.diff(start), np.bincount(sample * steps + step, minlength=2 * steps))
+        assert times is None if value == 1 else (times == 2).all()
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+def test_spikes_of_the_last_call_count_in_the_gradient_of_recurrent_weights(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    torch.manual_seed(0)
+    delays = np.arange(30) % 7
+    options, x = {**NEURON, "persistent_state": True}, spikes(3, 20, 40).double()
+    net = block.m1t1r.Recurrent(options, 20, 30, delay_rec=delays, delay_shift=False).double()
+    net.recurrent_synapse.weight.data *= 3
+    before = net(x[..., :30])
+    after = net(x[..., 30:31])  # a single step: its input's gradient is that of the bias, sample by sample
+    rows = []
+    for b in range(3):
+        net.zero_grad()
+        after[b].sum().backward(retain_graph=True)
+        rows.append((net.bias.grad.clone(), net.recurrent_synapse.weight.grad.reshape(30, 30).clone()))
+    for b, (over_bias, over_rec) in enumerate(rows):
+        arriving = before.detach()[b, torch.arange(30), 29 - torch.from_numpy(delays)]
+        torch.testing.assert_close(over_rec, torch.outer(over_bias, arriving))
+    assert before[:, :, 22:].sum() > 0 and sum(float(rec.abs().sum()) for _, rec in rows) > 0
+
+
+@pytest.mark.parametrize("learns", ["bias", "log_mu", "recurrent_synapse.weight"])
+def test_what_learns_alone_learns_as_it_does_among_others(learns):
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent({**NEURON, "learn": ("mu",)}, 20, 30), spikes(4, 20, 40)
+    found = []
+    for alone in (False, True):
+        for name, p in net.named_parameters():
+            p.requires_grad_(not alone or name.endswith(learns))
+        net.zero_grad()
+        net(x).sum().backward()
+        (one,) = (p.grad.clone() for name, p in net.named_parameters() if name.endswith(learns))
+        found.append(one)
+    assert torch.equal(*found) and found[0].any()
+
+
+def test_a_layer_that_becomes_double_has_gradients_of_double_precision():
+    torch.manual_seed(0)
+    net, x, found = block.m1t1r.Recurrent(NEURON, 20, 30), spikes(4, 20, 40), []
+    used = copy.deepcopy(net)
+    used(x).sum().backward()
+    used.zero_grad()
+    for made in (net.double(), used.double()):
+        made(x.double()).sum().backward()
+        found.append(torch.cat([p.grad.flatten() for p in made.parameters()]))
+    assert torch.equal(*found) and found[0].any()
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
+def test_gradients_of_a_short_call_are_those_of_the_start_of_a_long_one(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Recurrent(NEURON, 20, 30, delay_shift=False).double(), spikes(4, 20, 6, rate=0.5).double()
+    with torch.no_grad():
+        net.bias += 3
+    for steps in (1, 2, 3):
+        found = []
+        for given in (x[..., :steps], x):
+            net.zero_grad()
+            net(given)[..., steps - 1].sum().backward()
+            found.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+        torch.testing.assert_close(*found, rtol=1e-12, atol=1e-15)
