@@ -48,7 +48,7 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
 
 
 def test_sets_that_do_not_suit_each_other_are_told(capsys):
-    spikes, empty = ([0.0, 0.5], [0, 1]), ([], [])
+    spikes, empty = ([0.0, 0.5], [0, 600]), ([], [])
     made = lambda labels, utterance=spikes: EventSet.from_utterances([utterance] * len(labels), labels)  # noqa: E731
     task = data.fitted(recipe("recordings"), data.Split(made([0, 1]), made([1, 2, 3]), "words", "others"))
     assert task.classes == 4
@@ -61,7 +61,7 @@ def test_sets_that_do_not_suit_each_other_are_told(capsys):
 
 def test_classes_channels_and_length_are_fitted_to_the_data(capsys):
     def made(labels, channels=700, ends=(0.5,)):
-        spikes = [([0.0, end], [0, 1]) for end in ends] * len(labels)
+        spikes = [([0.0, end], [0, channels - 1]) for end in ends] * len(labels)
         return EventSet.from_utterances(spikes, np.repeat(labels, len(ends)), n_channels=channels)
 
     def fitted(train, test):
@@ -106,6 +106,18 @@ def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_p
         data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others"))
         said = capsys.readouterr().err
         assert words in said and ("float16" in said) == bool(words)
+
+
+@pytest.mark.parametrize(("highest", "channels", "told"), [(47, 48, "4 of the 48"), (349, 700, "350 of the 700"), (350, 700, "")])
+def test_files_that_seem_to_have_fewer_channels_than_they_say_are_told(highest, channels, told, capsys):
+    train = EventSet.from_utterances([([0.1, 0.2], [0, 2])] * 2, [0, 1])
+    test = EventSet.from_utterances([([0.1], [highest])], [0])
+    task = data.fitted(recipe("recordings").replace(channels=channels), data.Split(train, test, "mine", "others"))
+    frames, said = data.frames_of(test, task).dense(), capsys.readouterr().err
+    words = (
+        f"mine are of channels 0 to {highest} of 700, which fall into {frames.any((0, 1)).nonzero()[0][-1] + 1} of the {channels} inputs"
+    )
+    assert (words in said) == bool(told) and told in said and ("n_channels" in said) == bool(told)
 
 
 def record(folder, words, names):

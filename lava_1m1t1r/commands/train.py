@@ -88,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bins of an utterance, later spikes are cropped; default: what holds 99 %% of the utterances whole, and at least "
         + _usual("n_steps").removeprefix("default: "),
     )
-    parser.add_argument("--channels", type=int, help=f"group the data's channels, 700 of an ear, into this number; {_usual('channels')}")
+    parser.add_argument(
+        "--channels", type=int, help=f"group the data's channels, 700 where a file names no number, into this number; {_usual('channels')}"
+    )
     parser.add_argument("--batch", type=int, help=f"utterances per training step; {_usual('batch')}")
     parser.add_argument("--learning-rate", type=float, help=f"largest learning rate of the one-cycle schedule; {_usual('learning_rate')}")
     parser.add_argument("--seed", type=int, help=f"random seed; {_usual('seed')}")

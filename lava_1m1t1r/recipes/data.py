@@ -317,7 +317,19 @@ def fitted(task: Task, split: Split) -> Task:
         hint(f"the training set has no utterance of {text}.")
     steps = steps_for(split.train, task)
     _tell_of_coarse_times(split, task)
-    return task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
+    task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
+    _tell_of_unused_channels(split, task)
+    return task
+
+
+def _tell_of_unused_channels(split: Split, task: Task) -> None:
+    """A file that does not say how many channels it has has those of an ear: fewer of somebody's own fall into a few inputs."""
+    channels = split.train.n_channels
+    highest = max(int(events.units.max(initial=0)) for events in (split.train, split.test))
+    if channels == N_CHANNELS and 2 * (highest + 1) <= channels:
+        inputs = f"{highest * task.channels // channels + 1} of the {task.channels} inputs"
+        cure = f"If there are no more than {highest + 1}, let the file say so: write_shd does, as extra/meta_info/n_channels"
+        hint(f"spikes of {split.name} are of channels 0 to {highest} of {channels}, which fall into {inputs}. {cure}.")
 
 
 def _tell_of_coarse_times(split: Split, task: Task) -> None:
