@@ -12,6 +12,7 @@ from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import InnerEar, SpokenWords, speech, spoken_digits, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.synthetic import Synthetic
 
 
 def heard_of(monkeypatch, words=("up", "turn_left", "fuenf"), **arguments):
@@ -111,7 +112,7 @@ def test_training_hears_synthesised_voices_and_the_test_does_not(tmp_path, monke
     monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
     hums(monkeypatch)
     split = data.load(write_shd(tmp_path / "people.h5", people()), 1)
-    more = data.Synthetic(2).added(split)
+    more = Synthetic(2).added(split)
     assert more.test is split.test and more.train[: len(split.train)].of_speakers(0) == replace(
         split.train.of_speakers(0), speaker_names=more.train.speaker_names
     )
@@ -134,7 +135,7 @@ def test_what_cannot_be_spoken_is_refused(changes, words, tmp_path, monkeypatch)
     events = people(**changes)
     split = data.Split(events.without_speakers(1), events.of_speakers(1), "people", "speaker 1")
     with pytest.raises(InputError, match=words):
-        data.Synthetic(2).added(split)
+        Synthetic(2).added(split)
 
 
 @pytest.mark.parametrize(

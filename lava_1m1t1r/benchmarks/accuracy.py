@@ -27,6 +27,7 @@ from ..errors import require
 from ..params import LEARNABLE
 from ..recipes import NETWORK_FILE, data
 from ..recipes.augment import Augmentation
+from ..recipes.synthetic import Synthetic
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
 from .table import Table, chosen, digest_of, only_argument, parser, positive, write_json
 
@@ -240,7 +241,7 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
     found = [data.load(args.data, speaker) for speaker in speakers]
     if args.synthetic is None:
         return found
-    synthetic = data.Synthetic(args.synthetic, args.recorded_at)
+    synthetic = Synthetic(args.synthetic, args.recorded_at)
     return [synthetic.added(split) for split in found]
 
 

@@ -215,7 +215,7 @@ class _Prepared(NamedTuple):
 
 def _synthetic(args: argparse.Namespace) -> Any:
     """What is synthesised beside the data, or None."""
-    from ..recipes.data import Synthetic
+    from ..recipes.synthetic import Synthetic
 
     return None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at, args.language)
 

@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from .._support.progress import hint
-from ..datasets import EventSet, SpokenDigits, SpokenWords, binned_events, read_shd, shd
+from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, bin_of, cropped_share
 from ..datasets.events import N_CHANNELS
-from ..datasets.inner_ear import MAX_RATE, MIN_RATE
 from ..datasets.shd_file import half_precision
 from ..datasets.shd_folder import SIZES
-from ..datasets.spoken_digits import MOST_PER_CLASS
-from ..errors import array_of, listed, option_name, path_of, require, whole
+from ..errors import array_of, listed, option_name, path_of, require
 from .task import Task
 
 _OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
@@ -113,41 +111,6 @@ def load(
     if unknown and who != -1:
         hint(f"{unknown} utterances of {path} have no known speaker: they stay in training, whoever is left out.")
     return _apart(Split(events.without_speakers(who), events.of_speakers(who), path.stem, name), separate=False)
-
-
-@dataclass(frozen=True)
-class Synthetic:
-    """Synthesised utterances that training hears beside those of a file: the names of its classes, spoken in many voices."""
-
-    per_class: int
-    """Number of utterances of each class."""
-    rate: int | None = None
-    """Sampling rate of the file's recordings [Hz] (:func:`.SpokenWords`)."""
-    language: str | None = None
-    """Language code of eSpeak NG (:func:`.SpokenWords`)."""
-
-    def __post_init__(self) -> None:
-        whole(self.per_class, "per_class (--synthetic)", least=1, most=MOST_PER_CLASS)
-        if self.rate is not None:
-            whole(self.rate, "rate (--recorded-at)", least=MIN_RATE, most=MAX_RATE)
-
-    def added(self, split: Split) -> Split:
-        """Return the split with a larger training set.
-
-        Raises
-        ------
-        InputError
-            For data whose classes have no names, or that are not of the inner ear's channels.
-        """
-        field, names = "--synthetic", split.train.keys
-        require(len(names) > 0, field, "be used with data that name their classes", split.name, "Their file needs extra/keys.")
-        channels = split.train.n_channels
-        require(channels == N_CHANNELS, field, f"be used with data of the inner ear's {N_CHANNELS} channels", channels)
-        heard = np.unique(split.train.labels)
-        spoken = SpokenWords([names[label] for label in heard], self.per_class, self.rate, self.language)
-        voices = tuple(f"synthesised {voice}" for voice in spoken.speaker_names)
-        more = replace(spoken, labels=heard[spoken.labels], keys=names, speaker_names=voices)
-        return replace(split, train=split.train.joined(more))
 
 
 def _of_folder(path: Path) -> Split:

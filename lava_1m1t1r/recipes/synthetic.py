@@ -1,0 +1,49 @@
+"""Synthesised voices that join the training set of a few people's recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..datasets import SpokenWords
+from ..datasets.events import N_CHANNELS
+from ..datasets.inner_ear import MAX_RATE, MIN_RATE
+from ..datasets.spoken_digits import MOST_PER_CLASS
+from ..errors import require, whole
+from .data import Split
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Synthesised utterances that training hears beside those of a file: the names of its classes, spoken in many voices."""
+
+    per_class: int
+    """Number of utterances of each class."""
+    rate: int | None = None
+    """Sampling rate of the file's recordings [Hz] (:func:`.SpokenWords`)."""
+    language: str | None = None
+    """Language code of eSpeak NG (:func:`.SpokenWords`)."""
+
+    def __post_init__(self) -> None:
+        whole(self.per_class, "per_class (--synthetic)", least=1, most=MOST_PER_CLASS)
+        if self.rate is not None:
+            whole(self.rate, "rate (--recorded-at)", least=MIN_RATE, most=MAX_RATE)
+
+    def added(self, split: Split) -> Split:
+        """Return the split with a larger training set.
+
+        Raises
+        ------
+        InputError
+            For data whose classes have no names, or that are not of the inner ear's channels.
+        """
+        field, names = "--synthetic", split.train.keys
+        require(len(names) > 0, field, "be used with data that name their classes", split.name, "Their file needs extra/keys.")
+        channels = split.train.n_channels
+        require(channels == N_CHANNELS, field, f"be used with data of the inner ear's {N_CHANNELS} channels", channels)
+        heard = np.unique(split.train.labels)
+        spoken = SpokenWords([names[label] for label in heard], self.per_class, self.rate, self.language)
+        voices = tuple(f"synthesised {voice}" for voice in spoken.speaker_names)
+        more = replace(spoken, labels=heard[spoken.labels], keys=names, speaker_names=voices)
+        return replace(split, train=split.train.joined(more))
