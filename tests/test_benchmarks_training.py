@@ -172,9 +172,9 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
 
 
 def test_folds_hold_out_each_voice_once_and_train_with_all_others(tmp_path, monkeypatch):
-    others = made((6, 6), 1)
-    others = dataclasses.replace(others, speakers=others.speakers + 3)
-    split = data.Split(made((6, 6, 6)), others, "words", "others")
+    others, names = made((6, 6), 1), tuple("abcde")
+    others = dataclasses.replace(others, speakers=others.speakers + 3, speaker_names=names)
+    split = data.Split(dataclasses.replace(made((6, 6, 6)), speaker_names=names), others, "words", "others")
     parts = list(accuracy.folds(split, 2))
     whole = sorted(event.times.tobytes() for events in (split.train, split.test) for event in events)
     for part in parts:

@@ -237,12 +237,10 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
     if args.data is None:
         split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
         return [split] if args.folds is None else folds(split, args.folds)
+    synthetic = None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at)
     speakers = args.leave_out or sorted(set(data.read_shd(args.data).speakers.tolist()))
     found = [data.load(args.data, speaker) for speaker in speakers]
-    if args.synthetic is None:
-        return found
-    synthetic = Synthetic(args.synthetic, args.recorded_at)
-    return [synthetic.added(split) for split in found]
+    return found if synthetic is None else [synthetic.added(split) for split in found]
 
 
 def folds(split: data.Split, count: int) -> Iterator[data.Split]:
@@ -360,7 +358,7 @@ def main(arguments: list[str] | None = None) -> int:
                     told = f"{name}, {of['held_out']}, seed {seed}"
                     found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run, told)})
         except ImportError as absent:
-            table.skip(name, str(absent))
+            table.skip(name, f"not installed ({absent.name})" if isinstance(absent, ModuleNotFoundError) else str(absent))
             continue
         accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
