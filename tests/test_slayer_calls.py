@@ -10,6 +10,7 @@ from training_blocks import FIG2, NEURON, dl, spikes, torch
 from lava_1m1t1r.slayer import block, projection
 from lava_1m1t1r.slayer import layer as layer_module
 from lava_1m1t1r.slayer.delay import Delay
+from lava_1m1t1r.slayer.neuron import Neuron
 
 pytestmark = [pytest.mark.train]
 
@@ -21,6 +22,15 @@ def test_a_batch_of_another_size_begins_at_rest():
     net.reset()
     net(x)
     assert torch.equal(net(x[:2]), fresh) and fresh.sum() > 0
+
+
+def test_other_neurons_and_those_that_keep_their_state_no_more_begin_at_rest():
+    z, found = 8 * torch.ones(2, 30, 20), []
+    for made in (Neuron(substeps=2), Neuron(substeps=2, persistent_state=True)):
+        made(z[:, 10:] if made.persistent_state else z)
+        found.append(made(z))
+    made.persistent_state = False
+    assert torch.equal(*found) and torch.equal(made(z), found[0]) and found[0].sum() > 0
 
 
 @pytest.mark.parametrize("learn", [(), ("mu",)])

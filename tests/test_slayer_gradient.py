@@ -18,7 +18,7 @@ from lava_1m1t1r.program import StepParams  # noqa: E402
 from lava_1m1t1r.slayer import block, compiled_reverse  # noqa: E402
 from lava_1m1t1r.slayer import layer as layer_module  # noqa: E402
 from lava_1m1t1r.slayer.neuron import Neuron  # noqa: E402
-from lava_1m1t1r.slayer.reverse import Ops, growth, recompute, reverse  # noqa: E402
+from lava_1m1t1r.slayer.reverse import Ops, growth, recompute, reverse, settle  # noqa: E402
 from lava_1m1t1r.slayer.surrogate import Surrogate, gradient_program  # noqa: E402
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -375,7 +375,17 @@ def test_the_largest_input_voltage_is_not_beyond_the_clip_in_either_precision(v_
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
-def test_backward_pass_where_the_residue_fills_the_gap(force, monkeypatch):
-    """Its cut at 1 passes gradients on."""
+@pytest.mark.parametrize("device", [FIG2, replace(presets.ZHAO2025_TABLE1, mu=1200.0)], ids=["hyperbolic", "linear"])
+def test_backward_pass_where_the_residue_fills_the_gap(device, force, monkeypatch):
+    """Its cut at 1 passes gradients on. Gates of the second device come above what a closed filament charges them to."""
     monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
-    check(StepParams(replace(FIG2, beta=1000.0, gamma2=2.0), substeps=2), Surrogate(), False, seed=9, recorded=True)
+    check(StepParams(replace(device, beta=1000.0, gamma2=2.0), substeps=2), Surrogate(), False, seed=9, recorded=True)
+
+
+def test_a_gate_at_its_threshold_may_fire_and_a_filament_that_stays_closed_does_not_charge_it():
+    program = gradient_program(StepParams(FIG2), 1, Surrogate(), np.float64)
+    q = type(program)(*(float(x[0]) if isinstance(x, np.ndarray) and x.size == 1 else x for x in program))
+    closed = State(0.9, 0.1, q.v_th)
+    for above, charge in ((1e-3, False), (1.0, True)):
+        _, turn = settle(closed, closed._replace(filament=0.95), q.gate_kept * q.v_th + above, q, PLAIN)
+        assert turn.length == pytest.approx(1.05) and turn.yields == 1 and (turn.charge > 0) == charge

@@ -265,3 +265,9 @@ def test_sums_of_small_counts_are_exact_too():
     y = conv(torch.cat([counts, counts], 1))
     assert y.sum() > 0 and torch.equal(y, conv(torch.zeros(1, 4096, 1, 1, 50)))
     assert summed_in(255, conv.synapse.weight.reshape(1, -1)) == torch.float64
+
+
+def test_large_weights_are_summed_in_a_precision_that_torch_does_not_cut():
+    """Where torch may take products of 8 bits of their factors, counts up to 256 go through, and 258 do not."""
+    found = [summed_in(1.0, torch.tensor([[0.5, count / 64]])) for count in (256, -256, 258, -258)]
+    assert found == [torch.float32, torch.float32, torch.float64, torch.float64]

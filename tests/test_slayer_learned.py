@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from lava_1m1t1r import presets  # noqa: E402
 from lava_1m1t1r.errors import InputError  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
 from lava_1m1t1r.netx.schema import read  # noqa: E402
-from lava_1m1t1r.program import LEARNABLE  # noqa: E402
+from lava_1m1t1r.program import LEARNABLE, LEAST_SHARE  # noqa: E402
 from lava_1m1t1r.recipes.network import Network, m1t1r  # noqa: E402
 from lava_1m1t1r.recipes.task import Task  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
@@ -110,6 +112,25 @@ def test_variation_is_drawn_about_what_was_learned(monkeypatch):
     net(spikes(2, 9, 4))
     ratio = seen[0].params.device.mu / net.neuron.params.device.mu
     assert np.all(np.abs(ratio - 1) < 0.1) and np.all(ratio != 1)
+
+
+def test_variation_at_the_edge_of_what_integers_hold_stays_about_what_was_learned():
+    least = -np.log1p(-LEAST_SHARE) / 0.5e-3
+    options = {**LEARNS, "learn": ("gamma2",), "params": replace(presets.ZHAO2025_FIG2, gamma2=2 * least), "variation": 0.01}
+    net, reach = block.m1t1r.Dense(options, 9, 50), np.log(3.0)
+    with torch.no_grad():
+        net.neuron.learned.log_gamma2[:] = float(reach * np.arctanh(np.log(0.503) / reach))  # many draws are beyond, and are moved back
+    own = net.neuron.params.device.gamma2
+    assert np.allclose(own, 1.006 * least)
+    params, *_ = net.neuron._drawn(50)
+    assert np.all(np.abs(params.device.gamma2 / own - 1) < 0.1)
+
+
+def test_different_devices_learn_each_from_its_own_values():
+    device = replace(presets.ZHAO2025_FIG2, mu=np.linspace(700.0, 900.0, 5))
+    neuron = Neuron(params=device, learn=("mu",))
+    neuron.learn_for(5)
+    assert np.array_equal(neuron.params.device.mu, device.mu)
 
 
 def test_a_file_holds_the_devices_of_its_neurons(tmp_path):
