@@ -188,9 +188,9 @@ def test_a_tables_process_may_be_ended_and_prints_beside_the_json(monkeypatch, t
         return subprocess.CompletedProcess(command, -9)  # by a signal
 
     monkeypatch.setattr(bench.programs, "run", ended)
-    assert cli.main(["bench", "device", "-o", str(tmp_path / "new" / "out"), "--json"]) == 9
+    assert cli.main(["bench", "device", "-o", str(tmp_path / "new" / "out"), "--json"]) == 1
     assert places == [sys.stderr] and json.loads(capsys.readouterr().out) == {} and (tmp_path / "new" / "out").is_dir()
-    assert cli.main(["bench", "device"]) == 9 and places[1] is None
+    assert cli.main(["bench", "device"]) == 1 and places[1] is None
     assert cli.main(["bench", "device", "--list", "--width", "3"]) == 2
     assert "--width 3 must be used with one table" in capsys.readouterr().err
 

@@ -6,14 +6,14 @@ import sys
 
 import numpy as np
 import pytest
-from words import spoken
+from words import hums, spoken
 
 pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
 from lava_1m1t1r.benchmarks import ablation, accuracy, peers, table
 from lava_1m1t1r.benchmarks.peers import size_of
-from lava_1m1t1r.datasets import write_shd
+from lava_1m1t1r.datasets import spoken_digits, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
@@ -169,6 +169,27 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
         accuracy.main([*arguments, "--spike-limit", "-1"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
+
+
+def test_synthesised_voices_join_the_training_sets_of_a_file_and_do_not_shorten_its_utterances(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
+    hums(monkeypatch)
+    path, seen = write_shd(tmp_path / "words.h5", spoken((2, 2), 2, seconds=2.5)), []
+
+    def trained(net, task, train, test, *_):
+        seen.append((len(train), len(test), task.n_steps))
+        return {"parameters": 1, "accuracy": 0.5, "spikes": 1.0, "cpu": 0.0, "train_accuracy": 0.5}
+
+    monkeypatch.setattr(accuracy, "trained", trained)
+    options = ["--data", str(path), "--folder", str(tmp_path / "runs"), "--only", "GRU-96", "--synthetic", "4", "--recorded-at", "8000"]
+    assert accuracy.main([*SMALL, *options]) == 0
+    assert (
+        [sizes[:2] for sizes in seen] == [(2 + 8, 2)] * 2
+        and min(steps for _, _, steps in seen) > 240
+        and "10 utterances, 4 of each class synthesised" in capsys.readouterr().out
+    )
+    kept = [json.loads(file.read_text())["settings"]["synthetic"] for file in (tmp_path / "runs").iterdir()]
+    assert kept == [{"per_class": 4, "rate": 8000, "language": None}] * 2
 
 
 def test_folds_hold_out_each_voice_once_and_train_with_all_others(tmp_path, monkeypatch):

@@ -72,6 +72,7 @@ def test_the_main_job_on_a_small_file(tmp_path):
     assert hint in as_json.stderr
 
 
+@pytest.mark.train
 def test_sizes_of_spoken_digits_go_with_spoken_digits(small_file, capsys):
     for option in ("--train-per-class", "--test-per-class"):
         assert cli.main(["demo", "--data", str(small_file), option, "3"]) == 2

@@ -75,6 +75,20 @@ def test_a_run_that_fails_under_a_models_settings_leaves_the_users():
     assert settings() == before and settings()[2] is before[2]
 
 
+def test_a_warning_that_is_told_once_is_not_told_again_after_each_run():
+    def warn():
+        warnings.warn("mine", stacklevel=1)
+
+    lax = Lax()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        with InProcess(lax, Loihi2SimCfg()) as session:
+            for _ in range(3):
+                session.run(1)
+                warn()
+    assert [str(one.message) for one in told].count("mine") == 1
+
+
 @pytest.mark.parametrize("runner", [InProcess, guarded])
 @pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
 def test_filters_that_a_model_adds_for_good_are_its_own(runner):

@@ -10,8 +10,9 @@ from words import hums, speaks, spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import InnerEar, SpokenWords, speech, spoken_digits, write_shd
+from lava_1m1t1r.datasets.speech import languages
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes import data, synthetic
 from lava_1m1t1r.recipes.synthetic import Synthetic
 
 
@@ -47,9 +48,10 @@ def test_each_word_is_spoken_by_many_voices_in_its_language(tmp_path, monkeypatc
 
 
 def test_a_language_is_spoken_in_all_words(tmp_path, monkeypatch):
-    _, asked, _ = heard_of(monkeypatch, n_per_class=2, language="fr", root=tmp_path)
-    assert [request.text for request in asked[:3]] == ["up", "turn left", "fuenf"]
-    assert {request.voice.partition("+")[0] for request in asked} == {"fr"}
+    for language, word in (("fr", "fuenf"), ("de", "fünf")):
+        _, asked, _ = heard_of(monkeypatch, n_per_class=2, language=language, root=tmp_path)
+        assert [request.text for request in asked[:3]] == ["up", "turn left", word]
+        assert {request.voice.partition("+")[0] for request in asked} == {language}
 
 
 @pytest.mark.parametrize("rate", [None, 8000, 96_000])
@@ -78,14 +80,14 @@ def test_other_arguments_are_other_data(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"words": "seven"}, "words must be a list of different words"),
+        ({"words": "seven"}, "words must be a list of words"),
         ({"words": []}, "words must be a list"),
-        ({"words": ["a", "a"]}, "words must be a list of different words; got 'a'"),
-        ({"words": ["a", "_"]}, "words must be a list"),
+        ({"words": ["a", "a"]}, "words must differ from each other; got 'a'"),
+        *(({"words": ["a", word]}, "words must be printable text with a letter or digit") for word in ("_", "?", "", "a\tb", "a" * 101, 7)),
         ({"n_per_class": 0}, "n_per_class must be"),
         ({"rate": 3000}, "rate must be"),
-        ({"language": "en+m3"}, "language must be a language code"),
-        ({"language": ""}, "language must be a language code"),
+        ({"language": "en+m3" if languages() else 7}, r"language \(--language\) must be a language code"),
+        ({"language": "xx" if languages() else 7}, "language code of eSpeak NG"),
         ({"threads": 0}, "threads must be"),
     ],
 )
@@ -108,19 +110,27 @@ def people(**changes):
     return replace(events, **{"keys": ("up", "down", "left", "never"), **changes})
 
 
-def test_training_hears_synthesised_voices_and_the_test_does_not(tmp_path, monkeypatch):
+@pytest.mark.parametrize("who", [1, 2])
+def test_training_hears_synthesised_voices_and_the_test_does_not(who, tmp_path, monkeypatch):
     monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
     hums(monkeypatch)
-    split = data.load(write_shd(tmp_path / "people.h5", people()), 1)
+    split = data.load(write_shd(tmp_path / "people.h5", people()), who)
     more = Synthetic(2).added(split)
-    assert more.test is split.test and more.train[: len(split.train)].of_speakers(0) == replace(
-        split.train.of_speakers(0), speaker_names=more.train.speaker_names
-    )
+    first = more.train[: len(split.train)]
+    assert more.test is split.test and first == replace(split.train, speaker_names=more.train.speaker_names)
     synthesised = more.train[len(split.train) :]
     assert len(synthesised) == 6 and list(synthesised.labels) == [0, 1, 2] * 2 and more.train.keys == people().keys
     names = {more.train.speaker_names[speaker] for speaker in synthesised.speakers}
     assert all(name.startswith("synthesised ") for name in names)
     assert not set(synthesised.speakers) & set(split.train.speakers) and not set(synthesised.speakers) & set(split.test.speakers)
+
+
+def test_synthesised_voices_have_the_band_and_the_language_that_are_asked_for(monkeypatch):
+    seen = []
+    monkeypatch.setattr(synthetic, "SpokenWords", lambda *given: seen.append(given) or people(keys=("up", "down", "left")))
+    events = people()
+    Synthetic(4, 8000, "fr").added(data.Split(events.without_speakers(1), events.of_speakers(1), "people", "speaker 1"))
+    assert seen == [(["up", "down", "left"], 4, 8000, "fr")]
 
 
 @pytest.mark.parametrize(

@@ -237,10 +237,8 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
     if args.data is None:
         split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
         return [split] if args.folds is None else folds(split, args.folds)
-    synthetic = None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at)
     speakers = args.leave_out or sorted(set(data.read_shd(args.data).speakers.tolist()))
-    found = [data.load(args.data, speaker) for speaker in speakers]
-    return found if synthetic is None else [synthetic.added(split) for split in found]
+    return [data.load(args.data, speaker) for speaker in speakers]
 
 
 def folds(split: data.Split, count: int) -> Iterator[data.Split]:
@@ -333,18 +331,22 @@ def main(arguments: list[str] | None = None) -> int:
     base = Task("accuracy", **sizes, refractory=args.refractory, spike_cost=args.spike_cost, **(TRAINING if tuned else {}))
     base = base.replace(delay_rec=args.delay_rec)
     base.replace(taps=args.taps).require_integers()  # refuses lines that cannot be, too, before data are made
-    jobs = []
+    jobs, synthetic = [], None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at)
     for split in _splits(args):
         task = data.fitted(base, split)
+        if synthetic is not None:
+            split = synthetic.added(split)  # a network is fitted to what people say
         train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
-        of: dict[str, Any] = {"data": split.name, "held_out": split.held_out, "frames": [train.digest, test.digest]}
+        of: dict[str, Any] = {} if synthetic is None else {"synthetic": dataclasses.asdict(synthetic)}
+        of |= {"data": split.name, "held_out": split.held_out, "frames": [train.digest, test.digest]}
         jobs.append((of, task, train, test))
     held = jobs[0][0]["held_out"]
     if args.folds is not None or args.data is not None:
         each = ", ".join(job[0]["held_out"] for job in jobs) if args.folds is None else f"{args.folds} groups of voices"
         held = f"each of {each} left out in turn"
     size = sum(len(job[2]) for job in jobs) // len(jobs)
-    title = f"{jobs[0][0]['data']}, {held}: {size} utterances, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
+    more = "" if synthetic is None else f", {synthetic.per_class} of each class synthesised"
+    title = f"{jobs[0][0]['data']}, {held}: {size} utterances{more}, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
     table = Table(title, ("parameters", "accuracy %", "+-", "spikes", "CPU s", "train %"))
     for name in names:
         row, found = known[name], []

@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings, whose band --synthetic then has"
     )
     parser.add_argument(
-        "--language", metavar="CODE", help="language of eSpeak NG, such as fr, in which --synthetic speaks; default: English"
+        "--language",
+        metavar="CODE",
+        help="language of eSpeak NG, such as fr, in which --synthetic speaks; default: English, and German for SHD's German words",
     )
     parser.add_argument(
         "--start",
@@ -251,11 +253,14 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
-    people = set(split.train.speakers.tolist())
-    if synthetic is not None:
-        split = synthetic.added(split)
-    elif args.data is not None and task.name == RECORDINGS and split.train.keys and most == N_CHANNELS and len(people) < _FEW_PEOPLE:
-        hint(f"recordings of {len(people)} speakers are few. If classes are words, --synthetic 200 adds synthesised voices that say them")
+    who = None if args.validate is None else split.train.speaker(args.validate, "--validate")  # a person, and not one synthesised
+    people, words = set(split.train.speakers.tolist()), args.data is not None and task.name == RECORDINGS and split.train.keys
+    if synthetic is None and words and most == N_CHANNELS and -1 not in people and len(people) < _FEW_PEOPLE:
+        few = "one speaker" if len(people) == 1 else f"{len(people)} speakers"
+        hint(
+            f"recordings of {few} are few. If classes are words, --synthetic 200 adds synthesised voices that say them (--recorded-at: in "
+            "the band of the recordings)"
+        )
     begin = None
     if former is None:
         task = data.fitted(task, split)
@@ -263,10 +268,11 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         begin = starts.start(former, split)
         split = begin.split
         task = data.fitted(task, split).replace(classes=begin.outputs)
+    if synthetic is not None:
+        split = synthetic.added(split)  # a network is fitted to what people say
     task = task.replace(n_steps=args.steps)
     train, validation = split.train, None
-    if args.validate is not None:
-        who = train.speaker(args.validate, "--validate")
+    if who is not None:
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
         require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
     elif args.validation_data is not None:
@@ -322,7 +328,9 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     if fit.processes()[0] == 0:
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
-        size = f"{len(train)} utterances of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, {task.classes} classes"
+        spoken = "" if args.synthetic is None else f" ({args.synthetic} of each class synthesised)"
+        size = f"{len(train)} utterances{spoken} of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, "
+        size += f"{task.classes} classes"
         tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
         updates = task.epochs * -(-len(train) // (task.batch * fit.processes()[1]))

@@ -65,6 +65,15 @@ def require_synthesiser() -> None:
         raise missing("espeakng-loader", "speech", "Speech synthesis")
 
 
+def languages() -> tuple[str, ...]:
+    """Language codes that a voice may begin with; none without the synthesiser."""
+    if find_spec("espeakng_loader") is None:
+        return ()
+    import espeakng_loader
+
+    return tuple(sorted(path.name.lower() for path in Path(espeakng_loader.get_data_path(), "lang").rglob("*") if path.is_file()))
+
+
 def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np.ndarray]:
     """Speak the requests in order, in a fresh process; ``title`` is shown on a terminal meanwhile.
 

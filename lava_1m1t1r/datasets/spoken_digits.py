@@ -127,7 +127,7 @@ def made_once(root: str | os.PathLike | None, name: str, recipe: dict, labels: n
         try:
             return _cached(path, text, labels)
         except FormatError as error:
-            warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=2)
+            warnings.warn(f"Making the data again, because the cache is damaged: {error}", stacklevel=3)
     require_synthesiser()
     field, cure = "root", "Name another one."
     if root is None:
@@ -138,7 +138,7 @@ def made_once(root: str | os.PathLike | None, name: str, recipe: dict, labels: n
         write_shd(path, events, meta={"recipe": text, "digest": _digest(events)})
     except OSError as error:  # a full disk: what took minutes to make is good all the same
         cure = f"The environment variable {CACHE_VARIABLE}, or root, names another folder."
-        warnings.warn(f"The data are made and not kept, because {path} cannot be written: {error}. {cure}", stacklevel=2)
+        warnings.warn(f"The data are made and not kept, because {path} cannot be written: {error}. {cure}", stacklevel=3)
     return events
 
 

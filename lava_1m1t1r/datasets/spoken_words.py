@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import flag, require, whole, workers_of
 from .events import SHD_KEYS, EventSet, repeated
 from .inner_ear import MAX_RATE, MIN_RATE, InnerEar
+from .speech import languages
 from .spoken_digits import (
     ENGLISH,
     GERMAN,
@@ -27,6 +28,7 @@ from .spoken_digits import (
 )
 
 _VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
+_LONGEST = 100  # characters of a word
 _DRAWS = 2  # 0 and 1 are SpokenDigits' test and training set
 
 
@@ -65,14 +67,14 @@ def SpokenWords(
     InputError
         For an argument that breaks its rule, and a language that the synthesiser does not have.
     """
-    rule = "be a list of different words"
-    good = isinstance(words, (list, tuple)) and len(words) > 0 and all(isinstance(word, str) and word.strip("_ ") for word in words)
-    require(good, "words", rule, words)
-    require(repeated(words) is None, "words", rule, repeated(words))
+    require(isinstance(words, (list, tuple)) and len(words) > 0, "words", "be a list of words", words)
+    for word in words:
+        good = isinstance(word, str) and word.isprintable() and any(map(str.isalnum, word)) and len(word) <= _LONGEST
+        require(good, "words", f"be printable text with a letter or digit, of at most {_LONGEST} characters, to be spoken", word)
+    require(repeated(words) is None, "words", "differ from each other", repeated(words))
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=MOST_PER_CLASS), whole(seed, "seed", most=2**62 - 1)
     rate = None if rate is None else whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
-    named = language is None or (isinstance(language, str) and language.replace("-", "").isalnum())
-    require(named, "language", "be a language code of eSpeak NG, such as en-us, or None", language)
+    check_language(language)
     threads, progress = workers_of(threads, "threads"), flag(progress, "progress")
     said, accents = zip(*(_said(word, language) for word in words), strict=True)
     ear = InnerEar(seed=seed)
@@ -97,8 +99,16 @@ def SpokenWords(
     return made_once(root, "spoken_words", recipe, np.tile(np.arange(len(words)), n_per_class), make)
 
 
+def check_language(language: str | None) -> None:
+    """Refuse what the synthesiser does not speak."""
+    known = languages()
+    good = language is None or (isinstance(language, str) and (language in known or (not known and language.isprintable())))
+    rule = "be a language code of eSpeak NG, or None"
+    require(good, "language (--language)", rule, language, f"It has {', '.join(known)}." if known else "Examples: en-us, de, fr.")
+
+
 def _said(word: str, language: str | None) -> tuple[str, tuple[str, ...]]:
     """What is said for a word, and the accents in which it is."""
-    german = language is None and word in SHD_KEYS[10:]
+    german = word in SHD_KEYS[10:] and language in (None, *GERMAN)
     text = WORDS[SHD_KEYS.index(word)] if german else word.replace("_", " ")
     return text, GERMAN if german else ENGLISH if language is None else (language,)

@@ -32,7 +32,7 @@ OPTIONS = tuple(
 WORDS = {
     "n_steps": "n_steps (--steps)",
     "augmentation": "augmentation (--channel-shift, --no-augmentation)",
-    "training data": "training data (--data, --leave-out, --validate, --train-per-class)",
+    "training data": "training data (--data, --leave-out, --validate, --synthetic, --recorded-at, --language, --train-per-class)",
     "validation data": "validation data (--validate, --validation-data)",
 }
 """Names of the choices other than :data:`OPTIONS`, as the command line calls them."""

@@ -10,6 +10,7 @@ from ..datasets import SpokenWords
 from ..datasets.events import N_CHANNELS
 from ..datasets.inner_ear import MAX_RATE, MIN_RATE
 from ..datasets.spoken_digits import MOST_PER_CLASS
+from ..datasets.spoken_words import check_language
 from ..errors import require, whole
 from .data import Split
 
@@ -19,7 +20,7 @@ class Synthetic:
     """Synthesised utterances that training hears beside those of a file: the names of its classes, spoken in many voices."""
 
     per_class: int
-    """Number of utterances of each class."""
+    """Number of utterances of each class that the training set has."""
     rate: int | None = None
     """Sampling rate of the file's recordings [Hz] (:func:`.SpokenWords`)."""
     language: str | None = None
@@ -29,6 +30,7 @@ class Synthetic:
         whole(self.per_class, "per_class (--synthetic)", least=1, most=MOST_PER_CLASS)
         if self.rate is not None:
             whole(self.rate, "rate (--recorded-at)", least=MIN_RATE, most=MAX_RATE)
+        check_language(self.language)
 
     def added(self, split: Split) -> Split:
         """Return the split with a larger training set.
@@ -45,5 +47,8 @@ class Synthetic:
         heard = np.unique(split.train.labels)
         spoken = SpokenWords([names[label] for label in heard], self.per_class, self.rate, self.language)
         voices = tuple(f"synthesised {voice}" for voice in spoken.speaker_names)
+        numbers = np.concatenate([split.train.speakers, split.test.speakers])  # neither has one of those who are synthesised
+        known = split.train.speaker_names
+        known += tuple(str(number) for number in range(len(known), int(numbers.max(initial=-1)) + 1))
         more = replace(spoken, labels=heard[spoken.labels], keys=names, speaker_names=voices)
-        return replace(split, train=split.train.joined(more))
+        return replace(split, train=replace(split.train, speaker_names=known).joined(more))
