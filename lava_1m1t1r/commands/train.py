@@ -239,7 +239,6 @@ def _asked(args: argparse.Namespace) -> Any:
 
 def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepared:
     """Data and network, suited to each other."""
-    from ..datasets import N_CHANNELS
     from ..netx.schema import read
     from ..recipes import data
     from ..recipes import start as starts
@@ -254,13 +253,6 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
     who = None if args.validate is None else split.train.speaker(args.validate, "--validate")  # a person, and not one synthesised
-    people, words = set(split.train.speakers.tolist()), args.data is not None and task.name == RECORDINGS and split.train.keys
-    if synthetic is None and words and most == N_CHANNELS and -1 not in people and len(people) < _FEW_PEOPLE:
-        few = "one speaker" if len(people) == 1 else f"{len(people)} speakers"
-        hint(
-            f"recordings of {few} are few. If classes are words, --synthetic 200 adds synthesised voices that say them (--recorded-at: in "
-            "the band of the recordings)"
-        )
     begin = None
     if former is None:
         task = data.fitted(task, split)
@@ -286,7 +278,22 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         net, names = network.m1t1r(task), data.names_of(split, task.classes)
     else:
         net, names = starts.network(begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
+    if synthetic is None and args.data is not None and task.name == RECORDINGS:
+        _tell_of_few_people(split.train)
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation)
+
+
+def _tell_of_few_people(events: Any) -> None:
+    """Propose synthesised voices where few people say what may be words."""
+    from ..datasets import N_CHANNELS
+
+    people = set(events.speakers.tolist())
+    if events.keys and events.n_channels == N_CHANNELS and -1 not in people and len(people) < _FEW_PEOPLE:
+        few = "one speaker" if len(people) == 1 else f"{len(people)} speakers"
+        hint(
+            f"recordings of {few} are few. If classes are words, --synthetic 200 adds synthesised voices that say them (--recorded-at: in "
+            "the band of the recordings)"
+        )
 
 
 def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int, started: bool) -> None:
