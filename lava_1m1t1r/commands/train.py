@@ -237,7 +237,7 @@ def _asked(args: argparse.Namespace) -> Any:
     return task if args.dt is None else task.replace(slower=args.slower or usual.slower * args.dt / usual.dt)
 
 
-def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepared:
+def _prepared(args: argparse.Namespace, task: Any, start: Path | None, synthetic: Any) -> _Prepared:
     """Data and network, suited to each other."""
     from ..netx.schema import read
     from ..recipes import data
@@ -248,7 +248,6 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task.require_integers()
     else:
         task = starts.suited(task, former)
-    synthetic = _synthetic(args)
     split = data.load(args.data, args.leave_out, args.test_data)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
@@ -324,7 +323,8 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     from ..recipes import data, fit
 
     fit.processes()  # refuses what cannot be, before the data are read
-    task, split, net, names, train, validation = _prepared(args, asked, start)
+    synthetic = _synthetic(args)
+    task, split, net, names, train, validation = _prepared(args, asked, start, synthetic)
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
     from ..recipes.page import Found, page_of
@@ -335,12 +335,12 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     if fit.processes()[0] == 0:
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
-        spoken = "" if args.synthetic is None else f" ({args.synthetic} of each class synthesised)"
+        spoken = "" if synthetic is None else f" ({synthetic.per_class} of each class synthesised)"
         size = f"{len(train)} utterances{spoken} of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, "
         size += f"{task.classes} classes"
         tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
-        updates = task.epochs * -(-len(train) // (task.batch * fit.processes()[1]))
+        updates = task.epochs * fit.steps_of_epoch(task, len(train))
         if updates < _FEW_UPDATES:
             hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
     trained = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
@@ -357,7 +357,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         "held_out": split.held_out,
         **result.as_dict(),
         "files": {"data": args.data, "test_data": args.test_data},
-        "synthetic": None if args.synthetic is None else dataclasses.asdict(_synthetic(args)),
+        "synthetic": None if synthetic is None else dataclasses.asdict(synthetic),
         "frames": {"train": train.digest, "test": test.digest},
         "uncounted": {name: {"cropped": part.cropped, "merged": part.merged} for name, part in (("train", train), ("test", test))},
         "classes": list(names),

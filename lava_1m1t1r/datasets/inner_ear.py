@@ -96,7 +96,7 @@ class InnerEar:
 
     def prepare(self, audio: np.ndarray, rate: int) -> np.ndarray:
         """Check and resample the audio, set its level and ramp its ends: (N,) float64 at :data:`RATE`."""
-        signal = _resampled(_checked(audio, rate), int(rate))
+        signal = resampled(_checked(audio, rate), int(rate), RATE)
         signal = signal * (self.level / np.sqrt(np.mean(signal**2)))
         n = round(self.ramp * RATE)
         if n:
@@ -205,10 +205,11 @@ def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
     return audio / peak
 
 
-def _resampled(audio: np.ndarray, rate: int) -> np.ndarray:
-    if rate == RATE:
+def resampled(audio: np.ndarray, rate: int, to: int) -> np.ndarray:
+    """Sound of one sampling rate at another, without what lies above half of the lower one."""
+    if rate == to:
         return audio
     from scipy.signal import resample_poly
 
-    ratio = Fraction(RATE, rate)
+    ratio = Fraction(to, rate)
     return resample_poly(audio, ratio.numerator, ratio.denominator)

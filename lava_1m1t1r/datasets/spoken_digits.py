@@ -10,7 +10,6 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ import numpy as np
 from .._support.files import check_writable
 from ..errors import FormatError, InputError, array_of, flag, path_of, require, whole, workers_of
 from .events import SHD_KEYS, EventSet
-from .inner_ear import InnerEar
+from .inner_ear import InnerEar, resampled
 from .shd_file import as_stored, read_meta, read_shd, write_shd
 from .speech import RATE, Request, require_synthesiser, synthesize, trimmed
 
@@ -242,18 +241,10 @@ def spoken(
     sounds = []
     for i in kept:
         sound, of = trimmed(audio[i], RATE), round(RATE * plan[i].tract / _RATE_GRID) * _RATE_GRID
-        sounds.append((sound, of) if rate is None or rate >= of else (_recorded(sound, of, rate), rate))
+        sounds.append((sound, of) if rate is None or rate >= of else (resampled(sound.astype(np.float64), of, rate), rate))
     spikes = ear.encode(sounds, threads=threads, progress=title, indices=kept)
     labels, speakers = [plan[i].label for i in kept], [plan[i].speaker for i in kept]
     return EventSet.from_utterances(spikes, labels, speakers, keys=keys, speaker_names=VOICES)
-
-
-def _recorded(sound: np.ndarray, of: int, rate: int) -> np.ndarray:
-    """Sound at another sampling rate, without what lies above half of that."""
-    from scipy.signal import resample_poly
-
-    ratio = Fraction(rate, of)
-    return resample_poly(np.asarray(sound, np.float64), ratio.numerator, ratio.denominator)
 
 
 def _ear(train: bool, seed: int) -> InnerEar:
@@ -271,15 +262,14 @@ def _recipe(train: bool, n_per_class: int, seed: int, classes: list[int]) -> dic
         "seed": seed,
         "voices": TRAIN_VOICES if train else TEST_VOICES,
         "accents": ENGLISH,
-        "ranges": [SPEED, PITCH, PITCH_RANGE, TRACT],
-        "ear": repr(_ear(train, seed)),
-        "synthesiser": synthesiser(),
+        **recipe_of_voices(_ear(train, seed)),
     }
 
 
-def synthesiser() -> str:
-    """Name and version of the synthesiser."""
+def recipe_of_voices(ear: InnerEar) -> dict:
+    """Part of a recipe: what voices are drawn from, who hears them, and who speaks."""
     try:
-        return f"espeakng-loader {version('espeakng-loader')}"
+        synthesiser = version("espeakng-loader")
     except PackageNotFoundError:
-        return "espeakng-loader absent"
+        synthesiser = "absent"
+    return {"ranges": [SPEED, PITCH, PITCH_RANGE, TRACT], "ear": repr(ear), "synthesiser": f"espeakng-loader {synthesiser}"}

@@ -15,16 +15,12 @@ from .spoken_digits import (
     ENGLISH,
     GERMAN,
     MOST_PER_CLASS,
-    PITCH,
-    PITCH_RANGE,
-    SPEED,
-    TRACT,
     TRAIN_VOICES,
     WORDS,
     made_once,
     planned,
+    recipe_of_voices,
     spoken,
-    synthesiser,
 )
 
 _VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
@@ -87,9 +83,7 @@ def SpokenWords(
         "rate": rate,
         "seed": seed,
         "voices": TRAIN_VOICES,
-        "ranges": [SPEED, PITCH, PITCH_RANGE, TRACT],
-        "ear": repr(ear),
-        "synthesiser": synthesiser(),
+        **recipe_of_voices(ear),
     }
 
     def make() -> EventSet:

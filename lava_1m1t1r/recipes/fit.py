@@ -81,6 +81,11 @@ def processes() -> tuple[int, int, int]:
     return rank, world, local
 
 
+def steps_of_epoch(task: Task, utterances: int) -> int:
+    """Number of training steps in which all processes together hear each utterance once."""
+    return -(-utterances // (task.batch * processes()[1]))
+
+
 def scores(output: torch.Tensor) -> torch.Tensor:
     """Score of each class: sum of the output layer over time. (B, K, T) -> (B, K)."""
     return output.sum(-1)
@@ -305,7 +310,7 @@ def fit(
         "processes": world,
         **checkpoint.made_of(network),
     }
-    batches = -(-len(train) // (task.batch * world))
+    batches = steps_of_epoch(task, len(train))
     L.seed_everything(task.seed, verbose=False)
     learner = Learner(network, task, batches * task.epochs, augmentation)
     found = None
