@@ -13,7 +13,7 @@ pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 from lava_1m1t1r import presets
 from lava_1m1t1r.benchmarks import ablation, accuracy, peers, table
 from lava_1m1t1r.benchmarks.peers import size_of
-from lava_1m1t1r.datasets import spoken_digits, write_shd
+from lava_1m1t1r.datasets import made_data, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
@@ -172,7 +172,7 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
 
 
 def test_synthesised_voices_join_the_training_sets_of_a_file_and_do_not_shorten_its_utterances(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(made_data.CACHE_VARIABLE, str(tmp_path / "cache"))
     hums(monkeypatch)
     path, seen = write_shd(tmp_path / "words.h5", spoken((2, 2), 2, seconds=2.5)), []
 

@@ -12,7 +12,20 @@ import pytest
 from command import started
 from words import hums, speaks
 
-from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, read_wav, shd_file, speech, spoken_digits, wav, wav_folder, write_shd
+from lava_1m1t1r.datasets import (
+    SHD_KEYS,
+    InnerEar,
+    SpokenDigits,
+    made_data,
+    read_wav,
+    shd_file,
+    speech,
+    spoken_digits,
+    voices,
+    wav,
+    wav_folder,
+    write_shd,
+)
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,8 +110,8 @@ def test_test_voices_and_their_siblings_are_not_in_the_training_set():
     def family(voice):
         return voice if voice[0] in "mf" and voice[1:].isdigit() else voice.rstrip("0123456789")
 
-    assert not {family(v) for v in spoken_digits.TRAIN_VOICES} & {family(v) for v in spoken_digits.TEST_VOICES}
-    assert len(set(spoken_digits.VOICES)) == len(spoken_digits.VOICES)
+    assert not {family(v) for v in voices.TRAIN_VOICES} & {family(v) for v in voices.TEST_VOICES}
+    assert len(set(voices.VOICES)) == len(voices.VOICES)
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -106,10 +119,10 @@ def test_the_plan_is_balanced_and_grows_at_its_end(train):
     plan, longer = (spoken_digits.utterances(train, n, seed=3) for n in (4, 6))
     assert longer[: len(plan)] == plan
     assert [p[0] for p in plan] == list(range(20)) * 4
-    names = spoken_digits.TRAIN_VOICES if train else spoken_digits.TEST_VOICES
+    names = voices.TRAIN_VOICES if train else voices.TEST_VOICES
     for label, speaker, request, tract in plan:
         language, variant = request.voice.split("+")
-        assert variant == spoken_digits.VOICES[speaker] and variant in names
+        assert variant == voices.VOICES[speaker] and variant in names
         assert language == "de" if label > 9 else language.startswith("en")
         assert 0.92 <= tract <= 1.08
         assert 110 <= request.speed <= 210 and 25 <= request.pitch <= 75 and 20 <= request.pitch_range <= 80
@@ -134,12 +147,12 @@ def test_wrong_orders_are_refused_before_a_word_is_spoken(change, words, tmp_pat
 def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     first = SpokenDigits(tmp_path / "a", train=False, n_per_class=1, threads=1, progress=False)
     assert len(first) == 20 and list(first.labels) == list(range(20)) and first.keys == SHD_KEYS
-    assert {first.speaker_names[s] for s in first.speakers} <= set(spoken_digits.TEST_VOICES)
+    assert {first.speaker_names[s] for s in first.speakers} <= set(voices.TEST_VOICES)
     counts = np.diff(first.offsets)
     assert np.all(counts > 1000) and np.all(counts < 30_000)
     assert np.all((first.durations > 0.15) & (first.durations < 1.5))
 
-    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "b"))
+    monkeypatch.setenv(made_data.CACHE_VARIABLE, str(tmp_path / "b"))
     again = SpokenDigits(train=False, n_per_class=1, threads=2, progress=False)
     np.testing.assert_array_equal(first.times, again.times)
     np.testing.assert_array_equal(first.units, again.units)
@@ -155,7 +168,7 @@ def test_spoken_digits_are_reproducible_and_cached(tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("the cache was not read")
 
-    monkeypatch.setattr(spoken_digits, "synthesize", never)
+    monkeypatch.setattr(voices, "synthesize", never)
     cached = SpokenDigits(train=False, n_per_class=1)
     np.testing.assert_array_equal(cached.times, first.times)
     with pytest.raises(AssertionError, match="cache"):
@@ -174,8 +187,8 @@ def test_utterances_are_heard_without_silence_at_their_own_frequencies_and_draws
         return [(np.array([0.5]), np.array([1]))] * len(sounds)
 
     hums(monkeypatch)
-    hummed = spoken_digits.synthesize
-    monkeypatch.setattr(spoken_digits, "synthesize", lambda *given: [np.pad(audio, 3000) for audio in hummed(*given)])
+    hummed = voices.synthesize
+    monkeypatch.setattr(voices, "synthesize", lambda *given: [np.pad(audio, 3000) for audio in hummed(*given)])
     monkeypatch.setattr(InnerEar, "encode", encode)
     SpokenDigits(tmp_path, train, n_per_class=2, seed=7, threads=1, progress=False, classes=[3, 12])
     factors = [factor for _, _, _, factor in spoken_digits.utterances(train, 2, 7)]
@@ -206,20 +219,20 @@ def test_a_cache_of_another_content_is_made_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("module", "name", "value"),
     [
-        ("_VERSION", 99),
-        ("TRAIN_VOICES", ["f1"]),
-        ("ENGLISH", ("en",)),
-        ("TRACT", (1, 1)),
-        ("PITCH", (50, 50)),
-        ("_ear", lambda train, seed: InnerEar(level=0.2)),
-        ("version", lambda package: "0.0"),
+        (spoken_digits, "_VERSION", 99),
+        (spoken_digits, "TRAIN_VOICES", ["f1"]),
+        (spoken_digits, "ENGLISH", ("en",)),
+        (voices, "TRACT", (1, 1)),
+        (voices, "PITCH", (50, 50)),
+        (spoken_digits, "_ear", lambda train, seed: InnerEar(level=0.2)),
+        (voices, "version", lambda package: "0.0"),
     ],
 )
-def test_what_would_give_other_spikes_is_part_of_the_recipe(name, value, monkeypatch):
+def test_what_would_give_other_spikes_is_part_of_the_recipe(module, name, value, monkeypatch):
     now = spoken_digits._recipe(True, 2, 0, [1, 2])
-    monkeypatch.setattr(spoken_digits, name, value)
+    monkeypatch.setattr(module, name, value)
     assert spoken_digits._recipe(True, 2, 0, [1, 2]) != now
 
 
@@ -230,8 +243,8 @@ def test_data_that_cannot_be_kept_are_given_all_the_same(tmp_path, monkeypatch):
     calls = hums(monkeypatch)
     arguments = dict(n_per_class=1, classes=[0], threads=1, progress=False)
     kept = SpokenDigits(tmp_path / "kept", **arguments)
-    monkeypatch.setattr(spoken_digits, "write_shd", full)
-    cure = rf"No space left on device. The environment variable {spoken_digits.CACHE_VARIABLE}, or root, names another folder"
+    monkeypatch.setattr(made_data, "write_shd", full)
+    cure = rf"No space left on device. The environment variable {made_data.CACHE_VARIABLE}, or root, names another folder"
     with pytest.warns(UserWarning, match=rf"The data are made and not kept, because .* cannot be written: .*{cure}"):
         assert SpokenDigits(tmp_path / "full", **arguments) == kept
     assert calls == [20, 20] and not list((tmp_path / "full").iterdir())
@@ -239,10 +252,10 @@ def test_data_that_cannot_be_kept_are_given_all_the_same(tmp_path, monkeypatch):
 
 def test_without_a_home_the_variable_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
+    monkeypatch.setattr(made_data, "require_synthesiser", lambda: None)
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
-    monkeypatch.delenv(spoken_digits.CACHE_VARIABLE, raising=False)
-    cure = rf"The environment variable {spoken_digits.CACHE_VARIABLE} names another\."
+    monkeypatch.delenv(made_data.CACHE_VARIABLE, raising=False)
+    cure = rf"The environment variable {made_data.CACHE_VARIABLE} names another\."
     with pytest.raises(InputError, match=rf"folder for made data must be a folder that can be written to; .*file/\.cache.* {cure}"):
         SpokenDigits(train=False)
     with pytest.raises(InputError, match=r"root must be a folder that can be written to; .* Name another one\.$"):

@@ -9,7 +9,7 @@ import pytest
 from words import hums, speaks, spoken
 
 from lava_1m1t1r import cli
-from lava_1m1t1r.datasets import InnerEar, SpokenWords, speech, spoken_digits, write_shd
+from lava_1m1t1r.datasets import InnerEar, SpokenWords, made_data, speech, voices, write_shd
 from lava_1m1t1r.datasets.speech import languages
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, synthetic
@@ -28,8 +28,8 @@ def heard_of(monkeypatch, words=("up", "turn_left", "fuenf"), **arguments):
         heard.extend(sounds)
         return [(np.array([0.5]), np.array([1]))] * len(sounds)
 
-    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
-    monkeypatch.setattr(spoken_digits, "synthesize", synthesize)
+    monkeypatch.setattr(made_data, "require_synthesiser", lambda: None)
+    monkeypatch.setattr(voices, "synthesize", synthesize)
     monkeypatch.setattr(InnerEar, "encode", encode)
     return SpokenWords(words, progress=False, **arguments), asked, heard
 
@@ -39,12 +39,18 @@ def test_each_word_is_spoken_by_many_voices_in_its_language(tmp_path, monkeypatc
     assert events.keys == ("up", "turn_left", "fuenf") and list(events.labels) == [0, 1, 2] * 50
     assert [request.text for request in asked[:3]] == ["up", "turn left", "fünf"]
     for label in range(3):
-        voices = [request.voice.partition("+") for request in asked[label::3]]
-        assert {variant for _, _, variant in voices} == set(spoken_digits.TRAIN_VOICES)
-        assert {language for language, _, _ in voices} == set(spoken_digits.GERMAN if label == 2 else spoken_digits.ENGLISH)
-        assert [variant for _, _, variant in voices] == [events.speaker_names[s] for s in events.speakers[label::3]]
+        spoken_by = [request.voice.partition("+") for request in asked[label::3]]
+        assert {variant for _, _, variant in spoken_by} == set(voices.TRAIN_VOICES)
+        assert {language for language, _, _ in spoken_by} == set(voices.GERMAN if label == 2 else voices.ENGLISH)
+        assert [variant for _, _, variant in spoken_by] == [events.speaker_names[s] for s in events.speakers[label::3]]
     (kept,) = tmp_path.iterdir()
     assert kept.name.startswith("spoken_words_")
+
+
+def test_null_is_german_among_german_digits_alone(tmp_path, monkeypatch):
+    for words, language in ((("valid", "null"), "en"), (("null", "eins"), "de")):
+        _, asked, _ = heard_of(monkeypatch, words, n_per_class=1, root=tmp_path)
+        assert all(request.voice.startswith(language) for request in asked if request.text == "null")
 
 
 def test_a_language_is_spoken_in_all_words(tmp_path, monkeypatch):
@@ -92,7 +98,7 @@ def test_other_arguments_are_other_data(tmp_path, monkeypatch):
     ],
 )
 def test_wrong_words_are_refused_before_one_is_spoken(change, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(spoken_digits, "synthesize", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(voices, "synthesize", lambda *_: pytest.fail("it began"))
     with pytest.raises(InputError, match=words):
         SpokenWords(**{"words": ["a"], "n_per_class": 1, "root": tmp_path, "progress": False} | change)
     assert not list(tmp_path.iterdir())
@@ -112,7 +118,7 @@ def people(**changes):
 
 @pytest.mark.parametrize("who", [1, 2])
 def test_training_hears_synthesised_voices_and_the_test_does_not(who, tmp_path, monkeypatch):
-    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(made_data.CACHE_VARIABLE, str(tmp_path / "cache"))
     hums(monkeypatch)
     split = data.load(write_shd(tmp_path / "people.h5", people()), who)
     more = Synthetic(2).added(split)
@@ -141,7 +147,7 @@ def test_synthesised_voices_have_the_band_and_the_language_that_are_asked_for(mo
     ],
 )
 def test_what_cannot_be_spoken_is_refused(changes, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(spoken_digits, "synthesize", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(voices, "synthesize", lambda *_: pytest.fail("it began"))
     events = people(**changes)
     split = data.Split(events.without_speakers(1), events.of_speakers(1), "people", "speaker 1")
     with pytest.raises(InputError, match=words):
@@ -169,7 +175,7 @@ def test_options_that_do_not_go_together_are_named(options, words, tmp_path, mon
 @pytest.mark.train
 @pytest.mark.timeout(300)
 def test_few_people_are_told_of_synthesised_voices_and_train_with_them(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv(spoken_digits.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(made_data.CACHE_VARIABLE, str(tmp_path / "cache"))
     path = write_shd(tmp_path / "people.h5", people())
     options = ["train", "--data", str(path), "--leave-out", "1", "--hidden", "8", "--epochs", "1", "-o", str(tmp_path / "out")]
     assert cli.main(options) == 0

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from lava_1m1t1r.datasets import EventSet, spoken_digits
+from lava_1m1t1r.datasets import EventSet, made_data, voices
 
 speaks = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="the optional synthesiser is not installed")
 
@@ -20,8 +20,8 @@ def hums(monkeypatch):
         calls.append(len(requests))
         return [np.sin(np.arange(4000) * (0.05 + 0.01 * i)) for i in range(len(requests))]
 
-    monkeypatch.setattr(spoken_digits, "require_synthesiser", lambda: None)
-    monkeypatch.setattr(spoken_digits, "synthesize", synthesize)
+    monkeypatch.setattr(made_data, "require_synthesiser", lambda: None)
+    monkeypatch.setattr(voices, "synthesize", synthesize)
     return calls
 
 

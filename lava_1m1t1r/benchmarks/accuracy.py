@@ -22,7 +22,7 @@ from .._support import files
 from .._support.files import check_place, scratch
 from .._support.progress import say
 from ..answers import winner
-from ..datasets.spoken_digits import VOICES
+from ..datasets.voices import VOICES
 from ..errors import require
 from ..params import LEARNABLE
 from ..recipes import NETWORK_FILE, data

@@ -10,18 +10,10 @@ import numpy as np
 from ..errors import flag, require, whole, workers_of
 from .events import SHD_KEYS, EventSet, repeated
 from .inner_ear import MAX_RATE, MIN_RATE, InnerEar
+from .made_data import made_once
 from .speech import languages
-from .spoken_digits import (
-    ENGLISH,
-    GERMAN,
-    MOST_PER_CLASS,
-    TRAIN_VOICES,
-    WORDS,
-    made_once,
-    planned,
-    recipe_of_voices,
-    spoken,
-)
+from .spoken_digits import MOST_PER_CLASS, WORDS
+from .voices import ENGLISH, GERMAN, TRAIN_VOICES, planned, recipe_of_voices, spoken
 
 _VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
 _LONGEST = 100  # characters of a word
@@ -49,7 +41,7 @@ def SpokenWords(
     rate : int, optional
         Sampling rate [Hz] of the recordings that they shall resemble: what lies above half of it is cut off. Default: nothing is.
     language : str, optional
-        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German words of SHD.
+        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German digits of SHD.
     root, seed, threads, progress
         As in :func:`.SpokenDigits`.
 
@@ -72,7 +64,7 @@ def SpokenWords(
     rate = None if rate is None else whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
     check_language(language)
     threads, progress = workers_of(threads, "threads"), flag(progress, "progress")
-    said, accents = zip(*(_said(word, language) for word in words), strict=True)
+    said, accents = zip(*(_said(word, words, language) for word in words), strict=True)
     ear = InnerEar(seed=seed)
     recipe = {
         "version": _VERSION,
@@ -101,8 +93,10 @@ def check_language(language: str | None) -> None:
     require(good, "language (--language)", rule, language, f"It has {', '.join(known)}." if known else "Examples: en-us, de, fr.")
 
 
-def _said(word: str, language: str | None) -> tuple[str, tuple[str, ...]]:
-    """What is said for a word, and the accents in which it is."""
+def _said(word: str, words: Sequence[str], language: str | None) -> tuple[str, tuple[str, ...]]:
+    """What is said for one of the words, and the accents in which it is: "null" is English, too, unless it stands among German digits."""
     german = word in SHD_KEYS[10:] and language in (None, *GERMAN)
+    if word == SHD_KEYS[10] and language is None:
+        german = not set(words).isdisjoint(SHD_KEYS[11:])
     text = WORDS[SHD_KEYS.index(word)] if german else word.replace("_", " ")
     return text, GERMAN if german else ENGLISH if language is None else (language,)
