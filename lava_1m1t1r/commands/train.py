@@ -331,14 +331,12 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     from ..recipes.start import OF_NETWORK
 
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
+    heard = train.text(task, "" if synthetic is None else f" ({synthetic.per_class} of each class synthesised)")
     draws = fit.processes()[0] == 0 and can_draw("The report")
     if fit.processes()[0] == 0:
         if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
             tell(f"replacing the run in {args.out} (use --resume to continue it)")
-        spoken = "" if synthetic is None else f" ({synthetic.per_class} of each class synthesised)"
-        size = f"{len(train)} utterances{spoken} of {task.n_steps} bins of {task.dt * 1e3:g} ms, {task.channels} channels, "
-        size += f"{task.classes} classes"
-        tell(f"{size}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
+        tell(f"{heard}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
         _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
         updates = task.epochs * fit.steps_of_epoch(task, len(train))
         if updates < _FEW_UPDATES:
@@ -380,7 +378,8 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
         print(result.guesses)
     print(f"network: {out / NETWORK_FILE}")
     if draws:  # last: the numbers are safe, whatever ends the drawing
-        found = Found(exported, split.name, split.held_out, test, result, fixed, None if start else task, curve=trained.curve)
+        of = None if start else task
+        found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=heard)
         print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     if tested:

@@ -234,6 +234,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def text(self, task: Task, of_which: str = "") -> str:
+        """Number and sizes of the utterances, of a task's frames; ``of_which`` stands after the number."""
+        bins = f"{task.n_steps} bins of {task.dt * 1e3:g} ms"
+        return f"{len(self)} utterances{of_which} of {bins}, {task.channels} channels, {task.classes} classes"
+
     @cached_property
     def digest(self) -> str:
         """What tells one set of frames from another: their number, and a hash of events and labels."""

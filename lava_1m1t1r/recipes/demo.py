@@ -78,7 +78,7 @@ def demo(
         say("training the CUBA network alike")
         _train_cuba(task, train, folder, names, resume)
         baseline, _ = evaluate(folder / CUBA_FILE, test)
-    found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava, curve)
+    found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava, curve, train.text(task))
     worked = worked_out(found)
     page = page_of(found, worked)
     results = numbers_of(found, worked, task, len(train)) | {"seconds": time.monotonic() - started}

@@ -54,6 +54,8 @@ class Found(NamedTuple):
     """Share of the utterances run in Lava on which its floating point answers as fixed point does; None: none was run."""
     curve: Sequence[Mapping[str, float]] = ()
     """Where the network was trained: the numbers of each epoch."""
+    trained_on: str = ""
+    """Where it was trained: on what, a clause."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -120,7 +122,7 @@ def page_of(found: Found, worked: Worked | None = None) -> Page:
     page.section("Confusion matrix")
     page.figure(figures.confusion(result.confusion, found.keys), "Rows: true class; columns: predicted class.")
     if found.curve:
-        page.section("Training")
+        page.section("Training", f"Trained on {found.trained_on}." if found.trained_on else "")
         page.figure(
             figures.training(found.curve),
             "Loss and training accuracy: means over each epoch, while the network still learns. Validation: after it.",
