@@ -371,7 +371,8 @@ class NetDescription(ByValue):
     @property
     def stated_dt(self) -> float:
         """``dt`` of a network that states it; others are refused."""
-        return given(self.dt, self.source or "network", "state its network step")
+        kinds = [layer.kind for layer in self.active]
+        return given(self.dt, self.source or "network", "have a layer of 1M1T1R neurons, which states the network step", kinds)
 
     @property
     def spiking(self) -> bool:

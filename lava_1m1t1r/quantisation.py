@@ -13,7 +13,8 @@ from .activity import Activity, activity
 from .agreement import Agreement, agreement
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .description import NetDescription
-from .errors import array_of, listed, require
+from .errors import array_of, listed, require, whole
+from .noise import MOST_NEURONS
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
 from .reference_network import LayerTraces, device_layers, run
@@ -112,7 +113,7 @@ def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuan
         Name of the layer in the report.
     """
     require(isinstance(params, StepParams), "quantise.params", "be StepParams", params)
-    size = params.device.size
+    size, neurons = params.device.size, whole(neurons, "quantise.neurons", least=1, most=MOST_NEURONS)
     require(size in (None, neurons), "quantise.neurons", f"be the device's size ({size})", neurons)
     shares = params.shares()
     d = params.device

@@ -349,7 +349,7 @@ def test_what_a_layer_lacks_is_told():
         (lambda: layer.own_weight, r"layer/3 \(flatten\) must have weights; got None"),
         (lambda: layer.own_delay, r"layer/3 \(flatten\) must have delays; got None"),
         (lambda: layer.m1t1r, r"layer/3 \(flatten\) must have 1M1T1R neurons, with StepParams; got None"),
-        (lambda: net.stated_dt, "network must state its network step; got None"),
+        (lambda: net.stated_dt, "network must have a layer of 1M1T1R neurons, which states the network step; got \\['dense'\\]"),
     ):
         with pytest.raises(InputError, match=text):
             ask()

@@ -251,6 +251,15 @@ def test_yosys_maps_it_to_an_fpga(rng):
     assert found["LUT sites, before placement"] == sites and found["carry cells"] > 0
 
 
+@pytest.mark.parametrize("line", ["     {1:<30} {0:>6}", " {0:>8}   {1}", " {0:>8} {0:>8}   {1}"])
+def test_cells_are_counted_in_the_tables_of_old_and_new_versions_of_yosys(line):
+    counts = {"cells": 459, "$mem_v2": 3, "CCU2C": 21, "LUT4": 310, "PFUMX": 5, "TRELLIS_FF": 123}
+    table = "=== net ===\n\n" + "\n".join(line.format(count, name) for name, count in counts.items()) + "\n\n"
+    for name in ("$mem_v2", "CCU2C", "LUT4", "TRELLIS_FF"):
+        assert rtl_target._count(name.replace("$", "[$]"), table) == counts[name]
+    assert rtl_target._count("DP16KD", table) == 0
+
+
 @pytest.mark.needs("yosys")
 @pytest.mark.needs("iverilog")
 def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):

@@ -43,6 +43,9 @@ def test_scales_are_what_one_count_means():
     assert "residue loss (gamma2): 0.00025 to 0.00499 per substep" in str(unequal)
     with pytest.raises(InputError, match=r"quantise.neurons must be the device's size \(3\); got 4"):
         quantise(StepParams(replace(FIG2, mu=np.full(3, 56.0))), 4)
+    for wrong in (0, -1, 2.5, "a", None):
+        with pytest.raises(InputError, match=r"quantise.neurons must be a whole number from 1 to"):
+            quantise(StepParams(FIG2), wrong)
 
 
 def test_every_rate_is_within_a_tenth_of_a_percent(rng):

@@ -46,7 +46,7 @@ def measure(build: Callable[[Shape], Step], shape: Shape, repeats: int, activity
     Returns
     -------
     dict
-        Least and median time and least processor time [ms]; hidden and input rate; memory of the step and of the process [MB].
+        Least and median time and least processor time [ms]; hidden and input rate; memory of the step and of the process [MiB].
     """
     rng = np.random.default_rng(0)
     small = shape._replace(batch=2, steps=3)  # libraries loaded, loops compiled
@@ -104,7 +104,7 @@ def tuned(rate_at: Callable[[float], float], target: float) -> float:
 
 
 def _peak() -> float:
-    """Largest resident memory of this process so far [MB]."""
+    """Largest resident memory of this process so far [MiB]."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * (1024 if sys.platform == "darwin" else 1))

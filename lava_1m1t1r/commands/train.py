@@ -32,7 +32,7 @@ from ._common import (
 )
 
 _FEW_UPDATES = 200
-"""Number of training steps below which networks mostly stay near where they started: SpokenDigits' recipe takes 750."""
+"""Number of training steps below which networks mostly stay near where they started: SpokenDigits' recipe takes 960."""
 _FEW_PEOPLE = 10
 """Number of speakers from which on synthesised ones are not proposed; with three, they were worth 4 +- 3 points (RESULTS.md)."""
 

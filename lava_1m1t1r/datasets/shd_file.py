@@ -124,7 +124,6 @@ def write_shd(path: str | os.PathLike, events: EventSet, meta: dict[str, str] | 
     """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     path = path_of(path)
-    require(path.parent.is_dir(), "folder", "exist", str(path.parent), "Create it first.")
     _check_meta(meta)
     _check_storable(events)
     with replacing(path) as part:

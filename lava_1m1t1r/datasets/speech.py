@@ -53,7 +53,7 @@ class Request:
     def __post_init__(self) -> None:
         for name in ("text", "voice"):
             value = getattr(self, name)
-            good = isinstance(value, str) and value and "\0" not in value and value.isprintable()
+            good = isinstance(value, str) and value and value.isprintable()
             require(good, f"Request.{name}", "be text, and not be empty", value)
         for name, least, most in (("speed", 80, 450), ("pitch", 0, 100), ("pitch_range", 0, 100), ("seed", 0, 2**31 - 1)):
             object.__setattr__(self, name, whole(getattr(self, name), f"Request.{name}", least=least, most=most))

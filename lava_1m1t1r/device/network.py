@@ -22,7 +22,7 @@ from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
 from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
-from ..errors import given, require, whole
+from ..errors import require, whole
 from ..noise import MOST_NEURONS
 from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants
@@ -90,7 +90,7 @@ class DeviceNetwork:
     ) -> None:
         check_network(net)
         net.check()
-        self.dt = given(net.dt, "network", "have a layer of 1M1T1R neurons, which states the network step")
+        self.dt = net.stated_dt
         for layer in net.active:
             good = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
             require(good, f"layer/{layer.index}", "hold 1M1T1R neurons", type(layer.neuron).__name__)

@@ -25,8 +25,8 @@ from .simulation import simulate
 def figure_2e_4d() -> list[Measurement]:
     """First spike of Fig. 2e and mean intervals of Fig. 4d over R_c; 4.0 and 8.0 ms were read off the figure.
 
-    Tolerances are for fits: 10 %, but 15 % for the two shortest intervals. Without noise these lock to the pulses' period of 2 ms, 11 and
-    13 % below what was measured, and a fit shall not bend the rest for it.
+    Tolerances are for fits: 5 % for the first spike, 10 % for the intervals, but 15 % for the two shortest. Without noise these lock to the
+    pulses' period of 2 ms, 11 and 13 % below what was measured, and a fit shall not bend the rest for it.
     """
     rows = [Measurement("first_spike", 0.8, 1e-3, 1e-3, 200, 88e-3, 4.4e-3, 250e6)]
     for r, interval, share in ((50e6, 2.25e-3, 0.15), (100e6, 2.3e-3, 0.15), (250e6, 4e-3, 0.1), (500e6, 8e-3, 0.1), (1e9, 23.8e-3, 0.1)):

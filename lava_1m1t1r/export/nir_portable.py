@@ -18,6 +18,8 @@ from .nir_exact import graph_of
 from .nir_node import nir
 
 PORTABLE = "lava_1m1t1r portable"
+IN_NETWORK = "of each layer in the running network"
+"""Name, among what is measured, of the distances of all layers when each is fed what the fitted one before it sends."""
 
 
 class Portable(NamedTuple):
@@ -130,7 +132,7 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
         moved = outgoing(spike, after=depth)  # the exact network takes a step a layer
         distances[f"layer {layer.index}"] = distance(moved, record.spikes)
         ratios[f"layer {layer.index}"] = float(spike.sum() / max(1, int(record.spikes.sum())))
-    loss["of each layer in the running network"] = distances
+    loss[IN_NETWORK] = distances
     loss["spikes, portable / exact"] = ratios
     last = net.active[-1]
     out = outputs[-1] if last.neuron is None else outgoing(outputs[-1], last.delay, after=0)  # behind its Delay, as in the graph

@@ -14,7 +14,7 @@ from ..fast import FastNetwork
 from . import nir_exact, rules
 from .frames import DRAWN_RATE, batched, drawn
 from .nir_node import nir
-from .nir_portable import to_portable
+from .nir_portable import IN_NETWORK, to_portable
 from .read_back import same
 from .report import Report, VerificationError, classes_of, write_export
 
@@ -82,7 +82,7 @@ def deploy_nir(
             f"{PORTABLE_FILE} is another neuron (no residue, no latch, no saturation of the input, no noise), fitted on {source}.",
             "Its constants assume forward Euler with dt. Its spikes come a step a layer earlier than the network's.",
         ]
-        distances = fitted.loss["of each layer in the running network"].values()
+        distances = fitted.loss[IN_NETWORK].values()
         if max(distances, default=0.0) >= 1.0:
             notes.append(
                 f"{PORTABLE_FILE} is no substitute for this network: its spikes are farther from the network's than silence is. CubaLIF "

@@ -26,6 +26,7 @@ from .tools import call, require_program, write_sources
 
 SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
 """Programs of the simulators, by the names that users give."""
+_MEAN, _LARGEST = "cycles a step, mean", "cycles a step, largest"
 
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
@@ -122,7 +123,7 @@ def deploy_rtl(
         network = FastNetwork(net)
         sources |= bench_files(network, frames)
         facts |= simulate(network, sources, frames, simulator)
-        mean, largest = facts.get("cycles a step, mean"), facts.get("cycles a step, largest")
+        mean, largest = facts.get(_MEAN), facts.get(_LARGEST)
         if mean is None or largest is None:
             notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
         else:
@@ -203,7 +204,7 @@ def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarra
     states_compared = _compare_states(states, expected.layers)
     spikes = expected.spike_count
     text = compared(frames.shape[0] * frames.shape[1], spikes, states_compared)
-    found = {"cycles a step, mean": float(np.mean(cycles)), "cycles a step, largest": int(np.max(cycles))} if cycles.size else {}
+    found = {_MEAN: float(np.mean(cycles)), _LARGEST: int(np.max(cycles))} if cycles.size else {}
     return {f"simulated by {simulator}": text, **found}
 
 
@@ -290,5 +291,6 @@ def cells(sources: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def _count(kind: str, stat: str) -> int:
-    found = re.search(rf"\s{kind}\s+(\d+)", stat)
-    return int(found[1]) if found else 0
+    """Number of cells of a kind in a table of Yosys: behind their name in old versions, before it in new ones."""
+    found = re.search(rf"^[ \t]+{kind}[ \t]+(\d+)$|[ \t](\d+)[ \t]+{kind}$", stat, re.MULTILINE)
+    return int(found[1] or found[2]) if found else 0

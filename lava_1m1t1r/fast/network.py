@@ -81,7 +81,7 @@ class FastNetwork:
         frames : (B, T, C) int
             Spike counts of each channel and step.
         record : None, "spikes" or "all"
-            Whether to keep every layer's spikes, or its spikes and states (twelve times the memory).
+            Whether to keep every layer's spikes, or its spikes and states (seven times the memory, in floating point thirteen).
         threads : int, optional
             Samples at a time; when not given, or -1, as many as cores that this process may run on. Results do not depend on it.
 
