@@ -95,10 +95,12 @@ def _run_layer(group: Any, layer: Layer, a_in: np.ndarray) -> LayerTraces:
     """Run a layer under the synaptic input (T, N) from before it; what it sends itself is added in place."""
     steps, spike = [], np.zeros(layer.size, bool)
     own = LinesRun(layer.recurrent_delays, layer.size)
-    weight = None if layer.weight_rec is None else np.asarray(layer.weight_rec, np.int64)
+    weight = None if layer.weight_rec is None else np.ascontiguousarray(layer.weight_rec.T)
     for now in a_in:
         if weight is not None:
-            now += weight @ own.step(spike)
+            heard = own.step(spike)
+            sent = np.flatnonzero(heard)
+            now += heard[sent] @ weight[sent].astype(np.int64)  # few spike; all would take N^2 products a step
         steps.append(group.step(now))
         spike = steps[-1].spike
     return LayerTraces(a_in, stacked(steps))

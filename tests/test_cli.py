@@ -98,10 +98,17 @@ def test_an_interpreter_without_packages(command, code, words, tmp_path):
             "no figures: Drawing the characteristics needs the package 'matplotlib', which is installed and does not load "
             "(ImportError: needs another numpy).",
         ),
+        pytest.param(  # which says that it is _C, as a library that it needs is missing
+            "torch",
+            "train",
+            2,
+            "Training needs the package 'torch', which is installed and does not load (ImportError",
+            marks=pytest.mark.train,
+        ),
     ],
 )
 def test_a_package_that_does_not_load_is_told(package, command, code, words, tmp_path):
-    (tmp_path / f"{package}.py").write_text("raise ImportError('needs another numpy')\n")
+    (tmp_path / f"{package}.py").write_text("raise ImportError('needs another numpy', name='_C')\n")
     done = run(*command.split(), cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]))
     assert done.returncode == code and words in done.stdout + done.stderr, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

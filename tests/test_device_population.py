@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import joblib
 import numpy as np
 import pytest
+from command import started
 from scipy.integrate import trapezoid
 
 from lava_1m1t1r.device import (
@@ -80,6 +81,12 @@ def test_every_block_of_trials_has_noise_of_its_own_and_devices_come_with_the_se
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
 
+def test_options_of_simulate_are_those_of_every_block():
+    devices = replace(presets.ZHAO2025_FIG3CD.quiet(), mu_dtod=0.2)
+    loose, tight = (monte_carlo(devices, PULSE, 3, seed=4, progress=False, rtol=rtol)[0].steps for rtol in (1e-3, 1e-7))
+    assert np.all(tight > 2 * loose)
+
+
 def test_an_input_that_differs_from_device_to_device_is_refused():
     """Blocks are of 100 devices: columns would go with some of them, or with each block anew."""
     columns = stimulus.Stimulus(np.array([1e-3]), np.ones((1, 100)))
@@ -95,6 +102,31 @@ def test_a_dask_cluster_gives_the_same():
         with distributed.Client(cluster), joblib.parallel_config("dask"):
             there = first_turn_on_times(monte_carlo(VARIED, PULSE, 150, seed=4, workers=-1, progress=False))
     np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.timeout(240)
+def test_a_backend_that_gives_all_results_at_its_end_gives_the_same(tmp_path):
+    """As joblib's multiprocessing does; in a process of its own, which may fork."""
+    here = first_turn_on_times(monte_carlo(presets.ZHAO2025_FIG3CD, stimulus.pulses(0.8, 2e-3, 0.5, 0.01), 150, seed=4, progress=False))
+    (tmp_path / "script.py").write_text(FORKING)
+    done = started([sys.executable, "script.py"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "there.npy"), here)
+
+
+FORKING = """
+import joblib
+import numpy as np
+from lava_1m1t1r import presets
+from lava_1m1t1r.device import monte_carlo, stimulus
+from lava_1m1t1r.device.montecarlo import first_turn_on_times
+
+if __name__ == "__main__":
+    with joblib.parallel_config("multiprocessing"):
+        pulses = stimulus.pulses(0.8, 2e-3, 0.5, 0.01)
+        found = monte_carlo(presets.ZHAO2025_FIG3CD, pulses, 150, seed=4, workers=2, progress=False)
+    np.save("there.npy", first_turn_on_times(found))
+"""
 
 
 def test_the_next_neuron_fires_later_and_loads_the_one_before():

@@ -203,12 +203,20 @@ def test_drawn_spikes_have_twenty_a_second_and_a_seed(rng):
     assert drawn(stated_by_none, 2, 500, 1).mean() == pytest.approx(0.02, rel=0.1)
 
 
+def test_golden_traces_are_of_the_seed_that_is_given(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    folders = [deploy_loihi(net, tmp_path / f"{n}", seed=seed).folder for n, seed in enumerate((1, 1, 2))]
+    one, same, other = (np.load(folder / "handoff/golden.npz")["frames"] for folder in folders)
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
 def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
     """And biases with their sign, delay lines with their delays, axons of spikes that also return."""
     wide = Layer(0, "dense", (2500,), 2, np.full((2500, 2), 2), bias=np.full(2500, 4095), neuron=CubaNeuron(1, 1, 9))
     report = deploy_loihi(NetDescription((wide,)), tmp_path / "wide")
     needed = {limit: row["needed"] for limit, row in verdicts(tmp_path / "wide").items()}
     assert needed["neurons of a core"] == 834 and needed["output axons of a core"] == 834 and needed["bits of a bias"] == 13
+    assert needed["synaptic memory of a core"] == 13_334  # 40,000 bits on three
     full = Layer(0, "dense", (100,), 2500, np.full((100, 2500), 2), neuron=CubaNeuron(1, 1, 9))
     assert deploy_loihi(NetDescription((full,)), tmp_path / "full", frames=np.ones((1, 2, 2500), int)).facts["cores"] == 2
     assert verdicts(tmp_path / "full")["synaptic memory of a core"]["needed"] == 100 * 2500 * 8 // 2
@@ -300,6 +308,12 @@ def test_lava_dls_own_netx_runs_a_cuba_file_with_equal_spikes(rng, tmp_path):
 def test_bits_of_weights_are_those_of_two_complements(weight, bits):
     """Of even weights those of their halves, since they share an exponent of 1."""
     assert loihi_resources.weight_bits(np.array([weight])) == bits
+
+
+def test_bits_of_recurrent_weights_count_too(tmp_path):
+    layer = Layer(0, "dense_rec", (2,), 1, np.array([[2], [2]]), np.array([[254, 0], [0, -256]]), neuron=CubaNeuron(1, 1, 9))
+    deploy_loihi(NetDescription((layer,)), tmp_path / "out")
+    assert verdicts(tmp_path / "out")["bits of a weight"]["needed"] == 8
 
 
 @pytest.mark.parametrize("bias", [4095, -4096])

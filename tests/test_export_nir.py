@@ -42,6 +42,12 @@ def test_the_exact_graph_comes_back_equal_and_spikes_alike(name, rng, tmp_path):
         assert all(np.array_equal(a.states[k], b.states[k]) for k in a.states)
 
 
+def test_layers_come_back_in_the_order_of_their_numbers(rng, tmp_path):
+    """Files hold nodes in the order of their names: weight_10 before weight_2."""
+    net = NetDescription(tuple(nets.layer(rng, index, 2, 2) for index in range(11)))
+    assert same(net, nir_exact.from_nir(written(nir_exact.to_nir(net), tmp_path)))
+
+
 def test_a_changed_graph_is_not_equal(rng, tmp_path):
     net = nets.network("recurrent_with_delays", rng)
     graph = nir_exact.to_nir(net)
@@ -216,6 +222,22 @@ def test_the_search_follows_its_seed(rng):
     cuba_fit.run_cuba(a_in, 0.5, 0.9, 8.0, np.zeros(3), target)
     one, same, other = (cuba_fit.fit(a_in, target, seed)[0][:3] for seed in (1, 1, 2))
     assert one == same != other
+
+
+def test_samples_and_search_follow_the_seed_that_is_given(rng, tmp_path, monkeypatch):
+    asked = []
+
+    def to_portable(_net, frames, _exact, _delays, seed=0):
+        asked.append((frames.tobytes(), seed))
+        raise ValueError("enough seen")
+
+    net = nets.network("recurrent_with_delays", rng)
+    monkeypatch.setattr(nir_target, "to_portable", to_portable)
+    for seed in (1, 1, 2):
+        with pytest.raises(ValueError, match="enough seen"):
+            nir_target.deploy_nir(net, tmp_path / "out", seed=seed)
+    one, same_again, other = asked
+    assert one == same_again and (one[1], other[1]) == (1, 2) and one[0] != other[0]
 
 
 def test_spikes_pass_within_a_step_but_for_their_delays_and_around_a_cycle_in_the_next():

@@ -227,6 +227,18 @@ def test_spikes_depend_on_seed_and_index_alone(noise):
         assert not np.array_equal(first.times, other.times)
 
 
+def test_each_channel_of_each_utterance_has_a_stream_of_its_own(noise, monkeypatch):
+    def still(signal, rate, channels, block):
+        yield from (np.zeros((min(block, channels - first), 1)) for first in range(0, channels, block))
+
+    begun = []
+    monkeypatch.setattr(basilar, "membrane_motion", still)
+    monkeypatch.setattr(nerve, "nerve_spikes", lambda motion, rate, streams: begun.extend(streams.tolist()) or (np.zeros(0, int),) * 2)
+    for seed, index in ((0, 0), (0, 1), (1, 0)):
+        InnerEar(seed=seed)(noise, 48_000, index)
+    assert len(set(begun)) == len(begun) == 3 * 700
+
+
 def test_unsigned_sound_swings_about_the_middle_of_its_range():
     """As scipy hands out WAV files of 8 bits."""
     sound = np.round(100 * tone(1000)).astype(np.int16)

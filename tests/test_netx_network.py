@@ -3,6 +3,7 @@
 import json
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -302,6 +303,16 @@ def test_cuba_layers_do_not_run_in_floating_point(rng):
     Frames(frames=x[0]).s_out.connect(lava.inp)
     with pytest.raises(ProcessFailed, match="^CubaBlock '.*' could not be compiled(.|\n)*floating_pt"):
         run_guarded(lava, 5, Loihi2SimCfg(select_tag="floating_pt"))
+
+
+def test_lava_has_the_time_that_is_given_or_one_that_grows_with_the_steps(rng, monkeypatch):
+    asked = []
+    lava = SimpleNamespace(run=lambda _net, _frames, *given: asked.append(given) or SimpleNamespace(out=None))
+    monkeypatch.setattr(hdf5, "load_lava", lambda *_: lava)
+    net, x = network(rng), frames(rng)
+    for seconds in (7.0, None):
+        hdf5.predict(net, x, "lava", tag="floating_pt", timeout=seconds)
+    assert asked == [("lava", "floating_pt", None, seconds) for seconds in (7.0, 60 + 0.1 * x.shape[0] * x.shape[1])]
 
 
 def test_errors(rng):

@@ -15,7 +15,7 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import INTEGER_FIELDS, PER_NEURON, StepParams
 from lava_1m1t1r.reference import CompiledNeurons
 from lava_1m1t1r.release import drop_curve
-from lava_1m1t1r.tables import decay, floating_table, input_counts, noise_gain, pack, plain_table
+from lava_1m1t1r.tables import LEAST_SHARE, decay, floating_table, input_counts, noise_gain, pack, plain_table
 
 FIG2 = presets.ZHAO2025_FIG2
 
@@ -183,6 +183,18 @@ def test_heterogeneous_layer_is_each_neuron_alone_but_for_shared_tables(rng):
         alone = StepParams(replace(FIG2, mu=float(mu[n]))).fixed(1)
         for name in PER_NEURON:
             assert getattr(layer, name)[n] == getattr(alone, name)[0], name
+
+
+def test_devices_beyond_what_integers_hold_come_back_by_halves_of_the_way_and_no_others():
+    step, far = StepParams(FIG2), np.array([0.5, 1e-6, 1.0, 1.0])
+    moved = step.towards(replace(FIG2, gamma2=FIG2.gamma2 * far, beta=FIG2.beta * np.array([1.0, 1.0, 2.0, 1e4])), 4)
+    moved.fixed(4)
+    gamma2, beta = moved.device.gamma2 / FIG2.gamma2, moved.device.beta / FIG2.beta
+    np.testing.assert_array_equal(gamma2[[0, 2, 3]], [0.5, 1.0, 1.0])
+    np.testing.assert_allclose((gamma2[1], beta[3]), (1e-6**0.25, 1e4**0.5))  # a residue too slow, and a transfer above 1
+    np.testing.assert_array_equal(beta[:3], [1.0, 1.0, 2.0])
+    least = StepParams(replace(FIG2, gamma2=-np.log1p(-LEAST_SHARE * (1 + 1e-9)) / step.h))  # as slow as can be
+    assert least.towards(replace(FIG2, gamma2=0.1 * least.device.gamma2), 1).device.gamma2 == least.device.gamma2
 
 
 def test_files_state_every_field_of_the_step_that_integers_are_made_of():

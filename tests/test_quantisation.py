@@ -92,6 +92,9 @@ def test_duplicates_are_neurons_that_rounding_made_equal(held):
     report = quantise(StepParams(replace(FIG2, r_control=r_control), held=held), 4)
     assert report.duplicates["gate_decay"] == 1 and report.duplicates["all"] == 1
     assert report.duplicates["gain"] == 0 and "gate_decay 1" in str(report)
+    v0 = FIG2.v0 * np.array([1, 1 + 1e-7, 1.1, 1.1])  # of one growth, and yet of two gains: relative to v0
+    fields = quantise(StepParams(replace(FIG2, v0=v0), held=held), 4).duplicates
+    assert {name for name, n in fields.items() if n} == {"stretch", "gain", "all"} and fields["gain"] == 1
     assert not any(quantise(StepParams(FIG2), 4).duplicates.values())
 
 

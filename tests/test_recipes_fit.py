@@ -651,6 +651,24 @@ def test_the_demos_other_network_learns_at_its_own_rate_in_a_folder_of_its_own(t
     assert asked == [trained, "eval", (tmp_path / CUBA_FILE, ("a", "b"))]
 
 
+def test_the_demo_trains_with_what_suits_its_data(tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import data, demo, fit
+
+    pytest.importorskip("matplotlib")
+    asked, heard = [], spoken((6, 6))
+    split = data.Split(heard.of_speakers(0), heard.of_speakers(1), "words", "speaker 1")
+    task = data.fitted(RECIPES["recordings"].replace(hidden=4), split)
+
+    def fitted(*_, **options):
+        asked.append(options)
+        raise InputError("enough seen")
+
+    monkeypatch.setattr(fit, "fit", fitted)
+    with pytest.raises(InputError, match="enough seen"):
+        demo.demo(task, split, tmp_path, resume=True)
+    assert asked == [{"augmentation": Augmentation.suiting(task), "resume": True}]
+
+
 def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
     from lava_1m1t1r.device.energy import spike_energy
     from lava_1m1t1r.recipes import page

@@ -204,7 +204,7 @@ def test_of_a_recurrent_layer_one_matrix_may_be_odd_and_the_other_large(odd, rng
     assert same(schema.read(tmp_path / "a.net"), given)
 
 
-@pytest.mark.parametrize("change", ["delay_rec", "device"])
+@pytest.mark.parametrize("change", ["weight", "weight_rec", "bias", "delay", "delay_rec", "device"])
 def test_networks_that_differ_in_anything_learned_have_other_origins(change):
     net = schema.read(SHIPPED_NETWORK)
     (place,) = (i for i, layer in enumerate(net.layers) if layer.weight_rec is not None)
@@ -212,8 +212,10 @@ def test_networks_that_differ_in_anything_learned_have_other_origins(change):
     if change == "device":
         step = layer.neuron.step
         other = replace(layer, neuron=replace(layer.neuron, step=step.replace(device=replace(step.device, mu=1.01 * step.device.mu))))
+    elif change == "delay":
+        other = replace(layer, delay=np.ones(layer.size, np.int32))
     else:
-        other = replace(layer, delay_rec=np.roll(layer.delay_rec, 1))
+        other = replace(layer, **{change: np.roll(getattr(layer, change), 1)})
     changed = replace(net, layers=(*net.layers[:place], other, *net.layers[place + 1 :]))
     assert restored(changed).origin != restored(net).origin
 

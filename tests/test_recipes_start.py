@@ -26,6 +26,7 @@ from lava_1m1t1r.recipes import (  # noqa: E402
     data,
     start,
 )
+from lava_1m1t1r.recipes.augment import Augmentation  # noqa: E402
 from lava_1m1t1r.recipes.task import recipe  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(240)]
@@ -165,3 +166,23 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     assert results["start"] == "one/network.net" and results["task"]["taps"] is None and results["task"]["epochs"] == 8
     assert cli.main(["train", "--data", "mine.h5", "--epochs", "1", "--hidden", "128", "-o", "one", "--resume"]) == cli.USAGE_ERROR
     assert "--start must be what the run of one/last.ckpt was started with, 'spoken_digits.net (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("begin", [[], ["--start", "shipped"]], ids=("anew", "from a file"))
+def test_training_is_as_the_command_is_told(begin, tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import fit
+
+    trained = []
+
+    def fitted(net, task, *_, **options):
+        trained.append((net.hidden.neuron, task, options))
+        raise InputError("enough seen")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fit, "fit", fitted)
+    write_shd("mine.h5", events(("low", "middle", "high")))
+    told = ["--learn", "mu", "--variation", "0.1", "--channel-shift", "5", "--batch", "7", "--resume"]
+    assert cli.main(["train", *begin, "--data", "mine.h5", *told]) == cli.USAGE_ERROR
+    ((neuron, task, options),) = trained
+    assert neuron.variation == 0.1 and neuron.learned.log_mu.requires_grad and task.batch == 7
+    assert options == {"validation": None, "augmentation": Augmentation.suiting(task, 5), "resume": True, "patience": None}

@@ -198,6 +198,15 @@ def test_read_noise_is_reproducible_and_of_its_size(toy, quiet):
     np.testing.assert_allclose((shaken.volts - still.volts).std(axis=0), expected, rtol=0.15)
 
 
+def test_read_noise_is_of_the_pulses_on_all_rows_and_of_their_height(toy):
+    network, frames = DeviceNetwork(toy, Cells(read_noise=0.05)), 3 * patterns(1)[0]
+    hidden = network.run(frames)[0].layers[0]
+    rows, crossbar, step = hidden.rows, network.crossbars[0], toy.layers[0].neuron.step
+    assert rows.max() == 3 and rows[:, crossbar.rows.inputs :][:, : crossbar.rows.recurrent].any()
+    sums = rows @ crossbar.counts.T + network.read_noise(0, 0, len(rows)) * np.sqrt(rows**2 @ crossbar.squares.T)
+    np.testing.assert_allclose(hidden.volts, np.clip(sums / WEIGHT_ONE * step.v_unit, 0, step.v_in_max), atol=1e-9)
+
+
 def test_the_shipped_network_gives_the_fixed_point_answers_on_devices(shipped, rng):
     """140x4-128R-20 on spikes of many channels: device level and fixed point agree on most sums, spike counts within a few per cent."""
     frames = (rng.random((4, 90, shipped.inputs)) < 0.06).astype(np.uint8)
@@ -271,6 +280,14 @@ def test_each_neuron_of_a_netlist_has_the_supply_and_the_threshold_of_its_own_de
         bridge = re.search(rf"^Aspike0_{n} \[x0_{n}\.gate\] \[a0_{n}\] (\S+)$", text, re.M)[1]
         levels = re.search(rf"^\.model {bridge} adc_bridge\(in_low=(\S+) in_high=(\S+) ", text, re.M).groups()
         assert [float(level) for level in levels] == pytest.approx([device.v_th[n]] * 2, rel=1e-9)
+
+
+def test_rows_are_driven_by_the_stages_of_their_delays(toy):
+    text, hidden = spice_network.netlist(DeviceNetwork(toy)), toy.layers[0]
+    assert np.any(hidden.delay != hidden.delay_rec)
+    for n in range(hidden.size):
+        for row, delay in ((f"Arow0_{n}", hidden.delay[n]), (f"Arec0_{n}", hidden.delay_rec[n])):
+            assert re.search(rf"^{row} \[q0_{n}_{delay}\] ", text, re.M)
 
 
 @pytest.mark.parametrize(("dt", "longest"), [(1e-3, 2e-5), (1e-2, 0.02 / presets.ZHAO2025_FIG2.gamma1)])
@@ -387,8 +404,18 @@ def test_where_ngspice_differs_both_are_run_again_more_accurately(differs, toy, 
     assert 0 < np.abs(spikes[1] - spikes[0]).max() < 1e-4
 
 
+def test_programming_errors_follow_the_seed_that_is_given(toy, tmp_path):
+    reports = [TARGETS["spice"](toy, tmp_path / f"{n}", seed=seed) for n, seed in enumerate((1, 1, 2))]
+    one, same, other = ((report.folder / "network.cir").read_text() for report in reports)
+    assert one == same != other
+
+
 def test_a_second_run_that_fails_hides_no_difference(toy, tmp_path, monkeypatch):
+    """It is of the same circuit."""
+    ran = []
+
     def run_network(network, *_):
+        ran.append((network.seed, network.cells))
         if network.rtol < 1e-6:
             raise ToolFailed("ngspice took too long.")
 
@@ -399,7 +426,8 @@ def test_a_second_run_that_fails_hides_no_difference(toy, tmp_path, monkeypatch)
     monkeypatch.setattr(spice_target, "compare", compare)
     monkeypatch.setattr(spice_target, "require_ngspice", lambda: None)
     with pytest.raises(VerificationError, match=r"^A spike is late\. More accurately, it could not be run: ngspice took too") as raised:
-        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], patterns=1)
+        TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], patterns=1, cells="wan2022", seed=3)
+    assert ran == [(3, CELLS["wan2022"])] * 2
     assert not isinstance(raised.value, ToolFailed) and not (tmp_path / "out").exists()
 
 

@@ -139,6 +139,14 @@ def test_synthesised_voices_have_the_band_and_the_language_that_are_asked_for(mo
     assert seen == [(["up", "down", "left"], 4, 8000, "fr")]
 
 
+def test_synthesised_words_have_the_classes_of_their_names_where_one_before_them_is_never_said(monkeypatch):
+    monkeypatch.setattr(synthetic, "SpokenWords", lambda words, *_: people(keys=tuple(words)))
+    events = replace(people(keys=("up", "never", "down", "left")), labels=np.array([0, 2, 3])[people().labels])
+    split = data.Split(events.without_speakers(1), events.of_speakers(1), "people", "speaker 1")
+    synthesised = Synthetic(4).added(split).train[len(split.train) :]
+    np.testing.assert_array_equal(synthesised.labels, events.labels)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -79,8 +79,9 @@ def check_writable(folder: Path, field: str, given: object, cure: str = "") -> N
 
 def check_place(folder: Path, field: str, given: object) -> None:
     """Refuse a folder that is not there and cannot be made, or that no file can be written to; nothing is left behind."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    require(there.is_dir(), field, "be a folder, or inside one", str(given), f"{there} is a file.")
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    what = "a file" if there.exists() else "a link to nowhere"
+    require(there.is_dir(), field, "be a folder, or inside one", str(given), f"{there} is {what}.")
     check_writable(there, field, given)
 
 

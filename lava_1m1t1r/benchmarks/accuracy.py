@@ -21,7 +21,7 @@ import numpy as np
 from .._support import files
 from .._support.files import check_place, scratch
 from .._support.progress import say
-from ..answers import winner
+from ..answers import adapted_accuracy, winner
 from ..datasets.voices import VOICES
 from ..errors import require
 from ..params import LEARNABLE
@@ -114,8 +114,9 @@ def trained(
     Returns
     -------
     dict
-        ``parameters``, ``accuracy`` [1], ``spikes`` of the hidden layer in an utterance (mean), ``cpu`` of training [s], and of the last
-        epoch ``train_accuracy`` [1]; ``floating_accuracy`` where ``fixed`` and the network has a floating form.
+        ``parameters``, ``accuracy`` [1], ``adapted_accuracy`` [1] (:func:`.answers.adapted_accuracy`), ``spikes`` of the hidden layer in
+        an utterance (mean), ``cpu`` of training [s], and of the last epoch ``train_accuracy`` [1];
+        ``floating_accuracy`` where ``fixed`` and the network has a floating form.
     """
     from ..recipes import fit
     from ..recipes.evaluate import evaluate
@@ -141,27 +142,29 @@ def trained(
         if fixed:
             net.export(Path(folder) / NETWORK_FILE)
             result, _ = evaluate(Path(folder) / NETWORK_FILE, test)
-            return {**found, "accuracy": result.accuracy, "floating_accuracy": result.floating_accuracy, "spikes": result.spikes}
-    accuracy, spikes = floating(net, test)
-    return {**found, "accuracy": accuracy, "spikes": spikes}
+            of_result = ("accuracy", "adapted_accuracy", "floating_accuracy", "spikes")
+            return {**found, **{name: getattr(result, name) for name in of_result}}
+    sums, spikes = floating(net, test)
+    right, adapted = float(np.mean(winner(sums) == test.labels)), adapted_accuracy(sums, test.labels, test.speakers)
+    return {**found, "accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
 
 
-def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[float, float]:
-    """Share of right answers of a network run in torch, and mean number of non-zero values of the hidden block in an utterance."""
+def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[np.ndarray, float]:
+    """Sums over time (B, K) of a network run in torch, and mean number of non-zero values of the hidden block in an utterance."""
     import torch
 
     from ..recipes.fit import scores
 
     active = []
     hook = net.hidden.register_forward_hook(lambda _block, _x, out: active.append(int(torch.count_nonzero(out))))
-    right = 0
+    sums = []
     with torch.no_grad():
         for start in range(0, len(test), batch):
             part = np.arange(start, min(start + batch, len(test)))
             x = torch.from_numpy(test.dense(part)).float().transpose(1, 2).contiguous()
-            right += int(np.sum(winner(scores(net(x))).numpy() == test.labels[part]))
+            sums.append(scores(net(x)).numpy())
     hook.remove()
-    return right / len(test), sum(active) / len(test)
+    return np.concatenate(sums), sum(active) / len(test)
 
 
 def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]], told: str = "") -> dict[str, Any]:
@@ -347,7 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = sum(len(job[2]) for job in jobs) // len(jobs)
     more = "" if synthetic is None else f", {synthetic.per_class} of each class synthesised"
     title = f"{jobs[0][0]['data']}, {held}: {size} utterances{more}, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
-    table = Table(title, ("parameters", "accuracy %", "+-", "spikes", "CPU s", "train %"))
+    table = Table(title, ("parameters", "accuracy %", "+-", "adapted %", "spikes", "CPU s", "train %"))
     for name in names:
         row, found = known[name], []
         try:
@@ -365,7 +368,8 @@ def main(arguments: list[str] | None = None) -> int:
         accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
         shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
-        table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", shown, cpu, f"{100 * fitted:.1f}")
+        adapted = "" if found[0]["adapted_accuracy"] is None else f"{100 * np.mean([r['adapted_accuracy'] for r in found]):.2f}"
+        table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", adapted, shown, cpu, f"{100 * fitted:.1f}")
         table.rows[-1]["runs"] = found
     write_json(args.json, [table.as_dict()])
     return 0

@@ -192,8 +192,8 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         events, like_training, name, held_out = _of_file(args)
         trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
-    usual = data.steps_for(like_training, task)  # also with --steps: it warns of wrong times
-    steps = args.steps or trained or usual
+    data.check_seconds(like_training, task)
+    steps = args.steps or trained or data.steps_for(like_training, task)
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     events = _numbered(events, net)
     check_labels(events, net)

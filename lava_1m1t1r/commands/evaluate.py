@@ -75,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
         if result.same_answer is not None:
             spikes = "" if result.float_spikes is None else f"; {result.float_spikes}"
             print(f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}{spikes}")
-        if result.guesses:
-            print(f"  {result.guesses}")
+        for sentence in (result.adaptation, result.guesses):
+            if sentence:
+                print(f"  {sentence}")
         for name, wrong in result.mismatches.items():
             print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
         if layers:

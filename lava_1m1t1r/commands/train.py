@@ -254,14 +254,13 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None, synthetic
     who = None if args.validate is None else split.train.speaker(args.validate, "--validate")  # a person, and not one synthesised
     begin = None
     if former is None:
-        task = data.fitted(task, split)
+        task = data.fitted(task, split, args.steps)
     else:
         begin = starts.start(former, split)
         split = begin.split
-        task = data.fitted(task, split).replace(classes=begin.outputs)
+        task = data.fitted(task, split, args.steps).replace(classes=begin.outputs)
     if synthetic is not None:
         split = synthetic.added(split)  # a network is fitted to what people say
-    task = task.replace(n_steps=args.steps)
     train, validation = split.train, None
     if who is not None:
         validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
@@ -374,8 +373,9 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
     )
     if result.spikes < 1:
         hint("the network is nearly silent. More training steps (--batch, --epochs) or a larger --learning-rate may wake it")
-    if result.guesses:
-        print(result.guesses)
+    for sentence in (result.adaptation, result.guesses):
+        if sentence:
+            print(sentence)
     print(f"network: {out / NETWORK_FILE}")
     if draws:  # last: the numbers are safe, whatever ends the drawing
         of = None if start else task

@@ -60,6 +60,7 @@ def monte_carlo(
         One a block of 100 devices, in order.
     """
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
     one_device(p, "monte_carlo.p")
     require("first" not in options, "monte_carlo.first", "be left to it", options.get("first"), "Use simulate for some of the devices.")
@@ -73,7 +74,8 @@ def monte_carlo(
     starts = range(0, n, BLOCK)
     blocks = ((a, devices.take(slice(a, min(a + BLOCK, n)))) for a in starts)  # a task carries its own devices alone
     tasks = (delayed(simulate)(block, v_in, dt, seed, record, first=a, **options) for a, block in blocks)
-    results = Parallel(n_jobs=workers, return_as="generator")(tasks)
+    one_by_one = get_active_backend()[0].supports_return_generator  # multiprocessing, Ray, and Dask of joblib 1.3: all at the end
+    results = Parallel(n_jobs=workers, return_as="generator" if one_by_one else "list")(tasks)
     traces = []
     with bar(title="devices", asked=progress, total=n, unit=" devices") as shown:
         for trace in results:

@@ -223,12 +223,17 @@ class Frames:
     """Share of the spikes that lie beyond the last bin."""
     merged: float = 0.0
     """Share of the spikes that fall into a bin and channel with an earlier one, and do not count."""
+    speakers: np.ndarray | None = None
+    """Speaker of each utterance, (B,) int; None where one is not known."""
 
     def __post_init__(self) -> None:
         labels, size = array_of(self.labels, "Frames.labels"), self.binned.shape[0]
         good = labels.dtype.kind in "iu" and labels.shape == (size,)
         require(good, "Frames.labels", f"be whole numbers ({size},), one an utterance", (str(labels.dtype), labels.shape))
         object.__setattr__(self, "labels", labels)
+        if self.speakers is not None:
+            shape = array_of(self.speakers, "Frames.speakers").shape
+            require(shape == (size,), "Frames.speakers", f"be numbers ({size},), one an utterance", shape)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -257,11 +262,13 @@ def frames_of(events: EventSet, task: Task) -> Frames:
     binned = binned_events(events, task.dt, task.n_steps, task.channels)
     cropped = cropped_share(events, task.dt, task.n_steps)
     merged = 1 - cropped - len(binned.channel) / len(events.times) if len(events.times) else 0.0
-    return Frames(binned, events.labels, cropped, max(merged, 0.0))
+    speakers = None if np.any(events.speakers < 0) else events.speakers
+    return Frames(binned, events.labels, cropped, max(merged, 0.0), speakers)
 
 
-def fitted(task: Task, split: Split) -> Task:
-    """Fit a task's classes, channels and length to the data; a hint tells of test classes that training has not heard.
+def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
+    """Fit a task's classes, channels and length, unless ``steps`` is given, to the data; a hint tells of test classes that training has not
+    heard.
 
     Raises
     ------
@@ -282,7 +289,10 @@ def fitted(task: Task, split: Split) -> Task:
     if unheard:
         text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
-    steps = steps_for(split.train, task)
+    if steps is None:
+        steps = steps_for(split.train, task)
+    else:
+        check_seconds(split.train, task)
     _tell_of_coarse_times(split, task)
     task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
     _tell_of_unused_channels(split, task)
@@ -320,16 +330,22 @@ def steps_for(events: EventSet, task: Task) -> int:
     """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
+    usual = check_seconds(events, task)
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
     steps = max(task.n_steps, int(bin_of(longest, task.dt)) + 1)
-    usual = float(np.median(events.durations)) if len(events) else 0.0
-    most = max(MOST_SECONDS, 10 * MOST_STEPS * task.dt)
-    require(usual <= most, "utterances", f"last up to {most:g} s", f"half of them longer than {usual:g} s", "Times are in seconds.")
     require(
         steps <= MOST_STEPS or longest <= 10 * usual,
         "utterances",
         f"be about as long as each other (half of them end by {usual:.3g} s)",
         f"one of {float(events.durations.max(initial=0.0)):g} s",
-        "Leave it out, or mend its times (s, from its start).",
+        "Leave it out, mend its times (s, from its start), or crop it (--steps).",
     )
     return steps
+
+
+def check_seconds(events: EventSet, task: Task) -> float:
+    """Length that half of the utterances exceed [s], refused where times are most likely milliseconds."""
+    usual = float(np.median(events.durations)) if len(events) else 0.0
+    most = max(MOST_SECONDS, 10 * MOST_STEPS * task.dt)
+    require(usual <= most, "utterances", f"last up to {most:g} s", f"half of them longer than {usual:g} s", "Times are in seconds.")
+    return usual

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..agreement import Agreement, agreement
-from ..answers import answers, over_time, ties, winner
+from ..answers import adapted_accuracy, answers, over_time, ties, winner
 from ..description import NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
@@ -42,11 +42,21 @@ class Evaluation:
     """Number of values that differ from the fast path's, over all layers, by realisation."""
     compared: dict[str, int] = field(default_factory=dict)
     """Number of utterances compared, by realisation."""
+    adapted_accuracy: float | None = None
+    """Share of right answers of the fixed-point network that adapts to each speaker (:func:`.answers.adapted_accuracy`); None where
+    speakers are not known."""
 
     @property
     def guesses(self) -> str:
         """Sentence that tells of ties; empty without any."""
         return f"{self.ties} answers are the first of several classes with the same sum (of a silent network: all)" if self.ties else ""
+
+    @property
+    def adaptation(self) -> str:
+        """Sentence that tells of answers to speakers who are adapted to; empty where speakers are not known."""
+        if self.adapted_accuracy is None:
+            return ""
+        return f"{self.adapted_accuracy:.2%} correct when each answer is relative to the mean sums of the speaker's earlier utterances"
 
     def note(self, realisation: str, utterances: int, wrong: int) -> None:
         """Note how many of a realisation's values differ from the fast path's on so many utterances."""
@@ -65,6 +75,7 @@ class Evaluation:
             "floating_accuracy": self.floating_accuracy,
             "same_answer": self.same_answer,
             "spikes_per_utterance": self.spikes,
+            "adapted_accuracy": self.adapted_accuracy,
             "ties": self.ties,
             "float_spikes": None if self.float_spikes is None else self.float_spikes.as_dict(),
             "mismatches": self.mismatches,
@@ -106,6 +117,7 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         confusion=confusion,
         ties=ties(sums),
         spikes=fixed.spike_count / len(test),
+        adapted_accuracy=adapted_accuracy(sums, test.labels, test.speakers),
     )
     if net.has_floating:
         floating = FastNetwork(net, floating=True).run(frames, record="spikes")

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,9 @@ try:
     import torch
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
-    raise missing((error.name or "lightning").partition(".")[0], "lava", "Training", error) from error
+    # of an extension that does not load the name is its own, such as _C
+    absent = isinstance(error, ModuleNotFoundError) and error.name or ("lightning" if "torch" in sys.modules else "torch")
+    raise missing(absent.partition(".")[0], "lava", "Training", error) from error
 
 from . import callbacks, checkpoint
 

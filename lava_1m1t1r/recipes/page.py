@@ -110,10 +110,13 @@ def page_of(found: Found, worked: Worked | None = None) -> Page:
     shown = {f"accuracy, fixed point ({len(found.test)} utterances: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
     if found.baseline is not None:
         shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
+    if result.adapted_accuracy is not None:
+        shown["the same, adapted to each speaker"] = f"{result.adapted_accuracy:.1%}"
     shown["chance"] = f"{1 / net.outputs:.0%}"
     shown["spikes per utterance"] = f"{result.spikes:.0f}"
     page.numbers(shown)
-    for remark in (REMARKS.get(found.data), result.guesses):
+    adapted = f"Adapted: {result.adaptation} (in random order, their words unknown)." if result.adaptation else ""
+    for remark in (REMARKS.get(found.data), adapted, result.guesses):
         if remark:
             page.note(remark)
     _sameness(page, found)

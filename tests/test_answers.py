@@ -1,0 +1,60 @@
+"""Answers from sums over time, and to speakers who are adapted to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lava_1m1t1r.answers import INERTIA, Adapting, adapted, adapted_accuracy, winner
+
+
+def stranger(favoured, words, classes=4, seed=0):
+    """Sums that tell each word by a little, and favour one class by much."""
+    labels = np.random.default_rng(seed).integers(0, classes, words)
+    sums = np.random.default_rng(seed + 1).integers(0, 3, (words, classes)) + 20 * np.eye(classes, dtype=np.int64)[labels]
+    sums[:, favoured] += 100
+    return sums, labels
+
+
+@given(arrays(np.int64, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(-(2**40), 2**40)))
+def test_answers_one_after_the_other_are_those_of_all(sums):
+    adapting = Adapting()
+    assert [adapting.answer(row) for row in sums] == adapted(sums).tolist()
+    assert adapting.heard == len(sums)
+
+
+def test_the_first_utterance_is_answered_as_it_is_and_the_second_relative_to_it():
+    sums = np.array([[9, 0, 4], [9, 0, 8]])
+    adapting = Adapting()
+    assert adapting.answer(sums[0]) == 0
+    np.testing.assert_allclose(adapting.common, sums[0] / (1 + INERTIA))
+    assert adapting.answer(sums[1]) == 2  # 9 - 9 / 4 is less than 8 - 4 / 4
+    assert adapted(sums).tolist() == [0, 2] and winner(sums).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_what_a_speaker_favours_in_all_words_is_taken_away(dtype):
+    sums, labels = stranger(favoured=1, words=200)
+    sums = sums.astype(dtype)
+    assert np.all(winner(sums) == 1)
+    assert np.mean(adapted(sums)[20:] == labels[20:]) > 0.95
+
+
+def test_each_speaker_is_adapted_to_alone():
+    (one, said), (other, too) = stranger(0, 100), stranger(3, 100, seed=5)
+    sums, labels, speakers = np.concatenate([one, other]), np.concatenate([said, too]), np.repeat([7, 2], 100)
+    alone = [adapted_accuracy(part, words, np.zeros(100, int)) for part, words in ((one, said), (other, too))]
+    together = adapted_accuracy(sums, labels, speakers)
+    assert min(alone) > 0.85 and together == pytest.approx(np.mean(alone), abs=0.02)
+    mixed = np.random.default_rng(0).permutation(200)
+    assert adapted_accuracy(sums[mixed], labels[mixed], speakers[mixed]) == pytest.approx(together, abs=0.02)
+    assert adapted_accuracy(sums, labels, np.zeros(200, int)) < together - 0.1
+    assert adapted_accuracy(sums, labels, None) is None
+
+
+def test_who_says_one_word_each_is_answered_as_ever():
+    sums, labels = stranger(favoured=1, words=50)
+    assert adapted_accuracy(sums, labels, np.arange(50)) == np.mean(winner(sums) == labels)
