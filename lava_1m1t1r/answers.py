@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import array_of, require
+
 
 def winner(sums: Any) -> Any:
     """Class that a network answers: the output with the largest sum over time; of equals, the first.
@@ -32,16 +34,12 @@ def answers(out: np.ndarray) -> np.ndarray:
     return winner(over_time(out))
 
 
-INERTIA = 3
-"""Number of utterances with sums of 0 that are taken to come before a speaker's first one. On four human speakers 0.5 to 10 make no
-difference of a point."""
-
-
 class Adapting:
     """Answers to one speaker, utterance after utterance, relative to what this speaker's sums had in common before.
 
     A stranger's voice favours the same few outputs in every word. The mean of the sums so far tells which, without knowing a word that was
-    said, and is taken away: that is a change of the readout's bias. Someone who always says the same word should not be adapted to.
+    said, and is taken away: that is a change of the readout's bias. It starts from K utterances with sums of 0. Someone who always says the
+    same word should not be adapted to, and to a voice like those of the training there is nothing to adapt.
     """
 
     def __init__(self) -> None:
@@ -50,10 +48,13 @@ class Adapting:
     @property
     def common(self) -> np.ndarray:
         """(K,) what the sums have in common; () before the first utterance."""
-        return self._total / (self.heard + INERTIA)
+        return self._total / (self.heard + self._total.size)
 
     def answer(self, sums: np.ndarray) -> int:
         """Class of the next utterance, of its sums over time (K,)."""
+        sums = array_of(sums, "sums")
+        good = sums.ndim == 1 and self._total.shape in ((), sums.shape)
+        require(good, "sums", "be those of an utterance, (K,), as many each time", sums.shape)
         found = int(winner(sums - self.common))
         self.heard, self._total = self.heard + 1, self._total + sums
         return found
@@ -62,7 +63,10 @@ class Adapting:
 def adapted(sums: np.ndarray) -> np.ndarray:
     """What :class:`Adapting` answers to one speaker's utterances, in this order: sums over time (B, K) -> (B,)."""
     heard = np.arange(len(sums))[:, None]
-    return winner(sums - (np.cumsum(sums, 0) - sums) / (heard + INERTIA))
+    return winner(sums - (np.cumsum(sums, 0) - sums) / (heard + sums.shape[1]))
+
+
+_ORDERS = 20
 
 
 def adapted_accuracy(sums: np.ndarray, labels: np.ndarray, speakers: np.ndarray | None) -> float | None:
@@ -84,9 +88,6 @@ def adapted_accuracy(sums: np.ndarray, labels: np.ndarray, speakers: np.ndarray 
             order = rng.permutation(own)
             right += np.count_nonzero(adapted(sums[order]) == labels[order])
     return right / (_ORDERS * len(labels))
-
-
-_ORDERS = 20
 
 
 def ties(sums: np.ndarray) -> int:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lava_1m1t1r.answers import INERTIA, Adapting, adapted, adapted_accuracy, winner
+from lava_1m1t1r.answers import Adapting, adapted, adapted_accuracy, winner
+from lava_1m1t1r.errors import InputError
 
 
 def stranger(favoured, words, classes=4, seed=0):
@@ -30,9 +31,19 @@ def test_the_first_utterance_is_answered_as_it_is_and_the_second_relative_to_it(
     sums = np.array([[9, 0, 4], [9, 0, 8]])
     adapting = Adapting()
     assert adapting.answer(sums[0]) == 0
-    np.testing.assert_allclose(adapting.common, sums[0] / (1 + INERTIA))
+    np.testing.assert_allclose(adapting.common, sums[0] / (1 + 3))
     assert adapting.answer(sums[1]) == 2  # 9 - 9 / 4 is less than 8 - 4 / 4
     assert adapted(sums).tolist() == [0, 2] and winner(sums).tolist() == [0, 0]
+
+
+def test_sums_of_several_utterances_or_of_other_networks_are_refused():
+    adapting = Adapting()
+    for wrong in (np.zeros((2, 3)), 5, "a"):
+        with pytest.raises(InputError, match="sums must"):
+            adapting.answer(wrong)
+    adapting.answer([1, 2, 3])
+    with pytest.raises(InputError, match=r"sums must be those of an utterance, \(K,\), as many each time; got \(4,\)"):
+        adapting.answer([1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])
@@ -48,7 +59,7 @@ def test_each_speaker_is_adapted_to_alone():
     sums, labels, speakers = np.concatenate([one, other]), np.concatenate([said, too]), np.repeat([7, 2], 100)
     alone = [adapted_accuracy(part, words, np.zeros(100, int)) for part, words in ((one, said), (other, too))]
     together = adapted_accuracy(sums, labels, speakers)
-    assert min(alone) > 0.85 and together == pytest.approx(np.mean(alone), abs=0.02)
+    assert min(alone) > 0.8 and together == pytest.approx(np.mean(alone), abs=0.02)
     mixed = np.random.default_rng(0).permutation(200)
     assert adapted_accuracy(sums[mixed], labels[mixed], speakers[mixed]) == pytest.approx(together, abs=0.02)
     assert adapted_accuracy(sums, labels, np.zeros(200, int)) < together - 0.1
