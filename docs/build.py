@@ -81,11 +81,10 @@ def import_all() -> dict[str, str]:
         sys.modules["torch"].nn.Module.__init__.__doc__ = None  # says nothing of the blocks, whose own docstrings state the parameters
     package = sys.modules["lava_1m1t1r"]
     without_lava = "lava_1m1t1r.proc.m1t1r.process" in absent
-    package.__all__ = [name for name in package.__all__ if not (without_lava and name == "M1T1R")]
-    package.__dict__.update({name: getattr(package, name) for name in package.__all__})  # which load when asked for, and pdoc does not ask
-    if not without_lava:
-        files = sys.modules["lava_1m1t1r.netx.hdf5"]
-        files.__dict__["Network"] = files.Network
+    # names that load when asked for, and pdoc does not ask; those of Lava's processes cannot load without it
+    for module, of_lava in ((package, "M1T1R"), (sys.modules["lava_1m1t1r.netx.hdf5"], "Network")):
+        module.__all__ = [name for name in module.__all__ if not (without_lava and name == of_lava)]
+        module.__dict__.update({name: getattr(module, name) for name in module.__all__})
     return absent
 
 
