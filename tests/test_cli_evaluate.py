@@ -448,5 +448,11 @@ def test_answers_that_are_guesses_are_told(tmp_path, capsys):
     assert cli.main([*given, "--utterances", "2"]) == 0
     out = capsys.readouterr().out
     assert "50.00% correct in fixed point" in out and "2 answers are the first of several classes with the same sum" in out
+    assert "50.00% correct when each answer is relative to the mean sums of the speaker's earlier utterances" in out
     assert cli.main([*given, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["ties"] == 6
+    found = json.loads(capsys.readouterr().out)
+    assert found["ties"] == 6 and found["adapted_accuracy"] == found["accuracy"]
+    nobody = replace(heard, speakers=np.full(18, -1))
+    write_shd(tmp_path / "small.h5", nobody)
+    assert cli.main([*given[:4], "--all-speakers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["adapted_accuracy"] is None
