@@ -183,13 +183,13 @@ def test_synthesised_voices_join_the_training_sets_of_a_file_and_do_not_shorten_
     monkeypatch.setattr(accuracy, "trained", trained)
     options = ["--data", str(path), "--folder", str(tmp_path / "runs"), "--only", "GRU-96", "--synthetic", "4", "--recorded-at", "8000"]
     assert accuracy.main([*SMALL, *options]) == 0
-    assert (
-        [sizes[:2] for sizes in seen] == [(2 + 8, 2)] * 2
-        and min(steps for _, _, steps in seen) > 240
-        and "10 utterances, 4 of each class synthesised" in capsys.readouterr().out
-    )
+    assert [sizes[:2] for sizes in seen] == [(2 + 8, 2)] * 2 and min(steps for _, _, steps in seen) > 240
+    out = capsys.readouterr().out
+    assert "10 utterances, 4 of each class synthesised" in out and "60.00" in out  # adapted
+    monkeypatch.setattr(accuracy, "trained", lambda *_: {**trained(*_), "adapted_accuracy": None})  # of nobody
+    assert accuracy.main([*SMALL, *options, "--epochs", "2"]) == 0
     kept = [json.loads(file.read_text())["settings"]["synthetic"] for file in (tmp_path / "runs").iterdir()]
-    assert kept == [{"per_class": 4, "rate": 8000, "language": None}] * 2
+    assert kept == [{"per_class": 4, "rate": 8000, "language": None}] * 4
 
 
 def test_folds_hold_out_each_voice_once_and_train_with_all_others(tmp_path, monkeypatch):

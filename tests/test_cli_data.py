@@ -31,6 +31,16 @@ def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
     assert capsys.readouterr().err.count("numbered as in training, by their names") == 2
 
 
+def test_frames_know_the_speakers_of_their_utterances():
+    events = EventSet.from_utterances([([0.5], [0])] * 4, [0, 1, 1, 0], [3, 0, 7, 7])
+    assert data.frames_of(events, recipe("recordings")).speakers.tolist() == [3, 0, 7, 7]
+    frames = data.frames_of(EventSet.from_utterances([([0.5], [0])] * 4, [0, 1, 1, 0]), recipe("recordings"))
+    assert frames.speakers is None
+    for wrong in ([0, 1], [0, 1, 2, -1], [0.5, 1, 2, 3]):
+        with pytest.raises(InputError, match=r"Frames.speakers must be None or numbers >= 0 \(4,\)"):
+            replace(frames, speakers=wrong)
+
+
 def test_utterances_that_end_on_an_edge_are_held_whole():
     events = EventSet.from_utterances([([0.5, 1.0], [0, 1])] * 10, [0, 1] * 5)
     task = recipe("recordings")
@@ -47,7 +57,7 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
     with pytest.raises(InputError, match="utterances must last up to 100 s"):
         data.fitted(task, split, steps=50)
     odd = EventSet.from_utterances([([0.5, 1.0], [0, 1])] * 9 + [([0.5, 30.0], [0, 1])], [0, 1] * 5)
-    with pytest.raises(InputError, match=r"utterances must be about as long as each other .* or crop it \(--steps\)"):
+    with pytest.raises(InputError, match=r"utterances must be about as long as each other .* or crop it \(train and evaluate: --steps\)"):
         data.fitted(task, data.Split(odd, odd, "odd", "all"))
     assert data.fitted(task, data.Split(odd, odd, "odd", "all"), steps=50).n_steps == 50
     cropped = data.frames_of(just_before, task.replace(n_steps=100))

@@ -13,7 +13,7 @@ from words import spoken
 from lava_1m1t1r import cli
 from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.agreement import agreement
-from lava_1m1t1r.answers import answers
+from lava_1m1t1r.answers import adapted_accuracy, answers, over_time
 from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.datasets.binning import BinnedEvents
@@ -436,6 +436,15 @@ def test_lava_is_looked_for_before_the_work(command, monkeypatch, capsys):
     assert f"{command[2]}" in capsys.readouterr().err
 
 
+def test_evaluation_adapts_to_each_speaker():
+    net, heard = read(_common.network_path("shipped")), spoken((6, 6, 6))
+    frames = data.frames_of(heard, recipe("spoken-digits"))
+    frames = replace(frames, labels=answers(FastNetwork(net).run(frames.dense()).out))
+    result, fixed = evaluate(net, frames)
+    assert result.accuracy == 1 and len(set(heard.speakers)) == 3
+    assert result.adapted_accuracy == adapted_accuracy(over_time(fixed.out), frames.labels, heard.speakers) < 1
+
+
 @pytest.mark.timeout(120)
 def test_answers_that_are_guesses_are_told(tmp_path, capsys):
     """Without a spike all sums are the same, and the first class would be right on its own utterances."""
@@ -448,7 +457,7 @@ def test_answers_that_are_guesses_are_told(tmp_path, capsys):
     assert cli.main([*given, "--utterances", "2"]) == 0
     out = capsys.readouterr().out
     assert "50.00% correct in fixed point" in out and "2 answers are the first of several classes with the same sum" in out
-    assert "50.00% correct when each answer is relative to the mean sums of the speaker's earlier utterances" in out
+    assert "50.00% correct when each answer is relative to the mean sums of the same speaker's utterances before, in random order" in out
     assert cli.main([*given, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ties"] == 6 and found["adapted_accuracy"] == found["accuracy"]

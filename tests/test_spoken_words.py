@@ -194,7 +194,6 @@ def test_few_people_are_told_of_synthesised_voices_and_train_with_them(tmp_path,
     assert results["synthetic"] == {"per_class": 2, "rate": 8000, "language": None}
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Trained on 14 utterances (2 of each class synthesised) of " in page and "the same, adapted to each speaker" in page
-    assert 0 <= results["adapted_accuracy"] <= 1
     assert results["frames"]["train"].startswith(f"{8 + 6} utterances") and results["frames"]["test"] == alone["frames"]["test"]
     assert "speakers are few" not in capsys.readouterr().err
     assert cli.main([*options, "--resume"]) == cli.USAGE_ERROR  # of other utterances

@@ -368,7 +368,8 @@ def main(arguments: list[str] | None = None) -> int:
         accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
         shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
-        adapted = "" if found[0]["adapted_accuracy"] is None else f"{100 * np.mean([r['adapted_accuracy'] for r in found]):.2f}"
+        relative = [result["adapted_accuracy"] for result in found]
+        adapted = "" if None in relative else f"{100 * np.mean(relative):.2f}"
         table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", adapted, shown, cpu, f"{100 * fitted:.1f}")
         table.rows[-1]["runs"] = found
     write_json(args.json, [table.as_dict()])

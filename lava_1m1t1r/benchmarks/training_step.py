@@ -25,7 +25,7 @@ from .table import Table, chosen, only_argument, parser, positive, write_json
 from .training_measure import Shape, measure
 
 _LIMIT = 1800  # seconds a row may take
-COLUMNS = ("least ms", "median ms", "CPU ms", "x first", "hidden rate", "input rate", "step MB", "peak MB")
+COLUMNS = ("least ms", "median ms", "CPU ms", "x first", "hidden rate", "input rate", "step MiB", "peak MiB")
 
 _ROW = "from lava_1m1t1r.benchmarks.training_step import main; raise SystemExit(main())"
 """Measures a row in a process that holds nothing else: its memory is that of the row."""

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language",
         metavar="CODE",
-        help="language of eSpeak NG, such as fr, in which --synthetic speaks; default: English, and German for SHD's German words",
+        help="language of eSpeak NG, such as fr, in which --synthetic speaks; default: English, and German for SHD's German digits",
     )
     parser.add_argument(
         "--start",
@@ -378,8 +378,8 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
             print(sentence)
     print(f"network: {out / NETWORK_FILE}")
     if draws:  # last: the numbers are safe, whatever ends the drawing
-        of = None if start else task
-        found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=heard)
+        of, begun = (task, "") if start is None else (None, f", from {start.name}")
+        found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=heard + begun)
         print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     if tested:

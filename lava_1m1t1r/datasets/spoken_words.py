@@ -41,7 +41,8 @@ def SpokenWords(
     rate : int, optional
         Sampling rate [Hz] of the recordings that they shall resemble: what lies above half of it is cut off. Default: nothing is.
     language : str, optional
-        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German digits of SHD.
+        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German digits of SHD (null
+        if another of them is there).
     root, seed, threads, progress
         As in :func:`.SpokenDigits`.
 

@@ -232,8 +232,10 @@ class Frames:
         require(good, "Frames.labels", f"be whole numbers ({size},), one an utterance", (str(labels.dtype), labels.shape))
         object.__setattr__(self, "labels", labels)
         if self.speakers is not None:
-            shape = array_of(self.speakers, "Frames.speakers").shape
-            require(shape == (size,), "Frames.speakers", f"be numbers ({size},), one an utterance", shape)
+            speakers = array_of(self.speakers, "Frames.speakers")
+            good = speakers.dtype.kind in "iu" and speakers.shape == (size,) and bool(np.all(speakers >= 0))
+            require(good, "Frames.speakers", f"be None or numbers >= 0 ({size},), one an utterance", self.speakers)
+            object.__setattr__(self, "speakers", speakers)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -338,7 +340,7 @@ def steps_for(events: EventSet, task: Task) -> int:
         "utterances",
         f"be about as long as each other (half of them end by {usual:.3g} s)",
         f"one of {float(events.durations.max(initial=0.0)):g} s",
-        "Leave it out, mend its times (s, from its start), or crop it (--steps).",
+        "Leave it out, mend its times (s, from its start), or crop it (train and evaluate: --steps).",
     )
     return steps
 

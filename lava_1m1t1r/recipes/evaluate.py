@@ -56,7 +56,8 @@ class Evaluation:
         """Sentence that tells of answers to speakers who are adapted to; empty where speakers are not known."""
         if self.adapted_accuracy is None:
             return ""
-        return f"{self.adapted_accuracy:.2%} correct when each answer is relative to the mean sums of the speaker's earlier utterances"
+        relative = "relative to the mean sums of the same speaker's utterances before, in random order"
+        return f"{self.adapted_accuracy:.2%} correct when each answer is {relative}"
 
     def note(self, realisation: str, utterances: int, wrong: int) -> None:
         """Note how many of a realisation's values differ from the fast path's on so many utterances."""

@@ -108,14 +108,14 @@ def page_of(found: Found, worked: Worked | None = None) -> Page:
     page = Page(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
     error = 100 * standard_error(result.accuracy, len(found.test))
     shown = {f"accuracy, fixed point ({len(found.test)} utterances: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
-    if found.baseline is not None:
-        shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
     if result.adapted_accuracy is not None:
         shown["the same, adapted to each speaker"] = f"{result.adapted_accuracy:.1%}"
+    if found.baseline is not None:
+        shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
     shown["chance"] = f"{1 / net.outputs:.0%}"
     shown["spikes per utterance"] = f"{result.spikes:.0f}"
     page.numbers(shown)
-    adapted = f"Adapted: {result.adaptation} (in random order, their words unknown)." if result.adaptation else ""
+    adapted = f"Adapted: {result.adaptation}." if result.adaptation else ""
     for remark in (REMARKS.get(found.data), adapted, result.guesses):
         if remark:
             page.note(remark)
