@@ -23,9 +23,10 @@ from .._support.files import check_place, scratch
 from .._support.progress import say
 from ..answers import adapted_accuracy, winner
 from ..datasets.voices import VOICES
+from ..description import NetDescription
 from ..errors import require
 from ..params import LEARNABLE
-from ..recipes import NETWORK_FILE, data
+from ..recipes import NETWORK_FILE, adapt, data
 from ..recipes.augment import Augmentation
 from ..recipes.synthetic import Synthetic
 from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
@@ -115,9 +116,10 @@ def trained(
     -------
     dict
         ``parameters``, ``accuracy`` [1], ``adapted_accuracy`` [1] (:func:`.answers.adapted_accuracy`), ``spikes`` of the hidden layer in
-        an utterance (mean), ``cpu`` of training [s], and of the last epoch ``train_accuracy`` [1];
-        ``floating_accuracy`` where ``fixed`` and the network has a floating form.
+        an utterance (mean), ``cpu`` of training [s], and of the last epoch ``train_accuracy`` [1]; where ``fixed`` also
+        ``biases_accuracy`` [1] (:func:`.adapt.accuracy_of_adapted`), and ``floating_accuracy`` if the network has a floating form.
     """
+    from ..netx.schema import read
     from ..recipes import fit
     from ..recipes.evaluate import evaluate
     from .peers import size_of
@@ -141,12 +143,25 @@ def trained(
         }
         if fixed:
             net.export(Path(folder) / NETWORK_FILE)
-            result, _ = evaluate(Path(folder) / NETWORK_FILE, test)
+            file = read(Path(folder) / NETWORK_FILE)
+            result, _ = evaluate(file, test)
             of_result = ("accuracy", "adapted_accuracy", "floating_accuracy", "spikes")
-            return {**found, **{name: getattr(result, name) for name in of_result}}
+            return {
+                **found,
+                **{name: getattr(result, name) for name in of_result},
+                "biases_accuracy": _with_biases(file, task, train, test),
+            }
     sums, spikes = floating(net, test)
     right, adapted = float(np.mean(winner(sums) == test.labels)), adapted_accuracy(sums, test.labels, test.speakers)
     return {**found, "accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
+
+
+def _with_biases(net: NetDescription, task: Task, train: data.Frames, test: data.Frames) -> float | None:
+    """Share of right answers of the network whose biases are adapted to each speaker; None where they cannot be."""
+    if not adapt.is_adaptable(net):
+        return None
+    some = np.random.default_rng(task.seed).permutation(len(train))[: adapt.MOST_HEARD]
+    return adapt.accuracy_of_adapted(net, adapt.rates(net, train.dense(some)), test.dense(), test.labels, test.speakers)
 
 
 def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[np.ndarray, float]:
@@ -234,6 +249,12 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 def _independent(values: list[float], speakers: int) -> list[float]:
     """The independent values behind a mean: with several speakers each one's mean over seeds, for seeds do not add speakers."""
     return np.reshape(values, (speakers, -1)).mean(1).tolist() if speakers > 1 else values
+
+
+def _mean_of(found: list[dict[str, Any]], key: str) -> str:
+    """Mean of what runs found, in per cent; nothing where one has it not."""
+    values = [result[key] for result in found if result.get(key) is not None]
+    return f"{100 * np.mean(values):.2f}" if len(values) == len(found) else ""
 
 
 def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
@@ -350,7 +371,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = sum(len(job[2]) for job in jobs) // len(jobs)
     more = "" if synthetic is None else f", {synthetic.per_class} of each class synthesised"
     title = f"{jobs[0][0]['data']}, {held}: {size} utterances{more}, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
-    table = Table(title, ("parameters", "accuracy %", "+-", "adapted %", "spikes", "CPU s", "train %"))
+    table = Table(title, ("parameters", "accuracy %", "+-", "adapted %", "biases %", "spikes", "CPU s", "train %"))
     for name in names:
         row, found = known[name], []
         try:
@@ -368,9 +389,8 @@ def main(arguments: list[str] | None = None) -> int:
         accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
         spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
         shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
-        relative = [result["adapted_accuracy"] for result in found]
-        adapted = "" if None in relative else f"{100 * np.mean(relative):.2f}"
-        table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", adapted, shown, cpu, f"{100 * fitted:.1f}")
+        adapted = [_mean_of(found, key) for key in ("adapted_accuracy", "biases_accuracy")]
+        table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", *adapted, shown, cpu, f"{100 * fitted:.1f}")
         table.rows[-1]["runs"] = found
     write_json(args.json, [table.as_dict()])
     return 0

@@ -1,0 +1,119 @@
+"""A network that is adapted to a stranger: biases of its neurons, from recordings whose words need not be known.
+
+Some neurons spike more often in a stranger's utterances than they did in those of the training, whatever is said, and others less often.
+Their biases are moved until all spike as often as ever. Nothing else of the network changes, so that what comes out is a network as any
+other: a file, Lava, C, Verilog.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from ..answers import answers
+from ..description import Layer, M1T1RNeuron, NetDescription
+from ..errors import numbers, require
+from ..fast import FastNetwork
+from ..netx.schema import described
+from ..sums import BIAS_BOUNDS
+
+ROUNDS, STEP, WIDTH = 12, 10, 2 / 3
+"""Number of rounds; largest move of a bias in the first of them [counts], and difference from the usual number of spikes, as a share of the
+layer's mean, at which a move is three quarters of that. Chosen on four human speakers with one network each."""
+MOST_HEARD = 600
+"""Number of utterances that tell well enough how often neurons spike."""
+_TOGETHER = 100  # utterances whose spikes are held at once
+
+
+def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.ndarray:
+    """Mean number of spikes of each neuron of the first layer in an utterance, in fixed point.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        Its first layer that computes is dense, recurrent or not, of 1M1T1R neurons.
+    frames : (B, T, C) int
+        Spike counts of each channel and step.
+
+    Returns
+    -------
+    (N,) float
+    """
+    net = described(net)
+    _first(net)
+    require(len(frames) > 0, "frames", "hold at least one utterance", len(frames))
+    network, total = FastNetwork(net), np.zeros(net.active[0].size, np.int64)
+    for start in range(0, len(frames), _TOGETHER):
+        total += network.run(frames[start : start + _TOGETHER], record="spikes").layers[0].out.sum((0, 1), dtype=np.int64)
+    return total / len(frames)
+
+
+def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: np.ndarray) -> NetDescription:
+    """Return the network with biases under which each neuron of its first layer spikes as often as usual.
+
+    Parameters
+    ----------
+    net : path or NetDescription
+        As for :func:`rates`.
+    heard : (B, T, C) int
+        Utterances of the stranger, some tens at least. It need not be known what was said, but it should be all words, about equally often.
+    usual : (N,) float
+        Numbers of spikes in utterances of the training: :func:`rates` of some hundreds.
+
+    Raises
+    ------
+    InputError
+        For a network whose first layer is another one, and numbers that do not fit it.
+    """
+    net = described(net)
+    place, layer = _first(net)
+    usual = numbers(usual, "usual")
+    require(usual.shape == (layer.size,), "usual", f"have the shape ({layer.size},), one a neuron of the first layer", usual.shape)
+    require(usual.min() >= 0 and usual.max() > 0, "usual", "be numbers >= 0, not all of them 0", usual)
+    bias = np.zeros(layer.size, np.int32) if layer.bias is None else layer.bias
+    for k in range(ROUNDS):
+        short = (usual - rates(net, heard)) / (WIDTH * usual.mean())
+        move = np.rint(STEP * (1 - k / ROUNDS) * np.tanh(short)).astype(np.int64)
+        bias = np.clip(bias + move, *BIAS_BOUNDS).astype(np.int32)
+        net = replace(net, layers=(*net.layers[:place], replace(layer, bias=bias), *net.layers[place + 1 :]))
+    return net
+
+
+def accuracy_of_adapted(
+    net: str | os.PathLike | NetDescription, usual: np.ndarray, frames: np.ndarray, labels: np.ndarray, speakers: np.ndarray | None
+) -> float | None:
+    """Share of right answers of the network, adapted to each speaker by one half of the utterances, on the other half.
+
+    Parameters
+    ----------
+    net, usual
+        As for :func:`adapted`.
+    frames : (B, T, C) int
+        Utterances.
+    labels, speakers : (B,) int
+        Their classes and speakers; speakers None where they are not known, which gives None, as a single utterance of a speaker does.
+    """
+    if speakers is None or np.unique(speakers, return_counts=True)[1].min() < 2:
+        return None
+    rng, right, of = np.random.default_rng(0), 0, 0
+    for speaker in np.unique(speakers):
+        order = rng.permutation(np.flatnonzero(speakers == speaker))
+        heard, rest = np.split(order, [len(order) // 2])
+        found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]], usual)).run(frames[rest]).out)
+        right, of = right + int(np.count_nonzero(found == labels[rest])), of + len(rest)
+    return right / of
+
+
+def is_adaptable(net: NetDescription) -> bool:
+    """Whether the first layer that computes has 1M1T1R neurons with a bias each."""
+    layer = net.active[0]
+    return isinstance(layer.neuron, M1T1RNeuron) and layer.conv is None and layer.kind in ("dense", "dense_rec")
+
+
+def _first(net: NetDescription) -> tuple[int, Layer]:
+    layer = net.active[0]
+    rule = "be dense, recurrent or not, of 1M1T1R neurons, to be adapted"
+    require(is_adaptable(net), f"layer/{layer.index}", rule, layer.kind)
+    return next(place for place, other in enumerate(net.layers) if other is layer), layer
