@@ -46,7 +46,9 @@ def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.nda
     require(len(frames) > 0, "frames", "hold at least one utterance", len(frames))
     network, total = FastNetwork(net), np.zeros(net.active[0].size, np.int64)
     for start in range(0, len(frames), _TOGETHER):
-        total += network.run(frames[start : start + _TOGETHER], record="spikes").layers[0].out.sum((0, 1), dtype=np.int64)
+        spikes = network.run(frames[start : start + _TOGETHER], record="spikes").layers[0].spikes
+        assert spikes is not None  # for they are recorded
+        total += spikes.sum((0, 1), dtype=np.int64)
     return total / len(frames)
 
 

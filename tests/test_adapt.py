@@ -1,0 +1,104 @@
+"""Networks whose biases are adapted to a stranger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from words import spoken
+
+from lava_1m1t1r.commands import _common
+from lava_1m1t1r.description import CubaNeuron
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx.schema import read, write
+from lava_1m1t1r.recipes import data
+from lava_1m1t1r.recipes.adapt import accuracy_of_adapted, adapted, is_adaptable, rates
+from lava_1m1t1r.recipes.task import recipe
+from lava_1m1t1r.sums import BIAS_BOUNDS
+
+
+@pytest.fixture(scope="module")
+def net():
+    return read(_common.network_path("shipped"))
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return data.frames_of(spoken((12, 12)), recipe("spoken-digits")).dense()
+
+
+def stranger(frames):
+    """The same words where half of the channels are heard a fifth as often."""
+    kept = np.random.default_rng(0).random(frames.shape) < np.where(np.arange(frames.shape[2]) % 2, 0.2, 1.0)
+    return frames * kept
+
+
+def test_rates_are_means_of_spikes(net, frames, monkeypatch):
+    spikes = FastNetwork(net).run(frames, record="spikes").layers[0].spikes
+    monkeypatch.setattr("lava_1m1t1r.recipes.adapt._TOGETHER", 7)  # the last part is smaller
+    np.testing.assert_array_equal(rates(net, frames), spikes.sum(1).mean(0))
+
+
+def test_neurons_spike_as_often_as_usual_and_nothing_else_changes(net, frames, tmp_path):
+    usual, heard = rates(net, frames), stranger(frames)
+    before = net.active[0].bias.copy()
+    found = adapted(net, heard, usual)
+    off, less_off = (np.abs(rates(one, heard) - usual).mean() for one in (net, found))
+    assert less_off < 0.5 * off
+    assert np.array_equal(net.active[0].bias, before) and not np.array_equal(found.active[0].bias, before)
+    place = next(i for i, layer in enumerate(found.layers) if layer is found.active[0])
+    layers = [*found.layers]
+    layers[place] = replace(layers[place], bias=before)
+    assert replace(found, layers=tuple(layers)) == net
+    write(tmp_path / "own.net", found)
+    again = read(tmp_path / "own.net")
+    np.testing.assert_array_equal(FastNetwork(again).run(heard).out, FastNetwork(found).run(heard).out)
+    np.testing.assert_array_equal(adapted(tmp_path / "own.net", heard, usual).active[0].bias, adapted(found, heard, usual).active[0].bias)
+
+
+def test_whoever_makes_neurons_spike_as_often_as_usual_changes_nothing(net, frames):
+    assert adapted(net, frames, rates(net, frames)) == net
+
+
+def test_biases_stay_what_files_hold(net, frames):
+    layer, place = net.active[0], next(i for i, layer in enumerate(net.layers) if layer is net.active[0])
+    edge = replace(layer, bias=np.full(layer.size, BIAS_BOUNDS[1] - 1, np.int32))
+    high = replace(net, layers=(*net.layers[:place], edge, *net.layers[place + 1 :]))
+    assert adapted(high, frames, np.full(layer.size, 80.0)).active[0].bias.max() == BIAS_BOUNDS[1]
+
+
+def test_accuracy_is_that_on_utterances_which_were_not_heard(net, frames, monkeypatch):
+    """The network that was adapted by one half of each speaker's utterances answers the other half."""
+    labels, speakers, seen = np.arange(24) % 3, np.repeat([4, 1], 12), []
+
+    def noted(given, heard, usual):
+        seen.append(len(heard))
+        return given
+
+    usual, out = rates(net, frames), FastNetwork(net).run(frames).out
+    labels = np.where(np.arange(24) < 12, out.sum(1).argmax(1), 19)  # one speaker is understood, and the other is not
+    assert np.all(out.sum(1).argmax(1) != 19)
+    monkeypatch.setattr("lava_1m1t1r.recipes.adapt.adapted", noted)
+    assert accuracy_of_adapted(net, usual, frames, labels, speakers) == 0.5 and seen == [6, 6]
+    assert accuracy_of_adapted(net, usual, frames, labels, None) is None
+    assert accuracy_of_adapted(net, usual, frames, labels, np.arange(24)) is None
+
+
+def test_what_cannot_be_adapted_is_refused(net, frames):
+    usual = np.ones(net.active[0].size)
+    for wrong, words in (
+        (usual[1:], r"usual must have the shape \(128,\)"),
+        (0 * usual, "usual must be numbers >= 0, not all of them 0"),
+        (-usual, "usual must be numbers >= 0"),
+        (usual * np.nan, "usual must be finite"),
+    ):
+        with pytest.raises(InputError, match=words):
+            adapted(net, frames, wrong)
+    with pytest.raises(InputError, match="frames must hold at least one utterance"):
+        adapted(net, frames[:0], usual)
+    cuba = replace(net, layers=tuple(replace(layer, neuron=CubaNeuron(9, 9, 80)) if layer.neuron else layer for layer in net.layers))
+    assert is_adaptable(net) and not is_adaptable(cuba)
+    with pytest.raises(InputError, match="must be dense, recurrent or not, of 1M1T1R neurons, to be adapted; got 'dense_rec'"):
+        rates(cuba, frames)
