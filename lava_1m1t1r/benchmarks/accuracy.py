@@ -157,11 +157,12 @@ def trained(
 
 
 def _with_biases(net: NetDescription, task: Task, train: data.Frames, test: data.Frames) -> float | None:
-    """Share of right answers of the network whose biases are adapted to each speaker; None where they cannot be."""
+    """Share of right answers of the network whose biases are adapted to each speaker; None where they cannot be, as in a silent one."""
     if not adapt.is_adaptable(net):
         return None
     some = np.random.default_rng(task.seed).permutation(len(train))[: adapt.MOST_HEARD]
-    return adapt.accuracy_of_adapted(net, adapt.rates(net, train.dense(some)), test.dense(), test.labels, test.speakers)
+    usual = adapt.rates(net, train.dense(some))
+    return adapt.accuracy_of_adapted(net, usual, test.dense(), test.labels, test.speakers) if usual.any() else None
 
 
 def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[np.ndarray, float]:

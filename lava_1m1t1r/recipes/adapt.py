@@ -3,6 +3,15 @@
 Some neurons spike more often in a stranger's utterances than they did in those of the training, whatever is said, and others less often.
 Their biases are moved until all spike as often as ever. Nothing else of the network changes, so that what comes out is a network as any
 other: a file, Lava, C, Verilog.
+
+>>> from lava_1m1t1r.netx.schema import write
+>>> from lava_1m1t1r.recipes import SHIPPED_NETWORK
+>>> random = np.random.default_rng(0).random((60, 90, 140))
+>>> of_training, heard = (random[:40] < 0.1).astype(int), (random[40:] < 0.12).astype(int)  # frames (B, T, C), of people in earnest
+>>> usual = rates(SHIPPED_NETWORK, of_training)
+>>> usual.shape  # of each neuron of the first layer
+(128,)
+>>> write("mine.net", adapted(SHIPPED_NETWORK, heard, usual))
 """
 
 from __future__ import annotations
