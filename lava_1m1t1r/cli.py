@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "Train a recurrent 1M1T1R network on SHD, SpokenDigits or any file in SHD's format.",
     "evaluate": "Measure the accuracy of a .net file on a data set, in fixed and floating point.",
     "simulate": "Run a .net file on utterances and write the spikes.",
+    "adapt": "Adapt the biases of a .net file to a speaker, from recordings whose words need not be known.",
     "deploy": "Export a .net file to C, Verilog, SPICE, NIR or Loihi-style files.",
     "bench": "Print tables of speed, compared with the installed peers; of accuracy, ablation and variation.",
     "doctor": "What is installed, what is missing, and how to get it.",
@@ -61,6 +62,9 @@ lava-1m1t1r evaluate shipped --json > numbers.json""",
 lava-1m1t1r simulate shipped --utterances 20 -o spikes.npz
 lava-1m1t1r simulate runs/train/network.net --data mine.h5 --backend inprocess --tag floating_pt
 lava-1m1t1r simulate mine.net --frames x.npy    your own spike counts (B, T, C)""",
+    "adapt": """
+lava-1m1t1r adapt runs/mine/network.net --data mine.h5 --leave-out anna -o anna.net
+lava-1m1t1r adapt runs/mine/network.net --data mine.h5 --stranger ben.h5 -o ben.net    of a file of ben's utterances""",
     "deploy": """
 lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compares the spikes
 lava-1m1t1r deploy rtl runs/train/network.net -o verilog

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from words import spoken
 
+from lava_1m1t1r import cli
 from lava_1m1t1r.commands import _common
+from lava_1m1t1r.datasets import write_shd
 from lava_1m1t1r.description import CubaNeuron
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -102,3 +106,61 @@ def test_what_cannot_be_adapted_is_refused(net, frames):
     assert is_adaptable(net) and not is_adaptable(cuba)
     with pytest.raises(InputError, match="must be dense, recurrent or not, of 1M1T1R neurons, to be adapted; got 'dense_rec'"):
         rates(cuba, frames)
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A file of three speakers, and one of a speaker without names for classes."""
+    monkeypatch.chdir(tmp_path)
+    write_shd("mine.h5", spoken((6, 6, 6)))
+    write_shd("ben.h5", replace(spoken(9, seed=1), keys=()))
+
+
+def test_a_network_is_adapted_to_the_speaker_left_out_by_the_others(net, files, capsys):
+    assert cli.main("adapt shipped --data mine.h5 --leave-out 1 -o one/adapted.net --json".split()) in (0, 1)
+    found = json.loads(capsys.readouterr().out)
+    assert found["utterances"] == 6 and found["speaker"] == "speaker 1" and found["data"] == "mine"
+    heard = spoken((6, 6, 6))
+    task = recipe("recordings").replace(channels=net.inputs)
+    training, stranger = (data.frames_of(part, task.replace(n_steps=90)) for part in (heard.without_speakers(1), heard.of_speakers(1)))
+    usual = rates(net, training.dense())
+    expected = adapted(net, stranger.dense(), usual)
+    np.testing.assert_array_equal(read("one/adapted.net").active[0].bias, expected.active[0].bias)
+    assert read("one/adapted.net").classes == net.classes
+    after = np.abs(rates(expected, stranger.dense()) - usual).mean() / usual.mean()
+    assert found["after"] == pytest.approx(after)
+
+
+def test_a_network_is_adapted_to_a_stranger_by_a_file(net, files, capsys):
+    assert cli.main("adapt shipped --data mine.h5 --stranger ben.h5 --utterances 5 --steps 70".split()) in (0, 1)
+    told = capsys.readouterr().out
+    assert told.startswith("mine, ben: 5 utterances; ") and told.endswith("wrote adapted.net\n")
+    task = recipe("recordings").replace(channels=net.inputs, n_steps=70)
+    usual = rates(net, data.frames_of(spoken((6, 6, 6)), task).dense())
+    heard = data.frames_of(spoken(9, seed=1), task).dense(slice(5))
+    np.testing.assert_array_equal(read("adapted.net").active[0].bias, adapted(net, heard, usual).active[0].bias)
+
+
+def test_several_speakers_at_once_are_told(files, capsys):
+    assert cli.main("adapt shipped --data mine.h5 --stranger mine.h5".split()) in (0, 1)
+    assert "the utterances are of 3 speakers; an adapted network suits one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--stranger ben.h5 --leave-out 1", "--leave-out must not be used with --stranger; got '1'"),
+        ("--leave-out 7", "leave_out.* must be .*; got '7'"),
+        ("--utterances 0", "--utterances must be a whole number"),
+        ("-o adapted.h5", "--out must be a file ending in .net; got 'adapted.h5'"),
+        ("--stranger none.h5", "none.h5"),
+    ],
+)
+def test_wrong_orders_leave_no_file(options, words, files, tmp_path, capsys):
+    assert cli.main(["adapt", "shipped", "--data", "mine.h5", *options.split()]) == cli.USAGE_ERROR
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1 and re.search(words, errors[0]), errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ben.h5", "mine.h5"]

@@ -400,7 +400,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(target, tmp_
         TARGETS[target](net, tmp_path / "file" / "inside", frames=np.ones((1, 3, 1), int))
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(InputError, match="output folder must be a folder, or inside one; got .*dangling is a link to nowhere"):
-        TARGETS[target](net, tmp_path / "dangling", frames=np.ones((1, 3, 1), int))
+        TARGETS[target](net, tmp_path / "dangling" / "inside", frames=np.ones((1, 3, 1), int))
 
 
 def test_a_folder_is_filled_by_one_export_at_a_time(tmp_path, monkeypatch):

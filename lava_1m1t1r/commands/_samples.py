@@ -169,6 +169,27 @@ def _numbered(events: Any, net: Any) -> Any:
     return events
 
 
+def training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str]:
+    """Frames of utterances of a network's training and of a speaker, whose classes do not matter; names of the data and of the speaker."""
+    from ..recipes import data
+    from ..recipes.task import recipe, recipe_for
+
+    if args.stranger is None or args.data is None or Path(args.data).is_dir():
+        split = data.load(args.data, args.leave_out)
+        training, stranger, name, who = split.train, split.test, split.name, split.held_out
+    else:
+        training, name = data.read_shd(args.data), Path(args.data).stem
+    if args.stranger is not None:
+        stranger, who = data.read_shd(args.stranger), Path(args.stranger).stem
+    task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+    for events, option in ((training, "--data"), (stranger, "--stranger" if args.stranger else "--data")):
+        require(len(events) > 0, option, "hold at least one utterance", len(events))
+        data.check_seconds(events, task)
+    steps = args.steps or _training_of(net, name) or data.steps_for(training, task)
+    task = task.replace(n_steps=steps)
+    return data.frames_of(training, task), data.frames_of(stranger, task), name, who
+
+
 def test_frames(args: argparse.Namespace, net: Any) -> Tested:
     """Frames of the test utterances, binned as the network requires, with classes numbered as in the network."""
     from ..recipes import data

@@ -51,7 +51,7 @@ def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.nda
     (N,) float
     """
     net = described(net)
-    _first(net)
+    first_layer(net)
     require(len(frames) > 0, "frames", "hold at least one utterance", len(frames))
     network, total = FastNetwork(net), np.zeros(net.active[0].size, np.int64)
     for start in range(0, len(frames), _TOGETHER):
@@ -79,7 +79,7 @@ def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: n
         For a network whose first layer is another one, and numbers that do not fit it.
     """
     net = described(net)
-    place, layer = _first(net)
+    place, layer = first_layer(net)
     usual = numbers(usual, "usual")
     require(usual.shape == (layer.size,), "usual", f"have the shape ({layer.size},), one a neuron of the first layer", usual.shape)
     require(usual.min() >= 0 and usual.max() > 0, "usual", "be numbers >= 0, not all of them 0", usual)
@@ -123,7 +123,8 @@ def is_adaptable(net: NetDescription) -> bool:
     return isinstance(layer.neuron, M1T1RNeuron) and layer.conv is None and layer.kind in ("dense", "dense_rec")
 
 
-def _first(net: NetDescription) -> tuple[int, Layer]:
+def first_layer(net: NetDescription) -> tuple[int, Layer]:
+    """Place and description of the layer whose biases are adapted; networks that begin with another one are refused."""
     layer = net.active[0]
     rule = "be dense, recurrent or not, of 1M1T1R neurons, to be adapted"
     require(is_adaptable(net), f"layer/{layer.index}", rule, layer.kind)
