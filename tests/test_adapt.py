@@ -140,7 +140,8 @@ def test_a_network_is_adapted_to_a_stranger_by_a_file(net, files, capsys):
     assert told.startswith("mine, ben: 5 utterances; ") and told.endswith("wrote adapted.net\n")
     task = recipe("recordings").replace(channels=net.inputs, n_steps=70)
     usual = rates(net, data.frames_of(spoken((6, 6, 6)), task).dense())
-    heard = data.frames_of(spoken(9, seed=1), task).dense(slice(5))
+    some = np.sort(np.random.default_rng(0).permutation(9)[:5])  # the first ones of a sorted file are all of one word
+    heard = data.frames_of(spoken(9, seed=1), task).dense(some)
     np.testing.assert_array_equal(read("adapted.net").active[0].bias, adapted(net, heard, usual).active[0].bias)
 
 

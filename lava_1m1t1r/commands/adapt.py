@@ -21,14 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--leave-out", metavar="SPEAKER", help="speaker of this file to adapt to, as left out in training; default: the last"
     )
     parser.add_argument("--stranger", metavar="FILE", help="a file of the speaker to adapt to instead; its labels are not looked at")
-    parser.add_argument("--utterances", type=int, metavar="N", help="adapt to the speaker's first N utterances; default: all, 600 at most")
+    parser.add_argument("--utterances", type=int, metavar="N", help="adapt to N utterances, drawn at random; default: all, 600 at most")
     parser.add_argument("--steps", type=int, help="time bins per utterance; default: the number of the training (see its results.json)")
     parser.add_argument("-o", "--out", default="adapted.net", metavar="NET", help="file for the adapted network")
     json_argument(parser, "how far neurons' numbers of spikes are from the usual ones, before and after")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the adapted network; 1 if its neurons spike no more as usual than before."""
+    """Write the adapted network; 1 if its neurons spike less as usual than before."""
     from ..netx.schema import read, write
     from ..recipes import adapt
 
@@ -41,14 +41,15 @@ def run(args: argparse.Namespace) -> int:
         net = read(network_path(args.net))
         adapt.first_layer(net)  # refuses others, before any work
         training, stranger, name, who = training_and_stranger(args, net)
-        heard = stranger.dense(slice(min(args.utterances or adapt.MOST_HEARD, adapt.MOST_HEARD)))
-        some = np.random.default_rng(0).permutation(len(training))[: adapt.MOST_HEARD]
-        usual = adapt.rates(net, training.dense(some))
+        some = _drawn(len(stranger), min(args.utterances or adapt.MOST_HEARD, adapt.MOST_HEARD))
+        heard, usual = stranger.dense(some), adapt.rates(net, training.dense(_drawn(len(training), adapt.MOST_HEARD)))
         found = adapt.adapted(net, heard, usual)
         before, after = (float(np.abs(adapt.rates(one, heard) - usual).mean() / usual.mean()) for one in (net, found))
-    people = 0 if stranger.speakers is None else len(np.unique(stranger.speakers[: len(heard)]))
+    people = 0 if stranger.speakers is None else len(np.unique(stranger.speakers[some]))
     if people > 1:
         hint(f"the utterances are of {people} speakers; an adapted network suits one (--leave-out)")
+    if after > before:
+        hint("the neurons spike less as usual than before: these utterances may be too few, or all of one word")
     out.parent.mkdir(parents=True, exist_ok=True)
     write(out, found)
     if args.json:
@@ -57,4 +58,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         text = f"{name}, {who}: {len(heard)} utterances; neurons' numbers of spikes are {before:.0%} from the usual ones"
         print(f"{text}, adapted {after:.0%}; wrote {out}")
-    return 0 if after < before else 1
+    return 1 if after > before else 0
+
+
+def _drawn(of: int, most: int) -> np.ndarray:
+    """Places of so many utterances, in rising order, drawn once: the first ones of a sorted file are all of one word."""
+    return np.sort(np.random.default_rng(0).permutation(of)[:most])
