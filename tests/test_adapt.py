@@ -12,7 +12,7 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.commands import _common
-from lava_1m1t1r.datasets import write_shd
+from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.description import CubaNeuron
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
@@ -94,7 +94,7 @@ def test_what_cannot_be_adapted_is_refused(net, frames):
     usual = np.ones(net.active[0].size)
     for wrong, words in (
         (usual[1:], r"usual must have the shape \(128,\)"),
-        (0 * usual, "usual must be numbers >= 0, not all of them 0"),
+        (0 * usual, "usual numbers of spikes must not all be 0; got 0. Is the network silent"),
         (-usual, "usual must be numbers >= 0"),
         (usual * np.nan, "usual must be finite"),
     ):
@@ -158,10 +158,14 @@ def test_several_speakers_at_once_are_told(files, capsys):
         ("--utterances 0", "--utterances must be a whole number"),
         ("-o adapted.h5", "--out must be a file ending in .net; got 'adapted.h5'"),
         ("--stranger none.h5", "none.h5"),
+        ("--stranger few.h5", "--stranger must have the network's 140 channels or more; got 48"),
+        ("--stranger silent.h5", "--stranger must hold at least one spike; got '2 empty utterances'"),
     ],
 )
 def test_wrong_orders_leave_no_file(options, words, files, tmp_path, capsys):
+    write_shd("few.h5", spoken(3, channels=48))
+    write_shd("silent.h5", EventSet.from_utterances([([], [])] * 2, [0, 1]))
     assert cli.main(["adapt", "shipped", "--data", "mine.h5", *options.split()]) == cli.USAGE_ERROR
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1 and re.search(words, errors[0]), errors
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ben.h5", "mine.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ben.h5", "few.h5", "mine.h5", "silent.h5"]

@@ -183,7 +183,8 @@ def training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any,
         stranger, who = data.read_shd(args.stranger), Path(args.stranger).stem
     task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
     for events, option in ((training, "--data"), (stranger, "--stranger" if args.stranger else "--data")):
-        require(len(events) > 0, option, "hold at least one utterance", len(events))
+        require(len(events.times) > 0, option, "hold at least one spike", f"{len(events)} empty utterances")
+        require(events.n_channels >= net.inputs, option, f"have the network's {net.inputs} channels or more", events.n_channels)
         data.check_seconds(events, task)
     steps = args.steps or _training_of(net, name) or data.steps_for(training, task)
     task = task.replace(n_steps=steps)

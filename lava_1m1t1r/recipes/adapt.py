@@ -82,7 +82,8 @@ def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: n
     place, layer = first_layer(net)
     usual = numbers(usual, "usual")
     require(usual.shape == (layer.size,), "usual", f"have the shape ({layer.size},), one a neuron of the first layer", usual.shape)
-    require(usual.min() >= 0 and usual.max() > 0, "usual", "be numbers >= 0, not all of them 0", usual)
+    require(usual.min() >= 0, "usual", "be numbers >= 0", usual.min())
+    require(usual.max() > 0, "usual numbers of spikes", "not all be 0", 0, "Is the network silent?")
     bias = np.zeros(layer.size, np.int32) if layer.bias is None else layer.bias
     for k in range(ROUNDS):
         short = (usual - rates(net, heard)) / (WIDTH * usual.mean())
