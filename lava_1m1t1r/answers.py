@@ -87,12 +87,17 @@ def adapted_accuracy(sums: np.ndarray, labels: np.ndarray, speakers: np.ndarray 
     if speakers is None:
         return None
     rng, right = np.random.default_rng(0), 0
-    starts = np.unique(np.sort(speakers), return_index=True)[1]
-    for own in np.split(np.argsort(speakers, kind="stable"), starts[1:]):
+    for own in of_each(speakers):
         for _ in range(_ORDERS):
             order = rng.permutation(own)
             right += np.count_nonzero(adapted(sums[order]) == labels[order])
     return right / (_ORDERS * len(labels))
+
+
+def of_each(speakers: np.ndarray) -> list[np.ndarray]:
+    """Places, in rising order, of each speaker's utterances: of (B,) int."""
+    starts = np.unique(np.sort(speakers), return_index=True)[1]
+    return np.split(np.argsort(speakers, kind="stable"), starts[1:])
 
 
 def ties(sums: np.ndarray) -> int:

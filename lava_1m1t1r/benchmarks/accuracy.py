@@ -160,8 +160,7 @@ def _with_biases(net: NetDescription, task: Task, train: data.Frames, test: data
     """Share of right answers of the network whose biases are adapted to each speaker; None where they cannot be, as in a silent one."""
     if not adapt.is_adaptable(net):
         return None
-    some = np.random.default_rng(task.seed).permutation(len(train))[: adapt.MOST_HEARD]
-    usual = adapt.rates(net, train.dense(some))
+    usual = adapt.rates(net, train.dense(adapt.drawn(len(train), seed=task.seed)))
     return adapt.accuracy_of_adapted(net, usual, test.dense(), test.labels, test.speakers) if usual.any() else None
 
 

@@ -169,10 +169,16 @@ def _numbered(events: Any, net: Any) -> Any:
     return events
 
 
+def _task_of(args: argparse.Namespace, net: Any) -> Any:
+    """Recipe of the data, with the sizes of the network."""
+    from ..recipes.task import recipe, recipe_for
+
+    return recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+
+
 def training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str]:
     """Frames of utterances of a network's training and of a speaker, whose classes do not matter; names of the data and of the speaker."""
     from ..recipes import data
-    from ..recipes.task import recipe, recipe_for
 
     if args.stranger is None or args.data is None or Path(args.data).is_dir():
         split = data.load(args.data, args.leave_out)
@@ -181,13 +187,12 @@ def training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any,
         training, name = data.read_shd(args.data), Path(args.data).stem
     if args.stranger is not None:
         stranger, who = data.read_shd(args.stranger), Path(args.stranger).stem
-    task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+    task = _task_of(args, net)
     for events, option in ((training, "--data"), (stranger, "--stranger" if args.stranger else "--data")):
         require(len(events.times) > 0, option, "hold at least one spike", f"{len(events)} empty utterances")
         require(events.n_channels >= net.inputs, option, f"have the network's {net.inputs} channels or more", events.n_channels)
-        data.check_seconds(events, task)
-    steps = args.steps or _training_of(net, name) or data.steps_for(training, task)
-    task = task.replace(n_steps=steps)
+    task = task.replace(n_steps=data.steps_for(training, task, args.steps or _training_of(net, name)))
+    data.check_seconds(stranger, task)
     return data.frames_of(training, task), data.frames_of(stranger, task), name, who
 
 
@@ -195,10 +200,9 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
     """Frames of the test utterances, binned as the network requires, with classes numbered as in the network."""
     from ..recipes import data
     from ..recipes.evaluate import check_labels
-    from ..recipes.task import recipe, recipe_for
 
     check_whole(args, utterances=1, steps=1)
-    task = recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+    task = _task_of(args, net)
     if args.data is None:
         from ..datasets import SpokenDigits
 
@@ -214,8 +218,7 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         events, like_training, name, held_out = _of_file(args)
         trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
-    data.check_seconds(like_training, task)
-    steps = args.steps or trained or data.steps_for(like_training, task)
+    steps = data.steps_for(like_training, task, args.steps or trained)
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     events = _numbered(events, net)
     check_labels(events, net)

@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
         net = read(network_path(args.net))
         adapt.first_layer(net)  # refuses others, before any work
         training, stranger, name, who = training_and_stranger(args, net)
-        some = _drawn(len(stranger), min(args.utterances or adapt.MOST_HEARD, adapt.MOST_HEARD))
-        heard, usual = stranger.dense(some), adapt.rates(net, training.dense(_drawn(len(training), adapt.MOST_HEARD)))
+        some = adapt.drawn(len(stranger), min(args.utterances or adapt.MOST_HEARD, adapt.MOST_HEARD))
+        heard, usual = stranger.dense(some), adapt.rates(net, training.dense(adapt.drawn(len(training))))
         found = adapt.adapted(net, heard, usual)
         before, after = (float(np.abs(adapt.rates(one, heard) - usual).mean() / usual.mean()) for one in (net, found))
     people = 0 if stranger.speakers is None else len(np.unique(stranger.speakers[some]))
@@ -59,8 +59,3 @@ def run(args: argparse.Namespace) -> int:
         text = f"{name}, {who}: {len(heard)} utterances; neurons' numbers of spikes are {before:.0%} from the usual ones"
         print(f"{text}, adapted {after:.0%}; wrote {out}")
     return 1 if after > before else 0
-
-
-def _drawn(of: int, most: int) -> np.ndarray:
-    """Places of so many utterances, in rising order, drawn once: the first ones of a sorted file are all of one word."""
-    return np.sort(np.random.default_rng(0).permutation(of)[:most])

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..answers import answers
+from ..answers import answers, of_each
 from ..description import Layer, M1T1RNeuron, NetDescription
 from ..errors import numbers, require
 from ..fast import FastNetwork
@@ -34,6 +34,11 @@ layer's mean, at which a move is three quarters of that. Chosen on four human sp
 MOST_HEARD = 600
 """Number of utterances that tell well enough how often neurons spike."""
 _TOGETHER = 100  # utterances whose spikes are held at once
+
+
+def drawn(of: int, most: int = MOST_HEARD, seed: int = 0) -> np.ndarray:
+    """Places of so many utterances, in rising order, drawn once: the first ones of a sorted file are all of one word."""
+    return np.sort(np.random.default_rng(seed).permutation(of)[:most])
 
 
 def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.ndarray:
@@ -107,12 +112,11 @@ def accuracy_of_adapted(
     labels, speakers : (B,) int
         Their classes and speakers; speakers None where they are not known, which gives None, as a single utterance of a speaker does.
     """
-    if speakers is None or np.unique(speakers, return_counts=True)[1].min() < 2:
+    if speakers is None or min(map(len, of_each(speakers))) < 2:
         return None
     rng, right, of = np.random.default_rng(0), 0, 0
-    for speaker in np.unique(speakers):
-        order = rng.permutation(np.flatnonzero(speakers == speaker))
-        heard, rest = np.split(order, [len(order) // 2])
+    for own in of_each(speakers):
+        heard, rest = np.split(rng.permutation(own), [len(own) // 2])
         found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]], usual)).run(frames[rest]).out)
         right, of = right + int(np.count_nonzero(found == labels[rest])), of + len(rest)
     return right / of

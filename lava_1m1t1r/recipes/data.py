@@ -291,10 +291,7 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
     if unheard:
         text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
-    if steps is None:
-        steps = steps_for(split.train, task)
-    else:
-        check_seconds(split.train, task)
+    steps = steps_for(split.train, task, steps)
     _tell_of_coarse_times(split, task)
     task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
     _tell_of_unused_channels(split, task)
@@ -320,19 +317,21 @@ def _tell_of_coarse_times(split: Split, task: Task) -> None:
         hint(f"times of {split.name} are stored as float16, {text}")
 
 
-def steps_for(events: EventSet, task: Task) -> int:
-    """Bins that hold 99 % of the utterances whole, and never fewer than the task's.
+def steps_for(events: EventSet, task: Task, given: int | None = None) -> int:
+    """Bins that hold 99 % of the utterances whole, and never fewer than the task's; or as many as are ``given``.
 
     Raises
     ------
     InputError
-        If that takes more than ``MOST_STEPS`` bins, and more than ten times what half of the utterances take: most likely a time is wrong.
-        Or if half of the utterances last longer than the larger of ``MOST_SECONDS`` and ten times ``MOST_STEPS`` bins: most likely times
-        are in milliseconds.
+        If none are given, and that takes more than ``MOST_STEPS`` bins, and more than ten times what half of the utterances take: most
+        likely a time is wrong. Or if half of the utterances last longer than the larger of ``MOST_SECONDS`` and ten times ``MOST_STEPS``
+        bins: most likely times are in milliseconds.
     """
     require(isinstance(events, EventSet), "events", "be an EventSet", events)
     require(isinstance(task, Task), "task", "be a Task", task)
     usual = check_seconds(events, task)
+    if given is not None:
+        return given
     longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
     steps = max(task.n_steps, int(bin_of(longest, task.dt)) + 1)
     require(
