@@ -273,7 +273,7 @@ import inspect, sys
 import lava_1m1t1r.slayer
 import lava.lib.dl.slayer as dl
 inspect.getmodule(inspect.currentframe())
-before = {"torchvision", "cv2", "matplotlib.figure", "torch.utils.cpp_extension"} & set(sys.modules)
+before = {"torchvision", "cv2", "matplotlib.colors", "h5py.h5", "torch.utils.cpp_extension"} & set(sys.modules)
 import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -328,6 +328,19 @@ def test_what_a_module_is_given_before_it_is_executed_stays(tmp_path, monkeypatc
     del late_part.save
     assert (late_part.show(), late_part.save(), late_part.own) == ("silent", "saved", "shown")
     assert type(late_part) is type(sys)
+
+
+def test_a_package_is_not_executed_for_its_submodule(tmp_path, monkeypatch):
+    """As matplotlib for ``import matplotlib.pyplot as plt``."""
+    (tmp_path / "late_package").mkdir()
+    (tmp_path / "late_package" / "__init__.py").write_text("order = ['package']\nshare = 3")
+    (tmp_path / "late_package" / "part.py").write_text("import late_package\nlate_package.order.append('part')\nshare = late_package.share")
+    monkeypatch.syspath_prepend(tmp_path)
+    with loading.executed_later("late_package", "late_package.part"):
+        import late_package.part as part
+    package = sys.modules["late_package"]
+    assert "order" not in vars(package) and "share" not in vars(part)
+    assert part.share == 3 and package.order == ["package", "part"] and package.part is part
 
 
 def test_threads_wait_until_a_module_is_executed(tmp_path, monkeypatch):

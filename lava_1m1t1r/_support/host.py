@@ -14,9 +14,9 @@ from ..errors import MissingDependencyError, does_not_load, lava_python, missing
 from .imports import called_later, executed_later, executed_within
 from .threads import in_child
 
-_LATER = ("lava.lib.dl.slayer.object_detection", "matplotlib.pyplot")
-"""Modules that lava-dl and Lava import and training does not need: torchvision and OpenCV (65 MB, a second and a half), and plots (15
-MB)."""
+_LATER = ("lava.lib.dl.slayer.object_detection", "lava.lib.dl.slayer.io", "matplotlib", "matplotlib.pyplot", "h5py")
+"""Modules that lava-dl and Lava import and training does not need: torchvision and OpenCV (65 MB, a second and a half), plots (29 MB)
+and HDF5 (11 MB)."""
 _CALLED = ("torch.utils.cpp_extension", "load")
 """Module, and its function, by which lava-dl compiles its CUDA kernels where there is a GPU (30 MB, two seconds)."""
 _SETS_FORK = "lava.magma.runtime.message_infrastructure.multiprocessing"
@@ -44,8 +44,8 @@ def _forget() -> None:
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    lava-dl's messages about parts of it that are not needed here are left out; its object detection, pyplot, and torch's compiler of
-    extensions are loaded where they are used (and print their messages then).
+    lava-dl's messages about parts of it that are not needed here are left out; its object detection, matplotlib, h5py, and torch's
+    compiler of extensions are loaded where they are used (and print their messages then).
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So the method is unset
     before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs 'fork', and

@@ -80,8 +80,12 @@ class _Later(ModuleType):
     """
 
     def __getattribute__(self, name: str) -> Any:
-        if not name.startswith("__") or name == "__all__":
-            _execute(self)
+        if name.startswith("__") and name != "__all__":
+            return ModuleType.__getattribute__(self, name)
+        submodule = ModuleType.__getattribute__(self, "__dict__").get(name)
+        if type(submodule) is _Later:  # ``import a.b as c`` takes it out of a, which need not be executed for that
+            return submodule
+        _execute(self)
         return ModuleType.__getattribute__(self, name)
 
     def __dir__(self) -> list[str]:
