@@ -6,10 +6,12 @@ import argparse
 import dataclasses
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import __version__, presets
+from .._support.claim import claimed
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
 from ..errors import InputError, listed, option_name, require
@@ -318,10 +320,17 @@ def _validation(args: argparse.Namespace, trained: Any) -> dict[str, Any]:
 
 def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
     """Results; None in all but the first process of a run under torchrun."""
+    from ..recipes import fit
+
+    rank, _, _ = fit.processes()  # refuses what cannot be, before the data are read
+    with claimed(out, "--out", "training") if rank == 0 else nullcontext():
+        return _trained(args, asked, out, start)
+
+
+def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
     from ..netx.schema import read
     from ..recipes import data, fit
 
-    fit.processes()  # refuses what cannot be, before the data are read
     synthetic = _synthetic(args)
     task, split, net, names, train, validation = _prepared(args, asked, start, synthetic)
     from ..recipes.augment import Augmentation
