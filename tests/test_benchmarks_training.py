@@ -11,7 +11,7 @@ from words import hums, spoken
 pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
-from lava_1m1t1r.benchmarks import ablation, accuracy, peers, table
+from lava_1m1t1r.benchmarks import ablation, accuracy, floating, peers, table
 from lava_1m1t1r.benchmarks.peers import size_of
 from lava_1m1t1r.datasets import made_data, write_shd
 from lava_1m1t1r.errors import InputError
@@ -105,14 +105,47 @@ def test_the_accuracy_in_training_is_that_of_the_last_epoch(monkeypatch):
     assert found["train_accuracy"] == 0.75
 
 
-def test_spikes_and_answers_of_a_floating_network_are_counted():
+def test_spikes_and_answers_of_a_floating_network_are_counted(monkeypatch):
+    monkeypatch.setattr(floating, "_BATCH", 4)
     net = network.m1t1r(TASK)
     test = frames(6, 1, TASK)
-    sums, spikes = accuracy.floating(net, test, batch=4)
+    sums, spikes, means = floating.run(net, test)
     with torch.no_grad():
         hidden, out = net.layers(torch.from_numpy(test.dense()).float().transpose(1, 2).contiguous())
     assert spikes == float(hidden.sum()) / 6
     np.testing.assert_allclose(sums, out.sum(-1).numpy(), rtol=1e-6)
+    torch.testing.assert_close(means, hidden.mean((0, 2)))
+    some = np.array([5, 1])
+    np.testing.assert_allclose(floating.run(net, test, some).sums, sums[some], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lsnn", "gru"])
+def test_peers_are_adapted_by_one_half_of_a_strangers_utterances_and_answer_the_other(name, monkeypatch):
+    if name == "lsnn":
+        pytest.importorskip("norse.torch")
+    net = getattr(peers, name)(TASK)
+    test = data.frames_of(made((20, 20)), TASK)
+    usual = 1.5 * floating.run(net, test).means
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    off, heard = [], []
+    run = floating.run
+
+    def noted(own, frames, part=None):
+        found = run(own, frames, part)
+        off.append(float((usual - found.means).abs().mean() / usual.abs().mean()))
+        heard.append(part)
+        return found
+
+    monkeypatch.setattr(floating, "run", noted)
+    share = floating.accuracy_of_adapted(net, usual, test)
+    rounds = floating.ROUNDS
+    assert len(off) == 2 * (rounds + 1) and off[rounds - 1] < 0.5 * off[0]
+    assert sorted([*heard[0], *heard[rounds]]) == list(range(20)) and all(np.array_equal(heard[0], part) for part in heard[:rounds])
+    assert share in np.arange(21) / 20
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    again = run(net, test)
+    torch.testing.assert_close(again.means, usual / 1.5)
+    assert floating.accuracy_of_adapted(net, usual, dataclasses.replace(test, speakers=None)) is None
 
 
 @pytest.mark.timeout(300)

@@ -116,12 +116,14 @@ def trained(
     -------
     dict
         ``parameters``, ``accuracy`` [1], ``adapted_accuracy`` [1] (:func:`.answers.adapted_accuracy`), ``spikes`` of the hidden layer in
-        an utterance (mean), ``cpu`` of training [s], and of the last epoch ``train_accuracy`` [1]; where ``fixed`` also
-        ``biases_accuracy`` [1] (:func:`.adapt.accuracy_of_adapted`), and ``floating_accuracy`` if the network has a floating form.
+        an utterance (mean), ``cpu`` of training [s], and of the last epoch ``train_accuracy`` [1]; where biases can be
+        adapted also ``biases_accuracy`` [1] (:func:`.adapt.accuracy_of_adapted`), and where ``fixed`` ``floating_accuracy`` if the network
+        has a floating form.
     """
     from ..netx.schema import read
     from ..recipes import fit
     from ..recipes.evaluate import evaluate
+    from . import floating
     from .peers import size_of
 
     epochs: list[dict[str, float]] = []
@@ -151,9 +153,13 @@ def trained(
                 **{name: getattr(result, name) for name in of_result},
                 "biases_accuracy": _with_biases(file, task, train, test),
             }
-    sums, spikes = floating(net, test)
+    sums, spikes, _ = floating.run(net, test)
     right, adapted = float(np.mean(winner(sums) == test.labels)), adapted_accuracy(sums, test.labels, test.speakers)
-    return {**found, "accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
+    of_peer: dict[str, Any] = {**found, "accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
+    if not hasattr(net.hidden, "shift"):
+        return of_peer
+    usual = floating.run(net, train, adapt.drawn(len(train), seed=task.seed)).means
+    return {**of_peer, "biases_accuracy": floating.accuracy_of_adapted(net, usual, test)}
 
 
 def _with_biases(net: NetDescription, task: Task, train: data.Frames, test: data.Frames) -> float | None:
@@ -162,24 +168,6 @@ def _with_biases(net: NetDescription, task: Task, train: data.Frames, test: data
         return None
     usual = adapt.rates(net, train.dense(adapt.drawn(len(train), seed=task.seed)))
     return adapt.accuracy_of_adapted(net, usual, test.dense(), test.labels, test.speakers) if usual.any() else None
-
-
-def floating(net: Any, test: data.Frames, batch: int = 200) -> tuple[np.ndarray, float]:
-    """Sums over time (B, K) of a network run in torch, and mean number of non-zero values of the hidden block in an utterance."""
-    import torch
-
-    from ..recipes.fit import scores
-
-    active = []
-    hook = net.hidden.register_forward_hook(lambda _block, _x, out: active.append(int(torch.count_nonzero(out))))
-    sums = []
-    with torch.no_grad():
-        for start in range(0, len(test), batch):
-            part = np.arange(start, min(start + batch, len(test)))
-            x = torch.from_numpy(test.dense(part)).float().transpose(1, 2).contiguous()
-            sums.append(scores(net(x)).numpy())
-    hook.remove()
-    return np.concatenate(sums), sum(active) / len(test)
 
 
 def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]], told: str = "") -> dict[str, Any]:

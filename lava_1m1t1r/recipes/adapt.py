@@ -112,14 +112,20 @@ def accuracy_of_adapted(
     labels, speakers : (B,) int
         Their classes and speakers; speakers None where they are not known, which gives None, as a single utterance of a speaker does.
     """
-    if speakers is None or min(map(len, of_each(speakers))) < 2:
-        return None
-    rng, right, of = np.random.default_rng(0), 0, 0
-    for own in of_each(speakers):
-        heard, rest = np.split(rng.permutation(own), [len(own) // 2])
+    right, of = 0, 0
+    for heard, rest in halves(speakers):
         found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]], usual)).run(frames[rest]).out)
         right, of = right + int(np.count_nonzero(found == labels[rest])), of + len(rest)
-    return right / of
+    return right / of if of else None
+
+
+def halves(speakers: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places of one half of each speaker's utterances, drawn once, and of the other; none where a speaker has a single one, or where
+    speakers (B,) are not known."""
+    if speakers is None or min(map(len, of_each(speakers))) < 2:
+        return []
+    rng = np.random.default_rng(0)
+    return [(own[: len(own) // 2], own[len(own) // 2 :]) for own in map(rng.permutation, of_each(speakers))]
 
 
 def is_adaptable(net: NetDescription) -> bool:

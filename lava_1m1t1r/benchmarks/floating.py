@@ -1,0 +1,71 @@
+"""Networks run in torch over a test set, and peers adapted to strangers as :mod:`..recipes.adapt` adapts 1M1T1R."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..answers import winner
+from ..recipes.adapt import MOST_HEARD, ROUNDS, WIDTH, halves
+from ..recipes.data import Frames
+from ..recipes.fit import scores
+
+_BATCH = 200
+
+
+class Run(NamedTuple):
+    """What a network does with B utterances."""
+
+    sums: np.ndarray
+    """(B, K) outputs, summed over time."""
+    active: float
+    """Mean number of values of the hidden block in an utterance that are not 0."""
+    means: torch.Tensor
+    """(N,) mean output of each hidden neuron."""
+
+
+def run(net: Any, frames: Frames, part: np.ndarray | None = None) -> Run:
+    """Run a :class:`..recipes.network.Network` without gradients on utterances ``part`` (all by default)."""
+    part = np.arange(len(frames)) if part is None else part
+    active, means, sums = 0, torch.zeros(()), []
+
+    def note(_block: Any, _x: Any, out: torch.Tensor) -> None:
+        nonlocal active, means
+        active += int(torch.count_nonzero(out))
+        means = means + out.mean(-1).sum(0) / len(part)
+
+    hook = net.hidden.register_forward_hook(note)
+    try:
+        with torch.no_grad():
+            for start in range(0, len(part), _BATCH):
+                x = torch.from_numpy(frames.dense(part[start : start + _BATCH])).float().transpose(1, 2).contiguous()
+                sums.append(scores(net(x)).numpy())
+    finally:
+        hook.remove()
+    return Run(np.concatenate(sums), active / len(part), means)
+
+
+def accuracy_of_adapted(net: Any, usual: torch.Tensor, test: Frames) -> float | None:
+    """As :func:`..recipes.adapt.accuracy_of_adapted`, of a network whose hidden block has ``shift``, as those of :mod:`.peers`.
+
+    Parameters
+    ----------
+    net : Network
+        Unchanged afterwards.
+    usual : (N,)
+        Mean output of each hidden neuron in utterances of the training.
+    test : Frames
+        Utterances, of speakers that are known.
+    """
+    right, of = 0, 0
+    for heard, rest in halves(test.speakers):
+        own = copy.deepcopy(net)
+        for k in range(ROUNDS):
+            short = (usual - run(own, test, heard[:MOST_HEARD]).means) / (WIDTH * usual.abs().mean())
+            own.hidden.shift((1 - k / ROUNDS) * torch.tanh(short))
+        right += int(np.count_nonzero(winner(run(own, test, rest).sums) == test.labels[rest]))
+        of += len(rest)
+    return right / of if of else None
