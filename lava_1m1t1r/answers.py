@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import array_of, require
+from .errors import array_of, numbers, require
 
 
 def winner(sums: Any) -> Any:
@@ -54,9 +54,8 @@ class Adapting:
 
     def answer(self, sums: np.ndarray) -> int:
         """Class of the next utterance, of its sums over time (K,)."""
-        sums = array_of(sums, "sums").astype(np.float64)
-        good = sums.ndim == 1 and sums.size > 0 and self._total.shape in ((), sums.shape)
-        require(good, "sums", "be those of an utterance, (K,), as many each time", sums.shape)
+        sums = numbers(sums, "sums", shape="(K,)")  # one nan would be in all that follow
+        require(self._total.shape in ((), sums.shape), "sums", "be those of an utterance, (K,), as many each time", sums.shape)
         found = int(winner(sums - self.common))
         self.heard, self._total = self.heard + 1, self._total + sums
         return found
@@ -64,6 +63,8 @@ class Adapting:
 
 def adapted(sums: np.ndarray) -> np.ndarray:
     """What :class:`Adapting` answers to one speaker's utterances, in this order: sums over time (B, K) -> (B,)."""
+    sums = array_of(sums, "sums")
+    require(sums.ndim == 2, "sums", "have the shape (B, K)", sums.shape)
     before = np.zeros(sums.shape)
     np.cumsum(sums[:-1], 0, out=before[1:], dtype=np.float64)
     return winner(sums - before / (np.arange(len(sums))[:, None] + sums.shape[1]))
@@ -84,8 +85,11 @@ def adapted_accuracy(sums: np.ndarray, labels: np.ndarray, speakers: np.ndarray 
     labels, speakers : (B,) int
         Class and speaker of each utterance; speakers None where they are not known, which gives None.
     """
+    sums, labels = numbers(sums, "sums", (2,), "(B, K)"), array_of(labels, "labels")
+    require(labels.shape == sums.shape[:1], "labels", f"have the shape {sums.shape[:1]}, one an utterance", labels.shape)
     if speakers is None:
         return None
+    require(np.shape(speakers) == labels.shape, "speakers", f"have the shape {labels.shape}, one an utterance", np.shape(speakers))
     rng, right = np.random.default_rng(0), 0
     for own in of_each(speakers):
         for _ in range(_ORDERS):

@@ -247,6 +247,31 @@ def _check_array(
 
 
 @dataclass(frozen=True, eq=False)
+class Usual(ByValue):
+    """How often neurons spike in utterances of the training, to which :mod:`.recipes.adapt` brings them back."""
+
+    spikes: np.ndarray
+    """(N,) mean number of spikes in an utterance, of each neuron of the first layer that computes."""
+    steps: int
+    """Time bins of these utterances."""
+
+    def check(self, where: str, size: int, error: type[Exception] = InputError) -> None:
+        """Refuse what cannot be numbers of spikes of so many neurons."""
+        spikes = self.spikes
+        real = isinstance(spikes, np.ndarray) and spikes.dtype.kind in "fiu"
+        require(
+            real and spikes.shape == (size,),
+            f"{where}/spikes",
+            f"hold {size} numbers, one a neuron of the first layer",
+            spikes,
+            error=error,
+        )
+        require(bool(np.all((spikes >= 0) & np.isfinite(spikes))), f"{where}/spikes", "be finite numbers >= 0", spikes.min(), error=error)
+        steps = isinstance(self.steps, (int, np.integer)) and self.steps > 0
+        require(steps, f"{where}/steps", "be a whole number >= 1", self.steps, error=error)
+
+
+@dataclass(frozen=True, eq=False)
 class NetDescription(ByValue):
     """A network: layers in the order of the signal."""
 
@@ -257,6 +282,8 @@ class NetDescription(ByValue):
     """Place that the network was read from, for messages."""
     classes: tuple[str, ...] = ()
     """Names of the outputs, as in the data they were trained on; empty where they have none."""
+    usual: Usual | None = field(default=None, compare=False)
+    """How often its neurons spike in its training; None where that is not known."""
 
     def __repr__(self) -> str:
         # of networks that no check has seen, too
@@ -346,6 +373,8 @@ class NetDescription(ByValue):
             layer.check(place, error)
             before = layer.size
         self.check_delay_lines(where, error)
+        if self.usual is not None:
+            self.usual.check(f"{where}: usual", self.active[0].size, error)
         steps = sorted(set(self._network_steps))
         require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", steps, error=error)
 

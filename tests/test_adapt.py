@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from words import spoken
 
 from lava_1m1t1r import cli
+from lava_1m1t1r.answers import answers
 from lava_1m1t1r.commands import _common
 from lava_1m1t1r.datasets import EventSet, write_shd
-from lava_1m1t1r.description import CubaNeuron
+from lava_1m1t1r.description import CubaNeuron, Usual
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx.schema import read, write
-from lava_1m1t1r.recipes import data
-from lava_1m1t1r.recipes.adapt import accuracy_of_adapted, adapted, is_adaptable, rates
+from lava_1m1t1r.recipes import adapt, data
+from lava_1m1t1r.recipes.adapt import accuracy_of_adapted, adapted, is_adaptable, note_usual, rates
 from lava_1m1t1r.recipes.task import recipe
 from lava_1m1t1r.sums import BIAS_BOUNDS
 
@@ -66,28 +68,112 @@ def test_whoever_makes_neurons_spike_as_often_as_usual_changes_nothing(net, fram
     assert adapted(net, frames, rates(net, frames)) == net
 
 
-def test_biases_stay_what_files_hold(net, frames):
-    layer, place = net.active[0], next(i for i, layer in enumerate(net.layers) if layer is net.active[0])
-    edge = replace(layer, bias=np.full(layer.size, BIAS_BOUNDS[1] - 1, np.int32))
-    high = replace(net, layers=(*net.layers[:place], edge, *net.layers[place + 1 :]))
-    assert adapted(high, frames, np.full(layer.size, 80.0)).active[0].bias.max() == BIAS_BOUNDS[1]
+@pytest.mark.parametrize(("usual", "bound"), [(80.0, 1), (0.01, 0)])
+def test_biases_stay_what_files_hold(usual, bound, net, frames, monkeypatch):
+    first, seen = net.active[0], []
+    edge = replace(first, bias=np.full(first.size, BIAS_BOUNDS[bound] + 1 - 2 * bound, np.int32))
+    extreme = replace(net, layers=tuple(edge if layer is first else layer for layer in net.layers))
+    monkeypatch.setattr(adapt, "rates", lambda given, _: seen.append(given.active[0].bias) or np.full(first.size, 80.01 - usual))
+    adapted(extreme, frames, np.full(first.size, usual))
+    assert all(np.all(bias == BIAS_BOUNDS[bound]) for bias in seen[1:])
+
+
+def with_usual(net, frames):
+    return replace(net, usual=Usual(rates(net, frames), frames.shape[1]))
+
+
+def test_moves_of_biases(net, frames, monkeypatch):
+    """By hand: twelve rounds, each of a smaller move."""
+    usual, now = np.zeros(128), np.zeros(128)
+    usual[:3], now[3:5] = (1.0, 2.0, 0.5), (0.25, 1.0)
+    bare = replace(net, layers=tuple(replace(layer, bias=None) if layer is net.active[0] else layer for layer in net.layers))
+    seen = []
+    monkeypatch.setattr(adapt, "rates", lambda given, _: seen.append(given.active[0].bias) or now)
+    adapted(bare, frames[:1], usual)
+    moves = [np.rint(10 * (12 - k) / 12 * np.tanh(1.5 * (usual - now) / usual.mean())) for k in range(12)]
+    assert seen[0] is None and len(seen) == 13
+    for k in range(12):
+        assert np.array_equal(seen[k + 1], sum(moves[: k + 1]))
+    assert moves[0][1] == 10 and sum(moves)[1] == 65 and sum(moves)[5] == 0
+
+
+def test_the_network_that_spikes_most_as_usual_is_kept(net, frames, monkeypatch):
+    usual, offs = np.ones(128), iter([5.0, 3.0, 1.0, 1.0, *[4.0] * 9])
+    seen = []
+    monkeypatch.setattr(adapt, "rates", lambda given, _: seen.append(given) or usual + next(offs))
+    assert adapted(net, frames[:1], usual) is seen[2]
+
+
+def test_what_is_usual_is_that_of_the_training(net, frames, tmp_path):
+    """The file knows it, also of a network that is adapted already: utterances are heard as by the network that was trained."""
+    write(tmp_path / "trained.net", replace(net, usual=None))
+    heard = stranger(frames)
+    with pytest.raises(InputError, match=r"trained.net must say how often its neurons spike in its training; got None. Give them: rates"):
+        adapted(tmp_path / "trained.net", heard)
+    training = data.frames_of(spoken((12, 12)), recipe("spoken-digits"))
+    noted = note_usual(tmp_path / "trained.net", training)
+    assert noted == net and noted.usual == Usual(rates(net, frames), frames.shape[1])
+    own = adapted(noted, heard)
+    assert own == adapted(net, heard, noted.usual.spikes)
+    write(tmp_path / "own.net", own)
+    again = read(tmp_path / "own.net")
+    assert again.usual == noted.usual
+    off = [np.abs(rates(one, heard) - noted.usual.spikes).mean() for one in (own, adapted(again, heard))]
+    assert off[1] <= off[0]
+    words = r"heard must have shape \(B, 90, C\), as many steps as utterances of the training; got \(24, 80, 140\)"
+    with pytest.raises(InputError, match=words):
+        adapted(noted, heard[:, :80])
+
+
+def with_cuba(net):
+    layers = (replace(layer, neuron=CubaNeuron(9, 9, 80)) if layer.neuron else layer for layer in net.layers)
+    return replace(net, layers=tuple(layers), usual=None)
+
+
+def test_a_network_that_cannot_be_adapted_is_left_as_it_is(net, frames, tmp_path):
+    cuba = with_cuba(net)
+    write(tmp_path / "cuba.net", cuba)
+    before = (tmp_path / "cuba.net").read_bytes()
+    assert note_usual(tmp_path / "cuba.net", data.frames_of(spoken((3,)), recipe("spoken-digits"))).usual is None
+    assert (tmp_path / "cuba.net").read_bytes() == before
+
+
+def test_dense_layers_are_adapted_and_convolutions_are_not(net, frames):
+    first = net.active[0]
+    dense = replace(first, kind="dense", weight_rec=None, delay_rec=None)
+    plain = replace(net, layers=tuple(dense if layer is first else layer for layer in net.layers))
+    assert is_adaptable(plain) and adapted(plain, stranger(frames), rates(plain, frames)) != plain
+    assert not is_adaptable(replace(plain, layers=tuple(replace(x, kind="conv") if x is dense else x for x in plain.layers)))
+
+
+def test_accuracy_is_that_of_the_adapted_network_on_what_it_has_not_heard(net, frames):
+    speakers, rng, right = np.repeat([4, 1], (14, 10)), np.random.default_rng(0), 0
+    heard, labels = stranger(frames), answers(FastNetwork(net).run(frames).out)
+    knowing = with_usual(net, frames)
+    for own in (np.arange(14, 24), np.arange(14)):
+        order = rng.permutation(own)
+        mine, rest = adapted(knowing, heard[order[: len(own) // 2]]), order[len(own) // 2 :]
+        right += np.count_nonzero(answers(FastNetwork(mine).run(heard[rest]).out) == labels[rest])
+    assert accuracy_of_adapted(knowing, heard, labels, speakers) == right / 12
 
 
 def test_accuracy_is_that_on_utterances_which_were_not_heard(net, frames, monkeypatch):
     """The network that was adapted by one half of each speaker's utterances answers the other half."""
     speakers, seen = np.repeat([4, 1], 12), []
 
-    def noted(given, heard, usual):
+    def noted(given, heard):
         seen.append(len(heard))
         return given
 
-    usual, out = rates(net, frames), FastNetwork(net).run(frames).out
+    out = FastNetwork(net).run(frames).out
     labels = np.where(np.arange(24) < 12, out.sum(1).argmax(1), 19)  # one speaker is understood, and the other is not
     assert np.all(out.sum(1).argmax(1) != 19)
     monkeypatch.setattr("lava_1m1t1r.recipes.adapt.adapted", noted)
-    assert accuracy_of_adapted(net, usual, frames, labels, speakers) == 0.5 and seen == [6, 6]
-    assert accuracy_of_adapted(net, usual, frames, labels, None) is None
-    assert accuracy_of_adapted(net, usual, frames, labels, np.arange(24)) is None
+    assert accuracy_of_adapted(net, frames, labels, speakers) == 0.5 and seen == [6, 6]
+    assert accuracy_of_adapted(net, frames, labels, None) is None
+    assert accuracy_of_adapted(net, frames, labels, np.arange(24)) is None
+    with pytest.raises(InputError, match=r"speakers must have the shape \(24,\), one an utterance; got \(2,\)"):
+        accuracy_of_adapted(net, frames, labels, np.arange(2))
 
 
 def test_what_cannot_be_adapted_is_refused(net, frames):
@@ -100,11 +186,11 @@ def test_what_cannot_be_adapted_is_refused(net, frames):
     ):
         with pytest.raises(InputError, match=words):
             adapted(net, frames, wrong)
-    with pytest.raises(InputError, match="frames must hold at least one utterance"):
+    with pytest.raises(InputError, match="frames must hold at least one sample"):
         adapted(net, frames[:0], usual)
-    cuba = replace(net, layers=tuple(replace(layer, neuron=CubaNeuron(9, 9, 80)) if layer.neuron else layer for layer in net.layers))
+    cuba = with_cuba(net)
     assert is_adaptable(net) and not is_adaptable(cuba)
-    with pytest.raises(InputError, match="must be dense, recurrent or not, of 1M1T1R neurons, to be adapted; got 'dense_rec'"):
+    with pytest.raises(InputError, match=r"layer/1 \(dense_rec\) must be dense, .*; got 'Cuba neurons'"):
         rates(cuba, frames)
 
 
@@ -112,60 +198,110 @@ def test_what_cannot_be_adapted_is_refused(net, frames):
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
-    """A file of three speakers, and one of a speaker without names for classes."""
+def files(net, tmp_path, monkeypatch):
+    """A file of three speakers, one of a speaker without names for classes, and a network that does not know what is usual."""
     monkeypatch.chdir(tmp_path)
     write_shd("mine.h5", spoken((6, 6, 6)))
     write_shd("ben.h5", replace(spoken(9, seed=1), keys=()))
+    write("old.net", replace(net, usual=None))
 
 
-def test_a_network_is_adapted_to_the_speaker_left_out_by_the_others(net, files, capsys):
-    assert cli.main("adapt shipped --data mine.h5 --leave-out 1 -o one/adapted.net --json".split()) in (0, 1)
-    found = json.loads(capsys.readouterr().out)
-    assert found["utterances"] == 6 and found["speaker"] == "speaker 1" and found["data"] == "mine"
-    heard = spoken((6, 6, 6))
-    task = recipe("recordings").replace(channels=net.inputs)
-    training, stranger = (data.frames_of(part, task.replace(n_steps=90)) for part in (heard.without_speakers(1), heard.of_speakers(1)))
-    usual = rates(net, training.dense())
-    expected = adapted(net, stranger.dense(), usual)
-    np.testing.assert_array_equal(read("one/adapted.net").active[0].bias, expected.active[0].bias)
-    assert read("one/adapted.net").classes == net.classes
-    after = np.abs(rates(expected, stranger.dense()) - usual).mean() / usual.mean()
-    assert found["after"] == pytest.approx(after)
-
-
-def test_a_network_is_adapted_to_a_stranger_by_a_file(net, files, capsys):
-    assert cli.main("adapt shipped --data mine.h5 --stranger ben.h5 --utterances 5 --steps 70".split()) in (0, 1)
-    told = capsys.readouterr().out
-    assert told.startswith("mine, ben: 5 utterances; ") and told.endswith("wrote adapted.net\n")
-    task = recipe("recordings").replace(channels=net.inputs, n_steps=70)
-    usual = rates(net, data.frames_of(spoken((6, 6, 6)), task).dense())
+def test_a_network_is_adapted_to_a_stranger_by_what_is_usual_in_its_training(net, files, capsys):
+    assert cli.main("adapt shipped --stranger ben.h5 --utterances 5".split()) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("ben, all of it: 5 utterances of 90 bins; ") and told.out.endswith("wrote adapted.net\n") and not told.err
     some = np.sort(np.random.default_rng(0).permutation(9)[:5])  # the first ones of a sorted file are all of one word
-    heard = data.frames_of(spoken(9, seed=1), task).dense(some)
-    np.testing.assert_array_equal(read("adapted.net").active[0].bias, adapted(net, heard, usual).active[0].bias)
+    task = recipe("recordings").replace(channels=net.inputs, n_steps=net.usual.steps)
+    expected = adapted(net, data.frames_of(spoken(9, seed=1), task).dense(some))
+    assert read("adapted.net") == expected and read("adapted.net").usual == net.usual
+
+
+def test_a_network_is_adapted_to_the_speaker_left_out(net, files, capsys):
+    assert cli.main("adapt shipped --data mine.h5 --leave-out 1 -o one/adapted.net --json".split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["utterances"], found["steps"], found["speaker"], found["data"]) == (6, 90, "speaker 1", "mine")
+    task = recipe("recordings").replace(channels=net.inputs, n_steps=90)
+    heard = data.frames_of(spoken((6, 6, 6)).of_speakers(1), task).dense()
+    expected = adapted(net, heard)
+    assert read("one/adapted.net") == expected and read("one/adapted.net").classes == net.classes
+    usual = net.usual.spikes
+    for name, one in (("before", net), ("after", expected)):
+        assert found[name] == pytest.approx(np.abs(rates(one, heard) - usual).mean() / usual.mean())
+
+
+@pytest.mark.parametrize(
+    ("options", "training"), [("--data mine.h5 --stranger ben.h5", (0, 1, 2)), ("--data mine.h5 --leave-out 1", (0, 2))]
+)
+def test_what_is_usual_is_looked_up_in_the_data_where_the_file_does_not_know_it(options, training, net, files, capsys):
+    assert cli.main(["adapt", "old.net", "--data", "mine.h5", *options.split(), "--steps", "70"]) == 0
+    heard = spoken((6, 6, 6))
+    task = recipe("recordings").replace(channels=net.inputs, n_steps=70)
+    usual = rates(net, data.frames_of(heard.of_speakers(*training), task).dense())
+    own = spoken(9, seed=1) if "ben" in options else heard.of_speakers(1)
+    found = read("adapted.net")
+    assert found == adapted(net, data.frames_of(own, task).dense(), usual)
+    assert found.usual.steps == 70 and np.array_equal(found.usual.spikes, usual)
+    hinted = "Was it trained on other data?" in capsys.readouterr().err
+    assert hinted  # the shipped network knows other classes
+
+
+def test_the_bins_are_those_of_the_training_by_the_results_beside_the_network(net, files, capsys):
+    told = {"data": "mine", "held_out": "speaker 0", "task": {"n_steps": 66, "dt": net.dt}}
+    Path("results.json").write_text(json.dumps(told))
+    assert cli.main("adapt old.net --data mine.h5 --leave-out 1 --json".split()) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["steps"] == 66 and "was trained without speaker 0; here it hears speaker 1" in told.err
+
+
+def test_no_more_utterances_are_heard_than_tell_enough(files, monkeypatch, capsys):
+    monkeypatch.setattr(adapt, "MOST_HEARD", 4)
+    for options in ("", "--utterances 9"):
+        assert cli.main(["adapt", "shipped", "--stranger", "ben.h5", "--json", *options.split()]) == 0
+        assert json.loads(capsys.readouterr().out)["utterances"] == 4
 
 
 def test_several_speakers_at_once_are_told(files, capsys):
-    assert cli.main("adapt shipped --data mine.h5 --stranger mine.h5".split()) in (0, 1)
+    assert cli.main("adapt shipped --stranger mine.h5".split()) == 0
     assert "the utterances are of 3 speakers; an adapted network suits one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--stranger ben.h5 --leave-out 1", "--leave-out must not be used with --stranger; got '1'"),
-        ("--leave-out 7", "leave_out.* must be .*; got '7'"),
-        ("--utterances 0", "--utterances must be a whole number"),
-        ("-o adapted.h5", "--out must be a file ending in .net; got 'adapted.h5'"),
-        ("--stranger none.h5", "none.h5"),
-        ("--stranger few.h5", "--stranger must have the network's 140 channels or more; got 48"),
-        ("--stranger silent.h5", "--stranger must hold at least one spike; got '2 empty utterances'"),
+        ("shipped --stranger ben.h5 --leave-out 1", "--leave-out must not be used with --stranger; got '1'"),
+        (
+            "shipped --stranger ben.h5 --data mine.h5",
+            "--data must not be used with --stranger; got 'mine.h5'. .*digits.net says",
+        ),
+        ("old.net --stranger ben.h5", "--data must name what the network was trained on; got None. Its file does not say how often"),
+        ("shipped --data mine.h5 --leave-out 7", "leave_out.* must be .*; got '7'"),
+        ("shipped --data ben.h5", "must hold at least two speakers, .*adapt: --stranger"),
+        ("shipped --stranger ben.h5 --utterances 0", "--utterances must be a whole number"),
+        ("shipped --stranger ben.h5 --steps 80", "--steps must be 90, as in the network's training; got 80"),
+        ("shipped --stranger ben.h5 -o adapted.h5", "--out must be a file ending in .net; got 'adapted.h5'"),
+        ("shipped --stranger ben.h5 -o folder.net", "--out must be a file ending in .net; got 'folder.net'"),
+        ("shipped --stranger ben.h5 -o ben.h5/adapted.net", "--out must be a folder, or inside one; got 'ben.h5'"),
+        ("old.net --data mine.h5 -o ./old.net", "--out must be another file than the network's; got './old.net'"),
+        ("shipped --stranger none.h5", "none.h5"),
+        ("shipped --stranger few.h5", "--stranger must have the network's 140 channels or more; got 48"),
+        ("shipped --stranger silent.h5", "--stranger must hold at least one spike; got '2 empty utterances'"),
     ],
 )
 def test_wrong_orders_leave_no_file(options, words, files, tmp_path, capsys):
     write_shd("few.h5", spoken(3, channels=48))
     write_shd("silent.h5", EventSet.from_utterances([([], [])] * 2, [0, 1]))
-    assert cli.main(["adapt", "shipped", "--data", "mine.h5", *options.split()]) == cli.USAGE_ERROR
-    errors = capsys.readouterr().err.splitlines()
+    Path("folder.net").mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert cli.main(["adapt", *options.split()]) == cli.USAGE_ERROR
+    errors = [line for line in capsys.readouterr().err.splitlines() if "Was it trained on other data" not in line]
     assert len(errors) == 1 and re.search(words, errors[0]), errors
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ben.h5", "few.h5", "mine.h5", "silent.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.filterwarnings("ignore:.*are cropped")
+def test_a_stranger_who_speaks_too_late_is_refused(files, capsys):
+    late = spoken(4)
+    write_shd("late.h5", replace(late, times=late.times + 2.0))
+    assert cli.main("adapt shipped --stranger late.h5".split()) == cli.USAGE_ERROR
+    assert "--stranger must have spikes within the 90 bins of an utterance; got 'none'. Cut what comes before" in capsys.readouterr().err
+    assert not Path("adapted.net").exists()

@@ -47,6 +47,14 @@ def test_sums_of_several_utterances_or_of_other_networks_are_refused():
     adapting.answer([1, 2, 3])
     with pytest.raises(InputError, match=r"sums must be those of an utterance, \(K,\), as many each time; got \(4,\)"):
         adapting.answer([1, 2, 3, 4])
+    with pytest.raises(InputError, match="sums must be finite"):
+        adapting.answer([1, 2, np.nan])
+    assert adapting.heard == 1
+    for wrong, words in (((np.ones(3), [0]), r"sums must have the shape \(B, K\)"), ((np.ones((2, 3)), [0]), r"labels must .* \(2,\)")):
+        with pytest.raises(InputError, match=words):
+            adapted_accuracy(*wrong, None)
+    with pytest.raises(InputError, match=r"speakers must have the shape \(2,\)"):
+        adapted_accuracy(np.ones((2, 3)), [0, 1], np.zeros(3))
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import StepParams, keys, presets
-from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, Usual
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import read_back
 from lava_1m1t1r.netx import schema
@@ -348,6 +348,60 @@ def test_names_of_the_outputs_come_back(net, tmp_path):
         with pytest.raises(InputError, match="classes must"):
             schema.write(tmp_path / "b.net", replace(net, classes=classes))
     assert not (tmp_path / "b.net").exists()
+
+
+def test_files_know_how_often_neurons_spike_in_training(net, path):
+    usual = Usual(np.linspace(0, 3, 7), 90)
+    before = schema.read(path)
+    schema.note_usual(path, Usual(np.ones(7), 80))
+    schema.note_usual(path, usual)  # in place of those
+    found = schema.read(path)
+    assert found.usual == usual and found == before
+    schema.write(path, found)
+    assert schema.read(path).usual == usual and hash(usual) == hash(Usual(usual.spikes + 1, 90))
+    schema.write(path, replace(found, usual=None))
+    assert schema.read(path).usual is None and schema.read(path) == found  # what it computes is the same
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("spikes", np.ones(6), "usual/spikes must hold 7 numbers, one a neuron"),
+        ("spikes", np.ones((7, 1)), "usual/spikes must hold 7 numbers"),
+        ("spikes", -np.ones(7), "usual/spikes must be finite numbers >= 0; got -1.0"),
+        ("spikes", np.full(7, np.nan), "usual/spikes must be finite"),
+        ("spikes", b"often", "usual/spikes must hold 7 numbers"),
+        ("spikes", h5py.Empty("f8"), "usual/spikes must hold at least one value"),
+        ("steps", 0, "usual/steps must be a whole number >= 1; got 0"),
+        ("steps", 1.5, "usual/steps must hold whole numbers"),
+        ("steps", [90, 90], r"usual/steps must have shape \(1,\)"),
+        ("other", 1, "usual must hold 'spikes' and 'steps', and nothing else; got .*other"),
+    ],
+)
+def test_numbers_of_spikes_that_cannot_be_are_refused(key, value, words, path):
+    schema.note_usual(path, Usual(np.ones(7), 90))
+    with h5py.File(path, "r+") as file:
+        file["usual"].pop(key, None)
+        file["usual"][key] = value
+    with pytest.raises(FormatError, match=words):
+        schema.read(path)
+
+
+def test_usual_numbers_are_checked_before_anything_is_written(net, path):
+    before = path.read_bytes()
+    for usual in (Usual(np.ones(6), 90), Usual(np.ones(7), 0)):
+        with pytest.raises(FormatError, match="a.net: usual/"):
+            schema.note_usual(path, usual)
+        with pytest.raises(FormatError, match="a.net: usual/"):
+            schema.write(path, replace(net, usual=usual))
+        with pytest.raises(InputError, match="network: usual/"):
+            replace(net, usual=usual).check()
+    with h5py.File(path, "r+") as file:
+        file["usual"] = 3
+    with pytest.raises(FormatError, match="usual must be a group"):
+        schema.read(path)
+    path.write_bytes(before)
+    assert schema.read(path).usual is None
 
 
 def test_keys_of_lava_dls_former_releases_are_read(tmp_path):

@@ -120,7 +120,6 @@ def trained(
         adapted also ``biases_accuracy`` [1] (:func:`.adapt.accuracy_of_adapted`), and where ``fixed`` ``floating_accuracy`` if the network
         has a floating form.
     """
-    from ..netx.schema import read
     from ..recipes import fit
     from ..recipes.evaluate import evaluate
     from . import floating
@@ -145,29 +144,28 @@ def trained(
         }
         if fixed:
             net.export(Path(folder) / NETWORK_FILE)
-            file = read(Path(folder) / NETWORK_FILE)
+            file = adapt.note_usual(Path(folder) / NETWORK_FILE, train)
             result, _ = evaluate(file, test)
             of_result = ("accuracy", "adapted_accuracy", "floating_accuracy", "spikes")
             return {
                 **found,
                 **{name: getattr(result, name) for name in of_result},
-                "biases_accuracy": _with_biases(file, task, train, test),
+                "biases_accuracy": _with_biases(file, test),
             }
     sums, spikes, _ = floating.run(net, test)
     right, adapted = float(np.mean(winner(sums) == test.labels)), adapted_accuracy(sums, test.labels, test.speakers)
     of_peer: dict[str, Any] = {**found, "accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
     if not hasattr(net.hidden, "shift"):
         return of_peer
-    usual = floating.run(net, train, adapt.drawn(len(train), seed=task.seed)).means
+    usual = floating.run(net, train, adapt.drawn(len(train))).means
     return {**of_peer, "biases_accuracy": floating.accuracy_of_adapted(net, usual, test)}
 
 
-def _with_biases(net: NetDescription, task: Task, train: data.Frames, test: data.Frames) -> float | None:
+def _with_biases(net: NetDescription, test: data.Frames) -> float | None:
     """Share of right answers of the network whose biases are adapted to each speaker; None where they cannot be, as in a silent one."""
-    if not adapt.is_adaptable(net):
+    if net.usual is None or not net.usual.spikes.any():
         return None
-    usual = adapt.rates(net, train.dense(adapt.drawn(len(train), seed=task.seed)))
-    return adapt.accuracy_of_adapted(net, usual, test.dense(), test.labels, test.speakers) if usual.any() else None
+    return adapt.accuracy_of_adapted(net, test.dense(), test.labels, test.speakers)
 
 
 def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]], told: str = "") -> dict[str, Any]:

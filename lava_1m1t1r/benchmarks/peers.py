@@ -35,7 +35,7 @@ LSNN_SURROGATE: dict[str, Any] = {"method": "triangle", "alpha": 0.3}
 """Pseudo-derivative and dampening of the publication of LSNNs (Bellec et al., Nature Communications 11, 3625, 2020). With Norse's own
 default, gradients explode through the recurrence, and the network falls silent within a few epochs."""
 
-LSNN_SHIFT, GRU_SHIFT = 0.2, 0.4
+LSNN_SHIFT = GRU_SHIFT = 0.4
 """Largest move of a threshold, or of a bias, when a network is adapted to a stranger (:mod:`.floating`); the best of four on the four
 speakers' file, as 1M1T1R's."""
 

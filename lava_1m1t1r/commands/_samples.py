@@ -146,7 +146,7 @@ def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None
     if data != name:
         return None
     if held_out not in (None, other):
-        hint(f"{beside} says that the network was trained without {other}; now it is tested on {held_out}.")
+        hint(f"{beside} says that the network was trained without {other}; here it hears {held_out}.")
     steps = task.get("n_steps")
     return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
 
@@ -176,24 +176,56 @@ def _task_of(args: argparse.Namespace, net: Any) -> Any:
     return recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
 
 
-def training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str]:
-    """Frames of utterances of a network's training and of a speaker, whose classes do not matter; names of the data and of the speaker."""
+class Stranger(NamedTuple):
+    """A speaker whom a network is adapted to."""
+
+    frames: Any
+    """Utterances, a :class:`.recipes.data.Frames`; their classes do not matter."""
+    training: Any
+    """Utterances of the network's training; None where the network knows how often its neurons spike in them."""
+    data: str
+    """Name of the file or data set."""
+    who: str
+    """Name of the speaker, or that it is the whole file."""
+
+
+def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
+    """Utterances that a network is adapted by, binned as those of its training."""
     from ..recipes import data
 
-    if args.stranger is None or args.data is None or Path(args.data).is_dir():
+    training: Any = None
+    option = "--data" if args.stranger is None else "--stranger"
+    if args.stranger is None:
         split = data.load(args.data, args.leave_out)
-        training, stranger, name, who = split.train, split.test, split.name, split.held_out
+        training, heard, name, who = split.train, split.test, split.name, split.held_out
+        _numbered(training, net)  # tells where these are not the data of its training
     else:
-        training, name = data.read_shd(args.data), Path(args.data).stem
-    if args.stranger is not None:
-        stranger, who = data.read_shd(args.stranger), Path(args.stranger).stem
+        heard, name, who = data.read_shd(args.stranger), Path(args.stranger).stem, "all of it"
+        if net.usual is not None:
+            cure = f"{net.source} says itself how often its neurons spike in its training."
+            require(args.data is None, "--data", "not be used with --stranger", args.data, cure)
+        else:
+            cure = "Its file does not say how often its neurons spike."
+            require(args.data is not None, "--data", "name what the network was trained on", None, cure)
+            training = data.load(args.data).train if Path(args.data).is_dir() else data.read_shd(args.data)
+            _numbered(training, net)
     task = _task_of(args, net)
-    for events, option in ((training, "--data"), (stranger, "--stranger" if args.stranger else "--data")):
-        require(len(events.times) > 0, option, "hold at least one spike", f"{len(events)} empty utterances")
-        require(events.n_channels >= net.inputs, option, f"have the network's {net.inputs} channels or more", events.n_channels)
-    task = task.replace(n_steps=data.steps_for(training, task, args.steps or _training_of(net, name)))
-    data.check_seconds(stranger, task)
-    return data.frames_of(training, task), data.frames_of(stranger, task), name, who
+    for events, given in ((training, "--data"), (heard, option)):
+        if events is not None:
+            require(len(events.times) > 0, given, "hold at least one spike", f"{len(events)} empty utterances")
+            require(events.n_channels >= net.inputs, given, f"have the network's {net.inputs} channels or more", events.n_channels)
+    trained = _training_of(net, name, who if args.stranger is None else None)
+    if net.usual is None:
+        task = task.replace(n_steps=data.steps_for(training, task, args.steps or trained))
+        training = data.frames_of(training, task)
+    else:
+        task, training = task.replace(n_steps=net.usual.steps), None
+        require(args.steps in (None, task.n_steps), "--steps", f"be {task.n_steps}, as in the network's training", args.steps)
+    data.check_seconds(heard, task)
+    frames = data.frames_of(heard, task)
+    rule = f"have spikes within the {task.n_steps} bins of an utterance"
+    require(len(frames.binned.channel) > 0, option, rule, "none", "Cut what comes before the words.")
+    return Stranger(frames, training, name, who)
 
 
 def test_frames(args: argparse.Namespace, net: Any) -> Tested:

@@ -328,8 +328,7 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
 
 
 def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
-    from ..netx.schema import read
-    from ..recipes import data, fit
+    from ..recipes import adapt, data, fit
 
     synthetic = _synthetic(args)
     task, split, net, names, train, validation = _prepared(args, asked, start, synthetic)
@@ -356,7 +355,7 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
     withdraw(out, *NETWORK_REPORT)
     net.export(out / NETWORK_FILE, names)
     test = data.frames_of(split.test, task)
-    exported = read(out / NETWORK_FILE)
+    exported = adapt.note_usual(out / NETWORK_FILE, train)
     result, fixed = evaluate(exported, test)
     results = {
         "data": split.name,

@@ -2,8 +2,8 @@
 
 The layout is that of lava-dl 0.6's netx: groups ``layer/0``, ``layer/1``, ...; every value is a dataset. :data:`KEYS` lists the keys.
 Features that netx does not have are added under new names: neurons of type ``1M1T1R`` (keys in :mod:`lava_1m1t1r.keys`), ``delayRec``, the
-layer types ``affine`` (a readout without neurons), ``delay_lines`` and a working ``average``, and at the root the format's ``version``
-and ``classes``, the outputs' names.
+layer types ``affine`` (a readout without neurons), ``delay_lines`` and a working ``average``, and at the root the format's ``version``,
+``classes``, the outputs' names, and ``usual``, how often neurons spike in the training.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from .._support.files import replacing
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..description import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from ..description import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription, Usual
 from ..errors import FormatError, InputError, path_of, require
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..noise import MOST_NEURONS
@@ -33,7 +34,9 @@ VERSION = 1
 """Version of the layout; files without ``version`` (lava-dl's) count as 1."""
 CLASSES = "classes"
 """Key of the names of the outputs, where these have names."""
-ROOT_KEYS = {"layer", "version", "simulation", CLASSES}
+USUAL = "usual"
+"""Key of the group of :class:`.description.Usual`, where that is known: ``spikes`` (N,) and ``steps``."""
+ROOT_KEYS = {"layer", "version", "simulation", CLASSES, USUAL}
 
 
 class Key(NamedTuple):
@@ -127,7 +130,16 @@ def _read_file(file: Any, path: str) -> NetDescription:
         cure = "Data and network are matched by these names."
         require(len(set(classes)) == len(classes), f"{path}: {CLASSES}", "name each output differently", classes, cure, FormatError)
         net = replace(net, classes=classes)
-    return net
+    return net if USUAL not in file else replace(net, usual=_read_usual(file[USUAL], f"{path}: {USUAL}", net.active[0].size))
+
+
+def _read_usual(group: Any, where: str, size: int) -> Usual:
+    keys = values.keys_of(group, where)
+    require(set(keys) == {"spikes", "steps"}, where, "hold 'spikes' and 'steps', and nothing else", sorted(keys), error=FormatError)
+    steps = values.whole_numbers(keys["steps"], f"{where}/steps", (1,)).item()
+    usual = Usual(np.asarray(keys["spikes"]), int(steps))
+    usual.check(where, size, FormatError)
+    return usual
 
 
 def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...] | None) -> Layer:
@@ -271,13 +283,13 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
         cure = "Put the layers without neurons that stand before it into the list, too."
         rule = f"be {i}, its place in the file, which its noise starts from"
         require(layer.index == i or not layer.noisy, f"net: layer/{i}.index", rule, layer.index, cure)
-    with written(path, getattr(net, "classes", ())) as groups:
+    with written(path, getattr(net, "classes", ()), getattr(net, "usual", None)) as groups:
         for i, layer in enumerate(layers):
             _write_layer(groups.create_group(str(i)), layer)
 
 
 @contextmanager
-def written(path: str | os.PathLike, classes: Sequence[str] = ()) -> Iterator[Any]:
+def written(path: str | os.PathLike, classes: Sequence[str] = (), usual: Usual | None = None) -> Iterator[Any]:
     """For a ``with`` block that writes each layer into a group of its own, named by its number, in the HDF5 group yielded.
 
     The file appears when the block ends well and what it has written can be read back, and not at all otherwise.
@@ -288,6 +300,8 @@ def written(path: str | os.PathLike, classes: Sequence[str] = ()) -> Iterator[An
         The ``.net`` file.
     classes : sequence of str
         Names of the outputs, if they have some.
+    usual : Usual, optional
+        How often neurons spike in the training, if that is known.
 
     Raises
     ------
@@ -296,17 +310,44 @@ def written(path: str | os.PathLike, classes: Sequence[str] = ()) -> Iterator[An
     """
     import h5py
 
-    path, whole = path_of(path), io.BytesIO()  # in memory: the HDF5 library fails in ways of its own on a full disk
+    with _appearing(path_of(path)) as whole, h5py.File(whole, "w") as file:
+        file["version"] = VERSION
+        _write_classes(file, classes)
+        if usual is not None:
+            _write_usual(file, usual)
+        yield file.create_group("layer")
+
+
+def note_usual(path: str | os.PathLike, usual: Usual) -> None:
+    """Note in a ``.net`` file how often neurons spike in the training; the rest of it stays as it is."""
+    import h5py
+
+    read(path)
+    with _appearing(path_of(path)) as whole:
+        whole.write(path_of(path).read_bytes())
+        with h5py.File(whole, "r+") as file:
+            if USUAL in file:
+                del file[USUAL]
+            _write_usual(file, usual)
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[io.BytesIO]:
+    """For a ``with`` block that writes a ``.net`` file in memory, as the HDF5 library fails in ways of its own on a full disk. The file
+    appears when the block ends well and what it has written can be read."""
+    whole = io.BytesIO()
     with replacing(path) as part:
         try:
-            with h5py.File(whole, "w") as file:
-                file["version"] = VERSION
-                _write_classes(file, classes)
-                yield file.create_group("layer")
+            yield whole
             part.write_bytes(whole.getbuffer())
             read(part)
         except FormatError as error:
             raise FormatError(str(error).replace(str(part), str(path))) from error
+
+
+def _write_usual(file: Any, usual: Usual) -> None:
+    group = file.create_group(USUAL)
+    group["spikes"], group["steps"] = np.asarray(usual.spikes, np.float64), np.int64(usual.steps)
 
 
 def _write_classes(file: Any, names: Sequence[str]) -> None:
@@ -339,4 +380,4 @@ def _write_layer(group: Any, layer: Layer) -> None:
     )
 
 
-__all__ = ["KEYS", "VERSION", "Key", "described", "read", "write", "written"]
+__all__ = ["KEYS", "VERSION", "Key", "described", "note_usual", "read", "write", "written"]

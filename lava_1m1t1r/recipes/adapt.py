@@ -8,7 +8,7 @@ other: a file, Lava, C, Verilog.
 >>> from lava_1m1t1r.recipes import SHIPPED_NETWORK
 >>> random = np.random.default_rng(0).random((60, 90, 140))
 >>> of_training, heard = (random[:40] < 0.1).astype(int), (random[40:] < 0.12).astype(int)  # frames (B, T, C), of people in earnest
->>> usual = rates(SHIPPED_NETWORK, of_training)
+>>> usual = rates(SHIPPED_NETWORK, of_training)  # files that ``train`` has written know it
 >>> usual.shape  # of each neuron of the first layer
 (128,)
 >>> write("mine.net", adapted(SHIPPED_NETWORK, heard, usual))
@@ -22,23 +22,26 @@ from dataclasses import replace
 import numpy as np
 
 from ..answers import answers, of_each
-from ..description import Layer, M1T1RNeuron, NetDescription
-from ..errors import numbers, require
+from ..description import Layer, M1T1RNeuron, NetDescription, Usual, check_frames
+from ..errors import given, numbers, require
 from ..fast import FastNetwork
-from ..netx.schema import described
+from ..netx import schema
+from ..netx.schema import described, read
 from ..sums import BIAS_BOUNDS
+from .data import Frames
 
 ROUNDS, STEP, WIDTH = 12, 10, 2 / 3
-"""Number of rounds; largest move of a bias in the first of them [counts], and difference from the usual number of spikes, as a share of the
-layer's mean, at which a move is three quarters of that. Chosen on four human speakers with one network each."""
+"""Number of rounds; largest move of a bias in the first of them [counts], which falls evenly to a twelfth in the last; and difference from
+the usual number of spikes, as a share of the layer's mean, at which a move is three quarters of the largest. Chosen on four human speakers
+with one network each."""
 MOST_HEARD = 600
 """Number of utterances that tell well enough how often neurons spike."""
 _TOGETHER = 100  # utterances whose spikes are held at once
 
 
-def drawn(of: int, most: int = MOST_HEARD, seed: int = 0) -> np.ndarray:
+def drawn(of: int, most: int = MOST_HEARD) -> np.ndarray:
     """Places of so many utterances, in rising order, drawn once: the first ones of a sorted file are all of one word."""
-    return np.sort(np.random.default_rng(seed).permutation(of)[:most])
+    return np.sort(np.random.default_rng(0).permutation(of)[:most])
 
 
 def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.ndarray:
@@ -54,10 +57,15 @@ def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.nda
     Returns
     -------
     (N,) float
+
+    Raises
+    ------
+    InputError
+        For a network whose first layer is another one, and frames that do not fit it.
     """
     net = described(net)
     first_layer(net)
-    require(len(frames) > 0, "frames", "hold at least one utterance", len(frames))
+    frames = check_frames(frames, net)
     network, total = FastNetwork(net), np.zeros(net.active[0].size, np.int64)
     for start in range(0, len(frames), _TOGETHER):
         spikes = network.run(frames[start : start + _TOGETHER], record="spikes").layers[0].spikes
@@ -66,55 +74,88 @@ def rates(net: str | os.PathLike | NetDescription, frames: np.ndarray) -> np.nda
     return total / len(frames)
 
 
-def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: np.ndarray) -> NetDescription:
+def note_usual(path: str | os.PathLike, training: Frames) -> NetDescription:
+    """Note in a network's ``.net`` file how often its neurons spike in its training, for :func:`adapted`; return what the file then holds.
+
+    A network that cannot be adapted stays as it is (:func:`is_adaptable`).
+    """
+    net = read(path)
+    if not is_adaptable(net):
+        return net
+    frames = training.dense(drawn(len(training)))
+    schema.note_usual(path, Usual(rates(net, frames), frames.shape[1]))
+    return read(path)
+
+
+def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: np.ndarray | None = None) -> NetDescription:
     """Return the network with biases under which each neuron of its first layer spikes as often as usual.
+
+    In each of :data:`ROUNDS` rounds every bias is moved by up to :data:`STEP` counts, fewer from round to round. The network whose neurons
+    spike most nearly as usual, in the mean over neurons, is returned; of equals the first.
 
     Parameters
     ----------
     net : path or NetDescription
-        As for :func:`rates`.
+        As for :func:`rates`. To a network that is adapted already, the utterances are what they are to the one it was made of.
     heard : (B, T, C) int
-        Utterances of the stranger, some tens at least. It need not be known what was said, but it should be all words, about equally often.
-    usual : (N,) float
-        Numbers of spikes in utterances of the training: :func:`rates` of some hundreds.
+        Utterances of the stranger, some tens at least. It need not be known what was said, but it should be all words, about equally often:
+        of one word alone, neurons are made to spike as they should in all, and the network may understand less than before.
+    usual : (N,) float, optional
+        Numbers of spikes in utterances of the training; default: those of the network's file, as ``train`` has noted them. Of a network
+        without: :func:`rates` of some hundreds of these utterances, with the network as trained.
 
     Raises
     ------
     InputError
-        For a network whose first layer is another one, and numbers that do not fit it.
+        For a network whose first layer is another one, numbers that do not fit it or that are not known, and utterances of other lengths.
     """
     net = described(net)
     place, layer = first_layer(net)
-    usual = numbers(usual, "usual")
+    usual = _usual_of(net, heard) if usual is None else numbers(usual, "usual")
     require(usual.shape == (layer.size,), "usual", f"have the shape ({layer.size},), one a neuron of the first layer", usual.shape)
     require(usual.min() >= 0, "usual", "be numbers >= 0", usual.min())
     require(usual.max() > 0, "usual numbers of spikes", "not all be 0", 0, "Is the network silent?")
     bias = np.zeros(layer.size, np.int32) if layer.bias is None else layer.bias
-    for k in range(ROUNDS):
-        short = (usual - rates(net, heard)) / (WIDTH * usual.mean())
-        move = np.rint(STEP * (1 - k / ROUNDS) * np.tanh(short)).astype(np.int64)
+    best, least = net, np.inf
+    for k in range(ROUNDS + 1):
+        missing = usual - rates(net, heard)
+        off = float(np.abs(missing).mean())
+        if off < least:
+            best, least = net, off
+        move = np.rint(STEP * (1 - k / ROUNDS) * np.tanh(missing / (WIDTH * usual.mean()))).astype(np.int64)
         bias = np.clip(bias + move, *BIAS_BOUNDS).astype(np.int32)
         net = replace(net, layers=(*net.layers[:place], replace(layer, bias=bias), *net.layers[place + 1 :]))
-    return net
+    return best
+
+
+def _usual_of(net: NetDescription, heard: np.ndarray) -> np.ndarray:
+    cure = "Give them: rates() of utterances of its training."
+    usual = given(net.usual, net.source or "network", "say how often its neurons spike in its training", None, cure)
+    good = np.ndim(heard) == 3 and np.shape(heard)[1] == usual.steps
+    require(good, "heard", f"have shape (B, {usual.steps}, C), as many steps as utterances of the training", np.shape(heard))
+    return usual.spikes
 
 
 def accuracy_of_adapted(
-    net: str | os.PathLike | NetDescription, usual: np.ndarray, frames: np.ndarray, labels: np.ndarray, speakers: np.ndarray | None
+    net: str | os.PathLike | NetDescription, frames: np.ndarray, labels: np.ndarray, speakers: np.ndarray | None
 ) -> float | None:
     """Share of right answers of the network, adapted to each speaker by one half of the utterances, on the other half.
 
     Parameters
     ----------
-    net, usual
-        As for :func:`adapted`.
+    net : path or NetDescription
+        As for :func:`adapted`; it knows how often its neurons spike in its training.
     frames : (B, T, C) int
         Utterances.
     labels, speakers : (B,) int
         Their classes and speakers; speakers None where they are not known, which gives None, as a single utterance of a speaker does.
     """
+    for name, values in (("labels", labels), ("speakers", speakers)):
+        good = values is None or np.shape(values) == np.shape(frames)[:1]
+        require(good, name, f"have the shape {np.shape(frames)[:1]}, one an utterance", np.shape(values))
     right, of = 0, 0
     for heard, rest in halves(speakers):
-        found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]], usual)).run(frames[rest]).out)
+        found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]])).run(frames[rest]).out)
         right, of = right + int(np.count_nonzero(found == labels[rest])), of + len(rest)
     return right / of if of else None
 
@@ -137,6 +178,6 @@ def is_adaptable(net: NetDescription) -> bool:
 def first_layer(net: NetDescription) -> tuple[int, Layer]:
     """Place and description of the layer whose biases are adapted; networks that begin with another one are refused."""
     layer = net.active[0]
-    rule = "be dense, recurrent or not, of 1M1T1R neurons, to be adapted"
-    require(is_adaptable(net), f"layer/{layer.index}", rule, layer.kind)
+    neurons = "no" if layer.neuron is None else type(layer.neuron).__name__.removesuffix("Neuron")
+    require(is_adaptable(net), net.at(layer), "be dense, recurrent or not, of 1M1T1R neurons, to be adapted", f"{neurons} neurons")
     return next(place for place, other in enumerate(net.layers) if other is layer), layer

@@ -20,7 +20,9 @@ from ..datasets.shd_folder import SIZES
 from ..errors import array_of, listed, option_name, path_of, require
 from .task import Task
 
-_OTHERWISE = "Or give a test file (--test-data, where a network is trained), or take all of it (--all-speakers, elsewhere)."
+_OTHERWISE = (
+    "Or give a test file (--test-data, where a network is trained), or take all of it (adapt: --stranger; elsewhere: --all-speakers)."
+)
 MOST_STEPS = 1000
 """Largest number of bins up to which the lengths of utterances are not compared; beyond, some that are much longer than most are
 refused."""

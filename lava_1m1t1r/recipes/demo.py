@@ -16,9 +16,9 @@ from .._support.progress import bar, say
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..errors import path_of
-from ..netx.schema import read
 from ..report.html import NETWORK_REPORT, PAGE_FILE, RESULTS_FILE, withdraw
 from . import CUBA_FILE, NETWORK_FILE, data
+from .adapt import note_usual
 from .evaluate import differences, evaluate, in_lava
 from .page import Found, Worked, page_of, worked_out
 from .task import Task
@@ -64,7 +64,7 @@ def demo(
     withdraw(folder, *NETWORK_REPORT)
     net.export(folder / NETWORK_FILE, names)
     say("running the test set in fixed and floating point, then in Lava")
-    description = read(folder / NETWORK_FILE)
+    description = note_usual(folder / NETWORK_FILE, train)
     result, fixed = evaluate(description, test)
     result.note("training forward", len(test), forward_differs(net, test, fixed))
     same_in_lava, count = None, min(lava_utterances, len(test))
