@@ -35,19 +35,21 @@ may move by more than 30 % (:meth:`.device.fitting.Fit.undetermined`), so gamma1
 
 The pulses of Fig. 2e, of 0.8 V, are near the end of the window in which it fires on and on: 0.70 to 0.817 V, regularly up to 0.804 V.
 Above, it fires a few times and latches; under constant input it does from 0.74 V; and of devices drawn with a spread of 5 % a quarter do at
-0.8 V. Where neurons differ, or to fit a device of your own, :data:`ZHAO2025_FIG2_WIDE` may be the better start."""
+0.8 V. With R_c of 157 to 235 MOhm, between two resistances that were measured, it latches at 0.8 V itself. Where neurons differ, or to fit
+a device of your own, :data:`ZHAO2025_FIG2_WIDE` may be the better start."""
 
 ZHAO2025_FIG2_WIDE = replace(_HYPERBOLIC, v_ref=0.8, mu=170.4, beta=46.06, gamma1=747.4, gamma2=4.847, v0=0.0772)
-"""Another device of Figs. 2e and 4d, which these data allow as well: fitted to them and, in addition, to intervals of 4 ms +- 15 % at 0.76
-and 0.85 V. This is an assumption of ours: that a measured device does not stop firing a hundredth of a volt beside the voltage it was
-measured at. It fires on and on under pulses of 0.71 to 0.86 V and latches under constant input from 0.82 V; at 0.8 V no device drawn with a
-spread of 5 % latches. Its rates are near Table 1's; its interval at 1 GOhm is 13 % short. Network steps of 1 ms need 8 substeps for it
-(:mod:`.advisor`), those of the other 4."""
+"""Another device of Figs. 2e and 4d, which these data allow as well: fitted to them and, in addition, to intervals of 4 ms at 0.76 and 0.85
+V (they are 4.16 and 3.09 ms). This is an assumption of ours: that a measured device does not stop firing a hundredth of a volt beside the
+voltage it was measured at. It fires on and on under pulses of 0.71 to 0.86 V and latches under constant input from 0.82 V; at 0.8 V no
+device drawn with a spread of 5 % latches. Its rates are near Table 1's; its interval at 1 GOhm is 13 % short. Network steps of 1 ms need 8
+substeps for it (:mod:`.advisor`), those of the other 4."""
 
 ZHAO2025_FIG3 = replace(_HYPERBOLIC, v_ref=0.9, mu=179.6, beta=96.2, gamma1=3194.0, gamma2=7.85)
-"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters lie at a minimum of the fit,
-but the five counts leave three combinations of them undetermined. Its spikes are weak: the gate reaches 0.26 to 0.29 V, and the output 0.5
-to 1.9 uA, where Fig. 2's device has 9.6 to 9.9 uA (measured: 10.5)."""
+"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters lie at a minimum of the fit, but the
+five counts leave three combinations of them undetermined. Its spikes are weak: at gaps of 0.4 and 0.6 ms the gate reaches 0.26 to 0.29 V,
+and the output 0.5 to 1.9 uA (at longer ones some spikes have no current at all), where Fig. 2's device has 9.6 to 9.9 uA (measured:
+10.5)."""
 
 ZHAO2025_FIG4 = replace(
     _HYPERBOLIC, v_ref=2.0, mu=26.75, beta=7.71, gamma1=68.9, gamma2=2.866, v0=0.223, alpha=0.0178, lam=0.183, r_control=547e6

@@ -329,7 +329,7 @@ def test_a_file_may_be_taken_whole(tmp_path, capsys):
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
         assert len(_samples.test_frames(args, net).frames) == whole
     assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
-    assert "or take all of it (--all-speakers, elsewhere)" in capsys.readouterr().err
+    assert "or take all of it (adapt: --stranger; elsewhere: --all-speakers)" in capsys.readouterr().err
     for options, words in (("--leave-out 0", "--leave-out must not be used with --all-speakers"), ("", "")):
         assert cli.main(["evaluate", "shipped", "--data", str(path), "--all-speakers", *options.split()]) == (2 if words else 0)
         assert words in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_the_main_job_on_a_small_file(tmp_path):
     as_json = run("simulate", "out/network.net", "--data", "small.h5", "--utterances", "4", "--json", cwd=tmp_path)
     found = json.loads(as_json.stdout)
     assert found["names"] == [("low", "middle", "high")[k] for k in found["answers"]] and found["held_out"] == "speaker 2"
-    hint = "results.json says that the network was trained without speaker 1; now it is tested on speaker 2"
+    hint = "results.json says that the network was trained without speaker 1; here it hears speaker 2"
     assert hint in as_json.stderr
 
 

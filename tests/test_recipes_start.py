@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,11 +91,13 @@ def test_other_neurons_are_refused_by_their_name(shipped):
 
 
 @pytest.mark.parametrize(("named", "labels", "outputs"), [(True, (0, 1, 2) * 4, 20), (False, (0, 3, 19) * 4, 20)], ids=("network", "none"))
-def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outputs):
+def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outputs, capsys):
     net = shipped if named else replace(shipped, classes=())
     begin = start.start(net, split(labels=labels))
     assert begin.keeps_readout and begin.outputs == outputs and begin.classes == net.classes
     assert set(begin.split.test.labels.tolist()) == set(labels)
+    hint = "have no names: they are taken for the first of .*digits.net's \\(zero, one, two\\). Are they others"
+    assert bool(re.search(hint, capsys.readouterr().err)) == named
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,10 @@ def _compared(m: Measurement, name: str, note: str = "") -> Comparison:
 
 
 def _intervals(name: str) -> Iterator[Comparison]:
-    locked = "Without noise, intervals lock to the pulses' period of 2 ms; noise of the filament makes the longer ones wrong."
-    price = "The price of firing in a wider window of voltages." if name.endswith("WIDE") else ""
+    wide = name.endswith("WIDE")
+    lock = "are near" if wide else "lock to"
+    locked = f"Without noise, intervals {lock} the pulses' period of 2 ms; noise of the filament makes the longer ones wrong."
+    price = "The price of firing in a wider window of voltages." if wide else ""
     for m in figure_2e_4d():
         yield _compared(m, name, locked if m.quantity == "mean_interval" and m.value < 2.5e-3 else price)
 

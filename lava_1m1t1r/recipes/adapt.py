@@ -150,9 +150,9 @@ def accuracy_of_adapted(
     labels, speakers : (B,) int
         Their classes and speakers; speakers None where they are not known, which gives None, as a single utterance of a speaker does.
     """
-    for name, values in (("labels", labels), ("speakers", speakers)):
-        good = values is None or np.shape(values) == np.shape(frames)[:1]
-        require(good, name, f"have the shape {np.shape(frames)[:1]}, one an utterance", np.shape(values))
+    of_each_one = np.shape(frames)[:1]
+    for name, values in (("labels", labels), ("speakers", labels if speakers is None else speakers)):
+        require(np.shape(values) == of_each_one, name, f"have the shape {of_each_one}, one an utterance", np.shape(values))
     right, of = 0, 0
     for heard, rest in halves(speakers):
         found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]])).run(frames[rest]).out)

@@ -66,6 +66,9 @@ def start(net: NetDescription, split: Split) -> Start:
         split = replace(split, train=train, test=numbered_as(net.classes, split.test, other=name))
         return Start(net, split, net.classes, net.outputs, True)
     if not (net.classes and heard) and needed <= net.outputs:
+        if net.classes and needed < net.outputs:
+            first, cure = listed(net.classes[:needed], 3), "Are they others? Name them (keys)."
+            hint(f"the classes of the data have no names: they are taken for the first of {name}'s ({first}). {cure}")
         return Start(net, split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
     known = f"({net.outputs}: {listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
     own = f"({len(heard)}: {listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
