@@ -63,8 +63,8 @@ lava-1m1t1r simulate shipped --utterances 20 -o spikes.npz
 lava-1m1t1r simulate runs/train/network.net --data mine.h5 --backend inprocess --tag floating_pt
 lava-1m1t1r simulate mine.net --frames x.npy    your own spike counts (B, T, C)""",
     "adapt": """
-lava-1m1t1r adapt runs/mine/network.net --data mine.h5 --leave-out anna -o anna.net
-lava-1m1t1r adapt runs/mine/network.net --data mine.h5 --stranger ben.h5 -o ben.net    of a file of ben's utterances""",
+lava-1m1t1r adapt runs/mine/network.net --stranger ben.h5 -o ben.net                   ben's utterances in a file
+lava-1m1t1r adapt runs/mine/network.net --data mine.h5 --leave-out anna -o anna.net    those of anna, whom training left out""",
     "deploy": """
 lava-1m1t1r deploy c shipped -o c_code --prove 3         compiles it and compares the spikes
 lava-1m1t1r deploy rtl runs/train/network.net -o verilog
