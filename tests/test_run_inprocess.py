@@ -357,6 +357,35 @@ def test_vars_of_any_kind_are_what_they_are_in_lavas_own_runtime():
     np.testing.assert_array_equal(kinds.from_array.init, [7])  # the user's own, which Lava's model does not reach
 
 
+def test_single_numbers_keep_their_type():
+    kinds, told = Kinds(), Told(step=lambda _: np.nan)
+    with InProcess(kinds, config()) as session:
+        session.set(kinds.number, np.float64(6))
+        assert type(session.get(kinds.number)) is int and session.get(kinds.number) == 6
+    with InProcess(told, config()) as session:
+        session.run(1)
+        model = session._built.tasks[told].model
+        model.x = np.int32(3)
+        told.x.set(np.array([5]))
+        assert type(model.x) is np.int32 and model.x == 5
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+def test_numbers_too_large_for_a_var_wrap_as_in_lava(runner):
+    """As numpy casts single numbers, which is how Lava writes them."""
+    neurons = LIF(shape=(4,), vth=100, bias_mant=0)
+    with runner(neurons, config(FIXED)) as session:
+        session.run(1)
+        neurons.v.set(np.array([3e9, 2**31 + 5, -3e9, 2**33 + 1.5]))
+        assert neurons.v.get().tolist() == [3_000_000_000 - 2**32, 5 - 2**31, 2**32 - 3_000_000_000, 1]
+
+
+def test_a_sparse_matrix_keeps_the_places_of_its_entries():
+    kinds = Kinds()
+    with InProcess(kinds, config()) as session, pytest.raises(InputError, match="keep its non-zero places"):
+        session.set(kinds.sparse, csr_matrix([[1, 0, 0, 2], [3, 0, 0, 0], [0, 0, 4, 5]]))  # one in another column
+
+
 def test_sparse_matrices_are_copied_and_may_be_empty():
     kinds, empty = Kinds(), NoEntries()
     with InProcess(kinds, config()) as session:

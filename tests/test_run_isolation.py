@@ -16,7 +16,7 @@ pytest.importorskip("greenlet", reason="needs greenlet")
 torch = pytest.importorskip("torch", reason="the models under test use it")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
-from alone.process import Deaf, Lax, Lenient, Strict, Writer  # noqa: E402
+from alone.process import Deaf, Lax, Lenient, Picky, Strict, Writer  # noqa: E402
 from faulty.process import Faulty  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
@@ -104,6 +104,33 @@ def test_filters_that_a_model_adds_for_good_are_its_own(runner):
         assert [int(session.get(model.passed)[0]) for model in models] == [3, -3, 3]
         assert settings() == before
     assert settings() == before and settings()[2] is before[2]
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.filterwarnings("ignore:mind the gap")
+def test_filters_that_are_put_back_after_a_wait_are_the_models_own(runner):
+    one, two = Picky(True), Picky(False)
+    one.out.connect(two.inp)
+    two.out.connect(one.inp)
+    before = settings()
+    with runner(one, Loihi2SimCfg()) as session:
+        session.run(3)
+        session.run(2)
+        assert [int(session.get(model.raised)[0]) for model in (one, two)] == [5, 5]
+    assert settings() == before and settings()[2] is before[2]
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.filterwarnings("ignore:mind the gap", "ignore:divide by zero")
+def test_numpys_errors_are_for_models_what_they_were_when_they_were_made(runner):
+    """A forked process knows nothing of what the user does later."""
+    lax = Lax()
+    with runner(lax, Loihi2SimCfg()) as session:
+        session.run(1)
+        with np.errstate(divide="raise"), torch.no_grad():
+            session.run(2)
+            assert np.geterr()["divide"] == "raise" and not torch.is_grad_enabled()
+        assert int(session.get(lax.gradients)[0]) == 3
 
 
 def test_memory_that_processes_share_is_written_to_and_other_memory_is_not(tmp_path):

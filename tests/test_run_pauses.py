@@ -575,3 +575,50 @@ def test_a_pause_after_a_model_has_asked_for_the_end_is_the_end(models):
         told.pause()
         with pytest.raises(NotRunning, match="a model asked for the end of the run"):
             told.x.get()
+
+
+def test_a_pause_not_looked_at_is_gone_with_its_run(models):
+    def run(model):
+        model.a_in.recv(), model.a_in.recv()
+        model.x[:] = model.num_steps
+
+    told, free = Told(step=pausing(2)), models.Free(run)
+    told.s_out.connect(free.a_in)
+    with InProcess(told, CFG) as session:
+        session.run(20)
+        session.run(7)
+        assert session.get(free.x).tolist() == [7]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_stop_outweighs_a_pause_of_another_asynchronous_process(order, models):
+    one, two = (models.Free(run) for run in (asks_for_stop, asks_for_pause)[::order])
+    one.a_out.connect(two.a_in)
+    with InProcess(one, CFG) as session:
+        session.run(3)
+        with pytest.raises(NotRunning):
+            session.run(1)
+
+
+def test_a_reset_puts_the_count_of_steps_back():
+    told = Told(step=lambda _: np.nan)
+    with InProcess(told, CFG) as session:
+        session.run(5)
+        session.reset()
+        assert session.steps_run == 0
+        recorder = Recorder(told.x, every=3)
+        session.run(4, record=recorder)
+        assert recorder.steps.tolist() == [3]
+
+
+def test_a_reset_forgets_messages_that_nobody_took(models):
+    def run(model):
+        model.x[:] = model.a_in.recv()
+
+    told, free = Told(step=lambda model: model.time_step), models.Free(run)
+    told.s_out.connect(free.a_in)
+    with InProcess(told, CFG) as session:
+        session.run(3)
+        session.reset()
+        session.run(1)
+        assert session.get(free.x).tolist() == [1]

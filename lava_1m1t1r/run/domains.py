@@ -83,6 +83,7 @@ class Task:
         self.context = own_context()
         self.ended = False
         self.hub.settings.forget(self)
+        self.hub.settings.enter(self)
         self.random.enter()
         try:
             self.model = self.context.run(lambda: own_copies(self.builder, shared).build())

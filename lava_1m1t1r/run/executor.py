@@ -151,6 +151,7 @@ class Executor:
         """Make every model anew, in its initial state."""
         for channel in self.channels:
             channel.clear()
+        self.settings = Settings()
         # every model starts from the state that the user left, as forked processes do
         with users_random() as self.random_start, self.settings:
             for task in self.tasks.values():
@@ -273,8 +274,7 @@ class Executor:
             task.waits_at = None
             random = task.random
             random.enter()
-            if settings.held:
-                settings.enter(task)
+            settings.enter(task)
             try:
                 task.greenlet.switch()
             except BaseException as error:

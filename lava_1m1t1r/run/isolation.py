@@ -285,6 +285,7 @@ class Settings:
     def __init__(self):
         self._errors = getattr(np, "geterrobj", list)
         self._shared: list = []  # filters of warnings that models start from: warnings.filterwarnings changes such a list in place
+        self._at_fork: tuple = ()
         self.held: dict[Any, tuple] = {}
         """Settings that models have made, by model."""
 
@@ -294,8 +295,9 @@ class Settings:
         self._set_gradients = None if torch is None else torch.set_grad_enabled
         self._users = errors, gradients, filters, *show, _ = self._read()
         self._filters = list(filters)
-        self._shared[:] = self._filters
-        self._start = (errors, gradients, self._shared, *show, None)
+        self._shared = list(self._filters)
+        self._at_fork = self._at_fork or (errors, gradients)  # which results depend on; a forked process keeps them
+        self._start = (*self._at_fork, self._shared, *show, None)
         self._write(self._start)
 
     def __exit__(self, *exc_info):
@@ -305,11 +307,14 @@ class Settings:
         """Restore the settings as this model left them."""
         if model in self.held:
             self._write(self.held.pop(model))
+        else:  # a list of its own, which a catch_warnings of the model's may keep and put back
+            self._shared = warnings.filters = list(self._filters)
 
     def leave(self, model: Any) -> None:
         """Keep this model's settings for its next turn, and restore the user's for the others."""
-        errors, gradients, filters, show, show_it, _ = self._start
+        errors, gradients, _, show, show_it, _ = self._start
         w: Any = warnings
+        filters = self._shared
         if (
             w.filters is not filters
             or filters != self._filters
@@ -320,11 +325,9 @@ class Settings:
             or _get_running_loop() is not None
         ):
             errors, gradients, own, *rest = self._read()
-            if filters != self._filters:  # it has added one in place
-                own = list(filters) if own is filters else own
-                filters[:] = self._filters
-                w._filters_mutated()
             self.held[model] = (errors, gradients, own, *rest)
+            self._shared = list(self._filters)
+            self._start = (*self._start[:2], self._shared, *self._start[3:])
             self._write(self._start)
 
     def forget(self, model: Any) -> None:

@@ -151,5 +151,7 @@ def _fill_as_it_lies_in_memory(array: np.ndarray, flat: np.ndarray) -> None:
         for _ in runs:
             run = runs[0]
             part = flat[done : done + run.size]
+            if array.dtype.kind == "i" or array.dtype == np.uint32:  # as Lava's cast of single numbers does: what is too large wraps
+                part = part.astype(np.int64)
             run[: part.size] = part
             done += run.size

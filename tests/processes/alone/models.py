@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from alone.process import Deaf, Lax, Lenient, Strict, Writer
+from alone.process import Deaf, Lax, Lenient, Picky, Strict, Writer
 from lava.magma.core.decorator import implements, requires
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
@@ -66,6 +66,28 @@ class PyLenientModel(PyLoihiProcessModel):
         except UserWarning:
             self.passed -= 1
         self.out.send(np.ones(1))
+
+
+@implements(proc=Picky, protocol=LoihiProtocol)
+@requires(CPU)
+class PyPickyModel(PyLoihiProcessModel):
+    inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    raised: np.ndarray = LavaPyType(np.ndarray, int)
+
+    def run_spk(self):
+        if self.proc_params["first"]:
+            self.out.send(np.ones(1))
+        if self.time_step == 1:
+            warnings.simplefilter("error")
+        with warnings.catch_warnings():
+            self.inp.recv()
+        try:
+            warnings.warn("mind the gap", stacklevel=1)
+        except UserWarning:
+            self.raised += 1
+        if not self.proc_params["first"]:
+            self.out.send(np.ones(1))
 
 
 @implements(proc=Lax, protocol=LoihiProtocol)

@@ -37,6 +37,22 @@ class Lenient(AbstractProcess):
         self.passed = Var(shape=(1,), init=0)
 
 
+class Picky(AbstractProcess):
+    """Makes errors of warnings for good in its first step, while it receives under filters that are put back; and counts those errors.
+
+    Parameters
+    ----------
+    first : bool
+        Whether it sends before it receives, so that two of them make a loop.
+    """
+
+    def __init__(self, first):
+        super().__init__(first=first)
+        self.inp = InPort(shape=(1,))
+        self.out = OutPort(shape=(1,))
+        self.raised = Var(shape=(1,), init=0)
+
+
 class Lax(AbstractProcess):
     """Divides by 0, warns, and sends whether torch keeps gradients meanwhile."""
 
