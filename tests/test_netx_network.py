@@ -95,6 +95,12 @@ def test_spikes_alone_are_recorded_without_states(rng, backend):
         assert not any(state.size for state in b.states.values())
 
 
+def test_counts_of_two_arrive_whole(rng):
+    net, x = network(rng, readout="affine"), frames(rng, high=3)
+    assert x.max() == 2 and np.array_equal(hdf5.predict(net, x, "inprocess"), hdf5.predict(net, x))
+    assert not np.array_equal(hdf5.predict(net, x), hdf5.predict(net, np.minimum(x, 1)))
+
+
 @pytest.mark.parametrize("tag", hdf5.TAGS)
 @pytest.mark.parametrize("readout", ("none", "affine", "average"))
 def test_in_process_equals_fast(rng, tag, readout):
@@ -322,6 +328,7 @@ def test_errors(rng):
         ({"tag": "float"}, "tag"),
         ({"record": "some"}, "record"),
         ({"dt": 2e-3}, "dt of the frames"),
+        ({"dt": 1.005 * net.dt}, "dt of the frames"),
         ({"record": "all", "backend": "fused"}, "record"),
     ):
         with pytest.raises(InputError, match=text):
