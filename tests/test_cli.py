@@ -244,6 +244,7 @@ def test_json_is_all_that_stands_on_standard_output(tmp_path):
     jobs = {
         "evaluate": ["shipped", *data],
         "simulate": ["shipped", *data, "-o", "s.npz"],
+        "adapt": ["shipped", *data, "-o", "a.net"],
         "deploy": ["c", "shipped", "-o", "c"],
         "bench": ["--list"],
         "characterize": ["--trials", "5", "-o", "characteristics"],
