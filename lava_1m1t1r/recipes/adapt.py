@@ -96,7 +96,7 @@ def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: n
     Parameters
     ----------
     net : path or NetDescription
-        As for :func:`rates`. To a network that is adapted already, the utterances are what they are to the one it was made of.
+        As for :func:`rates`. It may have been adapted before, to the same stranger or to another.
     heard : (B, T, C) int
         Utterances of the stranger, some tens at least. It need not be known what was said, but it should be all words, about equally often:
         of one word alone, neurons are made to spike as they should in all, and the network may understand less than before.
