@@ -267,7 +267,7 @@ class Usual(ByValue):
             error=error,
         )
         require(bool(np.all((spikes >= 0) & np.isfinite(spikes))), f"{where}/spikes", "be finite numbers >= 0", spikes.min(), error=error)
-        steps = isinstance(self.steps, (int, np.integer)) and self.steps > 0
+        steps = isinstance(self.steps, (int, np.integer)) and not isinstance(self.steps, bool) and self.steps > 0
         require(steps, f"{where}/steps", "be a whole number >= 1", self.steps, error=error)
 
 

@@ -123,6 +123,8 @@ def test_what_is_usual_is_that_of_the_training(net, frames, tmp_path):
     words = r"heard must have shape \(B, 90, C\), as many steps as utterances of the training; got \(24, 80, 140\)"
     with pytest.raises(InputError, match=words):
         adapted(noted, heard[:, :80])
+    with pytest.raises(InputError, match="heard must have shape"):
+        adapted(noted, heard[0, 0])
 
 
 def with_cuba(net):
@@ -174,6 +176,18 @@ def test_accuracy_is_that_on_utterances_which_were_not_heard(net, frames, monkey
     assert accuracy_of_adapted(net, frames, labels, np.arange(24)) is None
     with pytest.raises(InputError, match=r"speakers must have the shape \(24,\), one an utterance; got \(2,\)"):
         accuracy_of_adapted(net, frames, labels, np.arange(2))
+
+
+def test_utterances_that_tell_enough_are_those_drawn(net, frames, tmp_path, monkeypatch):
+    write(tmp_path / "own.net", net)
+    training = data.frames_of(spoken((12, 12)), recipe("spoken-digits"))
+    monkeypatch.setattr(adapt, "drawn", lambda of: np.array([1, 5]))
+    np.testing.assert_array_equal(note_usual(tmp_path / "own.net", training).usual.spikes, rates(net, frames[[1, 5]]))
+    seen = []
+    monkeypatch.setattr(adapt, "MOST_HEARD", 3)
+    monkeypatch.setattr(adapt, "adapted", lambda given, heard: seen.append(len(heard)) or given)
+    accuracy_of_adapted(net, frames, np.zeros(24, int), np.repeat([4, 1], 12))
+    assert seen == [3, 3]
 
 
 def test_what_cannot_be_adapted_is_refused(net, frames):

@@ -330,17 +330,54 @@ def test_what_a_module_is_given_before_it_is_executed_stays(tmp_path, monkeypatc
     assert type(late_part) is type(sys)
 
 
-def test_a_package_is_not_executed_for_its_submodule(tmp_path, monkeypatch):
-    """As matplotlib for ``import matplotlib.pyplot as plt``."""
+def test_a_package_is_imported_when_something_of_its_module_is_used(tmp_path, monkeypatch):
+    """As matplotlib for ``import matplotlib.pyplot as plt``; others who import it find it as ever."""
     (tmp_path / "late_package").mkdir()
-    (tmp_path / "late_package" / "__init__.py").write_text("order = ['package']\nshare = 3")
+    (tmp_path / "late_package" / "__init__.py").write_text("order = ['package']\nshare = 3\n__version__ = '1'")
     (tmp_path / "late_package" / "part.py").write_text("import late_package\nlate_package.order.append('part')\nshare = late_package.share")
     monkeypatch.syspath_prepend(tmp_path)
-    with loading.executed_later("late_package", "late_package.part"):
+    names = ("late_package", "late_package.part")
+    for within in (False, True):
+        with loading.imported_later(*names):
+            import late_package.part as part
+
+            assert "order" not in vars(part) and (not within or part.share == 3)
+            if within:  # what is used within the block is there for all
+                import late_package
+
+                assert late_package.order == ["package", "part"]
+        assert within or not set(names) & set(sys.modules)
+        assert part.share == 3 and sys.modules["late_package"].order == ["package", "part"]
+        assert part is not sys.modules["late_package.part"] and sys.modules["late_package"].__version__ == "1"
+        with loading.imported_later(*names):
+            import late_package.part as again
+        assert again is sys.modules["late_package.part"]
+        for name in names:
+            del sys.modules[name]
+    import late_package  # by others, before the block
+
+    with loading.imported_later(*names):
         import late_package.part as part
-    package = sys.modules["late_package"]
-    assert "order" not in vars(package) and "share" not in vars(part)
-    assert part.share == 3 and package.order == ["package", "part"] and package.part is part
+    assert late_package.order == ["package"] and part.share == 3 and late_package.order == ["package", "part"]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import h5py; h5py.__version__",
+        "import matplotlib; matplotlib.__version__",
+        "from matplotlib.colors import ListedColormap",
+        "import matplotlib.cm",
+        "from h5py._hl.files import File",
+        "import matplotlib.pyplot as plt; plt.Figure; import matplotlib.ticker",
+    ],
+)
+def test_programs_find_matplotlib_and_h5py_as_ever_after_lava_dl(code):
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    assert answer(f"import lava_1m1t1r.slayer\n{code}\nprint('found')").splitlines()[-1] == "found"
 
 
 def test_threads_wait_until_a_module_is_executed(tmp_path, monkeypatch):

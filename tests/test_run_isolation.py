@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="the models under test use it")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from alone.process import Deaf, Lax, Lenient, Picky, Strict, Writer  # noqa: E402
+from command import started  # noqa: E402
 from faulty.process import Faulty  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
@@ -131,6 +132,25 @@ def test_numpys_errors_are_for_models_what_they_were_when_they_were_made(runner)
             session.run(2)
             assert np.geterr()["divide"] == "raise" and not torch.is_grad_enabled()
         assert int(session.get(lax.gradients)[0]) == 3
+
+
+def test_models_keep_gradients_where_torch_comes_after_their_first_run():
+    """torch that the user imports between two runs starts with gradients, for models as for the user."""
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent / "processes")!r})
+from told.process import Told
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava_1m1t1r.run import InProcess
+told = Told(step=lambda model: float("torch" in sys.modules and sys.modules["torch"].is_grad_enabled()))
+with InProcess(told, Loihi2SimCfg()) as session:
+    session.run(1)
+    assert "torch" not in sys.modules
+    import torch
+    session.run(2)
+    print(session.get(told.x), torch.is_grad_enabled())
+"""
+    done = started([sys.executable, "-W", "ignore", "-c", code])
+    assert done.stdout.split("\n")[-2:-1] == ["[1.] True"], done.stderr
 
 
 def test_memory_that_processes_share_is_written_to_and_other_memory_is_not(tmp_path):

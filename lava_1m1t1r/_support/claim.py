@@ -20,8 +20,8 @@ def claimed(folder: Path, field: str, work: str) -> Iterator[None]:
     """For a ``with`` block of ``work`` in a folder, which is made; refused while another process works there. What was made for it and is
     still empty afterwards is removed.
 
-    The system forgets the claim when the process ends, however it does. Where it has no such claims (Windows, some network file systems),
-    nothing is refused.
+    The system forgets the claim when the process and those forked from it have ended, however they do. Where it has no such claims
+    (Windows, some network file systems), nothing is refused.
 
     Raises
     ------
@@ -42,6 +42,8 @@ def claimed(folder: Path, field: str, work: str) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for a process that was forked meanwhile has the folder open, too
             os.close(descriptor)
         with suppress(OSError):
             for path in made:

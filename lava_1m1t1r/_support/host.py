@@ -11,12 +11,14 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import MissingDependencyError, does_not_load, lava_python, missing
-from .imports import called_later, executed_later, executed_within
+from .imports import called_later, executed_later, executed_within, imported_later
 from .threads import in_child
 
-_LATER = ("lava.lib.dl.slayer.object_detection", "lava.lib.dl.slayer.io", "matplotlib", "matplotlib.pyplot", "h5py")
-"""Modules that lava-dl and Lava import and training does not need: torchvision and OpenCV (65 MB, a second and a half), plots (29 MB)
-and HDF5 (11 MB)."""
+_LATER = ("lava.lib.dl.slayer.object_detection", "lava.lib.dl.slayer.io", "lava.lib.dl.slayer.auto")
+"""Modules of lava-dl that training does not need: they import torchvision and OpenCV (65 MB, a second and a half), animations and h5py (11
+MB)."""
+_IMPORTED = ("matplotlib", "matplotlib.pyplot")
+"""Modules that others of lava-dl and of Lava import for their plots (29 MB)."""
 _CALLED = ("torch.utils.cpp_extension", "load")
 """Module, and its function, by which lava-dl compiles its CUDA kernels where there is a GPU (30 MB, two seconds)."""
 _SETS_FORK = "lava.magma.runtime.message_infrastructure.multiprocessing"
@@ -44,8 +46,8 @@ def _forget() -> None:
 def load_lava(module: str, purpose: str) -> Any:
     """Import ``module``, which needs Lava.
 
-    lava-dl's messages about parts of it that are not needed here are left out; its object detection, matplotlib, h5py, and torch's
-    compiler of extensions are loaded where they are used (and print their messages then).
+    lava-dl's messages about parts of it that are not needed here are left out; its object detection, its use of HDF5, matplotlib, and
+    torch's compiler of extensions are loaded where they are used (and print their messages then).
 
     Lava sets the start method 'fork' when imported and fails if one is set, as torch's and joblib's workers do. So the method is unset
     before, and set again after, also where the user's own program is the first to import Lava: only Lava's own runtime needs 'fork', and
@@ -102,7 +104,7 @@ def _without_noise() -> Iterator[None]:
 
 def _load(module: str, package: str, purpose: str) -> Any:
     try:
-        with _loading, _without_noise(), executed_later(*_LATER), called_later(*_CALLED):
+        with _loading, _without_noise(), executed_later(*_LATER), imported_later(*_IMPORTED), called_later(*_CALLED):
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))

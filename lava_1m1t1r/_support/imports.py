@@ -58,6 +58,44 @@ def called_later(name: str, function: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+@contextmanager
+def imported_later(*names: str) -> Iterator[None]:
+    """For a ``with`` block in which other modules import ``names``, each a module after the package that it is in: they are imported when
+    something of them is first used.
+
+    Unlike with :func:`executed_later`, whoever imports them after the block does so as ever. Modules that have been imported are used as
+    they are.
+    """
+    absent = [name for name in names if name not in sys.modules]
+    for name in absent:
+        package, _, own = name.rpartition(".")
+        sys.modules[name] = standing_in = _Forwarding(name)
+        if type(sys.modules.get(package)) is _Forwarding:  # else the import system takes it from sys.modules
+            setattr(sys.modules[package], own, standing_in)
+    try:
+        yield
+    finally:
+        for name in absent:
+            _step_aside(name)
+
+
+class _Forwarding(ModuleType):
+    """Module that gives what the one that it stands in for has, which it imports for that."""
+
+    def __getattr__(self, name: str) -> Any:
+        within = sys.modules.get(self.__name__) is self
+        if within and name.startswith("__") and name != "__path__":  # asked by whatever looks through all modules (inspect does)
+            raise AttributeError(name)
+        for other in [other for other, module in sys.modules.items() if type(module) is _Forwarding]:
+            _step_aside(other)
+        return getattr(import_module(self.__name__), name)
+
+
+def _step_aside(name: str) -> None:
+    if type(sys.modules.get(name)) is _Forwarding:
+        del sys.modules[name]
+
+
 class _StandIn(ModuleType):
     """Module whose functions import the one that it stands in for."""
 
@@ -80,12 +118,8 @@ class _Later(ModuleType):
     """
 
     def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":
-            return ModuleType.__getattribute__(self, name)
-        submodule = ModuleType.__getattribute__(self, "__dict__").get(name)
-        if type(submodule) is _Later:  # ``import a.b as c`` takes it out of a, which need not be executed for that
-            return submodule
-        _execute(self)
+        if not name.startswith("__") or name == "__all__":
+            _execute(self)
         return ModuleType.__getattribute__(self, name)
 
     def __dir__(self) -> list[str]:

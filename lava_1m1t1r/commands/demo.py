@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .. import plot
+from .._support.claim import claimed
 from .._support.files import as_json
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     plot.require_matplotlib("The report")
     let_torch_sleep()
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
-    with talking(args):
+    with talking(args), claimed(out, "--out", "training"):
         split = data.load(args.data, args.leave_out, args.test_data, args.train_per_class, args.test_per_class)
         task = data.fitted(task, split)
         results = demo(task, split, out, lava_utterances=args.lava_utterances, with_cuba=not args.no_cuba, resume=args.resume)

@@ -346,6 +346,7 @@ def _appearing(path: Path) -> Iterator[io.BytesIO]:
 
 
 def _write_usual(file: Any, usual: Usual) -> None:
+    usual.check(USUAL, np.size(usual.spikes), FormatError)
     group = file.create_group(USUAL)
     group["spikes"], group["steps"] = np.asarray(usual.spikes, np.float64), np.int64(usual.steps)
 

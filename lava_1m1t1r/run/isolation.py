@@ -291,7 +291,7 @@ class Settings:
 
     def __enter__(self):
         torch = sys.modules.get("torch")
-        self._gradients = bool if torch is None else torch.is_grad_enabled
+        self._gradients = (lambda: True) if torch is None else torch.is_grad_enabled
         self._set_gradients = None if torch is None else torch.set_grad_enabled
         self._users = errors, gradients, filters, *show, _ = self._read()
         self._filters = list(filters)
