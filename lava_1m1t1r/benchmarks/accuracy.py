@@ -137,7 +137,7 @@ def trained(
         cpu = time.process_time() - start
         after()
         net.eval()
-        found = {
+        found: dict[str, Any] = {
             "parameters": size_of(net),
             "train_accuracy": epochs[-1]["train_accuracy"],
             "cpu": cpu,
@@ -154,11 +154,11 @@ def trained(
             }
     sums, spikes, _ = floating.run(net, test)
     right, adapted = float(np.mean(winner(sums) == test.labels)), adapted_accuracy(sums, test.labels, test.speakers)
-    of_peer: dict[str, Any] = {**found, "accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
-    if not hasattr(net.hidden, "shift"):
-        return of_peer
-    usual = floating.run(net, train, adapt.drawn(len(train))).means
-    return {**of_peer, "biases_accuracy": floating.accuracy_of_adapted(net, usual, test)}
+    found |= {"accuracy": right, "adapted_accuracy": adapted, "spikes": spikes}
+    if hasattr(net.hidden, "shift"):
+        usual = floating.run(net, train, adapt.drawn(len(train))).means
+        found["biases_accuracy"] = floating.accuracy_of_adapted(net, usual, test)
+    return found
 
 
 def _with_biases(net: NetDescription, test: data.Frames) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..answers import winner
-from ..recipes.adapt import MOST_HEARD, ROUNDS, WIDTH, halves
+from ..recipes.adapt import accuracy_on_other_halves, nearest
 from ..recipes.data import Frames
 from ..recipes.fit import scores
 
@@ -23,19 +23,19 @@ class Run(NamedTuple):
     """(B, K) outputs, summed over time."""
     active: float
     """Mean number of values of the hidden block in an utterance that are not 0."""
-    means: torch.Tensor
+    means: np.ndarray
     """(N,) mean output of each hidden neuron."""
 
 
 def run(net: Any, frames: Frames, part: np.ndarray | None = None) -> Run:
     """Run a :class:`..recipes.network.Network` without gradients on utterances ``part`` (all by default)."""
     part = np.arange(len(frames)) if part is None else part
-    active, means, sums = 0, torch.zeros(()), []
+    active, means, sums = 0, np.zeros(()), []
 
     def note(_block: Any, _x: Any, out: torch.Tensor) -> None:
         nonlocal active, means
         active += int(torch.count_nonzero(out))
-        means = means + out.mean(-1).sum(0) / len(part)
+        means = means + out.mean(-1).sum(0).numpy() / len(part)
 
     hook = net.hidden.register_forward_hook(note)
     try:
@@ -48,7 +48,7 @@ def run(net: Any, frames: Frames, part: np.ndarray | None = None) -> Run:
     return Run(np.concatenate(sums), active / len(part), means)
 
 
-def accuracy_of_adapted(net: Any, usual: torch.Tensor, test: Frames) -> float | None:
+def accuracy_of_adapted(net: Any, usual: np.ndarray, test: Frames) -> float | None:
     """As :func:`..recipes.adapt.accuracy_of_adapted`, of a network whose hidden block has ``shift``, as those of :mod:`.peers`.
 
     Parameters
@@ -62,16 +62,14 @@ def accuracy_of_adapted(net: Any, usual: torch.Tensor, test: Frames) -> float | 
     """
     if not usual.any():  # a silent network
         return None
-    right, of = 0, 0
-    for heard, rest in halves(test.speakers):
-        own, best, least = copy.deepcopy(net), net, float("inf")
-        for k in range(ROUNDS + 1):
-            missing = usual - run(own, test, heard[:MOST_HEARD]).means
-            off = float(missing.abs().mean())
-            if off < least:
-                best, least = copy.deepcopy(own), off
-            own.hidden.shift((1 - k / ROUNDS) * torch.tanh(missing / (WIDTH * usual.abs().mean())))
-        own = best
-        right += int(np.count_nonzero(winner(run(own, test, rest).sums) == test.labels[rest]))
-        of += len(rest)
-    return right / of if of else None
+
+    def moved(own: Any, by: np.ndarray) -> Any:
+        own = copy.deepcopy(own)
+        own.hidden.shift(torch.from_numpy(by.astype(np.float32)))
+        return own
+
+    def answer(heard: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        own = nearest(net, usual, lambda own: run(own, test, heard).means, moved)
+        return winner(run(own, test, rest).sums)
+
+    return accuracy_on_other_halves(answer, test.labels, test.speakers)

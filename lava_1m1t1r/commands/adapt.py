@@ -9,7 +9,6 @@ import numpy as np
 
 from .._support.files import as_json
 from .._support.progress import hint
-from ..description import Usual
 from ..errors import path_of, require
 from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
 from ._samples import stranger_of
@@ -51,10 +50,8 @@ def run(args: argparse.Namespace) -> int:
         net = read(source)
         adapt.first_layer(net)  # refuses others, before any work
         stranger = stranger_of(args, net)
-        if net.usual is None:
-            training = stranger.training.dense(adapt.drawn(len(stranger.training)))
-            net = replace(net, usual=Usual(adapt.rates(net, training), training.shape[1]))
-        usual = net.usual.spikes  # type: ignore[union-attr]  # for it has been looked up
+        known = net.usual or adapt.usual_in(net, stranger.training)
+        net, usual = replace(net, usual=known), known.spikes
         some = adapt.drawn(len(stranger.frames), min(args.utterances or adapt.MOST_HEARD, adapt.MOST_HEARD))
         heard = stranger.frames.dense(some)
         found = adapt.adapted(net, heard)

@@ -17,7 +17,9 @@ other: a file, Lava, C, Verilog.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,6 +38,7 @@ the usual number of spikes, as a share of the layer's mean, at which a move is t
 with one network each."""
 MOST_HEARD = 600
 """Number of utterances that tell well enough how often neurons spike."""
+_Net = TypeVar("_Net")
 _TOGETHER = 100  # utterances whose spikes are held at once
 
 
@@ -82,16 +85,21 @@ def note_usual(path: str | os.PathLike, training: Frames) -> NetDescription:
     net = read(path)
     if not is_adaptable(net):
         return net
+    usual = usual_in(net, training)
+    schema.note_usual(path, usual)
+    return replace(net, usual=usual)
+
+
+def usual_in(net: NetDescription, training: Frames) -> Usual:
+    """Return how often the network's neurons spike in its training: :func:`rates` of :data:`MOST_HEARD` of these utterances."""
     frames = training.dense(drawn(len(training)))
-    schema.note_usual(path, Usual(rates(net, frames), frames.shape[1]))
-    return read(path)
+    return Usual(rates(net, frames), frames.shape[1])
 
 
 def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: np.ndarray | None = None) -> NetDescription:
     """Return the network with biases under which each neuron of its first layer spikes as often as usual.
 
-    In each of :data:`ROUNDS` rounds every bias is moved by up to :data:`STEP` counts, fewer from round to round. The network whose neurons
-    spike most nearly as usual, in the mean over neurons, is returned; of equals the first.
+    In each round (:func:`nearest`) every bias is moved by up to :data:`STEP` counts, fewer from round to round.
 
     Parameters
     ----------
@@ -116,15 +124,38 @@ def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: n
     require(usual.min() >= 0, "usual", "be numbers >= 0", usual.min())
     require(usual.max() > 0, "usual numbers of spikes", "not all be 0", 0, "Is the network silent?")
     bias = np.zeros(layer.size, np.int32) if layer.bias is None else layer.bias
+
+    def moved(net: NetDescription, by: np.ndarray) -> NetDescription:
+        nonlocal bias
+        bias = np.clip(bias + np.rint(STEP * by).astype(np.int64), *BIAS_BOUNDS).astype(np.int32)
+        return replace(net, layers=(*net.layers[:place], replace(layer, bias=bias), *net.layers[place + 1 :]))
+
+    return nearest(net, usual, lambda net: rates(net, heard), moved)
+
+
+def nearest(net: _Net, usual: np.ndarray, measured: Callable[[_Net], np.ndarray], moved: Callable[[_Net, np.ndarray], _Net]) -> _Net:
+    """Move the neurons of a network in :data:`ROUNDS` rounds towards what is ``usual``, (N,); return the network, as given or after a
+    round, that is nearest to it in the mean over neurons, of equals the first.
+
+    Parameters
+    ----------
+    net : object
+        A network of any kind.
+    usual : (N,) float
+        What is measured of each neuron in the training.
+    measured : callable
+        Measures it of a network with what is heard: (N,).
+    moved : callable
+        Returns a network whose neurons are moved by shares of the largest move, (N,) from -1 to 1.
+    """
     best, least = net, np.inf
     for k in range(ROUNDS + 1):
-        missing = usual - rates(net, heard)
+        missing = usual - measured(net)
         off = float(np.abs(missing).mean())
         if off < least:
             best, least = net, off
-        move = np.rint(STEP * (1 - k / ROUNDS) * np.tanh(missing / (WIDTH * usual.mean()))).astype(np.int64)
-        bias = np.clip(bias + move, *BIAS_BOUNDS).astype(np.int32)
-        net = replace(net, layers=(*net.layers[:place], replace(layer, bias=bias), *net.layers[place + 1 :]))
+        if k < ROUNDS:
+            net = moved(net, (1 - k / ROUNDS) * np.tanh(missing / (WIDTH * np.abs(usual).mean())))
     return best
 
 
@@ -153,20 +184,33 @@ def accuracy_of_adapted(
     of_each_one = np.shape(frames)[:1]
     for name, values in (("labels", labels), ("speakers", labels if speakers is None else speakers)):
         require(np.shape(values) == of_each_one, name, f"have the shape {of_each_one}, one an utterance", np.shape(values))
-    right, of = 0, 0
-    for heard, rest in halves(speakers):
-        found = answers(FastNetwork(adapted(net, frames[heard[:MOST_HEARD]])).run(frames[rest]).out)
-        right, of = right + int(np.count_nonzero(found == labels[rest])), of + len(rest)
-    return right / of if of else None
+
+    def answer(heard: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        return answers(FastNetwork(adapted(net, frames[heard])).run(frames[rest]).out)
+
+    return accuracy_on_other_halves(answer, labels, speakers)
 
 
-def halves(speakers: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Places of one half of each speaker's utterances, drawn once, and of the other; none where a speaker has a single one, or where
-    speakers (B,) are not known."""
+def accuracy_on_other_halves(
+    answer: Callable[[np.ndarray, np.ndarray], np.ndarray], labels: np.ndarray, speakers: np.ndarray | None
+) -> float | None:
+    """Share of right answers on one half of each speaker's utterances, drawn once, of a network that was adapted by the other half.
+
+    Parameters
+    ----------
+    answer : callable
+        Adapts by utterances at places (H,), :data:`MOST_HEARD` at most, and returns the classes of those at places (R,).
+    labels, speakers
+        As for :func:`accuracy_of_adapted`.
+    """
     if speakers is None or min(map(len, of_each(speakers))) < 2:
-        return []
-    rng = np.random.default_rng(0)
-    return [(own[: len(own) // 2], own[len(own) // 2 :]) for own in map(rng.permutation, of_each(speakers))]
+        return None
+    rng, right, of = np.random.default_rng(0), 0, 0
+    for own in map(rng.permutation, of_each(speakers)):
+        heard, rest = own[: len(own) // 2], own[len(own) // 2 :]
+        right += int(np.count_nonzero(answer(heard[:MOST_HEARD], rest) == labels[rest]))
+        of += len(rest)
+    return right / of
 
 
 def is_adaptable(net: NetDescription) -> bool:

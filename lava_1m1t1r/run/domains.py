@@ -82,7 +82,6 @@ class Task:
         self.random = OwnRandom()
         self.context = own_context()
         self.ended = False
-        self.hub.settings.forget(self)
         self.hub.settings.enter(self)
         self.random.enter()
         try:

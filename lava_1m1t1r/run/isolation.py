@@ -295,10 +295,9 @@ class Settings:
         self._set_gradients = None if torch is None else torch.set_grad_enabled
         self._users = errors, gradients, filters, *show, _ = self._read()
         self._filters = list(filters)
-        self._shared = list(self._filters)
         self._at_fork = self._at_fork or (errors, gradients)  # which results depend on; a forked process keeps them
-        self._start = (*self._at_fork, self._shared, *show, None)
-        self._write(self._start)
+        self._start = (*self._at_fork, *show)
+        self._begin()
 
     def __exit__(self, *exc_info):
         self._write(self._users)
@@ -312,7 +311,7 @@ class Settings:
 
     def leave(self, model: Any) -> None:
         """Keep this model's settings for its next turn, and restore the user's for the others."""
-        errors, gradients, _, show, show_it, _ = self._start
+        errors, gradients, show, show_it = self._start
         w: Any = warnings
         filters = self._shared
         if (
@@ -324,15 +323,14 @@ class Settings:
             or self._errors() != errors
             or _get_running_loop() is not None
         ):
-            errors, gradients, own, *rest = self._read()
-            self.held[model] = (errors, gradients, own, *rest)
-            self._shared = list(self._filters)
-            self._start = (*self._start[:2], self._shared, *self._start[3:])
-            self._write(self._start)
+            self.held[model] = self._read()
+            self._begin()
 
-    def forget(self, model: Any) -> None:
-        """Forget a model's settings, because it is made anew."""
-        self.held.pop(model, None)
+    def _begin(self) -> None:
+        """Make the settings those that models start from."""
+        errors, gradients, *show = self._start
+        self._shared = list(self._filters)
+        self._write((errors, gradients, self._shared, *show, None))
 
     def _read(self) -> tuple:
         w: Any = warnings
