@@ -26,7 +26,10 @@ def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> 
             "--utterances", type=int, help="use only this many utterances: the first ones of each class (of --frames: the first ones)"
         )
     parser.add_argument(
-        "--steps", type=int, help="time bins per utterance; default: the number that training on the same data uses (see its results.json)"
+        "--steps",
+        type=int,
+        help="time bins per utterance; default: as many as in the network's training, of which its file or its results.json tell, or else "
+        "as many as training on the same data would use",
     )
 
 
@@ -250,10 +253,11 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         events, like_training, name, held_out = _of_file(args)
         trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
-    steps = data.steps_for(like_training, task, args.steps or trained)
+    known = None if net.usual is None else net.usual.steps
+    task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or trained or known))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     events = _numbered(events, net)
     check_labels(events, net)
     if args.utterances:
         events = events[data.first_of_each(events.labels, args.utterances)]
-    return Tested(data.frames_of(events, task.replace(n_steps=steps)), name, held_out)
+    return Tested(data.frames_of(events, task), name, held_out)
