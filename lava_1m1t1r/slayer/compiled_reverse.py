@@ -51,7 +51,7 @@ class ReverseBatch(NamedTuple):
     """What the backward pass reads and writes of B samples."""
 
     history: Any  # (B, T + 1, 3, N) int32: states before each step, which the forward pass keeps where a gradient may follow
-    counts: Any  # (B, T, N) int32: synaptic input
+    counts: Any  # (B, T, N) int16: synaptic input, cut as in training_kernels.ForwardBatch
     grad: Any  # (B, T, N) real. In: dL/dspike, to which the recurrence adds; out: dL/d(input in units of weight 1), step by step
     over_states: Any  # (B, T, 3, N) real: dL/d(states after each step), or (0, 0, 0, 0)
 

@@ -32,7 +32,7 @@ class LayerCall(NamedTuple):
     noisy: bool
     generator: np.ndarray  # (B, N) int64 where noisy, else (B, 0)
     delay_rec: np.ndarray  # (N,) int64
-    past: np.ndarray  # (B, PAST, N) uint8: spikes before the start
+    past: np.ndarray | None  # (B, PAST, N) uint8: spikes before the start; None: there were none
     shift: int  # 1: the output is one step late
     states: np.ndarray  # (B, 3, N) int32 at the start
     records: bool  # whether the states after each step are a second output
@@ -44,7 +44,7 @@ class LayerCall(NamedTuple):
     def constants_only(self) -> LayerCall:
         """The call without its data, for a backward pass, which needs none of it."""
         none: np.ndarray = np.zeros(0)
-        return self._replace(generator=none, past=none, states=none, last=[])
+        return self._replace(generator=none, past=None, states=none, last=[])
 
     def once(self, make: Callable[..., Any], *key: Any) -> Any:
         """Return what ``make`` makes; it is called only the first time for each key."""
@@ -60,9 +60,9 @@ class _Project(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         events = batch_events(x.detach().transpose(1, 2).numpy())
         counts = np.empty((x.shape[0], x.shape[2], w.shape[0]), np.int32)
-        fill = projector(events, w, None, counts)
+        fill = projector(events, w, None)
         check_sums(*events.largest, w)
-        share(fill, parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
+        share(lambda a, b: fill(counts[a:b], a, b), parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
         ctx.real, ctx.channels = real_type(w, x), x.shape[1]
         save(ctx, [w], events)
         return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_ONE)
@@ -101,20 +101,20 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, w, bias, w_rec, constants, run: LayerCall):
         ctx.run, ctx.real = run.constants_only(), real_type(x, w, w_rec)
-        batch, steps = x.shape[0], x.shape[2]
-        events = None if w is None else batch_events(x.detach().transpose(1, 2).numpy())
-        if events is None:
-            counts = np.ascontiguousarray(torch.round(x.detach().to(ctx.real) * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
+        (batch, size, steps), events = x.shape, None
+        if w is None:
+            given = np.ascontiguousarray(torch.round(x.detach().to(ctx.real) * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:
-            counts = borrowed((batch, steps, w.shape[0]), np.int32)
-            fill = projector(events, w, bias, counts)
-        size = counts.shape[2]
+            size, events = len(w), batch_events(x.detach().transpose(1, 2).numpy())
+            fill = projector(events, w, bias)
         table = np.zeros((0, size), np.int16) if w_rec is None else counts_by_input(w_rec)
         if events is not None:
             check_sums(*events.largest, w, w_rec, bias)
         kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
         history = borrowed((batch, kept, 3, size), np.int32)
-        window = borrowed((batch, kernels.PAST + steps, size), np.uint8)
+        counts = borrowed((batch, steps if run.differentiable else 0, size), np.int16)
+        arrivals, arrived = np.empty((batch, steps, 0 if w_rec is None else -(-size // 64)), np.int64), np.empty((batch, steps), np.int64)
+        fired = np.empty((batch, steps if run.keeps_last else 0, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()
         group = max(1, min(_NEURONS // size, batch))
@@ -122,20 +122,29 @@ class _Layer(torch.autograd.Function):
         program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
         alike, params = not run.noisy and run.program.alike, run.params
         layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, run.noisy, params.substeps, params.v_max_count, run.shift, group)
-        arrays = kernels.ForwardBatch(run.generator, window, history, counts, late)
+        arrays = kernels.ForwardBatch(run.generator, arrivals, arrived, history, counts, fired, late)
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
-            window[first:last, : kernels.PAST] = run.past[first:last]
-            if w is not None:
-                fill(first, last)
-            kernels.recurrent_forward(layer, arrays, kernels.forward_scratch(width, size), first, last)
+            arrivals[first:last] = 0
+            late[first:last, : run.shift] = 0
+            if run.past is not None:
+                if w_rec is not None:
+                    kernels.carry_spikes(run.past, run.delay_rec, arrivals, first, last)
+                late[first:last, : run.shift] = run.past[first:last, kernels.PAST - run.shift :]
+            if w is None:
+                sums = given[first:last]
+            else:
+                sums = np.empty((last - first, steps, size), np.int32)
+                fill(sums, first, last)
+            kernels.recurrent_forward(layer, arrays, sums, kernels.forward_scratch(width, size), first, last)
 
         share(part, parts_of(batch, steps * size, max(2, group)))
         if run.keeps_last:
-            run.last[:] = [history[:, -1].copy(), window[:, -kernels.PAST :].copy()]
+            before = np.zeros((batch, kernels.PAST, size), np.uint8) if run.past is None else run.past
+            run.last[:] = [history[:, -1].copy(), np.concatenate([before, fired], 1)[:, -kernels.PAST :]]
         ctx.channels = x.shape[1]
-        save(ctx, [w, w_rec], [history, counts, window, *(events or ())])
+        save(ctx, [w, w_rec], [history, counts, arrivals, arrived, *(events or ())])
         if not run.records:
             return out
         ctx.set_materialize_grads(False)
@@ -146,7 +155,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
-        (w, w_rec), (history, counts, window, *events) = saved(ctx)
+        (w, w_rec), (history, counts, arrivals, arrived, *events) = saved(ctx)
         run = ctx.run
         if grad is None:  # nothing depends on the spikes
             grad = torch.zeros(counts.shape, dtype=ctx.real, device="cpu")
@@ -163,7 +172,7 @@ class _Layer(torch.autograd.Function):
         if need_w:
             over_w = weight_gradient(BatchEvents(*events), over, ctx.channels).to(w.dtype)
         if need_rec:
-            over_rec = recurrent_gradient(window, run.delay_rec, over).to(w_rec.dtype)
+            over_rec = recurrent_gradient(arrivals, arrived, over).to(w_rec.dtype)
         if need_x and w is not None:
             over_x = over_input(over, w)
         return over_x, over_w, over_bias, over_rec, over_constants, None

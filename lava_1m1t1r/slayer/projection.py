@@ -53,17 +53,23 @@ def batch_events(x: np.ndarray) -> BatchEvents:
     bits = np.empty((*rows.shape[:2], -(-rows.shape[2] // 64)), np.int64)
     parts = parts_of(batch, steps * channels, 8)
     others = share(lambda a, b: kernels.mark_events(rows, by_channel, bits, counts, a, b), parts)
-    start = np.zeros(batch * steps + 1, np.int64)
-    np.cumsum(counts.reshape(-1), out=start[1:])
-    channel = np.empty(start[-1], np.int32)
-    share(lambda a, b: kernels.list_events(bits, by_channel, start, channel, np.empty(steps, np.int64), a, b), parts)
+    events = _listed(bits, counts, by_channel, parts)
     if not any(others):
-        return BatchEvents(start, channel, None)
-    value = np.empty(len(channel), np.int32)
-    if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
+        return events
+    value = np.empty(len(events.channel), np.int32)
+    if sum(share(lambda a, b: kernels.read_events(x, events.start, events.channel, value, a, b), parts)):
         bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
         require(False, "input", COUNTS, float(bad[0]), COUNTS_CURE)
-    return BatchEvents(start, channel, value)
+    return events._replace(value=value)
+
+
+def _listed(bits: np.ndarray, counts: np.ndarray, by_channel: bool, parts: list[tuple[int, int]]) -> BatchEvents:
+    """Events from the bits of their cells and the number of them in each step (B, T), see :func:`.training_kernels.mark_events`."""
+    start = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts.reshape(-1), out=start[1:])
+    channel = np.empty(start[-1], np.int32)
+    share(lambda a, b: kernels.list_events(bits, by_channel, start, channel, np.empty(counts.shape[1], np.int64), a, b), parts)
+    return BatchEvents(start, channel, None)
 
 
 def counts_by_input(w: torch.Tensor) -> np.ndarray:
@@ -84,8 +90,8 @@ def counts_by_input(w: torch.Tensor) -> np.ndarray:
     return counts if largest < 1 << 15 else turned(np.int32)[0]
 
 
-def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None, counts: np.ndarray) -> Callable[[int, int], None]:
-    """Return a function that fills samples ``first .. last - 1`` of ``counts`` with the synaptic input.
+def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None) -> Callable[[np.ndarray, int, int], None]:
+    """Return a function that fills an array (last - first, T, N) int32 with the synaptic input [1/64 unit] of samples first .. last - 1.
 
     Parameters
     ----------
@@ -95,24 +101,16 @@ def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None, c
         Quantised weights, in units of weight 1.
     bias : (N,), optional
         Constant input, in units of weight 1.
-    counts : (B, T, N) int32
-        Receives the synaptic input [1/64 unit].
     """
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
     start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
     table = counts_by_input(w)
-    return lambda first, last: kernels.project(*events, table, start, counts, first, last)
+    return lambda sums, first, last: kernels.project(*events, table, start, sums, first, last)
 
 
 _SAMPLES = 4
 """Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
-
-
-def _parts(grad: np.ndarray) -> list[tuple[int, int, int]]:
-    """Samples of grad (B, T, N) that share their rows: (number, first, last) of each part."""
-    batch, steps, size = grad.shape
-    return numbered(parts_of(batch, steps * size, _SAMPLES))
 
 
 def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> torch.Tensor:
@@ -127,58 +125,39 @@ def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> tor
     channels : int
         Number of inputs, C.
     """
-    steps = grad.shape[1]
-    parts = _parts(grad)
+    batch, steps, size = grad.shape
+    parts = numbered(parts_of(batch, steps * size, _SAMPLES))
     counts = np.zeros((len(parts), channels), np.int64)
     start = events.start
     share(lambda k, a, b: kernels.count_events(events.channel, counts[k], start[a * steps], start[b * steps]), parts)
-    times = np.empty(len(events.channel), grad.dtype)
-    return _gathered(counts, grad, times, lambda cursor, rows, a, b: kernels.sort_events(*events, cursor, rows, times, steps, a, b))
-
-
-def recurrent_gradient(window: np.ndarray, delay_rec: np.ndarray, grad: np.ndarray) -> torch.Tensor:
-    """Gradient dL/dw (N, N) of the recurrent weights.
-
-    Parameters
-    ----------
-    window : (B, PAST + T, N) uint8
-        Spikes of the layer, those before the start first.
-    delay_rec : (N,) int
-        Further delay of each neuron's recurrent spikes [steps].
-    grad : (B, T, N)
-        dL/d(synaptic input).
-    """
-    size = grad.shape[2]
-    parts = _parts(grad)
-    counts = np.zeros((len(parts), size), np.int64)
-    share(lambda k, a, b: kernels.count_spikes(window, delay_rec, counts[k], a, b), parts)
-
-    def sort(cursor, rows, a, b):
-        kernels.sort_spikes(window, delay_rec, cursor, rows, np.empty(size + 1, np.int64), a, b)
-
-    return _gathered(counts, grad, np.ones(int(counts.sum()), grad.dtype), sort)
-
-
-def _gathered(counts: np.ndarray, grad: np.ndarray, times: np.ndarray, sort: Callable) -> torch.Tensor:
-    """Gradient dL/dw (N, C) from the number of spikes of each channel in each part of the batch, and a function that lists where they
-    arrive."""
-    parts = _parts(grad)
     offset = np.zeros(counts.size + 1, np.int64)
     np.cumsum(counts.reshape(-1), out=offset[1:])
-    channels = counts.shape[1]
-    first_of = np.arange(len(parts))[:, None] * channels
-    offset = offset[first_of + np.arange(channels + 1)]  # (parts, channels + 1)
-    rows = np.empty(len(times), np.int32)
-    share(lambda k, a, b: sort(offset[k, :-1].copy(), rows, a, b), parts)
-    over, out = owned((channels, grad.shape[2]), grad.dtype)
+    offset = offset[np.arange(len(parts))[:, None] * channels + np.arange(channels + 1)]  # (parts, channels + 1)
+    rows, times = np.empty(len(events.channel), np.int32), np.empty(len(events.channel), grad.dtype)
+    share(lambda k, a, b: kernels.sort_events(*events, offset[k, :-1].copy(), rows, times, steps, a, b), parts)
+    over, out = owned((channels, size), grad.dtype)
     out[:] = 0  # not by torch: it would wake its threads
     flat = grad.reshape(-1)
     # all channels of a part while its columns are in the cache; fewer at a time where that would leave threads without work
-    blocks = range(0, grad.shape[2], COLUMNS)
+    blocks = range(0, size, COLUMNS)
     chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
     pieces = [(a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
     share(lambda a, b, column: kernels.gather_rows(offset, rows, times, flat, out, a, b, column), pieces)
     return over.t()
+
+
+def recurrent_gradient(arrivals: np.ndarray, arrived: np.ndarray, grad: np.ndarray) -> torch.Tensor:
+    """Gradient dL/dw (N, N) of the recurrent weights.
+
+    Parameters
+    ----------
+    arrivals, arrived
+        As in :class:`.training_kernels.ForwardBatch`.
+    grad : (B, T, N)
+        dL/d(synaptic input).
+    """
+    batch, steps, size = grad.shape
+    return weight_gradient(_listed(arrivals, arrived, False, parts_of(batch, steps * size, 8)), grad, size)
 
 
 def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:

@@ -97,8 +97,9 @@ class TensorLayer(torch.autograd.Function):
         s = State(states[:, 0], states[:, 1], states[:, 2])
         generator = torch.from_numpy(run.generator).to(device)
         rec = None if w_rec is None else torch.round(w_rec.to(summed_in(1.0, w_rec)) * WEIGHT_ONE)
-        past = torch.from_numpy(run.past.copy()).to(device, real)  # torch takes no read-only array
-        spikes = torch.cat([past, torch.zeros(batch, steps, size, dtype=real, device=device)], 1)
+        spikes = torch.zeros(batch, PAST + steps, size, dtype=real, device=device)
+        if run.past is not None:
+            spikes[:, :PAST] = torch.from_numpy(run.past).to(device, real)
         delays = torch.from_numpy(run.delay_rec).to(device)
         neurons = torch.arange(size, device=device)
         history, inputs = [], []

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arithmetic import ACT_SHIFT
 from ..cached import cached
 from ..compiled import contracted, inlined, load, read, store, widest_vectors
 from ..delay_lines import MAX_DELAY
@@ -94,12 +95,12 @@ def read_events(x, start, channel, value, first, last):
 
 
 @cached
-def project(start, channel, value, w, bias, counts, first, last):
-    """counts (B, T, N) int32 = bias + sum over events of value * row of w (C, N) int16 or int32. value None: all are 1."""
-    steps, n = counts.shape[1], counts.shape[2]
+def project(start, channel, value, w, bias, sums, first, last):
+    """sums (last - first, T, N) int32 = bias + sum over events of value * row of w (C, N) int16 or int32. value None: all are 1."""
+    steps, n = sums.shape[1], sums.shape[2]
     for b in range(first, last):
         for t in range(steps):
-            row = counts[b, t]
+            row = sums[b - first, t]
             for i in range(n):
                 store(row, i, read(bias, i))
             add_rows(w, 1, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
@@ -123,9 +124,11 @@ class ForwardBatch(NamedTuple):
     """What :func:`recurrent_forward` reads and writes of B samples."""
 
     generator: Any  # (B, N) int64, or (B, 0)
-    window: Any  # (B, PAST + T, N) uint8: spikes, those of the PAST steps before the start given
+    arrivals: Any  # (B, T, words of 64) int64: a bit for each neuron whose recurrent spike arrives; of spikes before the start given
+    arrived: Any  # (B, T) int64: number of these bits
     history: Any  # (B, T + 1, 3, N) int32: states before each step, the first given; or (B, 1, 3, N): the last states in their place
-    counts: Any  # (B, T, N) int32: synaptic input, to which the recurrence adds
+    counts: Any  # (B, T, N) int16: synaptic input, cut to between -1 and one above the largest that counts; or (B, 0, N)
+    fired: Any  # (B, T, N) uint8: the spikes; or (B, 0, N)
     out: Any  # (B, T, N) real: the spikes, ``shift`` steps later
 
 
@@ -136,7 +139,7 @@ class ForwardScratch(NamedTuple):
     v_in: Any  # (M,) int32
     spike: Any  # (M,) int32
     drawn: Any  # (M,) int64
-    listed: Any  # (N + 1,) int32
+    listed: Any  # (N,) int32
 
 
 def forward_scratch(lanes: int, size: int) -> ForwardScratch:
@@ -146,15 +149,39 @@ def forward_scratch(lanes: int, size: int) -> ForwardScratch:
         np.zeros(lanes, np.int32),
         np.zeros(lanes, np.int32),
         np.zeros(lanes, np.int64),
-        np.zeros(size + 1, np.int32),
+        np.zeros(size, np.int32),
     )
 
 
+@inlined
+def _word(row, first, last):
+    """Bits of row[first:last], 64 values at most: which are not 0."""
+    zero, word = row.dtype.type(0), 0
+    for i in range(first, last - MASKED + 1, MASKED):
+        word |= differs(row, i, zero) << (i - first)
+    for i in range(last - (last - first) % MASKED, last):
+        word |= int(row[i] != zero) << (i - first)
+    return word
+
+
 @cached
-def recurrent_forward(layer, batch, scratch, first, last):
-    """Samples first .. last - 1 of a layer through time, in integers."""
+def carry_spikes(past, delay_rec, arrivals, first, last):
+    """Mark in arrivals, see :class:`ForwardBatch`, the spikes of the PAST steps before the start: past (B, PAST, N) uint8."""
+    for b in range(first, last):
+        for j in range(past.shape[2]):
+            for t in range(min(delay_rec[j] + 1, arrivals.shape[1])):
+                arrivals[b, t, j >> 6] |= int(past[b, PAST + t - 1 - delay_rec[j], j]) << (j & 63)
+
+
+@cached
+def recurrent_forward(layer, batch, sums, scratch, first, last):
+    """Samples first .. last - 1 of a layer through time, in integers.
+
+    sums (last - first, T, N) int32: synaptic input, to which the recurrence adds.
+    """
     state, v_in, listed = scratch.state, scratch.v_in, scratch.listed
-    n, steps = batch.counts.shape[2], batch.counts.shape[1]
+    n, steps, words = batch.out.shape[2], batch.out.shape[1], batch.arrivals.shape[2]
+    beyond = (layer.v_max >> ACT_SHIFT) + 1
     for b0 in range(first, last, layer.group):
         members = min(layer.group, last - b0)
         for i in range(v_in.size):
@@ -167,13 +194,20 @@ def recurrent_forward(layer, batch, scratch, first, last):
                 scratch.drawn[s * n + i] = batch.generator[b0 + s, i]
         for t in range(steps):
             for s in range(members):
-                row, fired = batch.counts[b0 + s, t], batch.window[b0 + s]
-                if layer.w_rec.shape[0]:
-                    found = 0
-                    for j in range(n):  # listed without a branch a neuron
-                        listed[found] = j
-                        found += fired[PAST + t - 1 - layer.delay_rec[j], j]
+                row, found = sums[b0 - first + s, t], 0
+                for w in range(words):
+                    word = batch.arrivals[b0 + s, t, w]
+                    while word != 0:
+                        listed[found] = 64 * w + lowest_bit(word)
+                        found += 1
+                        word &= word - 1
+                if words:
+                    batch.arrived[b0 + s, t] = found
                     add_rows(layer.w_rec, 1, listed, None, 0, found, row)
+                if batch.counts.shape[1]:
+                    cut = batch.counts[b0 + s, t]
+                    for i in range(n):
+                        store(cut, i, min(max(load(row, i), -1), beyond))
                 for i in range(n):
                     store(v_in, s * n + i, input_count(load(row, i), layer.v_max))
             fixed_layer_step(
@@ -184,15 +218,25 @@ def recurrent_forward(layer, batch, scratch, first, last):
                     now, kept = state[k], batch.history[b0 + s, min(t + 1, batch.history.shape[1] - 1), k]
                     for i in range(n):
                         store(kept, i, load(now, s * n + i))
-                seen = batch.window[b0 + s, PAST + t]
-                for i in range(n):
-                    store(seen, i, load(scratch.spike, s * n + i))
+                for w in range(words):
+                    word = _word(scratch.spike, s * n + 64 * w, s * n + min(64 * (w + 1), n))
+                    while word != 0:
+                        bit = lowest_bit(word)
+                        to = t + 1 + layer.delay_rec[64 * w + bit]
+                        if to < steps:
+                            batch.arrivals[b0 + s, to, w] |= 1 << bit
+                        word &= word - 1
+                if batch.fired.shape[1]:
+                    kept = batch.fired[b0 + s, t]
+                    for i in range(n):
+                        store(kept, i, load(scratch.spike, s * n + i))
+                if t + layer.shift < steps:
+                    seen = batch.out[b0 + s, t + layer.shift]
+                    for i in range(n):
+                        seen[i] = scratch.spike[s * n + i]
         for s in range(members):
             for i in range(batch.generator.shape[1]):
                 batch.generator[b0 + s, i] = scratch.drawn[s * n + i]
-            for t in range(steps):
-                for i in range(n):
-                    batch.out[b0 + s, t, i] = batch.window[b0 + s, PAST + t - layer.shift, i]
 
 
 @cached
@@ -203,37 +247,8 @@ def count_events(channel, counts, first, last):
 
 
 @cached
-def count_spikes(window, delay_rec, counts, first, last):
-    """Recurrent spikes of each neuron that arrive in samples first .. last - 1: counts (N,) += them.
-
-    window (B, PAST + T, N) uint8: spikes, the last PAST steps before the start first.
-    """
-    steps, n = window.shape[1] - PAST, window.shape[2]
-    for b in range(first, last):
-        for t in range(steps):
-            for j in range(n):
-                counts[j] += window[b, PAST + t - 1 - delay_rec[j], j]
-
-
-@cached
-def sort_spikes(window, delay_rec, cursor, rows, listed, first, last):
-    """Write the (sample, step) at which the spikes of :func:`count_spikes` arrive to rows, those of neuron j from cursor[j] on."""
-    steps, n = window.shape[1] - PAST, window.shape[2]
-    for b in range(first, last):
-        for t in range(steps):
-            found = 0
-            for j in range(n):
-                listed[found] = j
-                found += window[b, PAST + t - 1 - delay_rec[j], j]
-            for e in range(found):
-                j = listed[e]
-                rows[cursor[j]] = b * steps + t
-                cursor[j] += 1
-
-
-@cached
 def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
-    """Write rows and times (the values, real) of the events, those of channel c from cursor[c] on, as :func:`sort_spikes` does."""
+    """Write rows, the (sample, step), and times, the values (real), of the events, those of channel c from cursor[c] on."""
     for r in range(first * steps, last * steps):
         for e in range(start[r], start[r + 1]):
             c = channel[e]

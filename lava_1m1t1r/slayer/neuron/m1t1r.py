@@ -25,7 +25,6 @@ from ..exact import eager
 from ..layer import LayerCall, layer
 from ..quantise import quantise_8bit
 from ..surrogate import Surrogate
-from ..training_kernels import PAST
 from .learned import LEARN_RANGE, LearnedDevice
 
 _MADE_FOR = "1M1T1R"
@@ -256,7 +255,7 @@ class Neuron(base.Neuron):
     def reset(self) -> None:
         """Put the neurons to rest; it matters only with ``persistent_state``."""
         self._states: np.ndarray | None = None  # (B, 3, N) int32
-        self._past = np.zeros((0, PAST, 0), np.uint8)  # (B, PAST, N): spikes
+        self._past: np.ndarray | None = None  # (B, PAST, N) uint8: spikes
         self._generator = np.zeros((0, 0), np.int64)  # (B, N)
 
     @eager
@@ -317,7 +316,7 @@ class Neuron(base.Neuron):
             noisy=noisy,
             generator=(self._generators(batch, size) if kept is None else self._generator) if noisy else np.zeros((batch, 0), np.int64),
             delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
-            past=np.broadcast_to(np.uint8(0), (batch, PAST, size)) if kept is None else self._past,
+            past=None if kept is None else self._past,
             shift=int(delay_shift),
             states=np.zeros((batch, 3, size), np.int32) if kept is None else kept,
             keeps_last=self.persistent_state,
