@@ -88,7 +88,7 @@ class DeviceParams(ByValue):
     mu: Any = _value(150.0, unit="1/(V s)")
     """Growth of the filament per volt of drive [1/(V s)] (mu). Larger: earlier turn-on."""
     alpha: Any = _value(0.01)
-    """Shortest tunnelling gap, as a share of the whole [1] (alpha). Larger: a softer final run."""
+    """Smallest gap over which the voltage drops, as a share of the whole [1] (alpha). Larger: a softer final run."""
     beta: Any = _value(20.0, _NOT_NEGATIVE, "1/s")
     """Rate at which filament turns into residue [1/s] (beta). Larger: stronger intrinsic plasticity."""
     gamma1: Any = _value(600.0, unit="1/s")
@@ -115,7 +115,7 @@ class DeviceParams(ByValue):
     """Largest total length filament + residue [1]; the filament yields. 1 for the calibrated devices, and in network steps for every
     device (StepParams)."""
     k_transistor: Any = _value(3.75e-4, unit="A/V^2")
-    """Transconductance of the transistor [A/V^2] (K)."""
+    """Transconductance parameter of the transistor [A/V^2] (K): saturation current over (V_gs - V_T)^2."""
     v_t: Any = _value(0.22, unit="V")
     """Threshold of the transistor [V] (V_T)."""
     r_load: Any = _value(47e3, unit="ohm")

@@ -1,7 +1,8 @@
 """Parameter sets with their sources: R. Zhao et al., Nature Electronics 8, 1211 (2025), doi:10.1038/s41928-025-01488-x.
 
 ``_TABLE...`` are the paper's own; ``_FIG...`` are ours, fitted to the named figure (different figures show different devices,
-so there is one set per figure, all for the same equations).
+so there is one set per figure, all for the same equations). The measured memristors are of silver and HfO2, 4 um x 4 um; memristor,
+transistor and resistor stand in the footprint of one transistor, whose active region is about 4 um^2.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ ZHAO2025_TABLE8 = DeviceParams(
 )
 """Device of SI Table 8: the 3 nm FinFET projection (about 1 aJ per spike). Transistor and supply, which it does not state, are Table 1's;
 with them the supply gives many times that energy while the output node recovers (:attr:`.device.energy.SpikeEnergy.total`). The energy
-depends on the voltage of the pulses, which the paper does not state: 0.5 aJ at 0.3 V, 0.66 at 0.5 V, 1.0 at 0.9 V, 1.2 at 1.2 V
-(:attr:`.device.energy.SpikeEnergy.input_and_recharge`)."""
+depends on the voltage of the pulses, which the paper does not state: 0.25 aJ at 0.3 V, 0.41 at 0.5 V, 0.75 at 0.9 V, 0.99 at 1.2 V, the
+largest input of the paper's network (:attr:`.device.energy.SpikeEnergy.input_to_spike`)."""
 
 _HYPERBOLIC = replace(ZHAO2025_TABLE1, v0=0.08, x_max=1.0)
 
@@ -40,16 +41,16 @@ a device of your own, :data:`ZHAO2025_FIG2_WIDE` may be the better start."""
 
 ZHAO2025_FIG2_WIDE = replace(_HYPERBOLIC, v_ref=0.8, mu=170.4, beta=46.06, gamma1=747.4, gamma2=4.847, v0=0.0772)
 """Another device of Figs. 2e and 4d, which these data allow as well: fitted to them and, in addition, to intervals of 4 ms at 0.76 and 0.85
-V (they are 4.16 and 3.09 ms). This is an assumption of ours: that a measured device does not stop firing a hundredth of a volt beside the
-voltage it was measured at. It fires on and on under pulses of 0.71 to 0.86 V and latches under constant input from 0.82 V; at 0.8 V no
-device drawn with a spread of 5 % latches. Its rates are near Table 1's; its interval at 1 GOhm is 13 % short. Network steps of 1 ms need 8
-substeps for it (:mod:`.advisor`), those of the other 4."""
+V (they are 4.39 and 3.19 ms in a train of 1 s; later 4 and 3). This is an assumption of ours: that a measured device does not stop firing a
+hundredth of a volt beside the voltage it was measured at. It fires on and on under pulses of 0.71 to 0.86 V and latches under constant
+input from 0.82 V; at 0.8 V no device drawn with a spread of 5 % latches. Its rates are near Table 1's; its interval at 1 GOhm is 13 %
+short, its current 9.2 uA (10.5). Network steps of 1 ms need 8 substeps for it (:mod:`.advisor`), those of the other 4."""
 
 ZHAO2025_FIG3 = replace(_HYPERBOLIC, v_ref=0.9, mu=179.6, beta=96.2, gamma1=3194.0, gamma2=7.85)
-"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. Its parameters lie at a minimum of the fit, but the
-five counts leave three combinations of them undetermined. Its spikes are weak: at gaps of 0.4 and 0.6 ms the gate reaches 0.26 to 0.29 V,
-and the output 0.5 to 1.9 uA (at longer ones some spikes have no current at all), where Fig. 2's device has 9.6 to 9.9 uA (measured:
-10.5)."""
+"""The device of Fig. 3b: pulses before the first spike over the gap between pulses. The five counts do not determine its parameters: a fit
+that starts here finds others, such as beta = 65 /s and gamma1 = 2430 /s, that are as good. Its spikes are weak: at gaps of 0.4 and 0.6 ms
+the gate reaches 0.26 to 0.29 V, and the output 0.5 to 1.9 uA (at longer ones some spikes have no current at all), where Fig. 2's device has
+9.6 to 9.9 uA (measured: 10.5)."""
 
 ZHAO2025_FIG4 = replace(
     _HYPERBOLIC, v_ref=2.0, mu=26.75, beta=7.71, gamma1=68.9, gamma2=2.866, v0=0.223, alpha=0.0178, lam=0.183, r_control=547e6

@@ -13,7 +13,7 @@ from ..presets import ZHAO2025_FIG2
 from ..program import StepParams
 
 SHAPE = (700, 256, 20)
-"""Numbers of inputs, recurrent neurons and outputs of the paper's task."""
+"""Numbers of inputs and outputs of the paper's task, and of recurrent neurons, which we chose."""
 RATE = 0.05
 """Input spikes per step and channel [1]."""
 ACTIVITY = 0.1

@@ -35,7 +35,7 @@ _SAMPLES = 32  # for the rows on several threads
 
 
 def side_by_side(args: Any) -> Table:
-    """The network of the paper's task in every simulator."""
+    """A network for the paper's task in every simulator."""
     table = Table(
         f"One sample of {args.steps} steps through 700-256R-20, {networks.RATE:.0%} of the inputs spiking; shortest of {args.repeats}.\n"
         "wall: on the clock; CPU: processor time of all processes together; x: CPU over that of the fast path in fixed point above.",

@@ -17,6 +17,10 @@ from ._common import can_draw, check_whole, device_argument, given_device, json_
 
 _PRESET = "ZHAO2025_FIG2"
 """The device where none is named; no default of the option, for --paper takes none."""
+_SCALED = (
+    "Left: the device with R_c, or C_g, changed by a factor. Right: the paper's two technologies, at voltages chosen to give its energies; "
+    "it states none."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,7 +188,7 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
         page.section("Figures")
         page.image(folder(result, out)[-1].read_bytes(), "The six characteristics.")
         scaled = energy_scaling(curves, out / "energy_scaling.png")
-        page.image(scaled.read_bytes(), "Left: the device with R_c, or C_g, changed by a factor. Right: the paper's two technologies.")
+        page.image(scaled.read_bytes(), _SCALED)
     page.section("The device", "SI units.")
     page.fields(p.as_dict())
     page.save(out / "characteristics.html")

@@ -2,7 +2,7 @@
 
 The gate draws no current, so the branch follows the gate and does not influence the memristor. The saturation current is taken as
 ``K (V_gs - V_T)^2`` (K = mu C_ox W / 2L): at 0.8 V on the gate the branch of Table 1 then carries 10.13 uA, with ``K/2`` 9.65 uA;
-about 10.5 uA were measured (Zhao et al. 2025, Fig. 2e). Sub-threshold conduction is neglected.
+about 10.5 uA were measured (Zhao et al. 2025, main text). Sub-threshold conduction is neglected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def node_voltage(v_gate: float, v_supply: float, r: float, k: float, v_t: float)
     r : float
         Resistor [ohm].
     k : float
-        Transconductance of the transistor, K [A/V^2].
+        Transconductance parameter of the transistor, K [A/V^2].
     v_t : float
         Threshold of the transistor [V].
     """

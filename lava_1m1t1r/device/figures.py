@@ -77,7 +77,7 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Pat
     right.plot(places, [t.energy for t in TECHNOLOGIES.values()], "k_", ms=30, label="the paper")
     right.legend(frameon=False, labelcolor=plot.GREY)
     right.set_yscale("log")
-    right.set_ylabel("input to spike + C_l V_dd^2 (J)")
+    right.set_ylabel("input to the spike (J)")
     return _saved(figure, path)
 
 

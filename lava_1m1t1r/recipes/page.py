@@ -228,7 +228,7 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
     if slower != 1:
         text += (
             " for devices as fast as the one that they are modelled on. This network assumes "
-            f"devices that are slowed down {slower:g} times by a larger gate capacitance. They would need "
+            f"devices that are slowed down {slower:g} times: slower filaments, and a gate capacitance as much larger. They would need "
             f"{slow.input_to_pulse_end * 1e12:.1f} pJ per spike and {slow.input_to_pulse_end * spikes * 1e9:.1f} nJ per utterance"
         )
     longer = f" ({width * slower:g} s for the slower device)" if slower != 1 else ""
@@ -239,7 +239,7 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
         "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
         "text": (
             f"{text}. The output branch of such a device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would add "
-            f"{one.supply * 1e12:.0f} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
+            f"{slow.supply * 1e12:.0f} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
             "This is a model, not a measurement: the currents in the circuit of such a device, integrated over its first spike "
