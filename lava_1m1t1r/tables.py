@@ -107,9 +107,13 @@ def decay(lost: np.ndarray, name: str, zero: bool = False) -> tuple[np.ndarray, 
     return mantissa, shift
 
 
+TOO_FAST, TOO_SLOW = "Use a smaller dt [s] or more substeps.", "Use a larger dt [s] or fewer substeps."
+"""What brings a share that :func:`decay` refuses within its range."""
+
+
 def decay_cure(lost: float) -> str:
-    """What brings a share that :func:`decay` refuses within its range."""
-    return "Use a smaller dt [s] or more substeps." if lost > 1 else "Use a larger dt [s] or fewer substeps."
+    """The one of :data:`TOO_FAST` and :data:`TOO_SLOW` for a share."""
+    return TOO_FAST if lost > 1 else TOO_SLOW
 
 
 def nearest_decay(lost: np.ndarray, zero: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

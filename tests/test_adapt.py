@@ -204,8 +204,19 @@ def test_what_cannot_be_adapted_is_refused(net, frames):
         adapted(net, frames[:0], usual)
     cuba = with_cuba(net)
     assert is_adaptable(net) and not is_adaptable(cuba)
-    with pytest.raises(InputError, match=r"layer/1 \(dense_rec\) must be dense, .*; got 'Cuba neurons'"):
+    with pytest.raises(InputError, match=r"layer/1 \(dense_rec\) must be dense, .*; got \"Cuba neurons of kind 'dense_rec'\""):
         rates(cuba, frames)
+
+
+def test_utterances_without_spikes_tell_nothing_of_a_stranger(net, frames):
+    usual, heard = rates(net, frames), stranger(frames)
+    assert adapted(net, np.concatenate([heard, 0 * heard]), usual) == adapted(net, heard, usual)
+    with pytest.raises(InputError, match="utterances to adapt by must hold spikes; got '24 empty ones'"):
+        adapted(net, 0 * heard, usual)
+    labels, speakers = np.arange(24) % 12, np.repeat([0, 1], 12)
+    silent = np.where(speakers[:, None, None] == 1, 0, heard).astype(np.uint8)
+    noted = replace(net, usual=Usual(usual, frames.shape[1]))
+    assert 0 <= accuracy_of_adapted(noted, silent, labels, speakers) < 1
 
 
 # --- the command --------------------------------------------------------------------------------------------------
@@ -228,6 +239,21 @@ def test_a_network_is_adapted_to_a_stranger_by_what_is_usual_in_its_training(net
     task = recipe("recordings").replace(channels=net.inputs, n_steps=net.usual.steps)
     expected = adapted(net, data.frames_of(spoken(9, seed=1), task).dense(some))
     assert read("adapted.net") == expected and read("adapted.net").usual == net.usual
+
+
+def test_utterances_without_spikes_are_left_out_and_told(net, files, capsys):
+    ben = spoken(9, seed=1)
+    write_shd(
+        "half.h5",
+        EventSet.from_utterances(
+            [*[(u.times, u.units) for u in ben], *[(np.zeros(0, np.float32), np.zeros(0, int))] * 9], [0] * 18, [0] * 18
+        ),
+    )
+    assert cli.main("adapt shipped --stranger half.h5".split()) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("half, all of it: 9 utterances") and "hint: 9 of 18 utterances hold no spike, and are left out" in told.err
+    task = recipe("recordings").replace(channels=net.inputs, n_steps=net.usual.steps)
+    assert read("adapted.net") == adapted(net, data.frames_of(ben, task).dense())
 
 
 def test_a_network_is_adapted_to_the_speaker_left_out(net, files, capsys):

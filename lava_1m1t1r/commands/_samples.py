@@ -164,7 +164,7 @@ def _numbered(events: Any, net: Any) -> Any:
             return data.numbered_as(net.classes, events, "the data", "the network")
         own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
         text = f"the classes of the data {own} are not those of the network {known}"
-    elif len(found) < net.outputs:
+    elif max(found, default=-1) + 1 != net.outputs:
         text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
     else:
         return events
@@ -177,6 +177,18 @@ def _task_of(args: argparse.Namespace, net: Any) -> Any:
     from ..recipes.task import recipe, recipe_for
 
     return recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+
+
+def _check_channels(events: Any, net: Any, name: str, option: str, known: bool = False) -> None:
+    """Refuse data of fewer channels than the network has inputs; hints tell where others than those of its training may be grouped into
+    them. ``known``: these are the data of its training."""
+    from ..datasets import N_CHANNELS
+    from ..recipes import data
+
+    require(events.n_channels >= net.inputs, option, f"have the network's {net.inputs} channels or more", events.n_channels)
+    told = not known and data.tell_of_unused_channels(name, (events,), net.inputs)
+    if not known and not told and events.n_channels not in (net.inputs, N_CHANNELS):
+        hint(f"the {events.n_channels} channels of {name} are grouped into the network's {net.inputs} inputs.")
 
 
 class Stranger(NamedTuple):
@@ -216,7 +228,7 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     for events, given in ((training, "--data"), (heard, option)):
         if events is not None:
             require(len(events.times) > 0, given, "hold at least one spike", f"{len(events)} empty utterances")
-            require(events.n_channels >= net.inputs, given, f"have the network's {net.inputs} channels or more", events.n_channels)
+            _check_channels(events, net, name, given, known=events is training or args.stranger is None)
     trained = _training_of(net, name, who if args.stranger is None else None)
     if net.usual is None:
         task = task.replace(n_steps=data.steps_for(training, task, args.steps or trained))
@@ -253,6 +265,9 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         events, like_training, name, held_out = _of_file(args)
         trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
+    _check_channels(events, net, name, "--data", known=trained is not None)
+    if net.dt is None:
+        hint(f"{net.source} does not say how long a step is: bins of {1e3 * task.dt:g} ms are assumed. For others: --frames.")
     known = None if net.usual is None else net.usual.steps
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or trained or known))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)

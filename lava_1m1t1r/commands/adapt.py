@@ -53,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
         known = net.usual or adapt.usual_in(net, stranger.training)
         net, usual = replace(net, usual=known), known.spikes
         some = adapt.drawn(len(stranger.frames), min(args.utterances or adapt.MOST_HEARD, adapt.MOST_HEARD))
-        heard = stranger.frames.dense(some)
+        drawn = stranger.frames.dense(some)
+        heard = adapt.with_spikes(drawn)
+        if len(heard) < len(drawn):
+            hint(f"{len(drawn) - len(heard)} of {len(drawn)} utterances hold no spike, and are left out")
         found = adapt.adapted(net, heard)
         before, after = (float(np.abs(adapt.rates(one, heard) - usual).mean() / usual.mean()) for one in (net, found))
     speakers = stranger.frames.speakers

@@ -38,6 +38,9 @@ _FEW_UPDATES = 200
 _FEW_PEOPLE = 10
 """Number of speakers from which on synthesised ones are not proposed; with three, they were worth 4 +- 3 points (RESULTS.md)."""
 
+_PRESETS = tuple(name for name in presets.names() if getattr(presets, name).mu_ctoc == 0)
+"""Devices that there are network steps of: whose growth does not differ from cycle to cycle."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -72,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="runs/train", help="folder for report.html, results.json, network.net and last.ckpt")
     parser.add_argument("--epochs", type=int, help=f"passes over the training set; {_usual('epochs')}")
     parser.add_argument("--hidden", type=int, help=f"number of recurrent neurons; {_usual('hidden')}")
-    parser.add_argument("--preset", choices=presets.names(), help=f"device that the neurons are modelled on; {_usual('preset')}")
+    parser.add_argument("--preset", choices=_PRESETS, help=f"device that the neurons are modelled on; {_usual('preset')}")
     device_argument(parser, "model them on a device of your own instead")
     parser.add_argument(
         "--slower",
@@ -391,17 +394,22 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
         print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     if tested:
-        print(f"again: lava-1m1t1r evaluate {shlex.quote(str(out / NETWORK_FILE))} {tested}")
+        place = str(out / NETWORK_FILE)
+        print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
     return results
 
 
 def _test_options(args: argparse.Namespace, split: Any, task: Any) -> str:
     """Options with which ``evaluate`` has the same test set; none for data that are not the user's."""
+
+    def option(name: str, value: str) -> str:
+        gap = "=" if value.startswith("-") else " "  # else a name that begins so is taken for an option
+        return f"--{name}{gap}{shlex.quote(value)}"
+
     if args.test_data is not None:
-        return f"--data {shlex.quote(args.test_data)} --all-speakers --steps {task.n_steps}"
+        return f"{option('data', args.test_data)} --all-speakers --steps {task.n_steps}"
     if args.data is None:
         return ""
     number, people = int(split.test.speakers[0]), split.test.speaker_names
     speaker = people[number] if 0 <= number < len(people) else str(number)
-    gap = "=" if speaker.startswith("-") else " "  # else a name that begins so is taken for an option
-    return f"--data {shlex.quote(args.data)}" + ("" if Path(args.data).is_dir() else f" --leave-out{gap}{shlex.quote(speaker)}")
+    return option("data", args.data) + ("" if Path(args.data).is_dir() else f" {option('leave-out', speaker)}")

@@ -73,8 +73,10 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
             require(numeric, f"{path}: {name}", rule, str(found), cure, FormatError)
         keys = _texts(file, KEYS, path)
         twice = repeated(keys)
-        require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, "", FormatError)
+        cure = "These are no texts in UTF-8." if twice and "\N{REPLACEMENT CHARACTER}" in twice else ""
+        require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, cure, FormatError)
         n_classes = min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
+        noted = hdf5_file.dataset(file, CHANNELS) is not None
         n_channels = n_channels or _channels(file, path)
         labels = _column(data[LABELS], LABELS, path)
         speakers = np.full(len(labels), -1) if data[SPEAKERS] is None else _column(data[SPEAKERS], SPEAKERS, path)
@@ -83,10 +85,12 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
             require(size == len(labels), f"{path}: {name}", rule, size, "", FormatError)
         bad = (labels < 0) | (labels >= n_classes)
         if bad.any():
-            cure = "" if keys else f"Name the classes in {KEYS}, as SHD does, or number them from 0."
-            raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", labels[bad][0], cure)
+            first = labels[bad][0]
+            more = f"Name more than SHD's {len(SHD_KEYS)}: h5py.File({str(path)!r}, 'a')['{KEYS}'] = [...]; or give n_classes in Python."
+            cure = "" if keys else "Number them from 0." if first < 0 else more
+            raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", first, cure)
         names = _texts(file, SPEAKER_NAMES, path)
-        times, units, sizes = _read_spikes(data, path, n_channels)
+        times, units, sizes = _read_spikes(data, path, n_channels, noted)
     finite = np.isfinite(times)
     dropped = int(len(times) - np.count_nonzero(finite))
     if dropped:
@@ -237,7 +241,7 @@ def _channels(file, path: Path) -> int:
     return noted
 
 
-def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_spikes(data: dict, path: Path, n_channels: int, noted: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read times (float32), units (uint16) and row sizes, checked."""
     (times, sizes), (units, n_units) = (hdf5_heap.read_rows(data[name], f"{path}: {name}") for name in (TIMES, UNITS))
     if np.any(sizes != n_units):
@@ -246,11 +250,10 @@ def _read_spikes(data: dict, path: Path, n_channels: int) -> tuple[np.ndarray, n
     wrong = (units < 0) | (units >= n_channels)
     if wrong.any():
         row = int(np.searchsorted(np.cumsum(sizes), np.argmax(wrong), side="right"))
-        cure = (
-            f"If there are more channels, note their number in the file: h5py.File({str(path)!r}, 'a')['{CHANNELS}'] = N; "
-            "or in Python give n_channels to datasets.read_shd. Without either it is 700."
-        )
-        raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], cure)
+        place = f"h5py.File({str(path)!r}, 'a')['{CHANNELS}']" + ("[()]" if noted else "")
+        cure = f"If there are more channels, note their number in the file: {place} = N; or in Python give n_channels to datasets.read_shd."
+        cure += "" if noted else f" Without either it is {N_CHANNELS}."
+        raise _row_error(path, UNITS, row, f"lie in 0..{n_channels - 1}", units[wrong][0], "" if units[wrong][0] < 0 else cure)
     with np.errstate(over="ignore", under="ignore"):  # what is too large is told as infinite
         return times.astype(np.float32), units.astype(np.uint16), sizes
 

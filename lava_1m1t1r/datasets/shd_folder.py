@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import shlex
 import shutil
 import zipfile
 import zlib
@@ -53,7 +54,7 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
     fetch = f"datasets.shd({str(folder)!r}, download=True)"
     cure = f"Put {name} there, or let Python fetch it: {fetch} (needs the package tonic and a network)."
     if next(folder.glob("*/*.[wW][aA][vV]"), None) is not None:
-        cure = f"Recordings become a file to train on by lava-1m1t1r encode {folder} -o FILE.h5."
+        cure = f"Recordings become a file to train on by lava-1m1t1r encode {shlex.quote(str(folder))} -o FILE.h5."
     require(download, str(folder), f"hold {name}", "no such file", cure, FormatError)
     return _downloaded(folder, train, name)
 

@@ -92,8 +92,15 @@ def note_usual(path: str | os.PathLike, training: Frames) -> NetDescription:
 
 def usual_in(net: NetDescription, training: Frames) -> Usual:
     """Return how often the network's neurons spike in its training: :func:`rates` of :data:`MOST_HEARD` of these utterances."""
-    frames = training.dense(drawn(len(training)))
+    frames = with_spikes(training.dense(drawn(len(training))))
     return Usual(rates(net, frames), frames.shape[1])
+
+
+def with_spikes(frames: np.ndarray) -> np.ndarray:
+    """Return those of utterances (B, T, C) that hold spikes, at least one: silence says nothing about a speaker."""
+    filled = frames.any((1, 2))
+    require(filled.any(), "utterances to adapt by", "hold spikes", f"{len(frames)} empty ones")
+    return frames[filled]
 
 
 def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: np.ndarray | None = None) -> NetDescription:
@@ -106,8 +113,9 @@ def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: n
     net : path or NetDescription
         As for :func:`rates`. It may have been adapted before, to the same stranger or to another.
     heard : (B, T, C) int
-        Utterances of the stranger, some tens at least. It need not be known what was said, but it should be all words, about equally often:
-        of one word alone, neurons are made to spike as they should in all, and the network may understand less than before.
+        Utterances of the stranger, some tens at least; those without spikes are left out. It need not be known what was said, but it should
+        be all words, about equally often: of one word alone, neurons are made to spike as they should in all, and the network may
+        understand less than before.
     usual : (N,) float, optional
         Numbers of spikes in utterances of the training; default: those of the network's file, as ``train`` has noted them. Of a network
         without: :func:`rates` of some hundreds of these utterances, with the network as trained.
@@ -120,6 +128,7 @@ def adapted(net: str | os.PathLike | NetDescription, heard: np.ndarray, usual: n
     net = described(net)
     place, layer = first_layer(net)
     usual = _usual_of(net, heard) if usual is None else numbers(usual, "usual")
+    heard = with_spikes(check_frames(heard, net))
     require(usual.shape == (layer.size,), "usual", f"have the shape ({layer.size},), one a neuron of the first layer", usual.shape)
     require(usual.min() >= 0, "usual", "be numbers >= 0", usual.min())
     require(usual.max() > 0, "usual numbers of spikes", "not all be 0", 0, "Is the network silent?")
@@ -185,8 +194,11 @@ def accuracy_of_adapted(
     for name, values in (("labels", labels), ("speakers", labels if speakers is None else speakers)):
         require(np.shape(values) == of_each_one, name, f"have the shape {of_each_one}, one an utterance", np.shape(values))
 
+    net = described(net)
+
     def answer(heard: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        return answers(FastNetwork(adapted(net, frames[heard])).run(frames[rest]).out)
+        own = adapted(net, frames[heard]) if frames[heard].any() else net
+        return answers(FastNetwork(own).run(frames[rest]).out)
 
     return accuracy_on_other_halves(answer, labels, speakers)
 
@@ -223,5 +235,6 @@ def first_layer(net: NetDescription) -> tuple[int, Layer]:
     """Place and description of the layer whose biases are adapted; networks that begin with another one are refused."""
     layer = net.active[0]
     neurons = "no" if layer.neuron is None else type(layer.neuron).__name__.removesuffix("Neuron")
-    require(is_adaptable(net), net.at(layer), "be dense, recurrent or not, of 1M1T1R neurons, to be adapted", f"{neurons} neurons")
+    found = f"{neurons} neurons of kind '{layer.kind}'"
+    require(is_adaptable(net), net.at(layer), "be dense, recurrent or not, of 1M1T1R neurons, to be adapted", found)
     return next(place for place, other in enumerate(net.layers) if other is layer), layer

@@ -18,7 +18,7 @@ from ..datasets.events import N_CHANNELS
 from ..datasets.shd_file import half_precision
 from ..datasets.shd_folder import SIZES
 from ..errors import array_of, listed, option_name, path_of, require
-from .task import Task
+from .task import MOST, Task
 
 _OTHERWISE = (
     "Or give a test file (--test-data, where a network is trained), or take all of it (adapt: --stranger; elsewhere: --all-speakers)."
@@ -146,6 +146,7 @@ def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
     path = path_of(path, "validation (--validation-data)")
     events, what = read_shd(path), f"the validation set (the file {path.name})"
     require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
+    require(len(events.times) > 0, f"{path}", "hold at least one spike", f"{len(events)} empty utterances")
     channels = split.train.n_channels
     require(events.n_channels == channels, f"{path}", f"have {channels} channels, as the training set", events.n_channels)
     spikes = _spikes_of(events)
@@ -291,23 +292,29 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
         hint(f"no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
     unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
     if unheard:
-        text = f"{len(unheard)} classes of the test set ({listed(unheard)}), which it cannot learn to tell"
+        known = [split.train.keys[label] if split.train.keys else label for label in unheard]
+        text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
     steps = steps_for(split.train, task, steps)
+    if steps > MOST_STEPS:
+        hint(f"{steps} bins of {1e3 * task.dt:g} ms an utterance are many. Times in files are in seconds.")
     _tell_of_coarse_times(split, task)
     task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
-    _tell_of_unused_channels(split, task)
+    tell_of_unused_channels(split.name, (split.train, split.test), task.channels)
     return task
 
 
-def _tell_of_unused_channels(split: Split, task: Task) -> None:
-    """A file that does not say how many channels it has has those of an ear: fewer of somebody's own fall into a few inputs."""
-    channels = split.train.n_channels
-    highest = max(int(events.units.max(initial=0)) for events in (split.train, split.test))
-    if channels == N_CHANNELS and 2 * (highest + 1) <= channels:
-        inputs = f"{highest * task.channels // channels + 1} of the {task.channels} inputs"
+def tell_of_unused_channels(name: str, parts: Sequence[EventSet], inputs: int) -> bool:
+    """A file that does not say how many channels it has has those of an ear: fewer of somebody's own fall into a few inputs, which a hint
+    tells. Returns whether it did."""
+    channels = parts[0].n_channels
+    highest = max(int(events.units.max(initial=0)) for events in parts)
+    few = channels == N_CHANNELS and 2 * (highest + 1) <= channels
+    if few:
+        into = f"{highest * inputs // channels + 1} of the {inputs} inputs"
         cure = f"If there are no more than {highest + 1}, let the file say so: write_shd does, as extra/meta_info/n_channels"
-        hint(f"spikes of {split.name} are of channels 0 to {highest} of {channels}, which fall into {inputs}. {cure}.")
+        hint(f"spikes of {name} are of channels 0 to {highest} of {channels}, which fall into {into}. {cure}.")
+    return few
 
 
 def _tell_of_coarse_times(split: Split, task: Task) -> None:
@@ -343,6 +350,8 @@ def steps_for(events: EventSet, task: Task, given: int | None = None) -> int:
         f"one of {float(events.durations.max(initial=0.0)):g} s",
         "Leave it out, mend its times (s, from its start), or crop it (train and evaluate: --steps).",
     )
+    rule = f"make at most {MOST} bins of utterances of {longest:.3g} s"
+    require(steps <= MOST, "dt [s]", rule, task.dt, "Widen it, or crop utterances (train and evaluate: --steps).")
     return steps
 
 

@@ -12,17 +12,19 @@ from ..errors import InputError, flag, number, require, whole
 from ..noise import MOST_NEURONS, MOST_SEED
 from ..params import DeviceParams
 from ..program import StepParams, learnable
+from ..tables import TOO_FAST, TOO_SLOW
 
-_MOST = 10**7
+MOST = 10**7
+"""Largest count of a task."""
 _WHOLE = (
-    ("n_steps", 1, _MOST),
-    ("channels", 1, _MOST),
-    ("classes", 1, _MOST),
+    ("n_steps", 1, MOST),
+    ("channels", 1, MOST),
+    ("classes", 1, MOST),
     ("substeps", 1, 64),
     ("hidden", 1, MOST_NEURONS),
     ("delay_rec", 0, MAX_DELAY),
-    ("epochs", 0, _MOST),
-    ("batch", 1, _MOST),
+    ("epochs", 0, MOST),
+    ("batch", 1, MOST),
     ("seed", 0, MOST_SEED),  # torch and numpy take no more either
 )
 _NUMBERS: dict[str, dict[str, Any]] = {
@@ -156,7 +158,10 @@ class Task:
             self.step.replace(device=self.devices).fixed(self.hidden)
         except InputError as error:
             given = ", ".join(f"{name} {getattr(self, name):g}" for name in ("refractory", "slower", "spread", "dt", "substeps", "v_unit"))
-            raise InputError(f"Task: {self.device_name} with {given} makes a device that has no integers: {error}") from error
+            text = str(error)
+            for cure, own in ((TOO_FAST, "Make slower (--slower) larger."), (TOO_SLOW, "Make slower (--slower) smaller.")):
+                text = text.replace(cure, own)  # dt takes the device with it
+            raise InputError(f"Task: {self.device_name} with {given} makes a device that has no integers: {text}") from error
 
     def replace(self, **changes: Any) -> Task:
         """Return a copy with some choices changed (None leaves them)."""
