@@ -16,6 +16,7 @@ from ..exponential import power_of_two
 from . import reverse
 from .reverse import VALUES, Constants, GradientProgram, Local, Ops
 from .scoped import load_local, load_state, store_local, store_state
+from .tiles import prefetch
 from .training_kernels import add_products, filled_columns
 
 BLOCK = 4
@@ -396,6 +397,11 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     for k in range(3):
                         for n in range(n_neurons):
                             scratch.adjoint[b - first, k, n] += batch.over_states[b, t, k, n]
+            if t > 0:
+                for b in range(first, last):
+                    for k in range(3):
+                        prefetch(batch.history[b, t - 1, k])
+                    prefetch(batch.counts[b, t - 1])
             for b in range(first, last, group):
                 samples = min(group, last - b)
                 for n0 in range(0, n_neurons, LANES):
