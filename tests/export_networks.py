@@ -106,11 +106,12 @@ def images(rng):
 
 
 def beyond_every_limit(rng):
-    """Growth, residue, noise and input beyond what registers hold, without noise and with it, and growth below a count: everything that is
-    bounded reaches its bound. Input weights are odd where recurrent ones are even, and the other way round."""
+    """Growth, residue, noise and input beyond what registers hold, without noise and with it, growth just above its bound, and growth below
+    a count: everything that is bounded reaches its bound. Input weights are odd where recurrent ones are even, and the other way round."""
     quiet = replace(presets.ZHAO2025_FIG2, mu=1e6, beta=120.0, v0=0.02)  # a shift of the growth below 0
+    noisy = replace(quiet, mu=np.geomspace(600, 6e4, 8), sigma1=0.5, sigma2=0.5)
     layers = []
-    for index, (inputs, device) in enumerate(((6, quiet), (8, replace(quiet, mu=6e4, sigma1=0.5, sigma2=0.5)))):
+    for index, (inputs, device) in enumerate(((6, quiet), (8, noisy))):
         weight, weight_rec = rng.integers(-60, 100, (8, inputs)), rng.integers(-40, 40, (8, 8))
         weight, weight_rec = ((weight | 1, 2 * weight_rec), (weight & ~1, weight_rec | 1))[index]
         arrays = (weight.astype(np.int32), weight_rec.astype(np.int32), rng.integers(20, 240, 8).astype(np.int32))

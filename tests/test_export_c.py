@@ -481,7 +481,8 @@ def test_no_sum_exceeds_its_register_under_the_largest_counts(limit, bits, rng):
     drawn = nets.layer(rng, 0, 700, 40, "dense_rec", bias=True)
     weight, weight_rec = np.full((40, 700), 2, np.int32), np.full((40, 40), 2, np.int32)
     weight[3], weight_rec[7] = 254, -256
-    net = NetDescription((replace(drawn, weight=weight, weight_rec=weight_rec, bias=np.full(40, 1 << 15, np.int32)),))
+    first = replace(drawn, weight=weight, weight_rec=weight_rec, bias=np.full(40, 1 << 15, np.int32))
+    net = NetDescription((first, nets.layer(rng, 1, 40, 3)))  # the layers behind it get spikes
     most = limit(plan(net))
     largest = most * np.abs(weight).sum(1).astype(np.int64) + np.abs(weight_rec).sum(1) + (1 << 15)
     assert 0 < most and largest.max() < 1 << (bits - 1)

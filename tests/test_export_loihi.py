@@ -218,7 +218,10 @@ def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
     assert needed["neurons of a core"] == 834 and needed["output axons of a core"] == 834 and needed["bits of a bias"] == 13
     assert needed["synaptic memory of a core"] == 13_334  # 40,000 bits on three
     full = Layer(0, "dense", (100,), 2500, np.full((100, 2500), 2), neuron=CubaNeuron(1, 1, 9))
-    assert deploy_loihi(NetDescription((full,)), tmp_path / "full", frames=np.ones((1, 2, 2500), int)).facts["cores"] == 2
+    facts = deploy_loihi(NetDescription((full,)), tmp_path / "full", frames=np.ones((1, 2, 2500), int)).facts
+    assert (facts["cores"], facts["synaptic memory [bits]"]) == (2, 100 * 2500 * 8)
+    row = next(line for line in (tmp_path / "full/resources.txt").read_text().splitlines() if line.startswith("  0 dense"))
+    assert row.split()[2:8] == ["100", "2500", "0", "250000", "2000", "48"]  # neurons, fan-in, fan-out, synapses, kbit, state
     assert verdicts(tmp_path / "full")["synaptic memory of a core"]["needed"] == 100 * 2500 * 8 // 2
     assert report.facts["largest fan-in"] == 2 and report.facts["golden traces"] == "2 samples of 100 steps, random spikes"
     given = deploy_loihi(NetDescription((wide,)), tmp_path / "given", frames=np.ones((1, 7, 2), int))
@@ -228,7 +231,7 @@ def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
     behind = Layer(1, "dense", (2,), 6, np.full((2, 6), 2), neuron=CubaNeuron(1, 1, 9))
     (a,) = loihi_resources.layer_resources(NetDescription((replace(returning, neuron=CubaNeuron(1, 1, 9)),)))
     (b,) = loihi_resources.layer_resources(NetDescription((lines, behind)))
-    assert a.synapse_bits == 2000 * 8 + 1000 * (8 + 6) and a.axons_out == 2000
+    assert a.synapse_bits == 2000 * 8 + 1000 * (8 + 6) and a.axons_out == 2000 and a.largest_delay == 1
     assert b.largest_delay == 41 and b.synapse_bits == 12 * (8 + 6)
     many = replace(returning, shape=(2300,), weight=np.full((2300, 2), 2), weight_rec=np.eye(2300, dtype=int) * 2, delay_rec=None)
     (c,) = loihi_resources.layer_resources(NetDescription((replace(many, neuron=CubaNeuron(1, 1, 9)),)))
@@ -241,6 +244,8 @@ def test_the_file_is_lava_dls_own_where_all_neurons_and_layers_are(tmp_path):
     last = Layer(1, "dense", (3,), 2, np.full((3, 2), 2), neuron=CubaNeuron(1, 1, 9))
     plain = deploy_loihi(NetDescription((cuba, last)), tmp_path / "plain")
     assert (plain.facts["largest fan-in"], plain.facts["largest fan-out"], plain.facts["synapses"]) == (6, 3, 18)
+    turned = replace(last, index=0, inputs=1, weight=np.full((3, 1), 2)), replace(cuba, index=1, inputs=3, weight=np.full((2, 3), 2))
+    assert deploy_loihi(NetDescription(turned), tmp_path / "turned").facts["largest fan-in"] == 3
     lined = deploy_loihi(NetDescription((lines, replace(cuba, index=1))), tmp_path / "lined")
     assert any("lava-dl's own netx loads the file too" in note for note in plain.notes)
     assert not any("loads the file too" in note for note in lined.notes) and any(

@@ -174,6 +174,9 @@ def test_a_threshold_must_be_exceeded():
     spike = np.empty((1, 3, 1), np.int8)
     cuba_fit.run_cuba(np.array([[[2.0], [0.0], [2.5]]]), 0.0, 0.0, 2.0, np.zeros(1), spike)
     assert spike.ravel().tolist() == [0, 0, 1]
+    layer = Layer(0, "dense_rec", (1,), 1, np.array([[64]], np.int32), np.zeros((1, 1), np.int32))
+    fitted, total = cuba_fit.CubaFit(0.0, 0.0, 2.0, np.zeros(1)), np.array([[[2.0], [0.0], [2.5]]])
+    assert nir_portable._run_recurrent(layer, fitted, total).ravel().tolist() == [0, 0, 1]
 
 
 def test_neurons_that_never_spike_stay_silent(rng):
@@ -261,12 +264,14 @@ def test_spikes_pass_within_a_step_but_for_their_delays_and_around_a_cycle_in_th
 def test_answers_are_those_of_the_graphs_output_behind_its_delays():
     """The first neuron's spikes come after the end of the sample, in both."""
     neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, v_unit=0.25))
-    net = NetDescription((Layer(0, "dense", (2,), 1, np.full((2, 1), 240), delay=np.array([62, 0]), neuron=neuron),))
+    net = NetDescription((Layer(3, "dense", (2,), 1, np.full((2, 1), 240), delay=np.array([62, 0]), neuron=neuron),))
     frames = np.tile([[1], [0]], (30, 1))[None]
     exact = FastNetwork(net).run(frames, "spikes")
     assert exact.layers[0].spikes[0].any(0).all() and exact.out[0].any(0).tolist() == [False, True]
-    relay = {0: cuba_fit.CubaFit(0.0, 0.0, 0.5, np.zeros(2))}
-    assert nir_portable._measure(net, relay, frames, exact)["samples with the same largest output"] == "1 of 1"
+    relay = {3: cuba_fit.CubaFit(0.0, 0.0, 0.5, np.zeros(2))}
+    measured = nir_portable._measure(net, relay, frames, exact)
+    assert measured["samples with the same largest output"] == "1 of 1"
+    assert set(measured[nir_portable.IN_NETWORK]) == set(measured["spikes, portable / exact"]) == {"layer 3"}  # its number in the file
 
 
 def test_the_running_network_is_compared_a_step_a_layer_later(rng):

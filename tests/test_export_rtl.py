@@ -95,6 +95,30 @@ def test_clock_cycles_of_a_readout_are_those_stated(rng):
 
 
 @pytest.mark.needs("iverilog")
+def test_clock_cycles_of_input_neurons_are_those_stated(rng):
+    """They have no rows of weights: a spike takes as long however many they are. The one weight may be negative."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, substeps=1))
+    net = NetDescription((Layer(0, "input", (9,), 9, np.array([-200]), bias=np.full(9, 600, np.int32), neuron=neuron),))
+    frames = nets.frames(rng, net, steps=40, samples=1)
+    stated = rtl_source.frame_cycles(plan(net).layers[0], 4, frames[0].sum(axis=1))
+    assert rtl_source.spike_cycles(plan(net).layers[0], 4) == 3 and stated.max() > stated.min()
+    found = nets.simulated(net, drawn(net), frames)
+    assert found["cycles a step, mean"] == pytest.approx(stated[2:-1].mean(), abs=0.5)
+    assert found["cycles a step, largest"] == stated[2:-1].max()
+
+
+@pytest.mark.needs("iverilog")
+def test_the_largest_biases_there_are_keep_their_signs(rng):
+    """Beyond the 13 bits of a file; spikes bring what the lowest ones take away."""
+    bias = np.array([32767, -32767, 16384, -16384, 4096, -4096], np.int32)
+    net = NetDescription((replace(nets.layer(rng, 0, 2, 6), weight=np.full((6, 2), 254, np.int32), bias=bias),))
+    frames = np.tile([[0, 0], [17, 0], [65, 1], [129, 1]], (10, 1))[None]
+    run = FastNetwork(net).run(frames, record="all").layers[0]
+    assert run.states["v_gate"][0].any(0).all()
+    assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
+
+
+@pytest.mark.needs("iverilog")
 def test_clock_cycles_of_delay_lines_are_those_stated(rng):
     """More lines than a neuron of one substep has cycles: the layer waits for them, and the output comes at their pace."""
     lines = Layer(0, "delay_lines", (28,), 7, delay=rng.integers(0, 9, 28).astype(np.int32))
@@ -359,7 +383,7 @@ def test_a_reset_takes_as_long_as_is_stated(rng, tmp_path):
     """The first frame out is that of the reset."""
     wide = NetDescription((nets.layer(rng, 0, 3, 90, scale=3),))
     summed = NetDescription((nets.layer(rng, 0, 1, 1, scale=5), nets.layer(rng, 1, 1, 600, "affine")))
-    for name, net in (("wide", wide), ("summed", summed), ("lines", lined(rng, 30, 1, 9))):
+    for name, net in (("wide", wide), ("summed", summed), ("lines", lined(rng, 30, 2, 9))):
         frames = nets.frames(rng, net, steps=4, samples=1)
         report = rtl_target.deploy_rtl(net, tmp_path / name, frames=frames, simulator="icarus")
         tools.call(
@@ -440,6 +464,18 @@ def test_queues_hold_a_frame_in_which_all_neurons_spike(size, rng):
     net = NetDescription((Layer(0, "dense_rec", (size,), 2, weight, weight_rec, neuron=neuron), nets.layer(rng, 1, size, 2, "affine")))
     frames = np.ones((1, 20, 2), np.int16)
     assert FastNetwork(net).run(frames, record="all").layers[0].spikes.all(axis=2).any()
+    assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
+
+
+@pytest.mark.needs("iverilog")
+def test_a_layer_that_waits_for_the_one_behind_it_sends_itself_each_spike_once():
+    """The one behind it has more neurons, and so takes longer than the queue between them lasts."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, dt=4e-3, v_unit=0.25))
+    weight, weight_rec = np.full((3, 2), 112, np.int32), np.array([[0, 40, -90], [-90, 0, 40], [40, -90, 0]], np.int32)
+    first = Layer(0, "dense_rec", (3,), 2, weight, weight_rec, neuron=replace(neuron, step=neuron.step.replace(substeps=1)))
+    net = NetDescription((first, Layer(1, "dense", (12,), 3, np.full((12, 3), 100, np.int32), neuron=neuron)))
+    frames = np.ones((1, 30, 2), np.int16)
+    assert FastNetwork(net).run(frames, record="all").layers[0].spikes.sum() > 10
     assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
 
 

@@ -142,6 +142,15 @@ def test_a_field_that_overflows_at_the_largest_input_is_refused(rng):
     net = changed(good(rng), 1, neuron=M1T1RNeuron(StepParams(replace(FAST, v0=4e-3), v_in_max=3.0)))
     with pytest.raises(InputError, match=r"layer/1 \(dense\) neuron: 1.1 v_in_max / v0 must be < 700; got 825.*a smaller v_in_max"):
         spice_target.field_laws_can_be_computed_by_a_circuit_simulator(net)
+    with pytest.raises(InputError, match=r"layer/0 \(dense_rec\) neuron/sigma2 must be 0 in a circuit; got"):
+        spice_target.neurons_are_without_noise(changed(good(rng), 0, neuron=M1T1RNeuron(StepParams(replace(FAST, sigma2=1e-3)))))
+
+
+def test_of_unequal_devices_the_steepest_field_is_refused(rng):
+    for v0, words in ((4e-3, "1.1 v_in_max / v0 must be < 700; got 825"), (2e-3, "v_ref / v0 must be < 300; got 400")):
+        step = StepParams(replace(FAST, v0=np.array([0.1, v0, 0.1])), v_in_max=3.0)
+        with pytest.raises(InputError, match=rf"layer/1 \(dense\) neuron: {words}"):
+            spice_target.field_laws_can_be_computed_by_a_circuit_simulator(changed(good(rng), 1, neuron=M1T1RNeuron(step)))
 
 
 @pytest.mark.parametrize("target", HERE)

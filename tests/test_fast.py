@@ -246,6 +246,13 @@ def test_due_spikes_do_not_need_the_frame(delays, rng):
     assert np.array_equal([sent for _, sent in found], FastNetwork(net).run(x).out[0])
 
 
+def test_a_bias_of_cuba_neurons_adds_to_the_voltage_in_weight_counts():
+    layer = Layer(0, "dense", (2,), 1, np.full((2, 1), 2), bias=np.array([100, -3]), neuron=CubaNeuron(0, 0, 250))
+    states = FastNetwork(NetDescription((layer,))).run(np.zeros((1, 3, 1), int), "all").layers[0].states
+    assert states["v"][0].tolist() == [[100 << 6, -3 << 6], [200 << 6, -6 << 6], [0, -9 << 6]]  # 300 is above the threshold
+    assert not states["u"].any()
+
+
 def test_cuba_wraps_and_clips_as_lava_does():
     """Currents leave 24 bits: Lava's own arithmetic, from its source, on the edges."""
     size, steps = 9, 60
@@ -253,6 +260,7 @@ def test_cuba_wraps_and_clips_as_lava_does():
     neuron = CubaNeuron(0, 4096, (1 << 17) - 1)  # the current adds up for ever; the voltage is the current
     w = np.array([[254], [-256], [250], [-100], [2], [0], [128], [-128], [64]], np.int32)
     x = rng.integers(0, 3000, (1, steps, 1))
+    x[0, :2] = 512  # one of them takes a current to the lower edge itself, both another one to the upper
     states = FastNetwork(NetDescription((Layer(0, "dense", (size,), 1, w, neuron=neuron),))).run(x, "all").layers[0].states
     u, half = np.zeros(size, np.int64), 1 << 23
     for t in range(steps):
@@ -480,7 +488,7 @@ def test_a_stream_refuses_counts_that_delay_lines_bring_together():
     lines = Layer(0, "delay_lines", (2 * channels,), channels, delay=np.repeat([0, 1], channels))
     net = NetDescription((lines, Layer(1, "dense", (1,), 2 * channels, weight, neuron=M1T1RNeuron(StepParams(DeviceParams())))))
     burst, chorus = np.zeros(channels, int), np.full(channels, net.active[0].sums().limit())
-    burst[0] = 2**15 - 1
+    burst[0], chorus[0] = 2**15 - 1, 0
     rule = "frames must hold counts of at most"
     with pytest.raises(InputError, match=rule):
         FastNetwork(net).run(np.stack([burst, chorus])[None])
@@ -489,4 +497,6 @@ def test_a_stream_refuses_counts_that_delay_lines_bring_together():
     with pytest.raises(InputError, match=rule):
         stream.step(chorus)
     followed = [stream.step(frame)[0] for frame in (quiet, quiet, quiet)]  # as if the refused frame had never been
-    assert followed == FastNetwork(net).run(np.stack([burst, quiet, quiet, quiet])[None]).out[0, 1:, 0].tolist()
+    expected = FastNetwork(net).run(np.stack([burst, quiet, quiet, quiet])[None], "all")
+    assert followed == expected.out[0, 1:, 0].tolist()
+    assert all(state == expected.layers[0].states[name][0, -1] for name, state in stream.states()[0].items())

@@ -123,6 +123,7 @@ def test_two_equal_sums_are_a_tie():
 # test_answers.py: speakers in falling order, with the sizes of those in rising order
 def test_utterances_of_each_speaker():
     assert [own.tolist() for own in of_each(np.array([7, 2, 7, 7, 2, -1]))] == [[5], [1, 4], [0, 2, 3]]
+    assert all(np.all(np.diff(own) > 0) for own in of_each(np.arange(1000) % 7 % 2))  # in rising order, however many
 
 
 # test_quantisation.py: the smallest error of a threshold, in place of the largest

@@ -59,8 +59,10 @@ def test_the_closed_form_solves_the_equations_integrated_numerically(f):
     np.testing.assert_allclose(got, want, atol=2e-6 * np.abs(want).max(), rtol=0)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])  # nearly all of it in the lowest frequencies
 @pytest.mark.parametrize("channel", [0, 40, 100, 300, 500, 699])
-def test_tabulated_filters_move_as_the_closed_form_does(noise, channel):
+def test_tabulated_filters_move_as_the_closed_form_does(noise, channel, offset):
+    noise = noise + offset
     motion = np.concatenate(list(basilar.membrane_motion(noise, 48_000, 700, block=64)))
     assert motion.shape == (700, len(noise) // 2 + 1)
     # the definition: half spectrum times response, inverse FFT of the length of the half spectrum, real part
@@ -168,6 +170,18 @@ def test_refractory_times_are_exact(monkeypatch):
     np.testing.assert_array_equal(last, want[:3])  # who crosses in the last sample is not seen any more
 
 
+def test_channels_do_not_depend_on_those_that_are_computed_before_them():
+    """64 are computed together: the next ones start from rest, and each with its own stream."""
+    motion = np.full((130, 600), 30_000, np.float32)
+    motion[:, 200:400] *= np.random.default_rng(4).random((130, 200), np.float32)
+    sample, channel = nerve.nerve_spikes(motion, RATE, streams(130))
+    for part in (slice(0, 64), slice(64, 128), slice(128, 130)):
+        alone, place = nerve.nerve_spikes(motion[part], RATE, streams(130)[part])
+        own = (part.start <= channel) & (channel < part.stop)
+        np.testing.assert_array_equal(sample[own], alone)
+        np.testing.assert_array_equal(channel[own] - part.start, place)
+
+
 def test_a_rate_that_the_hair_cell_cannot_be_followed_at_is_refused():
     motion = np.zeros((2, 40), np.float32)
     assert len(nerve.nerve_spikes(motion, 9080.0, streams(2))[0]) == 0
@@ -207,6 +221,8 @@ def test_level_and_ramps_of_the_prepared_signal():
     flat = InnerEar(ramp=0).prepare(tone(1000, 48_000), 48_000)
     np.testing.assert_allclose(signal[:1440], flat[:1440] * ramp)
     np.testing.assert_allclose(signal[-1440:], flat[-1440:] * ramp[::-1])
+    short = InnerEar(ramp=1.1e-3).prepare(tone(1000, 48_000), 48_000)  # 52.8 samples
+    np.testing.assert_allclose(short[50:56], flat[50:56] * np.r_[0.5 * (1 - np.cos(2 * np.pi * np.arange(50, 53) / 105)), 1, 1, 1])
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
@@ -214,6 +230,8 @@ def test_a_tone_excites_its_place_at_any_sampling_rate(rate):
     times, units = InnerEar()(tone(1000, rate), rate)
     assert times.dtype == np.float32 and units.dtype == np.uint16
     assert np.all(np.diff(times) >= 0) and times[0] >= 0 and 0.28 < times[-1] <= 0.3  # cells fire without sound, too
+    together = np.diff(times) == 0
+    assert together.sum() > 20 and np.all(np.diff(units.astype(int))[together] > 0)  # of one time in the order of their channels
     busiest = np.argmax(np.convolve(np.bincount(units, minlength=700), np.ones(15), mode="same"))
     assert busiest == pytest.approx(400, abs=25)
 

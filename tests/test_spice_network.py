@@ -18,7 +18,7 @@ from lava_1m1t1r.answers import answers
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.device import simulate
-from lava_1m1t1r.device.crossbar import CELLS, IDEAL, WEIGHT_ONE, Cells, Periphery
+from lava_1m1t1r.device.crossbar import CELLS, IDEAL, WEIGHT_ONE, Cells, Periphery, rows_of
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.errors import InputError, MissingDependencyError
 from lava_1m1t1r.export import TARGETS, ToolFailed, VerificationError, ngspice, spice_network, spice_run, spice_target
@@ -297,6 +297,10 @@ def test_a_decks_steps_follow_the_network_step_and_the_fastest_loss(dt, longest)
     text = spice_network.deck(DeviceNetwork(net), np.ones((7, 1), int))
     every, end, start, most = map(float, re.search(r"^\.tran (\S+) (\S+) (\S+) (\S+) uic$", text, re.M).groups())
     assert (every, end, start, most) == pytest.approx((longest, 7 * dt, 0, longest), rel=1e-6, abs=0)
+    fast = step.replace(device=replace(step.device, gamma1=np.array([1.0, 50.0]) * step.device.gamma1))
+    last = Layer(1, "dense", (2,), 1, np.array([[128], [128]], np.int32), neuron=M1T1RNeuron(fast))
+    text = spice_network.deck(DeviceNetwork(NetDescription((*net.layers, last))), np.ones((7, 1), int))
+    assert float(re.search(r"^\.tran (\S+) ", text, re.M)[1]) == pytest.approx(0.02 / (50 * step.device.gamma1), rel=1e-6)
 
 
 @spice
@@ -523,6 +527,29 @@ def test_a_rate_may_differ_by_five_percent_and_one_that_differs_by_more_is_told(
     monkeypatch.setattr(spice_run, "RATE", 1.0)
     assert compared(1)["ngspice, largest deviation of a layer's rate"] == 1 / total
     assert compared(1)["ngspice, spikes of each layer"] == {"layer 0": f"{total + 1} (device level {total})"}
+    second = replace(toy, layers=tuple(replace(layer, index=layer.index + 1) for layer in toy.layers))  # by their numbers in the file
+    assert "layer 1" in spice_run.compare(second, ours, [spice_run.SpiceSample((times,), scores, 1)])["ngspice, spikes of each layer"]
+
+
+def test_spikes_of_ngspice_are_rises_above_each_neurons_own_threshold_and_count_behind_its_delay():
+    """Two gates that rise alike; the second neuron's spike leaves after the end."""
+    device = replace(presets.ZHAO2025_FIG2, v_th=np.array([0.2, 0.4]))
+    weight = np.full((2, 1), 128, np.int32)
+    net = NetDescription((Layer(0, "dense", (2,), 1, weight, delay=np.array([1, 4]), neuron=M1T1RNeuron(StepParams(device))),))
+    table = np.array([[0.0, 0.0, 0.0], [1e-3, 0.5, 0.5], [5e-3, 0.0, 0.0]])
+    found = spice_run._sample(DeviceNetwork(net), table, 5)
+    np.testing.assert_allclose(np.concatenate(found.spike_times[0]), [0.4e-3, 0.8e-3])
+    assert found.scores.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_network_of_the_most_synapses_runs_in_ngspice(fits, toy, tmp_path, monkeypatch):
+    synapses = 16 * sum(rows_of(toy.layers[0])) + 4 * sum(rows_of(toy.layers[1]))
+    monkeypatch.setattr(spice_target, "LARGEST", synapses - (not fits))
+    monkeypatch.setattr(spice_target, "require_ngspice", lambda: None)
+    monkeypatch.setattr(spice_target, "_proven", lambda network, files, *_: (files, {"proven": True}))
+    report = TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0])
+    assert report.facts.get("proven", False) == fits and any(f"this one has {synapses}" in note for note in report.notes) != fits
 
 
 def test_results_of_ngspice_that_are_cut_are_refused(toy, tmp_path):

@@ -4,6 +4,14 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import sums
+from lava_1m1t1r.errors import InputError
+
+
+def test_a_sum_may_be_the_largest_that_32_bits_hold():
+    bounds = sums.SumBounds(of_rows=2, largest=1, rest=2**31 - 1 - 6)
+    bounds.check(3, 6)
+    with pytest.raises(InputError, match="frames must hold counts of at most 3, or so few"):
+        bounds.check(4, 8)
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int32, np.float64])
