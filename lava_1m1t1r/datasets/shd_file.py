@@ -86,7 +86,7 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         bad = (labels < 0) | (labels >= n_classes)
         if bad.any():
             first = labels[bad][0]
-            more = f"Name more than SHD's {len(SHD_KEYS)}: h5py.File({str(path)!r}, 'a')['{KEYS}'] = [...]; or give n_classes in Python."
+            more = f"More classes than SHD's {len(SHD_KEYS)} need names, a column of texts in {KEYS}; or in Python give n_classes."
             cure = "" if keys else "Number them from 0." if first < 0 else more
             raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", first, cure)
         names = _texts(file, SPEAKER_NAMES, path)

@@ -295,8 +295,8 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
         known = [split.train.keys[label] if split.train.keys else label for label in unheard]
         text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
-    steps = steps_for(split.train, task, steps)
-    if steps > MOST_STEPS:
+    given, steps = steps, steps_for(split.train, task, steps)
+    if given is None and steps > MOST_STEPS:
         hint(f"{steps} bins of {1e3 * task.dt:g} ms an utterance are many. Times in files are in seconds.")
     _tell_of_coarse_times(split, task)
     task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
