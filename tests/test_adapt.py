@@ -285,6 +285,19 @@ def test_what_is_usual_is_looked_up_in_the_data_where_the_file_does_not_know_it(
     assert hinted  # the shipped network knows other classes
 
 
+@pytest.mark.filterwarnings("ignore:.*utterances")
+def test_what_is_usual_is_looked_up_in_the_training_set_of_a_folder(net, files):
+    shd = Path("shd")
+    shd.mkdir()
+    training, test = (replace(spoken((6, 6), seed=seed), keys=()) for seed in (2, 3))
+    for name, events in (("train", training), ("test", test)):
+        write_shd(shd / f"shd_{name}.h5", events)
+    assert cli.main("adapt old.net --data shd --stranger ben.h5 --steps 70".split()) == 0
+    task = recipe("shd").replace(channels=net.inputs, n_steps=70)
+    found = read("adapted.net").usual
+    assert found.steps == 70 and np.array_equal(found.spikes, rates(net, data.frames_of(training, task).dense()))
+
+
 def test_the_bins_are_those_of_the_training_by_the_results_beside_the_network(net, files, capsys):
     told = {"data": "mine", "held_out": "speaker 0", "task": {"n_steps": 66, "dt": net.dt}}
     Path("results.json").write_text(json.dumps(told))

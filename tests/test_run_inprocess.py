@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,6 +40,7 @@ from leftovers import left, watch_memory
 from nested.process import Layer
 from noisy.process import Noisy, Ticking
 from told.process import Told
+from typed.process import TYPES, Typed
 
 import lava_1m1t1r.run
 from lava_1m1t1r.errors import InputError
@@ -378,6 +380,23 @@ def test_numbers_too_large_for_a_var_wrap_as_in_lava(runner):
         session.run(1)
         neurons.v.set(np.array([3e9, 2**31 + 5, -3e9, 2**33 + 1.5]))
         assert neurons.v.get().tolist() == [3_000_000_000 - 2**32, 5 - 2**31, 2**32 - 3_000_000_000, 1]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_numbers_too_large_for_vars_of_any_type_become_what_lava_makes_of_them():
+    values, found = np.array([300.7, -5.0, 3e9 + 5, -3e9 - 7, 2**33 + 1.5, 70000.0]), []
+    for runner in (None, InProcess, guarded):
+        typed = Typed()
+        with nullcontext() if runner is None else runner(typed, config()) as session:
+            if session is None:
+                typed.run(RunSteps(1), config())
+            else:
+                session.run(1)
+            for name in TYPES:
+                getattr(typed, name).set(values)
+            found.append({name: getattr(typed, name).get().tolist() for name in TYPES})
+        typed.stop()
+    assert found[0] == found[1] == found[2] and found[0]["int16"][:2] == [300, -5]
 
 
 def test_a_sparse_matrix_keeps_the_places_of_its_entries():
