@@ -61,6 +61,18 @@ def test_comes_back_as_it_was(net, path):
             assert np.array_equal(getattr(a, name), getattr(b, name)) or getattr(a, name) is None is getattr(b, name)
 
 
+def test_files_hold_a_bias_and_a_delay_a_feature(net, tmp_path, path):
+    """As lava-dl has them; one a neuron where those of a feature differ."""
+    with h5py.File(path) as file:
+        assert file["layer/1/bias"].shape == file["layer/1/delay"].shape == (6,) and file["layer/2/bias"].shape == (6,)
+    own = replace(net.layers[1], bias=np.arange(net.layers[1].size, dtype=np.int32))
+    other = replace(net, layers=(net.layers[0], own, *net.layers[2:]))
+    schema.write(tmp_path / "own.net", other)
+    with h5py.File(tmp_path / "own.net") as file:
+        assert file["layer/1/bias"].shape == (own.size,) and file["layer/1/delay"].shape == (6,)
+    assert np.array_equal(schema.read(tmp_path / "own.net").layers[1].bias, own.bias)
+
+
 def test_the_input_layer_may_be_left_out(rng, net, tmp_path, path):
     layers = tuple(replace(layer, index=layer.index - 1) for layer in net.layers[1:])
     schema.write(tmp_path / "b.net", layers)

@@ -135,8 +135,25 @@ def deploy_loihi(
         layers_need = f"Layer {custom[0]} needs" if len(custom) == 1 else f"Layers {', '.join(map(str, custom))} need"
         notes.append(f"{layers_need} microcode that is to be written (handoff/nc_model.py). {loader}.")
     elif net.delay_lines is None:
-        notes.append("All neurons are CUBA: lava-dl's own netx loads the file too.")
+        unlike = unlike_in_netx(net)
+        own = "All neurons are CUBA: lava-dl's own netx loads the file too, with equal spikes."
+        notes.append(own if not unlike else f"lava-dl's own netx does not run this file alike: {', '.join(unlike)}.")
     return write_export("loihi", net, out_dir, files, facts, notes)
+
+
+def unlike_in_netx(net: NetDescription) -> list[str]:
+    """What the netx of lava-dl 0.6.0 refuses, leaves out or times otherwise, in a network of CUBA neurons."""
+    found = []
+    for x in net.active:
+        if x.kind not in ("dense", "dense_rec", "conv") or not x.spiking or not np.any(x.weight):
+            found.append(f"layer {x.index} ({x.kind}) is refused or left out")
+        if x.bias is not None and np.any(x.bias):
+            found.append(f"biases of layer {x.index} act a step earlier")
+        if np.any(x.recurrent_delays):
+            found.append(f"recurrent delays of layer {x.index} are left out")
+        if x.kind != "dense" and np.any(x.axonal_delays):
+            found.append(f"delays of layer {x.index} are refused or left out")
+    return found
 
 
 def _net_file(net: NetDescription) -> bytes:

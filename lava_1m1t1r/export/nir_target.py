@@ -85,7 +85,7 @@ def deploy_nir(
         distances = fitted.loss[IN_NETWORK].values()
         if max(distances, default=0.0) >= 1.0:
             notes.append(
-                f"{PORTABLE_FILE} is no substitute for this network: its spikes are farther from the network's than silence is. CubaLIF "
+                f"{PORTABLE_FILE} is no substitute for this network: its spikes are no nearer to the network's than silence is. CubaLIF "
                 "cannot clip its input, and training may have made use of that."
             )
         if has_delays:

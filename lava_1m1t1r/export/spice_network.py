@@ -36,6 +36,8 @@ def netlist(network: DeviceNetwork) -> str:
     tick = TICK * network.dt
     lines = [
         f"* Network of {len(net.active)} layers, network step {network.dt:g} s; weights as conductances of {network.cells}",
+        f"* To be driven: rows r0_<input>, by pulses of {network.cells.v_read:g} V, one network step long"
+        + ("; z<layer>_<neuron>, by a unit normal number each step (0 V: no read noise)" if network.cells.read_noise > 0 else ""),
         f"Vclock clock_a 0 PULSE(0 1 {network.dt:.10e} {tick:.4e} {tick:.4e} {network.dt / 2:.10e} {network.dt:.10e})",
         f"Vclear clear_a 0 PULSE(0 1 {network.dt + 4 * tick:.10e} {tick:.4e} {tick:.4e} {2 * tick:.4e} {network.dt:.10e})",
         "Aclock [clock_a] [clock] logic",

@@ -374,11 +374,19 @@ def _write_layer(group: Any, layer: Layer) -> None:
         conv=layer.conv,
         weight=layer.weight if layer.conv is None or layer.kind == "pool" else layer.conv.full(layer.own_weight),
         weight_rec=layer.weight_rec,
-        bias=layer.bias,
-        delay=layer.delay,
+        bias=_by_feature(layer, layer.bias),
+        delay=_by_feature(layer, layer.delay),
         delay_rec=layer.delay_rec,
         neuron=neuron,
     )
+
+
+def _by_feature(layer: Layer, values: np.ndarray | None) -> np.ndarray | None:
+    """Of images one value a feature, as lava-dl writes and reads them, where the neurons of each agree."""
+    if values is None or layer.conv is None:
+        return values
+    rows = np.asarray(values).reshape(layer.conv.features, -1)
+    return rows[:, 0] if np.all(rows == rows[:, :1]) else values
 
 
 __all__ = ["KEYS", "VERSION", "Key", "described", "note_usual", "read", "write", "written"]
