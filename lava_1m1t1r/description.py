@@ -431,7 +431,7 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     frames = array_of(frames, "frames", "hold numbers: whole spike counts (B, T, C)")
     cure = ""
     if frames.ndim == 5:
-        blocks, cells = "Images (B, C, H, W, T): frames.reshape(B, C * H * W, T).transpose(0, 2, 1).", frames[0, 0].size
+        blocks, cells = "Images (B, C, H, W, T): frames.reshape(B, C * H * W, T).transpose(0, 2, 1).", int(np.prod(frames.shape[2:]))
         cure = "Images (B, T, C, H, W): frames.reshape(B, T, C * H * W)." if cells == channels else blocks
     require(frames.ndim == 3, "frames", "have shape (B, T, C): samples, steps, channels", frames.shape, cure)
     cure = "Time is in the middle here; blocks have it last: transpose(0, 2, 1)." if frames.shape[1] == channels else ""

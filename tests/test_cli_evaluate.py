@@ -212,7 +212,10 @@ def test_what_is_like_the_networks_data_raises_no_hint(small_file, tmp_path, cap
         assert "hint" not in told and "utterances of 70 bins of 10 ms, " in out
     two = write_shd(tmp_path / "two.h5", spoken((2, 2, 2), 2))
     assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
-    assert "hint: the data hold 2 classes, the network has 3 outputs. Was it trained on other data?" in capsys.readouterr().err
+    assert (
+        "hint: the data hold 2 classes, numbered up to 1, the network has 3 outputs. Was it trained on other data?"
+        in capsys.readouterr().err
+    )
 
 
 def test_fewer_classes_than_outputs_are_told_in_a_line(small_file, tmp_path):

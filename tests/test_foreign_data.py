@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -57,6 +59,15 @@ def test_channels_that_are_grouped_are_told(n_channels, units, hinted, net, caps
     assert len(told) == (hinted is not None) and (hinted is None or hinted in told[0])
 
 
+@pytest.mark.parametrize("told", [{"data": "mine"}, {"data": "other", "files": {"test_data": "folder/mine.h5"}}])
+def test_channels_of_the_training_are_grouped_without_a_word(told, net, capsys):
+    write_shd("mine.h5", events(32))
+    Path("results.json").write_text(json.dumps(told))
+    assert not hints_of(net, "mine.h5", capsys)
+    Path("results.json").write_text(json.dumps({"data": "other", "files": None}))
+    assert len(hints_of(net, "mine.h5", capsys)) == 1
+
+
 @pytest.mark.parametrize("command", ["evaluate mine.net --data few.h5 --all-speakers", "adapt mine.net --stranger few.h5 --data few.h5"])
 def test_fewer_channels_than_inputs_are_refused(command, net, capsys):
     write_shd("few.h5", events(8, units=8))
@@ -69,7 +80,7 @@ def test_classes_that_the_training_left_out_are_none_of_other_data(net, capsys):
     assert not hints_of(net, "mine.h5", capsys)
     write_shd("other.h5", events(labels=(0, 1, 2)))
     (told,) = hints_of(net, "other.h5", capsys)
-    assert "the data hold 3 classes, the network has 10 outputs. Was it trained on other data?" in told
+    assert "the data hold 3 classes, numbered up to 2, the network has 10 outputs. Was it trained on other data?" in told
 
 
 def test_a_network_that_names_no_step_is_told(net, capsys):
@@ -88,6 +99,8 @@ def test_more_classes_than_shds_are_named_by_the_cure(tmp_path):
     cure = r"got 21\. More classes than SHD's 20 need names, a column of texts in extra/keys; or in Python give n_classes"
     with pytest.raises(FormatError, match=cure):
         read_shd(path)
+    with pytest.raises(FormatError, match=r"lie in 0\.\.4; got 21\.$"):  # as was asked for
+        read_shd(path, n_classes=5)
     with h5py.File(path, "a") as file:
         file["extra/keys"] = [f"word {k}" for k in range(35)]
     assert read_shd(path).keys[34] == "word 34"
@@ -134,8 +147,18 @@ def test_frames_of_an_event_camera_with_time_first_are_flattened_by_the_cure(net
     with pytest.raises(InputError, match=r"frames\.reshape\(B, T, C \* H \* W\)"):
         check_frames(images, net)
     assert check_frames(images.reshape(6, 60, -1), net).shape == (6, 60, 16)
+    with pytest.raises(InputError, match=r"frames must have shape \(B, T, C\)"):
+        check_frames(images[:0], net)
     with pytest.raises(InputError, match=r"frames\.reshape\(B, C \* H \* W, T\)\.transpose\(0, 2, 1\)"):
         check_frames(images.transpose(0, 2, 3, 4, 1), net)
+
+
+def test_a_training_at_the_step_of_lava_dl_is_nothing_unusual(tmp_path, capsys):
+    from lava_1m1t1r.recipes import data
+
+    write_shd(tmp_path / "mine.h5", events(labels=(0, 1, 2), length=1.2))
+    assert data.fitted(recipe("recordings").replace(dt=1e-3), data.load(tmp_path / "mine.h5")).n_steps > 1000
+    assert "are many" not in capsys.readouterr().err
 
 
 def test_bins_by_the_thousand_are_told_and_by_the_million_refused(tmp_path, capsys):

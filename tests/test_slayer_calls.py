@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from training_blocks import FIG2, NEURON, dl, spikes, torch
 
-from lava_1m1t1r.slayer import block, projection
+from lava_1m1t1r.slayer import block, projection, threads, training_kernels
 from lava_1m1t1r.slayer import layer as layer_module
 from lava_1m1t1r.slayer.delay import Delay
 from lava_1m1t1r.slayer.neuron import Neuron
@@ -132,3 +132,51 @@ def test_gradients_of_a_short_call_are_those_of_the_start_of_a_long_one(force, m
             net(given)[..., steps - 1].sum().backward()
             found.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
         torch.testing.assert_close(*found, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("size", [16, 64, 65, 130])
+def test_spikes_on_their_way_arrive_as_in_plain_torch(size, monkeypatch):
+    """Of layers of one word of 64 neurons and of several, of batches in parts, in calls that go on and are shorter than the delays."""
+    monkeypatch.setattr(threads, "_LEAST", 1)
+    torch.manual_seed(0)
+    options, delays = {**NEURON, "persistent_state": True}, np.arange(size) * 37 % 63
+    net, x = block.m1t1r.Recurrent(options, 20, size, delay_rec=delays), spikes(7, 20, 90, rate=0.3).double()
+    net = net.double()
+    found = []
+    for force in (False, True):
+        monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+        net.reset()
+        net.zero_grad()
+        y = torch.cat([net(part) for part in (x[..., :40], x[..., 40:47], x[..., 47:])], -1)
+        (y * torch.linspace(-1, 1, 90)).sum().backward()
+        found.append([y.detach(), *(p.grad.clone() for p in net.parameters())])
+    assert torch.equal(found[0][0], found[1][0]) and found[0][0][..., 47:].any(-1).any(0).float().mean() > 0.7
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_currents_of_batches_in_parts_and_beyond_all_bounds_are_those_of_plain_torch(monkeypatch):
+    monkeypatch.setattr(threads, "_LEAST", 1)
+    z = torch.randn(5, 70, 40, generator=torch.Generator().manual_seed(0)).double() * 8
+    z[:, :35] *= 1000
+    made, found = Neuron(substeps=2, persistent_state=True, clip_grad=0.5), []
+    for force in (False, True):
+        monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+        made.reset()
+        x = z.clone().requires_grad_(True)
+        y = torch.cat([made(x[..., :20]), made(x[..., 20:])], -1)
+        (y * torch.linspace(-1, 1, 40)).sum().backward()
+        found.append((y.detach(), x.grad))
+    assert torch.equal(found[0][0], found[1][0]) and found[0][0].any()
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-9, atol=1e-12)
+
+
+def test_layers_without_recurrence_carry_the_last_spike_and_no_others(monkeypatch):
+    """No bits of arrivals are there to be written to."""
+    torch.manual_seed(0)
+    net, x = block.m1t1r.Dense({**NEURON, "persistent_state": True}, 20, 30, weight_scale=3), spikes(4, 20, 60)
+    whole = net(x)
+    net.reset()
+    monkeypatch.setattr(training_kernels, "carry_spikes", None)
+    cut = int(torch.nonzero(whole[:, :, 1:].sum((0, 1)))[0]) + 1  # a spike of the first call comes out in the second
+    assert torch.equal(torch.cat([net(x[..., :cut]), net(x[..., cut:])], -1), whole)

@@ -215,3 +215,13 @@ def test_work_that_is_cut_short_waits_for_what_other_threads_still_do(monkeypatc
     with pytest.raises(KeyboardInterrupt):
         threads.share(work, [(i,) for i in range(50)])
     assert not running and 0 < len(done) < 50
+
+
+def test_what_a_call_leaves_for_the_next_is_no_longer_for_a_long_one():
+    torch.manual_seed(0)
+    net = block.m1t1r.Recurrent({**NEURON, "persistent_state": True}, 20, 30)
+    net(spikes(2, 20, 400))
+    memory = net.neuron._past
+    while isinstance(memory.base, np.ndarray):
+        memory = memory.base
+    assert memory.nbytes == net.neuron._past.nbytes

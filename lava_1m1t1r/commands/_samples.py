@@ -137,14 +137,31 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
     return split.test, split.train, split.name, split.held_out
 
 
+def _results_beside(net: Any) -> dict[str, Any]:
+    """The results of a training in the folder of the network's file; empty where there are none."""
+    try:
+        found = json.loads((Path(net.source).parent / RESULTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_known(net: Any, name: str) -> bool:
+    """Whether the results beside the network say that it was trained on these data, or tested after its training."""
+    found = _results_beside(net)
+    files = found.get("files")
+    test = files.get("test_data") if isinstance(files, dict) else None
+    return name in (found.get("data"), Path(test).stem if isinstance(test, str) else None)
+
+
 def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None:
     """Number of bins with which the network was trained, where the results beside its file say that it was on these data; prints a hint
     where they say that others than ``held_out`` were held out (None: whoever they were)."""
     beside = Path(net.source).parent / RESULTS_FILE
     try:
-        trained = json.loads(beside.read_text(encoding="utf-8"))
+        trained = _results_beside(net)
         data, other, task = trained["data"], trained["held_out"], dict(trained.get("task") or {})
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None  # no such file, or one of another program
     if data != name:
         return None
@@ -165,7 +182,7 @@ def _numbered(events: Any, net: Any) -> Any:
         own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
         text = f"the classes of the data {own} are not those of the network {known}"
     elif max(found, default=-1) + 1 != net.outputs:
-        text = f"the data hold {len(found)} classes, the network has {net.outputs} outputs"
+        text = f"the data hold {len(found)} classes, numbered up to {max(found, default=-1)}, the network has {net.outputs} outputs"
     else:
         return events
     hint(f"{text}. Was it trained on other data?")
@@ -179,15 +196,18 @@ def _task_of(args: argparse.Namespace, net: Any) -> Any:
     return recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
 
 
-def _check_channels(events: Any, net: Any, name: str, option: str, known: bool = False) -> None:
-    """Refuse data of fewer channels than the network has inputs; hints tell where others than those of its training may be grouped into
-    them. ``known``: these are the data of its training."""
+def _check_channels(events: Any, net: Any, option: str) -> None:
+    require(events.n_channels >= net.inputs, option, f"have the network's {net.inputs} channels or more", events.n_channels)
+
+
+def _tell_of_channels(events: Any, net: Any, name: str) -> None:
+    """Print a hint where the channels of data that are not known from the training are grouped into the network's inputs."""
     from ..datasets import N_CHANNELS
     from ..recipes import data
 
-    require(events.n_channels >= net.inputs, option, f"have the network's {net.inputs} channels or more", events.n_channels)
-    told = not known and data.tell_of_unused_channels(name, (events,), net.inputs)
-    if not known and not told and events.n_channels not in (net.inputs, N_CHANNELS):
+    if _is_known(net, name) or data.tell_of_unused_channels(name, (events,), net.inputs):
+        return
+    if events.n_channels not in (net.inputs, N_CHANNELS):
         hint(f"the {events.n_channels} channels of {name} are grouped into the network's {net.inputs} inputs.")
 
 
@@ -228,7 +248,9 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     for events, given in ((training, "--data"), (heard, option)):
         if events is not None:
             require(len(events.times) > 0, given, "hold at least one spike", f"{len(events)} empty utterances")
-            _check_channels(events, net, name, given, known=events is training or args.stranger is None)
+            _check_channels(events, net, given)
+    if args.stranger is not None:
+        _tell_of_channels(heard, net, name)
     trained = _training_of(net, name, who if args.stranger is None else None)
     if net.usual is None:
         task = task.replace(n_steps=data.steps_for(training, task, args.steps or trained))
@@ -265,8 +287,9 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         events, like_training, name, held_out = _of_file(args)
         trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
-    _check_channels(events, net, name, "--data", known=trained is not None)
-    if net.dt is None:
+    _check_channels(events, net, "--data")
+    _tell_of_channels(events, net, name)
+    if net.dt is None and not _is_known(net, name):
         hint(f"{net.source} does not say how long a step is: bins of {1e3 * task.dt:g} ms are assumed. For others: --frames.")
     known = None if net.usual is None else net.usual.steps
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or trained or known))

@@ -75,7 +75,7 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         twice = repeated(keys)
         cure = "These are no texts in UTF-8." if twice and "\N{REPLACEMENT CHARACTER}" in twice else ""
         require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, cure, FormatError)
-        n_classes = min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
+        asked, n_classes = n_classes, min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
         noted = hdf5_file.dataset(file, CHANNELS) is not None
         n_channels = n_channels or _channels(file, path)
         labels = _column(data[LABELS], LABELS, path)
@@ -87,7 +87,7 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         if bad.any():
             first = labels[bad][0]
             more = f"More classes than SHD's {len(SHD_KEYS)} need names, a column of texts in {KEYS}; or in Python give n_classes."
-            cure = "" if keys else "Number them from 0." if first < 0 else more
+            cure = "" if keys or asked else "Number them from 0." if first < 0 else more
             raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", first, cure)
         names = _texts(file, SPEAKER_NAMES, path)
         times, units, sizes = _read_spikes(data, path, n_channels, noted)

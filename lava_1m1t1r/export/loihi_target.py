@@ -145,7 +145,7 @@ def unlike_in_netx(net: NetDescription) -> list[str]:
     """What the netx of lava-dl 0.6.0 refuses, leaves out or times otherwise, in a network of CUBA neurons."""
     found = []
     for x in net.active:
-        if x.kind not in ("dense", "dense_rec", "conv") or not x.spiking or not np.any(x.weight):
+        if x.kind not in ("dense", "dense_rec", "conv") or not x.spiking or x.weight is None or not x.weight.any():
             found.append(f"layer {x.index} ({x.kind}) is refused or left out")
         if x.bias is not None and np.any(x.bias):
             found.append(f"biases of layer {x.index} act a step earlier")

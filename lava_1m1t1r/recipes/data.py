@@ -26,6 +26,8 @@ _OTHERWISE = (
 MOST_STEPS = 1000
 """Largest number of bins up to which the lengths of utterances are not compared; beyond, some that are much longer than most are
 refused."""
+LONG = 10.0
+"""Length of utterances [s] from which on they may be given in milliseconds: no word is as long."""
 MOST_SECONDS = 100.0
 """What half of the utterances may last [s], where ten times ``MOST_STEPS`` bins are no longer."""
 SPOKEN_DIGITS_NAME, SHD_NAME = "SpokenDigits", "SHD"
@@ -296,7 +298,7 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
         text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
     given, steps = steps, steps_for(split.train, task, steps)
-    if given is None and steps > MOST_STEPS:
+    if given is None and steps > MOST_STEPS and steps * task.dt > LONG:
         hint(f"{steps} bins of {1e3 * task.dt:g} ms an utterance are many. Times in files are in seconds.")
     _tell_of_coarse_times(split, task)
     task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)

@@ -142,7 +142,7 @@ class _Layer(torch.autograd.Function):
         share(part, parts_of(batch, steps * size, max(2, group)))
         if run.keeps_last:
             before = np.zeros((batch, kernels.PAST, size), np.uint8) if run.past is None else run.past
-            run.last[:] = [history[:, -1].copy(), np.concatenate([before, fired], 1)[:, -kernels.PAST :]]
+            run.last[:] = [history[:, -1].copy(), np.concatenate([before[:, steps:], fired[:, -kernels.PAST :]], 1)]
         ctx.channels = x.shape[1]
         save(ctx, [w, w_rec], [history, counts, arrivals, arrived, *(events or ())])
         if not run.records:
