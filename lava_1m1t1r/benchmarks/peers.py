@@ -97,7 +97,7 @@ class Lsnn(torch.nn.Module):
         super().__init__()
         import norse.torch as norse
 
-        # Norse adds beta / tau_adapt a spike, whatever the step; times dt it is the published jump
+        # Norse's recurrent cell adds beta a spike, whatever the step and tau_adapt: this is half of the published jump, 1.8 dt / tau_adapt
         values = {"beta": 1.8 * task.dt, **LSNN}
         p = norse.LSNNParameters(**{name: torch.tensor(value) for name, value in values.items()}, **LSNN_SURROGATE)
         self.cell = norse.LSNNRecurrentCell(task.lines, task.hidden, p, dt=task.dt)

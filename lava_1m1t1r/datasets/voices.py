@@ -20,8 +20,8 @@ TRAIN_VOICES = (
 ).split()
 """Voice variants of the training set, which are its speakers. Whispering and robot voices are left out."""
 TEST_VOICES = "f2 f5 belinda grandma m3 m7 Andy Denis quincy travis".split()
-"""Voice variants of the test set. None of them, nor one of the same name and another number (klatt, klatt2, ...), is in the training
-set; but quincy shares many of its settings with robert, who is."""
+"""Voice variants of the test set. None of them is in the training set, but some share most of their formants with one that is: m7 with
+Nguyen, m3 with Mike, belinda with linda, quincy with robert; and f2 with f5, who both are test voices."""
 VOICES = (*TRAIN_VOICES, *TEST_VOICES)
 """Voice variants of both sets; a speaker's number is its index in this tuple."""
 ENGLISH = ("en-us", "en", "en-us-nyc", "en-gb-x-rp", "en-gb-scotland", "en-029")
