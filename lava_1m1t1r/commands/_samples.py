@@ -157,16 +157,15 @@ def _is_known(net: Any, name: str) -> bool:
 def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None:
     """Number of bins with which the network was trained, where the results beside its file say that it was on these data; prints a hint
     where they say that others than ``held_out`` were held out (None: whoever they were)."""
-    beside = Path(net.source).parent / RESULTS_FILE
+    trained = _results_beside(net)
     try:
-        trained = _results_beside(net)
         data, other, task = trained["data"], trained["held_out"], dict(trained.get("task") or {})
     except (ValueError, TypeError, KeyError):
         return None  # no such file, or one of another program
     if data != name:
         return None
     if held_out not in (None, other):
-        hint(f"{beside} says that the network was trained without {other}; here it hears {held_out}.")
+        hint(f"{Path(net.source).parent / RESULTS_FILE} says that the network was trained without {other}; here it hears {held_out}.")
     steps = task.get("n_steps")
     return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
 
@@ -201,13 +200,12 @@ def _check_channels(events: Any, net: Any, option: str) -> None:
 
 
 def _tell_of_channels(events: Any, net: Any, name: str) -> None:
-    """Print a hint where the channels of data that are not known from the training are grouped into the network's inputs."""
+    """Print a hint where the channels of data, which are not those of the training, are grouped into the network's inputs."""
     from ..datasets import N_CHANNELS
     from ..recipes import data
 
-    if _is_known(net, name) or data.tell_of_unused_channels(name, (events,), net.inputs):
-        return
-    if events.n_channels not in (net.inputs, N_CHANNELS):
+    told = data.tell_of_unused_channels(name, (events,), net.inputs)
+    if not told and events.n_channels not in (net.inputs, N_CHANNELS):
         hint(f"the {events.n_channels} channels of {name} are grouped into the network's {net.inputs} inputs.")
 
 
@@ -249,7 +247,7 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
         if events is not None:
             require(len(events.times) > 0, given, "hold at least one spike", f"{len(events)} empty utterances")
             _check_channels(events, net, given)
-    if args.stranger is not None:
+    if args.stranger is not None and not _is_known(net, name):
         _tell_of_channels(heard, net, name)
     trained = _training_of(net, name, who if args.stranger is None else None)
     if net.usual is None:
@@ -288,9 +286,10 @@ def test_frames(args: argparse.Namespace, net: Any) -> Tested:
         trained = _training_of(net, name, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
     _check_channels(events, net, "--data")
-    _tell_of_channels(events, net, name)
-    if net.dt is None and not _is_known(net, name):
-        hint(f"{net.source} does not say how long a step is: bins of {1e3 * task.dt:g} ms are assumed. For others: --frames.")
+    if not _is_known(net, name):
+        _tell_of_channels(events, net, name)
+        if net.dt is None:
+            hint(f"{net.source} does not say how long a step is: bins of {1e3 * task.dt:g} ms are assumed. For others: --frames.")
     known = None if net.usual is None else net.usual.steps
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or trained or known))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
