@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, wraps
-from pathlib import Path
 from typing import Any
 
 import numba  # noqa: F401  before its parts: threads that load them first, each another one, get half of numba
@@ -21,19 +20,8 @@ from numba.core.serialize import dumps
 
 from ._support.programs import unbroken
 from ._support.progress import tell
+from ._support.sources import sources_digest
 from .compiled import compiled
-
-_SOURCES = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py", "export/cuba_fit.py")
-
-
-@lru_cache
-def sources_digest(*more: str) -> str:
-    """Digest of all sources that compiled kernels may come from, and of ``more`` of the package, by patterns."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in (*_SOURCES, *more) for path in package.glob(pattern)}):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -285,6 +285,20 @@ print(before == set(), drawn, "YOLOBase" in dir(dl.obd), models is dl.obd.models
     assert answer(code).splitlines()[-1] == "True True True True False"
 
 
+@pytest.mark.timeout(120)
+def test_the_memory_of_a_peers_training_does_not_hold_our_compiler():
+    """numba and LLVM are 60 MB, which other libraries' rows of ``bench training`` were charged once."""
+    pytest.importorskip("torch", reason="needs torch")
+    code = """
+import sys
+from lava_1m1t1r.benchmarks import training_step
+from lava_1m1t1r.benchmarks.training_measure import Shape, measure
+found = measure(training_step.training_peers.ROWS["dense matrix products alone"], Shape(2, 3, 7, 5, 2), 1, 0.1)
+print(found["least"] > 0, sorted({"numba", "llvmlite", "h5py", "lava", "matplotlib"} & set(sys.modules)))
+"""
+    assert answer(code).splitlines()[-1] == "True []"
+
+
 def test_a_function_is_imported_when_it_is_called(tmp_path, monkeypatch):
     """lava-dl takes torch's compiler of CUDA kernels at once, and calls it on GPUs alone."""
     (tmp_path / "called_part.py").write_text("def twice(x):\n    return 2 * x\n")

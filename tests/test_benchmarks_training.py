@@ -20,6 +20,8 @@ from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECORDINGS, Task, recipe
 
 torch = fit.torch
+NEEDS = {"lsnn": "norse.torch", "synaptic": "snntorch", "LSNN (Norse)": "norse.torch", "CUBA (snnTorch)": "snntorch"}
+"""Libraries that networks of the table need, by the names of their builders and rows."""
 SMALL = ["--hidden", "16", "--epochs", "1", "--channels", "20", "--batch", "8"]
 
 
@@ -57,8 +59,8 @@ def test_networks_of_the_table_have_about_equal_parameters():
     task = Task("t", channels=140, hidden=256, classes=20)
     counts = {}
     for name, row in accuracy.rows().items():
-        if "Norse" in name:
-            pytest.importorskip("norse.torch")
+        if name in NEEDS:
+            pytest.importorskip(NEEDS[name])
         changes = {k: v for k, v in (row.changes or {}).items() if k in ("taps", "synaptic_delays")}
         for k, own in enumerate((task.replace(**changes), task.replace(taps=(0, 5)))):  # and all of them behind delay lines
             counts[name, k] = size_of(row.build(accuracy.as_large(own)))
@@ -79,10 +81,10 @@ def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monk
     assert run({"a": 1, "b": 2}) == {"accuracy": 3} and len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("name", ["alif", "lsnn", "gru"])
+@pytest.mark.parametrize("name", ["alif", "lsnn", "synaptic", "gru"])
 def test_peers_start_every_batch_from_rest_and_learn_in_every_parameter(name):
-    if name == "lsnn":
-        pytest.importorskip("norse.torch")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     net = getattr(peers, name)(TASK)
     x = torch.from_numpy(frames(8, 0, TASK).dense()).float().transpose(1, 2).contiguous()
     first = fit.scores(net(x))
@@ -119,10 +121,10 @@ def test_spikes_and_answers_of_a_floating_network_are_counted(monkeypatch):
     np.testing.assert_allclose(floating.run(net, test, some).sums, sums[some], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["lsnn", "gru"])
+@pytest.mark.parametrize("name", ["lsnn", "synaptic", "gru"])
 def test_peers_are_adapted_by_one_half_of_a_strangers_utterances_and_answer_the_other(name, monkeypatch):
-    if name == "lsnn":
-        pytest.importorskip("norse.torch")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     net = getattr(peers, name)(TASK)
     test = data.frames_of(made((20, 20)), TASK)
     usual = 1.5 * floating.run(net, test).means
@@ -150,7 +152,8 @@ def test_peers_are_adapted_by_one_half_of_a_strangers_utterances_and_answer_the_
 
 @pytest.mark.timeout(300)
 def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "norse.torch", None)
+    for library in ("norse.torch", "snntorch"):
+        monkeypatch.setitem(sys.modules, library, None)
     write_shd(tmp_path / "words.h5", dataclasses.replace(made((8, 8)), speaker_names=("a", "b")))
     seen, seen_tasks, trained = [], [], accuracy.trained
 
@@ -164,7 +167,8 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert accuracy.main(arguments) == 0
     assert seen == [(8, 8)] * 16  # eight networks, each of two speakers left out
     rows = {row["name"]: row for row in json.loads((tmp_path / "t.json").read_text())["tables"][0]["rows"]}
-    assert "skipped" in rows["LSNN (Norse)"] and "not installed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert all("skipped" in rows[name] for name in ("LSNN (Norse)", "CUBA (snnTorch)")) and told.count("not installed") == 2
     for name in ("1M1T1R", "CUBA (lava-dl)", "adaptive LIF (lava-dl)", "GRU"):
         runs = rows[name]["runs"]
         assert float(rows[name]["accuracy %"]) == pytest.approx(100 * np.mean([run["accuracy"] for run in runs]), abs=0.01)

@@ -14,9 +14,9 @@ from numba import njit
 
 from lava_1m1t1r import DeviceParams, StepParams, presets
 from lava_1m1t1r._support.cores import cores
+from lava_1m1t1r._support.sources import sources_digest
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.benchmarks import networks
-from lava_1m1t1r.cached import sources_digest
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, Stream, synapses

@@ -338,7 +338,7 @@ def test_taps_of_a_task_are_checked_and_train_and_evaluate_like_any_other(tmp_pa
     assert schema.read(tmp_path / "network.net").delay_lines.size == 3 * task.channels
 
 
-@pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn"])
+@pytest.mark.parametrize("build", ["network.m1t1r", "network.cuba", "peers.alif", "peers.lsnn", "peers.synaptic"])
 @pytest.mark.parametrize("smooth", [0.0, 2.0])
 def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     """One weight a neuron and channel, drawn from the seed; the spread of the sums is that of synapses without delays."""
@@ -348,16 +348,21 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     from lava_1m1t1r.recipes import network, synaptic_delays
     from lava_1m1t1r.slayer.quantise import quantised_weight
 
-    if build == "peers.lsnn":
-        pytest.importorskip("norse.torch", reason="needs norse")
+    for peer, library in (("peers.lsnn", "norse.torch"), ("peers.synaptic", "snntorch")):
+        if build == peer:
+            pytest.importorskip(library, reason=f"needs {library}")
     module, name = build.split(".")
     task, _ = toy()
     task = task.replace(channels=60, hidden=50, taps=(0, 5, 11), synaptic_delays=True, smooth=smooth)
     plain = task.replace(taps=(0,))
 
+    def inputs(net):  # of peers in floating point: the module, and the name of its weight
+        return (net.hidden.cell, "input_weights") if name == "lsnn" else (net.hidden.input, "weight")
+
+    floating = name in ("lsnn", "synaptic")
+
     def weight(net):
-        hidden = net.hidden
-        return hidden.cell.input_weights if name == "lsnn" else quantised_weight(hidden.input_synapse)
+        return getattr(*inputs(net)) if floating else quantised_weight(net.hidden.input_synapse)
 
     nets = [getattr({"network": network, "peers": peers}[module], name)(t) for t in (task, plain, task, task.replace(seed=1))]
     one, without, again, other = map(weight, nets)
@@ -365,10 +370,11 @@ def test_a_synapse_has_one_delay_where_the_task_says_so(build, smooth):
     assert chosen.reshape(50, 3, 60).sum(1).eq(1).all() and chosen.float().mean(0).min() > 0.1
     assert torch.equal(one, again) and not torch.equal(chosen, synaptic_delays.drawn(task.replace(seed=1)))
     assert one[~chosen].eq(0).all() and one[chosen].ne(0).float().mean() > 0.8 and other[~chosen].ne(0).any()
-    spread = float(without.std()) * (1 if name != "lsnn" or not smooth else float(nets[1].hidden.blur.kernel.norm(dim=0).mean()))
+    spread = float(without.std()) * (1 if not floating or not smooth else float(nets[1].hidden.blur.kernel.norm(dim=0).mean()))
     assert float(one[chosen].std()) == pytest.approx(spread, rel=0.2)
     assert peers.size_of(nets[0]) == peers.size_of(nets[1])
-    latent = nets[0].hidden.cell.parametrizations.input_weights.original if name == "lsnn" else nets[0].hidden.input_synapse.weight
+    module, own = inputs(nets[0]) if floating else (nets[0].hidden, "")
+    latent = module.parametrizations[own].original if floating else module.input_synapse.weight
     one.sum().backward()
     assert smooth or latent.grad.reshape(one.shape)[~chosen].eq(0).all()
     copied, loaded = copy.deepcopy(nets[0]), copy.deepcopy(nets[0])
@@ -680,6 +686,7 @@ def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
         ("spike_memristor_branch", one.input_to_pulse_end),
         ("spike_total", one.total),
         ("spike_slowed_down", task.slower * one.input_to_pulse_end),  # by a gate that is as much larger
+        ("spike_slowed_down_total", task.slower * one.total),
         ("utterance_memristor_branch", 250 * one.input_to_pulse_end),
     ):
         assert found[f"joule_per_{name}"] == pytest.approx(joule, rel=0.02, abs=0), name

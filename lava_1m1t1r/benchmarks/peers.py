@@ -1,4 +1,5 @@
-"""Networks to compare the 1M1T1R network with: adaptive LIF (lava-dl), LSNN (Norse), GRU; each followed by a readout summed over time.
+"""Networks to compare the 1M1T1R network with: adaptive LIF (lava-dl), CUBA (snnTorch), LSNN (Norse), GRU; each followed by a readout
+summed over time.
 
 Time constants, thresholds and initial weights were chosen on training voices of SpokenDigits in steps of 10 ms: the defaults of
 lava-dl and Norse are for 1 ms. The adaptation time of half a second is about the length of an utterance.
@@ -35,7 +36,12 @@ LSNN_SURROGATE: dict[str, Any] = {"method": "triangle", "alpha": 0.3}
 """Pseudo-derivative and dampening of the publication of LSNNs (Bellec et al., Nature Communications 11, 3625, 2020). With Norse's own
 default, gradients explode through the recurrence, and the network falls silent within a few epochs."""
 
-LSNN_SHIFT = GRU_SHIFT = 0.4
+SYNAPTIC = {"alpha": 0.5, "beta": 0.85}
+"""Factors per step of the current and the voltage of snnTorch's CUBA cell."""
+SYNAPTIC_SLOPE = 5.0
+"""Slope of its surrogate gradient."""
+
+SYNAPTIC_SHIFT = LSNN_SHIFT = GRU_SHIFT = 0.4
 """Largest move of a threshold, or of a bias, when a network is adapted to a stranger (:mod:`.floating`); the best of four on the four
 speakers' file, as 1M1T1R's."""
 
@@ -80,14 +86,18 @@ class _DrawnWeight(torch.nn.Module):
         return weight * self.chosen
 
 
-def _draw_weight(cell: torch.nn.Module, chosen: torch.Tensor, task: Task) -> None:
-    """Restrict the input weights of Norse's cell to the synapses drawn, (N, K C) bool, and smooth them as the task asks; their spread
-    stays what it was."""
+def _draw_weight(cell: torch.nn.Module, name: str, task: Task) -> Blur:
+    """Restrict input weights ``name`` of a cell to the synapses drawn, (N, K C), and smooth them as the task asks; their spread
+    stays what it was. Returns what is done to the input instead, where none are drawn."""
+    chosen = drawn(task)
+    if chosen is None:
+        return Blur(task.channels, task.smooth)
     part = _DrawnWeight(chosen, task.channels, task.smooth)
     if part.kernel is not None:
         with torch.no_grad():
-            cell.input_weights.div_(part.kernel[task.channels // 2].norm())
-    parametrize.register_parametrization(cell, "input_weights", part)
+            getattr(cell, name).div_(part.kernel[task.channels // 2].norm())
+    parametrize.register_parametrization(cell, name, part)
+    return Blur(task.channels, 0.0)
 
 
 class Lsnn(torch.nn.Module):
@@ -101,10 +111,7 @@ class Lsnn(torch.nn.Module):
         values = {"beta": 1.8 * task.dt, **LSNN}
         p = norse.LSNNParameters(**{name: torch.tensor(value) for name, value in values.items()}, **LSNN_SURROGATE)
         self.cell = norse.LSNNRecurrentCell(task.lines, task.hidden, p, dt=task.dt)
-        chosen = drawn(task)
-        self.blur = Blur(task.channels, task.smooth if chosen is None else 0.0)
-        if chosen is not None:
-            _draw_weight(self.cell, chosen, task)
+        self.blur = _draw_weight(self.cell, "input_weights", task)
 
     def shift(self, by: torch.Tensor) -> None:
         """Let neurons spike more (``by`` > 0) or less often, (N,): their thresholds are moved, for the cell has no biases."""
@@ -115,6 +122,36 @@ class Lsnn(torch.nn.Module):
         for frame in self.blur(x).unbind(-1):
             z, state = self.cell(frame, state)
             spikes.append(z)
+        return torch.stack(spikes, -1)
+
+
+class Synaptic(torch.nn.Module):
+    """snnTorch's recurrent CUBA cell over time: (B, C, T) -> (B, N, T). Its gradients pass through current and voltage, which those of
+    lava-dl's recurrent block do not."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        import snntorch
+
+        surrogate = snntorch.surrogate.fast_sigmoid(slope=SYNAPTIC_SLOPE)
+        self.input = torch.nn.Linear(task.lines, task.hidden, bias=False)
+        self.cell = snntorch.RSynaptic(**SYNAPTIC, linear_features=task.hidden, spike_grad=surrogate, reset_mechanism="zero")
+        if task.synaptic_delays:  # the spread that torch gives to as many synapses as there are
+            torch.nn.init.uniform_(self.input.weight, -(task.channels**-0.5), task.channels**-0.5)
+        self.blur = _draw_weight(self.input, "weight", task)
+
+    def shift(self, by: torch.Tensor) -> None:
+        """Let neurons spike more (``by`` > 0) or less often, (N,): their thresholds are moved."""
+        self.cell.threshold = self.cell.threshold - SYNAPTIC_SHIFT * by
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        current = self.input(self.blur(x).transpose(1, 2))
+        spike = synaptic = voltage = torch.zeros_like(current[:, 0])
+        spikes = []
+        for frame in current.unbind(1):
+            spike, synaptic, voltage = self.cell(frame, spike, synaptic, voltage)
+            spikes.append(spike)
+        self.cell.reset_mem()  # it keeps the last state, and with it what a backward pass needs
         return torch.stack(spikes, -1)
 
 
@@ -164,6 +201,18 @@ def lsnn(task: Task) -> Network:
     """
     torch.manual_seed(task.seed)
     return Network([*before(task), Lsnn(task), Readout(task.hidden, task.classes)])
+
+
+def synaptic(task: Task) -> Network:
+    """CUBA network of snnTorch in floating point.
+
+    Raises
+    ------
+    ImportError
+        Without snnTorch.
+    """
+    torch.manual_seed(task.seed)
+    return Network([*before(task), Synaptic(task), Readout(task.hidden, task.classes)])
 
 
 def gru(task: Task, units: int | None = None) -> Network:

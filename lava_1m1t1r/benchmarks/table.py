@@ -16,7 +16,7 @@ import numpy as np
 from .._support import files
 from .._support.cores import cores
 from .._support.progress import say
-from ..cached import sources_digest
+from .._support.sources import sources_digest
 from ..errors import option_name, require
 
 

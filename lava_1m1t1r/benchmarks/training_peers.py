@@ -1,15 +1,20 @@
-"""Training steps of the libraries on PyTorch: ours and its peers, and a plain loop of the same neuron."""
+"""Training steps of the libraries on PyTorch: ours and its peers, and a plain loop of the same neuron.
+
+A row imports what it needs by itself: the memory of a peer's process must not hold this library's compiler, 60 MB.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import missing
-from ..program import StepParams
 from .training_measure import Shape, Step
+
+if TYPE_CHECKING:
+    from ..program import StepParams
 
 
 def _torch() -> Any:
@@ -166,6 +171,7 @@ def plain_neuron(params: StepParams) -> Callable:
 
 def _plain(shape: Shape, substeps: int) -> Step:
     """A plain PyTorch loop over the steps of this neuron."""
+    from ..program import StepParams
     from ..slayer.block.m1t1r import SPREAD_VOLTAGE, START_VOLTAGE
 
     torch = _torch()

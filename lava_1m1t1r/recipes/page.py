@@ -236,6 +236,7 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
         "joule_per_spike_memristor_branch": one.input_to_pulse_end,
         "joule_per_spike_total": one.total,
         "joule_per_spike_slowed_down": slow.input_to_pulse_end,
+        "joule_per_spike_slowed_down_total": slow.total,
         "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
         "text": (
             f"{text}. The output branch of such a device ({measured.r_load / 1e3:.0f} kOhm at {measured.v_dd:g} V) would add "
