@@ -50,14 +50,14 @@ def test_what_was_not_measured_is_null_in_json(tmp_path):
 
 @pytest.mark.timeout(300)
 def test_simulation_table_without_peers(monkeypatch, tmp_path, capsys):
-    no_peers(monkeypatch, "brian2", "norse", "norse.torch", "snntorch", "lava_1m1t1r.benchmarks.in_lava")
+    no_peers(monkeypatch, "brian2", "norse", "norse.torch", "snntorch", "spikingjelly", "lava_1m1t1r.benchmarks.in_lava")
     monkeypatch.setattr(simulation_speed, "SIZES", (8, 16))
     assert simulation_speed.main(["--steps", "20", "--repeats", "1", "--json", str(tmp_path / "speed.json")]) == 0
     printed = capsys.readouterr().out
     tables = json.loads((tmp_path / "speed.json").read_text())["tables"]
     assert len(tables) == 5 and all(row["name"] in printed for table in tables for row in table["rows"])
     rows = {row["name"]: row for row in tables[0]["rows"]}
-    assert sum("skipped" in row for row in rows.values()) == 7  # 3 Lava, 2 Brian2, Norse, snnTorch
+    assert sum("skipped" in row for row in rows.values()) == 9  # 3 Lava, 2 Brian2, Norse, snnTorch, SpikingJelly, JAX
     assert rows["fast path, fixed, 1 substep"]["x"] == 1 and rows["fast path, float, 1 substep"]["CPU ms"] > 0
     base = rows["fast path, fixed, 1 substep"]["CPU ms"]
     assert rows["fast path, float, 1 substep"]["x"] == pytest.approx(rows["fast path, float, 1 substep"]["CPU ms"] / base)
@@ -71,6 +71,38 @@ def test_simulation_table_without_peers(monkeypatch, tmp_path, capsys):
     one = tables[3]["rows"][0]["wall us/sample"]
     assert [row["speed-up"] for row in tables[3]["rows"]] == pytest.approx([one / row["wall us/sample"] for row in tables[3]["rows"]])
     assert [path.name for path in tmp_path.iterdir()] == ["speed.json"]
+
+
+@pytest.mark.parametrize("name", ["Norse LIF", "snnTorch synaptic LIF", "SpikingJelly LIF"])
+def test_peers_simulate_a_whole_network_as_active_as_asked(name):
+    pytest.importorskip("torch")
+    from lava_1m1t1r.benchmarks import in_torch
+
+    pytest.importorskip({"Norse LIF": "norse.torch", "SpikingJelly LIF": "spikingjelly.activation_based"}.get(name, "snntorch"))
+    frames = networks.spikes(3, 60, 30, 0.2)
+    job, rate = in_torch.ready(in_torch.ROWS[name], (30, 20, 4), frames[0], 0.1)
+    out, hidden = job(frames)
+    assert out.shape == (60, 3, 4) and hidden.shape == (60, 3, 20) and set(np.unique(hidden)) == {0.0, 1.0}
+    assert rate == pytest.approx(float(hidden[:, 0].mean()), abs=1e-6) and rate > 0.05
+    assert float(abs(job(frames)[1] - hidden).max()) == 0  # from rest again
+
+
+@pytest.mark.timeout(120)
+def test_a_jax_that_is_not_there_is_told_apart_from_one_that_fails(tmp_path, capsys):
+    table = Table("t", ("wall ms", "CPU ms", "us/step", "x", "hidden rate"))
+    args = SimpleNamespace(steps=5, repeats=1)
+    jax = tmp_path / "jax.py"
+    jax.write_text("raise ImportError('jax is not here')")
+    for interpreter in (None, sys.executable, str(tmp_path / "none")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(tmp_path))  # the second one finds a jax that cannot be loaded
+            simulation_speed._jax_rows(table, 1e-3, SimpleNamespace(**vars(args), jax=interpreter))
+    one, *rest = table.rows
+    assert (
+        "give --jax" in one["skipped"]
+        and [("skipped" in row, "failed" in row) for row in rest] == [(True, False)] * 2 + [(False, True)] * 2
+    )
+    assert rest[0]["skipped"] == "jax is not here" and "none" in rest[2]["failed"]
 
 
 @pytest.mark.timeout(300)

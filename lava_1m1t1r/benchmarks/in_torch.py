@@ -1,4 +1,8 @@
-"""Inference of a network of LIF neurons of the same size in Norse and in snnTorch, as a loop over steps, on one thread."""
+"""Inference of a network of LIF neurons of the same size in Norse, snnTorch and SpikingJelly, on one thread.
+
+Each is written for speed with the library's own layers: weighted sums of all steps at once where nothing feeds back, the library's
+multi-step layers where it has some, a loop over steps where it has none.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,17 @@ _GAINS = np.geomspace(0.05, 20.0, 40)  # of the input weights, tried from below 
 
 
 def norse(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
-    """Network of LIF neurons in Norse: a function of (T, 1, C) that returns the hidden rate, and the parameter that sets the rate."""
+    """Network of LIF neurons in Norse: a function of (T, B, C) that returns the spikes of outputs and of the hidden layer, (T, B, N), and
+    the parameter that sets the latter's rate."""
     import norse.torch as library
     import torch
 
-    hidden, output = library.LIFRecurrentCell(shape[0], shape[1]), library.LIFCell()
+    hidden, output = library.LIFRecurrent(shape[0], shape[1]), library.LIF()
     second = torch.nn.Linear(shape[1], shape[2], bias=False)
 
     def run(x):
-        state = state_out = None
-        fired = 0.0
-        for frame in x:
-            spikes, state = hidden(frame, state)
-            _, state_out = output(second(spikes), state_out)
-            fired = fired + spikes.sum()
-        return float(fired) / (len(x) * shape[1])
+        spikes, _ = hidden(x)
+        return output(second(spikes))[0], spikes
 
     return run, hidden.input_weights
 
@@ -40,20 +40,54 @@ def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
     output = library.Synaptic(0.75, 0.97, init_hidden=False)
 
     def run(x):
-        spikes, current, voltage = hidden.init_rsynaptic()
+        spike, current, voltage = hidden.init_rsynaptic()
         current_out, voltage_out = output.init_synaptic()
-        fired = 0.0
+        spikes, outputs = [], []
         for driven in first(x):
-            spikes, current, voltage = hidden(driven, spikes, current, voltage)
-            _, current_out, voltage_out = output(second(spikes), current_out, voltage_out)
-            fired = fired + spikes.sum()
-        return float(fired) / (len(x) * shape[1])
+            spike, current, voltage = hidden(driven, spike, current, voltage)
+            spikes.append(spike)
+        found = torch.stack(spikes)
+        for driven in second(found):
+            out, current_out, voltage_out = output(driven, current_out, voltage_out)
+            outputs.append(out)
+        return torch.stack(outputs), found
 
     return run, first.weight
 
 
-def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, activity: float) -> tuple[Callable[[np.ndarray], float], float]:
-    """Function that runs samples (B, T, C) and returns their hidden rate [spikes per step and neuron], and that of the sample (T, C).
+def spikingjelly(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
+    """Network of LIF neurons in SpikingJelly, as :func:`norse`; ``eval`` chooses the library's compiled steps."""
+    import torch
+    from spikingjelly.activation_based import functional
+    from spikingjelly.activation_based import neuron as library
+
+    first, second = torch.nn.Linear(shape[0], shape[1]), torch.nn.Linear(shape[1], shape[2], bias=False)
+    again = torch.nn.Linear(shape[1], shape[1], bias=False)
+    hidden, output = library.LIFNode(tau=5.0).eval(), library.LIFNode(tau=5.0, step_mode="m").eval()
+
+    def run(x):
+        functional.reset_net(hidden)
+        functional.reset_net(output)
+        spike, spikes = torch.zeros(x.shape[1], shape[1]), []
+        for driven in first(x):
+            spike = hidden(driven + again(spike))
+            spikes.append(spike)
+        found = torch.stack(spikes)
+        return output(second(found)), found
+
+    return run, first.weight
+
+
+ROWS: dict[str, Callable[[tuple[int, int, int]], tuple[Callable, Any]]] = {
+    "Norse LIF": norse,
+    "snnTorch synaptic LIF": snntorch,
+    "SpikingJelly LIF": spikingjelly,
+}
+"""Builder of a network by its name in the table."""
+
+
+def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, activity: float) -> tuple[Callable[[np.ndarray], Any], float]:
+    """Function that runs samples (B, T, C), and the rate [spikes per step and neuron] of its hidden layer for the sample (T, C).
 
     Raises
     ------
@@ -67,12 +101,12 @@ def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, acti
     run, parameter = build(shape)
 
     @torch.no_grad()
-    def job(samples: np.ndarray) -> float:
-        return run(torch.from_numpy(samples).float().transpose(0, 1).contiguous()) / len(samples)
+    def job(samples: np.ndarray) -> Any:
+        return run(torch.from_numpy(samples).float().transpose(0, 1).contiguous())
 
     before = parameter.detach().clone()
     for gain in _GAINS:
         parameter.data.copy_(before * float(gain))
-        if job(frames[None, :50]) >= activity:
+        if float(job(frames[None, :50])[1].mean()) >= activity:
             break
-    return job, job(frames[None])
+    return job, float(job(frames[None])[1].mean())

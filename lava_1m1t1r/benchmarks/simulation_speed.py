@@ -1,12 +1,13 @@
-"""Speed of simulating a recurrent 1M1T1R network: the fast path compared with Lava, Brian2, Norse and snnTorch, and its scaling.
+"""Speed of simulating a recurrent 1M1T1R network: the fast path compared with other simulators, and its scaling.
 
 ``lava-1m1t1r bench simulation``. One process (and those that Lava and Brian2 start), one sample at a time on one
-core unless a row says otherwise. Peers that are not installed are skipped with a message. Brian2 runs the same neuron and the same network;
-Norse and snnTorch run LIF neurons, which have fewer states.
+core unless a row says otherwise. Peers that are not installed are skipped with a message. Lava and Brian2 run the same neuron and the same
+network; Norse, snnTorch, SpikingJelly and JAX (``--jax PYTHON``) run LIF neurons, which have fewer states.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support import programs
 from .._support.cores import cores
 from .._support.files import scratch
 from ..errors import require
@@ -32,6 +34,7 @@ from .table import Table, least, parser, positive, write_json
 SIZES = (64, 128, 256, 512, 1024)
 """Numbers of hidden neurons for which the time of a step is measured."""
 _SAMPLES = 32  # for the rows on several threads
+_LIMIT = 600  # seconds JAX may take
 
 
 def side_by_side(args: Any) -> Table:
@@ -50,6 +53,7 @@ def side_by_side(args: Any) -> Table:
             _brian2_row(table, net, frames[0], mark, base, args)
         if substeps == 1:
             _torch_rows(table, frames, base, args)
+            _jax_rows(table, base, args)
     net = read(SHIPPED_NETWORK)
     frames = networks.spikes(_SAMPLES, args.steps, net.inputs)
     base = _fast_rows(table, net, frames, f"shipped {net.sizes}", args)
@@ -64,7 +68,7 @@ def _fast_rows(table: Table, net: Any, frames: np.ndarray, mark: str, args: Any)
         fast = FastNetwork(net, floating=tag == "float")
         rate = networks.activity_of(fast, frames[:1])
         job = lambda fast=fast: fast.run(frames[:1], threads=1)  # noqa: E731
-        wall, cpu = least(job, 4 * args.repeats), least(job, 4 * args.repeats, process_time)
+        wall, cpu = least(job, args.repeats), least(job, args.repeats, process_time)
         base = base or cpu
         table.add(f"fast path, {tag}, {mark}", 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
         if tag == "fixed":
@@ -88,7 +92,7 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
         expected = FastNetwork(net, floating=tag == "floating_pt").run(frames[None], threads=1).out[0]
         os.sched_setaffinity(0, {min(allowed)})  # one core for all of Lava's processes, as for the fast path
         try:
-            timing = stock(net, frames, max(3, args.repeats // 3), tag)
+            timing = stock(net, frames, args.repeats, tag)
         finally:
             os.sched_setaffinity(0, allowed)
         row = (1e3 * timing.wall, 1e3 * timing.cpu, 1e6 * timing.cpu / args.steps, timing.cpu / base, "")
@@ -108,13 +112,14 @@ def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: flo
         table.skip(name, str(error))
         return
     table.add(name, 1e3 * result.wall, 1e3 * result.cpu, 1e6 * result.cpu / args.steps, result.cpu / base, result.rate)
+    table.add("  its loop alone, wall", 1e3 * result.loop, "", 1e6 * result.loop / args.steps, result.loop / base, "")
     table.add("  and to make it", 1e3 * result.build, "", "", "", "")
 
 
 def _torch_rows(table: Table, frames: np.ndarray, base: float, args: Any) -> None:
     from . import in_torch
 
-    for name, build in (("Norse LIF", in_torch.norse), ("snnTorch synaptic LIF", in_torch.snntorch)):
+    for name, build in in_torch.ROWS.items():
         try:
             run, rate = in_torch.ready(build, networks.SHAPE, frames[0], networks.ACTIVITY)
         except ImportError as error:
@@ -124,6 +129,31 @@ def _torch_rows(table: Table, frames: np.ndarray, base: float, args: Any) -> Non
             job = partial(run, batch)
             wall, cpu = (least(job, args.repeats, clock) / len(batch) for clock in (perf_counter, process_time))
             table.add(said, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
+
+
+def _jax_rows(table: Table, base: float, args: Any) -> None:
+    name = "jax.scan of current-based LIF"
+    if args.jax is None:
+        table.skip(name, "give --jax, the interpreter of an environment with it")
+        return
+    for batch, said in ((1, name), (_SAMPLES, f"  of {_SAMPLES} samples in a batch, one thread")):
+        of = {"shape": networks.SHAPE, "batch": batch, "steps": args.steps, "rate": networks.RATE}
+        order = json.dumps({**of, "activity": networks.ACTIVITY, "repeats": args.repeats})
+        command = [args.jax, str(Path(__file__).with_name("simulation_jax.py")), order]
+        try:
+            done = programs.run(command, text=True, timeout=_LIMIT, **programs.PIPES)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            table.skip(said, str(error), "FAILED")
+            continue
+        if done.returncode != 0 or not done.stdout.strip():
+            table.skip(said, f"exit code {done.returncode}. {done.stderr.strip()[-200:]}", "FAILED")
+            continue
+        found = json.loads(done.stdout.splitlines()[-1])
+        if "missing" in found:
+            table.skip(said, found["missing"])
+            continue
+        wall, cpu = found["wall"] / batch, found["cpu"] / batch
+        table.add(said, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, found["rate"])
 
 
 def _neurons_alone(hidden: int, substeps: int, steps: int, repeats: int) -> float:
@@ -196,10 +226,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser(__doc__)
     options.add_argument("--steps", type=int, default=250, help="network steps of a sample")
     options.add_argument("--no-brian2", action="store_true", help="leave Brian2 out: its programs take minutes to compile")
+    options.add_argument("--jax", metavar="PYTHON", help="interpreter of an environment with jax")
     options.add_argument("--only", choices=("side-by-side", "growth"), help="one part only")
     args = options.parse_args(arguments)
     positive(args, "steps", "repeats")
     parts: dict[str, Callable[[Any], Any]] = {"side-by-side": lambda a: [side_by_side(a)], "growth": growth}
     tables = [table for name, part in parts.items() if args.only in (None, name) for table in part(args)]
     write_json(args.json, [table.as_dict() for table in tables])
-    return 0
+    return int(any("failed" in row for table in tables for row in table.rows))

@@ -81,16 +81,13 @@ def _norse(shape: Shape, kind: str) -> Step:
     import norse.torch as norse
 
     torch = _torch()
-    hidden, output = getattr(norse, kind)(shape.inputs, shape.hidden), norse.LIFCell()
+    hidden, output = getattr(norse, kind)(shape.inputs, shape.hidden), norse.LIF()
     second = torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
 
     def net(x):
         spikes, _ = hidden(x.permute(2, 0, 1))
-        state, outputs = None, []
-        for t in range(shape.steps):
-            out, state = output(second(spikes[t]), state)
-            outputs.append(out)
-        return torch.stack(outputs, -1), float(spikes.detach().mean())
+        outputs, _ = output(second(spikes))
+        return outputs.permute(1, 2, 0), float(spikes.detach().mean())
 
     return _step(net, [*hidden.parameters(), *second.parameters()], (hidden.input_weights, 0.02))
 
@@ -251,8 +248,8 @@ ROWS: dict[str, Callable[[Shape], Step]] = {
     "lava-dl cuba.Recurrent + Dense": _slayer,
     "snnTorch RSynaptic + Synaptic": lambda shape: _snntorch(shape, False),
     "snnTorch RSynaptic + Synaptic, input at once": lambda shape: _snntorch(shape, True),
-    "Norse LIFRecurrent + LIFCell": lambda shape: _norse(shape, "LIFRecurrent"),
-    "Norse LSNNRecurrent + LIFCell": lambda shape: _norse(shape, "LSNNRecurrent"),
+    "Norse LIFRecurrent + LIF": lambda shape: _norse(shape, "LIFRecurrent"),
+    "Norse LSNNRecurrent + LIF": lambda shape: _norse(shape, "LSNNRecurrent"),
     "SpikingJelly recurrent LIF + LIF": _spikingjelly,
     "PyTorch loop of 1M1T1R, 4 substeps": lambda shape: _plain(shape, 4),
     "PyTorch loop of 1M1T1R, 1 substep": lambda shape: _plain(shape, 1),
