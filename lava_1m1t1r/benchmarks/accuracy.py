@@ -80,7 +80,7 @@ def rows() -> dict[str, Row]:
         "1M1T1R, few spikes": Row(network.m1t1r, 0.01, True, tuned, FEW_SPIKES),
         "CUBA (lava-dl)": Row(network.cuba, network.CUBA_LEARNING_RATE, True, 0.0025),
         "adaptive LIF (lava-dl)": Row(peers.alif, 0.0025, False),
-        "CUBA (snnTorch)": Row(peers.synaptic, 0.0015, False, 0.0007),
+        "CUBA (snnTorch)": Row(peers.synaptic, 0.0007, False),
         "LSNN (Norse)": Row(peers.lsnn, 0.005, False, 0.0015),
         "GRU": Row(peers.gru, 0.01, False, 0.002),
         "GRU-96": Row(lambda task: peers.gru(task, 96), 0.01, False, 0.002),
