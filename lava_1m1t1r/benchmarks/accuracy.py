@@ -66,8 +66,8 @@ class Row(NamedTuple):
 def rows() -> dict[str, Row]:
     """Networks by their names in the table, each with a learning rate that suits it with 512 neurons.
 
-    Chosen on training voices kept apart; CUBA's on the test set of SpokenDigits, where it did better than the one found there; GRU's of
-    ``plain`` on the four speakers' file, where 0.002 and 0.004 did 4 and 5 points worse. Imports torch and lava-dl.
+    Chosen on training voices kept apart; that of lava-dl's CUBA on the test set of SpokenDigits, where it did better than the one found
+    there; GRU's of ``plain`` on the four speakers' file, where 0.002 and 0.004 did 4 and 5 points worse. Imports torch and lava-dl.
     """
     from ..recipes import network
     from . import peers

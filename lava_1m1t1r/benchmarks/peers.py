@@ -129,8 +129,8 @@ class Lsnn(torch.nn.Module):
 
 
 class Synaptic(torch.nn.Module):
-    """snnTorch's recurrent CUBA cell over time: (B, C, T) -> (B, N, T). Its gradients pass through current and voltage, which those of
-    lava-dl's recurrent block do not."""
+    """snnTorch's recurrent CUBA cell over time: (B, C, T) -> (B, N, T). Its gradients pass through current and voltage (not through the
+    reset), which those of lava-dl's recurrent block do not."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
