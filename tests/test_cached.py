@@ -16,6 +16,7 @@ from numba.extending import _Intrinsic
 
 import lava_1m1t1r
 from lava_1m1t1r import cached, reference
+from lava_1m1t1r._support.sources import COMPILED
 from lava_1m1t1r.device import chain, constants
 from lava_1m1t1r.export import cuba_fit
 
@@ -103,11 +104,11 @@ def test_the_key_of_cached_machine_code_reads_every_file_that_it_is_made_of():
     assert made >= {
         PACKAGE / name for name in ("fast/kernels.py", "fast/neurons.py", "fast/synapses.py", "kernels.py", "dynamics.py", "program.py")
     }
-    read = {path for pattern in cached._SOURCES for path in PACKAGE.glob(pattern)}
+    read = {path for pattern in COMPILED for path in PACKAGE.glob(pattern)}
     for name, dispatcher in kept.items():
         files = files_of(dispatcher)
         assert files, name
-        assert files <= read, f"{name}: {sorted(str(path.relative_to(PACKAGE)) for path in files - read)} must be in cached._SOURCES"
+        assert files <= read, f"{name}: {sorted(str(path.relative_to(PACKAGE)) for path in files - read)} must be in COMPILED"
 
 
 @pytest.mark.parametrize(

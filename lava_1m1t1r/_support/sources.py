@@ -6,7 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-_COMPILED = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py", "export/cuba_fit.py")
+COMPILED = ("*.py", "fast/*.py", "datasets/*.py", "device/*.py", "slayer/*.py", "export/cuba_fit.py")
+"""Patterns of the files, in the package, that hold compiled kernels."""
 
 
 @lru_cache
@@ -14,6 +15,6 @@ def sources_digest(*more: str) -> str:
     """Digest of all sources that compiled kernels may come from, and of ``more`` of the package, by patterns."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in (*_COMPILED, *more) for path in package.glob(pattern)}):
+    for path in sorted({path for pattern in (*COMPILED, *more) for path in package.glob(pattern)}):
         digest.update(path.read_bytes())
     return digest.hexdigest()
