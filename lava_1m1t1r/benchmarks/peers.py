@@ -7,6 +7,7 @@ lava-dl and Norse are for 1 ms. The adaptation time of half a second is about th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -194,6 +195,12 @@ def alif(task: Task) -> Alif:
     return Alif([*before(task), hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
 
 
+def _network(task: Task, hidden: Callable[[Task], torch.nn.Module]) -> Network:
+    """Network in floating point of a hidden layer, whose first weights are drawn from the task's seed."""
+    torch.manual_seed(task.seed)
+    return Network([*before(task), hidden(task), Readout(task.hidden, task.classes)])
+
+
 def lsnn(task: Task) -> Network:
     """LSNN network in floating point.
 
@@ -202,8 +209,7 @@ def lsnn(task: Task) -> Network:
     ImportError
         Without Norse.
     """
-    torch.manual_seed(task.seed)
-    return Network([*before(task), Lsnn(task), Readout(task.hidden, task.classes)])
+    return _network(task, Lsnn)
 
 
 def synaptic(task: Task) -> Network:
@@ -214,8 +220,7 @@ def synaptic(task: Task) -> Network:
     ImportError
         Without snnTorch.
     """
-    torch.manual_seed(task.seed)
-    return Network([*before(task), Synaptic(task), Readout(task.hidden, task.classes)])
+    return _network(task, Synaptic)
 
 
 def gru(task: Task, units: int | None = None) -> Network:

@@ -27,21 +27,15 @@ def measure(shape: list[int], batch: int, steps: int, rate: float, activity: flo
     def run(x, gain):
         def step(state, driven):
             current, voltage, spike = state
-            current = 0.75 * current + driven + spike @ again
-            voltage = 0.97 * voltage * (1 - spike) + current
-            spike = (voltage > 1).astype(jnp.float32)
-            return (current, voltage, spike), spike
-
-        def step_out(state, driven):
-            current, voltage, spike = state
             current = 0.75 * current + driven
             voltage = 0.97 * voltage * (1 - spike) + current
             spike = (voltage > 1).astype(jnp.float32)
             return (current, voltage, spike), spike
 
         driven = x.astype(jnp.float32).transpose(1, 0, 2) @ (first * gain)
-        _, spikes = jax.lax.scan(step, (jnp.zeros((x.shape[0], hidden)),) * 3, driven)
-        _, out = jax.lax.scan(step_out, (jnp.zeros((x.shape[0], outputs)),) * 3, spikes @ second)
+        recurrent = lambda state, driven: step(state, driven + state[2] @ again)  # noqa: E731
+        _, spikes = jax.lax.scan(recurrent, (jnp.zeros((x.shape[0], hidden)),) * 3, driven)
+        _, out = jax.lax.scan(step, (jnp.zeros((x.shape[0], outputs)),) * 3, spikes @ second)
         return out, spikes.mean()
 
     x = (rng.random((batch, steps, inputs)) < rate).astype(np.uint8)

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from .._support import programs
 from .._support.cores import cores
 from .._support.files import scratch
 from ..errors import require
@@ -29,7 +28,7 @@ from ..netx.hdf5 import TAGS
 from ..netx.schema import read
 from ..recipes import SHIPPED_NETWORK
 from . import networks
-from .table import Table, least, parser, positive, write_json
+from .table import Table, found_by, least, parser, positive, write_json
 
 SIZES = (64, 128, 256, 512, 1024)
 """Numbers of hidden neurons for which the time of a step is measured."""
@@ -140,17 +139,8 @@ def _jax_rows(table: Table, base: float, args: Any) -> None:
         of = {"shape": networks.SHAPE, "batch": batch, "steps": args.steps, "rate": networks.RATE}
         order = json.dumps({**of, "activity": networks.ACTIVITY, "repeats": args.repeats})
         command = [args.jax, str(Path(__file__).with_name("simulation_jax.py")), order]
-        try:
-            done = programs.run(command, text=True, timeout=_LIMIT, **programs.PIPES)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            table.skip(said, str(error), "FAILED")
-            continue
-        if done.returncode != 0 or not done.stdout.strip():
-            table.skip(said, f"exit code {done.returncode}. {done.stderr.strip()[-200:]}", "FAILED")
-            continue
-        found = json.loads(done.stdout.splitlines()[-1])
-        if "missing" in found:
-            table.skip(said, found["missing"])
+        found = found_by(command, _LIMIT)
+        if table.left_out(said, found):
             continue
         wall, cpu = found["wall"] / batch, found["cpu"] / batch
         table.add(said, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, found["rate"])

@@ -6,14 +6,15 @@ import argparse
 import hashlib
 import json
 import platform
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._support import files
+from .._support import files, programs
 from .._support.cores import cores
 from .._support.progress import say
 from .._support.sources import sources_digest
@@ -48,6 +49,14 @@ class Table:
         self.rows.append({"name": name, how.lower(): why})
         say(f"{name:40s} {how}: {why}")
 
+    def left_out(self, name: str, found: Mapping[str, Any]) -> bool:
+        """Whether a program, see :func:`found_by`, has measured nothing; then the table says why in the row's place."""
+        for key, how in (("missing", "skipped"), ("failed", "FAILED")):
+            if key in found:
+                self.skip(name, found[key], how)
+                return True
+        return False
+
     def as_dict(self) -> dict[str, Any]:
         """Return the table as plain values, for JSON."""
         return {"title": self.title, "rows": self.rows}
@@ -78,6 +87,18 @@ def cpu_of(pids: list[int]) -> float:
     """Processor time so far [s] of this process and of the running processes ``pids``, together."""
     own = time.process_time()
     return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
+
+
+def found_by(command: Sequence[str], limit: float, **options: Any) -> dict[str, Any]:
+    """Return what a program that measures prints as its last line, in JSON: {"missing": why} without its library; {"failed": why} where it
+    ends otherwise, or takes longer than ``limit`` [s]. ``options`` are those of :func:`.programs.run`."""
+    try:
+        done = programs.run(command, text=True, timeout=limit, **programs.PIPES, **options)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"failed": str(error)}
+    if done.returncode != 0 or not done.stdout.strip():
+        return {"failed": f"exit code {done.returncode}. {done.stderr.strip()[-200:]}"}
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def parser(doc: str, repeats: int = 10, of: str = "number of runs, of which the shortest counts") -> argparse.ArgumentParser:

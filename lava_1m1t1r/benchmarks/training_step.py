@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .._support import programs
 from .._support.cores import cores
 from ..errors import require
 from . import training_jax, training_peers
-from .table import Table, chosen, only_argument, parser, positive, write_json
+from .table import Table, chosen, found_by, only_argument, parser, positive, write_json
 from .training_measure import Shape, measure
 
 _LIMIT = 1800  # seconds a row may take
@@ -53,14 +51,7 @@ def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
     else:
         command = [sys.executable, "-c", _ROW, "--row", json.dumps(order)]
     threads = str(order["threads"])
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-    try:
-        done = programs.run(command, env=environment, text=True, timeout=_LIMIT, **programs.PIPES)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return {"failed": str(error)}
-    if done.returncode != 0 or not done.stdout.strip():
-        return {"failed": f"exit code {done.returncode}. {done.stderr.strip()[-200:]}"}
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return found_by(command, _LIMIT, env={**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,15 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
         f"backward, {args.repeats} steps, one process a row; x first: {clock} ms over those of the first row"
     )
     names = chosen([*training_peers.ROWS, *training_jax.ROWS], args.only)
-    table, first, failed = Table(title, COLUMNS), None, False
+    table, first = Table(title, COLUMNS), None
     for name in names:
         found = _row(name, {"row": name, **order}, args.jax)
-        if "missing" in found:
-            table.skip(name, found["missing"])
-            continue
-        if "failed" in found:
-            table.skip(name, found["failed"], "FAILED")
-            failed = True
+        if table.left_out(name, found):
             continue
         spent = found["processor" if args.threads == 1 else "least"]
         first = spent if first is None else first
@@ -97,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
             *(found[key] for key in ("rate", "input rate", "memory", "peak")),
         )
     write_json(args.json, [{**table.as_dict(), "shape": shape._asdict(), "threads": args.threads}])
-    return 1 if failed else 0
+    return int(any("failed" in row for row in table.rows))
 
 
 def _measure_here(order: dict[str, Any]) -> int:
