@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -13,7 +14,7 @@ pytest.importorskip("torch")
 import torch
 
 from lava_1m1t1r import reference
-from lava_1m1t1r.benchmarks import training_measure, training_peers, training_step
+from lava_1m1t1r.benchmarks import simulation_speed, training_measure, training_peers, training_step
 from lava_1m1t1r.benchmarks.training_measure import Shape, Step
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import StepParams
@@ -66,12 +67,15 @@ def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, cap
     rows = json.loads(out.read_text())["tables"][0]["rows"]
     assert rows[0]["name"] == "dense matrix products alone" and rows[0]["CPU ms"] > 0 and rows[0]["x first"] == 1
     assert "--jax" in rows[1]["skipped"] and "skipped: give --jax" in capsys.readouterr().out
-    assert training_step.main([*small, "--only", "jax.scan", "--jax", str(tmp_path / "no-python")]) == 1
-    assert "no-python" in json.loads(out.read_text())["tables"][0]["rows"][0]["failed"]
+    assert training_step.main([*small, "--only", "jax.scan", "--jax", shutil.which("false")]) == 1
+    assert "exit code 1" in json.loads(out.read_text())["tables"][0]["rows"][0]["failed"]
     monkeypatch.setitem(sys.modules, "snntorch", None)
     assert training_step.main(["--row", json.dumps({"row": "snnTorch RSynaptic + Synaptic", "shape": [2, 3, 4, 5, 2, 0.1], "threads": 1,
                                "repeats": 1, "activity": 0.1})]) == 0  # fmt: skip
     assert "snntorch" in json.loads(capsys.readouterr().out.splitlines()[-1])["missing"]
+    for script in (training_step, simulation_speed):
+        with pytest.raises(InputError, match=r"--jax must be a program.*no-python.*training_jax\.py"):
+            script.main(["--jax", str(tmp_path / "no-python")])  # at once, not when its row comes
     with pytest.raises(InputError, match="--batch must be > 0"):
         training_step.main(["--batch", "0"])
 

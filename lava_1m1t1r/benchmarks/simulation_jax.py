@@ -4,7 +4,6 @@ with JAX, which :mod:`.training_jax` says how to make; ``bench simulation --jax 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 
@@ -57,12 +56,9 @@ def measure(shape: list[int], batch: int, steps: int, rate: float, activity: flo
 
 def main() -> int:
     """Measure; the arguments are one JSON object."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # JAX starts as many threads as there are cores
-    try:
-        print(json.dumps(measure(**json.loads(sys.argv[1]))))
-    except ImportError as error:
-        print(json.dumps({"missing": str(error)}))
-    return 0
+    from training_measure import tell  # beside this file: the package itself is not in this environment
+
+    return tell(measure, threads=1, **json.loads(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from ..netx.hdf5 import TAGS
 from ..netx.schema import read
 from ..recipes import SHIPPED_NETWORK
 from . import networks
-from .table import Table, found_by, least, parser, positive, write_json
+from .table import Table, found_by, jax_argument, least, parser, positive, require_jax, write_json
 
 SIZES = (64, 128, 256, 512, 1024)
 """Numbers of hidden neurons for which the time of a step is measured."""
@@ -216,10 +216,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser(__doc__)
     options.add_argument("--steps", type=int, default=250, help="network steps of a sample")
     options.add_argument("--no-brian2", action="store_true", help="leave Brian2 out: its programs take minutes to compile")
-    options.add_argument("--jax", metavar="PYTHON", help="interpreter of an environment with jax")
+    jax_argument(options, "jax")
     options.add_argument("--only", choices=("side-by-side", "growth"), help="one part only")
     args = options.parse_args(arguments)
     positive(args, "steps", "repeats")
+    require_jax(args)
     parts: dict[str, Callable[[Any], Any]] = {"side-by-side": lambda a: [side_by_side(a)], "growth": growth}
     tables = [table for name, part in parts.items() if args.only in (None, name) for table in part(args)]
     write_json(args.json, [table.as_dict() for table in tables])

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +119,17 @@ def positive(args: argparse.Namespace, *names: str) -> None:
 def only_argument(options: argparse.ArgumentParser) -> None:
     """Declare ``--only``, which :func:`chosen` reads."""
     options.add_argument("--only", nargs="*", default=None, help="only rows with these names, or whose name contains one of these words")
+
+
+def jax_argument(options: argparse.ArgumentParser, packages: str) -> None:
+    """Declare ``--jax``, which :func:`require_jax` checks."""
+    options.add_argument("--jax", metavar="PYTHON", help=f"interpreter of an environment with {packages}")
+
+
+def require_jax(args: argparse.Namespace) -> None:
+    """Refuse a ``--jax`` that is no program."""
+    cure = f"Make an environment as {Path(__file__).with_name('training_jax.py')} says, and give its bin/python."
+    require(args.jax is None or shutil.which(args.jax) is not None, "--jax", "be a program that can be run", args.jax, cure)
 
 
 def chosen(names: list[str], words: list[str] | None) -> list[str]:

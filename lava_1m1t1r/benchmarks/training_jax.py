@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -116,15 +115,12 @@ ROWS = {"jax.scan of current-based LIF": _scan, "Spyx RCuBaLIF + CuBaLIF": _spyx
 
 def main() -> int:
     """Measure one row; the arguments are one JSON object."""
-    from training_measure import Shape, measure
+    from training_measure import Shape, measure, tell
 
-    order = json.loads(sys.argv[1])
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: order["threads"]])  # JAX starts as many threads as there are cores
-    try:
-        print(json.dumps(measure(ROWS[order["row"]], Shape(*order["shape"]), order["repeats"], order["activity"])))
-    except ImportError as error:
-        print(json.dumps({"missing": str(error)}))
-    return 0
+    def work(row: str, shape: list, repeats: int, activity: float) -> dict[str, float]:
+        return measure(ROWS[row], Shape(*shape), repeats, activity)
+
+    return tell(work, **json.loads(sys.argv[1]))
 
 
 if __name__ == "__main__":

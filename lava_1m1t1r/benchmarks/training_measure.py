@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -101,6 +103,17 @@ def tuned(rate_at: Callable[[float], float], target: float) -> float:
         nearest = min(nearest, (max(rate / target, target / max(rate, 1e-9)), (rate, middle)))
         low, high = (middle, high) if rate < target else (low, middle)
     return rate_at(nearest[1][1])  # rates may jump: recurrent networks catch fire
+
+
+def tell(work: Callable[..., dict[str, Any]], threads: int, **order: Any) -> int:
+    """Print as JSON what ``work(**order)`` measures on at most ``threads`` cores, or {"missing": why} where its library is not installed;
+    the exit code. For programs in an environment of their own."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # JAX starts as many threads as there are cores
+    try:
+        print(json.dumps(work(**order)))
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}))
+    return 0
 
 
 def _peak() -> float:

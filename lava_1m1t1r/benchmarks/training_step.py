@@ -19,7 +19,7 @@ from typing import Any
 from .._support.cores import cores
 from ..errors import require
 from . import training_jax, training_peers
-from .table import Table, chosen, found_by, only_argument, parser, positive, write_json
+from .table import Table, chosen, found_by, jax_argument, only_argument, parser, positive, require_jax, write_json
 from .training_measure import Shape, measure
 
 _LIMIT = 1800  # seconds a row may take
@@ -37,7 +37,7 @@ def options() -> argparse.ArgumentParser:
     found.add_argument("--threads", type=int, default=min(2, cores()))
     found.add_argument("--activity", type=float, default=0.1, help="hidden spikes a step and neuron")
     only_argument(found)
-    found.add_argument("--jax", metavar="PYTHON", help="interpreter of an environment with jax and spyx")
+    jax_argument(found, "jax and spyx")
     found.add_argument("--row", default=None, help=argparse.SUPPRESS)
     return found
 
@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     shape = Shape(*(getattr(args, name) for name in Shape._fields))
     positive(args, *Shape._fields, "threads", "repeats")
     require(0 < args.activity < 1, "--activity", "lie between 0 and 1", args.activity)
+    require_jax(args)
     order = {"shape": shape, "threads": args.threads, "repeats": args.repeats, "activity": args.activity}
     clock = "CPU" if args.threads == 1 else "least"  # of one thread, the processor's time is right on a crowded machine too
     title = (
