@@ -408,7 +408,7 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
         answers[name] = _samples.test_frames(args, net).frames.labels.tolist()
     assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
     said = capsys.readouterr().err
-    assert "hint: the classes of the data (2: un, two) are not those of the network" in said
+    assert "hint: the classes of the data (2: un, two) are not those of the network (20: zero, one, two, ...): it has no un. Was" in said
 
 
 def test_utterances_of_other_data_are_refused_however_few_are_asked_for(small_file, tmp_path, capsys):

@@ -388,6 +388,14 @@ def test_a_recording_is_encoded_alike_wherever_it_stands_and_unlike_all_others(r
     assert len(set(draws)) == 4
 
 
+def test_accents_are_one_character_whichever_system_made_the_folders(tmp_path):
+    """Folders of macOS may spell them as a letter and a mark; classes and speakers are matched by name."""
+    (tmp_path / "fu\u0308nf").mkdir()
+    (tmp_path / "fu\u0308nf" / "zoe\u0308_1.wav").write_bytes(riff(1, 16, encoded(1, 16, np.sin(np.arange(2000) / 9) / 2)))
+    events = wav_folder(tmp_path, speaker_of=lambda p: p.stem.split("_")[0], threads=1, progress=False)
+    assert events.keys == ("f\u00fcnf",) and events.speaker_names == ("zo\u00eb",)
+
+
 def test_labels_of_one_number_are_in_the_same_order_in_each_process():
     names = ["10", "1", "001", "2", "01"]
     for seed in (0, 1, 2):

@@ -179,7 +179,9 @@ def _numbered(events: Any, net: Any) -> Any:
         if set(names) <= set(net.classes):
             return data.numbered_as(net.classes, events, "the data", "the network")
         own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
-        text = f"the classes of the data {own} are not those of the network {known}"
+        others = [name for name in names if name not in net.classes]
+        which = f": it has no {listed(others, 3)}" if len(others) < len(names) else ""
+        text = f"the classes of the data {own} are not those of the network {known}{which}"
     elif max(found, default=-1) + 1 != net.outputs:
         text = f"the data hold {len(found)} classes, numbered up to {max(found, default=-1)}, the network has {net.outputs} outputs"
     else:
