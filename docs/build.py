@@ -34,7 +34,7 @@ GUIDES = {
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
     "THIRD_PARTY.md": "third_party",
-    **{f"deploy/{target}/README.md": f"deploy_{target}" for target in ("c", "rtl", "spice", "nir", "loihi")},
+    **{f"deploy/{path.parent.name}/README.md": f"deploy_{path.parent.name}" for path in sorted((ROOT / "deploy").glob("*/README.md"))},
 }
 TUTORIALS = {f"tutorials/{path.name}": f"tutorial_{path.stem}" for path in sorted((ROOT / "tutorials").glob("*.ipynb"))}
 BEGIN = (

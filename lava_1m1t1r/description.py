@@ -414,7 +414,7 @@ class NetDescription(ByValue):
         if count >= len(self.active):
             return self
         last = self.active[count - 1].index
-        return NetDescription(tuple(layer for layer in self.layers if layer.index <= last), self.version, self.source)
+        return self.replace(layers=tuple(layer for layer in self.layers if layer.index <= last), classes=())
 
 
 def check_network(net: Any, field: str = "network") -> None:

@@ -44,6 +44,8 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
         What was given instead; shortened in the text.
     cure : str
         What usually mends it: one sentence, may be empty.
+    error : type of Exception
+        What is raised.
     """
     if not ok:
         raise _failure(field, rule, value, cure, error)

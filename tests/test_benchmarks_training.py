@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from words import hums, spoken
 pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
+from lava_1m1t1r._support.sources import COMPILED
 from lava_1m1t1r.benchmarks import ablation, accuracy, floating, peers, table
 from lava_1m1t1r.benchmarks.peers import size_of
 from lava_1m1t1r.datasets import made_data, write_shd
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.netx import schema
 from lava_1m1t1r.recipes import adapt, data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECORDINGS, Task, recipe
@@ -79,6 +82,16 @@ def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monk
     assert run({"a": 1, "b": 3}) == {"accuracy": 2}
     monkeypatch.setattr(table, "sources_digest", lambda *patterns: "another version's")
     assert run({"a": 1, "b": 2}) == {"accuracy": 3} and len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_a_result_is_made_by_is_among_the_sources_that_it_counts_for(monkeypatch):
+    seen = []
+    monkeypatch.setattr(table, "sources_digest", lambda *patterns: seen.extend(patterns) or "")
+    table.digest_of({})
+    package = Path(accuracy.__file__).parents[1]
+    counted = {path for pattern in (*COMPILED, *seen) for path in package.glob(pattern)}
+    made_by = [accuracy, ablation, floating, peers, fit, network, adapt, schema]
+    assert [module.__name__ for module in made_by if Path(module.__file__) not in counted] == []
 
 
 @pytest.mark.parametrize("name", ["alif", "lsnn", "synaptic", "gru"])

@@ -293,7 +293,7 @@ def test_utterances_are_as_long_as_in_training(options, steps, tmp_path):
     write_shd(tmp_path / "long.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 1], keys=("low", "high")))
     args = cli.parser().parse_args(["simulate", "shipped", "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *options])
     net = of_old(read(_common.network_path("shipped")))
-    assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
+    assert _samples.frames_to_test(args, net).frames.binned.shape[1] == steps
 
 
 def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
@@ -313,9 +313,9 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
         results = {"data": heard, "held_out": "speaker 1", "task": {"n_steps": n_steps, "dt": dt}}
         (tmp_path / "results.json").write_text(json.dumps(results))
         args = cli.parser().parse_args(["simulate", net.source, "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *given])
-        assert _samples.test_frames(args, net).frames.binned.shape[1] == steps
+        assert _samples.frames_to_test(args, net).frames.binned.shape[1] == steps
         if steps == 90:
-            assert _samples.test_frames(args, of_old(net)).frames.binned.shape[1] == 120
+            assert _samples.frames_to_test(args, of_old(net)).frames.binned.shape[1] == 120
 
 
 @pytest.mark.parametrize(("name", "given", "steps"), [("SpokenDigits", [], 30), ("SpokenDigits", ["--steps", "7"], 7), ("other", [], 90)])
@@ -326,7 +326,7 @@ def test_spoken_digits_have_as_many_bins_as_in_training_too(name, given, steps, 
     results = {"data": name, "held_out": "2 voices that never occur in training", "task": {"n_steps": 30, "dt": 0.01}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     args = cli.parser().parse_args(["evaluate", str(tmp_path / "network.net"), *given])
-    tested = _samples.test_frames(args, read(args.net))
+    tested = _samples.frames_to_test(args, read(args.net))
     assert tested.steps == steps and "trained without" not in capsys.readouterr().err
 
 
@@ -337,7 +337,7 @@ def test_a_file_may_be_taken_whole(tmp_path, capsys):
         path = tmp_path / f"{name}.h5"
         write_shd(path, EventSet.from_utterances(spikes, [0, 1, 0], speakers, keys=("low", "high")))
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
-        assert len(_samples.test_frames(args, net).frames) == whole
+        assert len(_samples.frames_to_test(args, net).frames) == whole
     assert cli.main(["evaluate", "shipped", "--data", str(path)]) == 2
     assert "or take all of it (adapt: --stranger; elsewhere: --all-speakers)" in capsys.readouterr().err
     for options, words in (("--leave-out 0", "--leave-out must not be used with --all-speakers"), ("", "")):
@@ -383,7 +383,7 @@ def test_frames_are_as_fine_as_the_network_asks(small_file):
     with pytest.raises(InputError, match="has no integers"):
         task.require_integers()
     fine = replace(net, layers=tuple(replace(x, neuron=x.neuron and replace(x.neuron, step=task.step)) for x in net.layers))
-    assert _samples.test_frames(args, fine).frames.binned.shape[1:] == (40, net.inputs)
+    assert _samples.frames_to_test(args, fine).frames.binned.shape[1:] == (40, net.inputs)
 
 
 def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(small_file):
@@ -405,7 +405,7 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
         path = tmp_path / f"{name}.h5"
         write_shd(path, EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
-        answers[name] = _samples.test_frames(args, net).frames.labels.tolist()
+        answers[name] = _samples.frames_to_test(args, net).frames.labels.tolist()
     assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
     said = capsys.readouterr().err
     assert "hint: the classes of the data (2: un, two) are not those of the network (20: zero, one, two, ...): it has no un. Was" in said

@@ -40,7 +40,7 @@ def net(tmp_path, monkeypatch):
 
 def hints_of(net, file, capsys, *options):
     args = cli.parser().parse_args(["evaluate", "mine.net", "--data", file, *(options or ["--all-speakers"])])
-    _samples.test_frames(args, net)
+    _samples.frames_to_test(args, net)
     return [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint")]
 
 

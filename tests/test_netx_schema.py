@@ -70,6 +70,8 @@ def test_comes_back_as_it_was(net, path):
     assert (back.inputs, back.outputs, back.dt, back.version) == (6, 4, 2e-3, 1)
     assert not back.spiking and back.head(1).spiking
     assert all(back.head(layers) is back for layers in (None, 3, 4)) and back.head(2).sizes == "6-7R-5"
+    named = back.replace(classes=tuple("abcd"), usual=Usual(np.ones(7), 90))  # usual is the first layer's, and the outputs are cut off
+    assert named.head(1).usual is named.usual and named.head(1).classes == ()
 
 
 def test_a_threshold_of_18_bits_is_that_of_a_voltage_readout():

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .training_measure import KEPT, TAU
+
 _GAINS = np.geomspace(0.05, 20.0, 40)  # of the input weights, tried from below until the hidden layer is active enough
 
 
@@ -36,8 +38,8 @@ def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
     import torch
 
     first, second = torch.nn.Linear(shape[0], shape[1], bias=False), torch.nn.Linear(shape[1], shape[2], bias=False)
-    hidden = library.RSynaptic(0.75, 0.97, linear_features=shape[1], init_hidden=False)
-    output = library.Synaptic(0.75, 0.97, init_hidden=False)
+    hidden = library.RSynaptic(*KEPT, linear_features=shape[1], init_hidden=False)
+    output = library.Synaptic(*KEPT, init_hidden=False)
 
     def run(x):
         spike, current, voltage = hidden.init_rsynaptic()
@@ -63,7 +65,7 @@ def spikingjelly(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
 
     first, second = torch.nn.Linear(shape[0], shape[1]), torch.nn.Linear(shape[1], shape[2], bias=False)
     again = torch.nn.Linear(shape[1], shape[1], bias=False)
-    hidden, output = library.LIFNode(tau=5.0).eval(), library.LIFNode(tau=5.0, step_mode="m").eval()
+    hidden, output = library.LIFNode(tau=TAU).eval(), library.LIFNode(tau=TAU, step_mode="m").eval()
 
     def run(x):
         functional.reset_net(hidden)

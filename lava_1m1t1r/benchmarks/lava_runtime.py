@@ -23,7 +23,7 @@ def ways(args: Any) -> Table:
     from . import in_lava
 
     table = Table(
-        f"{args.steps} steps of a Lava graph of 700-256R-20 1M1T1R neurons; shortest of {args.repeats} runs, start not counted.\n"
+        f"{args.steps} steps of a Lava graph of {networks.NAME} 1M1T1R neurons; shortest of {args.repeats} runs, start not counted.\n"
         "CPU: of all processes together; x: the stock runtime's time over this one's, on the clock and in CPU. All give the same spikes.",
         ("wall ms", "CPU ms", "CPU us/step", "x wall", "x CPU"),
     )

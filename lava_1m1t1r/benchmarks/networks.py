@@ -14,6 +14,8 @@ from ..program import StepParams
 
 SHAPE = (700, 256, 20)
 """Numbers of inputs and outputs of the paper's task, and of recurrent neurons, which we chose."""
+NAME = "{}-{}R-{}".format(*SHAPE)
+"""The network, in titles."""
 RATE = 0.05
 """Input spikes per step and channel [1]."""
 ACTIVITY = 0.1

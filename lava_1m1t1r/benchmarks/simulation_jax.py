@@ -16,7 +16,9 @@ def measure(shape: list[int], batch: int, steps: int, rate: float, activity: flo
     import jax
     import jax.numpy as jnp
     import numpy as np
+    from training_measure import KEPT  # beside this file: the package itself is not in this environment
 
+    of_current, of_voltage = KEPT
     rng = np.random.default_rng(0)
     inputs, hidden, outputs = shape
     sizes = ((inputs, hidden), (hidden, hidden), (hidden, outputs))
@@ -26,8 +28,8 @@ def measure(shape: list[int], batch: int, steps: int, rate: float, activity: flo
     def run(x, gain):
         def step(state, driven):
             current, voltage, spike = state
-            current = 0.75 * current + driven
-            voltage = 0.97 * voltage * (1 - spike) + current
+            current = of_current * current + driven
+            voltage = of_voltage * voltage * (1 - spike) + current
             spike = (voltage > 1).astype(jnp.float32)
             return (current, voltage, spike), spike
 
@@ -56,7 +58,7 @@ def measure(shape: list[int], batch: int, steps: int, rate: float, activity: flo
 
 def main() -> int:
     """Measure; the arguments are one JSON object."""
-    from training_measure import tell  # beside this file: the package itself is not in this environment
+    from training_measure import tell
 
     return tell(measure, threads=1, **json.loads(sys.argv[1]))
 

@@ -32,14 +32,15 @@ from .table import Table, found_by, jax_argument, least, parser, positive, requi
 
 SIZES = (64, 128, 256, 512, 1024)
 """Numbers of hidden neurons for which the time of a step is measured."""
-_SAMPLES = 32  # for the rows on several threads
+_SAMPLES = 32  # of the rows on several threads, and of batches
 _LIMIT = 600  # seconds JAX may take
 
 
 def side_by_side(args: Any) -> Table:
     """A network for the paper's task in every simulator."""
     table = Table(
-        f"One sample of {args.steps} steps through 700-256R-20, {networks.RATE:.0%} of the inputs spiking; shortest of {args.repeats}.\n"
+        f"One sample of {args.steps} steps through {networks.NAME}, {networks.RATE:.0%} of the inputs spiking; "
+        f"shortest of {args.repeats}.\n"
         "wall: on the clock; CPU: processor time of all processes together; x: CPU over that of the fast path in fixed point above.",
         ("wall ms", "CPU ms", "us/step", "x", "hidden rate"),
     )
@@ -159,7 +160,7 @@ def growth(args: Any) -> list[Table]:
     """Time of a step against activity, size, samples and threads."""
     rates = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
     table = Table(
-        "Time of a step of 700-256R-20 (1 substep, fixed) against the spikes in it (CPU)",
+        f"Time of a step of {networks.NAME} (1 substep, fixed) against the spikes in it (CPU)",
         ("input rate", "spikes/step", "us/step", "line us"),
     )
     net = networks.tuned()

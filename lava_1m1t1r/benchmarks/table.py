@@ -153,7 +153,8 @@ def chosen(names: list[str], words: list[str] | None) -> list[str]:
 def digest_of(settings: Mapping[str, Any]) -> str:
     """Digest that tells trainings with other settings, or by other sources of the library, apart: for the names of what is kept of
     them."""
-    sources = sources_digest("recipes/*.py", "slayer/*/*.py", "benchmarks/accuracy.py", "benchmarks/peers.py")
+    own = (f"benchmarks/{name}.py" for name in ("ablation", "accuracy", "floating", "peers", "variation"))
+    sources = sources_digest("recipes/*.py", "slayer/*/*.py", "netx/*.py", *own)
     return hashlib.sha256(json.dumps({"sources": sources, **settings}, sort_keys=True).encode()).hexdigest()[:10]
 
 

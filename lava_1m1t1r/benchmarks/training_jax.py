@@ -1,6 +1,6 @@
 """Training steps of the libraries that need JAX, and so their own environment. Run as a file with the interpreter of that environment.
 
-``python3.11 -m venv jax && jax/bin/pip install jax spyx optax`` makes the environment; ``training_step --jax jax/bin/python`` uses it.
+``python3.12 -m venv jax && jax/bin/pip install jax spyx`` makes the environment; ``bench training --jax jax/bin/python`` uses it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ def _scan(shape: Shape) -> Step:
     """Current-based LIF neurons, recurrent, as a plain jax.lax.scan; input product outside the loop."""
     import jax
     import jax.numpy as jnp
+    from training_measure import KEPT
+
+    of_current, of_voltage = KEPT
 
     @jax.custom_vjp
     def spike(v):
@@ -59,11 +62,11 @@ def _scan(shape: Shape) -> Step:
 
         def step(state, a):
             u, v, s, u_out, v_out, s_out = state
-            u = 0.75 * u + a + s @ p["rec"]
-            v = 0.97 * v * (1 - s) + u
+            u = of_current * u + a + s @ p["rec"]
+            v = of_voltage * v * (1 - s) + u
             s = spike(v - 1)
-            u_out = 0.75 * u_out + s @ p["out"]
-            v_out = 0.97 * v_out * (1 - s_out) + u_out
+            u_out = of_current * u_out + s @ p["out"]
+            v_out = of_voltage * v_out * (1 - s_out) + u_out
             s_out = spike(v_out - 1)
             return (u, v, s, u_out, v_out, s_out), (s_out, s.mean())
 
@@ -79,9 +82,10 @@ def _spyx(shape: Shape) -> Step:
     import jax.numpy as jnp
     from flax import nnx
     from spyx import nn
+    from training_measure import KEPT
 
     rngs = nnx.Rngs(0)
-    hidden, output = nn.RCuBaLIF((shape.hidden,), 0.75, 0.97, rngs=rngs), nn.CuBaLIF((shape.outputs,), 0.75, 0.97, rngs=rngs)
+    hidden, output = nn.RCuBaLIF((shape.hidden,), *KEPT, rngs=rngs), nn.CuBaLIF((shape.outputs,), *KEPT, rngs=rngs)
     hidden.recurrent_w = nnx.Param(hidden.recurrent_w[...] * 0.5 / shape.hidden**0.5)
     parts = {"hidden": nnx.split(hidden), "output": nnx.split(output)}
     graphs = {name: part[0] for name, part in parts.items()}

@@ -11,6 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+KEPT = (0.75, 0.97)
+"""Share of current and of voltage that the peers' current-based LIF neurons keep in a step, in all tables of speed."""
+TAU = 5.0
+"""Time constant of their LIF neurons without a current [steps]."""
+
 
 class Shape(NamedTuple):
     """Sizes of the network and of its batch."""

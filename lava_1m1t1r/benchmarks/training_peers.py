@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import missing
-from .training_measure import Shape, Step
+from .training_measure import KEPT, TAU, Shape, Step
 
 if TYPE_CHECKING:
     from ..program import StepParams
@@ -46,7 +46,7 @@ def _ours(shape: Shape, substeps: int) -> Step:
 def _slayer(shape: Shape) -> Step:
     import lava.lib.dl.slayer as slayer
 
-    neuron = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "requires_grad": False}
+    neuron = {"threshold": 1.25, "current_decay": 1 - KEPT[0], "voltage_decay": 1 - KEPT[1], "requires_grad": False}
     hidden = slayer.block.cuba.Recurrent(dict(neuron), shape.inputs, shape.hidden)
     output = slayer.block.cuba.Dense(neuron, shape.hidden, shape.outputs)
     return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.input_synapse.weight, 0.02))
@@ -58,8 +58,8 @@ def _snntorch(shape: Shape, at_once: bool) -> Step:
 
     torch = _torch()
     first, second = torch.nn.Linear(shape.inputs, shape.hidden, bias=False), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
-    hidden = snntorch.RSynaptic(0.75, 0.97, linear_features=shape.hidden, init_hidden=False)
-    output = snntorch.Synaptic(0.75, 0.97, init_hidden=False)
+    hidden = snntorch.RSynaptic(*KEPT, linear_features=shape.hidden, init_hidden=False)
+    output = snntorch.Synaptic(*KEPT, init_hidden=False)
 
     def net(x):
         spike, current, voltage = hidden.init_rsynaptic()
@@ -97,7 +97,7 @@ def _spikingjelly(shape: Shape) -> Step:
 
     torch = _torch()
     first, second = torch.nn.Linear(shape.inputs, shape.hidden), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
-    again, hidden, output = torch.nn.Linear(shape.hidden, shape.hidden, bias=False), neuron.LIFNode(tau=5.0), neuron.LIFNode(tau=5.0)
+    again, hidden, output = torch.nn.Linear(shape.hidden, shape.hidden, bias=False), neuron.LIFNode(tau=TAU), neuron.LIFNode(tau=TAU)
 
     def net(x):
         functional.reset_net(hidden)

@@ -76,7 +76,7 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
     """Samples to test a network on: the arrays given by ``--frames`` and ``--labels``, or else test utterances."""
     arrays = arrays_of(args)
     if not arrays:
-        return test_frames(args, net)
+        return frames_to_test(args, net)
     from ..datasets.binning import BinnedEvents
     from ..description import check_frames
     from ..recipes.data import Frames
@@ -265,7 +265,7 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     return Stranger(frames, training, name, who)
 
 
-def test_frames(args: argparse.Namespace, net: Any) -> Tested:
+def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     """Frames of the test utterances, binned as the network requires, with classes numbered as in the network."""
     from ..recipes import data
     from ..recipes.evaluate import check_labels

@@ -11,7 +11,7 @@ from .._support import programs
 from .._support.files import scratch, write_text
 from .._support.progress import tell
 from ..benchmarks import TABLES
-from ..errors import require
+from ..errors import listed, require
 from ._common import check_whole, json_argument, out_folder
 
 LONG = ("accuracy", "ablation", "variation")
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         choices=[*TABLES, "all"],
         default="all",
-        help="which tables to print; all: the speed tables, without accuracy, ablation and variation",
+        help=f"which tables to print; all: the speed tables, without {listed(LONG)}",
     )
     parser.add_argument("--list", action="store_true", help="list the tables and exit")
     parser.add_argument("-o", "--out", help="folder for the tables as JSON, one file each")

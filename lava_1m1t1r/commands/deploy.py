@@ -11,7 +11,7 @@ from .._support.files import as_json
 from .._support.progress import tell
 from ..errors import require
 from ._common import check_whole, json_argument, network_argument, network_path, talking
-from ._samples import array_arguments, arrays_of, data_arguments, data_options, test_frames
+from ._samples import array_arguments, arrays_of, data_arguments, data_options, frames_to_test
 
 SUMMARIES = {
     "c": "Freestanding integer C99. If samples are given, it is compiled, run on them and compared before it is written.",
@@ -120,6 +120,6 @@ def _samples(args: argparse.Namespace, net: Any) -> dict[str, np.ndarray]:
         return {}
     args.utterances = args.prove
     with talking(args):
-        tested = test_frames(args, net)
+        tested = frames_to_test(args, net)
     tell(f"the proof runs on {tested.text(net.dt)}")
     return {"frames": tested.frames.dense()} | ({"labels": tested.frames.labels} if args.target in LABELLED else {})

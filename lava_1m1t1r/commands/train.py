@@ -334,7 +334,8 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
     from ..recipes import adapt, data, fit
 
     synthetic = _synthetic(args)
-    task, split, net, names, train, validation = _prepared(args, asked, start, synthetic)
+    made = _prepared(args, asked, start, synthetic)
+    task, split, net, names, train, validation = made
     from ..recipes.augment import Augmentation
     from ..recipes.evaluate import evaluate
     from ..recipes.page import Found, page_of
@@ -360,16 +361,8 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
     test = data.frames_of(split.test, task)
     exported = adapt.note_usual(out / NETWORK_FILE, train)
     result, fixed = evaluate(exported, test)
-    results = {
-        "data": split.name,
-        "held_out": split.held_out,
-        **result.as_dict(),
-        "files": {"data": args.data, "test_data": args.test_data},
+    results = _results(args, made, test, result) | {
         "synthetic": None if synthetic is None else dataclasses.asdict(synthetic),
-        "frames": {"train": train.digest, "test": test.digest},
-        "uncounted": {name: {"cropped": part.cropped, "merged": part.merged} for name, part in (("train", train), ("test", test))},
-        "classes": list(names),
-        "version": __version__,
         "start": None if start is None else str(start),
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
         "validation": None if validation is None else _validation(args, trained),
@@ -397,6 +390,20 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
         place = str(out / NETWORK_FILE)
         print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
     return results
+
+
+def _results(args: argparse.Namespace, made: _Prepared, test: Any, result: Any) -> dict[str, Any]:
+    """What the network answers, and which data it was trained and tested on."""
+    return {
+        "data": made.split.name,
+        "held_out": made.split.held_out,
+        **result.as_dict(),
+        "files": {"data": args.data, "test_data": args.test_data},
+        "frames": {"train": made.train.digest, "test": test.digest},
+        "uncounted": {name: {"cropped": part.cropped, "merged": part.merged} for name, part in (("train", made.train), ("test", test))},
+        "classes": list(made.classes),
+        "version": __version__,
+    }
 
 
 def _test_options(args: argparse.Namespace, split: Any, task: Any) -> str:

@@ -134,7 +134,7 @@ def deploy_spice(
         notes.append("Not simulated: give frames for accuracy, energy and the comparison with ngspice.")
     else:
         frames = batched(frames)
-        labels = None if labels is None else _classes(labels, len(frames), net.outputs)
+        labels = None if labels is None else _checked_labels(labels, len(frames), net.outputs)
         samples = network.run(frames)
         facts |= measured(net, frames, samples, labels)
         some = frames[:patterns]
@@ -177,7 +177,7 @@ def _proven(
     return files, agreement | {"ngspice, relative tolerance of steps, tightened to agree": 0.1 * FINE}
 
 
-def _classes(labels: Any, samples: int, outputs: int) -> np.ndarray:
+def _checked_labels(labels: Any, samples: int, outputs: int) -> np.ndarray:
     labels = array_of(labels, "labels")
     require(labels.shape == (samples,), "labels", f"have shape ({samples},), one for each sample", labels.shape)
     good = np.all((labels >= 0) & (labels < outputs) & (labels == np.rint(labels)))

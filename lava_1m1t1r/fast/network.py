@@ -27,7 +27,7 @@ class LayerRecord(NamedTuple):
 
     out: np.ndarray  # what leaves the layer: spikes as lava-dl's block gives them, or sums
     spikes: np.ndarray | None  # of the neurons, in the step in which they fire
-    states: dict[str, np.ndarray]  # at the end of each step, by name
+    states: dict[str, np.ndarray]  # at the end of each step, by name; none, or (B, 0, N), unless recorded
 
 
 class Result(NamedTuple):
