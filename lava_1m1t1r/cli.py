@@ -220,7 +220,8 @@ def _in_words(error: BaseException, command: str) -> str | None:
     """Message for an error that the user can fix; None for other errors, which are bugs."""
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(__package__):
         return f"needs the package '{error.name}', which is not installed. To see how to install it: lava-1m1t1r doctor."
-    if type(error) is ImportError and not str(error.name).startswith(__package__):
+    unlike = isinstance(error, ValueError) and "binary incompatibility" in str(error)  # numpy's words: compiled for another version of it
+    if unlike or (type(error) is ImportError and not str(error.name).startswith(__package__)):
         return f"a package that is installed does not load: {error}. Install it anew, with the versions that it needs: lava-1m1t1r doctor."
     if str(error) == NUMBA_THREADS:
         return f"{ONE_THREAD}; got {os.environ.get('NUMBA_NUM_THREADS')!r}."

@@ -78,6 +78,7 @@ def test_doctor_tells_where_compiled_loops_are_kept(kept, told, monkeypatch):
         ("evaluate shipped --utterances 3", 2, "needs the package 'numpy', which is not installed."),
     ],
 )
+@pytest.mark.skipif("site-packages" in cli.__file__, reason="without what is installed, this package is not there")
 def test_an_interpreter_without_packages(command, code, words, tmp_path):
     done = started([sys.executable, "-S", "-m", "lava_1m1t1r", *command.split()], cwd=tmp_path)  # -S: without what is installed
     assert done.returncode == code and words in done.stdout + done.stderr, done.stderr
@@ -112,6 +113,25 @@ def test_a_package_that_does_not_load_is_told(package, command, code, words, tmp
     done = run(*command.split(), cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]))
     assert done.returncode == code and words in done.stdout + done.stderr, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("evaluate shipped --utterances 3", 2, "a package that is installed does not load: numpy.dtype size changed, may indicate binary"),
+        ("doctor", 1, "h5py             absent       core                   does not load (numpy.dtype size changed"),
+    ],
+)
+def test_a_package_compiled_for_another_numpy_is_told(command, code, words, tmp_path):
+    """h5py and matplotlib of numpy 1 beside numpy 2, which pip lets pass; numpy's error is no ImportError."""
+    unlike = "numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header, got 88 from PyObject"
+    for package in ("h5py", "matplotlib"):
+        (tmp_path / f"{package}.py").write_text(f"raise ValueError({unlike!r})\n")
+    done = run(*command.split(), cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]))
+    assert done.returncode == code and words in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if command == "doctor" and find_spec("matplotlib"):
+        assert "matplotlib       absent       figures and reports    does not load (numpy.dtype size changed" in done.stdout
 
 
 def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path):

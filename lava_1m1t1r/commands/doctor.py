@@ -32,6 +32,7 @@ PACKAGES = (
     ("NIR export", "nir", "nir"),
     ("devices on a cluster", "dask", "dask"),
 )
+_HEAVY = ("lava-nc", "greenlet", "lava-dl", "torch", "lightning", "espeakng-loader", "tonic")  # take seconds, or go by other names
 TOOLS = (
     ("circuit simulation", "ngspice"),
     ("C target", "gcc"),
@@ -55,11 +56,11 @@ def findings() -> dict:
     for purpose, name, extra in PACKAGES:
         found = _version(name)
         cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else f"pip install {core}"
-        if found and not extra:
+        if found and name not in _HEAVY:
             try:
                 import_module(name)
             except Exception as error:  # of any kind, where versions do not suit each other
-                anew = f"pip uninstall {name}, then pip install {core}"
+                anew = f"pip uninstall {name}, then {cure}"
                 found, cure = None, f"does not load ({error}): {ONE_THREAD if str(error) == NUMBA_THREADS else anew}"
         if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
             cure = "needs Python 3.10"
