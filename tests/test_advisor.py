@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r import presets
-from lava_1m1t1r.advisor import TOLERANCE, _response, advise
+from lava_1m1t1r.advisor import TOLERANCE, _recorded, _response, advise
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import CompiledNeurons
@@ -114,6 +114,18 @@ def test_of_a_wide_layer_neurons_from_end_to_end_are_compared_in_the_first_sampl
     for spikes in (recorded.step_spikes, recorded.device_spikes):
         assert len(set(spikes[1:14:2])) == 1 and spikes[1] > spikes[15] > 0
     assert recorded.spikes == sum(recorded.step_spikes)
+
+
+def test_of_a_wide_layer_each_neurons_own_device_is_compared():
+    size = 33
+    params = StepParams(replace(FIG2, r_control=np.geomspace(5e7, 2e9, size)))
+    a_in = np.tile((np.arange(120) % 2 == 0)[:, None] * 410, (1, size))
+    found = _recorded(params, a_in)
+    assert found.compared[0] == 0 and found.compared[-1] == size - 1 and len(found.compared) == 16
+    for place in (0, 7, 15):
+        alone = _recorded(params.replace(device=params.device.take(found.compared[place])), a_in[:, :1])
+        assert (found.device_spikes[place], found.step_spikes[place]) == (alone.device_spikes[0], alone.step_spikes[0])
+    assert found.device_spikes[0] > found.device_spikes[15]
 
 
 def test_bias_and_recurrence_make_neurons_fire_too():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lava_1m1t1r.answers import Adapting, adapted, adapted_accuracy, winner
+from lava_1m1t1r.answers import Adapting, adapted, adapted_accuracy, of_each, over_time, ties, winner
 from lava_1m1t1r.errors import InputError
 
 
@@ -18,6 +18,15 @@ def stranger(favoured, words, classes=4, seed=0):
     sums = np.random.default_rng(seed + 1).integers(0, 3, (words, classes)) + 20 * np.eye(classes, dtype=np.int64)[labels]
     sums[:, favoured] += 100
     return sums, labels
+
+
+def test_sums_over_time_are_wider_than_the_outputs():
+    assert over_time(np.full((1, 3, 2), 2**30, np.int32)).tolist() == [[3 * 2**30] * 2]
+    assert over_time(np.array([[2.0**30], [1.0]], np.float32)).tolist() == [2.0**30 + 1]
+
+
+def test_two_equal_sums_are_a_tie():
+    assert ties(np.array([[1, 3, 3], [3, 3, 3], [1, 2, 3]])) == 2
 
 
 @given(
@@ -63,6 +72,11 @@ def test_what_a_speaker_favours_in_all_words_is_taken_away(dtype):
     sums = sums.astype(dtype)
     assert np.all(winner(sums) == 1)
     assert np.mean(adapted(sums)[20:] == labels[20:]) > 0.95
+
+
+def test_utterances_of_each_speaker():
+    assert [own.tolist() for own in of_each(np.array([7, 2, 7, 7, 2, -1]))] == [[5], [1, 4], [0, 2, 3]]
+    assert all(np.all(np.diff(own) > 0) for own in of_each(np.arange(1000) % 7 % 2))  # in rising order, however many
 
 
 def test_each_speaker_is_adapted_to_alone():

@@ -13,6 +13,7 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
+from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.datasets.shd_file import as_stored, read_meta
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.recipes import data
@@ -29,6 +30,12 @@ def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
     assert of["sorted"].labels.tolist() == [0, 2, 1] and of["sorted"].keys == ("one", "two", "three")
     assert of["new"].labels.tolist() == [3, 0, 1] and of["new"].keys == ("one", "two", "three", "four")
     assert capsys.readouterr().err.count("numbered as in training, by their names") == 2
+
+
+def test_only_classes_that_occur_follow_those_of_training():
+    test = EventSet.from_utterances([([0.1], [1])] * 2, [2, 1], keys=("c", "d", "b"))
+    found = data.numbered_as(("a", "b"), test)
+    assert found.keys == ("a", "b", "d") and found.labels.tolist() == [1, 2]
 
 
 def test_frames_know_the_speakers_of_their_utterances():
@@ -62,6 +69,14 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
     assert data.fitted(task, data.Split(odd, odd, "odd", "all"), steps=50).n_steps == 50
     cropped = data.frames_of(just_before, task.replace(n_steps=100))
     assert (cropped.cropped, cropped.merged) == (0.5, 0.0)
+
+
+def test_a_few_long_utterances_do_not_lengthen_all_the_others():
+    task = recipe("recordings").replace(dt=0.01, n_steps=20)
+    long = EventSet.from_utterances([([0.995], [0])] * 300 + [([8.0], [0])], [0] * 301)
+    assert data.steps_for(long, task) == 100
+    short = EventSet.from_utterances([([0.1], [0])] * 300, [0] * 300)
+    assert data.steps_for(short, task) == 20  # never fewer than the task's
 
 
 def test_sets_that_do_not_suit_each_other_are_told(capsys):
@@ -102,6 +117,12 @@ def test_names_of_classes_are_those_of_the_set_that_names_more():
         assert [data.names_of(split, classes) for classes in (1, 2, 3)] == [("a",), ("a", "b"), ()]
 
 
+def test_outputs_have_names_only_where_all_of_them_have():
+    events = EventSet.from_utterances([([0.1], [1])], [0], keys=("a", "b"))
+    split = data.Split(events, replace(events, keys=()), "some", "others")
+    assert [data.names_of(split, classes) for classes in (1, 2, 3)] == [("a",), ("a", "b"), ()]
+
+
 def test_frames_are_told_apart_by_events_counts_and_labels():
     def digest(times=(0.1, 0.2), units=(1, 2), label=0):
         events = EventSet.from_utterances([(times, units)], [label], n_channels=9)
@@ -109,6 +130,18 @@ def test_frames_are_told_apart_by_events_counts_and_labels():
 
     assert digest() == digest()
     assert len({digest(), digest(times=(0.1, 0.3)), digest(units=(1, 3)), digest(label=1)}) == 4
+
+
+def test_the_digest_of_frames_is_of_all_their_events_and_labels(rng):
+    x = (rng.random((3, 8, 20)) < 0.2).astype(np.uint8)
+    other = x.copy()
+    other[2, 7, :] ^= 1
+    labels = np.array([0, 1, 0])
+    told = [
+        data.Frames(BinnedEvents.of(given), of, 0.0).digest
+        for given, of in ((x, labels), (other, labels), (x, labels[::-1] ^ 1), (x, labels))
+    ]
+    assert told[0] == told[3] and len(set(told)) == 3
 
 
 @pytest.mark.parametrize(
@@ -271,3 +304,11 @@ def test_spikes_that_do_not_count_are_counted():
     events = EventSet.from_utterances([(times, np.array([0, 1, 0, 0, 699, 0])), ([0.1], [3])], [0, 1])
     found = data.frames_of(events, recipe("recordings").replace(n_steps=90, channels=140))
     assert found.cropped == pytest.approx(1 / 7) and found.merged == pytest.approx(1 / 7)  # unit 1 falls onto unit 0
+
+
+def test_frames_tell_which_spikes_were_cropped_and_which_merged():
+    times, units = np.array([0.001, 0.002, 0.003, 0.011, 0.5, 0.6, 0.7, 0.8], np.float32), np.array([5, 5, 6, 5, 1, 2, 3, 4])
+    events = EventSet.from_utterances([(times, units)], [0], [2], n_channels=20)
+    with pytest.warns(UserWarning, match="cropped"):
+        found = data.frames_of(events, recipe("recordings").replace(dt=0.01, n_steps=10, channels=20))
+    assert (found.cropped, found.merged) == (4 / 8, 1 / 8) and found.speakers.tolist() == [2]

@@ -342,6 +342,12 @@ def test_large_numbers_of_speakers_and_long_names_of_files_come_back(tmp_path, e
         assert file["extra/speaker"].dtype == np.uint16
 
 
+@pytest.mark.parametrize("most", [2**16 - 1, 2**16, 2**31 - 1])
+def test_numbers_of_speakers_are_stored_whole(tmp_path, events, most):
+    path = write_shd(tmp_path / "some.h5", replace(events, speakers=[0, most, 4, 1]))
+    assert read_shd(path).speakers.tolist() == [0, most, 4, 1]
+
+
 def test_another_number_of_channels_comes_back(tmp_path, events):
     few = replace(events, units=events.units // 5, n_channels=140)
     path = write_shd(tmp_path / "few.h5", few)
@@ -354,6 +360,13 @@ def test_another_number_of_channels_comes_back(tmp_path, events):
             file["extra/meta_info/n_channels"] = wrong
         with pytest.raises(FormatError, match="few.h5: extra/meta_info/n_channels must be a whole number from 1 to 65536"):
             read_shd(path)
+
+
+@pytest.mark.parametrize("channels", [1, 2**15, 2**16])
+def test_numbers_of_channels_are_stored_whole(tmp_path, channels):
+    events = EventSet.from_utterances([([0.5], [channels - 1])], [0], n_channels=channels)
+    back = read_shd(write_shd(tmp_path / "some.h5", events))
+    assert back.n_channels == channels and back.units.tolist() == [channels - 1]
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, events):
@@ -619,6 +632,13 @@ def test_spikes_just_before_an_edge_are_cropped_as_those_on_it():
     assert cropped_share(events, 0.05, 2) == 2 / 3
     with pytest.warns(UserWarning, match="66.7%"):
         assert frames(events, 0.05, 2, clip=None).sum() == 1
+
+
+@pytest.mark.parametrize("steps", [1, 10, 2000, 100_000])
+def test_the_first_bin_beyond_the_frames_is_cropped(steps):
+    times = np.array([steps - 0.5, steps, steps + 0.25]) * 2.0**-10
+    events = EventSet.from_utterances([(times, np.zeros(3, int))], [0])
+    assert cropped_share(events, 2.0**-10, steps) == pytest.approx(2 / 3)
 
 
 @pytest.mark.filterwarnings("error")

@@ -14,6 +14,7 @@ from words import hums, speaks
 
 from lava_1m1t1r.datasets import (
     SHD_KEYS,
+    EventSet,
     InnerEar,
     SpokenDigits,
     made_data,
@@ -129,6 +130,11 @@ def test_the_plan_is_balanced_and_grows_at_its_end(train):
     assert plan != spoken_digits.utterances(train, 4, seed=4)
 
 
+def test_training_and_test_voices_draw_apart():
+    draws = [[(u.request.seed, u.tract) for u in spoken_digits.utterances(train, 2, 3)] for train in (True, False, True)]
+    assert not set(draws[0]) & set(draws[1]) and draws[0] == draws[2] and len(set(draws[0])) == 40
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -216,6 +222,23 @@ def test_a_cache_of_another_content_is_made_again(tmp_path, monkeypatch):
         with pytest.warns(UserWarning, match=f"Making the data again, because the cache is damaged: .*{text}"):
             assert SpokenDigits(**arguments) == first
     assert calls == [40] * 6
+
+
+@pytest.mark.parametrize("name", ["times", "units", "offsets", "labels", "speakers", "keys", "speaker_names"])
+def test_the_digest_of_made_data_is_of_all_that_they_hold(name):
+    spikes = [(np.array([0.1, 0.2], np.float32), np.array([3, 4])), (np.array([0.3], np.float32), np.array([5]))]
+    events = EventSet.from_utterances(spikes, [0, 1], [0, 1], keys=("a", "b"), speaker_names=("x", "y"))
+    other = {"offsets": np.array([0, 1, 3])}.get(name, getattr(events, name)[::-1])
+    assert made_data._digest(events) == made_data._digest(replace(events)) != made_data._digest(replace(events, **{name: other}))
+
+
+def test_made_data_are_as_fine_as_shds_from_the_first_call_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(made_data, "require_synthesiser", lambda: None)
+    events, wanted, made = EventSet.from_utterances([([0.1234567], [3])], [0]), float(np.float16(0.1234567)), []
+    for _ in range(2):
+        found = made_data.made_once(tmp_path, "some", {}, np.zeros(1, int), lambda: made.append(1) or events)
+        assert found.times.tolist() == [wanted]
+    assert made == [1]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,15 @@ def test_spikes_are_remembered_for_the_longest_delay_of_either_kind(delay, delay
     assert plan(net).layers[0].history == history
 
 
+def test_histories_take_the_smallest_word_that_holds_them(rng):
+    layer, bits = nets.layer(rng, 0, 3, 2, "dense_rec"), {}
+    for late in (0, 7, 8, 15, 16, 31, 32, 62):
+        for field in ("delay", "delay_rec"):
+            net = NetDescription((replace(layer, **{field: np.array([0, late], np.int32)}),))
+            bits.setdefault(late, set()).add(c_source.history_bits(plan(net)))
+    assert bits == {0: {8}, 7: {8}, 8: {16}, 15: {16}, 16: {32}, 31: {32}, 32: {64}, 62: {64}}
+
+
 @pytest.mark.parametrize(
     ("index", "seed"), [(0, 0), (255, 1 << 31), (256, 1), (4095, 7), (4096, 7), (65535, (1 << 32) - 1), (3722, 956923907)]
 )

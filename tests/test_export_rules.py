@@ -18,7 +18,7 @@ from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescripti
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.export import TARGETS, c_target, loihi_target, rtl_target, rules, spice_target
 from lava_1m1t1r.export.frames import samples
-from lava_1m1t1r.export.output import MARK, STAGE, write_folder
+from lava_1m1t1r.export.output import MARK, STAGE, check_folder, write_folder
 from lava_1m1t1r.export.report import Report, compared
 from lava_1m1t1r.netx import schema
 
@@ -279,6 +279,12 @@ def test_a_folder_with_other_files_is_refused_and_kept(target, rng, tmp_path):
     with pytest.raises(InputError, match=r"hold nothing but a former export; got \['mine.txt'\]"):
         TARGETS[target](good(rng), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_file_called_almost_as_the_mark_is_foreign(tmp_path):
+    (tmp_path / f"{MARK}.bak").write_text("mine")
+    with pytest.raises(InputError, match="hold nothing but a former export"):
+        check_folder(tmp_path)
 
 
 def test_the_root_of_all_files_is_refused_at_once(rng, tmp_path, monkeypatch):

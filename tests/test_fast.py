@@ -19,7 +19,7 @@ from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.benchmarks import networks
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.fast import FastNetwork, Stream, synapses
+from lava_1m1t1r.fast import FastNetwork, LayerRecord, Result, Stream, synapses
 from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.reference_network import run as run_loops
 
@@ -87,6 +87,23 @@ def test_spikes_are_counted_only_where_they_were_recorded(rng):
         assert ran.spike_count == sum(int(layer.spikes.sum()) for layer in ran.layers[:2]) > 0
     with pytest.raises(InputError, match=r"hold the spikes that are counted; got 0. Run the network with FastNetwork.run and record='sp"):
         _ = FastNetwork(net).run(x).spike_count
+
+
+def test_spikes_of_a_layer_that_were_not_recorded_are_not_counted():
+    """As Lava's backends leave them: those of the other layers would pass for all."""
+    out = np.ones((1, 2, 3), np.uint8)
+    readout = LayerRecord(out.astype(np.int32), None, {})
+    assert Result(readout.out, (LayerRecord(out, out, {}), readout)).spike_count == 6
+    with pytest.raises(InputError, match="hold the spikes that are counted"):
+        _ = Result(readout.out, (LayerRecord(out, None, {}), readout)).spike_count
+
+
+def test_nothing_is_kept_that_nobody_asked_for(rng):
+    fast, x = FastNetwork(made(rng, (7,), 3)), np.ones((2, 4, 3), int)
+    kept = fast.run(x, record="spikes").layers[0]
+    assert kept.spikes.shape == (2, 4, 7) and {state.shape for state in kept.states.values()} == {(2, 0, 7)}
+    hidden, last = (layer.empty(2, 4, None, layer is fast.layers[-1]) for layer in fast.layers)
+    assert hidden.out.shape == hidden.spikes.shape == (2, 0, 7) and last.out.shape == (2, 4, 5)
 
 
 def test_networks_are_told_in_a_line(rng):
@@ -208,6 +225,14 @@ def test_networks_run_in_several_threads_at_once(rng):
     assert len(seen) == 3 and all(np.array_equal(out, expected) for out in seen)
 
 
+@pytest.mark.parametrize("floating", [False, True])
+def test_layers_in_use_share_nothing_that_is_written(floating, rng):
+    """Threads would write into each other's input."""
+    layer = FastNetwork(made(rng), floating).layers[0]
+    written = [[*run.neuron.state, run.neuron.generator, run.neuron.v_in, *run.memory] for run in (layer.start(), layer.start())]
+    assert not any(np.shares_memory(a, b) for a, b in zip(*written, strict=True))
+
+
 @pytest.mark.parametrize("common", (None, 0, 62))
 @pytest.mark.parametrize("readout", (False, True))
 def test_stream_equals_the_batch(rng, readout, common):
@@ -246,11 +271,44 @@ def test_due_spikes_do_not_need_the_frame(delays, rng):
     assert np.array_equal([sent for _, sent in found], FastNetwork(net).run(x).out[0])
 
 
+@pytest.mark.parametrize("readout", [False, True])
+def test_a_streams_output_has_the_type_of_the_batchs(readout, rng):
+    fast = FastNetwork(made(rng, readout=readout))
+    stream, kind = Stream(fast), fast.run(np.ones((1, 2, 17), int)).out.dtype
+    assert kind == (np.int32 if readout else np.uint8) and stream.step(np.ones(17, int)).dtype == kind
+    assert readout or stream.due().dtype == kind
+
+
+def test_a_stream_takes_one_step_at_a_time(rng):
+    stream = Stream(made(rng))
+    for frame in (np.zeros((1, 17), int), np.zeros((17, 1), int), np.int64(0)):
+        with pytest.raises(InputError, match=r"frame must have shape \(C,\): one step; got \("):
+            stream.step(frame)
+
+
+def test_a_stream_that_was_reset_counts_its_steps_anew(rng):
+    stream = Stream(made(rng))
+    stream.step(np.zeros(17, int))
+    stream.reset()
+    assert stream.steps == 0 and repr(stream).endswith("after 0 steps)")
+
+
 def test_a_bias_of_cuba_neurons_adds_to_the_voltage_in_weight_counts():
     layer = Layer(0, "dense", (2,), 1, np.full((2, 1), 2), bias=np.array([100, -3]), neuron=CubaNeuron(0, 0, 250))
     states = FastNetwork(NetDescription((layer,))).run(np.zeros((1, 3, 1), int), "all").layers[0].states
     assert states["v"][0].tolist() == [[100 << 6, -3 << 6], [200 << 6, -6 << 6], [0, -9 << 6]]  # 300 is above the threshold
     assert not states["u"].any()
+
+
+def test_the_bias_of_cuba_input_neurons_goes_into_the_current():
+    """As in Lava, where the layer has one weight for all."""
+    neuron = CubaNeuron(4096, 4096, 1 << 16)  # nothing is kept from step to step
+    layer = Layer(0, "input", (3,), 3, np.array([4], np.int32), bias=np.array([10, 20, -30], np.int32), neuron=neuron)
+    states = FastNetwork(NetDescription((layer,))).run(np.ones((1, 2, 3), int), "all").layers[0].states
+    assert states["u"].tolist() == states["v"].tolist() == [[[14 << 6, 24 << 6, -26 << 6]] * 2]
+    layer = replace(layer, kind="dense", weight=np.eye(3, dtype=np.int32) * 4)
+    states = FastNetwork(NetDescription((layer,))).run(np.ones((1, 2, 3), int), "all").layers[0].states
+    assert states["u"].tolist() == [[[4 << 6] * 3] * 2] and states["v"].tolist() == [[[14 << 6, 24 << 6, -26 << 6]] * 2]
 
 
 def test_cuba_wraps_and_clips_as_lava_does():
@@ -339,6 +397,17 @@ def test_silence_takes_the_same_course(rng):
     assert record.states["v_gate"][0, 59].any() and not record.states["filament"][0, -1].any()
     for name, field in (("filament", "filament"), ("residue", "residue"), ("v_gate", "gate")):
         assert np.array_equal(record.states[name][0], getattr(plain, field)), name
+
+
+def test_noise_goes_on_while_nothing_arrives():
+    step = StepParams(replace(FIG2, sigma1=1e-3, sigma2=1e-3))
+    layer = replace(dense(np.full((5, 3), 250, np.int32)), neuron=M1T1RNeuron(step, 5))
+    net, x = NetDescription((layer,)), np.zeros((1, 40, 3), int)
+    x[:, :10] = x[:, 30:] = 1
+    found, loops = FastNetwork(net).run(x, "all").layers[0], run_loops(net, x[0])[0].traces
+    assert np.ptp(found.states["residue"][0, 29]) > 0 and np.array_equal(found.spikes[0], loops.spike)
+    for name, field in (("filament", "filament"), ("residue", "residue"), ("v_gate", "gate")):
+        assert np.array_equal(found.states[name][0], getattr(loops, field)), name
 
 
 def test_curves_are_read_alike_at_every_gap():

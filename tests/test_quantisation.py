@@ -48,6 +48,12 @@ def test_scales_are_what_one_count_means():
             quantise(StepParams(FIG2), wrong)
 
 
+def test_the_threshold_error_is_the_largest_of_all_neurons():
+    lsb = StepParams(FIG2).gate_lsb
+    v_th = np.array([3000.0, 3000.25, 3000.4]) * lsb
+    assert quantise(StepParams(replace(FIG2, v_th=v_th)), 3).threshold_error == pytest.approx(0.4 * lsb, rel=1e-6)
+
+
 def test_every_rate_is_within_a_tenth_of_a_percent(rng):
     device = replace(FIG2, mu=56 * np.exp(0.3 * rng.standard_normal(50)), v0=rng.uniform(0.08, 0.12, 50))
     report = quantise(StepParams(replace(device, gamma2=np.linspace(1, 20, 50))), 50)
@@ -55,6 +61,12 @@ def test_every_rate_is_within_a_tenth_of_a_percent(rng):
     assert len(report.rates) == 5 and all(r.error < 1e-3 for r in report.rates)
     low, high = rate(report, "gamma2").per_substep
     assert low == pytest.approx(1 * 2.5e-4, rel=1e-3) and high == pytest.approx(20 * 2.5e-4, rel=3e-3)
+
+
+def test_the_error_of_the_growth_has_no_sign():
+    """A growth that is too small is as wrong as one that is too large."""
+    errors = [quantise(StepParams(replace(FIG2, mu=mu)), 1).rates[-1].error for mu in FIG2.mu * np.linspace(0.9, 1.1, 12)]
+    assert min(errors) > 0
 
 
 def test_bias_is_what_rounding_down_does_to_a_held_state():
@@ -96,6 +108,11 @@ def test_duplicates_are_neurons_that_rounding_made_equal(held):
     fields = quantise(StepParams(replace(FIG2, v0=v0), held=held), 4).duplicates
     assert {name for name, n in fields.items() if n} == {"stretch", "gain", "all"} and fields["gain"] == 1
     assert not any(quantise(StepParams(FIG2), 4).duplicates.values())
+
+
+def test_gains_of_one_mantissa_are_told_apart_by_their_exponents():
+    found = quantise(StepParams(replace(FIG2, mu=FIG2.mu * np.array([1.0, 2.0]))), 2).duplicates
+    assert found["gain"] == found["all"] == 0
 
 
 def test_silent_and_latched_neurons_are_found():

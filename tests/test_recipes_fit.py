@@ -17,6 +17,7 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import LEARNABLE
+from lava_1m1t1r.recipes import SHIPPED_NETWORK
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import RECIPES, Task, recipe_for
 
@@ -221,6 +222,19 @@ def test_a_training_step_smooths_its_labels_and_changes_no_utterance_of_validati
     assert all(torch.equal(*both) for both in zip(before, learner.parameters(), strict=True))  # what makes no difference stays
 
 
+def test_augmentation_follows_the_seed_of_the_task():
+    import torch
+
+    from lava_1m1t1r.recipes import fit
+
+    drawn = []
+    for seed in (0, 1, 1):
+        learner = fit.Learner(torch.nn.Linear(1, 1), Task("toy", seed=seed), 5, None)
+        learner.on_fit_start()
+        drawn.append(int(learner.rng.integers(1 << 60)))
+    assert drawn[0] != drawn[1] == drawn[2]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 10, 90])
 def test_the_learning_rate_rises_and_falls_in_however_few_steps(steps):
@@ -292,6 +306,19 @@ def test_recurrent_delays_are_drawn_from_none_to_the_largest():
 
     drawn = [network.m1t1r(toy(delay_rec=3, seed=seed)[0].replace(hidden=60)).hidden.delay_rec.tolist() for seed in (0, 0, 1)]
     assert set(drawn[0]) == {0, 1, 2, 3} and drawn[0] == drawn[1] != drawn[2]
+
+
+def test_neurons_of_a_network_are_as_the_task_and_the_caller_say():
+    from lava_1m1t1r.recipes import network
+    from lava_1m1t1r.recipes.restore import restored
+
+    task, _ = toy(learn=("mu",), variation=0.25, seed=7)
+    usual, other = (network.m1t1r(task, **more).hidden.neuron for more in ({}, {"grow_cap": 0.7, "variation": 0.5}))
+    assert tuple(usual.learned.logs()) == ("mu",) and (usual.variation, usual.seed) == (0.25, 7)
+    assert (usual.surrogate.grow_cap, usual.surrogate.grow_floor) == (0.3, 0.1)
+    assert (other.surrogate.grow_cap, other.surrogate.grow_floor, other.variation) == (0.7, 0.1, 0.5)
+    back = restored(SHIPPED_NETWORK, grow_cap=0.7, variation=0.5).hidden.neuron
+    assert (back.surrogate.grow_cap, back.surrogate.grow_floor, back.variation) == (0.7, 0.1, 0.5)
 
 
 def test_spread_devices_are_drawn_once_and_go_into_the_file(tmp_path):

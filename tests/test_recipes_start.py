@@ -8,29 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from realisations import draw
+from words import spoken
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("lava.lib.dl.slayer")
-pytest.importorskip("lightning")
+from lava_1m1t1r import StepParams, cli, presets
+from lava_1m1t1r.datasets import write_shd
+from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.netx.schema import read
+from lava_1m1t1r.recipes import SHIPPED_NETWORK, data, start
+from lava_1m1t1r.recipes.augment import Augmentation
+from lava_1m1t1r.recipes.task import recipe
 
-from realisations import draw  # noqa: E402
-from words import spoken  # noqa: E402
-
-from lava_1m1t1r import cli  # noqa: E402
-from lava_1m1t1r.datasets import write_shd  # noqa: E402
-from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription  # noqa: E402
-from lava_1m1t1r.errors import InputError  # noqa: E402
-from lava_1m1t1r.fast import FastNetwork  # noqa: E402
-from lava_1m1t1r.netx.schema import read  # noqa: E402
-from lava_1m1t1r.recipes import (  # noqa: E402
-    SHIPPED_NETWORK,
-    data,
-    start,
-)
-from lava_1m1t1r.recipes.augment import Augmentation  # noqa: E402
-from lava_1m1t1r.recipes.task import recipe  # noqa: E402
-
-pytestmark = [pytest.mark.train, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -100,6 +91,15 @@ def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outpu
     assert bool(re.search(hint, capsys.readouterr().err)) == named
 
 
+def test_outputs_without_names_get_those_of_the_data_only_where_all_have_one():
+    hidden = Layer(0, "dense", (5,), 20, np.full((5, 20), 250, np.int32), neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)))
+    net = NetDescription((hidden, Layer(1, "affine", (2,), 5, np.full((2, 5), 40, np.int32))))
+    for keys, names in ((("a",), ()), (("a", "b"), ("a", "b"))):
+        begin = start.start(net, split(keys, [0, len(keys) - 1] * 6, channels=20))
+        assert (begin.classes, begin.outputs, begin.keeps_readout) == (names, 2, True)
+
+
+@pytest.mark.train
 @pytest.mark.parametrize(
     ("keys", "labels", "words"),
     [
@@ -110,6 +110,8 @@ def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outpu
     ids=("names", "one name", "numbers"),
 )
 def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, capsys):
+    import torch
+
     begin = start.start(shipped, split(keys, labels))
     assert not begin.keeps_readout and begin.outputs == max(labels) + 1 and begin.classes == keys
     assert words in capsys.readouterr().err
@@ -124,7 +126,10 @@ def test_other_classes_get_a_readout_of_their_own(shipped, keys, labels, words, 
     assert torch.equal(copy.deepcopy(one).hidden.input_synapse.weight, hidden.weight)
 
 
+@pytest.mark.train
 def test_a_network_starts_with_the_answers_of_its_file(shipped):
+    import torch
+
     found = split(("zero", "one", "two"))
     begin = start.start(shipped, found)
     task = start.suited(recipe("recordings"), shipped)
@@ -135,6 +140,17 @@ def test_a_network_starts_with_the_answers_of_its_file(shipped):
     assert np.array_equal(np.rint(64 * out.numpy()), FastNetwork(shipped).run(frames).out)
 
 
+def test_a_neuron_that_hears_a_channel_twice_hears_all():
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    lines = Layer(0, "delay_lines", (6,), 3, delay=np.repeat([0, 2], 3))
+    weight = np.array([[4, 0, 0, 0, 4, 0], [0, 0, 4, 4, 4, 0]], np.int32)
+    heard = start._delays_heard(NetDescription((lines, Layer(1, "dense", (2,), 6, weight, neuron=neuron))))
+    assert heard.astype(int).tolist() == [[1, 0, 1, 0, 1, 0], [0, 0, 1, 1, 1, 0]]
+    weight[1, 0] = 4
+    assert start._delays_heard(NetDescription((lines, Layer(1, "dense", (2,), 6, weight, neuron=neuron)))) is None
+
+
+@pytest.mark.train
 def test_what_cannot_start_is_refused(shipped, rng):
     with pytest.raises(InputError, match="mine: channels must be at least the 140 inputs of .*spoken_digits.net; got 70"):
         start.start(shipped, split(channels=70))
@@ -148,6 +164,7 @@ def test_what_cannot_start_is_refused(shipped, rng):
         start.network(start.Start(spiking, split(), (), 3, False), 0)
 
 
+@pytest.mark.train
 def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_shd("mine.h5", events(("low", "middle", "high")))
@@ -171,6 +188,7 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     assert "--start must be what the run of one/last.ckpt was started with, 'spoken_digits.net (" in capsys.readouterr().err
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("begin", [[], ["--start", "shipped"]], ids=("anew", "from a file"))
 def test_training_is_as_the_command_is_told(begin, tmp_path, monkeypatch):
     from lava_1m1t1r.recipes import fit
