@@ -38,6 +38,7 @@ from lava_1m1t1r.run import (
     ProcessFailed,
     RunError,
     RunTimeout,
+    TooManyFiles,
     checks,
     children,
     guarded,
@@ -436,7 +437,7 @@ def ran(ending, folder, seconds, **environment):
 
 @pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", INTERRUPT])
 def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
-    done = ran(ending, tmp_path, 25)
+    done = ran(ending, tmp_path, 25, TMPDIR=str(tmp_path))
     assert done.stdout.startswith("ran"), done.stderr
     assert done.returncode == {"os": -9, "im": -2}.get(ending[:2], 0)
     assert done.stderr.count("Traceback") == (ending == INTERRUPT)  # the parent's own; the children leave in silence
@@ -450,6 +451,7 @@ def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
     while (alive() or left(memory)) and time.monotonic() < end:
         time.sleep(0.05)
     assert alive() == [] and left(memory) == []
+    assert list(tmp_path.glob("pymp-*")) == []
 
 
 @pytest.mark.parametrize("length", [60, 75, 76, 77, 200])
@@ -463,8 +465,34 @@ def test_a_graph_runs_whatever_the_name_of_the_folder_of_temporary_files(length)
         assert not list(folder.iterdir())
 
 
+AGAIN = "guarded(Faulty(), Loihi2SimCfg(select_tag='floating_pt'), timeout=20)"
+
+
+def test_a_folder_of_temporary_files_that_was_cleaned_does_not_matter(tmp_path):
+    """As a system may clean what is old, in the life of a kernel or a service; multiprocessing keeps the folder's name."""
+    cleaned = "import shutil; from multiprocessing import util; place = util.get_temp_dir(); shutil.rmtree(place)"
+    again = f"with {AGAIN} as again: again.run(2)\nos.mkdir(place)\nprint('again')"  # Python itself removes the folder at its end
+    done = ran(f"session.stop(); {cleaned}\n{again}", tmp_path, 60)
+    assert done.returncode == 0 and done.stdout.endswith("again\n") and "Traceback" not in done.stderr, done.stderr
+
+
+def test_too_few_open_files_are_told_with_the_limit(tmp_path):
+    few = "import resource; most = len(os.listdir('/proc/self/fd')) + 20; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]"
+    low = f"session.stop(); {few}; resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))"
+    tried = f"try: {AGAIN}.__enter__()\nexcept Exception as error: print(most, hard, type(error).__name__, error)"
+    done = ran(f"{low}\n{tried}", tmp_path, 60)
+    most, hard, kind, text = done.stdout.splitlines()[-1].split(maxsplit=3)
+    assert kind == "TooManyFiles" and f"than the {most} that this process may have" in text and f"ulimit -n {hard}" in text, done
+    assert "Traceback" not in done.stderr
+
+
+def test_a_manager_whose_start_was_broken_off_is_no_matter():
+    memory = children.Memory()
+    children.Children({})._end_manager(memory)  # never started: it has nothing that could be asked to leave
+
+
 def test_errors_are_one_family():
-    assert all(issubclass(kind, RunError) for kind in (ProcessFailed, Deadlock, RunTimeout, NotRunning))
+    assert all(issubclass(kind, RunError) for kind in (ProcessFailed, Deadlock, RunTimeout, NotRunning, NoSharedMemory, TooManyFiles))
 
 
 def test_steps_after_a_continuous_run_are_refused_at_once():

@@ -17,7 +17,7 @@ from .._support.host import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 
-from .failures import Deadlock, NoSharedMemory, NotRunning, ProcessFailed, RunError, RunTimeout  # noqa: E402
+from .failures import Deadlock, NoSharedMemory, NotRunning, ProcessFailed, RunError, RunTimeout, TooManyFiles  # noqa: E402
 from .inprocess import InProcess, run  # noqa: E402
 from .recorder import Recorder  # noqa: E402
 from .safety_net import Guarded, guarded, run_guarded  # noqa: E402
@@ -32,6 +32,7 @@ __all__ = [
     "Recorder",
     "RunError",
     "RunTimeout",
+    "TooManyFiles",
     "guarded",
     "run",
     "run_guarded",

@@ -18,17 +18,16 @@ import traceback
 import uuid
 from contextlib import suppress
 from multiprocessing import Process as OsProcess
-from multiprocessing import managers, shared_memory, util
+from multiprocessing import managers, shared_memory
 from pathlib import Path
 
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing, SystemProcess
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
 from .._support import programs
-from .failures import NoSharedMemory
+from .failures import NoSharedMemory, TooManyFiles
 
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory and semaphores
-_LONGEST_FOLDER = 107 - len("/listener-12345678")  # bytes; Linux knows sockets by names of 107
 STACK_SIGNAL = signal.SIGUSR2
 _LONGEST_FAREWELL = 2.0  # s
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
@@ -183,12 +182,13 @@ def _serve(parent: int) -> None:
 class Memory(SharedMemoryManager):
     """Lava's shared memory, refused where there is not enough: a process that writes to a page that cannot be had dies of SIGBUS.
 
-    It works with any folder of temporary files: where the manager's socket would have too long a name there, it is none of a file.
+    On Linux its manager's socket is no file: the folder of temporary files may have too long a name for it, and may be cleaned while the
+    process lives, after which no manager would start in it.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        if sys.platform == "linux" and len(os.fsencode(util.get_temp_dir())) > _LONGEST_FOLDER:
+        if sys.platform == "linux":
             self._manager = managers.SharedMemoryManager(f"\0lava-1m1t1r-{uuid.uuid4().hex}")
         self._needed, self._free = 0, _free_memory()
 
@@ -210,6 +210,18 @@ def lack_of_memory(needed: str) -> NoSharedMemory:
     return NoSharedMemory(
         f"Lava's runtime needs more shared memory than there is: {needed}; {SHARED} has {free:.3g} MB left. Make it larger (docker run "
         "--shm-size=2g, mount -o remount,size=2g), or use lava_1m1t1r.run.run, which runs the graph in this process and needs none."
+    )
+
+
+def too_many_files() -> TooManyFiles:
+    """Error of a graph that needs more open files than the system allows (the caller raises it)."""
+    import resource  # not on Windows
+
+    most, highest = (limit if limit != resource.RLIM_INFINITY else "unlimited" for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
+    return TooManyFiles(
+        f"Lava's runtime needs more open files than the {most} that this process may have: some 13 for each Process of the graph. Raise "
+        f"the limit (ulimit -n {highest}; resource.setrlimit in Python), or use lava_1m1t1r.run.run, which runs the graph in this process "
+        "and needs none."
     )
 
 
@@ -245,13 +257,14 @@ class Children(MultiProcessing):
 
         It was forked: where another thread held a lock just then, it may wait for that for ever.
         """
-        process = manager._manager._process
-        asked = threading.Thread(target=manager.shutdown, name="end-shared-memory", daemon=True)
-        asked.start()
-        asked.join(_LONGEST_FAREWELL)
-        if asked.is_alive():
-            process.kill()
+        process = getattr(manager._manager, "_process", None)
+        if hasattr(manager._manager, "shutdown"):  # not where its start was broken off
+            asked = threading.Thread(target=manager.shutdown, name="end-shared-memory", daemon=True)
+            asked.start()
             asked.join(_LONGEST_FAREWELL)
+        if process is not None and process.is_alive():
+            process.kill()
+            process.join(_LONGEST_FAREWELL)
 
     def stop(self, patience: float = 0.0) -> None:
         """End every child, and give the shared memory back."""

@@ -35,6 +35,10 @@ class NoSharedMemory(RunError, OSError):
     """The machine has less shared memory than Lava's runtime needs. The text says how to make it larger."""
 
 
+class TooManyFiles(RunError, OSError):
+    """Lava's runtime needs more open files than the process may have. The text says how to raise the limit."""
+
+
 class NotRunning(RunError):
     """The graph was asked for what only a running one has: it has not been started, has not run a step yet, or has been stopped."""
 

@@ -27,7 +27,7 @@ from scipy.sparse import csr_matrix
 
 from .._support.programs import unbroken
 from ..errors import array_of, require
-from .children import Children, lack_of_memory
+from .children import Children, lack_of_memory, too_many_files
 from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout, title
 from .servers import let_go
 from .values import NUMBERS, indexed
@@ -176,6 +176,8 @@ class GuardedRuntime(Runtime):
             self.stop(patience=0.0)
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise lack_of_memory(f"for the semaphores of its connections ({error.strerror})") from error
+            if isinstance(error, OSError) and error.errno == errno.EMFILE:
+                raise too_many_files() from error
             raise
         self._is_initialized = True
 
