@@ -41,7 +41,7 @@ def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("distributed")
     tiny_file(folder / "tiny.h5")
     tiny_file(folder / "three.h5", (8, WATCHED, 2))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--log-dir", str(folder / "log")]
     command += [str(Path(__file__).with_name("distributed_worker.py")), str(folder / "tiny.h5"), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
@@ -99,7 +99,8 @@ def two_machines(folder, *options):
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", "test", "-m", "lava_1m1t1r", "--", "train"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", "test", "--log-dir", "log"]
+    command += ["-m", "lava_1m1t1r", "--", "train"]
     command += ["--data", "tiny.h5", "--hidden", "8", "--batch", "4"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[1])}
     machines = []
@@ -136,7 +137,7 @@ def test_machines_that_would_train_different_things_are_told(theirs, words, tmp_
     tiny_file(tmp_path / "three.h5", (8, WATCHED, 2))
     said = refusals(tmp_path, ["--epochs", "1"], ["--epochs", "1", *theirs])
     assert all(words in text for text in said), said
-    assert not list(tmp_path.glob("*/*"))
+    assert not list(tmp_path.glob("out*/*"))
 
 
 @pytest.mark.timeout(900)

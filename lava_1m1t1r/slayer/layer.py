@@ -114,7 +114,7 @@ class _Layer(torch.autograd.Function):
         history = borrowed((batch, kept, 3, size), np.int32)
         counts = borrowed((batch, steps if run.differentiable else 0, size), np.int16)
         arrivals, arrived = np.empty((batch, steps, 0 if w_rec is None else -(-size // 64)), np.int64), np.empty((batch, steps), np.int64)
-        fired = np.empty((batch, steps if run.keeps_last else 0, size), np.uint8)
+        fired = np.empty((batch, min(steps, kernels.PAST) if run.keeps_last else 0, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()
         group = max(1, min(_NEURONS // size, batch))
@@ -142,7 +142,7 @@ class _Layer(torch.autograd.Function):
         share(part, parts_of(batch, steps * size, max(2, group)))
         if run.keeps_last:
             before = np.zeros((batch, kernels.PAST, size), np.uint8) if run.past is None else run.past
-            run.last[:] = [history[:, -1].copy(), np.concatenate([before[:, steps:], fired[:, -kernels.PAST :]], 1)]
+            run.last[:] = [history[:, -1].copy(), np.concatenate([before[:, steps:], fired], 1)]
         ctx.channels = x.shape[1]
         save(ctx, [w, w_rec], [history, counts, arrivals, arrived, *(events or ())])
         if not run.records:

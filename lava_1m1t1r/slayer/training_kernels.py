@@ -128,7 +128,7 @@ class ForwardBatch(NamedTuple):
     arrived: Any  # (B, T) int64: number of these bits
     history: Any  # (B, T + 1, 3, N) int32: states before each step, the first given; or (B, 1, 3, N): the last states in their place
     counts: Any  # (B, T, N) int16: synaptic input, cut to between -1 and one above the largest that counts; or (B, 0, N)
-    fired: Any  # (B, T, N) uint8: the spikes; or (B, 0, N)
+    fired: Any  # (B, K, N) uint8: the spikes of the last K steps, 0 to T
     out: Any  # (B, T, N) real: the spikes, ``shift`` steps later
 
 
@@ -226,8 +226,8 @@ def recurrent_forward(layer, batch, sums, scratch, first, last):
                         if to < steps:
                             batch.arrivals[b0 + s, to, w] |= 1 << bit
                         word &= word - 1
-                if batch.fired.shape[1]:
-                    kept = batch.fired[b0 + s, t]
+                if t >= steps - batch.fired.shape[1]:
+                    kept = batch.fired[b0 + s, t - steps + batch.fired.shape[1]]
                     for i in range(n):
                         store(kept, i, load(scratch.spike, s * n + i))
                 if t + layer.shift < steps:
