@@ -40,6 +40,7 @@ class Response(NamedTuple):
     isi: float | None  # s, mean, of the trains under which the neuron fires to the end (mean_interval)
     rate: float  # Hz
     latched: bool
+    isi_se: float | None = None  # s, standard error of isi, of intervals taken as independent of each other; None of less than two
 
 
 class Probe(NamedTuple):
@@ -134,11 +135,12 @@ class Advice:
         lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substep{'s' * (self.substeps > 1)} against the device:"]
         for p in self.probes:
             parts = [
-                f"{label} {_shown(getattr(p.step, name), scale)} (device {_shown(getattr(p.device, name), scale)}) {unit}{_percent(error)}"
-                for label, name, scale, unit, error in (
-                    ("first spike", "first_spike", 1e3, "ms", p.first_spike_error),
-                    ("interval", "isi", 1e3, "ms", p.isi_error),
-                    ("rate", "rate", 1, "Hz", p.rate_error),
+                f"{label} {_shown(getattr(p.step, name), scale, getattr(p.step, se, None))} "
+                f"(device {_shown(getattr(p.device, name), scale, getattr(p.device, se, None))}) {unit}{_percent(error)}"
+                for label, name, se, scale, unit, error in (
+                    ("first spike", "first_spike", "", 1e3, "ms", p.first_spike_error),
+                    ("interval", "isi", "isi_se", 1e3, "ms", p.isi_error),
+                    ("rate", "rate", "", 1, "Hz", p.rate_error),
                 )
             ]
             latched = {(True, True): "; both latch", (True, False): "; the device latches", (False, True): "; the step latches"}
@@ -161,8 +163,11 @@ class Advice:
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
-def _shown(value: float | None, scale: float) -> str:
-    return "none" if value is None else f"{value * scale:.3g}"
+def _shown(value: float | None, scale: float, se: float | None = None) -> str:
+    """A value, and its standard error where that can be seen in three digits."""
+    if value is None:
+        return "none"
+    return f"{value * scale:.3g}" + (f" +- {se * scale:.2g}" if se is not None and se > 5e-4 * value else "")
 
 
 def _percent(error: float | None) -> str:
@@ -296,7 +301,11 @@ def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Res
     intervals = np.concatenate([[], *(np.diff(t) for t in times if not np.isnan(mean_interval(t, duration)))])
     rate = sum(t.size for t in times) / len(times) / duration
     return Response(
-        float(np.mean(first)) if first else None, float(intervals.mean()) if intervals.size else None, float(rate), bool(held.any())
+        float(np.mean(first)) if first else None,
+        float(intervals.mean()) if intervals.size else None,
+        float(rate),
+        bool(held.any()),
+        float(np.std(intervals, ddof=1) / np.sqrt(intervals.size)) if intervals.size > 1 else None,
     )
 
 
@@ -418,6 +427,11 @@ def _notes(
         notes.append(
             f"the device fires fewer than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more steps."
         )
+    for p in pulsed:
+        known = p.device.isi_se / p.device.isi if p.device.isi and p.device.isi_se else 0.0
+        if known > TOLERANCE:
+            uneven = f"the device's intervals under {p.name} are so uneven that they tell its rate to {known:.0%} only"
+            notes.append(f"{uneven}: an error of less says little. Take more steps.")
     if params.device.x_max != 1:
         notes.append(
             f"in the step filament and residue fill the gap and no more (x_max 1); the device's x_max is {params.device.x_max:g}, so it "

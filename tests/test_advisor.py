@@ -10,7 +10,9 @@ import pytest
 from lava_1m1t1r import presets
 from lava_1m1t1r.advisor import TOLERANCE, _recorded, _response, advise
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import StepParams
+from lava_1m1t1r.recipes import SHIPPED_NETWORK
 from lava_1m1t1r.reference import CompiledNeurons
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -57,6 +59,8 @@ def test_intervals_are_means_and_silent_neurons_count_in_rates():
     found = _response([np.array([1.0, 2.0, 3.0, 5.0]), np.zeros(0)], np.zeros(2, bool), 6.0)
     assert _response([np.array([1.0]), np.array([2.0])], np.zeros(2, bool), 6.0).first_spike == 1.5
     assert found.isi == pytest.approx(4 / 3) and found.first_spike == 1.0 and found.rate == pytest.approx(4 / 2 / 6)
+    assert found.isi_se == pytest.approx(1 / 3)  # of 1, 1 and 2: a deviation of 1 / sqrt(3), by the root of three
+    assert _response([np.array([1.0, 2.0])], np.zeros(1, bool), 6.0).isi_se is None
 
 
 def test_the_largest_input_is_among_the_constant_ones():
@@ -172,6 +176,19 @@ def test_slower_devices_are_tried_where_no_number_of_substeps_suffices():
     assert "no tried number of substeps comes within 5% of the device: device.scaled(2) does, with 4 substeps." in notes
     slower = advise(StepParams(device.scaled(2)))
     assert slower.by_substeps[4] < 0.05
+
+
+def test_a_rate_of_uneven_intervals_is_known_no_better_than_they_tell():
+    """The shipped network's device: its trajectories part by rounding, and rates of other versions of numpy are three per cent apart."""
+    step = schema.read(SHIPPED_NETWORK).active[0].neuron.step
+    advice = advise(step)
+    regular = advice.probes[0].device
+    assert 0.05 < regular.isi_se / regular.isi < 0.12
+    (told,) = (note for note in advice.notes if "uneven" in note)
+    assert f"every other step are so uneven that they tell its rate to {regular.isi_se / regular.isi:.0%} only" in told
+    assert f"(device {1e3 * regular.isi:.3g} +- {1e3 * regular.isi_se:.2g}) ms" in str(advice)
+    even = advise(StepParams(FIG2))  # which settles to intervals that are all alike
+    assert not any("uneven" in note for note in even.notes) and even.probes[0].device.isi_se < 0.02 * even.probes[0].device.isi
 
 
 def test_latching_at_once_is_told():
