@@ -167,6 +167,9 @@ class Network(AbstractProcess):
     training: ``out`` in the n-th step is the n-th frame of the output. A readout without neurons comes one step later. One with lava-dl's
     dynamics never spikes: its voltages are ``layers[-1].neuron.v``, and :func:`.predict` reads them from there.
 
+    Lava itself keeps every Process that was built (and a log handler each) until the Python process ends, unless the runners of
+    :mod:`lava_1m1t1r.run` or :func:`.predict` ran it: to look into many files, use :func:`lava_1m1t1r.netx.schema.read`, which builds none.
+
     Parameters
     ----------
     net_config : str, path or NetDescription
