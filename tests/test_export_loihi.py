@@ -249,6 +249,7 @@ def test_the_file_is_lava_dls_own_where_all_neurons_and_layers_are(tmp_path):
     assert deploy_loihi(NetDescription(turned), tmp_path / "turned").facts["largest fan-in"] == 3
     lined = deploy_loihi(NetDescription((lines, replace(cuba, index=1))), tmp_path / "lined")
     assert any("lava-dl's own netx loads the file too" in note for note in plain.notes)
+    assert "lava-dl's own netx does not run this file alike: delay lines are refused." in lined.notes
     biased = deploy_loihi(NetDescription((replace(cuba, bias=np.array([0, 64])), last)), tmp_path / "biased")
     assert "lava-dl's own netx does not run this file alike: biases of layer 0 act a step earlier." in biased.notes
     assert not any("loads the file too" in note for note in lined.notes) and any(

@@ -134,7 +134,7 @@ def deploy_loihi(
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"
         layers_need = f"Layer {custom[0]} needs" if len(custom) == 1 else f"Layers {', '.join(map(str, custom))} need"
         notes.append(f"{layers_need} microcode that is to be written (handoff/nc_model.py). {loader}.")
-    elif net.delay_lines is None:
+    else:
         unlike = unlike_in_netx(net)
         own = "All neurons are CUBA: lava-dl's own netx loads the file too, with equal spikes."
         notes.append(own if not unlike else f"lava-dl's own netx does not run this file alike: {', '.join(unlike)}.")
@@ -143,7 +143,7 @@ def deploy_loihi(
 
 def unlike_in_netx(net: NetDescription) -> list[str]:
     """What the netx of lava-dl 0.6.0 refuses, leaves out or times otherwise, in a network of CUBA neurons."""
-    found = []
+    found = ["delay lines are refused"] if net.delay_lines is not None else []
     for x in net.active:
         if x.kind not in ("dense", "dense_rec", "conv") or not x.spiking or x.weight is None or not x.weight.any():
             found.append(f"layer {x.index} ({x.kind}) is refused or left out")
