@@ -428,6 +428,8 @@ def _notes(
             f"the device fires fewer than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more steps."
         )
     for p in pulsed:
+        if p.name in few or p.device.latched:
+            continue  # no rate is compared
         known = p.device.isi_se / p.device.isi if p.device.isi and p.device.isi_se else 0.0
         if known > TOLERANCE:
             uneven = f"the device's intervals under {p.name} are so uneven that they tell its rate to {known:.0%} only"

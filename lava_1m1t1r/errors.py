@@ -77,7 +77,7 @@ def _failure(field: str, rule: str, value: Any, cure: str, error: type[Exception
     return error(f"{field} must {rule}; got {shown}." + (f" {cure}" if cure else ""))
 
 
-def missing(package: str, extra: str, purpose: str, error: ImportError | None = None) -> MissingDependencyError:
+def missing(package: str, extra: str, purpose: str, error: ImportError | ValueError | None = None) -> MissingDependencyError:
     """Build the error for an optional package that is absent or does not load (the caller raises it from the ImportError).
 
     Parameters
@@ -88,7 +88,7 @@ def missing(package: str, extra: str, purpose: str, error: ImportError | None = 
         Extra of this library that installs it, such as ``"report"``.
     purpose : str
         What needs it, as the subject of the sentence.
-    error : ImportError, optional
+    error : ImportError or ValueError, optional
         What importing it raised. Unless it says that there is no such package, the package is installed and does not load.
     """
     only = lava_python() if extra == "lava" else ""

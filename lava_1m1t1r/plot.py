@@ -33,7 +33,7 @@ def require_matplotlib(purpose: str = "Drawing a figure") -> None:
     """Raise an error that says what to install where nothing can be drawn; for those who draw after long work, before it."""
     try:
         import matplotlib.figure  # noqa: F401
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: compiled for another numpy, or of a backend that there is not
         raise missing("matplotlib", "report", purpose, error) from error
 
 

@@ -187,6 +187,8 @@ def test_a_rate_of_uneven_intervals_is_known_no_better_than_they_tell():
     (told,) = (note for note in advice.notes if "uneven" in note)
     assert f"every other step are so uneven that they tell its rate to {regular.isi_se / regular.isi:.0%} only" in told
     assert f"(device {1e3 * regular.isi:.3g} +- {1e3 * regular.isi_se:.2g}) ms" in str(advice)
+    for params, steps in ((FIG2, 100), (presets.ZHAO2025_TABLE1, 300)):  # too few spikes, or latched: no rate is compared
+        assert not any("uneven" in note for note in advise(StepParams(params), steps=steps).notes)
     even = advise(StepParams(FIG2))  # which settles to intervals that are all alike
     assert not any("uneven" in note for note in even.notes) and even.probes[0].device.isi_se < 0.02 * even.probes[0].device.isi
 

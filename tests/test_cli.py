@@ -41,9 +41,10 @@ def test_doctor_names_the_cure_of_what_is_absent_and_of_nothing_else(monkeypatch
         return "9.8.7"
 
     monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "import_module", lambda name: None)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None if name == "yosys" else f"/bin/{name}")
     for python, torch in (((3, 10), "pip install 'lava-1m1t1r[lava]'"), ((3, 12), "needs Python 3.10")):
-        monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=python))
+        monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=python, stderr=sys.stderr))
         found = doctor.findings()
         cures = {item["name"]: item["cure"] for part in ("packages", "tools") for item in found[part] if item["cure"] is not None}
         assert cures == {"torch": torch, "nir": "pip install 'lava-1m1t1r[nir]'", "yosys": "apt-get install yosys"}
@@ -132,6 +133,23 @@ def test_a_package_compiled_for_another_numpy_is_told(command, code, words, tmp_
     assert "Traceback" not in done.stderr
     if command == "doctor" and find_spec("matplotlib"):
         assert "matplotlib       absent       figures and reports    does not load (numpy.dtype size changed" in done.stdout
+
+
+@pytest.mark.parametrize("error", ["ImportError('x')", "ValueError('numpy.dtype size changed, may indicate binary incompatibility')"])
+def test_numbers_do_without_a_matplotlib_that_does_not_load(error, tmp_path):
+    (tmp_path / "matplotlib.py").write_text(f"raise {error}\n")
+    done = run("characterize", "--trials", "5", cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]))
+    assert done.returncode == 0 and "no figures: Drawing the characteristics needs the package 'matplotlib'" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("what", ["print('hello')", "raise SystemExit(3)"])
+def test_what_packages_print_and_how_they_end_leaves_doctor_its_table(what, tmp_path):
+    if find_spec("nir") is None:
+        pytest.skip("needs nir, to be there by name")
+    (tmp_path / "nir.py").write_text(what + "\n")
+    done = run("doctor", "--json", cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]))
+    (found,) = (package for package in json.loads(done.stdout)["packages"] if package["name"] == "nir")
+    assert (found["version"] is None) == ("SystemExit" in what), done.stderr
 
 
 def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path):

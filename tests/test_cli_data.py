@@ -12,6 +12,7 @@ import pytest
 from words import spoken
 
 from lava_1m1t1r import cli
+from lava_1m1t1r.commands import encode
 from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
 from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.datasets.shd_file import as_stored, read_meta
@@ -215,6 +216,13 @@ def test_recordings_are_encoded_with_the_seed_that_is_given(tmp_path, capsys):
     of_seed = [wav_folder(folder, ear=InnerEar(seed=seed), progress=False).units for seed in (0, 3)]
     assert np.array_equal(events.units, of_seed[1]) and not np.array_equal(*of_seed)
     assert read_meta(out, "encoder").endswith(", InnerEar(seed=3)")
+
+
+def test_speakers_with_accents_are_found_whichever_system_made_the_files(tmp_path):
+    """macOS spells them as a letter and a mark, at which a pattern's \\w ends."""
+    speaker_of = encode._speaker_by(r"_(\w+)_")
+    assert [speaker_of(Path(f"1_{name}_2.wav")) for name in ("zoe", "zoe\u0308", "zo\u00eb")] == ["zoe", "zo\u00eb", "zo\u00eb"]
+    assert encode._speaker_by("_(zoe\u0308|zoe)_")(Path("1_zo\u00eb_2.wav")) == "zo\u00eb"
 
 
 def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, capsys):

@@ -417,6 +417,8 @@ def test_accents_are_one_character_whichever_system_made_the_folders(tmp_path):
     (tmp_path / "fu\u0308nf" / "zoe\u0308_1.wav").write_bytes(riff(1, 16, encoded(1, 16, np.sin(np.arange(2000) / 9) / 2)))
     events = wav_folder(tmp_path, speaker_of=lambda p: p.stem.split("_")[0], threads=1, progress=False)
     assert events.keys == ("f\u00fcnf",) and events.speaker_names == ("zo\u00eb",)
+    assert events.speaker("zo\u00eb") == events.speaker("zoe\u0308") == 0
+    assert replace(events, keys=("fu\u0308nf",)).keys == events.keys  # also of a file of another program, or of an earlier version
 
 
 def test_labels_of_one_number_are_in_the_same_order_in_each_process():

@@ -62,6 +62,11 @@ def same(a, b):
     return a == b
 
 
+def test_names_of_classes_are_read_with_composed_accents(net, tmp_path):
+    schema.write(tmp_path / "named.net", net.replace(classes=("fu\u0308nf", "b", "c", "d")))
+    assert schema.read(tmp_path / "named.net").classes[0] == "f\u00fcnf"
+
+
 def test_comes_back_as_it_was(net, path):
     back = schema.read(path)
     assert len(back.layers) == 5

@@ -1,4 +1,5 @@
-"""Measurement of one training step, for any library. Needs only numpy: it also runs where this library is not installed."""
+"""Measurement of one training step, for any library. Needs numpy, where it measures, and no more: it also runs where this library is not
+installed."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 KEPT = (0.75, 0.97)
 """Share of current and of voltage that the peers' current-based LIF neurons keep in a step, in all tables of speed."""
@@ -55,6 +57,8 @@ def measure(build: Callable[[Shape], Step], shape: Shape, repeats: int, activity
     dict
         Least and median time and least processor time [ms]; hidden and input rate; memory of the step and of the process [MiB].
     """
+    import numpy as np
+
     rng = np.random.default_rng(0)
     small = shape._replace(batch=2, steps=3)  # libraries loaded, loops compiled
     step = build(small)

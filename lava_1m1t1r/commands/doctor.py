@@ -7,6 +7,7 @@ import json
 import platform
 import shutil
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
@@ -32,7 +33,7 @@ PACKAGES = (
     ("NIR export", "nir", "nir"),
     ("devices on a cluster", "dask", "dask"),
 )
-_HEAVY = ("lava-nc", "greenlet", "lava-dl", "torch", "lightning", "espeakng-loader", "tonic")  # take seconds, or go by other names
+_HEAVY = ("lava-nc", "lava-dl", "torch", "lightning", "espeakng-loader", "tonic")  # take seconds, or go by other names
 TOOLS = (
     ("circuit simulation", "ngspice"),
     ("C target", "gcc"),
@@ -58,8 +59,9 @@ def findings() -> dict:
         cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else f"pip install {core}"
         if found and name not in _HEAVY:
             try:
-                import_module(name)
-            except Exception as error:  # of any kind, where versions do not suit each other
+                with redirect_stdout(sys.stderr):
+                    import_module(name)
+            except (Exception, SystemExit) as error:  # of any kind, where versions do not suit each other
                 anew = f"pip uninstall {name}, then {cure}"
                 found, cure = None, f"does not load ({error}): {ONE_THREAD if str(error) == NUMBA_THREADS else anew}"
         if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from .._support.files import as_json
+from .._support.names import composed
 from ..errors import FormatError, InputError, given, path_of, require
 from ._common import check_whole, json_argument, out_folder, talking
 
@@ -52,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _speaker_by(pattern: str) -> Callable[[Path], str]:
     try:
-        search = re.compile(pattern).search
+        search = re.compile(composed(pattern)).search
     except re.error as error:
         raise InputError(f"--speaker must be a regular expression; got {pattern!r}: {error}.") from error
 
     def speaker_of(file: Path) -> str:
         rule = f"have a speaker in its name that matches --speaker {pattern!r}"
-        found = given(search(file.stem), str(file), rule, file.stem, "", FormatError)
+        found = given(search(composed(file.stem)), str(file), rule, file.stem, "", FormatError)
         return next((group for group in found.groups() if group is not None), found.group())
 
     return speaker_of

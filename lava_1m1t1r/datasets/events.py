@@ -8,6 +8,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
+from .._support.names import composed
 from ..errors import array_of, require, whole
 from ..params import ByValue
 
@@ -100,7 +101,7 @@ class EventSet(ByValue):
             texts = getattr(self, name)
             named = isinstance(texts, (tuple, list)) and all(isinstance(t, str) for t in texts)
             require(named, f"EventSet.{name}", "be a tuple of names", texts)
-            object.__setattr__(self, name, tuple(texts))
+            object.__setattr__(self, name, tuple(map(composed, texts)))
         twice = repeated(self.keys)
         require(twice is None, "EventSet.keys", "name each class differently", twice, "Classes of two sets are matched by their names.")
         for name in ("labels", "speakers"):
@@ -278,7 +279,7 @@ class EventSet(ByValue):
         names = {n: self.speaker_names[n] if 0 <= n < len(self.speaker_names) else str(n) for n in numbers}
         if isinstance(who, str):
             by_text = {str(n): n for n in numbers} | {name: n for n, name in reversed(names.items())}
-            found = by_text.get(who)
+            found = by_text.get(composed(who))
         else:
             found = int(who) if isinstance(who, (int, np.integer)) and not isinstance(who, bool) and who in names else None
         cure = "Give the set speakers (EventSet.from_utterances, its speakers=), or hold none out."

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .._support.files import read_table
+from .._support.names import composed
 from ..errors import FormatError, InputError, file_of, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
@@ -99,7 +99,7 @@ def wav_folder(
     require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
     require(path.is_dir() or path.is_file(), "path", "be a folder or a CSV file", str(path), "", FormatError)
     found = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
-    rows = [(file, _composed(label), None if speaker is None else _composed(speaker)) for file, label, speaker in found]
+    rows = [(file, composed(label), None if speaker is None else composed(speaker)) for file, label, speaker in found]
     ear = InnerEar() if ear is None else ear
     require(isinstance(ear, InnerEar), "ear", "be an InnerEar", ear)
     keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
@@ -177,11 +177,6 @@ def _csv_rows(path: Path) -> Sequence[_Row]:
         require(there, f"{where}: file", "exist", str(sound), "Files are named relative to the list.", FormatError)
         rows.append((sound, row["label"], row["speaker"] or None))
     return rows
-
-
-def _composed(name: str) -> str:
-    """A name with each accented letter as one character: classes and speakers are matched by name, and macOS' folders have them as two."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _names(values: Iterator[str]) -> tuple[str, ...]:

@@ -218,10 +218,11 @@ def too_many_files() -> TooManyFiles:
     import resource  # not on Windows
 
     most, highest = (limit if limit != resource.RLIM_INFINITY else "unlimited" for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
+    own = f"ulimit -n {highest}; resource.setrlimit in Python"
+    raised = own if most != highest else "an administrator's: docker run --ulimit nofile=20000, /etc/security/limits.conf"
     return TooManyFiles(
         f"Lava's runtime needs more open files than the {most} that this process may have: some 13 for each Process of the graph. Raise "
-        f"the limit (ulimit -n {highest}; resource.setrlimit in Python), or use lava_1m1t1r.run.run, which runs the graph in this process "
-        "and needs none."
+        f"the limit ({raised}), or use lava_1m1t1r.run.run (--backend inprocess), which runs the graph in this process and needs none."
     )
 
 
