@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("lava.magma")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
+from asking.process import Adder, Asked, Poller, Reader
 from lava.magma.core.process.process import LogConfig, ProcessServer
 from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_configs import Loihi2SimCfg
@@ -213,6 +214,24 @@ def test_the_global_generators_are_never_copied_and_of_tensors_only_what_cannot_
     ((copied),) = _copied((given,), {})
     assert copied["result"] is given["result"]  # torch cannot copy it
     assert copied["plain"] is not given["plain"] and copied["other"] is not given["other"]
+
+
+def test_what_has_asked_for_a_var_is_answered_before_what_asks_again():
+    """As in Lava, where the first request is there already when a Process that has been answered asks once more."""
+    asked, reader, adder = Asked(), Reader(), Adder()
+    reader.ref.connect_var(asked.n)
+    adder.ref.connect_var(asked.n)  # the last connected is answered first; its second request, a write, is later than the reader's
+    with InProcess(asked, FIXED) as session:
+        session.run(6)
+        assert session.get(reader.seen)[:6].tolist() == [1, 12, 23, 34, 45, 56] and session.get(asked.n) == [66]
+
+
+def test_requests_after_the_last_step_of_a_paused_run_end_no_step():
+    asked, poller = Asked(pause_at=2), Poller()
+    poller.ref.connect(asked.port)
+    with InProcess(asked, FIXED, timeout=60) as session:
+        assert session.run(6, record=[asked.n])[asked.n].ravel().tolist() == [1, 2]
+        assert session.get(poller.reads) == [20]
 
 
 def test_a_refport_sets_the_states_of_neurons_as_a_user_does():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,11 +194,17 @@ class Domain:
 
     def serve(self) -> bool:
         """Let idle models answer RefPorts that wait for them; return whether there were some."""
-        asked = {task: ports[0] for task in self.var_tasks if task.idle and (ports := task.requests())}
-        for task, port in asked.items():
+        asked = {task: ports for task in self.var_tasks if task.idle and (ports := task.requests())}
+        for task, ports in asked.items():
             self.pending += 1
-            task.start(port.service)
+            task.start(partial(_answer, ports))
         return bool(asked)
+
+
+def _answer(ports: Sequence[PyVarPort]) -> None:
+    """Answer what has come to these ports by now, before what comes meanwhile: in Lava, too, who is answered and asks again comes later."""
+    for port in ports:
+        port.service()
 
 
 class Turns:
@@ -288,7 +295,7 @@ class LoihiDomain(Domain):
             self.requests.add(reply)
             task.replies.last = 0
         self.pending -= 1
-        if not self.pending and not self.serve():
+        if not self.pending and not self.serve() and not self.finished:
             self._advance()
 
     def _advance(self) -> None:

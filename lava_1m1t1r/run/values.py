@@ -81,7 +81,8 @@ def _same_places(field: str, old: csr_matrix, value) -> csr_matrix:
     new = value.tocsr()
     before, after = _entries(old), _entries(new)
     same = all(np.array_equal(a, b) for a, b in zip(before[:2], after[:2], strict=True))
-    require(same, field, "keep its non-zero places", f"{new.nnz} entries")
+    rule = f"keep the {len(before[0])} non-zero places that the ProcessModel has (a fixed-point one rounds small weights away)"
+    require(same, field, rule, f"{new.nnz} entries")
     _check_type(field, old.dtype, new.data)
     return new.astype(old.dtype)
 
@@ -132,6 +133,8 @@ def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
     flat = indexed(field, value, idx).astype(np.float64).ravel()
     if issparse(old):
         rows, columns, _ = _entries(old)
+        held = f"be given {len(rows)} values, as many as the ProcessModel has entries (a fixed-point one rounds small weights away)"
+        require(flat.size == len(rows), field, held, flat.size)
         setattr(model, name, csr_matrix((flat, (rows, columns)), old.shape))
     elif isinstance(old, str):
         setattr(model, name, bytes(flat.astype(np.uint8)).decode("ascii"))
