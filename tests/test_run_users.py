@@ -21,6 +21,8 @@ from asking.process import Adder, Asked, Poller, Reader
 from lava.magma.core.process.process import LogConfig, ProcessServer
 from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.sync.domain import SyncDomain
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.dense.process import Dense
 from lava.proc.io.reset import Reset
 from lava.proc.io.source import RingBuffer
@@ -224,6 +226,17 @@ def test_what_has_asked_for_a_var_is_answered_before_what_asks_again():
     with InProcess(asked, FIXED) as session:
         session.run(6)
         assert session.get(reader.seen)[:6].tolist() == [1, 12, 23, 34, 45, 56] and session.get(asked.n) == [66]
+
+
+def test_in_steps_that_a_paused_group_did_not_do_its_vars_keep_their_values():
+    """Groups of Processes step freely; zeros in these rows would be values that the Var never had."""
+    asked, reader = Asked(pause_at=3), Reader()
+    reader.ref.connect_var(asked.n)
+    groups = [SyncDomain("one", LoihiProtocol(), [asked]), SyncDomain("two", LoihiProtocol(), [reader])]
+    with InProcess(asked, Loihi2SimCfg(select_tag="fixed_pt", custom_sync_domains=groups), timeout=60) as session:
+        recorded = session.run(6, record=[asked.n, reader.seen])
+        assert recorded[asked.n].ravel().tolist() == [1, 2, 3]
+        assert recorded[reader.seen][:, 0].tolist() == [3, 3, 3] and session.get(reader.seen)[:2].tolist() == [3, 0]  # one step
 
 
 def test_requests_after_the_last_step_of_a_paused_run_end_no_step():

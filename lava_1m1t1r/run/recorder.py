@@ -139,6 +139,7 @@ class Recording:
         count = (before + done) // every - before // every
         self._recorder._steps.add((before // every + 1 + np.arange(count)) * every)
         for target, track in zip(self._recorder.targets, self._tracks, strict=True):
+            track.hold((before + track.domain.completed) // every - before // every, count)
             rows = track.values[:count]
             self._recorder._rows[target].add(rows if count == len(track.values) else rows.copy())  # a run cut short keeps what it did
             track.close()
@@ -183,6 +184,13 @@ class _VarTrack:
             text = f"{self.task.name}.{self._name} cannot be recorded: it has become what does not fit in here ({error})."
             raise ProcessFailed(text, (self.task.name,)) from error
 
+    def hold(self, first: int, count: int) -> None:
+        """Fill the rows from ``first`` on, of steps that another domain did and this one, which was paused, did not: the value stays."""
+        if first < count:
+            if first == 0:
+                self.take(0)
+            self.values[first:count] = self.values[max(first - 1, 0)]
+
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
 
@@ -219,6 +227,9 @@ class _PortTrack:
         if row is not None and self._sent is not None:
             self.values[row] = self._sent
         self._sent = None
+
+    def hold(self, first: int, count: int) -> None:
+        """Do nothing: in steps that its domain did not do, it sent nothing."""
 
     def close(self) -> None:
         self._port.csp_ports.remove(self)
