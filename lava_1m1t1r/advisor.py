@@ -135,12 +135,11 @@ class Advice:
         lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substep{'s' * (self.substeps > 1)} against the device:"]
         for p in self.probes:
             parts = [
-                f"{label} {_shown(getattr(p.step, name), scale, getattr(p.step, se, None))} "
-                f"(device {_shown(getattr(p.device, name), scale, getattr(p.device, se, None))}) {unit}{_percent(error)}"
-                for label, name, se, scale, unit, error in (
-                    ("first spike", "first_spike", "", 1e3, "ms", p.first_spike_error),
-                    ("interval", "isi", "isi_se", 1e3, "ms", p.isi_error),
-                    ("rate", "rate", "", 1, "Hz", p.rate_error),
+                f"{label} {_shown(*step, scale)} (device {_shown(*device, scale)}) {unit}{_percent(error)}"
+                for label, step, device, scale, unit, error in (
+                    ("first spike", (p.step.first_spike, None), (p.device.first_spike, None), 1e3, "ms", p.first_spike_error),
+                    ("interval", (p.step.isi, p.step.isi_se), (p.device.isi, p.device.isi_se), 1e3, "ms", p.isi_error),
+                    ("rate", (p.step.rate, None), (p.device.rate, None), 1, "Hz", p.rate_error),
                 )
             ]
             latched = {(True, True): "; both latch", (True, False): "; the device latches", (False, True): "; the step latches"}
@@ -150,7 +149,9 @@ class Advice:
                 "  largest error by substeps, without probes under which both latch: "
                 + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: {_DIFFER}" for n, error in self.by_substeps.items())
             )
-        lines.append(f"  constant input: fires from {_shown(self.fires_from, 1)} V, latches from {_shown(self.latches_from, 1)} V")
+        lines.append(
+            f"  constant input: fires from {_shown(self.fires_from, None, 1)} V, latches from {_shown(self.latches_from, None, 1)} V"
+        )
         if self.unreachable is not None:
             lines.append(f"  {len(self.unreachable)} neurons cannot fire with these weights{_some(self.unreachable)}")
         if self.recorded:
@@ -163,7 +164,7 @@ class Advice:
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
-def _shown(value: float | None, scale: float, se: float | None = None) -> str:
+def _shown(value: float | None, se: float | None, scale: float) -> str:
     """A value, and its standard error where that can be seen in three digits."""
     if value is None:
         return "none"

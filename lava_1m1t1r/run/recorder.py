@@ -119,7 +119,7 @@ class Recording:
     def __init__(self, recorder: Recorder, executor: Executor, find: _Find, steps: int, before: int):
         self._recorder = recorder
         self._before = before
-        count = (before + steps) // recorder.every - before // recorder.every
+        count = self._rows_of(steps)
         self._tracks: list[_VarTrack | _PortTrack] = []
         try:
             for target in recorder.targets:
@@ -133,13 +133,17 @@ class Recording:
             own = [track for track in self._tracks if track.domain is domain]
             domain.samplers.append(Sampler(own, recorder.every, before))
 
+    def _rows_of(self, steps: int) -> int:
+        """Number of rows that the run's first ``steps`` steps give."""
+        every = self._recorder.every
+        return (self._before + steps) // every - self._before // every
+
     def finish(self, done: int) -> None:
         """Hand the ``done`` steps that were run to the recorder."""
-        every, before = self._recorder.every, self._before
-        count = (before + done) // every - before // every
-        self._recorder._steps.add((before // every + 1 + np.arange(count)) * every)
+        every, count = self._recorder.every, self._rows_of(done)
+        self._recorder._steps.add((self._before // every + 1 + np.arange(count)) * every)
         for target, track in zip(self._recorder.targets, self._tracks, strict=True):
-            track.hold((before + track.domain.completed) // every - before // every, count)
+            track.hold(self._rows_of(track.domain.completed), count)
             rows = track.values[:count]
             self._recorder._rows[target].add(rows if count == len(track.values) else rows.copy())  # a run cut short keeps what it did
             track.close()
