@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._support.names import composed
 from .arithmetic import ACT_SHIFT, DECAY_ONE
 from .convolution import Convolution
 from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
@@ -285,6 +286,10 @@ class NetDescription(ByValue):
     usual: Usual | None = field(default=None, compare=False)
     """How often its neurons spike in its training; None where that is not known."""
 
+    def __post_init__(self) -> None:
+        names = tuple(composed(name) if isinstance(name, str) else name for name in self.classes)
+        object.__setattr__(self, "classes", names)
+
     def __repr__(self) -> str:
         # of networks that no check has seen, too
         layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers) or "no layers"
@@ -348,6 +353,14 @@ class NetDescription(ByValue):
             require(good, place, rule, f"{layer.inputs} channels, {layer.size} lines", error=error)
             _check_array(layer.delay, f"{place} delay", (layer.size,), _DELAYS, error)
 
+    def check_classes(self, where: str = "network", error: type[Exception] = InputError) -> None:
+        """Refuse names of outputs that are not one text for each output, or of which two are alike."""
+        names = self.classes
+        good = len(names) in (0, self.outputs) and all(isinstance(name, str) for name in names)
+        require(good, f"{where}: classes", f"hold {self.outputs} texts, or none", names, error=error)
+        cure = "Data and network are matched by these names."
+        require(len(set(names)) == len(names), f"{where}: classes", "name each output differently", names, cure, error)
+
     def check(self, where: str = "network", error: type[Exception] = InputError) -> None:
         """Refuse a network that nothing can run: sizes that do not fit, numbers too large for the integers, a layer of sums in its midst.
 
@@ -375,6 +388,7 @@ class NetDescription(ByValue):
         self.check_delay_lines(where, error)
         if self.usual is not None:
             self.usual.check(f"{where}: usual", self.active[0].size, error)
+        self.check_classes(where, error)
         steps = sorted(set(self._network_steps))
         require(len(steps) <= 1, f"{where}: neuron/dt", "be equal in all layers", steps, error=error)
 

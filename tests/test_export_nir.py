@@ -79,6 +79,11 @@ def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
         graph.metadata["classes"] = wrong
         with pytest.raises(FormatError, match="NIR graph metadata/classes must be a JSON list of 3 texts; got"):
             nir_exact.from_nir(graph)
+    graph.metadata["classes"] = '["a", "e\u0301", "c"]'
+    assert nir_exact.from_nir(graph).classes == ("a", "\u00e9", "c")
+    graph.metadata["classes"] = '["a", "b", "a"]'
+    with pytest.raises(FormatError, match="NIR graph metadata: classes must name each output differently"):
+        nir_exact.from_nir(graph)
     monkeypatch.setattr(nir_exact, "_classes", lambda graph, outputs: ())
     with pytest.raises(nir_target.VerificationError, match="read back is not the network"):
         nir_target.deploy_nir(net, tmp_path / "other", portable=False)

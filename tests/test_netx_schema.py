@@ -62,9 +62,24 @@ def same(a, b):
     return a == b
 
 
-def test_names_of_classes_are_read_with_composed_accents(net, tmp_path):
-    schema.write(tmp_path / "named.net", net.replace(classes=("fu\u0308nf", "b", "c", "d")))
-    assert schema.read(tmp_path / "named.net").classes[0] == "f\u00fcnf"
+def test_names_of_classes_are_composed_in_files_of_others_and_in_descriptions(net, path):
+    with h5py.File(path, "r+") as file:
+        file["classes"] = [name.encode() for name in ("fu\u0308nf", "b", "c", "d")]
+    assert schema.read(path).classes[0] == net.replace(classes=("fu\u0308nf",)).classes[0] == "f\u00fcnf"
+
+
+@pytest.mark.parametrize(
+    "names, rule",
+    [
+        (("a", "b", "c", "a"), "name each output differently"),
+        (("\u00e9", "e\u0301", "c", "d"), "name each output differently"),
+        (("a", "b", "c"), "hold 4 texts, or none"),
+        (("a", "b", "c", 4), "hold 4 texts, or none"),
+    ],
+)
+def test_a_description_names_its_outputs_one_by_one(net, names, rule):
+    with pytest.raises(InputError, match=f"network: classes must {rule}; got"):
+        net.replace(classes=names).check()
 
 
 def test_comes_back_as_it_was(net, path):

@@ -195,7 +195,9 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
             require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
         layers.append(layer)
     net = NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
-    return dataclasses.replace(net, classes=_classes(graph, net.outputs))
+    net = dataclasses.replace(net, classes=_classes(graph, net.outputs))
+    net.check_classes("NIR graph metadata", FormatError)
+    return net
 
 
 def _classes(graph: nir.NIRGraph, outputs: int) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ import numpy as np
 
 from .._support import hdf5_file
 from .._support.files import replacing
-from .._support.names import composed
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
@@ -127,10 +126,8 @@ def _read_file(file: Any, path: str) -> NetDescription:
     net = NetDescription(tuple(layers), version, path)
     net.check(path, FormatError)
     if CLASSES in file:
-        classes = tuple(map(composed, values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs)))
-        cure = "Data and network are matched by these names."
-        require(len(set(classes)) == len(classes), f"{path}: {CLASSES}", "name each output differently", classes, cure, FormatError)
-        net = replace(net, classes=classes)
+        net = replace(net, classes=values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs))
+        net.check_classes(path, FormatError)
     return net if USUAL not in file else replace(net, usual=_read_usual(file[USUAL], f"{path}: {USUAL}", net.active[0].size))
 
 
