@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, wraps
+from pathlib import Path
 from typing import Any
 
 import numba  # noqa: F401  before its parts: threads that load them first, each another one, get half of numba
@@ -41,10 +42,25 @@ class _NoPlace(NullCache):
 NO_PLACE = "no folder can be written to that would keep them; name one in the environment variable NUMBA_CACHE_DIR"
 
 
+class _Located(FunctionCache._impl_class):
+    """Finds the folder of compiled loops: beside the sources of a checkout, but among the user's own files for an installed package.
+
+    pip does not know of these loops: beside an installed package they would keep its folder after ``pip uninstall``, and Python would
+    take that folder for the package, instead of an editable install too.
+    """
+
+    if Path(__file__).parent.parent.name in ("site-packages", "dist-packages"):  # in the tree last, where nothing else can be written to
+        _locator_classes = sorted(FunctionCache._impl_class._locator_classes, key=lambda kind: "InTree" in kind.__name__)
+
+
+class _LocatedCache(FunctionCache):
+    _impl_class = _Located
+
+
 def place() -> str | None:
     """Folder that keeps the compiled loops of this module's folder; None if none can be written to."""
     try:
-        return str(FunctionCache(place).cache_path)
+        return str(_LocatedCache(place).cache_path)
     except RuntimeError:
         return None
 
@@ -70,7 +86,7 @@ class _Sealed:
         return hashlib.sha256(self._name.encode() + content).hexdigest()
 
 
-class _SourcesCache(FunctionCache):
+class _SourcesCache(_LocatedCache):
     def __init__(self, function: Callable, variant: tuple, allocates: bool) -> None:
         super().__init__(function)
         self._cache_file = _Sealed(self._cache_file, f"{function.__module__}.{function.__qualname__}")  # type: ignore[has-type]

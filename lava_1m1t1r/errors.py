@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -262,10 +263,24 @@ def path_of(value: Any, field: str = "path") -> Path:
     return Path(name)
 
 
+def exists(path: Path) -> bool:
+    """Whether something is at a path. Where that cannot be known, as in a folder that may not be searched, the OSError is raised, which
+    ``Path.exists`` hides since Python 3.14."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
+    return True
+
+
 def file_of(value: Any, field: str = "path") -> Path:
     """Return the path of a file that is there as a Path; an InputError says what it must be, and a FormatError that there is none."""
     path = path_of(value, field)
     require(not path.is_dir(), f"file {path}", "be a file", "a folder", "Name a file in it.", FormatError)
-    require(path.exists(), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
+    require(exists(path), f"file {path}", "exist", "no such file", "Check the path.", FormatError)
     require(path.is_file(), f"file {path}", "be a regular file", "a device or a pipe", "Copy what it gives into a file.", FormatError)
     return path

@@ -3,6 +3,7 @@
 import importlib
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -135,6 +136,21 @@ def test_without_a_folder_loops_compile_in_every_process_and_say_so(monkeypatch,
     assert capsys.readouterr().err == f"compiling loops for this processor (in every process: {cached.NO_PLACE}; up to a minute)\n"
     assert cached.place() is None
     cached._tell_once.cache_clear()
+
+
+@pytest.mark.timeout(120)
+def test_loops_of_an_installed_package_are_kept_away_from_it(tmp_path):
+    """pip would leave them behind, and the folder with them, which Python takes for the package."""
+    installed = tmp_path / "site-packages" / "lava_1m1t1r"
+    shutil.copytree(PACKAGE, installed, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "file").write_text("")
+    code = "from lava_1m1t1r import cached; print(cached.place())"
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    for home, there in (("home", tmp_path / "home"), ("file", installed / "__pycache__")):
+        places = dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(tmp_path / home)) | {"PYTHONPATH": str(installed.parent)}
+        found = subprocess.check_output([sys.executable, "-c", code], env=environment | places, cwd=tmp_path, text=True).strip()
+        assert Path(found).is_relative_to(there), (home, found)
 
 
 @pytest.fixture

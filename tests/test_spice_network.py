@@ -462,9 +462,11 @@ def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
         ({"patterns": True}, "patterns must be a whole number >= 0"),
         ({"labels": [1]}, "labels must come with frames"),
         ({"frames": np.zeros((2, 5, 8)), "labels": [1], "patterns": 0}, r"labels must have shape \(2,\)"),
-        ({"frames": np.zeros((1, 5, 8)), "labels": [0.5]}, "labels must hold whole numbers from 0 to 3, one for each output"),
-        ({"frames": np.zeros((1, 5, 8)), "labels": [4]}, "labels must hold whole numbers from 0 to 3"),
-        ({"frames": np.full((1, 5, 8), 1.5)}, "frames must hold whole spike counts from 0 to 32767"),
+        pytest.param(
+            {"frames": np.zeros((1, 5, 8)), "labels": [0.5]}, "labels must hold whole numbers from 0 to 3, one for each output", marks=spice
+        ),
+        pytest.param({"frames": np.zeros((1, 5, 8)), "labels": [4]}, "labels must hold whole numbers from 0 to 3", marks=spice),
+        pytest.param({"frames": np.full((1, 5, 8), 1.5)}, "frames must hold whole spike counts from 0 to 32767", marks=spice),
     ],
 )
 def test_wrong_options_are_refused(options, words, toy, tmp_path):

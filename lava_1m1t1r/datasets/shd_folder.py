@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from .._support.files import replacing, scratch
-from ..errors import FormatError, InputError, flag, given, missing, path_of, require
+from ..errors import FormatError, InputError, exists, flag, given, missing, path_of, require
 from .events import EventSet
 from .shd_file import read_shd
 
@@ -44,11 +44,11 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
     folder, name = path_of(folder, "folder"), f"shd_{'train' if train else 'test'}.h5"
     places = (folder, folder / "SHD")
     for place in places:
-        if (place / name).is_file():
+        if exists(place / name) and (place / name).is_file():
             return read_shd(place / name)
     for place in places:
         for archive in (place / f"{name}.zip", place / f"{name}.gz"):
-            if archive.is_file() and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
+            if exists(archive) and archive.is_file() and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
                 _unpack(archive, place / name)
                 return read_shd(place / name)
     fetch = f"datasets.shd({str(folder)!r}, download=True)"

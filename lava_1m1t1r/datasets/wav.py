@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.files import read_table
 from .._support.names import composed
-from ..errors import FormatError, InputError, file_of, path_of, require, workers_of
+from ..errors import FormatError, InputError, exists, file_of, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
 from .shd_file import is_storable
@@ -96,7 +96,7 @@ def wav_folder(
     """
     path, threads = path_of(path), workers_of(threads, "threads")
     require(speaker_of is None or callable(speaker_of), "speaker_of", "be a function of a file", speaker_of)
-    require(path.exists(), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
+    require(exists(path), "path", "exist", str(path), "Give a folder of <label>/*.wav or a CSV file.", FormatError)
     require(path.is_dir() or path.is_file(), "path", "be a folder or a CSV file", str(path), "", FormatError)
     found = _folder_rows(path, speaker_of) if path.is_dir() else _csv_rows(path)
     rows = [(file, composed(label), None if speaker is None else composed(speaker)) for file, label, speaker in found]
@@ -157,8 +157,9 @@ _Row = tuple[Path, str, "str | None"]  # file, label, speaker
 
 
 def _folder_rows(folder: Path, speaker_of: Callable[[Path], str] | None) -> Sequence[_Row]:
-    labels = [label for label in folder.iterdir() if label.is_dir()]  # not by a pattern, which passes over what may not be read
-    files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and f.is_file())
+    # not by a pattern, which passes over what may not be read
+    labels = [label for label in folder.iterdir() if exists(label) and label.is_dir()]
+    files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and exists(f) and f.is_file())
     rows = [(f, f.parent.name, str(speaker_of(f)) if speaker_of else None) for f in files]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
     return rows
