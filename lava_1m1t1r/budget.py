@@ -33,7 +33,8 @@ from .arithmetic import (
     unpack,
 )
 from .dynamics import State
-from .errors import require
+from .errors import require, whole
+from .noise import MOST_NEURONS
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
 from .tables import SLOWEST_DECAY, input_counts
 
@@ -347,6 +348,7 @@ def budget(params: StepParams, neurons: int = 1) -> Budget:
     Budget
     """
     require(isinstance(params, StepParams), "params", "be StepParams", params)
+    neurons = whole(neurons, "neurons", least=1, most=MOST_NEURONS)
     program = params.fixed(neurons)
     noisy = bool(np.any(program.noise_filament) or np.any(program.noise_residue))
     top = params.v_max_count

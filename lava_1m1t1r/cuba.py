@@ -99,7 +99,7 @@ def device_for(
     if refractory is None:
         return scaled
     refractory = number(refractory, "refractory [s]", above=0.0)
-    left = float(device.v_ref - StepParams(device).drop[0])
+    left = float(device.v_ref - StepParams(device.quiet()).drop[0])
     require(left > device.v_th, "device.v_th [V]", f"lie below the gate's {left:.3g} V after a spike, or nothing refracts", device.v_th)
     r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
     least = 10 * scaled.r_on * scaled.c_gate * np.log(left / device.v_th)

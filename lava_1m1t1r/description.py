@@ -13,7 +13,7 @@ from .arithmetic import ACT_SHIFT, DECAY_ONE
 from .convolution import Convolution
 from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
 from .errors import InputError, array_of, given, require, whole
-from .noise import MOST_LAYERS, MOST_NEURONS
+from .noise import MOST_LAYERS, MOST_NEURONS, MOST_SEED
 from .params import ByValue
 from .program import StepParams
 from .sums import LARGEST_SUM, MAX_COUNT, SumBounds, bounds_of
@@ -98,6 +98,12 @@ class Layer(ByValue):
         The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay.
         """
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
+        known = self.neuron is None or isinstance(self.neuron, (M1T1RNeuron, CubaNeuron))
+        require(known, f"{where} neuron", "be an M1T1RNeuron, a CubaNeuron or None", self.neuron, error=error)
+        if isinstance(self.neuron, M1T1RNeuron):
+            seed = self.neuron.seed
+            good = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
+            require(good, f"{where} neuron seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=error)
         if self.neuron is None:
             rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
             require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)

@@ -38,9 +38,9 @@ def _value(default: float, rule: _Rule = _POSITIVE, unit: str = "1") -> Any:
 
 _NOISE = ("sigma1", "sigma2", "mu_ctoc", "v0_ctoc")
 LEARNABLE = ("mu", "beta", "gamma1", "gamma2", "r_control")
-"""Fields of DeviceParams that :func:`shares` reads, and that training can learn (slayer.neuron.learned). The others shape tables that a
-layer's neurons share, or (``v_th``) have no derivative there: a spike is moved by the filament's length, not by where on the gate's jump
-the threshold lies."""
+"""Fields of DeviceParams that :func:`.program.shares` reads, and that training can learn (slayer.neuron.learned). The others shape tables
+that a layer's neurons share, or (``v_th``) have no derivative there: a spike is moved by the filament's length, not by where on the
+gate's jump the threshold lies."""
 VARYING = (*LEARNABLE, "v_th")
 """Parameters that vary from device to device."""
 _Same = TypeVar("_Same", bound="ByValue")
@@ -197,8 +197,11 @@ class DeviceParams(ByValue):
 
     @property
     def turn_on_voltages(self) -> tuple[Any, Any]:
-        """Lowest constant voltages [V] that close an empty gap: in the long run, when residue has built up, and within the life of a
-        filament, without residue.
+        """Lowest constant voltages [V] across the gap that close it from empty: in the long run, when residue has built up, and within
+        the life of a filament, without residue.
+
+        The input must exceed them, the more so the larger R_c is beside the resistance of the open gap, which divide it: by 16 % for
+        ``ZHAO2025_FIG4``, by 7 % for ``ZHAO2025_FIG2`` at 1 GOhm, by 0.4 % as it is.
 
         Where growth, ``mu h(V) / (alpha + 1 - x)``, exceeds the loss at every length ``x``. In the long run the residue holds
         ``beta / gamma2`` times the filament, and what is lost of both is ``(gamma1 + beta) gamma2 / (gamma2 + beta) x``.
@@ -282,7 +285,7 @@ class DeviceParams(ByValue):
         n, seed = whole(n, "spread.n", least=1, most=MOST_DEVICES), whole(seed, "spread.seed")
         require(self.size in (None, n), "spread.n", f"be {self.size}, the size of the arrays in this DeviceParams", n)
         if n > 1 and not self.varies:
-            text = "DeviceParams.spread: every _dtod field is 0, so that all devices are equal. Use .with_variation(0.2).spread(...)."
+            text = "DeviceParams.spread: every _dtod field that the device feels is 0: all are equal. Use .with_variation(0.2).spread(...)."
             warnings.warn(text, stacklevel=2)
         return self.deviating(np.array([np.random.default_rng([seed, i]).standard_normal(len(DEVIATING)) for i in range(n)]))
 

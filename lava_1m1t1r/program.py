@@ -213,7 +213,8 @@ class StepParams(ByValue):
     v_in_max: float = V_IN_MAX
     """Input voltages are clipped to [0, v_in_max] [V]."""
     held: bool = False
-    """Whether the floating-point step, too, uses shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off). Networks from
+    """Whether the floating-point step, too, uses shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off, but for a
+    transfer above 1, which is held as 1). Networks from
     files do: floating and fixed point then differ in arithmetic only, not in the device."""
 
     def __post_init__(self) -> None:
@@ -289,14 +290,16 @@ class StepParams(ByValue):
 
     @property
     def silence(self) -> str:
-        """Why no neuron can ever fire, in words, with the cure; empty where one may."""
-        needed = float(np.min(self.device.turn_on_voltages[0]))
-        if needed > self.v_in_max:
-            return f"no input turns this device on: it takes {needed:.3g} V, and v_in_max is {self.v_in_max:g} V. Use a larger v_in_max."
-        lowest = float(np.min(self.device.v_th))
-        if lowest >= self.v_in_max:
-            return f"the gate never gets above v_th ({lowest:.3g} V): it stays below v_in_max ({self.v_in_max:g} V). Use a lower v_th."
-        return ""
+        """Why no neuron can ever fire, in words, with the cure; empty where the turn-on voltage and the threshold leave it open for one."""
+        needed, v_th = np.broadcast_arrays(self.device.turn_on_voltages[0], self.device.v_th)
+        off, below = needed > self.v_in_max, v_th >= self.v_in_max
+        if not np.all(off | below):
+            return ""
+        if np.all(below & ~off):
+            return f"the gate never gets above v_th ({v_th.min():.3g} V): it stays below v_in_max ({self.v_in_max:g} V). Use a lower v_th."
+        only = "" if off.all() else f" in {off.sum()} of {off.size} neurons, and in the others v_th lies above it"
+        least = needed[off].min()
+        return f"no input turns this device on{only}: it takes {least:.3g} V, and v_in_max is {self.v_in_max:g} V. Use a larger v_in_max."
 
     def shares(self) -> dict[str, np.ndarray]:
         """Per-substep growth [1/V], shares lost and transfer [1]: :func:`shares` of this device."""

@@ -26,7 +26,7 @@ class Rate(NamedTuple):
 
     name: str
     per_substep: tuple[float, float]
-    """Smallest and largest share lost, transferred or grown in a substep [1]."""
+    """Smallest and largest share lost or transferred in a substep [1]; of the growth, what the gap grows by per volt of drive [1/V]."""
     error: float
     """Largest relative error of a rounded rate [1], over the neurons whose rate fits."""
     bias: float

@@ -121,7 +121,7 @@ def synaptic_input(layer: Layer, received: np.ndarray, spikes: np.ndarray | None
     Returns
     -------
     (..., T, N)
-        int64; float64 where ``received`` is.
+        int64; float64 where ``received`` is and the layer has a matrix.
     """
     total = layer.weigh(received) + (0 if layer.bias is None else np.asarray(layer.bias, np.int64))
     if layer.weight_rec is None or spikes is None:

@@ -141,6 +141,15 @@ def test_stimuli_compose():
         stimulus.constant(1.0, 0.0)
 
 
+@pytest.mark.parametrize("rest, more", [(0.25, 0), (0.5, 1), (0.75, 1)])
+@pytest.mark.parametrize("whole", [1, 2, 3, 4])
+def test_half_an_interval_at_the_end_has_a_sample_after_odd_and_even_numbers_of_them(whole, rest, more):
+    dt = 2.0**-10
+    lasting = stimulus.constant(0.5, (whole + rest) * dt)
+    assert len(lasting.sampled(dt)) == whole + more
+    assert simulate(presets.ZHAO2025_FIG2, lasting, dt, 0, record="filament").filament.shape[0] == whole + more
+
+
 def test_a_stimulus_has_at_least_one_sample_and_one_period_and_a_constant_one_its_own_length():
     assert stimulus.constant(0.5, 1e-5).sampled(1e-3).tolist() == [0.5]
     short = stimulus.pulses(0.8, 2e-3, 0.5, 1e-4)

@@ -1,5 +1,6 @@
 """Trials, many devices, rows of neurons, energies, fits and the report of the six characteristics."""
 
+import functools
 import json
 import sys
 from dataclasses import replace
@@ -85,6 +86,24 @@ def test_options_of_simulate_are_those_of_every_block():
     devices = replace(presets.ZHAO2025_FIG3CD.quiet(), mu_dtod=0.2)
     loose, tight = (monte_carlo(devices, PULSE, 3, seed=4, progress=False, rtol=rtol)[0].steps for rtol in (1e-3, 1e-7))
     assert np.all(tight > 2 * loose)
+
+
+def test_devices_start_apart_in_blocks_and_go_on_from_traces():
+    devices, n = replace(FIG2, mu_dtod=0.2), 150
+    filament = np.linspace(0.0, 0.5, n)
+    drawn = functools.partial(monte_carlo, devices, n=n, dt=1e-4, seed=4, record="filament", progress=False)
+    traces = drawn(PULSE, start=(filament, 0.0, 0.1))
+    last = devices.spread(n, 4).take(slice(100, None))
+    alone = simulate(last, PULSE, 1e-4, 4, "filament", first=100, start=(filament[100:], 0.0, 0.1))
+    np.testing.assert_array_equal(traces[1].filament, alone.filament)
+    for second, both in zip(drawn(PULSE, start=traces), drawn(PULSE + PULSE, start=(filament, 0.0, 0.1)), strict=True):
+        np.testing.assert_allclose(second.filament, both.filament[-len(second.filament) :], rtol=1e-3, atol=1e-4)
+    for start in (traces[:1], traces[0], [*traces, 3]):
+        with pytest.raises(InputError, match="monte_carlo.start must be the Traces of 150 devices, in blocks of 100"):
+            monte_carlo(devices, PULSE, n, progress=False, start=start)
+    for start in (5, (0.0, 0.0), (np.zeros(7), 0.0, 0.0)):
+        with pytest.raises(InputError, match="simulate.start"):
+            monte_carlo(devices, PULSE, n, progress=False, start=start)
 
 
 def test_an_input_that_differs_from_device_to_device_is_refused():
@@ -474,7 +493,7 @@ def test_wrong_measurements_say_what_is_wrong(tmp_path):
     with pytest.raises(FormatError, match="have the columns"):
         read_csv(path)
     path.write_text("quantity,volt,width,gap,count,r_control,value,tolerance\nfirst_spike,x,1,1,1,,1,1\n")
-    with pytest.raises(FormatError, match="line 2"):
+    with pytest.raises(FormatError, match="line 2, volt must be a number in SI units; got 'x'"):
         read_csv(path)
 
 
@@ -539,6 +558,9 @@ def test_the_six_characteristics_and_their_figures(tmp_path):
     probability = report["stochasticity"].curves["probability"]
     assert probability[0] < 0.05 and probability[-1] > 0.9
     assert "ohm" in report.text() and report.assumed_noise
+    wide = characterize(presets.ZHAO2025_FIG3CD, trials=20)  # of voltages that take five characters each
+    numbers = sum(1 + len(one.numbers) for one in wide.six.values())
+    assert len(wide.text().splitlines()) == 1 + numbers + wide.assumed_noise
     written = report.plot(tmp_path / "figures")
     assert len(written) == 7 and all(f.stat().st_size > 5000 for f in written)
     assert report.plot(tmp_path / "six.svg") == [tmp_path / "six.svg"]

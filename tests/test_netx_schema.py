@@ -82,6 +82,23 @@ def test_a_description_names_its_outputs_one_by_one(net, names, rule):
         net.replace(classes=names).check()
 
 
+@pytest.mark.parametrize(
+    "neuron, rule",
+    [
+        (StepParams(presets.ZHAO2025_FIG2), "neuron must be an M1T1RNeuron, a CubaNeuron or None"),
+        (3, "neuron must be an M1T1RNeuron, a CubaNeuron or None"),
+        (M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2), 1.5), "neuron seed must be a whole number from 0 to 4294967295; got 1.5"),
+        (M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2), None), "neuron seed must be a whole number from 0 to 4294967295; got None"),
+    ],
+)
+def test_neurons_that_are_none_are_neither_run_nor_left_out_of_files(neuron, rule, tmp_path):
+    net = NetDescription((Layer(0, "dense", (2,), 3, weight=np.full((2, 3), 100, np.int32), neuron=neuron),))
+    for refused in (net.check, lambda: schema.write(tmp_path / "a.net", net)):
+        with pytest.raises(InputError, match=f"layer/0 {rule}"):
+            refused()
+    assert not list(tmp_path.iterdir())
+
+
 def test_comes_back_as_it_was(net, path):
     back = schema.read(path)
     assert len(back.layers) == 5

@@ -134,7 +134,7 @@ def test_spread_is_log_normal_and_each_device_its_own():
 
 def test_a_spread_of_nothing_says_so():
     for p in (DeviceParams(), DeviceParams(v0_dtod=0.1)):  # under the linear law v0 is nothing that could differ
-        with pytest.warns(UserWarning, match=r"every _dtod field is 0.*with_variation\(0.2\)"):
+        with pytest.warns(UserWarning, match=r"every _dtod field that the device feels is 0.*with_variation\(0.2\)"):
             assert p.spread(3, 0).mu.tolist() == [150.0] * 3
     with warnings.catch_warnings():
         warnings.simplefilter("error")

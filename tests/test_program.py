@@ -21,6 +21,21 @@ FIG2 = presets.ZHAO2025_FIG2
 
 
 @pytest.mark.parametrize(
+    ("mu", "v_th", "words"),
+    [
+        ((56.3, 56.3), (2.0, 0.2), ""),
+        ((1e-6, 1e-6), (0.2, 0.2), r"no input turns this device on: it takes"),
+        ((56.3, 56.3), (2.0, 2.5), r"the gate never gets above v_th \(2 V\): it stays below v_in_max \(1.2 V\)"),
+        ((1e-6, 56.3), (0.2, 2.0), "no input turns this device on in 1 of 2 neurons, and in the others v_th lies above it: it takes"),
+        ((1e-6, 56.3), (2.0, 2.0), "no input turns this device on in 1 of 2 neurons, and in the others v_th lies above it: it takes"),
+    ],
+)
+def test_a_layer_is_silent_where_each_of_its_neurons_is_for_whatever_reason(mu, v_th, words):
+    step = StepParams(replace(FIG2, mu=np.array(mu), v_th=np.array(v_th)), v_in_max=1.2)
+    assert re.match(words, step.silence) if words else step.silence == ""
+
+
+@pytest.mark.parametrize(
     ("change", "text"),
     [
         ({"dt": 0.0}, "dt"),

@@ -145,6 +145,7 @@ class EventSet(ByValue):
         """
         paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
         paired = paired and all(isinstance(pair, (tuple, list)) and np.ndim(pair[0]) == np.ndim(pair[1]) == 1 for pair in spikes)
+        paired = paired and all(len(times) == len(units) for times, units in spikes)
         require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
         rule = "be a list, one label an utterance"
         if not isinstance(labels, (list, tuple)):

@@ -79,7 +79,7 @@ class Characteristics:
         for name, one in self.six.items():
             lines.append(name)
             for label, (value, unit) in one.numbers.items():
-                shown = np.array2string(np.asarray(value), formatter={"float_kind": "{:.4g}".format}, separator=", ")
+                shown = np.array2string(np.asarray(value), formatter={"float_kind": "{:.4g}".format}, separator=", ", max_line_width=10**6)
                 lines.append(f"  {label}: {shown}{' ' + unit if unit else ''}")
         if self.assumed_noise:
             law = "" if np.isfinite(self.params.v0) else ", of which a linear field law feels the growth's part alone"

@@ -77,7 +77,7 @@ def output_current(p: DeviceParams, v_gate: Any) -> np.ndarray:
     v_gate = array_of(v_gate, "v_gate [V]").astype(np.float64)
     require(np.all(np.isfinite(v_gate)), "v_gate [V]", "be finite", v_gate)
     node = _NODE(v_gate, p.v_dd, p.r_load, p.k_transistor, p.v_t)
-    return (p.v_dd - node) / p.r_load
+    return np.asarray((p.v_dd - node) / p.r_load)
 
 
 _NODE = np.vectorize(node_voltage, otypes=[np.float64])

@@ -53,13 +53,13 @@ class Cells:
             require(0 <= value < 1, f"Cells.{name}", "lie in [0, 1)", value)
 
     def programmed(self, weight: Any, largest: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Program weights of any shape into cells.
+        """Program weights of any shape up to (N, C) into cells.
 
         The set conductance is the nearest level plus a Gaussian error, cut at 0.
 
         Parameters
         ----------
-        weight : array of int
+        weight : (), (C,) or (N, C) int
             Weights [counts].
         largest : float
             Weight that takes the whole range from ``g_min`` to ``g_max`` [counts].

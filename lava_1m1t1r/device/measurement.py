@@ -204,10 +204,12 @@ def read_csv(path: str | Path) -> list[Measurement]:
 
 
 def _row(row: dict[str, str], where: str) -> Measurement:
-    try:
-        numbers: dict[str, Any] = {c: float(row[c]) if row[c] else nan for c in COLUMNS[1:]}
-    except ValueError as error:
-        raise FormatError(f"{where} must hold numbers in SI units under {', '.join(COLUMNS[1:])}; {error}.") from error
+    numbers: dict[str, Any] = {}
+    for column in COLUMNS[1:]:
+        try:
+            numbers[column] = float(row[column]) if row[column] else nan
+        except ValueError:
+            require(False, f"{where}, {column}", "be a number in SI units", row[column], error=FormatError)
     try:
         m = Measurement(row["quantity"], **numbers)
     except InputError as error:

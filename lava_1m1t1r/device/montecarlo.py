@@ -46,7 +46,7 @@ def monte_carlo(
     n : int
         Number of devices. For trials of one device leave its ``_dtod`` fields 0.
     dt, record, **options
-        As in :func:`.simulation.simulate`.
+        As in :func:`.simulation.simulate`. ``start`` may also be the list of Traces that an earlier call has returned, to go on from.
     seed : int
         Device i depends on (seed, i) alone.
     workers : int
@@ -71,9 +71,13 @@ def monte_carlo(
     else:
         v_in = numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
     devices = p.spread(n, seed) if p.varies else replace(p, mu=np.full(n, p.mu))
-    starts = range(0, n, BLOCK)
-    blocks = ((a, devices.take(slice(a, min(a + BLOCK, n)))) for a in starts)  # a task carries its own devices alone
-    tasks = (delayed(simulate)(block, v_in, dt, seed, record, first=a, **options) for a, block in blocks)
+    blocks = [slice(a, min(a + BLOCK, n)) for a in range(0, n, BLOCK)]
+    own = _starts(options.pop("start"), blocks, n) if "start" in options else [{}] * len(blocks)
+    # a task carries its own devices alone
+    tasks = (
+        delayed(simulate)(devices.take(block), v_in, dt, seed, record, first=block.start, **options, **start)
+        for block, start in zip(blocks, own, strict=True)
+    )
     one_by_one = get_active_backend()[0].supports_return_generator  # multiprocessing, Ray, and Dask of joblib 1.3: all at the end
     results = Parallel(n_jobs=workers, return_as="generator" if one_by_one else "list")(tasks)
     traces = []
@@ -82,6 +86,19 @@ def monte_carlo(
             traces.append(trace)
             shown.update(trace.size)
     return traces
+
+
+def _starts(start: Any, blocks: list[slice], n: int) -> list[dict[str, Any]]:
+    """What each block's simulation is told of where its devices start."""
+    traces = [start] if isinstance(start, Trace) else start
+    if isinstance(traces, list) and any(isinstance(trace, Trace) for trace in traces):
+        whole = [getattr(trace, "size", 0) for trace in traces] == [block.stop - block.start for block in blocks]
+        require(whole, "monte_carlo.start", f"be the Traces of {n} devices, in blocks of {BLOCK}", start)
+        return [{"start": trace} for trace in traces]
+    if not isinstance(start, (tuple, list)):
+        return [{"start": start}] * len(blocks)  # simulate says what it must be
+    values = [np.asarray(value) if np.shape(value) == (n,) else value for value in start]
+    return [{"start": tuple(x[block] if np.shape(x) == (n,) else x for x in values)} for block in blocks]
 
 
 def first_turn_on_times(traces: list[Trace]) -> np.ndarray:

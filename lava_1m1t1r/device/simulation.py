@@ -18,7 +18,7 @@ from .circuit import node_voltage
 from .constants import MOST_VOLTS, constants
 from .integrator import Control, integrate
 from .noise import streams
-from .stimulus import MOST_PIECES, Stimulus, held
+from .stimulus import MOST_PIECES, Stimulus, held, whole_samples
 from .trace import Trace
 
 RECORDED = ("filament", "residue", "gate_voltage", "resistance", "current")
@@ -98,7 +98,7 @@ def simulate(
         stimulus = held(v_in, dt)
     else:
         require(v_in.duration / dt < MOST_PIECES, "simulate.dt [s]", f"make fewer than {MOST_PIECES} samples", dt)
-        stimulus, count = v_in, max(round(v_in.duration / dt), 1)
+        stimulus, count = v_in, whole_samples(v_in.duration, dt)
     # The integrator steps with the device's own times, and cannot be interrupted.
     longest = MOST_TIMES / float(np.max(np.asarray(p.gamma1) + np.asarray(p.beta)))
     cure = "Simulate it in parts, each going on from the one before (start=trace)."

@@ -72,9 +72,14 @@ class Stimulus:
         """
         dt = number(dt, "sampled.dt [s]", above=0.0)
         require(self.duration / dt <= MOST_PIECES, "sampled.dt [s]", f"make at most {MOST_PIECES} samples", dt)
-        middles = (np.arange(max(round(self.duration / dt), 1)) + 0.5) * dt
+        middles = (np.arange(whole_samples(self.duration, dt)) + 0.5) * dt
         piece = np.searchsorted(self.edges, middles, side="right") - 1
         return self.volts[np.minimum(piece, len(self.volts) - 1)]
+
+
+def whole_samples(duration: float, dt: float) -> int:
+    """Number of intervals of ``dt`` in a duration, with a rest of half of one or more, and at least one."""
+    return max(int(duration / dt + 0.5), 1)
 
 
 def constant(volt: float, duration: float) -> Stimulus:

@@ -32,6 +32,10 @@ module bench;
             end else $fwrite(outputs, "%0d ", @OUT_SIGNED@);
         end
 
+    // Whether the last rising edge took the token.
+    reg accepted = 1'b0;
+    always @(posedge clk) accepted <= in_valid && in_ready;
+
     reg tracing;
     always @(posedge clk)
         if (tracing && !rst) begin
@@ -80,8 +84,4 @@ module bench;
         $fclose(states);
         $finish;
     end
-
-    // Whether the last rising edge took the token.
-    reg accepted = 1'b0;
-    always @(posedge clk) accepted <= in_valid && in_ready;
 endmodule
