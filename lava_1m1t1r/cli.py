@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from . import __version__
+from ._support.arguments import Help
 from ._support.programs import interrupted, last_words, orderly
 from ._support.progress import shown, tell
 
@@ -95,15 +96,6 @@ ONE_THREAD = "NUMBA_NUM_THREADS must be > 0, or unset"
 USAGE_ERROR, NO_READER = 2, 141
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Help with the default of each option, and examples printed as written."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        # "(default: None)" and "(default: [])" are of no use to a reader.
-        plain = action.default in (None, [], False) or isinstance(action, argparse._StoreFalseAction)
-        return action.help if plain else super()._get_help_string(action)
-
-
 class _Parser(argparse.ArgumentParser):
     """Parser that behaves as in Python 3.10: unlike later ones, it raises the error when its text cannot be written."""
 
@@ -117,7 +109,7 @@ def parser(used: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     top = _Parser(
         prog="lava-1m1t1r",
         description=(__doc__ or "The 1M1T1R neuron, from device to network.").split("\n")[0],  # -OO leaves no __doc__
-        formatter_class=_Help,
+        formatter_class=Help,
         epilog=f"Help for a command: lava-1m1t1r COMMAND --help. To begin: lava-1m1t1r doctor.\n\n{EXIT_CODES}",
     )
     top.add_argument("--version", action="version", version=__version__)
@@ -126,7 +118,7 @@ def parser(used: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         examples = "\n".join(f"  {line}" for line in EXAMPLES[name].strip().split("\n"))
         epilog = f"examples:\n{examples}\n\n{EXIT_CODES}"
-        command = sub.add_parser(name, help=summary, description=summary, formatter_class=_Help, epilog=epilog)
+        command = sub.add_parser(name, help=summary, description=summary, formatter_class=Help, epilog=epilog)
         if name not in used:
             continue
         try:

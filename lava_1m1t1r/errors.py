@@ -117,6 +117,11 @@ def lava_python() -> str:
     return f" Lava runs on Python 3.10 only; this is Python {here[0]}.{here[1]}." if here != (3, 10) else ""
 
 
+def _own(value: Any) -> Any:
+    """A number of numpy's as Python's own: numpy 2 compares a narrow one with a bound that it has cut to the same width, to infinity."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _is_real(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -146,6 +151,7 @@ def number(
     error : type
         Exception to raise.
     """
+    value = _own(value)
     bounds = [f"{sign} {bound:g}" for sign, bound in ((">", above), (">=", least), ("<=", most)) if bound is not None]
     good = _is_real(value) and -_LARGEST <= value <= _LARGEST  # nan compares false
     good = good and (above is None or value > above) and (least is None or value >= least) and (most is None or value <= most)
@@ -167,6 +173,7 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
     cure : str
         What usually mends it: one sentence, may be empty.
     """
+    value = _own(value)
     good = _is_real(value) and least <= value <= most and int(value) == value
     require(good, field, f"be a whole number from {least} to {most}" if most < 2**63 - 1 else f"be a whole number >= {least}", value, cure)
     return int(value)
@@ -184,6 +191,7 @@ def workers_of(value: Any, field: str, what: str = "threads") -> int:
     what : str
         Kind of workers, for the error's text.
     """
+    value = _own(value)
     rule = f"be a number of {what} from 1 to 4096, or -1 for all cores"
     require(_is_real(value) and (value == -1 or (1 <= value <= 4096 and int(value) == value)), field, rule, value)
     return int(value)
@@ -221,7 +229,7 @@ def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndar
     what : str
         Rule for the error's text, to follow "must".
     """
-    cure = "Call the tensor's detach().cpu()." if hasattr(value, "detach") else ""
+    cure = "Call the tensor's detach().float().cpu()." if hasattr(value, "detach") else ""
     return given(_plain_array(value, "biuf"), field, what, value, cure)
 
 
@@ -256,6 +264,7 @@ def path_of(value: Any, field: str = "path") -> Path:
     good = isinstance(name, str) and 0 < len(name) < 4096 and "\0" not in name
     require(good, field, "be a path", value)
     try:
+        require(len(os.fsencode(name)) < 4096, field, "be a path of at most 4095 bytes", value)
         longest = max((len(os.fsencode(part)) for part in Path(name).parts), default=0)
     except UnicodeEncodeError:
         longest = _LONGEST_NAME + 1

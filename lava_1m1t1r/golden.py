@@ -20,6 +20,7 @@ from ._support.files import write_text
 from .convolution import Convolution, pooling
 from .description import Layer, M1T1RNeuron, NetDescription
 from .dynamics import State
+from .errors import require
 from .program import INTEGER_FIELDS, PER_NEURON, SCALARS, TABLES, StepParams
 from .reference_network import device_layers, run
 
@@ -96,6 +97,8 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
     frames : (T, C) int
         Input spikes.
     """
+    seeds = sorted({layer.m1t1r.seed for layer in net.active if layer.step is not None})
+    require(len(seeds) == 1, "record.net", "have neurons of one seed", seeds)
     out: list[dict[str, Any]] = []
     layers: list[Any] = device_layers(net)
     for layer, ran in zip(layers, run(net, frames, neurons=reference.Neurons), strict=True):

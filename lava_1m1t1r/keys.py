@@ -139,7 +139,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
 
 def _plain(value: Any) -> Any:
     array = np.asarray(value)
-    return array.reshape(-1)[0].item() if array.ndim == 0 or array.size == 1 else array
+    return array.reshape(-1).tolist()[0] if array.ndim == 0 or array.size == 1 else array
 
 
 def _whole(value: Any) -> bool:

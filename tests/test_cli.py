@@ -245,7 +245,12 @@ def two_speakers(tmp_path_factory):
 @pytest.mark.train
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(
-    ("options", "code", "words"), [(["--hidden", "0"], 2, "--hidden must be > 0; got 0"), (["--help-table"], 0, "--leave-out")]
+    ("options", "code", "words"),
+    [
+        (["--hidden", "0"], 2, "--hidden must be > 0; got 0"),
+        (["--help-table"], 0, "--leave-out"),
+        (["--help-table"], 0, "number of seeds (default: 1)"),
+    ],
 )
 def test_a_table_takes_options_of_its_own(options, code, words, capfd):
     assert cli.main(["bench", "accuracy", *options]) == code

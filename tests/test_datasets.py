@@ -612,7 +612,10 @@ def test_counts_saturate_at_255():
 def test_events_of_wide_frames_and_large_counts_give_the_frames_back(channels, most):
     x = np.zeros((2, 3, channels), np.uint8 if most < 256 else np.int16)
     x[0, 2, channels - 1], x[1, 0, 1] = most, 1
-    np.testing.assert_array_equal(BinnedEvents.of(x).dense(), x)
+    for given in (x, x.astype(np.int64), x.astype(np.uint16)):
+        back = BinnedEvents.of(given).dense()
+        assert back.dtype == x.dtype
+        np.testing.assert_array_equal(back, x)
 
 
 def test_the_default_length_holds_every_spike(events):

@@ -32,7 +32,7 @@ from lava_1m1t1r.device.measurement import Measurement, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.device.paper import figure_4ab
-from lava_1m1t1r.errors import InputError, MissingDependencyError
+from lava_1m1t1r.errors import InputError, MissingDependencyError, number, whole, workers_of
 from lava_1m1t1r.export import TARGETS, spice_neuron
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
@@ -334,6 +334,33 @@ def test_names_that_no_file_can_have(name):
     for reader in (datasets.read_shd, datasets.read_wav, schema.read, read_csv, datasets.wav_folder):
         with pytest.raises(InputError, match="be a path of names of at most 255 bytes"):
             reader(name)
+
+
+@pytest.mark.parametrize("path", ["/".join(["\u00e9" * 100] * 30), "/".join(["e" * 200] * 30)])
+def test_paths_that_no_file_can_have(path):
+    """In bytes, of which Linux takes 4095."""
+    with pytest.raises(InputError, match="path must be a path"):
+        schema.read(path)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_numbers_of_numpy_are_numbers_and_its_infinity_is_none(kind):
+    """numpy 2 rounds the bounds that they are compared with to their own width."""
+    assert number(kind(0.5), "x", above=0.0, most=1e300) == 0.5 and whole(kind(3), "x") == 3 and workers_of(kind(2), "x") == 2
+    for wrong in (kind("inf"), kind("nan"), kind("-inf")):
+        for check in (number, whole, workers_of):
+            with pytest.raises(InputError, match="x must be"):
+                check(wrong, "x")
+    with pytest.raises(InputError, match="x must be a finite number and <= 1e"):
+        number(kind("inf"), "x", most=1e6)
+    assert StepParams(presets.ZHAO2025_FIG2, dt=kind(2**-10)).dt == 2**-10
+
+
+@pytest.mark.parametrize("value", [np.float64(2**63), 2**63, np.uint64(2**63)])
+def test_whole_numbers_end_where_64_bits_do(value):
+    with pytest.raises(InputError, match="x must be a whole number >= 0"):
+        whole(value, "x")
 
 
 @pytest.mark.parametrize("name", ["dt", "slower", "refractory", "v_unit", "learning_rate", "smooth", "spike_limit", "spike_cost"])

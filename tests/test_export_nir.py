@@ -89,6 +89,49 @@ def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
         nir_target.deploy_nir(net, tmp_path / "other", portable=False)
 
 
+def test_a_graph_without_a_node_or_an_edge_is_none_of_ours(rng):
+    net = nets.network("recurrent_with_delays", rng)
+    for edge in nir_exact.to_nir(net).edges:
+        graph = nir_exact.to_nir(net)
+        graph.edges.remove(edge)
+        with pytest.raises(FormatError, match="NIR graph edges must be those that to_nir writes"):
+            nir_exact.from_nir(graph)
+    for name in nir_exact.to_nir(net).nodes:
+        graph = nir_exact.to_nir(net)
+        del graph.nodes[name]
+        with pytest.raises(FormatError, match="NIR"):
+            nir_exact.from_nir(graph)
+
+
+@pytest.mark.parametrize(
+    ("node", "field", "value", "words"),
+    [
+        (None, "metadata", None, "must be one that to_nir writes; AttributeError"),
+        ("neuron_0", "seed", None, "NIR graph"),
+        ("neuron_0", "device", None, "NIR graph"),
+        ("neuron_0", "dt", None, "NIR graph"),
+        ("weight_0", "weight", np.full((5, 3), 0.3), "weights and biases must be multiples of 1/64; got"),
+        ("weight_0", "weight", np.full((5, 3), np.nan), "weights and biases must be multiples of 1/64; got .*nan"),
+        ("weight_0", "metadata", {}, "metadata must hold layer_index"),
+    ],
+)
+def test_wrong_fields_of_a_graph_are_refused_as_files_are(node, field, value, words, rng):
+    graph = nir_exact.to_nir(nets.network("recurrent_with_delays", rng))
+    target = graph if node is None else graph.nodes[node]
+    object.__setattr__(target, field, np.resize(value, target.weight.shape) if field == "weight" else value)
+    with pytest.raises(FormatError, match=words):
+        nir_exact.from_nir(graph)
+
+
+def test_delays_of_a_graph_are_whole_steps(rng):
+    graph = nir_exact.to_nir(nets.network("recurrent_with_delays", rng))
+    name = next(name for name in graph.nodes if "delay" in name)
+    for wrong in (0.4, np.nan):
+        graph.nodes[name].delay = np.full_like(graph.nodes[name].delay, wrong * graph.metadata["dt"])
+        with pytest.raises(FormatError, match=rf"NIR node {name} delay \[s\] must be multiples of dt"):
+            nir_exact.from_nir(graph)
+
+
 def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
     graph = nir_exact.to_nir(nets.network("images", rng))
     graph.nodes["weight_0"].metadata["kernels"][0, 0, 0, 0] += 2

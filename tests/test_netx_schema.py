@@ -140,6 +140,9 @@ def test_values_may_be_arrays_of_one():
     for other in (b"\xff", np.array(["a", "b"])):
         with pytest.raises(FormatError, match="x/neuron/type must be"):
             keys.from_keys({**plain, "type": other}, "x")
+    for key in ("dt", "vUnit", "substeps", "seed", "device/mu"):
+        with pytest.raises(FormatError, match="x"):
+            keys.from_keys({**plain, key: None}, "x")
 
 
 def test_average_comes_back(rng, tmp_path):

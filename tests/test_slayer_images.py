@@ -212,6 +212,7 @@ def diverged(net):
         (lambda: b.Conv(NEURON, 2.5, 3, 3), "in_neurons"),
         (lambda: b.Conv(NEURON, 2, 3, (1, 2, 3)), "kernel_size must be a whole number, or two"),
         (lambda: b.Conv(NEURON, 2, 3, 3, stride=0), "stride"),
+        (lambda: b.Conv(NEURON, 2, 3, 0), "kernel"),
         (lambda: b.Conv(NEURON, 2, 3, 3, groups=2), "groups must divide the 3 output features"),
         (lambda: b.Conv({**NEURON, "norm": 1}, 2, 3, 3), "norm"),
         (lambda: b.Conv(NEURON, 2, 3, 3)(torch.zeros(1, 2, 9)), r"Conv input must have shape \(B, C, H, W, T\)"),

@@ -53,6 +53,8 @@ def test_bad_arguments_are_named(call, text):
         (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, bias=0.5), "bias must be True or False"),
         (lambda: block.m1t1r.Dense(NEURON, 10**12, 4), "in_neurons must be a whole number from 1 to"),
         (lambda: block.m1t1r.Dense(NEURON, 3, 4, weight_scale=float("nan")), "weight_scale must be a finite number"),
+        (lambda: block.m1t1r.Affine(None, 3, 4, mask=torch.full((4, 3), 2.0)), "mask must hold True and False, or 1 and 0, only"),
+        (lambda: block.m1t1r.Dense({}, 3, 4, mask=torch.full((4, 3), float("nan"))), "mask must hold True and False"),
         (lambda: block.m1t1r.Affine(None, 3, 4, mask=torch.ones(3, 4)), r"mask must be a tensor \(4, 3\)"),
         (lambda: block.m1t1r.Dense(NEURON, 3, 4, pre_hook_fx="8 bit"), "pre_hook_fx must be a function"),
         (lambda: block.m1t1r.Recurrent(NEURON, 3, 4, delay_rec=[[1], [1, 2]]), "delay_rec must be one number"),

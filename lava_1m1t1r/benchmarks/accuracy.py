@@ -190,12 +190,12 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
     shift, drop = (f", on files {value:g}" if files else "" for value in (FEW_VOICES.channel_shift, FEW_VOICES.drop))
     own = parser(doc, repeats=1, of="number of seeds")
     own.add_argument("--folder", type=Path, default=Path(folder), help="folder where finished runs are kept")
-    own.add_argument("--epochs", type=int, default=epochs)
+    own.add_argument("--epochs", type=int, default=epochs, help="passes over the training set")
     own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")
-    own.add_argument("--batch", type=int, default=64)
+    own.add_argument("--batch", type=int, default=64, help="utterances a training step")
     own.add_argument("--channels", type=int, default=140, help="input channels after grouping")
-    own.add_argument("--train-per-class", type=int, default=sizes[0], help="utterances of SpokenDigits")
-    own.add_argument("--test-per-class", type=int, default=sizes[1])
+    own.add_argument("--train-per-class", type=int, default=sizes[0], help="utterances of SpokenDigits that are trained on")
+    own.add_argument("--test-per-class", type=int, default=sizes[1], help="utterances of SpokenDigits that are tested")
     own.add_argument(
         "--channel-shift",
         type=int,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._support import files, programs
+from .._support.arguments import Help
 from .._support.cores import cores
 from .._support.progress import say
 from .._support.sources import sources_digest
@@ -104,7 +105,7 @@ def found_by(command: Sequence[str], limit: float, **options: Any) -> dict[str, 
 
 def parser(doc: str, repeats: int = 10, of: str = "number of runs, of which the shortest counts") -> argparse.ArgumentParser:
     """Options of every script; ``of`` says what is repeated."""
-    options = argparse.ArgumentParser("lava-1m1t1r bench TABLE", description=(doc or " ").splitlines()[0])
+    options = argparse.ArgumentParser("lava-1m1t1r bench TABLE", description=(doc or " ").splitlines()[0], formatter_class=Help)
     options.add_argument("--json", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # the command's own, which takes no file
     options.add_argument("--repeats", type=int, default=repeats, help=of)
     return options

@@ -32,9 +32,10 @@ _ROW = "from lava_1m1t1r.benchmarks.training_step import main; raise SystemExit(
 def options() -> argparse.ArgumentParser:
     """Command line."""
     found = parser(__doc__)
-    for name, default in Shape()._asdict().items():
-        found.add_argument(f"--{name}", type=type(default), default=default)
-    found.add_argument("--threads", type=int, default=min(2, cores()))
+    said = ("samples", "steps of a sample", "input channels", "recurrent neurons", "output neurons", "input spikes per step and channel")
+    for (name, default), text in zip(Shape()._asdict().items(), said, strict=True):
+        found.add_argument(f"--{name}", type=type(default), default=default, help=text)
+    found.add_argument("--threads", type=int, default=min(2, cores()), help="threads of each library")
     found.add_argument("--activity", type=float, default=0.1, help="hidden spikes a step and neuron")
     only_argument(found)
     jax_argument(found, "jax and spyx")

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leave-out", metavar="SPEAKER", help="speaker of this file to adapt to, as left out in training; default: the last"
     )
-    parser.add_argument("--utterances", type=int, metavar="N", help="adapt to N utterances, drawn at random; default: all, 600 at most")
+    text = "adapt to N utterances, drawn at random; default: all. Of more than 600, which tell no more, 600 are heard"
+    parser.add_argument("--utterances", type=int, metavar="N", help=text)
     parser.add_argument(
         "--steps", type=int, help="time bins per utterance, for a network whose file does not say how many it was trained on"
     )

@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     json_argument(parser, "the tables")
     parser.add_argument("--help-table", action="store_true", help="print the options of the named table, which this command also accepts")
     parser.set_defaults(others=[])  # collects unknown options, for the table
-    parser.add_argument("--repeats", type=int, help="number of runs, of which the shortest counts, or of seeds; default: as the table says")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        help="number of runs, of which the shortest counts, of seeds, or of chips; see --help-table for meaning and default",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

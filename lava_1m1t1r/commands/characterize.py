@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="fit the device to your measurements instead: columns quantity (first_spike, first_turn_on, pulses_to_turn_on, mean_interval "
         "or shortening), volt, width, gap and count (of the pulses), value, tolerance, r_control (may be left out), in V, s and ohm; "
-        "example row: 'first_spike,0.8,1e-3,1e-3,20,4.2e-3,1e-4,'; mean_interval is of trains that fire to their end, not of those that "
+        "example row: 'first_spike,0.8,1e-3,1e-3,100,8.8e-2,1e-3,'; mean_interval is of trains that fire to their end, not of those that "
         "stop or latch; pulses_to_turn_on counts only the needed fraction of the last pulse: "
         "subtract 0.5 from counts that are whole numbers",
     )

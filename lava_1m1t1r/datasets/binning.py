@@ -38,8 +38,10 @@ class BinnedEvents(NamedTuple):
 
     @classmethod
     def of(cls, frames: np.ndarray) -> BinnedEvents:
-        """Return the events of frames (B, T, C), uint8 or int16; :meth:`dense` gives them back."""
+        """Return the events of frames (B, T, C), whole numbers up to 32767; :meth:`dense` gives them back."""
         size, steps, channels = frames.shape
+        if frames.dtype != np.uint8:
+            frames = frames.astype(np.uint8 if frames.max(initial=0) < 256 else np.int16)
         flat = frames.reshape(-1)
         cells = np.flatnonzero(flat)
         row, channel = np.divmod(cells, channels)

@@ -21,7 +21,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription, check_network
-from ..errors import FormatError, number, require
+from ..errors import FormatError, InputError, number, require
 from .nir_node import M1T1RNode, nir
 
 EXACT = "lava_1m1t1r exact"
@@ -92,7 +92,17 @@ def _lines(graph: nir.NIRGraph, dt: float) -> list[Layer]:
 
 def _steps(graph: nir.NIRGraph, name: str, dt: float) -> np.ndarray | None:
     """Delays of a node of this name, in steps; None where there is no such node."""
-    return np.rint(graph.nodes[name].delay / dt).astype(np.int32) if name in graph.nodes else None
+    if name not in graph.nodes:
+        return None
+    return _whole(np.asarray(graph.nodes[name].delay, np.float64) / dt, f"NIR node {name} delay [s]", f"be multiples of dt, {dt:g}")
+
+
+def _whole(values: np.ndarray, where: str, rule: str) -> np.ndarray:
+    """Whole numbers as int32, which single precision may have moved a little."""
+    nearest = np.rint(values)
+    near = np.abs(values - nearest) <= 1e-5 * np.abs(nearest) + 1e-3
+    require(bool(np.all(near & (np.abs(nearest) < 2**31))), where, rule, values[~near][:3].tolist(), error=FormatError)
+    return nearest.astype(np.int32)
 
 
 def _said(graph: nir.NIRGraph, name: str, key: str) -> Any:
@@ -162,6 +172,20 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
         If the graph was not written by :func:`to_nir`. Names node and rule.
     """
     require(isinstance(graph, nir.NIRGraph), "graph", "be a NIRGraph", graph, "Read a file with nir.read.")
+    try:
+        net = _described(graph)
+        _require_whole(graph, net)
+    except FormatError:
+        raise
+    except InputError as error:
+        raise FormatError(f"NIR graph: {error}") from error
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:  # fields of other types or shapes
+        raise FormatError(f"The NIR graph must be one that to_nir writes; {type(error).__name__}: {error}.") from error
+    return net
+
+
+def _described(graph: nir.NIRGraph) -> NetDescription:
+    """The network that the nodes describe."""
     kind = graph.metadata.get("format")
     cure = "The portable graph holds other neurons: run it in a NIR framework."
     require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)
@@ -200,6 +224,14 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
     return net
 
 
+def _require_whole(graph: nir.NIRGraph, net: NetDescription) -> None:
+    """Refuse a graph that lacks nodes or edges of the network that its nodes describe, or has others."""
+    whole = to_nir(net)
+    for what, found, wanted in (("nodes", graph.nodes, whole.nodes), ("edges", map(tuple, graph.edges), whole.edges)):
+        others = sorted(set(found) ^ set(wanted))
+        require(not others, f"NIR graph {what}", "be those that to_nir writes", others[:3], error=FormatError)
+
+
 def _classes(graph: nir.NIRGraph, outputs: int) -> tuple[str, ...]:
     """Names of the outputs; none where the graph has none."""
     found = graph.metadata.get("classes", "[]")
@@ -232,4 +264,5 @@ def _weight(node: nir.NIRNode, kind: str) -> np.ndarray | None:
 
 
 def _counts(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.asarray(values, np.float64) * WEIGHT_ONE).astype(np.int32)
+    counts = np.asarray(values, np.float64) * WEIGHT_ONE
+    return _whole(counts, "NIR graph: weights and biases", f"be multiples of 1/{WEIGHT_ONE}")

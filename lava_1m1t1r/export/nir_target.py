@@ -1,4 +1,4 @@
-"""Deployment to NIR: the exact graph, and on request a portable one whose loss is measured."""
+"""Deployment to NIR: the exact graph, and a portable one, whose loss is measured, unless it is not wanted."""
 
 from __future__ import annotations
 

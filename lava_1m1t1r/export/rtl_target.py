@@ -15,7 +15,7 @@ from .._support.files import scratch
 from ..budget import GENERATOR_WIDTH
 from ..description import NetDescription
 from ..dynamics import State
-from ..errors import number, require, whole
+from ..errors import flag, number, require, whole
 from ..fast import FastNetwork
 from . import rtl_source, rules
 from .frames import samples
@@ -93,7 +93,8 @@ def deploy_rtl(
     lanes = whole(lanes, "lanes", least=1, most=64)
     require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
-    require(simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
+    synthesise = flag(synthesise, "synthesise")
+    require(isinstance(simulator, str) and simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     if frames is not None:
         require_program(SIMULATORS[simulator], "The proof by simulation", "Install it, or leave frames (--prove) away.")
         folder = gettempdir()

@@ -190,7 +190,9 @@ def accuracy_of_adapted(
     labels, speakers : (B,) int
         Their classes and speakers; speakers None where they are not known, which gives None, as a single utterance of a speaker does.
     """
-    of_each_one = np.shape(frames)[:1]
+    frames, labels = np.asarray(frames), np.asarray(labels)
+    speakers = None if speakers is None else np.asarray(speakers)
+    of_each_one = frames.shape[:1]
     for name, values in (("labels", labels), ("speakers", labels if speakers is None else speakers)):
         require(np.shape(values) == of_each_one, name, f"have the shape {of_each_one}, one an utterance", np.shape(values))
 

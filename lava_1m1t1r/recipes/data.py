@@ -343,7 +343,7 @@ def steps_for(events: EventSet, task: Task, given: int | None = None) -> int:
     usual = check_seconds(events, task)
     if given is not None:
         return given
-    longest = float(np.quantile(events.durations, 0.99)) if len(events) else 0.0
+    longest = float(np.quantile(events.durations, 0.99, method="inverted_cdf")) if len(events) else 0.0
     steps = max(task.n_steps, int(bin_of(longest, task.dt)) + 1)
     require(
         steps <= MOST_STEPS or longest <= 10 * usual,

@@ -276,7 +276,8 @@ def fit(
     augmentation : Augmentation, optional
         Changes each training utterance every time anew; None: none.
     resume : bool
-        Go on from ``last.ckpt``, to the result of a run that was never stopped; without such a file, start afresh and say so.
+        Go on from ``last.ckpt``, to the result of a run that was never stopped; without such a file, start
+        afresh, and say so unless ``progress`` is False.
     patience : int, optional
         Epochs without improvement of the validation accuracy after which training stops. The network is then that of the best epoch
         (the first of equals), whether training stopped early or not; without ``patience`` it is that of the last.

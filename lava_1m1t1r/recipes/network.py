@@ -72,7 +72,7 @@ class Network(torch.nn.Module):
         return x
 
     def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Output of every block that computes, (B, N, T) each."""
+        """Output of every block that computes, (B, N, T) each, of images (B, C, H, W, T)."""
         outputs = []
         for block in self.blocks:
             x = block(x)

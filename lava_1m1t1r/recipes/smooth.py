@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..errors import require
+from ..errors import require, whole
 from ..slayer.exact import exactly
 from ..slayer.synapse import shrink
 
@@ -22,7 +22,8 @@ class Smooth(torch.nn.Module):
     Parameters
     ----------
     synapse : lava-dl's dense synapse
-        Its weights are scaled so that smoothed ones have the spread that they were drawn with.
+        Of a block with a bias, whose weights start with a mean of 0. They are scaled so that smoothed ones have the spread that they were
+        drawn with.
     deviation : float
         Standard deviation of the Gaussian, in channels, > 0. It ends at the edges, where it is normalised to the channels that are left.
     lines : int
@@ -33,6 +34,7 @@ class Smooth(torch.nn.Module):
         super().__init__()
         self.quantise, self.deviation = synapse.pre_hook_fx, float(deviation)
         inputs = synapse.weight.shape[1]
+        lines = whole(lines, "lines", least=1)
         require(inputs % lines == 0, "lines", f"divide the synapse's {inputs} inputs", lines)
         self.kernel = kernel(inputs // lines, deviation)  # no buffer: it must outlive the device "meta"
         middle = self.kernel[len(self.kernel) // 2]

@@ -30,7 +30,8 @@ class Drawn(torch.nn.Module):
     Parameters
     ----------
     synapse : lava-dl's dense synapse
-        Its weights, made for sums over all inputs, are scaled so that those over the synapses drawn have the same spread.
+        Of a block with a bias, whose weights start with a mean of 0. These, made for sums over all inputs, are scaled so that those over
+        the synapses drawn have the same spread.
     chosen : (N, C) bool
     """
 

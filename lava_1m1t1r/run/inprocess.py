@@ -84,7 +84,7 @@ class InProcess:
     ProcessFailed, Deadlock, RunTimeout, NotRunning
         All are :class:`RunError`.
     InputError
-        Before the run, for what does not run in process: models not in Python, other protocols.
+        Before the run, for what does not run in process: models not in Python, other protocols; and for wrong arguments.
 
     Examples
     --------

@@ -57,8 +57,10 @@ class Guarded:
     ------
     ProcessFailed, Deadlock, RunTimeout, NotRunning
         All are :class:`RunError`.
+    TooManyFiles, NoSharedMemory
+        Before the first run, where the system has not enough of these.
     InputError
-        Before anything starts, for arguments out of range, and where processes start by another method than 'fork'.
+        For arguments out of range, those given here before anything starts, and where processes start by another method than 'fork'.
 
     Examples
     --------

@@ -26,7 +26,8 @@ START_VOLTAGE = 0.78
 """Mean input voltage of a fresh layer of the device of Fig. 2 [V]: a little below the least that turns it on within 20 ms (0.82 V). See
 :func:`start_voltage` for other devices."""
 SPREAD_VOLTAGE = 0.08
-"""Standard deviation of the input voltage of a fresh layer over neurons and time [V]."""
+"""Standard deviation of the input voltage of a fresh layer with a bias, over neurons and time [V]; without, weights have a mean, which
+spikes that come by chance add to it."""
 INPUT_RATE, RECURRENT_RATE = 0.05, 0.1
 """Spikes per step and channel, of the input and of the recurrence, that the weights of a fresh layer are made for [1]."""
 _LARGEST_START = 2.0  # mean weight: 8 bits end at 4

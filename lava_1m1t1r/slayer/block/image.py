@@ -145,7 +145,9 @@ class Conv(_Image, base.AbstractConv):
         sizes = _pairs(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
         kernel, stride, padding, dilation = sizes
         height, width = (d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
-        Convolution((in_features, height, width), out_features, kernel, stride, padding, dilation, groups)  # refuses what can never work
+        Convolution(
+            (in_features, max(height, 1), max(width, 1)), out_features, kernel, stride, padding, dilation, groups
+        )  # refuses what can never work
         super().__init__(neuron_params, in_features, out_features, *sizes, groups, delay_shift=delay_shift, count_log=count_log)
         self._set_neurons(neuron_params, out_features, out_features if delay else 0, bias)
         hook = pre_hook_fx or quantise_8bit
