@@ -6,7 +6,9 @@ numba itself checks only the file of the cached function, and would keep old mac
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +16,7 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
-import numba  # noqa: F401  before its parts: threads that load them first, each another one, get half of numba
+import numba  # before its parts: threads that load them first, each another one, get half of numba
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
@@ -23,6 +25,7 @@ from ._support.programs import unbroken
 from ._support.progress import tell
 from ._support.sources import sources_digest
 from .compiled import compiled
+from .errors import InputError, require
 
 
 @lru_cache(maxsize=1)
@@ -39,7 +42,7 @@ class _NoPlace(NullCache):
         _tell_once(f"in every process: {NO_PLACE}")
 
 
-NO_PLACE = "no folder can be written to that would keep them; name one in the environment variable NUMBA_CACHE_DIR"
+NO_PLACE = "there is no folder to keep them that you, and you alone, can write to; name one in the environment variable NUMBA_CACHE_DIR"
 
 
 class _Located(FunctionCache._impl_class):
@@ -56,12 +59,24 @@ class _Located(FunctionCache._impl_class):
 class _LocatedCache(FunctionCache):
     _impl_class = _Located
 
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        require(not _others_write(self.cache_path), "NUMBA_CACHE_DIR", "be a folder that nobody else can write to", self.cache_path)
+
+
+def _others_write(folder: str) -> bool:
+    """Whether others may write to the folder that ``NUMBA_CACHE_DIR`` names: what is kept there is run, and numba unpickles its index."""
+    if not numba.config.CACHE_DIR or not hasattr(os, "geteuid"):
+        return False
+    found = os.stat(folder)
+    return bool(found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH)
+
 
 def place() -> str | None:
     """Folder that keeps the compiled loops of this module's folder; None if none can be written to."""
     try:
         return str(_LocatedCache(place).cache_path)
-    except RuntimeError:
+    except (RuntimeError, InputError):
         return None
 
 
@@ -156,6 +171,6 @@ def cached(function: Callable, compiler: Callable = compiled, variant: tuple = (
     dispatcher.compile = _whole(dispatcher.compile)
     try:
         dispatcher._cache = _SourcesCache(function, variant, dispatcher.targetoptions.get("_nrt", True))
-    except RuntimeError:  # no folder to write to: compile in every process
+    except (RuntimeError, InputError):  # no folder to write to, or others write to it: compile in every process
         dispatcher._cache = _NoPlace()
     return dispatcher

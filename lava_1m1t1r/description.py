@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._support.names import composed
+from ._support.names import check_name, composed
 from .arithmetic import ACT_SHIFT, DECAY_ONE
 from .convolution import Convolution
 from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
@@ -364,6 +364,8 @@ class NetDescription(ByValue):
         names = self.classes
         good = len(names) in (0, self.outputs) and all(isinstance(name, str) for name in names)
         require(good, f"{where}: classes", f"hold {self.outputs} texts, or none", names, error=error)
+        for name in names:
+            check_name(name, f"{where}: classes", error)
         cure = "Data and network are matched by these names."
         require(len(set(names)) == len(names), f"{where}: classes", "name each output differently", names, cure, error)
 

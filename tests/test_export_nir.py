@@ -68,7 +68,7 @@ def test_delays_and_weights_of_single_precision_are_rounded_to_steps_and_counts(
 
 
 def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
-    net = replace(nets.network("recurrent_with_delays", rng), classes=('z\u00e9ro "0"', "\n\0", "\udcff"))
+    net = replace(nets.network("recurrent_with_delays", rng), classes=('z\u00e9ro "0"', "\\n*/", "\udcff"))
     graph = written(nir_exact.to_nir(net), tmp_path)
     assert nir_exact.from_nir(graph).classes == net.classes
     assert nir_target.deploy_nir(net, tmp_path / "out", portable=False).facts["classes"] == list(net.classes)

@@ -555,14 +555,14 @@ module tb;
         if (out_last) begin $write("; "); taken = taken + 1; end else $write("%0d ", out_data);
     end
     // a token: held until a rising edge takes it
+    reg accepted;
+    always @(posedge clk) accepted <= in_valid && in_ready;
     task give(input last, input integer channel); begin
         in_valid = 1; in_last = last; in_addr = channel;
         @(negedge clk);
         while (!accepted) @(negedge clk);
         in_valid = 0;
     end endtask
-    reg accepted;
-    always @(posedge clk) accepted <= in_valid && in_ready;
     always @(posedge clk) if (rst && (in_ready || out_valid)) $write("passed in reset; ");
     initial begin
         repeat (4) @(negedge clk); rst = 0;

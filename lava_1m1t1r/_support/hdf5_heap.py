@@ -115,8 +115,9 @@ def _references(data: Any, where: str, file: mmap.mmap) -> bytes:
     require(len(data.shape) == 1, where, "be one-dimensional", data.shape, error=FormatError)
     names = [data.id.get_create_plist().get_filter(i)[0] for i in range(data.id.get_create_plist().get_nfilters())]
     table = bytearray(count * _ROW.itemsize)
-    for i in range(data.id.get_num_chunks()):
-        first = data.id.get_chunk_info(i).chunk_offset[0]
+    chunks: list[Any] = []
+    data.id.chunk_iter(chunks.append)  # in one pass: get_chunk_info counts from the first one each time
+    for first in (info.chunk_offset[0] for info in chunks):
         mask, stored = data.id.read_direct_chunk((first,))
         size = data.chunks[0] * _ROW.itemsize
         plain = _unpacked(stored, [n for k, n in enumerate(names) if not mask >> k & 1], size)

@@ -23,6 +23,8 @@ from .progress import ELAPSED, bar
 
 PATIENCE = 5.0
 """Time after a first Ctrl-C in which further ones are ignored [s]: impatience must not cut short what removes files and ends processes."""
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder that holds the package."""
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 _AGAIN = 0.05  # s after which a lost Ctrl-C comes again
 _CALLBACKS = {"_numba_unpickle", "_raw_object_cache_notify", "_raw_object_cache_getbuffer"}
@@ -175,6 +177,13 @@ def child() -> None:
     for number in set(_ENDING) - {signal.SIGINT, signal.SIGTERM}:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, signal.SIG_DFL)
+
+
+def python(code: str, *options: str) -> list[str]:
+    """Command that runs code of the package in another Python. Unlike ``-m`` and ``-c``, it imports nothing that lies in the current
+    folder, which may be a stranger's."""
+    start = f"import sys; sys.path[:] = [*filter(None, sys.path), {str(ROOT)!r}]; "
+    return [sys.executable, "-c", start + code, *options]
 
 
 def run(

@@ -18,6 +18,7 @@ DELAY = 1.0
 """Time before a bar appears [s]: shorter work needs none."""
 ELAPSED = "{desc}: {elapsed}"
 """Format (``bar_format`` of tqdm) for work that does not tell how far it is."""
+_CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _TICK = 0.5  # s between two looks at a clock
 _shown = ContextVar("shown", default=False)
 
@@ -94,6 +95,7 @@ def tell(text: str) -> None:
     """Print a line on standard error, at once; bars make room. Where nothing can be written, as on a full disk, work goes on without."""
     if sys.stderr is None:  # Python was started with it closed
         return
+    text = text.translate(_CONTROLS)  # it may quote a file, and a terminal would obey
     try:
         if _bars.cache_info().currsize:
             for live in list(_bars()._instances):  # also those that an interrupt has left behind

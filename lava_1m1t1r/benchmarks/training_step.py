@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .._support.cores import cores
+from .._support.programs import python
 from ..errors import require
 from . import training_jax, training_peers
 from .table import Table, chosen, found_by, jax_argument, only_argument, parser, positive, require_jax, write_json
@@ -25,7 +25,7 @@ from .training_measure import Shape, measure
 _LIMIT = 1800  # seconds a row may take
 COLUMNS = ("least ms", "median ms", "CPU ms", "x first", "hidden rate", "input rate", "step MiB", "peak MiB")
 
-_ROW = "from lava_1m1t1r.benchmarks.training_step import main; raise SystemExit(main())"
+_ROW = "from lava_1m1t1r.benchmarks.training_step import main; sys.exit(main())"
 """Measures a row in a process that holds nothing else: its memory is that of the row."""
 
 
@@ -50,7 +50,7 @@ def _row(name: str, order: dict[str, Any], jax: str | None) -> dict[str, Any]:
             return {"missing": "give --jax, the interpreter of an environment with it"}
         command = [jax, str(Path(__file__).with_name("training_jax.py")), json.dumps(order)]
     else:
-        command = [sys.executable, "-c", _ROW, "--row", json.dumps(order)]
+        command = python(_ROW, "--row", json.dumps(order))
     threads = str(order["threads"])
     return found_by(command, _LIMIT, env={**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads})
 

@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
         for name in dict.fromkeys(wanted):
             file = Path(spare) / f"{name}.json"
             options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)]), *own]
-            command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", TABLES[name][0], *options]
-            done = programs.run(command, ours=True, stdout=sys.stderr if args.json else None)
+            code = "from lava_1m1t1r.benchmarks.__main__ import main; sys.exit(main())"
+            done = programs.run(programs.python(code, TABLES[name][0], *options), ours=True, stdout=sys.stderr if args.json else None)
             if done.returncode < 0:
                 tell(f"{name}: its process was killed by signal {-done.returncode} (9: by hand, or because memory ran out).")
             codes.append(done.returncode if done.returncode >= 0 else 1)

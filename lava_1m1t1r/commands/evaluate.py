@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         from ..recipes.page import Found, page_of
 
         out.mkdir(parents=True, exist_ok=True)
-        withdraw(out, EVALUATION_PAGE)
+        withdraw(out, EVALUATION_PAGE, EVALUATION_FILE)
         write_json(out / EVALUATION_FILE, numbers)
         page = page_of(Found(net, tested.data, tested.held_out, test, result, fixed))
         tell(f"report: {page.save(out / EVALUATION_PAGE)}")

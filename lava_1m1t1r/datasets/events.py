@@ -8,7 +8,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from .._support.names import composed
+from .._support.names import check_name, composed
 from ..errors import array_of, require, whole
 from ..params import ByValue
 
@@ -101,6 +101,8 @@ class EventSet(ByValue):
             texts = getattr(self, name)
             named = isinstance(texts, (tuple, list)) and all(isinstance(t, str) for t in texts)
             require(named, f"EventSet.{name}", "be a tuple of names", texts)
+            for text in texts:
+                check_name(text, f"EventSet.{name}")
             object.__setattr__(self, name, tuple(map(composed, texts)))
         twice = repeated(self.keys)
         require(twice is None, "EventSet.keys", "name each class differently", twice, "Classes of two sets are matched by their names.")

@@ -16,10 +16,12 @@ import numpy as np
 
 from .._support import hdf5_file, hdf5_heap
 from .._support.files import replacing
+from .._support.names import check_name
 from ..errors import FormatError, path_of, require, whole
 from .events import MOST_CHANNELS, N_CHANNELS, SHD_KEYS, EventSet, repeated
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
+_MOST_NAMES = 1 << 16  # of classes or speakers
 META = "extra/meta_info"
 SPEAKER_NAMES, CHANNELS = f"{META}/speaker_names", f"{META}/n_channels"
 """Keys for what SHD itself does not hold: names of speakers, and a number of channels other than 700."""
@@ -271,7 +273,12 @@ def _texts(file, name: str, path: Path) -> tuple[str, ...]:
         return ()
     texts = len(data.shape) == 1 and data.dtype.kind in "SO"
     require(texts, f"{path}: {name}", "be a column of texts", (data.shape, str(data.dtype)), "", FormatError)
-    return tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in hdf5_file.value_of(data, f"{path}: {name}"))
+    require(data.shape[0] <= _MOST_NAMES, f"{path}: {name}", f"hold at most {_MOST_NAMES} names", data.shape[0], "", FormatError)
+    found = hdf5_file.value_of(data, f"{path}: {name}")
+    names = tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in found)
+    for text in names:
+        check_name(text, f"{path}: {name}", FormatError)
+    return names
 
 
 def _row_error(path: Path, name: str, row: int, rule: str, value, cure: str = "") -> FormatError:

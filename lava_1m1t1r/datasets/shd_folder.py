@@ -6,7 +6,6 @@ import gzip
 import lzma
 import os
 import shlex
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from .._support.files import replacing, scratch
+from .._support.hdf5_file import CLAIM, LEAST_ALLOWED
 from ..errors import FormatError, InputError, exists, flag, given, missing, path_of, require
 from .events import EventSet
 from .shd_file import read_shd
@@ -81,9 +81,15 @@ def _downloaded(folder: Path, train: bool, name: str) -> EventSet:
 
 def _unpack(archive: Path, target: Path) -> None:
     """Unpack to a temporary name first, so that a damaged archive leaves nothing behind."""
+    link = target.is_symlink()  # to nowhere, or there would be nothing to unpack: what it names would be made, with any content
+    require(not link, str(target), "be a file, or absent", "a link to nowhere", "Remove it.", FormatError)
+    most = max(LEAST_ALLOWED, CLAIM * archive.stat().st_size)
     try:
         with replacing(target) as part, open(part, "wb") as out, _content(archive, target.name) as source:
-            shutil.copyfileobj(source, out)
+            while block := source.read(1 << 20):
+                rule = f"unpack to at most {most} bytes, for an archive of its size"
+                require(out.tell() + len(block) <= most, str(archive), rule, "more", error=FormatError)
+                out.write(block)
     except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, RuntimeError) as error:
         text = f"{archive} must be a complete archive, not encrypted: {error}. Delete it and fetch it again."
         raise FormatError(text) from error
@@ -99,5 +105,8 @@ def _content(archive: Path, name: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
     with zipfile.ZipFile(archive) as file:
         member = next((n for n in file.namelist() if Path(n).name == name), None)
         require(member, str(archive), f"hold {name}", file.namelist(), "", FormatError)
+        plain = file.getinfo(str(member)).compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        rule = "be packed by nothing but deflate"  # zipfile unpacks 4 kB of the others at once, to gigabytes
+        require(plain, f"{archive}: {member}", rule, "another method", "Pack it again with zip.", FormatError)
         with file.open(str(member)) as source:
             yield source

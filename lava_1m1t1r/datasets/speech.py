@@ -2,7 +2,7 @@
 
 The library is GPL-3-or-later: it is loaded where the user has installed it and is never part of this package. It is
 reproducible only in a fresh process that speaks in a fixed order, so :func:`synthesize` starts one for each call
-(``python -m lava_1m1t1r.datasets.speech``), which also keeps a crash in it away from the caller.
+(:func:`main`), which also keeps a crash in it away from the caller.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import ctypes
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -85,18 +84,16 @@ def synthesize(requests: Sequence[Request], title: str | None = None) -> list[np
     require_synthesiser()
     if not requests:
         return []
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with scratch("speech-") as folder:
         inbox, outbox = Path(folder, "requests.json"), Path(folder, "audio.npz")
         inbox.write_text(json.dumps([asdict(r) for r in requests]), encoding="utf-8")
         limit = 600.0 + len(requests)  # far above the hundredths of a second that each takes
         try:
             done = programs.run(
-                [sys.executable, "-m", "lava_1m1t1r.datasets.speech", str(inbox), str(outbox)],
+                programs.python("from lava_1m1t1r.datasets.speech import main; main(*sys.argv[1:])", str(inbox), str(outbox)),
                 title=title,
                 timeout=limit,
-                env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder},  # what it leaves goes with our folder
+                env={**os.environ, "TMPDIR": folder},  # what it leaves goes with our folder
                 given="",
                 **PIPES,
                 text=True,
@@ -168,10 +165,7 @@ def _check_variant(voice: str, data: Path) -> None:
     require(known, "Request.voice", "have a variant (after +) of eSpeak NG", voice, "Examples: en-us+m3, de+f2.")
 
 
-def _main(inbox: str, outbox: str) -> None:
+def main(inbox: str, outbox: str) -> None:
+    """Speak the requests of a JSON file into an .npz file: the whole life of the fresh process."""
     audio = _speak_all([Request(**row) for row in json.loads(Path(inbox).read_text(encoding="utf-8"))])
     np.savez(outbox, audio=np.concatenate(audio), sizes=[len(a) for a in audio])
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

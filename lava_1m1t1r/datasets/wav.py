@@ -189,7 +189,7 @@ def _names(values: Iterator[str]) -> tuple[str, ...]:
 def _chunks(path: Path, data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (name, content) of each RIFF chunk, up to and including the samples."""
     is_wave = len(data) >= 12 and data[:4] == b"RIFF" and data[8:12] == b"WAVE"
-    require(is_wave, str(path), "be a RIFF WAVE file", data[:12], "Convert it to WAV.", FormatError)
+    require(is_wave, str(path), "be a RIFF WAVE file", "another one", "Convert it to WAV.", FormatError)
     at = 12
     while at + 8 <= len(data):
         name, size = data[at : at + 4], struct.unpack("<I", data[at + 4 : at + 8])[0]

@@ -237,7 +237,7 @@ def _classes(graph: nir.NIRGraph, outputs: int) -> tuple[str, ...]:
     found = graph.metadata.get("classes", "[]")
     try:
         names = json.loads(found)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         names = None
     good = isinstance(names, list) and len(names) in (0, outputs) and all(isinstance(name, str) for name in names)
     require(good, "NIR graph metadata/classes", f"be a JSON list of {outputs} texts", found, error=FormatError)

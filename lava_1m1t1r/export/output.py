@@ -133,7 +133,8 @@ def check_folder(out_dir: str | os.PathLike) -> None:
 def _marked(out: Path) -> set[str]:
     """Files of a former export in ``out``, the mark among them; none where there was none."""
     mark = out / MARK
-    return {MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
+    names = mark.read_text().splitlines() if mark.is_file() else None
+    return set() if names is None else {MARK, *(name for name in names if name and ".." not in Path(name).parts)}
 
 
 def _listed(names: Iterable[str]) -> str:
