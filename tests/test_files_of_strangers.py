@@ -67,9 +67,9 @@ def test_an_archive_of_another_method_is_refused(events, tmp_path):
 def test_commands_import_nothing_from_the_folder_that_they_run_in(tmp_path, monkeypatch):
     (tmp_path / "numpy.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
-    code = "import numpy, lava_1m1t1r.errors; print(sys.argv[1], numpy.__file__)"
+    code = "import numpy, lava_1m1t1r.errors; print(sys.argv[1], numpy.__file__, lava_1m1t1r.__file__)"
     said = subprocess.check_output(programs.python(code, "x"), text=True)
-    assert said.startswith("x ") and str(tmp_path) not in said
+    assert said.startswith("x ") and str(tmp_path) not in said and said.split()[2] == lava_1m1t1r.__file__
     assert not (tmp_path / "run").exists()
 
 

@@ -180,9 +180,11 @@ def child() -> None:
 
 
 def python(code: str, *options: str) -> list[str]:
-    """Command that runs code of the package in another Python. Unlike ``-m`` and ``-c``, it imports nothing that lies in the current
-    folder, which may be a stranger's."""
-    start = f"import sys; sys.path[:] = [*filter(None, sys.path), {str(ROOT)!r}]; "
+    """Command that runs code of this package in another Python, where ``sys`` is imported.
+
+    Unlike ``-m`` and ``-c``, it imports nothing that lies in the current folder, which may be a stranger's.
+    """
+    start = f"import sys; sys.path[:] = filter(None, sys.path); {str(ROOT)!r} in sys.path or sys.path.insert(0, {str(ROOT)!r}); "
     return [sys.executable, "-c", start + code, *options]
 
 
