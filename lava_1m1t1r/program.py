@@ -440,7 +440,7 @@ class StepParams(ByValue):
         require(
             stretch.max() < 2 << STRETCH_BITS and stretch.min() > 1 << (STRETCH_BITS - 1),
             "DeviceParams.v0",
-            "lie within half and twice the layer's median",
+            "lie above half and below twice the layer's median",
             (own.min(), own.max()),
         )
         # sinh(d / v0_n) / sinh(v_ref / v0_n), read from the table of sinh(d' / v0) / sinh(v_ref / v0) at d' = d v0 / v0_n
