@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError, array_of, require
+from .errors import InputError, array_of, require, require_each
 
 MAX_DELAY = 62
 """Largest delay of any spike [steps]: 6 bits, as in lava-dl and Lava."""
@@ -44,8 +44,9 @@ def line_delays(taps: Any, channels: int, name: str) -> np.ndarray:
 
 def check_delays(delays: np.ndarray, name: str, error: type[Exception] = InputError) -> None:
     """Refuse an array that does not hold delays; errors call it ``name``."""
-    good = delays.size > 0 and delays.dtype.kind in "iu" and delays.min() >= 0 and delays.max() <= MAX_DELAY
-    require(good, name, f"hold whole numbers of steps from 0 to {MAX_DELAY}", delays, error=error)
+    number = f"whole number{{}} of steps from 0 to {MAX_DELAY}"
+    require(delays.size > 0 and delays.dtype.kind in "iu", name, f"hold {number.format('s')}", delays, error=error)
+    require_each((delays >= 0) & (delays <= MAX_DELAY), name, f"be a {number.format('')}", delays, error=error)
 
 
 def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:

@@ -52,6 +52,25 @@ def require(ok: Any, field: str, rule: str, value: Any, cure: str = "", error: t
         raise _failure(field, rule, value, cure, error)
 
 
+def require_each(good: Any, field: str, rule: str, values: Any, cure: str = "", error: type[Exception] = InputError) -> None:
+    """Raise ``error`` unless a rule holds for each number of an array.
+
+    The text shows the first for which it does not, and its place.
+
+    Parameters
+    ----------
+    good : bool array
+        For which numbers the rule holds.
+    values : array of this shape
+        The numbers.
+    field, rule, cure, error
+        As for :func:`require`.
+    """
+    if not np.all(good):
+        place = tuple(int(i) for i in np.argwhere(~np.asarray(good))[0])
+        raise _failure(f"{field}{list(place) if place else ''}", rule, np.asarray(values)[place], cure, error)
+
+
 def given(value: _T | None, field: str, rule: str, shown: Any = None, cure: str = "", error: type[Exception] = InputError) -> _T:
     """Return a value that is not None; of None raise ``error``, as :func:`require` does.
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import require
+from .errors import InputError, require, require_each
 
 MAX_COUNT = (1 << 15) - 1
 """Largest number of spikes in a channel and step of the input."""
@@ -36,6 +36,18 @@ def within_8_bits(weight: np.ndarray) -> bool:
     """Whether weights, whole numbers, keep to :data:`WEIGHT_RULE`."""
     low, high = weight_bounds(weight)
     return bool(weight.min() >= low and weight.max() <= high)
+
+
+def require_8_bits(weight: np.ndarray, field: str, error: type[Exception] = InputError) -> None:
+    """Refuse weights, whole numbers, that do not keep to :data:`WEIGHT_RULE`, by one that breaks it."""
+    if within_8_bits(weight):
+        return
+    (lowest, highest), (low, high) = EVEN_WEIGHTS, ANY_WEIGHTS
+    odd, large = weight % 2 != 0, (weight < low) | (weight > high)
+    wrong = (weight < lowest) | (weight > highest) | (odd & large)
+    if not wrong.any():  # either kind would do alone: the rarer one is the mistake
+        wrong = odd if odd.sum() <= large.sum() else large
+    require_each(~wrong, field, f"fit 8 signed bits: {WEIGHT_RULE}", weight, "Quantise the weights as lava-dl does.", error)
 
 
 class SumBounds(NamedTuple):

@@ -219,9 +219,9 @@ DAMAGE = {
     "long delay": ("layer/2/delay", np.full(7, 63), "layer/2/delay.*62"),
     "negative delay": ("layer/2/delayRec", np.full(7, -1), "layer/2/delayRec"),
     "too few delays": ("layer/2/delay", np.zeros(3), "layer/2/delay"),
-    "a bias beyond 32 bits": ("layer/2/bias", np.full(7, -(2**63)), "layer/2/bias must hold whole numbers"),
+    "a bias beyond 32 bits": ("layer/2/bias", np.full(7, -(2**63)), r"layer/2/bias\[0\] must be a whole number that 32 bits hold"),
     "large bias": ("layer/2/bias", np.full(7, 4096), "layer/2/bias"),
-    "low bias": ("layer/2/bias", np.full(7, -4097), "layer/2/bias must have at most 13 signed bits"),
+    "low bias": ("layer/2/bias", np.full(7, -4097), r"layer/2/bias\[0\] must lie in -4096..4095, 13 signed bits; got -4097"),
     "bias of a readout": ("layer/4/bias", np.zeros(4), "layer/4/bias"),
     "delay of a readout": ("layer/4/delay", np.zeros(4), "layer/4/delay"),
     "large decay": ("layer/3/neuron/iDecay", 4097, "layer/3/neuron/iDecay"),
@@ -244,6 +244,44 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_named(path, kind):
     damage.is_named(path, *DAMAGE[kind])
+
+
+@pytest.mark.parametrize(
+    ("others", "one", "words"),
+    [
+        (0, np.nan, "be finite; got nan. Export the network again"),
+        (0, np.inf, "be finite; got inf"),
+        (0, 1.5, "be a whole number that 32 bits hold; got 1.5. Export"),
+        (0, 2.0**40, "be a whole number that 32 bits hold; got 1099511627776.0"),
+        (0, 256, "fit 8 signed bits: even numbers from -256 to 254, or any from -128 to 127; got 256. Quantise"),
+        (166, 129, "fit 8 signed bits.*; got 129"),  # 166 alone is right
+        (166, 5, "fit 8 signed bits.*; got 5"),
+        (5, 166, "fit 8 signed bits.*; got 166"),
+        (-3, -200, "fit 8 signed bits.*; got -200"),
+    ],
+)
+def test_the_one_wrong_weight_is_shown_with_its_place(others, one, words, path, tmp_path):
+    weight = np.full((4, 5), others, np.float64)
+    weight[3, 2] = one
+    with h5py.File(path, "r+") as file:
+        del file["layer/4/weight"]
+        file["layer/4/weight"] = weight
+    with pytest.raises(FormatError, match=rf"layer/4/weight\[3, 2\] must {words}"):
+        schema.read(path)
+
+
+def test_a_wrong_delay_is_shown_with_its_place(path):
+    with h5py.File(path, "r+") as file:
+        file["layer/2/delay"][5] = 63
+    with pytest.raises(FormatError, match=r"layer/2/delay\[5\] must be a whole number of steps from 0 to 62; got 63"):
+        schema.read(path)
+
+
+def test_graded_spikes_of_neurons_that_send_none_are_refused(path):
+    with h5py.File(path, "r+") as file:
+        file["layer/2/neuron/gradedSpike"][()] = True
+    with pytest.raises(FormatError, match="layer/2/neuron/gradedSpike must be False: these neurons send single spikes; got True"):
+        schema.read(path)
 
 
 @pytest.mark.parametrize(("kind", "names"), [("dense", ("bias", "delay")), ("input", ("weight", "bias"))])
@@ -415,7 +453,7 @@ def test_files_know_how_often_neurons_spike_in_training(net, path):
         ("spikes", b"often", "usual/spikes must hold 7 numbers"),
         ("spikes", h5py.Empty("f8"), "usual/spikes must hold at least one value"),
         ("steps", 0, "usual/steps must be a whole number >= 1; got 0"),
-        ("steps", 1.5, "usual/steps must hold whole numbers"),
+        ("steps", 1.5, "usual/steps must be a whole number"),
         ("steps", [90, 90], r"usual/steps must have shape \(1,\)"),
         ("other", 1, "usual must hold 'spikes' and 'steps', and nothing else; got .*other"),
     ],

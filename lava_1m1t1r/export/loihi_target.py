@@ -13,7 +13,7 @@ import numpy as np
 from .. import __version__
 from .._support.files import as_json, scratch
 from ..arithmetic import unpack
-from ..description import CubaNeuron, M1T1RNeuron, NetDescription
+from ..description import M1T1RNeuron, NetDescription
 from ..errors import require, whole
 from ..fast import FastNetwork
 from ..netx.schema import read, write
@@ -37,13 +37,6 @@ CURES = {
 """Advice, by limit, where a smaller layer would not help."""
 
 
-def neurons_are_known_to_the_chip_description(net: NetDescription) -> None:
-    """The Loihi-style target holds both neuron models."""
-    for layer in net.active:
-        known = layer.neuron is None or isinstance(layer.neuron, (M1T1RNeuron, CubaNeuron))
-        require(known, net.at(layer), "hold 1M1T1R or CUBA neurons", type(layer.neuron).__name__)
-
-
 def layers_are_numbered_by_their_place(net: NetDescription) -> None:
     """A file numbers its layers without gaps, and the number starts the noise."""
     for i, layer in enumerate(net.layers):
@@ -59,7 +52,6 @@ def input_neurons_may_be_written_out(net: NetDescription) -> None:
 
 RULES: tuple[rules.Rule, ...] = (
     *rules.SHAPES,
-    neurons_are_known_to_the_chip_description,
     layers_are_numbered_by_their_place,
     input_neurons_may_be_written_out,
 )

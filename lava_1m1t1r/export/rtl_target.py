@@ -129,11 +129,14 @@ def deploy_rtl(
             notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
         else:
             facts["time a step, mean [s]"] = mean / clock_hz
+            facts["time a sample, mean [s]"] = mean * frames.shape[1] / clock_hz
             facts["largest step, share of the network's step"] = largest / clock_hz / lowered.dt
             if largest / clock_hz > lowered.dt:
                 least = largest / lowered.dt / 1e6
+                resting = max(facts["cycles of a frame without spikes"].values())  # which lanes do not shorten
+                other = "more lanes" if resting / clock_hz < lowered.dt else "fewer substeps or neurons a layer"
                 notes.append(
-                    f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or more lanes."
+                    f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or {other}."
                 )
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")

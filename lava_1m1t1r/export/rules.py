@@ -15,9 +15,9 @@ import numpy as np
 
 from ..delay_lines import DELAY_LINES
 from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
-from ..errors import require
+from ..errors import require, require_each
 from ..netx.schema import described
-from ..sums import WEIGHT_RULE, within_8_bits
+from ..sums import require_8_bits
 from .output import check_folder
 
 Rule = Callable[[NetDescription], None]
@@ -88,18 +88,16 @@ def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
     for layer in net.active:
         for key in ("weight", "weight_rec"):
             weight = getattr(layer, key)
-            if weight is None:
-                continue
-            worst = weight.reshape(-1)[int(np.argmax(np.abs(weight.astype(np.int64))))]
-            require(within_8_bits(weight), net.at(layer, key), f"hold {WEIGHT_RULE}", worst, "Quantise the weights as lava-dl does.")
+            if weight is not None:
+                require_8_bits(weight, net.at(layer, key))
 
 
 def biases_fit_sixteen_bits(net: NetDescription) -> None:
     """A larger one is a mistake: 2^15 counts are 512 units."""
     for layer in net.active:
         if layer.bias is not None:
-            fits = np.max(np.abs(layer.bias)) < 1 << 15
-            require(fits, net.at(layer, "bias"), "hold whole numbers below 2^15 in magnitude", layer.bias)
+            fits = np.abs(layer.bias) < 1 << 15
+            require_each(fits, net.at(layer, "bias"), "be below 2^15 in magnitude", layer.bias, "Biases are counts of 1/64 unit.")
 
 
 def the_library_can_run_it(net: NetDescription) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from .._support.hdf5_file import value_of
 from ..delay_lines import check_delays
-from ..errors import FormatError, require
-from ..sums import BIAS_BOUNDS, WEIGHT_RULE, within_8_bits
+from ..errors import FormatError, require, require_each
+from ..sums import BIAS_BOUNDS, require_8_bits
 
 
 def keys_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
@@ -66,9 +66,11 @@ def whole_numbers(dataset: Any, where: str, shape: tuple | None) -> np.ndarray:
     require(not (group or text), where, "hold numbers", "a group" if group else "something else", error=FormatError)
     raw = np.asarray(dataset[()] if hasattr(dataset, "file") else dataset)
     require(raw.dtype.kind in "biuf" and raw.size > 0, where, "hold numbers", raw, error=FormatError)
-    require(np.all(np.isfinite(raw)), where, "be finite", raw, error=FormatError)
-    whole = np.all(raw == np.rint(raw)) and np.all((raw > -(2**31)) & (raw < 2**31))
-    require(whole, where, "hold whole numbers of 32 bits", raw, error=FormatError)
+    cure = "Export the network again: files hold the integers that it computes with."
+    require_each(np.isfinite(raw), where, "be finite", raw, cure, FormatError)
+    require_each(
+        (raw == np.rint(raw)) & (raw > -(2**31)) & (raw < 2**31), where, "be a whole number that 32 bits hold", raw, cure, FormatError
+    )
     if shape is not None:
         if raw.ndim == 0:
             raw = raw.reshape(1)
@@ -108,14 +110,7 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     elif raw.size == 1 and shape == (1,):
         raw = raw.reshape(1)
     weight = whole_numbers(raw, where, shape)
-    require(
-        within_8_bits(weight),
-        where,
-        f"fit 8 signed bits: {WEIGHT_RULE}",
-        (int(weight.min()), int(weight.max())),
-        "Quantise the weights as lava-dl does.",
-        error=FormatError,
-    )
+    require_8_bits(weight, where, FormatError)
     return _frozen(weight)
 
 
@@ -135,7 +130,8 @@ def biases_of(dataset: Any, where: str, size: int, features: int | None = None) 
     """
     bias = _per_neuron(dataset, where, size, features)
     low, high = BIAS_BOUNDS
-    require(np.all((low <= bias) & (bias <= high)), where, "have at most 13 signed bits", bias, error=FormatError)
+    cure = "Files hold counts of 1/64 unit."
+    require_each((low <= bias) & (bias <= high), where, f"lie in {low}..{high}, 13 signed bits", bias, cure, FormatError)
     return _frozen(bias)
 
 
