@@ -45,6 +45,26 @@ class _NoPlace(NullCache):
 NO_PLACE = "there is no folder to keep them that you, and you alone, can write to; name one in the environment variable NUMBA_CACHE_DIR"
 
 
+def _private(kind: type) -> type:
+    """numba's locator of a folder away from the sources, which it makes for the user alone, whatever the umask.
+
+    Of the user's cache it takes no folder that others write to, and none within the current one, as with an empty XDG_CACHE_HOME.
+    """
+
+    class Private(kind):
+        def ensure_cache_path(self) -> None:
+            folder = self.get_cache_path()
+            usual = "UserWide" in kind.__name__
+            if usual and not os.path.isabs(folder):
+                raise OSError(folder)
+            os.makedirs(folder, 0o700, exist_ok=True)
+            if usual and _others_write(folder):
+                raise OSError(folder)
+            super().ensure_cache_path()
+
+    return Private
+
+
 class _Located(FunctionCache._impl_class):
     """Finds the folder of compiled loops: beside the sources of a checkout, but among the user's own files for an installed package.
 
@@ -52,8 +72,12 @@ class _Located(FunctionCache._impl_class):
     take that folder for the package, instead of an editable install too.
     """
 
+    _locator_classes = [
+        _private(kind) if "UserProvided" in kind.__name__ or "UserWide" in kind.__name__ else kind
+        for kind in FunctionCache._impl_class._locator_classes
+    ]
     if Path(__file__).parent.parent.name in ("site-packages", "dist-packages"):  # in the tree last, where nothing else can be written to
-        _locator_classes = sorted(FunctionCache._impl_class._locator_classes, key=lambda kind: "InTree" in kind.__name__)
+        _locator_classes.sort(key=lambda kind: "InTree" in kind.__name__)
 
 
 class _LocatedCache(FunctionCache):
@@ -61,12 +85,13 @@ class _LocatedCache(FunctionCache):
 
     def __init__(self, function: Callable) -> None:
         super().__init__(function)
-        require(not _others_write(self.cache_path), "NUMBA_CACHE_DIR", "be a folder that nobody else can write to", self.cache_path)
+        private = not numba.config.CACHE_DIR or not _others_write(self.cache_path)
+        require(private, "NUMBA_CACHE_DIR", "be a folder that nobody else can write to", self.cache_path)
 
 
 def _others_write(folder: str) -> bool:
-    """Whether others may write to the folder that ``NUMBA_CACHE_DIR`` names: what is kept there is run, and numba unpickles its index."""
-    if not numba.config.CACHE_DIR or not hasattr(os, "geteuid"):
+    """Whether others may write to a folder: what is kept there is run, and numba unpickles its index."""
+    if not hasattr(os, "geteuid"):
         return False
     found = os.stat(folder)
     return bool(found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH)

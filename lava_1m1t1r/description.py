@@ -98,12 +98,7 @@ class Layer(ByValue):
         The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay.
         """
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
-        known = self.neuron is None or isinstance(self.neuron, (M1T1RNeuron, CubaNeuron))
-        require(known, f"{where} neuron", "be an M1T1RNeuron, a CubaNeuron or None", self.neuron, error=error)
-        if isinstance(self.neuron, M1T1RNeuron):
-            seed = self.neuron.seed
-            good = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
-            require(good, f"{where} neuron seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=error)
+        self.check_neuron(where, error)
         if self.neuron is None:
             rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
             require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
@@ -147,6 +142,15 @@ class Layer(ByValue):
                 decay = np.asarray(getattr(self.neuron, name))
                 good = decay.dtype.kind in "iu" and decay.shape in ((), (n,)) and 0 <= decay.min() and decay.max() <= DECAY_ONE
                 require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {n}", decay, error=error)
+
+    def check_neuron(self, where: str, error: type[Exception] = InputError) -> None:
+        """Refuse what are no neurons, and a seed that no generator starts from."""
+        known = self.neuron is None or isinstance(self.neuron, (M1T1RNeuron, CubaNeuron))
+        require(known, f"{where} neuron", "be an M1T1RNeuron, a CubaNeuron or None", self.neuron, error=error)
+        if isinstance(self.neuron, M1T1RNeuron):
+            seed = self.neuron.seed
+            good = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
+            require(good, f"{where} neuron seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=error)
 
     def matrix(self) -> np.ndarray:
         """Matrix (N, C) int32 by which the layer weighs its inputs, whatever its kind; ``weight`` itself where that is the matrix."""
@@ -293,7 +297,7 @@ class NetDescription(ByValue):
     """How often its neurons spike in its training; None where that is not known."""
 
     def __post_init__(self) -> None:
-        names = tuple(composed(name) if isinstance(name, str) else name for name in self.classes)
+        names = tuple(composed(name) if isinstance(name, str) else name for name in self.classes or ())
         object.__setattr__(self, "classes", names)
 
     def __repr__(self) -> str:
@@ -363,7 +367,8 @@ class NetDescription(ByValue):
         """Refuse names of outputs that are not one text for each output, or of which two are alike."""
         names = self.classes
         good = len(names) in (0, self.outputs) and all(isinstance(name, str) for name in names)
-        require(good, f"{where}: classes", f"hold {self.outputs} texts, or none", names, error=error)
+        cure = "Of a network without its last layers (head(layers) makes it), they are ()."
+        require(good, f"{where}: classes", f"hold {self.outputs} texts, or none", names, cure, error)
         for name in names:
             check_name(name, f"{where}: classes", error)
         cure = "Data and network are matched by these names."

@@ -66,8 +66,9 @@ def require_each(good: Any, field: str, rule: str, values: Any, cure: str = "", 
     field, rule, cure, error
         As for :func:`require`.
     """
-    if not np.all(good):
-        place = tuple(int(i) for i in np.argwhere(~np.asarray(good))[0])
+    good = np.asarray(good)
+    if not good.all():
+        place = tuple(map(int, np.unravel_index(int(np.argmin(good)), good.shape)))
         raise _failure(f"{field}{list(place) if place else ''}", rule, np.asarray(values)[place], cure, error)
 
 
@@ -138,7 +139,7 @@ def lava_python() -> str:
 
 def _own(value: Any) -> Any:
     """A number of numpy's as Python's own: numpy 2 compares a narrow one with a bound that it has cut to the same width, to infinity."""
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biuf" else value
 
 
 def _is_real(value: Any) -> bool:

@@ -124,7 +124,8 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS)):
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
     graded = keys.get("gradedSpike", False)
-    require(not np.any(graded), f"{where}/neuron/gradedSpike", "be False: these neurons send single spikes", graded, error=FormatError)
+    single = np.asarray(graded).dtype.kind in "biuf" and not np.any(graded)
+    require(single, f"{where}/neuron/gradedSpike", "be False: these neurons send single spikes", graded, error=FormatError)
     seed = keys["seed"]
     good = _whole(seed) and 0 <= _plain(seed) <= MOST_SEED
     require(good, f"{where}/neuron/seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=FormatError)

@@ -147,10 +147,17 @@ def test_loops_of_an_installed_package_are_kept_away_from_it(tmp_path):
     (tmp_path / "file").write_text("")
     code = "from lava_1m1t1r import cached; print(cached.place())"
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    for home, there in (("home", tmp_path / "home"), ("file", installed / "__pycache__")):
+    for home, there in (("home", tmp_path / "home"), ("file", installed / "__pycache__"), ("open", installed / "__pycache__")):
         places = dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(tmp_path / home)) | {"PYTHONPATH": str(installed.parent)}
         found = subprocess.check_output([sys.executable, "-c", code], env=environment | places, cwd=tmp_path, text=True).strip()
         assert Path(found).is_relative_to(there), (home, found)
+        if home == "home":  # as it is, but for others to write to
+            shutil.copytree(tmp_path / "home", tmp_path / "open")
+            for folder in (tmp_path / "open").rglob("*/"):
+                folder.chmod(0o777)
+    here = {**environment, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": "", "PYTHONPATH": str(installed.parent)}
+    found = subprocess.check_output([sys.executable, "-c", code], env=here, cwd=tmp_path, text=True).strip()
+    assert Path(found).is_absolute() and not (tmp_path / "numba").exists()
 
 
 @pytest.fixture

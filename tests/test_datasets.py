@@ -618,6 +618,12 @@ def test_events_of_wide_frames_and_large_counts_give_the_frames_back(channels, m
         np.testing.assert_array_equal(back, x)
 
 
+@pytest.mark.parametrize("wrong", [40_000, -1, 0.5])
+def test_frames_of_other_than_counts_are_refused(wrong):
+    with pytest.raises(InputError, match="frames must hold whole counts from 0 to 32767"):
+        BinnedEvents.of(np.full((1, 2, 3), wrong))
+
+
 def test_the_default_length_holds_every_spike(events):
     x = frames(events, 7e-3, clip=None)
     assert x.sum() == len(events.times) and x[:, -1].any()

@@ -148,6 +148,7 @@ def test_half_an_interval_at_the_end_has_a_sample_after_odd_and_even_numbers_of_
     lasting = stimulus.constant(0.5, (whole + rest) * dt)
     assert len(lasting.sampled(dt)) == whole + more
     assert simulate(presets.ZHAO2025_FIG2, lasting, dt, 0, record="filament").filament.shape[0] == whole + more
+    assert len(stimulus.constant(0.5, (whole + rest) * 0.1).sampled(0.1)) == whole + more  # tenths are no binary numbers
 
 
 def test_a_stimulus_has_at_least_one_sample_and_one_period_and_a_constant_one_its_own_length():

@@ -101,7 +101,7 @@ def test_devices_start_apart_in_blocks_and_go_on_from_traces():
     for start in (traces[:1], traces[0], [*traces, 3]):
         with pytest.raises(InputError, match="monte_carlo.start must be the Traces of 150 devices, in blocks of 100"):
             monte_carlo(devices, PULSE, n, progress=False, start=start)
-    for start in (5, (0.0, 0.0), (np.zeros(7), 0.0, 0.0)):
+    for start in (5, (0.0, 0.0), (np.zeros(7), 0.0, 0.0), ([0.1, [0.2]], 0.0, 0.0)):
         with pytest.raises(InputError, match="simulate.start"):
             monte_carlo(devices, PULSE, n, progress=False, start=start)
 

@@ -357,6 +357,13 @@ def test_numbers_of_numpy_are_numbers_and_its_infinity_is_none(kind):
     assert StepParams(presets.ZHAO2025_FIG2, dt=kind(2**-10)).dt == 2**-10
 
 
+@pytest.mark.parametrize("value", [np.datetime64(5, "ns"), np.timedelta64(5, "ns"), np.str_("5"), np.bool_(True)])
+def test_what_numpy_holds_besides_numbers_is_none(value):
+    for check in (number, whole, workers_of):
+        with pytest.raises(InputError, match="x must be"):
+            check(value, "x")
+
+
 @pytest.mark.parametrize("value", [np.float64(2**63), 2**63, np.uint64(2**63)])
 def test_whole_numbers_end_where_64_bits_do(value):
     with pytest.raises(InputError, match="x must be a whole number >= 0"):

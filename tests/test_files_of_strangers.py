@@ -73,6 +73,20 @@ def test_commands_import_nothing_from_the_folder_that_they_run_in(tmp_path, monk
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.timeout(60)
+def test_a_child_has_the_package_of_its_parent(tmp_path, monkeypatch):
+    """Also where another one comes first on its path, and behind links."""
+    other = tmp_path / "other" / "lava_1m1t1r"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("")
+    code = "import lava_1m1t1r; print(lava_1m1t1r.__file__)"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(other.parent), str(PACKAGE.parent)]))
+    assert Path(subprocess.check_output(programs.python(code), text=True).strip()) == PACKAGE / "__init__.py"
+    (tmp_path / "link").symlink_to(PACKAGE.parent)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "link"))
+    assert Path(subprocess.check_output(programs.python(code), text=True).strip()) == tmp_path / "link" / "lava_1m1t1r" / "__init__.py"
+
+
 def test_python_is_started_in_one_way():
     """Which leaves the current folder out; ``-m`` and ``-c`` alone look there first."""
     for path in PACKAGE.rglob("*.py"):
@@ -104,6 +118,10 @@ def test_compiled_loops_are_not_kept_where_others_may_write(tmp_path, monkeypatc
         assert own is not None and Path(own).is_relative_to(tmp_path)
         Path(own).chmod(0o777)
     assert cached.place() is None
+    with_open_umask = "import os; os.umask(0); from lava_1m1t1r import cached; print(cached.place())"
+    kept = tmp_path / "kept"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(kept)}
+    assert subprocess.check_output(programs.python(with_open_umask), env=environment, text=True).startswith(str(kept))
     assert isinstance(cached.cached(loop)._cache, cached._NoPlace)
 
 

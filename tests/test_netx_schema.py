@@ -282,6 +282,11 @@ def test_graded_spikes_of_neurons_that_send_none_are_refused(path):
         file["layer/2/neuron/gradedSpike"][()] = True
     with pytest.raises(FormatError, match="layer/2/neuron/gradedSpike must be False: these neurons send single spikes; got True"):
         schema.read(path)
+    with h5py.File(path, "r+") as file:
+        del file["layer/2/neuron/gradedSpike"]
+        file["layer/2/neuron/gradedSpike"] = "no"
+    with pytest.raises(FormatError, match="layer/2/neuron/gradedSpike must be False: these neurons send single spikes; got 'no'"):
+        schema.read(path)
 
 
 @pytest.mark.parametrize(("kind", "names"), [("dense", ("bias", "delay")), ("input", ("weight", "bias"))])

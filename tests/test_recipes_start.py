@@ -159,7 +159,7 @@ def test_what_cannot_start_is_refused(shipped, rng):
     readout = NetDescription((Layer(0, "affine", (2,), 4, np.full((2, 4), 20, np.int32)),))
     with pytest.raises(InputError, match="must hold neurons"):
         start.suited(recipe("recordings"), readout)
-    spiking = replace(shipped, layers=shipped.layers[:-1])
+    spiking = replace(shipped, layers=shipped.layers[:-1], classes=())
     with pytest.raises(InputError, match=r"must end in a readout \(affine\)"):
         start.network(start.Start(spiking, split(), (), 3, False), 0)
 

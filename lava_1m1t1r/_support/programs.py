@@ -184,7 +184,12 @@ def python(code: str, *options: str) -> list[str]:
 
     Unlike ``-m`` and ``-c``, it imports nothing that lies in the current folder, which may be a stranger's.
     """
-    start = f"import sys; sys.path[:] = filter(None, sys.path); {str(ROOT)!r} in sys.path or sys.path.insert(0, {str(ROOT)!r}); "
+    # the first folder with a package of this name is the one that Python would take
+    start = (
+        f"import os, sys; sys.path[:] = filter(None, sys.path); root, name = {str(ROOT)!r}, {__package__.partition('.')[0]!r}; "
+        "first = next((path for path in sys.path if os.path.isdir(os.path.join(path, name))), None); "
+        "first is not None and os.path.samefile(first, root) or sys.path.insert(0, root); "
+    )
     return [sys.executable, "-c", start + code, *options]
 
 

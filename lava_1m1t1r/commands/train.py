@@ -92,8 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         type=int,
-        help="bins of an utterance, later spikes are cropped; default: what holds 99 %% of the utterances whole, and at least "
-        + _usual("n_steps").removeprefix("default: "),
+        help="bins of an utterance, later spikes are cropped; default: what holds 99 %% of the utterances whole (of few, all but the "
+        "longest), "
+        "and at least " + _usual("n_steps").removeprefix("default: "),
     )
     parser.add_argument(
         "--channels", type=int, help=f"group the data's channels, 700 where a file names no number, into this number; {_usual('channels')}"

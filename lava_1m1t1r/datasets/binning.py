@@ -10,6 +10,7 @@ import numpy as np
 
 from .._support.progress import bar
 from ..errors import number, require, whole
+from ..sums import MAX_COUNT
 from .events import EventSet, as_index
 
 _EDGE = 1e-4
@@ -41,7 +42,10 @@ class BinnedEvents(NamedTuple):
         """Return the events of frames (B, T, C), whole numbers up to 32767; :meth:`dense` gives them back."""
         size, steps, channels = frames.shape
         if frames.dtype != np.uint8:
-            frames = frames.astype(np.uint8 if frames.max(initial=0) < 256 else np.int16)
+            low, high = frames.min(initial=0), frames.max(initial=0)
+            good = frames.dtype.kind in "biu" and low >= 0 and high <= MAX_COUNT
+            require(good, "frames", f"hold whole counts from 0 to {MAX_COUNT}", (low, high))
+            frames = frames.astype(np.uint8 if high < 256 else np.int16)
         flat = frames.reshape(-1)
         cells = np.flatnonzero(flat)
         row, channel = np.divmod(cells, channels)

@@ -88,7 +88,7 @@ def _unpack(archive: Path, target: Path) -> None:
         with replacing(target) as part, open(part, "wb") as out, _content(archive, target.name) as source:
             while block := source.read(1 << 20):
                 rule = f"unpack to at most {most} bytes, for an archive of its size"
-                require(out.tell() + len(block) <= most, str(archive), rule, "more", error=FormatError)
+                require(out.tell() + len(block) <= most, str(archive), rule, "more", "If you trust it, unpack it yourself.", FormatError)
                 out.write(block)
     except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, RuntimeError) as error:
         text = f"{archive} must be a complete archive, not encrypted: {error}. Delete it and fetch it again."

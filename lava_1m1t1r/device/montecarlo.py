@@ -97,8 +97,12 @@ def _starts(start: Any, blocks: list[slice], n: int) -> list[dict[str, Any]]:
         return [{"start": trace} for trace in traces]
     if not isinstance(start, (tuple, list)):
         return [{"start": start}] * len(blocks)  # simulate says what it must be
-    values = [np.asarray(value) if np.shape(value) == (n,) else value for value in start]
-    return [{"start": tuple(x[block] if np.shape(x) == (n,) else x for x in values)} for block in blocks]
+
+    def of(value: Any, block: slice) -> Any:
+        sized = isinstance(value, (np.ndarray, list, tuple)) and len(value) == n
+        return value[block] if sized else value
+
+    return [{"start": tuple(of(value, block) for value in start)} for block in blocks]
 
 
 def first_turn_on_times(traces: list[Trace]) -> np.ndarray:

@@ -79,7 +79,7 @@ class Stimulus:
 
 def whole_samples(duration: float, dt: float) -> int:
     """Number of intervals of ``dt`` in a duration, with a rest of half of one or more, and at least one."""
-    return max(int(duration / dt + 0.5), 1)
+    return max(int(duration / dt * (1 + 1e-12) + 0.5), 1)  # 0.15 / 0.1 is a little less than 1.5
 
 
 def constant(volt: float, duration: float) -> Stimulus:

@@ -133,8 +133,10 @@ def check_folder(out_dir: str | os.PathLike) -> None:
 def _marked(out: Path) -> set[str]:
     """Files of a former export in ``out``, the mark among them; none where there was none."""
     mark = out / MARK
-    names = mark.read_text().splitlines() if mark.is_file() else None
-    return set() if names is None else {MARK, *(name for name in names if name and ".." not in Path(name).parts)}
+    if not mark.is_file():
+        return set()
+    paths = map(Path, mark.read_text().splitlines())
+    return {MARK, *(path.as_posix() for path in paths if path.parts and not path.is_absolute() and ".." not in path.parts)}
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -281,7 +281,7 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
         cure = "Put the layers without neurons that stand before it into the list, too."
         rule = f"be {i}, its place in the file, which its noise starts from"
         require(layer.index == i or not layer.noisy, f"net: layer/{i}.index", rule, layer.index, cure)
-        layer.check(f"net: layer/{i}", FormatError)
+        layer.check_neuron(f"net: layer/{i}", FormatError)
     with written(path, getattr(net, "classes", ()), getattr(net, "usual", None)) as groups:
         for i, layer in enumerate(layers):
             _write_layer(groups.create_group(str(i)), layer)
