@@ -138,8 +138,9 @@ def lava_python() -> str:
 
 
 def _own(value: Any) -> Any:
-    """A number of numpy's as Python's own: numpy 2 compares a narrow one with a bound that it has cut to the same width, to infinity."""
-    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biuf" else value
+    """A number of numpy's as Python's own: numpy 2 compares a narrow one with a bound that it has cut to the same width, to infinity. What
+    else numpy holds, durations among its integers, is no number."""
+    return value if not isinstance(value, np.generic) else value.item() if value.dtype.kind in "biuf" else str(value)
 
 
 def _is_real(value: Any) -> bool:
