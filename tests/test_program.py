@@ -79,7 +79,7 @@ def test_the_least_v0_that_an_error_advises_will_do():
 def test_one_law_a_layer():
     with pytest.raises(InputError, match="one law"):
         StepParams(replace(FIG2, v0=np.array([0.08, np.inf])))
-    with pytest.raises(InputError, match="half and twice"):
+    with pytest.raises(InputError, match="above half and below twice"):
         StepParams(replace(FIG2, v0=np.array([0.08, 0.08, 0.2]))).fixed(3)
 
 
