@@ -307,6 +307,11 @@ def exists(path: Path) -> bool:
     return True
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file is at a path; an OSError as of :func:`exists`."""
+    return exists(path) and path.is_file()
+
+
 def file_of(value: Any, field: str = "path") -> Path:
     """Return the path of a file that is there as a Path; an InputError says what it must be, and a FormatError that there is none."""
     path = path_of(value, field)

@@ -15,7 +15,7 @@ from .. import plot
 from .._support.files import check_place
 from .._support.host import NO_DOCSTRINGS
 from .._support.progress import hint, tell
-from ..errors import InputError, MissingDependencyError, exists, file_of, listed, missing, option_name, path_of, require, whole
+from ..errors import InputError, MissingDependencyError, file_of, is_file, listed, missing, option_name, path_of, require, whole
 from ..params import FIELDS, DeviceParams
 from ..recipes import SHIPPED_NETWORK
 
@@ -123,5 +123,5 @@ def network_argument(parser: argparse.ArgumentParser) -> None:
 def network_path(name: str, option: str = "NET") -> Path:
     """Path of the network the user named."""
     path = SHIPPED_NETWORK if name == SHIPPED else Path(name)
-    require("\0" not in name and exists(path) and path.is_file(), option, f"be an existing .net file, or '{SHIPPED}'", name)
+    require("\0" not in name and is_file(path), option, f"be an existing .net file, or '{SHIPPED}'", name)
     return path

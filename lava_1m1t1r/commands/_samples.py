@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import hint
-from ..errors import InputError, MissingDependencyError, exists, listed, option_name, path_of, require
+from ..errors import InputError, MissingDependencyError, is_file, listed, option_name, path_of, require
 from ..recipes import RESULTS_FILE
 from ._common import MOST, check_whole
 
@@ -108,7 +108,7 @@ def arrays_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
 def array_of_file(file: str, option: str) -> np.ndarray:
     """The array in a .npy file that an option names."""
     path = path_of(file, option)
-    require(exists(path) and path.is_file(), option, "be an existing .npy file", file)
+    require(is_file(path), option, "be an existing .npy file", file)
     try:
         found = np.load(path)
         if not isinstance(found, np.ndarray):  # several arrays

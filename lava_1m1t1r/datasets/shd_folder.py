@@ -15,7 +15,7 @@ from typing import IO
 
 from .._support.files import replacing, scratch
 from .._support.hdf5_file import CLAIM, LEAST_ALLOWED
-from ..errors import FormatError, InputError, exists, flag, given, missing, path_of, require
+from ..errors import FormatError, InputError, flag, given, is_file, missing, path_of, require
 from .events import EventSet
 from .shd_file import read_shd
 
@@ -44,11 +44,11 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
     folder, name = path_of(folder, "folder"), f"shd_{'train' if train else 'test'}.h5"
     places = (folder, folder / "SHD")
     for place in places:
-        if exists(place / name) and (place / name).is_file():
+        if is_file(place / name):
             return read_shd(place / name)
     for place in places:
         for archive in (place / f"{name}.zip", place / f"{name}.gz"):
-            if exists(archive) and archive.is_file() and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
+            if is_file(archive) and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
                 _unpack(archive, place / name)
                 return read_shd(place / name)
     fetch = f"datasets.shd({str(folder)!r}, download=True)"

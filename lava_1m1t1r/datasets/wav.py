@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.files import read_table
 from .._support.names import composed
-from ..errors import FormatError, InputError, exists, file_of, path_of, require, workers_of
+from ..errors import FormatError, InputError, exists, file_of, is_file, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
 from .shd_file import is_storable
@@ -159,7 +159,7 @@ _Row = tuple[Path, str, "str | None"]  # file, label, speaker
 def _folder_rows(folder: Path, speaker_of: Callable[[Path], str] | None) -> Sequence[_Row]:
     # not by a pattern, which passes over what may not be read
     labels = [label for label in folder.iterdir() if exists(label) and label.is_dir()]
-    files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and exists(f) and f.is_file())
+    files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and is_file(f))
     rows = [(f, f.parent.name, str(speaker_of(f)) if speaker_of else None) for f in files]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
     return rows

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .._support.files import replacing
-from ..errors import FormatError, exists, option_name, path_of, require
+from ..errors import FormatError, is_file, option_name, path_of, require
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
 RUN = "run"
@@ -58,7 +58,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         For a file that is absent, damaged, cut short, or something else; the text names it.
     """
     path = path_of(path, "checkpoint")
-    require(exists(path) and path.is_file(), f"checkpoint {path}", "be a file", "none there", "", FormatError)
+    require(is_file(path), f"checkpoint {path}", "be a file", "none there", "", FormatError)
     cure = "The file is damaged or comes from elsewhere: start afresh, without resuming."
     with open(path, "rb") as file:
         try:
