@@ -27,6 +27,7 @@ CLAIM = 20
 """Largest factor by which the datasets of a file may be larger than the file: what weights of networks compress to, with room."""
 MOST_OBJECTS, DEEPEST = 10_000, 16
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "check sums (fletcher32)", 32000: "lzf"}
+_REPACK = "Repack it with h5repack -f NONE."
 _SLACK = 1 << 12  # bytes that a stored chunk may be larger than its content: headers and check sums
 
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, SystemError)
@@ -80,7 +81,7 @@ def check_tree(file: Any) -> None:
     """Check every link and dataset of an open file (see :func:`dataset`), for readers that take all of it."""
     import h5py
 
-    where, budget, seen = _name(file), _allowed(file), set()
+    where, budget, seen = file.filename, _allowed(file), set()
     waiting: list[tuple[str, Any, int]] = [("", file, 0)]
     while waiting:
         prefix, group, depth = waiting.pop()
@@ -119,7 +120,7 @@ def dataset(file: Any, name: str, rows: bool = False) -> Any:
     """
     import h5py
 
-    item, where = file, f"{_name(file)}: {name}"
+    item, where = file, f"{file.filename}: {name}"
     for part in name.split("/"):
         if not isinstance(item, h5py.Group) or part not in item:
             return None
@@ -164,38 +165,53 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
     shown = str(data.dtype) if isinstance(data, h5py.Dataset) else type(data).__name__
     require(plain, where, "be a dataset of numbers or text", shown, "Objects, references and records are not read.", FormatError)
     require(data.shape is not None, where, "hold at least one value", "nothing", error=FormatError)
-    creation, item = data.id.get_create_plist(), data.id.get_type().get_size()
+    kind, creation = data.id.get_type(), data.id.get_create_plist()
+    item = kind.get_size()
     foreign = data.is_virtual or creation.get_external_count() > 0
     require(not foreign, where, "keep its values in this file", "values in another one", "Repack it with h5repack.", FormatError)
     chunk = math.prod(data.chunks) * item if data.chunks else 0
     claim = max(math.prod(data.shape) * item, chunk)
     require(claim <= allowed, where, f"claim at most {allowed} bytes, for a file of this size", claim, error=FormatError)
-    names = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
-    packed = [n for n in names if n in (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)]
-    good = set(names) <= set(_FILTERS) and len(set(names)) == len(names) and len(packed) <= 1
-    cure = "Repack it with h5repack -f NONE."
-    require(good, where, "be packed by nothing but one of gzip and lzf, with shuffle and check sums", names, cure, FormatError)
-    kind = data.id.get_type()
-    text = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
-    if kind.get_class() == h5py.h5t.VLEN:  # of which empty ones take next to nothing
+    filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+    packer = _packer(filters, where)
+    of_rows = kind.get_class() == h5py.h5t.VLEN
+    if of_rows:  # of which empty ones take next to nothing
         most = max(1 << 16, CLAIM * os.path.getsize(data.file.filename) // item)
         require(data.size <= most, where, f"hold at most {most} rows, for a file of this size", data.size, error=FormatError)
-    if kind.get_class() == h5py.h5t.VLEN or text:  # unpacked here, not by the library
-        extra = [_FILTERS[n] for n in names if n not in hdf5_heap.FILTERS]
+    if of_rows or (kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()):  # unpacked here, not by the library
+        extra = [_FILTERS[n] for n in filters if n not in hdf5_heap.FILTERS]
         rule = "be packed by nothing but gzip and shuffling, as it holds rows or text of variable length"
-        require(not extra, where, rule, extra, cure, FormatError)
-    if packed:
-        last = names[-1] == packed[0] or names[-2:] == [packed[0], h5py.h5z.FILTER_FLETCHER32]
-        require(last, where, "be packed after shuffling", names, cure, FormatError)
-        claim = max(claim, data.id.get_num_chunks() * chunk)
-        require(claim <= allowed, where, f"claim at most {allowed} bytes, for a file of this size", claim, error=FormatError)
-        stored: list[Any] = []
-        data.id.chunk_iter(stored.append)  # in one pass: get_chunk_info counts from the first one each time
-        for info in stored:
-            require(info.size <= chunk + chunk // 8 + _SLACK, where, f"store chunks of at most {chunk} bytes", info.size, error=FormatError)
-            if packed[0] == h5py.h5z.FILTER_DEFLATE and info.filter_mask == 0:
-                _check_inflated(data.id.read_direct_chunk(info.chunk_offset)[1], chunk, where)
+        require(not extra, where, rule, extra, _REPACK, FormatError)
+    if packer is None:
+        return claim
+    last = filters[-1] == packer or filters[-2:] == [packer, h5py.h5z.FILTER_FLETCHER32]
+    require(last, where, "be packed after shuffling", filters, _REPACK, FormatError)
+    claim = max(claim, data.id.get_num_chunks() * chunk)
+    require(claim <= allowed, where, f"claim at most {allowed} bytes, for a file of this size", claim, error=FormatError)
+    _check_chunks(data, packer, chunk, where)
     return claim
+
+
+def _packer(filters: list[int], where: str) -> int | None:
+    """The one filter that packs, gzip or lzf; None without. Refuses filters other than :data:`_FILTERS`, and repeated ones."""
+    import h5py
+
+    packers = [n for n in filters if n in (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF)]
+    good = set(filters) <= set(_FILTERS) and len(set(filters)) == len(filters) and len(packers) <= 1
+    require(good, where, "be packed by nothing but one of gzip and lzf, with shuffle and check sums", filters, _REPACK, FormatError)
+    return packers[0] if packers else None
+
+
+def _check_chunks(data: Any, packer: int, chunk: int, where: str) -> None:
+    """Refuse stored chunks that are larger than ``chunk`` bytes can be when packed, or inflate to another size."""
+    import h5py
+
+    stored: list[Any] = []
+    data.id.chunk_iter(stored.append)  # in one pass: get_chunk_info counts from the first one each time
+    for info in stored:
+        require(info.size <= chunk + chunk // 8 + _SLACK, where, f"store chunks of at most {chunk} bytes", info.size, error=FormatError)
+        if packer == h5py.h5z.FILTER_DEFLATE and info.filter_mask == 0:
+            _check_inflated(data.id.read_direct_chunk(info.chunk_offset)[1], chunk, where)
 
 
 def _check_inflated(stored: bytes, chunk: int, where: str) -> None:
@@ -230,11 +246,6 @@ def value_of(data: Any, where: str) -> Any:
     texts = np.empty(data.shape, object)
     texts.reshape(-1)[:] = hdf5_heap.read_texts(data, where)
     return texts if data.shape else texts[()]
-
-
-def _name(file: Any) -> str:
-    name = file.filename
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
 
 def _line(error: BaseException) -> str:
