@@ -48,8 +48,15 @@ def called_later(name: str, function: str) -> Iterator[None]:
     if name in sys.modules:
         yield
         return
-    standing_in = _StandIn(name)
-    setattr(standing_in, function, _later_call(name, function))
+    standing_in = ModuleType(name)
+
+    def call(*args: Any, **options: Any) -> Any:
+        if sys.modules.get(name) is standing_in:  # within the block
+            del sys.modules[name]
+        return getattr(import_module(name), function)(*args, **options)
+
+    call.__name__ = call.__qualname__ = function
+    setattr(standing_in, function, call)
     sys.modules[name] = standing_in
     try:
         yield
@@ -94,20 +101,6 @@ class _Forwarding(ModuleType):
 def _step_aside(name: str) -> None:
     if type(sys.modules.get(name)) is _Forwarding:
         del sys.modules[name]
-
-
-class _StandIn(ModuleType):
-    """Module whose functions import the one that it stands in for."""
-
-
-def _later_call(name: str, function: str) -> Callable[..., Any]:
-    def call(*args: Any, **options: Any) -> Any:
-        if isinstance(sys.modules.get(name), _StandIn):  # within the block
-            del sys.modules[name]
-        return getattr(import_module(name), function)(*args, **options)
-
-    call.__name__ = call.__qualname__ = function
-    return call
 
 
 class _Later(ModuleType):
