@@ -98,12 +98,22 @@ def load(
     if path.is_dir():
         require(test is None, "test (--test-data)", "be used with one file", test)
         return _apart(_of_folder(path))
-    events = read_shd(path)
     if test is not None:
-        other = path_of(test, "test (--test-data)")
-        same = other.exists() and other.samefile(path)
-        require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-        return _apart(Split(*_alike(events, read_shd(other)), path.stem, f"the file {Path(test).name}"))
+        return _apart(_with_file(path, test))
+    return _apart(_left_out(path, leave_out), separate=False)
+
+
+def _with_file(path: Path, test: str | os.PathLike) -> Split:
+    """A file, and another one that is the test set."""
+    events, other = read_shd(path), path_of(test, "test (--test-data)")
+    same = other.exists() and other.samefile(path)
+    require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
+    return Split(*_alike(events, read_shd(other)), path.stem, f"the file {other.name}")
+
+
+def _left_out(path: Path, leave_out: str | int | None) -> Split:
+    """A file whose speaker ``leave_out``, or the last one, makes the test set."""
+    events = read_shd(path)
     require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
     speakers = sorted(set(events.speakers.tolist()))
     named = "names no speakers" if speakers == [-1] else speakers
@@ -113,7 +123,7 @@ def load(
     unknown = int(np.count_nonzero(events.speakers == -1))
     if unknown and who != -1:
         hint(f"{unknown} utterances of {path} have no known speaker: they stay in training, whoever is left out.")
-    return _apart(Split(events.without_speakers(who), events.of_speakers(who), path.stem, name), separate=False)
+    return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name)
 
 
 def _of_folder(path: Path) -> Split:
@@ -289,19 +299,12 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
     require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
     classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
-    absent = sorted(set(range(classes)) - set(split.train.labels.tolist()) - set(split.test.labels.tolist()))
-    if absent:
-        hint(f"no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
-    unheard = sorted(set(split.test.labels.tolist()) - set(split.train.labels.tolist()))
-    if unheard:
-        known = [split.train.keys[label] if split.train.keys else label for label in unheard]
-        text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
-        hint(f"the training set has no utterance of {text}.")
-    given, steps = steps, steps_for(split.train, task, steps)
-    if given is None and steps > MOST_STEPS and steps * task.dt > LONG:
-        hint(f"{steps} bins of {1e3 * task.dt:g} ms an utterance are many. Times in files are in seconds.")
+    _tell_of_classes(split, classes)
+    found = steps_for(split.train, task, steps)
+    if steps is None and found > MOST_STEPS and found * task.dt > LONG:
+        hint(f"{found} bins of {1e3 * task.dt:g} ms an utterance are many. Times in files are in seconds.")
     _tell_of_coarse_times(split, task)
-    task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=steps)
+    task = task.replace(channels=min(task.channels, channels[0]), classes=classes, n_steps=found)
     tell_of_unused_channels(split.name, (split.train, split.test), task.channels)
     return task
 
@@ -317,6 +320,19 @@ def tell_of_unused_channels(name: str, parts: Sequence[EventSet], inputs: int) -
         cure = f"If there are no more than {highest + 1}, let the file say so: write_shd does, as extra/meta_info/n_channels"
         hint(f"spikes of {name} are of channels 0 to {highest} of {channels}, which fall into {into}. {cure}.")
     return few
+
+
+def _tell_of_classes(split: Split, classes: int) -> None:
+    """Hints: of outputs that no utterance belongs to, and of test classes that training has not heard."""
+    heard, tested = set(split.train.labels.tolist()), set(split.test.labels.tolist())
+    absent = sorted(set(range(classes)) - heard - tested)
+    if absent:
+        hint(f"no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
+    unheard = sorted(tested - heard)
+    if unheard:
+        known = [split.train.keys[label] if split.train.keys else label for label in unheard]
+        text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
+        hint(f"the training set has no utterance of {text}.")
 
 
 def _tell_of_coarse_times(split: Split, task: Task) -> None:
