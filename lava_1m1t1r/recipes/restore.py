@@ -64,41 +64,44 @@ def _digest(description: NetDescription) -> str:
     return hashed.hexdigest()
 
 
-def _block(layer: Layer, sparse: bool, more: dict[str, Any]) -> torch.nn.Module:
-    where = layer.place
-    known = layer.neuron is None or isinstance(layer.neuron, M1T1RNeuron)
-    require(known, where, "hold 1M1T1R neurons", type(layer.neuron).__name__, "Train others with lava-dl's own blocks.")
-    if layer.kind in _WITHOUT_WEIGHTS:
-        return _WITHOUT_WEIGHTS[layer.kind](layer, where)
+def _block(layer: Layer, sparse: bool, options: dict[str, Any]) -> torch.nn.Module:
     own = layer.neuron
+    known = own is None or isinstance(own, M1T1RNeuron)
+    require(known, layer.place, "hold 1M1T1R neurons", type(own).__name__, "Train others with lava-dl's own blocks.")
+    if layer.kind in _WITHOUT_WEIGHTS:
+        return _WITHOUT_WEIGHTS[layer.kind](layer)
     # None: blocks that need neurons refuse it
-    params: Any = arguments_of(own.step, own.seed) | more if isinstance(own, M1T1RNeuron) else None
-    delay, bias = layer.delay is not None, layer.bias is not None
+    params: Any = arguments_of(own.step, own.seed) | options if isinstance(own, M1T1RNeuron) else None
+    if layer.kind == "input":
+        return _input(layer, params)
+    hook = _hook(layer, layer.weight)
+    more: dict[str, Any] = {"pre_hook_fx": hook, "delay": layer.delay is not None, "bias": layer.bias is not None}
     if layer.kind == "affine":
-        made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight))
-    elif layer.kind == "input":
-        given = (None, None) if layer.neuron is None else (layer.weight, layer.bias)  # without neurons spikes only pass
-        weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in given)
-        made = block.m1t1r.Input(params, weight, constant)
-        made.input_shape = torch.Size(layer.shape)
-        if layer.neuron is None:
-            return made
-        require(layer.bias is None or np.ptp(layer.bias) == 0, f"{where} bias", "be one for all neurons", layer.bias)
-        made.pre_hook_fx = _hook(where, layer.weight) or made.pre_hook_fx
+        made = block.m1t1r.Affine(None, layer.inputs, layer.size, pre_hook_fx=hook)
     elif layer.kind == "dense":
-        made = block.m1t1r.Dense(params, layer.inputs, layer.size, pre_hook_fx=_hook(where, layer.weight), delay=delay, bias=bias)
+        made = block.m1t1r.Dense(params, layer.inputs, layer.size, **more)
     elif layer.kind == "dense_rec":
-        hook, delays = _hook(where, layer.weight), layer.delay_rec
-        made = block.m1t1r.Recurrent(params, layer.inputs, layer.size, pre_hook_fx=hook, delay=delay, bias=bias, delay_rec=delays)
-        made.recurrent_synapse.pre_hook_fx = _hook(where, layer.weight_rec, "weight_rec") or quantise_8bit
+        made = block.m1t1r.Recurrent(params, layer.inputs, layer.size, delay_rec=layer.delay_rec, **more)
+        made.recurrent_synapse.pre_hook_fx = _hook(layer, layer.weight_rec, "weight_rec") or quantise_8bit
     else:
-        made = _image(layer, where, params, delay, bias)
-    _fill(made, layer, where, sparse)
+        made = _image(layer, params, more)
+    _fill(made, layer, sparse)
     return made
 
 
-def _image(layer: Layer, where: str, params: Any, delay: bool, bias: bool) -> torch.nn.Module:
-    conv, more = layer.conv, {"pre_hook_fx": _hook(where, layer.weight), "delay": delay, "bias": bias}
+def _input(layer: Layer, params: Any) -> torch.nn.Module:
+    given = (None, None) if layer.neuron is None else (layer.weight, layer.bias)  # without neurons spikes only pass
+    weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in given)
+    made = block.m1t1r.Input(params, weight, constant)
+    made.input_shape = torch.Size(layer.shape)
+    if layer.neuron is not None:
+        require(layer.bias is None or np.ptp(layer.bias) == 0, f"{layer.place} bias", "be one for all neurons", layer.bias)
+        made.pre_hook_fx = _hook(layer, layer.weight) or made.pre_hook_fx
+    return made
+
+
+def _image(layer: Layer, params: Any, more: dict[str, Any]) -> torch.nn.Module:
+    conv = layer.conv
     assert conv is not None  # only images are left
     if layer.kind == "pool":
         made = block.m1t1r.Pool(params, conv.kernel, conv.stride, conv.padding, conv.dilation, **more)
@@ -109,10 +112,8 @@ def _image(layer: Layer, where: str, params: Any, delay: bool, bias: bool) -> to
     return made
 
 
-def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
+def _fill(made: Any, layer: Layer, sparse: bool) -> None:
     """Copy the file's numbers into a block."""
-    if layer.kind == "input":
-        return
     own = [(input_synapse(made), layer.weight)]
     if layer.weight_rec is not None:
         own.append((made.recurrent_synapse, layer.weight_rec))
@@ -122,10 +123,10 @@ def _fill(made: Any, layer: Layer, where: str, sparse: bool) -> None:
         if sparse and layer.conv is None:
             keep_only(synapse, weight != 0)
     if layer.bias is not None:
-        made.bias.data = _each(layer.bias, made.bias.numel(), f"{where} bias").to(made.bias) / WEIGHT_ONE
+        made.bias.data = _each(layer.bias, made.bias.numel(), f"{layer.place} bias").to(made.bias) / WEIGHT_ONE
     if layer.delay is not None:
         count = layer.size if layer.conv is None else layer.conv.features
-        made.delay.delay.data = _each(layer.delay, count, f"{where} delay").to(made.delay.delay)
+        made.delay.delay.data = _each(layer.delay, count, f"{layer.place} delay").to(made.delay.delay)
         made.delay.init = True
 
 
@@ -142,29 +143,27 @@ def _each(values: np.ndarray, count: int, where: str) -> torch.Tensor:
     return torch.from_numpy(parts[:, 0].copy())
 
 
-def _hook(where: str, weights: np.ndarray | None, name: str = "weight") -> Any:
-    """Quantisation that leaves these weights as they are: None, the usual one, or the one for odd counts."""
+def _hook(layer: Layer, weights: np.ndarray | None, name: str = "weight") -> Any:
+    """Quantisation that leaves weights of the layer as they are: None, the usual one, or the one for odd counts."""
     if weights is None:
         return None
     given = np.asarray(weights)
     bounds = int(given.min()), int(given.max())
-    require(within_8_bits(given), f"{where} {name}", f"be {WEIGHT_RULE}, as blocks have them", bounds)
+    require(within_8_bits(given), f"{layer.place} {name}", f"be {WEIGHT_RULE}, as blocks have them", bounds)
     return None if weight_bounds(given) == EVEN_WEIGHTS else quantise_odd
 
 
-def _lines(layer: Layer, where: str) -> torch.nn.Module:
+def _lines(layer: Layer) -> torch.nn.Module:
     taps = np.asarray(layer.own_delay)[:: layer.inputs]
     alike = np.array_equal(np.repeat(taps, layer.inputs), layer.own_delay)
-    require(alike, f"{where} delay", "be alike for all channels, which come in turn, at each delay once", layer.delay)
+    require(alike, f"{layer.place} delay", "be alike for all channels, which come in turn, at each delay once", layer.delay)
     return block.m1t1r.DelayLines(layer.inputs, taps)
 
 
-def _shapes(layer: Layer, _where: str) -> torch.nn.Module:
-    if layer.kind == "flatten":
-        made = block.m1t1r.Flatten()
-        made.shape = list(layer.shape)
-        return made
-    return block.m1t1r.Average(layer.size)
+def _flatten(layer: Layer) -> torch.nn.Module:
+    made = block.m1t1r.Flatten()
+    made.shape = list(layer.shape)
+    return made
 
 
-_WITHOUT_WEIGHTS = {DELAY_LINES: _lines, "flatten": _shapes, "average": _shapes}
+_WITHOUT_WEIGHTS = {DELAY_LINES: _lines, "flatten": _flatten, "average": lambda layer: block.m1t1r.Average(layer.size)}
