@@ -219,13 +219,16 @@ class _Prepared(NamedTuple):
     """Training utterances, a :class:`.recipes.data.Frames`."""
     validation: Any
     """Those of the speaker or of the file to watch training by, or None."""
-
-
-def _synthetic(args: argparse.Namespace) -> Any:
+    augmentation: Any
+    synthetic: Any
     """What is synthesised beside the data, or None."""
-    from ..recipes.synthetic import Synthetic
+    start: Path | None
+    """File of the network that training starts from."""
 
-    return None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at, args.language)
+    @property
+    def heard(self) -> str:
+        """What is trained on, in words."""
+        return self.train.text(self.task, "" if self.synthetic is None else f" ({self.synthetic.per_class} of each class synthesised)")
 
 
 def _asked(args: argparse.Namespace) -> Any:
@@ -243,12 +246,15 @@ def _asked(args: argparse.Namespace) -> Any:
     return task if args.dt is None else task.replace(slower=args.slower or usual.slower * args.dt / usual.dt)
 
 
-def _prepared(args: argparse.Namespace, task: Any, start: Path | None, synthetic: Any) -> _Prepared:
+def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepared:
     """Data and network, suited to each other."""
     from ..netx.schema import read
     from ..recipes import data
     from ..recipes import start as starts
+    from ..recipes.augment import Augmentation
+    from ..recipes.synthetic import Synthetic
 
+    synthetic = None if args.synthetic is None else Synthetic(args.synthetic, args.recorded_at, args.language)
     former = None if start is None else read(start)
     if former is None:
         task.require_integers()
@@ -284,7 +290,8 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None, synthetic
         net, names = starts.network(begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
     if synthetic is None and args.data is not None and task.name == RECORDINGS:
         _tell_of_few_people(split.train)
-    return _Prepared(task, split, net, names, data.frames_of(train, task), validation)
+    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
+    return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start)
 
 
 def _tell_of_few_people(events: Any) -> None:
@@ -300,10 +307,11 @@ def _tell_of_few_people(events: Any) -> None:
         )
 
 
-def _tell_what_suits_speech(augmentation: Any, task: Any, channels: int, started: bool) -> None:
+def _tell_what_suits_speech(made: _Prepared) -> None:
     """Say what is done to the channels; of data with other channels than the inner ear's, that it may not suit them."""
     from ..datasets import N_CHANNELS
 
+    augmentation, task, channels, started = made.augmentation, made.task, made.split.train.n_channels, made.start is not None
     if augmentation is not None:
         tell(f"augmentation: {augmentation}")
     given = {
@@ -334,43 +342,57 @@ def _train(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) 
 def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None) -> dict[str, Any] | None:
     from ..recipes import adapt, data, fit
 
-    synthetic = _synthetic(args)
-    made = _prepared(args, asked, start, synthetic)
-    task, split, net, names, train, validation = made
-    from ..recipes.augment import Augmentation
+    made = _prepared(args, asked, start)
+    task, split, net, train = made.task, made.split, made.network, made.train
     from ..recipes.evaluate import evaluate
     from ..recipes.page import Found, page_of
-    from ..recipes.start import OF_NETWORK
 
-    augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
-    heard = train.text(task, "" if synthetic is None else f" ({synthetic.per_class} of each class synthesised)")
-    draws = fit.processes()[0] == 0 and can_draw("The report")
-    if fit.processes()[0] == 0:
-        if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
-            tell(f"replacing the run in {args.out} (use --resume to continue it)")
-        tell(f"{heard}; {train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
-        _tell_what_suits_speech(augmentation, task, split.train.n_channels, start is not None)
-        updates = task.epochs * fit.steps_of_epoch(task, len(train))
-        if updates < _FEW_UPDATES:
-            hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
-    trained = fit.fit(net, task, train, out, validation=validation, augmentation=augmentation, resume=args.resume, patience=args.patience)
-    if fit.processes()[0] > 0:  # under torchrun: the first process writes for all
+    first = fit.processes()[0] == 0  # under torchrun it speaks and writes for all
+    draws = first and can_draw("The report")
+    if first:
+        _tell_of_run(args, out, made)
+    trained = fit.fit(
+        net, task, train, out, validation=made.validation, augmentation=made.augmentation, resume=args.resume, patience=args.patience
+    )
+    if not first:
         return None
     net.eval()
     withdraw(out, *NETWORK_REPORT)
-    net.export(out / NETWORK_FILE, names)
+    net.export(out / NETWORK_FILE, made.classes)
     test = data.frames_of(split.test, task)
     exported = adapt.note_usual(out / NETWORK_FILE, train)
     result, fixed = evaluate(exported, test)
-    results = _results(args, made, test, result) | {
-        "synthetic": None if synthetic is None else dataclasses.asdict(synthetic),
-        "start": None if start is None else str(start),
-        "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
-        "validation": None if validation is None else _validation(args, trained),
-        "curve": trained.curve,
-        "task": dataclasses.asdict(task) | ({} if start is None else dict.fromkeys(OF_NETWORK)),
-    }
+    results = _results(args, made, trained, test, result)
     write_json(out / RESULTS_FILE, results)
+    _print_result(split, result)
+    print(f"network: {out / NETWORK_FILE}")
+    if draws:  # last: the numbers are safe, whatever ends the drawing
+        of, begun = (task, "") if start is None else (None, f", from {start.name}")
+        found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=made.heard + begun)
+        print(f"report: {page_of(found).save(out / PAGE_FILE)}")
+    tested = _test_options(args, split, task)
+    if tested:
+        place = str(out / NETWORK_FILE)
+        print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
+    return results
+
+
+def _tell_of_run(args: argparse.Namespace, out: Path, made: _Prepared) -> None:
+    """Say what will be trained, and what may not be intended."""
+    from ..recipes import fit
+
+    if not args.resume and any((out / name).exists() for name in (NETWORK_FILE, CHECKPOINT_FILE)):
+        tell(f"replacing the run in {args.out} (use --resume to continue it)")
+    tell(f"{made.heard}; {made.train.merged:.1%} of the spikes fall into a bin and channel with an earlier one, and do not count")
+    _tell_what_suits_speech(made)
+    updates = made.task.epochs * fit.steps_of_epoch(made.task, len(made.train))
+    if updates < _FEW_UPDATES:
+        hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
+
+
+def _print_result(split: Any, result: Any) -> None:
+    from ..recipes import data
+
     beside = f" (the paper: {PAPER_ACCURACY})" if split.name == data.SHD_NAME else ""
     print(
         f"{split.name}, {split.held_out}: {result.accuracy:.2%} in 8-bit fixed point{beside}, "
@@ -381,20 +403,12 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
     for sentence in (result.adaptation, result.guesses):
         if sentence:
             print(sentence)
-    print(f"network: {out / NETWORK_FILE}")
-    if draws:  # last: the numbers are safe, whatever ends the drawing
-        of, begun = (task, "") if start is None else (None, f", from {start.name}")
-        found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=heard + begun)
-        print(f"report: {page_of(found).save(out / PAGE_FILE)}")
-    tested = _test_options(args, split, task)
-    if tested:
-        place = str(out / NETWORK_FILE)
-        print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
-    return results
 
 
-def _results(args: argparse.Namespace, made: _Prepared, test: Any, result: Any) -> dict[str, Any]:
-    """What the network answers, and which data it was trained and tested on."""
+def _results(args: argparse.Namespace, made: _Prepared, trained: Any, test: Any, result: Any) -> dict[str, Any]:
+    """What the network answers, and how and on which data it was trained and tested."""
+    from ..recipes.start import OF_NETWORK
+
     return {
         "data": made.split.name,
         "held_out": made.split.held_out,
@@ -404,6 +418,12 @@ def _results(args: argparse.Namespace, made: _Prepared, test: Any, result: Any) 
         "uncounted": {name: {"cropped": part.cropped, "merged": part.merged} for name, part in (("train", made.train), ("test", test))},
         "classes": list(made.classes),
         "version": __version__,
+        "synthetic": None if made.synthetic is None else dataclasses.asdict(made.synthetic),
+        "start": None if made.start is None else str(made.start),
+        "augmentation": None if made.augmentation is None else dataclasses.asdict(made.augmentation),
+        "validation": None if made.validation is None else _validation(args, trained),
+        "curve": trained.curve,
+        "task": dataclasses.asdict(made.task) | ({} if made.start is None else dict.fromkeys(OF_NETWORK)),
     }
 
 
