@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,16 @@ def side_by_side(args: Any) -> Table:
     return table
 
 
+def _add(table: Table, name: str, steps: int, wall: float, cpu: float, base: float, rate: float | str = "") -> None:
+    """Row of a sample of ``steps``: times on the clock and of the processor, the latter over ``base`` [s], and the hidden layer's rate."""
+    table.add(name, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / steps, cpu / base, rate)
+
+
+def _times(job: Callable[[], Any], repeats: int, samples: int = 1) -> tuple[float, float]:
+    """Shortest time on the clock and of the processor that a job takes for each of its samples [s]."""
+    return least(job, repeats) / samples, least(job, repeats, process_time) / samples
+
+
 def _fast_rows(table: Table, net: Any, frames: np.ndarray, mark: str, args: Any) -> float:
     """Rows of the fast path; CPU time of one sample in fixed point [s]."""
     base = 0.0
@@ -68,13 +78,13 @@ def _fast_rows(table: Table, net: Any, frames: np.ndarray, mark: str, args: Any)
         fast = FastNetwork(net, floating=tag == "float")
         rate = networks.activity_of(fast, frames[:1])
         job = lambda fast=fast: fast.run(frames[:1], threads=1)  # noqa: E731
-        wall, cpu = least(job, args.repeats), least(job, args.repeats, process_time)
+        wall, cpu = _times(job, args.repeats)
         base = base or cpu
-        table.add(f"fast path, {tag}, {mark}", 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
+        _add(table, f"fast path, {tag}, {mark}", args.steps, wall, cpu, base, rate)
         if tag == "fixed":
             job = lambda fast=fast: fast.run(frames, threads=2)  # noqa: E731
-            wall, cpu = (least(job, args.repeats, clock) / len(frames) for clock in (perf_counter, process_time))
-            table.add(f"  of {len(frames)} samples on 2 threads", 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
+            wall, cpu = _times(job, args.repeats, len(frames))
+            _add(table, f"  of {len(frames)} samples on 2 threads", args.steps, wall, cpu, base, rate)
     return base
 
 
@@ -95,8 +105,7 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
             timing = stock(net, frames, args.repeats, tag)
         finally:
             os.sched_setaffinity(0, allowed)
-        row = (1e3 * timing.wall, 1e3 * timing.cpu, 1e6 * timing.cpu / args.steps, timing.cpu / base, "")
-        table.add(f"Lava graph, one core, {tag}, {mark}", *row)
+        _add(table, f"Lava graph, one core, {tag}, {mark}", args.steps, timing.wall, timing.cpu, base)
         wrong = int(np.sum(timing.out != expected)) if net.spiking else 0
         require(wrong == 0, f"Lava {tag}", "give the fast path's spikes", f"{wrong} others", error=VerificationError)
 
@@ -111,7 +120,7 @@ def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: flo
     except (ImportError, subprocess.TimeoutExpired) as error:
         table.skip(name, str(error))
         return
-    table.add(name, 1e3 * result.wall, 1e3 * result.cpu, 1e6 * result.cpu / args.steps, result.cpu / base, result.rate)
+    _add(table, name, args.steps, result.wall, result.cpu, base, result.rate)
     table.add("  its loop alone, wall", 1e3 * result.loop, "", 1e6 * result.loop / args.steps, result.loop / base, "")
     table.add("  and to make it", 1e3 * result.build, "", "", "", "")
 
@@ -126,9 +135,7 @@ def _torch_rows(table: Table, frames: np.ndarray, base: float, args: Any) -> Non
             table.skip(name, str(error))
             continue
         for batch, said in ((frames[:1], name), (frames, f"  of {len(frames)} samples in a batch, one thread")):
-            job = partial(run, batch)
-            wall, cpu = (least(job, args.repeats, clock) / len(batch) for clock in (perf_counter, process_time))
-            table.add(said, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, rate)
+            _add(table, said, args.steps, *_times(partial(run, batch), args.repeats, len(batch)), base, rate)
 
 
 def _jax_rows(table: Table, base: float, args: Any) -> None:
@@ -143,8 +150,7 @@ def _jax_rows(table: Table, base: float, args: Any) -> None:
         found = found_by(command, _LIMIT)
         if table.left_out(said, found):
             continue
-        wall, cpu = found["wall"] / batch, found["cpu"] / batch
-        table.add(said, 1e3 * wall, 1e3 * cpu, 1e6 * cpu / args.steps, cpu / base, found["rate"])
+        _add(table, said, args.steps, found["wall"] / batch, found["cpu"] / batch, base, found["rate"])
 
 
 def _neurons_alone(hidden: int, substeps: int, steps: int, repeats: int) -> float:
