@@ -303,17 +303,7 @@ def fit(
     _check_arguments(network, task, train, validation, patience)
     last = path_of(folder, "folder") / CHECKPOINT_FILE
     rank, world, local = processes()
-    run = {
-        "start": getattr(network, "origin", "") or None,
-        "recipe": task.name,
-        **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
-        "patience": patience,
-        "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
-        "training data": train.digest,
-        "validation data": None if validation is None else validation.digest,
-        "processes": world,
-        **checkpoint.made_of(network),
-    }
+    run = _run_of(network, task, train, validation, augmentation, patience)
     batches = steps_of_epoch(task, len(train))
     L.seed_everything(task.seed, verbose=False)
     learner = Learner(network, task, batches * task.epochs, augmentation)
@@ -334,18 +324,8 @@ def fit(
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
         called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress)]
         trainer = _trainer(epochs, run, called, world, local)
-        try:
-            with learner.listening():
-                trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
-        except InputError:
-            raise
-        except Exception as error:
-            if world > 1 and learner.began and _lost(error):
-                reason, cure = str(error).splitlines()[0], "See its own message. Finished epochs are kept: --resume continues from them."
-                raise InputError(f"another process of the run has ended ({reason}). {cure}") from error
-            if found is None or learner.began:
-                raise
-            raise _cannot_go_on(last, error) from error
+        with _in_words(last, learner, found is not None, world), learner.listening():
+            trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
         if task.epochs == 0:  # nothing was trained: a checkpoint of the network as it is, to continue from
             trainer.save_checkpoint(last)
     best.restore(learner)
@@ -367,6 +347,28 @@ def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patie
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
 
 
+def _run_of(
+    network: torch.nn.Module,
+    task: Task,
+    train: Frames,
+    validation: Frames | None,
+    augmentation: Augmentation | None,
+    patience: int | None,
+) -> dict[str, Any]:
+    """What tells a run from others: choices, data, and how the network is made."""
+    return {
+        "start": getattr(network, "origin", "") or None,
+        "recipe": task.name,
+        **{name: value for name, value in dataclasses.asdict(task).items() if name != "name"},
+        "patience": patience,
+        "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
+        "training data": train.digest,
+        "validation data": None if validation is None else validation.digest,
+        "processes": processes()[1],
+        **checkpoint.made_of(network),
+    }
+
+
 def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
     """Content of the checkpoint, which must be of this run."""
     found = checkpoint.read(last)
@@ -382,15 +384,27 @@ def _found(last: Path, run: dict[str, Any], learner: Learner) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def _in_words(last: Path, learner: Learner, resumed: bool, world: int) -> Iterator[None]:
+    """For a ``with`` block that trains: errors of processes that were lost, and of checkpoints that cannot go on, tell the user so."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if world > 1 and learner.began and _lost(error):
+            reason, cure = str(error).splitlines()[0], "See its own message. Finished epochs are kept: --resume continues from them."
+            raise InputError(f"another process of the run has ended ({reason}). {cure}") from error
+        if not resumed or learner.began:
+            raise
+        reason = " ".join(str(error).split()).rstrip(" .")  # torch writes several lines
+        raise FormatError(f"{last} must hold a run that can go on; {reason}. Start afresh, without resuming.") from error
+
+
 def _lost(error: Exception) -> bool:
     """Whether another process could not be reached any more."""
     words = ("closed by peer", "reset by peer", "Broken pipe", "remote process")  # of gloo, and of NCCL
     return isinstance(error, RuntimeError) and any(part in str(error) for part in words)
-
-
-def _cannot_go_on(last: Path, error: Exception) -> FormatError:
-    reason = " ".join(str(error).split()).rstrip(" .")  # torch writes several lines
-    return FormatError(f"{last} must hold a run that can go on; {reason}. Start afresh, without resuming.")
 
 
 def _callbacks(
