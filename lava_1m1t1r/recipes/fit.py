@@ -304,9 +304,8 @@ def fit(
     last = path_of(folder, "folder") / CHECKPOINT_FILE
     rank, world, local = processes()
     run = _run_of(network, task, train, validation, augmentation, patience)
-    batches = steps_of_epoch(task, len(train))
     L.seed_everything(task.seed, verbose=False)
-    learner = Learner(network, task, batches * task.epochs, augmentation)
+    learner = Learner(network, task, task.epochs * steps_of_epoch(task, len(train)), augmentation)
     found = None
     if resume and last.exists():
         found = _found(last, run, learner)
