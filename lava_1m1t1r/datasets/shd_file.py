@@ -55,29 +55,10 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         When the file is absent, is not HDF5, is cut short, or breaks the layout; the text names file and key.
     """
     path = path_of(path)
-    from h5py import check_vlen_dtype
-
     _check_counts(n_channels, n_classes)
     with hdf5_file.opened(path) as file:
-        data = {name: hdf5_file.dataset(file, name, rows=name in (TIMES, UNITS)) for name in (TIMES, UNITS, LABELS, SPEAKERS)}
-        for name in (TIMES, UNITS, LABELS):
-            cure = "The layout is that of Spiking Heidelberg Digits."
-            require(data[name] is not None, str(path), f"hold the dataset '{name}'", sorted(map(str, file))[:10], cure, FormatError)
-            shape = data[name].shape
-            require(len(shape) == 1, f"{path}: {name}", "be one-dimensional", shape, "", FormatError)
-        for name, kinds in ((TIMES, "f"), (UNITS, "iu")):
-            base = check_vlen_dtype(data[name].dtype)
-            numeric = isinstance(base, np.dtype) and base.kind in kinds
-            cure = "Each row is one utterance."
-            rule = f"hold variable-length rows of {'floats' if kinds == 'f' else 'integers'}"
-            found = data[name].dtype if base is None else f"rows of {base}"
-            cure = f"{cure} Times are in seconds." if name == TIMES else cure
-            require(numeric, f"{path}: {name}", rule, str(found), cure, FormatError)
-        keys = _texts(file, KEYS, path)
-        twice = repeated(keys)
-        cure = "These are no texts in UTF-8." if twice and "\N{REPLACEMENT CHARACTER}" in twice else ""
-        require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, cure, FormatError)
-        asked, n_classes = n_classes, min(filter(None, (n_classes, len(keys))), default=len(SHD_KEYS))
+        data = _datasets(file, path)
+        keys = _class_names(file, path)
         noted = hdf5_file.dataset(file, CHANNELS) is not None
         n_channels = n_channels or _channels(file, path)
         labels = _column(data[LABELS], LABELS, path)
@@ -85,12 +66,7 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         for name, size in ((TIMES, len(data[TIMES])), (UNITS, len(data[UNITS])), (SPEAKERS, len(speakers))):
             rule = f"have as many rows as there are labels ({len(labels)})"
             require(size == len(labels), f"{path}: {name}", rule, size, "", FormatError)
-        bad = (labels < 0) | (labels >= n_classes)
-        if bad.any():
-            first = labels[bad][0]
-            more = f"More classes than SHD's {len(SHD_KEYS)} need names, a column of texts in {KEYS}; or in Python give n_classes."
-            cure = "" if keys or asked else "Number them from 0." if first < 0 else more
-            raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{n_classes - 1}", first, cure)
+        _check_labels(labels, keys, n_classes, path)
         names = _texts(file, SPEAKER_NAMES, path)
         times, units, sizes = _read_spikes(data, path, n_channels, noted)
     finite = np.isfinite(times)
@@ -230,6 +206,44 @@ def _check_counts(n_channels: int | None, n_classes: int | None) -> None:
     for name, value in (("n_channels", n_channels), ("n_classes", n_classes)):
         if value is not None:
             whole(value, name, least=1, most=MOST_CHANNELS)
+
+
+def _datasets(file, path: Path) -> dict:
+    """Times, units, labels and speakers (None where there are none), unread, of the kinds and shapes that the layout has."""
+    from h5py import check_vlen_dtype
+
+    data = {name: hdf5_file.dataset(file, name, rows=name in (TIMES, UNITS)) for name in (TIMES, UNITS, LABELS, SPEAKERS)}
+    for name in (TIMES, UNITS, LABELS):
+        cure = "The layout is that of Spiking Heidelberg Digits."
+        require(data[name] is not None, str(path), f"hold the dataset '{name}'", sorted(map(str, file))[:10], cure, FormatError)
+        shape = data[name].shape
+        require(len(shape) == 1, f"{path}: {name}", "be one-dimensional", shape, "", FormatError)
+    for name, kinds, what, cure in ((TIMES, "f", "floats", " Times are in seconds."), (UNITS, "iu", "integers", "")):
+        base = check_vlen_dtype(data[name].dtype)
+        numeric = isinstance(base, np.dtype) and base.kind in kinds
+        found = data[name].dtype if base is None else f"rows of {base}"
+        rule, cure = f"hold variable-length rows of {what}", f"Each row is one utterance.{cure}"
+        require(numeric, f"{path}: {name}", rule, str(found), cure, FormatError)
+    return data
+
+
+def _class_names(file, path: Path) -> tuple[str, ...]:
+    keys = _texts(file, KEYS, path)
+    twice = repeated(keys)
+    cure = "These are no texts in UTF-8." if twice and "\N{REPLACEMENT CHARACTER}" in twice else ""
+    require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, cure, FormatError)
+    return keys
+
+
+def _check_labels(labels: np.ndarray, keys: tuple[str, ...], asked: int | None, path: Path) -> None:
+    """Refuse labels beyond the classes that have names, or that were ``asked`` for; without either, beyond SHD's."""
+    classes = min(filter(None, (asked, len(keys))), default=len(SHD_KEYS))
+    bad = (labels < 0) | (labels >= classes)
+    if bad.any():
+        first = labels[bad][0]
+        more = f"More classes than SHD's {len(SHD_KEYS)} need names, a column of texts in {KEYS}; or in Python give n_classes."
+        cure = "" if keys or asked else "Number them from 0." if first < 0 else more
+        raise _row_error(path, LABELS, int(np.argmax(bad)), f"lie in 0..{classes - 1}", first, cure)
 
 
 def _channels(file, path: Path) -> int:
