@@ -123,6 +123,18 @@ def array_of_file(file: str, option: str) -> np.ndarray:
         raise InputError(f"{option} must be a .npy file of numbers; got {file!r}: {error}.") from error
 
 
+def _spoken_digits(args: argparse.Namespace) -> Any:
+    """Test voices of SpokenDigits; refuses options of files."""
+    from ..datasets import SpokenDigits
+
+    require(args.leave_out is None, "--leave-out", "be used with --data", args.leave_out)
+    require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
+    try:
+        return SpokenDigits(train=False)
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{error} Or use other utterances: --data FILE.") from error
+
+
 def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
     """Events to test on, events from which training on the same data chooses the length of utterances, name of the data, and a description
     of the speakers."""
@@ -228,22 +240,8 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     """Utterances that a network is adapted by, binned as those of its training."""
     from ..recipes import data
 
-    training: Any = None
     option = "--data" if args.stranger is None else "--stranger"
-    if args.stranger is None:
-        split = data.load(args.data, args.leave_out)
-        training, heard, name, who = split.train, split.test, split.name, split.held_out
-        _numbered(training, net)  # tells where these are not the data of its training
-    else:
-        heard, name, who = data.read_shd(args.stranger), Path(args.stranger).stem, "all of it"
-        if net.usual is not None:
-            cure = f"{net.source} says itself how often its neurons spike in its training."
-            require(args.data is None, "--data", "not be used with --stranger", args.data, cure)
-        else:
-            cure = "Its file does not say how often its neurons spike."
-            require(args.data is not None, "--data", "name what the network was trained on", None, cure)
-            training = data.load(args.data).train if Path(args.data).is_dir() else data.read_shd(args.data)
-            _numbered(training, net)
+    training, heard, name, who = _training_and_stranger(args, net)
     task = _task_of(args, net)
     for events, given in ((training, "--data"), (heard, option)):
         if events is not None:
@@ -265,6 +263,27 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     return Stranger(frames, training, name, who)
 
 
+def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str]:
+    """Events of the training (None where a file is given, and the network knows what is usual) and of the stranger; and the latter's names
+    as in :class:`Stranger`."""
+    from ..recipes import data
+
+    if args.stranger is None:
+        split = data.load(args.data, args.leave_out)
+        _numbered(split.train, net)  # tells where these are not the data of its training
+        return split.train, split.test, split.name, split.held_out
+    heard, name, training = data.read_shd(args.stranger), Path(args.stranger).stem, None
+    if net.usual is not None:
+        cure = f"{net.source} says itself how often its neurons spike in its training."
+        require(args.data is None, "--data", "not be used with --stranger", args.data, cure)
+    else:
+        cure = "Its file does not say how often its neurons spike."
+        require(args.data is not None, "--data", "name what the network was trained on", None, cure)
+        training = data.load(args.data).train if Path(args.data).is_dir() else data.read_shd(args.data)
+        _numbered(training, net)
+    return training, heard, name, "all of it"
+
+
 def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     """Frames of the test utterances, binned as the network requires, with classes numbered as in the network."""
     from ..recipes import data
@@ -273,14 +292,7 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     check_whole(args, utterances=1, steps=1)
     task = _task_of(args, net)
     if args.data is None:
-        from ..datasets import SpokenDigits
-
-        require(args.leave_out is None, "--leave-out", "be used with --data", args.leave_out)
-        require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
-        try:
-            events = like_training = SpokenDigits(train=False)
-        except MissingDependencyError as error:
-            raise MissingDependencyError(f"{error} Or use other utterances: --data FILE.") from error
+        events = like_training = _spoken_digits(args)
         name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
         trained = _training_of(net, name)
     else:
