@@ -125,14 +125,21 @@ def evaluate(net: str | os.PathLike | NetDescription, test: Frames) -> tuple[Eva
         free = answers(floating.out)
         result.floating_accuracy = float(np.mean(free == test.labels))
         result.same_answer = float(np.mean(free == given))
-        for layer, free_layer in zip(fixed.layers, floating.layers, strict=True):
-            a, b = layer.spikes, free_layer.spikes
-            if a is None or b is None:
-                continue
-            for start in range(0, len(a), _TOGETHER):
-                found = agreement(a[start : start + _TOGETHER], b[start : start + _TOGETHER])
-                result.float_spikes = found if result.float_spikes is None else result.float_spikes + found
+        result.float_spikes = _agreement_of(fixed, floating)
     return result, fixed
+
+
+def _agreement_of(one: Any, other: Any) -> Agreement | None:
+    """Agreement of the spikes of all layers of two runs (Result) of one network; None where no layer has spikes."""
+    total = None
+    for layer, twin in zip(one.layers, other.layers, strict=True):
+        if layer.spikes is None:  # a readout
+            continue
+        for start in range(0, len(layer.spikes), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            found = agreement(layer.spikes[part], twin.spikes[part])
+            total = found if total is None else total + found
+    return total
 
 
 def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, seed: int) -> NetDescription:
