@@ -57,21 +57,26 @@ def run(args: argparse.Namespace) -> int:
     short = [name for name in TABLES if name not in LONG]
     wanted = [name for table in named for name in (short if table == "all" else [table])]
     codes, found = [], {}
-
-    with scratch("bench-") as spare:
-        for name in dict.fromkeys(wanted):
-            file = Path(spare) / f"{name}.json"
-            options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)]), *own]
-            code = "from lava_1m1t1r.benchmarks.__main__ import main; sys.exit(main())"
-            done = programs.run(programs.python(code, TABLES[name][0], *options), ours=True, stdout=sys.stderr if args.json else None)
-            if done.returncode < 0:
-                tell(f"{name}: its process was killed by signal {-done.returncode} (9: by hand, or because memory ran out).")
-            codes.append(done.returncode if done.returncode >= 0 else 1)
-            if file.is_file():  # written at the table's end, also where some rows of it failed
-                text = file.read_text(encoding="utf-8")
-                found[name] = json.loads(text)
-                if out is not None:
-                    write_text(out / file.name, text)
+    for name in dict.fromkeys(wanted):
+        code, text = _table(name, args, own)
+        codes.append(code)
+        if text is not None:
+            found[name] = json.loads(text)
+            if out is not None:
+                write_text(out / f"{name}.json", text)
     if args.json:
         print(json.dumps(found, indent=1))
     return max(codes, default=0)
+
+
+def _table(name: str, args: argparse.Namespace, own: list[str]) -> tuple[int, str | None]:
+    """Exit code of a table's process, and the table as JSON if it came to its end, some rows failed or not."""
+    with scratch("bench-") as spare:
+        file = Path(spare) / f"{name}.json"
+        options = ["--json", str(file), *([] if args.repeats is None else ["--repeats", str(args.repeats)]), *own]
+        code = "from lava_1m1t1r.benchmarks.__main__ import main; sys.exit(main())"
+        done = programs.run(programs.python(code, TABLES[name][0], *options), ours=True, stdout=sys.stderr if args.json else None)
+        text = file.read_text(encoding="utf-8") if file.is_file() else None
+    if done.returncode < 0:
+        tell(f"{name}: its process was killed by signal {-done.returncode} (9: by hand, or because memory ran out).")
+    return done.returncode if done.returncode >= 0 else 1, text
