@@ -332,13 +332,17 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table."""
-    args = _arguments(arguments)
-    known = rows()
-    names = checked(args, list(known))
-    augmentation = chosen_augmentation(args)
-    tuned = args.training == "tuned" if args.training else args.data is None
+class Job(NamedTuple):
+    """What every row is trained and tested on: one split of the data."""
+
+    of: dict[str, Any]
+    """Names and digests of the data, for what is kept of a run."""
+    task: Task
+    train: data.Frames
+    test: data.Frames
+
+
+def _jobs(args: argparse.Namespace, tuned: bool) -> list[Job]:
     sizes = {name: getattr(args, name) for name in ("channels", "hidden", "epochs", "batch")}
     base = Task("accuracy", **sizes, refractory=args.refractory, spike_cost=args.spike_cost, **(TRAINING if tuned else {}))
     base = base.replace(delay_rec=args.delay_rec)
@@ -351,34 +355,58 @@ def main(arguments: list[str] | None = None) -> int:
         train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
         of: dict[str, Any] = {} if synthetic is None else {"synthetic": dataclasses.asdict(synthetic)}
         of |= {"data": split.name, "held_out": split.held_out, "frames": [train.digest, test.digest]}
-        jobs.append((of, task, train, test))
-    held = jobs[0][0]["held_out"]
+        jobs.append(Job(of, task, train, test))
+    return jobs
+
+
+def _title(args: argparse.Namespace, jobs: list[Job]) -> str:
+    held = jobs[0].of["held_out"]
     if args.folds is not None or args.data is not None:
-        each = ", ".join(job[0]["held_out"] for job in jobs) if args.folds is None else f"{args.folds} groups of voices"
+        each = ", ".join(job.of["held_out"] for job in jobs) if args.folds is None else f"{args.folds} groups of voices"
         held = f"each of {each} left out in turn"
-    size = sum(len(job[2]) for job in jobs) // len(jobs)
-    more = "" if synthetic is None else f", {synthetic.per_class} of each class synthesised"
-    title = f"{jobs[0][0]['data']}, {held}: {size} utterances{more}, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
-    table = Table(title, ("parameters", "accuracy %", "+-", "adapted %", "biases %", "spikes", "CPU s", "train %"))
+    size = sum(len(job.train) for job in jobs) // len(jobs)
+    more = "" if args.synthetic is None else f", {args.synthetic} of each class synthesised"
+    return f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
+
+
+def _runs(name: str, row: Row, jobs: list[Job], args: argparse.Namespace, tuned: bool, augmentation: Augmentation) -> list[dict[str, Any]]:
+    """Results of a row's network, on each job with each seed."""
+    found = []
+    rate = args.learning_rate or (row.tuned_rate if tuned and row.tuned_rate else row.learning_rate)
+    for of, job_task, train, test in jobs:
+        for seed in range(args.repeats):
+            task = as_large(job_task.replace(seed=seed, learning_rate=rate, **_of_row(name, row, args)))
+            settings = {**of, "task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
+            run = lambda t=task, a=train, b=test: trained(row.build(t), t, a, b, augmentation, row.fixed)  # noqa: E731
+            told = f"{name}, {of['held_out']}, seed {seed}"
+            found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run, told)})
+    return found
+
+
+def _add_row(table: Table, name: str, found: list[dict[str, Any]], speakers: int) -> None:
+    accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], speakers))
+    spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
+    shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
+    adapted = [_mean_of(found, key) for key in ("adapted_accuracy", "biases_accuracy")]
+    table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", *adapted, shown, cpu, f"{100 * fitted:.1f}")
+    table.rows[-1]["runs"] = found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table."""
+    args = _arguments(arguments)
+    known = rows()
+    names = checked(args, list(known))
+    augmentation = chosen_augmentation(args)
+    tuned = args.training == "tuned" if args.training else args.data is None
+    jobs = _jobs(args, tuned)
+    table = Table(_title(args, jobs), ("parameters", "accuracy %", "+-", "adapted %", "biases %", "spikes", "CPU s", "train %"))
     for name in names:
-        row, found = known[name], []
         try:
-            for of, job_task, train, test in jobs:
-                for seed in range(args.repeats):
-                    rate = args.learning_rate or (row.tuned_rate if tuned and row.tuned_rate else row.learning_rate)
-                    task = as_large(job_task.replace(seed=seed, learning_rate=rate, **_of_row(name, row, args)))
-                    settings = {**of, "task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
-                    run = lambda r=row, t=task, a=train, b=test: trained(r.build(t), t, a, b, augmentation, r.fixed)  # noqa: E731
-                    told = f"{name}, {of['held_out']}, seed {seed}"
-                    found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run, told)})
+            found = _runs(name, known[name], jobs, args, tuned, augmentation)
         except ImportError as absent:
             table.skip(name, f"not installed ({absent.name})" if isinstance(absent, ModuleNotFoundError) else str(absent))
-            continue
-        accuracy, error = mean_and_error(_independent([100 * result["accuracy"] for result in found], len(jobs)))
-        spikes, cpu, fitted = (float(np.mean([result[key] for result in found])) for key in ("spikes", "cpu", "train_accuracy"))
-        shown = f"{spikes:.0f}" if not name.startswith("GRU") else "values"
-        adapted = [_mean_of(found, key) for key in ("adapted_accuracy", "biases_accuracy")]
-        table.add(name, f"{found[0]['parameters']}", f"{accuracy:.2f}", f"{error:.2f}", *adapted, shown, cpu, f"{100 * fitted:.1f}")
-        table.rows[-1]["runs"] = found
+        else:
+            _add_row(table, name, found, len(jobs))
     write_json(args.json, [table.as_dict()])
     return 0
