@@ -181,7 +181,7 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
             args.others = unknown
         elif unknown:
             getattr(args, "own_parser", top).error(f"unrecognized arguments: {' '.join(unknown)}")
-        command = f" {args.command}"
+        command = args.command
         for name, value in vars(args).items():  # shells expand ~ in --out ~/x, but not in --out=~/x
             setattr(args, name, [_at_home(one) for one in value] if isinstance(value, list) else _at_home(value))
         with shown(), warnings.catch_warnings():
@@ -191,8 +191,8 @@ def _run(argv: Sequence[str] | None, signals: Any) -> int:
         stop = interrupted(error) or signals.raised
         if stop is not None:
             word, code = last_words(stop)
-            return _complain(command, f"{word}{KEPT.get(command.strip(), '')}.", code)
-        text = None if isinstance(error, SystemExit) else _in_words(error, command.strip())  # argparse has printed its own
+            return _complain(command, f"{word}{KEPT.get(command, '')}.", code)
+        text = None if isinstance(error, SystemExit) else _in_words(error, command)  # argparse has printed its own
         if text is None:
             raise
         return _complain(command, text, USAGE_ERROR)
@@ -248,5 +248,5 @@ def _of_memory(error: BaseException) -> bool:
 
 
 def _complain(command: str, text: object, code: int) -> int:
-    tell(f"lava-1m1t1r{command}: {text}")
+    tell(f"{f'lava-1m1t1r {command}'.rstrip()}: {text}")
     return code
