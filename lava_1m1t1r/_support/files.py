@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all; bytes of a file's name that are no text are written as escapes."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_npz(path: str | os.PathLike, arrays: Mapping[str, Any], save: Callable[..., None] = np.savez) -> None:
+    """Write arrays as numpy's ``.npz``, whole or not at all; ``save`` is numpy.savez or numpy.savez_compressed."""
+    whole = io.BytesIO()  # in memory: an archive that fails on a full disk would raise again when Python collects it
+    save(whole, **arrays)
+    with replacing(path) as part:
+        part.write_bytes(whole.getbuffer())
 
 
 def plain(value: Any, field: str = "values") -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import io
 
 import numpy as np
 
-from .._support.files import as_json, replacing
+from .._support.files import as_json, write_npz
 from .._support.host import load_lava
 from ..errors import path_of, require
 from ._common import json_argument, network_argument, network_path, out_folder, talking
@@ -50,10 +49,8 @@ def run(args: argparse.Namespace) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     layers = {f"layer{layer.index}": run.out for layer, run in zip(net.active, result.layers, strict=True)}
     named = [net.classes[i] for i in given] if net.classes else None
-    whole = io.BytesIO()  # in memory: an archive that fails on a full disk would raise again when Python collects it
-    np.savez_compressed(whole, answers=given, labels=test.labels, dt=net.dt or 0.0, classes=np.array(net.classes, str), **layers)
-    with replacing(out) as part:
-        part.write_bytes(whole.getbuffer())
+    of_all = {"answers": given, "labels": test.labels, "dt": net.dt or 0.0, "classes": np.array(net.classes, str)}
+    write_npz(out, of_all | layers, np.savez_compressed)
     right = float(np.mean(given == test.labels)) if tested.labelled else None
     if args.json:
         how = {"utterances": len(test), "steps": tested.steps, "backend": args.backend, "tag": args.tag, "accuracy": right}

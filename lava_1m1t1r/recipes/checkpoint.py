@@ -6,7 +6,6 @@ where each of them belongs.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import zipfile
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .._support.files import replacing
+from .._support.files import write_npz
 from ..errors import FormatError, is_file, option_name, path_of, require
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
@@ -43,10 +42,7 @@ def write(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
     """Write a tree of mappings, lists, tuples, numbers, texts, arrays and tensors, whole or not at all; functions are left out."""
     arrays: list[np.ndarray] = []
     text = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
-    whole = io.BytesIO()  # in memory: an archive on a full disk would raise again when Python collects it
-    np.savez(whole, tree=np.frombuffer(text.encode(), np.uint8), **{str(i): array for i, array in enumerate(arrays)})
-    with replacing(path) as part:
-        part.write_bytes(whole.getbuffer())
+    write_npz(path, {"tree": np.frombuffer(text.encode(), np.uint8)} | {str(i): array for i, array in enumerate(arrays)})
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
