@@ -192,10 +192,9 @@ def accuracy_of_adapted(
     """
     frames, labels = np.asarray(frames), np.asarray(labels)
     speakers = None if speakers is None else np.asarray(speakers)
-    of_each_one = frames.shape[:1]
-    for name, values in (("labels", labels), ("speakers", labels if speakers is None else speakers)):
-        require(np.shape(values) == of_each_one, name, f"have the shape {of_each_one}, one an utterance", np.shape(values))
-
+    for name, values in (("labels", labels), ("speakers", speakers)):
+        if values is not None:
+            require(values.shape == frames.shape[:1], name, f"have the shape {frames.shape[:1]}, one an utterance", values.shape)
     net = described(net)
 
     def answer(heard: np.ndarray, rest: np.ndarray) -> np.ndarray:
