@@ -44,14 +44,14 @@ class Network(torch.nn.Module):
         for place, block in enumerate(blocks):
             cure = "Count the spikes of Network.layers instead."
             require(not getattr(block, "count_log", False), f"Network.blocks: layer/{place}", "have count_log=False", True, cure)
-        neurons = {f"layer/{i}": getattr(block, "neuron", None) for i, block in enumerate(blocks)}
-        steps = {place: neuron.nominal.dt for place, neuron in neurons.items() if isinstance(neuron, slayer.neuron.Neuron)}
+        neurons = {place: getattr(block, "neuron", None) for place, block in enumerate(blocks)}
+        ours = {place: neuron for place, neuron in neurons.items() if isinstance(neuron, slayer.neuron.Neuron)}
+        steps = {f"layer/{place}": neuron.nominal.dt for place, neuron in ours.items()}
         require(len(set(steps.values())) <= 1, "Network.blocks: dt [s]", "be equal in all layers", steps)
         self.origin = origin
         self.blocks = torch.nn.ModuleList(blocks)
-        for place, block in enumerate(self.blocks):
-            if isinstance(getattr(block, "neuron", None), slayer.neuron.Neuron):
-                block.neuron.layer = place
+        for place, neuron in ours.items():
+            neuron.layer = place
 
     def extra_repr(self) -> str:
         return f"from {self.origin}" if self.origin else ""
