@@ -165,14 +165,14 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
     shown = str(data.dtype) if isinstance(data, h5py.Dataset) else type(data).__name__
     require(plain, where, "be a dataset of numbers or text", shown, "Objects, references and records are not read.", FormatError)
     require(data.shape is not None, where, "hold at least one value", "nothing", error=FormatError)
-    kind, creation = data.id.get_type(), data.id.get_create_plist()
+    kind = data.id.get_type()
     item = kind.get_size()
-    foreign = data.is_virtual or creation.get_external_count() > 0
+    foreign = data.is_virtual or data.id.get_create_plist().get_external_count() > 0
     require(not foreign, where, "keep its values in this file", "values in another one", "Repack it with h5repack.", FormatError)
     chunk = math.prod(data.chunks) * item if data.chunks else 0
     claim = max(math.prod(data.shape) * item, chunk)
     require(claim <= allowed, where, f"claim at most {allowed} bytes, for a file of this size", claim, error=FormatError)
-    filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+    filters = hdf5_heap.filters_of(data)
     packer = _packer(filters, where)
     of_rows = kind.get_class() == h5py.h5t.VLEN
     if of_rows:  # of which empty ones take next to nothing

@@ -32,6 +32,12 @@ class Rows(NamedTuple):
     """Number of values in each row, (R,) int64."""
 
 
+def filters_of(data: Any) -> list[int]:
+    """Filters that a dataset is packed by, as HDF5 numbers them, in the order in which they were applied."""
+    creation = data.id.get_create_plist()
+    return [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+
+
 def read_rows(data: Any, where: str) -> Rows:
     """Read all rows of a checked dataset (see :func:`.hdf5_file.dataset`) of variable-length rows of numbers.
 
@@ -113,14 +119,14 @@ def _references(data: Any, where: str, file: mmap.mmap) -> bytes:
         require(at + size <= len(file), where, f"lie inside the {len(file)} bytes of the file", at + size, _DAMAGED, FormatError)
         return file[at : at + size]
     require(len(data.shape) == 1, where, "be one-dimensional", data.shape, error=FormatError)
-    names = [data.id.get_create_plist().get_filter(i)[0] for i in range(data.id.get_create_plist().get_nfilters())]
+    filters = filters_of(data)
     table = bytearray(count * _ROW.itemsize)
     chunks: list[Any] = []
     data.id.chunk_iter(chunks.append)  # in one pass: get_chunk_info counts from the first one each time
     for first in (info.chunk_offset[0] for info in chunks):
         mask, stored = data.id.read_direct_chunk((first,))
         size = data.chunks[0] * _ROW.itemsize
-        plain = _unpacked(stored, [n for k, n in enumerate(names) if not mask >> k & 1], size)
+        plain = _unpacked(stored, [n for k, n in enumerate(filters) if not mask >> k & 1], size)
         require(plain and first < count, where, f"be kept in whole chunks of {size} bytes", first, _DAMAGED, FormatError)
         end = min(first + data.chunks[0], count)
         table[first * _ROW.itemsize : end * _ROW.itemsize] = plain[: (end - first) * _ROW.itemsize]
