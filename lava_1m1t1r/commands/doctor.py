@@ -50,23 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def findings() -> dict:
     """Return what was found: versions (None where absent) and the cure for what is absent."""
-    from ..cli import NUMBA_THREADS, ONE_THREAD
-
-    packages = []
-    core = "lava-1m1t1r" if _version("lava-nc") is None else "'lava-1m1t1r[lava]'"  # by name alone, pip takes versions that Lava refuses
-    for purpose, name, extra in PACKAGES:
-        found = _version(name)
-        cure = f"pip install 'lava-1m1t1r[{extra}]'" if extra else f"pip install {core}"
-        if found and name not in _HEAVY:
-            try:
-                with redirect_stdout(sys.stderr):
-                    import_module(name)
-            except (Exception, SystemExit) as error:  # of any kind, where versions do not suit each other
-                anew = f"pip uninstall {name}, then {cure}"
-                found, cure = None, f"does not load ({error}): {ONE_THREAD if str(error) == NUMBA_THREADS else anew}"
-        if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
-            cure = "needs Python 3.10"
-        packages.append({"name": name, "for": purpose, "version": found, "cure": None if found else cure})
+    packages = [_package(*row) for row in PACKAGES]
     tools = [
         {"name": name, "for": purpose, "path": shutil.which(name), "cure": None if shutil.which(name) else f"apt-get install {name}"}
         for purpose, name in TOOLS
@@ -79,6 +63,26 @@ def findings() -> dict:
         "packages": packages,
         "tools": tools,
     }
+
+
+def _package(purpose: str, name: str, extra: str) -> dict:
+    """A row of :data:`PACKAGES`: what is there of it, and the cure where it is absent or does not load."""
+    from ..cli import NUMBA_THREADS, ONE_THREAD
+
+    found = _version(name)
+    # by the name alone, pip takes versions that Lava refuses
+    wanted = f"'lava-1m1t1r[{extra}]'" if extra else "lava-1m1t1r" if _version("lava-nc") is None else "'lava-1m1t1r[lava]'"
+    cure = f"pip install {wanted}"
+    if found and name not in _HEAVY:
+        try:
+            with redirect_stdout(sys.stderr):
+                import_module(name)
+        except (Exception, SystemExit) as error:  # of any kind, where versions do not suit each other
+            anew = f"pip uninstall {name}, then {cure}"
+            found, cure = None, f"does not load ({error}): {ONE_THREAD if str(error) == NUMBA_THREADS else anew}"
+    if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
+        cure = "needs Python 3.10"
+    return {"name": name, "for": purpose, "version": found, "cure": None if found else cure}
 
 
 def _version(name: str) -> str | None:
