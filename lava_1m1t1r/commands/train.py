@@ -273,15 +273,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task = data.fitted(task, split, args.steps).replace(classes=begin.outputs)
     if synthetic is not None:
         split = synthetic.added(split)  # a network is fitted to what people say
-    train, validation = split.train, None
-    if who is not None:
-        validation, train = data.frames_of(train.of_speakers(who), task), train.without_speakers(who)
-        require(len(train) > 0, "--validate", "leave other speakers to train on", args.validate)
-    elif args.validation_data is not None:
-        watched = data.validation_of(split, args.validation_data)  # numbered as a network to start from has them
-        others = [watched.keys[label] if watched.keys else label for label in sorted(set(watched.labels.tolist())) if label >= task.classes]
-        require(not others, "--validation-data", "hold no other classes than the training and the test set", listed(others))
-        validation = data.frames_of(watched, task)
+    train, validation = _held_out(args, task, split, who)
     from ..recipes import network
 
     if begin is None:
@@ -292,6 +284,24 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         _tell_of_few_people(split.train)
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start)
+
+
+def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None) -> tuple[Any, Any]:
+    """Events to train on, without those of speaker ``who``; and frames of the speaker or of the file to watch training by, or None."""
+    from ..recipes import data
+
+    train = split.train
+    if who is not None:
+        others = train.without_speakers(who)
+        validation = data.frames_of(train.of_speakers(who), task)
+        require(len(others) > 0, "--validate", "leave other speakers to train on", args.validate)
+        return others, validation
+    if args.validation_data is None:
+        return train, None
+    watched = data.validation_of(split, args.validation_data)  # numbered as a network to start from has them
+    absent = [watched.keys[label] if watched.keys else label for label in sorted(set(watched.labels.tolist())) if label >= task.classes]
+    require(not absent, "--validation-data", "hold no other classes than the training and the test set", listed(absent))
+    return train, data.frames_of(watched, task)
 
 
 def _tell_of_few_people(events: Any) -> None:
