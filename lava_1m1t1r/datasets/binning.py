@@ -93,7 +93,7 @@ def frames(events: EventSet, dt: float, n_steps: int | None = None, channels: in
     """
     n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
     out = np.empty((len(events), n_steps, channels), np.uint8)
-    block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
+    block = max(1, _BLOCK_CELLS // (n_steps * channels))
     for start in bar(range(0, len(events), block), _TITLE):
         _fill(events, start, dt, limit, out[start : start + block])
     return out
@@ -120,8 +120,8 @@ def binned_events(
         As :func:`frames`, if more than 5 % of the spikes are cropped.
     """
     n_steps, channels, limit = _checked(events, dt, n_steps, channels, clip)
-    block = max(1, _BLOCK_CELLS // max(1, n_steps * channels))
-    scratch = np.empty((min(block, max(1, len(events))), n_steps, channels), np.uint8)
+    block = max(1, _BLOCK_CELLS // (n_steps * channels))
+    scratch = np.empty((min(block, len(events)), n_steps, channels), np.uint8)
     parts = [BinnedEvents.of(scratch[:0])]
     for start in bar(range(0, len(events), block), _TITLE):
         part = scratch[: len(events) - start]
