@@ -135,8 +135,7 @@ class InnerEar:
         if isinstance(utterances, Sequence):
             for pair in utterances:
                 _check_pair(pair)
-        if total is None and isinstance(utterances, Sequence):
-            total = len(utterances)
+            total = len(utterances) if total is None else total
         require(indices is None or isinstance(indices, Iterable), "indices", "be numbers, one an utterance", indices)
         if isinstance(utterances, Sized) and isinstance(indices, Sized):
             _check_number(indices, len(utterances))
