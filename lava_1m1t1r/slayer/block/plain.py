@@ -55,7 +55,7 @@ class Affine(Block, base.AbstractAffine):
         require(dynamics is False, "Affine.dynamics", "be False", dynamics, "Use Dense for neurons.")
         super().__init__(neuron_params, in_neurons, out_neurons, dynamics=False, mask=mask, count_log=count_log)
         hook = pre_hook_fx or quantise_8bit
-        self.synapse = synapse.Dense(in_neurons, out_neurons, weight_norm=False, pre_hook_fx=hook)
+        self.synapse = synapse.Dense(in_neurons, out_neurons, pre_hook_fx=hook)
         self.synapse.start_weights(weight_scale / in_neurons**0.5)
         if weight_norm:
             self.synapse.enable_weight_norm()
