@@ -52,34 +52,44 @@ def _row(timing: Any, stock: Any, steps: int) -> tuple[float, ...]:
 
 def lif(args: Any) -> Table:
     """Table of a graph that has stock Processes only: RingBuffer, Dense, LIF."""
+    table = Table(
+        "The same shape of Lava's own RingBuffer, Dense and LIF (7 Processes)", ("wall ms", "CPU ms", "CPU us/step", "x wall", "x CPU")
+    )
+    for tag in TAGS:
+        stock, spikes = _stock_lif(args, tag)
+        timing, own = _lif_in_process(args, tag)
+        same = np.array_equal(spikes, own) and spikes.any()
+        require(same, f"in process, {tag}", "give the stock runtime's spikes", "others", error=VerificationError)
+        table.add(f"stock runtime, {tag}", *_row(stock, stock, args.steps))
+        table.add(f"in process, {tag}", *_row(timing, stock, args.steps))
+    return table
+
+
+def _stock_lif(args: Any, tag: str) -> tuple[Any, np.ndarray]:
+    """Timing in Lava's runtime, and the spikes."""
     from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from .in_lava import timed
+
+    config = Loihi2SimCfg(select_tag=tag)
+    hidden, sink = _lif_graph(args.steps * (1 + args.repeats), tag)
+    try:
+        return timed(lambda steps: hidden.run(RunSteps(num_steps=steps), config), args.steps, args.repeats), sink.data.get()
+    finally:
+        hidden.stop()
+
+
+def _lif_in_process(args: Any, tag: str) -> tuple[Any, np.ndarray]:
+    """The same in this process."""
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from ..run import InProcess
     from .in_lava import timed
 
-    table = Table(
-        "The same shape of Lava's own RingBuffer, Dense and LIF (7 Processes)", ("wall ms", "CPU ms", "CPU us/step", "x wall", "x CPU")
-    )
-    for tag in TAGS:
-        config, found = Loihi2SimCfg(select_tag=tag), {}
-        for name in ("stock runtime", "in process"):
-            hidden, sink = _lif_graph(args.steps * (1 + args.repeats), tag)
-            if name == "in process":
-                with InProcess(hidden, config, timeout=120) as session:
-                    found[name] = timed(session.run, args.steps, args.repeats), sink.data.get()
-            else:
-                run = lambda steps, hidden=hidden, config=config: hidden.run(RunSteps(num_steps=steps), config)  # noqa: E731
-                try:
-                    found[name] = timed(run, args.steps, args.repeats), sink.data.get()
-                finally:
-                    hidden.stop()
-        stock, spikes = found["stock runtime"]
-        same = np.array_equal(spikes, found["in process"][1]) and spikes.any()
-        require(same, f"in process, {tag}", "give the stock runtime's spikes", "others", error=VerificationError)
-        for name, (timing, _) in found.items():
-            table.add(f"{name}, {tag}", *_row(timing, stock, args.steps))
-    return table
+    hidden, sink = _lif_graph(args.steps * (1 + args.repeats), tag)
+    with InProcess(hidden, Loihi2SimCfg(select_tag=tag), timeout=120) as session:
+        return timed(session.run, args.steps, args.repeats), sink.data.get()
 
 
 def _lif_graph(steps: int, tag: str) -> tuple[Any, Any]:
