@@ -29,8 +29,7 @@ class LayerCall(NamedTuple):
     params: StepParams
     program: FixedProgram
     surrogate: Surrogate
-    noisy: bool
-    generator: np.ndarray  # (B, N) int64 where noisy, else (B, 0)
+    generator: np.ndarray  # (B, N) int64 where devices are noisy, else (B, 0)
     delay_rec: np.ndarray  # (N,) int64
     past: np.ndarray | None  # (B, PAST, N) uint8: spikes before the start; None: there were none
     shift: int  # 1: the output is one step late
@@ -120,8 +119,9 @@ class _Layer(torch.autograd.Function):
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
         program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
-        alike, params = not run.noisy and run.program.alike, run.params
-        layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, run.noisy, params.substeps, params.v_max_count, run.shift, group)
+        params, noisy = run.params, run.params.device.noisy
+        alike = not noisy and run.program.alike
+        layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, noisy, params.substeps, params.v_max_count, run.shift, group)
         arrays = kernels.ForwardBatch(run.generator, arrivals, arrived, history, counts, fired, late)
 
         def part(first, last):

@@ -102,7 +102,7 @@ class TensorLayer(torch.autograd.Function):
             spikes[:, :PAST] = torch.from_numpy(run.past).to(device, real)
         delays = torch.from_numpy(run.delay_rec).to(device)
         neurons = torch.arange(size, device=device)
-        history, inputs = [], []
+        noisy, history, inputs = run.params.device.noisy, [], []
         for t in range(steps):
             a = counts[:, t]
             if rec is not None:
@@ -110,12 +110,12 @@ class TensorLayer(torch.autograd.Function):
             inputs.append(a)
             history.append(torch.stack(s, 1))
             v = input_counts(a, run.params.v_max_count, FIXED_TENSOR)
-            draws = noise.pairs(generator, run.params.substeps) if run.noisy else None
+            draws = noise.pairs(generator, run.params.substeps) if noisy else None
             s, fired, _ = dynamics.step(s, v, p, FIXED_TENSOR, run.params.substeps, draws)
             if draws:
                 generator = draws[-1][1]
             spikes[:, PAST + t] = torch.stack(fired).any(0)
-        if run.noisy:
+        if noisy:
             run.generator[...] = generator.cpu().numpy()
         if run.keeps_last:
             run.last[:] = [torch.stack(s, 1).to(torch.int32).cpu().numpy(), spikes[:, -PAST:].to(torch.uint8).cpu().numpy()]

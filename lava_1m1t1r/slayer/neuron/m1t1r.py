@@ -313,7 +313,6 @@ class Neuron(base.Neuron):
             params=params,
             program=program,
             surrogate=self.surrogate,
-            noisy=noisy,
             generator=(self._generators(batch, size) if kept is None else self._generator) if noisy else np.zeros((batch, 0), np.int64),
             delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
             past=None if kept is None else self._past,
