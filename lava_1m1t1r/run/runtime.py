@@ -12,6 +12,7 @@ import time
 import weakref
 from contextlib import contextmanager, suppress
 from queue import Empty
+from typing import NoReturn
 
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
@@ -192,7 +193,7 @@ class GuardedRuntime(Runtime):
                 outcome = error
             if outcome is None:
                 return
-            self._fail_soon()
+            self._fail()
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
@@ -249,7 +250,7 @@ class GuardedRuntime(Runtime):
                 told = True
                 self._note(port, answer)
                 if enum_equal(answer, MGMT_RESPONSE.ERROR):
-                    self._fail_soon()
+                    self._fail()
             self._untold = self._untold or not told
         self._is_running = False
         if self.why_stopped is _ASKED:
@@ -298,7 +299,7 @@ class GuardedRuntime(Runtime):
         """
         size_due, self._size_due = self._size_due, ""
         if size_due and answer[0] < 0:
-            self._fail_soon()
+            self._fail()
         return answer
 
     @_in_turn
@@ -354,7 +355,7 @@ class GuardedRuntime(Runtime):
             if enum_equal(answer, MGMT_RESPONSE.REQ_STOP):
                 return self.stop()
             if not enum_equal(answer, MGMT_RESPONSE.DONE):
-                self._fail_soon()
+                self._fail()
             if port in self._repeat:
                 port.recv()
         self._is_running = False
@@ -389,10 +390,10 @@ class GuardedRuntime(Runtime):
     def look_after(self, stall: bool = True) -> None:
         """Raise if a child failed, if all of them wait, or if the time is over; tears everything down first."""
         if any(child.failure() for child in self.children):
-            self._fail_soon()
+            self._fail()
         now = time.monotonic()
         if now > self._deadline:
-            self._fail(RunTimeout, "the run took longer than the time allowed", with_stacks=True)
+            self._give_up(RunTimeout, "the run took longer than the time allowed")
         if stall and self.stall is not None and now - self._looked > self.stall / 4:
             self._looked = now
             if self._asleep(now, self.stall):
@@ -403,7 +404,7 @@ class GuardedRuntime(Runtime):
                         "arrays, int and np.int32, and it has become something else, such as np.int64. Hold it as an array, or run in "
                         "process (lava_1m1t1r.run.InProcess)"
                     )
-                self._fail(Deadlock, why, with_stacks=True)
+                self._give_up(Deadlock, why)
 
     def _asleep(self, now: float, stall: float) -> bool:
         activity = [child.activity() for child in self.children]
@@ -412,36 +413,29 @@ class GuardedRuntime(Runtime):
             return False
         return now - self._idle_since >= stall
 
-    def _fail_soon(self):
-        """A child has failed: give its traceback a while to arrive, then raise. Its neighbours may be gone before."""
+    def _give_up(self, kind: type[RunError], why: str) -> NoReturn:
+        """Tear everything down, and raise with what each model was doing."""
+        stacks = [(child.name, child.stack()) for child in self.children if child.is_model]
+        at_work = [(name, where) for name, where in stacks if where]
+        self.stop(patience=0.0)
+        lines = [f"  {name} {where}" for name, where in at_work]
+        raise kind("\n".join([f"{why}.", *lines]), tuple(name for name, _ in at_work))
+
+    def _fail(self) -> NoReturn:
+        """A child has failed: give its traceback a while to arrive, tear everything down, and raise. Its neighbours may be gone before."""
         end = time.monotonic() + _LONGEST_REPORT
         while not any(child.at_fault() for child in self.children) and time.monotonic() < end:
             time.sleep(0.005)
         time.sleep(0.02)  # neighbours that fail for the same reason
-        self._fail(ProcessFailed, "", with_stacks=False)
-
-    def _models_first(self):
-        return sorted(self.children, key=lambda child: not child.is_model)
-
-    def _fail(self, kind: type[RunError], why: str, with_stacks: bool):
-        culprits, lines = [], []
-        if with_stacks:
-            for child in self._models_first():
-                where = child.stack() if child.is_model else ""
-                if where:
-                    culprits.append(child.name)
-                    lines.append(f"  {child.name} {where}")
-            message = "\n".join([why + ".", *lines])
-        else:
-            failed = [child for child in self._models_first() if child.failure()]
-            at_fault = [child for child in failed if child.at_fault()] or failed
-            broken = [(child.name, child.failure()) for child in at_fault]
-            if any("Traceback" in text for _, text in broken):  # the others only followed
-                broken = [(name, text) for name, text in broken if "Traceback" in text]
-            culprits = [name for name, _ in broken]
-            message = "\n".join(f"{name} failed: {text}" for name, text in broken) or "a Process reported an error."
+        models_first = sorted(self.children, key=lambda child: not child.is_model)
+        failed = [child for child in models_first if child.failure()]
+        at_fault = [child for child in failed if child.at_fault()] or failed
+        broken = [(child.name, child.failure()) for child in at_fault]
+        if any("Traceback" in text for _, text in broken):  # the others only followed
+            broken = [(name, text) for name, text in broken if "Traceback" in text]
         self.stop(patience=0.0)
-        raise kind(message, tuple(culprits))
+        message = "\n".join(f"{name} failed: {text}" for name, text in broken) or "a Process reported an error."
+        raise ProcessFailed(message, tuple(name for name, _ in broken))
 
     # -- stop ----------------------------------------------------------------------------------------------------------
 
