@@ -75,16 +75,21 @@ _ASKED = (
 STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
 
 
+def _kind(builder: PyProcessBuilder, name: str) -> type:
+    """Type that a model's LavaPyType states for a Var."""
+    return getattr(getattr(builder.proc_model, name, None), "cls", object)
+
+
 def _is_sent(builder: PyProcessBuilder, name: str) -> bool:
     """Whether a model sends a Var to whoever reads it, as far as its initial value tells, which Lava converts for arrays alone."""
-    kind = getattr(getattr(builder.proc_model, name, None), "cls", object)
-    return issubclass(kind, np.ndarray) or isinstance(builder.vars[name].value, (int, np.int32, str, np.ndarray, csr_matrix))
+    sent = (int, np.int32, str, np.ndarray, csr_matrix)
+    return issubclass(_kind(builder, name), np.ndarray) or isinstance(builder.vars[name].value, sent)
 
 
 def _is_settable(builder: PyProcessBuilder, name: str) -> bool:
     """Whether a model takes a new value of a Var: of a single int, Lava would make a float, which fails in it or is not sent any more."""
-    kind = getattr(getattr(builder.proc_model, name, None), "cls", object)
-    return _is_sent(builder, name) and (issubclass(kind, (np.ndarray, csr_matrix)) or not isinstance(builder.vars[name].value, int))
+    of_many = issubclass(_kind(builder, name), (np.ndarray, csr_matrix))
+    return _is_sent(builder, name) and (of_many or not isinstance(builder.vars[name].value, int))
 
 
 _started: weakref.WeakSet[GuardedRuntime] = weakref.WeakSet()
@@ -266,25 +271,19 @@ class GuardedRuntime(Runtime):
     @_in_turn
     def get_var(self, var_id, idx=None):
         self._be_ready()
-        self._check_readable(var_id)
-        with self._bounded(self.timeout):
-            found = self._owner(var_id)
-            self._size_due = "a Var" if found is None else f"{title(found[0])}.{found[2].name}"
-            try:
-                return super().get_var(var_id, idx)
-            finally:
-                self._size_due = ""
-
-    def _check_readable(self, var_id) -> None:
-        """Refuse a Var that cannot be read: a model sends a Var that is an array or a whole number, and nothing for others, so that the
-        reader would wait."""
         found = self._owner(var_id)
-        if found is not None:
+        if found is not None:  # else Lava's own error
             process, builder, known = found
-            what = f"get: {title(process)}.{known.name}"
+            what = f"{title(process)}.{known.name}"
             cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run.InProcess), where any Var can be read."
-            must = "be an array or a whole number in its ProcessModel, for Lava to send it"
-            require(_is_sent(builder, known.name), what, must, builder.vars[known.name].value, cure)
+            must = "be an array or a whole number in its ProcessModel, for Lava to send it"  # nothing is sent of others: we would wait
+            require(_is_sent(builder, known.name), f"get: {what}", must, builder.vars[known.name].value, cure)
+            self._size_due = what
+        try:
+            with self._bounded(self.timeout):
+                return super().get_var(var_id, idx)
+        finally:
+            self._size_due = ""
 
     def _owner(self, var_id):
         """Process and builder of a Var, and what Lava knows of it; None if no model holds it."""
