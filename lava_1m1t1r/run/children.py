@@ -30,6 +30,7 @@ from .failures import NoSharedMemory, TooManyFiles
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory and semaphores
 STACK_SIGNAL = signal.SIGUSR2
 _LONGEST_FAREWELL = 2.0  # s
+_LONGEST_ANSWER = 0.5  # s, of a child that is asked for its stack
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
 # Methods of Lava's model.py that hand over to the user's code: a main thread without one of them is between phases.
 _PHASES = {"_spike", "_pre_mgmt", "_lrn", "_post_mgmt", "_run_async"}
@@ -101,7 +102,7 @@ class Child:
         lines = re.findall(r"^(?:State:\s+(\w)|(?:non)?voluntary_ctxt_switches:\s+(\d+))", status, re.MULTILINE)
         return tuple(a or b for a, b in lines) if len(lines) == 3 else None
 
-    def stack(self, patience: float = 0.5) -> str:
+    def stack(self) -> str:
         """Ask the child where its main thread stands.
 
         Returns
@@ -112,7 +113,7 @@ class Child:
         before = len(self.report())
         with suppress(OSError, ValueError):
             os.kill(self.process.pid, STACK_SIGNAL)
-        end, text, last = time.monotonic() + patience, "", None
+        end, text, last = time.monotonic() + _LONGEST_ANSWER, "", None
         while (not text or text != last) and time.monotonic() < end:
             time.sleep(0.01)
             last, text = text, self.report()[before:]

@@ -117,7 +117,7 @@ class Executor:
         for process, task in self.tasks.items():
             for name, initializer in task.builder.py_ports.items():
                 port = getattr(process, name)
-                if getattr(port, "external_pipe_flag", False):
+                if port.external_pipe_flag:
                     self._connect_user(process, task, port, initializer)
 
     def _connect_user(self, process, task: Task, port, initializer) -> None:

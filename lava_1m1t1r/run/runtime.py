@@ -466,13 +466,13 @@ class GuardedRuntime(Runtime):
         self._is_running = self._is_started = False
         if self._messaging_infrastructure is not None:
             self._messaging_infrastructure.stop(patience)
-        ports = [port for port in self._open_ports if port.thread is not None] + self._external_ports()
+        ports = [port for port in self._open_ports + self._external_ports() if port.thread is not None]
         self.join()
         for port in ports:
             port.join()
             port.thread.join(1.0)
             port._array = []  # its memory is gone: a late call must raise, not crash
-        for queue in getattr(self, "exception_q", []):
+        for queue in self.exception_q:
             queue.close()
             for end in (queue._reader, queue._writer):  # close() leaves them to the collector, and Lava's servers keep us from it
                 end.close()
@@ -481,11 +481,7 @@ class GuardedRuntime(Runtime):
         let_go(self._executable.process_list)
 
     def _external_ports(self):
-        found = []
-        for process, builder in self._executable.proc_builders.items():
-            for name in builder.py_ports:
-                port = getattr(process, name)
-                for end in ("external_pipe_csp_send_port", "external_pipe_csp_recv_port"):
-                    if getattr(port, end, None) is not None:
-                        found.append(getattr(port, end))
-        return [port for port in found if port.thread is not None]
+        """What the user's code holds of Injectors and Extractors."""
+        ports = [getattr(process, name) for process, builder in self._executable.proc_builders.items() for name in builder.py_ports]
+        names = ("external_pipe_csp_send_port", "external_pipe_csp_recv_port")
+        return [getattr(port, name) for port in ports for name in names if hasattr(port, name)]

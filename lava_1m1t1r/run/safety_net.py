@@ -154,7 +154,7 @@ class Guarded:
 
     def stop(self) -> None:
         """End the run and every child process; may be called again. Takes a few seconds at worst."""
-        if self._runtime is not None and not self._runtime.stopped:
+        if self._runtime is not None:
             self._runtime.stop()
 
     def _running(self) -> GuardedRuntime:
