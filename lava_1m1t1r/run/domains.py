@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextvars
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
@@ -69,8 +68,6 @@ class Task:
         self.builder = builder
         self.replies = Replies()
         self.commands = Commands(hub)
-        self.random = OwnRandom()
-        self.context = contextvars.Context()
         self.greenlet: greenlet  # while a run goes on
         self.domain: Domain
         self.begun = self.sent = self.idle = True
@@ -83,17 +80,7 @@ class Task:
         self.random = OwnRandom()
         self.context = own_context()
         self.ended = False
-        self.hub.settings.enter(self)
-        self.random.enter()
-        try:
-            self.model = self.context.run(lambda: own_copies(self.builder, shared).build())
-        except BaseException as error:
-            if comes_from_outside(error):
-                raise
-            raise ProcessFailed(f"{self.name} could not be built: {traceback.format_exc()}", (self.name,)) from error
-        finally:
-            self.hub.settings.leave(self)
-            self.random.leave()
+        self.model = self._in_its_process(lambda: own_copies(self.builder, shared).build(), "could not be built")
         if isinstance(self.model, (PyLoihiInjectorModel, PyLoihiInjectorModelAsync)):
             self.model._p_to_pm_dst_port = self.replies  # Lava's finaliser joins one, and nothing in Lava makes it
         self.model.process_to_service = self.replies
@@ -112,20 +99,24 @@ class Task:
             self.call(self.handlers[MGMT_COMMAND.STOP[0]], "failed when it was stopped")
 
     def call(self, method: Callable[[], None], failed: str) -> None:
-        """Call a method of the model outside of a run, with the settings and random numbers of the model's process."""
+        """Call a method of the model outside of a run."""
         with users_random(self.hub.random_start), self.hub.settings:
-            self.random.enter()
-            self.hub.settings.enter(self)
-            try:
-                self.context.run(method)
-            except BaseException as error:
-                if comes_from_outside(error):
-                    raise
-                self.ended = True
-                raise ProcessFailed(f"{self.name} {failed}: {traceback.format_exc()}", (self.name,)) from error
-            finally:
-                self.hub.settings.leave(self)
-                self.random.leave()
+            self._in_its_process(method, failed)
+
+    def _in_its_process(self, function: Callable[[], Any], failed: str) -> Any:
+        """Return ``function()``, called with the context, settings and random numbers of the model's process."""
+        self.random.enter()
+        self.hub.settings.enter(self)
+        try:
+            return self.context.run(function)
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
+            self.ended = True
+            raise ProcessFailed(f"{self.name} {failed}: {traceback.format_exc()}", (self.name,)) from error
+        finally:
+            self.hub.settings.leave(self)
+            self.random.leave()
 
     def start(self, work: Callable[[], None]) -> None:
         """Queue ``work``."""

@@ -76,8 +76,8 @@ class Executor:
         self.channels: list[Channel] = []
         self.external: list[ExternalChannel] = []
         self._shared = members(executable.process_list)
-        self.settings = Settings()
-        self.random_start: Any = None
+        self.settings: Settings  # of the models, once they are built
+        self.random_start: Any
         self.tasks: dict[AbstractProcess, Task] = {}
         self._check_parameters(executable)
         for process, builder in executable.proc_builders.items():
