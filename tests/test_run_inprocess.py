@@ -736,7 +736,7 @@ def test_what_was_peeked_at_stays_and_may_be_changed(ends):
     hub = SimpleNamespace(further=lambda *_, **__: None, changed=threading.Event(), current=None, found=lambda: None)
     given = (hub, "A.s_out", "B.s_in", ("s_out", "s_in"), (2,), float, 3)
     channel = Channel(*given) if ends == "of models" else ExternalChannel(*given, patience=0.1, inward=False)
-    port = channel.dst_port if ends == "of models" else channel.user_end()
+    port = channel.dst_port
     for k in range(2):
         channel.src_port.send(np.array([k, 5.0]))
     for k in range(2):

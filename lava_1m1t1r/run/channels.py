@@ -219,12 +219,8 @@ class ExternalChannel(Channel):
         self.patience = patience
         self.inward = inward
         self.changed = threading.Condition()
-        self.src_port = _InnerSend(self, self.src_port.name)
-        self.dst_port = _InnerRecv(self, self.dst_port.name)
-
-    def user_end(self):
-        """Return the port that the user's code holds."""
-        return _UserSend(self, "src") if self.inward else _UserRecv(self, "dst")
+        send, recv = (_UserSend, _InnerRecv) if inward else (_InnerSend, _UserRecv)
+        self.src_port, self.dst_port = send(self, self.src_port.name), recv(self, self.dst_port.name)
 
     def has_room(self) -> bool:
         """Whether one more message fits in."""

@@ -121,18 +121,20 @@ class Executor:
                     self._connect_user(process, task, port, initializer)
 
     def _connect_user(self, process, task: Task, port, initializer) -> None:
-        sends = isinstance(port, InPort)
-        inside, user = _end(process, initializer), "the user's code"
-        ends = (user, inside) if sends else (inside, user)
+        name, inside, user = initializer.name, _end(process, initializer), "the user's code"
+        inward = isinstance(port, InPort)
+        ends = (user, inside, ("src", name)) if inward else (inside, user, (name, "dst"))
         channel = ExternalChannel(
-            self, *ends, (initializer.name,) * 2, initializer.shape, initializer.d_type, port.external_pipe_buffer_size,
-            patience=self._patience, inward=sends,
-        )  # fmt: skip
+            self, *ends, initializer.shape, initializer.d_type, port.external_pipe_buffer_size, patience=self._patience, inward=inward
+        )
         self.channels.append(channel)
         self.external.append(channel)
-        task.builder.set_csp_ports([channel.dst_port if sends else channel.src_port])
-        end = "external_pipe_csp_send_port" if sends else "external_pipe_csp_recv_port"
-        setattr(port, end, channel.user_end())
+        if inward:
+            port.external_pipe_csp_send_port = channel.src_port
+            task.builder.set_csp_ports([channel.dst_port])
+        else:
+            port.external_pipe_csp_recv_port = channel.dst_port
+            task.builder.set_csp_ports([channel.src_port])
 
     def _domains(self, executable: Executable) -> None:
         kinds: dict[type, type[Domain]] = {LoihiPyRuntimeService: LoihiDomain, AsyncPyRuntimeService: AsyncDomain}
