@@ -119,8 +119,8 @@ def _read_file(file: Any, path: str) -> NetDescription:
         require(name == str(i), f"{path}: layer/{name}", f"be layer/{i}: layers are numbered without gaps", name, error=FormatError)
     layers: list[Layer] = []
     before: tuple[int, ...] | None = None
-    for i in range(len(names)):
-        layer = _read_layer(groups[str(i)], i, f"{path}: layer/{i}", before)
+    for i, name in enumerate(names):
+        layer = _read_layer(groups[name], i, f"{path}: layer/{i}", before)
         layers.append(layer)
         before = layer.shape
     net = NetDescription(tuple(layers), version, path)
@@ -161,10 +161,9 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     if kind == "input" and "neuron" in fields:
         given = "weight" in group
         fields["weight"] = values.weights_of(group["weight"], f"{where}/weight", (1,)) if given else np.array([WEIGHT_ONE], np.int32)
-    if kind in ("input", "affine"):
-        for name in ("weight", "bias", "delay"):
-            lonely = name in group and "neuron" not in fields and not (kind == "affine" and name == "weight")
-            require(not lonely, f"{where}/{name}", "come with a neuron", name, error=FormatError)
+    if kind in ("input", "affine") and "neuron" not in fields:
+        for name in ("bias", "delay") if kind == "affine" else ("weight", "bias", "delay"):
+            require(name not in group, f"{where}/{name}", "come with a neuron", name, error=FormatError)
     fields |= _read_per_neuron(group, where, size, source.conv)
     return Layer(index, kind, shape, source.inputs, **fields)
 
@@ -240,27 +239,33 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
             raise FormatError(f"{where}/neuron: {error}") from error
         return M1T1RNeuron(step, seed)
     require(kind in _CUBA_TYPES, f"{where}/neuron/type", f"be {NEURON_TYPE!r}, 'CUBA' or 'LOIHI'", kind, error=FormatError)
+    _check_cuba_keys(keys, f"{where}/neuron")
+    current, voltage = (_decay(keys[key], f"{where}/neuron/{key}", size) for key in ("iDecay", "vDecay"))
+    threshold = int(values.whole_numbers(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
+    rule = f"have at most {THRESHOLD_BITS + 1} bits"
+    require(0 <= threshold < 2 << THRESHOLD_BITS, f"{where}/neuron/vThMant", rule, threshold, error=FormatError)
+    return CubaNeuron(current, voltage, threshold)
+
+
+def _check_cuba_keys(keys: dict[str, Any], where: str) -> None:
     for key in keys:
         known = key == "type" or key in _CUBA_REQUIRED or key in _CUBA_FIXED or key in _CUBA_TRAINING
-        require(known, f"{where}/neuron/{key}", "be a key of a CUBA neuron", key, error=FormatError)
+        require(known, f"{where}/{key}", "be a key of a CUBA neuron", key, error=FormatError)
     for key in _CUBA_REQUIRED:
-        require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
+        require(key in keys, f"{where}/{key}", "be present", None, error=FormatError)
     for key, only in _CUBA_FIXED.items():
         if key in keys:
             value = np.asarray(keys[key])
             good = value.dtype.kind in "biuf" and np.all(value == only)
-            require(good, f"{where}/neuron/{key}", f"be {only}: other values are not supported", keys[key], error=FormatError)
-    decays: list[int | np.ndarray] = []
-    for key in ("iDecay", "vDecay"):
-        value = values.whole_numbers(keys[key], f"{where}/neuron/{key}", None).reshape(-1)
-        require(value.size in (1, size), f"{where}/neuron/{key}", f"hold 1 or {size} values", value.shape, error=FormatError)
-        require(value.min() >= 0 and value.max() <= DECAY_ONE, f"{where}/neuron/{key}", f"be 0 to {DECAY_ONE}", value, error=FormatError)
-        decays.append(int(value[0]) if value.size == 1 else value.astype(np.int32))
-    threshold = int(values.whole_numbers(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
-    rule = f"have at most {THRESHOLD_BITS + 1} bits"
-    require(0 <= threshold < 2 << THRESHOLD_BITS, f"{where}/neuron/vThMant", rule, threshold, error=FormatError)
-    current, voltage = decays
-    return CubaNeuron(current, voltage, threshold)
+            require(good, f"{where}/{key}", f"be {only}: other values are not supported", keys[key], error=FormatError)
+
+
+def _decay(dataset: Any, where: str, size: int) -> int | np.ndarray:
+    """Share lost a step, in 1/4096: one for all neurons, or (size,) int32."""
+    decay = values.whole_numbers(dataset, where, None).reshape(-1)
+    require(decay.size in (1, size), where, f"hold 1 or {size} values", decay.shape, error=FormatError)
+    require(decay.min() >= 0 and decay.max() <= DECAY_ONE, where, f"be 0 to {DECAY_ONE}", decay, error=FormatError)
+    return int(decay[0]) if decay.size == 1 else decay.astype(np.int32)
 
 
 def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> None:
