@@ -15,7 +15,7 @@ from .._support.cores import cores
 from .._support.progress import bar
 from .._support.threads import shared
 from ..compiled import filled
-from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
+from ..description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames, check_network
 from ..errors import flag, require, workers_of
 from . import kernels, synapses
 from .kernels import Events, Memory, Wiring
@@ -129,8 +129,8 @@ class FastLayer:
         rec = self._rows(np.zeros((self.size, 0), np.int32) if layer.weight_rec is None else layer.weight_rec)
         # copies: arrays from files are read-only, for which numba would compile the loops once more
         self.delay, delay_rec = layer.axonal_delays.copy(), layer.recurrent_delays.copy()
-        zeros = np.zeros(self.size, np.int32)
-        bias = zeros if layer.bias is None else layer.bias
+        to_voltage = isinstance(layer.neuron, CubaNeuron) and not self.single  # the bias, as in lava-dl
+        to_current = np.zeros(self.size, np.int32) if layer.bias is None or to_voltage else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()
         if isinstance(layer.neuron, M1T1RNeuron):
@@ -138,12 +138,10 @@ class FastLayer:
             self.state_names = STATES
         elif layer.neuron is not None:
             require(not floating, f"layer/{layer.index}", "hold 1M1T1R neurons to run in floating point", "CUBA", "Use fixed point.")
-            to_voltage = None if self.single else layer.bias
             n = layer.neuron
-            self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, to_voltage, self.size)
-            bias = bias if self.single else zeros
+            self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, layer.bias if to_voltage else None, self.size)
             self.state_names = CUBA_STATES
-        self.wiring = Wiring(synapse, *rec, delay_rec, self._widened(bias[None].astype(np.int32))[0])
+        self.wiring = Wiring(synapse, *rec, delay_rec, self._widened(to_current[None].astype(np.int32))[0])
 
     def _rows(self, weight: np.ndarray) -> synapses.Rows:
         """Weights (N, R) as rows (R, M)."""
