@@ -81,14 +81,10 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         Goes to Lava's compiler.
     """
     require(compile_config is None or isinstance(compile_config, dict), "compile_config", "be a dict or None", compile_config)
-    log = logging.getLogger(Compiler.__module__)
-    before = list(log.handlers)
     processes = find_processes(proc)
-    usual = sys.getrecursionlimit()
     try:
-        # the compiler goes down a frame or more for each Process
-        sys.setrecursionlimit(max(usual, min(usual + 3 * len(processes), _MOST_FRAMES)))
-        executable = proc.compile(run_cfg, compile_config)
+        with _compiler_at_work(len(processes)):
+            executable = proc.compile(run_cfg, compile_config)
     except InputError:
         raise
     except Exception as error:
@@ -98,16 +94,29 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
         names = tuple(title(process) for process in at if process is not None)[-1:]
         what = names[0] if names else f"the graph of {title(proc)}"
         raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
-    finally:
-        sys.setrecursionlimit(usual)
-        for handler in log.handlers[:]:  # each Compiler of Lava's leaves one, which prints every line once more
-            if handler not in before and type(handler) is logging.StreamHandler:
-                log.removeHandler(handler)
     lost = [title(process) for process in processes if not (process in executable.proc_builders or process.procs.members)]
     if lost:
         cure = "A Process with a SubProcessModel joins others only as far as the Processes in it are connected."
         warnings.warn(f"{', '.join(lost)}: Lava's compiler leaves out what is not connected with the rest. {cure}", stacklevel=1)
     return executable
+
+
+@contextmanager
+def _compiler_at_work(processes: int) -> Iterator[None]:
+    """For a ``with`` block in which Lava compiles a graph of so many Processes, for each of which its compiler goes down a frame or more.
+
+    Each of its Compilers leaves a handler on the log, which would print every line once more: that is removed.
+    """
+    log = logging.getLogger(Compiler.__module__)
+    before, usual = list(log.handlers), sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(max(usual, min(usual + 3 * processes, _MOST_FRAMES)))
+        yield
+    finally:
+        sys.setrecursionlimit(usual)
+        for handler in log.handlers[:]:
+            if handler not in before and type(handler) is logging.StreamHandler:
+                log.removeHandler(handler)
 
 
 @contextmanager
