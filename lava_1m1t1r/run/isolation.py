@@ -88,6 +88,10 @@ class _Home:
             self._look()
         if start is not None:
             self.swapped(self.start, self._users is None and self._before.spare is None)
+        # numbers count as drawn by models from here on; a spare normal is taken without a trace in the generator
+        self.tells = self._words is not None and self.start.spare is None
+        if self._words is not None:
+            self.word, self.position = self._words[1], self._words[624]
 
     def _look(self) -> None:
         self._words: Any = None
@@ -126,13 +130,6 @@ class _Home:
         if state is not None and (state.spare is not None or spare is not None):
             _set_spare_normal(state.spare)
         return _State(type(self.generator), numbers, spare)
-
-    def begin(self) -> None:
-        """Note the state from which on numbers count as drawn by models."""
-        # a spare normal is taken without a trace in the generator
-        self.tells = self._words is not None and self.start.spare is None
-        if self._words is not None:
-            self.word, self.position = self._words[1], self._words[624]
 
     def is_free(self) -> bool:
         """Whether no other thread is drawing just now. While one is, the missing numbers are its own, and to wait for it at each turn of
@@ -255,7 +252,6 @@ def users_random(start: Any = None) -> Iterator[Any]:
         outer, python = _home, _PythonsRandom()
         _home = _Home(start)
         try:
-            _home.begin()
             _FRESH.renew()
             yield _home.start
         finally:
