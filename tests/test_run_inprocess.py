@@ -733,7 +733,7 @@ def test_an_injector_that_nobody_feeds_is_reported():
 
 @pytest.mark.parametrize("ends", ["of models", "of the user"])
 def test_what_was_peeked_at_stays_and_may_be_changed(ends):
-    hub = SimpleNamespace(further=lambda *_, **__: None, changed=threading.Event(), current=None, found=lambda: None)
+    hub = SimpleNamespace(further=lambda *_, **__: None, changed=threading.Event(), current=None, progressed=lambda: None)
     given = (hub, "A.s_out", "B.s_in", ("s_out", "s_in"), (2,), float, 3)
     channel = Channel(*given) if ends == "of models" else ExternalChannel(*given, patience=0.1, inward=False)
     port = channel.dst_port

@@ -280,8 +280,8 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
         If the description breaks a rule of the format: what is written is read back before it appears.
     """
     layers = net.layers if isinstance(net, NetDescription) else tuple(net) if isinstance(net, Iterable) else ()
-    described = layers and all(isinstance(layer, Layer) for layer in layers)
-    require(described, "net", "be a NetDescription, or a list of its layers", net)
+    known = layers and all(isinstance(layer, Layer) for layer in layers)
+    require(known, "net", "be a NetDescription, or a list of its layers", net)
     for i, layer in enumerate(layers):
         cure = "Put the layers without neurons that stand before it into the list, too."
         rule = f"be {i}, its place in the file, which its noise starts from"

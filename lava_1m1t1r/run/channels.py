@@ -182,7 +182,7 @@ class RecvPort(_Port, CspRecvPort):
             channel.receiver = channel.hub.current
             channel.hub.block(channel)
         item = items.popleft()
-        channel.hub.found()
+        channel.hub.progressed()
         if channel.sender is not None:
             channel.hub.wake(channel.sender)
             channel.sender = None
@@ -250,7 +250,7 @@ class ExternalChannel(Channel):
         with self.changed:
             self.changed.notify_all()
         self.hub.changed.set()
-        self.hub.found()
+        self.hub.progressed()
 
 
 class _InnerSend(SendPort):

@@ -90,7 +90,7 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
     except Exception as error:
         if comes_from_outside(error):
             raise
-        at = [_at(frame) for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != "compile"]
+        at = [_process_at(frame) for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != "compile"]
         names = tuple(title(process) for process in at if process is not None)[-1:]
         what = names[0] if names else f"the graph of {title(proc)}"
         raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
@@ -133,7 +133,7 @@ def building(proc: AbstractProcess, alarm: Alarm, timeout: float) -> Iterator[No
         ) from error
 
 
-def _at(frame) -> AbstractProcess | None:
+def _process_at(frame) -> AbstractProcess | None:
     """Process that a function of Lava's compiler, or a SubProcessModel's constructor, is working on."""
     found = [frame.f_locals.get(name) for name in ("proc", "process")]  # as both call it
     return next((process for process in found if isinstance(process, AbstractProcess)), None)

@@ -122,7 +122,7 @@ class Task:
         """Queue ``work``."""
         self.work = work
         self.idle = self.begun = self.sent = False
-        self.hub.found()
+        self.hub.progressed()
         self.hub.ready.append(self)
 
     def loop(self) -> None:

@@ -105,7 +105,7 @@ class Executor:
         for link in executable.channel_builders:
             src, dst = link.src_port_initializer, link.dst_port_initializer
             channel = Channel(
-                self, _end(link.src_process, src), _end(link.dst_process, dst), (src.name, dst.name),
+                self, _port_title(link.src_process, src), _port_title(link.dst_process, dst), (src.name, dst.name),
                 src.shape, src.d_type, src.size,
             )  # fmt: skip
             self.channels.append(channel)
@@ -121,7 +121,7 @@ class Executor:
                     self._connect_user(process, task, port, initializer)
 
     def _connect_user(self, process, task: Task, port, initializer) -> None:
-        name, inside, user = initializer.name, _end(process, initializer), "the user's code"
+        name, inside, user = initializer.name, _port_title(process, initializer), "the user's code"
         inward = isinstance(port, InPort)
         ends = (user, inside, ("src", name)) if inward else (inside, user, (name, "dst"))
         channel = ExternalChannel(
@@ -283,7 +283,7 @@ class Executor:
                 if comes_from_outside(error):
                     raise
                 task.ended = True
-                text = f"{task.name} failed{_step(task)}: {traceback.format_exc()}"
+                text = f"{task.name} failed{_in_step(task)}: {traceback.format_exc()}"
                 raise ProcessFailed(text, (task.name,)) from error
             finally:
                 settings.leave(task)
@@ -335,8 +335,8 @@ class Executor:
         """Whether all that look at ports have done so in vain, one of them perhaps at every port."""
         return self.looks > len(self.ready) + len(self.channels)
 
-    def found(self) -> None:
-        """Called where a model goes on: with new work, or by a port that has received."""
+    def progressed(self) -> None:
+        """Called where a model gets on: with new work, or by a port that has received."""
         self.in_vain = 0
 
     def _wait_for_user(self, patience: float) -> bool:
@@ -369,7 +369,7 @@ class Executor:
 
     def _timeout(self, seconds: float) -> RunTimeout:
         task = self.current or next(iter(self.ready), None)  # between two turns, those that are ready look at ports again and again
-        where = f" {task.name} was at work{_step(task)}." if task is not None else ""
+        where = f" {task.name} was at work{_in_step(task)}." if task is not None else ""
         return RunTimeout(f"the run took longer than {seconds:g} s.{where}", (task.name,) if task is not None else ())
 
     def end(self) -> None:
@@ -396,10 +396,10 @@ class Executor:
                 task.idle, task.waits_at, task.selects = True, None, ()
 
 
-def _end(process, initializer) -> str:
+def _port_title(process, initializer) -> str:
     return f"{title(process)}.{initializer.name}"
 
 
-def _step(task: Task) -> str:
+def _in_step(task: Task) -> str:
     step = getattr(task.model, "time_step", None)
     return f" in step {step}" if step is not None else ""

@@ -184,7 +184,7 @@ class InProcess:
         dict
             Var or OutPort to its recording, (T, *shape); see :class:`Recorder`. A Recorder's are to be read only, for it goes on.
         """
-        steps = _number_of(steps)
+        steps = _checked_steps(steps)
         if timeout is not None:
             number(timeout, "timeout [s]", above=0.0)
         recorder = as_recorder(record, every)
@@ -212,7 +212,7 @@ class InProcess:
             in :meth:`wait` alone, until a model asks for a pause or a stop.
         """
         if steps is not None:
-            steps = _number_of(steps)
+            steps = _checked_steps(steps)
         self._be_ready()
         self._begin(sys.maxsize if steps is None else steps)
         self._endless = steps is None
@@ -373,7 +373,7 @@ class InProcess:
         return tasks[var.process], names[var.id]
 
 
-def _number_of(steps: object) -> int:
+def _checked_steps(steps: object) -> int:
     cure = "Give the number of steps instead of Lava's condition." if isinstance(steps, AbstractRunCondition) else ""
     return whole(steps, "steps", least=1, cure=cure)
 
@@ -407,7 +407,7 @@ def run(
     --------
     >>> spikes = run(lif, 100, Loihi2SimCfg(select_tag="fixed_pt"), record=[lif.s_out])[lif.s_out]  # doctest: +SKIP
     """
-    steps = _number_of(steps)
+    steps = _checked_steps(steps)
     session = InProcess(proc, run_cfg, timeout)
     recorder = as_recorder(record, every)  # before the graph is compiled, which can be done once
     with session:

@@ -146,20 +146,20 @@ class _Home:
 
 _home: Any = None
 """The :class:`_Home` of the models that run; None while none do."""
-_one = threading.RLock()
+_lock = threading.RLock()
 """Lock that is held while models run."""
 
 
 @in_child
 def _forget() -> None:
     """Start anew where another thread ran a graph: a forked child does not have it."""
-    global _one, _home
-    if _one.acquire(blocking=False):
-        _one.release()
+    global _lock, _home
+    if _lock.acquire(blocking=False):
+        _lock.release()
         return
     if _home is not None and _home.is_free():
         _home.leave()
-    _one, _home = threading.RLock(), None
+    _lock, _home = threading.RLock(), None
 
 
 class OwnRandom:
@@ -216,8 +216,8 @@ def alone() -> Iterator[None]:
     RunError
         While another thread does: before anything is begun that would then have to end.
     """
-    one = _one
-    if not one.acquire(blocking=False):
+    lock = _lock  # another one after a fork
+    if not lock.acquire(blocking=False):
         raise RunError(
             "another thread runs a graph in this process, and both would draw from one np.random. Run one after the other, in "
             "processes of their own, or in Lava's own runtime (guarded)."
@@ -225,7 +225,7 @@ def alone() -> Iterator[None]:
     try:
         yield
     finally:
-        one.release()
+        lock.release()
 
 
 @contextmanager

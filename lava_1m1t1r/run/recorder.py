@@ -170,11 +170,11 @@ class Sampler:
 class _VarTrack:
     def __init__(self, target: Var, task: Task, name: str, count: int):
         self.task = task
-        self.domain = _of_steps(task)
+        self.domain = _loihi_domain(task)
         self._name = name
         value = getattr(task.model, name)
-        _dense(target, value)
-        self.values = _rows(count, np.shape(value) or target.shape, np.asarray(value).dtype)
+        _check_dense(target, value)
+        self.values = _zeros(count, np.shape(value) or target.shape, np.asarray(value).dtype)
 
     def take(self, row: int | None) -> None:
         if row is None:
@@ -204,7 +204,7 @@ class _PortTrack:
 
     def __init__(self, target: OutPort, task: Task, count: int):
         self.task = task
-        self.domain = _of_steps(task)
+        self.domain = _loihi_domain(task)
         self._port = getattr(task.model, target.name)
         self._name = f"{task.name}.{target.name}"
         require(
@@ -217,7 +217,7 @@ class _PortTrack:
         user = target.external_pipe_csp_recv_port if target.external_pipe_flag else None
         require(user is None, f"record: {self._name}", "send to a Process, not to your code, to be recorded", type(user).__name__, cure)
         self._shape = tuple(target.shape)
-        self.values = _rows(count, self._shape, np.dtype(self._port._d_type))
+        self.values = _zeros(count, self._shape, np.dtype(self._port._d_type))
         self._sent: np.ndarray | None = None  # in this step
         self._port.csp_ports.append(self)
 
@@ -239,7 +239,7 @@ class _PortTrack:
         self._port.csp_ports.remove(self)
 
 
-def _rows(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def _zeros(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     try:
         return np.zeros((count, *shape), dtype)
     except (MemoryError, ValueError) as error:  # ValueError: more than numpy can count
@@ -247,7 +247,7 @@ def _rows(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         raise InputError(f"record must hold what fits in memory; got {count} times {shape} of type {dtype}. {cure}") from error
 
 
-def _dense(target: Var, value) -> None:
+def _check_dense(target: Var, value) -> None:
     require(
         not isinstance(value, (str, spmatrix)),
         f"record: {title(target.process)}.{target.name}",
@@ -267,7 +267,7 @@ def _track(target: Var | OutPort, executor: Executor, find: _Find, count: int) -
     return _PortTrack(sources[0], executor.tasks[sources[0].process], count)
 
 
-def _of_steps(task: Task) -> LoihiDomain:
+def _loihi_domain(task: Task) -> LoihiDomain:
     """Who takes the task through its time steps."""
     domain = task.domain
     must = "follow the LoihiProtocol (asynchronous models have no time steps)"

@@ -31,7 +31,7 @@ from ..errors import array_of, require
 from .children import Children, lack_of_memory, too_many_files
 from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout, title
 from .servers import let_go
-from .values import NUMBERS, indexed
+from .values import NUMBERS_RULE, indexed
 
 _LONGEST_REPORT = 3.0  # s; on a busy machine a traceback takes its time
 TICK = 0.05
@@ -45,7 +45,7 @@ class _Port:
         self._port = port
         self._runtime = runtime
         if isinstance(port, CspRecvPort):
-            port.observer = runtime.came.set
+            port.observer = runtime.answered.set
 
     def __getattr__(self, name):
         return getattr(self._port, name)
@@ -144,9 +144,9 @@ class GuardedRuntime(Runtime):
         self._idle_since = 0.0
         self._looked = 0.0
         self._size_due = ""  # of this Var
-        self._untold = False
+        self._untold = False  # whether Lava would not tell any more that steps are done
         self._turn = threading.RLock()
-        self.came = threading.Event()  # an answer of a RuntimeService
+        self.answered = threading.Event()  # by a RuntimeService
         self._repeat: set[_Port] = set()  # of services that tell of a pause again after every run in which nobody asked for one
 
     # -- start ---------------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ class GuardedRuntime(Runtime):
             return value  # Lava's own error
         process, builder, known = found
         field = f"set: {title(process)}.{known.name}"
-        value = indexed(field, np.atleast_1d(array_of(value, field, NUMBERS)), idx)
+        value = indexed(field, np.atleast_1d(array_of(value, field, NUMBERS_RULE)), idx)
         most = math.prod(known.shape)
         require(
             _is_settable(builder, known.name), field, "be an array in its ProcessModel, for Lava to set it", builder.vars[known.name].value
@@ -367,11 +367,11 @@ class GuardedRuntime(Runtime):
         while not self.stopped:
             if not self._is_running:
                 return None
-            self.came.clear()
+            self.answered.clear()
             for port in ports:
                 if port.probe():
                     return port
-            if not self.came.wait(TICK):
+            if not self.answered.wait(TICK):
                 self.look_after()
         raise NotRunning(STOPPED)
 

@@ -28,7 +28,7 @@ from .failures import NOT_STARTED, NotRunning, title
 from .readings import Readings
 from .runtime import STOPPED, GuardedRuntime
 from .servers import let_go
-from .values import NUMBERS, check_fits
+from .values import NUMBERS_RULE, check_fits
 
 
 class Guarded:
@@ -139,7 +139,7 @@ class Guarded:
         text = isinstance(inner.init, str)
         require(text == isinstance(value, str), field, f"be {'a str' if text else 'a number or an array'}", value)
         if not text and not issparse(value):
-            value = array_of(value, field, NUMBERS)
+            value = array_of(value, field, NUMBERS_RULE)
             check_fits(field, inner.shape, value)
             value = np.broadcast_to(value, inner.shape)
         inner.set(value)

@@ -39,12 +39,12 @@ def write(field: str, model, name: str, value) -> None:
         setattr(model, name, type(old)(_fitting(field, np.asarray(old), new.reshape(())).item()))
 
 
-NUMBERS = "hold real numbers of at most 64 bits"
+NUMBERS_RULE = "hold real numbers of at most 64 bits"
 
 
 def _numbers(field: str, old, value) -> np.ndarray:
     both_complex = np.iscomplexobj(old) and np.iscomplexobj(value)
-    return np.asarray(value) if both_complex else array_of(value, field, NUMBERS)
+    return np.asarray(value) if both_complex else array_of(value, field, NUMBERS_RULE)
 
 
 def check_fits(field: str, shape: tuple[int, ...], new: np.ndarray) -> None:
@@ -129,7 +129,7 @@ def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
     Fewer values than the array has leave the rest as it is.
     """
     old = getattr(model, name)
-    value = array_of(value, field, NUMBERS)
+    value = array_of(value, field, NUMBERS_RULE)
     flat = indexed(field, value, idx).astype(np.float64).ravel()
     if issparse(old):
         rows, columns, _ = _entries(old)
