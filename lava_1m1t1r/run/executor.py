@@ -218,16 +218,7 @@ class Executor:
         returned, self.at_work = False, True
         try:
             with users_random(self.random_start), self.settings, alarm.set(seconds):
-                self._drain(until)
-                while not (self._finished() or until()):
-                    served = any([domain.serve() for domain in self.domains])
-                    if not served and not self._wait_for_user(self._patience if patient and not self.ready else 0.0):
-                        if not patient and (not self.ready or self.in_vain >= _LOOKS):
-                            break
-                        if not self.ready:
-                            self._deadlock()
-                        self.in_vain += 1
-                    self._drain(until)
+                self._advance(until, patient)
             returned = True
         except TimeIsOver as error:
             raise self._timeout(seconds) from error
@@ -266,6 +257,19 @@ class Executor:
     def steps_done(self) -> int:
         """Number of time steps that were completed in the last run."""
         return max((domain.completed for domain in self.domains), default=0)
+
+    def _advance(self, until: Callable[[], bool], patient: bool) -> None:
+        """Let models run, idle ones answer RefPorts and the user's other threads send and take, as long as :meth:`go_on` says."""
+        self._drain(until)
+        while not (self._finished() or until()):
+            served = any([domain.serve() for domain in self.domains])
+            if not served and not self._wait_for_user(self._patience if patient and not self.ready else 0.0):
+                if not patient and (not self.ready or self.in_vain >= _LOOKS):
+                    return
+                if not self.ready:
+                    self._deadlock()
+                self.in_vain += 1
+            self._drain(until)
 
     def _drain(self, until: Callable[[], bool]) -> None:
         """Let models run, until all of them wait: at a port, or by looking at ports again and again."""
@@ -383,17 +387,21 @@ class Executor:
         with self.settings:
             for task in self.tasks.values():
                 with suppress(Exception):  # a model's own clean-up must not hide why the run ended
-                    # Python's garbage collector may come here while another graph's model runs: return to that one
-                    task.greenlet.parent = self._greenlets.getcurrent()
-                    self.settings.enter(task)
-                    try:
-                        task.greenlet.throw(self._greenlets.GreenletExit)
-                    finally:
-                        self.settings.leave(task)
+                    self._tell_of_end(task)
                 if not task.greenlet.dead:
                     _DEAF.append(task.greenlet)
                 del task.greenlet
                 task.idle, task.waits_at, task.selects = True, None, ()
+
+    def _tell_of_end(self, task: Task) -> None:
+        """Raise GreenletExit where the model waits."""
+        # Python's garbage collector may come here while another graph's model runs: return to that one
+        task.greenlet.parent = self._greenlets.getcurrent()
+        self.settings.enter(task)
+        try:
+            task.greenlet.throw(self._greenlets.GreenletExit)
+        finally:
+            self.settings.leave(task)
 
 
 def _port_title(process, initializer) -> str:

@@ -451,15 +451,18 @@ class GuardedRuntime(Runtime):
         try:
             if patience and self._is_initialized:
                 with suppress(RunError), self._bounded(patience):
-                    for port in self.runtime_to_service:
-                        port.send(MGMT_COMMAND.STOP)
-                    for port in self.service_to_runtime:
-                        while not enum_equal(port.recv(), MGMT_RESPONSE.TERMINATED):
-                            pass
+                    self._ask_to_leave()
         finally:
             if not self.stopped:  # a child that fails while it is asked to leave tears everything down
                 with unbroken():
                     self._tear_down(patience)
+
+    def _ask_to_leave(self) -> None:
+        for port in self.runtime_to_service:
+            port.send(MGMT_COMMAND.STOP)
+        for port in self.service_to_runtime:
+            while not enum_equal(port.recv(), MGMT_RESPONSE.TERMINATED):
+                pass
 
     def _tear_down(self, patience: float) -> None:
         self.stopped = True
