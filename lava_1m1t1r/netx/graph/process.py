@@ -241,16 +241,8 @@ class Network(AbstractProcess):
             block = kind(layer=layer, message_bits=bits, reset_interval=reset_interval, reset_offset=FIRST_INPUT + reset_offset)
             self.layers.append(block)
         self.in_layer, self.out_layer = self.layers[0], self.layers[-1]
-        self.delay_lines = None
-        if net.delay_lines is not None:
-            lines = net.delay_lines
-            self.delay_lines = Axon(
-                delay=lines.own_delay,
-                channels=lines.inputs,
-                reset_interval=reset_interval,
-                reset_offset=FIRST_INPUT - 1 + reset_offset,  # synapses hand on a step later, and neurons are reset then
-                withholds=False,
-            )
+        self.delay_lines = None if net.delay_lines is None else _delay_lines(net.delay_lines, reset_interval, reset_offset)
+        if self.delay_lines is not None:
             self.delay_lines.s_out.connect(self.in_layer.inp)
         rows = () if sample_steps is None else (sample_steps,)
         self.inp = self.in_layer.in_port((*rows, *self.entrance().shape))
@@ -290,6 +282,16 @@ def _check_weights(net: NetDescription) -> None:
             bounds = (0, 0) if weight is None else (int(np.min(weight)), int(np.max(weight)))
             cure = "Quantise the weights as lava-dl does, or take backend='fast'."
             require(low <= bounds[0] and bounds[1] <= high, place, f"lie in {low}..{high} for Lava's synapses", bounds, cure)
+
+
+def _delay_lines(lines: Layer, interval: int | None, offset: int) -> Axon:
+    return Axon(
+        delay=lines.own_delay,
+        channels=lines.inputs,
+        reset_interval=interval,
+        reset_offset=FIRST_INPUT - 1 + offset,  # synapses hand on a step later, and neurons are reset then
+        withholds=False,
+    )
 
 
 def _synapse(layer: Layer, message_bits: int) -> AbstractProcess:
