@@ -90,8 +90,7 @@ class FastNetwork:
         Result
             ``out`` (B, T, C_out): uint8 spikes, or int32 sums even in floating point: a readout has no floating-point states.
         """
-        known = record is None or (isinstance(record, str) and record in ("spikes", "all"))
-        require(known, "record", "be None, 'spikes' or 'all'", record)
+        check_record(record)
         frames = check_frames(frames, self.net)
         batch, steps = frames.shape[:2]
         threads = -1 if threads is None else workers_of(threads, "threads")
@@ -219,6 +218,12 @@ class RunningLayer:
         else:
             out[:] = record.states["v"][b]
         return out
+
+
+def check_record(record: Any) -> None:
+    """Refuse what does not name what is recorded."""
+    known = record is None or (isinstance(record, str) and record in ("spikes", "all"))
+    require(known, "record", "be None, 'spikes' or 'all'", record)
 
 
 def events_of(frames: np.ndarray) -> Events:

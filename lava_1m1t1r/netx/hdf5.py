@@ -10,7 +10,7 @@ import numpy as np
 from .._support.host import load_lava
 from ..description import NetDescription, check_frames
 from ..errors import number, require, workers_of
-from ..fast.network import FastNetwork, Result
+from ..fast.network import FastNetwork, Result, check_record
 from .schema import described
 
 if TYPE_CHECKING:
@@ -110,13 +110,11 @@ def predict(
     Threads may call this at once, and so may forked processes. But a process that is forked while another thread is in its first call, in
     which loops are compiled or loaded, may wait for ever: call it once before forking.
     """
-    own = None if not isinstance(net, FastNetwork) else TAGS[net.floating]
+    own = TAGS[net.floating] if isinstance(net, FastNetwork) else None
     tag = own or TAGS[0] if tag is None else tag
-    for name, value in (("backend", backend), ("tag", tag), ("record", record)):
-        require(isinstance(value, str) or (value is None and name == "record"), name, "be a name", value)
-    require(backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
-    require(tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
-    require(record in (None, "spikes", "all"), "record", "be None, 'spikes' or 'all'", record)
+    require(isinstance(backend, str) and backend in BACKENDS, "backend", f"be one of {', '.join(BACKENDS)}", backend)
+    require(isinstance(tag, str) and tag in TAGS, "tag", f"be one of {', '.join(TAGS)}", tag)
+    check_record(record)
     require(record is None or backend != "fused", "record", "be None with backend='fused', which shows the output only", record)
     description = net.net if isinstance(net, FastNetwork) else described(net)
     dt = None if dt is None else number(dt, "dt of the frames [s]", above=0.0)
