@@ -107,8 +107,8 @@ def predict(
 
     Notes
     -----
-    Threads may call this at once, and so may forked processes. But a process that is forked while another thread is in its first call, in
-    which loops are compiled or loaded, may wait for ever: call it once before forking.
+    Threads may call this at once, and so may forked processes. But a first call compiles or loads loops, and a process that is forked
+    meanwhile may wait for ever: call it once before forking.
     """
     own = TAGS[net.floating] if isinstance(net, FastNetwork) else None
     tag = own or TAGS[0] if tag is None else tag

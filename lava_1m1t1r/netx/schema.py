@@ -271,8 +271,7 @@ def _decay(dataset: Any, where: str, size: int) -> int | np.ndarray:
 def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> None:
     """Write a network as a ``.net`` file that :func:`read` reads back; the file appears complete or not at all.
 
-    What comes back does the same in integers; in floating point it has the rates that the integers hold (``StepParams.held``), whatever the
-    network had that was written.
+    What comes back does the same in integers. In floating point it has the rates that the integers hold (``StepParams.held``).
 
     Raises
     ------
@@ -337,8 +336,10 @@ def note_usual(path: str | os.PathLike, usual: Usual) -> None:
 
 @contextmanager
 def _appearing(path: Path) -> Iterator[io.BytesIO]:
-    """For a ``with`` block that writes a ``.net`` file in memory, as the HDF5 library fails in ways of its own on a full disk. The file
-    appears when the block ends well and what it has written can be read."""
+    """For a ``with`` block that writes a ``.net`` file in memory: on a full disk the HDF5 library fails in ways of its own.
+
+    The file appears when the block ends well and what it has written can be read.
+    """
     whole = io.BytesIO()
     with replacing(path) as part:
         try:

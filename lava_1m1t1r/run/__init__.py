@@ -1,9 +1,9 @@
 """Run Lava graphs with guaranteed termination: in one process, or in Lava's own runtime with a safety net.
 
 :func:`run` and :class:`InProcess` execute the unchanged ProcessModels of a graph in the calling process, bit for
-bit equal to Lava's own runtime and several times faster, since no messages pass between processes; :class:`Recorder` records Vars and
-OutPorts at every step. Models run one after another: where several take more than a millisecond a step each, Lava's own runtime, which
-uses all cores, may be faster.
+bit equal to Lava's own runtime and several times faster, since no messages pass between processes. :class:`Recorder` records Vars and
+OutPorts at every step. Models run one after another. Where several take more than a millisecond a step each, Lava's own runtime may be
+faster: it uses all cores.
 :func:`guarded` and :func:`run_guarded` use Lava's own multi-process runtime. Every failure raises an error that
 names the Process (:class:`RunError`); no run hangs.
 """
@@ -40,8 +40,7 @@ __all__ = [
 
 
 class _Callable(ModuleType):
-    """This package under its own name's other meaning: ``lava_1m1t1r.run(process, steps, run_cfg)`` is :func:`run`, which who checks types
-    calls by its own name."""
+    """Makes the package callable: ``lava_1m1t1r.run(process, steps, run_cfg)`` is :func:`run`. Type checkers know the latter only."""
 
     def __call__(self, *args: Any, **options: Any) -> dict:
         return run(*args, **options)

@@ -40,11 +40,12 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
 class Alarm:
     """Raises :class:`TimeIsOver` in the thread that set it, once the time is over.
 
-    Signals belong to the user (and to test runners), and reach the main thread only. One is sent all the same where nothing else
-    helps: a main thread that is still in C code (asleep, at a lock) a while later gets a SIGINT, as if by Ctrl-C; what comes of
-    that one is a :class:`TimeIsOver`, too. One thread serves all runs of a session, and sleeps meanwhile. Python may collect
-    garbage in any thread, so in this one too, and Lava's Processes stop their Runtime when they are collected, which may take
-    for ever. Therefore this thread never holds a lock while it could do so, and nobody waits for it without a limit.
+    A main thread that is still in C code (asleep, at a lock) a while later gets a SIGINT, as if by Ctrl-C, which becomes a
+    :class:`TimeIsOver`, too. That is the last resort: signals belong to the user and to test runners.
+
+    One thread serves all runs of a session, and sleeps meanwhile. Python may collect garbage in it, and Lava's Processes stop their
+    Runtime when they are collected, which may take for ever. So it never holds a lock while that could happen, and nobody waits for it
+    without a limit.
     """
 
     def __init__(self):

@@ -145,8 +145,8 @@ class SendPort(_Port, CspSendPort):
 class RecvPort(_Port, CspRecvPort):
     """Receiving end.
 
-    Lava's CspSelector sets itself as the ``observer`` of the ports that it selects from, to be told of messages. It asks each port first,
-    and would then wait for another thread; here the model waits when it asks.
+    Lava's CspSelector sets itself as the ``observer`` of the ports that it selects from. It asks each of them, then waits for another
+    thread to tell it of a message. Here the model waits when it asks.
     """
 
     @property

@@ -35,8 +35,10 @@ _FOR_CPU = "Choose a run configuration that selects a PyProcessModel for it, for
 
 
 def find_processes(proc: AbstractProcess) -> list[AbstractProcess]:
-    """Return all Processes of the graph of ``proc``, as Lava's function of this name does, but in time that grows as the graph does, and
-    without its recursion, which ends at some 980 Processes in a row."""
+    """Return all Processes of the graph of ``proc``.
+
+    Lava's own function takes more than linear time, and its recursion ends at some 980 Processes in a row.
+    """
     found, waiting = {proc: None}, [proc]
     while waiting:
         process = waiting.pop()

@@ -183,8 +183,7 @@ def _serve(parent: int) -> None:
 class Memory(SharedMemoryManager):
     """Lava's shared memory, refused where there is not enough: a process that writes to a page that cannot be had dies of SIGBUS.
 
-    On Linux its manager's socket is no file: the folder of temporary files may have too long a name for it, and may be cleaned while the
-    process lives, after which no manager would start in it.
+    On Linux its manager's socket is no file: the path of the folder for temporary files may be too long, and the folder may be cleaned.
     """
 
     def __init__(self) -> None:

@@ -31,10 +31,12 @@ _OF_C = ctypes.c_int.__mro__[2]
 def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProcessBuilder:
     """Copy a builder's parameters and initial values, so that its model cannot change the user's or a neighbour's.
 
-    What is one object stays one, also where parameters and initial values share it. Memory that processes share (``np.memmap``,
-    ``multiprocessing``'s arrays, SharedMemory and managers, torch's shared tensors) is not copied: a forked process writes to it, too.
-    Nor are objects of which there is only one: those that cannot be copied, such as locks and open files, what closes something when it
-    is collected, such as the end of a pipe, and threads. What holds them is copied around them.
+    What is one object stays one, also where parameters and initial values share it. Not copied are:
+
+    - memory that processes share (``np.memmap``, ``multiprocessing``'s arrays, SharedMemory and managers, torch's shared tensors), which
+      a forked process writes to, too;
+    - what cannot be copied (locks, open files), what closes something when it is collected (the end of a pipe), and threads. What holds
+      them is copied around them.
 
     Parameters
     ----------

@@ -201,8 +201,8 @@ def _answer(ports: Sequence[PyVarPort]) -> None:
 class Turns:
     """The order in which models begin a time step: each after those for whose messages it had to wait in an earlier step.
 
-    To wait is to pass the thread to another model and to be resumed later, which takes as long as a small model's step. In a loop of
-    models one has to wait in any order: best one that sends before it receives, like Lava's Dense, for whose message others wait.
+    To wait takes as long as a small model's step. In a loop of models one has to wait in any order: best one that sends before it
+    receives, like Lava's Dense.
     """
 
     def __init__(self, tasks: Iterable[Task]):
@@ -260,8 +260,8 @@ class LoihiDomain(Domain):
         self._advance()
 
     def end_soon(self, wish: str) -> None:
-        """End the run with its present step; with the one before, where the user asks and no model has begun the present one: it may wait
-        for what the user's code will not send."""
+        """End the run with its present step; where the user asks and no model has begun that step, with the one before: it may need what
+        the user's code will not send."""
         stepped = (domain for domain in self.hub.domains if isinstance(domain, LoihiDomain) and not domain.finished)
         if self.finished or self.hub.at_work or any(domain.begun for domain in stepped):
             return

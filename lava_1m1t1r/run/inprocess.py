@@ -43,7 +43,7 @@ class InProcess:
 
     Lava's compiler chooses and builds the models; they then share this thread, where Lava starts one operating-system
     process each. Values are those of Lava's own runtime to the bit, random numbers included: each model has its own
-    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew; memory that processes
+    copy of its parameters and of the state of ``np.random``, as a forked process would, and ``random`` seeded anew. Memory that processes
     share is shared. Its ``np.errstate``, ``torch.no_grad``, ``warnings.catch_warnings``, context variables and event loop are its own.
     An exception in a model is raised at once, with the Process named. Lava's own ``proc.run`` (blocking or not), ``var.get`` (whole
     arrays at once), ``var.set``, ``Monitor.get_data``, ``Injector.send`` and ``Extractor.receive`` work inside the block.
@@ -67,11 +67,13 @@ class InProcess:
     Models that wait for something other than their ports (a socket, a file) make all others wait. The timeout ends that only in the main
     thread, only where it can get Ctrl-C (background jobs of shells cannot), and not in a model that catches every exception it gets.
 
-    Variables of modules, classes and functions (what a function given as a parameter closes over) and the current folder are shared
-    by the models and outlive a run, where each process of Lava's has its own; so are the random numbers of libraries other than numpy and
-    Python (torch), and settings other than those named above. Generators and objects with a ``__del__`` that a Process was given are not
-    copied either: they go on where the last run left them, after a ``reset``, too, and Processes that were given one object share it.
-    A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``; and another thread
+    Some things are shared by the models, and outlive a run, where each process of Lava's has its own:
+
+    - variables of modules, classes and functions (what a function given as a parameter closes over), and the current folder;
+    - the random numbers of libraries other than numpy and Python (torch), and settings other than those named above;
+    - generators and objects with a ``__del__`` that a Process was given. They go on where the last run left them, after a ``reset``, too.
+
+    A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``. Another thread
     that draws from there or from ``random`` meanwhile takes the models' numbers: it needs a Generator of its own
     (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees what the others have sent by
     then.
@@ -229,7 +231,7 @@ class InProcess:
             self._come_to_end()
 
     def _be_ready(self) -> None:
-        """Wait for a run that has an end, before something new begins; refuse that after the end of the session, which it may be."""
+        """Wait for a run that has an end, before something new begins; refuse that where the session is over, by then or before."""
         self._check_open()
         self._come_to_end()
         self._check_open()

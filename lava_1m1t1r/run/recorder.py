@@ -189,7 +189,7 @@ class _VarTrack:
             raise ProcessFailed(text, (self.task.name,)) from error
 
     def hold(self, first: int, count: int) -> None:
-        """Fill the rows from ``first`` on, of steps that another domain did and this one, which was paused, did not: the value stays."""
+        """Fill the rows from ``first`` on, of steps that only other domains did, while this one was paused: the value stays."""
         if first < count:
             if first == 0:
                 self.take(0)
@@ -200,7 +200,7 @@ class _VarTrack:
 
 
 class _PortTrack:
-    """Listens at an OutPort, as one more receiver: what a receiver does not take is an error of the sender."""
+    """Listens at an OutPort, as one more receiver: where it does not take a message, the sender fails."""
 
     def __init__(self, target: OutPort, task: Task, count: int):
         self.task = task
