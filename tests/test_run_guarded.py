@@ -489,8 +489,7 @@ def test_too_few_open_files_are_told_with_the_limit(soft, tmp_path):
 
 
 def test_a_manager_whose_start_was_broken_off_is_no_matter():
-    memory = children.Memory()
-    children.Children({})._end_manager(memory)  # never started: it has nothing that could be asked to leave
+    children.Memory().end()  # never started: it has nothing that could be asked to leave
 
 
 def test_errors_are_one_family():

@@ -198,6 +198,26 @@ class Memory(SharedMemoryManager):
             raise lack_of_memory(f"at least {self._needed / 1e6:.3g} MB, for the messages that its connections hold")
         return super().create_shared_memory(size)
 
+    def end(self) -> None:
+        """Ask the manager to leave, which Lava does without a limit; then make it leave, and give back what it left.
+
+        It was forked: where another thread held a lock just then, it may wait for that for ever.
+        """
+        segments = [handle.name for handle in self._shared_memory_handles]
+        process = getattr(self._manager, "_process", None)
+        if hasattr(self._manager, "shutdown"):  # not where its start was broken off
+            asked = threading.Thread(target=self.shutdown, name="end-shared-memory", daemon=True)
+            asked.start()
+            asked.join(_LONGEST_FAREWELL)
+        if process is not None and process.is_alive():
+            process.kill()
+            process.join(_LONGEST_FAREWELL)
+        for name in segments:  # left only when the manager was killed
+            with suppress(FileNotFoundError):
+                leftover = shared_memory.SharedMemory(name)
+                leftover.close()
+                leftover.unlink()
+
 
 def _free_memory() -> float:
     """Bytes of shared memory that are left; infinite where the system keeps it elsewhere."""
@@ -253,20 +273,6 @@ class Children(MultiProcessing):
         self.children.append(child)
         return actor
 
-    def _end_manager(self, manager: SharedMemoryManager) -> None:
-        """Ask the memory's manager to leave, which Lava does without a limit; then make it leave.
-
-        It was forked: where another thread held a lock just then, it may wait for that for ever.
-        """
-        process = getattr(manager._manager, "_process", None)
-        if hasattr(manager._manager, "shutdown"):  # not where its start was broken off
-            asked = threading.Thread(target=manager.shutdown, name="end-shared-memory", daemon=True)
-            asked.start()
-            asked.join(_LONGEST_FAREWELL)
-        if process is not None and process.is_alive():
-            process.kill()
-            process.join(_LONGEST_FAREWELL)
-
     def stop(self, patience: float = 0.0) -> None:
         """End every child, and give the shared memory back."""
         end = time.monotonic() + patience
@@ -274,11 +280,5 @@ class Children(MultiProcessing):
             child.end(max(0.0, end - time.monotonic()))
         self.children.clear()
         if self._smm is not None:
-            segments = [handle.name for handle in self._smm._shared_memory_handles]
-            self._end_manager(self._smm)
-            for name in segments:  # left only when the memory's manager was killed as well
-                with suppress(FileNotFoundError):
-                    leftover = shared_memory.SharedMemory(name)
-                    leftover.close()
-                    leftover.unlink()
+            self._smm.end()
             self._smm = None
