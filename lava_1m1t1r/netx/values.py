@@ -114,7 +114,7 @@ def weights_of(dataset: Any, where: str, shape: tuple) -> np.ndarray:
     return _frozen(weight)
 
 
-def biases_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
+def biases_of(dataset: Any, where: str, size: int, features: int | None) -> np.ndarray:
     """Biases (size,) int32, of 13 signed bits.
 
     Parameters
@@ -125,7 +125,7 @@ def biases_of(dataset: Any, where: str, size: int, features: int | None = None) 
         File and key, for the error's text.
     size : int
         Number of neurons.
-    features : int, optional
+    features : int or None
         Number of features; None: the layer is no image.
     """
     bias = _per_neuron(dataset, where, size, features)
@@ -135,7 +135,7 @@ def biases_of(dataset: Any, where: str, size: int, features: int | None = None) 
     return _frozen(bias)
 
 
-def delays_of(dataset: Any, where: str, size: int, features: int | None = None) -> np.ndarray:
+def delays_of(dataset: Any, where: str, size: int, features: int | None) -> np.ndarray:
     """Delays (size,) int32, from 0 to MAX_DELAY [steps].
 
     Parameters

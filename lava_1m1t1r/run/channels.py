@@ -89,9 +89,6 @@ def received(data, source: str, shape: tuple[int, ...], dtype: np.dtype) -> np.n
 class _Port:
     """Port with what both ends share; it derives from classes of Lava only for Lava's isinstance checks."""
 
-    observer = None
-    thread = None
-
     def __init__(self, channel: Channel, name: str):
         self.channel = channel
         self._name = name

@@ -192,7 +192,7 @@ class Executor:
         for domain in self.domains:
             domain.begin(steps)
 
-    def go_on(self, alarm: Alarm, seconds: float, until: Callable[[], bool] = never, patient: bool = True) -> str | None:
+    def go_on(self, alarm: Alarm, seconds: float, until: Callable[[], bool], patient: bool) -> str | None:
         """Go on with the run: to its end, until ``until()`` or, if not ``patient``, until all wait for the user's code or
         have looked at ports in vain for long.
 
@@ -203,7 +203,7 @@ class Executor:
         seconds : float
             Longest time [s].
         until : callable
-            Condition on which to return early; default: none.
+            Condition on which to return early; :func:`never`: none.
         patient : bool
             Whether to wait for the user's code where all models do.
 

@@ -94,7 +94,7 @@ def _entries(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return find(matrix, explicit_zeros=True)
 
 
-def as_lava_reads(model, name: str, var: Var, idx=None) -> np.ndarray:
+def as_lava_reads(model, name: str, var: Var, idx) -> np.ndarray:
     """``model.name`` as Lava's Runtime returns it: float64 in the Var's shape, sparse matrices as flat arrays.
 
     What the model holds less of (a number for a whole array, a shorter text) is filled up with zeros.
@@ -123,7 +123,7 @@ def indexed(field: str, value: np.ndarray, idx) -> np.ndarray:
         raise InputError(f"{field}: idx must be an index of values of shape {value.shape}; got {idx!r}: {error}. {cure}") from error
 
 
-def as_lava_writes(field: str, model, name: str, value, idx=None) -> None:
+def as_lava_writes(field: str, model, name: str, value, idx) -> None:
     """Set ``model.name`` as Lava's Runtime does: one float64 after the other, numbers of type int become float.
 
     Fewer values than the array has leave the rest as it is.
