@@ -23,7 +23,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 
 from lava_1m1t1r.run import Deadlock, InProcess, guarded, run  # noqa: E402
-from lava_1m1t1r.run.isolation import users_random  # noqa: E402
+from lava_1m1t1r.run.random_streams import users_random  # noqa: E402
 
 pytestmark = pytest.mark.timeout(60)
 

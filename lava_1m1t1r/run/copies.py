@@ -23,7 +23,7 @@ _MOST_KINDS = 100
 copied."""
 _PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
 _GLOBAL: dict[int, object] = {id(one): one for one in (random._inst, np.random.mtrand._rand)}
-"""Generators behind ``random`` and ``np.random``, by id; each model has its own stream of them (:mod:`.isolation`)."""
+"""Generators behind ``random`` and ``np.random``, by id; each model has its own stream of them (:mod:`.random_streams`)."""
 _OF_C = ctypes.c_int.__mro__[2]
 """Base class of all objects of ctypes."""
 

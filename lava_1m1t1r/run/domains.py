@@ -19,7 +19,8 @@ from .alarm import comes_from_outside
 from .channels import Channel, Commands, Replies
 from .copies import own_copies
 from .failures import ProcessFailed, title
-from .isolation import OwnRandom, own_context, users_random
+from .random_streams import OwnRandom, users_random
+from .settings import own_context
 
 if TYPE_CHECKING:
     from greenlet import greenlet

@@ -28,7 +28,8 @@ from .channels import Channel, ExternalChannel
 from .copies import members, parameters
 from .domains import AsyncDomain, Domain, LoihiDomain, Task
 from .failures import Deadlock, ProcessFailed, RunTimeout, title
-from .isolation import Settings, users_random
+from .random_streams import users_random
+from .settings import Settings
 
 if TYPE_CHECKING:
     from greenlet import greenlet

@@ -30,7 +30,7 @@ from .checks import (
 )
 from .executor import Executor, Task, never
 from .failures import NOT_STARTED, NotRunning, RunTimeout, title
-from .isolation import alone
+from .random_streams import alone
 from .recorder import Recorder, Recording, as_recorder
 from .servers import let_go
 from .standin import StandIn
