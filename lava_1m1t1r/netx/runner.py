@@ -18,8 +18,8 @@ from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network
 from .terminal.process import Frames, Tap
 
-_PARTS = 50
-_LEAST = 1e-3  # s: a run that is late ends by its own error, which says where it stood
+_PARTS = 50  # of a run whose bar is shown
+_SHORTEST_TIMEOUT = 1e-3  # s: a run that is late ends by its own error, which says where it stood
 
 
 def run(net: NetDescription, frames: np.ndarray, backend: str, tag: str, record: str | None, timeout: float) -> Result:
@@ -77,7 +77,7 @@ def _advance(session: Guarded | InProcess, steps: int, timeout: float, **how: An
         for start in range(0, steps, part):
             count = min(part, steps - start)
             session.run(count, timeout=timeout, **how)
-            timeout = max(end - time.monotonic(), _LEAST)
+            timeout = max(end - time.monotonic(), _SHORTEST_TIMEOUT)
             shown.update(count)
 
 

@@ -396,14 +396,16 @@ class GuardedRuntime(Runtime):
         if stall and self.stall is not None and now - self._looked > self.stall / 4:
             self._looked = now
             if self._asleep(now, self.stall):
-                why = f"no Process did anything for {self.stall:g} s: they wait for each other, or one sleeps longer than stall allows"
-                if self._size_due:
-                    why = (
-                        f"{self._size_due} was asked for, and its model has sent nothing for {self.stall:g} s: Lava sends nothing but "
-                        "arrays, int and np.int32, and it has become something else, such as np.int64. Hold it as an array, or run in "
-                        "process (lava_1m1t1r.run.InProcess)"
-                    )
-                self._give_up(Deadlock, why)
+                self._give_up(Deadlock, self._why_asleep(self.stall))
+
+    def _why_asleep(self, stall: float) -> str:
+        if self._size_due:
+            return (
+                f"{self._size_due} was asked for, and its model has sent nothing for {stall:g} s: Lava sends nothing but arrays, int and "
+                "np.int32, and it has become something else, such as np.int64. Hold it as an array, or run in process "
+                "(lava_1m1t1r.run.InProcess)"
+            )
+        return f"no Process did anything for {stall:g} s: they wait for each other, or one sleeps longer than stall allows"
 
     def _asleep(self, now: float, stall: float) -> bool:
         activity = [child.activity() for child in self.children]
