@@ -331,6 +331,7 @@ class FixedPrimitives(NamedTuple):
     times: Callable  # product of two numbers in [0, 2^32)
     compiled: Callable  # decorator
     place: Callable | None = None  # place(w) -> knot and fraction of w in [2^FINEST, 2^(STATE_BITS + 1)); None: by selects
+    columns: Callable = unpack  # columns(entry) -> base, step and exponent of a table's entry
 
 
 def fixed_arithmetic(primitives: FixedPrimitives) -> StepArithmetic:
@@ -338,7 +339,7 @@ def fixed_arithmetic(primitives: FixedPrimitives) -> StepArithmetic:
 
     The same lines run on numpy arrays, in compiled loops, and on the counting numbers of :mod:`.budget`.
     """
-    select, read, times, compiled, place_of = primitives
+    select, read, times, compiled, place_of, columns = primitives
 
     @compiled
     def smaller(a, b):
@@ -369,7 +370,7 @@ def fixed_arithmetic(primitives: FixedPrimitives) -> StepArithmetic:
     def raised(v_in):
         return v_in << GATE_EXTRA
 
-    entry, variate = compiled(unpack), compiled(byte_sum)
+    entry, variate = compiled(columns), compiled(byte_sum)
 
     @compiled
     def field(d, p):

@@ -12,21 +12,17 @@ import functools
 import itertools
 import operator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import dynamics
 from .arithmetic import (
     ACT_SHIFT,
-    BASE_AT,
-    BASE_MASK,
     DECAY_BITS,
-    EXPONENT_AT,
     GAIN_BITS,
     ONE,
     REGISTER_BITS,
-    STEP_SHIFT,
     STRETCH_BITS,
     FixedPrimitives,
     fixed_arithmetic,
@@ -167,58 +163,21 @@ class Condition:
         raise TypeError("the fixed-point neuron must not branch on a condition; use select")
 
 
-class _Word:
-    """Packed table entry: cutting its columns out, as :func:`.arithmetic.unpack` does, is part of the read, not an operation."""
-
-    def __init__(self, word: int, tally: Tally) -> None:
-        self.base, self.step, self.exponent = (Number(int(column), tally) for column in unpack(np.asarray(word, np.int64)))
-
-    def __rshift__(self, bits: int) -> Any:
-        _check_cut(bits, BASE_AT, EXPONENT_AT)
-        return self.exponent if bits == EXPONENT_AT else _Base(self.base)
-
-    def __lshift__(self, bits: int) -> _Step:
-        _check_cut(bits, STEP_SHIFT)
-        return _Step(self.step)
-
-
-class _Base(NamedTuple):
-    """A word without the bits below its base, whose exponent is still to be cut off."""
-
-    base: Number
-
-    def __and__(self, mask: int) -> Number:
-        _check_cut(mask, BASE_MASK)
-        return self.base
-
-
-class _Step(NamedTuple):
-    """A word without the bits above its step, which is still to be shifted back."""
-
-    step: Number
-
-    def __rshift__(self, bits: int) -> Number:
-        _check_cut(bits, STEP_SHIFT)
-        return self.step
-
-
-def _check_cut(by: int, *known: int) -> None:
-    if by not in known:
-        raise ValueError(f"a table's entry is cut by {by} where arithmetic.unpack cuts by one of {known}")
-
-
 def counting_arithmetic(tally: Tally) -> Any:
     """Fixed-point substep on counting numbers: the ``ops`` of :func:`.dynamics.grow` and the functions after it."""
 
     def select(condition: Condition, a: Any, b: Any) -> Number:
         return tally.count("select", _plain(a) if condition.holds else _plain(b))
 
-    def read(table: np.ndarray, index: Number) -> _Word:
+    def read(table: np.ndarray, index: Number) -> Any:
         place = _plain(index)
         if not 0 <= place < table.size:
             raise IndexError(f"table of {table.size} entries read at {place}")
         tally.operations["table read"] += 1
-        return _Word(int(table[place]), tally)
+        return table[place]
+
+    def columns(entry: Any) -> tuple[Number, ...]:  # part of the read, not an operation
+        return tuple(Number(column, tally) for column in unpack(entry))
 
     def times(a: Any, b: Any) -> Number:
         for factor in (_plain(a), _plain(b)):
@@ -226,7 +185,7 @@ def counting_arithmetic(tally: Tally) -> Any:
                 raise OverflowError(f"factor {factor} is not in [0, 2^32)")
         return tally.count("multiply", _plain(a) * _plain(b))
 
-    return fixed_arithmetic(FixedPrimitives(select, read, times, lambda f: f))
+    return fixed_arithmetic(FixedPrimitives(select, read, times, lambda f: f, columns=columns))
 
 
 def counting_program(program: FixedProgram, n: int, tally: Tally) -> FixedProgram:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lava_1m1t1r import presets, reference
 from lava_1m1t1r.arithmetic import ONE, STATE_BITS, unpack
-from lava_1m1t1r.budget import KINDS, WIDTHS, Number, Tally, _Word, budget, step, table_widths
+from lava_1m1t1r.budget import KINDS, WIDTHS, Number, Tally, budget, step, table_widths
 from lava_1m1t1r.dynamics import State
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.noise import draw
@@ -182,14 +182,6 @@ def test_constants_of_any_device_fit_their_widths_or_are_refused(dt, substeps, s
         step(state, 700, program, params, 0, [(0, 0xFFFFFFFF)] * substeps, tally)
     assert tally.widest <= 48
     assert STATE_BITS == 22
-
-
-@pytest.mark.parametrize(
-    "cut", [lambda word: word >> 55, lambda word: word << 31, lambda word: (word >> 32) & 0xFFFF, lambda word: (word << 32) >> 31]
-)
-def test_a_table_entry_that_is_cut_otherwise_than_unpack_does_is_refused(cut):
-    with pytest.raises(ValueError, match="cut by .* where arithmetic.unpack cuts by"):
-        cut(_Word(int(pack(np.array([5]), np.array([-3]), np.array([-7]))[0]), Tally()))
 
 
 def test_a_budget_is_of_a_step():
