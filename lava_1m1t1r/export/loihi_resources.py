@@ -80,7 +80,8 @@ def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving:
     fan_out = leaving + (own.sum(axis=0) if own.shape[1] else 0)
     delayed = [x is not None and np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
     bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
-    states, constants, tables, operations, widest = _neuron(layer)
+    cost = None if layer.step is None else budget(layer.step, layer.size)
+    states = cost.state_bits if cost else CUBA_STATE_BITS if layer.neuron is not None else {}
     words = [-(-width // (GENERATOR_WORDS if name == "generator" else 1)) for name, width in states.items()]
     axons_in = layer.inputs + own.shape[1]
     axons_out = layer.size * (1 + bool(own.shape[1]))
@@ -105,23 +106,15 @@ def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving:
         state_bits=sum(states.values()),
         noisy="generator" in states,
         variable_bits=max(words, default=0),
-        constant_bits=constants,
-        table_bits=tables,
-        operations=operations,
-        widest_bits=widest,
+        constant_bits=sum(cost.constant_bits.values()) if cost else 0,
+        table_bits=sum(cost.table_bits.values()) if cost else 0,
+        operations=sum(cost.operations.values()) if cost else 0,
+        widest_bits=cost.widest_bits if cost else 24,
         largest_delay=max(delays),
         cores=max(1, cores_by[set_by]),
         set_by=set_by,
         cores_by=cores_by,
     )
-
-
-def _neuron(layer: Layer) -> tuple[dict[str, int], int, int, int, int]:
-    if layer.step is None:
-        return ({} if layer.neuron is None else CUBA_STATE_BITS), 0, 0, 0, 24
-    cost = budget(layer.step, layer.size)
-    constants, tables = sum(cost.constant_bits.values()), sum(cost.table_bits.values())
-    return cost.state_bits, constants, tables, sum(cost.operations.values()), cost.widest_bits
 
 
 def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int) -> list[dict[str, Any]]:
